@@ -54,7 +54,8 @@ class ControlTexts:
         verb = "holds" if self.holding == 1 else "hold"
         of_them = f"{self.holding:,} of {count(self.of, self.kind)} of {self.where} {verb} {shown}"
         read = f"{', '.join(self.models)} {'reads' if len(self.models) == 1 else 'read'}"
-        return f"{of_them}, first {self.first}: {read} control tokens there, not characters (docs/training.md)"
+        read += " control tokens there, not characters (docs/training.md)"
+        return f"{of_them}, such as {self.kind} {self.first}: {read}"
 
 
 def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[ControlTexts]:

@@ -54,24 +54,24 @@ ROWS = [
     (
         ["print('<s>0</s>')", "plain", "'</s>'"],
         [
-            "2 of 3 rows of training.source hold '</s>', '<s>', first 0000000: one reads control tokens there, not "
-            "characters (docs/training.md)"
+            "2 of 3 rows of training.source hold '</s>', '<s>', such as row 0000000: one reads control tokens there, "
+            "not characters (docs/training.md)"
         ],
     ),
     (
         ["plain", f"stop = {EOS!r}"],
         [
-            f"1 of 2 rows of training.source holds {EOS!r}, first 0000001: one, two read control tokens there, not "
-            "characters (docs/training.md)"
+            f"1 of 2 rows of training.source holds {EOS!r}, such as row 0000001: one, two read control tokens there, "
+            "not characters (docs/training.md)"
         ],
     ),
     (
         ["<fim_prefix>a", "<s>"],
         [
-            "1 of 2 rows of training.source holds '<s>', first 0000001: one reads control tokens there, not "
-            "characters (docs/training.md)",
-            "1 of 2 rows of training.source holds '<fim_prefix>', first 0000000: two reads control tokens there, not "
-            "characters (docs/training.md)",
+            "1 of 2 rows of training.source holds '<s>', such as row 0000001: one reads control tokens there, "
+            "not characters (docs/training.md)",
+            "1 of 2 rows of training.source holds '<fim_prefix>', such as row 0000000: two reads control tokens there, "
+            "not characters (docs/training.md)",
         ],
     ),
 ]
@@ -86,7 +86,7 @@ def test_rows_are_counted_for_each_model_and_equal_counts_told_once(outputs, lin
 def test_prompts_are_counted_too(prompt, tmp_path):
     (line,) = told(config(tmp_path, ["<s>"], prompt, recipes=False))
     assert line.startswith("1 of 1 prompt of mine holds ")
-    assert "first t/0" in line
+    assert "such as prompt t/0" in line
 
 
 @pytest.mark.parametrize(("outputs", "prompt"), [(["[PAD]"], ""), (["a", "x[PAD]"], ""), (["a"], "Pad with [PAD].")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -22,6 +22,10 @@ MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
 TOO_SMALL = " *"
 """Marks hours on an accelerator that can't hold a cell."""
+LEAST_HOURS = 0.01
+"""Fewer hours are not told apart."""
+PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has a process of its own"}
+"""What the lanes of `execution.lane` are, in words."""
 
 
 def print_plan(facts: PlanFacts, as_json: bool) -> None:
@@ -32,50 +36,63 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         print_json(plain)
         return
     console = new_console()
-    if facts.here:
-        console.print(Text(f"not on this machine: {facts.here}", style="yellow"), soft_wrap=True)
-    if facts.refusal:
-        console.print(Text(f"not under this name: {facts.refusal}", style="yellow"), soft_wrap=True)
-    if facts.missing_inputs:
-        lines = ["missing (a run would stop here):", *(f"  {line}" for line in facts.missing_inputs)]
-        console.print(Text("\n".join(lines), style="yellow"), soft_wrap=True)
-    for line in (*(texts.words for texts in facts.control_texts), *facts.unused_settings):
+    for line in _warnings(facts):
         console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print(_cells_table(facts.cells))
-    if any(cell.takes.hours for cell in facts.cells if cell.missing):
+    to_come = [cell for cell in facts.cells if cell.missing]
+    if hours := hour_sums(to_come):
         console.print()
-        to_come = [cell for cell in facts.cells if cell.missing]
-        console.print(_hours_table(to_come))
-        if any(sums.too_small for sums in recipe_sums(to_come)):
-            console.print(f"{TOO_SMALL.strip()} one accelerator has less memory than a cell needs", soft_wrap=True)
+        if max(hours.values()) < LEAST_HOURS:
+            console.print(f"accelerator hours, cells to do: less than {LEAST_HOURS} together on any accelerator")
+        else:
+            console.print(_hours_table(to_come, hours))
+            if any(sums.too_small for sums in recipe_sums(to_come)):
+                console.print(f"{TOO_SMALL.strip()} one accelerator has less memory than a cell needs", soft_wrap=True)
         console.print()
     if facts.forecast:
         console.print(_forecast_table(facts.forecast))
         console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
         console.print()
-    to_do = work_sums(facts.cells)
-    lines = [*_summary_lines(facts, to_do), *facts.assumptions]
-    lines += shown_lines({model.model: model.shown for model in facts.models})
-    lines += _model_lines(facts.models)
+    console.print("\n".join(_lines(facts, work_sums(facts.cells))), soft_wrap=True)
+
+
+def _warnings(facts: PlanFacts) -> Iterator[str]:
+    """Yield what stops a run here, and what may surprise in its results."""
+    if facts.here:
+        yield f"not on this machine: {facts.here}"
+    if facts.refusal:
+        yield f"not under this name: {facts.refusal}"
+    if facts.missing_inputs:
+        yield "\n  ".join(("missing (a run would stop here):", *facts.missing_inputs))
+    yield from (texts.words for texts in facts.control_texts)
+    yield from facts.unused_settings
+
+
+def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
+    """Yield what the tables don't say: sizes, models, what is made first, and how programs are run."""
+    yield from _summary_lines(facts, to_do)
+    yield from facts.assumptions
+    yield from shown_lines({model.model: model.shown for model in facts.models})
+    yield from _model_lines(facts.models)
     if to_do.retrained:
         what = f"{count(to_do.retrained, 'model')} to train again"
-        lines.append(f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)")
+        yield f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)"
     if facts.shared_missing:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
-        lines.append(f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}")
+        yield f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}"
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
-        lines.append(f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint")
-    lines += _asked_lines(facts.asks)
+        yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
+    yield from _asked_lines(facts.asks)
     if facts.doubtful_types:
-        lines.append(f"no known accelerator is called {', '.join(facts.doubtful_types)}")
+        yield f"no known accelerator is called {', '.join(facts.doubtful_types)}"
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
-    lines.append(f"programs: {facts.lane} lane, isolation {facts.require} or better; time limits: {seconds}")
+    how = f"{PROCESSES_OF[facts.lane]} (lane {facts.lane}), at isolation level {facts.require} or better"
+    yield f"programs: {how}; time limits: {seconds}"
     if not facts.allowed and to_do.cells:
-        lines.append("programs may not run yet: `raysweep run` needs --allow-code-execution")
-    lines.append(f"storage: {facts.storage}")
-    console.print("\n".join(lines), soft_wrap=True)
+        yield "programs may not run yet: `raysweep run` needs --allow-code-execution"
+    yield f"storage: {facts.storage}"
 
 
 def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
@@ -134,17 +151,20 @@ def _cells_table(cells: Sequence[CellFacts]) -> Table:
     return table
 
 
-def _hours_table(cells: Sequence[CellFacts]) -> Table:
-    """Return the hours of the cells to do: a line for each base model and recipe, a column for each accelerator."""
-    together = hour_sums(cells)
+def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> Table:
+    """Return the hours of the cells to do: a line for each base model and recipe, a column for each accelerator.
+
+    Models of an unknown size have no line. `together`: the hours of all cells, by accelerator.
+    """
     columns = (Column(device, justify="right") for device in together)
     table = Table("accelerator hours, cells to do", "recipe", *columns, Column("", justify="left"), box=None)
-    groups = recipe_sums(cells)
+    groups = [sums for sums in recipe_sums(cells) if sums.hours]
     for sums in groups:
-        hours = (f"{_hours(sums.hours, device)}{TOO_SMALL * (device in sums.too_small)}" for device in together)
+        hours = (_hours(sums.hours, device, sums.too_small) for device in together)
         table.add_row(sums.base_model, sums.recipe, *hours, ", ".join(sums.basis))
     if len(groups) > 1:
-        table.add_row("together", "", *(_hours(together, device) for device in together), "", style="bold")
+        small = {device for sums in groups for device in sums.too_small}
+        table.add_row("together", "", *(_hours(together, device, small) for device in together), "", style="bold")
     return table
 
 
@@ -189,16 +209,16 @@ def _forecast_lines(forecast: Forecast) -> Iterator[str]:
         yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"
 
 
-def _hours(hours: Mapping[str, float], device: str) -> str:
-    return _amount(hours[device]) if device in hours else ""
+def _hours(hours: Mapping[str, float], device: str, too_small: Collection[str]) -> str:
+    return f"{_amount(hours[device])}{TOO_SMALL * (device in too_small)}" if device in hours else ""
 
 
 def _amount(total: float) -> str:
     """Return hours with as many digits as tell something."""
     if total == 0:
         return "0"
-    if total < 0.01:
-        return "< 0.01"
+    if total < LEAST_HOURS:
+        return f"< {LEAST_HOURS}"
     return f"{total:,.0f}" if total >= 100 else f"{total:.2f}" if total < 1 else f"{total:.1f}"
 
 

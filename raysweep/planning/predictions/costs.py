@@ -244,7 +244,13 @@ class _Costs:
             f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "
             "without starts, loading and the execution of programs"
         )
-        lines = [line, *(f"training rows: {rows.how}" for rows in self._rows.values())]
+        weighty = [name for name, base in self._bases.items() if base.identity or base.node]
+        sizeless = [name for name in weighty if self._shape(name) is None]
+        lines = [line] if any(map(self._shape, self._bases)) else []
+        if sizeless:
+            what = "memory, hours and the disk that models take are not known, and not counted"
+            lines.append(f"{what}, for: {', '.join(sizeless)}")
+        lines += [f"training rows: {rows.how}" for rows in self._rows.values()]
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
         unknown = {name: recipe.trainer for name, recipe in recipes.items() if recipe.trainer not in PREDICTED}
         if unknown:

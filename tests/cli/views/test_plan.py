@@ -123,7 +123,8 @@ def test_a_plan_whose_programs_may_not_run_yet_says_so(capsys, tmp_path):
 def test_how_programs_will_be_run_is_told(capsys, tmp_path):
     facts = plan_facts(small(execution={"lane": "strict", "require": "limits", "timeout": 2.5}), Store(tmp_path))
     print_plan(facts, as_json=False)
-    assert "programs: strict lane, isolation limits or better; time limits: humaneval 2.5 s" in capsys.readouterr().out
+    how = "each has a process of its own (lane strict), at isolation level limits or better"
+    assert f"programs: {how}; time limits: humaneval 2.5 s" in capsys.readouterr().out
 
 
 @pytest.fixture
@@ -176,6 +177,9 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     hours = out.split("accelerator hours")[1].splitlines()
     base, largest = (line for line in hours if line.startswith(" codellama-7b-hf "))
     assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)
+    (together,) = (line for line in hours if line.startswith(" together "))
+    assert together.count(" *") == largest.count(" *"), "the sum counts hours that can't be had there"
+    assert "are not known, and not counted" not in out
 
 
 def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
@@ -218,7 +222,9 @@ def test_what_models_are_is_a_line_and_control_tokens_in_prompts_are_counted(cap
     line = "ends at <|endoftext|> or <|im_end|>, 512 positions"
     out = told(own(tmp_path), tmp_path, capsys)
     holding = sum("List" in problem.prompt for problem in HumanEval().problems())
-    assert out.startswith(f"{holding} of 164 prompts of humaneval hold 'List', first HumanEval/0: mine reads control")
+    assert out.startswith(
+        f"{holding} of 164 prompts of humaneval hold 'List', such as prompt HumanEval/0: mine reads control"
+    )
     assert f"mine: {line}\n" in out
     models = [{"name": name, "path": str(tmp_path / "mine")} for name in ("one", "two")]
     assert f"one, two: {line}\n" in told(small(models=models), tmp_path, capsys)
@@ -250,3 +256,17 @@ def test_settings_of_generation_config_that_are_not_used_are_said_once_for_all_m
     assert [text for text in caplog.messages if "generation_config" in text] == lines
     drawn = small(models=models, evaluation={**short, "temperature": 0.5})
     assert "d: generation_config sets top_k 9; " in told(drawn, tmp_path, capsys)
+
+
+def test_hours_that_are_too_few_to_tell_apart_are_one_line(capsys, tmp_path):
+    out = told(own(tmp_path, recipes=["lora"]), tmp_path, capsys)
+    assert "accelerator hours, cells to do: less than 0.01 together on any accelerator\n" in out
+    assert "hours are estimates" in out
+
+
+def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alone, cli, capsys, tmp_path):
+    code, out, _ = cli("plan", str(CONFIGS / "lora-7b.yaml"), "--storage", str(tmp_path / "store"))
+    assert code == 0
+    assert "memory, hours and the disk that models take are not known, and not counted, for: qwen-7b\n" in out
+    assert "hours are estimates" not in out and "accelerator hours" not in out
+    assert "are not known" not in told(small(), tmp_path, capsys)
