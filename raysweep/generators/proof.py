@@ -1,4 +1,4 @@
-"""Proves on a loaded model that what is written has the logits that the model gives without a cache.
+"""Proves on a loaded model that what is written has the logits that the model gives for whole texts.
 
 Two short prompts of unequal length are written with given tokens, in a batch, alone, with three samples a prompt and
 one row at a time, by the very loop that writes completions. So a model whose cache or padding the loop gets wrong, such
@@ -17,7 +17,8 @@ from raysweep.generators.caches.base import Way
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
-from raysweep.models.rounding import TEXT, distance, plain_logits, with_limit
+from raysweep.models.rounding import TEXT, distance, with_limit
+from raysweep.models.whole_texts import plain_logits
 from raysweep.records import GenerationRequest
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
             furthest = max(distance(of_text, expected[text]) for text, of_text in logits.items())
             if not furthest <= limit:
                 return (
-                    f"{name} its logits differ from those without a cache by {100 * furthest:.2g} % of their spread, "
+                    f"{name} its logits differ from those of whole texts by {100 * furthest:.2g} % of their spread, "
                     f"and rounding explains {100 * limit:.2g} %"
                 )
     except RaysweepError:
@@ -126,7 +127,7 @@ def _texts(ids: Sequence[int], length: int) -> list[_Text]:
 
 
 def _logits(network: Any, prompts: Sequence[Sequence[_Text]]) -> dict[_Text, torch.Tensor]:
-    """Return the logits of each text's tokens, (tokens, vocabulary), without a cache; a prompt's texts in one pass."""
+    """Return the logits of each text's tokens, (tokens, vocabulary), of whole texts; a prompt's texts in one pass."""
     logits: dict[_Text, torch.Tensor] = {}
     for texts in prompts:
         of_texts = plain_logits(network, [[*text.prompt, *text.tokens[:-1]] for text in texts])[:, -TOKENS:]

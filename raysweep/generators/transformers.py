@@ -27,7 +27,7 @@ from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
-from raysweep.generators.caches.own_cache import WithOwnCache, has_own_cache
+from raysweep.generators.caches.own_cache import WithOwnCache
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens, WrittenRow
@@ -36,6 +36,7 @@ from raysweep.models.architectures.shape import shape_of
 from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
+from raysweep.models.whole_texts import NEED_CACHE, has_own_cache
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
 
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
 
 POLICY = 3
 """Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
-ONCE_WRONG = frozenset({"mamba", "falcon_mamba", "mamba2", "rwkv", "recurrent_gemma", "xglm", "xlstm"})
-"""Model types that were once written with states that weren't passed on, or (xglm) with other tokens' positions."""
+ONCE_WRONG = frozenset({"mamba", "falcon_mamba", "mamba2", "rwkv", "recurrent_gemma", "xglm", "xlstm"}) | NEED_CACHE
+"""Model types that were once written with states that weren't passed on, with other tokens' positions (xglm), or
+without the cache that they need."""
 LONG_PROMPT = 2048
 """Prompts are taken to have fewer tokens where the question is whether a budget once held a single row at a time: then
 a prompt's third sample and later ones began from a cache that its second one had written into."""

@@ -15,6 +15,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     effects.py       proves that an adapter acts, and that merging it changes nothing
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
     logits.py        computes logits at selected positions only
+    whole_texts.py   calls a model with whole texts: without a cache, unless it is right with an empty one only
     rounding.py      compares logits within what a number format's rounding explains
     attention.py     chooses among torch's implementations of attention
     families/        one file per architecture

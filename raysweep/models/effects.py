@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UnfitModel
 from raysweep.machine import is_out_of_memory
-from raysweep.models.rounding import TEXT, distance, evaluating, plain_logits, with_limit
+from raysweep.models.rounding import TEXT, distance, evaluating, with_limit
+from raysweep.models.whole_texts import plain_logits
 
 if TYPE_CHECKING:
     import torch

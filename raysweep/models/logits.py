@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from raysweep.models.whole_texts import whole_pass
+
 if TYPE_CHECKING:
     import torch
 
@@ -32,7 +34,7 @@ def logits_at(model: Any, batch: Mapping[str, torch.Tensor], chosen: torch.Tenso
     handle = head.register_forward_pre_hook(lambda _, args: (args[0][chosen], *args[1:])) if head is not None else None
     inputs = {name: batch[name] for name in INPUTS if name in batch}
     try:
-        logits: torch.Tensor = model(**inputs, use_cache=False).logits
+        logits: torch.Tensor = whole_pass(model, **inputs).logits
     finally:
         if handle is not None:
             handle.remove()

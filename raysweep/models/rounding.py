@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -36,24 +36,6 @@ def with_limit(
             moved = logits()
     noise = max(distance(moved[text], of_text) for text, of_text in expected.items())
     return expected, max(SMALLEST, STEPS * _rounding(network), ROUNDING * noise)
-
-
-def plain_logits(network: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Return the logits of texts of equal lengths, (texts, tokens, vocabulary), without a cache, in 32 bits."""
-    import torch
-
-    forget(network)
-    given = torch.tensor([list(text) for text in ids]).to(network.get_input_embeddings().weight.device)
-    logits: torch.Tensor = network(input_ids=given, use_cache=False).logits.float()
-    forget(network)
-    return logits
-
-
-def forget(network: Any) -> None:
-    """Take from a model's modules what they keep of an earlier text themselves, as those of recurrent_gemma do."""
-    for module in network.modules():
-        if getattr(module, "recurrent_states", None) is not None:
-            module.recurrent_states = None
 
 
 def distance(logits: torch.Tensor, expected: torch.Tensor) -> float:

@@ -22,6 +22,7 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint, may_change_embeddings
 from raysweep.models.traits import read_traits
+from raysweep.models.whole_texts import NEED_CACHE
 from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans
@@ -123,6 +124,8 @@ class _Planner:
             "recipe": recipe_spec(recipe),
             **(adapter_spec(recipe, base.family) if base.family else {}),
         }
+        if base.family in NEED_CACHE:
+            spec["called"] = "with a cache"  # without the one that they need in older versions
         return recipe, spec
 
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import accelerator_in_use
+from raysweep.models.whole_texts import whole_pass
 from raysweep.trainers.batching import collate, collate_packed
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Mapping[str, 
     model.eval()
     with torch.no_grad():
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
-        together = model(input_ids=packed["input_ids"], position_ids=packed["position_ids"], use_cache=False).logits[0]
-        alone = [model(input_ids=torch.tensor([row["input_ids"]], device=device)).logits[0] for row in two]
+        together = whole_pass(model, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
+        alone = [whole_pass(model, input_ids=torch.tensor([row["input_ids"]], device=device)).logits[0] for row in two]
     model.train(was_training)
     expected = torch.cat(alone)
     tolerance = 1e-3 if expected.dtype == torch.float32 else 0.02
@@ -136,5 +137,7 @@ def _defect(tensor: torch.Tensor) -> str:
 
 
 def _logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    logits: torch.Tensor = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    logits: torch.Tensor = whole_pass(
+        model, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
+    ).logits
     return logits

@@ -20,6 +20,7 @@ from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageErro
 from raysweep.machine import is_out_of_memory
 from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.loading import silence_deepspeed
+from raysweep.models.whole_texts import needs_cache
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import Services, TrainJob
@@ -134,6 +135,7 @@ class TrainingLoop:
     def _prepare_model(self) -> None:
         """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
         self.trainable_weights = check_trainable(self.model)
+        needs_cache(self.model)  # found out while its weights are whole
         if self.recipe.batching == "packed":
             check_packing(self.model, self.data.objective, self.data.rows)
         self._packs = self.recipe.batching == "auto" and self._can_pack()

@@ -24,8 +24,9 @@ from tests.models.configs import GENERATED, make_random
 
 pytestmark = pytest.mark.slow
 
-SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma", "phi3")
-"""One with a state, two with a state and keys, one whose modules keep its state themselves, and one with LongRoPE."""
+SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma", "phi3", "gemma3n_text")
+"""One with a state, two with a state and keys, one whose modules keep its state themselves, one with LongRoPE, and one
+whose layers take keys and values of others from the cache."""
 TOKENS, SAMPLES = 12, 3
 PROMPTS = [prompt for prompt, _ in pairs(4)]
 STRONG = 0.2

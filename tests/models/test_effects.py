@@ -14,6 +14,7 @@ from raysweep.generators.base import GENERATORS
 from raysweep.models.deltas import save_delta
 from raysweep.models.loading import load_model
 from raysweep.models.versions import ModelVersions
+from raysweep.models.whole_texts import needs_cache
 from raysweep.records import Decoding, ModelKind, ModelRef, Spec
 from raysweep.testing.tiny import requests
 from tests.models.test_adapters import KINDS, TIES, lora, make
@@ -116,6 +117,7 @@ def test_what_peft_can_not_merge_says_so(tiny, tmp_path):
 
 def test_it_takes_a_few_passes(tiny, tmp_path):
     versions = held(tiny["llama"])
+    needs_cache(versions.network)  # once a base
     passes: list[int] = []
     versions.network.model.layers[0].register_forward_hook(lambda *_: passes.append(1))
     versions.become(make(tiny["llama"], KINDS["lora"](), tmp_path))

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
-from raysweep.generators.caches.own_cache import base_of
-from raysweep.models.rounding import forget
+from raysweep.models.whole_texts import bare, forget, whole_pass
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +47,7 @@ class WithoutCache(Way):
 
     def __init__(self, network: Any) -> None:
         super().__init__(network)
-        self._takes = frozenset(inspect.signature(base_of(network).forward).parameters)
+        self._takes = frozenset(inspect.signature(bare(network).forward).parameters)
         self._ends: torch.Tensor | None = None  # (rows,), counted from the last column, of the texts of a call
 
     def read(self, prompts: Sequence[Sequence[int]]) -> Read:
@@ -82,13 +81,12 @@ class WithoutCache(Way):
             "input_ids": ids.gather(1, positions + (width - lengths)[:, None]),
             "attention_mask": torch.ones_like(mask),
             "position_ids": positions,
-            "use_cache": False,
         }
         self._ends = lengths - 1 - width
         forget(self.network)
         try:
-            logits: torch.Tensor = self.network(
-                **{name: value for name, value in asked.items() if name in self._takes}
+            logits: torch.Tensor = whole_pass(
+                self.network, **{name: value for name, value in asked.items() if name in self._takes}
             ).logits[:, -1]
         finally:
             self._ends = None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way
 from raysweep.generators.caches.kv_cache import widened
+from raysweep.models.whole_texts import bare
 
 if TYPE_CHECKING:
     import torch
@@ -25,18 +26,6 @@ COLUMNS = ("key_cache", "value_cache", "keys", "values")
 """Fields of a cache with tensors that have a column for each token, (rows, heads, tokens, features)."""
 FAR = 1_000
 """The place of a token in a cache without columns: beyond all convolutions, whose first tokens are another case."""
-
-
-def has_own_cache(network: Any) -> bool:
-    """Return True if transformers calls a model with a cache of its own, and not with keys and values only."""
-    model = base_of(network)
-    has_usual_one = getattr(model, "_supports_default_dynamic_cache", lambda: True)
-    return bool(getattr(model, "_is_stateful", False)) or not has_usual_one()
-
-
-def base_of(network: Any) -> Any:
-    """Return transformers' model, without an adapter."""
-    return network.get_base_model() if hasattr(network, "get_base_model") else network
 
 
 class OwnCache(Cache):
@@ -84,7 +73,7 @@ class WithOwnCache(Way):
 
     def __init__(self, network: Any) -> None:
         super().__init__(network)
-        self._model = base_of(network)
+        self._model = bare(network)
         self._takes = frozenset(inspect.signature(self._model.forward).parameters)
         self._name = next((name for name in NAMES if name in self._takes), NAMES[0])
 

@@ -1,0 +1,119 @@
+"""Whole texts have the logits of `generate`, with a cache where a model needs one, and gradients flow through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import DynamicCache
+
+from raysweep.errors import UnfitModel, UsageError
+from raysweep.models import whole_texts
+from raysweep.models.loading import load_model
+from raysweep.models.logits import logits_at
+from raysweep.models.whole_texts import needs_cache, plain_logits, whole_pass
+from raysweep.trainers.activations import recompute_blocks
+from raysweep.trainers.checks import check_packing
+from raysweep.trainers.objectives.sft import Sft
+from tests.models.configs import make_random
+
+STRONG = 0.2
+"""Standard deviation of random weights with which a text depends on the tokens before."""
+SHARING = {
+    "one layer": {"num_kv_shared_layers": 1},
+    "two kinds of layers": {"num_kv_shared_layers": 2},
+    "all but the first of each kind": {"num_kv_shared_layers": 3, "num_key_value_heads": 2},
+}
+IDS = [7, 30, 31, 9, 40, 41, 12, 13, 60, 61]
+
+
+def made(folder: Path, model_type: str = "gemma3n_text", **fields: Any) -> Any:
+    return load_model(make_random(model_type, folder, initializer_range=STRONG, **fields))[0]
+
+
+def gradients(network: Any, **cache: Any) -> dict[str, torch.Tensor]:
+    """The gradients of a loss by weight; `cache`: arguments of the model's call, None: as in training."""
+    network.zero_grad()
+    ids = torch.tensor([IDS, IDS[::-1]])
+    logits = network(input_ids=ids, **cache).logits if cache else whole_pass(network, input_ids=ids).logits
+    torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()).backward()
+    return {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
+
+
+@pytest.mark.parametrize("fields", SHARING.values(), ids=SHARING)
+def test_layers_that_share_keys_and_values_give_the_logits_of_generate(fields, tmp_path):
+    network = made(tmp_path, **fields)
+    written = network.generate(
+        torch.tensor([IDS]), max_new_tokens=8, do_sample=False, output_logits=True, return_dict_in_generate=True
+    )
+    (logits,) = plain_logits(network, [written.sequences[0, :-1].tolist()])
+    assert needs_cache(network)
+    torch.testing.assert_close(logits[len(IDS) - 1 :], torch.cat(written.logits), atol=1e-4, rtol=1e-4)
+    without = network(input_ids=torch.tensor([IDS]), use_cache=False).logits
+    assert (without[0, -1] - written.logits[0][0]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("recomputes", [False, True])
+def test_gradients_flow_to_the_layers_that_share_and_to_no_weight_that_is_never_used(recomputes, tmp_path):
+    network = made(tmp_path, attn_implementation="eager").train()
+    expected = gradients(network, past_key_values=DynamicCache(config=network.config), use_cache=True)
+    if recomputes:
+        recompute_blocks(network)
+    found = gradients(network)
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        torch.testing.assert_close(found[name], gradient, msg=name)
+    unused = {name for name, _ in network.named_parameters()} - found.keys()
+    assert unused and all(".self_attn.k_" in name or ".self_attn.v_" in name for name in unused)
+
+
+def test_training_and_generation_compute_the_same(tmp_path):
+    network = made(tmp_path)
+    expected = plain_logits(network, [IDS])[0]
+    batch, chosen = {"input_ids": torch.tensor([IDS])}, torch.ones(1, len(IDS), dtype=torch.bool)
+    torch.testing.assert_close(logits_at(network.train(), batch, chosen), expected)
+
+
+def test_rows_that_would_be_mixed_are_not_packed(tmp_path):
+    """transformers keeps packed rows apart only where it is given no cache."""
+    rows = [{"input_ids": ids, "weights": [1.0] * len(ids)} for ids in (IDS, IDS[::-1])]
+    with pytest.raises(UsageError, match="gemma3n_text model mixes packed rows"):
+        check_packing(made(tmp_path), Sft(), rows)
+    check_packing(made(tmp_path / "other", "llama"), Sft(), rows)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gemma2", "recurrent_gemma"])
+def test_other_models_are_tried_once_and_called_without_a_cache(model_type, tmp_path):
+    network = made(tmp_path, model_type)
+    calls: list[Any] = []
+    network.register_forward_pre_hook(lambda _, args, given: calls.append(given), with_kwargs=True)
+    plain_logits(network, [IDS])
+    before = len(calls)
+    assert not needs_cache(network)
+    for _ in range(3):
+        plain_logits(network, [IDS])
+    assert len(calls) == before + 3
+    assert all(given["use_cache"] is False and "past_key_values" not in given for given in calls[before:])
+
+
+def test_a_model_that_an_empty_cache_does_not_help_is_refused(tmp_path, monkeypatch):
+    """Such as one whose own cache is of another kind."""
+    network = made(tmp_path)
+    monkeypatch.setattr(whole_texts._passing_cache(), "update", lambda self, keys, values, *_, **__: (values, keys))
+    with pytest.raises(UnfitModel, match=r"logits of a gemma3n_text model depend on its cache.*`generator: vllm`"):
+        needs_cache(network)
+
+
+def test_a_model_whose_cache_is_broken_is_called_without_it(tmp_path, monkeypatch):
+    network = made(tmp_path, "llama")
+    forward = network.model.forward
+
+    def broken(use_cache: bool = True, **given: Any) -> Any:
+        if use_cache:
+            raise AttributeError("no such cache")
+        return forward(use_cache=False, **given)
+
+    monkeypatch.setattr(network.model, "forward", broken)
+    assert not needs_cache(network)
