@@ -28,6 +28,9 @@ NAME = "default"
 """What PEFT calls an adapter that is the only one of its model."""
 ENOUGH = 20
 """How many names without a module are looked at to find out how their beginnings differ from the base's."""
+LOST = {"pissa_niter_": "random numbers", "corda": "data", "lora_ga": "gradients of data"}
+"""What changed the base of adapters when these were made, by the beginning of their `init_lora_weights`, where files
+don't have it."""
 SHARED = ("vblora_vector_bank", ".tinylora_v.", ".unilora_theta_d.", ".trainable_tokens_delta")
 """Parts of the names of tensors that lie in several modules, of which files have one copy."""
 
@@ -80,11 +83,14 @@ def put_adapter_on(model: Any, ref: ModelRef) -> Any:
     config = _config_of(ref)
     config.base_model_name_or_path, config.inference_mode = None, True
     own = {id(parameter) for parameter in model.parameters()}
+    if why := _lost_beginning(config):
+        raise UnfitModel(_not_of(ref, why))
     patterns = _renamed(model, config)
     try:
         with _opened(ref) as (shapes, _):
             names = _renamed_all(shapes, patterns)
-        adapted = wrapped(model, config)
+        with _own_tensors(model, config):
+            adapted = wrapped(model, config)
         _unshare(adapted, own, set(names.values()))
         found = adapted.load_adapter(
             ref.location, NAME, key_mapping=patterns, revision=ref.revision, **cache_alone(ref.location)
@@ -116,6 +122,8 @@ def misfit(network: Any, ref: ModelRef) -> str:
 
     config = _config_of(ref)
     config.base_model_name_or_path = None
+    if why := _lost_beginning(config):
+        return why
     if isinstance(getattr(config, "init_lora_weights", None), str):
         config.init_lora_weights = True  # others compute the first weights from the base's, of which there are none
     rows = network.get_input_embeddings().weight.shape[0]
@@ -154,6 +162,46 @@ def _config_of(ref: ModelRef) -> Any:
     from peft import PeftConfig
 
     return PeftConfig.from_pretrained(ref.location, revision=ref.revision, **cache_alone(ref.location))
+
+
+def _lost_beginning(config: Any) -> str:
+    """Say that an adapter began with a change of its base that can't be made again; empty if it didn't.
+
+    The file of such an adapter holds what stands beside the changed base. PEFT makes the change again from the config
+    when it loads one: the same change for `pissa`, `olora` and others, another one where it is drawn, and none, or an
+    error, where it came from data.
+    """
+    beginning = str(getattr(config, "init_lora_weights", "")).lower()
+    source = next((of for start, of in LOST.items() if beginning.startswith(start)), "")
+    if not source:
+        return ""
+    return (
+        f"it began with `init_lora_weights: {beginning}`, which changed the base by {source}, and its files don't have "
+        "that change; save it as a usual LoRA, with PEFT's `save_pretrained(..., "
+        "path_initial_model_for_weight_conversion=...)`, or merged into its base"
+    )
+
+
+@contextmanager
+def _own_tensors(model: Any, config: Any) -> Iterator[None]:
+    """Have what is put on a model in the block compute its first weights from copies of the model's matrices.
+
+    Some (OLoRA) change the base's numbers in place. Matrices that got no adapter are the model's own again afterwards.
+    """
+    if not isinstance(getattr(config, "init_lora_weights", None), str):
+        yield
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    before = [(parameter, parameter.data) for parameter in model.parameters() if parameter.dim() > 1]
+    for parameter, tensor in before:
+        parameter.data = tensor.clone()
+    yield
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    changed = {id(parameter) for layer in layers for parameter in layer.get_base_layer().parameters()}
+    for parameter, tensor in before:
+        if id(parameter) not in changed:
+            parameter.data = tensor
 
 
 def _ends(adapted: Any) -> list[Any]:

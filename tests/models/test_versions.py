@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import RaysweepError, UnfitModel
 from raysweep.models.adapters import untie_embeddings
 from raysweep.models.deltas import save_delta
 from raysweep.models.loading import adapter_misfit, load_model
@@ -190,3 +191,61 @@ def test_an_adapter_of_another_base_is_told_by_the_shapes_of_its_tensors(family,
     other = "codegen" if family == "llama" else "llama"
     if way in ("lora", "ia3"):
         assert "not found in the base model" in adapter_misfit(dataclasses.replace(adapter, base=tiny[other]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("beginning", "targets"),
+    [("olora", ["q_proj", "down_proj"]), ("OLoRA", "all-linear"), ("pissa", ["v_proj"]), ("mica", ["o_proj"])],
+)
+def test_an_adapter_that_begins_with_a_change_of_its_base_leaves_it_as_it_was(beginning, targets, dtype, tmp_path):
+    base = ModelRef(str(tmp_path / "base"), dtype=dtype)
+    make_tiny("llama", tmp_path / "base")
+    expected, adapter = begun(base, beginning, targets, tmp_path / "adapter")
+    held = versions()
+    held.become(base)
+    before = logits(held.network)
+    tensors = {name: tensor.clone() for name, tensor in held.network.state_dict().items()}
+    places = {name: tensor.data_ptr() for name, tensor in held.network.state_dict().items()}
+    for _ in range(2):
+        held.become(adapter)
+        torch.testing.assert_close(logits(held.network), expected)
+        held.become(base)
+        assert torch.equal(logits(held.network), before)
+        state = held.network.state_dict()
+        assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
+        assert {name: tensor.data_ptr() for name, tensor in state.items()} == places
+
+
+def begun(base: ModelRef, beginning: str, targets: Any, out: Path) -> tuple[torch.Tensor, ModelRef]:
+    """Write an adapter that began with a change of its base; return its logits too."""
+    from peft import LoraConfig, get_peft_model
+
+    model, _ = load_model(base)
+    config = LoraConfig(r=2, target_modules=targets, init_lora_weights=beginning, task_type="CAUSAL_LM")
+    adapted = get_peft_model(model, config).eval()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.add_(torch.randn_like(parameter) * 0.05)
+    adapted.save_pretrained(str(out), save_embedding_layers=False)
+    return logits(adapted), ModelRef(str(out), ModelKind.ADAPTER, base)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "source"),
+    [("pissa_niter_4", "random numbers"), ("corda", "data"), ("lora_ga", "gradients of data")],
+)
+def test_an_adapter_whose_change_of_its_base_is_lost_is_refused(beginning, source, tmp_path):
+    base = ModelRef(str(tmp_path / "base"))
+    make_tiny("llama", tmp_path / "base")
+    _, adapter = begun(base, "gaussian", ["q_proj"], tmp_path / "adapter")
+    settings = tmp_path / "adapter" / "adapter_config.json"
+    fields = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**fields, "init_lora_weights": beginning}))
+    told = f"`init_lora_weights: {beginning}`, which changed the base by {source}, .*path_initial_model_for_weight"
+    assert re.search(told, adapter_misfit(adapter))
+    held = versions()
+    with pytest.raises(UnfitModel, match=told):
+        held.become(adapter)
