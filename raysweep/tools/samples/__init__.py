@@ -6,5 +6,5 @@ Begin with run.py.
     run.py           runs each distinct program of a samples file once and writes the rows in the file's order
     results.py       writes the results file, keeps verdicts to resume from, refuses other settings
     scores.py        adds up the samples and verdicts of a file for its summary
-    uncompiled.py    says why most samples don't compile, and which option helps
+    uncompiled.py    says why samples don't compile, and which option helps
 """

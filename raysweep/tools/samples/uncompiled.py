@@ -1,4 +1,4 @@
-"""Says why most samples of a file don't compile, and which option helps.
+"""Says why samples of a file don't compile, and which option helps.
 
 The usual reasons are answers of a chat, with prose and fences around the code, whole programs where a completion is
 expected, and bodies that have lost their indentation.
@@ -15,7 +15,7 @@ from raysweep.tools.samples.format import Sample
 from raysweep.units import count
 
 MOST = 0.5
-"""Share of the samples above which it is said that they don't compile."""
+"""Share of the samples above which it is said that they don't compile, also where no option helps."""
 TRIED = 200
 """Samples that are tried with the option; more tell nothing new."""
 FENCED, WHOLE, INDENT = "fenced code (```) or tags", "a repeated signature", "no indentation"
@@ -39,12 +39,12 @@ class Uncompiled:
         if self._tried < TRIED and self._extract is not Extract.AUTO:
             self._tried += 1
             taken = extracted(problem, sample.text, Extract.AUTO, alone=sample.whole)
-            written = extracted(problem, sample.text, Extract.NONE, alone=sample.whole)
-            self._helped += taken.found is not Found.NOTHING and taken.program != written.program
+            judged = extracted(problem, sample.text, self._extract, alone=sample.whole)
+            self._helped += taken.found is not Found.NOTHING and taken.program != judged.program
 
     def advice(self, samples: int) -> str:
-        """Return a sentence, or "" if most of the `samples` of the file compile."""
-        if self._samples <= MOST * samples:
+        """Return a sentence, or "" if no option helps and most of the `samples` of the file compile."""
+        if not self._helped and self._samples <= MOST * samples:
             return ""
         text = f"{self._samples:,} of {count(samples, 'sample')} {'do' if self._samples > 1 else 'does'}n't compile"
         if self._reasons:
