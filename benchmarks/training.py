@@ -205,8 +205,8 @@ def safecoder_loop(
             total = 0.0
             for row in order.rows(step):
                 encoded = data.rows[row]
-                ids = torch.tensor([encoded["input_ids"]], device=device)
-                weights = torch.tensor([encoded["weights"]], device=device)[:, 1:]
+                ids = torch.tensor(encoded["input_ids"], device=device).long()[None]
+                weights = torch.tensor(encoded["weights"], device=device)[None, 1:]
                 with torch.autocast(device.type, dtype) if precision != "float32" else nullcontext():
                     logits = model(input_ids=ids).logits[:, :-1].float()
                 likely = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:], reduction="none")
@@ -241,10 +241,10 @@ def trl_loop(
     recipe, on_gpu = job.recipe, next(model.parameters()).device.type == "cuda"
     chosen = [data.rows[n % len(data.rows)] for n in range((recipe.steps or 0) * recipe.batch_size)]
     labels = [
-        [token if weight else -100 for token, weight in zip(row["input_ids"], row["weights"], strict=True)]
+        [int(token) if weight else -100 for token, weight in zip(row["input_ids"], row["weights"], strict=True)]
         for row in chosen
     ]
-    rows = Dataset.from_dict({"input_ids": [row["input_ids"] for row in chosen], "labels": labels})
+    rows = Dataset.from_dict({"input_ids": [row["input_ids"].tolist() for row in chosen], "labels": labels})
     newer = "train_sampling_strategy" in {field.name for field in dataclasses.fields(SFTConfig)}
     order = {"train_sampling_strategy": "group_by_length" if grouped else "random"} if newer else {}
     order |= {} if newer else {"group_by_length": grouped}

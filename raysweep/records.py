@@ -102,6 +102,7 @@ class SourceRow:
     language: str = ""
     entry_point: str = ""  # the function to write, if the instruction is a prompt in HumanEval's form; empty otherwise
     task_id: str = ""  # the id of a published problem, if the row names one
+    rejected: str | None = None  # a worse response to the same instruction, for preference objectives
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ class TrainingStep:
     memory_bytes: int = 0  # most that this worker has held so far, of its accelerator's memory or of RAM
     mfu: float | None = None  # model FLOPs utilisation since the last report; None: the accelerator's peak is unknown
     validation_loss: float | None = None  # mean over the validation rows; None: not at the end of an epoch
+    numbers: Mapping[str, float] = field(default_factory=dict)  # means of the objective's numbers since the last report
 
 
 # -------------------------------------------------------------------------------------- generation, execution

@@ -39,6 +39,8 @@ from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.units import count
 
+VALIDATION: KeyPath = ("training", "validation")
+
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
     """Return all mistakes and doubts in a config that fits the schema, and in the files and models that it names.
@@ -54,6 +56,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _perturbations,
         _sizes,
         _recipes,
+        _preferences,
         _sources,
         _validation,
         partial(_problems, judged=with_models),
@@ -238,6 +241,28 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
         yield from ((("recipes", name, field), text) for field, text in mistakes)
 
 
+def _preferences(config: SweepConfig) -> Iterator[Mistake]:
+    """Find recipes that compare responses with rejected ones, where a source's rows have none."""
+    for place, source, recipes in _row_sources(config):
+        names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
+        if names and not _has_rejected(source, config.seed):
+            objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
+            yield (
+                place,
+                f"its rows have no rejected response, with which {objectives} ({', '.join(names)}) compares each "
+                "response; name the field that has one, as in `rejected: {field: rejected}`, or take `objective: sft`",
+            )
+
+
+def _has_rejected(source: SpecConfig, seed: int) -> bool:
+    """Return True unless a source's first row can be read and has no rejected response."""
+    try:
+        first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
+    except UsageError:
+        return True  # other checks say what is wrong with it
+    return first is None or first.rejected is not None
+
+
 SAFECODERS = {
     "workers": 1,
     "parallel": None,
@@ -262,6 +287,16 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
             yield "lora", "`targets` and `preset` both name the modules; remove one of them"
         if recipe.lora.preset == "study" and recipe.lora.train_embeddings:
             yield "lora", "`preset: study` updates lm_head by low rank, `train_embeddings` trains all of it; remove one"
+    if recipe.batching == "packed" and not OBJECTIVES.get(recipe.objective).packs:
+        yield (
+            "batching",
+            f"`objective: {recipe.objective}` takes no rows packed into one sequence; use `batching: padded`",
+        )
+    if recipe.compat == "safecoder" and OBJECTIVES.get(recipe.objective).prefers:
+        yield (
+            "compat",
+            f"SafeCoder's loop trains on responses alone, and `objective: {recipe.objective}` on pairs; remove one",
+        )
     for field, value in SAFECODERS.items() if recipe.compat == "safecoder" else ():
         if getattr(recipe, field) != value:
             yield field, f"`compat: safecoder` takes rows one by one, in float32, on one worker; remove `{field}`"
@@ -286,17 +321,20 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
         yield "parallel", f"{setting} needs DeepSpeed: {install_extra('deepspeed')}, or give `parallel: ddp`"
 
 
-def _sources(config: SweepConfig) -> Iterator[Mistake]:
-    named: list[tuple[KeyPath, SpecConfig, list[str]]] = []
+def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SpecConfig, list[str]]]:
+    """Yield each source of training and validation rows: its place, itself, and the recipes that read it."""
     for at, model in enumerate(config.models):
         if model.pretrain is not None:
-            named.append((("models", at, "pretrain", "source"), model.pretrain.source, [model.pretrain.recipe]))
+            yield ("models", at, "pretrain", "source"), model.pretrain.source, [model.pretrain.recipe]
     if config.training is not None:
-        used = dict.fromkeys(recipe for model in config.models for recipe in model.recipes)
-        named.append((("training", "source"), config.training.source, list(used)))
+        used = list(dict.fromkeys(recipe for model in config.models for recipe in model.recipes))
+        yield ("training", "source"), config.training.source, used
         if config.training.validation is not None:
-            named.append((("training", "validation"), config.training.validation, []))
-    for path, spec, recipes in named:
+            yield VALIDATION, config.training.validation, used
+
+
+def _sources(config: SweepConfig) -> Iterator[Mistake]:
+    for path, spec, recipes in _row_sources(config):
         try:
             source = SOURCES.create(spec.spec(SOURCES, config.seed))
             source.check()
@@ -304,7 +342,7 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
             yield path, finding_of(error)
             continue
         rows = getattr(source, "size", None)  # only some know it before they make their rows
-        for name in recipes:
+        for name in recipes if path != VALIDATION else ():
             batch = config.recipes[name].batch_size
             if rows is not None and rows < batch:
                 way = f"; with --set recipes.{name}.batch_size={rows} they fit" if rows and "." not in name else ""

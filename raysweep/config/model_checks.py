@@ -221,7 +221,9 @@ def _fit(source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, e
     longer = []
     for row in source.rows():
         fields = (row.instruction, row.input, row.output, row.language)
-        trained = TrainingRow(row.row_id, row.row_id, *fields, "", False, row.instruction, row.input)
+        trained = TrainingRow(
+            row.row_id, row.row_id, *fields, "", False, row.instruction, row.input, rejected=row.rejected
+        )
         rows += 1
         if objective.encode(trained, tokenizer, bounded) is not None:
             usable += 1

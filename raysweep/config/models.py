@@ -96,7 +96,7 @@ class RecipeConfig(Strict):
     """`full` trains all weights, `lora` and `ia3` an adapter."""
     objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
     """The loss."""
-    objective_args: dict[str, float] = RECIPE.objective_args
+    objective_args: dict[str, float | str | bool] = RECIPE.objective_args
     """Arguments of the objective."""
     lr: Annotated[float, Field(gt=0, le=1)] = RECIPE.lr
     """Highest learning rate."""

@@ -29,6 +29,8 @@ T = TypeVar("T")
 STEP = "step-"
 COMPLETE = "COMPLETE"
 REMEMBERED = "remembered.json"
+ROW_NUMBERS = "row-numbers"
+"""Folder of the store with numbers of training rows that a base model gives, such as log-probabilities."""
 SOON_SECONDS = 60.0
 """So long before a machine goes, a training on it saves as often as it can."""
 RARELY = 10
@@ -69,6 +71,7 @@ class TrainingServices:
         self._files = checkpoints
         self._progress = progress
         self._model_service = model_service
+        self._kept = model_service.files.below(ROW_NUMBERS)
         self._notice: Notice | None = None
         self._saved_for: set[str] = set()  # machines that will be taken away, since whose notice there is a checkpoint
         self._saved_at, self._save_seconds = 0.0, 0.0  # when the latest checkpoint was saved, and how long that took
@@ -132,6 +135,14 @@ class TrainingServices:
         with contextlib.suppress(ValueError, TypeError):
             return dict(json.loads(self._files.read(REMEMBERED) or b"{}"))
         return {}
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Keep bytes below ``row-numbers`` in the store."""
+        self._kept.write(key, content)
+
+    def kept(self, key: str) -> bytes | None:
+        """Return what rank 0 reads there: another worker may see a file later."""
+        return self._of_all(self._kept.read(key) if self.rank == 0 else None)[0]
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:

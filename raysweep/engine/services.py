@@ -16,6 +16,7 @@ from raysweep.execution.oracle import oracle_of
 from raysweep.generators.base import TRANSFORMERS, LiveModel
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import Question, VerdictCache
 
@@ -45,6 +46,11 @@ class ModelService:
         cache = VerdictCache(store.files, platform.python_version())
         self._judge = ProgramJudge(stages, progress, cache, sandbox)
         self._verdicts: dict[Question, Verdict] = {}
+
+    @property
+    def files(self) -> Files:
+        """The files of the store."""
+        return self._store.files
 
     def __enter__(self) -> ModelService:
         return self

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.engine.base import TrainingRun, Work
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import accelerator_in_use, software
 from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
@@ -60,6 +61,7 @@ def fine_tune(plan: ModelPlan, work: Work) -> None:
         seed=cell.cell.seed,
         label=cell.cell.id,
         checkpoint_every=work.context.checkpoint_every,
+        base_key=cell.base.node.key if cell.base.node else text_sha(canonical_json(cell.base.identity)),
     )
     train = functools.partial(
         _train_on_worker,

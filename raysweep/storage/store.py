@@ -3,6 +3,7 @@
 Layout:
     <root>/artefacts/<stage>/<key[:2]>/<key>/   data files, and manifest.json, written last
     <root>/verdicts/                            verdicts of programs, for all sweeps (verdicts.py)
+    <root>/row-numbers/                         numbers of training rows that a base model gives (engine/checkpoints.py)
     <root>/completions/                         which artefacts have completions of a model (completions.py)
     <root>/unfinished/<stage>/<key>/            checkpoints and blocks of artefacts in progress, removed by the commit
     <root>/staging/                             drafts; for an object store, on this machine instead

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from raysweep.errors import UsageError
@@ -105,7 +106,7 @@ class ModelFamilyContract(WithoutArguments):
         """`batching: packed` lays rows one after the other."""
         if not self.part().packs:
             pytest.skip("it says that rows of one sequence see each other")
-        rows = [{"input_ids": list(range(1, 9))}, {"input_ids": list(range(9, 20))}]
+        rows = [{"input_ids": np.arange(1, 9)}, {"input_ids": np.arange(9, 20)}]
         try:
             check_packing(self.network(), Sft(), rows)
         except UsageError as error:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from raysweep.errors import UsageError
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import Spec, TrainingRow
 from raysweep.testing.contract import Contract, elsewhere, no_global_generator
+from raysweep.testing.services import RowsHere
 from raysweep.testing.tiny import tiny_network, tiny_tokenizer, training_rows
-from raysweep.trainers.base import OBJECTIVES, Objective, Recipe
-from raysweep.trainers.batching import collate, collate_packed
+from raysweep.trainers.base import OBJECTIVES, LossSum, Objective, Recipe, Row
+from raysweep.trainers.batching import collate, collate_packed, compact
 
 Encoded = Mapping[str, list[Any]]
 RELATIVE = 1e-4
@@ -35,8 +35,8 @@ class ObjectiveContract(Contract):
     recipe: ClassVar[Recipe] = Recipe(template="raw", max_tokens=256)
 
     def rows(self) -> list[TrainingRow]:
-        """Return rows that can all be used. Override it for an objective that reads other fields of them."""
-        return training_rows(8)
+        """Return rows that can all be used. Override it for an objective that reads `context` or `meta` of them."""
+        return [replace(row, rejected=row.output.replace("x", "xs")) for row in training_rows(8)]
 
     def tokenizer(self) -> Any:
         """Return the tokenizer of the model, from transformers."""
@@ -50,14 +50,20 @@ class ObjectiveContract(Contract):
         """Return the rows as numbers, with some fields of the recipe changed."""
         return _encoded_by(self.part(), self.rows(), self.tokenizer(), replace(self.recipe, **recipe))
 
-    def test_its_arguments_are_numbers(self, built: Objective) -> None:
-        """`objective_args` of a recipe are numbers, which arrive as floats."""
-        for name in self.registry.parameters(built.name):
-            try:
-                self.registry.check(Spec(built.name, {name: 1.0}))
-            except UsageError as error:
-                if name in str(error):
-                    pytest.fail(f"a recipe gives objectives numbers, which arrive as floats: {error}")
+    def prepared(self, network: Any) -> list[Row]:
+        """Return the rows as the loss gets them, for a model as training starts."""
+        import torch
+
+        with torch.no_grad():
+            rows = [compact(row) for row in self.encoded()]
+            prepared = self.part().prepare(network.eval(), rows, RowsHere(self.recipe.max_tokens))
+        network.train()
+        return list(prepared)
+
+    def loss(self, network: Any, batch: Mapping[str, Any]) -> Any:
+        """Return the loss of a batch, a tensor."""
+        loss = self.part().loss(network, batch)
+        return loss.loss if isinstance(loss, LossSum) else loss
 
     def test_encoded_rows_are_lists_of_numbers(self) -> None:
         """They become the tensors of `loss`."""
@@ -87,7 +93,9 @@ class ObjectiveContract(Contract):
         part, tokenizer = self.part(), self.tokenizer()
         for row in self.rows():
             whole = part.encode(row, tokenizer, self.recipe)
-            exact = replace(self.recipe, max_tokens=len(whole["input_ids"]))
+            rejected = replace(row, output=row.rejected or row.output)
+            lengths = [len(part.encode(each, tokenizer, self.recipe)["input_ids"]) for each in (row, rejected)]
+            exact = replace(self.recipe, max_tokens=max(lengths) if part.prefers else lengths[0])
             assert part.encode(row, tokenizer, exact) == whole, "a row of exactly `max_tokens` tokens is kept"
             shorter = replace(self.recipe, max_tokens=exact.max_tokens - 1)
             assert part.encode(row, tokenizer, shorter) is None, "encode() returns None for more than `max_tokens`"
@@ -100,45 +108,76 @@ class ObjectiveContract(Contract):
         there = elsewhere(_encoded_by_spec, self.spec(), self.rows(), self.tokenizer(), self.recipe)
         assert [dict(row) for row in there] == [dict(row) for row in here], "another process encodes the same"
 
+    def test_prepare_adds_to_rows_and_keeps_them_in_order(self) -> None:
+        """What `loss` needs of the untrained model is computed once."""
+        encoded = [compact(row) for row in self.encoded()]
+        prepared = self.prepared(self.network())
+        assert len(prepared) == len(encoded), "prepare() returns all rows"
+        for row, before in zip(prepared, encoded, strict=True):
+            same = all((row[key] == before[key]).all() for key in before)
+            assert before.keys() <= row.keys() and same, "prepare() keeps what encode() returned, row by row"
+
+    def test_a_row_costs_tokens(self) -> None:
+        """Forward passes are cut by these costs."""
+        part = self.part()
+        for response, rejected in ((1, 0), (40, 30), (40, 80)):
+            cost, longer = part.tokens(response, rejected), part.tokens(2 * response, 2 * rejected)
+            assert isinstance(cost, int) and cost >= response, (
+                "tokens() is a whole number, and not below the response's"
+            )
+            assert longer > cost, "tokens() grows with a row"
+
+    def test_its_numbers_are_those_that_it_names(self) -> None:
+        """Reports show them beside the loss."""
+        part, network = self.part(), self.network()
+        loss = part.loss(network, collate(self.prepared(network), self.recipe.max_tokens))
+        numbers = loss.numbers if isinstance(loss, LossSum) else {}
+        assert set(numbers) == set(part.numbers), "loss() returns the numbers that `numbers` names"
+        for name, (total, count) in numbers.items():
+            assert isfinite(float(total)) and float(count) >= 0, f"{name} is a sum with what it is a mean of"
+
     def test_the_normaliser_is_above_0(self) -> None:
         """The sum of a step's losses is divided by it."""
-        part, rows = self.part(), self.encoded()
+        part, rows = self.part(), [compact(row) for row in self.encoded()]
         number = part.normaliser(rows)
         assert isfinite(number) and number > 0, f"normaliser() returns a number above 0, and not {number}"
         assert part.normaliser(rows[::-1]) == pytest.approx(number), "the order of rows is nothing to normaliser()"
 
     def test_the_loss_is_the_sum_over_rows_whatever_their_batch(self) -> None:
         """Any batching gives the same gradient."""
-        part, network, rows = self.part(), self.network(), self.encoded()
-        whole = part.loss(network, collate(rows, self.recipe.max_tokens))
+        network = self.network()
+        rows = self.prepared(network)
+        whole = self.loss(network, collate(rows, self.recipe.max_tokens))
         assert whole.dim() == 0 and whole.requires_grad, "loss() returns a scalar tensor, with a gradient"
         assert whole.isfinite(), "the loss is finite: otherwise training ends"
-        each = sum(float(part.loss(network, collate([row], self.recipe.max_tokens)).detach()) for row in rows)
+        each = sum(float(self.loss(network, collate([row], self.recipe.max_tokens)).detach()) for row in rows)
         assert float(whole.detach()) == pytest.approx(each, rel=RELATIVE), (
             "loss() returns the sum of the rows' losses, so that any batching gives the same gradient; a mean over the "
             "batch would not"
         )
-        padded = part.loss(network, collate(rows, self.recipe.max_tokens, pad_to=self.recipe.max_tokens))
+        padded = self.loss(network, collate(rows, self.recipe.max_tokens, pad_to=self.recipe.max_tokens))
         assert float(padded.detach()) == pytest.approx(each, rel=RELATIVE), "padding has no effect on the loss"
 
     def test_packed_rows_have_the_same_loss_if_it_takes_them(self) -> None:
         """`batching: packed` lays rows one after the other."""
-        part, network, rows = self.part(), self.network(), self.encoded()
-        if not part.packs:
+        network = self.network()
+        if not self.part().packs:
             pytest.skip("it takes no packed rows")
-        whole = part.loss(network, collate(rows, self.recipe.max_tokens)).detach()
-        packed = part.loss(network, collate_packed(rows)).detach()
+        rows = self.prepared(network)
+        whole = self.loss(network, collate(rows, self.recipe.max_tokens)).detach()
+        packed = self.loss(network, collate_packed(rows)).detach()
         assert float(packed) == pytest.approx(float(whole), rel=RELATIVE), (
             "packed rows have the loss of padded ones (`packs`): nothing predicts a row's first token"
         )
 
     def test_a_wrapped_model_is_enough_and_gets_no_labels(self) -> None:
         """Several workers wrap it."""
-        part, network, rows = self.part(), self.network(), self.encoded()
+        network = self.network()
+        rows = self.prepared(network)
         batch = collate(rows, self.recipe.max_tokens)
-        bare = float(part.loss(network, batch).detach())
+        bare = float(self.loss(network, batch).detach())
         try:
-            wrapped = float(part.loss(_wrapped(network), batch).detach())
+            wrapped = float(self.loss(_wrapped(network), batch).detach())
         except AttributeError as error:
             pytest.fail(f"the model may be wrapped: call it, and reach for nothing inside ({error})")
         assert wrapped == pytest.approx(bare, rel=RELATIVE), "a wrapped model has the same loss"
@@ -147,7 +186,8 @@ class ObjectiveContract(Contract):
         """`precision: bf16` computes logits in 16 bits."""
         import torch
 
-        loss = self.part().loss(self.network().to(torch.bfloat16), collate(self.encoded(), self.recipe.max_tokens))
+        network = self.network().to(torch.bfloat16)
+        loss = self.loss(network, collate(self.prepared(network), self.recipe.max_tokens))
         assert loss.dtype == torch.float32, "convert the model's logits with `.float()`: they may have 16 bits"
 
 

@@ -6,16 +6,46 @@ import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.execution.pool import execute
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, LiveModel
 from raysweep.programs import Limits, Program, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec, TrainingStep
+from raysweep.trainers.base import Row
+from raysweep.trainers.batching import collate
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
 
 
 class Interrupted(Exception):
     """Stands for a killed process."""
+
+
+class RowsHere:
+    """Computes numbers of rows in this process, in batches of a few, and counts how often; a `RowServices`.
+
+    Args:
+        max_tokens: most tokens of a row.
+    """
+
+    rank, world_size = 0, 1
+
+    def __init__(self, max_tokens: int) -> None:
+        self.max_tokens = max_tokens
+        self.computed: list[str] = []  # what was computed
+
+    def of_rows(
+        self, what: str, rows: Sequence[Row], compute: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+    ) -> np.ndarray:
+        """Compute the numbers of three rows at a time."""
+        import numpy as np
+
+        self.computed.append(what)
+        batches = [collate(rows[start : start + 3], self.max_tokens) for start in range(0, len(rows), 3)]
+        return np.concatenate([compute(batch).double().numpy() for batch in batches])
 
 
 class FolderServices:
@@ -38,6 +68,7 @@ class FolderServices:
         self.ticks: list[tuple[int, int]] = []
         self.saved: list[int] = []  # steps after which a checkpoint was saved
         self.facts: dict[str, Any] = {}
+        self.store: dict[str, bytes] = {}
 
     def report(self, step: TrainingStep) -> None:
         """Keep a report."""
@@ -45,8 +76,11 @@ class FolderServices:
 
     def tick(self, step: int, total_steps: int) -> bool:
         """Note a step, and return whether a checkpoint is asked for after it."""
-        assert 0 < step <= total_steps, f"a trainer calls services.tick after each step, with numbers from 1 on: {step}"
-        self.ticks.append((step, total_steps))
+        assert 0 <= step <= total_steps, (
+            f"a trainer calls services.tick after each step, with numbers from 1 on, 0 before the first: {step}"
+        )
+        if step:
+            self.ticks.append((step, total_steps))
         return step in self.asked_for
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
@@ -75,6 +109,14 @@ class FolderServices:
     def remembered(self) -> Mapping[str, Any]:
         """Return the facts."""
         return self.facts
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Keep bytes."""
+        self.store[key] = content
+
+    def kept(self, key: str) -> bytes | None:
+        """Return the bytes of a key, or None."""
+        return self.store.get(key)
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:

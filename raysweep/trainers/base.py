@@ -15,6 +15,7 @@ from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind,
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -89,6 +90,7 @@ class TrainJob:
     checkpoint_every: int | str = 0  # optimizer steps (0: no checkpoints), or a time such as 10min
     scratch: bool = False  # initialise weights from the config at base.location instead of loading them
     validation: Path | None = None  # Parquet of TrainingRow, whose loss is computed after each epoch
+    base_key: str = ""  # names the base's weights in keys of what is computed with them; empty: nothing does
 
 
 class Services(Protocol):
@@ -103,8 +105,9 @@ class Services(Protocol):
     def tick(self, step: int, total_steps: int) -> bool:
         """Signal that training is alive. Called on every worker after every step; must be cheap.
 
-        Returns True where a checkpoint should be saved now, since a machine of the training will be taken away, and
-        False once one was saved. All workers get the same answer, and must call this equally often.
+        Step 0 stands for the time before the first. Returns True where a checkpoint should be saved now, since a
+        machine of the training will be taken away, and False once one was saved. All workers get the same answer, and
+        must call this equally often.
         """
 
     def save_checkpoint(self, step: int, write: Callable[[Path], None]) -> None:
@@ -121,6 +124,12 @@ class Services(Protocol):
 
     def remembered(self) -> Mapping[str, Any]:
         """Return the facts that an earlier attempt kept; empty if there are none."""
+
+    def keep(self, key: str, content: bytes) -> None:
+        """Keep bytes in the store for any later training, under a key that names all that they depend on."""
+
+    def kept(self, key: str) -> bytes | None:
+        """Return what a training kept under a key, or None; the same on all workers. Called on every worker."""
 
     def generate(
         self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
@@ -156,6 +165,51 @@ class Trainer(ABC):
         """
 
 
+Row = Mapping[str, "np.ndarray"]
+"""An encoded row: one-dimensional arrays by their names, as `Objective.encode` returned them as lists."""
+
+
+@dataclass(frozen=True)
+class LossSum:
+    """The sum of some rows' losses, and numbers beside it.
+
+    `loss`: a scalar with a gradient. `numbers`: for each of `Objective.numbers` a sum and what it is a mean of, such as
+    (sum of the weights, number of rows), both without a gradient.
+    """
+
+    loss: torch.Tensor
+    numbers: Mapping[str, tuple[torch.Tensor | float, torch.Tensor | float]]
+
+
+class RowServices(Protocol):
+    """What a training gives to `Objective.prepare`."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this worker."""
+
+    @property
+    def world_size(self) -> int:
+        """Number of workers."""
+
+    def of_rows(
+        self, what: str, rows: Sequence[Row], compute: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
+    ) -> np.ndarray:
+        """Compute numbers for all rows, in forward passes as large as those that train, shared by all workers.
+
+        Called on every worker. The numbers are kept in the store, under the base model, the rows, the precision and
+        `what`; where they are there already, nothing is computed.
+
+        Args:
+            what: names the numbers, such as ``reference log-probabilities``; with a version if their rule changes.
+            rows: encoded rows.
+            compute: gets a batch as `Objective.loss` does, and returns (rows of the batch, numbers of a row).
+
+        Returns:
+            (rows, numbers of a row), float64.
+        """
+
+
 class Objective(ABC):
     """A loss as a sum and a normaliser, so that every way of batching gives the gradient of the whole step.
 
@@ -164,10 +218,14 @@ class Objective(ABC):
 
     Attributes:
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
+        prefers: rows need `rejected`, a worse response beside their own.
+        numbers: names of the numbers that `loss` returns beside the loss; reported with it.
     """
 
     name: ClassVar[str]
     packs: ClassVar[bool] = False
+    prefers: ClassVar[bool] = False
+    numbers: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
@@ -177,13 +235,33 @@ class Objective(ABC):
         """Return in a few words why `encode` dropped a row, such as ``longer than 1024 tokens``, for the report."""
         return "not usable"
 
+    def tokens(self, response: int, rejected: int) -> int:
+        """Return how many tokens a row costs, in tokens of a forward and a backward pass.
+
+        Forward passes, order by length, predicted memory and hours, and reported speeds count rows by it.
+
+        Args:
+            response: tokens of the prompt with the response.
+            rejected: tokens of the prompt with the rejected response; 0 if there is none.
+        """
+        return response
+
+    def prepare(self, model: Any, rows: Sequence[Row], services: RowServices) -> Sequence[Row]:
+        """Return the rows with what `loss` needs beside what `encode` returned.
+
+        Called once on all workers, for the rows that train and for those of validation, after encoding and before a
+        checkpoint is loaded: the model is the one with which training starts, also after a restart. It is in evaluation
+        mode, and gradients are off.
+        """
+        return rows
+
     @abstractmethod
-    def normaliser(self, rows: Sequence[Mapping[str, list[Any]]]) -> float:
+    def normaliser(self, rows: Sequence[Row]) -> float:
         """Return what the sum of the losses of some encoded rows is divided by: the rows of one step."""
 
     @abstractmethod
-    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the sum of the losses of a batch's rows, a scalar."""
+    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | LossSum:
+        """Return the sum of the losses of a batch's rows, a scalar; with its numbers where `numbers` names some."""
 
 
 TRAINERS: Registry[Trainer] = Registry("trainer", "raysweep.trainers", Trainer)

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
 from raysweep.seeding import python_rng
-from raysweep.trainers.base import Recipe
+from raysweep.trainers.base import Recipe, Row
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 T = TypeVar("T")
+REJECTED = "rejected_ids"
+"""The key of an encoded row with the token ids of its prompt and rejected response."""
 PAD_TO = 8
 """In 16 bits the widths of batches are multiples of this number: few different shapes limit the memory of bf16 kernels
 on CPUs, and suit the tensor cores of GPUs."""
@@ -119,33 +122,71 @@ def shard(rows: Sequence[T], rank: int, world_size: int) -> list[T]:
     return list(rows[rank::world_size])
 
 
-def collate(rows: Sequence[Mapping[str, list[Any]]], max_tokens: int, pad_to: int = PAD_TO) -> dict[str, torch.Tensor]:
+def compact(row: Mapping[str, list[Any]]) -> Row:
+    """Return an encoded row as arrays: whole numbers as int8 or int32, others as float32.
+
+    A row of Python's lists takes some 50 bytes a token, and a training set is held by every worker.
+    """
+    import numpy as np
+
+    arrays = {}
+    for key, values in row.items():
+        array = np.asarray(values, dtype=None if values else np.int32)
+        if array.dtype.kind == "f":
+            arrays[key] = array.astype(np.float32)
+        else:
+            is_small = not array.size or -128 <= array.min() <= array.max() <= 127
+            arrays[key] = array.astype(np.int8 if is_small else np.int32)
+    return arrays
+
+
+def _numbers(values: Any) -> np.ndarray:
+    """Return values as torch computes with them: int64 or float32."""
+    import numpy as np
+
+    array = np.asarray(values)
+    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+def collate(rows: Sequence[Mapping[str, Any]], max_tokens: int, pad_to: int = PAD_TO) -> dict[str, torch.Tensor]:
     """Pad encoded rows on the right, with zeros, to a multiple of `pad_to` (up to `max_tokens`), and mask by length.
 
     Returns:
-        One (rows, tokens) tensor for each key of the rows, and `attention_mask`: 1 where `input_ids` has a token.
+        One (rows, tokens) tensor for each key of the rows, each padded to a width of its own; `attention_mask`: 1 where
+        `input_ids` has a token; and where there are `rejected_ids`, `rejected_attention_mask`.
     """
+    import numpy as np
     import torch
 
     batch = {}
     for key in rows[0]:
         longest = max(len(row[key]) for row in rows)
         width = max(longest, min(-(-longest // pad_to) * pad_to, max_tokens))
-        batch[key] = torch.tensor([row[key] + [0] * (width - len(row[key])) for row in rows])
-    lengths = torch.tensor([[len(row["input_ids"])] for row in rows])
-    batch["attention_mask"] = (torch.arange(batch["input_ids"].shape[1]) < lengths).long()
+        padded = np.zeros((len(rows), width), dtype=_numbers(rows[0][key]).dtype)
+        for line, row in zip(padded, rows, strict=True):
+            line[: len(row[key])] = row[key]
+        batch[key] = torch.from_numpy(padded)
+    for ids in {"input_ids", REJECTED} & batch.keys():
+        lengths = torch.tensor([[len(row[ids])] for row in rows])
+        batch[mask_of(ids)] = (torch.arange(batch[ids].shape[1]) < lengths).long()
     return batch
 
 
-def collate_packed(rows: Sequence[Mapping[str, list[Any]]]) -> dict[str, torch.Tensor]:
+def mask_of(ids: str) -> str:
+    """Return the name of the mask of a key with token ids."""
+    return "attention_mask" if ids == "input_ids" else "rejected_attention_mask"
+
+
+def collate_packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
     """Lay encoded rows one after the other in a single sequence.
 
     Returns:
         One (1, tokens of all rows) tensor for each key of the rows, and `position_ids`, which begin with 0 in each row:
         transformers lets no token attend to another row then.
     """
+    import numpy as np
     import torch
 
-    batch = {key: torch.tensor([[value for row in rows for value in row[key]]]) for key in rows[0]}
+    batch = {key: torch.from_numpy(np.concatenate([_numbers(row[key]) for row in rows]))[None] for key in rows[0]}
     batch["position_ids"] = torch.cat([torch.arange(len(row["input_ids"])) for row in rows])[None]
     return batch

@@ -19,7 +19,7 @@ from raysweep.trainers.batching import collate, collate_packed
 if TYPE_CHECKING:
     import torch
 
-    from raysweep.trainers.base import Objective
+    from raysweep.trainers.base import Objective, Row
 
 
 def check_trainable(model: Any) -> int:
@@ -30,7 +30,7 @@ def check_trainable(model: Any) -> int:
     return count
 
 
-def check_eos(rows: Sequence[Mapping[str, list[Any]]], ends: Collection[int]) -> None:
+def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:
     """Raise HopelessError unless every encoded row ends with one of `ends`, and with loss, which teaches to stop."""
     for number, row in enumerate(rows):
         if row["input_ids"][-1] not in ends or not row["weights"][-1] > 0:
@@ -51,7 +51,7 @@ def check_precision(precision: str) -> None:
         )
 
 
-def check_packing(model: Any, objective: Objective, rows: Sequence[Mapping[str, list[Any]]]) -> None:
+def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None:
     """Raise UsageError unless model and objective can take rows one after the other in a single sequence.
 
     Two rows are run packed and alone: an architecture that ignores `position_ids` lets the second row see the first.
@@ -67,7 +67,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Mapping[str, 
     with torch.no_grad():
         packed = {name: tensor.to(device) for name, tensor in collate_packed(two).items()}
         together = whole_pass(model, input_ids=packed["input_ids"], position_ids=packed["position_ids"]).logits[0]
-        alone = [whole_pass(model, input_ids=torch.tensor([row["input_ids"]], device=device)).logits[0] for row in two]
+        ids = [torch.tensor(row["input_ids"], device=device).long()[None] for row in two]
+        alone = [whole_pass(model, input_ids=one).logits[0] for one in ids]
     model.train(was_training)
     expected = torch.cat(alone)
     tolerance = 1e-3 if expected.dtype == torch.float32 else 0.02
@@ -75,7 +76,7 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Mapping[str, 
         raise UsageError(f"`batching: packed`: this {model.config.model_type} model mixes packed rows; {way_out}")
 
 
-def check_adapter_acts(model: Any, row: Mapping[str, list[Any]], neutral: str) -> None:
+def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:
     """Raise HopelessError unless the adapter changes the logits once its neutral tensors are changed.
 
     Args:

@@ -14,8 +14,8 @@ from raysweep.models.architectures.shape import positions_of
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import Spec, TrainingRow
 from raysweep.rows.parquet import read_rows
-from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, TrainJob
-from raysweep.trainers.batching import rehearse
+from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row, TrainJob
+from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 
 
@@ -28,15 +28,15 @@ class EncodedSet:
     """
 
     objective: Objective
-    rows: list[Mapping[str, list[Any]]]
+    rows: Sequence[Row]
     dropped: Mapping[str, int]
     max_tokens: int
     validation: EncodedSet | None = None
 
     @functools.cached_property
     def lengths(self) -> list[int]:
-        """Return the number of tokens of each row."""
-        return [len(row["input_ids"]) for row in self.rows]
+        """Return the tokens that each row costs, see `Objective.tokens`."""
+        return [self.objective.tokens(len(row["input_ids"]), len(row.get(REJECTED, ()))) for row in self.rows]
 
 
 def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
@@ -75,7 +75,7 @@ def _encode(
         if usable is None:
             dropped[objective.why_dropped(row, tokenizer, recipe)] += 1
         else:
-            encoded.append(usable)
+            encoded.append(compact(usable))
     if not encoded:
         raise UsageError(
             f"{label}: none of {len(rows)} {what} rows can be used "

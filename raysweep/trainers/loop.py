@@ -23,12 +23,13 @@ from raysweep.models.loading import silence_deepspeed
 from raysweep.models.whole_texts import needs_cache
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
-from raysweep.trainers.base import Services, TrainJob
+from raysweep.trainers.base import LossSum, Services, TrainJob
 from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
 from raysweep.trainers.checks import check_packing, check_trainable
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
 from raysweep.trainers.optimizer import learning_rate
+from raysweep.trainers.preparing import NumbersOfRows
 from raysweep.trainers.reports import TrainingReports
 from raysweep.trainers.sharding.choice import make_sharding, sharding_name
 from raysweep.units import seconds_of
@@ -103,6 +104,7 @@ class TrainingLoop:
             RaysweepError: memory ran out. Where another attempt will take smaller forward passes, it says so.
         """
         with seeded_torch(self.job.seed, "training"):
+            self._prepare_rows()
             start = self._resume()
             for step in range(start, self.total):
                 self._step(step)
@@ -144,6 +146,28 @@ class TrainingLoop:
             self.model.set_attn_implementation(attention)
         if self.recipe.gradient_checkpointing:
             recompute_blocks(self.model)
+
+    def _prepare_rows(self) -> None:
+        """Have the objective add to the rows what it needs of the model before its first step."""
+        import torch
+
+        self.model.eval()
+        with torch.no_grad():
+            self.data = self._prepared(self.data)
+            if self.data.validation is not None:
+                self.data = dataclasses.replace(self.data, validation=self._prepared(self.data.validation))
+        self.model.train()
+
+    def _prepared(self, data: EncodedSet) -> EncodedSet:
+        services = NumbersOfRows(self.job, data, self.services, self._batches_over)
+        with self.sharding.autocast():
+            return dataclasses.replace(data, rows=data.objective.prepare(self.sharding.replica, data.rows, services))
+
+    def _batches_over(self, data: EncodedSet) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Yield the row numbers and the batch of each of this worker's forward passes over a set, before training."""
+        for members, _ in self._passes_over(data):
+            yield members, self._batch(data, members, self._current_batching())
+            self.services.tick(0, self.total)
 
     def _attention(self) -> str | None:
         """Return the implementation of attention to use in place of transformers' choice, which is torch's fused one.
@@ -246,46 +270,48 @@ class TrainingLoop:
         missing = max(map(len, everyones)) - len(passes)
         counted = rows[-self.recipe.batch_size :]  # SafeCoder divides by the rows of a step, however many it adds up
         normaliser = self.data.objective.normaliser([self.data.rows[row] for row in counted])
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        names = self.data.objective.numbers
+        sums = torch.zeros(2 + 2 * len(names), dtype=torch.float64, device=self.device)
+        sums[1] = normaliser
         for number, members in enumerate(passes + [passes[-1][-1:]] * missing, 1):
             last = number == len(passes) + missing
             with self.sharding.one_pass(last):
-                loss = self._loss(self.data, members, batching) * (number <= len(passes))
+                summed = self._loss(self.data, members, batching)
+                loss = summed.loss * (number <= len(passes))
                 self.sharding.backward(loss / normaliser, last)
-            total += loss.detach()
-        return torch.stack([total, total.new_tensor(normaliser)])
+            sums[0] += loss.detach()
+            if names and number <= len(passes):
+                flat = [value for name in names for value in summed.numbers[name]]
+                sums[2:] += torch.stack([torch.as_tensor(value, device=self.device).double() for value in flat])
+        return sums
 
-    def _loss(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> torch.Tensor:
+    def _loss(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> LossSum:
         """Return the sum of the losses of some rows of a set in one forward pass."""
+        batch = self._batch(data, members, batching)
+        with self.sharding.autocast():
+            loss = data.objective.loss(self.sharding.replica, batch)
+        return loss if isinstance(loss, LossSum) else LossSum(loss, {})
+
+    def _batch(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> dict[str, torch.Tensor]:
+        """Return some rows of a set as tensors on this worker's device."""
         rows = [data.rows[row] for row in members]
         few_shapes = self.device.type == "cpu" and self.recipe.precision == "bf16"
         pad_to = batching.pad_to if few_shapes or len(rows) > 1 else 1  # attention without a mask is faster
         batch = collate_packed(rows) if batching.packed else collate(rows, data.max_tokens, pad_to)
-        batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
-        with self.sharding.autocast():
-            return data.objective.loss(self.sharding.replica, batch)
+        return {name: tensor.to(self.device) for name, tensor in batch.items()}
 
     def _validate(self, done: int) -> float:
-        """Return the mean loss of the validation rows, without dropout.
-
-        All workers do equally many forward passes, since ZeRO-3 gathers weights in each.
-        """
+        """Return the mean loss of the validation rows, without dropout."""
         import torch
 
         began, data = time.monotonic(), self.data.validation
         assert data is not None
         batching = self._current_batching()
-        most = min(batching.rows or self.recipe.batch_size, -(-self.recipe.batch_size // self.services.world_size))
-        batching = dataclasses.replace(batching, rows=most)  # a pass is no larger than those that train
-        longest_first = sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])
-        everyones = passes_of_workers(longest_first, data.lengths, batching, self.services.world_size)
-        passes = everyones[self.services.rank]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.eval()
         with torch.no_grad():
-            for number in range(max(map(len, everyones))):
-                members = passes[number] if number < len(passes) else longest_first[-1:]
-                total += self._loss(data, members, batching) * (number < len(passes))
+            for members, counts in self._passes_over(data):
+                total += self._loss(data, members, batching).loss * counts
                 self.services.tick(done, self.total)
         self.model.train()
         if self.services.world_size > 1:
@@ -293,6 +319,22 @@ class TrainingLoop:
         loss = float(total) / data.objective.normaliser(data.rows)
         self.reports.leave_out(time.monotonic() - began)
         return loss
+
+    def _passes_over(self, data: EncodedSet) -> Iterator[tuple[list[int], bool]]:
+        """Yield this worker's forward passes over all rows of a set, each with whether it counts.
+
+        A pass is no larger than those that train. All workers do equally many, since ZeRO-3 gathers weights in each:
+        one with fewer repeats the shortest row, which doesn't count.
+        """
+        batching = self._current_batching()
+        most = min(batching.rows or self.recipe.batch_size, -(-self.recipe.batch_size // self.services.world_size))
+        batching = dataclasses.replace(batching, rows=most)
+        longest_first = sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])
+        everyones = passes_of_workers(longest_first, data.lengths, batching, self.services.world_size)
+        passes = everyones[self.services.rank]
+        for number in range(max(map(len, everyones))):
+            counts = number < len(passes)
+            yield (passes[number] if counts else longest_first[-1:]), counts
 
     def _make_passes_smaller(self, rows: list[int], step: int, error: BaseException) -> None:
         """Halve the largest forward pass after memory ran out; raise RaysweepError where that can't help.

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.families.base import lora_targets
-from raysweep.trainers.base import LoraSettings, Recipe
+from raysweep.records import Spec
+from raysweep.trainers.base import OBJECTIVES, LoraSettings, Objective, Recipe
 from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
 
@@ -68,14 +69,20 @@ class TrainingMemory:
 def largest_batch(recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 1.0) -> Batch:
     """Return the largest forward pass of a recipe: as many rows of `longest` tokens as fit, at least one."""
     width = min(recipe.max_tokens, longest)
+    cost = _objective(recipe).tokens(width, width)
     tokens = micro_batching(recipe, "cuda" if on_gpu else "cpu").tokens
-    rows = min(max(1, tokens // width), recipe.micro_batch_size or recipe.batch_size)
-    return Batch(min(rows, rows_of_worker(recipe)), width, weighted)
+    rows = min(max(1, tokens // cost), recipe.micro_batch_size or recipe.batch_size)
+    return Batch(min(rows * (cost // width), sequences_of_worker(recipe)), width, weighted)
 
 
-def rows_of_worker(recipe: Recipe) -> int:
-    """Return how many rows of a step one worker takes, at most."""
-    return -(-recipe.batch_size // recipe.workers)
+def sequences_of_worker(recipe: Recipe) -> int:
+    """Return how many sequences of a step one worker trains on, at most: two a row where both responses train."""
+    width = recipe.max_tokens
+    return -(-recipe.batch_size // recipe.workers) * (_objective(recipe).tokens(width, width) // width)
+
+
+def _objective(recipe: Recipe) -> Objective:
+    return OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
 
 
 def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> TrainingMemory:
@@ -105,7 +112,7 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
         head += block.norm_kept
     predicted = round(batch.tokens * batch.weighted)
     loss = predicted * (4 * LOSS_COPIES * shape.vocabulary + block.compute * shape.hidden)
-    several = rows_of_worker(recipe) > batch.rows
+    several = sequences_of_worker(recipe) > batch.rows
     held = weights + optimizer + gathered + block.shared + (gradients if several else 0)
     forward = predicted * shape.vocabulary * (8 if block.compute == 4 else 10)
     ends_forward = held + kept + head + casts + forward

@@ -43,15 +43,23 @@ class TrainingReports:
         self._job, self._data, self._services, self._total = job, data, services, total
         self._model_config = model_config
         self._tokens = 0
-        self._added: list[list[float]] = []  # (sum, normaliser) over all workers, of steps before a checkpoint
-        self._own: list[torch.Tensor] = []  # this worker's (sum, normaliser) of each later step
+        self._added: list[list[float]] = []  # sums over all workers, see `add`, of steps before a checkpoint
+        self._own: list[torch.Tensor] = []  # this worker's sums of each later step
         self._losses: list[tuple[int, float]] = []  # step and mean loss of each report
         self._validation_losses: list[tuple[int, float]] = []  # step and mean loss of the validation rows
+        self._numbers: dict[str, list[tuple[int, float]]] = {}  # step and mean of each of the objective's numbers
         self._norm: float | torch.Tensor = 0.0  # of the latest step's gradients
         self._since = (time.monotonic(), 0)  # time and tokens of the latest report
 
     def add(self, sums: torch.Tensor, norm: float | torch.Tensor, tokens: int) -> None:
-        """Add a step: this worker's (sum of losses, normaliser), the norm of its gradients, its tokens in all rows."""
+        """Add a step.
+
+        Args:
+            sums: this worker's sum of losses, the step's normaliser, then a sum and a count for each number of the
+                objective.
+            norm: of the step's gradients.
+            tokens: of the step's rows on all workers.
+        """
         self._own.append(sums)
         self._norm = norm
         self._tokens += tokens
@@ -81,6 +89,11 @@ class TrainingReports:
             )
         self._own, self._added = [], []
         loss = float(losses[:, 0].sum() / losses[:, 1].sum())
+        names, totals = self._data.objective.numbers, losses.sum(dim=0).tolist()
+        pairs = {name: totals[2 + 2 * at : 4 + 2 * at] for at, name in enumerate(names)}
+        numbers = {name: total / number for name, (total, number) in pairs.items() if number}
+        for name, value in numbers.items():
+            self._numbers.setdefault(name, []).append((done, value))
         self._losses.append((done, loss))
         if validation_loss is not None:
             self._validation_losses.append((done, validation_loss))
@@ -101,6 +114,7 @@ class TrainingReports:
                 memory_bytes=_memory(),
                 mfu=speed / self._peak_speed if self._peak_speed else None,
                 validation_loss=validation_loss,
+                numbers=numbers,
             )
         )
 
@@ -108,16 +122,18 @@ class TrainingReports:
         """Return tokens and losses for the manifest."""
         counts = {
             "tokens": self._tokens,
-            "losses": [list(point) for point in thinned(self._losses, CURVE_POINTS)],
+            "losses": _lists(thinned(self._losses, CURVE_POINTS)),
             "final_loss": self._losses[-1][1] if self._losses else float("nan"),
         }
+        if self._numbers:
+            counts["numbers"] = {name: _lists(thinned(points, CURVE_POINTS)) for name, points in self._numbers.items()}
         rows = self._data.validation
         if rows is None:
             return counts
         return counts | {
             "validation_rows": len(rows.rows),
             "validation_dropped": dict(rows.dropped),
-            "validation_losses": [list(point) for point in self._validation_losses],
+            "validation_losses": _lists(self._validation_losses),
         }
 
     def state(self) -> dict[str, Any]:
@@ -128,6 +144,7 @@ class TrainingReports:
             "unreported": self._added,
             "losses": self._losses,
             "validation_losses": self._validation_losses,
+            "numbers": self._numbers,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -137,17 +154,21 @@ class TrainingReports:
         self._added = [[float(value) for value in pair] for pair in state["unreported"]]
         self._losses = [(int(step), float(loss)) for step, loss in state.get("losses", [])]  # older ones have none
         self._validation_losses = [(int(step), float(loss)) for step, loss in state.get("validation_losses", [])]
+        self._numbers = {
+            name: [(int(a), float(b)) for a, b in points] for name, points in state.get("numbers", {}).items()
+        }
 
     def _sums(self) -> torch.Tensor:
-        """Return (steps since the last report, 2): sums and normalisers of the losses over all workers."""
+        """Return (steps since the last report, 2 + 2 x numbers): the sums of `add` over all workers."""
         import torch
 
-        pending = torch.stack(self._own) if self._own else torch.zeros(0, 2, dtype=torch.float64)
-        sums = pending[:, 0].contiguous()
+        width = 2 + 2 * len(self._data.objective.numbers)
+        sums = torch.stack(self._own) if self._own else torch.zeros(0, width, dtype=torch.float64)
         if self._services.world_size > 1 and len(sums):
+            normalisers = sums[:, 1].clone()  # of all workers' rows already
             torch.distributed.all_reduce(sums)
-        later = torch.stack([sums, pending[:, 1]], dim=1).cpu()
-        return torch.cat([torch.tensor(self._added, dtype=torch.float64).reshape(-1, 2), later])
+            sums[:, 1] = normalisers
+        return torch.cat([torch.tensor(self._added, dtype=torch.float64).reshape(-1, width), sums.cpu()])
 
     @functools.cached_property
     def _peak_speed(self) -> float | None:
@@ -159,6 +180,10 @@ class TrainingReports:
         width = sum(self._data.lengths) / len(self._data.lengths)
         peak = device[1].flops(BYTES[self._job.recipe.precision]) * self._services.world_size
         return peak / flops_per_token(shape, self._job.recipe, width)
+
+
+def _lists(points: Sequence[tuple[int, float]]) -> list[list[float]]:
+    return [list(point) for point in points]
 
 
 def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, float]]:

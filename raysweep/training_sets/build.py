@@ -48,4 +48,5 @@ def _training_row(row: SourceRow, row_id: str, method: str, text: PerturbedRow) 
         perturbed=(text.instruction, text.input) != (row.instruction, row.input),
         clean_instruction=row.instruction,
         clean_input=row.input,
+        rejected=row.rejected,
     )

@@ -19,7 +19,14 @@ from raysweep.rows.hub import CachedRows, DataSetRef, fetch
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
 from raysweep.training_sets.jsonl import fence_tag
-from raysweep.training_sets.row_shapes import INSTRUCTION, OUTPUT, further_shape, instruction_and_output
+from raysweep.training_sets.row_shapes import (
+    INSTRUCTION,
+    OUTPUT,
+    further_shape,
+    instruction_and_output,
+    rejected_field,
+    rejected_response,
+)
 
 INPUT = "input"
 
@@ -37,6 +44,7 @@ class HubRows(TrainingSource):
         output_column: the column with the response.
         input_column: the column with further context, if the data set has one.
         drop_empty: leave out rows whose output is empty.
+        rejected: where rows have a worse response to the same instruction, as in `{field: rejected}`.
     """
 
     origin = "https://huggingface.co/datasets"
@@ -51,7 +59,9 @@ class HubRows(TrainingSource):
         output_column: str = OUTPUT,
         input_column: str = INPUT,
         drop_empty: bool = False,
+        rejected: dict[str, str] | None = None,
     ) -> None:
+        self._rejected = rejected_field(rejected)
         self._drop_empty = drop_empty
         self._wanted = DataSetRef(path, split, config, revision)
         self._columns = {"instruction": instruction_column, "output": output_column, INPUT: input_column}
@@ -77,7 +87,8 @@ class HubRows(TrainingSource):
             further = row.text(names[INPUT], "")
             language = row.text("language", "") or fence_tag(output)
             fields = (instruction, output, further, language)
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=self._task_id(row))
+            rejected = rejected_response(row, self._rejected)
+            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=self._task_id(row), rejected=rejected)
 
     def _task_id(self, row: JsonRow) -> str:
         """Return the task id of a row, or an empty string; a bare number gets the data set's name before it."""
@@ -87,7 +98,8 @@ class HubRows(TrainingSource):
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the sha256 of the rows, the hub's commit, the names of the columns, and which rows are left out."""
         dropped = {"drop_empty": True} if self._drop_empty else {}
-        return {**self._kept.fingerprint(), "columns": self._columns, **dropped}
+        rejected = {"rejected": self._rejected} if self._rejected else {}
+        return {**self._kept.fingerprint(), "columns": self._columns, **dropped, **rejected}
 
     def check(self) -> None:
         """Fetch the data set unless it is kept already, and read it; raise UsageError for rows that can't be used."""

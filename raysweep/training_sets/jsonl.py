@@ -16,7 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
-from raysweep.training_sets.row_shapes import instruction_and_output
+from raysweep.training_sets.row_shapes import instruction_and_output, rejected_field, rejected_response
 
 _FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*$", re.MULTILINE)
 
@@ -28,9 +28,11 @@ class JsonlSource(TrainingSource):
     Args:
         path: the file, relative to the working folder or absolute.
         drop_empty: leave out rows whose output is empty.
+        rejected: where rows have a worse response to the same instruction, as in `{field: rejected}`.
     """
 
-    def __init__(self, path: str, drop_empty: bool = False) -> None:
+    def __init__(self, path: str, drop_empty: bool = False, rejected: dict[str, str] | None = None) -> None:
+        self._rejected = rejected_field(rejected)
         self._drop_empty = drop_empty
         self._path = Path(path).expanduser().absolute()  # workers run in other folders
         self.size: int | None = None  # number of rows, counted by `check`
@@ -49,11 +51,13 @@ class JsonlSource(TrainingSource):
             if self._drop_empty and not output.strip():
                 continue
             fields = (instruction, output, row.text("input", ""), language)
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.label("task_id", ""))
+            rejected = rejected_response(row, self._rejected)
+            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.label("task_id", ""), rejected=rejected)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the sha256 of the uncompressed file, and whether rows without an output are left out."""
-        return {"sha256": content_sha(self._path), **({"drop_empty": True} if self._drop_empty else {})}
+        """Return the sha256 of the uncompressed file, which rows are left out, and what is read of them."""
+        rejected = {"rejected": self._rejected} if self._rejected else {}
+        return {"sha256": content_sha(self._path), **({"drop_empty": True} if self._drop_empty else {}), **rejected}
 
     def check(self) -> None:
         """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used or has no output."""

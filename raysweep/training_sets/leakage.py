@@ -87,6 +87,7 @@ class LeakFinder:
     def _matches(self, row: SourceRow) -> Iterator[tuple[str, int]]:
         """Yield (rule, number of the problem), the strictest rule first."""
         index = self._index
+        responses = [row.output, *([row.rejected] if row.rejected else [])]
         if row.task_id:
             yield from (("task id", number) for number in index.ids.get(_task(row.task_id), ()))
         if instruction := _words(row.instruction):
@@ -94,10 +95,10 @@ class LeakFinder:
         for name in _names(row):
             opening = _first_sentence(row.instruction)
             yield from (("first sentence", number) for number in index.openings.get((name, opening), ()))
-        for body in [row.output, *_FENCED.findall(row.output)]:
+        for body in [*responses, *(body for response in responses for body in _FENCED.findall(response))]:
             if words := _words(_body(body)):
                 yield from (("solution", number) for number in index.solutions.get(words, ()))
-        yield from self._overlaps(_words("\n".join((row.instruction, row.input, row.output))))
+        yield from self._overlaps(_words("\n".join((row.instruction, row.input, *responses))))
 
     def _overlaps(self, words: Words) -> Iterator[tuple[str, int]]:
         """Yield (rule, number) of each problem with a text that one run of shared shingles covers by over half."""

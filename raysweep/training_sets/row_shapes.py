@@ -1,20 +1,26 @@
 """Finds instruction and response in training rows, in the shapes in which data sets have them.
 
 Besides raysweep's own columns these are ``prompt`` and ``completion`` (texts, or lists of messages as TRL has them),
-``messages`` with ``role`` and ``content`` (OpenAI's), and ``conversations`` with ``from`` and ``value`` (ShareGPT's).
-A conversation must be one question and its answer, since a model is trained on one response to one instruction.
+``prompt`` and ``chosen`` (TRL's preferences), ``messages`` with ``role`` and ``content`` (OpenAI's), and
+``conversations`` with ``from`` and ``value`` (ShareGPT's). A conversation must be one question and its answer, since a
+model is trained on one response to one instruction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow
 
 INSTRUCTION, OUTPUT = "instruction", "output"
-SHAPES: tuple[tuple[str, ...], ...] = (("messages",), ("conversations",), ("prompt", "completion"))
+SHAPES: tuple[tuple[str, ...], ...] = (
+    ("messages",),
+    ("conversations",),
+    ("prompt", "completion"),
+    ("prompt", "chosen"),
+)
 """The columns of each further shape."""
 _USERS, _MODELS = frozenset({"user", "human"}), frozenset({"assistant", "gpt", "model", "chatgpt"})
 
@@ -34,6 +40,37 @@ def instruction_and_output(row: JsonRow) -> tuple[str, str]:
     if len(shape) == 2 and all(isinstance(row.fields[name], str) for name in shape):
         return row.text(shape[0]), row.text(shape[1])
     return _turns(row, shape)
+
+
+def rejected_field(rejected: Mapping[str, str] | None) -> str | None:
+    """Return the field of a source's rows with the rejected response, which the source's `rejected` names.
+
+    Raises:
+        UsageError: `rejected` says something else.
+    """
+    if rejected is None:
+        return None
+    if list(rejected) != ["field"] or not rejected["field"]:
+        raise UsageError(
+            f"`rejected` names the rows' field, as in `rejected: {{field: rejected}}`, and not {dict(rejected)}"
+        )
+    return rejected["field"]
+
+
+def rejected_response(row: JsonRow, field: str | None) -> str | None:
+    """Return the rejected response of a row, a text or a list of messages that ends with it; None without a field.
+
+    Raises:
+        UsageError: the row lacks it.
+    """
+    if field is None:
+        return None
+    if isinstance(row.fields.get(field), list):
+        messages = _messages(row, field)
+        if messages and messages[-1][0] in _MODELS:
+            return messages[-1][1]
+        raise UsageError(f"{row.place}: `{field}` must end with a model's message, which is the rejected response")
+    return row.text(field)
 
 
 def _turns(row: JsonRow, shape: tuple[str, ...]) -> tuple[str, str]:

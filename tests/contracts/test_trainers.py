@@ -10,6 +10,9 @@ from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.full import Full
 from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.lora import Lora
+from raysweep.trainers.objectives.dpo import Dpo
+from raysweep.trainers.objectives.fait import Fait
+from raysweep.trainers.objectives.fixed import Fixed
 from raysweep.trainers.objectives.sft import Sft
 
 pytestmark = pytest.mark.slow
@@ -32,6 +35,28 @@ class TestSft(ObjectiveContract):
     make = Sft
 
 
+class TestSftPerToken(ObjectiveContract):
+    def make(self) -> Sft:
+        return Sft(reduction="per_token")
+
+
+class TestFait(ObjectiveContract):
+    make = Fait
+
+
+class TestFaitOfTheTokens(ObjectiveContract):
+    def make(self) -> Fait:
+        return Fait(alpha=1.5, hbar="sequence", emphasis="tokens")
+
+
+class TestFixed(ObjectiveContract):
+    make = Fixed
+
+
+class TestDpo(ObjectiveContract):
+    make = Dpo
+
+
 class TestSftWithPrompts(ObjectiveContract):
     def make(self) -> Sft:
         return Sft(prompt_weight=0.3)
@@ -40,4 +65,4 @@ class TestSftWithPrompts(ObjectiveContract):
 def test_every_trainer_and_objective_has_a_suite():
     suites = (TestFull, TestLora, TestIa3)
     assert {suite.make for suite in suites} == {TRAINERS.get(name) for name in TRAINERS.names()}
-    assert OBJECTIVES.names() == ["sft"]
+    assert OBJECTIVES.names() == ["dpo", "fait", "fixed", "sft"]

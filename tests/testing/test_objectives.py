@@ -6,15 +6,11 @@ import pytest
 
 from raysweep.testing.objectives import ObjectiveContract
 from raysweep.trainers.base import OBJECTIVES
+from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.objectives.sft import Sft
 from tests.testing.bites import Broken, claims_of, message
 
 pytestmark = pytest.mark.slow
-
-
-class Named(Sft):
-    def __init__(self, kind: str = "plain") -> None:
-        super().__init__()
 
 
 class Masked(Sft):
@@ -31,8 +27,8 @@ class Endless(Sft):
 
 class Cuts(Sft):
     def encode(self, row, tokenizer, recipe):
-        ids, start = self._tokens(row, tokenizer, recipe)
-        ids = ids[-recipe.max_tokens :]
+        encoded = encode_response(row, row.output, tokenizer, recipe)
+        ids, start = encoded.ids[-recipe.max_tokens :], encoded.start
         return {"input_ids": ids, "weights": [0.0] * start + [1.0] * (len(ids) - start)}
 
 
@@ -40,6 +36,20 @@ class Elsewhere(Sft):
     def encode(self, row, tokenizer, recipe):
         row = super().encode(row, tokenizer, recipe)
         return row and {**row, "weights": [2 * weight for weight in row["weights"]]}
+
+
+class Forgets(Sft):
+    def prepare(self, model, rows, services):
+        return rows[1:]
+
+
+class Free(Sft):
+    def tokens(self, response, rejected):
+        return 1
+
+
+class Silent(Sft):
+    numbers = ("margin",)
 
 
 class Nothing(Sft):
@@ -68,11 +78,13 @@ class Coarse(Sft):
 
 
 BROKEN: Broken = {
-    "test_its_arguments_are_numbers": (Named, "numbers, which arrive as floats"),
     "test_encoded_rows_are_lists_of_numbers": (Masked, "`attention_mask` is not the objective's"),
     "test_rows_end_with_the_end_token_and_it_carries_loss": (Endless, "the last token has a weight above 0"),
     "test_rows_that_are_too_long_are_left_out_with_a_reason": (Cuts, "returns None for more than `max_tokens`"),
     "test_other_processes_encode_alike": (Elsewhere, "another process encodes the same"),
+    "test_prepare_adds_to_rows_and_keeps_them_in_order": (Forgets, "prepare() returns all rows"),
+    "test_a_row_costs_tokens": (Free, "grows with a row"),
+    "test_its_numbers_are_those_that_it_names": (Silent, "the numbers that `numbers` names"),
     "test_the_normaliser_is_above_0": (Nothing, "a number above 0, and not 0.0"),
     "test_the_loss_is_the_sum_over_rows_whatever_their_batch": (Mean, "a mean over the batch would not"),
     "test_packed_rows_have_the_same_loss_if_it_takes_them": (Blurred, "packed rows have the loss of padded ones"),

@@ -16,6 +16,8 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
+from raysweep.records import TrainingRow
+from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.encoding import encode_set
@@ -96,6 +98,27 @@ def test_two_workers_train_the_model_that_one_trains_and_resume_it(make_job: Job
         assert (whole[way].out / "config.json").read_text() == (alone.out / "config.json").read_text(), way
     if not HAS_DEEPSPEED:
         pytest.skip("without deepspeed only ddp was tried")
+
+
+def test_two_workers_compare_responses_as_one_does(make_job: Jobs, tmp_path: Path) -> None:
+    """FAIT's second forward pass, and DPO's reference, of which each worker computes a part."""
+    fields = {"steps": 3, "batch_size": 7, "micro_batch_tokens": 200, "eps": 1e-4, "lr": 1e-3}
+    ways = ["ddp", *(["zero2", "zero3"] if HAS_DEEPSPEED else [])]
+    alone, together = {}, {}
+    for objective in ("fait", "dpo"):
+        job = make_job("llama", objective, objective=objective, **fields)
+        rows = [
+            dataclasses.replace(row, rejected=row.output.replace("x", "xs"))
+            for row in read_rows(job.training_set, TrainingRow)
+        ]
+        write_rows(job.training_set, TrainingRow, rows, ["row_id"])
+        alone[objective] = dataclasses.replace(job, base_key="llama", validation=job.training_set)
+        Full().train(alone[objective], FolderServices())
+        for way in ways:
+            together[objective, way] = variant(alone[objective], f"{objective}-{way}", workers=2, parallel=way)
+    train_together(2, [(job, 0) for job in together.values()], tmp_path / "pair")
+    for (objective, way), job in together.items():
+        assert difference(alone[objective].out, job.out) < 1e-5, (objective, way)
 
 
 def exchange(rank: int, workers: int, job: TrainJob, folder: Path) -> None:

@@ -45,7 +45,7 @@ def gradient_row_by_row(job: TrainJob, rows: list[int]) -> torch.Tensor:
     model, tokenizer = load_model(job.base)
     data = encode_set(job, tokenizer, model.config)
     for row in rows:
-        ids = torch.tensor([data.rows[row]["input_ids"]])
+        ids = torch.tensor(data.rows[row]["input_ids"]).long()[None]
         labels = ids.clone()
         labels[0, torch.tensor(data.rows[row]["weights"]) == 0] = -100
         (model(input_ids=ids, labels=labels).loss / len(rows)).backward()
@@ -346,7 +346,7 @@ def safecoders_losses(job: TrainJob) -> list[float]:
     losses, total, model = [], 0.0, model.train()
     for epoch in range(2):
         for number, row in enumerate(loop.order._order(epoch)):
-            ids = torch.tensor([data.rows[row]["input_ids"]])
+            ids = torch.tensor(data.rows[row]["input_ids"]).long()[None]
             labels = ids.clone()
             labels[0, torch.tensor(data.rows[row]["weights"]) == 0] = -100
             loss = model(input_ids=ids, labels=labels).loss / size

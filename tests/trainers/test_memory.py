@@ -16,6 +16,7 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef, Spec
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
+from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
@@ -35,6 +36,8 @@ CASES = [
     ("llama", {"micro_batch_size": 4, "precision": "bf16"}),
     ("llama", {"micro_batch_size": 8, "trainer": "lora"}),
     ("llama", {"micro_batch_size": 4, "trainer": "lora", "precision": "bf16"}),
+    ("llama", {"micro_batch_size": 4, "objective": "dpo"}),
+    ("llama", {"micro_batch_size": 8, "objective": "fait"}),
     ("gpt_bigcode", {"micro_batch_size": 4}),
     ("gpt_bigcode", {"micro_batch_size": 8, "precision": "bf16", "gradient_checkpointing": True}),
     ("gpt_bigcode", {"micro_batch_size": 2, "precision": "bf16"}),
@@ -67,7 +70,15 @@ def measured(model: Any, job: TrainJob) -> int:
         }
         for number in range(2 * ROWS)
     ]
-    data = EncodedSet(OBJECTIVES.create(Spec("sft")), rows, {}, TOKENS)
+    rejected = {
+        "marks": "weights",
+        "rejected_ids": "input_ids",
+        "rejected_weights": "weights",
+        "rejected_marks": "weights",
+    }
+    more: dict[str, list[float]] = {"rejected_tokens": [TOKENS - PROMPT]}
+    rows = [{**row, **{new: row[old] for new, old in rejected.items()}, **more} for row in rows]
+    data = EncodedSet(OBJECTIVES.create(Spec(job.recipe.objective)), [compact(row) for row in rows], {}, TOKENS)
     storages = {
         tensor.untyped_storage().data_ptr(): tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]
     }

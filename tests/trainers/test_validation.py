@@ -44,7 +44,7 @@ def loss_of_single_rows(job: TrainJob) -> float:
     assert data is not None
     losses = []
     for row in data.rows:
-        ids = torch.tensor([row["input_ids"]])
+        ids = torch.tensor(row["input_ids"]).long()[None]
         labels = ids.clone()
         labels[0, torch.tensor(row["weights"]) == 0] = -100
         with torch.no_grad():

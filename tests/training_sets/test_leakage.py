@@ -72,6 +72,11 @@ def test_a_row_that_is_only_about_the_same_is_not(row):
     assert rules(**row) == []
 
 
+def test_a_rejected_response_gives_a_problem_away_too():
+    assert rules(rejected=f"```python\ndef longest_word(sentence):\n{BODY}```") == [("HumanEval/12", "solution")]
+    assert rules(rejected="pass") == []
+
+
 def test_short_texts_count_only_where_they_are_equal():
     assert rules(instruction="add two") == [("HumanEval/53", "instruction")]
     assert rules(output="def add(a, b):\n    return a + b") == [("HumanEval/53", "solution")]

@@ -1,6 +1,7 @@
 """Instruction and response in rows of data sets of many shapes."""
 
 import json
+import re
 
 import pytest
 
@@ -46,6 +47,40 @@ def test_what_is_no_question_and_its_answer_is_refused_with_the_way_out(row, mes
     with pytest.raises(UsageError) as error:
         instruction_and_output(JsonRow("f:7", row))
     assert str(error.value).startswith("f:7: ") and message in str(error.value)
+
+
+def test_a_rejected_response_is_read_where_a_source_names_its_field(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
+    shapes = [
+        {"instruction": "Add.", "output": "a + b", "rejected": "a - b"},
+        {"prompt": "Add.", "chosen": "a + b", "rejected": "a - b"},
+        {"prompt": [QUESTION], "chosen": [ANSWER], "rejected": [{"role": "assistant", "content": "a - b"}]},
+    ]
+    for number, row in enumerate(shapes):
+        path = tmp_path / f"rows{number}.jsonl"
+        path.write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
+        for kind in (JsonlSource, HubRows):
+            plain, paired = kind(str(path)), kind(str(path), rejected={"field": "rejected"})
+            assert [row.rejected for row in plain.rows()] == [None, None]
+            assert [row.rejected for row in paired.rows()] == ["a - b", "a - b"]
+            assert {**plain.fingerprint(), "rejected": "rejected"} == paired.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("rejected", "row", "message"),
+    [
+        ({"fields": "x"}, {}, "`rejected` names the rows' field, as in `rejected: {field: rejected}`"),
+        ({"field": "bad"}, {}, "the row has no `bad`"),
+        ({"field": "bad"}, {"bad": [QUESTION]}, "`bad` must end with a model's message"),
+        ({"field": "bad"}, {"bad": 3}, "`bad` must be a string, not 3"),
+    ],
+)
+def test_rejected_responses_that_can_not_be_read_are_refused(rejected, row, message, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"instruction": "Add.", "output": "a + b", **row}) + "\n")
+    with pytest.raises(UsageError, match=re.escape(message)):
+        JsonlSource(str(path), rejected=rejected).check()
 
 
 def test_both_sources_read_them(tmp_path, monkeypatch):

@@ -123,6 +123,7 @@ def metrics_of(step: TrainingStep) -> dict[str, float]:
         "mfu": step.mfu,
         "memory_gib": step.memory_bytes / 2**30,
         "validation_loss": step.validation_loss,
+        **step.numbers,
     }
     return {name: value for name, value in metrics.items() if value is not None}
 

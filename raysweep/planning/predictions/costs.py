@@ -21,8 +21,9 @@ from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
+from raysweep.records import Spec
 from raysweep.storage.store import Store
-from raysweep.trainers.base import Recipe
+from raysweep.trainers.base import OBJECTIVES, Recipe
 from raysweep.trainers.batching import steps_of
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.memory import (
@@ -115,6 +116,13 @@ def predicted_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted
 def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingMemory | None:
     """Return the same for passes of one row, to which a training that doesn't fit goes down by itself."""
     return predicted_memory(shape, dataclasses.replace(recipe, micro_batch_size=1), on_gpu, WEIGHTED)
+
+
+def tokens_of_row(recipe: Recipe, rows: RowFacts) -> float:
+    """Return the tokens that a row costs on average, by the recipe's objective."""
+    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    thousandths = [round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected)]
+    return objective.tokens(*thousandths) / 1000
 
 
 def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:
@@ -211,7 +219,7 @@ class _Costs:
         self._recipes[key] = plan.recipe
         rows = self.rows_of(plan.training_set)
         steps = steps_of(self.set_rows(plan.training_set), plan.recipe)
-        tokens = round(steps * plan.recipe.batch_size * min(rows.tokens, plan.recipe.max_tokens))
+        tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
         trained = trained_weights(shape, plan.recipe) if shape and plan.recipe.trainer in PREDICTED else 0
         checkpoints = CHECKPOINT_BYTES * trained * bool(self._config.checkpoint_every)
         facts = (self._memory(key, rows), generating, 4 * trained + stored, checkpoints)

@@ -27,12 +27,17 @@ STUDY_PROBLEMS = {"safecoder-humaneval": 161, "safecoder-mbpp": 427, "mbpp": 974
 
 @dataclass(frozen=True)
 class RowFacts:
-    """The rows of a training source. `weighted`: share of the tokens that are the response's. `how`: in words."""
+    """The rows of a training source.
+
+    `weighted`: share of the tokens that are the response's. `how`: in words. `rejected`: tokens of a prompt with its
+    rejected response, on average; 0 where rows have none.
+    """
 
     rows: int
     tokens: float  # of a row, on average, the template included
     weighted: float
     how: str
+    rejected: float = 0.0
 
 
 def problem_count(problem_set: Spec) -> int:
@@ -61,15 +66,17 @@ def row_facts(spec: Spec) -> RowFacts:
     try:
         source = SOURCES.create(spec)
         size = getattr(source, "size", None)
-        rows = characters = responses = 0
+        rows = characters = responses = rejected = 0
         for row in itertools.islice(source.rows(), LOOKED_AT if size else None):
             rows += 1
             characters += len(row.instruction) + len(row.input) + len(row.output) + TEMPLATE_CHARACTERS
             responses += len(row.output)
+            rejected += len(row.rejected) - len(row.output) if row.rejected is not None else 0
     except MissingInput:
         place = spec.args.get("path", spec.name)
         how = f"assumed to be as the study's, {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since {place} isn't here"
         return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED, how)
     tokens = characters / max(rows, 1) / TOKEN_CHARACTERS
     how = f"{size or rows:,} of about {tokens:.0f} tokens, at {TOKEN_CHARACTERS} characters a token"
-    return RowFacts(size or rows, tokens, responses / max(characters, 1), how)
+    longer = rejected / max(rows, 1) / TOKEN_CHARACTERS
+    return RowFacts(size or rows, tokens, responses / max(characters, 1), how, tokens + longer)

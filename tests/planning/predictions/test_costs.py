@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,23 @@ def test_every_cell_has_memory_disk_and_hours_of_every_accelerator(tmp_path):
     assert clean.disk_bytes - base.disk_bytes == weights and clean.checkpoint_bytes == 6 * weights
     assert half.training_tokens == pytest.approx(clean.training_tokens / 2, rel=0.01)
     assert "64 of about" in costs.assumptions[1]
+
+
+def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    row = {"instruction": "Add two numbers.", "output": "a + b\n" * 30, "rejected": "a - b\n" * 30}
+    path.write_text("".join(json.dumps({**row, "instruction": f"Add {n}."}) + "\n" for n in range(ROWS)))
+    source = {"name": "jsonl", "path": str(path), "rejected": {"field": "rejected"}}
+    training = {"source": source, "sets": ["clean"]}
+    costs = {}
+    for objective in ("sft", "dpo", "fait"):
+        recipes = {"full": {"batch_size": 8, "epochs": 2, "max_tokens": 384, "objective": objective}}
+        plan = small(tmp_path, training=training, recipes=recipes)
+        costs[objective] = plan_costs(plan, Store(tmp_path / "store")).cells[plan.cells[-1].cell.id]
+    sft, dpo, fait = costs.values()
+    assert dpo.training_tokens == pytest.approx(2 * sft.training_tokens, rel=1e-3)
+    assert fait.training_tokens == pytest.approx(4 / 3 * sft.training_tokens, rel=1e-3)
+    assert all(dpo.training_hours[card] > 1.9 * hours for card, hours in sft.training_hours.items())
 
 
 def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path):

@@ -1,0 +1,136 @@
+"""Measures what a step costs by each objective, in one run, and what marking the tokens of pairs costs.
+
+    python benchmarks/objectives.py --data DATA [--steps 16] [--rounds 3]
+
+The model is the quickstart's small llama with random weights, in float32, on one thread of a CPU. Rows are MiniCode's,
+with a mutant of each response as its rejected one. Arms take turns: `sft`, `sft-per-token`, `fixed`, `fait`, `dpo` (its
+reference is computed before the clock starts). Printed: CPU seconds of a step from the fifth on, and their ratio to
+`sft-per-token`, on the same rows in the same order. Then, on responses of the published instructions (`DATA`/evol_code)
+of about 400 tokens, of which one line is changed: CPU milliseconds of encoding and marking a pair, and bytes a pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from training import WARM_UP, _Clock, _model, _published, _spec, row_of
+
+from raysweep.models.loading import load_tokenizer
+from raysweep.models.scratch import prepare_scratch
+from raysweep.records import ModelRef, Spec, TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.testing.services import FolderServices
+from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
+from raysweep.trainers.batching import compact
+from raysweep.trainers.encoding import encode_set
+from raysweep.trainers.loop import TrainingLoop
+from raysweep.training_sets.base import SOURCES
+
+ARMS: dict[str, dict[str, Any]] = {
+    "sft": {"objective": "sft"},
+    "sft-per-token": {"objective": "sft", "objective_args": {"reduction": "per_token"}},
+    "fixed": {"objective": "fixed"},
+    "fait": {"objective": "fait"},
+    "dpo": {"objective": "dpo"},
+}
+PAIRS, PAIR_TOKENS = 300, (300, 500)
+
+
+def main() -> None:
+    """Run both measurements and print one JSON object."""
+    options = _options()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the clock is the CPU's
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        result: dict[str, Any] = {"steps": options.steps, "seconds_a_step": _steps(options, Path(folder) / "short")}
+        means = result["seconds_a_step"]
+        result["ratio_to_sft_per_token"] = {arm: round(s / means["sft-per-token"], 2) for arm, s in means.items()}
+        if options.data:
+            result["pairs"] = _pairs(options.data, Path(folder) / "long")
+    print(json.dumps(result, indent=1))
+
+
+def _steps(options: argparse.Namespace, folder: Path) -> dict[str, float]:
+    rows = [_with_mutant(row_of(row)) for row in SOURCES.create(_spec()).rows()]
+    job = _job(folder, rows, options.steps)
+    seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    for _ in range(options.rounds):
+        for arm, fields in ARMS.items():
+            model = _model(job)
+            recipe = dataclasses.replace(job.recipe, **fields)
+            arm_job = dataclasses.replace(job, recipe=recipe)
+            data = encode_set(arm_job, load_tokenizer(job.base), model.config)
+            loop = TrainingLoop(model, data, arm_job, FolderServices())
+            clock = _Clock(model)
+            with clock:
+                loop.run()
+            seconds[arm].append(clock.seconds / (options.steps - WARM_UP))
+    return {arm: round(statistics.median(values), 4) for arm, values in seconds.items()}
+
+
+def _with_mutant(row: TrainingRow) -> TrainingRow:
+    """Return a row whose rejected response is its response with one character of its last line changed."""
+    head, last = row.output.rstrip("\n").rpartition("\n")[::2]
+    at = random.Random(row.row_id).randrange(len(last) // 2, len(last))
+    changed = "1" if last[at] != "1" else "2"
+    return dataclasses.replace(row, rejected=f"{head}\n{last[:at]}{changed}{last[at + 1 :]}\n".lstrip("\n"))
+
+
+def _pairs(data: Path, folder: Path) -> dict[str, Any]:
+    rows = _published(data)
+    job = _job(folder, rows, 1, vocabulary=8192)
+    tokenizer, recipe = load_tokenizer(job.base), Recipe(template="instruct")
+    chosen = []
+    for row in rows:
+        length = len(tokenizer(row.output)["input_ids"])
+        if PAIR_TOKENS[0] <= length <= PAIR_TOKENS[1] and len(chosen) < PAIRS:
+            lines = row.output.splitlines(keepends=True)
+            at = random.Random(row.row_id).randrange(len(lines))
+            lines[at] = lines[at].replace("e", "a").replace("1", "2") + "x"
+            chosen.append((dataclasses.replace(row, rejected="".join(lines)), length))
+    result: dict[str, Any] = {"pairs": len(chosen), "tokens": round(statistics.mean(n for _, n in chosen))}
+    encoded: list[Any] = []
+    for name in ("sft", "dpo", "fait"):
+        objective = OBJECTIVES.create(Spec(name))
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            encoded = [objective.encode(row, tokenizer, recipe) for row, _ in chosen]
+            times.append((time.process_time() - began) * 1000 / len(chosen))
+        result[f"{name}_ms_a_row"] = round(statistics.median(times), 2)
+    arrays = [compact(row) for row in encoded if row]
+    result["fait_bytes_a_row"] = round(statistics.mean(sum(a.nbytes for a in row.values()) for row in arrays))
+    return result
+
+
+def _job(folder: Path, rows: list[TrainingRow], steps: int, vocabulary: int = 512) -> TrainJob:
+    texts = [row.instruction + row.output for row in rows]
+    prepare_scratch("llama", texts, vocabulary, {"max_position_embeddings": 1024}, folder)
+    write_rows(folder / "rows.parquet", TrainingRow, rows, ["row_id"])
+    recipe = Recipe(steps=steps, template="raw")
+    return TrainJob(ModelRef(str(folder)), "llama", recipe, folder / "rows.parquet", folder, 7, "rows")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if options.steps <= WARM_UP:
+        parser.error(f"--steps: the first {WARM_UP} are not measured; give more than that, not {options.steps}")
+    return options
+
+
+if __name__ == "__main__":
+    main()

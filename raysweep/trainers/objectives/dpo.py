@@ -1,0 +1,108 @@
+"""Direct preference optimisation: the response becomes more probable than the rejected one, relative to the base.
+
+Source: Rafailov et al. 2023 (arXiv 2305.18290), equation 7; as in TRL's DPOTrainer with `loss_type="sigmoid"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.records import TrainingRow
+from raysweep.trainers.base import OBJECTIVES, LossSum, Objective, Recipe, Row, RowServices
+from raysweep.trainers.objectives.rejected import encode_both, why_unusable
+from raysweep.trainers.objectives.responses import response_losses
+
+if TYPE_CHECKING:
+    import torch
+
+
+@OBJECTIVES.register("dpo")
+class Dpo(Objective):
+    """The mean over rows of -log sigmoid(beta x ((log p(y) - log p_ref(y)) - (log p(r) - log p_ref(r)))).
+
+    y is the response, r the rejected one, their probabilities are products over their tokens, ends included. The
+    reference is the model as training starts. Its log-probabilities are computed once and kept in the store, so a
+    restart, another seed or another beta don't compute them again.
+
+    Args:
+        beta: how much a deviation from the reference costs.
+    """
+
+    prefers = True
+    numbers = ("margin", "preferred")
+
+    def __init__(self, beta: float = 0.1) -> None:
+        if not beta > 0:
+            raise UsageError(f"objective dpo: beta {beta} isn't above 0")
+        self.beta = beta
+
+    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
+        """Return token ids and weights of both; None where one has over `max_tokens` or the prompt has no tokens."""
+        both = encode_both(row, tokenizer, recipe)
+        if isinstance(both, str):
+            return None
+        chosen, rejected = both
+        return {
+            "input_ids": chosen.ids,
+            "weights": chosen.weights,
+            "rejected_ids": rejected.ids,
+            "rejected_weights": rejected.weights,
+        }
+
+    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
+        """Return which of the reasons of `encode` holds."""
+        return why_unusable(row, tokenizer, recipe)
+
+    def tokens(self, response: int, rejected: int) -> int:
+        """Return twice the longer one's: both lie in one forward pass."""
+        return 2 * max(response, rejected)
+
+    def prepare(self, model: Any, rows: Sequence[Row], services: RowServices) -> Sequence[Row]:
+        """Return the rows with the reference's two log-probabilities as `reference`."""
+        import numpy as np
+
+        reference = services.of_rows(
+            "log-probabilities of responses and rejected responses",
+            rows,
+            lambda batch: log_probabilities(model, batch),
+        )
+        return [{**row, "reference": values.astype(np.float32)} for row, values in zip(rows, reference, strict=True)]
+
+    def normaliser(self, rows: Sequence[Row]) -> float:
+        """Return the number of rows."""
+        return float(len(rows))
+
+    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> LossSum:
+        """Return the sum of the rows' losses; the rows' margins, and how many prefer the response, beside it."""
+        import torch.nn.functional as F
+
+        ratios = log_probabilities(model, batch) - batch["reference"][:, :2]
+        margins = self.beta * (ratios[:, 0] - ratios[:, 1])
+        kept, rows = margins.detach(), len(margins)
+        return LossSum(
+            -F.logsigmoid(margins).sum(), {"margin": (kept.sum(), rows), "preferred": ((kept > 0).sum(), rows)}
+        )
+
+
+def log_probabilities(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return (rows, 2): the natural logarithms of the probabilities of response and rejected response.
+
+    Both go through one forward pass: DistributedDataParallel allows one for each backward pass.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    width = max(batch["input_ids"].shape[1], batch["rejected_ids"].shape[1])
+
+    def both(first: str, second: str) -> torch.Tensor:
+        return torch.cat([F.pad(batch[name], (0, width - batch[name].shape[1])) for name in (first, second)])
+
+    joined = {
+        "input_ids": both("input_ids", "rejected_ids"),
+        "attention_mask": both("attention_mask", "rejected_attention_mask"),
+    }
+    losses, chosen = response_losses(model, joined, "input_ids", both("weights", "rejected_weights"))
+    rows = chosen.nonzero()[:, 0]
+    return -losses.new_zeros(len(chosen)).index_add(0, rows, losses).reshape(2, -1).T

@@ -1,0 +1,60 @@
+"""Fine-tuning in which the tokens of lines that differ from a rejected response have a fixed weight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.records import TrainingRow
+from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row
+from raysweep.trainers.objectives.rejected import encode_both, token_marks, why_unusable
+from raysweep.trainers.objectives.responses import weighted_loss
+
+if TYPE_CHECKING:
+    import torch
+
+
+@OBJECTIVES.register("fixed")
+class Fixed(Objective):
+    """The mean over a step's response tokens of -w log p(token), w being `weight` at marked tokens and 1 at others.
+
+    The ablation of FAIT with a fixed weight (figure 6 of the paper). With 1 it is `sft` with `reduction: per_token`.
+
+    Args:
+        weight: of the tokens in lines that differ from the rejected response.
+    """
+
+    packs = True
+    prefers = True
+
+    def __init__(self, weight: float = 2.0) -> None:
+        if not weight >= 0:
+            raise UsageError(f"objective fixed: weight {weight:g} is negative")
+        self.weight = weight
+
+    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
+        """Return token ids and weights; None where a response has over `max_tokens` or the prompt has no tokens."""
+        both = encode_both(row, tokenizer, recipe)
+        if isinstance(both, str):
+            return None
+        chosen = both[0]
+        marked = token_marks(row, both, "line")[0]
+        weights = [self.weight if mark else weight for mark, weight in zip(marked, chosen.weights, strict=True)]
+        return {
+            "input_ids": chosen.ids,
+            "weights": weights,
+            "tokens": [len(chosen.ids) - chosen.start],
+        }
+
+    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
+        """Return which of the reasons of `encode` holds."""
+        return why_unusable(row, tokenizer, recipe)
+
+    def normaliser(self, rows: Sequence[Row]) -> float:
+        """Return the number of response tokens, ends included, whatever their weight."""
+        return float(sum(int(row["tokens"][0]) for row in rows))
+
+    def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the tokens' weighted losses."""
+        return weighted_loss(model, batch, batch["weights"])

@@ -1,0 +1,72 @@
+"""Recipes that compare responses with rejected ones, and rows that have none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.document import ConfigError
+from raysweep.config.loading import load_config
+from raysweep.planning.keys import recipe_spec
+from tests.config.test_schema import NANO, write
+
+MINICODE = "source: {name: minicode, part: finetuning, rows: 64}"
+
+
+def rows(path: Path, **fields: str) -> Path:
+    row = {"instruction": "Add two numbers.", "output": "a + b", **fields}
+    path.write_text("".join(json.dumps({**row, "instruction": f"Add {n}."}) + "\n" for n in range(64)))
+    return path
+
+
+def config(folder: Path, source: str, *overrides: str) -> object:
+    return load_config(write(folder, NANO.read_text().replace(MINICODE, f"source: {source}")), overrides)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "fait", "fixed"])
+def test_rows_without_a_rejected_response_are_refused(objective: str, tmp_path: Path) -> None:
+    path = rows(tmp_path / "rows.jsonl", rejected="a - b")
+    recipe = f"recipes.pairs={{objective: {objective}, steps: 2, batch_size: 8}}", "models.0.recipes=[pairs]"
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, f"{{name: jsonl, path: {path}}}", *recipe)
+    assert f"training.source: its rows have no rejected response, with which {objective} (pairs)" in str(caught.value)
+    assert "`rejected: {field: rejected}`" in str(caught.value)
+    source = f"{{name: jsonl, path: {path}, rejected: {{field: rejected}}}}"
+    config(tmp_path, source, *recipe)
+    other = rows(tmp_path / "others.jsonl", output="b + a")
+    with pytest.raises(ConfigError, match=r"training.validation: its rows have no rejected response"):
+        validation = f"training.validation={{name: jsonl, path: {other}}}"
+        config(tmp_path, source, *recipe, validation)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["objective=dpo", "compat=safecoder"], "SafeCoder's loop trains on responses alone, and `objective: dpo` on"),
+        (["objective=fait", "objective_args={alpha: 0.5}"], "alpha 0.5 is below 1"),
+        (["objective=fait", "objective_args={granularity: word}"], "must be 'hybrid', 'line' or 'token', not 'word'"),
+        (["objective=fait", "objective_args={alpha: '2'}"], "must be a number, not '2', which is text; write 2"),
+        (["objective=fait", "objective_args={beta: 2}"], "has no argument 'beta'"),
+        (["objective=sft", "objective_args={reduction: per_token, prompt_weight: 0.3}"], "leave one of them out"),
+        (["objective=dpo", "batching=packed"], "`objective: dpo` takes no rows packed into one sequence"),
+    ],
+)
+def test_settings_that_can_not_be_meant_are_refused(overrides: list[str], words: str, tmp_path: Path) -> None:
+    path = rows(tmp_path / "rows.jsonl", rejected="a - b")
+    settings = ["recipes.pairs={steps: 2, batch_size: 8}", "models.0.recipes=[pairs]"]
+    settings += [f"recipes.pairs.{override}" for override in overrides]
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, f"{{name: jsonl, path: {path}, rejected: {{field: rejected}}}}", *settings)
+    assert words in str(caught.value)
+
+
+def test_whole_numbers_mean_the_same_as_others_in_keys(tmp_path: Path) -> None:
+    specs = []
+    for number in ("1", "1.0"):
+        loaded = load_config(
+            write(tmp_path, NANO.read_text()), [f"recipes.tiny.objective_args={{prompt_weight: {number}}}"]
+        )
+        specs.append(json.dumps(recipe_spec(loaded.recipes["tiny"].recipe("raw", "")), sort_keys=True))
+    assert specs[0] == specs[1] and '"prompt_weight": 1.0' in specs[0]

@@ -1,0 +1,122 @@
+"""What an objective needs of the untrained model: computed once, kept, and the same after a restart."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from raysweep.records import TrainingRow
+from raysweep.rows.parquet import read_rows, write_rows
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.objectives import dpo
+
+Jobs = Callable[..., TrainJob]
+
+
+@pytest.fixture
+def make_preference_job(make_job: Jobs) -> Jobs:
+    """A factory of jobs whose rows have a rejected response, and whose base has a key."""
+
+    def make(family: str = "llama", out: str = "out", objective: str = "dpo", **fields: Any) -> TrainJob:
+        job = make_job(family, out, objective=objective, **fields)
+        rows = [
+            dataclasses.replace(row, rejected=row.output.replace("x", "xs"))
+            for row in read_rows(job.training_set, TrainingRow)
+        ]
+        write_rows(job.training_set, TrainingRow, rows, ["row_id"])
+        return dataclasses.replace(job, base_key=family, validation=job.training_set)
+
+    return make
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of each forward pass in which log-probabilities are computed without a gradient."""
+    import torch
+
+    seen: list[int] = []
+    compute = dpo.log_probabilities
+
+    def counted(model: Any, batch: Any) -> Any:
+        if not torch.is_grad_enabled() and "reference" not in batch:
+            seen.append(len(batch["input_ids"]))
+        return compute(model, batch)
+
+    monkeypatch.setattr(dpo, "log_probabilities", counted)
+    return seen
+
+
+def train(job: TrainJob, services: FolderServices) -> dict[str, Any]:
+    return TRAINERS.get(job.recipe.trainer)().train(job, services)
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora"])
+def test_an_interrupted_training_has_the_reference_of_its_start(
+    trainer: str, make_preference_job: Jobs, tmp_path: Path
+) -> None:
+    settings = {"trainer": trainer, "checkpoint_every": 3, "steps": 6}
+    whole, resumed = (make_preference_job(out=name, **settings) for name in ("whole", "resumed"))
+    train(whole, FolderServices(tmp_path / "one"))
+    with pytest.raises(Interrupted):
+        train(resumed, FolderServices(tmp_path / "two", die_after=3))
+    train(resumed, FolderServices(tmp_path / "two"))  # with nothing kept: computed again, of the base
+    name = "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
+    one, two = load_file(whole.out / name), load_file(resumed.out / name)
+    assert all((one[key] == two[key]).all() for key in one)
+
+
+def test_another_beta_or_seed_computes_no_reference(
+    make_preference_job: Jobs, tmp_path: Path, passes: list[int]
+) -> None:
+    services = FolderServices(tmp_path / "state")
+    train(make_preference_job(out="first"), services)
+    assert sum(passes) == 40 and len(services.store) == 1  # the validation rows are the same ones
+    second = make_preference_job(out="second", objective_args={"beta": 0.5})
+    train(dataclasses.replace(second, seed=8), services)
+    assert sum(passes) == 40
+
+
+def test_a_damaged_reference_and_one_of_another_base_are_computed(
+    make_preference_job: Jobs, tmp_path: Path, passes: list[int]
+) -> None:
+    services = FolderServices(tmp_path / "state")
+    job = make_preference_job()
+    train(job, services)
+    services.store = {key: content[:-9] for key, content in services.store.items()}
+    train(job, services)
+    assert sum(passes) == 80
+    train(dataclasses.replace(job, base_key="another"), services)
+    train(dataclasses.replace(job, base_key=""), services)  # not kept: of each set, again
+    assert sum(passes) == 80 + 40 + 80 and len(services.store) == 2
+
+
+def test_numbers_of_an_objective_are_reported_and_kept(make_preference_job: Jobs, tmp_path: Path) -> None:
+    services = FolderServices(tmp_path / "state")
+    counts = train(make_preference_job(lr=1e-3, steps=8), services)
+    first, last = services.reports[0].numbers, services.reports[-1].numbers
+    assert first == {"margin": pytest.approx(0, abs=1e-4), "preferred": pytest.approx(0.5, abs=0.5)}
+    assert last["margin"] > 0 and last["preferred"] > 0.5
+    assert [step for step, _ in counts["numbers"]["margin"]] == [report.step for report in services.reports]
+    fait = FolderServices(tmp_path / "state of fait")
+    train(make_preference_job(out="fait", objective="fait"), fait)
+    assert 1 <= fait.reports[-1].numbers["fait_weight"] <= 2
+    assert 0 < fait.reports[-1].numbers["emphasised_tokens"] < 1
+
+
+def test_encoded_rows_are_small(make_preference_job: Jobs) -> None:
+    from raysweep.models.loading import load_model
+    from raysweep.trainers.encoding import encode_set
+
+    job = make_preference_job(objective="fait")
+    model, tokenizer = load_model(job.base)
+    rows = encode_set(job, tokenizer, model.config).rows
+    tokens = sum(len(row["input_ids"]) + len(row["rejected_ids"]) for row in rows)
+    assert sum(array.nbytes for row in rows for array in row.values()) <= 8 * tokens
+    assert all(isinstance(array, np.ndarray) for row in rows for array in row.values())
