@@ -17,6 +17,7 @@ from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import is_norm, torch_name
+from raysweep.units import first_of
 
 SETTINGS = "adapter_config.json"
 """The file in which PEFT stores an adapter's config."""
@@ -81,8 +82,12 @@ class AdapterTrainer(Trainer):
             adapted = wrapped(model, config)
         except ValueError as error:
             targets = config.target_modules
-            named = targets if isinstance(targets, str) else ", ".join(sorted(targets or ()))
-            raise HopelessError(f"PEFT can't adapt {named} of this {job.family} model: {error}") from error
+            kinds = sorted({name.rpartition(".")[2] for name in targets or ()})
+            named = targets if isinstance(targets, str) else first_of(kinds, "kind")
+            raise HopelessError(
+                f"PEFT can't adapt what the recipe names of this {job.family} model ({named}): "
+                f"{str(error).strip().removesuffix('.')}; name others as `targets`"
+            ) from error
         untie_if_changed(adapted)
         for parameter in adapted.parameters():
             if parameter.requires_grad:  # copies of modules have the base's dtype

@@ -8,6 +8,7 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.planning.models import require_recipes_fit
 from raysweep.planning.planner import build_plan
+from tests.models.configs import make_random
 from tests.paths import NANO
 
 WRONG = [
@@ -39,3 +40,16 @@ def test_packed_rows_are_refused_before_work_where_a_model_would_mix_them():
     require_recipes_fit(build_plan(load_config(NANO, [codegen, size])).cells)
     with pytest.raises(UsageError, match="doesn't go with model llama: a codegen model mixes packed rows"):
         require_recipes_fit(build_plan(load_config(NANO, [packed, codegen, size])).cells)
+
+
+def test_modules_that_peft_refuses_are_told_by_their_kinds_with_the_way_out(tmp_path):
+    path = make_random("mamba2", tmp_path).location
+    recipe = "recipes.lora={trainer: lora, lora: {targets: all-linear}, epochs: 1, max_tokens: 256}"
+    model = f"models=[{{name: mine, path: {path}, recipes: [lora]}}]"
+    with pytest.raises(UsageError) as refused:
+        require_recipes_fit(build_plan(load_config(NANO, [recipe, model])).cells)
+    assert str(refused.value).startswith(
+        "recipes.lora doesn't fit model mine: PEFT can't adapt what the recipe names of this mamba2 model (in_proj, "
+        "out_proj): "
+    )
+    assert str(refused.value).endswith("; name others as `targets`") and "layers.0" not in str(refused.value)

@@ -1,6 +1,7 @@
 """Prints the results of commands as tables, lines or JSON.
 
-Each command's view has the command's name; the other files are shared.
+Each command's view has the command's name, and names.py is that of `list`; console.py, progress.py and results.py are
+shared.
 
     console.py       creates consoles that print names and paths unchanged
     progress.py      shows running work: the only live display
