@@ -82,6 +82,7 @@ def log_to_stderr(level: int) -> None:
     handler = _Stderr()
     handler.name = "terminal"
     handler.setLevel(level)
+    handler.setFormatter(_Level())
     logger.addHandler(handler)
 
 
@@ -97,6 +98,15 @@ def without_library_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+class _Level(logging.Formatter):
+    """Begins a warning with "warning:"."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return a message with its level, if it is above `INFO`."""
+        level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
+        return f"{level}{super().format(record)}"
 
 
 class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -53,6 +53,7 @@ from raysweep.trainers.base import Recipe
 if TYPE_CHECKING:
     from raysweep.tools.samples.scores import SampleScores
 
+log = logging.getLogger("raysweep")
 E = TypeVar("E", bound=StrEnum)
 DECODING = Decoding()
 
@@ -210,6 +211,7 @@ def attack(
         trust_remote_code=trust_remote_code,
     )
     require_permission(allow_code_execution)
+    _tell_cautions(job.methods)
     with counting(new_console(stderr=True), "attacking", len(job.problems)) as report:
         rows = run_attack(job, open_store(storage), report)
     if out is not None:
@@ -245,7 +247,7 @@ def _perturb(
         argument for argument in PERTURBATIONS.required_arguments(method.name) if argument not in method.args
     ]:
         raise UsageError(f"--method {method.name} needs {' '.join(f'--set {argument}=...' for argument in lacking)}")
-    PERTURBATIONS.create(method)
+    _tell_cautions([method])
     if compat not in (None, "recode"):
         raise UsageError(f"--compat {compat!r} is unknown; known: recode")
     if compat is not None and "strength" in method.args:
@@ -306,6 +308,15 @@ def _execute(
         run = SampleRun(job, report)
     with counting(new_console(stderr=True), "executing", run.samples) as report:
         return run.run(report)
+
+
+def _tell_cautions(methods: Sequence[Spec]) -> None:
+    """Log a warning for each method whose texts aren't for every use."""
+    from raysweep.perturbations.base import PERTURBATIONS
+
+    for method in methods:
+        if caution := PERTURBATIONS.create(method).caution:
+            log.warning("%s is %s", method.name, caution)
 
 
 def _files_of(problems: Mapping[str, Any]) -> list[Path]:

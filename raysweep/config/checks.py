@@ -54,6 +54,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _pairs,
         _headline,
         _perturbations,
+        _cautions,
         _sizes,
         _recipes,
         _preferences,
@@ -210,6 +211,22 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
     except UsageError as error:
         return finding_of(error)
     return ""
+
+
+def _cautions(config: SweepConfig) -> Iterator[Mistake]:
+    """Find perturbations whose texts are made here in a way that isn't for every use: a line for each way."""
+    tests, sets = config.evaluation, config.training.sets if config.training else []
+    used = [(name, tests.compose) for name in tests.perturbations] + [(s.perturbation, s.compose) for s in sets]
+    names: dict[str, dict[str, None]] = {}  # by caution
+    for name, compose in used:
+        try:
+            caution = PERTURBATIONS.create(config.perturbation(name, compose)).caution
+        except UsageError:
+            continue  # reported by _perturbations
+        if caution:
+            names.setdefault(caution, {})[name] = None
+    for caution, of in names.items():
+        yield ("language", "translator"), Doubt(f"{', '.join(of)} {'are' if len(of) > 1 else 'is'} {caution}")
 
 
 def _sizes(config: SweepConfig) -> Iterator[Mistake]:

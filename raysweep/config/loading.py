@@ -127,7 +127,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     if wrong:
         raise ConfigError(document.source, wrong)
     for line in doubts:
-        log.warning("%s", line)
+        log.warning("%s: %s", document.source, line)
     return config
 
 
@@ -155,7 +155,9 @@ def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
                 raise ConfigError(source, [f"{section}: language.translator is none, and all of them translate"])
         of = f"{len(tests)} of {count(len(evaluation.perturbations), 'test perturbation')}"
         trained = f", {len(sets)} of {count(len(training.sets), 'training set')}" if training else ""
-        log.warning("language.translator is none, so methods that translate are left out: %s stay%s", of, trained)
+        log.warning(
+            "%s: language.translator is none, so methods that translate are left out: %s stay%s", source, of, trained
+        )
         evaluation = evaluation.model_copy(update={"perturbations": tests})
         training = training.model_copy(update={"sets": sets}) if training else None
     return config.model_copy(update={"evaluation": evaluation, "training": training})

@@ -38,6 +38,7 @@ class Perturbation(ABC):
         licence: of published texts that it brings, as SPDX has it; empty: it brings none.
         origin: the address at which such texts are published.
         keeps_segments: False for a method that replaces whole descriptions, and so cuts a text into other segments.
+        caution: what makes its texts here unfit for some uses, as the end of a sentence "S1 is ..."; empty: nothing.
         pinned: arguments whose value was chosen on this machine (``auto``); keys and other machines use that value.
     """
 
@@ -49,6 +50,7 @@ class Perturbation(ABC):
     origin: ClassVar[str] = ""
     neural: bool = False
     keeps_segments: bool = True
+    caution: str = ""
     pinned: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, strength: float = 1.0) -> None:

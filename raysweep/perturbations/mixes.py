@@ -63,6 +63,7 @@ class Mix(Perturbation):
         pinned = {key: value for method in self._methods for key, value in method.pinned.items()}
         self.pinned = {"language": {**(language or {}), **pinned}} if pinned else {}
         self.neural = any(method.neural for method in self._methods)
+        self.caution = "; ".join(dict.fromkeys(method.caution for method in self._methods if method.caution))
         self.keeps_segments = all(method.keeps_segments for method in self._methods)
 
     @property

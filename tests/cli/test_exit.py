@@ -1,5 +1,6 @@
 """How commands end when they are stopped at awkward moments."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -99,3 +100,10 @@ def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(kind, 
             with exit_module.without_library_warnings():
                 warnings.warn("of a library", kind, stacklevel=1)
         assert len(shown) == debug
+
+
+def test_a_warning_on_stderr_begins_with_its_level_and_a_message_does_not(capsys):
+    exit_module.log_to_stderr(logging.INFO)
+    logging.getLogger("raysweep").warning("%s is doubtful", "it")
+    logging.getLogger("raysweep").info("done")
+    assert capsys.readouterr().err == "warning: it is doubtful\ndone\n"

@@ -13,6 +13,7 @@ import yaml
 
 from raysweep.config.document import ConfigError
 from raysweep.config.loading import load_config, to_yaml
+from raysweep.language.translation.apertium import Apertium
 from tests.config.test_schema import MINIMAL, findings, write
 from tests.paths import NANO
 
@@ -158,6 +159,15 @@ def test_a_config_without_doubts_warns_of_nothing(caplog):
         ["evaluation.pairs={C1: [C1]}"],
     ):
         assert warnings_of(caplog, *overrides) == [], overrides
+
+
+def test_texts_of_a_translator_with_rules_are_warned_of_once(caplog, monkeypatch):
+    monkeypatch.setattr(Apertium, "lacks", lambda self: "")
+    given = ["language.translator=apertium", "evaluation.perturbations=[C1, S1, S, mix_all]", "training.sets=[C1, S1]"]
+    assert warnings_of(caplog, *given) == [
+        f"{NANO}: --set language.translator=apertium, language.translator: S1, S, mix_all are translated by apertium, "
+        "whose rules make other mistakes than a neural model: not for numbers to publish"
+    ]
 
 
 def test_validation_rows_that_are_trained_on_are_refused_or_counted(tmp_path, caplog):

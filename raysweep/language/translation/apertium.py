@@ -42,6 +42,8 @@ _BATCH = 2000
 class Apertium(Translator):
     """Apertium's rules: English, Spanish, English; about 200 docstrings a second."""
 
+    caution = "whose rules make other mistakes than a neural model: not for numbers to publish"
+
     def lacks(self) -> str:
         """Return which packages to install if the program or the language pair is missing."""
         return "" if _has_pairs() else "Apertium isn't installed; apt install apertium apertium-eng-spa"

@@ -28,6 +28,7 @@ class Translator(ABC):
 
     name: ClassVar[str]
     neural: ClassVar[bool] = False  # True for a model, which is faster on an accelerator
+    caution: ClassVar[str] = ""  # what numbers of its translations are not good for, and why; empty: nothing
 
     @abstractmethod
     def lacks(self) -> str:

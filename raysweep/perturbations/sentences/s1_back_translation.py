@@ -61,6 +61,7 @@ class BackTranslation(BatchPerturbation):
         self._engine = TRANSLATORS.create(Spec(self.translator, args))
         self.pinned = {"translator": self.translator}
         self.neural = self._engine.neural
+        self.caution = f"translated by {self.translator}, {self._engine.caution}" if self._engine.caution else ""
 
     @property
     def deterministic(self) -> bool:

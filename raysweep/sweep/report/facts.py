@@ -51,7 +51,15 @@ def sweep_signature(folder: SweepFolder, rows: Sequence[GridRow] | None = None, 
         [*map(store.manifest, kept), *([None] if len(kept) < len(generated) else [])],
         linter,
         sorted({row.seed for row in there if row.training_set != BASE}),
+        test_set_manifests(folder, there),
     )
+
+
+def test_set_manifests(folder: SweepFolder, rows: Iterable[GridRow]) -> dict[str, Mapping[str, Any]]:
+    """Return the manifest of one test set of each perturbation of some pairs, as far as the store has them."""
+    store = folder.store
+    sets = {row.perturbation: row.test_set for row in rows if store.has(row.test_set)}
+    return {name: store.manifest(test_set) for name, test_set in sets.items()}
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:

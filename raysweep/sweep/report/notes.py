@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from raysweep.analysis.tables.score_book import labelled
@@ -13,6 +14,7 @@ from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import NO_BOUNDARY, with_reasons
+from raysweep.language.translation.base import TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.planning.models import prompt_lines
@@ -42,6 +44,37 @@ def settings_lines(config: SweepConfig) -> list[Line]:
         *((f"recipe {name}", _recipe(recipe)) for name, recipe in config.recipes.items()),
         *_evaluation(config),
     ]
+
+
+def translators_by_test(test_sets: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the test perturbations with translated texts, by translator with its version.
+
+    `test_sets`: a manifest for each perturbation.
+    """
+    tests: dict[str, list[str]] = {}
+    for name, manifest in test_sets.items():
+        if translator := _of_perturbation(manifest).get("resources", {}).get("translator"):
+            tests.setdefault(translator, []).append(name)
+    return tests
+
+
+def translation_lines(test_sets: Mapping[str, Mapping[str, Any]]) -> list[Line]:
+    """Return the line on who translated which test sets, and what the numbers on them are not good for.
+
+    `test_sets`: a manifest for each perturbation.
+    """
+    parts = []
+    for translator, names in translators_by_test(test_sets).items():
+        args = _of_perturbation(test_sets[names[0]])["args"]
+        engine = {**args.get("language", {}), **args}.get("translator", "")
+        caution = TRANSLATORS.get(engine).caution if engine in TRANSLATORS.names() else ""
+        parts.append(f"{', '.join(names)} by {translator}" + (f" ({caution})" if caution else ""))
+    return [("translated", "; ".join(parts))] if parts else []
+
+
+def _of_perturbation(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = manifest["spec"].get("perturbation") or {}
+    return spec
 
 
 def _perturbations(config: SweepConfig) -> Iterator[Line]:
@@ -194,6 +227,7 @@ def signature(
     completions: Iterable[Mapping[str, Any] | None] = (),
     linter: str = "",
     seeds: Sequence[int] = (),
+    test_sets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> str:
     """Return what numbers of a sweep rest on, beside the problem set that a table names.
 
@@ -203,6 +237,7 @@ def signature(
         completions: likewise, for what generated them, and with which versions; None: of some that are gone.
         linter: with its version; empty where nothing was linted.
         seeds: of the trainings of the models behind the numbers.
+        test_sets: a manifest for each perturbation, for what translated its texts.
     """
     evaluation, versions, levels = config.evaluation, defaultdict[str, set[str]](set), set[str]()
     generators: dict[str, None] = {}
@@ -217,6 +252,7 @@ def signature(
         f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
         f"completions by {' and '.join(generators)}" if generators else "",
         f"{count(evaluation.draws, 'draw')} of a perturbation",
+        *(f"{', '.join(names)} translated by {by}" for by, names in translators_by_test(test_sets).items()),
         f"training {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}" if seeds else "",
         f"sweep seed {config.seed}",
         f"isolation {' and '.join(sorted(levels)) or 'unknown'}",

@@ -26,6 +26,7 @@ from raysweep.sweep.report.facts import (
     modules_by_recipe,
     pair_outcomes,
     sweep_signature,
+    test_set_manifests,
     trainings,
 )
 from raysweep.sweep.report.names import order_of
@@ -38,6 +39,7 @@ from raysweep.sweep.report.notes import (
     limit_text,
     modules_lines,
     settings_lines,
+    translation_lines,
 )
 from raysweep.sweep.report.quality import cell_reports, linted_strata
 from raysweep.sweep.report.scoring import SweepNumbers, by_cell
@@ -145,6 +147,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     counts = _judged_counts(folder)
     return [
         *settings_lines(config),
+        *translation_lines(test_set_manifests(folder, folder.grid())),
         *modules_lines(modules_by_recipe(folder, config)),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),

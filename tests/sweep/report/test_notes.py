@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from raysweep.config.loading import config_from
-from raysweep.sweep.report.notes import generation_lines, signature
+from raysweep.sweep.report.notes import generation_lines, signature, translation_lines
 
 COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
 
@@ -52,3 +52,29 @@ def test_the_signature_names_what_all_numbers_rest_on():
     )
     limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"limit": 5})})
     assert signature(limited, []).endswith("isolation unknown; limited to the first 5 problems of a set")
+
+
+def test_translated_test_sets_name_their_translator():
+    resources = {"resources": {"translator": "apertium 3.8.3, eng-spa 0.8.1"}}
+    test_sets = {
+        "clean": {"spec": {"perturbation": {"name": "clean", "args": {}}}},
+        "S1": {"spec": {"perturbation": {"name": "S1", "args": {"translator": "apertium"}, **resources}}},
+        "S": {"spec": {"perturbation": {"name": "S", "args": {"language": {"translator": "apertium"}}, **resources}}},
+    }
+    assert translation_lines(test_sets) == [
+        (
+            "translated",
+            "S1, S by apertium 3.8.3, eng-spa 0.8.1 (whose rules make other mistakes than a neural model: not for "
+            "numbers to publish)",
+        )
+    ]
+    assert translation_lines({"clean": test_sets["clean"]}) == []
+    config = config_from(
+        {
+            "name": "s",
+            "models": [{"name": "solver", "generator": "reference"}],
+            "evaluation": {"problems": ["humaneval"]},
+        },
+        "test",
+    )
+    assert "; S1, S translated by apertium 3.8.3, eng-spa 0.8.1; " in signature(config, [], test_sets=test_sets)
