@@ -19,9 +19,12 @@ from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
+from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
+from raysweep.models.config_files import model_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
+from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
@@ -97,6 +100,9 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     if resolved.architecture != "causal":
         yield (*place, "path"), f"{path} is an encoder-decoder model; only causal ones can be run"
         return
+    if mistakes := list(_unloadable(config, model, resolved, place)):
+        yield from mistakes
+        return
     if resolved.kind is ModelKind.ADAPTER and model.recipes:
         yield (*place, "recipes"), f"{path} is an adapter; merge it into its base before training on it"
     elif resolved.kind is ModelKind.ADAPTER and (why := adapter_misfit(resolved.ref(model.dtype, model.eos_token))):
@@ -110,6 +116,24 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         text = f"{model.name} ends at {texts}, which usual texts have too: `eos_token_id` in its files says so"
         yield (*place, "path"), Doubt(text)
     yield from _tokenizer(config, model, resolved, place)
+
+
+def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
+    """Find a model that transformers can't load here, where it is to, and a training that its weights can't have."""
+    whole = resolved.base or resolved
+    written = model_config(whole.ref()) or {}
+    generator = (model.generator or config.evaluation.generator).name
+    if generator == TRANSFORMERS or model.recipes:
+        asked = [config.asked("generation", model.name, recipe) for recipe in ("", *model.recipes)]
+        if why := unloadable(whole.location, written, on_gpu=any(stage.gpus for stage in asked)):
+            yield (*place, "path"), why
+    full = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).kind is ModelKind.FULL]
+    if full and quantization(written):
+        yield (
+            (*place, "recipes"),
+            f"{whole.location} is quantized, and recipe {full[0]!r} trains all of its weights; take `trainer: lora`, "
+            "or its unquantized version",
+        )
 
 
 def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) -> Iterator[Mistake]:

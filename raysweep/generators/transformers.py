@@ -129,6 +129,7 @@ class Transformers(Generator):
         """
         if traits.misfit:
             raise UnfitModel(f"generator transformers can't run model {name}: {traits.misfit}")
+        _require_ends(network, name)
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
@@ -275,6 +276,20 @@ class Draws(TokenChoice):
             steps = [min(len(row.written), begun.shape[1] - 1) for row in rows]
             seeds = begun.gather(1, torch.tensor(steps, device=begun.device)[:, None])[:, 0]
         return choose_tokens(logits, self._decoding.temperature, self._decoding.top_p, seeds)
+
+
+def _require_ends(network: Any, name: str) -> None:
+    """Raise UnfitModel unless a network says where its embeddings are, as code of a model's own may not."""
+    for end in ("input", "output"):
+        try:
+            embeddings = getattr(network, f"get_{end}_embeddings")()
+        except (AttributeError, NotImplementedError):
+            embeddings = None
+        if embeddings is None:
+            raise UnfitModel(
+                f"generator transformers can't run model {name}: its code doesn't say which module its {end} "
+                f"embeddings are (`get_{end}_embeddings`); add that to its code, or run it with `generator: vllm`"
+            )
 
 
 def _versions(merge: bool | None) -> ModelVersions:

@@ -55,7 +55,7 @@ UNSERVED_SETTINGS = (
     "trainable_token_indices",
 )
 """Settings of PEFT's LoRA that vLLM refuses."""
-PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica", "lora_ga")
+PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica")
 Rank = Literal[8, 16, 32, 64, 128, 256]
 
 

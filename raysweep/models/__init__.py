@@ -4,9 +4,11 @@ Begin with finding.py and loading.py, through which other folders find and load 
 
     finding.py       finds a model or adapter in a folder or on the hub, and checks that it can be loaded
     loading.py       loads a model and its tokenizer; builds empty networks
+    loadable.py      finds before work why transformers can't load a model here
     adapters.py      puts adapters on their bases, or says why they don't fit; unties embeddings that they change
     traits.py        one record of what a model is: ends, limits, control tokens
     unused_settings.py  what a generation_config sets and raysweep doesn't use
+    config_files.py  reads configs, and fills in what transformers takes where they are silent
     vocabulary.py    reads what a tokenizer's tokens are, from its files or a loaded one
     identity.py      hashes a model's content for keys
     hub.py           reads a model's config from the hub and explains why it can't

@@ -113,7 +113,9 @@ def merged(adapted: Any, texts: ShortTexts, name: str) -> Any:
         parameter.data = parameter.data.clone()
     try:
         network = adapted.merge_and_unload()
-    except (ValueError, NotImplementedError, AttributeError) as error:
+    except (ValueError, NotImplementedError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UnfitModel(f"PEFT can't merge the adapter {name} into its base ({error}); {way_out}") from error
     found = texts.logits(network)
     furthest = max((distance(found[text], logits) for text, logits in expected.items()), default=0.0)

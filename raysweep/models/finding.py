@@ -9,6 +9,7 @@ from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.models.architectures.shape import longest_short_text, positions_of
+from raysweep.models.config_files import virtual_tokens, with_defaults
 from raysweep.models.deltas import DELTA_FILE
 from raysweep.models.hub import hub_config
 from raysweep.models.identity import VOCABULARIES, WEIGHTS, read_json
@@ -21,8 +22,8 @@ class ResolvedModel:
     """A model that exists.
 
     `revision`: a hub model's commit, None for a folder. `model_type`: the family's name. `positions`: the longest text
-    in tokens, None if the config doesn't say. `longest_short`: tokens up to which LongRoPE treats a text as a short
-    one, None without it.
+    in tokens, beside an adapter's trained prompt, None if the config doesn't say. `longest_short`: tokens up to which
+    LongRoPE treats a text as a short one, None without it.
     """
 
     location: str
@@ -98,6 +99,7 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
             raise UsageError(
                 f"model {location} needs code from its repository; if you trust it, set `trust_remote_code: true`"
             )
+    config = with_defaults(config)
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
     return ResolvedModel(
         location,
@@ -121,6 +123,17 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
         raise UsageError(f"no model at {location}: this adapter is its own base; correct its `base_model_name_or_path`")
     moved = _in_moved_store(folder, base_location)
     base = _resolve(moved or base_location, base_revision or None, trust, (*adapters, folder.resolve()))
+    if base.kind is ModelKind.ADAPTER:
+        raise UsageError(
+            f"no model at {location}: its base {base_location} is an adapter itself; merge that one into its own base "
+            f"({base.base.location if base.base else ''}) and name the merged model as `base_model_name_or_path`"
+        )
+    prompt, positions = virtual_tokens(config), base.positions
+    if positions is not None and prompt >= positions:
+        raise UsageError(
+            f"model {location} can't be run: its prompt of {prompt:,} virtual tokens takes all of the {positions:,} "
+            f"positions of its base {base.location}; train one of fewer tokens"
+        )
     return ResolvedModel(
         str(folder),
         base.model_type,
@@ -129,7 +142,7 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
         trust,
         base.architecture,
         base,
-        base.positions,
+        positions - prompt if positions is not None else None,
         base.longest_short,
     )
 

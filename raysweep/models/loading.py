@@ -6,14 +6,14 @@ import contextlib
 import gc
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean
-from raysweep.machine import keep_imports
+from raysweep.machine import is_out_of_memory, keep_imports
 from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.records import ModelKind, ModelRef
@@ -128,7 +128,7 @@ def adapter_misfit(ref: ModelRef) -> str:
     try:
         return misfit(empty_network(ref.base), ref)
     except (ValueError, TypeError, KeyError, OSError, UnpicklingError, SafetensorError) as error:
-        return f"{_first_line(error)}; name its own base"  # such as modules that the base doesn't have
+        return f"{first_line(error)}; name its own base"  # such as modules that the base doesn't have
     except RuntimeError:
         return ""  # some kinds of adapters can't be made without data; loading them tells
 
@@ -154,7 +154,7 @@ def load_tokenizer(ref: ModelRef) -> Any:
             ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
         )
     except Exception as error:  # a damaged file raises whatever its parser raises
-        raise RaysweepError(f"the tokenizer of {ref.location} can't be loaded: {_first_line(error)}") from error
+        raise RaysweepError(f"the tokenizer of {ref.location} can't be loaded: {first_line(error)}") from error
     if not tokenizer.is_fast:
         raise RaysweepError(f"the model {ref.location} lacks a fast tokenizer (tokenizer.json), which raysweep needs")
     if ref.eos_token is not None:
@@ -194,10 +194,12 @@ def _load_full(ref: ModelRef) -> Any:
             output_loading_info=True,
             **cache_alone(ref.location),
         )
-    except (OSError, ValueError) as error:
-        raise RaysweepError(f"the model {ref.location} can't be loaded: {_first_line(error)}") from error
-    if missing := sorted(found["missing_keys"]):
-        raise UnfitModel(_missing_weights(ref.location, missing, model, sorted(found["unexpected_keys"])))
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
+        way = "take another version of it, or run it with `generator: vllm` and without recipes"
+        raise RaysweepError(f"the model {ref.location} can't be loaded: {first_line(error)}; {way}") from error
+    refuse_missing_weights(ref.location, model, found)
     if getattr(model.config, "rescale_every", 0) and ref.dtype != "float16":
         # in evaluation rwkv would divide its weights by powers of 2, for float16's range: weights of other versions,
         # which are copied in, would be taken for divided ones, and saved ones would be divided
@@ -205,16 +207,26 @@ def _load_full(ref: ModelRef) -> Any:
     return model
 
 
-def _missing_weights(location: str, missing: list[str], model: Any, unknown: list[str]) -> str:
-    """Return in words which weights the files of a model lack, and which they have under other names."""
+def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collection[str]]) -> None:
+    """Raise UnfitModel if a model's files lack weights; it names one, and one that they have under another name.
+
+    Args:
+        location: of the model.
+        model: as transformers built it.
+        found: what transformers returns after loading it: `missing_keys` and `unexpected_keys`.
+    """
+    missing, unknown = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
+    if not missing:
+        return
     among = f"{len(missing)} of {len(model.state_dict())}"
     others = f"; its files have others, such as {unknown[0]}: rename these" if unknown else ""
-    return (
+    raise UnfitModel(
         f"the model {location} lacks {among} weights, such as {missing[0]}, which would be random{others}; save it "
         "whole with save_pretrained, from the class that its config names"
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the lines after the first."""
     name = type(error).__name__
     return f"{name}: {error}" if isinstance(error, KeyError) else (str(error).strip() or name).splitlines()[0]

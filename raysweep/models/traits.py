@@ -14,8 +14,8 @@ from typing import Any
 
 from raysweep.errors import RaysweepError
 from raysweep.models.architectures.shape import embedding_rows, longest_short_text, positions_of, rope_in_words
+from raysweep.models.config_files import model_config, virtual_tokens, with_defaults
 from raysweep.models.hub import model_file
-from raysweep.models.identity import read_json
 from raysweep.models.loading import load_tokenizer, tokenizer_place
 from raysweep.models.unused_settings import settings_in
 from raysweep.models.vocabulary import FILES, Vocabulary, vocabulary_in_files, vocabulary_of
@@ -44,7 +44,7 @@ class Traits:
             end of text, and control tokens that the tokenizer or its chat template writes.
         unreadable: other control tokens without embeddings, such as for padding; texts must not hold them.
         rows: of the input embeddings; None: not known.
-        positions: the most tokens of a text; None: no limit is known.
+        positions: the most tokens of a text, beside an adapter's trained prompt; None: no limit is known.
         longest_short: tokens up to which LongRoPE treats a text as a short one; None: without it.
         rope: how the frequencies of positions are stretched, in words; empty: they aren't.
         settings: of generation_config, which change what `generate` writes and are not used here, by their names.
@@ -120,10 +120,15 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
     place = tokenizer_place(ref)
     vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else _vocabulary(place)
     if base is None:
-        return _traits(_json(ref, "config.json") or {}, _json(ref, "generation_config.json"), vocabulary)
-    own = _traits({}, _json(ref, "generation_config.json"), vocabulary)
+        config = model_config(ref, "config.json") or {}
+        traits = _traits(with_defaults(config), model_config(ref, "generation_config.json"), vocabulary)
+        is_new = traits.positions is not None and not {"max_position_embeddings", "n_positions"} & config.keys()
+        return dataclasses.replace(traits, newly_limited=is_new)
+    own = _traits({}, model_config(ref, "generation_config.json"), vocabulary)
     rows = _adapter_rows(ref) or base.rows
     beyond, unreadable = _beyond(vocabulary, rows)
+    prompt = virtual_tokens(model_config(ref, "adapter_config.json") or {}) if ref.kind is ModelKind.ADAPTER else 0
+    is_shortened = base.positions is not None and prompt > 0
     return dataclasses.replace(
         own,
         ends={**own.ends, **base.ends},
@@ -131,11 +136,11 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         beyond=beyond,
         unreadable=unreadable,
         rows=rows,
-        positions=base.positions,
+        positions=base.positions - prompt if base.positions is not None else None,
         longest_short=base.longest_short,
         rope=base.rope,
         settings=base.settings,
-        newly_limited=base.newly_limited,
+        newly_limited=base.newly_limited or is_shortened,
     )
 
 
@@ -160,7 +165,6 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         if text and vocabulary and text not in vocabulary.added:
             ordinary.append(text)
     ends |= {special[text]: text for text in ENDS_OF_TURN if text in special and (not rows or special[text] < rows)}
-    positions = positions_of(config)
     return Traits(
         ends,
         eos,
@@ -171,11 +175,10 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         vocabulary.size if vocabulary else None,
         *_beyond(vocabulary, rows),
         rows,
-        positions,
+        positions_of(config),
         longest_short_text(config),
         rope_in_words(config),
         settings_in(config, generation),
-        positions is not None and not {"max_position_embeddings", "n_positions"} & config.keys(),
     )
 
 
@@ -216,12 +219,6 @@ def _adapter_rows(ref: ModelRef) -> int | None:
     except SafetensorError:  # a damaged file: loading it says so
         pass
     return None
-
-
-def _json(ref: ModelRef, name: str) -> dict[str, Any] | None:
-    """Return the content of one of a model's files; None: it has no such file."""
-    path = model_file(ref, name)
-    return None if path is None else read_json(path)
 
 
 def _vocabulary(ref: ModelRef) -> Vocabulary | None:

@@ -12,10 +12,11 @@ from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import HopelessError, UsageError
-from raysweep.generators.base import GENERATORS, Generator, WantedModel
+from raysweep.errors import HopelessError, UnfitModel, UsageError
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.loadable import require_whole
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
@@ -135,14 +136,17 @@ def unused_settings(cells: Iterable[CellPlan]) -> list[str]:
 
 
 def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
-    """Check that models have the modules that recipes name, and take packed rows where recipes pack them.
+    """Check that models are whole, have the modules that recipes name, and take packed rows where recipes pack them.
 
     It does so for models that the sweep is going to pre-train, too.
 
     Raises:
-        UsageError: a recipe names modules that a model doesn't have, or packs rows that the model would mix.
+        UsageError: a model lacks weights, a recipe names modules that a model doesn't have, or packs rows that the
+            model would mix.
     """
     examples: dict[tuple[str, str], CellPlan] = {}
+    cells = list(cells)
+    _require_whole_bases(cells)
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe):
             _require_packing(cell.base, recipe)
@@ -154,6 +158,16 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
         is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
         if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             _trained(cell.base, cell.recipe, label)
+
+
+def _require_whole_bases(cells: Iterable[CellPlan]) -> None:
+    """Raise UsageError if the files of a model that transformers is to load lack weights."""
+    loaded = [cell.base.ref for cell in cells if cell.recipe is not None or cell.generator.name == TRANSFORMERS]
+    for base in dict.fromkeys(ref.base or ref for ref in loaded if ref is not None):
+        try:
+            require_whole(base)
+        except UnfitModel as error:
+            raise UsageError(str(error)) from error
 
 
 def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:

@@ -365,3 +365,27 @@ def test_an_end_that_usual_texts_have_is_a_warning(tmp_path, caplog):
     write_scripted(model, byte_tokenizer(), eos_token_id=[256, 0])
     assert own_model(tmp_path / "rows", LLAMA, f"models.0.path={model}") == []
     assert "ends at '!', which usual texts have too: `eos_token_id` in its files says so" in caplog.text
+
+
+def test_a_model_that_transformers_cannot_load_is_told_unless_vllm_runs_it(tmp_path):
+    llava = '{"model_type": "llava", "architectures": ["LlavaForConditionalGeneration"], "text_config": {}}'
+    (found,) = own_model(tmp_path, llava)
+    assert "models.0.path: " in found and "is a LlavaForConditionalGeneration of the type 'llava'" in found
+    found = own_model(tmp_path, llava, "models.0.recipes=[]", "models.0.generator=vllm")
+    assert not any("Llava" in line for line in found), "vLLM itself may be missing here"
+
+
+def test_training_all_of_a_quantized_models_weights_is_refused(tmp_path):
+    """MXFP4 is read as bfloat16 where there is no GPU, so it can be run and adapted."""
+    model = '{"model_type": "llama", "quantization_config": {"quant_method": "mxfp4"}}'
+    assert own_model(tmp_path, model) == []
+    (found,) = own_model(tmp_path, model, "recipes.lora={trainer: full}")
+    assert "models.0.recipes: " in found
+    assert "is quantized, and recipe 'lora' trains all of its weights; take `trainer: lora`" in found
+
+
+def test_a_package_that_a_quantized_model_needs_is_told(tmp_path):
+    if importlib.util.find_spec("awq"):
+        pytest.skip("needs a machine without autoawq, which is installed here")
+    (found,) = own_model(tmp_path, '{"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}')
+    assert "is quantized (awq), and a package is missing: " in found and "`pip install autoawq`" in found

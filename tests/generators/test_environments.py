@@ -117,6 +117,7 @@ LORA = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
         ({"adapter": {**LORA, "use_dora": True}}, "with use_dora"),
         ({"adapter": {**LORA, "bias": "all"}}, "that trains biases"),
         ({"adapter": {**LORA, "init_lora_weights": "pissa"}}, "with init_lora_weights pissa, which changes the base"),
+        ({"adapter": {**LORA, "init_lora_weights": "lora_ga"}}, "lora_ga, which changes the base"),
         (
             {"model_type": "gpt_bigcode", "adapter": {**LORA, "target_modules": ["c_attn"]}},
             "of c_attn, which it would ignore",

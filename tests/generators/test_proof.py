@@ -170,6 +170,34 @@ def test_a_model_with_a_cache_writes_the_same_texts_without_it(random):
     assert (slow.facts().get("cache"), fast.facts().get("cache")) == (False, None)
 
 
+@pytest.mark.parametrize("end", ["input", "output"])
+def test_a_model_that_does_not_say_where_its_embeddings_are_is_refused(end, random, monkeypatch):
+    network, tokenizer = random("llama")
+
+    def unknown() -> None:
+        if end == "input":
+            raise NotImplementedError
+
+    monkeypatch.setattr(network, f"get_{end}_embeddings", unknown)
+    told = rf"can't run model in memory: .* {end} embeddings are \(`get_{end}_embeddings`\).*`generator: vllm`"
+    with pytest.raises(UnfitModel, match=told):
+        create(network, tokenizer)
+
+
+@pytest.mark.parametrize(("kind", "tokens"), [("prompt", 3), ("prompt", 25), ("prefix", 17), ("p-tuning", 9)])
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "phi3"])
+def test_a_trained_prompt_takes_positions_of_texts(model_type, kind, tokens, random):
+    from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+
+    network, _ = random(model_type)
+    of_base = longest_text(network)
+    if model_type == "phi3":  # where the frequencies of a long text begin depends on the trained prompt
+        of_base = network.config.original_max_position_embeddings
+    kinds = {"prompt": PromptTuningConfig, "prefix": PrefixTuningConfig, "p-tuning": PromptEncoderConfig}
+    adapted = get_peft_model(network, kinds[kind](task_type="CAUSAL_LM", num_virtual_tokens=tokens))
+    assert longest_text(adapted) == of_base - tokens
+
+
 def test_it_takes_less_than_a_second_on_a_tiny_model(random):
     network, tokenizer = random("llama")
     flaw(WithKeysAndValues, network, tokenizer)

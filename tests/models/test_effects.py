@@ -122,3 +122,15 @@ def test_it_takes_a_few_passes(tiny, tmp_path):
     versions.network.model.layers[0].register_forward_hook(lambda *_: passes.append(1))
     versions.become(make(tiny["llama"], KINDS["lora"](), tmp_path))
     assert len(passes) <= 12
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], ["down_proj", "lm_head"], "all-linear"])
+def test_an_adapter_with_biases_that_peft_cannot_merge_names_the_way_out(targets, tiny, tmp_path):
+    """Its base has no biases that it could be merged into."""
+    from peft import LoraConfig
+
+    config = LoraConfig(r=2, target_modules=targets, lora_bias=True, task_type="CAUSAL_LM")
+    adapter = make(tiny["llama"], config, tmp_path)
+    with pytest.raises(UnfitModel, match=r"can't merge the adapter .*bias.*merge: false"):
+        held(adapter)
+    assert not held(adapter, merge=False).is_merged

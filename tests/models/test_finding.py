@@ -16,6 +16,7 @@ from raysweep.models import finding, identity
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.loading import load_model
+from raysweep.models.traits import read_traits
 from raysweep.records import ModelKind, ModelRef
 from tests.models.tiny import make_adapter
 
@@ -72,6 +73,65 @@ def test_adapters_in_a_circle_are_refused(tmp_path: Path) -> None:
     bare_adapter(tmp_path / "b", str(tmp_path / "a"))
     with pytest.raises(UsageError, match="its own base"):
         resolve(str(tmp_path / "a"))
+
+
+def test_an_adapter_on_an_adapter_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    bare_adapter(tmp_path / "first", tiny["llama"].location)
+    bare_adapter(tmp_path / "second", str(tmp_path / "first"))
+    bare_adapter(tmp_path / "third", str(tmp_path / "second"))
+    for name, base in (("second", "first"), ("third", "first")):
+        told = rf"its base {tmp_path / base} is an adapter itself; merge that one into .*{tiny['llama'].location}"
+        with pytest.raises(UsageError, match=told):
+            resolve(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("tokens", [1, 20, 100])
+def test_a_trained_prompt_takes_positions(tokens: int, tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    base = resolve(tiny["llama"].location)
+    adapter = bare_adapter(tmp_path / "a", base.location)
+    settings = adapter / "adapter_config.json"
+    fields = {**json.loads(settings.read_text()), "peft_type": "PROMPT_TUNING", "num_virtual_tokens": tokens}
+    settings.write_text(json.dumps(fields))
+    found = resolve(str(adapter))
+    assert base.positions is not None and found.positions == base.positions - tokens
+    traits = read_traits(found.ref())
+    assert traits.positions == found.positions and traits.marks["positions"] == found.positions
+    settings.write_text(json.dumps({**fields, "num_virtual_tokens": base.positions}))
+    with pytest.raises(UsageError, match="virtual tokens takes all of the"):
+        resolve(str(adapter))
+
+
+GEMMA3 = {"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"]}
+
+
+@pytest.mark.parametrize(
+    ("config", "rows", "positions"),
+    [
+        ({**GEMMA3, "text_config": {"hidden_size": 32}}, 262208, 131072),
+        ({**GEMMA3, "text_config": {"vocab_size": 300}}, 300, 131072),
+        (GEMMA3, 262208, 131072),
+        ({"model_type": "llama"}, 32000, 2048),
+        ({"model_type": "gpt2", "n_positions": 77}, 50257, 77),
+        ({"model_type": "mamba"}, 50280, None),
+        ({"model_type": "unheard-of"}, None, None),
+    ],
+)
+def test_what_a_config_leaves_out_is_what_transformers_fills_in(
+    config: dict[str, Any], rows: int | None, positions: int | None, folder: Path
+) -> None:
+    (folder / "config.json").write_text(json.dumps(config))
+    found = resolve(str(folder))
+    assert found.positions == positions
+    traits = read_traits(found.ref())
+    assert (traits.rows, traits.positions) == (rows, positions)
+
+
+def test_limits_that_a_config_leaves_out_are_marked_in_keys(folder: Path) -> None:
+    assert "positions" not in read_traits(resolve(str(folder)).ref()).marks
+    config = json.loads((folder / "config.json").read_text())
+    del config["max_position_embeddings"]
+    (folder / "config.json").write_text(json.dumps(config))
+    assert read_traits(resolve(str(folder)).ref()).marks["positions"] == 2048
 
 
 def test_a_file_is_no_model(folder: Path) -> None:

@@ -125,14 +125,15 @@ def renamed(folder: Path, names: dict[str, str | None]) -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        ({"model.": "m.model.", "lm_head.": "m.lm_head."}, r"lacks (\d+) of \1 weights, .* others, such as m\.lm_head"),
-        ({"model.layers.1.": None}, r"lacks 9 of \d+ weights, such as model\.layers\.1\."),
-        ({"lm_head.": None}, r"lacks 1 of \d+ weights, such as lm_head\.weight, which would be random; save it whole"),
-    ],
-)
+LACKING: list[tuple[dict[str, str | None], str]] = [
+    ({"model.": "m.model.", "lm_head.": "m.lm_head."}, r"lacks (\d+) of \1 weights, .* others, such as m\.lm_head"),
+    ({"model.layers.1.": None}, r"lacks 9 of \d+ weights, such as model\.layers\.1\."),
+    ({"lm_head.": None}, r"lacks 1 of \d+ weights, such as lm_head\.weight, which would be random; save it whole"),
+]
+"""Changes of the names in a model's file, and what is told."""
+
+
+@pytest.mark.parametrize(("names", "message"), LACKING)
 def test_a_model_whose_files_lack_weights_is_refused(names, message, tmp_path: Path) -> None:
     make_random("llama", tmp_path, tie_word_embeddings=False, num_hidden_layers=2)
     renamed(tmp_path, names)

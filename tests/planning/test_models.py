@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.planning.models import require_recipes_fit
+from raysweep.planning.plan import SweepPlan
 from raysweep.planning.planner import build_plan
 from tests.models.configs import make_random
+from tests.models.test_loading import LACKING, renamed
 from tests.paths import NANO
 
 WRONG = [
@@ -53,3 +57,18 @@ def test_modules_that_peft_refuses_are_told_by_their_kinds_with_the_way_out(tmp_
         "out_proj): "
     )
     assert str(refused.value).endswith("; name others as `targets`") and "layers.0" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("names", "message"), LACKING)
+def test_a_model_whose_files_lack_weights_is_refused_before_work(names, message, tmp_path):
+    make_random("llama", tmp_path / "model", tie_word_embeddings=False, num_hidden_layers=2)
+    plan = existing(tmp_path / "model")
+    require_recipes_fit(plan.cells)
+    renamed(tmp_path / "model", names)
+    with pytest.raises(UsageError, match=message):
+        require_recipes_fit(existing(tmp_path / "model").cells)
+
+
+def existing(model: Path) -> SweepPlan:
+    given = f"models.0={{name: own, path: {model}, recipes: [tiny]}}"
+    return build_plan(load_config(NANO, [given, "recipes.tiny.max_tokens=256"]))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from raysweep.models.architectures.shape import longest_short_text, positions_of
+from raysweep.models.config_files import virtual_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 def longest_text(network: Any) -> int | None:
     """Return the most tokens of a prompt and its completion that a model has right positions for; None: no limit."""
-    config = network.config
+    config, prompt = network.config, _trained_prompt(network)
     has_no_window = config.model_type == "recurrent_gemma"  # in transformers, beyond the length of it
     limits = [
         positions_of(config.to_dict()),
         config.attention_window_size if has_no_window else None,
-        None if _chooses_by_row(network) else longest_short_text(config.to_dict()),
+        None if _chooses_by_row(network) and not prompt else longest_short_text(config.to_dict()),
     ]
-    return min((limit for limit in limits if isinstance(limit, int)), default=None)
+    return min((limit - prompt for limit in limits if isinstance(limit, int)), default=None)
 
 
 def switches_after(network: Any) -> int | None:
@@ -66,6 +67,12 @@ def _by_row(
     for part, ours, theirs in zip(whole, long, short, strict=True):
         part[is_long], part[~is_long] = ours, theirs
     return whole
+
+
+def _trained_prompt(network: Any) -> int:
+    """Return how many positions the trained prompt of an adapter takes before each text; 0 without one."""
+    config = getattr(network, "active_peft_config", None)
+    return virtual_tokens(vars(config)) if config is not None and config.is_prompt_learning else 0
 
 
 def _chooses_by_row(network: Any) -> bool:

@@ -1,0 +1,108 @@
+"""Finds before work why transformers can't load a model here, from its config and the names in its files.
+
+No weights are read. Not covered: models of the hub whose files aren't here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from raysweep.models.loading import auto_model, first_line, refuse_missing_weights
+from raysweep.records import ModelRef
+
+INSTEAD = "run it with `generator: vllm` and without recipes"
+"""The way out for models that transformers can't load."""
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""How the names of classes of causal language models end."""
+
+
+def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:
+    """Return why transformers can't load a causal model with such a config here; empty if nothing speaks against it.
+
+    Args:
+        location: what errors call it.
+        config: of its config.json.
+        on_gpu: whether it gets a GPU, maybe of another machine.
+    """
+    return _without_class(location, config) or _quantized_for_others(location, config, on_gpu)
+
+
+def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how a config says that a model's weights are quantized; empty: they aren't."""
+    inner = config.get("text_config")
+    quantized = config.get("quantization_config") or (inner or {}).get("quantization_config")
+    return quantized if isinstance(quantized, Mapping) else {}
+
+
+def require_whole(ref: ModelRef) -> None:
+    """Check that the files of a model's folder have all of its weights, by the rules of transformers, without data.
+
+    Raises:
+        UnfitModel: they lack some, or transformers can't make such a model.
+    """
+    if ref.architecture != "causal" or not Path(ref.location).is_dir():
+        return
+    try:
+        model, found = auto_model().from_pretrained(
+            ref.location, device_map="meta", trust_remote_code=ref.trust_remote_code, output_loading_info=True
+        )
+    except Exception:  # such as a method of quantization that needs a GPU; loading it where it runs tells
+        return
+    refuse_missing_weights(ref.location, model, found)
+
+
+def _without_class(location: str, config: Mapping[str, Any]) -> str:
+    """Say that transformers has no causal language model of a config's type, such as of one that sees images too."""
+    classes, kind = [str(name) for name in config.get("architectures") or ()], str(config.get("model_type", ""))
+    if "AutoModelForCausalLM" in (config.get("auto_map") or {}):
+        return ""
+    if any(name.endswith(CAUSAL) for name in classes) and "text_config" not in config and _has_folder(kind):
+        return ""  # without importing torch
+    from transformers import CONFIG_MAPPING, __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return ""
+    what = f"{location} is a {classes[0]}" if classes else location
+    if kind not in CONFIG_MAPPING:
+        return f"{what} of the type {kind!r}, which transformers {__version__} doesn't know; {INSTEAD}"
+    way = f"{INSTEAD}, which has some of these"
+    if "text_config" in config:
+        way += ", or save the text model within it as a model of its own"
+    return f"{what} of the type {kind!r}, of which transformers {__version__} has no causal language model; {way}"
+
+
+def _has_folder(kind: str) -> bool:
+    """Return whether transformers has code for a type of models under that name; it isn't imported."""
+    spec = importlib.util.find_spec("transformers")
+    return bool(kind and spec and spec.origin) and (Path(str(spec and spec.origin)).parent / "models" / kind).is_dir()
+
+
+def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:
+    """Say what is missing here for a model's quantized weights: a package, or a GPU."""
+    quantized = quantization(config)
+    if not quantized:
+        return ""
+    import torch
+    from transformers import __version__
+    from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING, AutoHfQuantizer
+
+    is_bits = quantized.get("load_in_4bit") or quantized.get("load_in_8bit")
+    method = quantized.get("quant_method") or ("bitsandbytes" if is_bits else "by an unknown method")
+    what, way = f"{location} is quantized ({method})", f"take its unquantized version, or {INSTEAD}"
+    if not is_bits and method not in AUTO_QUANTIZER_MAPPING:
+        return f"{what}, which transformers {__version__} can't read; {way}"
+    try:
+        quantizer = AutoHfQuantizer.from_config(dict(quantized), pre_quantized=True)
+        quantizer.validate_environment(device_map=None, weights_only=True)
+    except Exception as error:  # of classes that differ by method
+        said = first_line(error).rstrip(".")
+        if isinstance(error, ImportError) or "install" in said:
+            return f"{what}, and a package is missing: {said}; install it, {way}"
+        if on_gpu and not torch.cuda.is_available():
+            return ""  # it runs on another machine, whose GPU may do
+        return f"{what}, which doesn't run here: {said}; give it a GPU (`resources.gpus`), {way}"
+    return ""
