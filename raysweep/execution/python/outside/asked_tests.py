@@ -20,6 +20,7 @@ from raysweep.execution.python.outside.codec import encoded
 from raysweep.execution.python.outside.kinds import is_of_library
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
+from raysweep.programs import Outcome
 
 _BUILTINS = frozenset(vars(builtins))
 _CLOCKS = frozenset({"time", "datetime", "uuid"})
@@ -47,7 +48,8 @@ class AskedTests:
     ends: list[int] = field(default_factory=list)  # the number of calls up to the end of each batch
     is_live: bool = False  # the calls depend on the answers, or are too large to be sent ahead
     has_new_arguments: bool = False  # no argument is used again, so that changes of it reach no later call
-    _known: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)  # by the hash of all answers
+    _known: dict[bytes, tuple[str, str, str]] = field(default_factory=dict)  # by the hash of the answers
+    _accepted: set[bytes] = field(default_factory=set)  # hashes of answers to the first batches
     _request_end: bytes = field(init=False)
     _live_request_end: bytes = field(init=False)
 
@@ -89,17 +91,27 @@ class AskedTests:
         start = self.ends[number - 1] if number else 0
         return b"[%b]" % b",".join(self.calls[start : self.ends[number]])
 
-    def known(self, answers: bytes) -> tuple[str, str, str] | None:
-        """Return outcome, detail and the parts that passed for answers that another candidate gave too."""
-        return self._known.get(sha256(answers).digest())
+    def known(self, answers: Sequence[bytes]) -> tuple[str, str, str] | None:
+        """Return outcome, detail and the parts that passed for answers with which the tests ended before."""
+        return self._known.get(_hash(answers))
 
-    def know(self, answers: bytes, verdict: tuple[str, str, str]) -> None:
-        """Keep outcome, detail and the parts that passed for answers."""
+    def accepted(self, answers: Sequence[bytes]) -> bool:
+        """Return True if a candidate passed that gave the same answers to the first batches."""
+        return _hash(answers) in self._accepted
+
+    def know(self, answers: Sequence[bytes], verdict: tuple[str, str, str]) -> None:
+        """Keep outcome, detail and the parts that passed for the answers with which the tests ended."""
         if len(self._known) < MAX_KNOWN:
-            self._known[sha256(answers).digest()] = verdict
+            self._known[_hash(answers)] = verdict
+            if verdict[0] == Outcome.PASSED:
+                self._accepted.update(_hash(answers[: end + 1]) for end in self.ends[:-1])  # the first is to "run"
 
     def _end_of_request(self, calls: bytes) -> bytes:
         return b",%b,%b,%b]" % (encoded(self.wanted), encoded(self.imports), calls)
+
+
+def _hash(answers: Sequence[bytes]) -> bytes:
+    return sha256(b"\n".join(answers)).digest()
 
 
 def compile_tests(text: str) -> AskedTests:

@@ -121,7 +121,8 @@ class Session:
         self._send_ahead(tests.request(text))
         while (seconds := until - monotonic()) > 0:
             self._await_done(seconds)
-            if not self._send_next_batch():
+            answers = self.answers()
+            if answers is None or not tests.accepted(answers) or not self._send_next_batch():
                 break
 
     def names(self, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
@@ -136,13 +137,11 @@ class Session:
             raise Diverged  # there was no room for its names
         return self._read_names(answer, tests)
 
-    def answers(self) -> bytes | None:
-        """Return all answers to the calls that were sent ahead, if nothing else was asked; None if more may come."""
+    def answers(self) -> list[bytes] | None:
+        """Return the answers so far to calls that were sent ahead; None if more come or something else was asked."""
         if self.is_live or not self._is_done or self.has_ended or self._tests is None:
             return None
-        if self._batches < len(self._tests.ends):
-            return None
-        return b"\n".join(self._records)
+        return self._records.copy()
 
     def finish(self) -> bool:
         """End a program's part of a shared process; return True if another one may follow it there."""
@@ -318,6 +317,8 @@ class Session:
         """Send the next batch of calls; return False if there is none, or the one before isn't answered completely.
 
         The answers that were taken stay as they were, so that calls of this batch can't tell the program a better one.
+        An iterator among them could still give better items. So a batch is sent when tests ask for one of its calls,
+        or at once if the answers so far are those of a program that passed.
         """
         if not self._is_done or self.has_ended or self._tests is None or self._batches == len(self._tests.ends):
             return False

@@ -116,3 +116,42 @@ def test_a_forged_record_changes_nothing_for_later_programs(record):
 )
 def test_functions_of_tests_that_reach_no_candidate_tell_nothing(tests, is_live):
     assert compile_tests(f"{tests}\ncheck(f)\n").is_live is is_live
+
+
+LISTS = "assert list(f([2])) == [4]\nassert list(f([4])) == [16]\nassert list(f([16])) == [256]\n"
+LATER = """
+import sys
+SEEN = []
+
+def look():
+    frame = sys._getframe()
+    while frame is not None:
+        SEEN.extend(arguments[0] for _, arguments, _ in frame.f_locals.get("calls") or ())
+        frame = frame.f_back
+
+class Squares:
+    def __init__(self, n):
+        self.n = n
+    def __iter__(self):
+        return self
+    def __next__(self):
+        if self.n is None:
+            raise StopIteration
+        n, self.n = self.n, None
+        return next((m for (m,) in SEEN if m > n and m % n == 0), 256 if n == 16 else 0)
+
+def f(numbers):
+    look()
+    return Squares(*numbers)
+"""
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_an_iterator_gives_its_items_before_a_later_batch_is_sent(lane):
+    right = "def f(n): return [n[0] ** 2]\n"
+    yields = "def f(n): yield n[0] ** 2\n"
+    texts = [right, *(LATER + "#" * n for n in range(6)), yields, right + "#\n", yields + "#\n", LATER + "# again\n"]
+    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
+        outcomes = [executor.run([Program(text, LISTS)], Limits())[0].outcome for text in texts]
+    passed, failed = Outcome.PASSED, Outcome.FAILED
+    assert outcomes == [passed, *[failed] * 6, passed, passed, passed, failed]
