@@ -78,7 +78,11 @@ class AskedTests:
                 True  # of two functions, such as encode and decode, one's answers may be the other's arguments
             )
             return 0
-        ends = ends_of_batches(made, answers)
+        try:
+            ends = ends_of_batches(made, answers)
+        except RecursionError:
+            self.is_live = True
+            return 0
         if len(ends) > MAX_BATCHES:
             self.is_live = True
             return 0

@@ -4,26 +4,26 @@ Tests such as ``assert f(2) == 4`` and then ``assert f(4) == 16`` show the first
 sent only when every earlier call is answered whose right answer is among its arguments, as a whole or as a part of one.
 Small integers are often equal by chance; then a batch ends early, which costs one more message.
 
-Values are compared as plain data (plain.py) in a coarse form: lists, tuples and arrays are alike, numbers of all kinds
-too if they agree in six digits, since tests may compare floats with a tolerance.
+Values are compared in a coarse form, in which at least all equal values are alike: also lists, tuples and arrays,
+mappings of all kinds, and numbers that agree in six digits, since tests may compare floats with a tolerance. Only truth
+values differ from 0 and 1, of which tests are full.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from array import array
+from collections import UserList, UserString, deque
+from collections.abc import Mapping, Sequence, Set
+from decimal import Decimal
 from typing import Any
 
 from raysweep.execution.python.outside.kinds import plain_data
-from raysweep.execution.python.outside.plain import NotPlain
+from raysweep.execution.python.outside.plain import NotPlain, Plain
 from raysweep.execution.python.outside.set_order import SetOrder
 
-_DICTS = frozenset(("d", "C", "od", "dd", "ud", "mp"))
-_SETS = frozenset(("s", "fs"))
-_ITEMS = frozenset(("t", "ul", "dk", "dv", "di"))  # whose payload is a list of items
-_ITEMS_LAST = frozenset(("dq", "ar"))  # or ends with one
-_NUMBERS = frozenset(("i", "D", "F", "c"))  # equal numbers of these kinds have equal hashes
-_OF_NUMPY = frozenset(("ns", "na"))
+_ITEMS: tuple[type, ...] = (list, tuple, deque, array, UserList, type({}.values()))
+_MAX_RANGE = 10_000  # items of a range that is compared with lists
 
 
 def ends_of_batches(calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> list[int]:
@@ -32,67 +32,93 @@ def ends_of_batches(calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[A
     Args:
         calls: (name, arguments, options) of each, as plain data.
         answers: the right answer to each, as candidate.py sends it: (kind, changes, value or error).
+
+    Raises:
+        RecursionError: a value is nested too deeply.
     """
     ends: list[int] = []
-    waiting: set[Any] = set()
+    waiting: set[int] = set()
+    forms = _Forms()
     for index, ((_, arguments, options), answer) in enumerate(zip(calls, answers, strict=True)):
-        parts: set[Any] = set()
-        given = tuple([_form(argument, parts) for argument in arguments])
-        if len(given) > 1:
-            parts.add(given)
-        if options is not None:
-            _form(options, parts)
+        plain = _plain()
+        given = plain.read_items(arguments, 0)
+        parts: set[int] = set()
+        for value in [*given, *([given] if len(given) > 1 else []), *([plain.read(options)] if options else [])]:
+            forms.number(value, parts, {})
         if not waiting.isdisjoint(parts):
             ends.append(index)
             waiting.clear()
-        waiting.update(_form(value, set()) for value in _values(answer))
+        waiting.update(forms.number(value, set(), {}) for value in _values(plain, answer))
     return [*ends, len(calls)]
 
 
-def _values(answer: Sequence[Any]) -> Iterator[Any]:
-    """Yield what an answer consists of: the result, or an error's arguments, and what changed arguments have then."""
+def _values(plain: Plain, answer: Sequence[Any]) -> list[Any]:
+    """Return what an answer consists of: the result, or an error's arguments, and what changed arguments have then."""
     kind, changes, value = answer
-    yield from (content for _, content in changes)
+    values = [plain.read(content) for _, content in changes]
     if kind == "error":
-        yield value[1]
-    elif type(value) is not dict or "@" not in value:  # an argument itself
-        yield value
+        return [*values, _plain().read(value[1])]
+    if type(value) is dict and "@" in value:  # an argument itself
+        return values
+    return [*values, plain.read(value)]
 
 
-def _form(node: Any, parts: set[Any]) -> Any:
-    """Return the coarse form of a value, which can be hashed; add it, and those of all its parts, to `parts`."""
-    kind = type(node)
-    form: Any = node
-    if kind is float and not node.is_integer():
-        form = float(f"{node:.6g}") if math.isfinite(node) else node
-    elif kind is bool:
-        form = ("bool", node)
-    elif kind is list:
-        form = tuple([_form(item, parts) for item in node])
-    elif kind is dict:
-        ((tag, payload),) = node.items()
-        if tag in _SETS:
-            form = (tag[-1], frozenset([_form(item, parts) for item in payload[1]]))
-        elif tag in _DICTS:
-            keys, values = ([_form(item, parts) for item in side] for side in payload[-2:])
-            form = ("d", frozenset(zip(keys, values, strict=True)))
-        elif tag in _ITEMS:
-            form = _form(payload, parts)
-        elif tag in _ITEMS_LAST:
-            form = _form(payload[-1], parts)
-        elif tag in _NUMBERS:
-            form = node[tag] if tag == "D" and "s" in payload else _read(node)  # a signalling NaN can't be hashed
-        elif tag in _OF_NUMPY:
-            form = _form(_read(node).tolist(), parts)
-        else:
-            form = (tag, _form(payload, parts))
-    parts.add(form)
-    return form
+class _Forms:
+    """Numbers the coarse forms of values, so that forms within forms are compared at once, however often they occur."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, value: Any, parts: set[int], seen: dict[int, tuple[Any, int]]) -> int:
+        """Return the number of a value's form; add it, and those of all its parts, to `parts`.
+
+        Args:
+            value: the value.
+            parts: numbers.
+            seen: by id, the values that were seen so far, with their numbers; a value in itself has the number -1.
+        """
+        if id(value) not in seen:
+            seen[id(value)] = value, -1
+            form = self._form(value, parts, seen)
+            seen[id(value)] = value, self._numbers.setdefault(form, len(self._numbers))
+        number = seen[id(value)][1]
+        parts.add(number)
+        return number
+
+    def _form(self, value: Any, parts: set[int], seen: dict[int, tuple[Any, int]]) -> Any:
+        """Return what can be hashed, and is equal for values that are alike."""
+
+        def numbers(items: Any) -> tuple[int, ...]:
+            return tuple([self.number(item, parts, seen) for item in items])
+
+        form: Any = value
+        if isinstance(value, bool):
+            form = "bool", value
+        elif isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+            form = float(f"{value:.6g}")
+        elif isinstance(value, Mapping):
+            form = "mapping", frozenset(zip(numbers(value.keys()), numbers(value.values()), strict=True))
+        elif isinstance(value, Set):
+            form = "set", frozenset(numbers(value))
+        elif isinstance(value, _ITEMS) or (isinstance(value, range) and not value[_MAX_RANGE:]):
+            form = "items", numbers(value)
+        elif isinstance(value, slice):
+            form = "slice", numbers((value.start, value.stop, value.step))
+        elif isinstance(value, bytearray):
+            form = bytes(value)
+        elif isinstance(value, UserString):
+            form = value.data
+        elif isinstance(value, Decimal) and value.is_snan():  # it can't be hashed
+            form = str(value)
+        elif type(value).__module__ == "numpy":
+            listed = value.tolist()
+            form = listed if type(listed) is type(value) else self._form(listed, parts, seen)
+        return form
 
 
-def _read(node: Any) -> Any:
-    return plain_data(_nothing, _nothing, SetOrder()).read(node)
+def _plain() -> Plain:
+    return plain_data(_no_handle, lambda *fields: object(), SetOrder())
 
 
-def _nothing(*fields: Any) -> Any:
+def _no_handle(value: Any) -> list[Any]:
     raise NotPlain

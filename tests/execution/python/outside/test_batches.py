@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap, UserString
 from decimal import Decimal
 from fractions import Fraction
 
@@ -36,6 +37,9 @@ def f(n):
 SEES_ALL = LOOKS_AHEAD.replace("def f(n):", "def f(n):\n    return n + 1 if len(calls()) == 3 else 0\n\ndef g(n):")
 
 
+SHARED = [[0, 0]] * 2
+
+
 def plain(value):
     def nothing(*fields):
         raise NotPlain
@@ -58,6 +62,11 @@ def plain(value):
         ([(Decimal("sNaN"), [1]), (Decimal(4), [1]), (Fraction(1, 2), [4.0]), (0, [numpy.float64(0.5)])], [2, 3, 4]),
         ([(True, [2]), (False, [1, 0])], [2]),
         ([("abc", [1]), ("d", ["ab"])], [2]),
+        ([("abc", [1]), ({"a": 1}, [UserString("abc")]), (0, [ChainMap({"a": 1}, {})])], [1, 2, 3]),
+        ([(bytearray(b"a"), [1]), (range(2), [b"a"]), ({1: 2}.keys(), [[0, 1]]), (0, [{1}])], [1, 2, 3, 4]),
+        ([([[0, 0], [0, 0]], [1]), ("d", [SHARED]), (0, [[[0, 0], [0, 0]]])], [1, 3]),
+        ([(SHARED, [1]), (SHARED[0], [[[0, 0], [0, 0]]]), (0, [5])], [1, 3]),
+        ([([4], [2]), ({}, [4])], [2]),
     ],
 )
 def test_a_batch_ends_before_a_call_that_tells_an_answer_in_it(answers_and_arguments, ends):
@@ -155,3 +164,26 @@ def test_an_iterator_gives_its_items_before_a_later_batch_is_sent(lane):
         outcomes = [executor.run([Program(text, LISTS)], Limits())[0].outcome for text in texts]
     passed, failed = Outcome.PASSED, Outcome.FAILED
     assert outcomes == [passed, *[failed] * 6, passed, passed, passed, failed]
+
+
+def test_an_answer_that_is_part_of_an_argument_and_of_itself():
+    """What is shared is read as the values that it stands for; circles end."""
+    calls = [("f", [[[1, 2], 3]], None), ("f", [[3, [1, 2]]], None), ("f", [0], None)]
+    shares = ["result", [], [3, {"@": 1}]]
+    circles = [["result", [], [1, {"@": number}]] for number in (2, 0)]
+    assert ends_of_batches(calls, [shares, *circles]) == [1, 3]
+
+
+def test_values_that_refer_to_one_another_take_no_time_and_end_nothing():
+    doubled, nested = [[[0]]], [[0]]
+    for number in range(3000):
+        doubled.append([{"@": number + 1}, {"@": number + 1}])
+        nested.append([{"@": number + 2}])
+    calls = [("f", [0], None)] * 2
+    assert ends_of_batches(calls, [["result", [], doubled]] * 2) == [2]
+    from_the_last = {"cm": [{"d": [[0], [nested]]}, {"d": [[1], [{"@": 3001}]]}]}
+    with pytest.raises(RecursionError):
+        ends_of_batches(calls, [["result", [], from_the_last]] * 2)
+    tests = compile_tests("assert f(0)\n")
+    assert tests.note(calls, [["result", [], from_the_last]] * 2) == 0
+    assert tests.is_live
