@@ -68,7 +68,7 @@ def replace_items(value: Any, new: Any, sets: SetOrder) -> None:
         value.clear()
         sets.fill(value, list(new), slots_of(new))
     elif kind.__name__ == "ndarray":
-        if value.shape != new.shape or value.dtype != new.dtype:
+        if value.shape != new.shape or value.dtype.kind != new.dtype.kind:  # it may have come in double precision
             raise Malformed("a changed array of another shape")
         value[...] = new
     else:

@@ -62,13 +62,26 @@ def _dtype(text: Any) -> Any:
     return dtype
 
 
+def _comparable(array: Any) -> Any:
+    """Return an array as it is, or in double precision if it might equal numbers that are far from its own.
+
+    numpy gives a Python number the precision of what it is compared with. In half precision infinity equals 70,000 and
+    2,048 equals 2,049; in single precision infinity equals 1e39.
+    """
+    kind, precision = array.dtype.kind, array.real.dtype.itemsize
+    if kind in "fc" and (precision == 2 or (precision == 4 and importlib.import_module("numpy").isinf(array).any())):
+        return array.astype("f8" if kind == "f" else "c16")
+    return array
+
+
 def _read_numpy_array(plain: Plain, payload: Any, depth: int) -> Any:
     text, shape, data = payload
     dtype, content = _dtype(text), base64.b64decode(data, validate=True)
     sizes = [count_of(size) for size in shape]
     if len(sizes) > _MAX_DIMENSIONS or math.prod(sizes) * dtype.itemsize != len(content):
         raise Malformed("an array of another size")
-    return plain.read_numbered(importlib.import_module("numpy").frombuffer(content, dtype).reshape(sizes).copy())
+    array = importlib.import_module("numpy").frombuffer(content, dtype).reshape(sizes)
+    return plain.read_numbered(_comparable(array).copy())
 
 
 def _read_numpy_objects(plain: Plain, payload: Any, depth: int) -> Any:
@@ -91,7 +104,7 @@ def _read_numpy_scalar(plain: Plain, payload: Any, depth: int) -> Any:
     dtype, content = _dtype(text), base64.b64decode(data, validate=True)
     if len(content) != dtype.itemsize:
         raise Malformed("a scalar of another size")
-    return importlib.import_module("numpy").frombuffer(content, dtype)[0]
+    return _comparable(importlib.import_module("numpy").frombuffer(content, dtype))[0]
 
 
 NUMPY_READERS: Mapping[str, Callable[[Plain, Any, int], Any]] = {

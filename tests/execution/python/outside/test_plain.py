@@ -310,3 +310,27 @@ def test_what_is_too_long_or_too_deep_is_malformed_at_once(data):
     with pytest.raises(Malformed):
         read(data)
     assert time.process_time() - start < 10
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (numpy.float16("inf"), 70_000),
+        (numpy.array([numpy.inf], "f2"), 2**60),
+        (numpy.float16(2048), 2049),
+        (numpy.float16(0), 1e-9),
+        (numpy.float32("-inf"), -1e39),
+        (numpy.array([numpy.inf, 0], "f4"), 1e300),
+        (numpy.complex64("inf"), 1e39),
+    ],
+)
+def test_numbers_of_low_precision_do_not_equal_far_ones(value, number):
+    with numpy.errstate(over="ignore"):
+        assert (value == number).any()
+        assert not (there_and_back(value) == number).any()
+    assert (there_and_back(value) == value).all()
+
+
+def test_numbers_of_single_precision_stay_as_they_are():
+    assert there_and_back(numpy.float32(0.1)) == 0.1
+    assert there_and_back(numpy.array([0.1], "f4")).dtype == "f4"
