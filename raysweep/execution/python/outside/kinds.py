@@ -74,14 +74,19 @@ def is_of_library(name: str) -> bool:
     return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in _LIBRARIES)
 
 
-def read_library(fields: Any) -> Any:
-    """Return a module, or what a module has under a name; the reader takes its own."""
+def read_library(wanted: str, fields: Any) -> Any:
+    """Return a module, or what a module has under a name; the reader takes its own.
+
+    Args:
+        wanted: the name under which tests read it: what they take for `Counter` could be `typing.get_origin`.
+        fields: module and name, as `library_name` returns them.
+    """
     module, name = fields
     if type(module) is not str or type(name) is not str or module not in ALLOWED_TEST_MODULES:
         raise Malformed("not a library's")
     if not name:
         return importlib.import_module(module)
-    if module not in _LIBRARIES or name.startswith("_") or name not in vars(sys.modules[module]):
+    if name != wanted or module not in _LIBRARIES or name.startswith("_") or name not in vars(sys.modules[module]):
         raise Malformed("not a library's")
     value = vars(sys.modules[module])[name]
     if type(value) is ModuleType:  # typing has `sys`

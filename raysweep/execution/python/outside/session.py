@@ -239,11 +239,11 @@ class Session:
             plain = self._plain()
             pairs = [(name, node) for name, node in pairs if name in accepted]
             # read before some are left out, since later ones may refer to them
-            read = [(name, _read_name(plain, node), _is_library(node)) for name, node in pairs]
+            read = [(name, _read_name(plain, name, node), _is_library(node)) for name, node in pairs]
             names = {
                 name: value for name, value, library in read if library or name not in own or name in tests.declared
             }
-        except (ValueError, TypeError, LookupError) as error:
+        except (ValueError, TypeError, LookupError, ImportError) as error:  # there may be no numpy, or no memory for it
             self._end(f"not the names of a program: {error}")
         self._names = {value._number: name for name, value in names.items() if type(value) is Function}
         return names, None
@@ -436,9 +436,9 @@ class Session:
         raise SessionEnded
 
 
-def _read_name(plain: Plain, node: Any) -> Any:
+def _read_name(plain: Plain, name: str, node: Any) -> Any:
     """Return the value of a name: a library's, or another one."""
-    return read_library(node["l"]) if _is_library(node) else plain.read(node)
+    return read_library(name, node["l"]) if _is_library(node) else plain.read(node)
 
 
 def _is_library(node: Any) -> bool:

@@ -39,6 +39,26 @@ def test_a_name_that_tests_do_not_ask_for_is_not_taken_from_a_program(executor, 
     assert (outcome == Outcome.PASSED) is passes
 
 
+FORGES = """
+import sys
+frame = sys._getframe()
+while frame is not None:
+    module = frame.f_globals
+    if "_Program" in module:
+        module["_Program"].wanted_names = lambda self, *names: [["add", {"h": self._handle_of(add)}], ["Counter", NODE]]
+    frame = frame.f_back
+
+def add(a, b):
+    return []
+"""
+
+
+@pytest.mark.parametrize("library", [["typing", "get_origin"], ["numpy", ""], ["typing", "Counter"]])
+def test_a_librarys_name_is_not_taken_for_another_one(executor, library):
+    text, tests = FORGES.replace("NODE", repr({"l": library})), "assert Counter(add(1, 2)) == Counter([3])"
+    assert executor.run([Program(text, tests)], Limits())[0].outcome is not Outcome.PASSED
+
+
 @pytest.mark.parametrize(
     ("code", "test", "stated"),
     [
