@@ -9,7 +9,9 @@ from __future__ import annotations
 import builtins
 import gc
 import random
+import re
 import sys
+import typing
 from collections.abc import Iterable, Set
 from os import fstat, ftruncate
 from resource import RUSAGE_SELF, getrusage
@@ -37,6 +39,16 @@ def prepare_process(copies_builtins: bool = True) -> int:
     if copies_builtins:
         sys.modules["builtins"] = PROGRAM_BUILTINS
     return getrusage(RUSAGE_SELF).ru_maxrss + MAX_GROWTH_KIB
+
+
+def forget_equal_keys() -> None:
+    """Empty the caches of `re` and `typing`, which give what an earlier program made for an equal key.
+
+    ``List[-0.0]`` is ``List[0.0]`` then, and ``re.compile(pattern, 0.0)`` no error.
+    """
+    re.purge()
+    for clear in typing._cleanups:  # type: ignore[attr-defined]
+        clear()
 
 
 def has_grown(largest: int) -> bool:

@@ -114,6 +114,28 @@ def test_nothing_of_a_program_is_left_for_the_next(executor, name):
     assert [(verdict.outcome, verdict.detail) for verdict in after] == [(Outcome.PASSED, "")] * 3
 
 
+@pytest.mark.parametrize(
+    ("leaves", "looks", "sees"),
+    [
+        (
+            "from typing import List\nmade = List[0.0]",
+            "from typing import List\ndef look(): return str(List[-0.0])",
+            "[-0.0]",
+        ),
+        (
+            "import re\nmade = re.compile('left')",
+            "import re\ndef look(): return str(re.compile('left', 0.0))",
+            "TypeError",
+        ),
+    ],
+)
+def test_what_a_pure_program_keeps_in_caches_is_not_found_by_equal_keys(executor, leaves, looks, sees):
+    tests = "class Seen(Exception): pass\nseen = look()\nif seen: raise Seen(seen)\n"
+    texts = ["def look(): return ''", f"{leaves}\ndef look(): return ''", looks]
+    verdicts = executor.run([Program(text, tests) for text in texts], LIMITS)
+    assert sees in verdicts[2].detail
+
+
 def test_the_tests_of_one_program_are_no_help_for_the_next(executor):
     tests = "def check(candidate):\n    assert candidate(2) == 4\ncheck(square)"
     programs = [

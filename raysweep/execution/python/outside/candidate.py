@@ -38,6 +38,7 @@ from raysweep.execution.python.processes import (
     NEEDS_OWN_PROCESS,
     PROGRAM_BUILTINS,
     flush,
+    forget_equal_keys,
     frame_of,
     has_grown,
     names_used,
@@ -76,6 +77,7 @@ def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None
         if kind == "run":
             if together:
                 reseed()
+                forget_equal_keys()
             text, wanted, imports, calls = request[1:]
             program, answer = _run(text, wanted, imports, together)
             if calls is not None:
