@@ -24,7 +24,7 @@ _CLONE_THREAD = 0x1_0000
 
 # name: numbers on x86_64 and aarch64 (-1: no such call), from the kernel's syscall tables
 _ALLOWED_CALLS = {
-    "read": (0, 63), "write": (1, 64), "open": (2, -1), "close": (3, 57), "stat": (4, -1), "fstat": (5, 80),
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "stat": (4, -1), "fstat": (5, 80),
     "lstat": (6, -1), "poll": (7, -1), "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226),
     "munmap": (11, 215), "brk": (12, 214), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139), "pread64": (17, 67), "pwrite64": (18, 68), "readv": (19, 65), "writev": (20, 66),
@@ -47,13 +47,13 @@ _ALLOWED_CALLS = {
     "sched_getaffinity": (204, 123), "epoll_create": (213, -1), "getdents64": (217, 61),
     "set_tid_address": (218, 96), "fadvise64": (221, 223), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "clock_nanosleep": (230, 115), "exit_group": (231, 94), "epoll_wait": (232, -1), "epoll_ctl": (233, 21),
-    "waitid": (247, 95), "openat": (257, 56), "mkdirat": (258, 34), "newfstatat": (262, 79), "unlinkat": (263, 35),
+    "waitid": (247, 95), "mkdirat": (258, 34), "newfstatat": (262, 79), "unlinkat": (263, 35),
     "renameat": (264, 38), "symlinkat": (266, 36), "readlinkat": (267, 78), "faccessat": (269, 48),
     "pselect6": (270, 72), "ppoll": (271, 73), "set_robust_list": (273, 99), "get_robust_list": (274, 100),
     "epoll_pwait": (281, 22), "fallocate": (285, 47), "eventfd2": (290, 19), "epoll_create1": (291, 20),
     "dup3": (292, 24), "pipe2": (293, 59), "preadv": (295, 69), "pwritev": (296, 70), "getcpu": (309, 168),
     "renameat2": (316, 276), "getrandom": (318, 278), "membarrier": (324, 283), "copy_file_range": (326, 285),
-    "statx": (332, 291), "rseq": (334, 293), "close_range": (436, 436), "openat2": (437, 437),
+    "statx": (332, 291), "rseq": (334, 293), "close_range": (436, 436),
     "faccessat2": (439, 439), "futex_waitv": (449, 449),
 }  # fmt: skip
 _ALLOWED_IF_READ_ONLY = {  # Landlock doesn't restrict them: allowed only where mounts outside the box are read-only
@@ -75,8 +75,9 @@ _ALLOWED_BY_VALUE = {
     "prlimit64": ((302, 261), 2, (0,)),  # reading limits
     "fcntl": ((72, 25), 1, (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1034)),  # neither owners nor leases
 }
-
-
+# name: (numbers, index of the argument, its refused bit). A file without a name (O_TMPFILE) leaves no trace in its
+# folder, but the numbers of later files tell of it. `openat2`, whose flags are in memory, isn't allowed at all.
+_ALLOWED_WITHOUT_BIT = {"open": ((2, -1), 1, 0x40_0000), "openat": ((257, 56), 2, 0x40_0000)}
 _ALLOWED_FOR_JUDGES = {"sendmsg": (46, 211)}
 
 
@@ -99,6 +100,8 @@ def program(read_only: bool, passes_descriptors: bool = False) -> ctypes.Array[c
         leaves[numbers[column]] = [_step(_RETURN, _ALLOW)]
     for numbers, argument, values in _ALLOWED_BY_VALUE.values():
         leaves[numbers[column]] = _one_of(argument, values)
+    for numbers, argument, bit in _ALLOWED_WITHOUT_BIT.values():
+        leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), *_unless(_ANY_BIT, bit)]
     leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), *_if(_ANY_BIT, _CLONE_THREAD)]
     leaves.pop(-1, None)
     start = [_step(_LOAD, _ARCH), _step(_EQUAL, _ARCHES[kernel.MACHINE], 1), _step(_RETURN, _KILL)]
@@ -144,6 +147,11 @@ def _one_of(argument: int, values: Sequence[int]) -> list[bytes]:
 def _if(jump: int, value: int) -> list[bytes]:
     """Return instructions that allow a call if the jump's condition holds for the loaded value."""
     return [_step(jump, value, 0, 1), _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)]
+
+
+def _unless(jump: int, value: int) -> list[bytes]:
+    """Return instructions that refuse a call if the jump's condition holds for the loaded value."""
+    return [_step(jump, value, 1, 0), _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)]
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

@@ -71,6 +71,10 @@ tried(os.chmod, ".", 0o1751)
         "tried(os.setxattr, '.', 'user.left', b'left')\ntried(os.utime, '.', (77, 77))\n",
         "state('.')",
     ),
+    "files without a name": (
+        "for _ in range(9):\n    tried(os.open, '.', os.O_TMPFILE | os.O_RDWR)\n",
+        "[open('left', 'w').close(), os.stat('left').st_ino]",
+    ),
     "descriptors": (
         """
 for descriptor in (0, 1, 2):
@@ -96,11 +100,13 @@ for descriptor in range(4, 256):
     ),
 }
 """What a program tries to leave, and what another one looks for."""
+OWN_DISK = {"files without a name"}
+"""What is told by numbers, which others also use where the folder has no disk of its own."""
 SEEN_EVERYWHERE = {"the folder", "the folder's attributes alone", "descriptors"}
 """A program that no layer keeps from it may also write the user's files, and make shared memory."""
 LEVELS = {
     (): set(LEAVES),
-    ("namespaces",): set(LEAVES),
+    ("namespaces",): set(LEAVES) - OWN_DISK,
     ("namespaces", "landlock"): SEEN_EVERYWHERE | {"shared memory and semaphores"},
     ("namespaces", "seccomp"): SEEN_EVERYWHERE,
     ("namespaces", "landlock", "seccomp"): SEEN_EVERYWHERE,
