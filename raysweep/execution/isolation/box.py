@@ -51,6 +51,10 @@ class Box:
             return ""
         return os.pread(STDERR, 4 * characters, 0).decode("utf-8", "replace")[:characters]
 
+    def read_stderr(self, buffer: bytearray) -> int:
+        """Read the beginning of stderr into a buffer; return how many bytes there are. No other copy is made."""
+        return os.preadv(STDERR, [buffer], 0) if os.fstat(STDERR).st_size else 0
+
     def exceeded_limit(self, output_bytes: int, cpu_limit: float) -> OutcomeAndDetail | None:
         """Check the limits that no kernel layer enforces; return outcome and detail for a program that exceeds one.
 
@@ -60,7 +64,8 @@ class Box:
         """
         if self.output_size() > output_bytes:
             return Outcome.OUTPUT_LIMIT, f"more than {output_bytes // 1024} KiB of output (execution.output_kib)"
-        if not self._layers.own_disk and _disk_usage(self._layers.box) > BOX_MIB * 2**20:
+        box = self._layers.box
+        if not self._layers.own_disk and _state(box) != self._untouched and _disk_usage(box) > BOX_MIB * 2**20:
             return Outcome.KILLED, f"more than {BOX_MIB} MiB of files"
         if self._layers.filter is None:
             pids = list(descendants(os.getpid()))
@@ -111,8 +116,11 @@ def _open_as(descriptor: int, file: int) -> None:
 
 
 def _state(folder: str) -> FolderState:
-    """Return what tells whether a program has changed a folder, or listed it."""
-    status = os.lstat(folder)
+    """Return what tells whether a program has changed a folder, or listed it; nothing if it has removed it."""
+    try:
+        status = os.lstat(folder)
+    except FileNotFoundError:
+        return ()
     times = status.st_atime_ns, status.st_mtime_ns, status.st_ctime_ns
     return status.st_mode, status.st_dev, status.st_ino, status.st_nlink, status.st_size, *times
 
@@ -131,8 +139,6 @@ def _is_empty(folder: str) -> bool:
 
 def _disk_usage(folder: str) -> int:
     """Return the bytes in use on disk below a folder."""
-    if _is_empty(folder):
-        return 0
     import subprocess  # here, since most slots never need it
 
     listing = subprocess.run(["du", "-sk", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout

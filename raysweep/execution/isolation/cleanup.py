@@ -22,15 +22,19 @@ def remove_below(folder: str) -> None:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a folder with everything in it, whatever its mode, or a link; ignore what can't be removed."""
+    """Remove a folder with everything in it, whatever its mode, or a link; ignore what can't be removed.
+
+    Names in it aren't read: a program chose them, and the next one would find them in the memory of this process.
+    """
     with suppress(OSError):
         os.unlink(folder)  # noqa: PTH108
     with suppress(OSError):
         os.chmod(folder, 0o700)  # noqa: PTH101
-        if os.listdir(folder):  # noqa: PTH208
+        try:
+            os.rmdir(folder)  # noqa: PTH106
+        except OSError:
             remove_below(folder)
-    with suppress(OSError):
-        os.rmdir(folder)  # noqa: PTH106
+            os.rmdir(folder)  # noqa: PTH106
 
 
 def _run(*command: str) -> None:

@@ -147,3 +147,48 @@ def test_a_folder_can_be_written_however_many_were_before_it():
     with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS), ("namespaces",)) as executor:
         verdicts = executor.run(programs, Limits())
     assert {verdict.outcome for verdict in verdicts} == {Outcome.PASSED}
+
+
+SAYS = "import os\nos.write(2, b'left-' + b'by-this-one-' * 20)\ndef square(n): return n * n\n"
+FINDS = """
+import ctypes, os, re, sys
+
+def square(n):
+    return n * n
+
+libc = ctypes.CDLL(None)
+libc.sbrk.restype = ctypes.c_void_p
+mark = re.compile(b"by-this-[o]ne-by-this")  # a text would be found itself
+into, out = os.pipe()
+
+def has_mark(address):  # a write of memory that isn't there fails
+    try:
+        os.write(out, (ctypes.c_char * 4096).from_address(address))
+    except OSError:
+        return False
+    return mark.search(os.read(into, 4096)) is not None
+
+top = libc.sbrk(0) & ~4095
+arenas = {id(made) >> 20 for made in [*map(str, range(1000)), *sys.modules.values(), *sys.modules]}
+places = [top - 12 * 2**20, *(arena << 20 for arena in arenas)]
+sizes = [12 * 2**20, *(2**20 for _ in arenas)]
+print(sum(has_mark(place + at) for place, size in zip(places, sizes) for at in range(0, size, 4096)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("without", [("namespaces", "landlock"), ("namespaces", "landlock", "seccomp")])
+def test_a_program_that_removes_its_folder_harms_no_other(without):
+    texts = ["import os, time\nos.rmdir(os.getcwd())\ntime.sleep(0.2)", "open('x', 'x').close()"]
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS), without) as executor:
+        verdicts = executor.run([Program(f"{text}\ndef f(): return 1", "assert f() == 1") for text in texts], Limits())
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 2
+
+
+def test_what_a_program_wrote_to_stderr_is_not_in_the_memory_of_the_next_one():
+    """It is read by the process that both are forks of."""
+    texts = [f"kept = b'by-this-one-' * 20\n{FINDS}", SAYS, FINDS, f"{SAYS}# again", f"{FINDS}# again"]
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        verdicts = executor.run([Program(text, "assert square(2) == 4") for text in texts], Limits(timeout=60))
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 5
+    assert verdicts[0].stderr > "0\n" and verdicts[1].stderr.startswith("left-by-this-one-by")
+    assert [verdicts[at].stderr for at in (2, 4)] == ["0\n", "0\n"]

@@ -11,7 +11,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
@@ -44,8 +44,8 @@ class End(NamedTuple):
     stopped: list[str] | None  # outcome and detail, if it exceeded a limit
     status: int  # as `os.wait4` returns it
     seconds: float  # effective time of the last program
-    stderr: str
     short_of_memory: bool  # the kernel has killed a process since the last end
+    stderr: str = ""
 
 
 class Launcher:
@@ -70,6 +70,7 @@ class Launcher:
         self._forks, self._control, self._board, self._ahead = forks, control, board, ahead
         self._serve_candidate = serve
         self._prepared_numpy: bool | None = None
+        self._stderr = bytearray(4 * TEXT_CHARACTERS)
 
     def serve(self) -> NoReturn:
         """Answer the judge until it closes the socket, which raises EOFError."""
@@ -80,7 +81,16 @@ class Launcher:
             if data == STOP:  # the process had ended before the judge asked to stop it
                 continue
             end = self._launch(Launch(*json.loads(data)), descriptors[0])
-            self._control.send(json.dumps(end).encode())
+            self._tell(end)
+
+    def _tell(self, end: End) -> None:
+        """Send how a process ended: JSON, a line feed, and what it wrote to stderr, of which no copy stays here.
+
+        The next program finds in its memory what is in this process's.
+        """
+        size = self._forks.box.read_stderr(self._stderr)
+        self._control.sendmsg([json.dumps(end).encode(), b"\n", memoryview(self._stderr)[:size]])
+        self._stderr[:] = bytes(len(self._stderr))
 
     def _launch(self, launch: Launch, channel: int) -> End:
         box, board = self._forks.box, self._board
@@ -129,7 +139,6 @@ class Launcher:
             list(stopped) if stopped else None,
             end.status,
             end.seconds,
-            box.stderr(TEXT_CHARACTERS),
             killed and self._forks.was_short_of_memory(),
         )
 
@@ -164,8 +173,9 @@ def ended(control: socket.socket) -> End:
         data = control.recv(MESSAGE_BYTES)
     if not data:
         raise EOFError
-    fields: list[Any] = json.loads(data)
-    return End(*fields)
+    fields, _, stderr = data.partition(b"\n")
+    stopped, status, seconds, short_of_memory, _ = json.loads(fields)
+    return End(stopped, status, seconds, short_of_memory, stderr.decode("utf-8", "replace")[:TEXT_CHARACTERS])
 
 
 @contextmanager
