@@ -41,7 +41,7 @@ class AskedTests:
 
     text: str
     code: CodeType
-    wanted: tuple[list[str], list[str], list[str]]  # names of its own, names that tests bind too, built-in functions
+    wanted: tuple[list[str], list[str], list[str]]  # names of its own, those that tests bind later, built-in functions
     declared: Set[str]  # those of its own names that a candidate may define; the others may only be a library's
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
@@ -126,7 +126,7 @@ def compile_tests(text: str) -> AskedTests:
     loaded &= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}  # not attributes
     bound = frozenset(bound_names(tree.body))
     imports = {name: ast.unparse(module) for name, module in single_imports(tree)}
-    common = (loaded & bound) - imports.keys()
+    common = (_read_before_bound(tree.body) & loaded & bound) - imports.keys()
     own = sorted(loaded - bound)
     wanted = own, sorted(common), [] if own else _tasks_named_as_builtins(tree)
     for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
@@ -141,6 +141,24 @@ def compile_tests(text: str) -> AskedTests:
         is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
         has_new_arguments=_arguments_are_new(tree, wanted[2]),
     )
+
+
+def _read_before_bound(statements: Sequence[ast.stmt]) -> set[str]:
+    """Return the names that statements read before one binds them, such as ``f = timed(f)``.
+
+    Other names that tests bind are their own: a candidate's `x` would stand for that of ``for x in f(1): pass`` if
+    `f` returned nothing. What functions read counts as read later, and what compound statements bind as bound before.
+    """
+    read: set[str] = set()
+    bound: set[str] = set()
+    for statement in statements:
+        binds = set(bound_names([statement]))
+        if isinstance(statement, ast.Expr | ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Assert):
+            nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            names = {node.id for node in nodes if isinstance(node.ctx, ast.Load)}
+            read |= (names | (binds if isinstance(statement, ast.AugAssign) else set())) - bound
+        bound |= binds
+    return read
 
 
 def _declared(tree: ast.Module, own: Set[str]) -> Set[str]:

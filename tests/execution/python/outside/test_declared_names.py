@@ -31,6 +31,15 @@ def executor():
         ("two = 2\n" + ADD, "global two\n" + CHECK.format("assert candidate(1, two) == 3"), True),
         ("def gcd(a, b): return 3", "assert gcd(6, 9) == 3", True),
         ("def enc(a): return a + 1\ndef dec(a): return a - 1", "assert enc(1) == 2\nassert dec(5) == 4", True),
+        ("x = 3\ndef add(a, b): raise KeyError", "try: x = add(1, 2)\nexcept KeyError: pass\nassert x == 3", False),
+        ("x = 3\ndef add(a, b): return []", "for x in add(1, 2): pass\nassert x == 3", False),
+        (
+            "x = 3\n" + ADD,
+            "def t():\n    global x\n    for x in (): pass\n    assert x == 3\nt()\nx = add(1, 2)",
+            False,
+        ),
+        (ADD, "def twice(f): return lambda a, b: f(f(a, b), b)\nadd = twice(add)\nassert add(1, 2) == 5", True),
+        ("n = 2\n" + ADD, "n += add(1, 2)\nassert n == 5", True),
         ("def add(a, b): return a + b\nlist = lambda x: [3]", "assert list((add(1, 1),)) == [3]", False),
     ],
 )
