@@ -64,9 +64,9 @@ def test_a_package_that_can_not_be_imported_is_named_and_the_others_work(broken,
     assert done.returncode == 0 and {"C1", "Shout"} <= set(names) and "Ruin" not in names
     told = done.stderr.splitlines()
     assert told == [
-        "perturbation 'Ruin' of the installed package raysweep-ruin 2.1 can't be used: "
+        "warning: perturbation 'Ruin' of the installed package raysweep-ruin 2.1 can't be used: "
         "ModuleNotFoundError: No module named 'no_such_module'",
-        "perturbation 'C1' of the installed package raysweep-ruin 2.1 can't be used: "
+        "warning: perturbation 'C1' of the installed package raysweep-ruin 2.1 can't be used: "
         "perturbation 'C1' is registered by both raysweep.perturbations.characters.c1_butter_fingers and theirs",
     ]
 

@@ -26,6 +26,7 @@ from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, temp
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
+from raysweep.trainers.lora import linear_layers, unadapted
 
 SHOWN = {
     RAW: "prompts as they are",
@@ -46,6 +47,7 @@ class TrainedWeights:
     trained: int
     total: int
     adapter: str = ""  # LoRA or IA3
+    unadapted: tuple[str, ...] = ()  # linear layers that PEFT can't adapt in this architecture, so it leaves them out
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,10 @@ def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
         return TrainedWeights(label, (), total, total)
     total, adapted = _adapted(base, recipe, label)
     adapter = {"lora": "LoRA", "ia3": "IA3"}.get(recipe.trainer, recipe.trainer)
-    return TrainedWeights(label, tuple(adapted_modules(adapted)), _count(adapted, trainable=True), total, adapter)
+    layers = linear_layers(_network(base)) if recipe.trainer == "lora" else []
+    left_out = tuple(name for name in layers if name in unadapted(base.family))
+    modules = tuple(adapted_modules(adapted))
+    return TrainedWeights(label, modules, _count(adapted, trainable=True), total, adapter, left_out)
 
 
 def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:

@@ -84,9 +84,10 @@ class AdapterTrainer(Trainer):
             targets = config.target_modules
             kinds = sorted({name.rpartition(".")[2] for name in targets or ()})
             named = targets if isinstance(targets, str) else first_of(kinds, "kind")
+            why = str(error).strip().removesuffix(".").replace("target_modules", "targets")  # as recipes call them
             raise HopelessError(
-                f"PEFT can't adapt what the recipe names of this {job.family} model ({named}): "
-                f"{str(error).strip().removesuffix('.')}; name others as `targets`"
+                f"PEFT can't adapt what the recipe names of this {job.family} model ({named}): {why}; name others as "
+                "`targets`"
             ) from error
         untie_if_changed(adapted)
         for parameter in adapted.parameters():

@@ -7,11 +7,17 @@ change the input embedding too. https://github.com/eth-sri/SafeCoder/blob/main/s
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from raysweep.models.families.base import FAMILIES, lora_targets
+from raysweep.errors import HopelessError
+from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets
 from raysweep.trainers.adapters import AdapterTrainer, require_modules
 from raysweep.trainers.base import TRAINERS, LoraSettings, TrainJob
+
+STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+"""Model types whose kernels read the weights of `BY_KERNELS` themselves, past an update, so that PEFT refuses these."""
+BY_KERNELS = ("out_proj", "conv1d")
 
 
 @TRAINERS.register("lora")
@@ -29,8 +35,17 @@ class Lora(AdapterTrainer):
 
         lora = LoraSettings(**job.recipe.lora)
         targets = lora.targets or lora_targets(job.family, lora.preset)
+        kept = unadapted(job.family)
         if lora.preset == "study" and job.family not in FAMILIES.names():
-            targets = linear_layers(model)
+            targets = linear_layers(model, but=kept)
+        if targets == ALL_LINEAR and kept:
+            targets = linear_layers(model, but=(*kept, output_layer(model)))
+        if refused := [name for name in targets if name.rpartition(".")[2] in kept]:
+            others = ", ".join(linear_layers(model, but=(*kept, output_layer(model))))
+            raise HopelessError(
+                f"`lora.targets` names {refused[0]!r}, which PEFT can't adapt in {job.family} models; write some of "
+                f"`targets: [{others}]`, or `targets: {ALL_LINEAR}`"
+            )
         if not isinstance(targets, str):
             require_modules(model, list(targets), "lora.targets", job.family)
         require_modules(model, list(lora.modules_to_save or ()), "lora.modules_to_save", job.family)
@@ -48,11 +63,19 @@ class Lora(AdapterTrainer):
         )
 
 
-def linear_layers(model: Any) -> list[str]:
-    """Return the names of a model's linear layers, each once and without the modules that they lie in."""
+def unadapted(family: str) -> tuple[str, ...]:
+    """Return the names of the layers of a model type that LoRA can't update."""
+    return BY_KERNELS if family in STATE_SPACE else ()
+
+
+def linear_layers(model: Any, but: Collection[str] = ()) -> list[str]:
+    """Return the names of a model's linear layers, each once and without the modules that they lie in.
+
+    `but`: names to leave out.
+    """
     kinds = ("Linear", "Conv1D")
     names = (name for name, module in model.named_modules() if type(module).__name__ in kinds)
-    return list(dict.fromkeys(name.rpartition(".")[2] for name in names))
+    return [name for name in dict.fromkeys(name.rpartition(".")[2] for name in names) if name not in but]
 
 
 def output_layer(model: Any) -> str:

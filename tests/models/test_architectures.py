@@ -15,13 +15,15 @@ from raysweep.errors import HopelessError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES, lora_targets
 from raysweep.models.finding import resolve
-from raysweep.models.loading import load_model
+from raysweep.models.loading import empty_network, load_model
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import pairs, training_rows
+from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
-from tests.models.configs import ARCHITECTURES, make_random
+from raysweep.trainers.lora import STATE_SPACE, Lora
+from tests.models.configs import ARCHITECTURES, GENERATED, make_random
 
 pytestmark = pytest.mark.slow
 
@@ -126,3 +128,24 @@ def test_targets_come_from_the_family_then_from_peft_then_they_are_all_linear_la
     assert lora_targets("llama") == list(FAMILIES.get("llama").lora_targets)
     assert lora_targets("qwen2") == ["q_proj", "v_proj"]
     assert lora_targets("an-architecture-of-tomorrow") == "all-linear"
+
+
+@pytest.mark.parametrize("model_type", sorted(STATE_SPACE))
+def test_lora_leaves_out_what_peft_cannot_adapt(model_type, base, tmp_path):
+    if model_type not in GENERATED:
+        pytest.skip(f"no tiny {model_type}")
+    start = base(model_type)
+    job = job_of(model_type, start, tmp_path / "out", "lora", lora={"targets": "all-linear"})
+    adapted = Lora().add_adapter(empty_network(start), job)
+    assert "in_proj" in adapted_modules(adapted)
+    assert not {"out_proj", "lm_head"} & set(adapted_modules(adapted))
+
+
+def test_a_named_layer_that_peft_cannot_adapt_is_refused_with_those_to_write(base, tmp_path):
+    job = job_of("mamba", base("mamba"), tmp_path / "out", "lora", lora={"targets": ["in_proj", "out_proj"]})
+    with pytest.raises(HopelessError) as error:
+        Lora().add_adapter(empty_network(base("mamba")), job)
+    assert str(error.value) == (
+        "`lora.targets` names 'out_proj', which PEFT can't adapt in mamba models; write some of "
+        "`targets: [in_proj, x_proj, dt_proj]`, or `targets: all-linear`"
+    )

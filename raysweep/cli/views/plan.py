@@ -113,7 +113,8 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
             what = f"all {weights.total:,} weights"
             if weights.modules:
                 added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
-                what = f"{weights.adapter} on {', '.join(weights.modules)}: {added}"
+                but = f" (PEFT can't adapt {', '.join(weights.unadapted)})" if weights.unadapted else ""
+                what = f"{weights.adapter} on {', '.join(weights.modules)}{but}: {added}"
             trained.setdefault(what, []).append(f"{model.model}, recipe {weights.recipe}")
     for traits, names in alike.items():
         yield f"{', '.join(names)}: {traits}"
