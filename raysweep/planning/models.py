@@ -5,14 +5,15 @@ Nothing is trained or downloaded beside configs and tokenizers; the networks tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import HopelessError, UnfitModel, UsageError
+from raysweep.errors import HopelessError, RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
@@ -94,6 +95,32 @@ def shown_lines(words: Mapping[str, str]) -> list[str]:
     return [f"{name} is shown {text}" for name, text in words.items()]
 
 
+def unused_template_line(models: Sequence[str]) -> str:
+    """Return a sentence on models whose chat template nothing uses; empty if there are none. `models`: their names."""
+    if not models:
+        return ""
+    whose = "its tokenizer brings" if len(models) == 1 else "their tokenizers bring"
+    return (
+        f"{', '.join(models)}: {whose} a chat template, which `template: chat` would use "
+        "(of `evaluate`: --prompt-format chat)"
+    )
+
+
+def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str]:
+    """Return the names of the models of some cells whose tokenizer brings a chat template that nothing uses."""
+    refs = {cell.base.name: cell.base.ref for cell in cells}
+    names = []
+    for model in config.models:
+        if (ref := refs.get(model.name)) is not None and not _uses_chat(model, config):
+            with suppress(RaysweepError):  # the work itself says why a tokenizer can't be loaded
+                names += [model.name] if load_tokenizer(ref).chat_template else []
+    return names
+
+
+def _uses_chat(model: ModelConfig, config: SweepConfig) -> bool:
+    return CHAT in (model.template, config.evaluation.prompt_format)
+
+
 def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
     """Return the facts of each base model of a plan.
 
@@ -110,7 +137,7 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
 
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
     recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None}
-    base, uses_chat = cells[0].base, CHAT in (model.template, config.evaluation.prompt_format)
+    base, uses_chat = cells[0].base, _uses_chat(model, config)
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
     unused = tokenizer is not None and not uses_chat and bool(tokenizer.chat_template)
     traits = read_traits(base.ref, tokenizer).words if base.ref is not None else ""

@@ -18,7 +18,13 @@ from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
 from raysweep.planning.control_texts import require_readable
 from raysweep.planning.missing import by_cell, discard_damaged, missing
-from raysweep.planning.models import require_generators_fit, require_recipes_fit, unused_settings
+from raysweep.planning.models import (
+    require_generators_fit,
+    require_recipes_fit,
+    unused_settings,
+    unused_template_line,
+    unused_templates,
+)
 from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
@@ -79,6 +85,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         log.warning("%s", texts.words)
     for line in unused_settings(cells):
         log.warning("%s", line)
+    if unused := unused_template_line(unused_templates(config, cells)):
+        log.info("%s", unused)
     _require_environments(config, cells, options)
     require_space(
         store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0

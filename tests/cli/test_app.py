@@ -328,6 +328,16 @@ def test_a_chat_model_is_judged_by_its_chat_template(cli, tmp_path):
     assert read == expected and len(read) == 2
 
 
+@pytest.mark.slow
+def test_a_chat_template_that_a_judged_model_is_not_shown_is_told(cli, tmp_path):
+    problems = problem_file(tmp_path / "p.jsonl", 1, 2)
+    folder = make_chat_model("chatml", tmp_path / "chat").location
+    options = ("evaluate", folder, "--problems", str(problems), "--allow-code-execution", "--max-new-tokens", "4")
+    hint = "chat: its tokenizer brings a chat template, which `template: chat` would use"
+    assert hint in cli(*options)[2]
+    assert hint not in cli(*options, "--prompt-format", "chat")[2]
+
+
 def test_square_brackets_in_a_path_are_no_markup(cli, tmp_path):
     problems = problem_file(tmp_path / "p.jsonl", 1)
     code, out, err = evaluate(cli, problems, "--storage", "st[red]x[/x]y:warning:")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from raysweep.cli.views.console import new_console
 from raysweep.cli.views.results import print_json
-from raysweep.planning.models import ModelFacts, shown_lines
+from raysweep.planning.models import ModelFacts, shown_lines, unused_template_line
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
@@ -97,10 +97,8 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
 
 def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
     """Yield what of models each recipe trains, and what of their abilities is unused; equal lines once."""
-    unused = [model.model for model in models if model.unused_chat_template]
-    if unused:
-        whose = "its tokenizer brings" if len(unused) == 1 else "their tokenizers bring"
-        yield f"{', '.join(unused)}: {whose} a chat template, which `template: chat` would use"
+    if unused := unused_template_line([model.model for model in models if model.unused_chat_template]):
+        yield unused
     short: dict[int, list[str]] = {}
     trained: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
