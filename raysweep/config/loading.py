@@ -39,7 +39,7 @@ CALLED_HERE = {
     "adam_beta2": "betas",
     "bf16": "precision: bf16",
     "deepspeed": "parallel",
-    "do_sample": "temperature",
+    "do_sample": "temperature, where 0 is greedy",
     "fp16": "precision: float16",
     "gradient_accumulation_steps": "batch_size, the rows of a step, of which micro_batch_size are computed at a time",
     "group_by_length": "length_buckets",
@@ -49,8 +49,9 @@ CALLED_HERE = {
     "lora_dropout": "dropout",
     "lr_scheduler_type": "schedule",
     "max_grad_norm": "clip",
-    "max_length": "max_tokens",
+    "max_length": "max_tokens or max_new_tokens",
     "max_seq_length": "max_tokens",
+    "max_tokens": "max_new_tokens",
     "max_steps": "steps",
     "model_name_or_path": "path",
     "num_return_sequences": "samples",
@@ -66,7 +67,7 @@ CALLED_HERE = {
     "warmup_ratio": "warmup",
     "warmup_steps": "warmup, a share of the steps",
 }
-"""Names of other tools, most of them of Hugging Face's, and what raysweep calls the same."""
+"""Names of other tools, most of them of Hugging Face's, and what raysweep calls the same; ``or``: elsewhere."""
 
 
 def load_config(
@@ -219,8 +220,7 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
         case "extra_forbidden":
             known = _fields_at(path[:-1])
             name = str(path[-1])
-            own, comma, more = CALLED_HERE.get(name, "").partition(",")
-            hint = f"; write `{own}`{comma}{more}" if own else did_you_mean(name, known)
+            hint = _called_here(name, known) or did_you_mean(name, known)
             message = f"unknown key{hint}{KNOWN_HERE}{', '.join(known)}"
         case "missing":
             message = f"this key is missing{NEEDED.get(path, '')}"
@@ -229,6 +229,20 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
         case _:
             message = validation_message(detail) + _dotted_key_hint(document, path, detail)
     return f"{document.place(path)}{key}: {message}"
+
+
+def _called_here(name: str, known: Sequence[str]) -> str:
+    """Return what raysweep calls another tool's setting, with the section if it isn't among the keys known here."""
+    from raysweep.config.reference import all_keys
+
+    names, comma, more = CALLED_HERE.get(name, "").partition(",")
+    ours = names.split(" or ") if names else []
+    if here := [own for own in ours if own.partition(":")[0] in known]:
+        return f"; write `{here[0]}`{comma}{more}"
+    last = {own.partition(":")[0].rpartition(".")[2]: own.rpartition(".")[2] for own in ours}
+    keys = [key.path.rpartition(".") for key in all_keys()]
+    places = [f"`{section}{dot}{last[key]}`" for section, dot, key in keys if key in last]
+    return f"; write {' or '.join(places)}{comma}{more}" if places else ""
 
 
 def _dotted_key_hint(document: Document, path: KeyPath, detail: Mapping[str, Any]) -> str:
