@@ -14,7 +14,7 @@ from raysweep.planning.models import ModelFacts, shown_lines, unused_template_li
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
-from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts
+from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts, StepFacts
 from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
 from raysweep.units import count, size
 
@@ -74,6 +74,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield from facts.assumptions
     yield from shown_lines({model.model: model.shown for model in facts.models})
     yield from _model_lines(facts.models)
+    yield from map(_steps_line, facts.steps)
     if to_do.retrained:
         what = f"{count(to_do.retrained, 'model')} to train again"
         yield f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)"
@@ -122,6 +123,18 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
         yield f"{', '.join(names)} {verb} {positions:,} positions: {longer}"
     for what, names in trained.items():
         yield f"{'; '.join(names)}, {'trains' if len(names) == 1 else 'train'} {what}"
+
+
+LEFT_OVER = 0.1
+"""Share of an epoch's rows from which a plan says that no step takes them."""
+
+
+def _steps_line(facts: StepFacts) -> str:
+    """Return how many steps a training takes, and which rows none takes if these are many."""
+    line = f"recipe {facts.recipe}: {count(facts.steps, 'step')} of {facts.batch_size:,} on {count(facts.rows, 'row')}"
+    if facts.left_over >= LEFT_OVER * facts.rows:
+        line += f"; {facts.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
+    return line
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}

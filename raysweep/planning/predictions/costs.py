@@ -67,6 +67,8 @@ class CellCost:
     cpu_seconds: float | None = None  # of training, where it was measured
     basis: str = ESTIMATED
     too_small: tuple[str, ...] = ()
+    rows: int = 0  # of the training set
+    steps: int = 0  # of the optimizer
 
     def wall_hours(self, workers: int) -> dict[str, float]:
         """Return the hours until the cell ends, by accelerator, if so many workers train together."""
@@ -218,7 +220,8 @@ class _Costs:
         key = (plan.base.name, plan.cell.recipe)
         self._recipes[key] = plan.recipe
         rows = self.rows_of(plan.training_set)
-        steps = steps_of(self.set_rows(plan.training_set), plan.recipe)
+        set_rows = self.set_rows(plan.training_set)
+        steps = steps_of(set_rows, plan.recipe)
         tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
         trained = trained_weights(shape, plan.recipe) if shape and plan.recipe.trainer in PREDICTED else 0
         checkpoints = CHECKPOINT_BYTES * trained * bool(self._config.checkpoint_every)
@@ -235,7 +238,7 @@ class _Costs:
             )
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         too_small = self._too_small(plan.base.name, facts[0])
-        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small)
+        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps)
 
     def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
         """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""

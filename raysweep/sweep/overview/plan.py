@@ -83,6 +83,17 @@ class LintedFacts:
 
 
 @dataclass(frozen=True)
+class StepFacts:
+    """What trainings by one recipe do on sets of one size. `left_over`: rows of each epoch that no step takes."""
+
+    recipe: str
+    rows: int
+    batch_size: int
+    steps: int
+    left_over: int
+
+
+@dataclass(frozen=True)
 class PlanFacts:
     """A plan compared with a store. `here`: why this machine can't run it; empty if it can, or a cluster was named."""
 
@@ -106,6 +117,7 @@ class PlanFacts:
     linted: tuple[LintedFacts, ...] = ()  # the sample of code quality, by problem set
     control_texts: tuple[ControlTexts, ...] = ()  # in training rows and prompts
     unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
+    steps: tuple[StepFacts, ...] = ()  # of trainings
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
 
 
@@ -130,10 +142,10 @@ class ComparedPlan(SweepPlan):
 
         Columns: cell, base_model, recipe, pairs and pairs_done (evaluation pairs), model (its state, see `CellFacts`),
         missing (whether something of it is); peak_memory_bytes (of a training worker), generation_memory_bytes,
-        disk_bytes, checkpoint_bytes (while it trains), training_tokens, cpu_seconds (of training, where they were
-        measured), basis (of the hours: estimated or measured); and a column for each known accelerator, such as
-        hours_A100 (of training and generation, all workers' together) and training_hours_A100 (of training alone).
-        What is not known is missing or NaN.
+        disk_bytes, checkpoint_bytes (while it trains), training_tokens, rows and steps (of training), cpu_seconds (of
+        training, where they were measured), basis (of the hours: estimated or measured); and a column for each known
+        accelerator, such as hours_A100 (of training and generation, all workers' together) and training_hours_A100 (of
+        training alone). What is not known is missing or NaN.
         """
         import pandas
 
@@ -201,8 +213,20 @@ def plan_facts(
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
         tuple(unused_settings(plan.cells)),
+        _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
     )
+
+
+def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, ...]:
+    """Return the steps of each recipe and number of rows. `costs`: by the cell's id."""
+    facts: dict[StepFacts, None] = {}
+    for cell in plan.cells:
+        if (recipe := cell.recipe) is not None:
+            takes, batch = costs[cell.cell.id], recipe.batch_size
+            left_over = 0 if recipe.compat == "safecoder" else takes.rows % batch  # it takes them in the next epoch
+            facts[StepFacts(cell.cell.recipe, takes.rows, batch, takes.steps, left_over)] = None
+    return tuple(facts)
 
 
 def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan], cells: Collection[str]) -> str:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import print_plan
+from raysweep.config.fields import SpecConfig
 from raysweep.config.loading import config_from
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import UsageError
@@ -80,6 +81,16 @@ def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_p
         assert all(module in line for module in modules) and line.endswith(
             f": {weights:,} weights beside the model's {total:,}, which stay as they are"
         )
+
+
+def test_the_steps_of_a_training_and_the_rows_that_none_takes_are_told(capsys, tmp_path):
+    out = told(own(tmp_path, recipes=["full", "lora"]), tmp_path, capsys)
+    assert "recipe full: 4 steps of 16 on 32 rows\n" in out and "left over" not in out
+    plan = own(tmp_path, recipes=["full"])
+    source = SpecConfig(name="minicode", rows=24)
+    training = plan.config.training.model_copy(update={"source": source})
+    out = told(build_plan(plan.config.model_copy(update={"training": training})), tmp_path, capsys)
+    assert "recipe full: 2 steps of 16 on 24 rows; 8 of them are left over in each epoch, as fewer than `bat" in out
 
 
 def test_modules_that_a_model_lacks_are_refused(tmp_path):
