@@ -2,116 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 from tasks import Task
 
-_COMPARED = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-}
-_REVERSED = {ast.Lt: ast.Gt, ast.LtE: ast.GtE, ast.Gt: ast.Lt, ast.GtE: ast.LtE, ast.Eq: ast.LtE, ast.NotEq: ast.Gt}
-_COMPUTED = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.Div: ast.Mult,
-    ast.FloorDiv: ast.Mult,
-    ast.Mod: ast.FloorDiv,
-    ast.Pow: ast.Mult,
-}
-_Edit = Callable[[], None]
+from raysweep.problems.mutants import drawn_mutations
 
 
 def mutants(task: Task, count: int, seed: int) -> list[Task]:
-    """Return up to `count` distinct mutants of a solution; the same seed gives the same mutants.
-
-    Each has one edit: a constant, a boundary (+-1), a comparison or arithmetic operator, swapped branches, a removed
-    statement.
-    """
-    choices = list(range(len(_edits(ast.parse(task.text)))))
-    random.Random(f"{seed}/{task.task_id}").shuffle(choices)
-    seen = {ast.unparse(ast.parse(task.text))}
-    results: list[Task] = []
-    for choice in choices:
-        tree = ast.parse(task.text)
-        _edits(tree)[choice]()
-        text = ast.unparse(ast.fix_missing_locations(tree))
-        if text not in seen and len(results) < count:
-            seen.add(text)
-            results.append(replace(task, task_id=f"{task.task_id}/mutant{len(results)}", text=text + "\n", cases=None))
-    return results
-
-
-def _edits(tree: ast.Module) -> list[_Edit]:
-    """Return every possible edit of a tree, in a fixed order."""
-    edits: list[_Edit] = []
-    for function in [node for node in tree.body if isinstance(node, ast.FunctionDef)]:
-        body = function.body[1:] if ast.get_docstring(function) is not None else function.body
-        for statement in body:
-            for node in ast.walk(statement):
-                edits += _edits_of(node)
-    return edits
-
-
-def _edits_of(node: ast.AST) -> Iterator[_Edit]:
-    if isinstance(node, ast.Constant):
-        yield from (lambda value=value: setattr(node, "value", value) for value in _other_values(node.value))
-    elif isinstance(node, ast.Compare) and type(node.ops[0]) in _COMPARED:
-        for table in (_COMPARED, _REVERSED):
-            if kind := table.get(type(node.ops[0])):
-                yield lambda kind=kind: node.ops.__setitem__(0, kind())
-    elif isinstance(node, ast.BinOp) and type(node.op) in _COMPUTED:
-        yield lambda: setattr(node, "op", _COMPUTED[type(node.op)]())
-    elif isinstance(node, ast.BoolOp):
-        yield lambda: setattr(node, "op", ast.And() if isinstance(node.op, ast.Or) else ast.Or())
-    elif isinstance(node, ast.comprehension) and node.ifs:
-        yield lambda: setattr(node, "ifs", [])
-    elif isinstance(node, ast.Return) and node.value is not None:
-        yield lambda: setattr(node, "value", ast.UnaryOp(ast.Not(), node.value))
-        yield lambda: setattr(node, "value", ast.Tuple([node.value], ast.Load()))
-    elif isinstance(node, ast.IfExp):
-        yield lambda: _swap(node, node.orelse, node.body)
-    elif isinstance(node, ast.If):
-        yield lambda: _swap(node, node.orelse or [ast.Pass()], node.body)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-        for operator in (ast.Add, ast.Sub):
-            yield lambda operator=operator: _shift(node, operator())
-    for body in [value for _, value in ast.iter_fields(node) if isinstance(value, list)]:
-        for index, statement in enumerate(body):
-            if isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr | ast.Return | ast.Break | ast.Continue):
-                yield lambda body=body, index=index: body.__setitem__(index, ast.Pass())
-
-
-def _other_values(value: object) -> list[object]:
-    if isinstance(value, bool):
-        return [not value]
-    if isinstance(value, int):
-        return [value + 1, value - 1]
-    if isinstance(value, float):
-        return [value * 2]
-    return [value + "x"] if isinstance(value, str) else []
-
-
-def _swap(node: ast.If | ast.IfExp, body: object, orelse: object) -> None:
-    node.body, node.orelse = body, orelse  # type: ignore[assignment]
-
-
-def _shift(call: ast.Call, operator: ast.operator) -> None:
-    index = min(1, len(call.args) - 1)
-    call.args[index] = ast.BinOp(call.args[index], operator, ast.Constant(1))
+    """Return up to `count` distinct mutants of a solution, one change each; the same seed gives the same mutants."""
+    changes = islice(drawn_mutations(task.text, 0, random.Random(f"{seed}/{task.task_id}")), count)
+    return [
+        replace(task, task_id=f"{task.task_id}/mutant{number}", text=change.of(task.text), cases=None)
+        for number, change in enumerate(changes)
+    ]
 
 
 ENDLESS = {

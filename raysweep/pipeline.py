@@ -30,6 +30,7 @@ from raysweep.planning.plan import (
     PerturbedRowsPlan,
     QualityPlan,
     ReferencesPlan,
+    RejectedRowsPlan,
     ResultsPlan,
     SourceRowsPlan,
     TestSetPlan,
@@ -40,6 +41,7 @@ from raysweep.stages.judging import judge
 from raysweep.stages.making import groups, leased
 from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
+from raysweep.stages.rejected_rows import make_rejected_rows
 from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import fine_tune, pretrain
@@ -65,6 +67,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     SourceRowsPlan: one_by_one(make_source_rows),
     LeakagePlan: one_by_one(make_leakage),
     PerturbedRowsPlan: make_perturbed_rows,  # several methods read each row once
+    RejectedRowsPlan: one_by_one(make_rejected_rows),
     TrainingSetPlan: one_by_one(make_training_set),
     TestSetPlan: one_by_one(make_test_set),
     ReferencesPlan: one_by_one(make_references),

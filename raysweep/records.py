@@ -125,6 +125,15 @@ class PerturbedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """The rejected response of a source row."""
+
+    row_id: str
+    rejected: str | None  # None: there is none
+    reason: str  # what was changed, such as "off by one"; without a response, why there is none
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingRow:
     """One row of a training set."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import KeyPath
-from raysweep.config.fields import SpecConfig
+from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
@@ -267,12 +267,15 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
             yield (
                 place,
                 f"its rows have no rejected response, with which {objectives} ({', '.join(names)}) compares each "
-                "response; name the field that has one, as in `rejected: {field: rejected}`, or take `objective: sft`",
+                "response; name the field that has one, as in `rejected: {field: rejected}`, have their Python code "
+                "changed (`rejected: {mutator: python}`), or take `objective: sft`",
             )
 
 
-def _has_rejected(source: SpecConfig, seed: int) -> bool:
+def _has_rejected(source: SourceConfig, seed: int) -> bool:
     """Return True unless a source's first row can be read and has no rejected response."""
+    if source.rejected is not None and source.rejected.mutator is not None:
+        return True
     try:
         first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
     except UsageError:
@@ -338,7 +341,7 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
         yield "parallel", f"{setting} needs DeepSpeed: {install_extra('deepspeed')}, or give `parallel: ddp`"
 
 
-def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SpecConfig, list[str]]]:
+def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, list[str]]]:
     """Yield each source of training and validation rows: its place, itself, and the recipes that read it."""
     for at, model in enumerate(config.models):
         if model.pretrain is not None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
@@ -196,6 +196,51 @@ class ProblemsConfig(SpecConfig):
         return self.own_name or self.name
 
 
+REJECTED_FIELD = "rejected_field"
+"""The argument of sources that read a rejected response."""
+
+
+class RejectedConfig(Strict):
+    """Where a source's rows have a rejected response from: a field of theirs, or changes of their code."""
+
+    field: Annotated[str, Field(min_length=1)] | None = None
+    """The field of the rows that has it."""
+    mutator: Literal["python"] | None = None
+    """`python`: one operator, constant, name, argument or branch of the response's Python code is changed."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of the mutator's draws."""
+    similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = 0.5
+    """A rejected response less similar than this to the response is dropped (Indel similarity)."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.field is None) == (self.mutator is None):
+            raise ValueError("must name one way: {field: NAME} or {mutator: python, seed: 1}")
+        return self
+
+
+class SourceConfig(SpecConfig):
+    """A source of training rows, with where its rows have rejected responses from."""
+
+    rejected: RejectedConfig | None = None
+
+    def spec(self, registry: Registry[Any], seed: int) -> Spec:
+        """See `SpecConfig.spec`; a field with the rejected response is an argument of the source.
+
+        Raises:
+            UsageError: the source reads no such field.
+        """
+        spec = super().spec(registry, seed)
+        if self.rejected is None or self.rejected.field is None:
+            return spec
+        if REJECTED_FIELD not in registry.parameters(self.name):
+            raise UsageError(
+                f"{registry.kind} {self.name!r} reads no field with rejected responses; take one that does, such as "
+                "jsonl, or `rejected: {mutator: python}`"
+            )
+        return Spec(spec.name, {**spec.args, REJECTED_FIELD: self.rejected.field})
+
+
 def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
     """Return a validator that a SpecConfig can be built by a registry, arguments (and `more` of them) included."""
 
@@ -227,7 +272,7 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
     return f"; for a file of your own write {{{shown}}}"
 
 
-SourceSpec = Annotated[SpecConfig, spec_of(SOURCES)]
+SourceSpec = Annotated[SourceConfig, spec_of(SOURCES)]
 ProblemsSpec = Annotated[ProblemsConfig, spec_of(PROBLEMS)]
 
 

@@ -28,10 +28,11 @@ from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
-from raysweep.records import ModelKind, Spec, TrainingRow
+from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.training_sets.rejecting import variants
 from raysweep.units import count
 
 _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
@@ -211,7 +212,9 @@ def _rows(
     size = min(1.0, *(trained.size for trained in config.training.sets))
     try:
         source = SOURCES.create(config.training.source.spec(SOURCES, config.seed))
-        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size)
+        rejected = config.training.source.rejected
+        mutates = rejected is not None and rejected.mutator is not None
+        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, mutates)
     except UsageError:
         return  # other checks say what is wrong with the source or the objective
     if fit.usable * size >= recipe.batch_size or fit.rows < recipe.batch_size:
@@ -237,13 +240,17 @@ def _rows(
     )
 
 
-def _fit(source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, enough: float) -> _Fit:
+def _fit(
+    source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, enough: float, mutates: bool = False
+) -> _Fit:
     """Encode a source's clean rows until enough of them fit into `longest` tokens."""
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
     rows = usable = 0
     longer = []
     for row in source.rows():
+        if mutates:
+            row = dataclasses.replace(row, rejected=_changed(row))
         fields = (row.instruction, row.input, row.output, row.language)
         trained = TrainingRow(
             row.row_id, row.row_id, *fields, "", False, row.instruction, row.input, rejected=row.rejected
@@ -256,6 +263,15 @@ def _fit(source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, e
         elif full := objective.encode(trained, tokenizer, unbounded):
             longer.append(len(full["input_ids"]))
     return _Fit(rows, usable, tuple(longer))
+
+
+def _changed(row: SourceRow) -> str | None:
+    """Return a change of a row's response of about the length that its rejected response will have."""
+    try:
+        first = next(variants(row, 0), None)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return first.text if first else None
 
 
 def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mistake]:

@@ -126,10 +126,32 @@ class PerturbedRowsPlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
+class RejectedRowsPlan(ArtefactPlan):
+    """Rejected responses of a source's rows, made by changing their Python code; all its training sets share them.
+
+    `similarity`: a less similar one is dropped. `limits`: of the programs that run a row's tests, if it has some.
+    """
+
+    node: Node
+    rows: SourceRowsPlan
+    seed: int
+    similarity: float
+    limits: Limits
+
+    uses_other_processes: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.rows,)
+
+
+@dataclass(frozen=True)
 class TrainingSetPlan(ArtefactPlan):
     """A training set: rows chosen from a source and its perturbed rows.
 
-    `perturbation`: a method, or an aggregate whose methods perturbed `texts`.
+    `perturbation`: a method, or an aggregate whose methods perturbed `texts`. `rejected`: of rows whose source doesn't
+    bring rejected responses itself.
     """
 
     node: Node
@@ -138,11 +160,12 @@ class TrainingSetPlan(ArtefactPlan):
     perturbation: Spec
     choice: Choice
     seed: int
+    rejected: RejectedRowsPlan | None = None
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
-        return (self.rows, *self.texts)
+        return (self.rows, *([self.rejected] if self.rejected else []), *self.texts)
 
 
 @dataclass(frozen=True)

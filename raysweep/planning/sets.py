@@ -7,19 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from raysweep.config.fields import RejectedConfig
 from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
 from raysweep.planning.keys import method_spec
-from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TestSetPlan, TrainingSetPlan
+from raysweep.planning.plan import (
+    LeakagePlan,
+    PerturbedRowsPlan,
+    RejectedRowsPlan,
+    SourceRowsPlan,
+    TestSetPlan,
+    TrainingSetPlan,
+)
 from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Limits
 from raysweep.records import CLEAN, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import VERSION as LEAK_RULES
+from raysweep.training_sets.rejecting import VERSION as REJECTING
 from raysweep.training_sets.selection import Choice
+
+LIMITS = Limits()
+"""Of programs that show whether a changed response is wrong."""
 
 
 def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | TestSetPlan], LeakagePlan | None]:
@@ -65,7 +78,8 @@ class SetPlanner:
         source = training.source.spec(SOURCES, self.config.seed)
         leaks = self.leakage() if training.decontaminate == "drop" else None
         rows = self.source_rows(source, leaks)
-        return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}")
+        rejected = self.rejected_rows(rows, training.source.rejected)
+        return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
     def _validation_set(self) -> TrainingSetPlan | None:
         """Return the plan of the rows whose loss is computed after each epoch; None if there are none."""
@@ -73,7 +87,8 @@ class SetPlanner:
         if training is None or training.validation is None:
             return None
         rows = self.source_rows(training.validation.spec(SOURCES, self.config.seed))
-        return self.training_set(rows, CLEAN, Choice(), "validation rows")
+        rejected = self.rejected_rows(rows, training.validation.rejected)
+        return self.training_set(rows, CLEAN, Choice(), "validation rows", rejected)
 
     def leakage(self) -> LeakagePlan | None:
         """Return the plan of the fine-tuning rows that leak evaluated problems; None if no leak is possible."""
@@ -89,7 +104,28 @@ class SetPlanner:
         node = Node("leakage", 1, spec, (rows.node.key,), f"leaks in {rows.node.label}")
         return LeakagePlan(node, rows, problems)
 
-    def training_set(self, rows: SourceRowsPlan, perturbation: str, choice: Choice, label: str) -> TrainingSetPlan:
+    def rejected_rows(self, rows: SourceRowsPlan, rejected: RejectedConfig | None) -> RejectedRowsPlan | None:
+        """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted."""
+        if rejected is None or rejected.mutator is None:
+            return None
+        spec = {
+            "mutator": rejected.mutator,
+            "version": REJECTING,
+            "seed": rejected.seed,
+            "similarity": rejected.similarity,
+            "limits": dataclasses.asdict(LIMITS),
+        }
+        node = Node("rejected_rows", 1, spec, (rows.node.key,), f"rejected responses of {rows.source.name}")
+        return RejectedRowsPlan(node, rows, rejected.seed, rejected.similarity, LIMITS)
+
+    def training_set(
+        self,
+        rows: SourceRowsPlan,
+        perturbation: str,
+        choice: Choice,
+        label: str,
+        rejected: RejectedRowsPlan | None = None,
+    ) -> TrainingSetPlan:
         """Return the plan of a set of a source's rows."""
         method, mark = self._usable(self.config.perturbation(perturbation, choice.compose))
         if choice.ratio == 0 or method.name == CLEAN:
@@ -101,8 +137,9 @@ class SetPlanner:
             draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
             choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
             spec |= {"choice": choice_spec, "seed": self.config.seed}
-        node = Node("training_set", 2, spec, (rows.node.key, *(text.node.key for text in texts)), label)
-        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed)
+        inputs = (rows.node.key, *([rejected.node.key] if rejected else []), *(text.node.key for text in texts))
+        node = Node("training_set", 2, spec, inputs, label)
+        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
 
     def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
         """Return the plan of a source's rows, without `leaks` if given."""

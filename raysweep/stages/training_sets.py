@@ -7,13 +7,14 @@ blocks that a killed one has finished.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from raysweep.engine.base import PerturbJob, Work
-from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, SourceRowsPlan, TrainingSetPlan
+from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, RejectedRowsPlan, SourceRowsPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import CLEAN, Leak, PerturbedRow, SourceRow, TrainingRow
+from raysweep.records import CLEAN, Leak, PerturbedRow, RejectedRow, SourceRow, TrainingRow
 from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block, row_count, write_rows
 from raysweep.stages.inputs import require_rows, require_unique
 from raysweep.storage.blocks import Blocks
@@ -101,7 +102,7 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, TrainingRow) as writer:
             for block in range(block_count(path)):
-                rows = read_block(path, SourceRow, block)
+                rows = _with_rejected(read_block(path, SourceRow, block), plan.rejected, block, store)
                 numbered = enumerate(rows, first_row)
                 choices = [chooser.methods_of(n, perturber.method(row.row_id).name) for n, row in numbered]
                 training_rows = build_rows(rows, choices, _texts_of(choices, texts, block))
@@ -112,6 +113,16 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
         draft.counts = {"rows": writer.rows, "perturbed": perturbed, "rows_unchanged": unchanged}
     if unchanged and not perturbed:
         work.progress.note(f"{plan.perturbation.name} changes none of the {unchanged} rows chosen for it")
+
+
+def _with_rejected(
+    rows: Sequence[SourceRow], plan: RejectedRowsPlan | None, block: int, store: Store
+) -> Sequence[SourceRow]:
+    """Return a block of source rows with the rejected responses that were made for them."""
+    if plan is None:
+        return rows
+    made = read_block(store.use(plan.node) / ROWS, RejectedRow, block)
+    return [replace(row, rejected=one.rejected) for row, one in zip(rows, made, strict=True)]
 
 
 def _texts_of(choices: Sequence[Sequence[str]], texts: dict[str, Path], block: int) -> dict[str, list[PerturbedRow]]:

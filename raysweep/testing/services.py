@@ -115,8 +115,13 @@ class FolderServices:
         self.store[key] = content
 
     def kept(self, key: str) -> bytes | None:
-        """Return the bytes of a key, or None."""
-        return self.store.get(key)
+        """Return the bytes of a key that the first worker kept, or None."""
+        kept = [self.store.get(key)]
+        if self.world_size > 1:
+            import torch
+
+            torch.distributed.broadcast_object_list(kept, 0)
+        return kept[0]
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:

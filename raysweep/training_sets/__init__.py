@@ -9,6 +9,7 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     minicode.py    generates rows of MiniCode, the embedded world
     selection.py   chooses the rows of a set, and the methods that perturb each of them
     perturbing.py  perturbs the rows of a source
+    rejecting.py   changes the Python code of responses, so that rows have rejected ones
     build.py       builds training rows from source rows and their perturbed texts
     leakage.py     finds rows that leak test problems: equal descriptions, names, bodies, long common runs
 """

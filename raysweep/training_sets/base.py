@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
 from raysweep.prompts.regions import split_instruction, split_prompt
-from raysweep.records import Segment, SourceRow
+from raysweep.records import Problem, Segment, SourceRow
 from raysweep.registry import Registry
 from raysweep.units import count
 
@@ -37,6 +37,10 @@ class TrainingSource(ABC):
 
     def check(self) -> None:
         """Raise UsageError if the rows can't be read. Sources that read files override this."""
+
+    def problem(self, row: SourceRow) -> Problem | None:
+        """Return the problem that a row solves, with tests; None if it has none. Rejected responses must fail them."""
+        return None
 
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
         """Split the instruction or input of a row into natural language and verbatim text, losslessly."""

@@ -12,7 +12,9 @@ Choices = Sequence[Sequence[str]]
 
 
 def build_rows(
-    rows: Sequence[SourceRow], choices: Choices, texts: Mapping[str, Sequence[PerturbedRow]]
+    rows: Sequence[SourceRow],
+    choices: Choices,
+    texts: Mapping[str, Sequence[PerturbedRow]],
 ) -> list[TrainingRow]:
     """Return the training rows of a block, in the source's order.
 

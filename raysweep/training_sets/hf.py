@@ -24,7 +24,6 @@ from raysweep.training_sets.row_shapes import (
     OUTPUT,
     further_shape,
     instruction_and_output,
-    rejected_field,
     rejected_response,
 )
 
@@ -44,7 +43,8 @@ class HubRows(TrainingSource):
         output_column: the column with the response.
         input_column: the column with further context, if the data set has one.
         drop_empty: leave out rows whose output is empty.
-        rejected: where rows have a worse response to the same instruction, as in `{field: rejected}`.
+        rejected_field: the field with a worse response to the same instruction; a config writes it as
+            `rejected: {field: NAME}`.
     """
 
     origin = "https://huggingface.co/datasets"
@@ -59,9 +59,9 @@ class HubRows(TrainingSource):
         output_column: str = OUTPUT,
         input_column: str = INPUT,
         drop_empty: bool = False,
-        rejected: dict[str, str] | None = None,
+        rejected_field: str | None = None,
     ) -> None:
-        self._rejected = rejected_field(rejected)
+        self._rejected = rejected_field
         self._drop_empty = drop_empty
         self._wanted = DataSetRef(path, split, config, revision)
         self._columns = {"instruction": instruction_column, "output": output_column, INPUT: input_column}

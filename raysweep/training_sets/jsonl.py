@@ -16,7 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
-from raysweep.training_sets.row_shapes import instruction_and_output, rejected_field, rejected_response
+from raysweep.training_sets.row_shapes import instruction_and_output, rejected_response
 
 _FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*$", re.MULTILINE)
 
@@ -28,11 +28,12 @@ class JsonlSource(TrainingSource):
     Args:
         path: the file, relative to the working folder or absolute.
         drop_empty: leave out rows whose output is empty.
-        rejected: where rows have a worse response to the same instruction, as in `{field: rejected}`.
+        rejected_field: the field with a worse response to the same instruction; a config writes it as
+            `rejected: {field: NAME}`.
     """
 
-    def __init__(self, path: str, drop_empty: bool = False, rejected: dict[str, str] | None = None) -> None:
-        self._rejected = rejected_field(rejected)
+    def __init__(self, path: str, drop_empty: bool = False, rejected_field: str | None = None) -> None:
+        self._rejected = rejected_field
         self._drop_empty = drop_empty
         self._path = Path(path).expanduser().absolute()  # workers run in other folders
         self.size: int | None = None  # number of rows, counted by `check`

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
-from raysweep.records import SourceRow
+from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task, training_tests_of
+from raysweep.records import Problem, SourceRow
 from raysweep.training_sets.base import SOURCES, TrainingSource
 
 PARTS = ("pretraining", "finetuning", "validation")
@@ -52,6 +52,13 @@ class MiniCodeRows(TrainingSource):
                 language="python",
                 entry_point=task.name,
             )
+
+    def problem(self, row: SourceRow) -> Problem:
+        """Return the row's task with tests of its own."""
+        index = int(row.row_id.rpartition("-")[2])
+        task = training_task(self.world, self.part, index)
+        test = training_tests_of(task, self.world, self.part, index)
+        return Problem(row.row_id, row.instruction, row.entry_point, test, row.output)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the generator's version and the arguments."""

@@ -8,7 +8,7 @@ model is trained on one response to one instruction.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from raysweep.errors import UsageError
@@ -40,21 +40,6 @@ def instruction_and_output(row: JsonRow) -> tuple[str, str]:
     if len(shape) == 2 and all(isinstance(row.fields[name], str) for name in shape):
         return row.text(shape[0]), row.text(shape[1])
     return _turns(row, shape)
-
-
-def rejected_field(rejected: Mapping[str, str] | None) -> str | None:
-    """Return the field of a source's rows with the rejected response, which the source's `rejected` names.
-
-    Raises:
-        UsageError: `rejected` says something else.
-    """
-    if rejected is None:
-        return None
-    if list(rejected) != ["field"] or not rejected["field"]:
-        raise UsageError(
-            f"`rejected` names the rows' field, as in `rejected: {{field: rejected}}`, and not {dict(rejected)}"
-        )
-    return rejected["field"]
 
 
 def rejected_response(row: JsonRow, field: str | None) -> str | None:

@@ -9,7 +9,9 @@ import pytest
 
 from raysweep.config.document import ConfigError
 from raysweep.config.loading import load_config
+from raysweep.config.schema import SweepConfig
 from raysweep.planning.keys import recipe_spec
+from raysweep.planning.planner import build_plan
 from tests.config.test_schema import NANO, write
 
 MINICODE = "source: {name: minicode, part: finetuning, rows: 64}"
@@ -21,7 +23,7 @@ def rows(path: Path, **fields: str) -> Path:
     return path
 
 
-def config(folder: Path, source: str, *overrides: str) -> object:
+def config(folder: Path, source: str, *overrides: str) -> SweepConfig:
     return load_config(write(folder, NANO.read_text().replace(MINICODE, f"source: {source}")), overrides)
 
 
@@ -60,6 +62,32 @@ def test_settings_that_can_not_be_meant_are_refused(overrides: list[str], words:
     with pytest.raises(ConfigError) as caught:
         config(tmp_path, f"{{name: jsonl, path: {path}, rejected: {{field: rejected}}}}", *settings)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "words"),
+    [
+        ("{field: rejected}", "source 'minicode' reads no field with rejected responses"),
+        ("{}", "must name one way: {field: NAME} or {mutator: python, seed: 1}"),
+        ("{field: x, mutator: python}", "must name one way"),
+        ("{mutator: java}", "must be 'python', not 'java'"),
+        ("{mutator: python, similarity: 2}", "must be at most 1"),
+        ("{teacher: x}", "teacher"),
+    ],
+)
+def test_a_source_says_one_way_to_rejected_responses(rejected: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, f"{{name: minicode, part: finetuning, rows: 64, rejected: {rejected}}}")
+    assert words in str(caught.value) and "training.source" in str(caught.value)
+
+
+def test_rows_whose_code_is_changed_are_enough_for_a_preference(tmp_path: Path) -> None:
+    source = "{name: minicode, part: finetuning, rows: 64, rejected: {mutator: python}}"
+    loaded = config(
+        tmp_path, source, "recipes.pairs={objective: fait, steps: 2, batch_size: 8}", "models.0.recipes=[pairs]"
+    )
+    plan = build_plan(loaded)
+    assert all(cell.training_set.rejected for cell in plan.cells if cell.training_set)
 
 
 def test_whole_numbers_mean_the_same_as_others_in_keys(tmp_path: Path) -> None:

@@ -61,26 +61,25 @@ def test_a_rejected_response_is_read_where_a_source_names_its_field(tmp_path, mo
         path = tmp_path / f"rows{number}.jsonl"
         path.write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
         for kind in (JsonlSource, HubRows):
-            plain, paired = kind(str(path)), kind(str(path), rejected={"field": "rejected"})
+            plain, paired = kind(str(path)), kind(str(path), rejected_field="rejected")
             assert [row.rejected for row in plain.rows()] == [None, None]
             assert [row.rejected for row in paired.rows()] == ["a - b", "a - b"]
             assert {**plain.fingerprint(), "rejected": "rejected"} == paired.fingerprint()
 
 
 @pytest.mark.parametrize(
-    ("rejected", "row", "message"),
+    ("row", "message"),
     [
-        ({"fields": "x"}, {}, "`rejected` names the rows' field, as in `rejected: {field: rejected}`"),
-        ({"field": "bad"}, {}, "the row has no `bad`"),
-        ({"field": "bad"}, {"bad": [QUESTION]}, "`bad` must end with a model's message"),
-        ({"field": "bad"}, {"bad": 3}, "`bad` must be a string, not 3"),
+        ({}, "the row has no `bad`"),
+        ({"bad": [QUESTION]}, "`bad` must end with a model's message"),
+        ({"bad": 3}, "`bad` must be a string, not 3"),
     ],
 )
-def test_rejected_responses_that_can_not_be_read_are_refused(rejected, row, message, tmp_path):
+def test_rejected_responses_that_can_not_be_read_are_refused(row, message, tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps({"instruction": "Add.", "output": "a + b", **row}) + "\n")
     with pytest.raises(UsageError, match=re.escape(message)):
-        JsonlSource(str(path), rejected=rejected).check()
+        JsonlSource(str(path), rejected_field="bad").check()
 
 
 def test_both_sources_read_them(tmp_path, monkeypatch):

@@ -123,7 +123,9 @@ def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingM
 def tokens_of_row(recipe: Recipe, rows: RowFacts) -> float:
     """Return the tokens that a row costs on average, by the recipe's objective."""
     objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
-    thousandths = [round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected)]
+    thousandths = [
+        round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected or rows.tokens)
+    ]
     return objective.tokens(*thousandths) / 1000
 
 

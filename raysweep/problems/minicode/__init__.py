@@ -9,5 +9,4 @@ Begin with problem_set.py; world.py draws the tasks from families of equal meani
     compositions.py  builds the 307 families that combine parts, over lists, strings and words
     tests.py         chooses the inputs that make a problem's tests, those that tell mutants apart
     inputs.py        draws inputs (ints, nats, lists, strings, words) for tests, edge cases first
-    mutants.py       changes a reference into near misses, on which good tests fail
 """

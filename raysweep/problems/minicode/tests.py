@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from raysweep.problems.minicode.inputs import Input
-from raysweep.problems.minicode.mutants import Function, compile_function, mutants_of
+from raysweep.problems.mutants import Function, compile_function, mutants_of
 
 POOL_SIZE = 40
 TEST_SIZE = 6

@@ -15,8 +15,8 @@ from random import Random
 from raysweep.problems.minicode import atoms, compositions
 from raysweep.problems.minicode.families import Argument, Family, Kind, Split
 from raysweep.problems.minicode.inputs import LETTERS, Constants, draw_input, draw_pool
-from raysweep.problems.minicode.mutants import compile_function
 from raysweep.problems.minicode.tests import POOL_SIZE, accepts, arguments, write_tests
+from raysweep.problems.mutants import compile_function
 from raysweep.seeding import python_rng
 
 GENERATOR_VERSION = 1
@@ -88,6 +88,12 @@ def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[DrawnTask]
 def tests_of(task: DrawnTask, world: int, split: Split, index: int) -> str:
     """Return the source of ``check(candidate)`` for an evaluation task."""
     rng = python_rng(world, "minicode", split, index, "tests")
+    return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
+
+
+def training_tests_of(task: DrawnTask, world: int, part: str, index: int) -> str:
+    """Return the source of ``check(candidate)`` for a training task, with which near misses of it are told apart."""
+    rng = python_rng(world, "minicode", part, index, "tests")
     return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
 
 

@@ -1,9 +1,9 @@
 import pytest
 
 from raysweep.problems.minicode.inputs import draw_pool
-from raysweep.problems.minicode.mutants import compile_function, mutants_of
 from raysweep.problems.minicode.tests import accepts, choose, differs, write_tests
 from raysweep.problems.minicode.world import evaluation_tasks
+from raysweep.problems.mutants import compile_function, mutants_of
 from raysweep.seeding import python_rng
 
 

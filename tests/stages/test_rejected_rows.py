@@ -1,0 +1,133 @@
+"""Rejected responses of a source's rows: made block by block, failing the rows' tests, and shared by training sets."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.config.loading import config_from
+from raysweep.engine.base import Context, Work
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.execution.pool import execute
+from raysweep.pipeline import make
+from raysweep.planning.plan import RejectedRowsPlan
+from raysweep.planning.sets import SetPlanner
+from raysweep.programs import Limits, Outcome
+from raysweep.records import Recovery, RejectedRow, SourceRow, TrainingRow
+from raysweep.stages import rejected_rows
+from raysweep.storage.store import Store
+from raysweep.training_sets.base import SOURCES
+
+pytestmark = pytest.mark.slow
+
+
+def config(**rejected: Any) -> Any:
+    source = {"name": "minicode", "rows": 40, "part": "finetuning"} | ({"rejected": rejected} if rejected else {})
+    return config_from(
+        {
+            "name": "pairs",
+            "models": [{"name": "echo", "generator": "reference"}],
+            "training": {"source": source, "sets": ["clean", "C1"]},
+            "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
+        },
+        "test",
+    )
+
+
+def work(store: Store, folder: Path) -> Work:
+    context = Context(store.root, "pairs", 0, Recovery(retries=0))
+    return Work(store, LocalStages(), ProgressFile(context.progress, "pairs"), context)
+
+
+def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: Path) -> None:
+    store, planner = Store(tmp_path / "store"), SetPlanner(config(mutator="python", seed=1))
+    store.require_writable()
+    clean, perturbed = planner.fine_tuning_set("clean"), planner.fine_tuning_set("C1")
+    assert clean.rejected is not None and clean.rejected == perturbed.rejected
+    make([clean, perturbed], work(store, tmp_path))
+    made = store.rows(clean.rejected.node, RejectedRow)
+    source, rows = SOURCES.create(clean.rows.source), store.rows(clean.rows.node, SourceRow)
+    assert [one.row_id for one in made] == [row.row_id for row in rows]
+    programs = []
+    for row, one in zip(rows, made, strict=True):
+        if one.rejected is None:
+            assert one.reason == "less similar than 0.5" and row.output.count("return") == 1  # `return n`
+            continue
+        assert one.rejected != row.output
+        problem = source.problem(row)
+        assert problem is not None
+        programs += [problem.assemble(one.rejected), problem.assemble(row.output)]
+    outcomes = [verdict.outcome for verdict in execute(programs, Limits())]
+    assert all(outcome is Outcome.PASSED for outcome in outcomes[1::2])
+    assert all(outcome is not Outcome.PASSED for outcome in outcomes[::2])
+    for plan in (clean, perturbed):
+        by_id = {row.source_id: row.rejected for row in store.rows(plan.node, TrainingRow)}
+        assert by_id == {one.row_id: one.rejected for one in made}
+    counts = store.manifest(clean.rejected.node)["counts"]
+    assert sum(counts["changed"].values()) == len(programs) // 2 >= 36
+    assert sum(counts["without"].values()) == 40 - len(programs) // 2 and counts["rows"] == 40
+    assert len(counts["changed"]) >= 5  # operators take turns
+
+
+def test_an_interrupted_run_keeps_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
+    store, plan = Store(tmp_path / "store"), SetPlanner(config(mutator="python")).fine_tuning_set("clean").rejected
+    store.require_writable()
+    assert plan is not None
+    real, calls = rejected_rows._rejected, [0]
+
+    def second_fails(*args: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(rejected_rows, "_rejected", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        make([plan], work(store, tmp_path))
+    make([plan], work(store, tmp_path))
+    assert calls[0] == 1 + 1 + 2  # of three blocks the first was kept
+    monkeypatch.setattr(rejected_rows, "_rejected", real)
+    other = Store(tmp_path / "other")
+    other.require_writable()
+    make([plan], work(other, tmp_path))
+    assert store.rows(plan.node, RejectedRow) == other.rows(plan.node, RejectedRow)
+
+
+def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
+    rows = [
+        SourceRow("a", "Say hello.", "Hello there!"),
+        SourceRow("b", "Name it.", "x = y\n"),
+        SourceRow("c", "Add.", "x = a + b\n"),
+    ]
+    plan = SetPlanner(config(mutator="python")).fine_tuning_set("clean").rejected
+    assert isinstance(plan, RejectedRowsPlan)
+    source, service = SOURCES.create(plan.rows.source), _NoPrograms()
+    source.problem = lambda row: None  # type: ignore[method-assign]
+    made = rejected_rows._rejected(rows, plan, source, service)  # type: ignore[arg-type]
+    assert [(one.rejected is None, one.reason) for one in made[:2]] == [
+        (True, "no Python code"),
+        (True, "nothing to change"),
+    ]
+    assert made[2].rejected is not None
+    strict = dataclasses.replace(plan, similarity=1.0)
+    made = rejected_rows._rejected(rows[2:], strict, source, service)  # type: ignore[arg-type]
+    assert made[0] == RejectedRow("c", None, "less similar than 1")
+
+
+class _NoPrograms:
+    """A service for rows without tests."""
+
+    def execute(self, programs: list[Any], limits: Limits) -> list[Any]:
+        assert not programs
+        return []
+
+
+def test_sets_without_rejected_responses_keep_their_keys() -> None:
+    plain, paired = (SetPlanner(config(**args)).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
+    assert plain.rejected is None and plain.node.inputs == (plain.rows.node.key,)
+    assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
