@@ -173,7 +173,7 @@ class _Planner:
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
-        results = Node("results", 4, judged, (completions.key, references.node.key), label)
+        results = Node("results", 5, judged, (completions.key, references.node.key), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
 
     def _stops(self, problem_set: str) -> int:
