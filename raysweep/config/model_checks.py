@@ -124,7 +124,8 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
     whole = resolved.base or resolved
     written = model_config(whole.ref()) or {}
     generator = (model.generator or config.evaluation.generator).name
-    if generator == TRANSFORMERS or model.recipes:
+    own = [name for name in model.recipes if not TRAINERS.plugin_spec(config.recipes[name].trainer)]
+    if generator == TRANSFORMERS or own:
         asked = [config.asked("generation", model.name, recipe) for recipe in ("", *model.recipes)]
         if why := unloadable(whole.location, written, on_gpu=any(stage.gpus for stage in asked)):
             yield (*place, "path"), why

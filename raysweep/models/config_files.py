@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from raysweep.models.architectures.shape import POSITIONS
@@ -20,11 +22,11 @@ def with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
     Such as gemma3's, which may lack the size of its vocabulary. Only limits and ends of texts are filled in.
     """
     lacking = [name for names in READ if not any(_has(config, name) for name in names) for name in names]
-    if not lacking:
+    model_type = str(config.get("model_type", ""))
+    if not lacking or not _may_be_known(model_type):
         return config
     from transformers import CONFIG_MAPPING
 
-    model_type = str(config.get("model_type", ""))
     if model_type not in CONFIG_MAPPING:
         return config
     try:
@@ -40,6 +42,20 @@ def with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
 def _inner(config: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = config.get("text_config")
     return inner if isinstance(inner, Mapping) else {}
+
+
+def has_folder(model_type: str) -> bool:
+    """Return whether transformers has a folder for a type of models. Its configs aren't imported: they bring torch."""
+    spec = importlib.util.find_spec("transformers")
+    if spec is None or spec.origin is None or not model_type.isidentifier():
+        return False
+    return (Path(spec.origin).parent / "models" / model_type).is_dir()
+
+
+def _may_be_known(model_type: str) -> bool:
+    """Return whether transformers has a folder for a type of models, or for one that it is a part of."""
+    parts = model_type.split("_")
+    return any(has_folder("_".join(parts[:count])) for count in range(1, len(parts) + 1))
 
 
 def _has(config: Mapping[str, Any], name: str) -> bool:

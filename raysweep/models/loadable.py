@@ -5,11 +5,11 @@ No weights are read. Not covered: models of the hub whose files aren't here.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from raysweep.models.config_files import has_folder
 from raysweep.models.loading import auto_model, first_line, refuse_missing_weights
 from raysweep.records import ModelRef
 
@@ -59,7 +59,7 @@ def _without_class(location: str, config: Mapping[str, Any]) -> str:
     classes, kind = [str(name) for name in config.get("architectures") or ()], str(config.get("model_type", ""))
     if "AutoModelForCausalLM" in (config.get("auto_map") or {}):
         return ""
-    if any(name.endswith(CAUSAL) for name in classes) and "text_config" not in config and _has_folder(kind):
+    if any(name.endswith(CAUSAL) for name in classes) and "text_config" not in config and has_folder(kind):
         return ""  # without importing torch
     from transformers import CONFIG_MAPPING, __version__
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -73,12 +73,6 @@ def _without_class(location: str, config: Mapping[str, Any]) -> str:
     if "text_config" in config:
         way += ", or save the text model within it as a model of its own"
     return f"{what} of the type {kind!r}, of which transformers {__version__} has no causal language model; {way}"
-
-
-def _has_folder(kind: str) -> bool:
-    """Return whether transformers has code for a type of models under that name; it isn't imported."""
-    spec = importlib.util.find_spec("transformers")
-    return bool(kind and spec and spec.origin) and (Path(str(spec and spec.origin)).parent / "models" / kind).is_dir()
 
 
 def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:

@@ -191,12 +191,17 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
 
 def _require_whole_bases(cells: Iterable[CellPlan]) -> None:
     """Raise UsageError if the files of a model that transformers is to load lack weights."""
-    loaded = [cell.base.ref for cell in cells if cell.recipe is not None or cell.generator.name == TRANSFORMERS]
+    loaded = [cell.base.ref for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
     for base in dict.fromkeys(ref.base or ref for ref in loaded if ref is not None):
         try:
             require_whole(base)
         except UnfitModel as error:
             raise UsageError(str(error)) from error
+
+
+def _trains_with_torch(recipe: Recipe | None) -> bool:
+    """Return whether a recipe's trainer loads models as raysweep's own do; plug-ins may not."""
+    return recipe is not None and not TRAINERS.plugin_spec(recipe.trainer)
 
 
 def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:

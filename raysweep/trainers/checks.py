@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import accelerator_in_use
-from raysweep.models.whole_texts import whole_pass
+from raysweep.models.rounding import evaluating
+from raysweep.models.whole_texts import needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
 
 if TYPE_CHECKING:
@@ -28,6 +29,48 @@ def check_trainable(model: Any) -> int:
     if not count:
         raise HopelessError("no tensor of the model is trainable; check the recipe's `targets`")
     return count
+
+
+def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
+    """Freeze the weights that a model with a cache never uses, and return their names without those of adapters.
+
+    Gemma 3n has keys and values of its own in layers that take those of others. Whether a model needs a cache is found
+    out here, while its weights are whole.
+
+    Args:
+        model: a causal model, or PEFT's of one.
+        row: one encoded row.
+    """
+    import torch
+
+    weight = model.get_input_embeddings().weight
+    with torch.autocast(weight.device.type, weight.dtype, enabled=weight.dtype != torch.float32):
+        if not needs_cache(model):
+            return frozenset()
+        called = _called(model, collate([row], len(row["input_ids"])))
+    frozen = set()
+    for at, module in model.named_modules():
+        for name, weights in module.named_parameters(recurse=False):
+            if id(module) not in called and weights.requires_grad and isinstance(module, torch.nn.Linear):
+                weights.requires_grad = False
+                frozen.add(f"{at}.{name}".replace(".default", ""))
+    return frozenset(frozen)
+
+
+def _called(model: Any, batch: Mapping[str, torch.Tensor]) -> set[int]:
+    """Return the ids of the modules that a model calls for a batch."""
+    import torch
+
+    called: set[int] = set()
+    hooks = [module.register_forward_pre_hook(lambda module, _: called.add(id(module))) for module in model.modules()]
+    try:
+        with evaluating(model), torch.no_grad():
+            device = model.get_input_embeddings().weight.device
+            _logits(model, {name: tensor.to(device) for name, tensor in batch.items()})
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return called
 
 
 def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:
@@ -103,7 +146,9 @@ def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:
         raise HopelessError("the adapter doesn't change the model's logits; check the recipe's `targets`")
 
 
-def check_saved(out: Path, expected: Iterable[Collection[str]], values: int | None = None) -> None:
+def check_saved(
+    out: Path, expected: Iterable[Collection[str]], values: int | None = None, uncalled: Collection[str] = ()
+) -> None:
     """Raise HopelessError unless the saved tensors are complete, finite and not empty, and no matrix is all zero.
 
     Args:
@@ -111,6 +156,7 @@ def check_saved(out: Path, expected: Iterable[Collection[str]], values: int | No
         expected: the names of each tensor; a tied tensor has several names and may be saved under any of them.
         values: numbers in all tensors; if as many were saved, transformers gave the missing ones other names in the
             files than in memory, as its version 5 does with the experts of a mixture. None: names must agree.
+        uncalled: names of tensors that the model doesn't use, which may be zero.
     """
     from safetensors import safe_open
 
@@ -122,7 +168,7 @@ def check_saved(out: Path, expected: Iterable[Collection[str]], values: int | No
                 saved.add(name)
                 tensor = file.get_tensor(name)
                 saved_values += tensor.numel()
-                if defect := _defect(tensor):
+                if (defect := _defect(tensor)) and name not in uncalled:
                     raise HopelessError(f"the trained tensor {name!r} in {path} {defect}")
     missing = sorted(min(names) for names in expected if not saved.intersection(names))
     if missing and saved_values != values:

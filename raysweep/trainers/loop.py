@@ -20,12 +20,11 @@ from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageErro
 from raysweep.machine import is_out_of_memory
 from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.loading import silence_deepspeed
-from raysweep.models.whole_texts import needs_cache
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import LossSum, Services, TrainJob
 from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
-from raysweep.trainers.checks import check_packing, check_trainable
+from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
 from raysweep.trainers.optimizer import learning_rate
@@ -136,8 +135,8 @@ class TrainingLoop:
 
     def _prepare_model(self) -> None:
         """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
+        self.uncalled = freeze_uncalled(self.model, self.data.rows[0])
         self.trainable_weights = check_trainable(self.model)
-        needs_cache(self.model)  # found out while its weights are whole
         if self.recipe.batching == "packed":
             check_packing(self.model, self.data.objective, self.data.rows)
         self._packs = self.recipe.batching == "auto" and self._can_pack()

@@ -15,7 +15,7 @@ from raysweep.models.loading import load_model
 from raysweep.models.logits import logits_at
 from raysweep.models.whole_texts import needs_cache, plain_logits, whole_pass
 from raysweep.trainers.activations import recompute_blocks
-from raysweep.trainers.checks import check_packing
+from raysweep.trainers.checks import check_packing, freeze_uncalled
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.configs import make_random
 
@@ -117,3 +117,23 @@ def test_a_model_whose_cache_is_broken_is_called_without_it(tmp_path, monkeypatc
 
     monkeypatch.setattr(network.model, "forward", broken)
     assert not needs_cache(network)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_that_are_never_used_are_frozen(dtype, tmp_path):
+    """So that gradients of several workers can wait for all the others, and zeros that stay zeros are no error."""
+    from peft import LoraConfig, get_peft_model
+
+    row = {"input_ids": IDS, "weights": [1.0] * len(IDS)}
+    network = made(tmp_path).to(dtype)
+    adapted = get_peft_model(network, LoraConfig(target_modules=["q_proj", "k_proj", "v_proj"], r=2))
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    frozen = freeze_uncalled(adapted, row)
+    layers = {name.split(".layers.")[1].split(".self_attn")[0] for name in frozen}
+    assert layers == {"3", "4"} and len(frozen) == 2 * 2 * 2, "A and B of keys and values, in two layers"
+    assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in frozen)
+    trained = [name for name, weights in adapted.named_parameters() if weights.requires_grad]
+    assert len(trained) == 5 * 2 + 3 * 2 * 2
+    assert freeze_uncalled(made(tmp_path / "other", "llama"), row) == frozenset()
