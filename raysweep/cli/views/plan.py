@@ -20,6 +20,7 @@ from raysweep.units import count, size
 
 MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
+UNKNOWN = "unknown"
 TOO_SMALL = " *"
 """Marks hours on an accelerator that can't hold a cell."""
 LEAST_HOURS = 0.01
@@ -159,6 +160,8 @@ def _cells_table(cells: Sequence[CellFacts]) -> Table:
         trained = f"{sums.trained} of {sums.tuned}" if sums.tuned else ""
         pairs = f"{sums.pairs_done:,} of {sums.pairs:,}"
         sizes = (_size(sums.peak_memory_bytes), _size(sums.generation_memory_bytes), _size(sums.disk_bytes))
+        if sums.unknown:
+            sizes = (UNKNOWN if sums.recipe else "", UNKNOWN, UNKNOWN)
         table.add_row(sums.base_model, sums.recipe, str(sums.cells), trained, pairs, *sizes)
     return table
 
@@ -249,6 +252,8 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation pair')}"
     yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
     parts = [f"{size(to_do.disk_bytes)} for models and completions"]
+    if to_do.unknown:
+        parts = [f"{size(to_do.disk_bytes)} for what is known of models and completions"]
     if to_do.checkpoint_bytes:
         parts.append(f"up to {size(to_do.checkpoint_bytes)} for the checkpoints of a training")
     if downloads := sum(facts.download_bytes.values()):

@@ -69,6 +69,7 @@ class CellCost:
     too_small: tuple[str, ...] = ()
     rows: int = 0  # of the training set
     steps: int = 0  # of the optimizer
+    unknown: str = ""  # why memory, hours and disk of the model are not known; empty if they are, or it has no weights
 
     def wall_hours(self, workers: int) -> dict[str, float]:
         """Return the hours until the cell ends, by accelerator, if so many workers train together."""
@@ -78,17 +79,25 @@ class CellCost:
 
 @dataclass(frozen=True)
 class PlanCosts:
-    """What a plan takes. `cells`: by their ids, whether they exist already or not. `assumptions`: in words."""
+    """What a plan takes. `cells`: by their ids, whether they exist already or not. The others: what estimates assume."""
 
     cells: Mapping[str, CellCost]
     assumptions: tuple[str, ...]
+    of_hours: str
 
 
 def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     """Return what the cells of a plan take, and what the estimates assume."""
     costs = _Costs(plan.config, measured_rates(plan, store))
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
-    return PlanCosts(cells, tuple(costs.assumptions()))
+    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours())
+
+
+def why_unknown(base: BasePlan) -> str:
+    """Return why nothing is known of a base model's shape; empty for a generator without weights."""
+    if base.ref is None:
+        return "it isn't here" if "missing" in base.identity else ""
+    return f"raysweep can't foretell what {base.family} models take"
 
 
 def base_shape(base: BasePlan) -> Shape | None:
@@ -204,6 +213,7 @@ class _Costs:
         self._recipes: dict[tuple[str, str], Recipe] = {}
         self._rows: dict[str, RowFacts] = {}
         self._problems: dict[str, int] = {}
+        self._unknown: dict[str, str] = {}  # by model: why nothing is known of its shape
         self._memory = cache(self._training_memory)
         self._generating = cache(self._generation_memory)
         self._training_hours = cache(self._estimated_training_hours)
@@ -217,8 +227,12 @@ class _Costs:
         stored = round(prompts * plan.decoding.max_new_tokens * COMPLETION_BYTES)
         generating = self._generating(plan.base.name)
         hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples))
+        unknown = "" if shape else why_unknown(plan.base)
+        if unknown:
+            self._unknown[plan.base.name] = unknown
         if plan.recipe is None or plan.training_set is None:
-            return CellCost(None, generating, stored, 0, 0, hours, too_small=self._too_small(plan.base.name, None))
+            too_small = self._too_small(plan.base.name, None)
+            return CellCost(None, generating, stored, 0, 0, hours, too_small=too_small, unknown=unknown)
         key = (plan.base.name, plan.cell.recipe)
         self._recipes[key] = plan.recipe
         rows = self.rows_of(plan.training_set)
@@ -240,7 +254,7 @@ class _Costs:
             )
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         too_small = self._too_small(plan.base.name, facts[0])
-        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps)
+        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps, unknown)
 
     def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
         """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""
@@ -248,22 +262,22 @@ class _Costs:
         needed = max(peak or 0, shape.weights * BYTES[self._dtypes[name]] if shape else 0)
         return tuple(card for card, sheet in ACCELERATORS.items() if needed > sheet.room())
 
-    def assumptions(self) -> list[str]:
-        """Return in words what the estimates assume, after the costs of all cells."""
+    def of_hours(self) -> str:
+        """Return in words what the estimates of hours assume."""
         tokens = self._config.evaluation.max_new_tokens
         shares = f"{FLOPS_SHARES[2]:.0%} (16 bits) or {FLOPS_SHARES[4]:.0%} (float32)"
-        line = (
+        return (
             f"hours are estimates, from FLOPs at {shares} of a card's peak and bytes at {BANDWIDTH_SHARE:.0%} of its "
             f"bandwidth, as one H100 reached; prompts of {ASSUMED_PROMPT_TOKENS} tokens, completions of {tokens}; "
             "without starts, loading and the execution of programs"
         )
-        weighty = [name for name, base in self._bases.items() if base.identity or base.node]
-        sizeless = [name for name in weighty if self._shape(name) is None]
-        lines = [line] if any(map(self._shape, self._bases)) else []
-        if sizeless:
-            what = "memory, hours and the disk that models take are not known, and not counted"
-            lines.append(f"{what}, for: {', '.join(sizeless)}")
-        lines += [f"training rows: {rows.how}" for rows in self._rows.values()]
+
+    def assumptions(self) -> list[str]:
+        """Return in words what the other estimates assume, after the costs of all cells."""
+        lines = [f"training rows: {rows.how}" for rows in self._rows.values()]
+        if self._unknown:
+            of = ", ".join(f"{name} ({why})" for name, why in self._unknown.items())
+            lines.append(f"memory, hours and the disk of weights are not known for: {of}")
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
         unknown = {name: recipe.trainer for name, recipe in recipes.items() if recipe.trainer not in PREDICTED}
         if unknown:

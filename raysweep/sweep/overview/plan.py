@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, unused_settings
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
-from raysweep.planning.predictions.costs import CellCost, base_shape, plan_costs
+from raysweep.planning.predictions.costs import MEASURED, CellCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
@@ -29,6 +29,10 @@ from raysweep.sweep.guards import require_oracle, require_resources
 if TYPE_CHECKING:
     import pandas
 
+WITHOUT_GPUS = (
+    "no GPU is asked for (`resources.gpus`); hours on CPUs are known once a training of the same model by the same recipe "
+    "was measured"
+)
 DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
 
 
@@ -209,13 +213,27 @@ def plan_facts(
         tuple(missing_inputs),
         _downloads(plan),
         forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if elsewhere else None,
-        (*costs.assumptions, *([] if plan.config.keeps_all_models else [DROPPED_LATER])),
+        (
+            *_of_hours(plan, costs, missing_of),
+            *costs.assumptions,
+            *([] if plan.config.keeps_all_models else [DROPPED_LATER]),
+        ),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
         tuple(unused_settings(plan.cells)),
         _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
     )
+
+
+def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
+    """Yield what the hours of the cells to do assume; nothing if none are known. `to_do`: ids of cells."""
+    if any(costs.cells[cell].hours for cell in to_do):
+        yield costs.of_hours
+        needs = [needs for _, needs in NeedsPlanner(plan.config).distinct(plan.cells)]
+        is_measured = any(costs.cells[cell].basis == MEASURED for cell in to_do)
+        if not is_measured and not any(of.training.gpus or of.generation.gpus for of in needs):
+            yield WITHOUT_GPUS
 
 
 def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, ...]:

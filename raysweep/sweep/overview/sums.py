@@ -28,6 +28,7 @@ class RecipeSums:
     hours: Mapping[str, float]  # by accelerator
     basis: tuple[str, ...]  # of the hours
     too_small: tuple[str, ...]  # the accelerators that can't hold one of the cells
+    unknown: bool  # whether memory, hours and disk of the model are not known
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class WorkSums:
     retrained: int
     disk_bytes: int  # models and completions
     checkpoint_bytes: int  # of the largest training
+    unknown: bool  # whether there are models of which disk is not known
 
 
 def recipe_sums(cells: Sequence[CellFacts]) -> list[RecipeSums]:
@@ -66,6 +68,7 @@ def work_sums(cells: Sequence[CellFacts]) -> WorkSums:
         sum(cell.model == "to train again" for cell in cells),
         sum(cell.takes.disk_bytes for cell in to_do),
         max((cell.takes.checkpoint_bytes for cell in to_do), default=0),
+        any(cell.takes.unknown for cell in to_do),
     )
 
 
@@ -85,4 +88,5 @@ def _sums(cells: Sequence[CellFacts]) -> RecipeSums:
         hour_sums(cells),
         tuple(dict.fromkeys(cell.takes.basis for cell in cells)),
         tuple(dict.fromkeys(device for cell in cells for device in cell.takes.too_small)),
+        any(cell.takes.unknown for cell in cells),
     )

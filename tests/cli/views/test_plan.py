@@ -22,6 +22,7 @@ from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.models.configs import make_random
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS
@@ -190,7 +191,32 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)
     (together,) = (line for line in hours if line.startswith(" together "))
     assert together.count(" *") == largest.count(" *"), "the sum counts hours that can't be had there"
-    assert "are not known, and not counted" not in out
+    assert "disk of weights are not known" not in out
+
+
+def test_what_nothing_is_known_of_is_unknown_with_the_reason(alone, cli, tmp_path):
+    make_random("mamba", tmp_path / "mamba")
+    config = {
+        "name": "s",
+        "models": [{"name": "gone", "path": "./gone"}, {"name": "mine", "path": "mamba", "recipes": ["full"]}],
+        "recipes": {"full": {}},
+        "training": {"source": {"name": "minicode", "rows": 32}, "sets": ["C1"]},
+        "evaluation": {"problems": ["minicode"]},
+    }
+    (tmp_path / "s.yaml").write_text(json.dumps(config))
+    code, out, _ = cli("plan", "s.yaml")
+    assert code == 0 and "hours are estimates" not in out
+    why = "gone (it isn't here), mine (raysweep can't foretell what mamba models take)"
+    assert f"memory, hours and the disk of weights are not known for: {why}\n" in out
+    assert len([line for line in out.splitlines() if line.endswith("unknown  unknown")]) == 3
+    assert "for what is known of models and completions\n" in out
+
+
+def test_hours_of_gpus_that_nothing_asks_for_have_the_reason(capsys, tmp_path):
+    out = told(own(tmp_path, recipes=["full"]), tmp_path, capsys)
+    assert (
+        "hours are estimates" in out and "no GPU is asked for (`resources.gpus`); hours on CPUs are known once" in out
+    )
 
 
 def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
@@ -278,6 +304,6 @@ def test_hours_that_are_too_few_to_tell_apart_are_one_line(capsys, tmp_path):
 def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alone, cli, capsys, tmp_path):
     code, out, _ = cli("plan", str(CONFIGS / "lora-7b.yaml"), "--storage", str(tmp_path / "store"))
     assert code == 0
-    assert "memory, hours and the disk that models take are not known, and not counted, for: qwen-7b\n" in out
+    assert "memory, hours and the disk of weights are not known for: qwen-7b (it isn't here)\n" in out
     assert "hours are estimates" not in out and "accelerator hours" not in out
     assert "are not known" not in told(small(), tmp_path, capsys)

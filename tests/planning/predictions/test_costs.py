@@ -136,7 +136,7 @@ def test_every_cell_has_memory_disk_and_hours_of_every_accelerator(tmp_path):
     weights = 4 * AutoModelForCausalLM.from_pretrained(tmp_path / "mine").num_parameters()
     assert clean.disk_bytes - base.disk_bytes == weights and clean.checkpoint_bytes == 6 * weights
     assert half.training_tokens == pytest.approx(clean.training_tokens / 2, rel=0.01)
-    assert "64 of about" in costs.assumptions[1]
+    assert "64 of about" in costs.assumptions[0]
 
 
 def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
