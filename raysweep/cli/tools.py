@@ -81,7 +81,9 @@ def perturb(
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
     problems: SeveralProblems,
-    perturbations: Annotated[str, typer.Option("--perturbations", help="C1,C2,... or all")] = CLEAN,
+    perturbations: Annotated[
+        str, typer.Option("--perturbations", help="C1,C2,... or all: clean, 9 methods, 4 mixes")
+    ] = CLEAN,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
     ] = None,

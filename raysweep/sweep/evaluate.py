@@ -56,7 +56,7 @@ def evaluation_config(
     Args:
         model: a folder, a hub id, or a generator that needs no model.
         problems: names of problem sets, or files; see `problems_entry`.
-        perturbations: names separated by commas, or ``all``.
+        perturbations: names separated by commas, or ``all``: clean prompts, methods and mixes that need no argument.
         name: the model's name in results; None: its cell's id if a sweep made it, else the last part of `model`.
         seed: the sweep's seed.
         settings: keys of the config's section `evaluation`, except problems and perturbations.

@@ -79,7 +79,7 @@ class CellCost:
 
 @dataclass(frozen=True)
 class PlanCosts:
-    """What a plan takes. `cells`: by their ids, whether they exist already or not. The others: what estimates assume."""
+    """What a plan takes. `cells`: by their ids, whether they exist or not. The others: what the estimates assume."""
 
     cells: Mapping[str, CellCost]
     assumptions: tuple[str, ...]

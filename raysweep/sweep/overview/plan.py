@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import pandas
 
 WITHOUT_GPUS = (
-    "no GPU is asked for (`resources.gpus`); hours on CPUs are known once a training of the same model by the same recipe "
-    "was measured"
+    "no GPU is asked for (`resources.gpus`); hours on CPUs are known once a training of the same model by the same "
+    "recipe was measured"
 )
 DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
 

@@ -208,7 +208,7 @@ def test_what_nothing_is_known_of_is_unknown_with_the_reason(alone, cli, tmp_pat
     assert code == 0 and "hours are estimates" not in out
     why = "gone (it isn't here), mine (raysweep can't foretell what mamba models take)"
     assert f"memory, hours and the disk of weights are not known for: {why}\n" in out
-    assert len([line for line in out.splitlines() if line.endswith("unknown  unknown")]) == 3
+    assert len([line for line in out.splitlines() if line.split()[-2:] == ["unknown"] * 2]) == 3
     assert "for what is known of models and completions\n" in out
 
 
