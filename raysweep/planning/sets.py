@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysweep.config.fields import RejectedConfig
 from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError
@@ -30,6 +29,9 @@ from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import VERSION as LEAK_RULES
 from raysweep.training_sets.rejecting import VERSION as REJECTING
 from raysweep.training_sets.selection import Choice
+
+if TYPE_CHECKING:
+    from raysweep.config.fields import RejectedConfig
 
 LIMITS = Limits()
 """Of programs that show whether a changed response is wrong."""

@@ -153,7 +153,7 @@ TAKEN = {
 def is_nullable(path: KeyPath) -> bool:
     dotted = shown(tuple("[]" if isinstance(step, int) else step for step in path)).replace(".[]", "[]")
     known = {key.path.replace("NAME", "tiny"): key for key in all_keys()}
-    free = path[-1] in ("as", "strengths") or path == ("training",)
+    free = path[-1] in ("as", "strengths", "rejected") or path == ("training",)
     return free or (dotted in known and "null" in known[dotted].type) or path[-1] in ("pretrain", "generator")
 
 

@@ -47,14 +47,14 @@ def test_packed_rows_are_refused_before_work_where_a_model_would_mix_them():
 
 
 def test_modules_that_peft_refuses_are_told_by_their_kinds_with_the_way_out(tmp_path):
-    path = make_random("mamba2", tmp_path).location
-    recipe = "recipes.lora={trainer: lora, lora: {targets: all-linear}, epochs: 1, max_tokens: 256}"
+    path = make_random("llama", tmp_path).location
+    recipe = "recipes.lora={trainer: lora, lora: {targets: [q_proj, input_layernorm]}, epochs: 1, max_tokens: 256}"
     model = f"models=[{{name: mine, path: {path}, recipes: [lora]}}]"
     with pytest.raises(UsageError) as refused:
         require_recipes_fit(build_plan(load_config(NANO, [recipe, model])).cells)
     assert str(refused.value).startswith(
-        "recipes.lora doesn't fit model mine: PEFT can't adapt what the recipe names of this mamba2 model (in_proj, "
-        "out_proj): "
+        "recipes.lora doesn't fit model mine: PEFT can't adapt what the recipe names of this llama model "
+        "(input_layernorm, q_proj): "
     )
     assert str(refused.value).endswith("; name others as `targets`") and "layers.0" not in str(refused.value)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from raysweep.config.resources import values_of
 from raysweep.units import size
 
 TINY = 1e-6
@@ -96,12 +95,19 @@ class CellNeeds:
         return self.each(of)
 
 
+def _values_of(condition: str) -> list[str]:
+    """Return the values that a label's condition names."""
+    from raysweep.config.resources import values_of  # a tenth of a second for workers, which only read this module
+
+    return values_of(condition)
+
+
 def names_in(condition: str) -> list[str]:
     """Return the values that a label may have: of ``A100``, and of ``in(A100,H100)``; none where others may, too.
 
     Of ``in()``, which no label satisfies, it is the empty one.
     """
-    return [] if not condition or condition.startswith("!") else values_of(condition) or [""]
+    return [] if not condition or condition.startswith("!") else _values_of(condition) or [""]
 
 
 def without(condition: str, values: Collection[str]) -> str:
@@ -112,10 +118,10 @@ def without(condition: str, values: Collection[str]) -> str:
     if named := names_in(condition):
         left = [name for name in named if name and name not in values]
         return left[0] if len(left) == 1 else f"in({','.join(left)})"
-    excluded = sorted({*values_of(condition), *values})
+    excluded = sorted({*_values_of(condition), *values})
     return f"!in({','.join(excluded)})" if excluded else ""
 
 
 def matches_one(condition: str, value: str | None) -> bool:
     """Return True if a label's value satisfies a selector's condition; pass None if the node has no such label."""
-    return (value in values_of(condition)) != condition.startswith("!")
+    return (value in _values_of(condition)) != condition.startswith("!")

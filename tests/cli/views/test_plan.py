@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import print_plan
-from raysweep.config.fields import SpecConfig
+from raysweep.config.fields import SourceConfig
 from raysweep.config.loading import config_from
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import UsageError
@@ -88,7 +88,7 @@ def test_the_steps_of_a_training_and_the_rows_that_none_takes_are_told(capsys, t
     out = told(own(tmp_path, recipes=["full", "lora"]), tmp_path, capsys)
     assert "recipe full: 4 steps of 16 on 32 rows\n" in out and "left over" not in out
     plan = own(tmp_path, recipes=["full"])
-    source = SpecConfig(name="minicode", rows=24)
+    source = SourceConfig(name="minicode", rows=24)
     training = plan.config.training.model_copy(update={"source": source})
     out = told(build_plan(plan.config.model_copy(update={"training": training})), tmp_path, capsys)
     assert "recipe full: 2 steps of 16 on 24 rows; 8 of them are left over in each epoch, as fewer than `bat" in out
