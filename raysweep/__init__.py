@@ -119,8 +119,9 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     """Return a sweep's completions with their prompts and verdicts as a table with one completion in each row.
 
     Columns: model, recipe, training_set, seed; problem_set, perturbation, draw (of the perturbation), task_id, sample
-    (of the prompt, from 0); prompt (as perturbed), clean_prompt, completion, stop (why it ended: a stop string, ``eos``
-    or ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
+    (of the prompt, from 0); prompt (as perturbed), clean_prompt, shown (what the model was given: the prompt in its
+    template; missing if its tokenizer is not here any more), completion, stop (why it ended: a stop string, ``eos`` or
+    ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
     detail, seconds, oracle (where the tests ran: ``outside`` or ``inside`` the program's process).
 
     Raises:

@@ -12,13 +12,14 @@ from raysweep.errors import UsageError
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.shown import ShownPrompts
 from raysweep.tools.samples.format import passed_or_none, result_text
 
 if TYPE_CHECKING:
     import pandas
 
 PAIR = ("model", "recipe", "training_set", "seed", "problem_set", "perturbation")
-SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "completion", "program", "stop", "tokens")
+SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "shown", "completion", "program", "stop", "tokens")
 VERDICT = ("passed", "outcome", "detail", "seconds", "oracle")
 
 
@@ -29,7 +30,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
     prompts = cache(
         lambda key: {row.task_id: row for row in folder.store.rows(GridArtefact("test_set", key, ""), PromptRow)}
     )
-    rows = []
+    rows, texts = [], ShownPrompts(folder)
     for pair in judged_pairs(folder):
         shown = prompts(pair.test_set_key) if folder.store.has(pair.test_set) else {}
         for completion, result in _judged(folder, pair):
@@ -42,6 +43,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
                     "sample": completion.sample,
                     "prompt": prompt.prompt if prompt else "",
                     "clean_prompt": prompt.clean_prompt if prompt else "",
+                    "shown": texts.text(pair, prompt, completion) if prompt else None,
                     "completion": completion.text,
                     "program": result.program,
                     "stop": completion.stop,
@@ -57,8 +59,17 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
 
 
 def write_samples(folder: SweepFolder, out: Path) -> None:
-    """Write a sweep's completions with their verdicts as JSONL; raise UsageError if the file can't be written."""
-    lines = [json.dumps(line) + "\n" for pair in judged_pairs(folder) for line in sample_rows(folder, pair)]
+    """Write a sweep's completions as JSONL, each with its verdict and, as ``shown``, the text that it answers.
+
+    Raises:
+        UsageError: the file can't be written.
+    """
+    texts = ShownPrompts(folder)
+    lines = [
+        json.dumps({**row, "shown": shown}) + "\n"
+        for pair in judged_pairs(folder)
+        for row, shown in zip(sample_rows(folder, pair), _shown(folder, pair, texts), strict=True)
+    ]
     try:
         out.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
@@ -87,6 +98,15 @@ def sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:
             "result": result_text(verdict.outcome, verdict.detail),
             "oracle": verdict.oracle,
         }
+
+
+def _shown(folder: SweepFolder, pair: GridRow, texts: ShownPrompts) -> Iterator[str | None]:
+    """Yield the text that each completion of an evaluation pair answers; None for one that can't be rebuilt."""
+    is_there = folder.store.has(pair.test_set)
+    prompts = {row.task_id: row for row in folder.store.rows(pair.test_set, PromptRow)} if is_there else {}
+    for completion in folder.store.rows(pair.completions, Completion):
+        prompt = prompts.get(completion.task_id)
+        yield texts.text(pair, prompt, completion) if prompt else None
 
 
 def judged_pairs(folder: SweepFolder) -> list[GridRow]:

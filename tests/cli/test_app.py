@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import raysweep
 from raysweep.analysis.exhibits.base import EXHIBITS
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.hashing import text_sha
@@ -327,6 +328,11 @@ def test_a_chat_model_is_judged_by_its_chat_template(cli, tmp_path):
     prompter = Prompter("chat", False, PromptTemplate("raw", "Be brief.", chat_tokenizer("chatml")))
     expected = {text_sha(prompter.text(problem, problem.prompt)) for problem in JsonlProblems(str(problems)).problems()}
     assert read == expected and len(read) == 2
+    rows = [json.loads(line) for line in Path("samples.jsonl").read_text().splitlines()]
+    assert {text_sha(row["shown"]) for row in rows} == read and "<|im_start|>" in rows[0]["shown"]
+    frame = raysweep.load_samples(swept.name)
+    assert list(frame.shown) == [row["shown"] for row in rows] and "<|im_start|>" not in frame.prompt[0]
+    assert "shown to chat" in (swept.path / "report.html").read_text()
 
 
 @pytest.mark.slow

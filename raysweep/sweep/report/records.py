@@ -43,6 +43,7 @@ from raysweep.sweep.report.notes import (
 )
 from raysweep.sweep.report.quality import cell_reports, linted_strata
 from raysweep.sweep.report.scoring import SweepNumbers, by_cell
+from raysweep.sweep.shown import ShownPrompts
 from raysweep.units import count
 
 
@@ -148,6 +149,7 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
     return [
         *settings_lines(config),
         *translation_lines(test_set_manifests(folder, folder.grid())),
+        *shown_prompts(folder),
         *modules_lines(modules_by_recipe(folder, config)),
         *([("leakage", leakage)] if leakage else []),
         *generation_facts(folder),
@@ -155,6 +157,12 @@ def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
         *execution_lines(config.execution, counts),
         *inside_lines(judged_inside(folder, config)),
     ]
+
+
+def shown_prompts(folder: SweepFolder) -> list[Line]:
+    """Return a line with a prompt as it was shown, for each model that isn't shown prompts as they are."""
+    examples = ShownPrompts(folder).examples()
+    return [(f"shown to {model}", f"{task_id}, with its line breaks: {text!r}") for model, task_id, text in examples]
 
 
 def generation_facts(folder: SweepFolder) -> list[Line]:
