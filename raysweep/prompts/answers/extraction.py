@@ -206,8 +206,11 @@ def _is_excerpt(piece: Piece, others: Sequence[Piece]) -> bool:
 
 def in_words(counts: Mapping[str, int]) -> str:
     """Return how many programs were found where, as a part of a sentence. `counts`: of answers, by `Found`."""
+    total = sum(counts.values())
+    if total and counts.get(Found.NOTHING, 0) == total:
+        return f"no code found in any of {total:,} answers, which are judged as they are written"
     places = [f"{counts[found]:,} {where}" for found, where in _WHERE.items() if counts.get(found)]
-    return f"{sum(counts.values()):,} answers: {', '.join(places)}"
+    return f"{total:,} answers: {', '.join(places)}"
 
 
 _WHERE = {

@@ -289,11 +289,10 @@ def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
         sum(int(of_pair[name]) for of_pair in counts)
         for name in ("rows", "distinct", "reused", "tokens", "prompt_tokens")
     )
-    parts = [
-        f"{asked:,} completions asked for; by the runs that made them, of this sweep and of others: "
-        f"{distinct - reused:,} generated, {reused:,} found in the store, {asked - distinct:,} equal to another one of "
-        "their run"
-    ]
+    made = [f"{distinct - reused:,} generated"]
+    made += [f"{reused:,} found in the store"] if reused else []
+    made += [f"{asked - distinct:,} copied (same prompt as another)"] if asked > distinct else []
+    parts = [f"{asked:,} completions: {', '.join(made)}"]
     counted = f", {read:,} tokens of prompts counted by the server" if read else ""
     parts += [f"{tokens:,} tokens written{counted}"]
     if too_long := sum(int(of_pair.get("prompts_too_long", 0)) for of_pair in counts):
@@ -308,7 +307,7 @@ def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
         counts: of each results artefact.
     """
     found = _summed(list(counts), "found")
-    return [("answers", in_words(found))] if found else []
+    return [("programs", in_words(found))] if found else []
 
 
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:

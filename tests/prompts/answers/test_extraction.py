@@ -331,3 +331,4 @@ def test_counts_are_said_in_words():
     assert in_words({"fence": 1200, "nothing": 3}) == (
         "1,203 answers: 1,200 with a program in a block of code, 3 without a program, judged as they are written"
     )
+    assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are judged as they are written"

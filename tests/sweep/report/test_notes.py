@@ -10,15 +10,14 @@ def test_the_line_on_completions_tells_what_was_asked_distinct_reused_and_too_lo
     assert generation_lines([COUNTS, COUNTS]) == [
         (
             "generation",
-            "80 completions asked for; by the runs that made them, of this sweep and of others: 60 generated, 0 found "
-            "in the store, 20 equal to another one of their run; 1,800 tokens written",
+            "80 completions: 60 generated, 20 copied (same prompt as another); 1,800 tokens written",
         )
     ]
     ((_, text),) = generation_lines([COUNTS | {"reused": 12, "prompt_tokens": 70, "prompts_too_long": 1}])
     assert text == (
-        "40 completions asked for; by the runs that made them, of this sweep and of others: 18 generated, 12 found in "
-        "the store, 10 equal to another one of their run; 900 tokens written, 70 tokens of prompts counted by the "
-        "server; 1 prompt longer than the model's positions, so their completions are empty"
+        "40 completions: 18 generated, 12 found in the store, 10 copied (same prompt as another); 900 tokens written, "
+        "70 tokens of prompts counted by the server; 1 prompt longer than the model's positions, "
+        "so their completions are empty"
     )
 
 
