@@ -86,7 +86,7 @@ class ExecutionNotAllowed(UsageError):
     def __str__(self) -> str:
         return (
             "this would run programs written by a language model on this machine; if you accept that, "
-            "pass --allow-code-execution (a config may say `allow_code_execution: true` instead)"
+            "pass --allow-code-execution (the config of a sweep may say `allow_code_execution: true` instead)"
         )
 
 

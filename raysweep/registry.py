@@ -278,6 +278,8 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
         return "; put it in quotes" if isinstance(value, int | float) else ""
     if not isinstance(value, str):
         return ""
+    if kind == "list_type":
+        return f"; write [{value}]"
     number = re.fullmatch(r"[+-]?\d+(\.\d+)?|true|false", value)
     if number and kind in ("int_type", "float_type", "bool_type"):
         return f", which is text; write {value}"

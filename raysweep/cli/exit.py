@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -29,6 +30,7 @@ INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after Ctrl-C and SIGTERM: 128 and the signal's number."""
 SETTINGS = ("RAYSWEEP_STORAGE", "OPENAI_BASE_URL")
 """Variables that decide what a command does, and hold no secret."""
+NAME = "raysweep"
 LOOK_SECONDS = 0.3
 """Seconds between two checks whether a stopped command is ending."""
 
@@ -191,9 +193,15 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
 
 def _kept(arguments: list[str] | None) -> str:
     """Return what is kept and the command that resumes; empty if nothing is kept."""
-    words = shlex.join(["raysweep", *(sys.argv[1:] if arguments is None else arguments)])
+    words = shlex.join([_program(), *(sys.argv[1:] if arguments is None else arguments)])
     command = " ".join([*_settings(), words])
     return f"; {invocation.kept}, and this command resumes:\n  {command}" if invocation.kept else ""
+
+
+def _program() -> str:
+    """Return the name of this program, with its folder where a shell doesn't find it by the name."""
+    is_unknown = Path(sys.argv[0]).name == NAME and shutil.which(NAME) is None
+    return sys.argv[0] if is_unknown else NAME
 
 
 def _settings() -> list[str]:

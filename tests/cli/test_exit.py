@@ -107,3 +107,16 @@ def test_a_warning_on_stderr_begins_with_its_level_and_a_message_does_not(capsys
     logging.getLogger("raysweep").warning("%s is doubtful", "it")
     logging.getLogger("raysweep").info("done")
     assert capsys.readouterr().err == "warning: it is doubtful\ndone\n"
+
+
+@pytest.mark.parametrize(
+    ("started_as", "path", "named"),
+    [("{}/raysweep", "", "{}/raysweep"), ("{}/raysweep", "{}", "raysweep"), ("pytest", "", "raysweep")],
+)
+def test_the_command_that_resumes_has_its_folder_where_a_shell_does_not_find_it(
+    started_as, path, named, tmp_path, monkeypatch
+):
+    (tmp_path / "raysweep").touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [started_as.format(tmp_path)])
+    monkeypatch.setenv("PATH", path.format(tmp_path))
+    assert exit_module._program() == named.format(tmp_path)

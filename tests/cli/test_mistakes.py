@@ -91,7 +91,7 @@ IN_CONFIGS: list[tuple[str, str, str]] = [
     ("batch_size: 4", "batch_size: 4, lora: {rank: 8}", "recipes.lora.lora.rank: unknown key"),
     ("trainer: lora", "trainer: qlora", "unknown trainer 'qlora' (did you mean 'lora'?)"),
     ("recipes: [lora]", "recipes: [lroa]", "no recipe called 'lroa' (did you mean 'lora'?)"),
-    ("recipes: [lora]", "recipes: lora", "models.0.recipes: must be a list, not 'lora'"),
+    ("recipes: [lora]", "recipes: lora", "models.0.recipes: must be a list, not 'lora'; write [lora]"),
     (
         "path: model,",
         "path: modle,",

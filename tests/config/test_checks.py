@@ -65,7 +65,7 @@ def test_a_path_that_is_no_model_is_refused(tmp_path):
         ("report.headline=c1", "report.headline: 'c1' is not among `evaluation.perturbations` (did you mean 'C1'?)"),
         ("report.headline=clean", "report.headline: 'clean' is not among `evaluation.perturbations`"),
         ("evaluation.pairs=papr", "evaluation.pairs: must be 'all', 'paper' or 'figures', not 'papr' (did you mean"),
-        ("evaluation.pairs={C1: clean}", "evaluation.pairs.C1: must be a list, not 'clean'"),
+        ("evaluation.pairs={C1: clean}", "evaluation.pairs.C1: must be a list, not 'clean'; write [clean]"),
     ],
 )
 def test_names_that_clash_or_that_nothing_has_are_refused(override, expected):

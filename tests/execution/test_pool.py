@@ -214,7 +214,7 @@ def test_other_systems_are_refused_in_one_sentence(monkeypatch):
 def test_permission_is_asked_for_and_the_error_says_how_to_give_it():
     require_permission(True)
     with pytest.raises(
-        ExecutionNotAllowed, match=r"--allow-code-execution .a config may say `allow_code_execution: true`"
+        ExecutionNotAllowed, match=r"--allow-code-execution .the config of a sweep may say `allow_code_execution: true`"
     ):
         require_permission(False)
 
