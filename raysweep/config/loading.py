@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
-from raysweep.config.fields import ProblemsConfig, SpecConfig, section_in
+from raysweep.config.fields import ProblemsConfig, SourceConfig, SpecConfig, section_in
 from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig, TrainingConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
@@ -327,12 +327,12 @@ def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str
     built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}
     if training is not None:
         sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
-        built["training"] = TrainingConfig.model_construct(source=SpecConfig(**training["source"]), sets=sets)
+        built["training"] = TrainingConfig.model_construct(source=SourceConfig(**training["source"]), sets=sets)
     models = []
     for model in value["models"]:
         pretrain = model.get("pretrain")
         if pretrain is not None:
-            source = SpecConfig(**pretrain["source"])
+            source = SourceConfig(**pretrain["source"])
             model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
         models.append(model)
     return {**value, **built, "models": models}

@@ -117,8 +117,7 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         tokenizer: the model's, where it is loaded; None: its files are read.
     """
     base = read_traits(ref.base) if ref.base else None
-    place = tokenizer_place(ref)
-    vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else _vocabulary(place)
+    vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else read_vocabulary(ref)
     if base is None:
         config = model_config(ref, "config.json") or {}
         traits = _traits(with_defaults(config), model_config(ref, "generation_config.json"), vocabulary)
@@ -221,8 +220,9 @@ def _adapter_rows(ref: ModelRef) -> int | None:
     return None
 
 
-def _vocabulary(ref: ModelRef) -> Vocabulary | None:
+def read_vocabulary(ref: ModelRef) -> Vocabulary | None:
     """Return what a tokenizer's files say; it is loaded where they don't say enough. None: they are damaged."""
+    ref = tokenizer_place(ref)
     tokenizer, config, special_map, template = (model_file(ref, name) for name in FILES)
     try:
         known = vocabulary_in_files(tokenizer, config, special_map, template, ref.eos_token)

@@ -6,20 +6,19 @@ Nothing is trained or downloaded beside configs and tokenizers; the networks tha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import HopelessError, RaysweepError, UnfitModel, UsageError
+from raysweep.errors import HopelessError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loadable import require_whole
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
-from raysweep.models.traits import read_traits
+from raysweep.models.traits import read_traits, read_vocabulary
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
@@ -112,8 +111,8 @@ def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str
     names = []
     for model in config.models:
         if (ref := refs.get(model.name)) is not None and not _uses_chat(model, config):
-            with suppress(RaysweepError):  # the work itself says why a tokenizer can't be loaded
-                names += [model.name] if load_tokenizer(ref).chat_template else []
+            vocabulary = read_vocabulary(ref)
+            names += [model.name] if vocabulary and vocabulary.chat_template else []
     return names
 
 
