@@ -41,7 +41,7 @@ WHEN_DRAWN = {"top_k": 50, "top_p": 1.0, "min_p": None, "typical_p": 1.0, "epsil
 
 
 def settings_in(config: Mapping[str, Any], generation: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the settings that are not transformers' defaults.
+    """Return the settings that are not transformers' defaults. `top_k: 0` is raysweep's own way, which cuts nothing off.
 
     Args:
         config: the content of config.json, which `generate` follows where there is no generation_config.
@@ -50,7 +50,9 @@ def settings_in(config: Mapping[str, Any], generation: Mapping[str, Any] | None)
     declared = config if generation is None else generation
     known = {**ALWAYS, **WHEN_DRAWN}
     return {
-        name: declared[name] for name, usual in known.items() if declared.get(name, usual) not in (usual, None, [], {})
+        name: declared[name]
+        for name, usual in known.items()
+        if declared.get(name, usual) not in (usual, None, [], {}) and (name, declared[name]) != ("top_k", 0)
     }
 
 

@@ -201,7 +201,7 @@ OPERATORS = (
 def mutations(code: str, start: int = 0) -> list[Mutation]:
     """Return all changes of some code after its first `start` characters, in the order of operators and places.
 
-    Each changes as few characters as possible. Changes after which the code doesn't compile are left out, so are those
+    Each changes as few characters as possible. Changes after which the code can't be parsed are left out, so are those
     of docstrings.
 
     Raises:
@@ -269,7 +269,7 @@ class _Characters:
 
     def __init__(self, code: str) -> None:
         self.code = code
-        self._lines = code.splitlines(keepends=True) if "\f" not in code else re.split(r"(?<=\n)", code)
+        self._lines = re.split(r"(?<=\n)|(?<=\r)(?!\n)", code)  # as Python does; str.splitlines splits at more
         self._starts = [0]
         for line in self._lines:
             self._starts.append(self._starts[-1] + len(line))

@@ -1,7 +1,7 @@
 """Makes the rejected responses of a source's rows: changes of their code that fail the rows' tests.
 
-It works block by block, so that a killed run loses at most one, and no set needs to fit into memory. Of each row the
-first changes are tried together; where a row has tests, one that passes them is no near miss and is left out.
+It works block by block, so that a killed run loses at most one. Of each row the first changes are tried together;
+where a row has tests, one that passes them is no near miss and is left out.
 """
 
 from __future__ import annotations

@@ -177,7 +177,7 @@ class TrainingReports:
         shape = shape_of(self._model_config.to_dict())
         if device is None or shape is None:
             return None
-        width = sum(self._data.lengths) / len(self._data.lengths)
+        width = sum(len(row["input_ids"]) for row in self._data.rows) / len(self._data.rows)
         peak = device[1].flops(BYTES[self._job.recipe.precision]) * self._services.world_size
         return peak / flops_per_token(shape, self._job.recipe, width)
 

@@ -17,7 +17,7 @@ from raysweep.seeding import python_rng
 VERSION = 1
 """Raise it whenever the same row and seed give another rejected response."""
 _BLOCK = re.compile(
-    r"^([ \t]*)(```|~~~)[ \t]*(?:python|py|python3)?[ \t]*\n(.*?)^\1\2[ \t]*$", re.DOTALL | re.MULTILINE
+    r"^([ \t]*)(```|~~~)[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE
 )
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 

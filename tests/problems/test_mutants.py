@@ -102,6 +102,14 @@ def test_lines_may_end_in_any_way_and_hold_any_characters(end):
         ast.parse(change.of(code))
 
 
+@pytest.mark.parametrize("odd", ["\u2028", "\x0b", "\x1c", "\x85", "\f"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_only_what_ends_a_line_for_python_ends_one(odd, end):
+    code = f"'a{odd}b'{end}x = a + 1{end}"
+    found = {(code[change.start : change.end], change.replacement) for change in mutations(code)}
+    assert found == {("+", "-"), ("+", "*"), ("1", "2"), ("1", "0")}
+
+
 def test_drawn_changes_take_operators_in_turn_and_a_seed_decides_them():
     one, same, other = (
         [change.of(CODE) for change in drawn_mutations(CODE, 0, random.Random(seed))] for seed in (1, 1, 2)

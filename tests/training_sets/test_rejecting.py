@@ -34,6 +34,13 @@ def test_only_the_block_of_an_answer_is_changed() -> None:
         assert code != "return_value = max(a, b) + 1\n" and code.count("\n") == 1
 
 
+@pytest.mark.parametrize("output", [PROSE.replace("\n", "\r\n"), PROSE.replace("python", "Python3")])
+def test_a_blocks_lines_may_end_and_its_language_be_written_in_any_way(output: str) -> None:
+    for variant in islice(variants(row(output), 1), 3):
+        assert variant.text != output and variant.text.startswith("Here it is:")
+        assert variant.text.count("\r") == output.count("\r")
+
+
 @pytest.mark.parametrize(
     "output", [PROSE * 2, "```java\nint x = 1;\n```\n", "Just add them up.", "```python\nx = = 1\n```\n"]
 )

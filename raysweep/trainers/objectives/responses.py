@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     import torch
 
 
+SPACE = "\u0120"
+"""How byte-level tokenizers write a space in their tokens."""
+
+
 @dataclass(frozen=True)
 class EncodedResponse:
     """Token ids of a prompt with a response, the end of the text included.
@@ -45,7 +49,8 @@ def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Rec
     ids, end = list(encoded["input_ids"]), tokenizer.convert_tokens_to_ids(template.end)
     offsets = encoded["offset_mapping"]
     start = _prompt_tokens(offsets, len(prompt))
-    spans = [(max(first - len(prompt), 0), max(last - len(prompt), 0)) for first, last in offsets]
+    whole = _untrimmed(offsets, encoded.tokens(), prompt + response)
+    spans = [(0, 0)] * start + [(first - len(prompt), last - len(prompt)) for first, last in whole[start:]]
     if start == len(ids) or ids[-1] != end:
         ids.append(end)
         spans.append((0, 0))
@@ -95,6 +100,23 @@ def response_tokens(rows: Sequence[Row]) -> float:
     import numpy as np
 
     return float(sum(np.count_nonzero(row["weights"]) for row in rows))
+
+
+def _untrimmed(offsets: Sequence[tuple[int, int]], tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Return the characters of each token with its spaces, which tokenizers such as GPT-2's may leave out."""
+    spans = []
+    for (first, last), token in zip(offsets, tokens, strict=True):
+        inner = token.strip(SPACE)
+        if not inner and token and first == last:
+            first = last - len(token)
+        elif inner and token != inner:
+            before, after = len(token) - len(token.lstrip(SPACE)), len(token) - len(token.rstrip(SPACE))
+            if not text.startswith(" " * before, first):
+                first -= before
+            if not text.endswith(" " * after, 0, last):
+                last += after
+        spans.append((first, last))
+    return spans
 
 
 def _prompt_tokens(offsets: Sequence[tuple[int, int]], characters: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from raysweep.trainers.batching import collate, compact
 from raysweep.trainers.objectives.dpo import Dpo
 from raysweep.trainers.objectives.fait import Fait, fait_weight
 from raysweep.trainers.objectives.fixed import Fixed
+from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.objectives.sft import Sft
 
 RAW = Recipe(template="raw")
@@ -306,3 +308,38 @@ def test_rows_say_why_they_are_dropped(llama: tuple[Any, Any]) -> None:
 def test_costs_in_tokens() -> None:
     assert (Dpo().tokens(40, 30), Dpo().tokens(40, 50)) == (80, 100)
     assert (Fait().tokens(40, 30), Fixed().tokens(40, 30), SFT.tokens(40, 30)) == (50, 40, 40)
+
+
+def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly() -> None:
+    """GPT-2's tokenizers give a token's characters without its spaces, and one may begin before the response."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    prompt = 'def f(a):\n    """Add."""\n'
+    bodies = ["    return a + 1\n", "    return a - 1\n", "        return a + 1\n"]
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder, backend.post_processor = decoders.ByteLevel(), processors.ByteLevel(trim_offsets=True)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    texts = [prompt + body for body in bodies] * 9
+    backend.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=320, special_tokens=["<e>"], initial_alphabet=alphabet)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<e>")
+    row = dataclasses.replace(training_rows(1)[0], instruction=prompt, clean_instruction=prompt)
+    plain = [encode_response(row, body, tokenizer, RAW) for body in bodies]
+    for encoded, body in zip(plain, bodies, strict=True):
+        spans = encoded.spans[encoded.start : -1]
+        assert encoded.spans[: encoded.start] == [(0, 0)] * encoded.start
+        assert all(one[1] == other[0] for one, other in pairwise(spans)) and spans[-1][1] == len(body)
+    for rejected in bodies[1:]:
+        pair = dataclasses.replace(row, output=bodies[0], rejected=rejected)
+        one, same = (objective.encode(pair, tokenizer, RAW) for objective in (Fixed(1), SFT))
+        assert one and same and one["weights"] == same["weights"]
+        marked = Fait().encode(pair, tokenizer, RAW)
+        assert marked and any(marked["rejected_marks"])
+        for name, weights in (
+            ("marks", plain[0].weights),
+            ("rejected_marks", encode_response(pair, rejected, tokenizer, RAW).weights),
+        ):
+            assert all(weight for mark, weight in zip(marked[name], weights, strict=True) if mark)
