@@ -116,6 +116,8 @@ class SetOrder:
             # a table that has just grown holds its items in the order of the table before: another first item helps
             rotations = range(1, min(len(order), _ROTATIONS)) if len(order) <= _LARGE // _CHEAP else ()
             yield from (((order[first:] + order[:first],), []) for first in rotations)
+        if len(items) <= SMALLEST // 2 and self._may_take(2):  # one of these makes any set that lost no items
+            yield from ((([*order],), []) for order in itertools.permutations(items))
         yield from with_placeholders
 
     def _orders(self, items: list[Any], slots: int) -> Iterator[tuple[list[Any], list[int]]]:
