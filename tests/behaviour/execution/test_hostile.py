@@ -5,6 +5,7 @@ With each setting some programs of each group run in `make test`, and all of the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -12,6 +13,9 @@ import pytest
 import yaml
 
 from raysweep.execution.pool import Executor
+from raysweep.execution.python.outside.codec import decoded
+from raysweep.execution.python.outside.kinds import plain_data
+from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox, Verdict
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.world import World, survivors
@@ -166,3 +170,19 @@ def test_programs_are_many_and_none_that_is_hostile_may_pass():
     assert [entry.id for entry in entries if entry.honest != (entry.outcomes == {Outcome.PASSED})] == []
     assert {entry.group for entry in entries if entry.honest} == {"honest"}
     assert [entry.id for entry in entries if entry.dangerous and entry.below in (None, Level.LIMITS)] == []
+
+
+NESTED = re.compile(r"^answer = (?=.*join\().*", re.MULTILINE)
+"""How programs of the corpus begin that write an answer whose containers hold each other by references."""
+
+
+def test_answers_that_nest_by_references_are_refused_only_for_their_depth():
+    """One in an older format would be refused for that, at once, and its attack would be tried no more."""
+    found = {entry.id: NESTED.search(entry.program.text) for entry in corpus.load({})}
+    lines = {name: line.group() for name, line in found.items() if line}
+    assert len(lines) >= 5
+    for name, line in lines.items():
+        names: dict[str, bytes] = {}
+        exec(line.replace("60001", "10").replace("60000", "9").replace("60", "9"), names)  # nested less deeply
+        value = plain_data(None, None, SetOrder()).read(decoded(names["answer"]))
+        assert type(value) in (list, dict), name
