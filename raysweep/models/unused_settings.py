@@ -41,7 +41,7 @@ WHEN_DRAWN = {"top_k": 50, "top_p": 1.0, "min_p": None, "typical_p": 1.0, "epsil
 
 
 def settings_in(config: Mapping[str, Any], generation: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the settings that are not transformers' defaults. `top_k: 0` is raysweep's own way, which cuts nothing off.
+    """Return the settings that are not transformers' defaults, nor raysweep's own way (`top_k: 0` cuts nothing off).
 
     Args:
         config: the content of config.json, which `generate` follows where there is no generation_config.
