@@ -19,15 +19,16 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from training import WARM_UP, _Clock, _model, _published, _spec, row_of
+from training import WARM_UP, _Clock, _model, _published, _spec, checked, options_of, row_of
 
 from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
-from raysweep.records import ModelRef, Spec, TrainingRow
+from raysweep.records import ModelRef, SourceRow, Spec, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
@@ -35,6 +36,7 @@ from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.rejecting import variants
 
 ARMS: dict[str, dict[str, Any]] = {
     "sft": {"objective": "sft"},
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def _steps(options: argparse.Namespace, folder: Path) -> dict[str, float]:
-    rows = [_with_mutant(row_of(row)) for row in SOURCES.create(_spec()).rows()]
+    rows = _with_mutants(SOURCES.create(_spec()).rows())
     job = _job(folder, rows, options.steps)
     seconds: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for _ in range(options.rounds):
@@ -78,12 +80,10 @@ def _steps(options: argparse.Namespace, folder: Path) -> dict[str, float]:
     return {arm: round(statistics.median(values), 4) for arm, values in seconds.items()}
 
 
-def _with_mutant(row: TrainingRow) -> TrainingRow:
-    """Return a row whose rejected response is its response with one character of its last line changed."""
-    head, last = row.output.rstrip("\n").rpartition("\n")[::2]
-    at = random.Random(row.row_id).randrange(len(last) // 2, len(last))
-    changed = "1" if last[at] != "1" else "2"
-    return dataclasses.replace(row, rejected=f"{head}\n{last[:at]}{changed}{last[at + 1 :]}\n".lstrip("\n"))
+def _with_mutants(rows: Iterable[SourceRow]) -> list[TrainingRow]:
+    """Return training rows whose rejected responses are changes of their responses; others are left out."""
+    changed = ((row, next(variants(row, 1), None)) for row in rows)
+    return [dataclasses.replace(row_of(row), rejected=variant.text) for row, variant in changed if variant]
 
 
 def _pairs(data: Path, folder: Path) -> dict[str, Any]:
@@ -122,14 +122,7 @@ def _job(folder: Path, rows: list[TrainingRow], steps: int, vocabulary: int = 51
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--steps", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    if options.steps <= WARM_UP:
-        parser.error(f"--steps: the first {WARM_UP} are not measured; give more than that, not {options.steps}")
-    return options
+    return checked(options_of(__doc__, steps=16))
 
 
 if __name__ == "__main__":

@@ -319,12 +319,23 @@ def _rows(name: str, rows: list[TrainingRow], options: argparse.Namespace, folde
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
+    parser = options_of(__doc__, steps=30)
     parser.add_argument("--arm", action="append")
-    parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--losses", action="store_true")
+    return checked(parser)
+
+
+def options_of(about: str | None, steps: int) -> argparse.ArgumentParser:
+    """Return a parser of the options that benchmarks of training have in common. `steps`: by default."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, default=steps)
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser
+
+
+def checked(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Return the options; end with an error if none of the steps would be measured."""
     options = parser.parse_args()
     if options.steps <= WARM_UP:
         parser.error(f"--steps: the first {WARM_UP} are not measured; give more than that, not {options.steps}")

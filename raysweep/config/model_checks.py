@@ -30,7 +30,7 @@ from raysweep.models.traits import read_traits
 from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.base import TRAINERS, Recipe, objective_of
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.rejecting import variants
 from raysweep.units import count
@@ -245,7 +245,7 @@ def _fit(
     source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, enough: float, mutates: bool = False
 ) -> _Fit:
     """Encode a source's clean rows until enough of them fit into `longest` tokens."""
-    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    objective = objective_of(recipe)
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
     rows = usable = 0
     longer = []
@@ -270,7 +270,7 @@ def _changed(row: SourceRow) -> str | None:
     """Return a change of a row's response of about the length that its rejected response will have."""
     try:
         first = next(variants(row, 0), None)
-    except (SyntaxError, ValueError, RecursionError):
+    except SyntaxError:
         return None
     return first.text if first else None
 

@@ -48,6 +48,7 @@ class Traits:
         longest_short: tokens up to which LongRoPE treats a text as a short one; None: without it.
         rope: how the frequencies of positions are stretched, in words; empty: they aren't.
         settings: of generation_config, which change what `generate` writes and are not used here, by their names.
+        has_chat_template: whether the tokenizer brings one.
         newly_limited: whether older versions took the model for one without a limit.
     """
 
@@ -65,6 +66,7 @@ class Traits:
     longest_short: int | None
     rope: str
     settings: Mapping[str, Any]
+    has_chat_template: bool
     newly_limited: bool = False
 
     @property
@@ -117,7 +119,7 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         tokenizer: the model's, where it is loaded; None: its files are read.
     """
     base = read_traits(ref.base) if ref.base else None
-    vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else read_vocabulary(ref)
+    vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else _vocabulary(ref)
     if base is None:
         config = model_config(ref, "config.json") or {}
         traits = _traits(with_defaults(config), model_config(ref, "generation_config.json"), vocabulary)
@@ -178,6 +180,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         longest_short_text(config),
         rope_in_words(config),
         settings_in(config, generation),
+        bool(vocabulary and vocabulary.chat_template),
     )
 
 
@@ -220,7 +223,7 @@ def _adapter_rows(ref: ModelRef) -> int | None:
     return None
 
 
-def read_vocabulary(ref: ModelRef) -> Vocabulary | None:
+def _vocabulary(ref: ModelRef) -> Vocabulary | None:
     """Return what a tokenizer's files say; it is loaded where they don't say enough. None: they are damaged."""
     ref = tokenizer_place(ref)
     tokenizer, config, special_map, template = (model_file(ref, name) for name in FILES)

@@ -18,7 +18,7 @@ from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loadable import require_whole
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
-from raysweep.models.traits import read_traits, read_vocabulary
+from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
@@ -107,13 +107,9 @@ def unused_template_line(models: Sequence[str]) -> str:
 
 def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str]:
     """Return the names of the models of some cells whose tokenizer brings a chat template that nothing uses."""
-    refs = {cell.base.name: cell.base.ref for cell in cells}
-    names = []
-    for model in config.models:
-        if (ref := refs.get(model.name)) is not None and not _uses_chat(model, config):
-            vocabulary = read_vocabulary(ref)
-            names += [model.name] if vocabulary and vocabulary.chat_template else []
-    return names
+    traits = {cell.base.name: cell.base.traits for cell in cells}
+    with_one = [name for name, of in traits.items() if of is not None and of.has_chat_template]
+    return [model.name for model in config.models if model.name in with_one and not _uses_chat(model, config)]
 
 
 def _uses_chat(model: ModelConfig, config: SweepConfig) -> bool:
@@ -250,8 +246,8 @@ def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
         return TrainedWeights(label, (), total, total)
     total, adapted = _adapted(base, recipe, label)
     adapter = {"lora": "LoRA", "ia3": "IA3"}.get(recipe.trainer, recipe.trainer)
-    layers = linear_layers(_network(base)) if recipe.trainer == "lora" else []
-    left_out = tuple(name for name in layers if name in unadapted(base.family))
+    refused = unadapted(base.family) if recipe.trainer == "lora" else ()
+    left_out = tuple(name for name in linear_layers(_network(base)) if name in refused) if refused else ()
     modules = tuple(adapted_modules(adapted))
     return TrainedWeights(label, modules, _count(adapted, trainable=True), total, adapter, left_out)
 

@@ -3,7 +3,7 @@
 `mutations` changes the text of any code and runs nothing. `mutants_of` compiles the mutants of MiniCode's references,
 with which its tests are chosen: good tests fail on every mutant that isn't equivalent to the reference. These run in
 this process, so the reference's loops must end whatever changes (`for` over finite things). Never use `mutants_of` on
-code that a model wrote.
+code that a model wrote. It has tables of its own: another mutant would choose other tests, and so make other problems.
 """
 
 from __future__ import annotations

@@ -98,6 +98,6 @@ def _tried(row: SourceRow, plan: RejectedRowsPlan) -> list[Variant] | str:
         every, again = tee(variants(row, plan.seed))
         alike = list(islice(filter(is_alike, every), TRIED))
         has_any = next(again, None) is not None
-    except (SyntaxError, ValueError, RecursionError):
+    except SyntaxError:
         return "no Python code"
     return alike or (f"less similar than {plan.similarity:g}" if has_any else "nothing to change")

@@ -2,7 +2,7 @@
 
 A sweep uses what its list names (`raysweep.storage.uses`), whether it is made already or not. Of a sweep that an older
 raysweep has run, it is what its grid names, what that was made from, and what its config needs. The artefacts of
-`raysweep attack` are used by no sweep and stay, and so do the caches of verdicts and pins.
+`raysweep attack` are used by no sweep and stay, and so do the caches of verdicts, row-numbers and pins.
 
 What a process may be working with stays too, and the result says why. All that exists is listed first, then the living
 processes are looked up, and then the sweeps' lists are read: whoever made what was listed has written its list before.

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from raysweep.generators.base import LiveModel
 from raysweep.programs import Limits, Program, Verdict
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, TrainingRow, TrainingStep
+from raysweep.records import (
+    Completion,
+    Decoding,
+    GenerationRequest,
+    ModelKind,
+    ModelRef,
+    Spec,
+    TrainingRow,
+    TrainingStep,
+)
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
@@ -266,3 +275,8 @@ class Objective(ABC):
 
 TRAINERS: Registry[Trainer] = Registry("trainer", "raysweep.trainers", Trainer)
 OBJECTIVES: Registry[Objective] = Registry("objective", "raysweep.trainers.objectives", Objective)
+
+
+def objective_of(recipe: Recipe) -> Objective:
+    """Return the objective that a recipe names; raise UsageError if its arguments don't fit."""
+    return OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))

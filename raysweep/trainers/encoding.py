@@ -12,9 +12,9 @@ from typing import Any
 from raysweep.errors import UsageError
 from raysweep.models.architectures.shape import positions_of
 from raysweep.prompts.templates import PromptTemplate
-from raysweep.records import Spec, TrainingRow
+from raysweep.records import TrainingRow
 from raysweep.rows.parquet import read_rows
-from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row, TrainJob
+from raysweep.trainers.base import Objective, Recipe, Row, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 
@@ -53,7 +53,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     """
     positions = positions_of(config.to_dict()) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
-    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    objective = objective_of(recipe)
     by_id = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)  # whatever the file's order
     training = _encode(rehearse(by_id, recipe.rehearsal, job.seed), "training", objective, tokenizer, recipe, job.label)
     template = PromptTemplate(recipe.template, recipe.system, tokenizer)

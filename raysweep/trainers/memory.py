@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.families.base import lora_targets
-from raysweep.records import Spec
-from raysweep.trainers.base import OBJECTIVES, LoraSettings, Objective, Recipe
+from raysweep.trainers.base import LoraSettings, Recipe, objective_of
 from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
 
@@ -69,7 +68,7 @@ class TrainingMemory:
 def largest_batch(recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 1.0) -> Batch:
     """Return the largest forward pass of a recipe: as many rows of `longest` tokens as fit, at least one."""
     width = min(recipe.max_tokens, longest)
-    cost = _objective(recipe).tokens(width, width)
+    cost = objective_of(recipe).tokens(width, width)
     tokens = micro_batching(recipe, "cuda" if on_gpu else "cpu").tokens
     rows = min(max(1, tokens // cost), recipe.micro_batch_size or recipe.batch_size)
     return Batch(min(rows * (cost // width), sequences_of_worker(recipe)), width, weighted)
@@ -78,11 +77,7 @@ def largest_batch(recipe: Recipe, longest: int, on_gpu: bool, weighted: float = 
 def sequences_of_worker(recipe: Recipe) -> int:
     """Return how many sequences of a step one worker trains on, at most: two a row where both responses train."""
     width = recipe.max_tokens
-    return -(-recipe.batch_size // recipe.workers) * (_objective(recipe).tokens(width, width) // width)
-
-
-def _objective(recipe: Recipe) -> Objective:
-    return OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    return -(-recipe.batch_size // recipe.workers) * (objective_of(recipe).tokens(width, width) // width)
 
 
 def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> TrainingMemory:

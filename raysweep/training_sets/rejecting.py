@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from raysweep.problems.mutants import drawn_mutations
 from raysweep.records import SourceRow
@@ -34,12 +35,17 @@ def variants(row: SourceRow, seed: int) -> Iterator[Variant]:
     """Yield a row's changed responses in an order that seed and row decide; none where it has no Python code.
 
     Raises:
-        SyntaxError: the code isn't Python.
+        SyntaxError: the code isn't Python, or too deep for Python's parser.
     """
     start, end = _code_of(row)
     before = row.instruction if row.entry_point else ""
     code = before + row.output[start:end]
-    for change in drawn_mutations(code, len(before), python_rng(seed, "rejected", row.row_id)):
+    try:
+        changes = drawn_mutations(code, len(before), python_rng(seed, "rejected", row.row_id))
+        first = list(islice(changes, 1))  # the code is parsed now
+    except (ValueError, RecursionError) as error:  # such as of a null byte
+        raise SyntaxError(str(error)) from None
+    for change in chain(first, changes):
         changed = change.of(code)[len(before) :]
         yield Variant(row.output[:start] + changed + row.output[end:], change.operator)
 

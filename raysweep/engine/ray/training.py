@@ -114,6 +114,7 @@ class WorkerServices(RarelyReporting):
 def metrics_of(step: TrainingStep) -> dict[str, float]:
     """Return a report's numbers as Tune's loggers get them; those that are not known are left out."""
     metrics = {
+        **step.numbers,
         "step": step.step,
         "loss": step.loss,
         "learning_rate": step.learning_rate,
@@ -123,7 +124,6 @@ def metrics_of(step: TrainingStep) -> dict[str, float]:
         "mfu": step.mfu,
         "memory_gib": step.memory_bytes / 2**30,
         "validation_loss": step.validation_loss,
-        **step.numbers,
     }
     return {name: value for name, value in metrics.items() if value is not None}
 

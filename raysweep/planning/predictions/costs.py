@@ -21,9 +21,8 @@ from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
-from raysweep.records import Spec
 from raysweep.storage.store import Store
-from raysweep.trainers.base import OBJECTIVES, Recipe
+from raysweep.trainers.base import Recipe, objective_of
 from raysweep.trainers.batching import steps_of
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.memory import (
@@ -131,11 +130,8 @@ def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingM
 
 def tokens_of_row(recipe: Recipe, rows: RowFacts) -> float:
     """Return the tokens that a row costs on average, by the recipe's objective."""
-    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
-    thousandths = [
-        round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected or rows.tokens)
-    ]
-    return objective.tokens(*thousandths) / 1000
+    thousandths = [round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected)]
+    return objective_of(recipe).tokens(*thousandths) / 1000
 
 
 def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:

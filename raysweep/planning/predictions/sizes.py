@@ -29,15 +29,15 @@ STUDY_PROBLEMS = {"safecoder-humaneval": 161, "safecoder-mbpp": 427, "mbpp": 974
 class RowFacts:
     """The rows of a training source.
 
-    `weighted`: share of the tokens that are the response's. `how`: in words. `rejected`: tokens of a prompt with its
-    rejected response, on average; 0 where rows have none.
+    `tokens`, `rejected`: of a row, on average, the template included; with its rejected response, or with its response
+    where it has none. `weighted`: share of the tokens that are the response's. `how`: in words.
     """
 
     rows: int
-    tokens: float  # of a row, on average, the template included
+    tokens: float
+    rejected: float
     weighted: float
     how: str
-    rejected: float = 0.0
 
 
 def problem_count(problem_set: Spec) -> int:
@@ -75,8 +75,8 @@ def row_facts(spec: Spec) -> RowFacts:
     except MissingInput:
         place = spec.args.get("path", spec.name)
         how = f"assumed to be as the study's, {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since {place} isn't here"
-        return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED, how)
+        return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_TOKENS, STUDY_WEIGHTED, how)
     tokens = characters / max(rows, 1) / TOKEN_CHARACTERS
     how = f"{size or rows:,} of about {tokens:.0f} tokens, at {TOKEN_CHARACTERS} characters a token"
     longer = rejected / max(rows, 1) / TOKEN_CHARACTERS
-    return RowFacts(size or rows, tokens, responses / max(characters, 1), how, tokens + longer)
+    return RowFacts(size or rows, tokens, tokens + longer, responses / max(characters, 1), how)

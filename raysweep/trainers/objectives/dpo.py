@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, LossSum, Objective, Recipe, Row, RowServices
-from raysweep.trainers.objectives.rejected import encode_both, why_unusable
+from raysweep.trainers.base import OBJECTIVES, LossSum, Recipe, Row, RowServices
+from raysweep.trainers.objectives.rejected import Comparing, encode_both
 from raysweep.trainers.objectives.responses import response_losses
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @OBJECTIVES.register("dpo")
-class Dpo(Objective):
+class Dpo(Comparing):
     """The mean over rows of -log sigmoid(beta x ((log p(y) - log p_ref(y)) - (log p(r) - log p_ref(r)))).
 
     y is the response, r the rejected one, their probabilities are products over their tokens, ends included. The
@@ -30,7 +30,6 @@ class Dpo(Objective):
         beta: how much a deviation from the reference costs.
     """
 
-    prefers = True
     numbers = ("margin", "preferred")
 
     def __init__(self, beta: float = 0.1) -> None:
@@ -50,10 +49,6 @@ class Dpo(Objective):
             "rejected_ids": rejected.ids,
             "rejected_weights": rejected.weights,
         }
-
-    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        """Return which of the reasons of `encode` holds."""
-        return why_unusable(row, tokenizer, recipe)
 
     def tokens(self, response: int, rejected: int) -> int:
         """Return twice the longer one's: both lie in one forward pass."""

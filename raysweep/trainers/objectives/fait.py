@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, LossSum, Objective, Recipe, Row
-from raysweep.trainers.objectives.rejected import Granularity, encode_both, token_marks, why_unusable
+from raysweep.trainers.base import OBJECTIVES, LossSum, Recipe, Row
+from raysweep.trainers.objectives.rejected import Comparing, Granularity, encode_both, token_marks
 from raysweep.trainers.objectives.responses import response_losses, response_tokens
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @OBJECTIVES.register("fait")
-class Fait(Objective):
+class Fait(Comparing):
     r"""The mean over a step's response tokens of -w log p(token).
 
     H = P x V for each token, with P the model's probability of it, not differentiated, and V its mark: 0, 1 or 2. With
@@ -38,7 +38,6 @@ class Fait(Objective):
         granularity: what marks a token: its `line`, its own characters (`token`), or the sum of both (`hybrid`).
     """
 
-    prefers = True
     numbers = (
         "fait_weight",
         "emphasised_tokens",
@@ -83,10 +82,6 @@ class Fait(Objective):
             "rejected_marks": marked[1],
             "rejected_tokens": [len(rejected.ids) - rejected.start],
         }
-
-    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        """Return which of the reasons of `encode` holds."""
-        return why_unusable(row, tokenizer, recipe)
 
     def tokens(self, response: int, rejected: int) -> int:
         """Return the response's and a third of the rejected one's, which has no backward pass."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row
-from raysweep.trainers.objectives.rejected import encode_both, token_marks, why_unusable
+from raysweep.trainers.base import OBJECTIVES, Recipe, Row
+from raysweep.trainers.objectives.rejected import Comparing, encode_both, token_marks
 from raysweep.trainers.objectives.responses import weighted_loss
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @OBJECTIVES.register("fixed")
-class Fixed(Objective):
+class Fixed(Comparing):
     """The mean over a step's response tokens of -w log p(token), w being `weight` at marked tokens and 1 at others.
 
     The ablation of FAIT with a fixed weight (figure 6 of the paper). With 1 it is `sft` with `reduction: per_token`.
@@ -26,7 +26,6 @@ class Fixed(Objective):
     """
 
     packs = True
-    prefers = True
 
     def __init__(self, weight: float = 2.0) -> None:
         if not weight >= 0:
@@ -46,10 +45,6 @@ class Fixed(Objective):
             "weights": weights,
             "tokens": [len(chosen.ids) - chosen.start],
         }
-
-    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        """Return which of the reasons of `encode` holds."""
-        return why_unusable(row, tokenizer, recipe)
 
     def normaliser(self, rows: Sequence[Row]) -> float:
         """Return the number of response tokens, ends included, whatever their weight."""

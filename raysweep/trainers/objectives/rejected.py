@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import Recipe
+from raysweep.trainers.base import Objective, Recipe
 from raysweep.trainers.objectives.differences import marks
 from raysweep.trainers.objectives.responses import EncodedResponse, encode_response
 
@@ -28,10 +28,15 @@ def encode_both(row: TrainingRow, tokenizer: Any, recipe: Recipe) -> tuple[Encod
     return response, rejected
 
 
-def why_unusable(row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-    """Return in words why a row can't be used."""
-    both = encode_both(row, tokenizer, recipe)
-    return both if isinstance(both, str) else ""
+class Comparing(Objective):
+    """An objective that compares the response of each row with a rejected one."""
+
+    prefers = True
+
+    def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
+        """Return in words why a row can't be used; empty if it can."""
+        both = encode_both(row, tokenizer, recipe)
+        return both if isinstance(both, str) else ""
 
 
 def token_marks(
