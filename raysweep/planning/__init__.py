@@ -4,6 +4,7 @@ Start reading at plan.py: the other files build its records or search for them i
 
     plan.py          the records of a plan: cells, pairs and artefacts, each with its key, inputs, task and unit
     planner.py       builds the plan of a sweep: cells, models, completions, results, references
+    base_models.py   plans base models, and what their completions depend on
     sets.py          plans training sets, validation sets, test sets and the search for leaks
     keys.py          selects the fields of recipes, adapters, perturbations, decoding and prompts that enter keys
     quality.py       draws the sample of completions that a linter reads, and plans its batches

@@ -13,29 +13,22 @@ from functools import cache
 from typing import Any
 
 from raysweep.config.grid import Cell, Pair, build_grid
-from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput
 from raysweep.generators.base import GENERATORS
-from raysweep.generators.environments import generator_key
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.finding import resolve
-from raysweep.models.identity import fingerprint, may_change_embeddings
-from raysweep.models.traits import read_traits
+from raysweep.models.identity import may_change_embeddings
 from raysweep.models.whole_texts import NEED_CACHE
-from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
-from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, ReferencesPlan, SweepPlan
+from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
+from raysweep.planning.plan import CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
 from raysweep.prompts.answers.extraction import Extract, way_of
 from raysweep.prompts.templates import PromptTemplate, template_shown
-from raysweep.records import BASE, CLEAN, ModelKind, Spec
+from raysweep.records import BASE, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.trainers.base import TRAINERS, Recipe
-from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.selection import Choice
 
 WHOLE = "whole"
 """What completions hold that end at no stop string of a problem, in their keys."""
@@ -59,10 +52,8 @@ class _Planner:
     def __init__(self, config: SweepConfig, tolerant: bool) -> None:
         self.config = config
         self.tolerant = tolerant
-        self.models = {model.name: model for model in config.models}
         self.sets = SetPlanner(config, tolerant=tolerant)
-        self.base = cache(self._base)
-        self.generator = cache(self._generator)
+        self.models = self.sets.models
         self.recipe = cache(self._recipe)
         self.references = cache(self._references)
         self.judged = cache(self._judged)
@@ -70,13 +61,13 @@ class _Planner:
         self.decoding = config.evaluation.decoding(config.seed)
 
     def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:
-        model = self.models[cell.model]
-        base = self.base(cell.model)
+        model = self.models.configs[cell.model]
+        base = self.models.base(cell.model)
         plan = CellPlan(
             cell,
             base,
             pairs=(),
-            generator=self.generator(cell.model)[0],
+            generator=self.models.generator(cell.model)[0],
             decoding=self.decoding,
             prompt_format=self.config.evaluation.prompt_format,
             template=model.template,
@@ -114,7 +105,7 @@ class _Planner:
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
         """Return a recipe of a model, and the spec of the models that it trains, without their seed."""
-        base, written = self.base(model), self.models[model]
+        base, written = self.models.base(model), self.models.configs[model]
         recipe = self.config.recipes[name].recipe(written.template, written.system_prompt)
         spec = {
             # the dtype in which the base generates is not part of it: training has a precision of its own
@@ -128,35 +119,10 @@ class _Planner:
             spec["called"] = "with a cache"  # without the one that they need in older versions
         return recipe, spec
 
-    def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
-        """Return the generator of a model, and its part of the keys of completions."""
-        written, evaluation = self.models[model], self.config.evaluation
-        generator = (written.generator or evaluation.generator).spec(GENERATORS, self.config.seed)
-        try:
-            return generator, generator_key(generator, written.dtype, evaluation.batch_tokens)
-        except MissingInput:
-            if not self.tolerant:
-                raise
-            return generator, {"missing": generator.as_dict()}
-
     def _completed(self, plan: CellPlan, extract: Extract, *, is_chat: bool) -> SharedSpec:
         """Return the spec of a cell's completions; `answers` is what they hold where it isn't a completion."""
-        model = plan.model or plan.base.node
-        corrected = GENERATORS.get(plan.generator.name).corrected(
-            plan.base.family, plan.base.longest_short, plan.decoding, self.config.evaluation.batch_tokens
-        )
-        reads_weights = GENERATORS.get(plan.generator.name).needs_model
-        marks = plan.base.traits.marks if plan.base.traits and reads_weights else {}
-        spec: dict[str, Any] = {
-            "generator": {**self.generator(plan.cell.model)[1], **corrected, **marks},
-            "decoding": decoding_spec(plan.decoding, plan.generator.name),
-            "prompt": prompt_spec(plan),
-            "stop": list(plan.stop),
-            "model": None if model else plan.base.identity,
-        }
-        dtype = self.models[plan.cell.model].dtype
-        if model and dtype != "float32":  # a trained model's key doesn't say in which format it generates
-            spec["dtype"] = dtype
+        writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=plan.model is not None)
+        spec: dict[str, Any] = {**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop)}
         if plan.recipe is not None and may_change_embeddings(plan.recipe.lora.get("targets")):
             spec["embeddings"] = "untied"  # both ends were changed in older versions
         if extract.needs_whole_answers:
@@ -202,52 +168,6 @@ class _Planner:
         node = Node("references", 2, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
-
-    def _base(self, name: str) -> BasePlan:
-        model = self.models[name]
-        if not model.has_weights:
-            return BasePlan(name, family="", identity={})
-        if model.pretrain is None:
-            return self._existing(model)
-        pretrain = model.pretrain
-        recipe = self.config.recipes[pretrain.recipe].recipe(model.template, model.system_prompt)
-        source = pretrain.source.spec(SOURCES, self.config.seed)
-        training_set = self.sets.training_set(
-            self.sets.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}"
-        )
-        spec = {
-            "family": pretrain.family,
-            **FAMILIES.plugin_spec(pretrain.family),
-            "vocab_size": pretrain.vocab_size,
-            "size": pretrain.size,
-            "recipe": recipe_spec(recipe),
-            "seed": self.config.seed,
-        }
-        node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
-        size = tuple(sorted(pretrain.size.items()))
-        return BasePlan(
-            name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size, model.dtype
-        )
-
-    def _existing(self, model: ModelConfig) -> BasePlan:
-        assert model.path is not None
-        try:
-            resolved = resolve(model.path, model.revision, model.trust_remote_code)
-            ref = resolved.ref(model.dtype, model.eos_token)
-            traits = read_traits(ref)
-        except MissingInput:
-            if not self.tolerant:
-                raise
-            return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
-        identity = {**fingerprint(ref), "dtype": model.dtype}
-        return BasePlan(
-            model.name,
-            resolved.model_type,
-            identity,
-            ref,
-            longest_short=resolved.longest_short,
-            traits=traits,
-        )
 
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:

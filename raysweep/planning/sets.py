@@ -12,6 +12,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
+from raysweep.planning.base_models import BaseModelPlanner
 from raysweep.planning.keys import method_spec
 from raysweep.planning.plan import (
     LeakagePlan,
@@ -68,6 +69,7 @@ class SetPlanner:
         self.config = config
         self._tolerant = tolerant
         self.problem_specs = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
+        self.models = BaseModelPlanner(config, self._pretraining_set, tolerant=tolerant)
         self.test_set = cache(self._test_set)
         self.fine_tuning_set = cache(self._fine_tuning_set)
         self.validation_set = cache(self._validation_set)
@@ -91,6 +93,9 @@ class SetPlanner:
         rows = self.source_rows(training.validation.spec(SOURCES, self.config.seed))
         rejected = self.rejected_rows(rows, training.validation.rejected)
         return self.training_set(rows, CLEAN, Choice(), "validation rows", rejected)
+
+    def _pretraining_set(self, source: Spec) -> TrainingSetPlan:
+        return self.training_set(self.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}")
 
     def leakage(self) -> LeakagePlan | None:
         """Return the plan of the fine-tuning rows that leak evaluated problems; None if no leak is possible."""

@@ -1,0 +1,109 @@
+"""Plans a config's base models, and how each of them writes, for the keys of what it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from raysweep.config.models import ModelConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.errors import MissingInput
+from raysweep.generators.base import GENERATORS
+from raysweep.generators.environments import generator_key
+from raysweep.models.families.base import FAMILIES
+from raysweep.models.finding import resolve
+from raysweep.models.identity import fingerprint
+from raysweep.models.traits import read_traits
+from raysweep.planning.keys import decoding_spec, recipe_spec
+from raysweep.planning.plan import BasePlan, TrainingSetPlan
+from raysweep.records import Decoding, Spec
+from raysweep.storage.artefacts import Node
+from raysweep.training_sets.base import SOURCES
+
+
+class BaseModelPlanner:
+    """Plans each base model of a config once.
+
+    `clean_set`: plans the rows of a source as a training set, for models that the sweep pre-trains. `tolerant`: what
+    isn't here gets a stand-in in keys, which then fit no artefact; else MissingInput is raised.
+    """
+
+    def __init__(self, config: SweepConfig, clean_set: Callable[[Spec], TrainingSetPlan], *, tolerant: bool) -> None:
+        self.configs = {model.name: model for model in config.models}
+        self._config, self._clean_set, self._tolerant = config, clean_set, tolerant
+        self.base = cache(self._base)
+        self.generator = cache(self._generator)
+
+    def writing_spec(self, name: str, decoding: Decoding, *, is_trained: bool = False) -> dict[str, Any]:
+        """Return what a model's completions depend on beside its prompts and stop strings, for their keys.
+
+        `is_trained`: a fine-tuned version writes, whose own key stands for the weights.
+        """
+        base, (generator, key) = self.base(name), self.generator(name)
+        part, is_artefact = GENERATORS.get(generator.name), is_trained or base.node is not None
+        corrected = part.corrected(base.family, base.longest_short, decoding, self._config.evaluation.batch_tokens)
+        marks = base.traits.marks if base.traits and part.needs_model else {}
+        spec: dict[str, Any] = {
+            "generator": {**key, **corrected, **marks},
+            "decoding": decoding_spec(decoding, generator.name),
+            "model": None if is_artefact else base.identity,
+        }
+        dtype = self.configs[name].dtype
+        if is_artefact and dtype != "float32":  # a trained model's key doesn't say in which format it generates
+            spec["dtype"] = dtype
+        return spec
+
+    def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
+        """Return the generator of a model, and its part of the keys of completions."""
+        written, evaluation = self.configs[model], self._config.evaluation
+        generator = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
+        try:
+            return generator, generator_key(generator, written.dtype, evaluation.batch_tokens)
+        except MissingInput:
+            if not self._tolerant:
+                raise
+            return generator, {"missing": generator.as_dict()}
+
+    def _base(self, name: str) -> BasePlan:
+        model = self.configs[name]
+        if not model.has_weights:
+            return BasePlan(name, family="", identity={})
+        if model.pretrain is None:
+            return self._existing(model)
+        pretrain = model.pretrain
+        recipe = self._config.recipes[pretrain.recipe].recipe(model.template, model.system_prompt)
+        training_set = self._clean_set(pretrain.source.spec(SOURCES, self._config.seed))
+        spec = {
+            "family": pretrain.family,
+            **FAMILIES.plugin_spec(pretrain.family),
+            "vocab_size": pretrain.vocab_size,
+            "size": pretrain.size,
+            "recipe": recipe_spec(recipe),
+            "seed": self._config.seed,
+        }
+        node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
+        size = tuple(sorted(pretrain.size.items()))
+        return BasePlan(
+            name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size, model.dtype
+        )
+
+    def _existing(self, model: ModelConfig) -> BasePlan:
+        assert model.path is not None
+        try:
+            resolved = resolve(model.path, model.revision, model.trust_remote_code)
+            ref = resolved.ref(model.dtype, model.eos_token)
+            traits = read_traits(ref)
+        except MissingInput:
+            if not self._tolerant:
+                raise
+            return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
+        identity = {**fingerprint(ref), "dtype": model.dtype}
+        return BasePlan(
+            model.name,
+            resolved.model_type,
+            identity,
+            ref,
+            longest_short=resolved.longest_short,
+            traits=traits,
+        )
