@@ -22,8 +22,8 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
 
     The interval is over the problems that all settings have, and over each setting's draws. A point at another ratio
     is left out. The note compares the gain over the first setting (of a curve of sizes: over that nearest to the
-    source's size) with 2 SD between the draws of the setting that has most, and, where the model was fine-tuned with
-    several seeds, the mean gain with 2 SD between these.
+    source's size; of a curve of an argument: over its baseline) with 2 SD between the draws of the setting that has
+    most, and, where the model was fine-tuned with several seeds, the mean gain with 2 SD between these.
     """
     draws = {
         curve.label(setting): of_setting
@@ -43,6 +43,9 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     baseline = next(iter(draws))
     if curve.along == "size":
         baseline = min(draws, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
+    if curve.argument is not None and curve.argument.baseline is not None:
+        given = [label for label in draws if values[label] == curve.argument.baseline]
+        baseline = next(iter(given), baseline)
     if interval.best != baseline:
         effect = _mean(means[interval.best]) - _mean(means[baseline])
         gain = f"{interval.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
@@ -83,7 +86,7 @@ def _draws(
     evidence: Evidence, variant: ModelVariant, setting: Setting, test_set: TestSetName
 ) -> list[Mapping[str, float]]:
     """Return the rates by task id of each draw of a setting that has verdicts."""
-    rates = [evidence.rates_of(variant, name) for name in setting.training_sets]
+    rates = [evidence.rates_of(setting.of(variant), name) for name in setting.training_sets]
     return [by_test[test_set].rates for by_test in rates if test_set in by_test]
 
 

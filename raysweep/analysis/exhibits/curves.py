@@ -1,4 +1,4 @@
-"""Kind ``curves``: scores along the share of perturbed training rows, or along the number of training rows.
+"""Kind ``curves``: scores along the share of perturbed rows, the number of rows, or an argument of an objective.
 
 A point is the mean over the draws of its training sets, with their range. The figure has a panel for each model; the
 table beside it has the same numbers, and the best setting with its bootstrap interval.
@@ -7,22 +7,23 @@ table beside it has the same numbers, and the best setting with its bootstrap in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
 from raysweep.analysis.exhibits.best import best_setting
-from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.exhibits.settings import LACKING, Along, Curve, Setting, curve_of
-from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
+from raysweep.analysis.exhibits.recipes import label_without_recipe
+from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
+from raysweep.analysis.exhibits.settings import LACKING, Along, Argument, Curve, Setting, argument_curve, curve_of
+from raysweep.analysis.figures.lines import LevelLine, Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.records import CLEAN
+from raysweep.records import BASE, CLEAN
 
 HEADINGS = {"ratio": "perturbed rows", "size": "rows, as a multiple of the source's"}
 X_LABELS = {"ratio": "perturbed training rows, %", "size": "training rows, × the source's"}
@@ -31,37 +32,54 @@ BEST = (
     "in so many bootstrap resamples of the problems."
 )
 STEPS = "optimizer steps"
+BESIDE = "beside them"
 
 
 @EXHIBITS.register("curves")
 class Curves(Exhibit):
-    """A figure of scores along the ratio or the size of training sets, a panel for each model, and its numbers."""
+    """A figure of scores along a setting of training, a panel for each model, and its numbers."""
 
     has_figure: ClassVar[bool] = True
 
     along: Along
-    """What changes along the curve: the share of perturbed rows (``ratio``), or the number of rows (``size``)."""
+    """What changes along the curve: the share of perturbed rows (``ratio``), the number of rows (``size``), or an
+    ``argument`` of an objective."""
+    argument: Argument | None = None
+    """Which argument."""
+    beside: Sequence[str] = ()
+    """Recipes whose score is a level line beside a curve of an argument; ``base``: the model before fine-tuning."""
+    training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
+    """Training sets of a curve of an argument; each has its own figure."""
     test_sets: Annotated[list[str], Field(min_length=1)]
     quantities: Annotated[dict[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
     """Metrics, each with its digits after the point; the figure shows the first, the table all."""
 
+    @model_validator(mode="after")
+    def _fits(self) -> Curves:
+        if (self.along == "argument") != (self.argument is not None):
+            raise ValueError("a curve along an argument names it under `argument`, and no other curve does")
+        if self.along != "argument" and (self.beside or tuple(self.training_sets) != (CLEAN,)):
+            raise ValueError("`beside` and `training_sets` belong to a curve along an argument; leave them out")
+        return self
+
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
         """Return the training sets of the curve on the test sets, where the table names the best setting."""
-        curve = curve_of(book.order, self.along)
-        if curve is None or PASS.metric not in self.quantities:
+        curves = self._curves(book)
+        if PASS.metric not in self.quantities:
             return ()
-        names = (name for setting in curve.settings for name in setting.training_sets)
-        return product(names, select_test_sets(book, self.test_sets).names)
+        names = (name for curve in curves for setting in curve.settings for name in setting.training_sets)
+        return product(dict.fromkeys(names), select_test_sets(book, self.test_sets).names)
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the figure and the table of each problem set."""
-        curve = curve_of(evidence.book.order, self.along)
-        if curve is None:
-            raise NothingToDraw(LACKING[self.along])
+        curves = self._curves(evidence.book)
+        if not curves:
+            raise NothingToDraw(self._lacking())
         tests = select_test_sets(evidence.book, self.test_sets).names
         figures, tables = [], []
-        for problems in evidence.book.problem_sets:
-            drawing = _Drawing(self, evidence, curve, tests, problems)
+        for problems, curve in product(evidence.book.problem_sets, curves):
+            part = curve.settings[0].training_sets[0] if len(curves) > 1 else ""
+            drawing = _Drawing(self, evidence, curve, tests, problems, part)
             if (figure := drawing.figure()) is not None:
                 figures.append(figure)
                 tables.append(drawing.table())
@@ -70,12 +88,28 @@ class Curves(Exhibit):
             raise NothingToDraw(unknown_metric(evidence.book, first) or f"no model on the curve has {first} yet")
         return Drawn(tuple(tables), tuple(figures))
 
+    def _curves(self, book: ScoreBook) -> list[Curve]:
+        """Return the curves of a sweep: one, and of an argument one for each training set."""
+        if self.argument is None:
+            return [curve] if (curve := curve_of(book.order, self.along)) is not None else []
+        sets = [name for name in select_training_sets(book, self.training_sets).names if name != BASE]
+        curves = [argument_curve(book.order, self.argument, name) for name in sets]
+        return [curve for curve in curves if curve is not None]
+
+    def _lacking(self) -> str:
+        if self.argument is None:
+            return LACKING[self.along]
+        return (
+            f"it has no two recipes of the objective {self.argument.objective} that differ in nothing but "
+            f"{self.argument.argument}"
+        )
+
 
 class _Drawing:
     """Figure and table of one problem set."""
 
     def __init__(
-        self, exhibit: Curves, evidence: Evidence, curve: Curve, tests: tuple[str, ...], problems: str
+        self, exhibit: Curves, evidence: Evidence, curve: Curve, tests: tuple[str, ...], problems: str, part: str = ""
     ) -> None:
         self.exhibit = exhibit
         self.evidence = evidence
@@ -84,31 +118,35 @@ class _Drawing:
         self.tests = tests
         self.problems = problems
         self.quantities = [quantity_of(name, digits) for name, digits in exhibit.quantities.items()]
-        self.title = exhibit.titled(self.book, problems)
-        self.label = f"{exhibit.id}-{problems}"
+        self.title = exhibit.titled(self.book, part, problems)
+        self.label = "-".join(filter(None, (exhibit.id, part, problems)))
+        self.variants = _panels(self.book, curve)
         self.best = {
             (variant, test): best_setting(curve, evidence, variant, (problems, test))
-            for variant in self.book.variants
+            for variant in self.variants
             for test in tests
         }
 
     def figure(self) -> LineFigure | None:
         """Return the figure; None if no model has a number."""
-        panels = [self._panel(variant) for variant in self.book.variants]
+        panels = [self._panel(variant) for variant in self.variants]
         drawn = tuple(panel for panel in panels if panel.lines)
         if not drawn:
             return None
         quantity = self.quantities[0]
         has_steps = any("\n" in tick.label for panel in drawn for tick in panel.ticks)
-        x_label = X_LABELS[self.curve.along] + (", and steps" if has_steps else "")
+        argument = self.curve.argument
+        x_label = argument.label if argument else X_LABELS[self.curve.along] + (", and steps" if has_steps else "")
         caption = self._caption("a bar goes")
         return LineFigure(self.title, caption, self.label, x_label, f"{quantity.label}, {quantity.unit}", drawn)
 
     def table(self) -> Table:
         """Return the numbers of the figure, and the best setting of each line."""
-        rows = [row for variant in self.book.variants for row in self._rows(variant)]
-        heading, best = HEADINGS[self.curve.along], any(cell.text for cell in self.best.values())
+        rows = [row for variant in self.variants for row in self._rows(variant)]
+        best = any(cell.text for cell in self.best.values())
+        heading = self.curve.argument.label if self.curve.argument else HEADINGS[self.curve.along]
         columns = [Column(self.curve.label(setting), heading) for setting in self.curve.settings]
+        columns += [Column(name, BESIDE) for name in self.exhibit.beside]
         columns += [Column("best")] if best else []
         return Table(
             title=self.title,
@@ -124,6 +162,7 @@ class _Drawing:
         for test in self.tests:
             for quantity in self.quantities:
                 cells = [self._cell(variant, setting, test, quantity) for setting in self.curve.settings]
+                cells += [self._beside(variant, name, test, quantity) for name in self.exhibit.beside]
                 best = self.best[variant, test] if quantity.metric == PASS.metric else TableCell()
                 if any(cell.state != "empty" for cell in cells):
                     yield Row((variant.label, test, quantity.heading), (*cells, best))
@@ -134,6 +173,10 @@ class _Drawing:
 
     def _caption(self, spread: str) -> str:
         curve, order = self.curve, self.book.order
+        perturbed = any(test != CLEAN for test in self.tests)
+        if curve.argument is not None:
+            of_argument = _argument_sentences(curve, curve.argument, self.exhibit.beside)
+            return self.exhibit.captioned(*of_argument, draws_sentence(self.book) if perturbed else "")
         what = order.test_label(curve.perturbation)
         share = "a share" if curve.along == "ratio" else f"{100 * curve.ratio:g} %"
         sentences = [f"Training sets with {share} of their rows perturbed by {what}."]
@@ -151,7 +194,6 @@ class _Drawing:
             for setting in curve.settings
             if setting.other_ratio is not None
         ]
-        perturbed = any(test != CLEAN for test in self.tests)
         return self.exhibit.captioned(*sentences, draws_sentence(self.book) if perturbed else "")
 
     def _panel(self, variant: ModelVariant) -> Panel:
@@ -159,7 +201,10 @@ class _Drawing:
         lines = [self._line(variant, test, style) for test, style in styled if test in self.tests]
         drawn = tuple(line for line in lines if line.points)
         ticks = tuple(Tick(self._x(setting), self._tick(variant, setting)) for setting in self.curve.settings)
-        return Panel(variant.label, ticks, drawn, self._notes(variant))
+        first = self.tests[0] if self.tests else ""
+        found = [(name, self._beside(variant, name, first, self.quantities[0])) for name in self.exhibit.beside]
+        levels = tuple(LevelLine(name, cell.value) for name, cell in found if not math.isnan(cell.value))
+        return Panel(variant.label, ticks, drawn, self._notes(variant), levels)
 
     def _line(self, variant: ModelVariant, test: str, style: int) -> Line:
         points = []
@@ -179,7 +224,7 @@ class _Drawing:
 
     def _cell(self, variant: ModelVariant, setting: Setting, test: str, quantity: Quantity) -> TableCell:
         """Return the mean over a setting's draws, with their range as its interval."""
-        keys = [ScoreKey(variant, name, self.problems, test) for name in setting.training_sets]
+        keys = [ScoreKey(setting.of(variant), name, self.problems, test) for name in setting.training_sets]
         cells = [score_cell(self.book, key, quantity) for key in keys]
         numbers = [cell for cell in cells if not math.isnan(cell.value)]
         if not numbers:
@@ -199,6 +244,14 @@ class _Drawing:
             n=min(cell.n for cell in numbers),
         )
 
+    def _beside(self, variant: ModelVariant, recipe: str, test: str, quantity: Quantity) -> TableCell:
+        """Return the score of a recipe beside the curve, on its training set; ``base``: before fine-tuning."""
+        trained_on = BASE if recipe == BASE else self.curve.settings[0].training_sets[0]
+        cell = score_cell(
+            self.book, ScoreKey(replace(variant, recipe=recipe), trained_on, self.problems, test), quantity
+        )
+        return TableCell() if cell.state == "missing" else cell
+
     def _steps(self, variant: ModelVariant, setting: Setting) -> int:
         """Return the optimizer steps of a setting's first training; 0 if they are unknown."""
         trained = [
@@ -210,10 +263,42 @@ class _Drawing:
         return next(iter(trained), 0)
 
     def _x(self, setting: Setting) -> float:
+        if self.curve.along == "argument":
+            return setting.value
         return 100 * setting.value if self.curve.along == "ratio" else math.log2(setting.value)
 
     def _tick(self, variant: ModelVariant, setting: Setting) -> str:
         if self.curve.along == "ratio":
             return f"{100 * setting.value:g}"
-        steps = self._steps(variant, setting)
+        steps = self._steps(variant, setting) if self.curve.along == "size" else 0
         return self.curve.label(setting) + (f"\n{steps:,}" if steps else "")
+
+
+def _panels(book: ScoreBook, curve: Curve) -> list[ModelVariant]:
+    """Return what has a panel: a model under a recipe and seed, or on a curve of recipes a model with a seed."""
+    if curve.argument is None:
+        return list(book.variants)
+    panels: dict[tuple[str, int], ModelVariant] = {}
+    of_curve = [setting.recipe for setting in curve.settings]
+    for variant in book.variants:
+        if variant.recipe in of_curve:
+            panels.setdefault(
+                (variant.model, variant.seed), replace(variant, label=label_without_recipe(book, variant))
+            )
+    return list(panels.values())
+
+
+def _argument_sentences(curve: Curve, argument: Argument, beside: Sequence[str]) -> list[str]:
+    """Return what a curve of an argument shows, in words."""
+    own = [setting for setting in curve.settings if setting.recipe not in argument.also]
+    sentences = (
+        [f"Recipes of the objective {argument.objective} that differ in {argument.argument} only."] if own else []
+    )
+    sentences += [
+        f"At {curve.label(setting)} stands the recipe {setting.recipe}."
+        for setting in curve.settings
+        if setting.recipe in argument.also
+    ]
+    if beside:
+        sentences.append(f"Beside them, trained on the same rows: {' and '.join(beside)}; in the figure level lines.")
+    return sentences

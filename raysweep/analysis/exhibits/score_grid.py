@@ -26,17 +26,18 @@ from raysweep.analysis.exhibits.base import (
     NothingToDraw,
     unknown_metric,
 )
-from raysweep.analysis.exhibits.selections import HEADLINE, WORDS, select_test_sets, select_training_sets
+from raysweep.analysis.exhibits.recipes import TrainedModel, absent_recipes, by_recipe, matches
+from raysweep.analysis.exhibits.selections import EVERY, HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 
-Dimension = Literal["problem set", "model", "test set", "training set", "quantity", "part"]
-DIMENSIONS: tuple[Dimension, ...] = ("problem set", "model", "test set", "training set", "quantity", "part")
+Dimension = Literal["problem set", "model", "recipe", "test set", "training set", "quantity", "part"]
+DIMENSIONS: tuple[Dimension, ...] = ("problem set", "model", "recipe", "test set", "training set", "quantity", "part")
 HEADINGS: Mapping[Dimension, str] = {"test set": "test prompts"}
 """Headings of dimensions, where they differ from the names."""
 WHOLE = "all"
@@ -96,26 +97,28 @@ class Axes:
     """The values of each dimension that a sweep has, for one problem set and block."""
 
     problem_set: str
-    variants: Sequence[ModelVariant]
+    trained: Sequence[TrainedModel]
     test_sets: Sequence[str]
-    training_sets: Sequence[str]
     measures: Sequence[Measure]
 
     def places(self, order: Sequence[Dimension]) -> Iterator[Place]:
         """Yield every combination of values. `order`: the dimensions, that whose values change last first."""
         values: dict[Dimension, Sequence[Any]] = {
             "problem set": [self.problem_set],
-            "model": self.variants,
+            "model": list(dict.fromkeys(one.model for one in self.trained)),
+            "recipe": list(dict.fromkeys(one.recipe for one in self.trained)),
             "test set": self.test_sets,
-            "training set": self.training_sets,
+            "training set": list(dict.fromkeys(one.training_set for one in self.trained)),
             "quantity": self.measures,  # with their parts
         }
+        known = {(one.model, one.recipe, one.training_set): one for one in self.trained}
         at = [order.index(name) for name in values]
         for combination in product(*(values[name] for name in order)):
-            problems, variant, test, training, measure = (combination[number] for number in at)
-            labels = (problems, variant.label, test, training, measure.quantity.heading, measure.part)
-            key = ScoreKey(variant, training, problems, test)
-            yield Place(key, measure.quantity, dict(zip(DIMENSIONS, labels, strict=True)))
+            problems, model, recipe, test, training, measure = (combination[number] for number in at)
+            if (one := known.get((model, recipe, training))) is not None:
+                labels = (problems, model, recipe, test, training, measure.quantity.heading, measure.part)
+                key = ScoreKey(one.variant, one.trained_on, problems, test)
+                yield Place(key, measure.quantity, dict(zip(DIMENSIONS, labels, strict=True)))
 
 
 @EXHIBITS.register("scores")
@@ -126,6 +129,17 @@ class ScoreGrid(Exhibit, ScoreBlock):
     rows: Annotated[list[Dimension], Field(min_length=1)]
     columns: Annotated[list[Dimension], Field(min_length=1, max_length=2)]
     training_sets: Annotated[list[str], Field(min_length=1)]
+    models: Annotated[Sequence[str], Field(min_length=1)] = (EVERY,)
+    """Names of models; a star stands for any letters."""
+    without_models: Sequence[str] = ()
+    """Models that are left out."""
+    recipes: Annotated[Sequence[str], Field(min_length=1)] = (EVERY,)
+    """Recipes in their order, for the dimension ``recipe``; ``base`` is the model before fine-tuning. Of several that
+    are named a model must have two."""
+    untuned_models: bool = False
+    """Whether models that are not fine-tuned stand among the recipes' rows."""
+    names: Mapping[str, str] = {}
+    """Headings of columns in place of their labels: ``humaneval-plus base: HumanEval``."""
     more: Sequence[ScoreBlock] = ()
     """More columns or rows: other quantities on other test sets."""
     mean: bool = False
@@ -147,6 +161,8 @@ class ScoreGrid(Exhibit, ScoreBlock):
         both = [*self.rows, *self.columns]
         if twice := [name for name in both if both.count(name) > 1]:
             raise ValueError(f"{twice[0]!r} is named twice among rows and columns; name it once")
+        if tuple(self.recipes) != (EVERY,) and "recipe" not in both:
+            raise ValueError("`recipes` are named, and no row or column shows them; add 'recipe' to the rows")
         if self.mean and "model" not in self.rows:
             raise ValueError("the mean is over models; add 'model' to the rows, or leave `mean` out")
         return self
@@ -188,16 +204,39 @@ class ScoreGrid(Exhibit, ScoreBlock):
 
     def _axes(self, book: ScoreBook) -> tuple[list[Axes], list[str]]:
         """Return the values of each dimension, by problem set and block, and sentences on what the sweep lacks."""
-        sets = select_training_sets(book, self.training_sets)
         lacking = [] if self.whole else self._lacking(book)
+        trained = self._trained(book)
         axes = [
-            Axes(problems, book.variants, tests, sets.names, block.measures(book, problems))
+            Axes(problems, trained, tests, block.measures(book, problems))
             for problems in book.problem_sets
             if not self.needs or any(book.all_scores(problems, name, self.needs) for name in book.perturbations)
             for block in self._blocks
             if (tests := self._tests(book, block, problems))
         ]
         return axes, lacking
+
+    def _trained(self, book: ScoreBook) -> Sequence[TrainedModel]:
+        """Return the models that the table shows; raise NothingToDraw where it has none that are named."""
+        sets = select_training_sets(book, self.training_sets).names
+        if self._shows("recipe"):
+            trained = by_recipe(book, sets, self.recipes, untuned=self.untuned_models)
+        else:
+            trained = [
+                TrainedModel(variant, name, variant.label, "", name) for variant in book.variants for name in sets
+            ]
+        chosen = [
+            one
+            for one in trained
+            if matches(one.variant.model, self.models) and not matches(one.variant.model, self.without_models)
+        ]
+        if self._shows("recipe"):
+            compared = {one.training_set for one in chosen if one.trained_on != BASE}
+            chosen = [one for one in chosen if one.training_set in compared]
+        if not chosen:
+            named = f" {' or '.join(self.models)}" if tuple(self.models) != (EVERY,) else ""
+            recipes = f" with two of the recipes {', '.join(self.recipes)}" if tuple(self.recipes) != (EVERY,) else ""
+            raise NothingToDraw(f"it has no model{named}{recipes}")
+        return chosen
 
     def _tests(self, book: ScoreBook, block: ScoreBlock, problems: str) -> list[str]:
         tests = select_test_sets(book, block.test_sets, problems).names
@@ -224,6 +263,8 @@ class ScoreGrid(Exhibit, ScoreBlock):
             hints = {name: did_you_mean(name, {*WORDS} - {name}) for name in sets.lacking if name != BASE}
             names = " or ".join(f"{name}{hint}" for name, hint in hints.items())
             lacking.append(f"It has no training set of {names}." if names else "It has no base model.")
+        if self._shows("recipe") and (absent := absent_recipes(book, self.recipes)):
+            lacking.append(f"It has no recipe {' or '.join(absent)}.")
         return [*lacking, *(f"It has no metric {name}{did_you_mean(name, known)}." for name in unknown)]
 
     def _separate(self, axes: Sequence[Axes]) -> list[Dimension]:
@@ -231,7 +272,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         measures = [measure for of_block in axes for measure in of_block.measures]
         values: dict[Dimension, Iterable[str]] = {
             "test set": (name for of_block in axes for name in of_block.test_sets),
-            "training set": (name for of_block in axes for name in of_block.training_sets),
+            "training set": (one.training_set for of_block in axes for one in of_block.trained),
             "quantity": (measure.quantity.heading for measure in measures),
             "part": (measure.part for measure in measures),
         }
@@ -252,9 +293,10 @@ class ScoreGrid(Exhibit, ScoreBlock):
             cells.setdefault(row, {})[column] = cell if self.intervals else replace(cell, interval="")
         if not self.whole:
             cells = {row: of_row for row, of_row in cells.items() if _has_any(of_row.values())}
+        names = dict.fromkeys(name for of_row in cells.values() for name in of_row)
+        cells = {row: {name: of_row.get(name, TableCell()) for name in names} for row, of_row in cells.items()}
         models = {place.labels["model"]: place.key.variant.model for place in places}
         cells |= self._means(cells, models) if self.mean else {}
-        names = dict.fromkeys(name for of_row in cells.values() for name in of_row)
         columns = [name for name in names if self.whole or _has_any(of_row[name] for of_row in cells.values())]
         units = [place.quantity.unit for place in places]
         in_title = [name for name in labels if f"{{{name}}}" in self.title]
@@ -266,7 +308,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
             title=title + ("" if self._shows("quantity") else f" ({units[0]})"),
             caption=self._caption(book, places, parts, lacking),
             stub=tuple((self.headings or HEADINGS).get(name, HEADINGS.get(name, name)) for name in shown),
-            columns=tuple(Column(name[-1], *name[:-1]) for name in columns),
+            columns=tuple(self._column(name) for name in columns),
             rows=tuple(Row(row, tuple(of_row[name] for name in columns)) for row, of_row in cells.items()),
             row_words=_words(book, self.rows),
             column_words=_words(book, self.columns),
@@ -290,6 +332,10 @@ class ScoreGrid(Exhibit, ScoreBlock):
         models = {place.labels["model"]: place.key.variant.model for place in places}
         several = self.mean and len(models) > len(set(models.values())) > 1
         return self.captioned(*lacking, draws if perturbed else "", EQUAL_MODELS if several else "")
+
+    def _column(self, labels: Labels) -> Column:
+        named = self.names.get(" ".join(labels))
+        return Column(named) if named else Column(labels[-1], *labels[:-1])
 
     def _shows(self, dimension: Dimension) -> bool:
         """Return whether rows or columns name a number's value of a dimension."""

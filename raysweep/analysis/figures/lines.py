@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
@@ -30,6 +30,9 @@ _NOTE_INCHES = 0.17  # a line of a panel's notes
 _HEAD_INCHES = 0.45  # the legend above all panels
 _MOST_COLUMNS = 3
 _STYLES = ((CLEAN_COLOUR, "o", 6.0), (PERTURBED_COLOUR, "D", 5.2), (INK, "^", 6.0), (MUTED, "s", 5.0), (INK, "v", 6.0))
+
+_DASHES: Final[Sequence[Any]] = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
+"""Styles of level lines, in their order."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,14 @@ class Tick:
 
 
 @dataclass(frozen=True)
+class LevelLine:
+    """A level line across a panel, such as the score of a model without the setting; `value` in the figure's unit."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True)
 class Panel:
     """The lines of one model. `notes`: short sentences below its title."""
 
@@ -76,6 +87,7 @@ class Panel:
     ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
+    levels: tuple[LevelLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,8 @@ class LineFigure(ReportFigure):
 
 
 def _panel(axes: Axes, panel: Panel, low: float, high: float) -> None:
+    for number, level in enumerate(panel.levels):
+        axes.axhline(level.value, color=INK, linewidth=1.1, linestyle=_DASHES[number % len(_DASHES)], zorder=2)
     for line in panel.lines:
         _line(axes, line)
     axes.set_xticks([tick.x for tick in panel.ticks], labels=[tick.label for tick in panel.ticks], fontsize=8.5)
@@ -147,17 +161,19 @@ def _line(axes: Axes, line: Line) -> None:
 def _legend(panels: Sequence[Panel]) -> list[Any]:
     from matplotlib.lines import Line2D
 
+    dashes = {level.label: _DASHES[n % len(_DASHES)] for panel in panels for n, level in enumerate(panel.levels)}
     styles = {line.label: line.style for panel in panels for line in panel.lines}
     marks = [(label, *_STYLES[min(style, len(_STYLES) - 1)]) for label, style in styles.items()]
     return [
         Line2D([], [], color=colour, marker=marker, markersize=size, linewidth=1.4, label=label)
         for label, colour, marker, size in marks
-    ]
+    ] + [Line2D([], [], color=INK, linewidth=1.1, linestyle=style, label=label) for label, style in dashes.items()]
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
     """Return the ends of all panels' vertical axes: the points with their bars, and room above and below."""
     points = [point for panel in panels for line in panel.lines for point in line.points]
     ends = [v for point in points for v in (point.value, point.low, point.high) if not math.isnan(v)]
+    ends += [level.value for panel in panels for level in panel.levels]
     room = 0.08 * max(max(ends) - min(ends), 1.0)
     return min(ends) - room, max(ends) + room

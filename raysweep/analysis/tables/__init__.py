@@ -7,6 +7,7 @@ score_book.py    indexes scores, levels and failures by model, training set and 
 difference_tables.py builds the tables of differences: each model beside its baseline
 significance.py  builds the tables of signed-rank tests
 twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models, flipped problems, printed numbers
+printed_averages.py builds the table of a study's averages: printed, recomputed, and of a sweep
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost
 trainings.py     builds the table of trainings: rows, dropped rows, losses

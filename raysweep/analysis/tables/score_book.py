@@ -29,6 +29,21 @@ class RowChoice:
 
 
 @dataclass(frozen=True)
+class RecipeChoice:
+    """What a recipe trains for.
+
+    Attributes:
+        objective: the name of its loss.
+        args: the objective's arguments that the config names.
+        rest: all other settings of the recipe, as one text.
+    """
+
+    objective: str
+    args: Mapping[str, float | str | bool] = field(default_factory=dict)
+    rest: str = ""
+
+
+@dataclass(frozen=True)
 class Order:
     """The names in a sweep, in the order of its config. Names that only scores have come last, in the scores' order.
 
@@ -46,6 +61,7 @@ class Order:
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
     rows: Mapping[str, RowChoice] = field(default_factory=dict)  # training set -> how its rows are chosen
+    recipes: Mapping[str, RecipeChoice] = field(default_factory=dict)  # recipe -> its objective, and all else
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have

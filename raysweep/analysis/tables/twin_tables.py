@@ -22,7 +22,8 @@ from raysweep.analysis.comparisons.pass_rates import (
 )
 from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
-from raysweep.analysis.tables.quantities import Quantity, number_cell, p_text
+from raysweep.analysis.published.sums import without_doubles
+from raysweep.analysis.tables.quantities import RD, Quantity, number_cell, p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.records import Score
@@ -94,8 +95,10 @@ def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
 def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], source: str, limit: str = "") -> Table:
     """Return a sweep's scores beside printed ones; those whose interval does not hold the printed number come first.
 
-    A model, training set and test set are compared where both have them under one name; each recipe and seed has a row.
-    HumanEval counts as the study's version of it, and a note says where the number of problems isn't the study's.
+    A model, training set, test set and, where the study has several, recipe are compared where both have them under one
+    name; each recipe and seed has a row. HumanEval counts as the study's version of it, and a note says where the
+    number of problems isn't the study's. Of a place that the study prints in two tables the first counts in which
+    nothing is known to be wrong.
 
     Args:
         scores: the sweep's.
@@ -103,31 +106,34 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
         source: where they were printed.
         limit: what a limited run left out, in words; empty: nothing.
     """
-    theirs = {_key(score): score for score in reversed(printed)}  # the study prints some numbers in two tables
+    theirs = {_printed_key(score): score for score in reversed(without_doubles(printed))}
     passing = {_place(score): score for score in scores if score.metric == PASS.metric}
-    rows = [(score, theirs[_key(score)]) for score in scores if _key(score) in theirs]
+    rows = [(score, number) for score in scores if (number := _number_of(score, theirs)) is not None]
     rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
+    has_rd = any(score.metric == RD.metric for score, _ in rows)
     shown = tuple(
         Row(
             (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, str(score.seed)),
             (
                 number_cell(replace(score, note=_with_size(score, number)), PASS),
-                TableCell(number.percent, value=100 * number.value, state="value"),
+                TableCell(number.percent, value=100 * number.value, note=number.note, state="value"),
                 number_cell(_beyond(score, number), POINTS),
-                *_behind(score, passing, theirs),
+                *(_behind(score, passing, theirs) if has_rd else ()),
                 TableCell(_inside(score, number), state="text"),
                 TableCell(str(number.table), value=number.table, state="value"),
             ),
         )
         for score, number in rows
     )
-    columns = ("sweep (%)", "printed (%)", "difference (points)", *BEHIND, "inside the interval", "table")
+    behind = BEHIND if has_rd else ()
+    columns = ("sweep (%)", "printed (%)", "difference (points)", *behind, "inside the interval", "table")
     stub = ("metric", "model", "training set", "problems", "test prompts", "recipe", "seed")
     caption = (
         f"Printed: {source}. Numbers that lie outside of the sweep's 95 % interval come first. Differences are the "
-        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known. "
-        "Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
+        "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known."
     )
+    if has_rd:
+        caption += " Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
     caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
 
@@ -143,6 +149,15 @@ def _key(score: Score | PublishedScore) -> _Key:
     return score.metric, score.model, score.training_set, problem_set, score.perturbation
 
 
+def _printed_key(score: PublishedScore) -> tuple[_Key, str]:
+    return _key(score), score.recipe
+
+
+def _number_of(score: Score, printed: Mapping[tuple[_Key, str], PublishedScore]) -> PublishedScore | None:
+    """Return the printed number beside a score; one of a study with a single recipe stands beside every recipe."""
+    return printed.get((_key(score), score.recipe)) or printed.get((_key(score), ""))
+
+
 def _place(score: Score) -> _Place:
     return score.model, score.training_set, score.problem_set, score.perturbation, score.recipe, score.seed
 
@@ -155,19 +170,19 @@ def _with_size(score: Score, printed: PublishedScore) -> str:
 
 
 def _behind(
-    score: Score, passing: Mapping[_Place, Score], printed: Mapping[_Key, PublishedScore]
+    score: Score, passing: Mapping[_Place, Score], printed: Mapping[tuple[_Key, str], PublishedScore]
 ) -> tuple[TableCell, TableCell]:
     """Return the cells of `BEHIND`; empty ones beside pass@1, and where the numbers are not known.
 
     Args:
         score: the number whose row it is.
         passing: the sweep's pass@1 by `_place`.
-        printed: all printed numbers, by metric and what follows.
+        printed: all printed numbers, by `_printed_key`.
     """
     rate = passing.get(_place(score))
-    if score.metric == PASS.metric or rate is None:
+    if score.metric != RD.metric or rate is None:
         return TableCell(), TableCell()
-    theirs = printed.get(_key(rate))
+    theirs = _number_of(rate, printed)
     return number_cell(rate, PASS), number_cell(_beyond(rate, theirs), POINTS) if theirs else TableCell()
 
 

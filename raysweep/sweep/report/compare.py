@@ -5,13 +5,22 @@ Only the verdicts by problem are read, which an analysis has written into each s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, TypeVar
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
-from raysweep.analysis.published.reference import COMPARABLE, SOURCES, citation, published_scores
+from raysweep.analysis.comparisons.sums import PartRates
+from raysweep.analysis.published.reference import (
+    COMPARABLE,
+    SOURCES,
+    citation,
+    published_averages,
+    published_scores,
+)
+from raysweep.analysis.published.sums import without_doubles
+from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
@@ -23,6 +32,8 @@ from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, PromptRow
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.report.answers import SweepAnswers
+from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
 
@@ -82,11 +93,13 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
     """
     folder = open_folder(sweep, storage)
     if other is None and by is None:
-        raise UsageError("name what to compare with: another sweep, `paper`, or --by precision|recipe|decoding")
+        raise UsageError("name what to compare with: another sweep, `paper`, `fait`, or --by precision|recipe|decoding")
     if by is not None and other in SOURCES:
         raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
     if other == sweep:
-        raise UsageError(f"{sweep!r} is compared with itself; name another sweep, `paper`, or --by for twins in it")
+        raise UsageError(
+            f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, or --by for twins in it"
+        )
     others = [open_folder(other, storage, SOURCES)] if other and other not in SOURCES else []
     if by is not None:
         tables = compare_twins([folder, *others], by)
@@ -125,23 +138,43 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
 
 
 def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
-    """Return the table of a sweep's scores beside the numbers that a study printed.
+    """Return the tables of a sweep's scores and averages beside the numbers that a study printed.
 
     Raises:
-        UsageError: the sweep has none of the study's models, training sets and test sets.
+        UsageError: the sweep has none of the study's models, training sets and test sets, and none of its recipes.
     """
-    printed = published_scores(study)
-    table = published_table(SavedNumbers(folder).scores(), printed, citation(study), limit_text(folder.config()))
-    if not table.rows:
+    printed, limit = published_scores(study), limit_text(folder.config())
+    tables = [published_table(SavedNumbers(folder).scores(), printed, citation(study), limit)]
+    if averages := published_averages(study):
+        sweep = _swept_sums(folder, {name for one in averages for name in (one.recipe, one.baseline)})
+        if any(cell.training_set != BASE for cell in sweep.cells):
+            tables.append(averages_table(averages, without_doubles(printed), sweep, citation(study), limit))
+    shown = [table for table in tables if table.rows]
+    if not shown:
         cells = judged_cells(folder)
         models, problems = (sorted({getattr(score, name) for score in printed}) for name in ("model", "problem_set"))
         problems += [name for name, theirs in COMPARABLE.items() if theirs in problems]
+        recipes = sorted({one.recipe for one in averages})
+        or_recipes = f", or fine-tuned by {' or '.join(recipes)}" if recipes else ""
         raise UsageError(
             f"no model or problem set of the sweep {folder.name!r} has a name that the study uses: expected the models "
-            f"{', '.join(models)}, judged on {' or '.join(problems)}; found {_cells_in_words(cells)}, judged on "
-            f"{_problems_in_words(cells)}"
+            f"{', '.join(models)}, judged on {' or '.join(problems)}{or_recipes}; found {_cells_in_words(cells)}, "
+            f"judged on {_problems_in_words(cells)}"
         )
-    return [table]
+    return shown
+
+
+def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:
+    """Return the rates of a sweep's base models and of those that were fine-tuned by some recipes on clean rows."""
+    order, answers = order_of(folder.config()), SweepAnswers(folder)
+    sets = [name for name, trained in order.trained_with.items() if trained == CLEAN and name not in order.partial]
+    cells: dict[CellLabels, dict[str, PartRates]] = {}
+    for row in folder.grid():
+        cell = CellLabels(row.model, row.recipe, row.training_set, row.seed)
+        is_asked = cell.training_set == BASE or (cell.recipe in recipes and cell.training_set in sets)
+        if is_asked and row.perturbation == CLEAN and (rates := answers.rates(cell, (row.problem_set, CLEAN))):
+            cells.setdefault(cell, {})[row.problem_set] = rates
+    return SweptSums(cells, sets)
 
 
 def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raysweep.analysis.tables.score_book import Order, RowChoice
+from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
 from raysweep.config.grid import LEVELS
-from raysweep.config.models import ModelConfig
+from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig, TrainingSetConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import PerturbationLevel
@@ -36,6 +36,7 @@ def order_of(config: SweepConfig) -> Order:
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
+        recipes={name: _recipe(recipe) for name, recipe in config.recipes.items()},
         weights={model.name: _weights(model) for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
@@ -53,6 +54,11 @@ def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:
         level = PerturbationLevel.of(name, members_of(config, name), tests)
         levels.setdefault(level.methods, level)
     return tuple(levels.values())
+
+
+def _recipe(recipe: RecipeConfig) -> RecipeChoice:
+    rest = recipe.model_dump(mode="json", exclude={"objective", "objective_args", "resources", "problems"})
+    return RecipeChoice(recipe.objective, recipe.objective_args, canonical_json(rest))
 
 
 def _weights(model: ModelConfig) -> str:

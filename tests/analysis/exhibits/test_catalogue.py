@@ -35,11 +35,15 @@ SCORES = (
     "rd-valid",
     "test-sets",
 )
+FAIT = ("fait-recipes",)
 SUMMARY = ("choice", "friedman", "heat-map", "power", "trade-off")
 
 
 def test_the_studys_tables_and_figures_have_a_file_each():
     assert list(EXHIBITS) == [
+        *(f"fait-table-{number}" for number in range(1, 6)),
+        *FAIT,
+        *(f"fait-figure-{number}" for number in (6, 7)),
         *(f"table-{number}" for number in range(2, 12)),
         *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
@@ -48,8 +52,9 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *SUMMARY,
     ]
     for exhibit in EXHIBITS.values():
-        is_own = exhibit.id in SCORES + SUMMARY
-        assert exhibit.source.startswith("robust fine-tuning study's ") != is_own
+        is_own = exhibit.id in SCORES + SUMMARY + FAIT
+        study = "FAIT study's " if exhibit.id.startswith("fait-") else "robust fine-tuning study's "
+        assert exhibit.source.startswith(study) != is_own
 
 
 def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):

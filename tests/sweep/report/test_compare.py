@@ -255,10 +255,28 @@ def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tm
     assert rd["perturbed pass@1, difference (points)"] == passing["difference (points)"]
 
 
+def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_path):
+    folder = sweep(tmp_path, "mine")
+    cells = [("none", "base", 0.768), ("sft", "evol", 0.5), ("fait", "evol", 0.77)]
+    SavedNumbers(folder).write_scores(
+        Score(
+            "magicoder-s-ds", recipe, trained, 42, "humaneval-plus", "clean", "pass@1 base", v, v - 0.01, v + 0.01, 164
+        )
+        for recipe, trained, v in (*cells, ("lora", "evol", 0.9))
+    )
+    (table,) = compared("mine", "fait", None, str(tmp_path))
+    found = {row["recipe"]: (row["printed (%)"], row["inside the interval"], row["table"]) for row in rows(table)}
+    assert found == {"none": ("76.8", "yes", "1"), "sft": ("75.6", "no", "1"), "fait": ("77.4", "yes", "1")}
+    assert "perturbed pass@1 (%)" not in rows(table)[0] and "Beside an RD" not in table.caption
+    assert "FAIT: Fault-Aware Fine-Tuning" in table.caption
+
+
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
     folder = sweep(tmp_path, "mine")
     with pytest.raises(UsageError, match="has a name that the study uses: expected the models"):
         compared("mine", "paper", None, str(tmp_path))
+    with pytest.raises(UsageError, match="mbpp-plus, or fine-tuned by fait or fait-line or fait-token or sft; found"):
+        compared("mine", "fait", None, str(tmp_path))
     with pytest.raises(UsageError, match="name what to compare with"):
         compared("mine", None, None, str(tmp_path))
     with pytest.raises(UnknownName, match=r"unknown field 'precison'.*precision"):

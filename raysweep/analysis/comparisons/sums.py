@@ -1,0 +1,150 @@
+"""Compares two cells by the sum of several columns of pass@1: its relative change, with an interval over problems.
+
+The study of FAIT calls the mean of such changes over models the average relative improvement. A column is a problem
+set, or a part of its tests such as HumanEval's own among those of HumanEval+.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.comparisons.base import shared_values
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BASE, NOT_TUNED
+from raysweep.seeding import DEFAULT_SEED, derive
+from raysweep.stats.bootstrap import resampled_means, statistic_ends
+from raysweep.stats.intervals import FEWEST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PartRates = Mapping[str, Mapping[str, float]]
+"""Pass@1 by task id, from 0 to 1, by the part of the tests that counts; the whole tests, ``""``, come last."""
+Cells = Mapping[CellLabels, Mapping[str, PartRates]]
+"""The rates of a sweep's cells by problem set."""
+COLUMNS_DIFFER = "only the columns that both have count"
+
+
+@dataclass(frozen=True)
+class SumChange:
+    """The relative change of the sum of some columns.
+
+    Attributes:
+        value: (second − first) / first, as a share; NaN if the first sum is 0 or no column is shared.
+        low: lower end of the 95 % interval.
+        high: upper end.
+        first: the baseline's sum of pass@1, each from 0 to 1.
+        second: the other cell's.
+        n: number of problems, over all problem sets.
+        note: what a reader must know; empty if there is nothing.
+        resampled: the change in each resample, (RESAMPLES,); None if there is no interval.
+    """
+
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    first: float = math.nan
+    second: float = math.nan
+    n: int = 0
+    note: str = ""
+    resampled: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+
+
+def change_of_sums(
+    first: Mapping[str, PartRates], second: Mapping[str, PartRates], seed: int = DEFAULT_SEED
+) -> SumChange:
+    """Return the relative change from one cell's sum of columns to another's, on the problems that both have.
+
+    The columns of one problem set, and both cells, share the resampled problems; problem sets are resampled apart.
+
+    Args:
+        first: the baseline's rates by problem set.
+        second: the other cell's.
+        seed: the seed of the resamples.
+    """
+    import numpy as np
+
+    sums, resampled, problems, has_interval, all_shared = np.zeros(2), 0.0, 0, True, first.keys() == second.keys()
+    for problem_set in (name for name in first if name in second):
+        parts = [part for part in first[problem_set] if part in second[problem_set]]
+        all_shared &= first[problem_set].keys() == second[problem_set].keys()
+        tasks, values = shared_values(*(cell[problem_set][part] for cell in (first, second) for part in parts))
+        if not tasks:
+            continue
+        problems += len(tasks)
+        sums += values.mean(axis=1).reshape(2, len(parts)).sum(axis=1)
+        has_interval &= len(tasks) >= FEWEST
+        means = resampled_means(values[:, None, :], _corners(parts), derive(seed, "sums", problem_set))
+        resampled = resampled + means[:, :, 0].reshape(2, len(parts), -1).sum(axis=1)
+    note = "" if all_shared else COLUMNS_DIFFER
+    if not problems:
+        return SumChange(note="no problem has a verdict of both")
+    if not sums[0]:
+        return SumChange(first=0.0, second=float(sums[1]), n=problems, note="the baseline's sum is 0")
+    value = float(sums[1] / sums[0] - 1)
+    change = SumChange(value, first=float(sums[0]), second=float(sums[1]), n=problems, note=note)
+    return _with_interval(change, np.asarray(resampled)[1] / np.asarray(resampled)[0] - 1) if has_interval else change
+
+
+def changes_between(
+    cells: Cells, model: str, recipe: str, baseline: str, training_sets: Collection[str], seed: int = DEFAULT_SEED
+) -> dict[CellLabels, SumChange]:
+    """Return the change of each of a model's cells of one recipe from its baseline.
+
+    Args:
+        cells: a sweep's.
+        model: the base model.
+        recipe: of the cells.
+        baseline: the recipe of the baseline, on the same training set with the same seed; ``base``: the base model.
+        training_sets: those that count.
+        seed: the seed of the resamples.
+    """
+    changes = {}
+    for cell in cells:
+        if (cell.model, cell.recipe) == (model, recipe) and cell.training_set in training_sets:
+            other = CellLabels(model, baseline, cell.training_set, cell.seed)
+            base = (one for one in cells if (one.model, one.recipe, one.training_set) == (model, NOT_TUNED, BASE))
+            against = next(base, other) if baseline == BASE else other
+            if against in cells:
+                changes[cell] = change_of_sums(cells[against], cells[cell], seed)
+    return changes
+
+
+def mean_change(changes: Sequence[SumChange]) -> SumChange:
+    """Return the mean of several models' changes, which were resampled with one seed over the same problems.
+
+    Changes that are undefined are left out, and the note counts them.
+    """
+    import numpy as np
+
+    known = [change for change in changes if not math.isnan(change.value)]
+    note = f"mean of {len(known)} of {len(changes)}" if len(known) < len(changes) else ""
+    if not known:
+        return SumChange(note=note)
+    value = sum(change.value for change in known) / len(known)
+    first, second = (sum(getattr(change, name) for change in known) / len(known) for name in ("first", "second"))
+    mean = SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note)
+    resampled = [change.resampled for change in known if change.resampled is not None]
+    return _with_interval(mean, np.mean(resampled, axis=0)) if len(resampled) == len(known) else mean
+
+
+def _with_interval(change: SumChange, resampled: NDArray[np.float64]) -> SumChange:
+    import numpy as np
+
+    low, high = statistic_ends(resampled[:, None], np.asarray([change.value]))
+    return replace(change, low=float(low[0]), high=float(high[0]), resampled=resampled)
+
+
+def _corners(parts: Sequence[str]) -> list[tuple[float, ...]]:
+    """Return the verdicts that a problem can have in the parts, for both cells; to pass the whole is to pass all."""
+    of_cell = [
+        verdicts
+        for verdicts in product((1.0, 0.0), repeat=len(parts))
+        if "" not in parts or not verdicts[parts.index("")] or all(verdicts)
+    ]
+    return [(*one, *other) for one, other in product(of_cell, repeat=2)]

@@ -1,0 +1,70 @@
+"""The contract of what models answered: texts and verdicts, which a kind of exhibit reads cell by cell."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.comparisons.base import TestSetName
+from raysweep.analysis.comparisons.sums import PartRates
+from raysweep.metrics.base import CellLabels
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One completion with its verdict.
+
+    Attributes:
+        task_id: of the problem.
+        sample: its number among the completions of a prompt.
+        text: the program that was taken out of the answer, or the completion where it continues the prompt.
+        passed: whether it passed the tests; None: no verdict.
+        outcome: how it ended, as `Outcome` names it.
+    """
+
+    task_id: str
+    sample: int
+    text: str
+    passed: bool | None
+    outcome: str
+
+
+class Answers(ABC):
+    """What the models of a sweep answered. Reading costs time, so nothing is kept that isn't asked for."""
+
+    @abstractmethod
+    def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
+        """Return a cell's answers on the first draw of a test set, in the order of its problems; empty if unknown."""
+
+    @abstractmethod
+    def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
+        """Return a cell's pass@1 by part of the tests and task id, the mean over the draws; empty if unknown."""
+
+    @abstractmethod
+    def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
+        """Return the prompts of the first draw of a test set by task id; empty if they are gone."""
+
+    @abstractmethod
+    def references(self, problem_set: str) -> Mapping[str, str]:
+        """Return the reference solutions of a problem set by task id, as far as they are known."""
+
+
+class NoAnswers(Answers):
+    """Knows none."""
+
+    def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
+        """See `Answers.of`."""
+        return ()
+
+    def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
+        """See `Answers.rates`."""
+        return {}
+
+    def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
+        """See `Answers.prompts`."""
+        return {}
+
+    def references(self, problem_set: str) -> Mapping[str, str]:
+        """See `Answers.references`."""
+        return {}

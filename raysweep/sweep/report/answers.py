@@ -1,0 +1,93 @@
+"""Reads what the models of a sweep answered, for the tables that show more than scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from itertools import chain
+
+from raysweep.analysis.comparisons.base import TestSetName
+from raysweep.analysis.comparisons.sums import PartRates
+from raysweep.analysis.exhibits.answers import Answer, Answers
+from raysweep.errors import RaysweepError
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.passing import task_rates
+from raysweep.metrics.verdicts import Verdicts
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import Completion, PromptRow, Result
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.grid import GridRow
+from raysweep.tools.samples.format import passed_or_none
+
+Place = tuple[CellLabels, TestSetName]
+
+
+class SweepAnswers(Answers):
+    """The answers of a sweep's models, read from its store as they are asked for."""
+
+    def __init__(self, folder: SweepFolder) -> None:
+        self._folder, self._store = folder, folder.store
+        self._parts = cache(self._read_parts)
+        self._problems = cache(self._read_references)
+
+    def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
+        """See `Answers.of`."""
+        pair = next(iter(self._pairs.get((cell, test_set), ())), None)
+        if pair is None or not (self._store.has(pair.completions) and self._store.has(pair.results)):
+            return ()
+        verdicts = {(row.task_id, row.sample): row for row in self._store.rows(pair.results, Result)}
+        texts = {(row.task_id, row.sample): row.text for row in self._store.rows(pair.completions, Completion)}
+        return [
+            Answer(*key, verdict.program or texts[key], passed_or_none(verdict.outcome), verdict.outcome)
+            for key, verdict in verdicts.items()
+            if key in texts
+        ]
+
+    def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
+        """See `Answers.rates`."""
+        pairs = self._pairs.get((cell, test_set), ())
+        if not pairs or not all(self._store.has(pair.results) for pair in pairs):
+            return {}
+        draws = [Verdicts.of(self._store.rows(pair.results, Result)) for pair in pairs]
+        return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")}
+
+    def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
+        """See `Answers.prompts`."""
+        pairs = (pairs[0] for (_, name), pairs in self._pairs.items() if name == test_set)
+        artefact = next((pair.test_set for pair in pairs if self._store.has(pair.test_set)), None)
+        return {row.task_id: row.prompt for row in self._store.rows(artefact, PromptRow)} if artefact else {}
+
+    def references(self, problem_set: str) -> Mapping[str, str]:
+        """See `Answers.references`."""
+        return self._problems(problem_set)
+
+    @cached_property
+    def _pairs(self) -> Mapping[Place, Sequence[GridRow]]:
+        """The evaluation pairs of each cell and test set, by draw."""
+        pairs: dict[Place, list[GridRow]] = {}
+        for row in sorted(self._folder.grid(), key=lambda row: row.test_draw):
+            cell = CellLabels(row.model, row.recipe, row.training_set, row.seed)
+            pairs.setdefault((cell, (row.problem_set, row.perturbation)), []).append(row)
+        return pairs
+
+    def _read_parts(self, problem_set: str) -> Sequence[str]:
+        known = PROBLEMS.names()
+        specs = self._folder.config().evaluation.problems
+        return next((PROBLEMS.get(s.name).parts for s in specs if s.label == problem_set and s.name in known), ())
+
+    def _read_references(self, problem_set: str) -> Mapping[str, str]:
+        config = self._folder.config()
+        spec = next((spec for spec in config.evaluation.problems if spec.label == problem_set), None)
+        try:
+            problems = PROBLEMS.create(spec.spec(PROBLEMS, config.seed)).problems() if spec is not None else ()
+        except RaysweepError:  # its file is gone since the run
+            return {}
+        return {problem.task_id: problem.reference for problem in problems if problem.reference is not None}
+
+
+def _mean_rates(draws: Sequence[Verdicts], part: str) -> Mapping[str, float]:
+    """Return pass@1 by task id, the mean over the draws on which a task has a verdict."""
+    rates = [task_rates(verdicts.tallies(part), 1) for verdicts in draws]
+    tasks = dict.fromkeys(chain.from_iterable(rates))
+    shares = {task: [of_draw[task] for of_draw in rates if task in of_draw] for task in tasks}
+    return {task: sum(values) / len(values) for task, values in shares.items()}

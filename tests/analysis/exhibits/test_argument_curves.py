@@ -1,0 +1,125 @@
+"""Curves along an argument of an objective: its points are recipes, found by their objective and not by their names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import read_exhibit
+from raysweep.analysis.exhibits.settings import argument_curve
+from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
+from raysweep.errors import UsageError
+from raysweep.metrics.base import CellLabels
+from raysweep.records import Score
+from tests.analysis.exhibits.examples import EXHIBITS, cells
+
+RECIPES = {
+    "sft": RecipeChoice("sft", {"reduction": "per_token"}, "lr 1"),
+    "half": RecipeChoice("fixed", {"weight": 0.5}, "lr 1"),
+    "twice": RecipeChoice("fixed", {"weight": 2}, "lr 1"),
+    "five": RecipeChoice("fixed", {"weight": 5.0}, "lr 1"),
+    "other-lr": RecipeChoice("fixed", {"weight": 3}, "lr 9"),
+    "fait": RecipeChoice("fait", {}, "lr 1"),
+    "fait-line": RecipeChoice("fait", {"alpha": 2, "granularity": "line"}, "lr 1"),
+    "alpha-3": RecipeChoice("fait", {"alpha": 3}, "lr 1"),
+    "alpha-1": RecipeChoice("fait", {"alpha": 1}, "lr 1"),
+}
+PASSED = {"none": 8, "sft": 10, "half": 9, "twice": 14, "five": 11, "other-lr": 2, "fait": 15, "alpha-3": 13,
+          "alpha-1": 12, "fait-line": 3}  # fmt: skip
+ORDER = Order(models=("m",), training_sets=("base", "evol", "typos"), problem_sets=("humaneval-plus",),
+              perturbations=("clean",), trained_with={"evol": "clean", "typos": "C"}, recipes=RECIPES)  # fmt: skip
+
+
+def evidence(seeds: Sequence[int] = (1,), sets: Sequence[str] = ("evol",), order: Order = ORDER) -> Evidence:
+    """A model whose recipes pass so many of 20 problems; problem t passes if t is below the number."""
+    scores, rates = [], {}
+    for seed in seeds:
+        for recipe, passed in PASSED.items():
+            for trained in ["base"] if recipe == "none" else sets:
+                cell = ("m", recipe, trained, seed)
+                for metric, more in (("pass@1", 0), ("pass@1 base", 2)):
+                    value = (passed + more) / 20
+                    scores.append(Score(*cell, "humaneval-plus", "clean", metric, value, math.nan, math.nan, 20))
+                passing = {f"t{t:02}": float(t < passed) for t in range(20)}
+                rates[CellLabels(*cell)] = {("humaneval-plus", "clean"): ProblemRates(passing, {}, 1, 1)}
+    return Evidence(ScoreBook.of(scores, order), rates)
+
+
+def test_settings_are_the_recipes_of_the_objective_that_differ_in_the_argument_only():
+    weight, alpha = (argument_curve(ORDER, EXHIBITS[id].argument, "evol") for id in ("fait-figure-6", "fait-figure-7"))
+    assert [(s.value, s.recipe) for s in weight.settings] == [(0.5, "half"), (1, "sft"), (2, "twice"), (5, "five")]
+    assert [(s.value, s.recipe) for s in alpha.settings] == [(1, "alpha-1"), (2, "fait"), (3, "alpha-3")]
+
+
+def test_the_figure_has_a_point_for_each_recipe_and_level_lines_for_those_beside_it():
+    (figure,) = EXHIBITS["fait-figure-6"].draw(evidence()).figures
+    (panel,) = figure.panels
+    (line,) = panel.lines
+    assert [(point.x, round(point.value, 9)) for point in line.points] == [(0.5, 45), (1, 50), (2, 70), (5, 55)]
+    assert [(level.label, level.value) for level in panel.levels] == [("fait", 75)]
+    assert (panel.title, [tick.label for tick in panel.ticks]) == ("m", ["0.5", "1", "2", "5"])
+    assert figure.x_label == "weight of the tokens that differ"
+    assert "Recipes of the objective fixed that differ in weight only. At 1 stands the recipe sft." in figure.caption
+    svg = figure.render()
+    assert b"fait" in svg and ElementTree.fromstring(svg) is not None
+
+
+def test_the_table_has_the_numbers_and_compares_the_best_value_with_plain_fine_tuning():
+    (table,) = EXHIBITS["fait-figure-6"].draw(evidence()).tables
+    found = cells(table)
+    weight = "weight of the tokens that differ"
+    assert found["m", "clean", "pass@1 (%)"] == {
+        f"{weight} 0.5": "45.0", f"{weight} 1": "50.0", f"{weight} 2": "70.0", f"{weight} 5": "55.0",
+        "beside them fait": "75.0", "best": "2",
+    }  # fmt: skip
+    assert found["m", "clean", "pass@1 base (%)"][f"{weight} 1"] == "60.0"
+    assert table.rows[0].cells[-1].note.startswith("2 is +20.0 points from 1")
+
+
+def test_alphas_stand_beside_the_base_model_and_plain_fine_tuning():
+    (table,) = EXHIBITS["fait-figure-7"].draw(evidence()).tables
+    found = cells(table)["m", "clean", "pass@1 (%)"]
+    assert found == {
+        "alpha 1": "60.0", "alpha 2": "75.0", "alpha 3": "65.0", "beside them base": "40.0", "beside them sft": "50.0",
+        "best": "2",
+    }  # fmt: skip
+
+
+def test_each_seed_has_a_panel_and_each_training_set_a_figure():
+    (figure,) = EXHIBITS["fait-figure-6"].draw(evidence(seeds=(1, 2))).figures
+    assert [panel.title for panel in figure.panels] == ["m · seed 1", "m · seed 2"]
+    both = EXHIBITS["fait-figure-6"].model_copy(update={"training_sets": ["clean", "C"]})
+    drawn = both.draw(evidence(sets=("evol", "typos")))
+    assert [figure.label for figure in drawn.figures] == [
+        "fait-figure-6-evol-humaneval-plus", "fait-figure-6-typos-humaneval-plus",
+    ]  # fmt: skip
+    assert list(both.reads(evidence().book)) == [("evol", "clean"), ("typos", "clean")]
+
+
+@pytest.mark.parametrize("recipes", [{}, {"twice": RECIPES["twice"]}])
+def test_one_value_is_no_curve(recipes):
+    order = Order(models=("m",), training_sets=("base", "evol"), trained_with={"evol": "clean"}, recipes=recipes)
+    with pytest.raises(NothingToDraw, match="no two recipes of the objective fixed that differ in nothing but weight"):
+        EXHIBITS["fait-figure-6"].draw(evidence(order=order))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("along: argument", "names it under `argument`"),
+        ("along: ratio\nbeside: [fait]", "`beside` and `training_sets` belong to"),
+        ("along: ratio\nargument: {objective: a, argument: b, label: c}", "no other curve does"),
+        ("along: argument\nargument: {objective: fixed, label: c}", "key 'argument.argument' is missing"),
+    ],
+)
+def test_a_broken_definition_is_refused(tmp_path: Path, keys: str, said: str):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"id: mine\ntitle: Mine\nkind: curves\ntest_sets: [clean]\nquantities: {{pass@1: 1}}\n{keys}\n")
+    with pytest.raises(UsageError, match=said):
+        read_exhibit(path)

@@ -1,0 +1,93 @@
+"""The relative change of sums of columns: its value, its interval over problems, means over models and seeds."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from raysweep.analysis.comparisons.sums import change_of_sums, changes_between, mean_change
+from raysweep.metrics.base import CellLabels
+
+SIGNS = {"+": 1.0, "-": 0.0}
+
+
+def column(signs: str) -> dict[str, float]:
+    return {f"t{number}": SIGNS[sign] for number, sign in enumerate(signs)}
+
+
+def cell(**columns: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The rates of a cell; ``plus="++-|+--"`` are the base part and the whole tests of a problem set."""
+    parts = {name: signs.split("|") for name, signs in columns.items()}
+    return {
+        name: {"base": column(halves[0]), "": column(halves[-1])} if len(halves) > 1 else {"": column(halves[0])}
+        for name, halves in parts.items()
+    }
+
+
+BEFORE = cell(plus="++++----|+++-----", other="++--")
+AFTER = cell(plus="+++++---|++++----", other="+++-")
+
+
+def test_the_change_is_that_of_the_sum_and_not_the_mean_of_changes():
+    change = change_of_sums(BEFORE, AFTER)
+    assert (change.first, change.second) == pytest.approx((0.5 + 0.375 + 0.5, 0.625 + 0.5 + 0.75))
+    assert change.value == pytest.approx(1.875 / 1.375 - 1) and change.n == 12
+    assert change.low < change.value < change.high and not change.note
+    assert change_of_sums(BEFORE, AFTER) == change
+
+
+def test_pairing_makes_the_interval_of_alike_cells_narrow():
+    rng = random.Random(1)
+    before = "".join(rng.choice("+-") for _ in range(200))
+    flipped = before.replace("-", "+", 10)
+    shuffled = "".join(rng.sample(flipped, len(flipped)))
+    paired, apart = (change_of_sums(cell(a=before), cell(a=after)) for after in (flipped, shuffled))
+    assert paired.value == pytest.approx(apart.value)
+    assert 3 * (paired.high - paired.low) < apart.high - apart.low
+    same = change_of_sums(cell(a=before), cell(a=before))
+    assert same.value == 0 and same.low < 0 < same.high
+
+
+def test_only_columns_and_problems_that_both_have_count():
+    fewer = {"plus": {"": {**column("++++----"), "extra": 1.0}}}
+    change = change_of_sums(fewer, AFTER)
+    assert (change.first, change.second, change.n) == (0.5, 0.5, 8)
+    assert change.note == "only the columns that both have count"
+
+
+def test_what_has_no_number_says_why():
+    nothing = change_of_sums(cell(a="----"), cell(a="++--"))
+    assert math.isnan(nothing.value) and nothing.note == "the baseline's sum is 0"
+    apart = change_of_sums(cell(a="+-"), cell(b="+-"))
+    assert math.isnan(apart.value) and apart.note == "no problem has a verdict of both"
+    one = change_of_sums(cell(a="+"), cell(a="+"))
+    assert one.value == 0 and math.isnan(one.low)
+
+
+def test_the_mean_over_models_keeps_their_problems_paired():
+    changes = [change_of_sums(BEFORE, AFTER), change_of_sums(AFTER, BEFORE)]
+    mean = mean_change(changes)
+    assert mean.value == pytest.approx(sum(change.value for change in changes) / 2)
+    assert mean.low < mean.value < mean.high
+    assert mean.high - mean.low < max(change.high - change.low for change in changes)  # what one gains the other loses
+    undefined = change_of_sums(cell(a="--"), cell(a="++"))
+    partly = mean_change([changes[0], undefined])
+    assert partly.value == changes[0].value and partly.note == "mean of 1 of 2"
+    assert math.isnan(mean_change([undefined]).value)
+
+
+def test_a_cells_baseline_is_the_base_model_or_another_recipe_on_the_same_rows_with_the_same_seed():
+    base, other = CellLabels("m", "none", "base", 42), CellLabels("else", "fait", "evol", 1)
+    tuned = {(recipe, seed): CellLabels("m", recipe, "evol", seed) for recipe in ("sft", "fait") for seed in (1, 2)}
+    cells = {base: BEFORE, other: AFTER, **dict.fromkeys(tuned.values(), AFTER), tuned["sft", 1]: BEFORE}
+    over_base = changes_between(cells, "m", "fait", "base", ["evol"])
+    assert list(over_base) == [tuned["fait", 1], tuned["fait", 2]]
+    assert all(change.value == pytest.approx(1.875 / 1.375 - 1) for change in over_base.values())
+    over_sft = changes_between(cells, "m", "fait", "sft", ["evol"])
+    assert [change.value for change in over_sft.values()] == pytest.approx([1.875 / 1.375 - 1, 0])
+    assert not changes_between(cells, "m", "dpo", "base", ["evol"]) and not changes_between(
+        cells, "m", "fait", "dpo", ["evol"]
+    )
+    assert not changes_between(cells, "m", "fait", "base", ["oss"])
