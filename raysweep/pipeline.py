@@ -33,6 +33,7 @@ from raysweep.planning.plan import (
     RejectedRowsPlan,
     ResultsPlan,
     SourceRowsPlan,
+    TeacherAnswersPlan,
     TestSetPlan,
     TrainingSetPlan,
 )
@@ -43,6 +44,7 @@ from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
 from raysweep.stages.rejected_rows import make_rejected_rows
 from raysweep.stages.scoring import cell_numbers
+from raysweep.stages.teacher_answers import make_teacher_answers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import fine_tune, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
@@ -67,6 +69,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     SourceRowsPlan: one_by_one(make_source_rows),
     LeakagePlan: one_by_one(make_leakage),
     PerturbedRowsPlan: make_perturbed_rows,  # several methods read each row once
+    TeacherAnswersPlan: one_by_one(make_teacher_answers),
     RejectedRowsPlan: one_by_one(make_rejected_rows),
     TrainingSetPlan: one_by_one(make_training_set),
     TestSetPlan: one_by_one(make_test_set),

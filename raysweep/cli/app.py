@@ -167,7 +167,7 @@ def data_sets(
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make only a config's training and test sets; no model is needed."""
+    """Make only a config's training and test sets; no model is needed, unless one is a teacher."""
     from raysweep.cli.views.results import print_data_sets, watcher
     from raysweep.config.loading import load_config
     from raysweep.sweep.data_sets import export, make_data_sets

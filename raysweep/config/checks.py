@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extr
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
+from raysweep.generators.reference import Reference
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
@@ -37,6 +39,7 @@ from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.sharding.choice import sharding_name
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
+from raysweep.training_sets.rejecting import has_python
 from raysweep.units import count
 
 VALIDATION: KeyPath = ("training", "validation")
@@ -58,6 +61,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _sizes,
         _recipes,
         _preferences,
+        _rejected,
         _sources,
         _validation,
         partial(_problems, judged=with_models),
@@ -268,14 +272,57 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
                 place,
                 f"its rows have no rejected response, with which {objectives} ({', '.join(names)}) compares each "
                 "response; name the field that has one, as in `rejected: {field: rejected}`, have their Python code "
-                "changed (`rejected: {mutator: python}`), or take `objective: sft`",
+                "changed (`rejected: {mutator: python}`) or a model write some (`rejected: {teacher: MODEL}`), or take "
+                "`objective: sft`",
             )
+
+
+def _rejected(config: SweepConfig) -> Iterator[Mistake]:
+    """Find teachers that are no models or write no variants, and rows without Python code for the mutator."""
+    models = {model.name: model for model in config.models}
+    for place, source, _ in _row_sources(config):
+        made = source.rejected
+        if made is None or made.field is not None:
+            continue
+        if place[0] == "models":
+            yield (*place, "rejected"), "a model from scratch is trained on responses alone; remove it"
+        elif made.teacher is not None and (why := _no_teacher(made.teacher, models)):
+            yield (*place, "rejected", "teacher"), why
+        elif made.mutator is not None and (rows := _without_code(source, config.seed)):
+            yield (
+                (*place, "rejected", "mutator"),
+                f"it changes Python code, and none of the first {count(rows, 'response')} is Python or has a block of "
+                "it; have a model write variants, as in `rejected: {teacher: MODEL}`",
+            )
+
+
+def _no_teacher(name: str, models: Mapping[str, ModelConfig]) -> str:
+    """Return why a name is not that of a model that writes variants of responses; empty if it is."""
+    if name not in models:
+        return f"no model is called {name!r}{did_you_mean(name, models)}; `models` has {', '.join(models)}"
+    generator = models[name].generator
+    if generator is not None and generator.name == Reference.name:
+        return f"model {name!r} gives reference solutions (`generator: {generator.name}`) and writes no variants"
+    return ""
+
+
+LOOKED_AT = 64
+"""Rows of a source in which Python code is looked for."""
+
+
+def _without_code(source: SourceConfig, seed: int) -> int:
+    """Return how many of a source's first rows were looked at, if none has Python code; else 0."""
+    try:
+        rows = list(islice(SOURCES.create(source.spec(SOURCES, seed)).rows(), LOOKED_AT))
+    except UsageError:
+        return 0  # other checks say what is wrong with it
+    return 0 if any(map(has_python, rows)) else len(rows)
 
 
 def _has_rejected(source: SourceConfig, seed: int) -> bool:
     """Return True unless a source's first row can be read and has no rejected response."""
-    if source.rejected is not None and source.rejected.mutator is not None:
-        return True
+    if source.rejected is not None and source.rejected.field is None:
+        return True  # they are made
     try:
         first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
     except UsageError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +17,7 @@ from raysweep.prompts.templates import NATIVE, TEMPLATES, check_template
 from raysweep.records import Decoding, Spec
 from raysweep.registry import Registry
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.teacher import BLOCK
 
 
 @dataclass(frozen=True)
@@ -200,23 +201,62 @@ REJECTED_FIELD = "rejected_field"
 """The argument of sources that read a rejected response."""
 
 
+Filter = Literal["equal", "similarity", "tokens", "fence"]
+"""What may be left out of a teacher's responses (`raysweep.training_sets.pair_filters`)."""
+FILTERS: Sequence[Filter] = ("equal", "similarity", "tokens", "fence")
+
+
+def _no_filters(value: Any) -> Any:
+    return [] if value == "none" else value
+
+
 class RejectedConfig(Strict):
-    """Where a source's rows have a rejected response from: a field of theirs, or changes of their code."""
+    """Where a source's rows have a rejected response from: a field of theirs, changes of their code, or a teacher."""
 
     field: Annotated[str, Field(min_length=1)] | None = None
     """The field of the rows that has it."""
     mutator: Literal["python"] | None = None
     """`python`: one operator, constant, name, argument or branch of the response's Python code is changed."""
+    teacher: Annotated[str, Field(min_length=1)] | None = None
+    """Name of the model, one of `models`, that writes an incorrect variant of each response."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Of the mutator's draws."""
+    """Of the mutator's or teacher's draws."""
+    temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
+    """Randomness of the teacher's answers; 0 is greedy."""
+    top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = Decoding().top_p
+    """As in `evaluation`."""
+    max_new_tokens: Annotated[Count, UnitMark("tokens")] = 1024
+    """Longest answer of the teacher."""
+    rejected_text: Literal["block", "answer"] = BLOCK
+    """`block`: the answer's code takes the place of the response's one block; `answer`: always the whole answer."""
+    filters: Annotated[list[Literal["equal", "similarity", "tokens", "fence"]], BeforeValidator(_no_filters)] = [
+        *FILTERS
+    ]
+    """What is left out of a teacher's responses, each counted; `none`: nothing, as in the study."""
     similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = 0.5
     """A rejected response less similar than this to the response is dropped (Indel similarity)."""
+    tokens: Annotated[Count, UnitMark("tokens")] = 1024
+    """A prompt with a longer rejected response is dropped, by the teacher's tokenizer."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.field is None) == (self.mutator is None):
-            raise ValueError("must name one way: {field: NAME} or {mutator: python, seed: 1}")
+        given = [way for way in WAYS if getattr(self, way) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "must name one way: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"
+                + (f"; it has {' and '.join(given)}" if given else "")
+            )
+        if unused := sorted(self.model_fields_set - {given[0], *WAYS[given[0]]}):
+            raise ValueError(f"`{unused[0]}` has no effect beside `{given[0]}`; remove it")
         return self
+
+
+WAYS: Mapping[str, frozenset[str]] = {
+    "field": frozenset(),
+    "mutator": frozenset({"seed", "similarity"}),
+    "teacher": frozenset(RejectedConfig.model_fields) - {"field", "mutator"},
+}
+"""The ways to rejected responses, each with the settings that it takes."""
 
 
 class SourceConfig(SpecConfig):

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -214,8 +214,8 @@ def _rows(
     try:
         source = SOURCES.create(config.training.source.spec(SOURCES, config.seed))
         rejected = config.training.source.rejected
-        mutates = rejected is not None and rejected.mutator is not None
-        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, mutates)
+        changed = None if rejected is None or rejected.field is not None else _mutated if rejected.mutator else _varied
+        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed)
     except UsageError:
         return  # other checks say what is wrong with the source or the objective
     if fit.usable * size >= recipe.batch_size or fit.rows < recipe.batch_size:
@@ -242,16 +242,24 @@ def _rows(
 
 
 def _fit(
-    source: TrainingSource, recipe: Recipe, tokenizer: Any, longest: int, enough: float, mutates: bool = False
+    source: TrainingSource,
+    recipe: Recipe,
+    tokenizer: Any,
+    longest: int,
+    enough: float,
+    changed: Callable[[SourceRow], str | None] | None = None,
 ) -> _Fit:
-    """Encode a source's clean rows until enough of them fit into `longest` tokens."""
+    """Encode a source's clean rows until enough of them fit into `longest` tokens.
+
+    `changed`: returns a response of about the length that a row's rejected one will have; None: rows have their own.
+    """
     objective = objective_of(recipe)
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
     rows = usable = 0
     longer = []
     for row in source.rows():
-        if mutates:
-            row = dataclasses.replace(row, rejected=_changed(row))
+        if changed is not None:
+            row = dataclasses.replace(row, rejected=changed(row))
         fields = (row.instruction, row.input, row.output, row.language)
         trained = TrainingRow(
             row.row_id, row.row_id, *fields, "", False, row.instruction, row.input, rejected=row.rejected
@@ -266,8 +274,13 @@ def _fit(
     return _Fit(rows, usable, tuple(longer))
 
 
-def _changed(row: SourceRow) -> str | None:
-    """Return a change of a row's response of about the length that its rejected response will have."""
+def _varied(row: SourceRow) -> str | None:
+    """Return what stands for a teacher's variant of a row's response, which is about as long."""
+    return row.output[1:] or None
+
+
+def _mutated(row: SourceRow) -> str | None:
+    """Return the first change of a row's response."""
     try:
         first = next(variants(row, 0), None)
     except SyntaxError:

@@ -172,13 +172,14 @@ class Task:
     id: str
     run: Callable[[Stages], Mapping[str, float]]
     needs: CellNeeds = field(default_factory=CellNeeds)  # what its processes ask for
-    base: str = ""  # name of the base of a cell's model, or of the base that the task trains
+    base: str = ""  # name of the base of a cell's model, or of the base that the task trains or has write
     recipe: str = ""  # name of a cell's recipe
     group: str = ""  # of models that run in one pool; empty: in any
     hours: Mapping[str, float] = field(default_factory=dict)  # that it is expected to take, by accelerator
     folders: Mapping[str, str] = field(default_factory=dict)  # paths or URIs of what a cell makes, by name
     after: tuple[str, ...] = ()  # ids of the tasks that must succeed first
     uses_other_processes: bool = False  # the task holds no CPU, since other processes of the engine do its work
+    generates: bool = False  # completions, though it belongs to no cell
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
@@ -21,7 +22,9 @@ from raysweep.prompts.answers.extraction import Extract
 from raysweep.records import Decoding, ModelRef, Spec
 from raysweep.storage.artefacts import Artefact, Node, Unit
 from raysweep.trainers.base import Recipe
+from raysweep.training_sets.pair_filters import PairFilters
 from raysweep.training_sets.selection import Choice
+from raysweep.training_sets.teacher import BLOCK
 
 
 class ArtefactPlan(ABC):
@@ -127,23 +130,27 @@ class PerturbedRowsPlan(ArtefactPlan):
 
 @dataclass(frozen=True)
 class RejectedRowsPlan(ArtefactPlan):
-    """Rejected responses of a source's rows, made by changing their Python code; all its training sets share them.
+    """Rejected responses of a source's rows, near misses of their own; all training sets of the source share them.
 
-    `similarity`: a less similar one is dropped. `limits`: of the programs that run a row's tests, if it has some.
+    `answers`: a teacher's, which they are taken from; None: the rows' Python code is changed. `seed`: of these changes.
+    `text`: what of an answer becomes the response (`raysweep.training_sets.teacher`). `filters`: which responses are
+    left out. `limits`: of the programs that run a row's tests, if it has some.
     """
 
     node: Node
     rows: SourceRowsPlan
     seed: int
-    similarity: float
+    filters: PairFilters
     limits: Limits
+    answers: TeacherAnswersPlan | None = None
+    text: str = BLOCK
 
     uses_other_processes: ClassVar[bool] = True
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
-        return (self.rows,)
+        return (self.rows, *([self.answers] if self.answers else []))
 
 
 @dataclass(frozen=True)
@@ -221,6 +228,42 @@ class BasePlan(ArtefactPlan):
     def workers(self) -> int:
         """See `ArtefactPlan.workers`."""
         return self.recipe.workers if self.recipe else 0
+
+
+@dataclass(frozen=True)
+class TeacherAnswersPlan(ArtefactPlan):
+    """A teacher's answers, one about each row of a source, in the form of an evaluation's completions.
+
+    `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string. Settings that only say what
+    becomes of the answers are no part of their key, so that changing one doesn't ask the teacher again.
+    """
+
+    node: Node
+    rows: SourceRowsPlan
+    base: BasePlan
+    generator: Spec
+    decoding: Decoding
+    template: str
+    system: str
+    stop: tuple[str, ...]
+    batch_tokens: int | None
+
+    uses_other_processes: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return self.base, self.rows
+
+    @property
+    def task(self) -> str:
+        """See `ArtefactPlan.task`. It begins with the model's name and a point, as those of the model's cells do."""
+        return f"{self.base.name}.teacher-{self.node.key[:8]}"
+
+    @cached_property
+    def pool(self) -> str:
+        """See `CellPlan.pool`; another source's answers of the same teacher are in it, too."""
+        return _hash_of_completions(self.base.node, self.node.spec, self.node.version)
 
 
 @dataclass(frozen=True)
@@ -318,9 +361,12 @@ class CellPlan:
         return {name: value for name, value in self.pairs[0].completions.spec.items() if name != "stops"}
 
     def _hash_of(self, how: dict[str, Any]) -> str:
-        model = self.model or self.base.node
-        content = {"model": model.key if model else "", "how": how, "version": self.pairs[0].completions.version}
-        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        return _hash_of_completions(self.model or self.base.node, how, self.pairs[0].completions.version)
+
+
+def _hash_of_completions(model: Node | None, how: Mapping[str, Any], version: int) -> str:
+    content = {"model": model.key if model else "", "how": how, "version": version}
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -434,6 +480,13 @@ class SweepPlan:
     leakage: LeakagePlan | None = None
     quality: tuple[QualityPlan, ...] = ()
     further: tuple[ArtefactPlan, ...] = ()
+
+    @property
+    def teachers(self) -> tuple[TeacherAnswersPlan, ...]:
+        """The answers from which rejected responses of training and validation sets are made."""
+        sets = [rows for cell in self.cells for rows in (cell.training_set, cell.validation) if rows]
+        answers = [rows.rejected.answers for rows in sets if rows.rejected and rows.rejected.answers]
+        return tuple({plan.node.key: plan for plan in answers}.values())
 
     @property
     def targets(self) -> tuple[ArtefactPlan, ...]:

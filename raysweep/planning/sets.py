@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import MissingInput, UsageError
+from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.hashing import text_sha
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
 from raysweep.planning.base_models import BaseModelPlanner
@@ -19,17 +20,22 @@ from raysweep.planning.plan import (
     PerturbedRowsPlan,
     RejectedRowsPlan,
     SourceRowsPlan,
+    TeacherAnswersPlan,
     TestSetPlan,
     TrainingSetPlan,
 )
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Limits
-from raysweep.records import CLEAN, Spec
+from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
+from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import VERSION as LEAK_RULES
+from raysweep.training_sets.pair_filters import PairFilters
 from raysweep.training_sets.rejecting import VERSION as REJECTING
 from raysweep.training_sets.selection import Choice
+from raysweep.training_sets.teacher import PROMPT
+from raysweep.training_sets.teacher import VERSION as TAUGHT
 
 if TYPE_CHECKING:
     from raysweep.config.fields import RejectedConfig
@@ -113,17 +119,61 @@ class SetPlanner:
 
     def rejected_rows(self, rows: SourceRowsPlan, rejected: RejectedConfig | None) -> RejectedRowsPlan | None:
         """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted."""
-        if rejected is None or rejected.mutator is None:
+        if rejected is None or rejected.field is not None:
             return None
+        label = f"rejected responses of {rows.source.name}"
+        if rejected.mutator is not None:
+            spec: dict[str, Any] = {
+                "mutator": rejected.mutator,
+                "version": REJECTING,
+                "seed": rejected.seed,
+                "similarity": rejected.similarity,
+                "limits": dataclasses.asdict(LIMITS),
+            }
+            node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
+            return RejectedRowsPlan(node, rows, rejected.seed, PairFilters(True, rejected.similarity), LIMITS)
+        answers = self._teacher_answers(rows, rejected)
+        filters = PairFilters(
+            "equal" in rejected.filters,
+            rejected.similarity if "similarity" in rejected.filters else 0.0,
+            rejected.tokens if "tokens" in rejected.filters else 0,
+            "fence" in rejected.filters,
+        )
         spec = {
-            "mutator": rejected.mutator,
-            "version": REJECTING,
-            "seed": rejected.seed,
-            "similarity": rejected.similarity,
+            "text": rejected.rejected_text,
+            "version": TAUGHT,
+            "filters": dataclasses.asdict(filters),
             "limits": dataclasses.asdict(LIMITS),
         }
-        node = Node("rejected_rows", 1, spec, (rows.node.key,), f"rejected responses of {rows.source.name}")
-        return RejectedRowsPlan(node, rows, rejected.seed, rejected.similarity, LIMITS)
+        node = Node("rejected_rows", 1, spec, (rows.node.key, answers.node.key), f"{label} by {answers.base.name}")
+        return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, rejected.rejected_text)
+
+    def _teacher_answers(self, rows: SourceRowsPlan, rejected: RejectedConfig) -> TeacherAnswersPlan:
+        """Return the plan of a teacher's answers. A model with a chat template is asked through that.
+
+        Raises:
+            UsageError: the config has no such model.
+        """
+        name = rejected.teacher or ""
+        if name not in self.models.configs:
+            raise UsageError(f"no model is called {name!r}, the teacher{did_you_mean(name, self.models.configs)}")
+        base, model = self.models.base(name), self.models.configs[name]
+        has_chat = base.traits is not None and base.traits.has_chat_template
+        own = PromptTemplate(model.template).needs_tokenizer and model.template != CHAT
+        template = model.template if own else CHAT if has_chat else RAW
+        decoding = Decoding(rejected.max_new_tokens, rejected.temperature, rejected.top_p, 1, rejected.seed)
+        spec = {
+            **self.models.writing_spec(name, decoding),
+            "prompt": {"teacher": text_sha(PROMPT), "template": template, "system": model.system_prompt},
+            "stop": list(model.stop),
+        }
+        inputs = (*([base.node.key] if base.node else []), rows.node.key)
+        node = Node("completions", 1, spec, inputs, f"answers of the teacher {name} about {rows.node.label}")
+        generator = self.models.generator(name)[0]
+        batch_tokens, stop = self.config.evaluation.batch_tokens, tuple(model.stop)
+        return TeacherAnswersPlan(
+            node, rows, base, generator, decoding, template, model.system_prompt, stop, batch_tokens
+        )
 
     def training_set(
         self,

@@ -3,10 +3,11 @@
 Each function takes a plan, or several of one task, and a `Work` (`raysweep.engine.base`), and commits to the store.
 
     training_sets.py     writes source rows, perturbed rows, leaks and training sets
-    rejected_rows.py     makes rejected responses of rows: changes of their code that fail their tests
+    rejected_rows.py     makes rejected responses of rows, of a teacher's answers or by changing their code
+    teacher_answers.py   has a teacher write an incorrect variant of each row's response
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
-    generation.py        generates a cell's completions, block by block, and counts tokens and seconds
+    generation.py        generates completions, such as a cell's, block by block, and counts tokens and seconds
     judging.py           judges a cell's completions; runs only programs without a verdict
     quality.py           lints a sample of the completions, which run nothing
     scoring.py           names a cell's numbers and folders for Ray Tune's results

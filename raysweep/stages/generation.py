@@ -1,4 +1,4 @@
-"""Generates the completions of a cell's prompts, in blocks.
+"""Generates completions in blocks: those of a cell's prompts, and for others that ask a model (teacher_answers.py).
 
 A block is written every half minute, so that a kill loses little beside the batches in flight. Equal prompts of one
 model are completed once, whichever test set or sweep has them.
@@ -44,7 +44,7 @@ class _Generated:
 
 
 @dataclass(frozen=True)
-class _JobCompletions:
+class JobCompletions:
     """All completions of a job by key. `reused`: keys of those from the store; `resumed`: from an earlier attempt."""
 
     rows: Mapping[str, Completion]
@@ -59,28 +59,47 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     requests_by_pair = [requests_of(cell, plan.pair, work.store) for plan in plans]
     distinct = distinct_requests(chain.from_iterable(requests_by_pair), cell.decoding, cell.generator)
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
-    completions = blocks.read()
-    resumed = sum(key in completions for key in distinct)
     pool = CompletionPool(work.store, cell.pool)
-    pool.keep({key: row for key, row in completions.items() if key not in distinct})
-    reused = pool.find(distinct.keys() - completions.keys())
-    completions |= reused
-    remaining = {key: request for key, request in distinct.items() if key not in completions}
-    work.stages.count_reused("completions", len(distinct) - len(remaining))
-    generated = _generate(cell, remaining, len(distinct), blocks, work) if remaining else _Generated({})
-    job = _JobCompletions({**completions, **generated.completions}, reused, resumed, generated)
+    job = complete_in_blocks(_job(cell, work), distinct, blocks, pool, work)
     counted: set[str] = set()  # keys that an earlier pair of this job has, too
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         rows = completions_of(requests, job.rows, cell.decoding, cell.generator)
         pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "sample"])
-            draft.counts = _counts(rows, job, counted, is_first=plan is plans[0])
+            draft.counts = counts_of(rows, job, counted, is_first=plan is plans[0])
         counted.update(row.key for row in rows)
 
 
+def complete_in_blocks(
+    job: GenerateJob,
+    distinct: Mapping[str, GenerationRequest],
+    blocks: Blocks[Completion],
+    pool: CompletionPool,
+    work: Work,
+) -> JobCompletions:
+    """Return the completions of distinct requests; those that neither blocks nor pool have are generated.
+
+    Args:
+        job: the model and how it writes, without batches.
+        distinct: the requests by their keys.
+        blocks: where an attempt after a kill finds completions. Those that aren't asked for here go to the pool.
+        pool: the store's completions of the same model, written in the same way.
+        work: of the stage.
+    """
+    completions = blocks.read()
+    resumed = sum(key in completions for key in distinct)
+    pool.keep({key: row for key, row in completions.items() if key not in distinct})
+    reused = pool.find(distinct.keys() - completions.keys())
+    completions |= reused
+    remaining = {key: request for key, request in distinct.items() if key not in completions}
+    work.stages.count_reused("completions", len(distinct) - len(remaining))
+    generated = _generate(job, remaining, len(distinct), blocks, work) if remaining else _Generated({})
+    return JobCompletions({**completions, **generated.completions}, reused, resumed, generated)
+
+
 def _generate(
-    cell: CellPlan,
+    job: GenerateJob,
     requests: Mapping[str, GenerationRequest],
     total: int,
     blocks: Blocks[Completion],
@@ -89,7 +108,7 @@ def _generate(
     """Have the engine complete distinct requests, and write completions into blocks as they come.
 
     Args:
-        cell: the requests'.
+        job: without batches.
         requests: without those that have a completion.
         total: number of the job's distinct requests, for its progress.
         blocks: where an attempt after a kill finds the completions.
@@ -101,7 +120,7 @@ def _generate(
     before = total - len(requests)
     work.progress.update("generating", before, total)
     with _Writer(blocks) as writer:
-        outputs = complete(_job(cell, work), requests, lambda job: work.stages.generate(job, work.progress))
+        outputs = complete(job, requests, lambda job: work.stages.generate(job, work.progress))
         for rows, output in outputs:
             writer.add(rows)
             completions.update(rows)
@@ -112,10 +131,10 @@ def _generate(
     return _Generated(completions, loads, cpu_seconds, facts)
 
 
-def _counts(
-    rows: Sequence[Completion], job: _JobCompletions, counted: Collection[str], *, is_first: bool
+def counts_of(
+    rows: Sequence[Completion], job: JobCompletions, counted: Collection[str] = (), *, is_first: bool = True
 ) -> dict[str, Any]:
-    """Return the counts of a pair for its manifest.
+    """Return the counts of an artefact of completions for its manifest, such as of a pair of a cell.
 
     Args:
         rows: the pair's.

@@ -49,14 +49,22 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
 
 def _prompter(plan: CellPlan, pair: PairPlan, store: Store) -> Prompter:
     """Return what builds the prompts of a cell's model, with the tokenizer of its base where they need one."""
-    template, base = PromptTemplate(plan.template, plan.system), base_ref(plan.base)
     whole = pair.extract.needs_whole_answers
+    template = PromptTemplate(plan.template, plan.system)
     prompter = Prompter(plan.prompt_format, plan.recipe is not None, template, plan.stop, whole)
-    if base is None or not prompter.shown.needs_tokenizer:
+    if not prompter.shown.needs_tokenizer:
         return prompter
+    return replace(prompter, template=with_tokenizer(template, plan.base, store))
+
+
+def with_tokenizer(template: PromptTemplate, base: BasePlan, store: Store) -> PromptTemplate:
+    """Return a template with the tokenizer of a base model; as it is for one without weights."""
+    ref = base_ref(base)
+    if ref is None:
+        return template
     from raysweep.models.loading import load_tokenizer
 
-    return replace(prompter, template=replace(template, tokenizer=load_tokenizer(store.located(base))))
+    return replace(template, tokenizer=load_tokenizer(store.located(ref)))
 
 
 def problems_of(pair: PairPlan) -> Mapping[str, Problem]:

@@ -1,103 +1,211 @@
-"""Makes the rejected responses of a source's rows: changes of their code that fail the rows' tests.
+"""Makes the rejected responses of a source's rows: what a teacher wrote, or changes of their own code.
 
-It works block by block, so that a killed run loses at most one. Of each row the first changes are tried together;
-where a row has tests, one that passes them is no near miss and is left out.
+It works block by block, so that a killed run loses at most one. Where a row has tests, a response that passes them is
+no near miss and is left out; of a row's changes the first ones are tried together.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from itertools import islice, tee
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from raysweep.engine.base import Work
 from raysweep.engine.services import ModelService
-from raysweep.planning.plan import RejectedRowsPlan
+from raysweep.errors import HopelessError
+from raysweep.generators.base import LENGTH
+from raysweep.planning.plan import RejectedRowsPlan, TeacherAnswersPlan
 from raysweep.programs import Outcome, Program
-from raysweep.records import RejectedRow, SourceRow
+from raysweep.prompts.answers.extraction import Extract, extracted
+from raysweep.records import Completion, Problem, RejectedRow, SourceRow
 from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block, row_count
+from raysweep.stages.inputs import base_ref
 from raysweep.storage.blocks import Blocks
+from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES, TrainingSource
-from raysweep.training_sets.rejecting import Variant, variants
+from raysweep.training_sets.pair_filters import TokenCount, Variant, tokens_by
+from raysweep.training_sets.rejecting import variants
+from raysweep.training_sets.teacher import ANSWER, lacks_expected_fence, taught
+from raysweep.units import count
 
 TRIED = 3
 """Changes of a row that are tried; of MiniCode's references nearly all of the first fail."""
+SHOWN, SHOWN_CHARACTERS = 3, 300
+"""Answers without code that an error shows, and how much of each."""
+PASSES = "passes its tests"
+"""Why a response is left out that is no wrong one."""
+
+Found = list[Variant] | str
+"""The variants of a row's response that may be its rejected one, or in words why there is none."""
 
 
 def make_rejected_rows(plan: RejectedRowsPlan, work: Work) -> None:
-    """Find a rejected response for each row of a source; count those without one by the reason."""
+    """Find a rejected response for each row of a source; count those without one by the reason.
+
+    Raises:
+        HopelessError: no row has one, or most answers of a teacher lack the code that they should have.
+    """
     store, progress = work.store, work.progress
     path = store.use(plan.rows.node) / ROWS
     total, source = row_count(path), SOURCES.create(plan.rows.source)
+    if plan.answers is not None:
+        _require_fences(plan, plan.answers, store)
+    finder = _finder(plan, store)
     finished = Blocks(store.unfinished(plan.node), RejectedRow)
     made = finished.read()
     with ModelService(work.stages, store, progress, work.context.sandbox) as service:
         for block in range(block_count(path)):
             rows = read_block(path, SourceRow, block)
             if rows[0].row_id not in made:
-                new = {row.row_id: row for row in _rejected(rows, plan, source, service)}
+                found = finder(rows, block)
+                new = {row.row_id: row for row in _rejected(rows, found, plan, source, service)}
                 finished.add(new)
                 made |= new
-            progress.update("changing responses", min(len(made), total), total, "to rejected ones")
+            progress.update("rejected responses", min(len(made), total), total, "checked")
+    changed = Counter(row.reason for row in made.values() if row.rejected is not None)
+    without = Counter(row.reason for row in made.values() if row.rejected is None)
+    if not changed:
+        rows_of = plan.rows.node.label
+        raise HopelessError(f"none of the {rows_of} has a rejected response: {_in_words(without)}; {_way(plan)}")
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, RejectedRow) as writer:
             for block in range(block_count(path)):
                 writer.add([made[row.row_id] for row in read_block(path, SourceRow, block)])
-        changed = Counter(row.reason for row in made.values() if row.rejected is not None)
-        without = Counter(row.reason for row in made.values() if row.rejected is None)
         draft.counts = {
             "rows": total,
             "changed": dict(sorted(changed.items())),
             "without": dict(sorted(without.items())),
         }
     if without:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in without.most_common())
-        progress.note(f"{sum(without.values()):,} of {total:,} rows have no rejected response: {reasons}")
+        progress.note(f"{without.total():,} of {total:,} rows have no rejected response: {_in_words(without)}")
+
+
+def _in_words(reasons: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
+
+
+def _way(plan: RejectedRowsPlan) -> str:
+    """Return how to get some, where none is left."""
+    if plan.answers is None:
+        return (
+            "`mutator: python` changes Python code only; a model writes variants of any: `rejected: {teacher: MODEL}`"
+        )
+    return "change `rejected.filters`, or take `filters: none` or another teacher"
+
+
+# -------------------------------------------------------------------------------------------------------- variants
+
+
+def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRow], int], list[Found]]:
+    """Return what finds the variants of the rows of a block that the filters keep, given the block's number."""
+    if plan.answers is None:
+        return lambda rows, block: [_mutated(row, plan) for row in rows]
+    answers, tokens_of = store.use(plan.answers.node) / ROWS, _token_count(plan.answers, store)
+
+    def of_answers(rows: Sequence[SourceRow], block: int) -> list[Found]:
+        completions = read_block(answers, Completion, block)
+        return [_taught(row, answer, plan, tokens_of) for row, answer in zip(rows, completions, strict=True)]
+
+    return of_answers
+
+
+def _mutated(row: SourceRow, plan: RejectedRowsPlan) -> Found:
+    """Return the first changes of a row's response that are like it."""
+    reasons: list[str] = []
+
+    def kept() -> Iterator[Variant]:
+        for variant in variants(row, plan.seed):
+            reasons.append(plan.filters.reason_against(row, variant, len))
+            if not reasons[-1]:
+                yield variant
+
+    try:
+        found = list(islice(kept(), TRIED))
+    except SyntaxError:
+        return "no Python code"
+    return found or next(iter(reasons), "nothing to change")
+
+
+def _taught(row: SourceRow, answer: Completion, plan: RejectedRowsPlan, tokens_of: TokenCount) -> Found:
+    variant = taught(row, answer.text, plan.text, is_cut=answer.stop == LENGTH)
+    return plan.filters.reason_against(row, variant, tokens_of) or [variant]
+
+
+def _token_count(teacher: TeacherAnswersPlan, store: Store) -> TokenCount:
+    """Return what counts tokens: the teacher's tokenizer; of a served teacher, which has none here, an estimate."""
+    ref = base_ref(teacher.base)
+    if ref is None:
+        return tokens_by(None)
+    from raysweep.models.loading import load_tokenizer
+
+    return tokens_by(load_tokenizer(store.located(ref)))
+
+
+# ------------------------------------------------------------------------------------------------------- execution
 
 
 def _rejected(
-    rows: Sequence[SourceRow], plan: RejectedRowsPlan, source: TrainingSource, service: ModelService
+    rows: Sequence[SourceRow],
+    found: Sequence[Found],
+    plan: RejectedRowsPlan,
+    source: TrainingSource,
+    service: ModelService,
 ) -> list[RejectedRow]:
-    """Return the rejected response of each row of a block."""
-    tried = [_tried(row, plan) for row in rows]
-    problems = [
-        source.problem(row) if isinstance(found, list) else None for row, found in zip(rows, tried, strict=True)
-    ]
-    programs: dict[tuple[int, int], Program] = {
-        (number, at): problem.assemble(variant.text)
-        for number, (found, problem) in enumerate(zip(tried, problems, strict=True))
-        if problem is not None and isinstance(found, list)
-        for at, variant in enumerate(found)
-    }
+    """Return the rejected response of each row of a block: the first of its variants that fails the row's tests."""
+    programs: dict[tuple[int, int], Program] = {}
+    for number, (row, tried) in enumerate(zip(rows, found, strict=True)):
+        problem = source.problem(row) if isinstance(tried, list) else None
+        for at, variant in enumerate(tried if problem else ()):
+            assert problem is not None and isinstance(variant, Variant)
+            programs[number, at] = _program(problem, row, variant.text)
     verdicts = dict(zip(programs, service.execute(list(programs.values()), plan.limits), strict=True))
     result = []
-    for number, (row, found) in enumerate(zip(rows, tried, strict=True)):
-        if isinstance(found, str):
-            result.append(RejectedRow(row.row_id, None, found))
+    for number, (row, tried) in enumerate(zip(rows, found, strict=True)):
+        if isinstance(tried, str):
+            result.append(RejectedRow(row.row_id, None, tried))
             continue
         failing = (
             variant
-            for at, variant in enumerate(found)
+            for at, variant in enumerate(tried)
             if (number, at) not in verdicts or verdicts[number, at].outcome is not Outcome.PASSED
         )
         first = next(failing, None)
-        reason = first.operator if first else "passes its tests after each change"
-        result.append(RejectedRow(row.row_id, first.text if first else None, reason))
+        passes = PASSES if plan.answers else f"{PASSES} after each change"
+        result.append(RejectedRow(row.row_id, first.text if first else None, first.operator if first else passes))
     return result
 
 
-def _tried(row: SourceRow, plan: RejectedRowsPlan) -> list[Variant] | str:
-    """Return the first changes of a row's response that are like it, or in words why there is none."""
-    from rapidfuzz.distance import Indel
+def _program(problem: Problem, row: SourceRow, response: str) -> Program:
+    """Return the program of a response: of one in HumanEval's form it continues the prompt, else it is an answer."""
+    way = Extract.NONE if row.entry_point else Extract.AUTO
+    return extracted(problem, response, way).program
 
-    def is_alike(variant: Variant) -> bool:
-        similarity = Indel.normalized_similarity(variant.text, row.output)
-        return similarity >= plan.similarity and variant.text.split() != row.output.split()
 
-    try:
-        every, again = tee(variants(row, plan.seed))
-        alike = list(islice(filter(is_alike, every), TRIED))
-        has_any = next(again, None) is not None
-    except SyntaxError:
-        return "no Python code"
-    return alike or (f"less similar than {plan.similarity:g}" if has_any else "nothing to change")
+# --------------------------------------------------------------------------------------------------------- answers
+
+
+def _require_fences(plan: RejectedRowsPlan, teacher: TeacherAnswersPlan, store: Store) -> None:
+    """Raise HopelessError if more than half of the answers lack a block of code where the response has one.
+
+    Where whole answers are taken and the filter `fence` is off, no block is needed.
+    """
+    if plan.text == ANSWER and not plan.filters.fence:
+        return
+    paths = [store.use(node) / ROWS for node in (plan.rows.node, teacher.node)]
+    expected, lacking = 0, list[str]()
+    for block in range(block_count(paths[0])):
+        rows, answers = read_block(paths[0], SourceRow, block), read_block(paths[1], Completion, block)
+        for row, answer in zip(rows, answers, strict=True):
+            lacks = lacks_expected_fence(row, answer.text)
+            expected += lacks is not None
+            if lacks:
+                lacking.append(f"  {row.row_id}: {answer.text[:SHOWN_CHARACTERS]!r}")
+    if 2 * len(lacking) <= expected:
+        return
+    shown = "\n".join(lacking[:SHOWN])
+    raise HopelessError(
+        f"{len(lacking):,} of {count(expected, 'answer')} of the teacher {teacher.base.name} have no code fence, and "
+        "the rows' responses have one: it doesn't answer in Markdown, or its answers were cut (`max_new_tokens`). "
+        "Take another teacher or template, or use whole answers by `rejected_text: answer` and `filters` without "
+        f"`fence`. The first of them:\n{shown}"
+    )

@@ -26,7 +26,7 @@ from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import read_uses, write_uses
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.guards import sweep_lease
+from raysweep.sweep.guards import require_teachers, sweep_lease
 from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
 
@@ -70,6 +70,7 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
         plans = [*named.values(), *([leakage] if leakage else [])]
         missing_artefacts = missing(plans, store, repair=True)
+        require_teachers(config, missing_artefacts, options.engine)
         discard_damaged(plans, store)
         _add_uses(plans, folder)
         if missing_artefacts:

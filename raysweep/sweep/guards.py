@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,9 +18,11 @@ from raysweep.engine.placing.fits import HERE, IdleNodes, require_placeable
 from raysweep.engine.progress import RUNNING, ProgressFile, read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused
+from raysweep.execution.pool import require_permission
+from raysweep.generators.environments import environment_of
 from raysweep.machine import disk
 from raysweep.models.identity import weight_bytes
-from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, CellPlan, RejectedRowsPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.planning.predictions.needs import Needs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
@@ -31,9 +33,28 @@ from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.trainers.base import TRAINERS
+from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.units import count, size
 
 log = logging.getLogger("raysweep")
+
+
+def require_teachers(config: SweepConfig, lacking: Iterable[ArtefactPlan], engine: str) -> None:
+    """Check that what teachers have still to write can be written and tried here. `lacking`: the missing artefacts.
+
+    Raises:
+        ExecutionNotAllowed: rows have tests, which run what a teacher wrote, and the user allows no such programs.
+        UsageError: a teacher's generator has an environment of its own, and the engine is `local`.
+    """
+    for plan in lacking:
+        if isinstance(plan, RejectedRowsPlan) and plan.answers is not None:
+            if SOURCES.get(plan.rows.source.name).problem is not TrainingSource.problem:
+                require_permission(config.allow_code_execution)
+        elif isinstance(plan, TeacherAnswersPlan) and engine == "local" and environment_of(plan.generator):
+            raise UsageError(
+                f"the teacher {plan.base.name} writes by the generator {plan.generator.name}, which runs in an "
+                "environment of its own, where only Ray starts processes; give --engine ray"
+            )
 
 
 @contextmanager

@@ -35,7 +35,14 @@ from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import drop_judged
 from raysweep.sweep.folder import LEDGER, SweepFolder
-from raysweep.sweep.guards import is_elsewhere, require_oracle, require_resources, require_space, sweep_lease
+from raysweep.sweep.guards import (
+    is_elsewhere,
+    require_oracle,
+    require_resources,
+    require_space,
+    require_teachers,
+    sweep_lease,
+)
 from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
 
@@ -88,6 +95,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     if unused := unused_template_line(unused_templates(config, cells)):
         log.info("%s", unused)
     _require_environments(config, cells, options)
+    require_teachers(config, missing_artefacts, options.engine)
     require_space(
         store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0
     )
@@ -145,8 +153,7 @@ def _make(
 ) -> dict[str, str]:
     """Make the missing artefacts; return errors by task id, including one for each cell without results."""
     cached = len(plan.cells) - len(by_cell(missing_artefacts))
-    costs = plan_costs(plan, folder.store).cells
-    hours = {cell.cell.id: costs[cell.cell.id].wall_hours(cell.workers) for cell in plan.cells}
+    hours = plan_costs(plan, folder.store).wall_hours(plan)
     errors = make(plan.config, missing_artefacts, folder, options, cached, hours)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]

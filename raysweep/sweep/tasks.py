@@ -14,9 +14,10 @@ from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import by_cell, is_made, walk
-from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan
+from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, TeacherAnswersPlan
+from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
-from raysweep.records import Recovery
+from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import mark_stopped_on_error
@@ -69,7 +70,7 @@ def make(
         folder: the sweep's folder.
         options: where and how to run.
         cached_cells: number of the sweep's cells that lack nothing.
-        hours: that each cell is expected to take, by accelerator: longer ones start first.
+        hours: that cells and teachers are expected to take, by accelerator, by their tasks: longer cells start first.
 
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
@@ -77,7 +78,7 @@ def make(
     folder.progress.remove_folder()
     context = _context(config, missing_artefacts, folder, options)
     needs = NeedsPlanner(config)
-    shared = shared_tasks(missing_artefacts, context, needs)
+    shared = shared_tasks(missing_artefacts, context, needs, hours)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
@@ -156,19 +157,30 @@ def _groups(config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan]) -> d
     """Return the pin group of each base model for which something is made, by the model's name."""
     bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
     bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
+    bases += [plan.base for plan in missing_artefacts if isinstance(plan, TeacherAnswersPlan)]
     return {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
 
 
-def shared_tasks(missing_artefacts: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner) -> list[Task]:
+def shared_tasks(
+    missing_artefacts: Sequence[ArtefactPlan],
+    context: Context,
+    needs: NeedsPlanner,
+    hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> list[Task]:
     """Return the tasks of the artefacts that cells share, dependencies first, trainings as early as possible.
 
-    Plans with the same task id become one task.
+    Plans with the same task id become one task. `hours`: that a task is expected to take, by accelerator, by its id.
     """
     shared = [plan for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan) and not plan.after_cells]
-    return _tasks(shared, context, needs)
+    return _tasks(shared, context, needs, hours)
 
 
-def _tasks(missing: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner) -> list[Task]:
+def _tasks(
+    missing: Sequence[ArtefactPlan],
+    context: Context,
+    needs: NeedsPlanner,
+    hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> list[Task]:
     """Return the tasks of missing artefacts that belong to no cell; see `shared_tasks`."""
     ids, keys = {plan.task for plan in missing}, {plan.node.key for plan in missing if plan.node}
     groups: dict[str, list[ArtefactPlan]] = {}
@@ -179,10 +191,12 @@ def _tasks(missing: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanne
         Task(
             name,
             functools.partial(make_shared, plans, context),
-            next((needs.of_base(plan) for plan in plans if isinstance(plan, BasePlan)), needs.of_shared()),
-            *_trained(plans, context),
+            _needs_of(plans, needs),
+            *_model_of(plans, context),
+            hours=hours.get(name, {}),
             after=_dependencies(plans, ids - {name}),
             uses_other_processes=any(plan.uses_other_processes for plan in plans),
+            generates=any(isinstance(plan, TeacherAnswersPlan) for plan in plans),
         )
         for name, plans in groups.items()
     ]
@@ -213,10 +227,24 @@ def _cell_tasks(
     ]
 
 
-def _trained(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str, str]:
-    """Return the name of the base model that a task pre-trains, its recipe and its group; empty if it trains none."""
-    bases = [plan.name for plan in plans if isinstance(plan, BasePlan)]
-    return (bases[0], PRETRAINING, context.groups[bases[0]]) if bases else ("", "", "")
+def _needs_of(plans: Sequence[ArtefactPlan], needs: NeedsPlanner) -> CellNeeds:
+    """Return what the processes of a task that belongs to no cell ask for."""
+    for plan in plans:
+        if isinstance(plan, BasePlan):
+            return needs.of_base(plan)
+        if isinstance(plan, TeacherAnswersPlan):
+            return needs.of_teacher(plan.base)
+    return needs.of_shared()
+
+
+def _model_of(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str, str]:
+    """Return the name of the base model that a task pre-trains or has write, its recipe and its group; else empty."""
+    for plan in plans:
+        if isinstance(plan, BasePlan):
+            return plan.name, PRETRAINING, context.groups[plan.name]
+        if isinstance(plan, TeacherAnswersPlan):
+            return plan.base.name, NOT_TUNED, context.groups[plan.base.name]
+    return "", "", ""
 
 
 def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str]) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     selection.py   chooses the rows of a set, and the methods that perturb each of them
     perturbing.py  perturbs the rows of a source
     rejecting.py   changes the Python code of responses, so that rows have rejected ones
+    teacher.py     what a teacher of rejected responses is asked, and what of its answer becomes one
+    pair_filters.py leaves out rejected responses that are no near misses
     build.py       builds training rows from source rows and their perturbed texts
     leakage.py     finds rows that leak test problems: equal descriptions, names, bodies, long common runs
 """

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
 
 from raysweep.problems.mutants import drawn_mutations
 from raysweep.records import SourceRow
 from raysweep.seeding import python_rng
+from raysweep.training_sets.pair_filters import Variant
 
 VERSION = 1
 """Raise it whenever the same row and seed give another rejected response."""
@@ -21,14 +21,6 @@ _BLOCK = re.compile(
     r"^([ \t]*)(```|~~~)[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE
 )
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A changed response. `operator`: what kind of change it is."""
-
-    text: str
-    operator: str
 
 
 def variants(row: SourceRow, seed: int) -> Iterator[Variant]:
@@ -48,6 +40,14 @@ def variants(row: SourceRow, seed: int) -> Iterator[Variant]:
     for change in chain(first, changes):
         changed = change.of(code)[len(before) :]
         yield Variant(row.output[:start] + changed + row.output[end:], change.operator)
+
+
+def has_python(row: SourceRow) -> bool:
+    """Return whether a row's response has Python code that can be changed, or is such code."""
+    try:
+        return next(variants(row, 0), None) is not None
+    except SyntaxError:
+        return False
 
 
 def _code_of(row: SourceRow) -> tuple[int, int]:

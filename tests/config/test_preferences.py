@@ -68,17 +68,40 @@ def test_settings_that_can_not_be_meant_are_refused(overrides: list[str], words:
     ("rejected", "words"),
     [
         ("{field: rejected}", "source 'minicode' reads no field with rejected responses"),
-        ("{}", "must name one way: {field: NAME} or {mutator: python, seed: 1}"),
-        ("{field: x, mutator: python}", "must name one way"),
+        ("{}", "must name one way: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"),
+        ("{field: x, mutator: python}", "or {teacher: MODEL}; it has field and mutator"),
+        ("{mutator: python, temperature: 1}", "`temperature` has no effect beside `mutator`; remove it"),
+        ("{field: x, seed: 1}", "`seed` has no effect beside `field`; remove it"),
         ("{mutator: java}", "must be 'python', not 'java'"),
         ("{mutator: python, similarity: 2}", "must be at most 1"),
-        ("{teacher: x}", "teacher"),
+        ("{teacher: lama}", "rejected.teacher: no model is called 'lama' (did you mean 'llama'?); `models` has llama"),
+        ("{teacher: llama, filters: [words]}", "rejected.filters"),
+        ("{teacher: llama, rejected_text: code}", "rejected_text: must be"),
     ],
 )
 def test_a_source_says_one_way_to_rejected_responses(rejected: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         config(tmp_path, f"{{name: minicode, part: finetuning, rows: 64, rejected: {rejected}}}")
     assert words in str(caught.value) and "training.source" in str(caught.value)
+
+
+def test_a_teacher_writes_variants(tmp_path: Path) -> None:
+    source = "{name: minicode, part: finetuning, rows: 64, rejected: {teacher: key}}"
+    with pytest.raises(ConfigError, match=r"teacher: model 'key' gives reference solutions \(`generator: reference`\)"):
+        config(tmp_path, source, "models=[{name: key, generator: reference}]")
+
+
+def test_the_mutator_needs_python_code(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "Add.", "output": "int add(int a, int b) { return a + b; }"}\n' * 3)
+    with pytest.raises(ConfigError, match=r"mutator: it changes Python code, and none of the first 3 responses is"):
+        config(tmp_path, f"{{name: jsonl, path: {path}, rejected: {{mutator: python}}}}")
+
+
+def test_a_model_from_scratch_has_no_rejected_responses(tmp_path: Path) -> None:
+    settings = "models.0.pretrain.source.rejected={mutator: python}"
+    with pytest.raises(ConfigError, match=r"rejected: a model from scratch is trained on responses alone; remove it"):
+        config(tmp_path, "{name: minicode, part: finetuning, rows: 64}", settings)
 
 
 def test_rows_whose_code_is_changed_are_enough_for_a_preference(tmp_path: Path) -> None:

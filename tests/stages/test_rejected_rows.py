@@ -21,6 +21,7 @@ from raysweep.records import Recovery, RejectedRow, SourceRow, TrainingRow
 from raysweep.stages import rejected_rows
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.pair_filters import PairFilters
 
 pytestmark = pytest.mark.slow
 
@@ -108,15 +109,15 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
     assert isinstance(plan, RejectedRowsPlan)
     source, service = SOURCES.create(plan.rows.source), _NoPrograms()
     source.problem = lambda row: None  # type: ignore[method-assign]
-    made = rejected_rows._rejected(rows, plan, source, service)  # type: ignore[arg-type]
+    found = [rejected_rows._mutated(row, plan) for row in rows]
+    made = rejected_rows._rejected(rows, found, plan, source, service)  # type: ignore[arg-type]
     assert [(one.rejected is None, one.reason) for one in made[:2]] == [
         (True, "no Python code"),
         (True, "nothing to change"),
     ]
     assert made[2].rejected is not None
-    strict = dataclasses.replace(plan, similarity=1.0)
-    made = rejected_rows._rejected(rows[2:], strict, source, service)  # type: ignore[arg-type]
-    assert made[0] == RejectedRow("c", None, "less similar than 1")
+    strict = dataclasses.replace(plan, filters=PairFilters(similarity=1.0))
+    assert rejected_rows._mutated(rows[2], strict) == "less similar than 1"
 
 
 class _NoPrograms:

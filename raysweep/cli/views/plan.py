@@ -14,7 +14,7 @@ from raysweep.planning.models import ModelFacts, shown_lines, unused_template_li
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
-from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts, StepFacts
+from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts, StepFacts, TeacherFacts
 from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
 from raysweep.units import count, size
 
@@ -83,6 +83,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
         yield f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}"
+    yield from map(_teacher_line, facts.teachers)
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
@@ -136,6 +137,18 @@ def _steps_line(facts: StepFacts) -> str:
     if facts.left_over >= LEFT_OVER * facts.rows:
         line += f"; {facts.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
     return line
+
+
+def _teacher_line(facts: TeacherFacts) -> str:
+    """Return what a teacher of rejected responses has to write first, and what that takes."""
+    line = f"teacher {facts.teacher}: {count(facts.answers, 'answer')} of at most {facts.tokens:,} tokens about "
+    line += f"{facts.rows}, before the cells; a process asks for {amounts_text(facts.asks)}"
+    hours, small = facts.takes.hours, facts.takes.too_small
+    if not hours:
+        return line
+    if max(hours.values()) < LEAST_HOURS:
+        return f"{line}; less than {LEAST_HOURS} hours on any accelerator"
+    return f"{line}; hours: {', '.join(f'{device} {_hours(hours, device, small)}' for device in hours)}"
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}

@@ -111,10 +111,12 @@ class RayEngine(Engine):
         self._bind_groups(tasks)
         drivers = driver_labels(nodes_by_id().values())
         refs: dict[str, Any] = {}
+        generating = {task.id: task.base for task in tasks if task.generates}
+        keeper: Any = start_keeper(generating, may_grow=self._nodes.may_grow) if generating else None
         for task in tasks:
             placed = self._placed(task).on(self._pools.get(task.group, ANY))
             if task.uses_other_processes:
-                placed = replace(placed, training=replace(placed.training, in_trial=False))
+                placed = placed.elsewhere
             bundle = dict(self._cluster.driver_bundle(placed.training))
             options = {
                 "num_cpus": bundle.pop("CPU", 0),
@@ -127,7 +129,8 @@ class RayEngine(Engine):
                 "name": f"make {task.id}",
             }
             dependencies = [refs[name] for name in task.after if name in refs]
-            stages, progress = self._stages(task, placed), self._progress
+            stages = self._stages(task, placed, keeper if task.generates else None)
+            progress = self._progress
             refs[task.id] = ray.remote(**options)(_run_task).remote(task, stages, progress, *dependencies)
         errors: dict[str, str] = {}
         failed = False
@@ -141,6 +144,8 @@ class RayEngine(Engine):
                     log.debug("%s failed", names[ended], exc_info=True)
                     errors[names[ended]] = last_line(error)
                     failed = failed or not isinstance(root_cause(error), Stopped)
+                if names[ended] in generating:
+                    keeper.end_cell.remote(names[ended])  # its hosts end
         return errors
 
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:

@@ -39,7 +39,7 @@ class RayStages(Stages):
         placed: resources of each process, by stage.
         generators: number of generation actors.
         executors: largest number of execution actors; None: as many as there is work for.
-        keeper: of the sweep's hosts; None: the task generates nothing.
+        keeper: of the hosts of the sweep's cells, or of the tasks that cells share; None: the task generates nothing.
         model: name of the base, for metrics.
         recipe: name of the recipe, for metrics.
         is_capped: no stage with GPUs begins once the sweep has used its GPU-hours.

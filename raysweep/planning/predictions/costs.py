@@ -18,7 +18,14 @@ from raysweep.config.schema import EvaluationConfig, SweepConfig
 from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
-from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TrainingSetPlan
+from raysweep.planning.plan import (
+    BasePlan,
+    CellPlan,
+    SourceRowsPlan,
+    SweepPlan,
+    TeacherAnswersPlan,
+    TrainingSetPlan,
+)
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.storage.store import Store
@@ -41,6 +48,8 @@ COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
 CHECKPOINT_BYTES = 24
 """Bytes of a training's checkpoints for each trained weight: it and two moments in float32, the old one and the new."""
+TEACHER_TOKENS = 90
+"""Tokens of a teacher's prompt beside its row, about."""
 PREDICTED = ("full", "lora")
 """The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5
@@ -78,18 +87,28 @@ class CellCost:
 
 @dataclass(frozen=True)
 class PlanCosts:
-    """What a plan takes. `cells`: by their ids, whether they exist or not. The others: what the estimates assume."""
+    """What a plan takes. `cells`: by their ids, whether they exist or not. The others: what the estimates assume.
+
+    `teachers`: what their answers take, by the ids of the tasks that make them.
+    """
 
     cells: Mapping[str, CellCost]
     assumptions: tuple[str, ...]
     of_hours: str
+    teachers: Mapping[str, CellCost] = field(default_factory=dict)
+
+    def wall_hours(self, plan: SweepPlan) -> dict[str, Mapping[str, float]]:
+        """Return the hours that cells and teachers' answers take, by accelerator, by the ids of their tasks."""
+        cells = {cell.cell.id: self.cells[cell.cell.id].wall_hours(cell.workers) for cell in plan.cells}
+        return {**cells, **{name: cost.hours for name, cost in self.teachers.items()}}
 
 
 def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     """Return what the cells of a plan take, and what the estimates assume."""
     costs = _Costs(plan.config, measured_rates(plan, store))
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
-    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours())
+    teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
+    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers)
 
 
 def why_unknown(base: BasePlan) -> str:
@@ -153,7 +172,14 @@ def training_seconds(shape: Shape, recipe: Recipe, tokens: float, width: float, 
 
 
 def generation_seconds(
-    shape: Shape, number: int, completions: int, samples: int, batch: int, new: int, sheet: DataSheet
+    shape: Shape,
+    number: int,
+    completions: int,
+    samples: int,
+    batch: int,
+    new: int,
+    sheet: DataSheet,
+    prompt: int = ASSUMED_PROMPT_TOKENS,
 ) -> float:
     """Return the seconds in which an accelerator completes prompts, every completion being of `new` tokens.
 
@@ -168,16 +194,24 @@ def generation_seconds(
         batch: completions written together.
         new: tokens of a completion.
         sheet: the accelerator.
+        prompt: tokens of a prompt.
     """
     rows = min(batch, completions)
     flops, bandwidth = sheet.flops(number) * FLOPS_SHARES[number], sheet.bandwidth * BANDWIDTH_SHARE
-    cached = 2 * shape.layers * shape.key_value * (ASSUMED_PROMPT_TOKENS + new / 2) * number
+    cached = 2 * shape.layers * shape.key_value * (prompt + new / 2) * number
     step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
-    reading = 2 * shape.weights * ASSUMED_PROMPT_TOKENS * completions / samples / flops
+    reading = 2 * shape.weights * prompt * completions / samples / flops
     return completions / max(rows, 1) * step * new + reading
 
 
-def rows_on(sheet: DataSheet, shape: Shape, number: int, new: int, batch_tokens: int | None) -> int:
+def rows_on(
+    sheet: DataSheet,
+    shape: Shape,
+    number: int,
+    new: int,
+    batch_tokens: int | None,
+    prompt: int = ASSUMED_PROMPT_TOKENS,
+) -> int:
     """Return how many completions of the assumed length a model writes together on an accelerator of its own.
 
     Args:
@@ -186,10 +220,11 @@ def rows_on(sheet: DataSheet, shape: Shape, number: int, new: int, batch_tokens:
         number: bytes of a number of the weights.
         new: tokens of a completion.
         batch_tokens: the config's limit; None: what the memory beside the weights holds.
+        prompt: tokens of a prompt.
     """
     free = sheet.room() - shape.weights * number
     tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.layers * shape.key_value * number)
-    return max(1, tokens // (ASSUMED_PROMPT_TOKENS + new))
+    return max(1, tokens // (prompt + new))
 
 
 def rows_together(evaluation: EvaluationConfig) -> int:
@@ -209,6 +244,7 @@ class _Costs:
         self._recipes: dict[tuple[str, str], Recipe] = {}
         self._rows: dict[str, RowFacts] = {}
         self._problems: dict[str, int] = {}
+        self._teaches = False  # a model writes rejected responses
         self._unknown: dict[str, str] = {}  # by model: why nothing is known of its shape
         self._memory = cache(self._training_memory)
         self._generating = cache(self._generation_memory)
@@ -222,7 +258,8 @@ class _Costs:
         prompts = self._prompts(plan)
         stored = round(prompts * plan.decoding.max_new_tokens * COMPLETION_BYTES)
         generating = self._generating(plan.base.name)
-        hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples))
+        new = plan.decoding.max_new_tokens
+        hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples, new))
         unknown = "" if shape else why_unknown(plan.base)
         if unknown:
             self._unknown[plan.base.name] = unknown
@@ -231,7 +268,7 @@ class _Costs:
             return CellCost(None, generating, stored, 0, 0, hours, too_small=too_small, unknown=unknown)
         key = (plan.base.name, plan.cell.recipe)
         self._recipes[key] = plan.recipe
-        rows = self.rows_of(plan.training_set)
+        rows = self.rows_of(plan.training_set.rows)
         set_rows = self.set_rows(plan.training_set)
         steps = steps_of(set_rows, plan.recipe)
         tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
@@ -252,6 +289,17 @@ class _Costs:
         too_small = self._too_small(plan.base.name, facts[0])
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps, unknown)
 
+    def teacher(self, plan: TeacherAnswersPlan) -> CellCost:
+        """Return what a teacher's answers take, which are assumed to be as long as the rows' responses."""
+        name, rows = plan.base.name, self.rows_of(plan.rows)
+        self._bases[name], self._teaches = plan.base, True
+        new = min(plan.decoding.max_new_tokens, max(1, round(rows.tokens * rows.weighted)))
+        hours = self._generation_hours(name, rows.rows, 1, new, round(rows.tokens) + TEACHER_TOKENS)
+        unknown = "" if self._shape(name) else why_unknown(plan.base)
+        stored, memory = round(rows.rows * new * COMPLETION_BYTES), self._generating(name)
+        too_small = self._too_small(name, None)
+        return CellCost(None, memory, stored, hours=hours, too_small=too_small, rows=rows.rows, unknown=unknown)
+
     def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
         """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""
         shape = self._shape(name)
@@ -271,6 +319,8 @@ class _Costs:
     def assumptions(self) -> list[str]:
         """Return in words what the other estimates assume, after the costs of all cells."""
         lines = [f"training rows: {rows.how}" for rows in self._rows.values()]
+        if self._teaches:
+            lines.append("teachers' answers: one for each row, as long as its response")
         if self._unknown:
             of = ", ".join(f"{name} ({why})" for name, why in self._unknown.items())
             lines.append(f"memory, hours and the disk of weights are not known for: {of}")
@@ -281,18 +331,18 @@ class _Costs:
             lines.append(f"memory, disk and hours of training are not known for: {names}")
         return lines
 
-    def rows_of(self, training_set: TrainingSetPlan) -> RowFacts:
-        """Return the size of the rows that a training set is made from."""
-        key = training_set.rows.node.key
+    def rows_of(self, source: SourceRowsPlan) -> RowFacts:
+        """Return the size of a source's rows."""
+        key = source.node.key
         if key not in self._rows:
-            self._rows[key] = row_facts(training_set.rows.source)
+            self._rows[key] = row_facts(source.source)
         return self._rows[key]
 
     def set_rows(self, training_set: TrainingSetPlan) -> int:
         """Return how many rows a training set has."""
         choice = training_set.choice
         copies = len(training_set.texts) if choice.compose == "union" else 1
-        return round(self.rows_of(training_set).rows * choice.size) * max(1, copies)
+        return round(self.rows_of(training_set.rows).rows * choice.size) * max(1, copies)
 
     def _prompts(self, plan: CellPlan) -> int:
         """Return how many completions a cell makes."""
@@ -327,13 +377,15 @@ class _Costs:
             for name, sheet in ACCELERATORS.items()
         }
 
-    def _estimated_generation_hours(self, name: str, completions: int, samples: int) -> dict[str, float]:
-        shape, evaluation = self._shape(name), self._config.evaluation
+    def _estimated_generation_hours(
+        self, name: str, completions: int, samples: int, new: int, prompt: int = ASSUMED_PROMPT_TOKENS
+    ) -> dict[str, float]:
+        shape, batch_tokens = self._shape(name), self._config.evaluation.batch_tokens
         if shape is None:
             return {}
-        number, new = BYTES[self._dtypes[name]], evaluation.max_new_tokens
+        number = BYTES[self._dtypes[name]]
         hours = {}
         for card, sheet in ACCELERATORS.items():
-            rows = rows_on(sheet, shape, number, new, evaluation.batch_tokens)
-            hours[card] = generation_seconds(shape, number, completions, samples, rows, new, sheet) / 3600
+            rows = rows_on(sheet, shape, number, new, batch_tokens, prompt)
+            hours[card] = generation_seconds(shape, number, completions, samples, rows, new, sheet, prompt) / 3600
         return hours

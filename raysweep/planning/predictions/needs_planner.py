@@ -75,8 +75,12 @@ class NeedsPlanner:
         pretrain = self._models[base.name].pretrain
         return self._of(base, pretrain.recipe if pretrain else "", base.recipe)
 
+    def of_teacher(self, base: BasePlan) -> CellNeeds:
+        """Return what the processes of a teacher's answers ask for: to write, as much as its base model's cell."""
+        return replace(self._of(base, "", None), in_trial=False)
+
     def of_shared(self) -> CellNeeds:
-        """Return what a task asks for that trains nothing and belongs to no cell: the CPUs of a worker, on any type."""
+        """Return what a task asks for that runs no model and belongs to no cell: a worker's CPUs, on any type."""
         resources = self._config.resources
         labels = {name: label for name, label in resources.labels.items() if name != ACCELERATOR_LABEL}
         needs = Needs(resources.cpus, custom=resources.custom, labels=labels)

@@ -10,11 +10,10 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.quality.files import PYTHON
 from raysweep.records import Spec
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.pair_filters import TOKEN_CHARACTERS
 
 LOOKED_AT = 64
 """Rows whose length is looked at, if the source says how many it has without reading them."""
-TOKEN_CHARACTERS = 3.2
-"""Characters of a token, about: code models' tokenizers have 2.8 to 3.6 on instructions and code."""
 TEMPLATE_CHARACTERS = 150
 """Characters that the instruction template adds to a row."""
 ASSUMED_PROMPT_TOKENS = 200

@@ -85,6 +85,21 @@ def code_blocks(text: str) -> list[CodeBlock]:
     return list(_blocks(text, 0))[:MOST_BLOCKS]
 
 
+def block_spans(text: str) -> list[tuple[int, int]]:
+    """Return where the outer blocks of a text stand: the first character of each one's code, and that after its last.
+
+    Each ends at the first fence that may close it, or with the text.
+    """
+    text = text.replace("\r", " ")  # at the end of a line, where a fence may have blanks
+    spans: list[tuple[int, int]] = []
+    position = 0
+    while len(spans) < MOST_BLOCKS and (opening := _opening(text, position)) is not None:
+        start = min(opening.end() + 1, len(text))
+        bodies, position = _bodies(text, start, opening["fence"])
+        spans.append((start, start + len(bodies[0])))
+    return spans
+
+
 def code_spans(text: str) -> list[str]:
     """Return the pieces of code that stand between backticks within a line."""
     return [span[2].strip() for span in _SPAN.finditer(text)][:MOST_BLOCKS]

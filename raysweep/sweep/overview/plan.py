@@ -15,7 +15,15 @@ from raysweep.errors import UsageError
 from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, unused_settings
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, ModelPlan, ResultsPlan, SweepPlan
+from raysweep.planning.plan import (
+    ArtefactPlan,
+    CellArtefactPlan,
+    CellPlan,
+    ModelPlan,
+    ResultsPlan,
+    SweepPlan,
+    TeacherAnswersPlan,
+)
 from raysweep.planning.predictions.costs import MEASURED, CellCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.trainable import require_fit
@@ -87,6 +95,18 @@ class LintedFacts:
 
 
 @dataclass(frozen=True)
+class TeacherFacts:
+    """The answers of a teacher that are still to be written. `tokens`: most of an answer. `asks`: of a process."""
+
+    teacher: str
+    rows: str  # of which source, in words
+    answers: int
+    tokens: int
+    takes: CellCost
+    asks: Mapping[str, float]  # amounts by Ray's names
+
+
+@dataclass(frozen=True)
 class StepFacts:
     """What trainings by one recipe do on sets of one size. `left_over`: rows of each epoch that no step takes."""
 
@@ -123,6 +143,7 @@ class PlanFacts:
     unused_settings: tuple[str, ...] = ()  # of models' generation_configs, in words
     steps: tuple[StepFacts, ...] = ()  # of trainings
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
+    teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
 
 
 @dataclass(frozen=True)
@@ -223,6 +244,7 @@ def plan_facts(
         tuple(unused_settings(plan.cells)),
         _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
+        _teachers(plan, lacking, costs),
     )
 
 
@@ -234,6 +256,23 @@ def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iter
         is_measured = any(costs.cells[cell].basis == MEASURED for cell in to_do)
         if not is_measured and not any(of.training.gpus or of.generation.gpus for of in needs):
             yield WITHOUT_GPUS
+
+
+def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[TeacherFacts, ...]:
+    """Return the facts of the teachers' answers that the store lacks."""
+    needs = NeedsPlanner(plan.config)
+    return tuple(
+        TeacherFacts(
+            answers.base.name,
+            answers.rows.node.label,
+            costs.teachers[answers.task].rows,
+            answers.decoding.max_new_tokens,
+            costs.teachers[answers.task],
+            needs.of_teacher(answers.base).generation.amounts,
+        )
+        for answers in lacking
+        if isinstance(answers, TeacherAnswersPlan)
+    )
 
 
 def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, ModelKind, Result
 from raysweep.rows.parquet import ROWS, count_values
+from raysweep.storage.artefacts import Unit
+from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.notes import signature
@@ -27,6 +30,8 @@ from raysweep.trainers.base import TRAINERS
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
 PRE_TRAINING = "pre-training"
+REJECTED = "rejected_rows"
+"""The stage of a source's rejected responses."""
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
@@ -96,6 +101,23 @@ def reference_failures(folder: SweepFolder, config: SweepConfig) -> dict[str, di
                 if result.outcome != Outcome.PASSED:
                     facts.setdefault(row.problem_set, {}).setdefault(result.task_id, result)
     return facts
+
+
+def rejected_lines(folder: SweepFolder) -> list[tuple[str, str]]:
+    """Return a line for each set of rejected responses that a sweep uses: where they are from, what was left out."""
+    lines = []
+    for use in read_uses(folder.store, folder.name) or ():
+        artefact = Unit(use.stage, use.key, use.label)
+        if use.stage == REJECTED and folder.store.has(artefact):
+            counts = folder.store.counts(artefact)
+            made, without = (Counter[str](counts[name]) for name in ("changed", "without"))
+            text = f"{made.total():,} of {counts['rows']:,} rows have one ({_numbers(made)})"
+            lines.append((use.label, f"{text}; left out: {_numbers(without)}" if without else text))
+    return lines
+
+
+def _numbers(reasons: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
 
 
 def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, str]]:

@@ -25,6 +25,7 @@ from raysweep.sweep.report.facts import (
     judged_inside,
     modules_by_recipe,
     pair_outcomes,
+    rejected_lines,
     sweep_signature,
     test_set_manifests,
     trainings,
@@ -183,9 +184,9 @@ def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
 
 def _provenance(folder: SweepFolder) -> list[Line]:
     """Return the lines on machine, versions, storage and time; empty before the first run."""
-    runs = folder.runs()
+    runs, rejected = folder.runs(), rejected_lines(folder)
     if not runs:
-        return []
+        return rejected
     last = runs[-1]
     working = [run for run in runs if run["cells"]]
     total = sum(run["wall_seconds"] for run in working)
@@ -195,6 +196,7 @@ def _provenance(folder: SweepFolder) -> list[Line]:
         ("storage", "artefacts by key, see grid.parquet in the sweep's folder"),
         ("wall time", f"{total / 60:.1f} min over {count(len(working), 'run')} ({last['engine']} engine)"),
         ("last run", str(last["started"])),
+        *rejected,
     ]
 
 

@@ -92,6 +92,16 @@ class Placements:
         return replace(self, training=self.training.on(pool), generation=self.generation.on(pool))
 
     @property
+    def elsewhere(self) -> Placements:
+        """The same for a task that does no stage in its own process, which holds nothing."""
+        return Placements(
+            replace(self.training, in_trial=False),
+            replace(self.generation, in_trial=False),
+            replace(self.execution, in_trial=False),
+            self.workers,
+        )
+
+    @property
     def in_trial(self) -> bool:
         """Whether the trial itself trains, and holds what training asks for."""
         return self.training.in_trial

@@ -1,0 +1,68 @@
+"""Has a teacher answer its prompt about each row of a source, in the batches and blocks of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from raysweep.engine.base import GenerateJob, Work
+from raysweep.engine.completing import completions_of, distinct_requests
+from raysweep.planning.plan import TeacherAnswersPlan
+from raysweep.prompts.templates import CHAT, PromptTemplate
+from raysweep.records import Completion, GenerationRequest, SourceRow
+from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block
+from raysweep.stages.generation import complete_in_blocks, counts_of
+from raysweep.stages.inputs import base_ref, with_tokenizer
+from raysweep.storage.blocks import Blocks
+from raysweep.storage.completions import CompletionPool
+from raysweep.storage.store import Store
+from raysweep.training_sets.teacher import teacher_prompt
+
+
+def make_teacher_answers(plan: TeacherAnswersPlan, work: Work) -> None:
+    """Write the answers, as many to a block as the source's rows have there."""
+    store = work.store
+    by_block = list(_requests(plan, store))
+    requests = [request for block in by_block for request in block]
+    distinct = distinct_requests(requests, plan.decoding, plan.generator)
+    blocks = Blocks(store.unfinished(plan.node).below("completions"), Completion)
+    pool = CompletionPool(store, plan.pool)
+    job = complete_in_blocks(_job(plan, work), distinct, blocks, pool, work)
+    pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
+    with store.writing(plan.node) as draft:
+        with RowWriter(draft.folder / ROWS, Completion) as writer:
+            for block in by_block:
+                writer.add(completions_of(block, job.rows, plan.decoding, plan.generator))
+        draft.counts = counts_of(completions_of(requests, job.rows, plan.decoding, plan.generator), job)
+
+
+def _requests(plan: TeacherAnswersPlan, store: Store) -> Iterator[list[GenerationRequest]]:
+    """Yield the requests of each block of the source's rows. A chat's end of turn ends an answer."""
+    template = PromptTemplate(plan.template, plan.system)
+    if template.needs_tokenizer:
+        template = with_tokenizer(template, plan.base, store)
+    stop = (*plan.stop, template.end) if template.name == CHAT else plan.stop
+    path = store.use(plan.rows.node) / ROWS
+    for block in range(block_count(path)):
+        requests = []
+        for row in read_block(path, SourceRow, block):
+            text = template.fill(teacher_prompt(row))
+            whole = template.adds_special_tokens(text)
+            requests.append(GenerationRequest(row.row_id, row.row_id, text, stop=stop, special_tokens=whole))
+        yield requests
+
+
+def _job(plan: TeacherAnswersPlan, work: Work) -> GenerateJob:
+    """Return the teacher's job, still without batches."""
+    model = base_ref(plan.base)
+    return GenerateJob(
+        work.store.root,
+        model,
+        plan.generator,
+        plan.decoding,
+        (),
+        plan.batch_tokens,
+        plan.task,
+        plan.node.spec["generator"].get("versions", {}),
+        work.context.groups.get(plan.base.name, ""),
+        model,
+    )

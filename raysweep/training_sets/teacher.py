@@ -1,0 +1,130 @@
+"""What a teacher of rejected responses is asked, and what of its answer becomes the rejected response.
+
+The study (FAIT, also FGIT: arXiv 2503.16913, section 3.1) had Qwen2.5-Coder-32B-Instruct write one incorrect variant of
+each response. Its paper says only that answers come "in markdown format for consistent post-processing". Here the
+teacher's code takes the place of the response's code and all else of the response stays, so that the differences lie in
+the code. What an answer consists of is read by `raysweep.prompts.answers`.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from raysweep.prompts.answers.extraction import Extract, Found, extracted
+from raysweep.prompts.answers.markdown import block_spans, code_blocks, without_reasoning
+from raysweep.records import Problem, SourceRow
+from raysweep.training_sets.pair_filters import Variant
+
+PROMPT = """\
+Please generate an incorrect response based on the provided question and correct answer. The response should be \
+similar to the correct answer while introducing subtle but meaningful errors that appear plausible at first glance. \
+Present your output in markdown format.
+
+Question:
+
+```text
+{instruction}
+```
+
+Correct response:
+
+```
+{response}
+```"""
+"""The study's own prompt, word for word: figure 3 of arXiv 2503.16913. The text at hand doubles the fences around the
+two fields, so these are reconstructed."""
+VERSION = 1
+"""Raise it whenever the same row and answer give another rejected response."""
+BLOCK: Final = "block"
+ANSWER: Final = "answer"
+"""What of an answer becomes the response: its code, in the place of the response's code, or always all of it."""
+
+IN_PLACE = "its code in the place of the response's block"
+BODY = "the body of its function"
+ALONE = "its only block, without the fence"
+WHOLE = "its whole answer"
+"""How a response came out of an answer, in words."""
+
+
+def teacher_prompt(row: SourceRow) -> str:
+    """Return what a teacher is asked about a row."""
+    instruction = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
+    return PROMPT.format(instruction=instruction, response=row.output)
+
+
+def taught(row: SourceRow, answer: str, text: str = BLOCK, *, is_cut: bool = False) -> Variant:
+    """Return the response that a teacher's answer gives for a row.
+
+    - A row in HumanEval's form, whose response is the body of a function: the body of that function in the answer.
+    - One block of code in the response: the answer's code takes its place; of several blocks the one that is most like
+      it.
+    - No block in the response: the answer's only block, without its fence.
+    - Else, and with `ANSWER`: the whole answer.
+
+    Reasoning between tags is no part of an answer.
+
+    Args:
+        row: with its response.
+        answer: as the teacher wrote it.
+        text: `BLOCK` or `ANSWER`.
+        is_cut: the answer ended at its most tokens.
+    """
+    answer = without_reasoning(answer.replace("\r\n", "\n")).strip("\n")
+    blocks = [block.readings[0] for block in code_blocks(answer)]
+    spans = [] if row.entry_point else block_spans(row.output)
+    lacks_fence = bool(spans) and not blocks
+    if text == BLOCK and row.entry_point and (body := _body(row, answer)):
+        return Variant(_ended_as(row.output, body), BODY, is_cut=is_cut)
+    if text == BLOCK and len(spans) == 1 and blocks:
+        return Variant(_replaced(row.output, spans[0], blocks), IN_PLACE, is_cut=is_cut)
+    if text == BLOCK and not spans and len(blocks) == 1:
+        return Variant(_ended_as(row.output, blocks[0]), ALONE, is_cut=is_cut)
+    return Variant(_ended_as(row.output, answer), WHOLE, lacks_fence, is_cut)
+
+
+def lacks_expected_fence(row: SourceRow, answer: str) -> bool | None:
+    """Return whether an answer has no block of code; None where the row's response has none, so none is expected."""
+    if row.entry_point or not block_spans(row.output):
+        return None
+    return not code_blocks(without_reasoning(answer))
+
+
+def _replaced(response: str, span: tuple[int, int], blocks: list[str]) -> str:
+    """Return a response with the block that is most like its own code in the place of that."""
+    from rapidfuzz.distance import Indel
+
+    start, end = span
+    code = response[start:end]
+    nearest = max(blocks, key=lambda block: Indel.normalized_similarity(block, code))
+    return response[:start] + _ended_as(code or "\n", nearest) + response[end:]
+
+
+def _ended_as(text: str, new: str) -> str:
+    """Return a new text with the line ends of another one, and the white space at its end."""
+    kept = new.rstrip()
+    if "\r\n" in text:
+        kept = kept.replace("\n", "\r\n")
+    return kept + text[len(text.rstrip()) :] if kept else ""
+
+
+def _body(row: SourceRow, answer: str) -> str:
+    """Return the body of the function that a row asks for, as an answer has it; empty if it has none."""
+    problem = Problem(row.row_id, row.instruction, row.entry_point, "", language=row.language or "python")
+    found = extracted(problem, answer, Extract.AUTO)
+    program = found.program.text
+    if found.found is Found.NOTHING:
+        return ""
+    if program.startswith(row.instruction):
+        return program[len(row.instruction) :]
+    try:
+        statements = ast.parse(program).body
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+    functions = [each for each in statements if isinstance(each, ast.FunctionDef) and each.name == row.entry_point]
+    if not functions:
+        return ""
+    body = functions[-1].body
+    has_docstring = ast.get_docstring(functions[-1]) is not None and len(body) > 1
+    first, last = body[1 if has_docstring else 0].lineno - 1, functions[-1].end_lineno
+    return "\n".join(program.split("\n")[first:last]) if first >= functions[-1].lineno else ""

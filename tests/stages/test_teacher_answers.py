@@ -1,0 +1,190 @@
+"""A teacher's answers, and the rejected responses that are made of them: loaded, served, and killed half-way."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.config.loading import config_from
+from raysweep.engine.base import Context, Work
+from raysweep.engine.completing import batches_of
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.errors import HopelessError
+from raysweep.pipeline import make
+from raysweep.planning.missing import missing
+from raysweep.planning.sets import SetPlanner
+from raysweep.records import Completion, Recovery, RejectedRow, TrainingRow
+from raysweep.stages import generation
+from raysweep.storage.store import Store
+from raysweep.training_sets.teacher import BODY
+from tests.generators.test_openai import Server, handler_of, text_answer
+from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+
+pytestmark = pytest.mark.slow
+
+FEW, MANY = 64, 200
+"""Rows: four batches of the fewest completions, and eight."""
+PIECES = ["```python\n", "    return", " n", "\n```\n"]
+"""What the teacher writes: as a variant of most of MiniCode's rows it is a wrong one."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The config of a model that answers everything with the same code."""
+    folder = tmp_path_factory.mktemp("teacher")
+    write_scripted(folder, byte_tokenizer(pieces=PIECES), [*PIECES, EOS], max_position_embeddings=4096)
+    return {"name": "teacher", "path": str(folder)}
+
+
+def planner(model: dict[str, Any], rows: int = FEW, path: Path | None = None, **rejected: Any) -> SetPlanner:
+    settings = {"teacher": "teacher", "temperature": 0, "max_new_tokens": 16, "filters": ["equal"], **rejected}
+    source = {"name": "jsonl", "path": str(path)} if path else {"name": "minicode", "rows": rows, "part": "finetuning"}
+    config = {
+        "name": "taught",
+        "models": [model],
+        "training": {"source": {**source, "rejected": settings}, "sets": ["clean", "C1"]},
+        "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
+    }
+    return SetPlanner(config_from(config, "test"))
+
+
+def made(planner: SetPlanner, store: Store, sets: Sequence[str] = ("clean",)) -> list[RejectedRow]:
+    """Make training sets of a config and what they share; return the rejected responses."""
+    store.require_writable()
+    plans = [planner.fine_tuning_set(name) for name in sets]
+    context = Context(store.root, "taught", 0, Recovery(retries=0), groups={"teacher": ""})
+    make(plans, Work(store, LocalStages(), ProgressFile(context.progress, "taught"), context))
+    assert plans[0].rejected is not None and all(plan.rejected == plans[0].rejected for plan in plans)
+    return store.rows(plans[0].rejected.node, RejectedRow)
+
+
+def make_and_be_killed(model: dict[str, Any], rows: int, store: Path) -> None:
+    """Make pairs in this process, which is killed when half of the batches are written."""
+    real = generation.complete
+
+    def breaking(*args: Any) -> Iterator[Any]:
+        batches = len(batches_of(args[1]))
+        for number, output in enumerate(real(*args)):
+            if number == batches // 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield output
+
+    generation.complete, generation.BLOCK_SECONDS = breaking, 0.0  # each batch is written at once
+    made(planner(model, rows), Store(store))
+
+
+def resumed_as_undisturbed(model: dict[str, Any], rows: int, folder: Path) -> tuple[list[RejectedRow], dict[str, Any]]:
+    """Make pairs by a process that is killed half-way and then by this one; return them and their manifest's counts.
+
+    An undisturbed process must make the same.
+    """
+    child = multiprocessing.get_context("spawn").Process(
+        target=make_and_be_killed, args=(model, rows, folder / "store")
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    store, plan = Store(folder / "store"), planner(model, rows).fine_tuning_set("clean").rejected
+    assert plan is not None and plan.answers is not None and not store.has(plan.answers.node)
+    pairs = made(planner(model, rows), store)
+    assert store.manifest(plan.answers.node)["counts"]["prompts_resumed"] == rows / 2
+    assert pairs == made(planner(model, rows), Store(folder / "other"))
+    return pairs, store.manifest(plan.node)["counts"]
+
+
+SIZES = [FEW, pytest.param(MANY, marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], rows: int, tmp_path: Path) -> None:
+    pairs, counts = resumed_as_undisturbed(model, rows, tmp_path)
+    assert {pair.rejected for pair in pairs} == {"    return n"}
+    assert counts == {"rows": rows, "changed": {BODY: rows}, "without": {}}
+
+
+@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
+def test_a_served_teacher_goes_on_where_it_was_killed(
+    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
+    with served(lambda path, body: text_answer("".join(PIECES))) as server:
+        generator = {"name": "openai", "served": "m", "url": server.url}
+        model = {"name": "teacher", "generator": generator}
+        pairs, counts = resumed_as_undisturbed(model, rows, tmp_path)
+        asked = len(server.seen)
+    assert counts["changed"] == {BODY: rows} and pairs[0].rejected == "    return n"
+    assert 2 * rows <= asked <= 2 * rows + 64  # what was in flight is asked for again
+
+
+@contextlib.contextmanager
+def served(answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[Server]:
+    server = Server(answer)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(server))
+    server.url = f"http://127.0.0.1:{http.server_port}/v1"
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+def test_other_filters_do_not_ask_the_teacher_again(model: dict[str, Any], tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    made(planner(model, 20), store)
+    again = planner(model, 20, filters="none", rejected_text="answer").fine_tuning_set("clean")
+    assert [plan.node.stage for plan in missing([again], store) if plan.node] == ["rejected_rows", "training_set"]
+    warmer = planner(model, 20, temperature=0.8).fine_tuning_set("clean")
+    stages = [plan.node.stage for plan in missing([warmer], store) if plan.node]
+    assert stages == ["completions", "rejected_rows", "training_set"]
+
+
+def test_training_sets_share_the_pairs_of_a_teachers_answers(model: dict[str, Any], tmp_path: Path) -> None:
+    store, sets = Store(tmp_path / "store"), planner(model, 20)
+    pairs = {pair.row_id: pair.rejected for pair in made(sets, store, ["clean", "C1"])}
+    for name in ("clean", "C1"):
+        rows = store.rows(sets.fine_tuning_set(name).node, TrainingRow)
+        assert {row.source_id: row.rejected for row in rows} == pairs
+    plan = sets.fine_tuning_set("clean").rejected
+    assert plan is not None and plan.answers is not None and plan.answers.template == "raw"
+    answers = store.rows(plan.answers.node, Completion)
+    assert len(answers) == 20 and {(one.text, one.stop) for one in answers} == {("".join(PIECES), "eos")}
+
+
+def written(path: Path, outputs: list[str]) -> Path:
+    rows = ({"instruction": f"Do {number}.", "output": output} for number, output in enumerate(outputs))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_answers_without_code_are_an_error_that_shows_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "rows.jsonl", ["```\nx = 1\n```"] * 5 + ["Prose."] * 9)
+    folder = tmp_path / "prose"
+    write_scripted(folder, byte_tokenizer(pieces=["I can't."]), ["I can't.", EOS], max_position_embeddings=4096)
+    prose = {"name": "teacher", "path": str(folder)}
+    with pytest.raises(HopelessError, match=r"5 of 5 answers of the teacher teacher have no code fence") as caught:
+        made(planner(prose, path=path), Store(tmp_path / "store"))
+    assert str(caught.value).count('"I can\'t."') == 3 and "`rejected_text: answer`" in str(caught.value)
+    rows = made(planner(prose, path=path, filters="none", rejected_text="answer"), Store(tmp_path / "store"))
+    assert {row.rejected for row in rows} == {"I can't."}
+    with pytest.raises(HopelessError, match=r"none of the rows of jsonl has .*: 14 less similar than 1; change `rej"):
+        made(
+            planner(prose, path=path, filters=["similarity"], similarity=1.0, rejected_text="answer"),
+            Store(tmp_path / "store"),
+        )

@@ -1,0 +1,91 @@
+"""What a teacher is asked, and what of its answer becomes the rejected response."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.records import SourceRow
+from raysweep.training_sets.teacher import (
+    ALONE,
+    ANSWER,
+    BODY,
+    IN_PLACE,
+    PROMPT,
+    WHOLE,
+    lacks_expected_fence,
+    taught,
+    teacher_prompt,
+)
+
+BLOCK = "Here it is:\n\n```python\nx = a + 1\n```\n\nThat's all."
+TWO = "```sh\npip install x\n```\nthen\n```python\nx = a + 1\n```"
+
+
+def row(output: str, **fields: str) -> SourceRow:
+    return SourceRow("a", fields.pop("instruction", "Add."), output, **fields)
+
+
+def test_the_prompt_is_the_studys() -> None:
+    text = teacher_prompt(row("x = {a}", input="a: 1"))
+    assert text.startswith("Please generate an incorrect response based on the provided question and correct answer. ")
+    assert text.endswith("\n\nQuestion:\n\n```text\nAdd.\n\na: 1\n```\n\nCorrect response:\n\n```\nx = {a}\n```")
+    assert PROMPT.count("\n") == 12 and " subtle but meaningful errors that appear plausible at first glance." in PROMPT
+
+
+@pytest.mark.parametrize(
+    ("response", "answer", "rejected", "case"),
+    [
+        (BLOCK, "```python\nx = a - 1\n```", BLOCK.replace("+", "-"), IN_PLACE),
+        (BLOCK, "Sure!\n```\nx = a - 1", BLOCK.replace("+", "-"), IN_PLACE),
+        (BLOCK, "<think>\n```\nno\n```\n</think>\n```py\nx = a - 1\n```", BLOCK.replace("+", "-"), IN_PLACE),
+        (BLOCK, "```sh\nls\n```\n\n```python\nx = a - 1\n```", BLOCK.replace("+", "-"), IN_PLACE),
+        (BLOCK.replace("\n", "\r\n"), "```\nx = 1\ny = 2\n```", None, IN_PLACE),
+        (BLOCK, "x = a - 1", "x = a - 1", WHOLE),
+        ("x = a + 1\n", "Hm.\n```python\nx = a - 1\n```", "x = a - 1\n", ALONE),
+        ("Add both.", "Add none.\n", "Add none.", WHOLE),
+        ("Add both.", "```\none\n```\nor\n```\ntwo\n```", "```\none\n```\nor\n```\ntwo\n```", WHOLE),
+        (TWO, "```python\nx = a - 1\n```", "```python\nx = a - 1\n```", WHOLE),
+    ],
+)
+def test_the_answers_code_takes_the_place_of_the_responses(
+    response: str, answer: str, rejected: str | None, case: str
+) -> None:
+    variant = taught(row(response), answer)
+    assert variant.operator == case
+    wanted = response.replace("x = a + 1", "x = 1\r\ny = 2") if rejected is None else rejected
+    assert variant.text == wanted
+
+
+def test_the_whole_answer_is_taken_where_a_setting_says_so() -> None:
+    answer = "```python\nx = a - 1\n```"
+    assert taught(row(BLOCK), answer, ANSWER).text == answer
+    assert taught(row(BLOCK), answer, ANSWER, is_cut=True).is_cut
+
+
+def test_a_fence_is_expected_only_where_the_response_has_one() -> None:
+    assert lacks_expected_fence(row(BLOCK), "x") is True
+    assert lacks_expected_fence(row(BLOCK), "```\nx\n```") is False
+    assert lacks_expected_fence(row("Add both."), "Add none.") is None
+    assert taught(row(BLOCK), "x").lacks_fence and not taught(row("Add both."), "Add none.").lacks_fence
+
+
+FUNCTION = 'def add(a, b):\n    """Add."""\n'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```python\n    return a - b\n```",
+        "```python\ndef add(a, b):\n    return a - b\n```",
+        'The answer:\n\n```python\ndef add(a, b):\n    """Add."""\n    return a - b\n\nprint(add(1, 2))\n```\nDone.',
+        "    return a - b\n",
+    ],
+)
+def test_of_a_row_in_humanevals_form_the_body_is_taken(answer: str) -> None:
+    variant = taught(row("    return a + b\n", instruction=FUNCTION, entry_point="add"), answer)
+    assert (variant.text, variant.operator) == ("    return a - b\n", BODY)
+
+
+def test_an_answer_without_the_function_is_taken_as_any_other() -> None:
+    variant = taught(row("    return a + b", instruction=FUNCTION, entry_point="add"), "I can't.")
+    assert (variant.text, variant.operator) == ("I can't.", WHOLE)
