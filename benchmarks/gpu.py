@@ -10,7 +10,9 @@ process of its own, and `--out` is written after each: an arm that fails, lacks 
 there, and the others go on. benchmarks/README.md ("On a GPU") says what the file holds.
 
 Peers, in turns with raysweep: SafeCoder's loop (one row a pass, https://github.com/eth-sri/SafeCoder trainer.py) and
-TRL's SFTTrainer for training, SafeCoder's way to generate (a prompt with all its samples a call) and `generate`.
+TRL's SFTTrainer and DPOTrainer for training, SafeCoder's way to generate (a prompt with all its samples a call) and
+`generate`. Tokens a second are those of prompts with their own responses, also where a rejected response goes through
+the model too: so rates of SFT, FAIT and DPO on rows of the same lengths compare steps.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ from raysweep.models.architectures.shape import BYTES, Shape, shape_of
 from raysweep.models.loading import auto_model
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.testing.services import FolderServices
-from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
+from raysweep.trainers.base import OBJECTIVES, Recipe, Row, TrainJob
+from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
@@ -85,6 +88,8 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """What `--quick` puts in place of the sizes of an architecture."""
+CHANGED = 8
+"""In a pair, the first of so many response tokens differs; all lines differ, so that all tokens are marked."""
 WARM_STEPS = 2
 """Steps before the clock starts."""
 SHORTEST, MODE, LONGEST, WEIGHTED = 64, 250, 1024, 0.75
@@ -115,9 +120,15 @@ class Training:
 
 
 FULL, LORA = Recipe(precision="bf16"), Recipe(precision="bf16", trainer="lora")
+FAIT, DPO = (dataclasses.replace(LORA, objective=name) for name in ("fait", "dpo"))
 TRAININGS: Mapping[str, Training] = {
     "train 1B, full, bf16": Training("1B", FULL, peers=("SafeCoder", "SafeCoder without cuDNN attention", "TRL")),
     "train 7B, LoRA, bf16": Training("7B", LORA, 6, ("SafeCoder", "SafeCoder without cuDNN attention", "TRL")),
+    "train 1B, LoRA, bf16": Training("1B", LORA, 12, ("TRL",)),
+    "train 1B, LoRA, bf16, FAIT": Training("1B", FAIT, 12, ()),
+    "train 1B, LoRA, bf16, DPO": Training("1B", DPO, 12, ("TRL",)),
+    "train 7B, LoRA, bf16, FAIT": Training("7B", FAIT, 6, ()),
+    "train 7B, LoRA, bf16, DPO": Training("7B", DPO, 6, ("TRL",)),
     "train 7B, LoRA, bf16, passes of 8,192 tokens": Training(
         "7B", dataclasses.replace(LORA, micro_batch_tokens=8192), 6, ()
     ),
@@ -169,16 +180,16 @@ class Bench:
         """Return a number of steps, prompts or tokens: `tiny` with tiny shapes."""
         return tiny if self.quick else number
 
-    def rows(self, model: str) -> EncodedSet:
-        """Return training rows of random tokens."""
+    def rows(self, model: str, objective: str = "sft") -> EncodedSet:
+        """Return training rows of random tokens; one response token in `CHANGED` differs in a rejected response."""
         chance, most = random.Random(SEED), self.config(model).vocab_size - 1
         rows = []
         for _ in range(256):
             length = round(chance.triangular(SHORTEST, LONGEST, MODE)) // (8 if self.quick else 1)
             ids = [chance.randrange(most) for _ in range(length)]
             answer = round(length * WEIGHTED)
-            rows.append({"input_ids": ids, "weights": [0.0] * (length - answer) + [1 / answer] * answer})
-        return EncodedSet(OBJECTIVES.get("sft")(), rows, {}, LONGEST)
+            rows.append(_row_of(objective, ids, answer, most))
+        return EncodedSet(OBJECTIVES.get(objective)(), rows, {}, LONGEST)
 
     def synchronise(self) -> None:
         """Wait until the accelerator has done its work."""
@@ -195,6 +206,20 @@ class Bench:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
             torch.backends.cuda.enable_cudnn_sdp(with_cudnn)
+
+
+def _row_of(objective: str, ids: list[int], answer: int, most: int) -> Row:
+    """Return a row as an objective encodes it: `answer` response tokens at the end of `ids`."""
+    start = len(ids) - answer
+    if objective == "sft":
+        return compact({"input_ids": ids, "weights": [0.0] * start + [1 / answer] * answer})
+    rejected = list(ids)
+    rejected[start::CHANGED] = [(token + 1) % most for token in ids[start::CHANGED]]
+    row = {"input_ids": ids, "weights": [0.0] * start + [1.0] * answer, "rejected_ids": rejected}
+    if objective == "dpo":
+        return compact({**row, "rejected_weights": row["weights"]})
+    marks = [0] * start + [2 if at % CHANGED == 0 else 1 for at in range(answer)]
+    return compact({**row, "marks": marks, "rejected_marks": marks, "rejected_tokens": [answer]})
 
 
 class ClockedServices(FolderServices):
@@ -248,8 +273,9 @@ def train(training: Training, bench: Bench, note: Note) -> None:
     """
     if training.needs and not importlib.util.find_spec(training.needs):
         raise MissingError(training.needs)
-    recipe, data = training.recipe, bench.rows(training.model)
+    recipe, data = training.recipe, bench.rows(training.model, training.recipe.objective)
     shape = bench.shape(training.model)
+    cost = sum(data.lengths) / sum(len(row["input_ids"]) for row in data.rows)  # of a token, with the rejected ones
     arms = ["raysweep", *(peer for peer in training.peers if peer != "TRL" or importlib.util.find_spec("trl"))]
     first, then = dict[str, int](), dict[str, int]()  # the same steps again, once all is there for their shapes
     peaks: dict[str, int | None] = {}
@@ -274,7 +300,9 @@ def train(training: Training, bench: Bench, note: Note) -> None:
                 tokens_per_second=dict(then),
                 tokens_per_second_at_first=dict(first),
                 peak_bytes=dict(peaks),
-                **_of_peak(bench, flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then.get("raysweep")),
+                **_of_peak(
+                    bench, cost * flops_per_token(shape, recipe, MEAN), BYTES[recipe.precision], then.get("raysweep")
+                ),
             )
 
 
@@ -295,18 +323,20 @@ def rate_of_raysweep(bench: Bench, training: Training, model: Any, data: Encoded
     loop.run()
     if loop.batching.tokens < micro_batching(recipe, bench.device).tokens:
         raise RuntimeError(f"memory ran out, so that passes had {loop.batching.tokens:,} tokens")
-    tokens = sum(data.lengths[row] for step in range(warm, warm + steps) for row in loop.order.rows(step))
+    taken = (row for step in range(warm, warm + steps) for row in loop.order.rows(step))
+    tokens = sum(len(data.rows[row]["input_ids"]) for row in taken)
     return tokens / (services.ended - services.began)
 
 
 def rate_of_peer(peer: str, bench: Bench, training: Training, model: Any, data: EncodedSet) -> float:
     """Return the tokens a second of a peer's loop."""
-    from training import safecoder_loop, trl_loop
+    from training import safecoder_loop, trl_dpo_loop, trl_loop
 
     steps = bench.few(max(1, training.steps // 4), 1)
     job = job_of(bench, training.model, dataclasses.replace(training.recipe, steps=steps))
     if peer == "TRL":
-        run = trl_loop(model, data, job, tokenizer_of(bench.config(training.model).vocab_size))
+        loop = trl_dpo_loop if training.recipe.objective == "dpo" else trl_loop
+        run = loop(model, data, job, tokenizer_of(bench.config(training.model).vocab_size))
     else:
         run = safecoder_loop(model, data, job)
         run(1)
@@ -617,6 +647,8 @@ ARMS: Mapping[str, Arm] = {
     "memory runs out": Arm(memory_runs_out, 25),
     "adapters": Arm(adapters, 20),
     "greedy 7B": Arm(functools.partial(greedy, "7B"), 25),
+    **trainings(["train 1B, LoRA, bf16", "train 1B, LoRA, bf16, FAIT", "train 1B, LoRA, bf16, DPO"], 40),
+    **trainings(["train 7B, LoRA, bf16, FAIT", "train 7B, LoRA, bf16, DPO"], 60),
     **trainings(["train 7B, LoRA, bf16, passes of 8,192 tokens"], 25),
     **trainings(["train 1B, full, bf16, packed", "train 1B, full, bf16, checkpointed"], 20),
     **trainings(["train 1B, full, bf16, ZeRO-2", "train 7B, LoRA, bf16, checkpointed"], 25),
@@ -668,7 +700,14 @@ def _serve(arm: Arm, bench: Bench, pipe: Connection[Any, Any]) -> None:
 
 def predictions(quick: bool) -> dict[str, dict[str, Any]]:
     """Return what `raysweep plan` predicts of each arm on each known accelerator: bytes, and tokens a second."""
-    from raysweep.planning.predictions.costs import generation_seconds, predicted_memory, rows_on, training_seconds
+    from raysweep.planning.predictions.costs import (
+        generation_seconds,
+        predicted_memory,
+        rows_on,
+        tokens_of_row,
+        training_seconds,
+    )
+    from raysweep.planning.predictions.sizes import RowFacts
 
     bench, cards = Bench(quick), dict[str, dict[str, Any]]()
     for card, sheet in ACCELERATORS.items():
@@ -676,7 +715,8 @@ def predictions(quick: bool) -> dict[str, dict[str, Any]]:
         for name, training in TRAININGS.items():
             shape, recipe = bench.shape(training.model), training.recipe
             memory = predicted_memory(shape, recipe, True, WEIGHTED)
-            rate = 1 / training_seconds(shape, recipe, 1, MEAN, sheet)
+            cost = tokens_of_row(recipe, RowFacts(1, MEAN, MEAN, WEIGHTED, "")) / MEAN
+            rate = 1 / training_seconds(shape, recipe, cost, MEAN, sheet)
             arms[name] = {"peak_bytes": memory.peak if memory else None, "tokens_per_second": round(rate)}
         for model, prompts in PROMPTS.items():
             shape, completions = bench.shape(model), prompts * SAMPLES

@@ -264,6 +264,41 @@ def trl_loop(
     return run
 
 
+def trl_dpo_loop(model: Any, data: EncodedSet, job: TrainJob, tokenizer: Any) -> Callable[[int], int]:
+    """Return TRL's DPOTrainer on the same pairs, with its reference computed before the clock starts.
+
+    Its rows are texts, so `tokenizer` must write each token of `data` as one word. The function takes the job's number
+    of steps, and returns the tokens of prompts with their own responses.
+    """
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    tokenizer.pad_token = tokenizer.eos_token
+    recipe, on_gpu = job.recipe, next(model.parameters()).device.type == "cuda"
+    chosen = [data.rows[n % len(data.rows)] for n in range((recipe.steps or 0) * recipe.batch_size)]
+    texts: dict[str, list[str]] = {"prompt": [], "chosen": [], "rejected": []}
+    for row in chosen:
+        start = int((row["weights"] == 0).sum())
+        parts = (row["input_ids"][:start], row["input_ids"][start:], row["rejected_ids"][start:])
+        for name, ids in zip(texts, parts, strict=True):
+            texts[name].append(tokenizer.decode(ids.tolist()) + " " * (name == "prompt"))
+    config = DPOConfig(
+        output_dir=tempfile.mkdtemp(), per_device_train_batch_size=recipe.batch_size, max_steps=recipe.steps,
+        learning_rate=recipe.lr, optim="adamw_torch_fused", max_length=None, report_to=[], save_strategy="no", beta=0.1,
+        logging_steps=10_000, bf16=recipe.precision == "bf16" and on_gpu, use_cpu=not on_gpu,
+        gradient_checkpointing=False, disable_tqdm=True, precompute_ref_log_probs=True, lr_scheduler_type="linear",
+        dataloader_num_workers=0,
+    )  # fmt: skip
+    trainer = DPOTrainer(model=model, args=config, train_dataset=Dataset.from_dict(texts), processing_class=tokenizer)
+    trainer.get_train_dataloader()  # which computes the reference
+
+    def run(steps: int) -> int:
+        trainer.train()
+        return sum(len(row["input_ids"]) for row in chosen)
+
+    return run
+
+
 def _difference_of_losses(rows: Rows, compat: str | None) -> float:
     """Return the largest relative difference between raysweep's losses and SafeCoder's loop's, over 50 steps.
 
