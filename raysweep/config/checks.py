@@ -355,9 +355,10 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
         if recipe.lora.preset == "study" and recipe.lora.train_embeddings:
             yield "lora", "`preset: study` updates lm_head by low rank, `train_embeddings` trains all of it; remove one"
     if recipe.batching == "packed" and not OBJECTIVES.get(recipe.objective).packs:
+        why = ", since two texts of each row go through the model" if OBJECTIVES.get(recipe.objective).prefers else ""
         yield (
             "batching",
-            f"`objective: {recipe.objective}` takes no rows packed into one sequence; use `batching: padded`",
+            f"`objective: {recipe.objective}` takes no rows packed into one sequence{why}; use `batching: padded`",
         )
     if recipe.compat == "safecoder" and OBJECTIVES.get(recipe.objective).prefers:
         yield (

@@ -103,7 +103,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None
 
     way_out = "use `batching: padded`"
     if not objective.packs:
-        raise UsageError(f"`batching: packed`: the objective {objective.name!r} takes no packed rows; {way_out}")
+        why = ", since two texts of each row go through the model" if objective.prefers else ""
+        raise UsageError(f"`batching: packed`: the objective {objective.name!r} takes no packed rows{why}; {way_out}")
     two = sorted(rows, key=lambda row: len(row["input_ids"]))[:2]
     device, was_training = next(model.parameters()).device, model.training
     model.eval()

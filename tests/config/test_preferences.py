@@ -52,7 +52,10 @@ def test_rows_without_a_rejected_response_are_refused(objective: str, tmp_path: 
         (["objective=fait", "objective_args={alpha: '2'}"], "must be a number, not '2', which is text; write 2"),
         (["objective=fait", "objective_args={beta: 2}"], "has no argument 'beta'"),
         (["objective=sft", "objective_args={reduction: per_token, prompt_weight: 0.3}"], "leave one of them out"),
-        (["objective=dpo", "batching=packed"], "`objective: dpo` takes no rows packed into one sequence"),
+        (
+            ["objective=dpo", "batching=packed"],
+            "takes no rows packed into one sequence, since two texts of each row go through the model",
+        ),
     ],
 )
 def test_settings_that_can_not_be_meant_are_refused(overrides: list[str], words: str, tmp_path: Path) -> None:
