@@ -190,6 +190,7 @@ class TrainingStep:
     mfu: float | None = None  # model FLOPs utilisation since the last report; None: the accelerator's peak is unknown
     validation_loss: float | None = None  # mean over the validation rows; None: not at the end of an epoch
     numbers: Mapping[str, float] = field(default_factory=dict)  # means of the objective's numbers since the last report
+    held_out: Mapping[str, float] = field(default_factory=dict)  # measures of validation rows; empty: not measured now
 
 
 # -------------------------------------------------------------------------------------- generation, execution

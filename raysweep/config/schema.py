@@ -152,7 +152,8 @@ class TrainingConfig(Strict):
     decontaminate: Literal["report", "drop"] = "report"
     """Rows that leak test problems: only reported, or left out too."""
     validation: SourceSpec | None = None
-    """Rows whose loss is computed after each epoch and kept with the model; none may leak a test problem."""
+    """Rows that are not trained on, none of which may leak a test problem. Their loss and measures that compare recipes
+    are computed after each epoch and kept with the model."""
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 

@@ -130,11 +130,20 @@ class ObjectiveContract(Contract):
     def test_its_numbers_are_those_that_it_names(self) -> None:
         """Reports show them beside the loss."""
         part, network = self.part(), self.network()
-        loss = part.loss(network, collate(self.prepared(network), self.recipe.max_tokens))
-        numbers = loss.numbers if isinstance(loss, LossSum) else {}
-        assert set(numbers) == set(part.numbers), "loss() returns the numbers that `numbers` names"
-        for name, (total, count) in numbers.items():
-            assert isfinite(float(total)) and float(count) >= 0, f"{name} is a sum with what it is a mean of"
+        rows = self.prepared(network)
+
+        def numbers_of(some: Sequence[Row]) -> dict[str, tuple[float, float]]:
+            loss = part.loss(network, collate(some, self.recipe.max_tokens))
+            numbers = loss.numbers if isinstance(loss, LossSum) else {}
+            assert set(numbers) == set(part.numbers), "loss() returns the numbers that `numbers` names"
+            return {name: (float(total), float(count)) for name, (total, count) in numbers.items()}
+
+        assert set(part.in_words) <= set(part.numbers), "`in_words` writes numbers that `numbers` names"
+        each = [numbers_of([row]) for row in rows]
+        for name, pair in numbers_of(rows).items():
+            assert isfinite(pair[0]) and pair[1] >= 0, f"{name} is a sum with what it is a mean of"
+            sums = tuple(sum(numbers[name][at] for numbers in each) for at in (0, 1))
+            assert pair == pytest.approx(sums, rel=RELATIVE, abs=RELATIVE), f"{name} adds up over batches"
 
     def test_the_normaliser_is_above_0(self) -> None:
         """The sum of a step's losses is divided by it."""

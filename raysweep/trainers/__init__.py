@@ -11,6 +11,7 @@ Begin with base.py, which defines what a trainer receives and returns.
     optimizer.py     AdamW, which weights decay, and the schedules of its learning rate
     encoding.py      turns a job's training rows into token ids and weights
     preparing.py     computes what an objective needs of the untrained model, and keeps it for later trainings
+    validation.py    measures of validation rows that all objectives share: cross-entropy, pairs told apart
     checks.py        stops trainings that can't be right; refuses broken models and adapters that do nothing
     memory.py        predicts the memory of a training worker and of a generator: weights, activations, largest batch
     flops.py         counts the FLOPs of a training

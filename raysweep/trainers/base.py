@@ -170,7 +170,8 @@ class Trainer(ABC):
         """Train the model, write it on rank 0, and return the counts.
 
         Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]),
-        final_loss and validation_losses ([[step, loss], ...]). All of them may be missing.
+        final_loss, validation_losses ([[step, loss], ...]), numbers and number_totals of the objective, and held_out,
+        as `raysweep.trainers.validation` counts it. All of them may be missing.
         """
 
 
@@ -188,6 +189,17 @@ class LossSum:
 
     loss: torch.Tensor
     numbers: Mapping[str, tuple[torch.Tensor | float, torch.Tensor | float]]
+
+
+@dataclass(frozen=True)
+class InWords:
+    """How reports write a number of an objective.
+
+    `text`: what it is, with its unit. `share_of`: the things that it is a share of, such as rows; empty for a mean.
+    """
+
+    text: str
+    share_of: str = ""
 
 
 class RowServices(Protocol):
@@ -229,12 +241,14 @@ class Objective(ABC):
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
         prefers: rows need `rejected`, a worse response beside their own.
         numbers: names of the numbers that `loss` returns beside the loss; reported with it.
+        in_words: how reports write these numbers; one that is not there is written by its name.
     """
 
     name: ClassVar[str]
     packs: ClassVar[bool] = False
     prefers: ClassVar[bool] = False
     numbers: ClassVar[tuple[str, ...]] = ()
+    in_words: ClassVar[Mapping[str, InWords]] = {}
 
     @abstractmethod
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:

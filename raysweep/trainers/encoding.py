@@ -17,6 +17,7 @@ from raysweep.rows.parquet import read_rows
 from raysweep.trainers.base import Objective, Recipe, Row, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
+from raysweep.trainers.validation import HeldOut, hold_out
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class EncodedSet:
     """The encoded rows of a training.
 
     `dropped`: number of unusable rows by reason. `max_tokens`: limit on a row's length. `validation`: rows that are
-    not trained on.
+    not trained on, as the objective has them. `held_out`: the same for measures that all objectives share.
     """
 
     objective: Objective
@@ -32,6 +33,7 @@ class EncodedSet:
     dropped: Mapping[str, int]
     max_tokens: int
     validation: EncodedSet | None = None
+    held_out: HeldOut | None = None
 
     @functools.cached_property
     def lengths(self) -> list[int]:
@@ -62,7 +64,7 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
         return training
     rows = list(read_rows(job.validation, TrainingRow))
     validation = _encode(rows, "validation", objective, tokenizer, recipe, job.label)
-    return dataclasses.replace(training, validation=validation)
+    return dataclasses.replace(training, validation=validation, held_out=hold_out(rows, tokenizer, recipe))
 
 
 def _encode(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -27,10 +28,12 @@ from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
+from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
 from raysweep.trainers.preparing import NumbersOfRows
 from raysweep.trainers.reports import TrainingReports
 from raysweep.trainers.sharding.choice import make_sharding, sharding_name
+from raysweep.trainers.validation import log_probabilities_of_texts
 from raysweep.units import seconds_of
 
 if TYPE_CHECKING:
@@ -115,7 +118,8 @@ class TrainingLoop:
                     if is_asked_for and self.job.checkpoint_every and may_save:
                         self._checkpoint(done)  # a validation may take longer than this machine has left
                         may_save = False
-                    self.reports.report(done, self._validate(done))
+                    validation_loss = self._validate(done)
+                    self.reports.report(done, validation_loss, self._measure(done))
                 elif self.reports.is_due(done):
                     self.reports.report(done)
                 if may_save and self._checkpoint_is_due(done, is_asked_for):
@@ -156,17 +160,44 @@ class TrainingLoop:
             if self.data.validation is not None:
                 self.data = dataclasses.replace(self.data, validation=self._prepared(self.data.validation))
         self.model.train()
+        self._measure(0)
 
     def _prepared(self, data: EncodedSet) -> EncodedSet:
         services = NumbersOfRows(self.job, data, self.services, self._batches_over)
         with self.sharding.autocast():
             return dataclasses.replace(data, rows=data.objective.prepare(self.sharding.replica, data.rows, services))
 
-    def _batches_over(self, data: EncodedSet) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield the row numbers and the batch of each of this worker's forward passes over a set, before training."""
+    def _batches_over(self, data: EncodedSet, done: int = 0) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Yield the row numbers and the batch of each of this worker's forward passes over a set."""
         for members, _ in self._passes_over(data):
             yield members, self._batch(data, members, self._current_batching())
-            self.services.tick(0, self.total)
+            self.services.tick(done, self.total)
+
+    def _measure(self, done: int) -> dict[str, float]:
+        """Measure the validation rows as for every objective, and keep it for the reports; return the measures.
+
+        Those before training are of the base model, so all trainings on it share them.
+        """
+        import torch
+
+        held_out = self.data.held_out
+        if held_out is None:
+            return {}
+        began = time.monotonic()
+        data = EncodedSet(Sft(reduction="per_token"), held_out.texts, {}, self.data.max_tokens)
+        services = NumbersOfRows(self.job, data, self.services, lambda data: self._batches_over(data, done))
+        self.model.eval()
+        with torch.no_grad(), self.sharding.autocast():
+            compute = functools.partial(log_probabilities_of_texts, self.sharding.replica)
+            if done:
+                numbers = services.computed(data, compute)
+            else:
+                numbers = services.of_rows("log-probabilities of texts", data.rows, compute)
+        self.model.train()
+        measures, margins = held_out.measure(numbers[:, 0])
+        self.reports.measured(done, measures, margins)
+        self.reports.leave_out(time.monotonic() - began)
+        return measures
 
     def _attention(self) -> str | None:
         """Return the implementation of attention to use in place of transformers' choice, which is torch's fused one.

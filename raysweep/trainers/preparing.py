@@ -51,12 +51,13 @@ class NumbersOfRows:
         kept = _array(self.services.kept(key), len(rows)) if key else None
         if kept is not None:
             return kept
-        numbers = self._computed(dataclasses.replace(self.data, rows=rows), compute)
+        numbers = self.computed(dataclasses.replace(self.data, rows=rows), compute)
         if key and self.rank == 0:
             self.services.keep(key, _bytes(numbers))
         return numbers
 
-    def _computed(self, data: EncodedSet, compute: Compute) -> np.ndarray:
+    def computed(self, data: EncodedSet, compute: Compute) -> np.ndarray:
+        """Compute numbers for all rows of a set with the model as it is, and keep nothing; see `of_rows`."""
         import numpy as np
 
         own: dict[int, list[float]] = {}

@@ -6,6 +6,7 @@ import functools
 import resource
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raysweep.accelerators import data_sheet_of
@@ -17,8 +18,10 @@ from raysweep.trainers.base import Services, TrainJob
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.optimizer import learning_rate
+from raysweep.trainers.validation import MeasureCurves
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 REPORTS = 200
@@ -48,6 +51,8 @@ class TrainingReports:
         self._losses: list[tuple[int, float]] = []  # step and mean loss of each report
         self._validation_losses: list[tuple[int, float]] = []  # step and mean loss of the validation rows
         self._numbers: dict[str, list[tuple[int, float]]] = {}  # step and mean of each of the objective's numbers
+        self._totals: dict[str, tuple[float, float]] = {}  # sum and count of each of them, over all steps
+        self._measures = MeasureCurves()
         self._norm: float | torch.Tensor = 0.0  # of the latest step's gradients
         self._since = (time.monotonic(), 0)  # time and tokens of the latest report
 
@@ -73,8 +78,19 @@ class TrainingReports:
         """Return True if a report is due after `done` steps."""
         return done in (1, self._total) or done % max(1, self._total // REPORTS) == 0
 
-    def report(self, done: int, validation_loss: float | None = None) -> None:
-        """Report and keep the mean loss since the last report, and the validation rows' if given.
+    def measured(self, done: int, measures: Mapping[str, float], margins: np.ndarray) -> None:
+        """Keep measures of the validation rows after `done` steps; see `HeldOut.measure`."""
+        self._measures.add(done, measures, margins)
+
+    def report(
+        self, done: int, validation_loss: float | None = None, held_out: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Report and keep the mean loss since the last report, and that of the validation rows if given.
+
+        Args:
+            done: steps so far.
+            validation_loss: the objective's own.
+            held_out: measures of the validation rows, which `measured` keeps.
 
         Raises:
             HopelessError: a step's loss is not finite; the message names the step.
@@ -94,6 +110,8 @@ class TrainingReports:
         numbers = {name: total / number for name, (total, number) in pairs.items() if number}
         for name, value in numbers.items():
             self._numbers.setdefault(name, []).append((done, value))
+            total, number = self._totals.get(name, (0.0, 0.0))
+            self._totals[name] = total + pairs[name][0], number + pairs[name][1]
         self._losses.append((done, loss))
         if validation_loss is not None:
             self._validation_losses.append((done, validation_loss))
@@ -115,6 +133,7 @@ class TrainingReports:
                 mfu=speed / self._peak_speed if self._peak_speed else None,
                 validation_loss=validation_loss,
                 numbers=numbers,
+                held_out=held_out,
             )
         )
 
@@ -127,6 +146,9 @@ class TrainingReports:
         }
         if self._numbers:
             counts["numbers"] = {name: _lists(thinned(points, CURVE_POINTS)) for name, points in self._numbers.items()}
+            counts["number_totals"] = {name: list(pair) for name, pair in self._totals.items()}
+        if self._data.held_out is not None:
+            counts["held_out"] = self._measures.counts(self._data.held_out)
         rows = self._data.validation
         if rows is None:
             return counts
@@ -145,6 +167,8 @@ class TrainingReports:
             "losses": self._losses,
             "validation_losses": self._validation_losses,
             "numbers": self._numbers,
+            "number_totals": self._totals,
+            "measures": self._measures.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -157,6 +181,9 @@ class TrainingReports:
         self._numbers = {
             name: [(int(a), float(b)) for a, b in points] for name, points in state.get("numbers", {}).items()
         }
+        self._totals = {name: (float(a), float(b)) for name, (a, b) in state.get("number_totals", {}).items()}
+        if "measures" in state:
+            self._measures = MeasureCurves.restored(state["measures"])
 
     def _sums(self) -> torch.Tensor:
         """Return (steps since the last report, 2 + 2 x numbers): the sums of `add` over all workers."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -31,6 +32,10 @@ Jobs = Callable[..., TrainJob]
 HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 
 
+COUNTS = "counts.json"
+"""The file beside a trained model with what the trainer counted."""
+
+
 def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path) -> None:
     """Train each job in turn; one with a step behind it is interrupted after that step, and then resumed."""
     torch.distributed.init_process_group(
@@ -42,7 +47,9 @@ def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path
         if die_after:
             with pytest.raises(Interrupted):
                 trainer.train(job, FolderServices(state, rank, workers, die_after))
-        trainer.train(job, FolderServices(state, rank, workers))
+        counts = trainer.train(job, FolderServices(state, rank, workers))
+        if rank == 0:
+            (job.out / COUNTS).write_text(json.dumps(counts))
     leave()
 
 
@@ -113,12 +120,19 @@ def test_two_workers_compare_responses_as_one_does(make_job: Jobs, tmp_path: Pat
         ]
         write_rows(job.training_set, TrainingRow, rows, ["row_id"])
         alone[objective] = dataclasses.replace(job, base_key="llama", validation=job.training_set)
-        Full().train(alone[objective], FolderServices())
+        counts = Full().train(alone[objective], FolderServices())
+        (job.out / COUNTS).write_text(json.dumps(counts))
         for way in ways:
             together[objective, way] = variant(alone[objective], f"{objective}-{way}", workers=2, parallel=way)
     train_together(2, [(job, 0) for job in together.values()], tmp_path / "pair")
     for (objective, way), job in together.items():
         assert difference(alone[objective].out, job.out) < 1e-5, (objective, way)
+        ours, theirs = (json.loads((each.out / COUNTS).read_text()) for each in (alone[objective], job))
+        for name, total in ours["number_totals"].items():
+            assert theirs["number_totals"][name] == pytest.approx(total, abs=1e-3), (objective, way, name)
+        measured, expected = theirs["held_out"], ours["held_out"]
+        assert measured["margins"] == pytest.approx(expected["margins"], abs=1e-3), (objective, way)
+        assert measured["pairs"] == expected["pairs"] and len(measured["margins_before"]) == 40
 
 
 def exchange(rank: int, workers: int, job: TrainJob, folder: Path) -> None:

@@ -77,10 +77,12 @@ def test_another_beta_or_seed_computes_no_reference(
 ) -> None:
     services = FolderServices(tmp_path / "state")
     train(make_preference_job(out="first"), services)
-    assert sum(passes) == 40 and len(services.store) == 1  # the validation rows are the same ones
+    assert sum(passes) == 40  # the validation rows are the same ones
+    kept = set(services.store)
+    assert len(kept) == 2  # and the measures of the base model on them
     second = make_preference_job(out="second", objective_args={"beta": 0.5})
     train(dataclasses.replace(second, seed=8), services)
-    assert sum(passes) == 40
+    assert sum(passes) == 40 and set(services.store) == kept
 
 
 def test_a_damaged_reference_and_one_of_another_base_are_computed(
@@ -94,7 +96,7 @@ def test_a_damaged_reference_and_one_of_another_base_are_computed(
     assert sum(passes) == 80
     train(dataclasses.replace(job, base_key="another"), services)
     train(dataclasses.replace(job, base_key=""), services)  # not kept: of each set, again
-    assert sum(passes) == 80 + 40 + 80 and len(services.store) == 2
+    assert sum(passes) == 80 + 40 + 80 and len(services.store) == 4
 
 
 def test_numbers_of_an_objective_are_reported_and_kept(make_preference_job: Jobs, tmp_path: Path) -> None:
@@ -104,6 +106,7 @@ def test_numbers_of_an_objective_are_reported_and_kept(make_preference_job: Jobs
     assert first == {"margin": pytest.approx(0, abs=1e-4), "preferred": pytest.approx(0.5, abs=0.5)}
     assert last["margin"] > 0 and last["preferred"] > 0.5
     assert [step for step, _ in counts["numbers"]["margin"]] == [report.step for report in services.reports]
+    assert counts["number_totals"]["preferred"][1] == 8 * 8
     fait = FolderServices(tmp_path / "state of fait")
     train(make_preference_job(out="fait", objective="fait"), fait)
     assert 1 <= fait.reports[-1].numbers["fait_weight"] <= 2

@@ -13,14 +13,16 @@ from safetensors.torch import load_file
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
-from raysweep.records import TrainingRow
-from raysweep.rows.parquet import write_rows
+from raysweep.records import ModelRef, TrainingRow
+from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import training_rows
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
-from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.full import Full
+from raysweep.trainers.objectives.responses import encode_response
+from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED
 from tests.clock import Clock
 
 pytestmark = pytest.mark.slow
@@ -70,17 +72,71 @@ def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path
 def test_it_changes_no_weight_and_is_resumed(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
     plain = make_job("llama", "plain", trainer=trainer, steps=10, checkpoint_every=6, rows=32)  # 4 steps an epoch
     TRAINERS.get(trainer)().train(plain, FolderServices(tmp_path / "plain-state"))
-    job = validated(dataclasses.replace(plain, out=tmp_path / "with"), tmp_path)
+    job = validated(dataclasses.replace(plain, out=tmp_path / "with"), tmp_path, rejected="    pass\n")
     job.out.mkdir()
     undisturbed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "whole-state"))
     with pytest.raises(Interrupted):
         TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state", die_after=6))
     resumed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state"))
     assert resumed["validation_losses"] == undisturbed["validation_losses"]
+    assert resumed["held_out"] == undisturbed["held_out"] and resumed["held_out"]["pairs"]
     assert [step for step, _ in resumed["validation_losses"]] == [4, 8, 10]
     file = "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
     ours, theirs = load_file(plain.out / file), load_file(job.out / file)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def paired(job: TrainJob, folder: Path) -> TrainJob:
+    """A job with 5 validation rows, of which 4 have a rejected response, and training rows that have one."""
+    rows = [dataclasses.replace(row, row_id=f"v{row.row_id}") for row in training_rows(45)[40:]]
+    for name, some, all_but in (("validation", rows, 1), ("rows", training_rows(40), 0)):
+        with_rejected = [
+            dataclasses.replace(row, rejected=row.output.replace("x", "xs") if number >= all_but else None)
+            for number, row in enumerate(some)
+        ]
+        write_rows(folder / f"{name}.parquet", TrainingRow, with_rejected, ["row_id"])
+    return dataclasses.replace(job, validation=folder / "validation.parquet", base_key="llama")
+
+
+def by_single_texts(location: Path, folder: Path, recipe: Recipe) -> tuple[float, list[float]]:
+    """The cross-entropy and the margins of the validation rows, text by text."""
+    model, tokenizer = load_model(ModelRef(str(location)))
+    total, tokens, margins = 0.0, 0, []
+    for row in read_rows(folder / "validation.parquet", TrainingRow):
+        likely = []
+        for text in filter(None, (row.output, row.rejected)):
+            encoded = encode_response(row, text, tokenizer, recipe)
+            ids = torch.tensor(encoded.ids)
+            with torch.no_grad():
+                logs = model(input_ids=ids[None]).logits[0, :-1].double().log_softmax(-1)
+            likely.append(float(logs[torch.arange(len(ids) - 1), ids[1:]][encoded.start - 1 :].sum()))
+            tokens += (len(ids) - encoded.start) * (text is row.output)
+        total -= likely[0]
+        margins += [likely[0] - each for each in likely[1:]]
+    return total / tokens, margins
+
+
+@pytest.mark.parametrize(
+    ("objective", "fields"),
+    [("sft", {}), ("sft", {"batching": "packed"}), ("fixed", {}), ("fait", {})],
+    ids=["sft", "packed", "fixed", "fait"],
+)
+def test_all_objectives_measure_the_same_of_the_rows(
+    objective: str, fields: dict[str, Any], make_job: Jobs, tmp_path: Path
+) -> None:
+    job = paired(make_job("llama", objective=objective, lr=1e-3, **fields), tmp_path)
+    services = FolderServices()
+    counts = Full().train(job, services)
+    held_out = counts["held_out"]
+    for location, which, name in ((Path(job.base.location), 0, "margins_before"), (job.out, -1, "margins")):
+        entropy, margins = by_single_texts(location, tmp_path, job.recipe)
+        curves = {measure: curve[which] for measure, curve in held_out["curves"].items()}
+        assert curves[CROSS_ENTROPY] == [6 * -which, pytest.approx(entropy, rel=1e-5)]
+        assert held_out[name] == pytest.approx(margins, abs=1e-3) and len(margins) == 4
+        assert curves[PREFERRED][1] == sum(margin > 0 for margin in margins) / 4
+        assert curves[MARGIN][1] == pytest.approx(sum(margins) / 4, abs=1e-3)
+    assert held_out["rows"] == 5 and held_out["pairs"]
+    assert services.reports[-1].held_out == {name: curve[-1][1] for name, curve in held_out["curves"].items()}
 
 
 def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Path, monkeypatch: Any) -> None:

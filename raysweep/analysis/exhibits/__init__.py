@@ -17,6 +17,7 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
     power.py        kind `power`: a table of the differences that a sweep's problems can show
+    recipe_differences.py kind `recipe-differences`: tables of each recipe beside one, on the same problems and pairs
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set

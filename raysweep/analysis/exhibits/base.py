@@ -67,11 +67,12 @@ class Conclusion:
     table: Table
 
 
-Group = Literal["summaries", "comparisons", "grids", "tests", "more tests", "quality", ""]
+Group = Literal["summaries", "comparisons", "grids", "recipes", "tests", "more tests", "quality", ""]
 """Groups of tables without a figure, which sections of the report show; "": no section shows them."""
 SUMMARIES: Final = "summaries"  # scores of one model
 COMPARISONS: Final = "comparisons"  # scores over models
 GRIDS: Final = "grids"  # scores in the form of a study
+RECIPES: Final = "recipes"  # recipes of one model side by side
 TESTS: Final = "tests"  # over models
 MORE_TESTS: Final = "more tests"  # of one model
 QUALITY: Final = "quality"  # of code

@@ -2,7 +2,7 @@
 
 look.py         the contract and the look of all figures, and their two forms
 effects.py      clean and perturbed pass@1 by training set, the figure of every sweep
-losses.py       the loss curve of a training
+losses.py       the curve of a training's loss or of another of its numbers
 lines.py        lines along a setting, a panel for each model
 scatter.py      a mark for each model, and the front of those that none beats
 heat.py         heat maps

@@ -1,4 +1,4 @@
-"""Draws the loss curve of a training, small enough for a table's cell."""
+"""Draws the curve of a training's loss, or of another of its numbers, small enough for a table's cell."""
 
 from __future__ import annotations
 
@@ -9,14 +9,20 @@ _CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px
 
 
 def loss_curve(points: Sequence[tuple[float, float]]) -> str:
-    """Return a small SVG of a loss by step, from 0 at the bottom; empty text for fewer than two finite points."""
+    """Return a small SVG of a number by step; empty text for fewer than two finite points.
+
+    0 is at its bottom, or the smallest number where that is negative.
+    """
     finite = [(step, loss) for step, loss in points if math.isfinite(loss)]
     if len(finite) < 2:
         return ""
-    first, last, top = finite[0][0], finite[-1][0], max(loss for _, loss in finite) or 1.0
+    first, last = finite[0][0], finite[-1][0]
+    bottom = min(0.0, *(loss for _, loss in finite))
+    height = max(0.0, *(loss for _, loss in finite)) - bottom or 1.0
     inner_width, inner_height = _CURVE_WIDTH - 6, _CURVE_HEIGHT - 6
+    of_width, of_height = inner_width / max(1, last - first), inner_height / height
     path = " ".join(
-        f"{3 + inner_width * (step - first) / max(1, last - first):.1f},{3 + inner_height * (1 - loss / top):.1f}"
+        f"{3 + of_width * (step - first):.1f},{3 + inner_height - of_height * (loss - bottom):.1f}"
         for step, loss in finite
     )
     end_x, end_y = path.split()[-1].split(",")

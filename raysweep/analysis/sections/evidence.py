@@ -1,15 +1,15 @@
-"""Shows how sure the findings are: the choice of a model, differences to baselines, and tests over models."""
+"""Shows how sure the findings are: the choice of a model, recipes side by side, differences to baselines, tests."""
 
 from __future__ import annotations
 
-from raysweep.analysis.exhibits.base import MORE_TESTS, TESTS
+from raysweep.analysis.exhibits.base import MORE_TESTS, RECIPES, TESTS
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.difference_tables import difference_tables
 
 
 @SECTIONS.register("evidence")
 class EvidenceSection(Section):
-    """Each fine-tuned model beside its baseline, and tests."""
+    """Each recipe beside the first, each fine-tuned model beside its baseline, and tests."""
 
     title = "Evidence"
     heading = "How sure is it?"
@@ -26,5 +26,6 @@ class EvidenceSection(Section):
         if not tests:
             lead.append("Tests pair models, and fewer than two models have numbers to compare, so there are none.")
         chosen = [conclusion.table for conclusion in report.drawn.conclusions]
-        more = report.drawn.groups.get(MORE_TESTS, ())
-        return Content(" ".join(lead), [*chosen, *differences, *tests, *more])
+        groups = report.drawn.groups
+        recipes, more = groups.get(RECIPES, ()), groups.get(MORE_TESTS, ())
+        return Content(" ".join(lead), [*chosen, *recipes, *differences, *tests, *more])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.costs import cost_table
 from raysweep.analysis.tables.outcomes import outcome_tables
-from raysweep.analysis.tables.trainings import training_table
+from raysweep.analysis.tables.trainings import training_tables
 
 
 @SECTIONS.register("reasons")
@@ -20,7 +20,7 @@ class ReasonsSection(Section):
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""
         tables = outcome_tables(report.outcomes, report.order)
-        tables += [training_table(report.trainings, report.order)] if report.trainings else []
+        tables += training_tables(report.trainings, report.order)
         tables += [cost_table(report.costs)] if report.costs else []
         lead = "How completions ended, how each model was trained, and what it took."
         return Content(lead, tables) if tables else None

@@ -11,6 +11,8 @@ printed_averages.py builds the table of a study's averages: printed, recomputed,
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost
 trainings.py     builds the table of trainings: rows, dropped rows, losses
+    validation.py    builds the table of validation rows: measures that all recipes share
+    objective_numbers.py builds the table of the numbers that objectives report beside their losses
 quality_groups.py groups linted files by model, training set, ratio and size
 quality_tables.py builds the tables of code quality, among them the study's tables 14 to 16
 """

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raysweep.analysis.tables.objective_numbers import ReportedNumber, numbers_table
 from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.validation import ReportedValidation, validation_table
 from raysweep.units import count
 
 NOT_RECORDED = "not recorded by the version that trained it"
@@ -28,15 +30,33 @@ class ReportedTraining:
     losses: tuple[tuple[int, float], ...]  # (step, mean loss since the point before)
     final_loss: float  # NaN: unknown
     validation_losses: tuple[tuple[int, float], ...] = ()  # (step, mean loss of the validation rows)
+    numbers: tuple[ReportedNumber, ...] = ()  # of the objective
+    validation: ReportedValidation | None = None  # measures that all recipes share
+
+
+def training_tables(trainings: Sequence[ReportedTraining], order: Order) -> list[Table]:
+    """Return the tables of a sweep's trainings, in the given order: losses, validation rows, numbers of objectives."""
+    if not trainings:
+        return []
+    labels, words = _labels(trainings), order.training_words
+    measured = [(names, t.validation) for names, t in zip(labels, trainings, strict=True) if t.validation is not None]
+    numbers = [(names, t.numbers) for names, t in zip(labels, trainings, strict=True)]
+    tables = (training_table(trainings, order), validation_table(measured, words), numbers_table(numbers, words))
+    return [table for table in tables if table is not None]
+
+
+def _labels(trainings: Sequence[ReportedTraining]) -> list[tuple[str, str, str]]:
+    """Return model, training set and recipe of each training, with the seed where there are several."""
+    seeds = {training.seed for training in trainings} - {None}
+    return [
+        (t.model, t.training_set, t.recipe + (f", seed {t.seed}" if len(seeds) > 1 and t.seed else ""))
+        for t in trainings
+    ]
 
 
 def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table:
     """Return the table of a sweep's trainings, in the given order."""
-    seeds = {training.seed for training in trainings} - {None}
-    rows = [
-        Row((t.model, t.training_set, t.recipe + (f", seed {t.seed}" if len(seeds) > 1 and t.seed else "")), _row(t))
-        for t in trainings
-    ]
+    rows = [Row(labels, _row(t)) for labels, t in zip(_labels(trainings), trainings, strict=True)]
     caption = (
         "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
         "first step, and over the last steps. A row that is left over at the end of an epoch, where a step takes more, "
@@ -44,7 +64,10 @@ def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table
     )
     validated = any(training.validation_losses for training in trainings)
     if validated:
-        caption += " The loss of the validation rows is the one at the end of the training."
+        caption += (
+            " The loss of the validation rows is the objective's own at the end of the training: it doesn't compare "
+            "recipes with unlike objectives."
+        )
         rows = [Row(row.labels, (*row.cells, _validation_cell(t))) for row, t in zip(rows, trainings, strict=True)]
     names = ("rows", "dropped", "steps", "first loss", "last loss", *(["validation loss"] if validated else []))
     columns = tuple(map(Column, names))

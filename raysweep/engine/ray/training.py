@@ -115,6 +115,7 @@ def metrics_of(step: TrainingStep) -> dict[str, float]:
     """Return a report's numbers as Tune's loggers get them; those that are not known are left out."""
     metrics = {
         **step.numbers,
+        **step.held_out,
         "step": step.step,
         "loss": step.loss,
         "learning_rate": step.learning_rate,

@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.tables.costs import Cost
+from raysweep.analysis.tables.objective_numbers import ReportedNumber
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.analysis.tables.validation import ReportedValidation
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
@@ -25,7 +27,8 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
-from raysweep.trainers.base import TRAINERS
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, InWords
+from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED
 
 CUT_STOP = "length"
 """Why a completion ended that was cut at the limit of new tokens; see `Completion.stop`."""
@@ -217,19 +220,54 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
 def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> ReportedTraining:
     pretrained = next((model.pretrain for model in config.models if model.name == row.model), None)
     is_base = row.model_stage == "base_model"
+    recipe = pretrained.recipe if is_base and pretrained else row.recipe
     return ReportedTraining(
         model=row.model,
         training_set=PRE_TRAINING if is_base else row.training_set,
-        recipe=pretrained.recipe if is_base and pretrained else row.recipe,
+        recipe=recipe,
         seed=None if is_base else row.seed,
         rows=_whole(counts.get("rows")),
         dropped=_whole(counts.get("rows_dropped")),
         reasons={str(reason): int(number) for reason, number in dict(counts.get("dropped") or {}).items()},
         steps=_whole(counts.get("steps")),
-        losses=tuple((int(step), float(loss)) for step, loss in counts.get("losses") or ()),
+        losses=_points(counts.get("losses")),
         final_loss=float(counts.get("final_loss", math.nan)),
-        validation_losses=tuple((int(step), float(loss)) for step, loss in counts.get("validation_losses") or ()),
+        validation_losses=_points(counts.get("validation_losses")),
+        numbers=_objective_numbers(counts, config.recipes[recipe].objective if recipe in config.recipes else ""),
+        validation=_validation(counts.get("held_out")),
     )
+
+
+def _objective_numbers(counts: Mapping[str, Any], objective: str) -> tuple[ReportedNumber, ...]:
+    """Return the numbers that an objective counted beside its loss."""
+    words = OBJECTIVES.get(objective).in_words if objective in OBJECTIVES.names() else {}
+    totals, curves = counts.get("number_totals") or {}, counts.get("numbers") or {}
+    numbers = []
+    for name, (total, number) in totals.items():
+        in_words = words.get(name, InWords(name))
+        points = _points(curves.get(name))
+        numbers.append(ReportedNumber(in_words.text, in_words.share_of, points, float(total), float(number)))
+    return tuple(numbers)
+
+
+def _validation(counts: Mapping[str, Any] | None) -> ReportedValidation | None:
+    """Return the measures of validation rows; None where a training had none, or a version before measured nothing."""
+    if not counts:
+        return None
+    curves = {name: _points(curve) for name, curve in counts["curves"].items()}
+    return ReportedValidation(
+        rows=int(counts["rows"]),
+        cross_entropy=curves.get(CROSS_ENTROPY, ()),
+        preferred=curves.get(PREFERRED, ()),
+        margin=curves.get(MARGIN, ()),
+        pairs=str(counts["pairs"]),
+        margins_before=tuple(map(float, counts["margins_before"])),
+        margins=tuple(map(float, counts["margins"])),
+    )
+
+
+def _points(curve: Iterable[tuple[float, float]] | None) -> tuple[tuple[int, float], ...]:
+    return tuple((int(step), float(value)) for step, value in curve or ())
 
 
 def _whole(number: Any) -> int | None:

@@ -6,11 +6,11 @@ Source: Rafailov et al. 2023 (arXiv 2305.18290), equation 7; as in TRL's DPOTrai
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, LossSum, Recipe, Row, RowServices
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row, RowServices
 from raysweep.trainers.objectives.rejected import Comparing, encode_both
 from raysweep.trainers.objectives.responses import response_losses
 
@@ -31,6 +31,10 @@ class Dpo(Comparing):
     """
 
     numbers = ("margin", "preferred")
+    in_words: ClassVar[Mapping[str, InWords]] = {
+        "margin": InWords("mean margin over the reference, times beta (nats)"),
+        "preferred": InWords("rows whose response gained on the rejected one, relative to the reference", "rows"),
+    }
 
     def __init__(self, beta: float = 0.1) -> None:
         if not beta > 0:

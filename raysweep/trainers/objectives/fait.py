@@ -7,11 +7,11 @@ is an argument with a default.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, LossSum, Recipe, Row
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row
 from raysweep.trainers.objectives.rejected import Comparing, Granularity, encode_both, token_marks
 from raysweep.trainers.objectives.responses import response_losses, response_tokens
 
@@ -45,6 +45,13 @@ class Fait(Comparing):
         "rows_marked_on_one_side",
         "rows_without_probability",
     )
+    in_words: ClassVar[Mapping[str, InWords]] = {
+        "fait_weight": InWords("mean weight W of the rows with marks"),
+        "emphasised_tokens": InWords("emphasised tokens", "response tokens"),
+        "rows_without_marks": InWords("rows with no mark on either side (weight 1)", "rows"),
+        "rows_marked_on_one_side": InWords("rows with marks on one side only (W = alpha)", "rows"),
+        "rows_without_probability": InWords("rows whose marked tokens all have probability 0 (W = alpha)", "rows"),
+    }
 
     def __init__(
         self,

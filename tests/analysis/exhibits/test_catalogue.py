@@ -36,7 +36,7 @@ SCORES = (
     "test-sets",
 )
 FAIT = ("fait-recipes",)
-SUMMARY = ("choice", "friedman", "heat-map", "power", "trade-off")
+SUMMARY = ("choice", "friedman", "heat-map", "power", "recipes", "trade-off")
 
 
 def test_the_studys_tables_and_figures_have_a_file_each():

@@ -270,6 +270,30 @@ def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, t
     assert list((tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/events.out.tfevents.*"))
 
 
+@pytest.mark.long
+@pytest.mark.ray
+def test_ray_and_the_local_engine_train_on_pairs_alike(shared_ray, tmp_path):
+    """In small, on one engine: tests/trainers/test_distributed.py and test_preparing.py."""
+    rows = "name: minicode, rejected: {mutator: python, seed: 1}"
+    overrides = [f"training.source={{{rows}, part: finetuning, rows: 64}}", "models.0.recipes=[fait, dpo, sft]"]
+    overrides += [f"training.validation={{{rows}, part: validation, rows: 16}}"]
+    for name in ("fait", "dpo", "sft"):
+        overrides += [f"recipes.{name}={{objective: {name}, steps: 4, batch_size: 8, lr: 1.0e-3, max_tokens: 256}}"]
+    ways = {"local": ["--engine", "local"], "ray": ["--address", shared_ray.address]}
+    for way, arguments in ways.items():
+        arguments += [part for override in overrides for part in ("--set", override)]
+        done = subprocess.run(
+            command(tmp_path / way, *arguments), capture_output=True, text=True, env=environment(), check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert artefacts(tmp_path / "local") == artefacts(tmp_path / "ray")
+    kept = [sorted(path.name for path in (tmp_path / way / "row-numbers").rglob("*") if path.is_file()) for way in ways]
+    assert kept[0] == kept[1] and len(kept[0]) == 3  # DPO's reference of both sets, and the base model's measures
+    report = (tmp_path / "local" / "sweeps" / "nano" / "report.html").read_text()
+    for words in ("mean weight W of the rows with marks", "reference preferred (%)", "Recipes beside the first one"):
+        assert words in report
+
+
 @pytest.mark.ray
 def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undisturbed, shared_ray, tmp_path):
     from safetensors.torch import load_file
@@ -278,7 +302,8 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     storage = tmp_path / "store"
     shutil.rmtree(storage / "artefacts" / "model")
     two = "recipes.two={epochs: 1, batch_size: 16, lr: 1.0e-3, max_tokens: 256, workers: 2}"
-    validation = "training.validation={name: minicode, part: validation, rows: 8}"
+    rejected = "rejected: {mutator: python, seed: 1}"
+    validation = f"training.validation={{name: minicode, part: validation, rows: 8, {rejected}}}"
     overrides = ["resources.processes=workers", "resources.cpus=0.9", two, "models.0.recipes=[tiny, two]", validation]
     arguments = ["--address", shared_ray.address, *(part for override in overrides for part in ("--set", override))]
     done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
@@ -289,6 +314,10 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     alone, together = (tune_results(storage, f"llama.{recipe}.C1.s7")[-2] for recipe in ("tiny", "two"))
     assert alone["step"] == together["step"] == 4
     assert alone["validation_loss"] == pytest.approx(together["validation_loss"], abs=1e-4)
+    for name in ("validation_cross_entropy", "validation_margin"):  # of plain fine-tuning, by Tune's loggers
+        assert alone[name] == pytest.approx(together[name], abs=1e-3)
+    assert 0 <= alone["validation_preferred"] == together["validation_preferred"] <= 1
+    assert "reference preferred (%)" in (storage / "sweeps" / "nano" / "report.html").read_text()
     assert "validation loss" in (storage / "sweeps" / "nano" / "report.html").read_text()
 
 

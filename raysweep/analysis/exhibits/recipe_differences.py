@@ -1,0 +1,232 @@
+"""Kind ``recipe-differences``: tables of each recipe beside one of them, on the same problems and validation pairs.
+
+Means are over the seeds that both recipes have. The interval of a difference is that of a bootstrap of problems or
+pairs, with the seeds as they are; how much seeds differ stands in a footnote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from raysweep.analysis.comparisons.base import shared_values
+from raysweep.analysis.comparisons.seeds import seeds_note
+from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.tables.score_book import ModelVariant
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.records import BASE
+from raysweep.stats.intervals import FEWEST
+from raysweep.stats.resampling import bootstrap_difference
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+ABOVE, BELOW, SAME = "above", "below", "no difference shown"
+"""What a difference says."""
+VERDICT = (
+    f'A difference says "{ABOVE}" or "{BELOW}" where its 95 % interval leaves out 0 and its mean is at least 2 SD '
+    f'between seeds, otherwise "{SAME}".'
+)
+Found = Mapping[tuple[str, int], Mapping[str, float]]
+"""Values of problems or pairs by their names, for each recipe and seed."""
+
+
+@dataclass(frozen=True)
+class _BesideFirst:
+    """Values of a recipe and of the one that it is compared with, each (problems or pairs, seeds).
+
+    `factor`: what they are multiplied with to be shown. `digits`: after the point.
+    """
+
+    values: NDArray[np.float64]
+    baseline: NDArray[np.float64] | None  # None: it is the one that others are compared with
+    factor: float = 100
+    digits: int = 1
+
+    def cells(self) -> tuple[TableCell, TableCell, TableCell]:
+        """Return the mean, its difference with an interval, and what the difference says."""
+        mean = float(self.values.mean())
+        cell = TableCell(self._text(mean), value=self.factor * mean, state="value")
+        if self.baseline is None:
+            return cell, TableCell(), TableCell()
+        # the bootstrap takes shares: values in any unit become some, and their difference goes back
+        lowest = min(self.values.min(), self.baseline.min())
+        span = max(self.values.max(), self.baseline.max()) - lowest or 1.0
+        shares = ((values - lowest) / span for values in (self.values, self.baseline))
+        compared = bootstrap_difference(*shares)
+        value, low, high = (float(span * each) for each in (compared.difference, compared.low, compared.high))
+        noise = seeds_note((self.values - self.baseline).mean(axis=0).tolist())
+        difference = TableCell(
+            text=self._text(value, "+"),
+            interval=f"[{self._text(low, '+')}, {self._text(high, '+')}]",
+            value=self.factor * value,
+            low=self.factor * low,
+            high=self.factor * high,
+            note="; ".join(filter(None, (compared.note, noise))),
+            state="value",
+        )
+        says = SAME if noise or low <= 0 <= high else ABOVE if value > 0 else BELOW
+        return cell, difference, TableCell(says, state="text")
+
+    def _text(self, value: float, sign: str = "") -> str:
+        text = f"{self.factor * value:{sign}.{self.digits}f}"
+        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+@EXHIBITS.register("recipe-differences")
+class RecipeDifferences(Exhibit):
+    """Each recipe of a model minus one of them: pass@1, pairs of which the reference is more probable, and margins."""
+
+    group: Group = RECIPES
+
+    test_sets: list[Text]
+    baseline: Text | None = None
+    """The recipe that others are compared with; none: the first that the model has."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return a table of pass@1 for each problem set, and one of the validation pairs."""
+        places = _places(evidence)
+        tables = [*self._of_problems(evidence, places), *self._of_pairs(evidence, places)]
+        if not tables:
+            raise NothingToDraw("it needs two recipes of a model, with verdicts or validation pairs of the same seeds")
+        return Drawn(tuple(tables))
+
+    def _of_problems(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
+        """Yield the table of each problem set on which two recipes have verdicts."""
+        book = evidence.book
+        tests = select_test_sets(book, self.test_sets).names
+        for problems in book.problem_sets:
+            numbers = {
+                place: [self._pass_rates(evidence, place, (problems, test)) for test in tests] for place in places
+            }
+            columns = [(f"pass@1, {book.order.test_label(test)} (%)", "points") for test in tests]
+            sentence = "pass@1 on the same prompts as the mean over seeds, with intervals over problems."
+            yield from self._table(evidence, problems, sentence, columns, numbers)
+
+    def _of_pairs(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
+        """Yield the table of validation pairs, if two recipes have measured the same ones."""
+        numbers = {}
+        for place in places:
+            margins = self._margins(evidence, place)
+            numbers[place] = [{recipe: _preferred(each) for recipe, each in margins.items()}, margins]
+        pairs = dict.fromkeys(
+            count(len(t.validation.margins), "pair") for t in evidence.trainings if t.validation and t.validation.pairs
+        )
+        sentence = (
+            f"Validation rows with a rejected response ({', '.join(pairs)}): the share of which the response, the "
+            "reference, is more probable than the rejected one, and the mean of log p(response) minus log p(rejected "
+            "response); means over seeds, with intervals over pairs."
+        )
+        columns = [("reference preferred (%)", "points"), ("margin (nats)", "nats")]
+        yield from self._table(evidence, "validation pairs", sentence, columns, numbers)
+
+    def _table(
+        self,
+        evidence: Evidence,
+        what: str,
+        sentence: str,
+        columns: Sequence[tuple[str, str]],
+        numbers: Mapping[_RecipesOfModel, Sequence[Mapping[str, _BesideFirst]]],
+    ) -> Iterator[Table]:
+        """Yield a table; nothing if no two recipes have numbers. `columns`: headings, and units of differences."""
+        names = [Column(name, head) for head, unit in columns for name in ("mean", f"difference ({unit})", "says")]
+        rows = tuple(
+            Row(
+                (place.model, place.training_set, recipe),
+                tuple(cell for each in found for cell in _cells(each, recipe)),
+            )
+            for place, found in numbers.items()
+            for recipe in place.recipes
+            if any(len(each) > 1 and recipe in each for each in found)
+        )
+        if not rows:
+            return
+        compared = self.baseline or "the first recipe"
+        yield Table(
+            title=self.titled(evidence.book, what),
+            caption=self.captioned(
+                f"{sentence} Differences are to {compared} of each model and training set, over the seeds that both "
+                f"have. {VERDICT}"
+            ),
+            stub=("model", "training set", "recipe"),
+            columns=tuple(names),
+            rows=rows,
+            row_words=evidence.book.order.training_words,
+            label=f"{self.id}-{what.replace(' ', '-')}",
+        )
+
+    def _pass_rates(self, evidence: Evidence, place: _RecipesOfModel, test: tuple[str, str]) -> dict[str, _BesideFirst]:
+        """Return the recipes' pass@1 by problem and seed."""
+        found = {
+            (recipe, variant.seed): rates.rates
+            for recipe, variants in place.recipes.items()
+            for variant in variants
+            if (rates := evidence.rates_of(variant, place.training_set).get(test)) is not None
+        }
+        return self._compared(found, place)
+
+    def _margins(self, evidence: Evidence, place: _RecipesOfModel) -> dict[str, _BesideFirst]:
+        """Return the recipes' margins by pair and seed, in nats; only the same pairs are compared."""
+        found = {
+            (t.recipe, t.seed or 0): {
+                f"{t.validation.pairs} {at}": margin for at, margin in enumerate(t.validation.margins)
+            }
+            for t in evidence.trainings
+            if (t.model, t.training_set) == (place.model, place.training_set) and t.validation is not None
+        }
+        compared = self._compared(found, place)
+        return {recipe: replace(each, factor=1, digits=2) for recipe, each in compared.items()}
+
+    def _compared(self, found: Found, place: _RecipesOfModel) -> dict[str, _BesideFirst]:
+        """Return each recipe's values beside the baseline's of the same seeds, over what both have."""
+        first = self.baseline or next(iter(place.recipes))
+        compared = {}
+        for recipe, variants in place.recipes.items():
+            seeds = [v.seed for v in variants if (recipe, v.seed) in found and (first, v.seed) in found]
+            if not seeds:
+                continue
+            tables = [found[name, seed] for name in (recipe, first) for seed in seeds]
+            values = shared_values(*tables, tables[0])[1][:-1].T
+            if len(values) >= FEWEST:
+                own, others = values[:, : len(seeds)], values[:, len(seeds) :]
+                compared[recipe] = _BesideFirst(own, None if recipe == first else others)
+        return compared
+
+
+@dataclass(frozen=True)
+class _RecipesOfModel:
+    """A model and a training set on which several recipes fine-tuned it: variants by recipe, one a seed."""
+
+    model: str
+    training_set: str
+    recipes: Mapping[str, Sequence[ModelVariant]]
+
+    def __hash__(self) -> int:
+        return hash((self.model, self.training_set))
+
+
+def _places(evidence: Evidence) -> list[_RecipesOfModel]:
+    """Return the models and training sets for which there are several recipes."""
+    book, places = evidence.book, []
+    for model in book.models:
+        recipes: dict[str, list[ModelVariant]] = {}
+        for variant in book.variants:
+            if variant.model == model:
+                recipes.setdefault(variant.recipe, []).append(variant)
+        if len(recipes) > 1:
+            places += [_RecipesOfModel(model, name, recipes) for name in book.training_sets if name != BASE]
+    return places
+
+
+def _preferred(margins: _BesideFirst) -> _BesideFirst:
+    """Return which margins are above 0, as 1 and 0."""
+    baseline = None if margins.baseline is None else (margins.baseline > 0).astype(float)
+    return _BesideFirst((margins.values > 0).astype(float), baseline)
+
+
+def _cells(compared: Mapping[str, _BesideFirst], recipe: str) -> tuple[TableCell, ...]:
+    return compared[recipe].cells() if recipe in compared else (TableCell(), TableCell(), TableCell())

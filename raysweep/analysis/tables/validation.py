@@ -1,0 +1,90 @@
+"""Builds the table of validation rows: measures by which trainings with any objective are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+
+Points = tuple[tuple[int, float], ...]
+
+CAPTION = (
+    "The same measures of the same validation rows for every recipe, before training and at its end. Cross-entropy: "
+    "the mean over response tokens, in nats. Reference preferred: the share of rows whose response is more probable "
+    "than the rejected one. Margin: the mean over these rows of log p(response) minus log p(rejected response), in "
+    "nats. The bottom of a curve is 0, or the smallest value where that is negative."
+)
+
+
+@dataclass(frozen=True)
+class ReportedValidation:
+    """What a training measured on its validation rows; curves are (step, value), step 0 is the model before training.
+
+    Attributes:
+        rows: number of rows.
+        cross_entropy: nats a response token.
+        preferred: share of pairs whose response is more probable than the rejected one; empty without pairs.
+        margin: mean of log p(response) - log p(rejected response), nats; empty without pairs.
+        pairs: names the pairs; trainings with the same name have the same pairs in the same order.
+        margins_before: of each pair before training, nats.
+        margins: of each pair after training, nats.
+    """
+
+    rows: int
+    cross_entropy: Points = ()
+    preferred: Points = ()
+    margin: Points = ()
+    pairs: str = ""
+    margins_before: tuple[float, ...] = ()
+    margins: tuple[float, ...] = ()
+
+
+def validation_table(
+    trainings: Sequence[tuple[tuple[str, ...], ReportedValidation]], row_words: Mapping[str, str]
+) -> Table | None:
+    """Return the table of trainings with validation rows; None without any.
+
+    Args:
+        trainings: model, training set and recipe of each, with its measures.
+        row_words: words for the codes of training sets.
+    """
+    if not trainings:
+        return None
+    has_pairs = any(measured.preferred for _, measured in trainings)
+    columns = [Column("rows"), *_columns("cross-entropy (nats)")]
+    if has_pairs:
+        columns += [Column("pairs"), *_columns("reference preferred (%)"), *_columns("margin (nats)")]
+    rows = tuple(Row(labels, _cells(measured, has_pairs)) for labels, measured in trainings)
+    stub = ("model", "training set", "recipe")
+    return Table("Validation rows", CAPTION, stub, tuple(columns), rows, row_words=row_words)
+
+
+def _columns(group: str) -> list[Column]:
+    return [Column("before", group), Column("after", group)]
+
+
+def _cells(measured: ReportedValidation, has_pairs: bool) -> tuple[TableCell, ...]:
+    cells = [_count(measured.rows), *_ends(measured.cross_entropy)]
+    if has_pairs:
+        cells += [_count(len(measured.margins)), *_ends(measured.preferred, 100), *_ends(measured.margin)]
+    return tuple(cells)
+
+
+def _count(number: int) -> TableCell:
+    return TableCell(f"{number:,}", value=float(number), state="value")
+
+
+def _ends(points: Points, factor: float = 1) -> tuple[TableCell, TableCell]:
+    """Return the cells of a curve's value at step 0 and at its last step, with the curve beside the latter."""
+    before = _number(points[0][1] * factor) if points and points[0][0] == 0 else _missing()
+    after = _number(points[-1][1] * factor) if points and points[-1][0] > 0 else _missing()
+    return before, replace(after, curve=tuple((float(step), value) for step, value in points))
+
+
+def _number(value: float) -> TableCell:
+    return TableCell(f"{value:.4g}".replace("-", "−"), value=value, state="value")
+
+
+def _missing() -> TableCell:
+    return TableCell("–", note="this training did not measure it", state="undefined")

@@ -1,0 +1,162 @@
+"""Measures by which all objectives are compared on validation rows: cross-entropy, and how surely pairs are told apart.
+
+An objective's own loss can't compare recipes: that of FAIT changes with its weights, and that of DPO with its beta.
+Here every recipe has the same rows and the same numbers, also before the first step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.records import TrainingRow
+from raysweep.trainers.base import Recipe, Row
+from raysweep.trainers.batching import compact
+from raysweep.trainers.objectives.responses import EncodedResponse, encode_response, response_losses
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+CROSS_ENTROPY, PREFERRED, MARGIN = "validation_cross_entropy", "validation_preferred", "validation_margin"
+"""Names of the measures: nats a response token; a share from 0 to 1; nats a pair."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The texts of the validation rows: all responses, then the rejected responses of the rows that have one.
+
+    Attributes:
+        texts: encoded prompts with a response, with `input_ids` and `weights`.
+        responses: number of responses.
+        paired: the response of each rejected one, by its place among the texts.
+        pairs: names the pairs; empty without any. Trainings with the same name can be compared pair by pair.
+        dropped: number of rows that can't be used, by reason.
+    """
+
+    texts: Sequence[Row]
+    responses: int
+    paired: Sequence[int]
+    pairs: str
+    dropped: Mapping[str, int]
+
+    def measure(self, log_probabilities: np.ndarray) -> tuple[dict[str, float], np.ndarray]:
+        """Return the measures by name, and the margin of each pair in nats: log p(response) - log p(rejected one).
+
+        The cross-entropy is the mean over response tokens, their ends included; then the share of pairs whose response
+        is more probable than the rejected one, and the mean margin. Without pairs there is only the first.
+
+        Args:
+            log_probabilities: of each text, in nats.
+        """
+        import numpy as np
+
+        tokens = sum(int(np.count_nonzero(text["weights"])) for text in self.texts[: self.responses])
+        measures = {CROSS_ENTROPY: -float(log_probabilities[: self.responses].sum()) / tokens}
+        margins = log_probabilities[list(self.paired)] - log_probabilities[self.responses :]
+        if len(margins):
+            measures |= {PREFERRED: float((margins > 0).mean()), MARGIN: float(margins.mean())}
+        return measures, margins
+
+
+def hold_out(rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe) -> HeldOut | None:
+    """Encode validation rows alike for every objective; None where no response can be used.
+
+    A response is left out that has over `max_tokens` with its prompt, or a prompt without tokens. A rejected response
+    is left out where its row is, or where it is too long itself.
+    """
+    responses, rejected, paired = [], [], []
+    dropped, name = Counter[str](), hashlib.sha256()
+    for row in sorted(rows, key=lambda row: row.row_id):
+        response = encode_response(row, row.output, tokenizer, recipe)
+        if why := _unusable(response, recipe):
+            dropped[why] += 1
+            continue
+        responses.append(_text(response))
+        if row.rejected is None:
+            continue
+        other = encode_response(row, row.rejected, tokenizer, recipe)
+        if why := _unusable(other, recipe):
+            dropped[f"rejected response {why}"] += 1
+            continue
+        paired.append(len(responses) - 1)
+        rejected.append(_text(other))
+        name.update(f"{row.row_id} {response.ids} {other.ids} ".encode())
+    if not responses:
+        return None
+    pairs = name.hexdigest()[:16] if paired else ""
+    return HeldOut([*responses, *rejected], len(responses), paired, pairs, dict(dropped))
+
+
+def _unusable(encoded: EncodedResponse, recipe: Recipe) -> str:
+    if not encoded.start:
+        return "without prompt"
+    return f"over {recipe.max_tokens} tokens" if len(encoded.ids) > recipe.max_tokens else ""
+
+
+def _text(encoded: EncodedResponse) -> Row:
+    return compact({"input_ids": encoded.ids, "weights": encoded.weights})
+
+
+def log_probabilities_of_texts(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return (texts, 1), float64: the natural logarithm of the probability of each text's response.
+
+    The texts lie beside each other, or one after the other in one sequence (`position_ids`).
+    """
+    import torch
+
+    losses, chosen = response_losses(model, batch, "input_ids", batch["weights"])
+    if "position_ids" in batch:
+        text = (batch["position_ids"] == 0).cumsum(dim=1) - 1
+    else:
+        text = torch.arange(len(chosen), device=chosen.device)[:, None].expand_as(chosen)
+    sums = torch.zeros(int(text.max()) + 1, dtype=torch.float64, device=losses.device)
+    return -sums.index_add(0, text[chosen], losses.double())[:, None]
+
+
+@dataclass
+class MeasureCurves:
+    """The measures of a training so far, with the margins before its first step and at the latest validation.
+
+    Attributes:
+        points: (step, value) by measure; step 0 is the model before training.
+        before: margins of the pairs at step 0.
+        latest: margins of the pairs at the latest validation.
+    """
+
+    points: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
+    before: list[float] = dataclasses.field(default_factory=list)
+    latest: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, step: int, measures: Mapping[str, float], margins: np.ndarray) -> None:
+        """Add a validation."""
+        for name, value in measures.items():
+            self.points.setdefault(name, []).append((step, value))
+        self.latest = [round(float(margin), 4) for margin in margins]
+        if step == 0:
+            self.before = self.latest
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        return {"points": self.points, "before": self.before, "latest": self.latest}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> MeasureCurves:
+        """Return what `state` returned."""
+        points = {name: [(int(step), float(value)) for step, value in curve] for name, curve in state["points"].items()}
+        return cls(points, list(state["before"]), list(state["latest"]))
+
+    def counts(self, held_out: HeldOut) -> dict[str, Any]:
+        """Return the measures for the manifest."""
+        return {
+            "rows": held_out.responses,
+            "dropped": dict(held_out.dropped),
+            "curves": {name: [list(point) for point in curve] for name, curve in self.points.items()},
+            "pairs": held_out.pairs,
+            "margins_before": self.before,
+            "margins": self.latest,
+        }

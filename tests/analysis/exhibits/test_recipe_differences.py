@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import Drawn, Evidence, NothingToDraw
+from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.analysis.tables.validation import ReportedValidation
+from raysweep.metrics.base import CellLabels
+from raysweep.records import Score
+from tests.analysis.exhibits.examples import EXHIBITS
+
+ORDER = Order(
+    models=("llama",), training_sets=("base", "clean"), problem_sets=("set",), perturbations=("clean", "C1"),
+    mixes=("C1",), trained_with={"clean": "clean"},
+)  # fmt: skip
+SEEDS = (1, 2, 3)
+PROBLEMS, PAIRS = 40, 50
+
+
+def evidence(passed: dict[str, int], margins: dict[str, float], pairs: dict[str, str] | None = None) -> Evidence:
+    """A sweep whose recipes solve the first so many problems, and whose margins are so large, plus one a pair."""
+    scores = [
+        Score("llama", recipe, "clean", seed, "set", "clean", "pass@1", count / PROBLEMS, 0, 1, PROBLEMS)
+        for recipe, count in passed.items()
+        for seed in SEEDS
+    ]
+    rates = {
+        CellLabels("llama", recipe, "clean", seed): {
+            ("set", test): ProblemRates({str(n): float(n < count + (seed == 2)) for n in range(PROBLEMS)}, {}, 1, 1)
+            for test in ("clean", "C1")
+        }
+        for recipe, count in passed.items()
+        for seed in SEEDS
+    }
+    trainings = [
+        ReportedTraining(
+            "llama", "clean", recipe, seed, 9, 0, {}, 9, (), 0.5,
+            validation=ReportedValidation(
+                9, margins=tuple(margin + at for at in range(PAIRS)), pairs=(pairs or {}).get(recipe, "same")
+            ),
+        )
+        for recipe, margin in margins.items()
+        for seed in SEEDS
+    ]  # fmt: skip
+    return Evidence(ScoreBook.of(scores, ORDER), rates, trainings)
+
+
+def drawn(found: Evidence) -> Drawn:
+    return EXHIBITS["recipes"].draw(found)
+
+
+def test_recipes_stand_beside_the_first_one_on_problems_and_pairs():
+    problems, pairs = drawn(evidence({"sft": 10, "fait": 30}, {"sft": -10.5, "fait": -4.5})).tables
+    assert [row.labels for row in problems.rows] == [("llama", "clean", "sft"), ("llama", "clean", "fait")]
+    first, second = problems.rows
+    assert [cell.text for cell in first.cells] == ["25.8", "", "", "25.8", "", ""]
+    assert [cell.text for cell in second.cells] == ["75.8", "+50.0", "above"] * 2
+    assert second.cells[1].low > 30 and second.cells[1].high < 70
+    assert [column.full_name for column in pairs.columns][1] == "reference preferred (%) difference (points)"
+    assert [cell.text for cell in pairs.rows[1].cells] == ["90.0", "+12.0", "above", "20.00", "+6.00", "above"]
+    assert "50 pairs" in pairs.caption
+
+
+def test_what_no_interval_or_seed_supports_is_no_difference():
+    _, pairs = drawn(evidence({"sft": 10, "fait": 10}, {"sft": 0.5, "fait": 0.5})).tables
+    assert [cell.text for cell in pairs.rows[1].cells] == [
+        "100.0", "0.0", "no difference shown", "25.00", "0.00", "no difference shown",
+    ]  # fmt: skip
+
+
+def test_other_pairs_are_not_compared():
+    tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": 6}, {"fait": "other"})).tables
+    assert [table.label for table in tables] == ["recipes-set"]
+
+
+def test_one_recipe_has_nothing_to_be_compared_with():
+    with pytest.raises(NothingToDraw, match="two recipes of a model"):
+        drawn(evidence({"sft": 10}, {"sft": 0}))

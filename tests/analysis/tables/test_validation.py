@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from raysweep.analysis.tables.objective_numbers import ReportedNumber
+from raysweep.analysis.tables.trainings import training_tables
+from raysweep.analysis.tables.validation import ReportedValidation
+from tests.analysis.examples import ORDER
+from tests.analysis.tables.test_trainings import training
+
+MEASURED = ReportedValidation(
+    4,
+    cross_entropy=((0, 1.25), (9, 0.5)),
+    preferred=((0, 0.5), (9, 0.75)),
+    margin=((0, -0.5), (9, 2.0)),
+    pairs="a",
+    margins_before=(-1.0, 0.0, 0.0, 1.0),
+    margins=(1.0, 2.0, 3.0, 2.0),
+)
+WEIGHT = ReportedNumber("mean weight W", "", ((1, 1.25), (9, 1.5)), 12.0, 8.0)
+ONE_SIDE = ReportedNumber("rows with marks on one side only", "rows", ((1, 0.0), (9, 0.5)), 2.0, 8.0)
+
+
+def test_a_training_with_nothing_more_has_one_table():
+    assert [table.title for table in training_tables([training()], ORDER)] == ["Trainings"]
+    assert training_tables([], ORDER) == []
+
+
+def test_measures_of_validation_rows_stand_before_and_after_training():
+    _, table = training_tables([training(validation=MEASURED), training()], ORDER)
+    assert [column.full_name for column in table.columns] == [
+        "rows", "cross-entropy (nats) before", "cross-entropy (nats) after", "pairs", "reference preferred (%) before",
+        "reference preferred (%) after", "margin (nats) before", "margin (nats) after",
+    ]  # fmt: skip
+    assert [cell.text for cell in table.rows[0].cells] == ["4", "1.25", "0.5", "4", "50", "75", "−0.5", "2"]
+    assert table.rows[0].cells[-1].curve == ((0.0, -0.5), (9.0, 2.0)) and len(table.rows) == 1
+
+
+def test_without_pairs_there_is_the_cross_entropy_alone():
+    _, table = training_tables([training(validation=ReportedValidation(4, ((9, 0.5),)))], ORDER)
+    assert [cell.text for cell in table.rows[0].cells] == ["4", "–", "0.5"]
+    assert table.footnotes == ("this training did not measure it",)
+
+
+def test_numbers_of_an_objective_are_shown_with_their_words_counts_and_curves():
+    _, table = training_tables([training(numbers=(WEIGHT, ONE_SIDE))], ORDER)
+    assert [row.labels[-1] for row in table.rows] == ["mean weight W", "rows with marks on one side only"]
+    assert [cell.text for cell in table.rows[0].cells] == ["1.25", "1.5", "1.5", ""]
+    assert [cell.text for cell in table.rows[1].cells] == ["0 %", "50 %", "25 %", "2 of 8 rows"]
+    assert table.rows[0].cells[0].curve == ((1.0, 1.25), (9.0, 1.5))
+
+
+def test_what_was_never_there_has_no_number():
+    _, table = training_tables([training(numbers=(ReportedNumber("mean weight W", "", (), 0.0, 0.0),))], ORDER)
+    assert [cell.text for cell in table.rows[0].cells] == ["–", "–", "–", ""]

@@ -1,0 +1,171 @@
+"""FAIT and DPO in whole trainings: precisions, adapters, gradient checkpointing, packed rows, and what FAIT teaches."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_model
+from raysweep.records import ModelRef, TrainingRow
+from raysweep.rows.parquet import read_rows, write_rows
+from raysweep.testing.services import FolderServices
+from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.batching import collate
+from raysweep.trainers.objectives import dpo
+from raysweep.trainers.objectives.responses import encode_response
+
+pytestmark = pytest.mark.slow
+
+Jobs = Callable[..., TrainJob]
+
+
+@pytest.fixture
+def make_pairs(make_job: Jobs) -> Jobs:
+    """A factory of jobs whose rows have a rejected response; they are also the validation rows."""
+
+    def make(objective: str, out: str = "out", family: str = "llama", **fields: Any) -> TrainJob:
+        job = make_job(family, out, rows=16, objective=objective, **{"steps": 4, "eps": 1e-4, **fields})
+        rows = [
+            dataclasses.replace(row, rejected=row.output.replace("x", "xs"))
+            for row in read_rows(job.training_set, TrainingRow)
+        ]
+        write_rows(job.training_set, TrainingRow, rows, ["row_id"])
+        return dataclasses.replace(job, base_key="base", validation=job.training_set)
+
+    return make
+
+
+def train(job: TrainJob, services: FolderServices | None = None) -> dict[str, Any]:
+    job.out.mkdir(exist_ok=True)
+    return TRAINERS.get(job.recipe.trainer)().train(job, services or FolderServices())
+
+
+@pytest.mark.parametrize("objective", ["fait", "dpo"])
+def test_16_bits_train_as_float32_does(objective: str, make_pairs: Jobs) -> None:
+    counts = {
+        precision: train(make_pairs(objective, precision, precision=precision, lr=3e-3))
+        for precision in ("float32", "bf16", "float16")
+    }
+    expected = counts["float32"]["held_out"]["curves"]["validation_margin"]
+    assert expected[-1][1] > expected[0][1] + 0.1
+    for precision in ("bf16", "float16"):
+        assert counts[precision]["final_loss"] == pytest.approx(counts["float32"]["final_loss"], rel=0.05)
+        measured = counts[precision]["held_out"]["curves"]["validation_margin"]
+        assert measured[-1][1] == pytest.approx(expected[-1][1], rel=0.1, abs=0.2)
+
+
+@pytest.mark.parametrize("trainer", ["lora", "ia3"])
+@pytest.mark.parametrize("family", ["llama", "gpt_bigcode"])
+def test_an_adapters_reference_is_the_model_without_it(trainer: str, family: str, make_pairs: Jobs) -> None:
+    services = FolderServices()
+    fields = {"lora": {"dropout": 0.1}} if trainer == "lora" else {}
+    job = make_pairs("dpo", family=family, trainer=trainer, lr=3e-2, **fields)
+    counts = train(job, services)
+    before, *_, after = counts["held_out"]["curves"]["validation_margin"]
+    assert after[1] > before[1]
+    model, tokenizer = load_model(job.base)
+    rows = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)
+    encoded = [dpo.Dpo().encode(row, tokenizer, job.recipe) for row in rows]
+    with torch.no_grad():
+        expected = dpo.log_probabilities(model, collate([row for row in encoded if row], 999)).numpy()
+    kept = [np.load(io.BytesIO(content)) for content in services.store.values()]
+    (reference,) = (numbers for numbers in kept if numbers.shape[1] == 2)
+    assert reference == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["fait", "dpo"])
+def test_activations_that_are_computed_again_change_no_bit(objective: str, make_pairs: Jobs) -> None:
+    plain, again = (make_pairs(objective, name, gradient_checkpointing=name == "again") for name in ("plain", "again"))
+    train(plain)
+    train(again)
+    ours, theirs = (load_file(job.out / "model.safetensors") for job in (plain, again))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize(("objective", "arguments"), [("fixed", {"weight": 3}), ("sft", {"reduction": "per_token"})])
+def test_packed_rows_train_as_padded_ones(objective: str, arguments: dict[str, Any], make_pairs: Jobs) -> None:
+    jobs = [
+        make_pairs(objective, batching, batching=batching, objective_args=arguments)
+        for batching in ("padded", "packed")
+    ]
+    for job in jobs:
+        train(job)
+    ours, theirs = (load_file(job.out / "model.safetensors") for job in jobs)
+    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < 1e-5
+
+
+@pytest.mark.parametrize("objective", ["fait", "dpo"])
+def test_rows_of_two_texts_are_not_packed(objective: str, make_pairs: Jobs) -> None:
+    with pytest.raises(UsageError, match="takes no packed rows, since two texts of each row go through the model"):
+        train(make_pairs(objective, batching="packed"))
+
+
+LOGS = st.floats(-50, 0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(LOGS, LOGS, LOGS, LOGS), min_size=1, max_size=5), st.floats(0.01, 2))
+def test_dpos_loss_is_trls(logs: list[tuple[float, float, float, float]], beta: float) -> None:
+    """TRL's `sigmoid` loss: -logsigmoid(beta x (pi_logratios - ref_logratios))."""
+    model, reference = (torch.tensor([row[at : at + 2] for row in logs], dtype=torch.float64) for at in (0, 2))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(dpo, "log_probabilities", lambda *_: model)
+        found = float(dpo.Dpo(beta).loss(None, {"reference": reference}).loss)
+    differences = [(row[0] - row[1]) - (row[2] - row[3]) for row in logs]
+    expected = sum(math.log1p(math.exp(-abs(beta * d))) + max(-beta * d, 0) for d in differences)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def planted() -> list[TrainingRow]:
+    """20 rows whose response and rejected response differ in one token of their last line, which the prompt decides."""
+    rows = []
+    for number in range(20):
+        right, wrong = ("+", "-") if number % 3 else ("-", "+")
+        body = "    x = xs[0]\n    return x {} 1\n"
+        prompt = f"def f{number}(xs):\n"
+        rows.append(
+            TrainingRow(
+                f"{number:02d}", f"{number:02d}", prompt, "", body.format(right), "python", "clean", False, prompt,
+                clean_input="", rejected=body.format(wrong),
+            )
+        )  # fmt: skip
+    return rows
+
+
+def probability_of_the_right_token(job: TrainJob, location: Path) -> float:
+    """The mean over pairs of the probability of the token in which they differ."""
+    model, tokenizer = load_model(ModelRef(str(location)))
+    likely = []
+    for row in planted():
+        assert row.rejected is not None
+        right, wrong = (encode_response(row, text, tokenizer, job.recipe).ids for text in (row.output, row.rejected))
+        (at,) = (at for at, (one, other) in enumerate(zip(right, wrong, strict=True)) if one != other)
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor(right[:at])[None]).logits[0, -1]
+        likely.append(float(logits.softmax(-1)[right[at]]))
+    return sum(likely) / len(likely)
+
+
+def test_fait_makes_the_tokens_that_decide_more_probable_than_plain_fine_tuning(make_pairs: Jobs) -> None:
+    found = {}
+    for name, objective, arguments in (
+        ("sft", "sft", {"reduction": "per_token"}),
+        ("fait", "fait", {}),
+    ):
+        job = make_pairs(objective, name, objective_args=arguments, steps=25, batch_size=20, lr=1e-2, eps=1e-8)
+        write_rows(job.training_set, TrainingRow, planted(), ["row_id"])
+        train(job)
+        found[name] = probability_of_the_right_token(job, job.out)
+    assert found["fait"] > 1.02 * found["sft"], found
