@@ -36,6 +36,8 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
             content["decoded"] = "exactly"  # completions were rewritten before; those of other tokenizers weren't
         if _was_merged_wrongly(folder, ref.base):
             content["embeddings"] = "untied"
+        if _was_filled_wrongly(folder):
+            content["weights"] = "of its own files"
     else:
         content["hub"] = ref.location
         content["commit"] = hub_config(ref.location, ref.revision)[1]
@@ -58,12 +60,31 @@ def may_change_embeddings(targets: Any) -> bool:
     return any("emb" in name or name.rpartition(".")[2] == "wte" for name in targets or ())
 
 
+def _was_filled_wrongly(folder: Path) -> bool:
+    """Return whether files that aren't the model's could replace its weights in a loaded network in older versions."""
+    own = weight_files(folder)
+    return any(file > own[0] for file in folder.glob("*.safetensors") if own and file not in own)
+
+
 def _was_merged_wrongly(folder: Path, base: ModelRef | None) -> bool:
     settings = folder / "adapter_config.json"
     if base is None or not settings.is_file() or not may_change_embeddings(read_json(settings).get("target_modules")):
         return False
     config = Path(base.location).expanduser() / "config.json"
     return not config.is_file() or read_json(config).get("tie_word_embeddings") is not False
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that transformers loads from a folder, if they are safetensors.
+
+    Others may lie beside them, such as averaged weights of the same names.
+    """
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    named = read_json(index).get("weight_map", {}).values() if index.is_file() else ()
+    files = sorted({folder / name for name in named})
+    return files if all(file.is_file() for file in files) else []
 
 
 def weight_bytes(folder: Path) -> int:

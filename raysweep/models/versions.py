@@ -14,7 +14,7 @@ from typing import Any
 from raysweep.models.adapters import put_adapter_on, telling_tokens
 from raysweep.models.deltas import apply_delta
 from raysweep.models.effects import ShortTexts, has_weak_effect, merged
-from raysweep.models.identity import LOCATION_FIELDS
+from raysweep.models.identity import LOCATION_FIELDS, weight_files
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 
@@ -173,7 +173,7 @@ def _filled(network: Any, folder: Path) -> bool:
     from safetensors import safe_open
 
     state = network.state_dict()
-    files = sorted(folder.glob("*.safetensors"))
+    files = weight_files(folder)
     shapes: dict[str, tuple[int, ...]] = {}
     for file in files:
         with safe_open(file, "pt") as tensors:

@@ -120,3 +120,15 @@ def test_an_adapter_that_was_merged_into_both_ends_of_tied_embeddings_has_anothe
         settings.write_text(json.dumps({**json.loads(settings.read_text()), "target_modules": targets}))
         assert (fingerprint(ref).get("embeddings") == "untied") == is_concerned, targets
         assert "embeddings" not in fingerprint(dataclasses.replace(ref, base=ModelRef(str(base))))
+
+
+def test_files_that_could_replace_a_models_weights_give_it_another_fingerprint(
+    tiny: dict[str, ModelRef], folder: Path
+) -> None:
+    weights = (folder / "model.safetensors").read_bytes()
+    for name, is_concerned in (("consolidated", False), ("model-old", False), ("model_ema", True)):
+        stray = folder / f"{name}.safetensors"
+        stray.write_bytes(weights)
+        assert ("weights" in fingerprint(ModelRef(str(folder)))) == is_concerned, name
+        stray.unlink()
+    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from raysweep.errors import RaysweepError, UnfitModel
 from raysweep.models.adapters import untie_embeddings
@@ -131,6 +132,21 @@ def test_a_model_of_the_same_architecture_is_filled_into_the_loaded_one(family, 
     held.become(make_adapter(other, family, "lora", tmp_path / "adapter"))
     held.become(tiny[family])
     assert torch.equal(logits(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
+
+
+@pytest.mark.parametrize("size", ["5GB", "40KB"])
+def test_weights_that_lie_beside_a_models_own_are_not_filled_in(size, tiny, tmp_path):
+    network, tokenizer = load_model(tiny["llama"])
+    with torch.no_grad():
+        network.lm_head.weight.mul_(0.5)
+    network.save_pretrained(tmp_path, max_shard_size=size)
+    tokenizer.save_pretrained(tmp_path)
+    averaged = {name: torch.zeros_like(tensor) for name, tensor in network.state_dict().items()}
+    save_file(averaged, tmp_path / "model_ema.safetensors")
+    held = versions()
+    held.become(tiny["llama"])
+    held.become(ModelRef(str(tmp_path)))
+    assert torch.equal(logits(held.network), logits(network)) and held.loads == 1
 
 
 def test_a_loaded_model_whose_folder_was_emptied_becomes_another_one_without_loading_it(tiny, tmp_path):
