@@ -2,7 +2,8 @@
 
 Two short prompts of unequal length are written with given tokens, in a batch, alone, with three samples a prompt and
 one row at a time, by the very loop that writes completions. So a model whose cache or padding the loop gets wrong, such
-as one of a new architecture or of a new release of transformers, is found before anything is written with it.
+as one of a new architecture or of a new release of transformers, is found before anything is written with it. Before
+that, a model is found whose own code gives `generate` more than the text, such as XLM, which is shown a mask token.
 Not covered: what shows only in long texts, such as sliding windows.
 """
 
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import Way
+from raysweep.generators.caches.own_cache import NAMES
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
-from raysweep.models.rounding import TEXT, distance, with_limit
-from raysweep.models.whole_texts import plain_logits
+from raysweep.models.rounding import TEXT, distance, evaluating, with_limit
+from raysweep.models.whole_texts import bare, forget, plain_logits, whole_pass
 from raysweep.records import GenerationRequest
 
 if TYPE_CHECKING:
@@ -44,13 +46,9 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
         way: the model's.
         tokens: of its tokenizer. A model with too few positions for the two prompts isn't tried.
     """
-    size = max(LENGTHS) + TOKENS
-    if tokens.positions is not None and tokens.positions < size:
+    prompts = _prompts(way.network, tokens)
+    if not prompts:
         return ""
-    rows = way.network.get_input_embeddings().weight.shape[0]
-    ids = [token for token in tokens.row(GenerationRequest("", "", TEXT)).prompt if token < rows]
-    ids += [token % rows for token in range(size - len(ids))]
-    prompts = [_texts(ids, length) for length in LENGTHS]
     try:
         expected, limit = with_limit(way.network, lambda: _logits(way.network, prompts))
         for name, logits in _written(way, prompts):
@@ -67,6 +65,56 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
             raise
         return f"it ends in {_said(error)}"
     return ""
+
+
+def unlike_generate(network: Any, tokens: Tokens) -> str:
+    """Return in words how `generate` reads other logits after a text than the model has for it; empty if it doesn't.
+
+    Args:
+        network: a causal model of transformers, or one with an adapter of PEFT's.
+        tokens: see `flaw_of`.
+    """
+    import torch
+
+    prompts = _prompts(network, tokens)
+    if not prompts:
+        return ""
+    ids = torch.tensor([prompts[-1][0].prompt], device=network.get_input_embeddings().weight.device)
+    mask, place = torch.ones_like(ids), torch.arange(ids.shape[1], device=ids.device)
+    try:
+        expected, limit = with_limit(network, lambda: {0: plain_logits(network, ids.tolist())[0, -1:]})
+        with evaluating(network), torch.inference_mode():
+            asked = bare(network).prepare_inputs_for_generation(ids, attention_mask=mask, cache_position=place)
+            left_out = (*NAMES, "use_cache", "logits_to_keep")
+            given = {name: value for name, value in asked.items() if name not in left_out and value is not None}
+            forget(network)
+            logits = whole_pass(network, **given).logits[0, -1:].float()
+            forget(network)
+    except Exception as error:  # whatever a model's own code raises; the loop shows whether it can be called at all
+        if is_out_of_memory(error):
+            raise
+        return ""
+    if (furthest := distance(logits, expected[0])) <= limit:
+        return ""
+    return (
+        "`generate` shows it more than the text (`prepare_inputs_for_generation`), and its logits then differ from "
+        f"those of the text by {100 * furthest:.2g} % of their spread"
+    )
+
+
+def _prompts(network: Any, tokens: Tokens) -> list[list[_Text]]:
+    """Return the samples of two prompts; none if the model has too few positions for them.
+
+    Both end with the tokens that switch an adapter on (activated LoRA), if there are some.
+    """
+    switch = tuple(getattr(getattr(network, "active_peft_config", None), "alora_invocation_tokens", None) or ())
+    size = max(LENGTHS) + TOKENS
+    if tokens.positions is not None and tokens.positions < size + len(switch):
+        return []
+    rows = network.get_input_embeddings().weight.shape[0]
+    ids = [token for token in tokens.row(GenerationRequest("", "", TEXT)).prompt if token < rows]
+    ids += [token % rows for token in range(size - len(ids))]
+    return [_texts(ids, length, switch) for length in LENGTHS]
 
 
 def _written(way: Way, prompts: Sequence[Sequence[_Text]]) -> Iterator[tuple[str, dict[_Text, torch.Tensor]]]:
@@ -120,10 +168,10 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
-def _texts(ids: Sequence[int], length: int) -> list[_Text]:
-    """Return the samples of a prompt, each of which goes on with other tokens."""
+def _texts(ids: Sequence[int], length: int, switch: tuple[int, ...]) -> list[_Text]:
+    """Return the samples of a prompt, each of which goes on with other tokens; `switch`: what the prompt ends with."""
     starts = [(length + 2 * sample) % (len(ids) - TOKENS + 1) for sample in range(SAMPLES)]
-    return [_Text(tuple(ids[:length]), tuple(ids[start : start + TOKENS])) for start in starts]
+    return [_Text((*ids[:length], *switch), tuple(ids[start : start + TOKENS])) for start in starts]
 
 
 def _logits(network: Any, prompts: Sequence[Sequence[_Text]]) -> dict[_Text, torch.Tensor]:

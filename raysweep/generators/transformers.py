@@ -29,7 +29,7 @@ from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
 from raysweep.generators.caches.own_cache import WithOwnCache
 from raysweep.generators.loop import Loop, TokenChoice
-from raysweep.generators.proof import flaw_of
+from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.models.architectures.shape import shape_of
@@ -134,7 +134,7 @@ class Transformers(Generator):
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
         self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens, traits)
-        kind = (self.loads, getattr(network, "peft_type", None))  # versions of a base differ in their weights alone
+        kind = (self.loads, _kind(network))  # versions of a base that are alike in that differ in their weights alone
         if kind not in self._proven:
             self._proven = {known: way for known, way in self._proven.items() if known[0] == self.loads}
             self._proven[kind] = self._right_way(name)
@@ -157,13 +157,17 @@ class Transformers(Generator):
             ways += [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
         if not self._cache:
             ways.append(WithoutCache)
-        flaws = []
+        kind, flaws = self.network.config.model_type, []
+        if unlike := unlike_generate(self.network, self._tokens):
+            raise UnfitModel(
+                f"generator transformers can't run model {name}, whose type is {kind}: {unlike}; run it with "
+                "`generator: vllm`"
+            )
         for way in ways:
             flaws.append(flaw_of(way(self.network), self._tokens))
             if not flaws[-1]:
                 return way
         slow = " or, slowly, `generator: {name: transformers, cache: false}`" * bool(self._cache)
-        kind = self.network.config.model_type
         raise UnfitModel(
             f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; run it with "
             f"`generator: vllm`{slow}"
@@ -290,6 +294,12 @@ def _require_ends(network: Any, name: str) -> None:
                 f"generator transformers can't run model {name}: its code doesn't say which module its {end} "
                 f"embeddings are (`get_{end}_embeddings`); add that to its code, or run it with `generator: vllm`"
             )
+
+
+def _kind(network: Any) -> str:
+    """Return what adapters of a base have in common that are called alike; empty for a model without an adapter."""
+    config = getattr(network, "active_peft_config", None)
+    return "" if config is None else repr(sorted((name, str(value)) for name, value in config.to_dict().items()))
 
 
 def _versions(merge: bool | None) -> ModelVersions:

@@ -38,6 +38,8 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
             content["embeddings"] = "untied"
         if _was_filled_wrongly(folder):
             content["weights"] = "of its own files"
+        if (adapter := folder / "adapter_config.json").is_file() and read_json(adapter).get("alora_invocation_tokens"):
+            content["activated"] = "for all that follows"  # each token was written without the adapter before
     else:
         content["hub"] = ref.location
         content["commit"] = hub_config(ref.location, ref.revision)[1]

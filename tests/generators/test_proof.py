@@ -184,6 +184,57 @@ def test_a_model_that_does_not_say_where_its_embeddings_are_is_refused(end, rand
         create(network, tokenizer)
 
 
+def test_a_model_to_which_generate_shows_more_than_the_text_is_refused(tmp_path):
+    tiny = {"emb_dim": 32, "n_layers": 2, "n_heads": 2, "causal": True, "n_langs": 1, "init_std": STRONG}
+    network, tokenizer = load_model(make_random("xlm", tmp_path, **tiny))
+    with pytest.raises(UnfitModel, match=r"type is xlm: `generate` shows it more than the text .* run it with `gen"):
+        create(network, tokenizer)
+
+
+def activated(network: Any, tokens: list[int]) -> Any:
+    """Return a network with a random LoRA that acts from some tokens of a text on."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj", "v_proj"], alora_invocation_tokens=tokens)
+    adapted = get_peft_model(network, config)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            parameter.add_(parameter.requires_grad * 0.3 * torch.randn_like(parameter))
+    return adapted.eval()
+
+
+def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(random):
+    """A token alone doesn't say that the adapter is on, so a cache is no use."""
+    network, tokenizer = random("llama")
+    prompt = pairs(1)[0][0]
+    ids = tokenizer(prompt)["input_ids"]
+    adapted = activated(network, ids[-3:-1])
+    assert "its logits differ" in flaw(WithKeysAndValues, adapted, tokenizer)
+    generator = create(adapted, tokenizer)
+    given = torch.tensor([ids])
+    written = adapted.generate(
+        input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=6, do_sample=False
+    )
+    expected = tokenizer.decode(written[0, len(ids) :], skip_special_tokens=True)
+    requests = [GenerationRequest(str(n), "", text) for n, text in enumerate((prompt, "a", prompt[-9:]))]
+    assert generator.facts()["cache"] is False
+    assert generator.generate(requests)[0].text == expected
+
+
+def test_an_activated_lora_that_padding_could_switch_on_is_refused(random):
+    network, tokenizer = random("llama")
+    with pytest.raises(UnfitModel, match="its logits differ from those of whole texts"):
+        create(activated(network, [40]), tokenizer)
+
+
+def test_texts_of_llama_4_end_before_padding_could_scale_their_attention(random):
+    network, _ = random("llama4_text")
+    assert longest_text(network) == 70
+    network, _ = random("llama4_text", attn_temperature_tuning=False)
+    assert longest_text(network) == network.config.max_position_embeddings
+
+
 @pytest.mark.parametrize(("kind", "tokens"), [("prompt", 3), ("prompt", 25), ("prefix", 17), ("p-tuning", 9)])
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "phi3"])
 def test_a_trained_prompt_takes_positions_of_texts(model_type, kind, tokens, random):

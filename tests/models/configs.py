@@ -159,6 +159,14 @@ GENERATED: dict[str, dict[str, Any]] = {
         "activation_sparsity_pattern": [0.0] * 5,
     },
     "gemma3_text": {**WINDOWS, "query_pre_attn_scalar": 16},
+    "llama4_text": {
+        **GROUPED,
+        "intermediate_size_mlp": 48,
+        "num_local_experts": 2,
+        "attention_chunk_size": 24,
+        "no_rope_layers": [1, 0],
+        "floor_scale": 140,
+    },
     "smollm3": GROUPED,
     "stablelm": USUAL,
     "persimmon": USUAL,
@@ -182,7 +190,7 @@ def make_random(model_type: str, folder: Path, **fields: Any) -> ModelRef:
 
     tokenizer = train_tokenizer([p + o for p, o in pairs()], 320)
     ends = {name: tokenizer.eos_token_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    given = {**GENERATED[model_type], "vocab_size": len(tokenizer), **ends, **fields}
+    given = {**GENERATED.get(model_type, {}), "vocab_size": len(tokenizer), **ends, **fields}
     config = AutoConfig.for_model(model_type, **given)
     with seeded_torch(0, model_type):
         AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)

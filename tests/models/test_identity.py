@@ -132,3 +132,11 @@ def test_files_that_could_replace_a_models_weights_give_it_another_fingerprint(
         assert ("weights" in fingerprint(ModelRef(str(folder)))) == is_concerned, name
         stray.unlink()
     assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
+
+
+def test_an_activated_adapter_has_another_fingerprint(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    ref = make_adapter(tiny["llama"], tmp_path / "one")
+    assert "activated" not in fingerprint(ref)
+    settings = tmp_path / "one" / "adapter_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "alora_invocation_tokens": [3, 4]}))
+    assert "activated" in fingerprint(ref)

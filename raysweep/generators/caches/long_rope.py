@@ -27,6 +27,7 @@ def longest_text(network: Any) -> int | None:
         positions_of(config.to_dict()),
         config.attention_window_size if has_no_window else None,
         None if _chooses_by_row(network) and not prompt else longest_short_text(config.to_dict()),
+        _even_scale(network),
     ]
     return min((limit - prompt for limit in limits if isinstance(limit, int)), default=None)
 
@@ -78,6 +79,16 @@ def _trained_prompt(network: Any) -> int:
 def _chooses_by_row(network: Any) -> bool:
     """Return True if each row can have frequencies of its own, since modules with LongRoPE get all rows' positions."""
     return all("position_ids" in inspect.signature(module.forward).parameters for module in _modules(network))
+
+
+def _even_scale(network: Any) -> int | None:
+    """Return the tokens up to which texts are safe from an attention whose scale grows with the columns; None: without.
+
+    Llama 4 scales queries by the column of a token (`floor_scale`), so that padding counts. Rows that are written
+    together have up to twice as many columns as the longest one has tokens, since a row may begin as another one ends.
+    """
+    scales = [module.floor_scale for module in network.modules() if getattr(module, "attn_temperature_tuning", False)]
+    return int(min(scales)) // 2 if scales else None
 
 
 def _modules(network: Any) -> list[Any]:
