@@ -53,8 +53,10 @@ UNSERVED_SETTINGS = (
     "use_bdlora",
     "alora_invocation_tokens",
     "trainable_token_indices",
+    "rank_pattern",
+    "alpha_pattern",
 )
-"""Settings of PEFT's LoRA that vLLM refuses."""
+"""Settings of PEFT's LoRA that vLLM refuses, or may ignore: it has scaled all modules by `lora_alpha / r`."""
 PLAIN_INITS = ("gaussian", "eva", "orthogonal", "mica")
 Rank = Literal[8, 16, 32, 64, 128, 256]
 
@@ -393,9 +395,8 @@ def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
     init = adapter.get("init_lora_weights", True)
     if isinstance(init, str) and init.lower() not in PLAIN_INITS:
         return f"with init_lora_weights {init}, which changes the base"
-    ranks = [adapter.get("r", 0), *(adapter.get("rank_pattern") or {}).values()]
-    if max(ranks) > max_rank:
-        return f"of rank {max(ranks)}, above max_lora_rank: {max_rank} (the generator's, at most 256)"
+    if (rank := adapter.get("r", 0)) > max_rank:
+        return f"of rank {rank}, above max_lora_rank: {max_rank} (the generator's, at most 256)"
     return ""
 
 

@@ -115,6 +115,8 @@ LORA = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj"]}
         ({"adapter": {**LORA, "peft_type": "IA3"}}, "of type IA3"),
         ({"adapter": {**LORA, "r": 128}}, "of rank 128, above max_lora_rank: 64"),
         ({"adapter": {**LORA, "use_dora": True}}, "with use_dora"),
+        ({"adapter": {**LORA, "rank_pattern": {"v_proj": 4}}}, "with rank_pattern"),
+        ({"adapter": {**LORA, "alpha_pattern": {"v_proj": 4}}}, "with alpha_pattern"),
         ({"adapter": {**LORA, "bias": "all"}}, "that trains biases"),
         ({"adapter": {**LORA, "init_lora_weights": "pissa"}}, "with init_lora_weights pissa, which changes the base"),
         ({"adapter": {**LORA, "init_lora_weights": "lora_ga"}}, "lora_ga, which changes the base"),
