@@ -124,7 +124,8 @@ def test_model_types_whose_code_takes_no_cache_are_known_before_a_model_is_loade
         for config, model in MODEL_FOR_CAUSAL_LM_MAPPING.items()
         if not set(NAMES) & inspect.signature(model.forward).parameters.keys()
     }
-    assert without <= NEEDED_BY
+    drafters = {"gemma4_assistant", "gemma4_unified_assistant"}  # they read another model's states
+    assert without - drafters <= NEEDED_BY
     for model_type in NEEDED_BY:
         model = WantedModel("mine", model_type, ModelKind.FULL, {}, Decoding(8))
         for arguments in ({}, {"cache": None}, {"cache": False}):

@@ -168,7 +168,7 @@ GENERATED: dict[str, dict[str, Any]] = {
         "floor_scale": 140,
     },
     "smollm3": GROUPED,
-    "stablelm": USUAL,
+    "stablelm": {**USUAL, "num_key_value_heads": 2},
     "persimmon": USUAL,
     "glm": GROUPED,
     "exaone4": WINDOWS,

@@ -16,7 +16,10 @@ GREEDY, DRAWN = Decoding(8, 0.0), Decoding(8, 0.8, 0.95)
 
 @pytest.mark.parametrize("name", [*ALWAYS, *WHEN_DRAWN])
 def test_the_defaults_are_those_of_transformers(name):
-    assert getattr(GenerationConfig(), name) == {**ALWAYS, **WHEN_DRAWN}[name]
+    config, expected = GenerationConfig(), {**ALWAYS, **WHEN_DRAWN}[name]
+    left_open = getattr(config, "_get_default_generation_params", dict)()  # transformers 5 fills these in later
+    value = getattr(config, name) if getattr(config, name) is not None else left_open.get(name)
+    assert value == expected or (value is None and not expected)
 
 
 SETTINGS = [
