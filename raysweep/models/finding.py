@@ -195,5 +195,6 @@ def _why_no_model(path: Path) -> str:
     if path.exists():
         return "it is a file; give the folder that save_pretrained wrote"
     if not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
-    return f"there is no such folder{did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])}"
+        return f"there is no folder {path.parent.resolve()}"
+    similar = did_you_mean(path.name, [entry.name for entry in path.parent.iterdir()])
+    return f"there is no folder {path.resolve()}{similar}"

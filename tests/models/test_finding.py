@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.hashing import canonical_json
 from raysweep.models import finding, identity
 from raysweep.models.finding import resolve
@@ -37,6 +37,16 @@ def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any,
     change(folder)
     with pytest.raises(UsageError, match=message):
         resolve(str(folder))
+
+
+@pytest.mark.parametrize(("location", "missing"), [("./mdl", "here/mdl"), ("../mdl/best", "mdl")])
+def test_a_path_that_is_not_there_is_told_whole(
+    location: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(MissingInput, match=f"no model at {location}: there is no folder {tmp_path / missing}$"):
+        resolve(location)
 
 
 def test_a_relative_folder_and_base_become_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
