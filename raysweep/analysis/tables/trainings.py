@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.tables.objective_numbers import ReportedNumber, numbers_table
 from raysweep.analysis.tables.score_book import Order
@@ -13,6 +13,10 @@ from raysweep.analysis.tables.validation import ReportedValidation, validation_t
 from raysweep.units import count
 
 NOT_RECORDED = "not recorded by the version that trained it"
+UNCHANGED = (
+    "the loss is the one of the first step, so the model may have learned nothing: look at the recipe's lr and steps, "
+    "and at which weights train"
+)
 
 
 @dataclass(frozen=True)
@@ -83,12 +87,13 @@ def _row(training: ReportedTraining) -> tuple[TableCell, ...]:
         dropped = TableCell(dropped.text, value=dropped.value, note=why, state="value")
     first = training.losses[0][1] if training.losses and training.losses[0][0] == 1 else math.nan
     curve = tuple((float(step), loss) for step, loss in training.losses)
+    is_flat = len(curve) > 1 and f"{first:.3g}" == f"{training.final_loss:.3g}"
     return (
         _count_cell(training.rows),
         dropped,
         _count_cell(training.steps),
         _loss_cell(first, curve=curve),
-        _loss_cell(training.final_loss),
+        replace(_loss_cell(training.final_loss), note=UNCHANGED) if is_flat else _loss_cell(training.final_loss),
     )
 
 

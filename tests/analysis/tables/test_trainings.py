@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from raysweep.analysis.tables.trainings import NOT_RECORDED, ReportedTraining, training_table
+from raysweep.analysis.tables.trainings import NOT_RECORDED, UNCHANGED, ReportedTraining, training_table
 from tests.analysis.examples import ORDER
 
 
@@ -18,6 +18,13 @@ def test_a_training_shows_its_rows_and_its_loss_from_first_to_last():
     (row,) = training_table([training()], ORDER).rows
     assert [cell.text for cell in row.cells] == ["90", "0", "9", "3", "0.5"]
     assert row.cells[3].curve == ((1.0, 3.0), (9.0, 0.5))
+
+
+def test_a_loss_that_stays_what_it_was_is_told_in_a_footnote():
+    table = training_table([training(losses=((1, 3.0), (9, 3.001)), final_loss=3.001), training()], ORDER)
+    assert table.footnotes == (UNCHANGED,)
+    (row,) = training_table([training(steps=1, losses=((1, 3.0),), final_loss=3.0)], ORDER).rows
+    assert row.cells[-1].note == "", "one step has nothing to compare with"
 
 
 def test_a_validation_loss_has_a_column_where_a_training_has_one():
