@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.config.loading import to_yaml
@@ -17,7 +17,7 @@ from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
 from raysweep.machine import cores, gpus, provenance
 from raysweep.planning.control_texts import require_readable
-from raysweep.planning.missing import by_cell, discard_damaged, missing
+from raysweep.planning.missing import by_cell, discard_damaged, missing, walk
 from raysweep.planning.models import (
     require_generators_fit,
     require_recipes_fit,
@@ -25,7 +25,7 @@ from raysweep.planning.models import (
     unused_template_line,
     unused_templates,
 )
-from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
@@ -45,6 +45,7 @@ from raysweep.sweep.guards import (
 )
 from raysweep.sweep.report.notes import leakage_text
 from raysweep.sweep.tasks import RunOptions, make
+from raysweep.units import count
 
 log = logging.getLogger("raysweep")
 
@@ -113,6 +114,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         discard_damaged(plan.targets, store)
         if missing_artefacts:
             folder.start_log()
+            if line := left_line(plan, missing_artefacts):
+                log.info("%s", line)
             errors = _make(plan, missing_artefacts, folder, options)
             leakage = leakage_text(config, plan.leakage, store)
             folder.add_run({**_run_record(started, options, cells, errors), "leakage": leakage})
@@ -120,6 +123,23 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         scores, _ = analyse(folder, plan, errors)
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
+
+
+def left_line(plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan]) -> str:
+    """Say how much of a sweep is left to make; empty if that is all of it."""
+
+    def inputs(artefacts: Iterable[ArtefactPlan]) -> int:
+        shared = (artefact for artefact in artefacts if not isinstance(artefact, CellArtefactPlan))
+        return len({artefact.task for artefact in shared if not artefact.after_cells})
+
+    every = (inputs(walk(plan.targets)), len(plan.cells))
+    left = (inputs(missing_artefacts), len(by_cell(missing_artefacts)))
+    if left == every:
+        return ""
+    parts = [
+        f"{part:,} of {count(whole, noun)}" for part, whole, noun in zip(left, every, ("input", "model"), strict=True)
+    ]
+    return f"left to make: {' and '.join(parts)}; the others are kept"
 
 
 def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:

@@ -14,13 +14,14 @@ from raysweep.engine.base import Context, Stages, Work
 from raysweep.engine.progress import ProgressFile, read_activities
 from raysweep.pipeline import make
 from raysweep.planning.missing import by_cell, discard_damaged, missing, walk
-from raysweep.planning.plan import ArtefactPlan, CellPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Recovery
 from raysweep.stages.making import groups
 from raysweep.storage.artefacts import MANIFEST, folder_of
 from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
+from raysweep.sweep.run import left_line
 from tests.paths import NANO
 from tests.patience import eventually
 
@@ -144,3 +145,14 @@ def test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not
         store.drop(model.node)
     here.result()
     assert store.is_dropped(model.node) and not missing(tuned.artefacts, store)
+
+
+def test_a_rerun_says_how_much_is_left(plan, store):
+    assert left_line(plan, missing(plan.targets, store)) == ""
+    commit([item for item in missing(plan.targets, store) if not isinstance(item, CellArtefactPlan)][:2], store)
+    everything, left = walk(plan.targets), missing(plan.targets, store)
+    inputs = {item.task for item in everything if not isinstance(item, CellArtefactPlan) and not item.after_cells}
+    assert left_line(plan, left) == (
+        f"left to make: {len(inputs) - 2} of {len(inputs)} inputs and {len(plan.cells)} of {len(plan.cells)} models; "
+        "the others are kept"
+    )
