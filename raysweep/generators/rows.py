@@ -71,6 +71,11 @@ class Tokens:
         budget = min(self._max_new_tokens, room)
         return WrittenRow(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
 
+    def change_of(self, text: str) -> str:
+        """Return what a text has become once it was read and written again; empty if nothing but blanks around it."""
+        again = self.decoded(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return "" if again.strip(" ") == text.strip(" ") else again
+
     def stops(self, row: WrittenRow, token: int) -> bool:
         """Return True if a row's text contains a stop string; `token`: its newest one.
 

@@ -34,6 +34,7 @@ from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.models.architectures.shape import shape_of
 from raysweep.models.attention import disable_cudnn_attention
+from raysweep.models.rounding import TEXT
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import NEED_CACHE, has_own_cache
@@ -141,7 +142,9 @@ class Transformers(Generator):
         way = self._proven[kind](network)
         self._is_slow = not way.has_cache
         slow = f"model {name} reads the whole text again for each token, which takes long" * self._is_slow
-        self._remarks = [remark for remark in (slow, self.versions.remark if self.versions else "") if remark]
+        changed = self._tokens.change_of(TEXT)
+        lossy = f"the tokenizer of model {name} changes texts: it reads {TEXT!r} as {changed!r}" * bool(changed)
+        self._remarks = [remark for remark in (slow, lossy, self.versions.remark if self.versions else "") if remark]
         if self._loop is None:
             self._loop = Loop(way, Draws(self.decoding), self._budget or self._tokens_that_fit(), self._tokens.stops)
         self._loop.way, self._loop.stops = way, self._tokens.stops

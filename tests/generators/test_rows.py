@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import string
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tokenizers import processors
+from transformers import PreTrainedTokenizerFast
 
 from raysweep.errors import UnfitModel
 from raysweep.generators.base import EOS as BY_ITSELF
@@ -17,6 +19,7 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
+from raysweep.testing.tiny import tiny_network
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 
 PIECES = ("    return 1", "\nsecond answer")
@@ -93,3 +96,23 @@ def test_a_generator_refuses_tokens_without_embeddings(tmp_path: Path) -> None:
     model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=PIECES), rows=257)
     with pytest.raises(UnfitModel, match=r"model .*: its tokenizer has 259 tokens, and it has embeddings for 257"):
         Transformers(model, Decoding(8))
+
+
+def test_a_tokenizer_that_changes_texts_is_told(tmp_path: Path) -> None:
+    """A tokenizer for prose has no lines: such a model can neither read nor write Python, and would score 0."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    words = Tokenizer(models.WordPiece({"[UNK]": 0, "</s>": 1, **{c: n + 2 for n, c in enumerate(string.printable)}}))
+    words.normalizer, words.pre_tokenizer = (
+        normalizers.BertNormalizer(lowercase=True),
+        pre_tokenizers.BertPreTokenizer(),
+    )
+    words.decoder = decoders.WordPiece()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", unk_token="[UNK]")
+    told: list[str] = []
+    for one in (byte_tokenizer(), tokenizer):
+        generator = Transformers(LiveModel(tiny_network(one), one), Decoding(2))
+        generator.tell = told.append
+        generator.generate([GenerationRequest("0", "t", "x")])
+    (remark,) = told
+    assert remark.startswith("the tokenizer of model in memory changes texts: it reads 'def add(a, b):\\n    ")
