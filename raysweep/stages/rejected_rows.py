@@ -30,7 +30,7 @@ from raysweep.units import count
 
 TRIED = 3
 """Changes of a row that are tried; of MiniCode's references nearly all of the first fail."""
-SHOWN, SHOWN_CHARACTERS = 3, 300
+SHOWN, SHOWN_CHARACTERS = 3, 160
 """Answers without code that an error shows, and how much of each."""
 PASSES = "passes its tests"
 """Why a response is left out that is no wrong one."""
@@ -199,13 +199,13 @@ def _require_fences(plan: RejectedRowsPlan, teacher: TeacherAnswersPlan, store: 
             lacks = lacks_expected_fence(row, answer.text)
             expected += lacks is not None
             if lacks:
-                lacking.append(f"  {row.row_id}: {answer.text[:SHOWN_CHARACTERS]!r}")
+                lacking.append(f"{row.row_id}: {answer.text[:SHOWN_CHARACTERS]!r}")
     if 2 * len(lacking) <= expected:
         return
-    shown = "\n".join(lacking[:SHOWN])
+    shown = "; ".join(lacking[:SHOWN])
     raise HopelessError(
         f"{len(lacking):,} of {count(expected, 'answer')} of the teacher {teacher.base.name} have no code fence, and "
         "the rows' responses have one: it doesn't answer in Markdown, or its answers were cut (`max_new_tokens`). "
         "Take another teacher or template, or use whole answers by `rejected_text: answer` and `filters` without "
-        f"`fence`. The first of them:\n{shown}"
+        f"`fence`. The first of them are {shown}"
     )
