@@ -17,7 +17,8 @@ from raysweep.prompts.templates import NATIVE, TEMPLATES, check_template
 from raysweep.records import Decoding, Spec
 from raysweep.registry import Registry
 from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.teacher import BLOCK
+from raysweep.training_sets.pair_filters import PairFilters
+from raysweep.training_sets.teacher import BLOCK, DECODING
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ REJECTED_FIELD = "rejected_field"
 
 Filter = Literal["equal", "similarity", "tokens", "fence"]
 """What may be left out of a teacher's responses (`raysweep.training_sets.pair_filters`)."""
+NEAR_MISSES = PairFilters()
 FILTERS: Sequence[Filter] = ("equal", "similarity", "tokens", "fence")
 
 
@@ -219,13 +221,13 @@ class RejectedConfig(Strict):
     """`python`: one operator, constant, name, argument or branch of the response's Python code is changed."""
     teacher: Annotated[str, Field(min_length=1)] | None = None
     """Name of the model, one of `models`, that writes an incorrect variant of each response."""
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = DECODING.seed
     """Of the mutator's or teacher's draws."""
-    temperature: Annotated[float, Field(ge=0, le=5)] = 0.8
+    temperature: Annotated[float, Field(ge=0, le=5)] = DECODING.temperature
     """Randomness of the teacher's answers; 0 is greedy."""
-    top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = Decoding().top_p
+    top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
     """As in `evaluation`."""
-    max_new_tokens: Annotated[Count, UnitMark("tokens")] = 1024
+    max_new_tokens: Annotated[Count, UnitMark("tokens")] = DECODING.max_new_tokens
     """Longest answer of the teacher."""
     rejected_text: Literal["block", "answer"] = BLOCK
     """`block`: the answer's code takes the place of the response's one block; `answer`: always the whole answer."""
@@ -233,9 +235,9 @@ class RejectedConfig(Strict):
         *FILTERS
     ]
     """What is left out of a teacher's responses, each counted; `none`: nothing, as in the study."""
-    similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = 0.5
+    similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = NEAR_MISSES.similarity
     """A rejected response less similar than this to the response is dropped (Indel similarity)."""
-    tokens: Annotated[Count, UnitMark("tokens")] = 1024
+    tokens: Annotated[Count, UnitMark("tokens")] = NEAR_MISSES.tokens
     """A prompt with a longer rejected response is dropped, by the teacher's tokenizer."""
 
     @model_validator(mode="after")

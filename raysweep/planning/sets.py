@@ -131,7 +131,7 @@ class SetPlanner:
                 "limits": dataclasses.asdict(LIMITS),
             }
             node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
-            return RejectedRowsPlan(node, rows, rejected.seed, PairFilters(True, rejected.similarity), LIMITS)
+            return RejectedRowsPlan(node, rows, rejected.seed, PairFilters(True, rejected.similarity, 0), LIMITS)
         answers = self._teacher_answers(rows, rejected)
         filters = PairFilters(
             "equal" in rejected.filters,

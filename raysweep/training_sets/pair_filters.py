@@ -38,9 +38,9 @@ class PairFilters:
     """
 
     equal: bool = True
-    similarity: float = 0.0
-    tokens: int = 0
-    fence: bool = False
+    similarity: float = 0.5
+    tokens: int = 1024
+    fence: bool = True
 
     def reason_against(self, row: SourceRow, variant: Variant, tokens_of: TokenCount) -> str:
         """Return in words why a variant of a row's response is left out; empty if it stays."""

@@ -13,7 +13,7 @@ from typing import Final
 
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
 from raysweep.prompts.answers.markdown import block_spans, code_blocks, without_reasoning
-from raysweep.records import Problem, SourceRow
+from raysweep.records import Decoding, Problem, SourceRow
 from raysweep.training_sets.pair_filters import Variant
 
 PROMPT = """\
@@ -34,6 +34,8 @@ Correct response:
 ```"""
 """The study's own prompt, word for word: figure 3 of arXiv 2503.16913. The text at hand doubles the fences around the
 two fields, so these are reconstructed."""
+DECODING = Decoding(max_new_tokens=1024, temperature=0.8, seed=0)
+"""How answers are drawn by default; the temperature is the study's."""
 VERSION = 1
 """Raise it whenever the same row and answer give another rejected response."""
 BLOCK: Final = "block"

@@ -116,7 +116,7 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
         (True, "nothing to change"),
     ]
     assert made[2].rejected is not None
-    strict = dataclasses.replace(plan, filters=PairFilters(similarity=1.0))
+    strict = dataclasses.replace(plan, filters=PairFilters(True, 1.0, 0))
     assert rejected_rows._mutated(rows[2], strict) == "less similar than 1"
 
 

@@ -9,7 +9,7 @@ from raysweep.training_sets.pair_filters import PairFilters, Variant, tokens_by
 
 ROW = SourceRow("a", "Add one.", "x = a + 1\n")
 ALL = PairFilters(True, 0.5, 20, True)
-NONE = PairFilters(False)
+NONE = PairFilters(False, 0, 0, False)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_response_without_text_is_always_left_out() -> None:
 
 
 def test_tokens_are_counted_only_where_bytes_do_not_settle_it() -> None:
-    filters = PairFilters(False, tokens=30)
+    filters = PairFilters(False, 0, 30)
     asked: list[str] = []
     assert filters.reason_against(ROW, Variant("x = a - 1\n", ""), lambda text: asked.append(text) or 0) == ""  # type: ignore[func-returns-value]
     assert not asked
