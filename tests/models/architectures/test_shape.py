@@ -23,6 +23,14 @@ PUBLISHED = {
     "Qwen/Qwen2.5-Coder-1.5B": 1.544e9,
     "Qwen/Qwen2.5-Coder-7B": 7.616e9,
     "bigcode/starcoder2-3b": 3.030e9,
+    "ise-uiuc/Magicoder-S-CL-7B": 6.738e9,
+    "ise-uiuc/Magicoder-S-DS-6.7B": 6.741e9,
+    "ise-uiuc/Magicoder-DS-6.7B": 6.741e9,
+    "semcoder/semcoder_s_1030": 6.741e9,
+    "semcoder/semcoder_1030": 6.741e9,
+    "codellama/CodeLlama-7b-Instruct-hf": 6.739e9,
+    "deepseek-ai/deepseek-coder-6.7b-instruct": 6.741e9,
+    "Qwen/Qwen2.5-Coder-32B-Instruct": 32.764e9,
 }
 """Totals that the hub shows for the models' files (StarCoderBase-3B: its paper says 3 B)."""
 
