@@ -103,7 +103,7 @@ class EvalPlusProblems(ProblemSet):
         try:
             return fetch(DataSetRef(self.hub, "test", None, self._revision))
         except UsageError as error:
-            raise UsageError(f"problem set {self.name}: {error}; or give `path:` EvalPlus's {self.file}") from error
+            raise type(error)(f"problem set {self.name}: {error}; or give `path:` EvalPlus's {self.file}") from error
 
 
 @PROBLEMS.register("humaneval-plus")
