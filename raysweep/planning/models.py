@@ -22,7 +22,7 @@ from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
 from raysweep.planning.predictions.costs import base_shape
-from raysweep.prompts.templates import CHAT, INSTRUCT, RAW, PromptTemplate, template_shown
+from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
@@ -32,6 +32,7 @@ SHOWN = {
     RAW: "prompts as they are",
     INSTRUCT: "prompts in the study's instruction template",
     CHAT: "prompts in its tokenizer's chat template",
+    MAGICODER: "prompts in the template of Magicoder's family",
 }
 """The templates in words; anything else is a Jinja string."""
 NAMING = ("targets", "modules_to_save")

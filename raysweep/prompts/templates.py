@@ -3,7 +3,9 @@
 Source: https://github.com/eth-sri/SafeCoder/blob/main/safecoder/constants.py and scripts/func_eval_gen.py. The
 template ``instruct`` is the study's. The template ``raw`` is for models whose training prompts have the form of the
 evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
-``chat`` is the template that a chat model's tokenizer brings along; any other form is written as a Jinja string.
+``chat`` is the template that a chat model's tokenizer brings along, ``magicoder`` that of Magicoder's family, SemCoder
+among it (https://github.com/ise-uiuc/magicoder); any other form is written as a Jinja string. A template belongs to a
+model, not to its architecture: DeepSeek-Coder, from which a Magicoder was trained, has another one.
 """
 
 from __future__ import annotations
@@ -30,8 +32,12 @@ WITH_INPUT = (
     "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
 )
 TASK = "Create a Python function for this problem:\n{docstring}"
-RAW, INSTRUCT, CHAT, NATIVE = "raw", "instruct", "chat", "native"
-TEMPLATES = (INSTRUCT, RAW, CHAT)
+MAGICODERS = (
+    "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable responses "
+    "to user instructions.\n\n@@ Instruction\n{request}\n\n@@ Response\n"
+)
+RAW, INSTRUCT, CHAT, MAGICODER, NATIVE = "raw", "instruct", "chat", "magicoder", "native"
+TEMPLATES = (INSTRUCT, RAW, CHAT, MAGICODER)
 """The templates with a name; a Jinja string is one too."""
 VARIABLES = ("instruction", "input", "system", "bos_token", "eos_token")
 """What a Jinja string may use."""
@@ -53,7 +59,7 @@ class PromptTemplate:
 
     @property
     def needs_tokenizer(self) -> bool:
-        """Whether it is a form of the model's own, chat template or Jinja string, in which its base is prompted too."""
+        """Whether it is a form of the model's own, such as a chat template, in which its base is prompted too."""
         return self.name not in (RAW, INSTRUCT)
 
     def fill(self, instruction: str, further: str = "") -> str:
@@ -66,8 +72,11 @@ class PromptTemplate:
             return instruction + further
         if self.name == INSTRUCT:
             return (WITH_INPUT if further else ALONE).format(instruction=instruction, input=further)
+        request = "\n\n".join([instruction, further]) if further else instruction
+        if self.name == MAGICODER:
+            return MAGICODERS.format(request=request)
         if self.name == CHAT:
-            return self._chat("\n\n".join([instruction, further]) if further else instruction)
+            return self._chat(request)
         tokens = {name: getattr(self.tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
         return _jinja(self.name).render(instruction=instruction, input=further, system=self.system, **tokens)
 
@@ -155,7 +164,7 @@ def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) ->
 
     Args:
         prompt_format: a template for all models, or ``native``: a fine-tuned model sees the template that it was
-            trained with, and a base model too if that is its own (chat or Jinja), else the prompt as it is.
+            trained with, and a base model too if that is its own (`needs_tokenizer`), else the prompt as it is.
         tuned: whether the model was fine-tuned.
         template: the template with which the model's fine-tuned versions are trained.
     """

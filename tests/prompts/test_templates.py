@@ -9,7 +9,14 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
-from raysweep.prompts.templates import Prompter, PromptTemplate, check_template, split_docstring, training_prompt
+from raysweep.prompts.templates import (
+    Prompter,
+    PromptTemplate,
+    check_template,
+    split_docstring,
+    template_shown,
+    training_prompt,
+)
 from raysweep.records import ModelRef, Problem, TrainingRow
 from tests.models.tiny import CHATS, chat_tokenizer
 
@@ -52,6 +59,16 @@ def test_braces_in_an_instruction_stay_as_they_are() -> None:
     assert "{x: {input}}" in training_prompt(dataclasses.replace(ROW, instruction="{x: {input}}"), INSTRUCT)
 
 
+def test_magicoders_template_is_that_of_its_readme_and_its_base_models_are_shown_it_too() -> None:
+    template = PromptTemplate("magicoder")
+    request = dataclasses.replace(ROW, instruction="Sort {a list}.", input="[3, {1}]")
+    assert training_prompt(request, template) == (
+        "You are an exceptionally intelligent coding assistant that consistently delivers accurate and reliable "
+        "responses to user instructions.\n\n@@ Instruction\nSort {a list}.\n\n[3, {1}]\n\n@@ Response\n"
+    )
+    assert template_shown("native", False, template) == template_shown("native", True, template) == template
+
+
 def test_under_raw_a_row_is_its_instruction() -> None:
     assert training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS) == PROMPT
 
@@ -59,7 +76,7 @@ def test_under_raw_a_row_is_its_instruction() -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("alpaca", r"unknown template 'alpaca'; known: instruct, raw, chat, or a Jinja string such as"),
+        ("alpaca", r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as"),
         ("chatt", r"did you mean 'chat'"),
         ("{{ instruction }", "is no Jinja string"),
         ("{{ instruction }} {{ prompt }}", "uses prompt; it can use instruction, input, system"),
