@@ -19,6 +19,7 @@ from raysweep.config.grid import build_grid
 from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.config.training import RowSource
 from raysweep.config.unmeant import check_meaning
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
 from raysweep.execution.oracle import inside_refused
@@ -42,7 +43,8 @@ from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.rejecting import has_python
 from raysweep.units import count
 
-VALIDATION: KeyPath = ("training", "validation")
+VALIDATION = ("validation", "validations")
+"""The keys of `training` with validation rows."""
 
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
@@ -60,6 +62,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _cautions,
         _sizes,
         _recipes,
+        _judged_on,
         _preferences,
         _rejected,
         _sources,
@@ -81,6 +84,7 @@ def _doubled(config: SweepConfig) -> Iterator[Mistake]:
     if config.training is not None:
         lists.append((("training", "sets"), "training set name", [s.name for s in config.training.sets]))
     lists += [(("models", at, "recipes"), "recipe", model.recipes) for at, model in enumerate(config.models)]
+    lists += [(("models", at, "sets"), "training set", model.sets or []) for at, model in enumerate(config.models)]
     if isinstance(config.evaluation.pairs, Mapping):
         lists += [(("evaluation", "pairs", k), "perturbation", v) for k, v in config.evaluation.pairs.items()]
     for path, what, values in lists:
@@ -100,7 +104,7 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
             f"{{name: other, perturbation: {sets[at].perturbation}}}",
         )
     for at, trained in enumerate(sets):
-        if trained.perturbation == CLEAN and trained.size == 1 and trained.name not in (BASE, CLEAN):
+        if trained.is_clean and trained.source is None and trained.name not in (BASE, CLEAN):
             yield (
                 ("training", "sets", at),
                 f"{trained.name!r} has all rows as they are, and others are compared with that set by its name; call "
@@ -262,6 +266,16 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
         yield from ((("recipes", name, field), text) for field, text in mistakes)
 
 
+def _judged_on(config: SweepConfig) -> Iterator[Mistake]:
+    """Find recipes whose models are to be judged on problem sets that the config lacks."""
+    labels = [problems.label for problems in config.evaluation.problems]
+    for name, recipe in config.recipes.items():
+        for at, label in enumerate(recipe.problems or []):
+            if label not in labels:
+                text = f"no problem set called {label!r}{did_you_mean(label, labels)} under `evaluation.problems`"
+                yield ("recipes", name, "problems", at), f"{text}; there are: {', '.join(labels)}"
+
+
 def _preferences(config: SweepConfig) -> Iterator[Mistake]:
     """Find recipes that compare responses with rejected ones, where a source's rows have none."""
     for place, source, recipes in _row_sources(config):
@@ -394,11 +408,11 @@ def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, l
     for at, model in enumerate(config.models):
         if model.pretrain is not None:
             yield ("models", at, "pretrain", "source"), model.pretrain.source, [model.pretrain.recipe]
-    if config.training is not None:
-        used = list(dict.fromkeys(recipe for model in config.models for recipe in model.recipes))
-        yield ("training", "source"), config.training.source, used
-        if config.training.validation is not None:
-            yield VALIDATION, config.training.validation, used
+    for source in config.training.row_sources if config.training else ():
+        used = config.recipes_of(source)
+        yield source.place, source.rows, used
+        if source.validation is not None:
+            yield source.validation_place, source.validation, used
 
 
 def _sources(config: SweepConfig) -> Iterator[Mistake]:
@@ -410,7 +424,7 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
             yield path, finding_of(error)
             continue
         rows = getattr(source, "size", None)  # only some know it before they make their rows
-        for name in recipes if path != VALIDATION else ():
+        for name in recipes if path[1] not in VALIDATION else ():
             batch = config.recipes[name].batch_size
             if rows is not None and rows < batch:
                 way = f"; with --set recipes.{name}.batch_size={rows} they fit" if rows and "." not in name else ""
@@ -422,30 +436,35 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
 
     The loss of the first says nothing, and to choose by the loss of the others is to choose by the test.
     """
-    if config.training is None or config.training.validation is None:
-        return
+    for source in config.training.row_sources if config.training else ():
+        if source.validation is not None:
+            for finding in _validation_rows(config, source, source.validation):
+                yield source.validation_place, finding
+
+
+def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfig) -> Iterator[str]:
+    """Find what is wrong with the validation rows of one source."""
     try:
-        source = SOURCES.create(config.training.validation.spec(SOURCES, config.seed))
+        source = SOURCES.create(validation.spec(SOURCES, config.seed))
         evaluated = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
         finder = LeakFinder(
             {label: PROBLEMS.create(spec) for label, spec in evaluated.items() if spec.name not in source.apart_from}
         )
         leaks = list(finder.leaks(source.rows()))
         rows = {(row.instruction, row.input, row.output) for row in source.rows()}
-        trained_on = SOURCES.create(config.training.source.spec(SOURCES, config.seed)).rows()
+        trained_on = SOURCES.create(of.rows.spec(SOURCES, config.seed)).rows()
         known = rows & {(row.instruction, row.input, row.output) for row in trained_on}
     except UsageError:
         return  # the checks of sources and problems report it
     if known:
-        text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `training.source`; take others"
-        yield ("training", "validation"), text if known == rows else Doubt(text)
+        text = f"{len(known):,} of its {count(len(rows), 'row')} are rows of `{of.words}`; take others"
+        yield text if known == rows else Doubt(text)
     if leaks:
         number, first = len({leak.row_id for leak in leaks}), leaks[0]
         yield (
-            ("training", "validation"),
             f"{count(number, 'row')} {'leaks' if number == 1 else 'leak'} test problems, first {first.row_id!r}: "
             f"it has the {first.rule} of {first.task_id} of {first.problem_set!r}; remove such rows, or take another "
-            "source",
+            "source"
         )
 
 

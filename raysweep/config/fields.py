@@ -148,13 +148,13 @@ def unregistered(registry: Registry[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def declared(section: str) -> DescribedCheck:
-    """Return a validator that a name is a key of another section of the same file."""
+def declared(section: str, what: str) -> DescribedCheck:
+    """Return a validator that a name is declared in another section of the same file. `what`: whose name it is."""
 
     def check(name: str, info: ValidationInfo) -> str:
         known = (info.context or {}).get(section)
         if known is not None and name not in known:
-            raise ValueError(f"no {section[:-1]} called {name!r}{did_you_mean(name, known)} under `{section}:`")
+            raise ValueError(f"no {what} called {name!r}{did_you_mean(name, known)} under `{section}:`")
         return name
 
     return DescribedCheck(check, f"name under `{section}:`")

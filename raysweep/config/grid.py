@@ -90,10 +90,10 @@ def build_grid(config: SweepConfig) -> Grid:
     }
     bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.models]
     tuned = [
-        Cell(model.name, recipe, name, seed)
+        Cell(model.name, recipe, trained.name, seed)
         for model in config.models
         for recipe in model.recipes
-        for name in sets
+        for trained in config.sets_of(model)
         for seed in seeds
     ]
     _require_distinct([*bases, *tuned])
@@ -102,10 +102,17 @@ def build_grid(config: SweepConfig) -> Grid:
         Pair(cell, problems.label, perturbation, draw)
         for cell in [*bases, *tuned]
         for problems in config.evaluation.problems
+        if _is_judged_on(config, cell.recipe, problems.label)
         for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
         for draw in config.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
+
+
+def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:
+    """Return whether the models of a recipe, or `NOT_TUNED` ones, are judged on a problem set."""
+    judged_on = config.recipes[recipe].problems if recipe != NOT_TUNED else None
+    return judged_on is None or problem_set in judged_on
 
 
 def _require_distinct(cells: Sequence[Cell]) -> None:

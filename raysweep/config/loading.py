@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
 from raysweep.config.fields import ProblemsConfig, SourceConfig, SpecConfig, section_in
 from raysweep.config.models import PretrainConfig
-from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig, TrainingConfig, TrainingSetConfig
+from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig
+from raysweep.config.training import TrainingConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.registry import validation_message
 from raysweep.units import count
@@ -169,9 +170,20 @@ def _parsed(value: Mapping[str, Any]) -> SweepConfig:
 
     Names that the config declares itself are known only from a section that is a mapping.
     """
-    named = {section: value.get(section, {}) for section in ("recipes", "perturbations")}
-    context = {section: set(map(str, of)) if isinstance(of, Mapping) else None for section, of in named.items()}
-    return SweepConfig.model_validate(_with_text_keys(value), context=context)
+    return SweepConfig.model_validate(_with_text_keys(value), context=_declared(value))
+
+
+def _declared(value: Mapping[str, Any]) -> dict[str, set[str] | None]:
+    """Return the names that each section of a config declares; None for a section that has another form."""
+    training = value.get("training") or {}
+    named = {"recipes": value.get("recipes", {}), "perturbations": value.get("perturbations", {})}
+    if isinstance(training, Mapping):
+        named["training.sources"] = training.get("sources", {})
+    names = {section: set(map(str, of)) if isinstance(of, Mapping) else None for section, of in named.items()}
+    sets = training.get("sets", []) if isinstance(training, Mapping) else None
+    if isinstance(sets, list):
+        names["training.sets"] = {str(entry.get("name") if isinstance(entry, Mapping) else entry) for entry in sets}
+    return names
 
 
 def _with_text_keys(value: Any) -> Any:
@@ -303,7 +315,7 @@ def read_config(path: Path) -> SweepConfig:
     """
     try:
         value = _loaded(path.read_text(encoding="utf-8"))
-        context = {section: set(value.get(section, ())) for section in ("recipes", "perturbations")}
+        context = _declared(value)
         return SweepConfig.model_validate(_as_checked(value, context), context=context)
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
@@ -316,7 +328,7 @@ def _loaded(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str, Any]:
+def _as_checked(value: dict[str, Any], context: Mapping[str, set[str] | None]) -> dict[str, Any]:
     """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
     evaluation, training = value["evaluation"], value.get("training")
     named: dict[str, Any] = {"problems": [ProblemsConfig(**spec) for spec in evaluation["problems"]]}
@@ -327,7 +339,7 @@ def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str
     built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}
     if training is not None:
         sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
-        built["training"] = TrainingConfig.model_construct(source=SourceConfig(**training["source"]), sets=sets)
+        built["training"] = TrainingConfig.model_construct(**{**training, **_as_sources(training), "sets": sets})
     models = []
     for model in value["models"]:
         pretrain = model.get("pretrain")
@@ -336,3 +348,14 @@ def _as_checked(value: dict[str, Any], context: dict[str, set[str]]) -> dict[str
             model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
         models.append(model)
     return {**value, **built, "models": models}
+
+
+def _as_sources(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sources of rows that a stored section `training` has, as built objects."""
+    one = {key: SourceConfig(**training[key]) for key in ("source", "validation") if training.get(key)}
+    several = {
+        key: {name: SourceConfig(**of) for name, of in training[key].items()}
+        for key in ("sources", "validations")
+        if training.get(key)
+    }
+    return {**one, **several}

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import KeyPath
+from raysweep.config.fields import SourceConfig
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.config.training import ONLY
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
@@ -27,7 +29,7 @@ from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
-from raysweep.prompts.templates import CHAT, INSTRUCT, NATIVE, RAW, PromptTemplate
+from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import TRAINERS, Recipe, objective_of
@@ -70,7 +72,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
 def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
     """Find prompts that a model without a tokenizer of its own can't be given, and a system prompt without use."""
     shown = {config.evaluation.prompt_format, model.template}
-    if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT}:
+    if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT, MAGICODER}:
         yield ("system_prompt",), f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
     if model.path is None and CHAT in shown:
         yield (
@@ -206,14 +208,27 @@ def _rows(
     config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, positions: int | None
 ) -> Iterator[Mistake]:
     """Find a recipe whose step takes more rows than fit into its number of tokens."""
-    if config.training is None:
-        return
+    for source in config.training.row_sources if config.training else ():
+        sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
+        if sizes:
+            yield from _rows_of(config, model, name, tokenizer, positions, source.rows, min(1.0, *sizes))
+
+
+def _rows_of(
+    config: SweepConfig,
+    model: ModelConfig,
+    name: str,
+    tokenizer: Any,
+    positions: int | None,
+    rows: SourceConfig,
+    size: float,
+) -> Iterator[Mistake]:
+    """Find a source too few of whose rows fit. `size`: of the smallest set of them."""
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)
-    size = min(1.0, *(trained.size for trained in config.training.sets))
     try:
-        source = SOURCES.create(config.training.source.spec(SOURCES, config.seed))
-        rejected = config.training.source.rejected
+        source = SOURCES.create(rows.spec(SOURCES, config.seed))
+        rejected = rows.rejected
         changed = None if rejected is None or rejected.field is not None else _mutated if rejected.mutator else _varied
         fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed)
     except UsageError:

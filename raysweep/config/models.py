@@ -146,6 +146,8 @@ class RecipeConfig(Strict):
     """`safecoder` clips after every row, carries an epoch's left-over rows on, and spares by name from decay."""
     lora: LoraConfig = LoraConfig()
     ia3: Ia3Config = Ia3Config()
+    problems: Annotated[list[str], Field(min_length=1)] | None = None
+    """Problem sets that its models are judged on; null: all of `evaluation.problems`."""
     resources: StagesConfig = StagesConfig()
     """What its cells ask for, where it differs from their models' and from `resources`; not part of keys."""
 
@@ -154,7 +156,7 @@ class RecipeConfig(Strict):
 
         LoRA's and IA3's settings are in it only for their trainers.
         """
-        values = {**self.model_dump(exclude={"resources"}), "template": template, "system": system}
+        values = {**self.model_dump(exclude={"problems", "resources"}), "template": template, "system": system}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
             if values["lora"].get(name) is None:
@@ -170,7 +172,7 @@ class PretrainConfig(Strict):
     """Architecture of the model."""
     source: SourceSpec
     """Where its training rows come from."""
-    recipe: Annotated[str, declared("recipes")]
+    recipe: Annotated[str, declared("recipes", "recipe")]
     """Recipe that trains it; its trainer must be `full`."""
     vocab_size: Annotated[int, Field(ge=300, le=10**7), UnitMark("tokens")] = 512
     """Size of the vocabulary."""
@@ -184,6 +186,9 @@ def _as_list(value: Any) -> Any:
 
 Accelerators = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), BeforeValidator(_as_list)]
 """One type alone may be written without brackets."""
+
+
+TrainingSetName = Annotated[str, declared("training.sets", "training set")]
 
 
 class ModelConfig(Strict):
@@ -205,11 +210,13 @@ class ModelConfig(Strict):
     eos_token: str | None = MODEL.eos_token
     """Token that ends a text, for a tokenizer that names none; null: the tokenizer's."""
     template: Template = RECIPE.template
-    """Prompts of its fine-tuned versions, and with `chat` or a Jinja string of the base too."""
+    """Prompts of its fine-tuned versions, and with `chat`, `magicoder` or a Jinja string of the base too."""
     system_prompt: str = RECIPE.system
     """Instruction above all prompts, for `chat` or a Jinja string."""
-    recipes: list[Annotated[str, declared("recipes")]] = []
+    recipes: list[Annotated[str, declared("recipes", "recipe")]] = []
     """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
+    sets: Annotated[list[TrainingSetName], Field(min_length=1)] | None = None
+    """Training sets that it is fine-tuned on; null: all."""
     stop: list[str] = []
     """Strings that end a completion, beside each problem's own."""
     accelerator: Accelerators | None = None

@@ -1,8 +1,9 @@
-"""The schema of a sweep's config, without its models and recipes.
+"""The schema of a sweep's config, without its models, recipes and training rows.
 
-Models and recipes are in `raysweep.config.models`, resources in `raysweep.config.resources`, the building blocks of all
-in `raysweep.config.fields`. The line below a field is its meaning in docs/config.md. The sections `resources`,
-`recovery` and `ray`, and the key `keep_models`, are part of no artefact's key.
+Models and recipes are in `raysweep.config.models`, training rows in `raysweep.config.training`, resources in
+`raysweep.config.resources`, the building blocks of all in `raysweep.config.fields`. The line below a field is its
+meaning in docs/config.md. The sections `resources`, `recovery` and `ray`, and the key `keep_models`, are part of no
+artefact's key.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.config.fields import (
@@ -20,15 +21,12 @@ from raysweep.config.fields import (
     AmountOrZero,
     Count,
     CountOrZero,
-    DefaultMark,
     DescribedCheck,
     Factor,
     Name,
     ProblemsSpec,
     PromptFormat,
     Seed,
-    Share,
-    SourceSpec,
     SpecConfig,
     Strict,
     SweepName,
@@ -36,12 +34,12 @@ from raysweep.config.fields import (
     WeightsGeneratorSpec,
     is_quoted_number,
     registered,
-    registered_or_declared,
     unregistered,
 )
 from raysweep.config.loggers import LoggerSpec
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.resources import BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
+from raysweep.config.training import CHOICE, ONLY, PerturbationName, RowSource, TrainingConfig, TrainingSetConfig
 from raysweep.errors import UsageError
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
@@ -54,10 +52,8 @@ from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Recovery, Spec
 from raysweep.seeding import DEFAULT_SEED
-from raysweep.training_sets.selection import Choice
 from raysweep.units import seconds_of
 
-CHOICE: Any = Choice()
 DECODING: Any = Decoding()
 RECOVERY: Any = Recovery()
 SANDBOX: Any = Sandbox()
@@ -109,52 +105,7 @@ class RayConfig(Strict):
     """Folder on a large disk, for objects that the object store has no room for; null: beside Ray's sockets."""
 
 
-PerturbationName = Annotated[str, registered_or_declared(PERTURBATIONS, "perturbations")]
 OwnName = Annotated[Name, unregistered(PERTURBATIONS)]
-
-
-class TrainingSetConfig(Strict):
-    """The training sets; a bare name means that perturbation on every row."""
-
-    name: Name
-    """Name of the set in results and files."""
-    perturbation: Annotated[PerturbationName, DefaultMark("the set's name")]
-    """Perturbation of its rows."""
-    ratio: Annotated[Share, UnitMark("share of the rows")] = CHOICE.ratio
-    """How many rows are perturbed; the others stay clean."""
-    draw: CountOrZero = CHOICE.draw
-    """Number of the random draw of the perturbed rows; another number perturbs other rows."""
-    size: Annotated[Amount, UnitMark("x the source's rows")] = CHOICE.size
-    """How many rows the set has."""
-    compose: Literal["draw", "union", "stack"] = CHOICE.compose
-    """An aggregate's methods: one drawn for each row, a row for each method, or all in turn on each row."""
-
-    @property
-    def choice(self) -> Choice:
-        """Which rows the set takes."""
-        return Choice(self.ratio, self.draw, self.size, self.compose)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_name(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value, "perturbation": value}
-        if isinstance(value, Mapping) and "perturbation" not in value and "name" in value:
-            return {**value, "perturbation": value["name"]}
-        return value
-
-
-class TrainingConfig(Strict):
-    """Where training rows come from, and which training sets are made of them."""
-
-    source: SourceSpec
-    """Where the rows come from: `{name: jsonl, path: rows.jsonl}`."""
-    decontaminate: Literal["report", "drop"] = "report"
-    """Rows that leak test problems: only reported, or left out too."""
-    validation: SourceSpec | None = None
-    """Rows that are not trained on, none of which may leak a test problem. Their loss and measures that compare recipes
-    are computed after each epoch and kept with the model."""
-    sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]
 
 
 def _pairs_form(pairs: Any) -> str:
@@ -332,6 +283,17 @@ class SweepConfig(Strict):
 
     keep_models: Literal["all", "adapters"] = "all"
     """`adapters` drops the full weights of a fine-tuned model once all its pairs are judged; adapters stay."""
+
+    def sets_of(self, model: ModelConfig) -> list[TrainingSetConfig]:
+        """Return the training sets that a model is fine-tuned on, in the order of `training.sets`."""
+        sets = self.training.sets if self.training is not None and model.recipes else []
+        return [trained for trained in sets if model.sets is None or trained.name in model.sets]
+
+    def recipes_of(self, source: RowSource) -> list[str]:
+        """Return the recipes that fine-tune a model on a set of a source's rows, each once."""
+        sets = {model.name: {trained.source or ONLY for trained in self.sets_of(model)} for model in self.models}
+        of_it = [model.recipes for model in self.models if source.name in sets[model.name]]
+        return list(dict.fromkeys(recipe for recipes in of_it for recipe in recipes))
 
     @property
     def keeps_all_models(self) -> bool:

@@ -16,7 +16,8 @@ from raysweep.config.loggers import LOGGERS
 from raysweep.config.model_checks import Doubt, Mistake
 from raysweep.config.models import RecipeConfig
 from raysweep.config.resources import STAGES, StagesConfig, values_of
-from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.records import CLEAN
@@ -105,8 +106,7 @@ def _equal_sets(config: SweepConfig) -> Iterator[Mistake]:
 
 def _unused(config: SweepConfig) -> Iterator[Mistake]:
     """Find training sets, test sets and perturbations that no model is trained or judged on."""
-    if config.training is not None and not any(model.recipes for model in config.models):
-        yield ("training", "sets"), Doubt("no model has `recipes`, so none is fine-tuned on them")
+    yield from _untrained(config)
     tests = config.evaluation.perturbations
     if isinstance(config.evaluation.pairs, Mapping):
         try:
@@ -126,6 +126,26 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
         for name in config.strengths:
             if name not in taken:
                 yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")
+
+
+def _untrained(config: SweepConfig) -> Iterator[Mistake]:
+    """Find training sets on which no model is fine-tuned, and sources of which no set is made."""
+    for at, model in enumerate(config.models):
+        if model.sets is not None and not model.recipes:
+            yield ("models", at, "sets"), Doubt(f"{model.name!r} has no `recipes`, so it isn't fine-tuned on them")
+    if config.training is None:
+        return
+    if not any(model.recipes for model in config.models):
+        yield ("training", "sets"), Doubt("no model has `recipes`, so none is fine-tuned on them")
+        return
+    trained_on = {trained.name for model in config.models for trained in config.sets_of(model)}
+    for at, trained in enumerate(config.training.sets):
+        if trained.name not in trained_on:
+            yield ("training", "sets", at), Doubt(f"no model is fine-tuned on {trained.name!r}; remove it")
+    used = {trained.source for trained in config.training.sets}
+    for name in config.training.sources:
+        if name not in used:
+            yield ("training", "sources", name), Doubt("no training set names this source; remove it")
 
 
 def _strengthened(config: SweepConfig, name: str) -> set[str]:

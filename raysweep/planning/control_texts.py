@@ -32,7 +32,7 @@ class ControlTexts:
 
     Attributes:
         models: the names of the models.
-        where: what holds them: training.source, or a problem set.
+        where: what holds them: training.source, training.sources.NAME, or a problem set.
         kind: row or prompt.
         holding: how many rows or prompts hold one, of `of`.
         first: the id of the first.
@@ -64,19 +64,21 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
     Rows are those of the source, before perturbation; what can't be read here is left out.
     """
     judged: dict[str, frozenset[str]] = {}
-    trained: dict[str, frozenset[str]] = {}
+    trained: dict[str, dict[str, frozenset[str]]] = {}  # by the source of the rows, then by model
     for cell in cells:
         if cell.base.traits is not None:
             texts = frozenset(cell.base.traits.special)
             judged[cell.base.name] = texts
-            if cell.recipe is not None:
-                trained[cell.base.name] = texts
+            if cell.recipe is not None and config.training is not None:
+                named = config.training.source_of(cell.cell.training_set).name
+                trained.setdefault(named, {})[cell.base.name] = texts
     found: list[ControlTexts] = []
-    if config.training is not None and trained:
+    sources = config.training.row_sources if config.training is not None else ()
+    for source in [source for source in sources if source.name in trained]:
         with suppress(UsageError):
-            rows = SOURCES.create(config.training.source.spec(SOURCES, config.seed)).rows()
+            rows = SOURCES.create(source.rows.spec(SOURCES, config.seed)).rows()
             texts_of = ((row.row_id, "\n".join((row.instruction, row.input, row.output))) for row in rows)
-            found += _found(texts_of, trained, "training.source", "row")
+            found += _found(texts_of, trained[source.name], source.words, "row")
     for problems in config.evaluation.problems if judged else ():
         with suppress(UsageError):
             some = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()[: config.evaluation.limit]

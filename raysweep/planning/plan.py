@@ -94,11 +94,15 @@ class SourceRowsPlan(ArtefactPlan):
 
 @dataclass(frozen=True)
 class LeakagePlan(ArtefactPlan):
-    """The list of a source's rows that leak evaluated problems. `problems`: names and specs of the problem sets."""
+    """The list of a source's rows that leak evaluated problems.
+
+    `problems`: names and specs of the problem sets. `source`: the source's name, empty where a config has one alone.
+    """
 
     node: Node
     rows: SourceRowsPlan
     problems: tuple[tuple[str, Spec], ...]
+    source: str
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
@@ -469,7 +473,7 @@ class QualityPlan(ArtefactPlan):
 class SweepPlan:
     """A whole sweep.
 
-    `leakage`: the leaks in the fine-tuning rows; None if nothing is fine-tuned or nothing can leak.
+    `leakages`: the leaks in the rows of each source that models are fine-tuned on; none where nothing can leak.
     `quality`: the linting of a sample of the completions; empty if the config asks for none.
     `further`: artefacts that no cell needs.
     """
@@ -477,7 +481,7 @@ class SweepPlan:
     config: SweepConfig
     grid: Grid
     cells: tuple[CellPlan, ...]
-    leakage: LeakagePlan | None = None
+    leakages: tuple[LeakagePlan, ...] = ()
     quality: tuple[QualityPlan, ...] = ()
     further: tuple[ArtefactPlan, ...] = ()
 
@@ -495,7 +499,7 @@ class SweepPlan:
         return (
             *(artefact for cell in self.cells for artefact in cell.artefacts),
             *test_sets.values(),
-            *([self.leakage] if self.leakage else []),
+            *self.leakages,
             *self.quality,
             *self.further,
         )

@@ -42,8 +42,8 @@ def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
     grid = build_grid(config)
     planner = _Planner(config, tolerant)
     cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
-    leakage = planner.sets.leakage() if any(cell.training_set for cell in cells) else None
-    return SweepPlan(config, grid, cells, leakage, quality_plans(config, cells, tolerant=tolerant))
+    leakages = planner.sets.leakages(cell.training_set for cell in grid.cells if cell.training_set != BASE)
+    return SweepPlan(config, grid, cells, leakages, quality_plans(config, cells, tolerant=tolerant))
 
 
 class _Planner:
@@ -99,7 +99,7 @@ class _Planner:
             model=node,
             training_set=training_set,
             recipe=recipe,
-            validation=self.sets.validation_set(),
+            validation=self.sets.validation_set(cell.training_set),
             keeps_model=self.config.keeps_all_models or TRAINERS.get(recipe.trainer).kind is not ModelKind.FULL,
         )
 

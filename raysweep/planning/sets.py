@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
+from raysweep.config.training import RowSource
 from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.hashing import text_sha
 from raysweep.perturbations.base import PERTURBATIONS
@@ -44,8 +45,8 @@ LIMITS = Limits()
 """Of programs that show whether a changed response is wrong."""
 
 
-def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | TestSetPlan], LeakagePlan | None]:
-    """Return the sets of a config by the names ``training-NAME`` and ``PROBLEMS-NAME``, and the plan of the leaks.
+def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | TestSetPlan], tuple[LeakagePlan, ...]]:
+    """Return the sets of a config by the names ``training-NAME`` and ``PROBLEMS-NAME``, and the plans of the leaks.
 
     Raises:
         UsageError: a file that the config names can't be read.
@@ -61,7 +62,7 @@ def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | Te
                 named[test_set_name(problems.label, name, draw).replace(" ", "-")] = planner.test_set(
                     problems.label, name, draw
                 )
-    return named, planner.leakage() if sets else None
+    return named, planner.leakages(trained.name for trained in sets)
 
 
 class SetPlanner:
@@ -78,44 +79,60 @@ class SetPlanner:
         self.models = BaseModelPlanner(config, self._pretraining_set, tolerant=tolerant)
         self.test_set = cache(self._test_set)
         self.fine_tuning_set = cache(self._fine_tuning_set)
-        self.validation_set = cache(self._validation_set)
+        self._validation = cache(self._validation_of)
+        self._leakage = cache(self._leakage_of)
         self.problem_fingerprint = cache(self._problem_fingerprint)
 
     def _fine_tuning_set(self, name: str) -> TrainingSetPlan:
         training = self.config.training
         assert training is not None
         set_config = next(s for s in training.sets if s.name == name)
-        source = training.source.spec(SOURCES, self.config.seed)
-        leaks = self.leakage() if training.decontaminate == "drop" else None
-        rows = self.source_rows(source, leaks)
-        rejected = self.rejected_rows(rows, training.source.rejected)
+        source = training.source_of(name)
+        leaks = self._leakage(source.name) if training.decontaminate == "drop" else None
+        rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, name=source.name)
+        rejected = self.rejected_rows(rows, source.rows.rejected)
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
-    def _validation_set(self) -> TrainingSetPlan | None:
-        """Return the plan of the rows whose loss is computed after each epoch; None if there are none."""
-        training = self.config.training
-        if training is None or training.validation is None:
+    def validation_set(self, training_set: str) -> TrainingSetPlan | None:
+        """Return the plan of the rows whose loss is computed after each epoch on a set; None if there are none."""
+        assert self.config.training is not None
+        return self._validation(self.config.training.source_of(training_set).name)
+
+    def _validation_of(self, source: str) -> TrainingSetPlan | None:
+        written = self._source(source).validation
+        if written is None:
             return None
-        rows = self.source_rows(training.validation.spec(SOURCES, self.config.seed))
-        rejected = self.rejected_rows(rows, training.validation.rejected)
-        return self.training_set(rows, CLEAN, Choice(), "validation rows", rejected)
+        rows = self.source_rows(written.spec(SOURCES, self.config.seed))
+        rejected = self.rejected_rows(rows, written.rejected)
+        label = f"validation rows of {source}" if source else "validation rows"
+        return self.training_set(rows, CLEAN, Choice(), label, rejected)
+
+    def _source(self, name: str) -> RowSource:
+        assert self.config.training is not None
+        return next(source for source in self.config.training.row_sources if source.name == name)
 
     def _pretraining_set(self, source: Spec) -> TrainingSetPlan:
         return self.training_set(self.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}")
 
-    def leakage(self) -> LeakagePlan | None:
-        """Return the plan of the fine-tuning rows that leak evaluated problems; None if no leak is possible."""
-        training = self.config.training
-        assert training is not None
-        source = training.source.spec(SOURCES, self.config.seed)
+    def leakages(self, training_sets: Iterable[str]) -> tuple[LeakagePlan, ...]:
+        """Return the plans of the rows that leak evaluated problems, of those sources of some sets where one may."""
+        if (training := self.config.training) is None:
+            return ()
+        searched = {training.source_of(name).name for name in training_sets}
+        plans = [self._leakage(source.name) for source in training.row_sources if source.name in searched]
+        return tuple(plan for plan in plans if plan is not None)
+
+    def _leakage_of(self, name: str) -> LeakagePlan | None:
+        """Return the plan of a source's rows that leak evaluated problems; None if no leak is possible."""
+        source = self._source(name).rows.spec(SOURCES, self.config.seed)
         apart = SOURCES.get(source.name).apart_from
         problems = tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
         if not problems:
             return None
-        rows = self.source_rows(source)
+        rows = self.source_rows(source, name=name)
         spec = {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
         node = Node("leakage", 1, spec, (rows.node.key,), f"leaks in {rows.node.label}")
-        return LeakagePlan(node, rows, problems)
+        return LeakagePlan(node, rows, problems, name)
 
     def rejected_rows(self, rows: SourceRowsPlan, rejected: RejectedConfig | None) -> RejectedRowsPlan | None:
         """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted."""
@@ -198,15 +215,15 @@ class SetPlanner:
         node = Node("training_set", 2, spec, inputs, label)
         return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
 
-    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
-        """Return the plan of a source's rows, without `leaks` if given."""
+    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, name: str = "") -> SourceRowsPlan:
+        """Return the plan of a source's rows, without `leaks` if given. `name`: what the config calls the source."""
         fingerprint = {
             **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
             **SOURCES.plugin_spec(source.name),
         }
         spec = {"source": source.name, "rows": fingerprint}
         inputs = (leaks.node.key,) if leaks else ()
-        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {source.name}"), source, leaks)
+        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {name or source.name}"), source, leaks)
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
         spec = {"perturbation": self._method_spec(method), "seed": self.config.seed}

@@ -64,11 +64,11 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
     """
     store = open_store(options.storage)
     store.require_writable()
-    named, leakage = build_data_sets(config)
+    named, leakages = build_data_sets(config)
     folder = SweepFolder(store, config.name)
     errors: Mapping[str, str] = {}
     with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
-        plans = [*named.values(), *([leakage] if leakage else [])]
+        plans = [*named.values(), *leakages]
         missing_artefacts = missing(plans, store, repair=True)
         require_teachers(config, missing_artefacts, options.engine)
         discard_damaged(plans, store)
@@ -79,7 +79,7 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
             errors = make(config, missing_artefacts, folder, options)
         folder.publish()
     sets = [_data_set(name, plan, store) for name, plan in named.items() if store.has(plan.node)]
-    return DataSets(sets, errors, store, leakage_text(config, leakage, store))
+    return DataSets(sets, errors, store, leakage_text(config, leakages, store))
 
 
 def _add_uses(plans: Sequence[ArtefactPlan], folder: SweepFolder) -> None:

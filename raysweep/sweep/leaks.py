@@ -23,6 +23,7 @@ class LeakingRow:
     task_id: str
     rule: str
     instruction: str
+    source: str  # the name of the row's source; empty where the config has one alone
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class FoundLeaks:
 
 
 def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks:
-    """Search the rows of a config's training source.
+    """Search the rows of a config's training sources.
 
     Args:
-        config: names the source and the evaluated problem sets.
+        config: names the sources and the evaluated problem sets.
         report: called with the number of rows that were searched.
 
     Raises:
@@ -46,18 +47,17 @@ def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks
     """
     if config.training is None:
         raise UsageError("the config has no `training:` section, so there are no rows to search")
-    plan = SetPlanner(config).leakage()
-    drops = config.training.decontaminate == "drop"
-    if plan is None:  # by construction the source's rows can't leak these problems
-        return FoundLeaks((), 0, drops)
-    finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
     leaking: list[LeakingRow] = []
     number = 0
-    for number, row in enumerate(SOURCES.create(plan.rows.source).rows(), 1):
-        leaking += [_leaking(leak, row) for leak in finder.leaks([row])]
-        report(number)
-    return FoundLeaks(tuple(leaking), number, drops)
+    # sources whose rows can't leak these problems, by construction, have no plan
+    for plan in SetPlanner(config).leakages(trained.name for trained in config.training.sets):
+        finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
+        for row in SOURCES.create(plan.rows.source).rows():
+            leaking += [_leaking(leak, row, plan.source) for leak in finder.leaks([row])]
+            number += 1
+            report(number)
+    return FoundLeaks(tuple(leaking), number, config.training.decontaminate == "drop")
 
 
-def _leaking(leak: Leak, row: SourceRow) -> LeakingRow:
-    return LeakingRow(leak.row_id, leak.problem_set, leak.task_id, leak.rule, row.instruction)
+def _leaking(leak: Leak, row: SourceRow, source: str) -> LeakingRow:
+    return LeakingRow(leak.row_id, leak.problem_set, leak.task_id, leak.rule, row.instruction, source)

@@ -117,7 +117,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
             if line := left_line(plan, missing_artefacts):
                 log.info("%s", line)
             errors = _make(plan, missing_artefacts, folder, options)
-            leakage = leakage_text(config, plan.leakage, store)
+            leakage = leakage_text(config, plan.leakages, store)
             folder.add_run({**_run_record(started, options, cells, errors), "leakage": leakage})
         drop_judged([cell.model for cell in plan.cells if cell.model and not cell.keeps_model], store)
         scores, _ = analyse(folder, plan, errors)

@@ -136,6 +136,17 @@ def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
     assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
 
 
+def test_a_set_of_another_source_is_compared_with_the_clean_set_of_that_source():
+    book = Baselines({"evol": "evol", "evol-C1": "evol", "oss-C1": ""})
+    verdicts = [*rows("clean", 1, 1), *rows("C1", 0, 1)]
+    assert [book.place_of(name) for name in ("base", "evol", "evol-C1", "oss-C1")] == [0, 1, 2, 2]
+    for recipe, trained in (("none", "base"), ("full", "evol")):
+        book.differences(CellLabels("m", recipe, trained, 42), verdicts)
+    for trained, against in (("evol-C1", {"base", "evol"}), ("oss-C1", {"base"})):
+        found = book.differences(CellLabels("m", "full", trained, 42), verdicts)
+        assert {one.against for one in found} == against
+
+
 def seeds(metric: str, *values: float, low: float = -1.0) -> list[Difference]:
     cell = ("m", "full", "C1")
     return [

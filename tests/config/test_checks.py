@@ -262,7 +262,10 @@ def test_prompt_formats_that_a_model_can_not_be_given_are_refused(tmp_path):
     (found,) = own_model(tmp_path, LLAMA, "models.0.system_prompt=Be brief.")
     assert "models.0.system_prompt: the template 'instruct' has no place for it; give `template: chat`" in found
     (found,) = own_model(tmp_path, LLAMA, "models.0.template=alpaca")
-    assert "models.0.template: unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string" in found
+    assert (
+        "models.0.template: unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string"
+        in found
+    )
     (found,) = own_model(tmp_path, LLAMA, "evaluation.prompt_format=nativ")
     assert "evaluation.prompt_format: unknown template 'nativ' (did you mean 'native'?)" in found
     (found,) = findings(NANO, "models.0.template=chat")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.config import models, schema
+from raysweep.config import models, schema, training
 from raysweep.config.fields import Strict
 from raysweep.programs import Sandbox
 from raysweep.records import Decoding, ModelRef, Recovery
@@ -54,6 +54,7 @@ SAME_NAME_ONLY = {
 OF_ONE_COMMAND = {
     ("attack", "prompt_format"): "an attack asks with the prompt itself, a sweep as the model was trained",
     ("evaluate", "engine"): "one model is judged without Ray, a sweep with it",
+    ("execute", "problems"): "the set of a file of samples; a recipe's are those that its models are judged on",
     ("run", "engine"): "no config key; that of `raysweep.sweep.tasks.RunOptions` would be slow to import for --help",
     ("data_sets", "engine"): "as run's",
 }
@@ -132,7 +133,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
         (schema.EvaluationConfig, Decoding, 4),
         (schema.ExecutionConfig, Sandbox, 3),
         (schema.RecoveryConfig, Recovery, 3),
-        (schema.TrainingSetConfig, Choice, 4),
+        (training.TrainingSetConfig, Choice, 4),
     ],
 )
 def test_a_section_and_its_record_have_equal_defaults(section, record, number):

@@ -50,7 +50,7 @@ def test_each_leak_is_listed_with_row_problem_and_rule(config, capsys):
 
 def test_rows_without_leaks_and_rows_that_can_not_leak(config, capsys):
     (config.parent / "rows.jsonl").write_text(json.dumps(ROWS[0]) + "\n")
-    for path, said in ((config, "0 of 1 row give 0 evaluated problems away"), (NANO, "rows of this source can't")):
+    for path, said in ((config, "0 of 1 row give 0 evaluated problems away"), (NANO, "sources can't")):
         with pytest.raises(SystemExit):
             main(["leaks", str(path)])
         assert said in capsys.readouterr().out

@@ -10,9 +10,6 @@ from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.metrics.scores import guarded
 from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
 
-BASELINES = (BASE, CLEAN)
-"""The training sets of the cells that the others of their model are compared with."""
-
 
 def measure_pair(
     first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
@@ -31,38 +28,45 @@ def _measured(make: Callable[[], Comparison], first: ProblemRates, second: Probl
     return make().measure(first, second)
 
 
-def place_of(training_set: str) -> int:
-    """Return a cell's place in the order that `Baselines` needs: base models, then clean fine-tuning, then others."""
-    return BASELINES.index(training_set) if training_set in BASELINES else len(BASELINES)
-
-
 class Baselines:
     """Compares the cells of a sweep with their baselines, one cell after the other.
 
     A cell's baselines are its base model before fine-tuning, and the same model fine-tuned on the clean training set by
     the same recipe with the same seed. They must come before the cells that are compared with them: see `place_of`.
+
+    `clean_of`: the clean set of each training set whose source has another one than ``clean``; empty if it has none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clean_of: Mapping[str, str] | None = None) -> None:
+        self._clean_of = clean_of or {}
+        self._clean_sets = {CLEAN, *self._clean_of.values()} - {""}
         self._rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
+
+    def place_of(self, training_set: str) -> int:
+        """Return a cell's place in the order that is needed: base models, then clean fine-tuning, then others."""
+        return 0 if training_set == BASE else 1 if training_set in self._clean_sets else 2
+
+    def has(self, training_set: str) -> bool:
+        """Return whether other cells may be compared with those of a training set."""
+        return training_set == BASE or training_set in self._clean_sets
 
     def differences(self, cell: CellLabels, rows: Sequence[ProblemScore]) -> list[Difference]:
         """Return the differences of a cell to its baselines, as far as these came before, and remember a baseline."""
         rates = rates_of(rows)
-        if cell.training_set in BASELINES:
+        if self.has(cell.training_set):
             self._rates[cell] = rates
         records = []
         for label, first in self._rates.items():
-            if _is_baseline(label, cell):
+            if self._is_baseline(label, cell):
                 measured = measure_pair(first, rates)
                 records += [_record(cell, label.training_set, name, number) for name, number in measured]
         return records
 
-
-def _is_baseline(other: CellLabels, cell: CellLabels) -> bool:
-    if other == cell or other.model != cell.model or cell.training_set == BASE:
-        return False
-    return other.training_set == BASE or (other.recipe == cell.recipe and other.seed == cell.seed)
+    def _is_baseline(self, other: CellLabels, cell: CellLabels) -> bool:
+        if other == cell or other.model != cell.model or cell.training_set == BASE:
+            return False
+        is_clean = other.training_set == self._clean_of.get(cell.training_set, CLEAN)
+        return other.training_set == BASE or (is_clean and other.recipe == cell.recipe and other.seed == cell.seed)
 
 
 def _record(cell: CellLabels, against: str, name: TestSetName, measurement: Measurement) -> Difference:

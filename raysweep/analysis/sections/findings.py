@@ -87,7 +87,7 @@ def percent(share: float) -> str:
 def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     perturbation, order = book.headline, book.order
     tuned_on, choice = _tuned_on(book, variant, problems)
-    keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, CLEAN)]
+    keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, order.clean_set(tuned_on))]
     base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
     under, tuned_label = order.test_label(perturbation), order.training_label(tuned_on)
@@ -120,7 +120,7 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
 
 def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
     """Return the training set of the headline, and how it was chosen where a reader would not expect it."""
-    tuned = [name for name in book.training_sets if name not in (BASE, CLEAN)]
+    tuned = [name for name in book.training_sets if name not in {BASE, *book.order.clean_sets}]
     made_with = {name: book.order.trained_with.get(name, name) for name in tuned}
     if book.headline in tuned:
         return book.headline, ""

@@ -42,8 +42,9 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
         differences: of all cells, to any baseline.
         book: the sweep's scores, for rows and columns.
     """
-    against = CLEAN if any(difference.against == CLEAN for difference in differences) else BASE
-    numbers = {_key(difference): difference for difference in differences if difference.against == against}
+    clean = [difference for difference in differences if difference.against != BASE]
+    against = CLEAN if clean else BASE
+    numbers = {_key(difference): difference for difference in clean or differences}
     problem_sets = [name for name in book.problem_sets if any(key[4] == name for key in numbers)]
     return [_table(numbers, book, problems, against) for problems in problem_sets]
 
@@ -102,7 +103,8 @@ def _cell(
     number = numbers.get(_number_key(key, quantity.metric))
     if number is not None:
         return number_cell(number, quantity)
-    for place, whose in ((key, ""), (replace(key, training_set=against), "baseline ")):
+    baseline = book.order.clean_set(key.training_set) if against == CLEAN else BASE
+    for place, whose in ((key, ""), (replace(key, training_set=baseline), "baseline ")):
         if book.failure(place) is not None:
             return TableCell(f"{whose}failed", state="failed")
         if book.is_missing(place):

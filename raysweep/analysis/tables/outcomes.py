@@ -126,7 +126,7 @@ def _place(pair: PairOutcomes, order: Order) -> tuple[int, bool, bool, int, str,
     models, sets = list(order.models), list(order.training_sets)
     model = models.index(pair.model) if pair.model in models else len(models)
     training_set = sets.index(pair.training_set) if pair.training_set in sets else len(sets)
-    not_base, not_clean = pair.training_set != BASE, pair.training_set != CLEAN
+    not_base, not_clean = pair.training_set != BASE, pair.training_set not in order.clean_sets
     return model, not_base, not_clean, training_set, pair.recipe, pair.seed
 
 

@@ -62,9 +62,19 @@ class Order:
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation
     rows: Mapping[str, RowChoice] = field(default_factory=dict)  # training set -> how its rows are chosen
     recipes: Mapping[str, RecipeChoice] = field(default_factory=dict)  # recipe -> its objective, and all else
+    clean_of: Mapping[str, str] = field(default_factory=dict)  # training set -> its source's clean one, if not `clean`
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
+
+    def clean_set(self, training_set: str) -> str:
+        """Return the set that has all rows of the same source as they are; empty if its source has none."""
+        return self.clean_of.get(training_set, CLEAN)
+
+    @property
+    def clean_sets(self) -> frozenset[str]:
+        """The training sets that have all rows of a source as they are."""
+        return frozenset({CLEAN, *self.clean_of.values()} - {""})
 
     @property
     def partial(self) -> tuple[str, ...]:
@@ -134,7 +144,7 @@ class ScoreBook:
     """All scores and failures of a sweep, indexed by `ScoreKey`. Build it with `ScoreBook.of`."""
 
     models: tuple[str, ...]
-    training_sets: tuple[str, ...]  # ``base`` first, then ``clean``
+    training_sets: tuple[str, ...]  # ``base`` first, then ``clean``, or the clean set of each source
     problem_sets: tuple[str, ...]
     perturbations: tuple[str, ...]  # without ``clean``
     worst_first: tuple[str, ...]  # the same, by the mean drop of pass@1 of models that are not fine-tuned
@@ -163,7 +173,7 @@ class ScoreBook:
         candidates = (order.headline, *(name for name in order.mixes if name in perturbed), *worst_first)
         return cls(
             models=models,
-            training_sets=tuple(sorted(sets, key=lambda name: (name != BASE, name != CLEAN))),
+            training_sets=tuple(sorted(sets, key=lambda name: (name != BASE, name not in order.clean_sets))),
             problem_sets=_merged(order.problem_sets, (score.problem_set for score in scores)),
             perturbations=perturbed,
             worst_first=worst_first,

@@ -23,11 +23,12 @@ def print_leaks(found: FoundLeaks, as_json: bool) -> None:
         text = " ".join(leak.instruction.split())
         shown = text if len(text) <= WIDTH else f"{text[: WIDTH - 1]}…"
         which = f"row {int(leak.row_id) + 1:,}" if leak.row_id.isdecimal() else f"row {leak.row_id}"  # ids are from 0
+        which += f" of {leak.source}" * bool(leak.source)
         console.print(f"{which} gives {leak.problem_set} {leak.task_id} away ({leak.rule}): {shown}", soft_wrap=True)
     if not found.rows:
-        console.print("rows of this source can't give these problems away")
+        console.print("rows of this config's sources can't give these problems away")
         return
-    rows = len({leak.row_id for leak in found.leaks})
+    rows = len({(leak.source, leak.row_id) for leak in found.leaks})
     problems = len({(leak.problem_set, leak.task_id) for leak in found.leaks})
     gives, they, them = ("gives", "it is", "it") if rows == 1 else ("give", "they are", "them")
     way = ""

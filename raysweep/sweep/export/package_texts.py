@@ -114,7 +114,8 @@ def _data(config: SweepConfig) -> Iterator[tuple[str, str, str]]:
     for problems in config.evaluation.problems:
         kind = PROBLEMS.get(problems.name)
         yield f"problem set {problems.label}", kind.origin, kind.licence
-    sources = [("training rows", config.training.source)] if config.training else []
+    of_sets = config.training.row_sources if config.training else ()
+    sources = [(f"training rows{f' {source.name}' * bool(source.name)}", source.rows) for source in of_sets]
     sources += [(f"pre-training rows of {m.name}", m.pretrain.source) for m in config.models if m.pretrain]
     for what, source in sources:
         path = (source.model_extra or {}).get("path")

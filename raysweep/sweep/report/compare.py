@@ -37,7 +37,7 @@ from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
 
-NAMES = ("name", "resources", "accelerator", "pin_group", "recipes")
+NAMES = ("name", "resources", "accelerator", "pin_group", "recipes", "sets")
 """Settings of a model that don't change what it says."""
 DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
 """Settings of an evaluation that say how completions are drawn."""
@@ -314,11 +314,12 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     recipe: dict[str, Any] = {}
     if not is_base:
         assert config.training is not None
-        everything["training"] = config.training.model_dump(mode="json", exclude={"sets"})
+        everything["training"] = config.training.model_dump(mode="json", include={"decontaminate"})
+        everything["rows"] = config.training.source_of(labels.training_set).rows.model_dump(mode="json")
         trained_on = next(choice for choice in config.training.sets if choice.name == labels.training_set)
-        everything["training set"] = trained_on.model_dump(mode="json")
+        everything["training set"] = trained_on.model_dump(mode="json", exclude={"source"})
         everything["trained with seed"] = labels.seed
-        recipe = config.recipes[labels.recipe].model_dump(mode="json", exclude={"resources"})
+        recipe = config.recipes[labels.recipe].model_dump(mode="json", exclude={"problems", "resources"})
     belongs = set(recipe) if field.recipe is None else set(field.recipe)
     value = {name: everything["model"].pop(name) for name in field.model}
     value["recipe"] = {name: setting for name, setting in recipe.items() if name in belongs}

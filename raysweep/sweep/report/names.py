@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
 from raysweep.config.grid import LEVELS
 from raysweep.config.models import ModelConfig, RecipeConfig
-from raysweep.config.schema import SweepConfig, TrainingSetConfig
+from raysweep.config.schema import SweepConfig
+from raysweep.config.training import TrainingSetConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
@@ -35,12 +36,21 @@ def order_of(config: SweepConfig) -> Order:
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={s.name: _training_words(config, s) for s in sets if s.name != CLEAN},
         trained_with={s.name: s.perturbation for s in sets},
+        clean_of=_clean_sets(config),
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         recipes={name: _recipe(recipe) for name, recipe in config.recipes.items()},
         weights={model.name: _weights(model) for model in config.models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
+
+
+def _clean_sets(config: SweepConfig) -> dict[str, str]:
+    """Return the clean set of each training set, where a config names several sources; empty for one of these."""
+    training = config.training
+    if training is None or not training.sources:
+        return {}
+    return {trained.name: training.clean_set_of(trained.name) for trained in training.sets}
 
 
 def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:

@@ -102,8 +102,8 @@ def _data(config: SweepConfig) -> Iterator[Line]:
     for model in config.models:
         if model.pretrain is not None:
             yield f"pre-training rows of {model.name}", _spec(SOURCES, model.pretrain.source, config.seed)
-    if config.training is not None:
-        yield "training rows", _spec(SOURCES, config.training.source, config.seed)
+    for source in config.training.row_sources if config.training is not None else ():
+        yield f"training rows{f' {source.name}' * bool(source.name)}", _spec(SOURCES, source.rows, config.seed)
     for problems in config.evaluation.problems:
         start = f"{problems.label}: " if problems.own_name else ""
         yield "problems", start + _spec(PROBLEMS, problems, config.seed)
@@ -357,13 +357,17 @@ def _judged_again(shared: int, again: int, otherwise: int) -> Iterator[Line]:
     yield "judged again", f"{drawn}, alone; {outcome}"
 
 
-def leakage_text(config: SweepConfig, plan: LeakagePlan | None, store: Store) -> str:
-    """Return a sentence on the leaked training rows: how many, by which rules, kept or left out.
+def leakage_text(config: SweepConfig, plans: Sequence[LeakagePlan], store: Store) -> str:
+    """Return a sentence on the leaked training rows of each source: how many, by which rules, kept or left out.
 
     It is empty if the sweep doesn't look for leaks, or has not done so yet.
     """
-    if plan is None or config.training is None or not store.has(plan.node):
-        return ""
+    found = [(plan.source, _leakage_of(config, plan, store)) for plan in plans if store.has(plan.node)]
+    return ". ".join(f"{source}: {text}" if source else text for source, text in found)
+
+
+def _leakage_of(config: SweepConfig, plan: LeakagePlan, store: Store) -> str:
+    assert config.training is not None
     leaks = store.rows(plan.node, Leak)
     rows, problems = {leak.row_id for leak in leaks}, {(leak.problem_set, leak.task_id) for leak in leaks}
     treatment = (

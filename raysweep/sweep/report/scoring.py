@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
-from raysweep.analysis.comparisons.pairing import BASELINES, Baselines, place_of
+from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.tables.score_book import ScoreBook
@@ -69,6 +69,7 @@ def score(
     order = order_of(folder.config())
     headline = next(filter(None, (order.headline, *order.mixes)), "")
     names = ScoreBook.of([], order)
+    baselines = Baselines(order.clean_of)
     read = {pair for exhibit in exhibits for pair in exhibit.reads(names)}
     scores: list[Score] = []
     differences: list[Difference] = []
@@ -78,7 +79,7 @@ def score(
         differences += cell.differences
         keep(cell.problems)
         trained = cell.labels.training_set
-        everything = not headline or trained in BASELINES
+        everything = not headline or baselines.has(trained)
         rates[cell.labels] = rates_of(
             row
             for row in cell.problems
@@ -89,10 +90,11 @@ def score(
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     """Yield the numbers of each cell with results, those of baselines first."""
-    config, store, baselines = folder.config(), folder.store, Baselines()
+    config, store = folder.config(), folder.store
+    baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
     cells = by_cell(folder.grid()).values()
-    for rows in sorted(cells, key=lambda rows: place_of(rows[0].training_set)):
+    for rows in sorted(cells, key=lambda rows: baselines.place_of(rows[0].training_set)):
         cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         judged = [row for row in rows if store.has(row.results)]
         first_draws = [row for row in judged if not row.test_draw]
