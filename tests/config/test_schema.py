@@ -20,7 +20,7 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Lane, Level, Limits, Sandbox
-from raysweep.records import Spec
+from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
@@ -60,6 +60,13 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
         overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
         overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
+    if path.name == "fait.yaml":
+        source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
+        (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 64)
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(7)]
+        overrides += ["models.5.template=magicoder", "models.6.template=magicoder"]  # the tiny ones are no chat models
+        overrides += [f"training.sources.{name}={source}" for name in ("evol", "oss", "pyx")]
+        overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
     if path.name == "paper-mini.yaml":
         overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
         overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
@@ -83,6 +90,33 @@ def test_the_studys_config_has_its_grid():
     assert config.training is not None and len(config.training.sets) == 33
     assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
     assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
+def test_the_grid_of_fault_aware_fine_tuning(tmp_path):
+    document = yaml.safe_load((CONFIGS / "fait.yaml").read_text())
+    rows = {"name": "minicode", "world": 1, "rows": 110_000}
+    document["training"]["sources"] = {name: rows for name in ("evol", "oss", "pyx")}
+    document["evaluation"]["problems"] = [{"name": "minicode", "as": name} for name in ("humaneval-plus", "mbpp-plus")]
+    config = SweepConfig.model_validate(document)
+    grid = build_grid(config)
+    tuned = [cell for cell in grid.cells if cell.training_set != BASE]
+    assert len(config.models) == 10 and len(grid.cells) == 39 and len(tuned) == 29
+    sets = {cell.model: cell.training_set for cell in tuned}
+    assert [sets[name] for name in ("magicoder-s-cl", "magicoder-ds", "semcoder")] == ["evol", "oss", "pyx"]
+    assert list(sets.values()).count("evol") == 5
+    weights = [cell for cell in tuned if cell.recipe.startswith(("fixed-", "alpha-"))]
+    assert len(weights) == 8 and {cell.model for cell in weights} == {"semcoder-s"}
+    for cell in grid.cells:
+        judged_on = [pair.problem_set for pair in grid.pairs_of(cell)]
+        assert judged_on == (["humaneval-plus"] if cell in weights else ["humaneval-plus", "mbpp-plus"])
+    alphas = {recipe.objective_args["alpha"] for recipe in config.recipes.values() if recipe.objective == "fait"}
+    fixed = {recipe.objective_args["weight"] for recipe in config.recipes.values() if recipe.objective == "fixed"}
+    assert alphas == {1, 1.5, 2, 3, 5} and fixed == {0, 2, 3, 5}
+    for recipe in config.recipes.values():
+        assert (recipe.epochs, recipe.lr, recipe.schedule, recipe.max_tokens) == (1, 5e-6, "linear", 1024)
+        assert (recipe.batch_size, recipe.weight_decay, recipe.clip, recipe.precision) == (64, 0, 1, "bf16")
+        assert recipe.workers == 8 and round(recipe.warmup * 110_000 / 64) == 15
+    assert config.evaluation.temperature == 0
 
 
 def test_the_small_grid_is_the_studys():
