@@ -112,8 +112,7 @@ class TrainingConfig(Strict):
     decontaminate: Literal["report", "drop"] = "report"
     """Rows that leak test problems: only reported, or left out too."""
     validation: SourceSpec | None = None
-    """Rows that are not trained on, none of which may leak a test problem. Their loss and measures that compare recipes
-    are computed after each epoch and kept with the model."""
+    """Rows that aren't trained on and leak no test problem: their loss and measures that compare recipes are kept."""
     validations: dict[Annotated[str, declared("training.sources", "training source")], SourceSpec] = {}
     """In place of `validation`, beside `sources`: such rows for the sets of each source, by its name."""
     sets: Annotated[list[TrainingSetConfig], Field(min_length=1)]

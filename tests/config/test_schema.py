@@ -63,8 +63,8 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
     if path.name == "fait.yaml":
         source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
         (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 64)
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(7)]
-        overrides += ["models.5.template=magicoder", "models.6.template=magicoder"]  # the tiny ones are no chat models
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(8)]
+        overrides += [f"models.{at}.template=magicoder" for at in (5, 6, 7)]  # the tiny ones are no chat models
         overrides += [f"training.sources.{name}={source}" for name in ("evol", "oss", "pyx")]
         overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
     if path.name == "paper-mini.yaml":
@@ -94,13 +94,13 @@ def test_the_studys_config_has_its_grid():
 
 def test_the_grid_of_fault_aware_fine_tuning(tmp_path):
     document = yaml.safe_load((CONFIGS / "fait.yaml").read_text())
-    rows = {"name": "minicode", "world": 1, "rows": 110_000}
+    rows = {"name": "minicode", "rows": 9, "rejected": document["training"]["sources"]["evol"]["rejected"]}
     document["training"]["sources"] = {name: rows for name in ("evol", "oss", "pyx")}
     document["evaluation"]["problems"] = [{"name": "minicode", "as": name} for name in ("humaneval-plus", "mbpp-plus")]
     config = SweepConfig.model_validate(document)
     grid = build_grid(config)
     tuned = [cell for cell in grid.cells if cell.training_set != BASE]
-    assert len(config.models) == 10 and len(grid.cells) == 39 and len(tuned) == 29
+    assert len(config.models) == 11 and len(grid.cells) == 40 and len(tuned) == 29
     sets = {cell.model: cell.training_set for cell in tuned}
     assert [sets[name] for name in ("magicoder-s-cl", "magicoder-ds", "semcoder")] == ["evol", "oss", "pyx"]
     assert list(sets.values()).count("evol") == 5
@@ -117,6 +117,11 @@ def test_the_grid_of_fault_aware_fine_tuning(tmp_path):
         assert (recipe.batch_size, recipe.weight_decay, recipe.clip, recipe.precision) == (64, 0, 1, "bf16")
         assert recipe.workers == 8 and round(recipe.warmup * 110_000 / 64) == 15
     assert config.evaluation.temperature == 0
+    assert config.training is not None and len(config.training.row_sources) == 3
+    for source in config.training.row_sources:
+        made = source.rows.rejected
+        assert made is not None and made.teacher == "qwen2.5-coder-32b-instruct"
+        assert made.temperature == 0.8 and not made.filters
 
 
 def test_the_small_grid_is_the_studys():
