@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from raysweep.analysis.exhibits.base import Evidence
+from raysweep.analysis.exhibits.base import Evidence, ShownAnswer, SideBySideTask
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Content, PairSamples, Report, Section
@@ -63,7 +63,7 @@ def small_report() -> Report:
         outcomes=[PairOutcomes(*cell, PROBLEMS, name, {"passed": 5, "failed": 3}, 0) for name in (CLEAN, "C1")],
         trainings=[ReportedTraining("small", "C1", "full", SEED, 64, 0, {}, 4, ((1, 2.5), (4, 1.5)), 1.5)],
         differences=[Difference(*cell, CLEAN, PROBLEMS, "C1", "pass@1_difference", 0.125, -0.1, 0.3, 8)],
-        drawn=drawn,
+        drawn=replace(drawn, side_by_side=(_task(),)),
         signature="1 sample; raysweep 0.1",
         costs=[Cost("small", trainings=1, training_hours=0.5)],
         linted=linted,
@@ -78,6 +78,12 @@ def _scores(order: Order) -> Iterator[Score]:
             yield Score(*cell, CLEAN, "pass@1", clean, clean - 0.2, 1.0, 8)
             for metric, value in (("pass@1", perturbed), ("RD", 1 - perturbed / clean), ("drop", perturbed - clean)):
                 yield Score(*cell, "C1", metric, value, value - 0.2, value + 0.2, 8)
+
+
+def _task() -> SideBySideTask:
+    answers = [("before fine-tuning", "return x - 1"), ("full", "return x + 1")]
+    shown = tuple(ShownAnswer(label, label == "full", "judged", text) for label, text in answers)
+    return SideBySideTask("Completions", "small", "task/01", "def f(x):", shown)
 
 
 def _linted(model: str, training_set: str) -> CellReports:

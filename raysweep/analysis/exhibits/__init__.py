@@ -20,5 +20,8 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     recipe_differences.py kind `recipe-differences`: tables of each recipe beside one, on the same problems and pairs
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
+    sum_changes.py  kind `sum-changes`: a table of relative changes of sums of pass@1
+    mended.py       kind `mended`: a table of mended or failed tasks, and of those within one block of lines
+    side_by_side.py kind `side-by-side`: completions of a task in columns, on the page
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
 """

@@ -21,6 +21,7 @@ class Answer:
         text: the program that was taken out of the answer, or the completion where it continues the prompt.
         passed: whether it passed the tests; None: no verdict.
         outcome: how it ended, as `Outcome` names it.
+        is_program: whether the text is a whole program, and not what continues the prompt.
     """
 
     task_id: str
@@ -28,6 +29,7 @@ class Answer:
     text: str
     passed: bool | None
     outcome: str
+    is_program: bool = False
 
 
 class Answers(ABC):

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.exhibits.answers import Answers, NoAnswers
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
@@ -41,12 +42,14 @@ class Evidence:
             names; of base models and after clean fine-tuning on all. Empty if unknown.
         trainings: what the trainings reported.
         linted: what a linter says of completions.
+        answers: what the models answered.
     """
 
     book: ScoreBook
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
     trainings: Sequence[ReportedTraining] = ()
     linted: Sequence[CellReports] = ()
+    answers: Answers = field(default_factory=NoAnswers)
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
         """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""
@@ -79,8 +82,36 @@ QUALITY: Final = "quality"  # of code
 
 
 @dataclass(frozen=True)
+class ShownAnswer:
+    """One column of completions side by side.
+
+    Attributes:
+        label: the recipe.
+        passed: whether it passed; None: no verdict.
+        verdict: in words.
+        text: what the model wrote.
+    """
+
+    label: str
+    passed: bool | None
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True)
+class SideBySideTask:
+    """One task with the completions of several models. `label`: which models, in words."""
+
+    title: str
+    label: str
+    task_id: str
+    prompt: str
+    answers: tuple[ShownAnswer, ...]
+
+
+@dataclass(frozen=True)
 class Drawn:
-    """Tables, figures and conclusions; all empty where a sweep has nothing to show.
+    """Tables, figures, conclusions and completions side by side; all empty where a sweep has nothing to show.
 
     `groups`: the tables of each group.
     """
@@ -89,6 +120,7 @@ class Drawn:
     figures: tuple[ReportFigure, ...] = ()
     conclusions: tuple[Conclusion, ...] = ()
     groups: Mapping[str, Sequence[Table]] = field(default_factory=dict)
+    side_by_side: tuple[SideBySideTask, ...] = ()
 
 
 def unknown_metric(book: ScoreBook, metric: str) -> str:

@@ -119,6 +119,7 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         tuple(figure for of_exhibit in drawn for figure in of_exhibit.figures),
         tuple(conclusion for of_exhibit in drawn for conclusion in of_exhibit.conclusions),
         groups,
+        tuple(task for of_exhibit in drawn for task in of_exhibit.side_by_side),
     )
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.page.sample_viewer import samples_json
+from raysweep.analysis.page.textdiff import changes
 from raysweep.analysis.sections.base import Report, Shown, show
 from raysweep.analysis.sections.findings import percent
 from raysweep.analysis.tables.score_book import labelled
@@ -170,6 +171,7 @@ def _environment() -> Environment:
     environment.filters.update(bound=bound, coded=coded, inline=_inline)
     environment.globals.update(
         by_file_name=by_file_name,
+        changes=changes,
         labelled=labelled,
         loss_curve=lambda points: Markup(loss_curve(points)),
         row_blocks=row_blocks,

@@ -7,6 +7,7 @@ findings.py      what each model loses, in sentences, a figure and a table
 samples.py       completions problem by problem
 tables.py        scores over models, and tables in the study's form
 figures.py       figures that files define
+side_by_side.py completions of a task in columns
 evidence.py      differences to baselines, tests, the choice of a model
 reasons.py       outcomes of completions, trainings, cost
 quality.py       what linters say of a sample of the completions

@@ -212,6 +212,10 @@ class ScoreBook:
             scores.setdefault((score.problem_set, score.perturbation, score.metric), []).append(score)
         return scores
 
+    def cells(self) -> list[tuple[str, str, str, int]]:
+        """Return the cells that have scores or failed: (model, recipe, training set, seed)."""
+        return [(*cell, seed) for cell, seeds in self._cells.items() for seed in seeds]
+
     def levels(self, problem_set: str) -> tuple[str, ...]:
         """Return the levels that some cell was measured on, in the order of the scores."""
         scores = (s for s in self._scores.values() if s.problem_set == problem_set and s.metric in LEVEL_METRICS)

@@ -38,7 +38,13 @@ class SweepAnswers(Answers):
         verdicts = {(row.task_id, row.sample): row for row in self._store.rows(pair.results, Result)}
         texts = {(row.task_id, row.sample): row.text for row in self._store.rows(pair.completions, Completion)}
         return [
-            Answer(*key, verdict.program or texts[key], passed_or_none(verdict.outcome), verdict.outcome)
+            Answer(
+                *key,
+                text=verdict.program or texts[key],
+                passed=passed_or_none(verdict.outcome),
+                outcome=verdict.outcome,
+                is_program=bool(verdict.program),
+            )
             for key, verdict in verdicts.items()
             if key in texts
         ]

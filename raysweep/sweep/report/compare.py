@@ -96,7 +96,7 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         raise UsageError("name what to compare with: another sweep, `paper`, `fait`, or --by precision|recipe|decoding")
     if by is not None and other in SOURCES:
         raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
-    if other == sweep:
+    if other == sweep and other not in SOURCES:  # a sweep may have the name of the study that it repeats
         raise UsageError(
             f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, or --by for twins in it"
         )

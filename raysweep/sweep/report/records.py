@@ -20,6 +20,7 @@ from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact
+from raysweep.sweep.report.answers import SweepAnswers
 from raysweep.sweep.report.facts import (
     costs,
     judged_inside,
@@ -90,7 +91,8 @@ def report_of(
         linted=linted,
         strata=strata,
     )
-    drawn = draw(exhibits, Evidence(report.book, numbers.rates, report.trainings, linted), required=required)
+    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder))
+    drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}
     return replace(report, drawn=_signed(drawn, report.signature), **records)

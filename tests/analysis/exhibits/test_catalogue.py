@@ -36,12 +36,15 @@ SCORES = (
     "test-sets",
 )
 FAIT = ("fait-recipes",)
+FAIT_OTHERS = ("fait-average", "fait-failed", "fait-mended")
 SUMMARY = ("choice", "friedman", "heat-map", "power", "recipes", "trade-off")
 
 
 def test_the_studys_tables_and_figures_have_a_file_each():
     assert list(EXHIBITS) == [
+        "fait-side-by-side",
         *(f"fait-table-{number}" for number in range(1, 6)),
+        *FAIT_OTHERS,
         *FAIT,
         *(f"fait-figure-{number}" for number in (6, 7)),
         *(f"table-{number}" for number in range(2, 12)),

@@ -256,7 +256,7 @@ def test_the_studys_config_is_compared_and_another_number_of_problems_is_said(tm
 
 
 def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_path):
-    folder = sweep(tmp_path, "mine")
+    folder = sweep(tmp_path, "fait")
     cells = [("none", "base", 0.768), ("sft", "evol", 0.5), ("fait", "evol", 0.77)]
     SavedNumbers(folder).write_scores(
         Score(
@@ -264,7 +264,7 @@ def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_pat
         )
         for recipe, trained, v in (*cells, ("lora", "evol", 0.9))
     )
-    (table,) = compared("mine", "fait", None, str(tmp_path))
+    (table,) = compared("fait", "fait", None, str(tmp_path))
     found = {row["recipe"]: (row["printed (%)"], row["inside the interval"], row["table"]) for row in rows(table)}
     assert found == {"none": ("76.8", "yes", "1"), "sft": ("75.6", "no", "1"), "fait": ("77.4", "yes", "1")}
     assert "perturbed pass@1 (%)" not in rows(table)[0] and "Beside an RD" not in table.caption

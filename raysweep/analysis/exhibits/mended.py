@@ -1,0 +1,179 @@
+"""Kind ``mended``: how many tasks training mends, or a model fails, within one block of lines.
+
+The study of FAIT asks which of the tasks that training mended were mended in an "error-sensitive segment", and judged
+that by hand; a rule is not printed. The rule here: the failing and the passing completion differ in one block of a
+difference by lines at most. Of a model's own failures the other text is its nearest passing further sample, and where
+it has none the reference solution.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.answers import Answer
+from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.recipes import TrainedModel, by_recipe
+from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.tables.quantities import Quantity, number_cell
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.metrics.base import CellLabels, Measurement
+from raysweep.records import BASE, CLEAN, NOT_TUNED
+from raysweep.stats.intervals import interval_note, mean_interval
+
+SHARE = Quantity("share", "share")
+MENDED = (
+    "Tasks that the model before fine-tuning fails in its first completion, and the fine-tuned one passes in its own."
+)
+FAILED = (
+    "Tasks that a model fails in its first completion, beside the nearest text that passes: another sample of its own, "
+    "else the reference solution."
+)
+RULE = "One block at most: the lines of both texts differ in one place, blank lines and spaces at ends of lines aside."
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """A failing text and a passing one of the same task. `own`: whether a model wrote the passing one."""
+
+    task_id: str
+    failing: str
+    passing: str
+    own: bool = True
+
+
+def blocks(first: str, second: str) -> int:
+    """Return in how many blocks of lines two texts differ, blank lines and spaces at ends of lines aside."""
+    before, after = ([line.rstrip() for line in text.splitlines() if line.strip()] for text in (first, second))
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    return sum(tag != "equal" for tag, *_ in matcher.get_opcodes())
+
+
+def mended_tasks(before: Sequence[Answer], after: Sequence[Answer]) -> list[TextPair]:
+    """Return the tasks whose first completion fails before and passes after a training."""
+    first = {answer.task_id: answer for answer in after if answer.sample == 0}
+    return [
+        TextPair(answer.task_id, answer.text, first[answer.task_id].text)
+        for answer in before
+        if answer.sample == 0 and answer.passed is False and answer.task_id in first and first[answer.task_id].passed
+    ]
+
+
+def failed_tasks(
+    answers: Sequence[Answer], references: Mapping[str, str], prompts: Mapping[str, str]
+) -> list[TextPair]:
+    """Return the tasks whose first completion fails, each beside the nearest passing text.
+
+    Args:
+        answers: a model's, several of a task where it drew several.
+        references: reference solutions by task id, as completions of the prompts.
+        prompts: by task id; they stand before a reference whose task was answered by a whole program.
+    """
+    passing: dict[str, list[str]] = {}
+    for answer in answers:
+        if answer.passed:
+            passing.setdefault(answer.task_id, []).append(answer.text)
+    pairs = []
+    for answer in (one for one in answers if one.sample == 0 and one.passed is False):
+        own = passing.get(answer.task_id, [])
+        if own:
+            nearest = min(own, key=lambda text: (blocks(answer.text, text), -_likeness(answer.text, text), text))
+            pairs.append(TextPair(answer.task_id, answer.text, nearest))
+        elif (reference := references.get(answer.task_id)) is not None:
+            head = prompts.get(answer.task_id, "") if answer.is_program else ""
+            pairs.append(TextPair(answer.task_id, answer.text, head + reference, own=False))
+    return pairs
+
+
+@EXHIBITS.register("mended")
+class Mended(Exhibit):
+    """A table, for each problem set, of mended or failed tasks and of those within one block."""
+
+    group: Group = COMPARISONS
+
+    of: Literal["mended", "failed"]
+    """Tasks that a training mended, or that a model fails."""
+    recipes: Annotated[Sequence[str], Field(min_length=1)]
+    """Recipes in the order of the rows; ``base`` only has failed tasks."""
+    training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
+    blocks: Annotated[int, Field(ge=1)] = 1
+    """Most blocks that count."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the tables."""
+        sets = select_training_sets(evidence.book, self.training_sets).names
+        models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
+        shown = [one for one in models if self.of == "failed" or one.trained_on != BASE]
+        several = len({one.training_set for one in shown}) > 1
+        tables = []
+        for problems in evidence.book.problem_sets:
+            found = [(one, pairs) for one in shown if (pairs := self._pairs(evidence, one, problems)) is not None]
+            if any(pairs for _, pairs in found):
+                rows = tuple(self._row(one, pairs, several=several) for one, pairs in found)
+                tables.append(self._table(evidence, problems, rows, several=several))
+        if not tables:
+            raise NothingToDraw(f"no task is {self.of} by a model of {', '.join(self.recipes)}")
+        return Drawn(tuple(tables))
+
+    def _pairs(self, evidence: Evidence, one: TrainedModel, problems: str) -> list[TextPair] | None:
+        """Return the pairs of texts of a model; None where its answers, or the base model's, are not known."""
+        name = (problems, CLEAN)
+        after = evidence.answers.of(cell_of(evidence, one), name)
+        if not after:
+            return None
+        if self.of == "failed":
+            return failed_tasks(after, evidence.answers.references(problems), evidence.answers.prompts(name))
+        before = evidence.answers.of(base_cell(evidence, one), name)
+        return mended_tasks(before, after) if before else None
+
+    def _row(self, one: TrainedModel, pairs: Sequence[TextPair], *, several: bool) -> Row:
+        near = [float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs]
+        share = sum(near) / len(near) if near else float("nan")
+        low, high = mean_interval(near)
+        note = interval_note(len(near)) if near else f"no task is {self.of}"
+        counts = [len(pairs), int(sum(near))]
+        counts += [sum(not pair.own for pair in pairs)] if self.of == "failed" else []
+        return Row(
+            (*([one.training_set] if several else []), one.model, one.recipe),
+            (
+                *(TableCell(f"{number:,}", value=number, state="value") for number in counts[:2]),
+                number_cell(Measurement(SHARE.metric, share, low, high, len(near), note), SHARE),
+                *(TableCell(f"{number:,}", value=number, state="value") for number in counts[2:]),
+            ),
+        )
+
+    def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...], *, several: bool) -> Table:
+        within = "within one block (tasks)" if self.blocks == 1 else f"within {self.blocks} blocks (tasks)"
+        names = [f"{self.of} (tasks)", within, "share (%)"]
+        names += ["beside the reference (tasks)"] if self.of == "failed" else []
+        return Table(
+            title=self.titled(evidence.book, problems),
+            caption=self.captioned(MENDED if self.of == "mended" else FAILED, RULE),
+            stub=(*(["training set"] if several else []), "model", "recipe"),
+            columns=tuple(map(Column, names)),
+            rows=rows,
+            row_words=evidence.book.order.training_words,
+            label=f"{self.id}-{problems}",
+            problem_set=problems,
+        )
+
+
+def cell_of(evidence: Evidence, one: TrainedModel) -> CellLabels:
+    """Return the labels of a model's cell; those of a base model are its own, whatever the seed of a training."""
+    if one.trained_on != BASE:
+        return CellLabels(one.variant.model, one.variant.recipe, one.trained_on, one.variant.seed)
+    return base_cell(evidence, one)
+
+
+def base_cell(evidence: Evidence, one: TrainedModel) -> CellLabels:
+    """Return the labels of a model before fine-tuning."""
+    own = (CellLabels(*c) for c in evidence.book.cells() if (c[0], c[2]) == (one.variant.model, BASE))
+    return next(own, CellLabels(one.variant.model, NOT_TUNED, BASE, one.variant.seed))
+
+
+def _likeness(first: str, second: str) -> float:
+    return difflib.SequenceMatcher(None, first, second, autojunk=False).ratio()

@@ -1,0 +1,27 @@
+"""Shows the completions of some tasks side by side, a column for each recipe."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+
+
+@SECTIONS.register("side-by-side")
+class SideBySideSection(Section):
+    """What a model wrote before fine-tuning and after it, for the same task."""
+
+    title = "Side by side"
+    place = 45
+    reads = ("drawn",)
+    in_files = False
+    template = "side_by_side.html"
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        tasks = report.drawn.side_by_side
+        if not tasks:
+            return None
+        return Content(
+            "What a model wrote for the same task before fine-tuning and after it. Marked: what the first column has "
+            "not. First come tasks that only the last column passes.",
+            values={"tasks": tasks},
+        )
