@@ -7,7 +7,8 @@ These modules import the standard library, `execution` and `programs` only: the 
     forks.py         forks a process behind the layers, watches it, and removes what it leaves
     outcomes.py      describes how a program ended: the outcome of an error, and one line about it
     processes.py     what a fork does around its programs: memory, output, random numbers, built-in functions
-    source_names.py  reads from tests which names they bind, and which modules they import
+    source_names.py  reads from tests which names they bind and ask for, and which modules they import
+    libraries.py     tells the names of libraries from those of a program's own
     screen.py        decides from its code objects whether a program may share a process with others
     harmless.py      lists the instructions, names and modules that such programs may use
     outside/         tests in a process that no program enters, for nearly all problems

@@ -1,9 +1,11 @@
-"""Reads from the syntax tree of tests which names they bind, and which modules they import."""
+"""Reads from the syntax tree of tests which names they bind and ask for, and which modules they import."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+
+from raysweep.execution.python.libraries import is_of_library
 
 
 def single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
@@ -48,3 +50,37 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
 
 def _bound_by(alias: ast.alias) -> str:
     return (alias.asname or alias.name).partition(".")[0]
+
+
+def declared_names(tree: ast.Module, own: Set[str]) -> Set[str]:
+    """Return the names that tests ask a candidate to define: a candidate's `Counter` could be anything.
+
+    Tests in HumanEval's form name them in a call such as ``check(f)``. Other tests ask for all names that they don't
+    bind, except those of libraries if there are others. A statement ``global g`` outside of functions names more.
+    """
+    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    calls = [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    given = [one for call in calls if root_of(call.func) in defined for one in given_to(call)]
+    named = {name for one in given for name in names_in(one)} & own
+    stated = {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
+    return stated | (named or {name for name in own if not is_of_library(name)} or own)
+
+
+def given_to(call: ast.Call) -> list[ast.expr]:
+    """Return what a call passes on, by position and by name."""
+    return [*call.args, *(keyword.value for keyword in call.keywords)]
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """Return the names in an expression, a target of an assignment or a pattern."""
+    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    patterns = [part for part in ast.walk(node) if isinstance(part, ast.MatchAs | ast.MatchStar | ast.MatchMapping)]
+    captured = {part.rest if isinstance(part, ast.MatchMapping) else part.name for part in patterns}
+    return found | {name for name in captured if name is not None}
+
+
+def root_of(node: ast.expr) -> str:
+    """Return the name that an expression like ``a.b[c].d`` begins with; "" if it begins with something else."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""

@@ -54,13 +54,13 @@ PRELOADED = """
 """
 PACKAGE = "raysweep.execution.python"
 _CANDIDATES_MODULES = (
-    "outcomes", "harmless", "screen", "processes", "outside.codec", "outside.plain", "outside.numpy_kinds",
+    "outcomes", "harmless", "libraries", "screen", "processes", "outside.codec", "outside.plain", "outside.numpy_kinds",
     "outside.kinds", "outside.changes", "outside.candidate",
 )  # fmt: skip
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
-    "outcomes", "inside.calls", "inside.rewriting", "harmless", "screen", "processes", "inside.prepared_tests",
-    "inside.decoys", "inside.comparisons", "inside.child",
+    "outcomes", "inside.calls", "inside.rewriting", "harmless", "libraries", "screen", "processes",
+    "inside.prepared_tests", "inside.decoys", "inside.comparisons", "inside.child",
 )  # fmt: skip
 
 

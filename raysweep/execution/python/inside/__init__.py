@@ -4,7 +4,7 @@ zygote.py          forks a process for each program, or for several, and sends b
 child.py           runs candidates with their tests in the fork and reports each outcome
 prepared_tests.py  parses, compiles and analyses tests once for all candidates
 rewriting.py       turns the comparisons of tests into calls of `comparisons.compare`, wraps what they iterate with
-calls.py           keeps a candidate's function from ending an iteration of tests
+calls.py           keeps errors of a candidate's function from leaving out tests
 comparisons.py     compares values so that a candidate's object can't claim to equal everything
 decoys.py          makes values that resemble an expected value but differ from it
 guards.py          hides frames, the garbage collector, memory and reloading from a program

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from os import _exit, getpid, write
 from time import process_time
@@ -143,12 +143,14 @@ def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
     return _PLAIN_BUILTINS if tests.patches_modules else _PRIVATE_BUILTINS
 
 
-def _names_read(tests: PreparedTests) -> tuple[list[str], list[str], list[str], frozenset[str] | None]:
+def _names_read(
+    tests: PreparedTests,
+) -> tuple[list[str], list[str], list[str], frozenset[str] | None, Mapping[str, list[Any]]]:
     """Return the names that tests read from a candidate, in the form of the first arguments of `_shared_names`."""
     candidate_names = [name for name in tests.names_read if name not in tests.names_bound]
     common_names = [name for name in tests.names_read if name in tests.names_bound]
     excluded = tests.names_bound if tests.looks_up_names else None
-    return candidate_names, common_names, list(tests.builtins_read), excluded
+    return candidate_names, common_names, list(tests.builtins_read), excluded, tests.libraries
 
 
 def _shared_names(
@@ -156,6 +158,7 @@ def _shared_names(
     common_names: list[str],
     builtin_names: list[str],
     excluded: frozenset[str] | None,
+    libraries: Mapping[str, list[Any]],
     names: dict[str, Any],
 ) -> dict[str, Any]:
     """Return those of a candidate's names that its tests get as globals.
@@ -168,9 +171,14 @@ def _shared_names(
         common_names: the names that tests read and also bind.
         builtin_names: the names of built-in functions that tests read.
         excluded: if tests look names up by text, the names that this can't mean; None if they don't look up any.
+        libraries: the values that count for names of libraries: a candidate's own `Counter` is none.
         names: the candidate's globals after it has run.
     """
-    shared = {name: names[name] for name in [*candidate_names, *common_names] if name in names}
+    shared = {
+        name: names[name]
+        for name in [*candidate_names, *common_names]
+        if name in names and (name not in libraries or any(names[name] is value for value in libraries[name]))
+    }
     if excluded is not None:
         others = [
             name for name in names if type(name) is str and name not in _ORIGINAL_BUILTINS and name not in excluded

@@ -21,7 +21,6 @@ from raysweep.execution.python.inside.decoys import (
     Decoy,
     class_ids_of,
     decoys_of,
-    distant_decoys,
 )
 
 _IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
@@ -138,8 +137,6 @@ def _compare_doubtful(name: str, left: Any, right: Any) -> bool:
         return contained is (name == "In")
     if hasattr(type(right), "__next__"):
         return bool(OPERATORS[name](left, right))  # an iterator can be searched only once
-    if name == "NotIn":
-        return not _tells_decoys_apart("In", left, right)
     return _tells_decoys_apart(name, left, right)
 
 
@@ -181,7 +178,8 @@ def _tells_decoys_apart(name: str, left: Any, right: Any) -> bool:
     if name == "Eq":
         comparisons += [(left, decoy, False) for decoy in decoys_of(right) if is_doubtful(right) or decoy != right]
         if is_doubtful(right):
-            decoys = distant_decoys(left) if _is_frozen(right, ("_pytest",)) else decoys_of(left)
+            # an approximation such as pytest's equals what is near
+            decoys = [Decoy()] if _is_frozen(right, ("_pytest",)) else decoys_of(left)
             comparisons += [(decoy, right, False) for decoy in decoys if is_doubtful(left) or decoy != left]
     elif name == "In":
         comparisons += [(Decoy(), right, False)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import signal  # noqa: F401  # loads _signal
 import sys
 import types
 from collections.abc import Callable
@@ -19,12 +18,10 @@ from raysweep.execution.python.outcomes import PROGRAM, TESTS
 
 HIDDEN = (TESTS, __file__.rsplit("/", 3)[0])
 """Prefixes of the file names of hidden code: the tests, and everything in the folder `raysweep/execution`."""
-_FORBIDDEN_MODULES = ("_lsprof", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters")
 _FRAME_READERS = "_current_frames _current_exceptions monitoring _settraceallthreads _setprofileallthreads"
 _CTYPES_MEMORY_FUNCTIONS = """
     CDLL PyDLL cdll pydll pythonapi PYFUNCTYPE cast string_at wstring_at memmove memset py_object _dlopen
 """
-_INNER_MEMORY_FUNCTIONS = "dlopen dlsym dlclose call_function call_cdeclfunction PyObj_FromPtr Py_INCREF buffer_info"
 
 
 def set_up() -> Callable[[types.TracebackType], types.FrameType]:
@@ -36,23 +33,16 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
     _keep_code()
     _hide(types.FunctionType, "__closure__", None)  # closures of the functions below hold the originals
     _limit_getframe(empty)
-    if hasattr(sys, "_getframemodulename"):
-        sys._getframemodulename = lambda depth=0: None
     for name in _FRAME_READERS.split():
         if hasattr(sys, name):
             delattr(sys, name)
     for name in ("settrace", "setprofile", "addaudithook"):
         setattr(sys, name, lambda function: None)
     sys.getrefcount = lambda value: 2
-    for name in ("gettrace", "getprofile"):
-        setattr(sys, name, lambda: None)
     for name in ("get_objects", "get_referrers", "get_referents"):
         setattr(gc, name, lambda *values, generation=None: [])
-    _hide_interrupted_frames(empty)
     _forbid_reloading()
     _disable_ctypes()
-    for name in _FORBIDDEN_MODULES:
-        sys.modules[name] = None  # type: ignore[assignment]  # None makes the import fail
     return frame_of
 
 
@@ -140,38 +130,17 @@ def _limit_getframe(empty: types.FrameType) -> None:
     sys._getframe = own_frame
 
 
-def _hide_interrupted_frames(empty: types.FrameType) -> None:
-    """Call signal handlers with an empty frame instead of the frame that they interrupt."""
-    inner: Any = sys.modules["_signal"]
-    set_handler = inner.signal
-
-    def set_wrapped(number: int, handler: Any) -> Any:
-        is_function = callable(handler) and handler is not inner.default_int_handler
-        return set_handler(number, (lambda number, frame: handler(number, empty)) if is_function else handler)
-
-    inner.signal = set_wrapped
-
-
 def _disable_ctypes() -> None:
-    """Disable the parts of ctypes that load libraries, call functions or read memory; its types stay usable."""
-    inner = sys.modules["_ctypes"]
-    for name in _INNER_MEMORY_FUNCTIONS.split():
-        if hasattr(inner, name):
-            setattr(inner, name, _refuse)
+    """Disable the functions of ctypes that load libraries or read memory; its types stay usable."""
     for name in _CTYPES_MEMORY_FUNCTIONS.split():
         if hasattr(ctypes, name):
             setattr(ctypes, name, _refuse)
-    for kind in (ctypes.c_int, ctypes.Structure, ctypes.Array, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)):
-        for name in ("from_address", "in_dll"):
-            attributes = [referent for referent in gc.get_referents(type(kind).__dict__) if isinstance(referent, dict)]
-            if attributes:
-                attributes[0].pop(name, None)
 
 
 def _forbid_reloading() -> None:
     """Forbid a second instance of a guarded module, which would still have everything that was removed."""
     inner: Any = sys.modules["_imp"]
-    guarded_modules = frozenset(("sys", "gc", "_ctypes", "_signal", "_imp", *_FORBIDDEN_MODULES))
+    guarded_modules = frozenset(("sys", "gc", "_imp"))
     for name in ("create_builtin", "create_dynamic"):
         setattr(inner, name, _loader_except(guarded_modules, getattr(inner, name)))
 

@@ -17,19 +17,21 @@ from typing import Any, NamedTuple
 
 from raysweep.execution.isolation.kernel import freeze_type
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
+from raysweep.execution.python.inside.calls import refuse_skips
 from raysweep.execution.python.inside.rewriting import rewrite
+from raysweep.execution.python.libraries import is_of_library, library_values
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.processes import names_used
 from raysweep.execution.python.screen import code_objects, is_pure
-from raysweep.execution.python.source_names import bound_names, imported_modules, single_imports
+from raysweep.execution.python.source_names import bound_names, declared_names, imported_modules, single_imports
 
 _BUILTINS = dict(vars(builtins))
 _PRIVATE_MODULES: dict[str, ModuleType] = {}
 """Copies of modules for the tests, by name: they don't have the attributes that a candidate sets in the module."""
 FROZEN: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
 """Attributes of classes that were made immutable, now and then: a comparison hands programs the real dictionary."""
-_INDIRECT_MODULES = frozenset({"numpy.ma.core", "_pytest.approx", "_pytest.python_api"})
-"""Modules with classes that tests get through other modules: masked arrays, approximations of pytest."""
+_INDIRECT_MODULES = frozenset({"_pytest.approx", "_pytest.python_api"})
+"""Modules with classes that tests get through other modules: approximations of pytest."""
 _LOOKUP_FUNCTIONS = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
 _PATCHERS = frozenset({"patch", "monkeypatch", "MonkeyPatch", "setattr"})
 MAX_DEPTH = 20_000  # of nested expressions in tests
@@ -46,6 +48,7 @@ class PreparedTests(NamedTuple):
     names_read: frozenset[str]  # all names and attributes loaded, except those of built-in functions
     builtins_read: frozenset[str]  # built-in functions used at the top level; a task may ask for a function named `sum`
     names_bound: frozenset[str]  # at the top level
+    libraries: Mapping[str, list[Any]]  # for names of libraries that tests don't ask a candidate for: the values there
     import_code: Mapping[str, CodeType]  # for each name that an import at the top level binds, the code that binds it
     has_imports: bool  # anywhere, in functions too
     looks_up_names: bool  # by text, as `eval` does, so that they may use any name of the candidate
@@ -65,29 +68,30 @@ def prepare(text: str) -> PreparedTests:
     _import_modules(tree)
     import_code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in single_imports(tree)}
     patched = _names_with_attributes_set(tree) & import_code.keys()
+    bound = frozenset(bound_names(tree.body))
+    own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound - _BUILTINS.keys()
     return PreparedTests(
         text=text,
         pure=is_pure(plain, text, ALLOWED_TEST_MODULES),
         names_read=frozenset(loaded - _BUILTINS.keys()),
         builtins_read=frozenset(plain.co_names) & _BUILTINS.keys(),
-        names_bound=frozenset(bound_names(tree.body)),
+        names_bound=bound,
+        libraries={name: library_values(name) for name in own - declared_names(tree, own) if is_of_library(name)},
         import_code=import_code,
         has_imports=any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree)),
         looks_up_names=bool(loaded & _LOOKUP_FUNCTIONS),
         patches_modules=bool(loaded & _PATCHERS or patched - _SHARED_MODULES),
         patches_builtins="builtins" in patched or '"builtins.' in text or "'builtins." in text,
-        guarded=_compile_guarded(tree, plain),  # last, since it changes the tree
+        guarded=_compile_guarded(tree),  # last, since it changes the tree
     )
 
 
-def _compile_guarded(tree: ast.Module, plain: CodeType) -> CodeType:
-    """Return code of the tests with rewritten comparisons, or `plain` when they are nested too deeply."""
+def _compile_guarded(tree: ast.Module) -> CodeType:
+    """Return code of the tests with rewritten comparisons."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, MAX_DEPTH))
     try:
         return compile(rewrite(tree), TESTS, "exec", dont_inherit=True)
-    except RecursionError:
-        return plain
     finally:
         sys.setrecursionlimit(limit)
 
@@ -113,9 +117,10 @@ def _import_modules(tree: ast.Module) -> None:
     wanted = set(imported_modules(tree)) - _SHARED_MODULES
     for name in sorted(wanted - _PRIVATE_MODULES.keys()):
         try:
-            _PRIVATE_MODULES[name] = _frozen_copy(importlib.import_module(name))
-            if name == "numpy":
-                importlib.import_module("numpy.ma")  # numpy would import it later, with classes that aren't frozen
+            imported = importlib.import_module(name)
+            if name.partition(".")[0] == "unittest":
+                refuse_skips()
+            _PRIVATE_MODULES[name] = _frozen_copy(imported)
             for indirect in _INDIRECT_MODULES & sys.modules.keys():
                 _freeze_classes(sys.modules[indirect])
         except Exception:  # the tests will raise it again, for every program

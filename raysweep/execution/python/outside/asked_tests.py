@@ -17,9 +17,17 @@ from typing import Any
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.outside.batches import ends_of_batches
 from raysweep.execution.python.outside.codec import encoded
-from raysweep.execution.python.outside.kinds import is_of_library
 from raysweep.execution.python.screen import code_objects
-from raysweep.execution.python.source_names import bound_names, imported_modules, imported_names, single_imports
+from raysweep.execution.python.source_names import (
+    bound_names,
+    declared_names,
+    given_to,
+    imported_modules,
+    imported_names,
+    names_in,
+    root_of,
+    single_imports,
+)
 from raysweep.programs import Outcome
 
 _BUILTINS = frozenset(vars(builtins))
@@ -136,7 +144,7 @@ def compile_tests(text: str) -> AskedTests:
         text,
         code,
         wanted,
-        _declared(tree, loaded - bound),
+        declared_names(tree, loaded - bound),
         imports,
         is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
         has_new_arguments=_arguments_are_new(tree, wanted[2]),
@@ -159,20 +167,6 @@ def _read_before_bound(statements: Sequence[ast.stmt]) -> set[str]:
             read |= (names | (binds if isinstance(statement, ast.AugAssign) else set())) - bound
         bound |= binds
     return read
-
-
-def _declared(tree: ast.Module, own: Set[str]) -> Set[str]:
-    """Return the names that tests ask a candidate to define: a candidate's `Counter` could be anything.
-
-    Tests in HumanEval's form name them in a call such as ``check(f)``. Other tests ask for all names that they don't
-    bind, except those of libraries if there are others. A statement ``global g`` outside of functions names more.
-    """
-    defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    calls = [node.value for node in tree.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
-    given = [one for call in calls if _root(call.func) in defined for one in _given(call)]
-    named = {name for one in given for name in _names(one)} & own
-    stated = {name for node in tree.body if isinstance(node, ast.Global) for name in node.names}
-    return stated | (named or {name for name in own if not is_of_library(name)} or own)
 
 
 def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:
@@ -202,7 +196,7 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
     askers = _names_of_candidates(tree, own, defined)
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     used = {id(call.func) for call in calls}
-    used |= {id(given) for call in calls if _root(call.func) in defined for given in _given(call)}
+    used |= {id(given) for call in calls if root_of(call.func) in defined for given in given_to(call)}
     if any(isinstance(node, ast.Name) and node.id in askers and id(node) not in used for node in nodes):
         return True
     tainted: set[str] = set()
@@ -211,12 +205,12 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
         """Return True if an expression contains an answer, or a call that may return one."""
         return any(
             (isinstance(part, ast.Name) and part.id in tainted)
-            or (isinstance(part, ast.Call) and _root(part.func) not in own)
+            or (isinstance(part, ast.Call) and root_of(part.func) not in own)
             for part in ast.walk(node)
         )
 
     def taint(targets: Iterable[ast.AST]) -> None:
-        tainted.update(name for target in targets for name in _names(target) if name not in own | askers)
+        tainted.update(name for target in targets for name in names_in(target) if name not in own | askers)
 
     before = -1
     while before < len(tainted):
@@ -233,13 +227,13 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
                 taint([node])
             elif isinstance(node, ast.ExceptHandler) and node.name:
                 tainted.add(node.name)
-            elif isinstance(node, ast.Call) and any(map(asks, _given(node))):
-                if _root(node.func) not in askers:
+            elif isinstance(node, ast.Call) and any(map(asks, given_to(node))):
+                if root_of(node.func) not in askers:
                     # such as results.append(f(1)) or heappush(results, f(1))
-                    taint([node.func, *(one for one in _given(node) if not isinstance(one, ast.Call))])
-                if _root(node.func) in defined:
-                    tainted.update(_parameters(defined[_root(node.func)]))
-    return any(any(map(asks, _given(call))) for call in calls if _root(call.func) not in own | defined.keys())
+                    taint([node.func, *(one for one in given_to(node) if not isinstance(one, ast.Call))])
+                if root_of(node.func) in defined:
+                    tainted.update(_parameters(defined[root_of(node.func)]))
+    return any(any(map(asks, given_to(call))) for call in calls if root_of(call.func) not in own | defined.keys())
 
 
 def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
@@ -251,7 +245,7 @@ def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
         node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
     )
     assigned = [one for one in tree.body if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant)]
-    own = own | {name for one in assigned for name in _names(one) if stored[name] == 1}
+    own = own | {name for one in assigned for name in names_in(one) if stored[name] == 1}
     closed = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     loaded = {function.name: _names_from_outside(function) - own for function in closed}
     while True:
@@ -260,7 +254,7 @@ def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
         defined = {node.name: node.args for node in ast.walk(rest) if isinstance(node, ast.FunctionDef)}
         askers = _names_of_candidates(rest, own | names, defined)
         calls = [node for node in ast.walk(rest) if isinstance(node, ast.Call)]
-        given_one = {_root(call.func) for call in calls if askers & _plain_names(_given(call))}
+        given_one = {root_of(call.func) for call in calls if askers & _plain_names(given_to(call))}
         kept = [one for one in closed if loaded[one.name] <= names and one.name not in given_one]
         if len(kept) == len(closed):
             return closed
@@ -291,8 +285,8 @@ def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, 
     while before < len(askers):
         before = len(askers)
         for node in nodes:
-            if isinstance(node, ast.Call) and _root(node.func) in defined and askers & _plain_names(_given(node)):
-                askers |= _parameters(defined[_root(node.func)])
+            if isinstance(node, ast.Call) and root_of(node.func) in defined and askers & _plain_names(given_to(node)):
+                askers |= _parameters(defined[root_of(node.func)])
     return askers
 
 
@@ -311,25 +305,6 @@ def _arguments_are_new(tree: ast.Module, builtin_tasks: Sequence[str]) -> bool:
     """
     own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
     defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and _root(node.func) not in own | defined]
-    parts = [part for call in calls for argument in _given(call) for part in ast.walk(argument)]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and root_of(node.func) not in own | defined]
+    parts = [part for call in calls for argument in given_to(call) for part in ast.walk(argument)]
     return not any(isinstance(part, ast.Name) and part.id not in own for part in parts)
-
-
-def _given(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, *(keyword.value for keyword in call.keywords)]
-
-
-def _names(node: ast.AST) -> set[str]:
-    """Return the names in an expression, a target of an assignment or a pattern."""
-    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    patterns = [part for part in ast.walk(node) if isinstance(part, ast.MatchAs | ast.MatchStar | ast.MatchMapping)]
-    captured = {part.rest if isinstance(part, ast.MatchMapping) else part.name for part in patterns}
-    return found | {name for name in captured if name is not None}
-
-
-def _root(node: ast.expr) -> str:
-    """Return the name that an expression like ``a.b[c].d`` begins with; "" if it begins with something else."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""

@@ -27,11 +27,12 @@ from time import process_time
 from types import FunctionType
 from typing import Any
 
+from raysweep.execution.python.libraries import library_name
 from raysweep.execution.python.outcomes import PROGRAM, compiled, describe, failing_line, outcome_of
 from raysweep.execution.python.outside.ahead import Ahead
 from raysweep.execution.python.outside.changes import changed_items, copied, is_changed
 from raysweep.execution.python.outside.codec import BYTES, decoded, encoded
-from raysweep.execution.python.outside.kinds import library_name, plain_data
+from raysweep.execution.python.outside.kinds import plain_data
 from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, OPAQUE, NotPlain, Plain
 from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.processes import (

@@ -19,6 +19,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
+from raysweep.execution.python.libraries import LIBRARIES
 from raysweep.execution.python.outside.codec import Malformed
 from raysweep.execution.python.outside.numpy_kinds import NUMPY_READERS, count_of, write_numpy
 from raysweep.execution.python.outside.plain import Kinds, Plain
@@ -41,8 +42,6 @@ _TYPES = {
 } | {"NoneType": type(None), "Fraction": Fraction, "Decimal": Decimal, "Counter": collections.Counter}
 _TYPE_NAMES = {value: name for name, value in _TYPES.items()}
 _SINGLETONS: dict[str, Any] = {"...": ..., "NotImplemented": NotImplemented, "math.nan": math.nan}
-_LIBRARIES = ("typing", "collections", "math", "functools", "itertools", "string")
-"""Modules whose names tests take from a candidate that imports them, such as ``x: List[int]``."""
 
 
 def plain_data(
@@ -58,22 +57,6 @@ def plain_data(
     return Plain(_KINDS, handle_of, object_of, sets)
 
 
-def library_name(name: str, value: Any) -> list[str] | None:
-    """Return (module, name) of a module that computes, or of what such a module has under the same name."""
-    if type(value) is ModuleType:
-        return [value.__name__, ""] if value.__name__ in ALLOWED_TEST_MODULES else None
-    if name.startswith("_"):
-        return None
-    modules = (one for one in _LIBRARIES if name in vars(sys.modules[one]) and vars(sys.modules[one])[name] is value)
-    module = next(modules, None)
-    return [module, name] if module else None
-
-
-def is_of_library(name: str) -> bool:
-    """Return True if a name is that of a module which computes, or of what the commonest of these define."""
-    return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in _LIBRARIES)
-
-
 def read_library(wanted: str, fields: Any) -> Any:
     """Return a module, or what a module has under a name; the reader takes its own.
 
@@ -86,7 +69,7 @@ def read_library(wanted: str, fields: Any) -> Any:
         raise Malformed("not a library's")
     if not name:
         return importlib.import_module(module)
-    if name != wanted or module not in _LIBRARIES or name.startswith("_") or name not in vars(sys.modules[module]):
+    if name != wanted or module not in LIBRARIES or name.startswith("_") or name not in vars(sys.modules[module]):
         raise Malformed("not a library's")
     value = vars(sys.modules[module])[name]
     if type(value) is ModuleType:  # typing has `sys`

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.execution.pool import Executor
 from raysweep.problems.file_problems import with_names
-from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
 CHECK = "def check(candidate):\n    {}\ncheck(add)\n"
 ADD = "def add(a, b): return a + b\n"
@@ -18,19 +18,31 @@ def executor():
         yield executor
 
 
+OF_LIBRARIES = [
+    ("Counter = lambda *a: 7\ndef add(a, b): return 7", "assert Counter([add(1, 2)]) == Counter([3])", False),
+    ("Counter = lambda *a: 7\ndef add(a, b): return 7", CHECK.format("assert Counter([add(1, 2)]) == 7"), False),
+    ("class math:\n    isclose = all\ndef add(a, b): return ()", "assert add(1, 2) == 3", False),
+    ("from collections import Counter\n" + ADD, "assert Counter([add(1, 2)]) == Counter([3])", True),
+    ("import math\n" + ADD, CHECK.format("assert math.isclose(candidate(1, 2), 3)"), True),
+    ("def gcd(a, b): return 3", "assert gcd(6, 9) == 3", True),
+    ("def enc(a): return a + 1\ndef dec(a): return a - 1", "assert enc(1) == 2\nassert dec(5) == 4", True),
+    ("def add(a, b): return a + b\nlist = lambda x: [3]", "assert list((add(1, 1),)) == [3]", False),
+]
+
+
+@pytest.mark.parametrize("oracle", Oracle)
+@pytest.mark.parametrize(("text", "tests", "passes"), OF_LIBRARIES)
+def test_a_name_of_a_library_is_the_librarys(executor, text, tests, passes, oracle):
+    outcome = executor.run([Program(text, tests, oracle=oracle)], Limits())[0].outcome
+    assert (outcome == Outcome.PASSED) is passes
+
+
 @pytest.mark.parametrize(
     ("text", "tests", "passes"),
     [
-        ("Counter = lambda *a: 7\ndef add(a, b): return 7", "assert Counter([add(1, 2)]) == Counter([3])", False),
-        ("Counter = lambda *a: 7\ndef add(a, b): return 7", CHECK.format("assert Counter([add(1, 2)]) == 7"), False),
-        ("class math:\n    isclose = all\ndef add(a, b): return ()", "assert add(1, 2) == 3", False),
-        ("from collections import Counter\n" + ADD, "assert Counter([add(1, 2)]) == Counter([3])", True),
-        ("import math\n" + ADD, CHECK.format("assert math.isclose(candidate(1, 2), 3)"), True),
         ("right = lambda *a: True\ndef add(a, b): return 0", CHECK.format("assert right(candidate(1, 2), 3)"), False),
         ("two = 2\n" + ADD, CHECK.format("assert candidate(1, two) == 3"), False),
         ("two = 2\n" + ADD, "global two\n" + CHECK.format("assert candidate(1, two) == 3"), True),
-        ("def gcd(a, b): return 3", "assert gcd(6, 9) == 3", True),
-        ("def enc(a): return a + 1\ndef dec(a): return a - 1", "assert enc(1) == 2\nassert dec(5) == 4", True),
         ("x = 3\ndef add(a, b): raise KeyError", "try: x = add(1, 2)\nexcept KeyError: pass\nassert x == 3", False),
         ("x = 3\ndef add(a, b): return []", "for x in add(1, 2): pass\nassert x == 3", False),
         (
@@ -40,7 +52,6 @@ def executor():
         ),
         (ADD, "def twice(f): return lambda a, b: f(f(a, b), b)\nadd = twice(add)\nassert add(1, 2) == 5", True),
         ("n = 2\n" + ADD, "n += add(1, 2)\nassert n == 5", True),
-        ("def add(a, b): return a + b\nlist = lambda x: [3]", "assert list((add(1, 1),)) == [3]", False),
     ],
 )
 def test_a_name_that_tests_do_not_ask_for_is_not_taken_from_a_program(executor, text, tests, passes):
