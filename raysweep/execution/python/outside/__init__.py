@@ -3,6 +3,7 @@
 judge.py        runs the tests, with proxies of the candidate's functions
 session.py      asks one program's process, live or ahead; proxies, handles, answers, records of calls
 asked_tests.py  compiles tests; keeps the calls that they make, and the verdicts on known answers
+beside.py       reads what stands beside calls in tests, which tells answers too
 batches.py      divides calls into batches that can be sent ahead without telling an answer
 codec.py        messages as bytes: JSON in UTF-8
 plain.py        numbers, nesting and references of the values of one call, written and read without running code

@@ -16,6 +16,7 @@ from typing import Any
 
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.outside.batches import ends_of_batches
+from raysweep.execution.python.outside.beside import Beside, beside_calls
 from raysweep.execution.python.outside.codec import encoded
 from raysweep.execution.python.screen import code_objects
 from raysweep.execution.python.source_names import (
@@ -53,6 +54,7 @@ class AskedTests:
     declared: Set[str]  # those of its own names that a candidate may define; the others may only be a library's
     imports: Mapping[str, str]  # for each name that an import at the top level binds, the statement that binds it
     calls: list[bytes] | None = None  # noted: (name, arguments, options) of each call, as text
+    beside: Beside = field(default_factory=dict)  # what stands beside the calls
     ends: list[int] = field(default_factory=list)  # the number of calls up to the end of each batch
     is_live: bool = False  # the calls depend on the answers, or are too large to be sent ahead
     has_new_arguments: bool = False  # no argument is used again, so that changes of it reach no later call
@@ -72,12 +74,18 @@ class AskedTests:
         """Return the request to answer a batch of calls, not the first one, which `request` contains."""
         return b'["calls",%b]' % self._listed(number)
 
-    def note(self, made: Sequence[tuple[str, Any, Any]] | None, answers: Sequence[list[Any]]) -> int:
+    def note(
+        self,
+        made: Sequence[tuple[str, Any, Any]] | None,
+        answers: Sequence[list[Any]],
+        beside: Sequence[Sequence[Any]],
+    ) -> int:
         """Keep the calls of a candidate that passed, and return the bytes that it takes.
 
         Args:
             made: (name, arguments, options) of each, as plain data; None: they can't be sent ahead.
             answers: the answer to each.
+            beside: what stands beside each in the tests (beside.py), as plain data.
         """
         calls = list(map(encoded, made or ()))
         names = {name for name, _, _ in made or ()}
@@ -87,7 +95,7 @@ class AskedTests:
             )
             return 0
         try:
-            ends = ends_of_batches(made, answers)
+            ends = ends_of_batches(made, answers, beside)
         except RecursionError:
             self.is_live = True
             return 0
@@ -148,6 +156,7 @@ def compile_tests(text: str) -> AskedTests:
         imports,
         is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
         has_new_arguments=_arguments_are_new(tree, wanted[2]),
+        beside=beside_calls(tree, _names_of_all_candidates(tree, wanted[2])),
     )
 
 
@@ -272,6 +281,12 @@ def _names_from_outside(function: ast.FunctionDef) -> set[str]:
         }
         waiting += table.get_children()
     return names
+
+
+def _names_of_all_candidates(tree: ast.Module, builtin_tasks: Sequence[str]) -> set[str]:
+    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
+    defined = {node.name: node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return _names_of_candidates(tree, own, defined)
 
 
 def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, ast.arguments]) -> set[str]:

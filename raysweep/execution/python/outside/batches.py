@@ -26,12 +26,15 @@ _ITEMS: tuple[type, ...] = (list, tuple, deque, array, UserList, type({}.values(
 _MAX_RANGE = 10_000  # items of a range that is compared with lists
 
 
-def ends_of_batches(calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]]) -> list[int]:
+def ends_of_batches(
+    calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[Any]], beside: Sequence[Sequence[Any]]
+) -> list[int]:
     """Return the number of calls up to the end of each batch.
 
     Args:
         calls: (name, arguments, options) of each, as plain data.
         answers: the right answer to each, as candidate.py sends it: (kind, changes, value or error).
+        beside: further values that tell one, for each call (beside.py), as plain data.
 
     Raises:
         RecursionError: a value is nested too deeply.
@@ -39,7 +42,7 @@ def ends_of_batches(calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[A
     ends: list[int] = []
     waiting: set[int] = set()
     forms = _Forms()
-    for index, ((_, arguments, options), answer) in enumerate(zip(calls, answers, strict=True)):
+    for index, ((_, arguments, options), answer, more) in enumerate(zip(calls, answers, beside, strict=True)):
         plain = _plain()
         given = plain.read_items(arguments, 0)
         parts: set[int] = set()
@@ -48,7 +51,8 @@ def ends_of_batches(calls: Sequence[Sequence[Any]], answers: Sequence[Sequence[A
         if not waiting.isdisjoint(parts):
             ends.append(index)
             waiting.clear()
-        waiting.update(forms.number(value, set(), {}) for value in _values(plain, answer))
+        telling = [*_values(plain, answer), *(_plain().read(value) for value in more)]
+        waiting.update(forms.number(value, set(), {}) for value in telling)
     return [*ends, len(calls)]
 
 

@@ -10,8 +10,11 @@ from __future__ import annotations
 import builtins
 import select
 import socket
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from time import monotonic
+from types import FrameType
 from typing import Any, NoReturn
 
 from raysweep.execution.board import Board
@@ -20,6 +23,7 @@ from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
 from raysweep.execution.python.outside.ahead import SIZE as AHEAD_SIZE
 from raysweep.execution.python.outside.ahead import Ahead, records
 from raysweep.execution.python.outside.asked_tests import AskedTests
+from raysweep.execution.python.outside.beside import MAX_BESIDE, Beside, values_beside
 from raysweep.execution.python.outside.changes import replace_items
 from raysweep.execution.python.outside.codec import BYTES, Malformed, decoded, encoded
 from raysweep.execution.python.outside.kinds import plain_data, read_library
@@ -90,6 +94,9 @@ class Session:
         # calls so far, as plain data; None: later programs can't get them ahead
         self.made: list[tuple[str, Any, Any]] | None = None if tests else []
         self.answers_made: list[list[Any]] = []  # the answers to them
+        self.beside_made: list[list[Any]] = []  # and what stands beside them in the tests
+        self._room_beside = MAX_BESIDE
+        self._beside: Beside = {}
         self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
         self._records: list[bytes] = []  # otherwise the first of them
         self._taken_before = 0  # records of earlier batches
@@ -114,6 +121,7 @@ class Session:
         if not ahead or tests.calls is None:
             self._begin(None)
             self.made = None if tests.is_live or tests.calls is not None else []
+            self._beside = tests.beside
             self._first_answer = self._ask(tests.request(text, ahead=False))
             return
         self._begin(tests)
@@ -187,15 +195,24 @@ class Session:
             if answer is None:  # there was no room for it
                 raise Diverged
             return self._answered(plain, answer)
+        beside = self._values_beside(sys._getframe()) if self.made is not None else []
         answer = self._ask(encoded(["call", number, *parts]))
         if self.made is not None:
-            if name is None or len(self.made) >= MAX_CALLS or self.has_long_answers():
+            is_much = len(self.made) >= MAX_CALLS or self._room_beside < 0 or self.has_long_answers()
+            if name is None or is_much:
                 self.made = None
                 self.answers_made.clear()
+                self.beside_made.clear()
             else:
                 self.made.append((name, *parts))
                 self.answers_made.append(answer)
+                self.beside_made.append(beside)
         return self._answered(plain, answer)
+
+    def _values_beside(self, frame: FrameType) -> list[Any]:
+        values = list(islice(values_beside(frame, self._beside), self._room_beside + 1))
+        self._room_beside -= len(values)
+        return values
 
     def next_item(self, number: int) -> Any:
         """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import ChainMap, UserString
 from decimal import Decimal
 from fractions import Fraction
@@ -12,6 +13,7 @@ import pytest
 from raysweep.execution.pool import Executor
 from raysweep.execution.python.outside.asked_tests import compile_tests
 from raysweep.execution.python.outside.batches import ends_of_batches
+from raysweep.execution.python.outside.beside import values_beside
 from raysweep.execution.python.outside.kinds import plain_data
 from raysweep.execution.python.outside.plain import NotPlain
 from raysweep.execution.python.outside.set_order import SetOrder
@@ -72,12 +74,12 @@ def plain(value):
 def test_a_batch_ends_before_a_call_that_tells_an_answer_in_it(answers_and_arguments, ends):
     calls = [("f", [plain(one) for one in arguments], None) for _, arguments in answers_and_arguments]
     answers = [["result", [], plain(answer)] for answer, _ in answers_and_arguments]
-    assert ends_of_batches(calls, answers) == ends
+    assert ends_of_batches(calls, answers, [[]] * len(calls)) == ends
 
 
 def test_what_an_argument_becomes_is_an_answer_too():
     calls = [("f", [[2, 1]], None), ("f", [[1, 2]], None)]
-    assert ends_of_batches(calls, [["result", [[0, [1, 2]]], None], ["result", [], None]]) == [1, 2]
+    assert ends_of_batches(calls, [["result", [[0, [1, 2]]], None], ["result", [], None]], [[], []]) == [1, 2]
 
 
 @pytest.mark.parametrize("lane", Lane)
@@ -171,7 +173,7 @@ def test_an_answer_that_is_part_of_an_argument_and_of_itself():
     calls = [("f", [[[1, 2], 3]], None), ("f", [[3, [1, 2]]], None), ("f", [0], None)]
     shares = ["result", [], [3, {"@": 1}]]
     circles = [["result", [], [1, {"@": number}]] for number in (2, 0)]
-    assert ends_of_batches(calls, [shares, *circles]) == [1, 3]
+    assert ends_of_batches(calls, [shares, *circles], [[]] * 3) == [1, 3]
 
 
 def test_values_that_refer_to_one_another_take_no_time_and_end_nothing():
@@ -180,10 +182,59 @@ def test_values_that_refer_to_one_another_take_no_time_and_end_nothing():
         doubled.append([{"@": number + 1}, {"@": number + 1}])
         nested.append([{"@": number + 2}])
     calls = [("f", [0], None)] * 2
-    assert ends_of_batches(calls, [["result", [], doubled]] * 2) == [2]
+    assert ends_of_batches(calls, [["result", [], doubled]] * 2, [[], []]) == [2]
     from_the_last = {"cm": [{"d": [[0], [nested]]}, {"d": [[1], [{"@": 3001}]]}]}
     with pytest.raises(RecursionError):
-        ends_of_batches(calls, [["result", [], from_the_last]] * 2)
+        ends_of_batches(calls, [["result", [], from_the_last]] * 2, [[], []])
     tests = compile_tests("assert f(0)\n")
-    assert tests.note(calls, [["result", [], from_the_last]] * 2) == 0
+    assert tests.note(calls, [["result", [], from_the_last]] * 2, [[], []]) == 0
     assert tests.is_live
+
+
+TOLERATED = "assert abs(f(2) - 4) < 1e-2\nassert abs(f(4) - 16) < 1e-2\n"
+BESIDE = {
+    "assert f(2) in (4, -4)\nassert f(-4) == 16": [1, 2],
+    "assert f(2) in (4, -4)\nassert f(-5) == 25": [2],
+    "assert f(2) == 4, -4\nassert f(-4) == 16": [2],
+    TOLERATED: [1, 2],
+    "import math\nassert math.isclose(f(2), 4, rel_tol=0.01)\nassert f(4) == 16": [1, 2],
+    "assert round(f(2), 4) == 4\nassert round(f(5), 4) == 25": [2],
+    "assert 5 > f(2) != 9\nassert f(9) == 81": [1, 2],
+    "for x, y in ((2, (4, -4)), (-4, (16, 4))):\n    assert f(x) in y": [1, 2],
+    "assert all(f(x) in y for x, y in ((2, (4, -4)), (-4, (16, 4))))": [1, 2],
+    "assert all(f(x) in y for x, y in ((2, (4, -4)), (-5, (25, 4))))": [2],
+    "def agrees(g, x, y): return g(x) in y\nassert agrees(f, 2, (4, -4))\nassert agrees(f, -4, [16])": [1, 2],
+    "assert f(2) in [\n    4,\n    -4,\n]\nassert f(\n    -4\n) == 16": [1, 2],
+    "given = [4, -4]\nassert f(2) in given\nassert f(-4) == 16": [1, 2],
+    "given = [object(), 4, -4]\nassert f(2) in given\nassert f(-4) == 16": [1, 2],
+    "given = iter([4, 5])\nassert f(2) in given\nassert f(5) == 25": [2],
+    "given = range(10**12)\nassert f(2) in given\nassert f(5) == 25": [2],
+    "assert (f(2) if 5 else 6) + 5 == 9\nassert f(9) == 81": [1, 2],
+    "result = f(2)\nassert result in (4, -4)\nassert f(-4) == 16": [1, 2],
+    "result = f(2)\nassert result == 4 and -4 < 0\nassert f(-4) == 16": [2],
+    "def check(c):\n    result = c(2)\n    assert abs(result - 5) < 2\n    assert c(5) == 25\ncheck(f)": [1, 2],
+    "assert f(2).bit_length() == 3\nassert f(5).bit_length() == 5": [2],
+    "assert [f(2)] == [4] and not f(0)\nassert f(1) == 1": [3],
+}
+
+
+@pytest.mark.parametrize(("tests", "ends"), BESIDE.items())
+def test_what_stands_beside_a_call_tells_an_answer_too(tests, ends):
+    made, answers, beside = [], [], []
+
+    def f(x):
+        made.append(("f", [x], None))
+        answers.append(["result", [], x * x])
+        beside.append(list(values_beside(sys._getframe(), compiled.beside)))
+        return x * x
+
+    compiled = compile_tests(tests)
+    exec(compiled.code, {"f": f})
+    assert ends_of_batches(made, answers, beside) == ends
+
+
+def test_a_program_that_looks_ahead_finds_no_value_within_a_tolerance():
+    right = "def f(n): return n * n + 0.001\n"
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        outcomes = [executor.run([Program(text, TOLERATED)], Limits())[0].outcome for text in (right, LOOKS_AHEAD)]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED]
