@@ -139,7 +139,7 @@ class _Planner:
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
-        results = Node("results", 5, judged, (completions.key, references.node.key), label)
+        results = Node("results", 6, judged, (completions.key, references.node.key), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
 
     def _stops(self, problem_set: str) -> int:
@@ -165,7 +165,7 @@ class _Planner:
         }
         limit = self.config.evaluation.limit
         spec |= {} if limit is None else {"limit": limit}
-        node = Node("references", 2, spec, (), f"references of {problem_set}")
+        node = Node("references", 3, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 

@@ -27,7 +27,7 @@ from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 
-VERSION = 5
+VERSION = 6
 """Raise it to have all programs judged again."""
 WAITING_ROWS = 4096
 """Verdicts to collect in memory before writing a file, since many small files make lookups slow."""
