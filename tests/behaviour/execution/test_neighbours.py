@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.execution.pool import Executor
-from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=2)
 PAIRS = {
@@ -114,6 +114,7 @@ def test_nothing_of_a_program_is_left_for_the_next(executor, name):
     assert [(verdict.outcome, verdict.detail) for verdict in after] == [(Outcome.PASSED, "")] * 3
 
 
+@pytest.mark.parametrize("oracle", Oracle)
 @pytest.mark.parametrize(
     ("leaves", "looks", "sees"),
     [
@@ -129,10 +130,10 @@ def test_nothing_of_a_program_is_left_for_the_next(executor, name):
         ),
     ],
 )
-def test_what_a_pure_program_keeps_in_caches_is_not_found_by_equal_keys(executor, leaves, looks, sees):
+def test_what_a_pure_program_keeps_in_caches_is_not_found_by_equal_keys(executor, leaves, looks, sees, oracle):
     tests = "class Seen(Exception): pass\nseen = look()\nif seen: raise Seen(seen)\n"
     texts = ["def look(): return ''", f"{leaves}\ndef look(): return ''", looks]
-    verdicts = executor.run([Program(text, tests) for text in texts], LIMITS)
+    verdicts = executor.run([Program(text, tests, oracle=oracle) for text in texts], LIMITS)
     assert sees in verdicts[2].detail
 
 

@@ -34,6 +34,7 @@ from raysweep.execution.python.outcomes import (
 from raysweep.execution.python.processes import (
     NEEDS_OWN_PROCESS,
     flush,
+    forget_equal_keys,
     has_grown,
     prepare_process,
     reseed,
@@ -68,6 +69,7 @@ def run_together(
     largest = prepare_process()
     for number, text, tests in items:
         reseed()
+        forget_equal_keys()
         began, parts = process_time(), ""
         outcome, detail = compiled(text)
         if outcome == "memory":
