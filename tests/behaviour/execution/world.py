@@ -95,7 +95,7 @@ class World:
         return found + self._strays() + self._signals()
 
     def _listen(self) -> dict[str, socket.socket]:
-        self._name = f"raysweep-canary-{os.getpid()}"
+        self._name = f"raysweep-canary-{os.urandom(4).hex()}"  # process numbers recur in other namespaces
         wanted = {
             "tcp": (socket.AF_INET, socket.SOCK_STREAM, ("0.0.0.0", 0)),
             "udp": (socket.AF_INET, socket.SOCK_DGRAM, ("0.0.0.0", 0)),

@@ -1,0 +1,154 @@
+"""Runs the corpus of hostile programs with one setting, in mount and process namespaces of its own where it can.
+
+Below the level `strong`, programs could write to /tmp and send signals to the processes of whoever runs the tests.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+import yaml
+
+from raysweep.execution.pool import Executor
+from raysweep.programs import Lane, Level, Limits, Program, Sandbox, Verdict
+from tests.behaviour.execution import corpus
+from tests.behaviour.execution.world import World, survivors
+from tests.paths import REPO
+
+SETTINGS = {
+    "best, strict lane": (Lane.STRICT, ()),
+    "best, shared lane": (Lane.SHARED, ()),
+    "best, tests inside": (Lane.STRICT, ()),
+    "without namespaces": (Lane.STRICT, ("namespaces",)),
+    "without namespaces and Landlock": (Lane.STRICT, ("namespaces", "landlock")),
+    "without namespaces and seccomp": (Lane.STRICT, ("namespaces", "seccomp")),
+    "without all of them": (Lane.STRICT, ("namespaces", "landlock", "seccomp")),
+}
+LAYERED = {"forks", "threads", "memory", "exits", "daemons", "signals", "descriptors", "files", "sockets", "proc"} | {
+    "kernel",
+    "floods",
+    "leaks",
+    "honest",
+}
+"""Groups that depend on the layers: the others happen inside of the interpreter, at every level alike."""
+
+OUTSIDE_ONLY = {*yaml.safe_load((corpus.FOLDER / "outside.yaml").read_text())} - {"honest"}
+"""Groups that attack what exists only where tests run in another process."""
+
+
+@dataclass
+class Record:
+    """What running the corpus with one setting showed, apart for what the level holds and what is only guarded."""
+
+    level: Level
+    entries: list[corpus.Entry]
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    witnesses: dict[str, list[Verdict]] = field(default_factory=dict)
+    effects: list[str] = field(default_factory=list)
+    guarded_effects: list[str] = field(default_factory=list)
+    survivors: list[str] = field(default_factory=list)
+
+    def held(self) -> list[corpus.Entry]:
+        return [entry for entry in self.entries if entry.held(self.level)]
+
+    def guarded(self) -> list[corpus.Entry]:
+        """What the level doesn't hold off and can still be run."""
+        return [entry for entry in self.entries if not entry.held(self.level) and not entry.dangerous]
+
+
+_UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", *(["--map-root-user"] if os.geteuid() else [])]
+_WITH_OWN_FOLDERS = """
+set -e
+mount -t tmpfs none /mnt
+for folder in /tmp /var/tmp /dev/shm; do
+    mkdir -p -m 1777 "/mnt$folder"
+    case "$REPO" in "$folder"/*) mkdir -p "/mnt$REPO" && mount --rbind "$REPO" "/mnt$REPO" ;; esac
+    mount --rbind "/mnt$folder" "$folder"
+done
+mkdir /tmp/home
+"$@"
+"""
+"""Puts empty folders before those in which everybody may write, with the repository in them if it lies there."""
+OWN_MACHINE = "CI" in os.environ
+"""Whether this is a machine of CI's, on which nothing is that a hostile program could harm."""
+
+
+def record_of(setting: str, *, in_full: bool) -> Record:
+    """Run the corpus with a setting, or a sample of it, and keep its programs from all else on the machine."""
+    refusal = _refusal()
+    if refusal and OWN_MACHINE:
+        return _record_here(setting, in_full)
+    if refusal:
+        pytest.skip(f"hostile programs need namespaces of their own, and this machine has none: {refusal}")
+    code = f"from {__name__} import main; main()"
+    made = _apart(sys.executable, "-c", code, setting, "in full" if in_full else "a sample")
+    assert made.returncode == 0, made.stderr.decode()[-3000:]
+    record = pickle.loads(made.stdout)
+    assert isinstance(record, Record)
+    return record
+
+
+def main() -> None:
+    """Write the record of a setting, named by the first argument, to stdout."""
+    pickle.dump(_record_here(sys.argv[1], sys.argv[2] == "in full"), sys.stdout.buffer)
+
+
+@functools.cache
+def _refusal() -> str:
+    """Return why this machine has no namespaces for the programs; "" if it has."""
+    try:
+        made = _apart(sys.executable, "-c", "pass")
+    except FileNotFoundError as error:
+        return str(error)
+    return made.stderr.decode().strip() or "unshare failed" if made.returncode else ""
+
+
+def _apart(*command: str) -> subprocess.CompletedProcess[bytes]:
+    environment = {**os.environ, "REPO": str(REPO), "HOME": "/tmp/home"}
+    environment.pop("TMPDIR", None)
+    command = (*_UNSHARE, "sh", "-c", _WITH_OWN_FOLDERS, "sh", *command)
+    return subprocess.run(command, capture_output=True, cwd=REPO, env=environment)
+
+
+def _record_here(setting: str, in_full: bool) -> Record:
+    lane, without = SETTINGS[setting]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        World() as world,
+        survivors() as left,
+        Executor(2, Sandbox(lane, Level.LIMITS), without=without) as executor,
+    ):
+        patch.setattr("raysweep.execution.slot.JUDGE_SECONDS", 1.0)
+        entries = [one for one in corpus.load(world.places) if not without or one.group in LAYERED]
+        if "inside" in setting:
+            entries = [one.inside() for one in entries if one.group not in OUTSIDE_ONLY]
+        if not in_full:
+            entries = corpus.sample(entries)
+        made = Record(executor.level(), entries)
+        world.effects()
+        _run(executor, made, made.held())
+        made.effects = world.effects()
+        _run(executor, made, made.guarded())
+        made.guarded_effects = world.effects()
+        executor.close()
+    made.survivors = left
+    return made
+
+
+def _run(executor: Executor, record: Record, entries: list[corpus.Entry]) -> None:
+    """Run programs, after each of them two honest ones, which may meet what it left."""
+    work: list[tuple[tuple[str, int], Program, Limits]] = []
+    for number, entry in enumerate(entries):
+        work.append(((entry.id, 0), entry.program, entry.limits))
+        work += [((entry.id, 1), program, Limits(timeout=3.0)) for program in corpus.witnesses(number)]
+    for (name, kind), verdict in executor.stream(work):
+        if kind:
+            record.witnesses.setdefault(name, []).append(verdict)
+        else:
+            record.verdicts[name] = verdict
