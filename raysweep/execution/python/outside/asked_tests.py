@@ -7,7 +7,7 @@ import builtins
 import importlib
 import symtable
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -225,16 +225,8 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
     while before < len(tainted):
         before = len(tainted)
         for node in nodes:
-            if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-                if asks(node.value):
-                    taint(node.targets if isinstance(node, ast.Assign) else [node.target])
-            elif isinstance(node, ast.For | ast.comprehension) and asks(node.iter):
-                taint([node.target])
-            elif isinstance(node, ast.withitem) and node.optional_vars is not None and asks(node.context_expr):
-                taint([node.optional_vars])
-            elif isinstance(node, ast.Match) and asks(node.subject):
-                taint([node])
-            elif isinstance(node, ast.ExceptHandler) and node.name:
+            taint(_targets_of_answers(node, asks))
+            if isinstance(node, ast.ExceptHandler) and node.name:
                 tainted.add(node.name)
             elif isinstance(node, ast.Call) and any(map(asks, given_to(node))):
                 if root_of(node.func) not in askers:
@@ -243,6 +235,18 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
                 if root_of(node.func) in defined:
                     tainted.update(_parameters(defined[root_of(node.func)]))
     return any(any(map(asks, given_to(call))) for call in calls if root_of(call.func) not in own | defined.keys())
+
+
+def _targets_of_answers(node: ast.AST, asks: Callable[[ast.AST], bool]) -> list[ast.AST]:
+    """Return what a statement or expression binds to a value that `asks` says may hold an answer."""
+    if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
+        targets: list[ast.AST] = [*node.targets] if isinstance(node, ast.Assign) else [node.target]
+        return targets if node.value is not None and asks(node.value) else []
+    if isinstance(node, ast.For | ast.comprehension):
+        return [node.target] if asks(node.iter) else []
+    if isinstance(node, ast.withitem) and node.optional_vars is not None:
+        return [node.optional_vars] if asks(node.context_expr) else []
+    return [node] if isinstance(node, ast.Match) and asks(node.subject) else []
 
 
 def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
