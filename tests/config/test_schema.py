@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import csv
 import shutil
 import tempfile
 from functools import cache
@@ -25,7 +26,7 @@ from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 from tests.models.tiny import chat_tokenizer
-from tests.paths import CONFIGS, NANO
+from tests.paths import CONFIGS, NANO, REPO
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 HELD_OUT = next(path for path in FILES if path.stem == "held-out")
@@ -122,6 +123,20 @@ def test_the_grid_of_fault_aware_fine_tuning(tmp_path):
         made = source.rows.rejected
         assert made is not None and made.teacher == "qwen2.5-coder-32b-instruct"
         assert made.temperature == 0.8 and not made.filters
+
+
+def test_the_numbers_printed_on_fault_aware_fine_tuning_are_those_of_its_grids_cells():
+    document = yaml.safe_load((CONFIGS / "fait.yaml").read_text())
+    sets = [entry["name"] for entry in document["training"]["sets"]]
+    cells = {
+        (model["name"], trained, recipe)
+        for model in document["models"]
+        for trained in model.get("sets", sets)
+        for recipe in model.get("recipes", [])
+    } | {(model["name"], "base", "none") for model in document["models"]}
+    with (REPO / "raysweep" / "analysis" / "published" / "fault_aware_finetuning.csv").open(encoding="utf-8") as file:
+        printed = {(row["model"], row["training_set"], row["recipe"]) for row in csv.DictReader(file)}
+    assert len(printed) > 25 and printed <= cells
 
 
 def test_the_small_grid_is_the_studys():

@@ -16,6 +16,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.planning.planner import build_plan
 from raysweep.records import BASE
 from raysweep.sweep.leaks import find_leaks
+from raysweep.sweep.report.names import order_of
 from tests.paths import NANO
 
 
@@ -173,3 +174,11 @@ def test_leaks_are_found_in_each_source_and_named_with_it(tmp_path: Path) -> Non
         ("first", "0000020", "solution"),
         ("second", "0000007", "solution"),
     ]
+
+
+def test_tables_name_the_source_of_a_set_and_know_its_clean_one(tmp_path: Path) -> None:
+    order = order_of(loaded(document(tmp_path)))
+    assert order.training_label("two-C1") == "neighbouring keys of second (two-C1)"
+    assert order.training_label("one") == "clean prompts of first (one)"
+    assert (order.clean_set("two-C1"), order.clean_sets) == ("two", {"clean", "one", "two"})
+    assert order_of(config_from(yaml.safe_load(NANO.read_text()), "here")).clean_set("C1") == "clean"

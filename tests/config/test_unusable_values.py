@@ -144,6 +144,8 @@ TAKEN = {
             "ray",
             "report",
             "quality",
+            "sources",
+            "validations",
             "typos.strengths",
         ),
     },

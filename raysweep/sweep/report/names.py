@@ -95,10 +95,11 @@ def words_of(config: SweepConfig, name: str) -> str:
 
 
 def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
-    """Return plain words for a training set: its perturbation, with the share of perturbed rows and the size."""
+    """Return plain words for a training set: its perturbation, the share of perturbed rows, the size and the source."""
     words = "clean prompts" if wanted.perturbation == CLEAN else words_of(config, wanted.perturbation)
     words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
-    return f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
+    words = f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
+    return f"{words} of {wanted.source}" if wanted.source is not None else words
 
 
 def members_of(config: SweepConfig, name: str) -> Sequence[str]:
