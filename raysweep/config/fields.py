@@ -248,7 +248,9 @@ class RejectedConfig(Strict):
                 "must name one way: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"
                 + (f"; it has {' and '.join(given)}" if given else "")
             )
-        if unused := sorted(self.model_fields_set - {given[0], *WAYS[given[0]]}):
+        others = type(self).model_fields.keys() - {given[0], *WAYS[given[0]]}
+        unused = sorted(name for name in others if getattr(self, name) != type(self).model_fields[name].default)
+        if unused:  # a sweep's own config.yaml names all settings, those without effect with their defaults
             raise ValueError(f"`{unused[0]}` has no effect beside `{given[0]}`; remove it")
         return self
 

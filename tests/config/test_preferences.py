@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.config.document import ConfigError
-from raysweep.config.loading import load_config
+from raysweep.config.loading import load_config, read_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.planning.keys import recipe_spec
 from raysweep.planning.planner import build_plan
@@ -25,6 +25,14 @@ def rows(path: Path, **fields: str) -> Path:
 
 def config(folder: Path, source: str, *overrides: str) -> SweepConfig:
     return load_config(write(folder, NANO.read_text().replace(MINICODE, f"source: {source}")), overrides)
+
+
+@pytest.mark.parametrize("way", ["{mutator: python, seed: 1}", "{field: rejected}"])
+def test_a_sweeps_own_config_with_rejected_responses_reads_back_equal(way: str, tmp_path: Path) -> None:
+    path = rows(tmp_path / "rows.jsonl", rejected="a - b", output="def add(a, b):\n    return a + b")
+    found = config(tmp_path, f"{{name: jsonl, path: {path}, rejected: {way}}}")
+    (tmp_path / "config.yaml").write_text(to_yaml(found))
+    assert read_config(tmp_path / "config.yaml") == found
 
 
 @pytest.mark.parametrize("objective", ["dpo", "fait", "fixed"])
