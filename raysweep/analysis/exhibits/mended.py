@@ -33,7 +33,10 @@ FAILED = (
     "Tasks that a model fails in its first completion, beside the nearest text that passes: another sample of its own, "
     "else the reference solution."
 )
-RULE = "One block at most: the lines of both texts differ in one place, blank lines and spaces at ends of lines aside."
+RULE = (
+    "One block at most: the lines of both texts differ in one place, blank lines and spaces at ends of lines aside. "
+    "Two texts without a common line are one block, too."
+)
 
 
 @dataclass(frozen=True)
