@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from raysweep.config.examples import examples, write_example
+from raysweep.config.loading import load_config, read_config, to_yaml
 from raysweep.errors import UsageError
 from tests.paths import CONFIGS, REPO
 
@@ -22,6 +23,14 @@ def test_every_config_is_there_with_its_first_sentence_and_the_default_is_first(
     assert sorted(known) == sorted(path.stem for path in CONFIGS.glob("*.yaml"))
     assert next(iter(known)) == "own-model"
     assert all(example.about.endswith((".", "?")) and len(example.about) < 200 for example in known.values())
+
+
+@pytest.mark.parametrize("name", sorted({*examples()} - {"held-out"}))  # which needs published prompts
+def test_a_config_with_all_its_defaults_as_a_sweep_keeps_it_is_read_again(name, tmp_path):
+    config = load_config(CONFIGS / f"{name}.yaml", missing=[])
+    kept = tmp_path / "config.yaml"
+    kept.write_text(to_yaml(config))
+    assert read_config(kept) == config
 
 
 @pytest.mark.parametrize("name", sorted(examples()))
