@@ -15,7 +15,7 @@ from raysweep.records import SourceRow
 from raysweep.seeding import python_rng
 from raysweep.training_sets.pair_filters import Variant
 
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same row and seed give another rejected response."""
 _BLOCK = re.compile(
     r"^([ \t]*)(```|~~~)[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE
@@ -29,17 +29,18 @@ def variants(row: SourceRow, seed: int) -> Iterator[Variant]:
     Raises:
         SyntaxError: the code isn't Python, or too deep for Python's parser.
     """
-    start, end = _code_of(row)
+    places = _code_of(row)
     before = row.instruction if row.entry_point else ""
-    code = before + row.output[start:end]
+    code = before + "".join(row.output[place] for place in places)
+    places = [*places, places[-1] + 1 if places else 0]
     try:
         changes = drawn_mutations(code, len(before), python_rng(seed, "rejected", row.row_id))
         first = list(islice(changes, 1))  # the code is parsed now
     except (ValueError, RecursionError) as error:  # such as of a null byte
         raise SyntaxError(str(error)) from None
     for change in chain(first, changes):
-        changed = change.of(code)[len(before) :]
-        yield Variant(row.output[:start] + changed + row.output[end:], change.operator)
+        start, end = (places[at - len(before)] for at in (change.start, change.end))
+        yield Variant(row.output[:start] + change.replacement + row.output[end:], change.operator)
 
 
 def has_python(row: SourceRow) -> bool:
@@ -50,11 +51,14 @@ def has_python(row: SourceRow) -> bool:
         return False
 
 
-def _code_of(row: SourceRow) -> tuple[int, int]:
-    """Return where the code stands in a row's response: its first character, and the one after its last."""
+def _code_of(row: SourceRow) -> list[int]:
+    """Return where each character of the code stands in a row's response, without the indentation of its block."""
     if row.entry_point or not _FENCE.search(row.output):
-        return 0, len(row.output)
+        return list(range(len(row.output)))
     blocks = list(_BLOCK.finditer(row.output))
     if len(blocks) != 1 or len(_FENCE.findall(row.output)) != 2:
         raise SyntaxError("the response has several blocks of code, or none of Python")
-    return blocks[0].span(3)
+    (start, end), indent = blocks[0].span(3), len(blocks[0][1])
+    indentation = re.finditer(rf"^[ \t]{{0,{indent}}}", row.output[start:end], re.MULTILINE)
+    left_out = {start + at for found in indentation for at in range(*found.span())}
+    return [at for at in range(start, end) if at not in left_out]

@@ -52,3 +52,25 @@ def test_answers_without_one_piece_of_python_have_no_variant(output: str) -> Non
 def test_an_answer_that_is_python_as_a_whole_is_code() -> None:
     assert next(variants(row("x = a + b\n"), 1)).text != "x = a + b\n"
     assert not list(islice(variants(row("x = a\n"), 1), 1))
+
+
+INDENTED = """1. Use this:
+
+   ```python
+   def f(a):
+       if a > 1:
+
+           return \"\"\"b
+   c\"\"\"
+       return a
+   ```
+"""
+
+
+def test_the_code_of_an_indented_block_is_changed_in_its_place() -> None:
+    found = list(variants(row(INDENTED), 1))
+    texts = {variant.text for variant in found}
+    assert INDENTED.replace("a > 1", "a >= 1") in texts and len(texts) == len(found) > 5
+    assert all(text.startswith("1. Use this:\n\n   ```python\n   def f(a):\n       ") for text in texts)
+    tabs = INDENTED.replace("   ```", "\t```").replace("\n   ", "\n\t")
+    assert {variant.text for variant in variants(row(tabs), 1)} >= {tabs.replace("a > 1", "a >= 1")}
