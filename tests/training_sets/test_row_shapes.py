@@ -20,6 +20,7 @@ ROWS = [
     {"conversations": [HUMAN, {"from": "chatgpt", "value": ANSWER["content"]}], "source": "x"},
     {"prompt": QUESTION["content"], "completion": ANSWER["content"]},
     {"prompt": [QUESTION], "completion": [ANSWER]},
+    {"prompt": QUESTION["content"], "chosen": [ANSWER], "rejected": [QUESTION]},
     {"instruction": QUESTION["content"], "output": ANSWER["content"], "messages": [], "prompt": 1},
 ]
 
