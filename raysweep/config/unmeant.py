@@ -20,13 +20,15 @@ from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
-from raysweep.records import CLEAN
+from raysweep.records import CLEAN, Spec
+from raysweep.trainers.base import OBJECTIVES
 
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     """Find contradictions and settings without effect in a config that is judged with its models."""
     yield from _equal_samples(config)
     yield from _steps_and_epochs(config)
+    yield from _objectives(config)
     yield from _accelerators(config)
     yield from _loggers(config)
     yield from _equal_sets(config)
@@ -52,6 +54,16 @@ def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
         is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
         if recipe.steps is not None and is_given:
             yield ("recipes", name, "epochs"), Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
+
+
+def _objectives(config: SweepConfig) -> Iterator[Mistake]:
+    for name, recipe in config.recipes.items():
+        try:
+            doubts = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args))).doubts()
+        except UsageError:
+            continue  # another check says what is wrong
+        for doubt in doubts:
+            yield ("recipes", name, "objective_args"), Doubt(doubt)
 
 
 def _accelerators(config: SweepConfig) -> Iterator[Mistake]:

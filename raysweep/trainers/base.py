@@ -258,6 +258,10 @@ class Objective(ABC):
         """Return in a few words why `encode` dropped a row, such as ``longer than 1024 tokens``, for the report."""
         return "not usable"
 
+    def doubts(self) -> Sequence[str]:
+        """Return a sentence for each consequence of the arguments that is hardly meant; it warns and stops nothing."""
+        return ()
+
     def tokens(self, response: int, rejected: int) -> int:
         """Return how many tokens a row costs, in tokens of a forward and a backward pass.
 

@@ -110,6 +110,10 @@ def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logg
             ["recipes.tiny.steps=5", "recipes.tiny.epochs=7"],
             "recipes.tiny.epochs: `steps: 5` takes the place of epochs",
         ),
+        (
+            ["recipes.b={objective: fait, objective_args: {alpha: 1}}"],
+            "recipes.b.objective_args: `alpha: 1` gives the end of a response no loss",
+        ),
         (["recipes.b={steps: 1, epochs: 0.5}"], "recipes.b.epochs: `steps: 1` takes the place of epochs; remove one"),
         (["recipes.b={trainer: lora, epochs: 3, steps: 9}"], "recipes.b.epochs: `steps: 9` takes the place of"),
         (

@@ -74,6 +74,12 @@ class Fait(Comparing):
         self.emphasis = emphasis
         self.granularity: Granularity = granularity
 
+    def doubts(self) -> Sequence[str]:
+        """Return that the end of a text has no loss, where alpha is 1."""
+        if self.alpha > 1:
+            return ()
+        return ["`alpha: 1` gives the end of a response no loss, so that models don't learn where to stop"]
+
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
         """Return token ids and marks of both; None where one has over `max_tokens` or the prompt has no tokens."""
         both = encode_both(row, tokenizer, recipe)
