@@ -89,6 +89,7 @@ class TrainingLoop:
         self._prepare_model()
         self.batching = micro_batching(job.recipe, self.device.type)
         self._limit_batching()
+        self._weights = str(self.model.get_input_embeddings().weight.dtype).removeprefix("torch.")
         self._trial: BatchingTrial | None = None
         if job.recipe.batching == "auto":
             self._trial = BatchingTrial(self.batching, self._packs, services.remembered().get(REMEMBERED_TOKENS))
@@ -156,14 +157,24 @@ class TrainingLoop:
 
         self.model.eval()
         with torch.no_grad():
-            self.data = self._prepared(self.data)
+            self.data = self._prepared_in_memory(self.data)
             if self.data.validation is not None:
-                self.data = dataclasses.replace(self.data, validation=self._prepared(self.data.validation))
+                self.data = dataclasses.replace(self.data, validation=self._prepared_in_memory(self.data.validation))
         self.model.train()
         self._measure(0)
 
+    def _prepared_in_memory(self, data: EncodedSet) -> EncodedSet:
+        """Return a set as its objective prepared it, in smaller forward passes where memory runs out."""
+        while True:
+            try:
+                return self._prepared(data)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_passes_smaller(_longest_first(data), None, error, data)
+
     def _prepared(self, data: EncodedSet) -> EncodedSet:
-        services = NumbersOfRows(self.job, data, self.services, self._batches_over)
+        services = NumbersOfRows(self.job, data, self.services, self._batches_over, self._weights)
         with self.sharding.autocast():
             return dataclasses.replace(data, rows=data.objective.prepare(self.sharding.replica, data.rows, services))
 
@@ -359,22 +370,31 @@ class TrainingLoop:
         batching = self._current_batching()
         most = min(batching.rows or self.recipe.batch_size, -(-self.recipe.batch_size // self.services.world_size))
         batching = dataclasses.replace(batching, rows=most)
-        longest_first = sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])
+        longest_first = _longest_first(data)
         everyones = passes_of_workers(longest_first, data.lengths, batching, self.services.world_size)
         passes = everyones[self.services.rank]
         for number in range(max(map(len, everyones))):
             counts = number < len(passes)
             yield (passes[number] if counts else longest_first[-1:]), counts
 
-    def _make_passes_smaller(self, rows: list[int], step: int, error: BaseException) -> None:
+    def _make_passes_smaller(
+        self, rows: list[int], step: int | None, error: BaseException, data: EncodedSet | None = None
+    ) -> None:
         """Halve the largest forward pass after memory ran out; raise RaysweepError where that can't help.
 
         Several workers can't repeat a step, since the others wait in an exchange. So they all end, and the next attempt
         takes the smaller passes from its start.
+
+        Args:
+            rows: of the step; where memory ran out before the first one, all of `data`.
+            step: None before the first.
+            error: what was raised.
+            data: the set that was prepared; None: the rows that train.
         """
         rows_here = shard(rows, self.services.rank, self.services.world_size)
-        smaller = self._current_batching().smaller(rows_here, self.data.lengths)
-        place = f"{self.job.label}: memory ran out at step {step + 1:,} of {self.total:,}"
+        smaller = self._current_batching().smaller(rows_here, (data or self.data).lengths)
+        when = "before the first step" if step is None else f"at step {step + 1:,} of {self.total:,}"
+        place = f"{self.job.label}: memory ran out {when}"
         if smaller is None:
             raise RaysweepError(
                 f"{place} in a forward pass of one row; {self._ways_to_save(of_one_row=True)}"
@@ -473,3 +493,8 @@ class TrainingLoop:
             self.batching, self._trial = MicroBatching(**content["batching"]), None
             self._limit_batching()
         return int(content["step"])
+
+
+def _longest_first(data: EncodedSet) -> list[int]:
+    """Return the numbers of a set's rows by their cost, the highest first."""
+    return sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])

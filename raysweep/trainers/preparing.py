@@ -27,13 +27,16 @@ Passes = Callable[[EncodedSet], Iterator[tuple[list[int], Mapping[str, "torch.Te
 class NumbersOfRows:
     """Computes numbers of rows with the model as training starts; implements `raysweep.trainers.base.RowServices`.
 
-    `passes`: the training loop's. Numbers are kept where the job names its base model's weights.
+    `passes`: the training loop's. `weights`: number format of the base's weights, which adapters keep in 16 bits where
+    they train in 16 bits, and the training of all weights doesn't. Numbers are kept where the job names its base
+    model's weights.
     """
 
     job: TrainJob
     data: EncodedSet
     services: Services
     passes: Passes
+    weights: str = "float32"
 
     @property
     def rank(self) -> int:
@@ -84,6 +87,8 @@ class NumbersOfRows:
             for name, numbers in sorted(row.items()):
                 content.update(f"{name} {numbers.dtype} {len(numbers)} ".encode() + numbers.tobytes())
         facts = {"base": self.job.base_key, "precision": self.job.recipe.precision, "rows": content.hexdigest()}
+        if self.job.recipe.precision != "float32":
+            facts["weights"] = self.weights
         return text_sha(canonical_json({**facts, "what": what}))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from raysweep.errors import RaysweepError
 from raysweep.records import TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.testing.services import FolderServices, Interrupted
@@ -97,6 +98,39 @@ def test_a_damaged_reference_and_one_of_another_base_are_computed(
     train(dataclasses.replace(job, base_key="another"), services)
     train(dataclasses.replace(job, base_key=""), services)  # not kept: of each set, again
     assert sum(passes) == 80 + 40 + 80 and len(services.store) == 4
+
+
+def test_memory_that_runs_out_before_the_first_step_makes_passes_smaller(
+    make_preference_job: Jobs, tmp_path: Path, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    whole, limited = FolderServices(tmp_path / "state"), FolderServices(tmp_path / "state 2")
+    train(make_preference_job(out="whole"), whole)
+    largest, compute = max(passes), dpo.log_probabilities
+
+    def within(most: int) -> None:
+        def computed(model: Any, batch: Any) -> Any:
+            if len(batch["input_ids"]) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return compute(model, batch)
+
+        monkeypatch.setattr(dpo, "log_probabilities", computed)
+
+    passes.clear()
+    within(largest // 2)
+    train(make_preference_job(out="limited"), limited)
+    assert largest > 1 and max(passes) <= largest // 2
+    within(0)
+    with pytest.raises(RaysweepError, match="memory ran out before the first step in a forward pass of one row"):
+        train(make_preference_job(out="none"), FolderServices(tmp_path / "state 3"))
+
+
+def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_preference_job: Jobs, tmp_path: Path) -> None:
+    services = FolderServices(tmp_path / "state")
+    for trainer in ("full", "lora"):  # whose base computes in bf16 with weights in float32, and in bf16
+        train(make_preference_job(out=trainer, trainer=trainer, precision="bf16", steps=1), services)
+    assert len(services.store) == 2
 
 
 def test_numbers_of_an_objective_are_reported_and_kept(make_preference_job: Jobs, tmp_path: Path) -> None:
