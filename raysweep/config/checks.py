@@ -260,6 +260,9 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
             OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
+        if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
+            needs = f"`objective: {recipe.objective}` needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
+            yield ("recipes", name, "objective"), needs
         trained = [model.name for model in config.models if name in model.recipes] or [""]
         on_gpu = all(config.asked("training", model, name).gpus for model in trained)
         mistakes = [*_sharing(recipe, on_gpu), *_settings_without_use(recipe)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,17 @@ def test_whole_numbers_mean_the_same_as_others_in_keys(tmp_path: Path) -> None:
         )
         specs.append(json.dumps(recipe_spec(loaded.recipes["tiny"].recipe("raw", "")), sort_keys=True))
     assert specs[0] == specs[1] and '"prompt_weight": 1.0' in specs[0]
+
+
+def test_a_missing_rapidfuzz_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *of: None if name == "rapidfuzz" else find(name, *of))
+    monkeypatch.setitem(sys.modules, "rapidfuzz.distance", None)
+    path = rows(tmp_path / "rows.jsonl", rejected="a - b")
+    source = f"{{name: jsonl, path: {path}, rejected: {{field: rejected}}}}"
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, source, "recipes.pairs={objective: fait, steps: 2, batch_size: 8}", "models.0.recipes=[pairs]")
+    said = "recipes.pairs.objective: `objective: fait` needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
+    assert said in str(caught.value)
