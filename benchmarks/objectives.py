@@ -6,7 +6,9 @@ The model is the quickstart's small llama with random weights, in float32, on on
 with a mutant of each response as its rejected one. Arms take turns: `sft`, `sft-per-token`, `fixed`, `fait`, `dpo` (its
 reference is computed before the clock starts). Printed: CPU seconds of a step from the fifth on, and their ratio to
 `sft-per-token`, on the same rows in the same order. Then, on responses of the published instructions (`DATA`/evol_code)
-of about 400 tokens, of which one line is changed: CPU milliseconds of encoding and marking a pair, and bytes a pair.
+of about 400 tokens, of which one line is changed: CPU milliseconds of encoding and marking a pair, as the artefact of
+encoded pairs does, and of reading one back; and the memory by which a worker grows that reads 110,000 of them
+(`--rows`), which repeat the same pairs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import dataclasses
 import json
 import os
 import random
+import resource
 import statistics
 import tempfile
 import time
@@ -25,16 +28,18 @@ from typing import Any
 
 import torch
 from training import WARM_UP, _Clock, _model, _published, _spec, checked, options_of, row_of
+from transformers import AutoConfig
 
 from raysweep.models.loading import load_tokenizer
 from raysweep.models.scratch import prepare_scratch
-from raysweep.records import ModelRef, SourceRow, Spec, TrainingRow
-from raysweep.rows.parquet import write_rows
+from raysweep.prompts.templates import PromptTemplate
+from raysweep.records import EncodedPair, ModelRef, SourceRow, Spec, TrainingRow
+from raysweep.rows.parquet import RowWriter, write_rows
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
-from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop
+from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.rejecting import variants
 
@@ -46,6 +51,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "dpo": {"objective": "dpo"},
 }
 PAIRS, PAIR_TOKENS = 300, (300, 500)
+BLOCK = 512
 
 
 def main() -> None:
@@ -58,7 +64,7 @@ def main() -> None:
         means = result["seconds_a_step"]
         result["ratio_to_sft_per_token"] = {arm: round(s / means["sft-per-token"], 2) for arm, s in means.items()}
         if options.data:
-            result["pairs"] = _pairs(options.data, Path(folder) / "long")
+            result["pairs"] = _pairs(options.data, options.rows, Path(folder) / "long")
     print(json.dumps(result, indent=1))
 
 
@@ -86,7 +92,7 @@ def _with_mutants(rows: Iterable[SourceRow]) -> list[TrainingRow]:
     return [dataclasses.replace(row_of(row), rejected=variant.text) for row, variant in changed if variant]
 
 
-def _pairs(data: Path, folder: Path) -> dict[str, Any]:
+def _pairs(data: Path, rows_read: int, folder: Path) -> dict[str, Any]:
     rows = _published(data)
     job = _job(folder, rows, 1, vocabulary=8192)
     tokenizer, recipe = load_tokenizer(job.base), Recipe(template="instruct")
@@ -99,18 +105,44 @@ def _pairs(data: Path, folder: Path) -> dict[str, Any]:
             lines[at] = lines[at].replace("e", "a").replace("1", "2") + "x"
             chosen.append((dataclasses.replace(row, rejected="".join(lines)), length))
     result: dict[str, Any] = {"pairs": len(chosen), "tokens": round(statistics.mean(n for _, n in chosen))}
-    encoded: list[Any] = []
+    pairs = [row for row, _ in chosen]
+    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+    stored: list[EncodedPair] = []
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        stored = [stored_pair(row.row_id, pair) for row, pair in zip(pairs, token_pairs(pairs, template), strict=True)]
+        times.append((time.process_time() - began) * 1000 / len(pairs))
+    result["encoded_and_marked_ms_a_pair"] = round(statistics.median(times), 2)
     for name in ("sft", "dpo", "fait"):
         objective = OBJECTIVES.create(Spec(name))
-        times = []
-        for _ in range(3):
-            began = time.process_time()
-            encoded = [objective.encode(row, tokenizer, recipe) for row, _ in chosen]
-            times.append((time.process_time() - began) * 1000 / len(chosen))
-        result[f"{name}_ms_a_row"] = round(statistics.median(times), 2)
-    arrays = [compact(row) for row in encoded if row]
-    result["fait_bytes_a_row"] = round(statistics.mean(sum(a.nbytes for a in row.values()) for row in arrays))
-    return result
+        began = time.process_time()
+        for row in pairs:
+            objective.encode(row, tokenizer, recipe)
+        result[f"{name}_alone_ms_a_row"] = round((time.process_time() - began) * 1000 / len(pairs), 2)
+    return result | _memory(stored, rows_read, dataclasses.replace(job, recipe=recipe), tokenizer, folder)
+
+
+def _memory(stored: list[EncodedPair], rows: int, job: TrainJob, tokenizer: Any, folder: Path) -> dict[str, Any]:
+    """Return by how much this process grows while it reads so many pairs for FAIT, and CPU milliseconds a pair."""
+    path = folder / "pairs.parquet"
+    with RowWriter(path, EncodedPair) as writer:
+        for start in range(0, rows, BLOCK):
+            numbers = range(start, min(start + BLOCK, rows))
+            writer.add([dataclasses.replace(stored[n % len(stored)], row_id=f"row {n}") for n in numbers])
+    fait = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, objective="fait"), pairs=path)
+    before, began = _resident(), time.process_time()
+    data = encode_set(fait, tokenizer, AutoConfig.from_pretrained(job.base.location))
+    return {
+        "rows_read": len(data.rows),
+        "read_ms_a_pair": round((time.process_time() - began) * 1000 / rows, 2),
+        "read_mib": round((_resident() - before) / 2**20),
+        "file_mib": round(path.stat().st_size / 2**20),
+    }
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def _job(folder: Path, rows: list[TrainingRow], steps: int, vocabulary: int = 512) -> TrainJob:
@@ -122,7 +154,9 @@ def _job(folder: Path, rows: list[TrainingRow], steps: int, vocabulary: int = 51
 
 
 def _options() -> argparse.Namespace:
-    return checked(options_of(__doc__, steps=16))
+    parser = options_of(__doc__, steps=16)
+    parser.add_argument("--rows", type=int, default=110_000, help="pairs to read, for the memory of a worker")
+    return checked(parser)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from raysweep.planning.plan import (
     BasePlan,
     CellPlan,
     CompletionsPlan,
+    EncodedPairsPlan,
     LeakagePlan,
     ModelPlan,
     PerturbedRowsPlan,
@@ -37,6 +38,7 @@ from raysweep.planning.plan import (
     TestSetPlan,
     TrainingSetPlan,
 )
+from raysweep.stages.encoded_pairs import make_encoded_pairs
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
 from raysweep.stages.making import groups, leased
@@ -75,6 +77,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     TestSetPlan: one_by_one(make_test_set),
     ReferencesPlan: one_by_one(make_references),
     BasePlan: one_by_one(pretrain),
+    EncodedPairsPlan: one_by_one(make_encoded_pairs),
     ModelPlan: one_by_one(fine_tune),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once
     ResultsPlan: judge,  # equal programs of a cell are run once

@@ -152,6 +152,23 @@ class TrainingRow:
     meta: str | None = None  # JSON, without a fixed form
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedPair:
+    """A training row's response and rejected one as tokens of one tokenizer, of whatever length.
+
+    Token ids are little-endian int32, the prompt's and the end of the text included. Marks are one byte a token: 1
+    where its line differs from the other side's, 2 more where its own characters do.
+    """
+
+    row_id: str
+    ids: bytes
+    start: int  # number of the prompt's tokens
+    marks: bytes
+    rejected_ids: bytes | None = None  # None: the row has no rejected response
+    rejected_start: int = 0
+    rejected_marks: bytes | None = None
+
+
 class ModelKind(StrEnum):
     """The form in which a model is stored."""
 

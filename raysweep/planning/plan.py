@@ -271,6 +271,25 @@ class TeacherAnswersPlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
+class EncodedPairsPlan(ArtefactPlan):
+    """A training set's responses and rejected ones as tokens of a base model, with marks where the two differ.
+
+    All recipes that train on pairs read it, so it is part of no model's key: what it holds follows from the others.
+    """
+
+    node: Node
+    training_set: TrainingSetPlan
+    base: BasePlan
+    template: str
+    system: str
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.base, self.training_set)
+
+
+@dataclass(frozen=True)
 class ReferencesPlan(ArtefactPlan):
     """The verdicts on a problem set's reference solutions: where each problem's tests run, and its time limit.
 
@@ -331,6 +350,7 @@ class CellPlan:
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
     validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
+    pairs_of_rows: EncodedPairsPlan | None = None  # the training set's, where the objective reads them
     keeps_model: bool = True
 
     @property
@@ -393,7 +413,9 @@ class ModelPlan(CellArtefactPlan):
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
-        return (self.cell.base, *(rows for rows in (self.cell.training_set, self.cell.validation) if rows))
+        cell = self.cell
+        rows = (cell.training_set, cell.validation, cell.pairs_of_rows)
+        return (cell.base, *(each for each in rows if each))
 
     @property
     def workers(self) -> int:

@@ -19,6 +19,7 @@ from raysweep.models.families.base import FAMILIES
 from raysweep.models.identity import may_change_embeddings
 from raysweep.models.whole_texts import NEED_CACHE
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
+from raysweep.planning.pairs import encoded_pairs
 from raysweep.planning.plan import CellPlan, PairPlan, ReferencesPlan, SweepPlan
 from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
@@ -100,6 +101,7 @@ class _Planner:
             training_set=training_set,
             recipe=recipe,
             validation=self.sets.validation_set(cell.training_set),
+            pairs_of_rows=encoded_pairs(plan.base, recipe, training_set),
             keeps_model=self.config.keeps_all_models or TRAINERS.get(recipe.trainer).kind is not ModelKind.FULL,
         )
 

@@ -217,10 +217,16 @@ def read_block(path: Path, record: type[R], index: int) -> list[R]:
 
 
 def schema_of(record: type[Any]) -> Any:
-    """Return the Arrow schema of a record class, whose fields are str, int, float, bool or one of them or None."""
+    """Return the Arrow schema of a record class; fields are str, bytes, int, float, bool, or one of them or None."""
     import pyarrow
 
-    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    kinds = {
+        str: pyarrow.string(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+        bool: pyarrow.bool_(),
+        bytes: pyarrow.binary(),
+    }
     fields = []
     for name, annotation in _field_types(record).items():
         options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)

@@ -5,6 +5,7 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     training_sets.py     writes source rows, perturbed rows, leaks and training sets
     rejected_rows.py     makes rejected responses of rows, of a teacher's answers or by changing their code
     teacher_answers.py   has a teacher write an incorrect variant of each row's response
+    encoded_pairs.py     encodes pairs of responses, and marks the tokens in which they differ
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
     generation.py        generates completions, such as a cell's, block by block, and counts tokens and seconds

@@ -17,7 +17,7 @@ from typing import Any
 from raysweep.engine.base import TrainingRun, Work
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import accelerator_in_use, software
-from raysweep.planning.plan import BasePlan, ModelPlan, TrainingSetPlan
+from raysweep.planning.plan import BasePlan, EncodedPairsPlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
 from raysweep.stages.inputs import base_ref
@@ -70,6 +70,7 @@ def fine_tune(plan: ModelPlan, work: Work) -> None:
         cell.training_set,
         work.store.root,
         validation=cell.validation,
+        pairs=cell.pairs_of_rows,
         group=work.context.groups.get(cell.base.name, ""),
     )
     _train(plan.node, train, cell.recipe.workers, work)
@@ -102,6 +103,7 @@ def _train_on_worker(
     storage: str,
     services: Services,
     validation: TrainingSetPlan | None = None,
+    pairs: EncodedPairsPlan | None = None,
     group: str = "",
 ) -> dict[str, Any]:
     """Run a trainer on local copies of its inputs; on the first worker, commit the model.
@@ -114,12 +116,12 @@ def _train_on_worker(
     store = Store(storage, expected=True)
     if group:
         store.pins.require(group, accelerator_in_use(), software())
-    rows = store.use(training_set.node) / ROWS
     job = dataclasses.replace(
         job,
         base=store.located(job.base),
-        training_set=rows,
+        training_set=store.use(training_set.node) / ROWS,
         validation=store.use(validation.node) / ROWS if validation else None,
+        pairs=store.use(pairs.node) / ROWS if pairs else None,
     )
     trainer = TRAINERS.get(job.recipe.trainer)()
     trainer.prepare()

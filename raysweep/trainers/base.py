@@ -99,6 +99,7 @@ class TrainJob:
     checkpoint_every: int | str = 0  # optimizer steps (0: no checkpoints), or a time such as 10min
     scratch: bool = False  # initialise weights from the config at base.location instead of loading them
     validation: Path | None = None  # Parquet of TrainingRow, whose loss is computed after each epoch
+    pairs: Path | None = None  # Parquet of EncodedPair: the rows, encoded; None: they are to be encoded
     base_key: str = ""  # names the base's weights in keys of what is computed with them; empty: nothing does
 
 
@@ -240,6 +241,7 @@ class Objective(ABC):
     Attributes:
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
         prefers: rows need `rejected`, a worse response beside their own.
+        reads_pairs: it takes rows that were encoded once for all trainings; only raysweep's own objectives can.
         numbers: names of the numbers that `loss` returns beside the loss; reported with it.
         in_words: how reports write these numbers; one that is not there is written by its name.
     """
@@ -247,6 +249,7 @@ class Objective(ABC):
     name: ClassVar[str]
     packs: ClassVar[bool] = False
     prefers: ClassVar[bool] = False
+    reads_pairs: ClassVar[bool] = False
     numbers: ClassVar[tuple[str, ...]] = ()
     in_words: ClassVar[Mapping[str, InWords]] = {}
 

@@ -7,16 +7,19 @@ import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.models.architectures.shape import positions_of
 from raysweep.prompts.templates import PromptTemplate
-from raysweep.records import TrainingRow
-from raysweep.rows.parquet import read_rows
+from raysweep.records import EncodedPair, TrainingRow
+from raysweep.rows.parquet import block_count, read_block, read_rows
 from raysweep.trainers.base import Objective, Recipe, Row, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
+from raysweep.trainers.objectives.rejected import Comparing, pair_of
 from raysweep.trainers.validation import HeldOut, hold_out
 
 
@@ -56,8 +59,14 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     positions = positions_of(config.to_dict()) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
     objective = objective_of(recipe)
-    by_id = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)  # whatever the file's order
-    training = _encode(rehearse(by_id, recipe.rehearsal, job.seed), "training", objective, tokenizer, recipe, job.label)
+    if job.pairs is not None:
+        training = _of_pairs(job.pairs, objective, recipe, job.label)
+    else:
+        by_id = sorted(
+            read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id
+        )  # whatever the file's order
+        rows = rehearse(by_id, recipe.rehearsal, job.seed)
+        training = _encode(rows, "training", objective, tokenizer, recipe, job.label)
     template = PromptTemplate(recipe.template, recipe.system, tokenizer)
     check_eos(training.rows, {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(template.end)})
     if job.validation is None:
@@ -78,9 +87,29 @@ def _encode(
             dropped[objective.why_dropped(row, tokenizer, recipe)] += 1
         else:
             encoded.append(compact(usable))
-    if not encoded:
+    return _usable(EncodedSet(objective, encoded, dict(dropped), recipe.max_tokens), what, label)
+
+
+def _of_pairs(path: Path, objective: Objective, recipe: Recipe, label: str) -> EncodedSet:
+    """Return the rows of a table of `EncodedPair`, in the order of their ids; a block at a time is in memory."""
+    assert isinstance(objective, Comparing)
+    encoded, dropped = [], Counter[str]()
+    for block in range(block_count(path)):
+        for stored in read_block(path, EncodedPair, block):
+            pair = pair_of(stored)
+            if reason := pair.unusable(recipe.max_tokens):
+                dropped[reason] += 1
+            else:
+                encoded.append((stored.row_id, compact(objective.of_pair(pair))))
+    encoded.sort(key=itemgetter(0))
+    rows = [row for _, row in encoded]
+    return _usable(EncodedSet(objective, rows, dict(dropped), recipe.max_tokens), "training", label)
+
+
+def _usable(encoded: EncodedSet, what: str, label: str) -> EncodedSet:
+    if not encoded.rows:
         raise UsageError(
-            f"{label}: none of {len(rows)} {what} rows can be used "
-            f"(at most {recipe.max_tokens} tokens, with a prompt and a response)"
+            f"{label}: none of {sum(encoded.dropped.values())} {what} rows can be used "
+            f"(at most {encoded.max_tokens} tokens, with a prompt and a response)"
         )
-    return EncodedSet(objective, encoded, dict(dropped), recipe.max_tokens)
+    return encoded

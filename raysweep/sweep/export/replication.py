@@ -41,7 +41,7 @@ from raysweep.sweep.report.records import signature_of
 from raysweep.sweep.report.scoring import by_cell
 from raysweep.units import count
 
-RECORDED = ("source_rows", "perturbed_rows", "base_model", "model")
+RECORDED = ("source_rows", "perturbed_rows", "encoded_pairs", "base_model", "model")
 """Stages whose artefacts are in the package by their manifests, under the name of those of dropped artefacts. Those of
 other stages are there with their files."""
 UNITS = ("evaluation",)

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.errors import UsageError
-from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row, RowServices
-from raysweep.trainers.objectives.rejected import Comparing, encode_both
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row, RowServices
+from raysweep.trainers.objectives.rejected import Comparing, TokenPair
 from raysweep.trainers.objectives.responses import response_losses
 
 if TYPE_CHECKING:
@@ -35,18 +34,17 @@ class Dpo(Comparing):
         "margin": InWords("mean margin over the reference, times beta (nats)"),
         "preferred": InWords("rows whose response gained on the rejected one, relative to the reference", "rows"),
     }
+    reads_marks = False
 
     def __init__(self, beta: float = 0.1) -> None:
         if not beta > 0:
             raise UsageError(f"objective dpo: beta {beta} isn't above 0")
         self.beta = beta
 
-    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """Return token ids and weights of both; None where one has over `max_tokens` or the prompt has no tokens."""
-        both = encode_both(row, tokenizer, recipe)
-        if isinstance(both, str):
-            return None
-        chosen, rejected = both
+    def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
+        """Return token ids and weights of both."""
+        chosen, rejected = pair.response, pair.rejected
+        assert rejected is not None
         return {
             "input_ids": chosen.ids,
             "weights": chosen.weights,

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raysweep.errors import UsageError
-from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Recipe, Row
-from raysweep.trainers.objectives.rejected import Comparing, Granularity, encode_both, token_marks
+from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row
+from raysweep.trainers.objectives.rejected import Comparing, Granularity, TokenPair
 from raysweep.trainers.objectives.responses import response_losses, response_tokens
 
 if TYPE_CHECKING:
@@ -80,19 +79,16 @@ class Fait(Comparing):
             return ()
         return ["`alpha: 1` gives the end of a response no loss, so that models don't learn where to stop"]
 
-    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """Return token ids and marks of both; None where one has over `max_tokens` or the prompt has no tokens."""
-        both = encode_both(row, tokenizer, recipe)
-        if isinstance(both, str):
-            return None
-        chosen, rejected = both
-        marked = token_marks(row, both, self.granularity)
+    def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
+        """Return token ids and marks of both."""
+        chosen, rejected = pair.response, pair.rejected
+        assert rejected is not None
         return {
             "input_ids": chosen.ids,
             "weights": chosen.weights,
-            "marks": marked[0],
+            "marks": chosen.marks(self.granularity),
             "rejected_ids": rejected.ids,
-            "rejected_marks": marked[1],
+            "rejected_marks": rejected.marks(self.granularity),
             "rejected_tokens": [len(rejected.ids) - rejected.start],
         }
 

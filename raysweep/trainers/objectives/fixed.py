@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
-from raysweep.records import TrainingRow
-from raysweep.trainers.base import OBJECTIVES, Recipe, Row
-from raysweep.trainers.objectives.rejected import Comparing, encode_both, token_marks
+from raysweep.trainers.base import OBJECTIVES, Row
+from raysweep.trainers.objectives.rejected import Comparing, TokenPair
 from raysweep.trainers.objectives.responses import weighted_loss
 
 if TYPE_CHECKING:
@@ -32,13 +31,10 @@ class Fixed(Comparing):
             raise UsageError(f"objective fixed: weight {weight:g} is negative")
         self.weight = weight
 
-    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """Return token ids and weights; None where a response has over `max_tokens` or the prompt has no tokens."""
-        both = encode_both(row, tokenizer, recipe)
-        if isinstance(both, str):
-            return None
-        chosen = both[0]
-        marked = token_marks(row, both, "line")[0]
+    def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
+        """Return token ids and weights of the response, and the number of its tokens."""
+        chosen = pair.response
+        marked = chosen.marks("line")
         weights = [self.weight if mark else weight for mark, weight in zip(marked, chosen.weights, strict=True)]
         return {
             "input_ids": chosen.ids,

@@ -2,51 +2,141 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from raysweep.records import TrainingRow
+from raysweep.prompts.templates import PromptTemplate, training_prompt
+from raysweep.records import EncodedPair, TrainingRow
 from raysweep.trainers.base import Objective, Recipe
-from raysweep.trainers.objectives.differences import marks
-from raysweep.trainers.objectives.responses import EncodedResponse, encode_response
+from raysweep.trainers.objectives.differences import Marks, marks
+from raysweep.trainers.objectives.responses import EncodedResponse, encode_responses
 
+if TYPE_CHECKING:
+    import numpy as np
+
+VERSION = 1
+"""Raise it whenever the same row and tokenizer give other tokens or marks."""
 Granularity = Literal["hybrid", "line", "token"]
 """What marks a token: its line, its own characters, or both, whose marks are added."""
+LINE, CHARACTERS = 1, 2
+"""The bits of a token's mark in an `EncodedPair`."""
 
 
-def encode_both(row: TrainingRow, tokenizer: Any, recipe: Recipe) -> tuple[EncodedResponse, EncodedResponse] | str:
-    """Return a row's response and rejected response, encoded; or in words why the row can't be used."""
-    if row.rejected is None:
-        return "no rejected response"
-    response = encode_response(row, row.output, tokenizer, recipe)
-    rejected = encode_response(row, row.rejected, tokenizer, recipe)
-    if not response.start or not rejected.start:
-        return "no prompt"
-    if len(response.ids) > recipe.max_tokens:
-        return f"over {recipe.max_tokens} tokens"
-    if len(rejected.ids) > recipe.max_tokens:
-        return f"rejected response over {recipe.max_tokens} tokens"
-    return response, rejected
+@dataclass(frozen=True)
+class Side:
+    """One of a pair's responses. `ids`: with the prompt's; `start`: number of those; `bits`: (tokens,), see `LINE`."""
+
+    ids: list[int]
+    start: int
+    bits: np.ndarray
+
+    @property
+    def weights(self) -> list[float]:
+        """1 for each token of the response, 0 for each of the prompt."""
+        return [0.0] * self.start + [1.0] * (len(self.ids) - self.start)
+
+    def marks(self, granularity: Granularity) -> list[int]:
+        """Return the mark of each token: 0, 1, or 2 where marks are added."""
+        by_line, by_characters = self.bits & LINE, self.bits // CHARACTERS
+        chosen = {"line": by_line, "token": by_characters, "hybrid": by_line + by_characters}[granularity]
+        return [int(mark) for mark in chosen.tolist()]
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """A response and a rejected one; None where the row has none."""
+
+    response: Side
+    rejected: Side | None
+
+    def unusable(self, max_tokens: int) -> str:
+        """Return in words why the pair can't be trained on; empty if it can."""
+        if self.rejected is None:
+            return "no rejected response"
+        if not self.response.start or not self.rejected.start:
+            return "no prompt"
+        if len(self.response.ids) > max_tokens:
+            return f"over {max_tokens} tokens"
+        return f"rejected response over {max_tokens} tokens" if len(self.rejected.ids) > max_tokens else ""
+
+
+def token_pairs(rows: Sequence[TrainingRow], template: PromptTemplate, *, marked: bool = True) -> list[TokenPair]:
+    """Encode rows by their template's tokenizer, all at once. `marked`: False leaves all marks 0, which is faster."""
+    texts: list[tuple[str, str]] = []
+    for row in rows:
+        prompt = training_prompt(row, template)
+        texts += [(prompt, row.output)] if row.rejected is None else [(prompt, row.output), (prompt, row.rejected)]
+    encoded: Iterator[EncodedResponse] = iter(encode_responses(texts, template))
+    pairs = []
+    for row in rows:
+        if row.rejected is None:
+            pairs.append(TokenPair(_side(next(encoded), None), None))
+            continue
+        both = marks(row.output, row.rejected) if marked else (None, None)
+        pairs.append(TokenPair(_side(next(encoded), both[0]), _side(next(encoded), both[1])))
+    return pairs
+
+
+def _side(encoded: EncodedResponse, marked: Marks | None) -> Side:
+    import numpy as np
+
+    if marked is None:
+        return Side(encoded.ids, encoded.start, np.zeros(len(encoded.ids), np.uint8))
+    by_line, by_characters = marked.of_tokens(encoded.spans)
+    return Side(encoded.ids, encoded.start, (by_line * LINE + by_characters * CHARACTERS).astype(np.uint8))
+
+
+def stored_pair(row_id: str, pair: TokenPair) -> EncodedPair:
+    """Return a pair in the form in which a store keeps it."""
+    import numpy as np
+
+    def ids(side: Side) -> bytes:
+        return np.asarray(side.ids, "<i4").tobytes()
+
+    response, rejected = pair.response, pair.rejected
+    stored = (row_id, ids(response), response.start, response.bits.tobytes())
+    if rejected is None:
+        return EncodedPair(*stored)
+    return EncodedPair(*stored, ids(rejected), rejected.start, rejected.bits.tobytes())
+
+
+def pair_of(stored: EncodedPair) -> TokenPair:
+    """Return a pair that a store has kept."""
+    import numpy as np
+
+    def side(ids: bytes, start: int, bits: bytes | None) -> Side:
+        return Side(np.frombuffer(ids, "<i4").tolist(), start, np.frombuffer(bits or b"", np.uint8))
+
+    rejected = stored.rejected_ids
+    return TokenPair(
+        side(stored.ids, stored.start, stored.marks),
+        None if rejected is None else side(rejected, stored.rejected_start, stored.rejected_marks),
+    )
 
 
 class Comparing(Objective):
-    """An objective that compares the response of each row with a rejected one."""
+    """An objective that compares the response of each row with a rejected one.
+
+    `reads_marks`: whether it needs the tokens' marks.
+    """
 
     prefers = True
+    reads_pairs = True
+    reads_marks: ClassVar[bool] = True
+
+    @abstractmethod
+    def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
+        """Return what `encode` returns, of a pair whose rejected response is there and whose lengths fit."""
+
+    def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
+        """See `of_pair`; None where a response is missing or has over `max_tokens`, or the prompt has no tokens."""
+        template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+        pair = token_pairs([row], template, marked=self.reads_marks)[0]
+        return None if pair.unusable(recipe.max_tokens) else self.of_pair(pair)
 
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
         """Return in words why a row can't be used; empty if it can."""
-        both = encode_both(row, tokenizer, recipe)
-        return both if isinstance(both, str) else ""
-
-
-def token_marks(
-    row: TrainingRow, both: tuple[EncodedResponse, EncodedResponse], granularity: Granularity
-) -> tuple[list[int], list[int]]:
-    """Return the marks of each token of the encoded response and rejected response: 0, 1, or 2 where they are added."""
-    assert row.rejected is not None
-    sides = []
-    for encoded, side in zip(both, marks(row.output, row.rejected), strict=True):
-        by_line, by_character = side.of_tokens(encoded.spans)
-        chosen = {"line": by_line, "token": by_character, "hybrid": by_line.astype(int) + by_character}[granularity]
-        sides.append([int(mark) for mark in chosen])
-    return sides[0], sides[1]
+        template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+        return token_pairs([row], template, marked=False)[0].unusable(recipe.max_tokens)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import Recipe, Row
+from raysweep.trainers.objectives.differences import characters_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
 SPACE = "\u0120"
 """How byte-level tokenizers write a space in their tokens."""
+ONE_BEFORE, OTHERS = -1, -2
+"""Tokens with one space before their text; with more spaces around it."""
 
 
 @dataclass(frozen=True)
 class EncodedResponse:
     """Token ids of a prompt with a response, the end of the text included.
 
-    `start`: number of the prompt's tokens. `spans`: for each token, the characters of the response that it covers, as
-    (first, last + 1); an empty span for those of the prompt and for an end that was added.
+    `start`: number of the prompt's tokens. `spans`: (tokens, 2), the characters of the response that each token covers,
+    as (first, last + 1); an empty span for those of the prompt and for an end that was added.
     """
 
     ids: list[int]
     start: int
-    spans: list[tuple[int, int]]
+    spans: np.ndarray
 
     @property
     def weights(self) -> list[float]:
@@ -39,22 +45,35 @@ class EncodedResponse:
 def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedResponse:
     """Encode a row's prompt with a response. The prompt's tokens end with the one of its last character."""
     template = PromptTemplate(recipe.template, recipe.system, tokenizer)
-    prompt = training_prompt(row, template)
-    encoded = tokenizer(
-        prompt + response,
-        add_special_tokens=template.adds_special_tokens(prompt),
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-    )
-    ids, end = list(encoded["input_ids"]), tokenizer.convert_tokens_to_ids(template.end)
-    offsets = encoded["offset_mapping"]
-    start = _prompt_tokens(offsets, len(prompt))
-    whole = _untrimmed(offsets, encoded.tokens(), prompt + response)
-    spans = [(0, 0)] * start + [(first - len(prompt), last - len(prompt)) for first, last in whole[start:]]
-    if start == len(ids) or ids[-1] != end:
-        ids.append(end)
-        spans.append((0, 0))
-    return EncodedResponse(ids, start, spans)
+    return encode_responses([(training_prompt(row, template), response)], template)[0]
+
+
+def encode_responses(texts: Sequence[tuple[str, str]], template: PromptTemplate) -> list[EncodedResponse]:
+    """Encode prompts, filled already, with their responses, in the order in which they come."""
+    encoded: list[EncodedResponse] = []
+    for special, group in groupby(texts, key=lambda text: template.adds_special_tokens(text[0])):
+        encoded += _encoded(list(group), template, special=special)
+    return encoded
+
+
+def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, special: bool) -> list[EncodedResponse]:
+    import numpy as np
+
+    tokenizer = template.tokenizer
+    whole = [prompt + response for prompt, response in texts]
+    batch = tokenizer(whole, add_special_tokens=special, return_offsets_mapping=True, return_attention_mask=False)
+    end, result = tokenizer.convert_tokens_to_ids(template.end), []
+    for number, (prompt, _) in enumerate(texts):
+        ids, flat = list(batch["input_ids"][number]), chain.from_iterable(batch["offset_mapping"][number])
+        offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
+        start = _prompt_tokens(offsets, len(prompt))
+        spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - len(prompt)
+        spans[:start] = 0
+        if start == len(ids) or ids[-1] != end:
+            ids.append(end)
+            spans = np.append(spans, [[0, 0]], axis=0)
+        result.append(EncodedResponse(ids, start, spans))
+    return result
 
 
 def response_losses(
@@ -102,24 +121,42 @@ def response_tokens(rows: Sequence[Row]) -> float:
     return float(sum(np.count_nonzero(row["weights"]) for row in rows))
 
 
-def _untrimmed(offsets: Sequence[tuple[int, int]], tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
-    """Return the characters of each token with its spaces, which tokenizers such as GPT-2's may leave out."""
-    spans = []
-    for (first, last), token in zip(offsets, tokens, strict=True):
-        inner = token.strip(SPACE)
-        if not inner and token and first == last:
-            first = last - len(token)
-        elif inner and token != inner:
-            before, after = len(token) - len(token.lstrip(SPACE)), len(token) - len(token.rstrip(SPACE))
-            if not text.startswith(" " * before, first):
-                first -= before
-            if not text.endswith(" " * after, 0, last):
-                last += after
-        spans.append((first, last))
+def _untrimmed(offsets: np.ndarray, tokens: Sequence[str], text: str) -> np.ndarray:
+    """Return the characters of each token with its spaces, which tokenizers such as GPT-2's may leave out.
+
+    Args:
+        offsets: (tokens, 2), the first character of each token and the one after its last.
+        tokens: as the tokenizer writes them.
+        text: the whole text.
+    """
+    import numpy as np
+
+    spans, kinds = offsets.copy(), np.array([_spaces(token) for token in tokens], dtype=np.int64)
+    first, last = offsets.T
+    is_space = np.append(characters_of(text) == ord(" "), False)
+    spans[:, 0] -= (kinds == ONE_BEFORE) & ~is_space[np.minimum(first, len(text))]
+    spans[:, 0] -= np.where(first == last, np.maximum(kinds, 0), 0)
+    for at in np.flatnonzero(kinds == OTHERS).tolist():
+        token, (begin, end) = tokens[at], offsets[at].tolist()
+        before, after = len(token) - len(token.lstrip(SPACE)), len(token) - len(token.rstrip(SPACE))
+        begin -= 0 if text.startswith(" " * before, begin) else before
+        end += 0 if text.endswith(" " * after, 0, end) else after
+        spans[at] = begin, end
     return spans
 
 
-def _prompt_tokens(offsets: Sequence[tuple[int, int]], characters: int) -> int:
+@functools.lru_cache(maxsize=2**18)
+def _spaces(token: str) -> int:
+    """Return the length of a token of spaces only, 0 for one without spaces at its ends, else which kind it is."""
+    inner = token.strip(SPACE)
+    if not inner:
+        return len(token)
+    return 0 if inner == token else ONE_BEFORE if token == SPACE + inner else OTHERS
+
+
+def _prompt_tokens(offsets: np.ndarray, characters: int) -> int:
     """Return the number of tokens up to the last one that overlaps the first `characters` characters of the text."""
-    touching = [i for i, (begin, end) in enumerate(offsets) if begin < min(end, characters)]
-    return touching[-1] + 1 if touching else 0
+    import numpy as np
+
+    touching = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], characters))
+    return int(touching[-1]) + 1 if len(touching) else 0

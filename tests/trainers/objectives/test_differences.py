@@ -86,6 +86,14 @@ def test_marked_characters_lie_in_marked_lines_and_equal_texts_have_none(one: st
         assert any(side.lines.any() for side in marks(one, other))
 
 
+@given(TEXTS, st.text("ab=ü𝄞 \t-1", max_size=12), st.text("ab=ü𝄞 \t-1", max_size=12), TEXTS)
+def test_a_swap_swaps_the_marks_of_any_two_lines(before: str, one: str, other: str, after: str) -> None:
+    texts = [f"{before}\n# {line}\n{after}" for line in (one, other)]
+    first, second = marks(*texts), marks(*reversed(texts))
+    for ours, theirs in zip(first, reversed(second), strict=True):
+        assert (ours.lines == theirs.lines).all() and (ours.characters == theirs.characters).all()
+
+
 @given(TEXTS, TEXTS)
 def test_without_its_marked_characters_each_text_is_the_same(one: str, other: str) -> None:
     rest = [
