@@ -33,6 +33,7 @@ from raysweep.cli.options import (
     Sets,
     Storage,
     SweepName,
+    Template,
     load,
 )
 from raysweep.cli.tools import attack, evaluate, execute, perturb
@@ -40,6 +41,7 @@ from raysweep.config.examples import DEFAULT
 from raysweep.errors import UsageError
 from raysweep.machine import VERSION, own_process
 from raysweep.seeding import DEFAULT_SEED
+from raysweep.trainers.base import Recipe
 
 COLLECTED_AFTER = 100_000, 50, 100
 """When garbage is collected: seldom, since a plan's objects are many and stay (a fifth of the time at 10,000 cells)."""
@@ -207,23 +209,57 @@ def audit(
         ),
     ],
     answers: Annotated[list[Path] | None, typer.Argument(metavar="[ANSWERS]...", help="CSV files of raters")] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Judge rejected responses beside the responses")] = False,
     n: Annotated[int, typer.Option("--n", min=1, help="Texts to judge")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other texts")] = DEFAULT_SEED,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sheet goes")] = Path("audit"),
     as_json: AsJson = False,
 ) -> None:
-    """Write a blind sheet on which people judge perturbed texts, or evaluate their answers."""
+    """Write a blind sheet on which people judge perturbed texts or rejected responses, or evaluate their answers."""
     from raysweep.cli.views.audit import print_audit, print_sheet
-    from raysweep.rows.rated_sheets import read_key, read_raters
+    from raysweep.rows.rated_sheets import PAIRS, TEXTS, read_key, read_raters
     from raysweep.tools.audit.sheet import draw_items, write_sheet
 
     if answers:
         items = read_key(target)
         print_audit(items, read_raters(answers, items), as_json)
     else:
-        items = draw_items(target, n, seed)
+        items = draw_items(target, n, seed, PAIRS if pairs else TEXTS)
         write_sheet(items, out)
         print_sheet(items, out)
+
+
+@app.command("show-pairs")
+def show_pairs(
+    target: Annotated[
+        Path, typer.Argument(metavar="SET", help="A folder of `sets --out` or a Parquet file of it, with pairs")
+    ],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="MODEL", help="Cut texts as its tokenizer does; a folder or hub id")
+    ] = None,
+    template: Template = Recipe.template,
+    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many pairs to show")] = 5,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write them as an HTML page")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show responses beside rejected ones, each token by its mark, and count the edge cases."""
+    from raysweep.cli.views.pairs import print_pairs
+    from raysweep.tools.pairs.page import write_page
+    from raysweep.tools.pairs.shown import read_pairs
+
+    tokenizer = None
+    if model is not None:
+        from raysweep.models.finding import resolve
+        from raysweep.models.loading import load_tokenizer
+
+        with without_library_warnings():
+            tokenizer = load_tokenizer(resolve(model).ref())
+    elif template != Recipe.template:
+        raise UsageError("--template says how prompts are cut into tokens; give --model, whose tokenizer cuts them")
+    pairs, counts = read_pairs(target, n, tokenizer, template)
+    if out is not None:
+        write_page(pairs, counts, out)
+    print_pairs(pairs if out is None else [], counts, as_json)
 
 
 @app.command()

@@ -15,7 +15,9 @@ from pathlib import Path
 from raysweep.errors import UsageError
 from raysweep.records import RatedTexts
 
-QUESTIONS = ("same_task", "readable")
+TEXTS, PAIRS = "texts", "pairs"
+"""What a sheet shows: texts before and after a perturbation, or responses beside their rejected ones."""
+QUESTIONS = {TEXTS: ("same_task", "readable"), PAIRS: ("similar", "wrong")}
 KEY, SHEET = "key.json", "sheet.csv"
 _YES, _NO = ("y", "yes", "1", "true"), ("n", "no", "0", "false")
 Answers = Mapping[int, Mapping[str, bool]]
@@ -24,13 +26,19 @@ Answers = Mapping[int, Mapping[str, bool]]
 
 @dataclass(frozen=True)
 class SheetItem:
-    """One pair to judge. `id`: its number on the sheet, from 1; `row_id`: the id of the training row or the problem."""
+    """Two texts to judge. `id`: its number on the sheet, from 1; `row_id`: the id of the training row or the problem.
+
+    Of `kind` pairs, `clean` is the response, `text` the rejected one, `task` their instruction, and `method` how the
+    rejected one was made.
+    """
 
     id: int
     method: str
     row_id: str
     clean: str
     text: str
+    kind: str = TEXTS
+    task: str = ""
 
 
 def read_key(folder: Path) -> list[SheetItem]:
@@ -43,6 +51,11 @@ def read_key(folder: Path) -> list[SheetItem]:
         ) from None
 
 
+def questions_of(items: Sequence[SheetItem]) -> tuple[str, ...]:
+    """Return the questions that a sheet asks of each item; all of its items are of one kind."""
+    return QUESTIONS[items[0].kind]
+
+
 def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[str, bool]]:
     """Return one rater's answers by item id.
 
@@ -50,6 +63,7 @@ def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[st
         UsageError: the file can't be read, or an answer is missing, given twice, or neither yes nor no.
     """
     answers: dict[int, Mapping[str, bool]] = {}
+    asked = questions_of(items)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
@@ -63,7 +77,7 @@ def read_answers(path: Path, items: Sequence[SheetItem]) -> dict[int, Mapping[st
         location = f"{path}, row {number}"
         if not str(row.get("id") or "").isdigit() or int(row["id"]) in answers:
             raise UsageError(f"{location}: id {row.get('id')!r} is not a number or appears twice; keep the sheet's ids")
-        answers[int(row["id"])] = {question: _answer(row.get(question), question, location) for question in QUESTIONS}
+        answers[int(row["id"])] = {question: _answer(row.get(question), question, location) for question in asked}
     unknown = sorted(answers.keys() - {item.id for item in items})
     if unknown:
         raise UsageError(
@@ -98,7 +112,7 @@ def _answer(text: str | None, question: str, location: str) -> bool:
 
 def is_valid(item: int, answers: Mapping[str, Answers]) -> bool:
     """Return True if a majority of raters answered yes to all questions on an item."""
-    votes = [all(by_rater[item][question] for question in QUESTIONS) for by_rater in answers.values()]
+    votes = [all(by_rater[item].values()) for by_rater in answers.values()]
     return 2 * sum(votes) > len(votes)
 
 
@@ -129,5 +143,7 @@ def read_rated(path: Path) -> RatedTexts:
     """
     files = answer_files(path)
     items = read_key(files[0].parent)
+    if items and items[0].kind != TEXTS:
+        raise UsageError(f"{files[0].parent} is a sheet of rejected responses; give one of perturbed texts")
     answers = read_raters(files, items)
     return {(item.row_id, item.text): is_valid(item.id, answers) for item in items}

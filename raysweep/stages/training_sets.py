@@ -6,7 +6,8 @@ blocks that a killed one has finished.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from raysweep.engine.base import PerturbJob, Work
 from raysweep.planning.plan import LeakagePlan, PerturbedRowsPlan, RejectedRowsPlan, SourceRowsPlan, TrainingSetPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN, Leak, PerturbedRow, RejectedRow, SourceRow, TrainingRow
+from raysweep.rows.exported_sets import REASON
 from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block, row_count, write_rows
 from raysweep.stages.inputs import require_rows, require_unique
 from raysweep.storage.blocks import Blocks
@@ -102,10 +104,13 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, TrainingRow) as writer:
             for block in range(block_count(path)):
-                rows = _with_rejected(read_block(path, SourceRow, block), plan.rejected, block, store)
+                rows, made = read_block(path, SourceRow, block), _rejected_of(plan.rejected, block, store)
+                if made:
+                    rows = [replace(row, rejected=made[row.row_id].rejected) for row in rows]
                 numbered = enumerate(rows, first_row)
                 choices = [chooser.methods_of(n, perturber.method(row.row_id).name) for n, row in numbered]
-                training_rows = build_rows(rows, choices, _texts_of(choices, texts, block))
+                built = build_rows(rows, choices, _texts_of(choices, texts, block))
+                training_rows = [_with_reason(row, made) for row in built]
                 writer.add(training_rows)
                 perturbed += sum(row.perturbed for row in training_rows)
                 unchanged += sum(row.method != CLEAN and not row.perturbed for row in training_rows)
@@ -115,14 +120,18 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
         work.progress.note(f"{plan.perturbation.name} changes none of the {unchanged} rows chosen for it")
 
 
-def _with_rejected(
-    rows: Sequence[SourceRow], plan: RejectedRowsPlan | None, block: int, store: Store
-) -> Sequence[SourceRow]:
-    """Return a block of source rows with the rejected responses that were made for them."""
+def _rejected_of(plan: RejectedRowsPlan | None, block: int, store: Store) -> dict[str, RejectedRow]:
+    """Return the rejected responses that were made for a block of source rows, by the rows' ids."""
     if plan is None:
-        return rows
-    made = read_block(store.use(plan.node) / ROWS, RejectedRow, block)
-    return [replace(row, rejected=one.rejected) for row, one in zip(rows, made, strict=True)]
+        return {}
+    return {row.row_id: row for row in read_block(store.use(plan.node) / ROWS, RejectedRow, block)}
+
+
+def _with_reason(row: TrainingRow, made: Mapping[str, RejectedRow]) -> TrainingRow:
+    """Return a training row that says how its rejected response was made, if it was."""
+    if row.source_id not in made or row.rejected is None:
+        return row
+    return replace(row, meta=json.dumps({REASON: made[row.source_id].reason}))
 
 
 def _texts_of(choices: Sequence[Sequence[str]], texts: dict[str, Path], block: int) -> dict[str, list[PerturbedRow]]:

@@ -16,6 +16,7 @@ shared.
     export.py        prints what an export has written, and what is missing
     gc.py            prints what no sweep uses, or what of it was removed
     audit.py         prints where a sheet is, or the share of valid texts
+    pairs.py         prints responses beside rejected ones, with the marks of their tokens
     config.py        prints the reference of config keys, writes docs/config.md
     init.py          prints the configs to start from and the next commands
     names.py         prints registered names by kind

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from raysweep.cli.views.console import new_console
-from raysweep.rows.rated_sheets import SHEET, Answers, SheetItem
+from raysweep.rows.rated_sheets import PAIRS, SHEET, Answers, SheetItem
 from raysweep.tools.audit.agreement import Agreement, Validity, agreements, validity
 from raysweep.tools.audit.sheet import PAGE
 from raysweep.units import count
@@ -19,15 +19,15 @@ from raysweep.units import count
 
 def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
     """Print where the sheet is, and how raters fill it in."""
-    methods = len({item.method for item in items})
+    methods, what = len({item.method for item in items}), "pair" if items[0].kind == PAIRS else "text"
     console = new_console()
-    console.print(f"{count(len(items), 'text')} of {count(methods, 'method')} to judge, methods hidden", soft_wrap=True)
+    console.print(f"{count(len(items), what)} of {count(methods, 'method')} to judge, methods hidden", soft_wrap=True)
     console.print(f"each rater: {folder / PAGE} in a browser, or a copy of {folder / SHEET}", soft_wrap=True)
     console.print(f"then: raysweep audit {folder} RATER1.csv RATER2.csv", soft_wrap=True)
 
 
 def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_json: bool) -> None:
-    """Print the share of valid texts of each method, and Cohen's kappa of each two raters."""
+    """Print each method's share of valid texts, or of yes to each question, and each two raters' Cohen's kappa."""
     shares, kappas = validity(items, answers), agreements(items, answers)
     if as_json:
         facts = {
@@ -38,7 +38,8 @@ def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_j
         print(json.dumps(facts, indent=1, allow_nan=False))
         return
     console = new_console()
-    console.print(_table(shares, len(answers)))
+    for question in dict.fromkeys(share.question for share in shares):
+        console.print(_table([share for share in shares if share.question == question], len(answers), question))
     for agreement in kappas:
         value = agreement.note if math.isnan(agreement.kappa) else f"{agreement.kappa:.2f}"
         raters = " and ".join(agreement.raters)
@@ -47,11 +48,11 @@ def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_j
         console.print("one rater: no agreement to compute")
 
 
-def _table(shares: Sequence[Validity], raters: int) -> Table:
+def _table(shares: Sequence[Validity], raters: int, question: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("method")
     by = "the rater" if raters == 1 else f"most of {raters} raters"
-    for title in ("judged", f"valid to {by}", "share", "95 % interval"):
+    for title in ("judged", f"{question or 'valid'} to {by}", "share", "95 % interval"):
         table.add_column(title, justify="right")
     for share in shares:
         interval = f"{share.low:.2f} to {share.high:.2f}"

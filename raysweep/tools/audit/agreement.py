@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import isnan, nan
 
-from raysweep.rows.rated_sheets import QUESTIONS, Answers, SheetItem, is_valid
+from raysweep.rows.rated_sheets import PAIRS, Answers, SheetItem, is_valid, questions_of
 from raysweep.stats.intervals import share_interval
 
 ALL = "all"
@@ -20,7 +20,8 @@ ALL = "all"
 class Validity:
     """The number and share of a method's texts that a majority of raters judged the same task and readable.
 
-    `low`, `high`: a 95 % interval of the share.
+    Of pairs there is one for each `question`, with the number of yes to it. `low`, `high`: a 95 % interval of the
+    share.
     """
 
     method: str
@@ -29,6 +30,7 @@ class Validity:
     share: float
     low: float
     high: float
+    question: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,34 @@ class Agreement:
 
 
 def validity(items: Sequence[SheetItem], answers: Mapping[str, Answers]) -> list[Validity]:
-    """Return the validity of each method, then of all methods together."""
+    """Return the validity of each method, then of all methods together; of pairs, question by question."""
+    if items[0].kind != PAIRS:
+        return _shares(items, answers, "")
+    results = []
+    for question in questions_of(items):
+        asked = {
+            rater: {item: {question: said[question]} for item, said in by_item.items()}
+            for rater, by_item in answers.items()
+        }
+        results += _shares(items, asked, question)
+    return results
+
+
+def _shares(items: Sequence[SheetItem], answers: Mapping[str, Answers], question: str) -> list[Validity]:
     verdicts = [(item.method, is_valid(item.id, answers)) for item in items]
     methods = sorted({item.method for item in items})
     results = []
     for name in [*methods, ALL] if len(methods) > 1 else methods:
         votes = [valid for method, valid in verdicts if name in (method, ALL)]
         low, high = share_interval(sum(votes), len(votes))
-        results.append(Validity(name, len(votes), sum(votes), sum(votes) / len(votes), low, high))
+        results.append(Validity(name, len(votes), sum(votes), sum(votes) / len(votes), low, high, question))
     return results
 
 
 def agreements(items: Sequence[SheetItem], answers: Mapping[str, Answers]) -> list[Agreement]:
     """Return the agreement of each pair of raters on each question."""
     results = []
-    for question in QUESTIONS:
+    for question in questions_of(items):
         for first, second in combinations(answers, 2):
             pairs = [(answers[first][item.id][question], answers[second][item.id][question]) for item in items]
             value = kappa(pairs)

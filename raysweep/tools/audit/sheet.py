@@ -1,7 +1,8 @@
-"""Blind sheets: pairs of a clean and a perturbed text, for raters to judge whether both ask for the same task.
+"""Blind sheets, on which raters judge two texts each.
 
-The study's two authors judged samples of its sets this way. A separate key file, which raters don't see, records the
-method and the row of each pair.
+Either a clean and a perturbed text: do both ask for the same task? The study's two authors judged samples of its sets
+this way. Or a response and a rejected one: are they similar, and is that wrong? FAIT's authors read 50 so. A separate
+key file, which raters don't see, records the method and the row of each two texts.
 """
 
 from __future__ import annotations
@@ -17,34 +18,39 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
-from raysweep.rows.rated_sheets import KEY, QUESTIONS, SHEET, SheetItem
+from raysweep.rows.exported_sets import exported_sets, reason_of
+from raysweep.rows.rated_sheets import KEY, PAIRS, SHEET, TEXTS, SheetItem, questions_of
 from raysweep.seeding import python_rng
 
 PAGE = "sheet.html"
 _DRAW = re.compile(r"-draw-\d+$")
-_GIVE = "give a folder that `raysweep sets CONFIG --out DIR` wrote, or a Parquet file of it"
+_COLUMNS = {TEXTS: ("clean", "perturbed"), PAIRS: ("task", "response", "rejected")}
+"""Columns of a sheet's texts."""
 _TEXTS = (("clean_instruction", "instruction", "perturbed"), ("clean_prompt", "prompt", "changed"))
 """Columns of a training set and of a test set: the clean text, the text, whether they differ."""
 
 
-def draw_items(path: Path, n: int, seed: int) -> list[SheetItem]:
-    """Return `n` distinct changed rows in random order, equally many of each method as far as it has rows.
+def draw_items(path: Path, n: int, seed: int, kind: str = TEXTS) -> list[SheetItem]:
+    """Return `n` distinct items in random order, equally many of each method as far as it has rows.
 
     Args:
         path: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`).
         n: number of rows; if there are fewer, all are returned.
         seed: the seed of the draw.
+        kind: texts that a perturbation changed, or pairs of a response and a rejected one.
 
     Raises:
-        UsageError: the file or folder can't be read, contains no set, or contains no changed row.
+        UsageError: the file or folder can't be read, contains no set, or contains no such row.
     """
     by_method: dict[str, list[SheetItem]] = {}
     # several sets may contain the same row
-    distinct = {(item.method, item.row_id, item.text): item for item in _changed_rows(path)}
+    found = _pairs(path) if kind == PAIRS else _changed_rows(path)
+    distinct = {(item.method, item.row_id, item.text): item for item in found}
     for item in (distinct[key] for key in sorted(distinct)):
         by_method.setdefault(item.method, []).append(item)
     if not by_method:
-        raise UsageError(f"{path}: no row was changed by its method, so there is nothing to judge")
+        lacking = "no row has a rejected response" if kind == PAIRS else "no row was changed by its method"
+        raise UsageError(f"{path}: {lacking}, so there is nothing to judge")
     rng = python_rng(seed, "audit")
     for items in by_method.values():
         rng.shuffle(items)
@@ -67,8 +73,13 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / SHEET).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["id", "clean", "perturbed", *QUESTIONS])
-            writer.writerows([item.id, item.clean, item.text, *[""] * len(QUESTIONS)] for item in items)
+            questions = questions_of(items)
+            writer.writerow(["id", *_COLUMNS[items[0].kind], *questions])
+            tasks = [[item.task] if item.kind == PAIRS else [] for item in items]
+            blank = [""] * len(questions)
+            writer.writerows(
+                [item.id, *task, item.clean, item.text, *blank] for item, task in zip(items, tasks, strict=True)
+            )
         (folder / PAGE).write_text(_page(items), encoding="utf-8")
         (folder / KEY).write_text(json.dumps([asdict(item) for item in items], indent=1), encoding="utf-8")
     except OSError as error:
@@ -77,24 +88,23 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
 
 def _changed_rows(path: Path) -> list[SheetItem]:
     """Return the changed rows of a set, or of all sets in a folder, with id 0."""
-    import pyarrow
-    import pyarrow.parquet
-
-    if not path.exists():
-        raise UsageError(f"{path} doesn't exist; {_GIVE}")
-    paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not paths:
-        raise UsageError(f"{path} contains no Parquet file; make one with `raysweep sets CONFIG --out {path}`")
     items: list[tuple[str, SheetItem]] = []
-    for file in paths:
-        try:
-            rows = pyarrow.parquet.read_table(file).to_pylist()
-        except (OSError, pyarrow.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise UsageError(f"{file} can't be read ({reason}); {_GIVE}") from None
+    for file, rows in exported_sets(path):
         name = _DRAW.sub("", file.stem)
         items += [(name, _item(row, file)) for row in rows if row.get("perturbed", row.get("changed", True))]
     return _named(items)
+
+
+def _pairs(path: Path) -> list[SheetItem]:
+    """Return the pairs of a set, or of all sets in a folder, with id 0. Sets of one source share their pairs."""
+    pairs = {}
+    for _, rows in exported_sets(path):
+        for row in rows:
+            if row.get("rejected") is not None:
+                task = "\n".join(filter(None, (row["clean_instruction"], row["clean_input"])))
+                item = SheetItem(0, reason_of(row), row["source_id"], row["output"], row["rejected"], PAIRS, task)
+                pairs[item.row_id, item.text] = item
+    return list(pairs.values())
 
 
 def _named(items: Sequence[tuple[str, SheetItem]]) -> list[SheetItem]:
@@ -132,4 +142,4 @@ def _page(items: Sequence[SheetItem]) -> str:
 
     source = files(__package__).joinpath("sheet.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    return template.render(items=items)
+    return template.render(items=items, questions=questions_of(items), is_pairs=items[0].kind == PAIRS)

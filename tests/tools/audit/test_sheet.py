@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow, TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.rows.rated_sheets import KEY, SHEET, read_answers, read_key, read_raters
+from raysweep.rows.rated_sheets import KEY, PAIRS, SHEET, read_answers, read_key, read_rated, read_raters
+from raysweep.tools.audit.agreement import validity
 from raysweep.tools.audit.sheet import PAGE, draw_items, write_sheet
 from tests.patience import PATIENCE
 
@@ -88,6 +90,35 @@ def test_answers_come_back_and_bad_ones_are_refused_with_their_row(training, tmp
         read_answers(answered([*items, items[0]], tmp_path / "a.csv"), items)
     with pytest.raises(UsageError, match="doesn't exist"):
         read_answers(tmp_path / "none.csv", items)
+
+
+def test_rejected_responses_are_judged_blind_beside_the_responses(tmp_path):
+    meta = [json.dumps({"rejected": name}) for name in ("off by one", "swapped arguments")]
+    rows = [
+        replace(row(n, method), output=f"return {n}", source_id=f"s{n}", rejected=f"return -{n}", meta=meta[n % 2])
+        for n in range(8)
+        for method in ("C1", "W1")
+    ]
+    write_rows(tmp_path / "training-C1.parquet", TrainingRow, [*rows, row(9, "C1")], ["row_id"])
+    items = draw_items(tmp_path, 5, 1, PAIRS)
+    assert sorted(Counter(item.method for item in items).values()) == [2, 3]
+    assert len(draw_items(tmp_path, 99, 1, PAIRS)) == 8  # each source row once
+    write_sheet(items, tmp_path / "out")
+    assert read_key(tmp_path / "out") == items
+    page, table = ((tmp_path / "out" / name).read_text() for name in (PAGE, SHEET))
+    assert table.splitlines()[0] == "id,task,response,rejected,similar,wrong"
+    assert "Similar?" in page and 'id,similar,wrong"' in page and "perturbed" not in page
+    assert not any(word in page + table for word in ("off by", "swapped", "s1,"))
+    lines = ["id,similar,wrong", *(f"{item.id},{'yes' if item.id > 1 else 'no'},yes" for item in items)]
+    (tmp_path / "out" / "ann.csv").write_text("\n".join(lines))
+    raters = read_raters([tmp_path / "out" / "ann.csv"], items)
+    shares = {(one.question, one.method): (one.judged, one.valid) for one in validity(items, raters)}
+    assert shares["similar", "all"] == (5, 4) and shares["wrong", "all"] == (5, 5) and len(shares) == 6
+    with pytest.raises(UsageError, match="is a sheet of rejected responses; give one of perturbed texts"):
+        read_rated(tmp_path / "out")
+    write_rows(tmp_path / "training-C1.parquet", TrainingRow, [row(9, "C1")], ["row_id"])
+    with pytest.raises(UsageError, match="no row has a rejected response, so there is nothing to judge"):
+        draw_items(tmp_path, 5, 1, PAIRS)
 
 
 def test_answers_of_another_sheet_and_two_files_of_one_rater_are_refused(training, tmp_path):

@@ -1,0 +1,89 @@
+"""Pairs as `raysweep show-pairs` shows them, in a terminal and as a page."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from raysweep.cli.views import pairs as view
+from raysweep.cli.views.pairs import print_pairs
+from raysweep.errors import UsageError
+from raysweep.models.loading import load_tokenizer
+from raysweep.records import TrainingRow
+from raysweep.rows.parquet import write_rows
+from raysweep.testing.tiny import make_tiny
+from raysweep.tools.pairs.page import write_page
+from raysweep.tools.pairs.shown import MarkedToken, read_pairs
+
+
+def row(row_id: str, output: str, rejected: str | None, meta: str | None = None) -> TrainingRow:
+    return TrainingRow(row_id, row_id, "Do it.", "", output, "", "clean", False, "Do it.", "", rejected, None, meta)
+
+
+@pytest.fixture
+def training(tmp_path) -> Path:
+    rows = [
+        row("a", "def f(i):\n    return i\n", "def f(i):\n    return i-1\n", json.dumps({"rejected": "off by one"})),
+        row("b", "x = '<b>ü→𝄞</b>\x1b[1m'\r\n\ty\n", "x = '<b>ü→𝄟</b>\x1b[1m'\r\n\ty\n"),
+        row("c", "x\n", "x\n"),
+        row("d", "x\ny\n", "x\n"),
+        row("e", "x\n", "x\ny\n"),
+        row("f", "x\n", None),
+    ]
+    path = tmp_path / "training-clean.parquet"
+    write_rows(path, TrainingRow, rows, ["row_id"])
+    write_rows(tmp_path / "training-C1.parquet", TrainingRow, rows, ["row_id"])
+    return path
+
+
+def test_each_token_has_its_mark_and_edge_cases_are_counted(training, tmp_path):
+    tokenizer = load_tokenizer(make_tiny("llama", tmp_path / "model"))
+    for found, counts in (read_pairs(training, 2), read_pairs(training.parent, 2, tokenizer, "instruct")):
+        assert dataclasses.astuple(counts) == (1, 5, 1, 1, 1, 1, 0)
+        assert [pair.row_id for pair in found] == ["a", "b"] and found[0].reason == "off by one"
+        assert 0.9 < found[0].similarity < 1 and found[1].reason == "given"
+        for pair, (output, rejected) in zip(found, texts(training), strict=False):
+            assert "".join(piece.text for piece in pair.response) == output
+            assert "".join(piece.text for piece in pair.rejected) == rejected
+        assert {piece.mark for piece in found[0].response} == {0, 1}
+        assert "".join(piece.text for piece in found[0].rejected if piece.mark == 2).endswith("-1")
+    assert len(found[0].response) < len("def f(i):\n    return i\n")  # tokens, not characters
+
+
+def texts(path: Path) -> list[tuple[str, str]]:
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    return [(row["output"], row["rejected"]) for row in rows]
+
+
+def test_a_terminal_without_colours_shows_brackets_and_obeys_no_text(training, capsys, monkeypatch):
+    found, counts = read_pairs(training, 9)
+    print_pairs(found, counts, as_json=False)
+    printed = capsys.readouterr().out
+    assert "{    return i}[[-1]]{\n}" in printed and "{mark 1: its line differs}" in printed
+    assert "\x1b" not in printed and "␛[1m" in printed and "␍" in printed
+    assert "5 pairs\n1 row without a rejected response\n" in printed
+    colours = Console(force_terminal=True, color_system="truecolor", markup=False, highlight=False, width=80)
+    monkeypatch.setattr(view, "new_console", lambda: colours)
+    print_pairs(found, counts, as_json=False)
+    assert "\x1b[1;4;30;101m-1" in capsys.readouterr().out
+    print_pairs(found[:1], counts, as_json=True)
+    assert json.loads(capsys.readouterr().out)["pairs"][0]["rejected"][-2] == dataclasses.asdict(MarkedToken("1", 2))
+
+
+def test_the_page_escapes_every_text(training, tmp_path):
+    found, counts = read_pairs(training, 9)
+    write_page(found, counts, tmp_path / "pairs.html")
+    page = (tmp_path / "pairs.html").read_text()
+    assert "<b>" not in page and "&lt;" in page and 'class="m2" title="mark 2"' in page
+    with pytest.raises(UsageError, match="nothere/x can't be written"):
+        write_page(found, counts, tmp_path / "nothere/x")
+
+
+def test_a_set_without_pairs_is_refused(tmp_path):
+    write_rows(tmp_path / "x.parquet", TrainingRow, [row("f", "x\n", None)], ["row_id"])
+    with pytest.raises(UsageError, match="no row has a rejected response"):
+        read_pairs(tmp_path, 1)
