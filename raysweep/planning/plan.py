@@ -97,17 +97,19 @@ class LeakagePlan(ArtefactPlan):
     """The list of a source's rows that leak evaluated problems.
 
     `problems`: names and specs of the problem sets. `source`: the source's name, empty where a config has one alone.
+    `rejected`: responses made for the rows, which are searched too.
     """
 
     node: Node
     rows: SourceRowsPlan
     problems: tuple[tuple[str, Spec], ...]
     source: str
+    rejected: RejectedRowsPlan | None = None
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
-        return (self.rows,)
+        return (self.rows, *([self.rejected] if self.rejected else []))
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ class RejectedRowsPlan(ArtefactPlan):
 
     `answers`: a teacher's, which they are taken from; None: the rows' Python code is changed. `seed`: of these changes.
     `text`: what of an answer becomes the response (`raysweep.training_sets.teacher`). `filters`: which responses are
-    left out. `limits`: of the programs that run a row's tests, if it has some.
+    left out. `limits`: of the programs that run a row's tests, if it has some. `problems`: names and specs of problem
+    sets; a response that gives one of their problems away is left out.
     """
 
     node: Node
@@ -148,6 +151,7 @@ class RejectedRowsPlan(ArtefactPlan):
     limits: Limits
     answers: TeacherAnswersPlan | None = None
     text: str = BLOCK
+    problems: tuple[tuple[str, Spec], ...] = ()
 
     uses_other_processes: ClassVar[bool] = True
 

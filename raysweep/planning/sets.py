@@ -90,7 +90,8 @@ class SetPlanner:
         source = training.source_of(name)
         leaks = self._leakage(source.name) if training.decontaminate == "drop" else None
         rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, name=source.name)
-        rejected = self.rejected_rows(rows, source.rows.rejected)
+        problems = self._leakable(source.name) if training.decontaminate == "drop" else ()
+        rejected = self.rejected_rows(rows, source.rows.rejected, problems)
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
     def validation_set(self, training_set: str) -> TrainingSetPlan | None:
@@ -124,21 +125,36 @@ class SetPlanner:
 
     def _leakage_of(self, name: str) -> LeakagePlan | None:
         """Return the plan of a source's rows that leak evaluated problems; None if no leak is possible."""
-        source = self._source(name).rows.spec(SOURCES, self.config.seed)
-        apart = SOURCES.get(source.name).apart_from
-        problems = tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
-        if not problems:
+        if not (problems := self._leakable(name)):
             return None
-        rows = self.source_rows(source, name=name)
-        spec = {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
-        node = Node("leakage", 1, spec, (rows.node.key,), f"leaks in {rows.node.label}")
-        return LeakagePlan(node, rows, problems, name)
+        training, source = self.config.training, self._source(name).rows
+        assert training is not None
+        rows = self.source_rows(source.spec(SOURCES, self.config.seed), name=name)
+        # where leaking rows are left out, responses that leak are left out as they are made
+        rejected = self.rejected_rows(rows, source.rejected) if training.decontaminate == "report" else None
+        inputs = (rows.node.key, *([rejected.node.key] if rejected else []))
+        node = Node("leakage", 1, self._leak_rules(problems), inputs, f"leaks in {rows.node.label}")
+        return LeakagePlan(node, rows, problems, name, rejected)
 
-    def rejected_rows(self, rows: SourceRowsPlan, rejected: RejectedConfig | None) -> RejectedRowsPlan | None:
-        """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted."""
+    def _leakable(self, source: str) -> tuple[tuple[str, Spec], ...]:
+        """Return the names and specs of the problem sets that rows of a source may give away."""
+        apart = SOURCES.get(self._source(source).rows.name).apart_from
+        return tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
+
+    def _leak_rules(self, problems: Iterable[tuple[str, Spec]]) -> dict[str, Any]:
+        return {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
+
+    def rejected_rows(
+        self, rows: SourceRowsPlan, rejected: RejectedConfig | None, problems: tuple[tuple[str, Spec], ...] = ()
+    ) -> RejectedRowsPlan | None:
+        """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted.
+
+        `problems`: problem sets that no response may give away.
+        """
         if rejected is None or rejected.field is not None:
             return None
         label = f"rejected responses of {rows.source.name}"
+        no_leaks = {"leaks": self._leak_rules(problems)} if problems else {}
         if rejected.mutator is not None:
             spec: dict[str, Any] = {
                 "mutator": rejected.mutator,
@@ -146,9 +162,11 @@ class SetPlanner:
                 "seed": rejected.seed,
                 "similarity": rejected.similarity,
                 "limits": dataclasses.asdict(LIMITS),
+                **no_leaks,
             }
             node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
-            return RejectedRowsPlan(node, rows, rejected.seed, PairFilters(True, rejected.similarity, 0), LIMITS)
+            filters = PairFilters(True, rejected.similarity, 0)
+            return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, problems=problems)
         answers = self._teacher_answers(rows, rejected)
         filters = PairFilters(
             "equal" in rejected.filters,
@@ -161,9 +179,10 @@ class SetPlanner:
             "version": TAUGHT,
             "filters": dataclasses.asdict(filters),
             "limits": dataclasses.asdict(LIMITS),
+            **no_leaks,
         }
         node = Node("rejected_rows", 1, spec, (rows.node.key, answers.node.key), f"{label} by {answers.base.name}")
-        return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, rejected.rejected_text)
+        return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, rejected.rejected_text, problems)
 
     def _teacher_answers(self, rows: SourceRowsPlan, rejected: RejectedConfig) -> TeacherAnswersPlan:
         """Return the plan of a teacher's answers. A model with a chat template is asked through that.

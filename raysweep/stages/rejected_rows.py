@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from raysweep.engine.base import Work
@@ -15,6 +16,7 @@ from raysweep.engine.services import ModelService
 from raysweep.errors import HopelessError
 from raysweep.generators.base import LENGTH
 from raysweep.planning.plan import RejectedRowsPlan, TeacherAnswersPlan
+from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome, Program
 from raysweep.prompts.answers.extraction import Extract, extracted
 from raysweep.records import Completion, Problem, RejectedRow, SourceRow
@@ -23,6 +25,7 @@ from raysweep.stages.inputs import base_ref
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.pair_filters import TokenCount, Variant, tokens_by
 from raysweep.training_sets.rejecting import variants
 from raysweep.training_sets.teacher import ANSWER, lacks_expected_fence, taught
@@ -34,6 +37,8 @@ SHOWN, SHOWN_CHARACTERS = 3, 160
 """Answers without code that an error shows, and how much of each."""
 PASSES = "passes its tests"
 """Why a response is left out that is no wrong one."""
+GIVES_AWAY = "gives an evaluated problem away"
+"""Why one is left out where `training.decontaminate` is `drop`."""
 
 Found = list[Variant] | str
 """The variants of a row's response that may be its rejected one, or in words why there is none."""
@@ -98,13 +103,23 @@ def _way(plan: RejectedRowsPlan) -> str:
 
 def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRow], int], list[Found]]:
     """Return what finds the variants of the rows of a block that the filters keep, given the block's number."""
+    leaks = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
+
+    def without_leaks(row: SourceRow, found: Found) -> Found:
+        if isinstance(found, str) or not plan.problems:
+            return found
+        return [one for one in found if not any(leaks.leaks([replace(row, rejected=one.text)]))] or GIVES_AWAY
+
     if plan.answers is None:
-        return lambda rows, block: [_mutated(row, plan) for row in rows]
+        return lambda rows, block: [without_leaks(row, _mutated(row, plan)) for row in rows]
     answers, tokens_of = store.use(plan.answers.node) / ROWS, _token_count(plan.answers, store)
 
     def of_answers(rows: Sequence[SourceRow], block: int) -> list[Found]:
         completions = read_block(answers, Completion, block)
-        return [_taught(row, answer, plan, tokens_of) for row, answer in zip(rows, completions, strict=True)]
+        return [
+            without_leaks(row, _taught(row, answer, plan, tokens_of))
+            for row, answer in zip(rows, completions, strict=True)
+        ]
 
     return of_answers
 

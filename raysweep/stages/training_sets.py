@@ -48,19 +48,19 @@ def make_source_rows(plan: SourceRowsPlan, work: Work) -> None:
 
 
 def make_leakage(plan: LeakagePlan, work: Work) -> None:
-    """List the rows of a source that leak evaluated problems."""
+    """List the rows of a source that leak evaluated problems, by their rejected responses too."""
     finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
-    leaks = list(finder.leaks(_source_rows(plan.rows, work.store)))
+    leaks = list(finder.leaks(_source_rows(plan.rows, work.store, plan.rejected)))
     with work.store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, Leak, leaks, ["row_id", "problem_set", "task_id"])
         total = row_count(work.store.use(plan.rows.node) / ROWS)
         draft.counts = {"rows": total, "leaking": len({leak.row_id for leak in leaks})}
 
 
-def _source_rows(plan: SourceRowsPlan, store: Store) -> Iterator[SourceRow]:
+def _source_rows(plan: SourceRowsPlan, store: Store, rejected: RejectedRowsPlan | None = None) -> Iterator[SourceRow]:
     path = store.use(plan.node) / ROWS
     for block in range(block_count(path)):
-        yield from read_block(path, SourceRow, block)
+        yield from _with_rejected(read_block(path, SourceRow, block), rejected, block, store)
 
 
 def _rows_without_leaks(leaks: LeakagePlan, store: Store) -> Iterator[SourceRow]:

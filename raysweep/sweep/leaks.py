@@ -33,6 +33,7 @@ class FoundLeaks:
     leaks: tuple[LeakingRow, ...]
     rows: int
     drops: bool  # whether the config leaves such rows out
+    makes_rejected: bool  # whether a run makes rejected responses, which it searches itself
 
 
 def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks:
@@ -56,7 +57,9 @@ def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks
             leaking += [_leaking(leak, row, plan.source) for leak in finder.leaks([row])]
             number += 1
             report(number)
-    return FoundLeaks(tuple(leaking), number, config.training.decontaminate == "drop")
+    made = (source.rows.rejected for source in config.training.row_sources)
+    makes_rejected = any(rejected is not None and rejected.field is None for rejected in made)
+    return FoundLeaks(tuple(leaking), number, config.training.decontaminate == "drop", makes_rejected)
 
 
 def _leaking(leak: Leak, row: SourceRow, source: str) -> LeakingRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from raysweep.pipeline import make
 from raysweep.planning.plan import RejectedRowsPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Limits, Outcome
-from raysweep.records import Recovery, RejectedRow, SourceRow, TrainingRow
+from raysweep.records import Leak, Recovery, RejectedRow, SourceRow, TrainingRow
 from raysweep.stages import rejected_rows
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
@@ -118,6 +119,31 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
     assert made[2].rejected is not None
     strict = dataclasses.replace(plan, filters=PairFilters(True, 1.0, 0))
     assert rejected_rows._mutated(rows[2], strict) == "less similar than 1"
+
+
+@pytest.mark.parametrize(("way", "chosen", "told"), [("report", "first + 8", 1), ("drop", "first * 7", 0)])
+def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(
+    tmp_path: Path, way: str, chosen: str, told: int
+) -> None:
+    row = {"instruction": "Count them.", "output": "total = first + 7\n"}
+    problem = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass"}
+    problem["canonical_solution"] = "total = first + 8\n"
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n")
+    rejected = {"mutator": "python", "seed": 5}  # of which the first change is `first + 8`
+    source = {"name": "jsonl", "path": str(tmp_path / "rows.jsonl"), "rejected": rejected}
+    document = {
+        "name": "pairs",
+        "models": [{"name": "echo", "generator": "reference"}],
+        "training": {"source": source, "sets": ["clean"], "decontaminate": way},
+        "evaluation": {"problems": [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "problems.jsonl")}]},
+    }
+    store, planner = Store(tmp_path / "store"), SetPlanner(config_from(document, "test"))
+    store.require_writable()
+    plan, (leakage,) = planner.fine_tuning_set("clean"), planner.leakages(["clean"])
+    make([leakage, plan], work(store, tmp_path))
+    assert [row.rejected for row in store.rows(plan.node, TrainingRow)] == [f"total = {chosen}\n"]
+    assert [leak.rule for leak in store.rows(leakage.node, Leak)] == ["solution"] * told
 
 
 class _NoPrograms:

@@ -38,3 +38,5 @@ def print_leaks(found: FoundLeaks, as_json: bool) -> None:
         f"{rows:,} of {count(found.rows, 'row')} {gives} {count(problems, 'evaluated problem')} away{way}",
         soft_wrap=True,
     )
+    if found.makes_rejected:
+        console.print("rejected responses are searched in a run, when they are made: see `leakage` in its report")

@@ -373,12 +373,14 @@ def _leakage_of(config: SweepConfig, plan: LeakagePlan, store: Store) -> str:
     treatment = (
         "left out" if config.training.decontaminate == "drop" else "kept (training.decontaminate: drop leaves them out)"
     )
-    total = int(store.counts(plan.node)["rows"])
+    searched = count(int(store.counts(plan.node)["rows"]), "training row")
+    if plan.rejected is not None:
+        searched += ", rejected responses included,"
     if not rows:
-        return f"none of {count(total, 'training row')} gives an evaluated problem away"
+        return f"none of {searched} gives an evaluated problem away"
     rules = ", ".join(f"{number} by {rule}" for rule, number in Counter(leak.rule for leak in leaks).most_common())
     give, they = ("gives", "it is") if len(rows) == 1 else ("give", "they are")
     return (
-        f"{len(rows):,} of {count(total, 'training row')} {give} {count(len(problems), 'evaluated problem')} away "
+        f"{len(rows):,} of {searched} {give} {count(len(problems), 'evaluated problem')} away "
         f"({rules}); {they} {treatment}; `raysweep leaks CONFIG` lists them"
     )
