@@ -196,7 +196,8 @@ class TrainingLoop:
             return {}
         began = time.monotonic()
         data = EncodedSet(Sft(reduction="per_token"), held_out.texts, {}, self.data.max_tokens)
-        services = NumbersOfRows(self.job, data, self.services, lambda data: self._batches_over(data, done))
+        passes = functools.partial(self._batches_over, done=done)
+        services = NumbersOfRows(self.job, data, self.services, passes, self._weights)
         self.model.eval()
         with torch.no_grad(), self.sharding.autocast():
             compute = functools.partial(log_probabilities_of_texts, self.sharding.replica)
