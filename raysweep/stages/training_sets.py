@@ -60,7 +60,7 @@ def make_leakage(plan: LeakagePlan, work: Work) -> None:
 def _source_rows(plan: SourceRowsPlan, store: Store, rejected: RejectedRowsPlan | None = None) -> Iterator[SourceRow]:
     path = store.use(plan.node) / ROWS
     for block in range(block_count(path)):
-        yield from _with_rejected(read_block(path, SourceRow, block), rejected, block, store)
+        yield from _with_rejected(read_block(path, SourceRow, block), _rejected_of(rejected, block, store))
 
 
 def _rows_without_leaks(leaks: LeakagePlan, store: Store) -> Iterator[SourceRow]:
@@ -104,9 +104,8 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, TrainingRow) as writer:
             for block in range(block_count(path)):
-                rows, made = read_block(path, SourceRow, block), _rejected_of(plan.rejected, block, store)
-                if made:
-                    rows = [replace(row, rejected=made[row.row_id].rejected) for row in rows]
+                made = _rejected_of(plan.rejected, block, store)
+                rows = _with_rejected(read_block(path, SourceRow, block), made)
                 numbered = enumerate(rows, first_row)
                 choices = [chooser.methods_of(n, perturber.method(row.row_id).name) for n, row in numbered]
                 built = build_rows(rows, choices, _texts_of(choices, texts, block))
@@ -125,6 +124,10 @@ def _rejected_of(plan: RejectedRowsPlan | None, block: int, store: Store) -> dic
     if plan is None:
         return {}
     return {row.row_id: row for row in read_block(store.use(plan.node) / ROWS, RejectedRow, block)}
+
+
+def _with_rejected(rows: list[SourceRow], made: Mapping[str, RejectedRow]) -> list[SourceRow]:
+    return [replace(row, rejected=made[row.row_id].rejected) for row in rows] if made else rows
 
 
 def _with_reason(row: TrainingRow, made: Mapping[str, RejectedRow]) -> TrainingRow:
