@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import psutil
 import pytest
 
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
+from tests.behaviour.execution import corpus
 
 pytestmark = pytest.mark.slow
 
@@ -200,3 +202,11 @@ def test_what_a_program_wrote_to_stderr_is_not_in_the_memory_of_the_next_one():
     assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 5
     assert verdicts[0].stderr > "0\n" and verdicts[1].stderr.startswith("left-by-this-one-by")
     assert [verdicts[at].stderr for at in (2, 4)] == ["0\n", "0\n"]
+
+
+def test_a_judge_gives_back_the_memory_of_large_answers():
+    (large,) = (entry.program for entry in corpus.load({}) if entry.id == "millions-of-deques")
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        executor.run([large], Limits(timeout=0.4))
+        held = [process.memory_info().rss >> 20 for process in psutil.Process().children(recursive=True)]
+    assert max(held) < 200

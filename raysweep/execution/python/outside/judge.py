@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from raysweep.execution.board import Board
-from raysweep.execution.isolation.kernel import current_core
+from raysweep.execution.isolation.kernel import current_core, return_memory
 from raysweep.execution.isolation.watch import OutcomeAndDetail, ProgramReport, timeout_detail
 from raysweep.execution.messages import ProgramItem
 from raysweep.execution.python.forks import NOT_STARTED
@@ -146,6 +146,7 @@ class Judge(Lanes):
         self._received += session.received
         if self._received > MAX_GARBAGE:
             gc.collect()
+            return_memory()
             self._received = 0
 
     def _ended(self) -> End:
