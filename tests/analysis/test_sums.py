@@ -91,3 +91,15 @@ def test_a_cells_baseline_is_the_base_model_or_another_recipe_on_the_same_rows_w
         cells, "m", "fait", "dpo", ["evol"]
     )
     assert not changes_between(cells, "m", "fait", "base", ["oss"])
+
+
+def test_sums_over_fewer_columns_than_other_cells_have_say_so_also_in_their_mean():
+    fewer = {name: {"plus": rates["plus"]} for name, rates in (("before", BEFORE), ("after", AFTER))}
+    cells = {
+        CellLabels(model, recipe, "base" if recipe == "none" else "evol", 1): rates
+        for model, both in (("m", (BEFORE, AFTER)), ("few", (fewer["before"], fewer["after"])))
+        for recipe, rates in zip(("none", "fait"), both, strict=True)
+    }
+    (whole,), (partial,) = (changes_between(cells, model, "fait", "base", ["evol"]).values() for model in ("m", "few"))
+    assert not whole.note and partial.note == "over 2 of 3 columns; the others have no verdicts of both"
+    assert mean_change([whole, partial]).note == mean_change([partial, partial]).note == partial.note

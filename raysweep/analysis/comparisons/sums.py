@@ -7,7 +7,7 @@ set, or a part of its tests such as HumanEval's own among those of HumanEval+.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -96,6 +96,8 @@ def changes_between(
 ) -> dict[CellLabels, SumChange]:
     """Return the change of each of a model's cells of one recipe from its baseline.
 
+    A note says where both lack columns that other cells have: such a sum is smaller than theirs.
+
     Args:
         cells: a sweep's.
         model: the base model.
@@ -104,26 +106,31 @@ def changes_between(
         training_sets: those that count.
         seed: the seed of the resamples.
     """
-    changes = {}
+    changes, every = {}, _columns(cells.values())
     for cell in cells:
         if (cell.model, cell.recipe) == (model, recipe) and cell.training_set in training_sets:
             other = CellLabels(model, baseline, cell.training_set, cell.seed)
             base = (one for one in cells if (one.model, one.recipe, one.training_set) == (model, NOT_TUNED, BASE))
             against = next(base, other) if baseline == BASE else other
             if against in cells:
-                changes[cell] = change_of_sums(cells[against], cells[cell], seed)
+                change = change_of_sums(cells[against], cells[cell], seed)
+                shared = len(_columns([cells[against]]) & _columns([cells[cell]]))
+                lacks = shared < len(every) and not math.isnan(change.value)
+                note = f"over {shared} of {len(every)} columns; the others have no verdicts of both"
+                changes[cell] = replace(change, note=note) if lacks else change
     return changes
 
 
 def mean_change(changes: Sequence[SumChange]) -> SumChange:
     """Return the mean of several models' changes, which were resampled with one seed over the same problems.
 
-    Changes that are undefined are left out, and the note counts them.
+    Changes that are undefined are left out, and the note counts them. It has the notes of the others too.
     """
     import numpy as np
 
     known = [change for change in changes if not math.isnan(change.value)]
-    note = f"mean of {len(known)} of {len(changes)}" if len(known) < len(changes) else ""
+    left_out = f"mean of {len(known)} of {len(changes)}" if len(known) < len(changes) else ""
+    note = "; ".join(filter(None, dict.fromkeys((left_out, *(change.note for change in known)))))
     if not known:
         return SumChange(note=note)
     value = sum(change.value for change in known) / len(known)
@@ -131,6 +138,11 @@ def mean_change(changes: Sequence[SumChange]) -> SumChange:
     mean = SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note)
     resampled = [change.resampled for change in known if change.resampled is not None]
     return _with_interval(mean, np.mean(resampled, axis=0)) if len(resampled) == len(known) else mean
+
+
+def _columns(cells: Iterable[Mapping[str, PartRates]]) -> set[tuple[str, str]]:
+    """Return the columns that some cells have: (problem set, part of its tests)."""
+    return {(problem_set, part) for rates in cells for problem_set, parts in rates.items() for part in parts}
 
 
 def _with_interval(change: SumChange, resampled: NDArray[np.float64]) -> SumChange:

@@ -77,7 +77,8 @@ def averages_table(
     """
     columns = columns_of(scores)
     shared = [column for column in columns if column in sweep.columns()]
-    rows = [*_printed_rows(averages, scores, shared, sweep), *_own_rows(averages, sweep)]
+    own = list(_own_rows(averages, sweep))
+    rows = [*_printed_rows(averages, scores, shared, sweep), *own]
     part = f"{len(shared)} of the study's {count(len(columns), 'column')}"
     caption = (
         "The relative change of the sum of a table's columns; of several models the mean of their changes. "
@@ -87,6 +88,7 @@ def averages_table(
     caption += (
         f" The sweep has {part}, and its sums are over these." if shared else " The sweep has none of its columns."
     )
+    caption += " Rows of models that the study lacks are over all of the sweep's columns." if own else ""
     caption += f" The sweep is limited: {limit}" if limit else ""
     names = (
         "printed (%)",

@@ -64,3 +64,12 @@ def test_a_model_that_the_study_lacks_has_rows_of_its_own_over_all_of_its_column
     assert set(own) == {("fait", "base"), ("fait", "sft"), ("sft", "base")}
     assert float(own["fait", "base"]["sweep (%)"]) == pytest.approx(100 * (52 / 44 - 1))
     assert not own["fait", "base"]["printed (%)"] and own["sft", "base"]["sweep (%)"] == "0.0"
+
+
+def test_the_caption_says_over_which_columns_the_sums_of_other_models_are():
+    own, none = (
+        averages_table(AVERAGES, SCORES, swept(model, "humaneval-plus", {"none": 20, "fait": 24}), "there")
+        for model in ("llama", "semcoder-s")
+    )
+    says = "Rows of models that the study lacks are over all of the sweep's columns."
+    assert says in own.caption and says not in none.caption
