@@ -48,7 +48,8 @@ class HeldOut:
         """Return the measures by name, and the margin of each pair in nats: log p(response) - log p(rejected one).
 
         The cross-entropy is the mean over response tokens, their ends included; then the share of pairs whose response
-        is more probable than the rejected one, and the mean margin. Without pairs there is only the first.
+        is more probable than the rejected one, and the mean margin; both are NaN if a margin is. Without pairs there is
+        only the first.
 
         Args:
             log_probabilities: of each text, in nats.
@@ -59,7 +60,8 @@ class HeldOut:
         measures = {CROSS_ENTROPY: -float(log_probabilities[: self.responses].sum()) / tokens}
         margins = log_probabilities[list(self.paired)] - log_probabilities[self.responses :]
         if len(margins):
-            measures |= {PREFERRED: float((margins > 0).mean()), MARGIN: float(margins.mean())}
+            preferred = np.where(np.isnan(margins), np.nan, margins > 0)
+            measures |= {PREFERRED: float(preferred.mean()), MARGIN: float(margins.mean())}
         return measures, margins
 
 

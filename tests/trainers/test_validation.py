@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -22,7 +23,7 @@ from raysweep.trainers import reports
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.objectives.responses import encode_response
-from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED
+from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut
 from tests.clock import Clock
 
 pytestmark = pytest.mark.slow
@@ -137,6 +138,13 @@ def test_all_objectives_measure_the_same_of_the_rows(
         assert curves[MARGIN][1] == pytest.approx(sum(margins) / 4, abs=1e-3)
     assert held_out["rows"] == 5 and held_out["pairs"]
     assert services.reports[-1].held_out == {name: curve[-1][1] for name, curve in held_out["curves"].items()}
+
+
+def test_a_share_of_pairs_without_probabilities_is_no_number() -> None:
+    text = {"input_ids": np.array([1, 2]), "weights": np.array([0.0, 1.0])}
+    held_out = HeldOut([text] * 4, 2, [0, 1], "pairs", {})
+    assert held_out.measure(np.array([-1.0, -2.0, -3.0, -1.0]))[0][PREFERRED] == 0.5
+    assert np.isnan(held_out.measure(np.array([-1.0, np.nan, -3.0, -1.0]))[0][PREFERRED])
 
 
 def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Path, monkeypatch: Any) -> None:

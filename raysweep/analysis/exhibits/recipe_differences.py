@@ -6,6 +6,7 @@ pairs, with the seeds as they are; how much seeds differ stands in a footnote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -170,10 +171,15 @@ class RecipeDifferences(Exhibit):
         return self._compared(found, place)
 
     def _margins(self, evidence: Evidence, place: _RecipesOfModel) -> dict[str, _BesideFirst]:
-        """Return the recipes' margins by pair and seed, in nats; only the same pairs are compared."""
+        """Return the recipes' margins by pair and seed, in nats; only the same pairs are compared.
+
+        Margins that are no finite numbers are left out: the table of validation rows says where probabilities are none.
+        """
         found = {
             (t.recipe, t.seed or 0): {
-                f"{t.validation.pairs} {at}": margin for at, margin in enumerate(t.validation.margins)
+                f"{t.validation.pairs} {at}": margin
+                for at, margin in enumerate(t.validation.margins)
+                if math.isfinite(margin)
             }
             for t in evidence.trainings
             if (t.model, t.training_set) == (place.model, place.training_set) and t.validation is not None

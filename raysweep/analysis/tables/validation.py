@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,6 +84,8 @@ def _ends(points: Points, factor: float = 1) -> tuple[TableCell, TableCell]:
 
 
 def _number(value: float) -> TableCell:
+    if not math.isfinite(value):
+        return TableCell("–", note="the model's probabilities are no finite numbers", state="undefined")
     return TableCell(f"{value:.4g}".replace("-", "−"), value=value, state="value")
 
 

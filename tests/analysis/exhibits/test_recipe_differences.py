@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
@@ -72,6 +74,11 @@ def test_what_no_interval_or_seed_supports_is_no_difference():
 
 def test_other_pairs_are_not_compared():
     tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": 6}, {"fait": "other"})).tables
+    assert [table.label for table in tables] == ["recipes-set"]
+
+
+def test_margins_that_are_no_numbers_are_not_compared():
+    tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": math.nan})).tables
     assert [table.label for table in tables] == ["recipes-set"]
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 from raysweep.analysis.tables.objective_numbers import ReportedNumber
 from raysweep.analysis.tables.trainings import training_tables
 from raysweep.analysis.tables.validation import ReportedValidation
@@ -38,6 +40,13 @@ def test_without_pairs_there_is_the_cross_entropy_alone():
     _, table = training_tables([training(validation=ReportedValidation(4, ((9, 0.5),)))], ORDER)
     assert [cell.text for cell in table.rows[0].cells] == ["4", "–", "0.5"]
     assert table.footnotes == ("this training did not measure it",)
+
+
+def test_what_is_no_finite_number_is_told():
+    measured = ReportedValidation(4, ((0, 1.25), (9, math.nan)))
+    _, table = training_tables([training(validation=measured)], ORDER)
+    assert [cell.text for cell in table.rows[0].cells] == ["4", "1.25", "–"]
+    assert table.footnotes == ("the model's probabilities are no finite numbers",)
 
 
 def test_numbers_of_an_objective_are_shown_with_their_words_counts_and_curves():
