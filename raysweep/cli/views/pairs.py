@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unicodedata
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -58,5 +59,11 @@ def _marked(text: str, mark: int, colour: bool) -> Text:
 
 
 def _visible(text: str) -> str:
-    """Return a text with its control characters as pictures, which a terminal would obey."""
-    return "".join(chr(0x2400 + ord(c)) if ord(c) < 32 and c not in "\n\t" else c for c in text.replace("\x7f", "␡"))
+    """Return a text with its control characters as pictures or codes, which a terminal would obey."""
+    return "".join(_picture(c) if unicodedata.category(c) in ("Cc", "Cf") and c not in "\n\t" else c for c in text)
+
+
+def _picture(control: str) -> str:
+    if control == "\x7f":
+        return "␡"
+    return chr(0x2400 + ord(control)) if ord(control) < 32 else f"<{ord(control):x}>"

@@ -104,14 +104,15 @@ def read_pairs(path: Path, n: int, tokenizer: Any = None, template: str = "") ->
 
 def _distinct(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Return one row for each pair, in the order of the files, and the number of rows without one."""
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
     without = set()
     for _, of_file in exported_sets(path):
-        for row in of_file:
+        for row in (one for one in of_file if "source_id" in one):
+            source_row = (row["source_id"], row["clean_instruction"], row["output"])  # sources may share ids
             if row.get("rejected") is not None:
-                rows.setdefault((row["source_id"], row["rejected"]), row)
-            elif "source_id" in row:
-                without.add(row["source_id"])
+                rows.setdefault((*source_row, row["rejected"]), row)
+            else:
+                without.add(source_row)
     return list(rows.values()), len(without)
 
 

@@ -74,6 +74,20 @@ def test_a_terminal_without_colours_shows_brackets_and_obeys_no_text(training, c
     assert json.loads(capsys.readouterr().out)["pairs"][0]["rejected"][-2] == dataclasses.asdict(MarkedToken("1", 2))
 
 
+def test_controls_beyond_ascii_are_shown_as_codes(training, capsys):
+    found, counts = read_pairs(training, 1)
+    print_pairs([dataclasses.replace(found[0], task="\x9b31m\u202e red\x7f")], counts, as_json=False)
+    assert "<9b>31m<202e> red␡" in capsys.readouterr().out
+
+
+def test_rows_of_two_sources_with_the_same_ids_are_counted_apart(tmp_path):
+    for name, text in (("training-evol", "x\n"), ("training-oss", "z\n")):
+        rows = [row("0", text, "y\n"), row("1", text, None)]
+        write_rows(tmp_path / f"{name}.parquet", TrainingRow, rows, ["row_id"])
+    found, counts = read_pairs(tmp_path, 9)
+    assert (counts.rows, counts.pairs, len(found)) == (2, 2, 2)
+
+
 def test_the_page_escapes_every_text(training, tmp_path):
     found, counts = read_pairs(training, 9)
     write_page(found, counts, tmp_path / "pairs.html")
