@@ -29,6 +29,12 @@ def test_a_task_has_a_column_for_each_recipe_with_its_verdict_and_marks_what_the
     assert "minicode/1 <small>m · minicode</small>" in html
 
 
+def test_a_completion_without_a_verdict_has_no_mark_of_failure():
+    answers = (ShownAnswer("base", None, "no verdict", "x"), ShownAnswer("sft", True, "passed", "y"))
+    task = SideBySideTask("Completions", "m", "t", "", answers)
+    assert "base <span>no verdict</span>" in render_report(report(drawn=Drawn(side_by_side=(task,))))
+
+
 def test_texts_of_models_are_escaped():
     for text in HOSTILE:
         html = page(text, f"{text} more", prompt=text).lower()
