@@ -105,13 +105,7 @@ class TrainingReports:
             )
         self._own, self._added = [], []
         loss = float(losses[:, 0].sum() / losses[:, 1].sum())
-        names, totals = self._data.objective.numbers, losses.sum(dim=0).tolist()
-        pairs = {name: totals[2 + 2 * at : 4 + 2 * at] for at, name in enumerate(names)}
-        numbers = {name: total / number for name, (total, number) in pairs.items() if number}
-        for name, value in numbers.items():
-            self._numbers.setdefault(name, []).append((done, value))
-            total, number = self._totals.get(name, (0.0, 0.0))
-            self._totals[name] = total + pairs[name][0], number + pairs[name][1]
+        numbers = self._keep_numbers(done, losses.sum(dim=0).tolist()[2:])
         self._losses.append((done, loss))
         if validation_loss is not None:
             self._validation_losses.append((done, validation_loss))
@@ -136,6 +130,16 @@ class TrainingReports:
                 held_out=held_out,
             )
         )
+
+    def _keep_numbers(self, done: int, sums: Sequence[float]) -> dict[str, float]:
+        """Keep the objective's numbers since the last report; return their means. `sums`: a sum and a count of each."""
+        pairs = dict(zip(self._data.objective.numbers, zip(sums[::2], sums[1::2], strict=True), strict=True))
+        numbers = {name: total / number for name, (total, number) in pairs.items() if number}
+        for name, value in numbers.items():
+            self._numbers.setdefault(name, []).append((done, value))
+            total, number = self._totals.get(name, (0.0, 0.0))
+            self._totals[name] = total + pairs[name][0], number + pairs[name][1]
+        return numbers
 
     def counts(self) -> dict[str, Any]:
         """Return tokens and losses for the manifest."""
