@@ -13,9 +13,9 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageError
 from raysweep.machine import is_out_of_memory
@@ -38,6 +38,8 @@ from raysweep.units import seconds_of
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 CHECKPOINT_FILE = "state.pt"
 REMEMBERED_TOKENS = "micro_batch_tokens"
@@ -157,17 +159,18 @@ class TrainingLoop:
 
         self.model.eval()
         with torch.no_grad():
-            self.data = self._prepared_in_memory(self.data)
+            self.data = self._in_memory(self._prepared, self.data)
             if self.data.validation is not None:
-                self.data = dataclasses.replace(self.data, validation=self._prepared_in_memory(self.data.validation))
+                validation = self._in_memory(self._prepared, self.data.validation)
+                self.data = dataclasses.replace(self.data, validation=validation)
         self.model.train()
         self._measure(0)
 
-    def _prepared_in_memory(self, data: EncodedSet) -> EncodedSet:
-        """Return a set as its objective prepared it, in smaller forward passes where memory runs out."""
+    def _in_memory(self, compute: Callable[[EncodedSet], T], data: EncodedSet) -> T:
+        """Return what is computed of a set before the first step, in smaller forward passes where memory runs out."""
         while True:
             try:
-                return self._prepared(data)
+                return compute(data)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -204,7 +207,8 @@ class TrainingLoop:
             if done:
                 numbers = services.computed(data, compute)
             else:
-                numbers = services.of_rows("log-probabilities of texts", data.rows, compute)
+                kept = "log-probabilities of texts"
+                numbers = self._in_memory(lambda texts: services.of_rows(kept, texts.rows, compute), data)
         self.model.train()
         measures, margins = held_out.measure(numbers[:, 0])
         self.reports.measured(done, measures, margins)

@@ -15,6 +15,7 @@ from raysweep.errors import RaysweepError
 from raysweep.records import TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.trainers import loop
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.objectives import dpo
 
@@ -124,6 +125,25 @@ def test_memory_that_runs_out_before_the_first_step_makes_passes_smaller(
     within(0)
     with pytest.raises(RaysweepError, match="memory ran out before the first step in a forward pass of one row"):
         train(make_preference_job(out="none"), FolderServices(tmp_path / "state 3"))
+
+
+def test_memory_that_runs_out_in_the_measures_before_training_makes_passes_smaller(
+    make_preference_job: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    whole = train(make_preference_job(objective="sft", out="whole"), FolderServices())
+    compute = loop.log_probabilities_of_texts
+
+    def computed(model: Any, batch: Any) -> Any:
+        if len(batch["input_ids"]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(model, batch)
+
+    monkeypatch.setattr(loop, "log_probabilities_of_texts", computed)
+    limited = train(make_preference_job(objective="sft", out="limited"), FolderServices())
+    assert limited["batching"] != whole["batching"]
+    assert limited["held_out"]["margins_before"] == pytest.approx(whole["held_out"]["margins_before"], abs=1e-3)
 
 
 def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_preference_job: Jobs, tmp_path: Path) -> None:
