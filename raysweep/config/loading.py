@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -93,12 +94,13 @@ def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] 
 def validate(document: Document, *, with_models: bool = True, missing: list[str] | None = None) -> SweepConfig:
     """Check a document against the schema, then the files it names; raise ConfigError with all findings.
 
-    `with_models`: False replaces the section `models` by a placeholder. `missing`: see `load_config`.
+    `with_models`: False replaces the section `models` by a placeholder, unless one of them is a teacher. `missing`: see
+    `load_config`.
     """
     from raysweep.config.checks import check_inputs
     from raysweep.config.model_checks import Doubt
 
-    if not with_models:
+    if not with_models and not _has_teacher(document.value):
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})
 
     unusable = dict(unusable_values(document.value))
@@ -131,6 +133,20 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     for line in doubts:
         log.warning("%s: %s", document.source, line)
     return config
+
+
+def _has_teacher(value: Mapping[str, Any]) -> bool:
+    """Return whether a model of an unchecked config writes rejected responses, so that rows can't be made without."""
+    training = _section(value, "training")
+    several = [_section(training, name).values() for name in ("sources", "validations")]
+    written = [training.get("source"), training.get("validation"), *chain.from_iterable(several)]
+    return any(_section(source, "rejected").get("teacher") is not None for source in written)
+
+
+def _section(value: Any, name: str) -> Mapping[str, Any]:
+    """Return a section of an unchecked config; empty where there is none, or it has another form."""
+    section = value.get(name) if isinstance(value, Mapping) else None
+    return section if isinstance(section, Mapping) else {}
 
 
 def _without_translations(config: SweepConfig, source: str) -> SweepConfig:

@@ -148,3 +148,18 @@ def test_a_missing_rapidfuzz_is_named_with_the_command_that_installs_it(
         config(tmp_path, source, "recipes.pairs={objective: fait, steps: 2, batch_size: 8}", "models.0.recipes=[pairs]")
     said = "recipes.pairs.objective: `objective: fait` needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        "training.source.rejected={teacher: llama}",
+        "training.validation={name: minicode, part: validation, rows: 9, rejected: {teacher: llama}}",
+    ],
+)
+def test_sets_are_made_with_the_model_that_is_a_teacher(tmp_path: Path, training: str) -> None:
+    file = write(tmp_path, NANO.read_text())
+    assert [model.name for model in load_config(file, [training], with_models=False).models] == ["llama"]
+    assert [model.name for model in load_config(file, with_models=False).models] == ["none"]
+    with pytest.raises(ConfigError, match=r"rejected.teacher: no model is called 'lama'"):
+        load_config(file, [training.replace(": llama}", ": lama}")], with_models=False)
