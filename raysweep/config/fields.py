@@ -231,9 +231,7 @@ class RejectedConfig(Strict):
     """Longest answer of the teacher."""
     rejected_text: Literal["block", "answer"] = BLOCK
     """`block`: the answer's code takes the place of the response's one block; `answer`: always the whole answer."""
-    filters: Annotated[list[Literal["equal", "similarity", "tokens", "fence"]], BeforeValidator(_no_filters)] = [
-        *FILTERS
-    ]
+    filters: Annotated[list[Filter], BeforeValidator(_no_filters)] = [*FILTERS]
     """What is left out of a teacher's responses, each counted; `none`: nothing, as in the study."""
     similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = NEAR_MISSES.similarity
     """A rejected response less similar than this to the response is dropped (Indel similarity)."""

@@ -91,7 +91,7 @@ class SetPlanner:
         leaks = self._leakage(source.name) if training.decontaminate == "drop" else None
         rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, name=source.name)
         problems = self._leakable(source.name) if training.decontaminate == "drop" else ()
-        rejected = self.rejected_rows(rows, source.rows.rejected, problems)
+        rejected = self.rejected_rows(rows, source.rows.rejected, source.name, problems)
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
     def validation_set(self, training_set: str) -> TrainingSetPlan | None:
@@ -104,8 +104,8 @@ class SetPlanner:
         if written is None:
             return None
         rows = self.source_rows(written.spec(SOURCES, self.config.seed))
-        rejected = self.rejected_rows(rows, written.rejected)
         label = f"validation rows of {source}" if source else "validation rows"
+        rejected = self.rejected_rows(rows, written.rejected, label)
         return self.training_set(rows, CLEAN, Choice(), label, rejected)
 
     def _source(self, name: str) -> RowSource:
@@ -131,7 +131,7 @@ class SetPlanner:
         assert training is not None
         rows = self.source_rows(source.spec(SOURCES, self.config.seed), name=name)
         # where leaking rows are left out, responses that leak are left out as they are made
-        rejected = self.rejected_rows(rows, source.rejected) if training.decontaminate == "report" else None
+        rejected = self.rejected_rows(rows, source.rejected, name) if training.decontaminate == "report" else None
         inputs = (rows.node.key, *([rejected.node.key] if rejected else []))
         node = Node("leakage", 1, self._leak_rules(problems), inputs, f"leaks in {rows.node.label}")
         return LeakagePlan(node, rows, problems, name, rejected)
@@ -145,15 +145,19 @@ class SetPlanner:
         return {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
 
     def rejected_rows(
-        self, rows: SourceRowsPlan, rejected: RejectedConfig | None, problems: tuple[tuple[str, Spec], ...] = ()
+        self,
+        rows: SourceRowsPlan,
+        rejected: RejectedConfig | None,
+        name: str = "",
+        problems: tuple[tuple[str, Spec], ...] = (),
     ) -> RejectedRowsPlan | None:
         """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted.
 
-        `problems`: problem sets that no response may give away.
+        `name`: what the config calls the source. `problems`: problem sets that no response may give away.
         """
         if rejected is None or rejected.field is not None:
             return None
-        label = f"rejected responses of {rows.source.name}"
+        label = f"rejected responses of {name or rows.source.name}"
         no_leaks = {"leaks": self._leak_rules(problems)} if problems else {}
         if rejected.mutator is not None:
             spec: dict[str, Any] = {

@@ -28,7 +28,7 @@ from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.pair_filters import TokenCount, Variant, tokens_by
 from raysweep.training_sets.rejecting import variants
-from raysweep.training_sets.teacher import ANSWER, lacks_expected_fence, taught
+from raysweep.training_sets.teacher import ANSWER, WHOLE, lacks_expected_fence, taught
 from raysweep.units import count
 
 TRIED = 3
@@ -172,7 +172,7 @@ def _rejected(
         problem = source.problem(row) if isinstance(tried, list) else None
         for at, variant in enumerate(tried if problem else ()):
             assert problem is not None and isinstance(variant, Variant)
-            programs[number, at] = _program(problem, row, variant.text)
+            programs[number, at] = _program(problem, row, variant)
     verdicts = dict(zip(programs, service.execute(list(programs.values()), plan.limits), strict=True))
     result = []
     for number, (row, tried) in enumerate(zip(rows, found, strict=True)):
@@ -190,10 +190,13 @@ def _rejected(
     return result
 
 
-def _program(problem: Problem, row: SourceRow, response: str) -> Program:
-    """Return the program of a response: of one in HumanEval's form it continues the prompt, else it is an answer."""
-    way = Extract.NONE if row.entry_point else Extract.AUTO
-    return extracted(problem, response, way).program
+def _program(problem: Problem, row: SourceRow, variant: Variant) -> Program:
+    """Return the program of a response: in HumanEval's form it continues the prompt, but for a teacher's whole answer.
+
+    In any other form it is an answer.
+    """
+    way = Extract.NONE if row.entry_point and variant.operator != WHOLE else Extract.AUTO
+    return extracted(problem, variant.text, way).program
 
 
 # --------------------------------------------------------------------------------------------------------- answers

@@ -9,10 +9,14 @@ the code. What an answer consists of is read by `raysweep.prompts.answers`.
 from __future__ import annotations
 
 import ast
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
-from raysweep.prompts.answers.markdown import block_spans, code_blocks, without_reasoning
+from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks, without_reasoning
 from raysweep.records import Decoding, Problem, SourceRow
 from raysweep.training_sets.pair_filters import Variant
 
@@ -36,7 +40,7 @@ Correct response:
 two fields, so these are reconstructed."""
 DECODING = Decoding(max_new_tokens=1024, temperature=0.8, seed=0)
 """How answers are drawn by default; the temperature is the study's."""
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same row and answer give another rejected response."""
 BLOCK: Final = "block"
 ANSWER: Final = "answer"
@@ -93,13 +97,22 @@ def lacks_expected_fence(row: SourceRow, answer: str) -> bool | None:
 
 
 def _replaced(response: str, span: tuple[int, int], blocks: list[str]) -> str:
-    """Return a response with the block that is most like its own code in the place of that."""
+    """Return a response with the block that is most like its own code in the place of that, as indented as that."""
     from rapidfuzz.distance import Indel
 
     start, end = span
-    code = response[start:end]
-    nearest = max(blocks, key=lambda block: Indel.normalized_similarity(block, code))
-    return response[:start] + _ended_as(code or "\n", nearest) + response[end:]
+    code, margin = response[start:end], block_margin(response, span)
+    own, *theirs = [_without_margin(each, margin) for each in (code, *blocks)]
+    nearest = max(theirs, key=lambda block: Indel.normalized_similarity(block, own))
+    return response[:start] + _ended_as(code or "\n", textwrap.indent(nearest, margin)) + response[end:]
+
+
+def _without_margin(code: str, margin: str) -> str:
+    """Return code without what each of its lines begins with; as it is if one doesn't."""
+    lines = code.splitlines(keepends=True)
+    if not all(line.startswith(margin) for line in lines if line.strip(" \t>\r\n")):
+        return code
+    return "".join(line.removeprefix(margin) for line in lines)
 
 
 def _ended_as(text: str, new: str) -> str:
@@ -111,7 +124,11 @@ def _ended_as(text: str, new: str) -> str:
 
 
 def _body(row: SourceRow, answer: str) -> str:
-    """Return the body of the function that a row asks for, as an answer has it; empty if it has none."""
+    """Return the body of the function that a row asks for, as an answer has it; empty if it has none.
+
+    What the answer imports or defines beside that function for its use follows the body: without it a right answer
+    would fail.
+    """
     problem = Problem(row.row_id, row.instruction, row.entry_point, "", language=row.language or "python")
     found = extracted(problem, answer, Extract.AUTO)
     program = found.program.text
@@ -124,9 +141,47 @@ def _body(row: SourceRow, answer: str) -> str:
     except (SyntaxError, ValueError, RecursionError):
         return ""
     functions = [each for each in statements if isinstance(each, ast.FunctionDef) and each.name == row.entry_point]
-    if not functions:
+    lines = program.split("\n")
+    if not functions or not (body := _body_lines(functions[-1], lines)):
         return ""
-    body = functions[-1].body
-    has_docstring = ast.get_docstring(functions[-1]) is not None and len(body) > 1
-    first, last = body[1 if has_docstring else 0].lineno - 1, functions[-1].end_lineno
-    return "\n".join(program.split("\n")[first:last]) if first >= functions[-1].lineno else ""
+    beside = (each for each in _definitions_used(statements) if row.entry_point not in _bound(each))
+    further = ["\n".join(lines[_first_line(each) - 1 : each.end_lineno]) for each in beside]
+    return "\n\n\n".join(["\n".join(body), *(text for text in further if text not in row.instruction)])
+
+
+def _body_lines(function: ast.FunctionDef, lines: list[str]) -> list[str]:
+    """Return the lines of a function's body from the first comment or statement after its docstring; none in a line."""
+    body, header = function.body, function.lineno
+    if ast.get_docstring(function) is not None and len(body) > 1:
+        header, body = body[0].end_lineno or header, body[1:]
+    first = _first_line(body[0]) - 1
+    while first > header and lines[first - 1].lstrip().startswith("#"):
+        first -= 1
+    return lines[first : function.end_lineno] if first >= function.lineno else []
+
+
+def _first_line(statement: ast.stmt) -> int:
+    """Return the number of a statement's first line, which for a definition is that of its first decorator."""
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(each.lineno for each in decorators)])
+
+
+def _definitions_used(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a module that import or define what another one of them reads, in their order."""
+    read = [{node.id for node in ast.walk(each) if isinstance(node, ast.Name)} for each in statements]
+    readers = Counter(chain.from_iterable(read))
+    for statement, own in zip(statements, read, strict=True):
+        if any(readers[name] > (name in own) for name in _bound(statement)):
+            yield statement
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Return the names that an import, a definition or an assignment of a module binds."""
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return set()

@@ -18,11 +18,12 @@ from raysweep.pipeline import make
 from raysweep.planning.plan import RejectedRowsPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Limits, Outcome
-from raysweep.records import Leak, Recovery, RejectedRow, SourceRow, TrainingRow
+from raysweep.records import Leak, Problem, Recovery, RejectedRow, SourceRow, TrainingRow
 from raysweep.stages import rejected_rows
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
-from raysweep.training_sets.pair_filters import PairFilters
+from raysweep.training_sets.pair_filters import PairFilters, Variant
+from raysweep.training_sets.teacher import WHOLE
 
 pytestmark = pytest.mark.slow
 
@@ -158,3 +159,25 @@ def test_sets_without_rejected_responses_keep_their_keys() -> None:
     plain, paired = (SetPlanner(config(**args)).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
     assert plain.rejected is None and plain.node.inputs == (plain.rows.node.key,)
     assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
+
+
+def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_prompt() -> None:
+    prompt, body = "def f(x):\n", "    return x\n"
+    row, problem = SourceRow("a", prompt, body, entry_point="f"), Problem("a", prompt, "f", "def check(f): pass")
+    tried = [Variant(body, "a change"), Variant(f"Here:\n```python\n{prompt}{body}```", WHOLE)]
+    assert [rejected_rows._program(problem, row, one).text.strip() for one in tried] == [f"{prompt}{body}".strip()] * 2
+
+
+def test_a_label_says_of_which_source_responses_are() -> None:
+    rows = {"name": "minicode", "rows": 40, "part": "finetuning", "rejected": {"mutator": "python"}}
+    training = {"sources": {"second": rows}, "validations": {"second": rows | {"rows": 41, "part": "validation"}}}
+    document = {
+        "name": "pairs",
+        "models": [{"name": "echo", "generator": "reference"}],
+        "training": {**training, "sets": [{"name": "clean", "source": "second"}]},
+        "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
+    }
+    planner = SetPlanner(config_from(document, "test"))
+    plans = [plan.rejected for plan in (planner.fine_tuning_set("clean"), planner.validation_set("clean")) if plan]
+    labels = [plan.node.label for plan in plans if plan]
+    assert labels == ["rejected responses of second", "rejected responses of validation rows of second"]

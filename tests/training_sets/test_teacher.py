@@ -86,6 +86,40 @@ def test_of_a_row_in_humanevals_form_the_body_is_taken(answer: str) -> None:
     assert (variant.text, variant.operator) == ("    return a - b\n", BODY)
 
 
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        ("def add(a, b):\n    # no sum\n    c = a\n    return c", "    # no sum\n    c = a\n    return c\n"),
+        ("def add(a, b):\n    @memo\n    def c():\n        pass\n    return c", None),
+        ("import math\n\ndef add(a, b):\n    return math.fsum(a)", "    return math.fsum(a)\n\n\nimport math\n"),
+        (
+            "def no(a):\n    return a\n\ndef add(a, b):\n    return no(a)",
+            "    return no(a)\n\n\ndef no(a):\n    return a\n",
+        ),
+        ("import math, re\n\ndef add(a, b):\n    return a", "    return a\n"),
+        ("def add(a, b):\n    return a and add(b, a)", "    return a and add(b, a)\n"),
+    ],
+)
+def test_what_a_body_uses_comes_along(answer: str, body: str | None) -> None:
+    variant = taught(row("    return a + b\n", instruction=FUNCTION, entry_point="add"), f"```python\n{answer}\n```")
+    assert variant.text == (body or "    @memo\n    def c():\n        pass\n    return c\n")
+
+
+def test_what_the_prompt_has_beside_its_function_is_not_repeated() -> None:
+    prompt = f"import math\n\n\n{FUNCTION}"
+    answer = "```python\nimport math\n\ndef add(a, b):\n    return math.fsum(a)\n```"
+    assert taught(row("    return a", instruction=prompt, entry_point="add"), answer).text == "    return math.fsum(a)"
+
+
+@pytest.mark.parametrize("margin", ["   ", "> ", "\t"])
+@pytest.mark.parametrize("theirs", ["", "   ", "> "])
+def test_code_stands_as_the_code_whose_place_it_takes(margin: str, theirs: str) -> None:
+    """In a list or a quote all lines would differ else."""
+    response = f"Do:\n\n{margin}```python\n{margin}if a:\n\n{margin}    b = 1\n{margin}```\nDone."
+    answer = f"{theirs}```python\n{theirs}if a:\n\n{theirs}    b = 2\n{theirs}```"
+    assert taught(row(response), answer).text == response.replace("b = 1", "b = 2")
+
+
 def test_an_answer_without_the_function_is_taken_as_any_other() -> None:
     variant = taught(row("    return a + b", instruction=FUNCTION, entry_point="add"), "I can't.")
     assert (variant.text, variant.operator) == ("I can't.", WHOLE)

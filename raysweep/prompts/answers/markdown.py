@@ -100,6 +100,21 @@ def block_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+def block_margin(text: str, span: tuple[int, int]) -> str:
+    """Return what each line of a block begins with before its code: blanks of a list, or marks of a quote.
+
+    Args:
+        text: with the block.
+        span: of the block, from `block_spans`.
+    """
+    start, end = span
+    opening = text[:start].rstrip("\r\n").rpartition("\n")[2]
+    found = _MARGIN.match(opening)
+    margin = re.sub(r"[^ \t>]", " ", found[0] if found else "")
+    lines = [line for line in text[start:end].splitlines() if line.strip(" \t>")]
+    return margin if lines and all(line.startswith(margin) for line in lines) else ""
+
+
 def code_spans(text: str) -> list[str]:
     """Return the pieces of code that stand between backticks within a line."""
     return [span[2].strip() for span in _SPAN.finditer(text)][:MOST_BLOCKS]
