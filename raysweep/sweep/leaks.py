@@ -51,7 +51,8 @@ def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks
     leaking: list[LeakingRow] = []
     number = 0
     # sources whose rows can't leak these problems, by construction, have no plan
-    for plan in SetPlanner(config).leakages(trained.name for trained in config.training.sets):
+    planner = SetPlanner(config, tolerant=True)  # a teacher may be missing: what it writes isn't searched here
+    for plan in planner.leakages(trained.name for trained in config.training.sets):
         finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
         for row in SOURCES.create(plan.rows.source).rows():
             leaking += [_leaking(leak, row, plan.source) for leak in finder.leaks([row])]

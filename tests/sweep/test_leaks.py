@@ -60,3 +60,10 @@ def test_leaks_are_counted_once_searched(config):
     told: list[int] = []
     found = find_leaks(load_config(config, with_models=False), told.append)
     assert (found.rows, len(found.leaks), told) == (3, 2, [1, 2, 3])
+
+
+def test_rows_are_searched_without_the_weights_of_a_teacher(config):
+    text = config.read_text().replace("rows.jsonl}", "rows.jsonl, rejected: {teacher: large}}")
+    config.write_text(f"{text}models: [{{name: large, path: ./not-here}}]\n")
+    found = find_leaks(load_config(config, with_models=False), lambda number: None)
+    assert len(found.leaks) == 2 and found.makes_rejected
