@@ -45,6 +45,7 @@ from raysweep.units import count
 
 VALIDATION = ("validation", "validations")
 """The keys of `training` with validation rows."""
+NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
 
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
@@ -261,8 +262,7 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
         if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
-            needs = f"`objective: {recipe.objective}` needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
-            yield ("recipes", name, "objective"), needs
+            yield ("recipes", name, "objective"), f"`objective: {recipe.objective}` {NEEDS_RAPIDFUZZ}"
         trained = [model.name for model in config.models if name in model.recipes] or [""]
         on_gpu = all(config.asked("training", model, name).gpus for model in trained)
         mistakes = [*_sharing(recipe, on_gpu), *_settings_without_use(recipe)]
@@ -301,6 +301,8 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
         made = source.rejected
         if made is None or made.field is not None:
             continue
+        if importlib.util.find_spec("rapidfuzz") is None:
+            yield (*place, "rejected"), f"filtering rejected responses {NEEDS_RAPIDFUZZ}"
         if place[0] == "models":
             yield (*place, "rejected"), "a model from scratch is trained on responses alone; remove it"
         elif made.teacher is not None and (why := _no_teacher(made.teacher, models)):

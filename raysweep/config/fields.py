@@ -250,6 +250,9 @@ class RejectedConfig(Strict):
         unused = sorted(name for name in others if getattr(self, name) != type(self).model_fields[name].default)
         if unused:  # a sweep's own config.yaml names all settings, those without effect with their defaults
             raise ValueError(f"`{unused[0]}` has no effect beside `{given[0]}`; remove it")
+        limits = [name for name in ("similarity", "tokens") if self.teacher and name not in self.filters]
+        if idle := [name for name in limits if getattr(self, name) != type(self).model_fields[name].default]:
+            raise ValueError(f"`{idle[0]}` has no effect, since `filters` lacks it; remove it or add it to `filters`")
         return self
 
 

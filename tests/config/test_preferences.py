@@ -84,6 +84,10 @@ def test_settings_that_can_not_be_meant_are_refused(overrides: list[str], words:
         ("{}", "must name one way: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"),
         ("{field: x, mutator: python}", "or {teacher: MODEL}; it has field and mutator"),
         ("{mutator: python, temperature: 1}", "`temperature` has no effect beside `mutator`; remove it"),
+        (
+            "{teacher: llama, filters: none, similarity: 0.4}",
+            "`similarity` has no effect, since `filters` lacks it; remove it or add it to `filters`",
+        ),
         ("{field: x, seed: 1}", "`seed` has no effect beside `field`; remove it"),
         ("{mutator: java}", "must be 'python', not 'java'"),
         ("{mutator: python, similarity: 2}", "must be at most 1"),
@@ -163,3 +167,14 @@ def test_sets_are_made_with_the_model_that_is_a_teacher(tmp_path: Path, training
     assert [model.name for model in load_config(file, with_models=False).models] == ["none"]
     with pytest.raises(ConfigError, match=r"rejected.teacher: no model is called 'lama'"):
         load_config(file, [training.replace(": llama}", ": lama}")], with_models=False)
+
+
+def test_a_missing_rapidfuzz_is_named_for_made_rejected_responses_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *of: None if name == "rapidfuzz" else find(name, *of))
+    path = rows(tmp_path / "rows.jsonl")
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, f"{{name: jsonl, path: {path}, rejected: {{mutator: python}}}}")
+    assert "training.source.rejected: filtering rejected responses needs the package rapidfuzz" in str(caught.value)
