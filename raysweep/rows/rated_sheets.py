@@ -42,13 +42,14 @@ class SheetItem:
 
 
 def read_key(folder: Path) -> list[SheetItem]:
-    """Return the items of a sheet; raise UsageError if the folder has no key."""
+    """Return the items of a sheet, at least one; raise UsageError if the folder has no key or an empty one."""
     try:
-        return [SheetItem(**item) for item in json.loads((folder / KEY).read_text(encoding="utf-8"))]
+        items = [SheetItem(**item) for item in json.loads((folder / KEY).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
-        raise UsageError(
-            f"{folder} has no {KEY} of a sheet; give the folder that `raysweep audit SET --out` wrote"
-        ) from None
+        items = []
+    if not items:
+        raise UsageError(f"{folder} has no {KEY} of a sheet; give the folder that `raysweep audit SET --out` wrote")
+    return items
 
 
 def questions_of(items: Sequence[SheetItem]) -> tuple[str, ...]:
@@ -143,7 +144,7 @@ def read_rated(path: Path) -> RatedTexts:
     """
     files = answer_files(path)
     items = read_key(files[0].parent)
-    if items and items[0].kind != TEXTS:
+    if items[0].kind != TEXTS:
         raise UsageError(f"{files[0].parent} is a sheet of rejected responses; give one of perturbed texts")
     answers = read_raters(files, items)
     return {(item.row_id, item.text): is_valid(item.id, answers) for item in items}

@@ -104,6 +104,7 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "lora-7b",
         "paper-mini",
         "evidence-mini",
+        "fait",
         "fait-mini",
     }
     assert cli("init", "--list")[1].startswith("own-model")

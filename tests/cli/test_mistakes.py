@@ -236,6 +236,9 @@ def test_a_sample_of_another_problem_set_is_told_where_it_was_looked_for(cli, fo
 
 def test_an_answer_file_that_is_not_there_is_no_matter_of_csv(cli, folder):
     (folder / "key.json").write_text("[]")
+    assert "has no key.json of a sheet" in told(cli, "audit", ".", "ann.csv")
+    item = {"id": 1, "method": "C1", "row_id": "0", "clean": "Sort it.", "text": "Sprt it."}
+    (folder / "key.json").write_text(json.dumps([item]))
     error = told(cli, "audit", ".", "ann.csv")
     assert "ann.csv doesn't exist; give a rater's CSV file" in error and "Errno" not in error
 

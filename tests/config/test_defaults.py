@@ -35,6 +35,11 @@ SAME_NAME_ONLY = {
     ("LintLimits", "wall_factor"): "of a linter; the config's is of the programs that models write",
     ("LintLimits", "memory_mib"): "as wall_factor",
     ("LintedStratum", "linter"): "with its version, as it was found",
+    (
+        "RejectedRowsPlan",
+        "problems",
+    ): "none may be given away; () where leaks are only reported",
+    ("TrainJob", "pairs"): "encoded pairs; the config's are of models and test sets",
     ("ProblemScore", "pairs"): "of completions; the config's are of models and test sets",
     ("SweepPlan", "quality"): "the plans themselves; the config's null is no linting",
     ("BasePlan", "vocab_size"): "0: the model is not made from scratch",

@@ -273,7 +273,7 @@ def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, t
 @pytest.mark.long
 @pytest.mark.ray
 def test_ray_and_the_local_engine_train_on_pairs_alike(shared_ray, tmp_path):
-    """In small, on one engine: tests/trainers/test_distributed.py and test_preparing.py."""
+    """In small, on one engine: tests/trainers/test_distributed.py and tests/trainers/test_preparing.py."""
     rows = "name: minicode, rejected: {mutator: python, seed: 1}"
     overrides = [f"training.source={{{rows}, part: finetuning, rows: 64}}", "models.0.recipes=[fait, dpo, sft]"]
     overrides += [f"training.validation={{{rows}, part: validation, rows: 16}}"]
