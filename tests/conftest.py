@@ -109,12 +109,18 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def environment_of_a_file() -> Iterator[None]:
-    """Put back the environment after each file: engines set variables that commands of later tests would inherit."""
+    """Put back the environment after each file: engines set variables that commands of later tests would inherit.
+
+    Only what has changed is written: a library's thread that reads the environment while all of it is cleared and
+    written anew reads freed memory (glibc's `getenv`), and the process of the tests dies.
+    """
     before = dict(os.environ)
     yield
-    if os.environ != before:
-        os.environ.clear()
-        os.environ.update(before)
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    for name, value in before.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
 
 
 @pytest.fixture(scope="module")
