@@ -23,7 +23,8 @@ from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
     """Encode and mark all pairs of a training set; count those that differ on one side only, or not at all."""
     store, progress = work.store, work.progress
-    path, finished = store.use(plan.training_set.node) / ROWS, store.unfinished(plan.node)
+    path, unfinished = store.use(plan.training_set.node) / ROWS, store.unfinished(plan.node)
+    finished = {int(name.partition("-")[0]): name for name in unfinished.infos()}
     base = base_ref(plan.base)
     assert base is not None
     tokenizer = load_tokenizer(store.located(base))
@@ -32,12 +33,12 @@ def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, EncodedPair) as writer:
             for block in range(block_count(path)):
-                pairs = _finished(finished, block)
+                pairs = _finished(unfinished, finished.get(block))
                 if pairs is None:
                     rows = read_block(path, TrainingRow, block)
                     encoded = token_pairs(rows, template)
                     pairs = [stored_pair(row.row_id, pair) for row, pair in zip(rows, encoded, strict=True)]
-                    _finish(finished, block, pairs)
+                    _finish(unfinished, block, pairs)
                 writer.add(pairs)
                 counts.update(map(_case, pairs))
                 done += len(pairs)
@@ -59,13 +60,12 @@ def _finish(files: Files, block: int, pairs: list[EncodedPair]) -> None:
     files.write(f"{block:06d}-{_hash(content)}", content)
 
 
-def _finished(files: Files, block: int) -> list[EncodedPair] | None:
-    """Return a block that an earlier run kept; None if there is none, or it is damaged."""
-    for name in files.infos():
-        content = files.read(name) if name.startswith(f"{block:06d}-") else None
-        if content is not None and name.endswith(_hash(content)):
-            return from_bytes(content, name, EncodedPair)
-    return None
+def _finished(files: Files, name: str | None) -> list[EncodedPair] | None:
+    """Return a block that an earlier run kept under a name; None if there is none, or it is damaged."""
+    content = files.read(name) if name is not None else None
+    if name is None or content is None or not name.endswith(_hash(content)):
+        return None
+    return from_bytes(content, name, EncodedPair)
 
 
 def _hash(content: bytes) -> str:
