@@ -6,8 +6,8 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     base.py         the contract of a kind; the evidence that it draws from, and its conclusions
     catalogue.py    reads exhibit files, a user's own too, and draws them
     selections.py   finds the training sets and test sets that a file names
-    recipes.py      finds models by the recipes that a file names
     answers.py      the contract of what models answered: texts and verdicts
+    recipes/        kinds that set recipes of a model side by side
     score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts
     signed_ranks.py kind `signed-ranks`: a table of signed-rank tests
@@ -17,11 +17,7 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
     power.py        kind `power`: a table of the differences that a sweep's problems can show
-    recipe_differences.py kind `recipe-differences`: tables of each recipe beside one, on the same problems and pairs
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
-    sum_changes.py  kind `sum-changes`: a table of relative changes of sums of pass@1
-    mended.py       kind `mended`: a table of mended or failed tasks, and of those within one block of lines
-    side_by_side.py kind `side-by-side`: completions of a task in columns, on the page
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
 """

@@ -40,12 +40,7 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     unit = 100 if curve.along == "ratio" else 1
     values = {curve.label(setting): unit * setting.value for setting in curve.settings}
     notes = [f"{' and '.join(interval.tied)} tie"] if len(interval.tied) > 1 else []
-    baseline = next(iter(draws))
-    if curve.along == "size":
-        baseline = min(draws, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
-    if curve.argument is not None and curve.argument.baseline is not None:
-        given = [label for label in draws if values[label] == curve.argument.baseline]
-        baseline = next(iter(given), baseline)
+    baseline = _baseline(curve, {label: values[label] for label in draws})
     if interval.best != baseline:
         effect = _mean(means[interval.best]) - _mean(means[baseline])
         gain = f"{interval.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
@@ -69,6 +64,14 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
         note="; ".join(notes),
         state="value",
     )
+
+
+def _baseline(curve: Curve, values: Mapping[str, float]) -> str:
+    """Return the label of the setting that gains are counted from. `values`: those of the settings, by label."""
+    if curve.along == "size":
+        return min(values, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
+    given = [label for label, value in values.items() if curve.argument and value == curve.argument.baseline]
+    return next(iter([*given, *values]))
 
 
 def _gains(evidence: Evidence, variant: ModelVariant, ends: list[Setting], test_set: TestSetName) -> Iterator[float]:

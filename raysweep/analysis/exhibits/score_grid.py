@@ -26,7 +26,7 @@ from raysweep.analysis.exhibits.base import (
     NothingToDraw,
     unknown_metric,
 )
-from raysweep.analysis.exhibits.recipes import TrainedModel, absent_recipes, by_recipe, matches
+from raysweep.analysis.exhibits.recipes.finding import TrainedModel, absent_recipes, by_recipe, matches
 from raysweep.analysis.exhibits.selections import EVERY, HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell

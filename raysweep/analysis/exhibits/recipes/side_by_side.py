@@ -21,8 +21,8 @@ from raysweep.analysis.exhibits.base import (
     ShownAnswer,
     SideBySideTask,
 )
-from raysweep.analysis.exhibits.mended import cell_of
-from raysweep.analysis.exhibits.recipes import TrainedModel, by_recipe
+from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
+from raysweep.analysis.exhibits.recipes.mended import cell_of
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.records import BASE, CLEAN
 

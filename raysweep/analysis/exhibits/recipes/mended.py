@@ -17,7 +17,7 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.answers import Answer
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
-from raysweep.analysis.exhibits.recipes import TrainedModel, by_recipe
+from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.quantities import Quantity, number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell

@@ -11,7 +11,7 @@ from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.analysis.exhibits.answers import Answer, Answers
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.mended import blocks, failed_tasks, mended_tasks
+from raysweep.analysis.exhibits.recipes.mended import blocks, failed_tasks, mended_tasks
 from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
