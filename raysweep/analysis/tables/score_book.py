@@ -81,6 +81,11 @@ class Order:
         """The training sets of which only a part is perturbed, or of another size than the source."""
         return tuple(name for name, rows in self.rows.items() if (rows.ratio, rows.size) != (1, 1))
 
+    def place_of_recipe(self, recipe: str) -> int:
+        """Return a sort key: no fine-tuning, then the config's recipes in its order, then others."""
+        names = (NOT_TUNED, *self.recipes)
+        return names.index(recipe) if recipe in names else len(names)
+
     @property
     def draws_text(self) -> str:
         """``3 draws of each perturbation``, and which ones have one draw since they draw nothing; empty for one."""
@@ -179,7 +184,7 @@ class ScoreBook:
             worst_first=worst_first,
             headline=next(filter(None, candidates), ""),
             order=order,
-            variants=_variants(models, cells),
+            variants=_variants(models, cells, order),
             _scores={
                 (s.model, s.recipe, s.training_set, s.seed, s.problem_set, s.perturbation, s.metric): s for s in scores
             },
@@ -249,8 +254,13 @@ def _merged(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *second)))
 
 
-def _variants(models: Sequence[str], cells: dict[tuple[str, str, str], list[int]]) -> tuple[ModelVariant, ...]:
-    """List each model's (recipe, seed) pairs, by seed; the base model's own only if nothing was fine-tuned."""
+def _variants(
+    models: Sequence[str], cells: dict[tuple[str, str, str], list[int]], order: Order
+) -> tuple[ModelVariant, ...]:
+    """List each model's (recipe, seed) pairs, by seed, then in the config's order of recipes.
+
+    The base model's own is listed only if nothing was fine-tuned.
+    """
     tuned: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
     base: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
     for (model, recipe, training_set), seeds in cells.items():
@@ -259,7 +269,7 @@ def _variants(models: Sequence[str], cells: dict[tuple[str, str, str], list[int]
     variants = []
     for model in models:
         of_model = list(tuned[model]) or list(base[model]) or [(NOT_TUNED, 0)]
-        for recipe, seed in sorted(of_model, key=lambda pair: pair[1]):
+        for recipe, seed in sorted(of_model, key=lambda pair: (pair[1], order.place_of_recipe(pair[0]))):
             label = [model]
             label += [recipe] * (len({name for name, _ in of_model}) > 1)
             label += [f"seed {seed}"] * (len({number for _, number in of_model}) > 1)

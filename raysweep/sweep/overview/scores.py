@@ -12,7 +12,7 @@ from typing import Any
 from raysweep.analysis.tables.outcomes import commonest_failure
 from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.config.schema import SweepConfig
-from raysweep.records import BASE, Result, Score
+from raysweep.records import Result, Score
 from raysweep.sweep.report.facts import pair_outcomes, reference_failures
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.run import SweepResult
@@ -122,11 +122,10 @@ def _model(score: Score) -> Model:
     return (score.model, score.recipe, score.training_set, score.seed)
 
 
-def _place(model: Model, order: Order) -> tuple[int, str, int, int]:
-    """Return a sort key: the config's order of models, then recipes, then the config's order of training sets."""
+def _place(model: Model, order: Order) -> tuple[int, int, int, int]:
+    """Return a sort key: the config's order of models, of recipes and of training sets, then the seed."""
     name, recipe, training_set, seed = model
-    base = training_set == BASE
-    return (order.models.index(name), "" if base else recipe, order.training_sets.index(training_set), seed)
+    return (order.models.index(name), order.place_of_recipe(recipe), order.training_sets.index(training_set), seed)
 
 
 def _number(scores: Mapping[Any, Score], model: Model, perturbation: str, metric: str, with_size: bool) -> str:

@@ -25,6 +25,7 @@ from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, InWords
@@ -144,10 +145,14 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
 
 def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining]:
     """Return the trainings of a sweep whose models are in the store: each model's pre-training, then its cells."""
-    models = [model.name for model in config.models]
-    sets = [BASE, *(s.name for s in (config.training.sets if config.training else []))]
+    order = order_of(config)
     distinct = {row.model_key: row for row in folder.grid() if row.weights is not None}
-    rows = sorted(distinct.values(), key=lambda row: (models.index(row.model), sets.index(row.training_set)))
+
+    def place(row: GridRow) -> tuple[int, int, int, int]:
+        models, sets = order.models.index(row.model), order.training_sets.index(row.training_set)
+        return models, sets, order.place_of_recipe(row.recipe), row.seed
+
+    rows = sorted(distinct.values(), key=place)
     reported = []
     for row in rows:
         counts = folder.store.counts(row.weights) if row.weights is not None else {}

@@ -8,8 +8,8 @@ from raysweep.sweep.overview.scores import score_tables
 from tests.paths import NANO
 
 
-def score(training_set: str, perturbation: str, value: float, n: int = 6) -> Score:
-    recipe = "none" if training_set == "base" else "tiny"
+def score(training_set: str, perturbation: str, value: float, n: int = 6, tuned_by: str = "tiny") -> Score:
+    recipe = "none" if training_set == "base" else tuned_by
     seed = 7
     return Score("llama", recipe, training_set, seed, "minicode", perturbation, "pass@1", value, 0.0, 1.0, n)
 
@@ -31,3 +31,13 @@ def test_the_codes_of_the_columns_and_training_sets_are_explained_once():
         "perturbed: means over 2 draws of each perturbation",
         "codes: neighbouring keys (C1), added synonyms (W1)",
     )
+
+
+def test_models_stand_in_the_configs_order_of_recipes_and_not_by_their_names():
+    config = load_config(NANO, ["training.sets=[C1]", "recipes.second={steps: 1}", "recipes.a={steps: 2}"])
+    config.models[0].recipes.extend(["a", "second"])
+    scores = [score("C1", "clean", 0.5, tuned_by=name) for name in ("a", "second", "tiny")] + [
+        score("base", "clean", 0.5)
+    ]
+    (table,) = score_tables(scores, config)
+    assert [labels[1] for labels, _ in table.rows] == ["none", "tiny", "second", "a"]

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Drawn, Evidence, NothingToDraw
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.analysis.tables.validation import ReportedValidation
 from raysweep.metrics.base import CellLabels
@@ -15,7 +15,7 @@ from tests.analysis.exhibits.examples import EXHIBITS
 
 ORDER = Order(
     models=("llama",), training_sets=("base", "clean"), problem_sets=("set",), perturbations=("clean", "C1"),
-    mixes=("C1",), trained_with={"clean": "clean"},
+    mixes=("C1",), trained_with={"clean": "clean"}, recipes={"sft": RecipeChoice("sft"), "fait": RecipeChoice("fait")},
 )  # fmt: skip
 SEEDS = (1, 2, 3)
 PROBLEMS, PAIRS = 40, 50
@@ -63,6 +63,13 @@ def test_recipes_stand_beside_the_first_one_on_problems_and_pairs():
     assert [column.full_name for column in pairs.columns][1] == "reference preferred (%) difference (points)"
     assert [cell.text for cell in pairs.rows[1].cells] == ["90.0", "+12.0", "above", "20.00", "+6.00", "above"]
     assert "50 pairs" in pairs.caption
+
+
+def test_the_first_recipe_is_the_configs_first_in_whatever_order_scores_come():
+    problems, pairs = drawn(evidence({"fait": 30, "sft": 10}, {"fait": -4.5, "sft": -10.5})).tables
+    for table in (problems, pairs):
+        assert [row.labels[2] for row in table.rows] == ["sft", "fait"]
+        assert table.rows[0].cells[1].text == "" != table.rows[1].cells[1].text
 
 
 def test_what_no_interval_or_seed_supports_is_no_difference():
