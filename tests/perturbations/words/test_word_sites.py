@@ -174,6 +174,12 @@ def test_frequent_senses_give_few_plain_synonyms_in_the_form_of_the_word():
         "The range of each power in the given heap in snake case.",
         "Its unique, consecutive, total, maximum and minimum numbers.",
         "The server sends the client a request, a comment and a query with a syntax error.",
+        "Of all ways to place a star, the chain of complex numbers is the right one.",
+        "The occurrence of an element that occurs last, or immediately before the rear one.",
+        "Elements that are present in the slice, except for those outside the range.",
+        "The standard deviation, and the fixed point of the spiral.",
+        "Calculate it plus one, no matter what it takes, and shuffle the chunks. Interchange the halves.",
+        "A public, a private or a static member, and null for each child that compiles.",
     ],
 )
 def test_ordinals_and_technical_terms_have_no_frequent_synonym(name, text):
