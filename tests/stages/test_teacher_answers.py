@@ -104,17 +104,15 @@ def resumed_as_undisturbed(model: dict[str, Any], rows: int, folder: Path) -> tu
     return pairs, store.manifest(plan.node)["counts"]
 
 
-SIZES = [FEW, pytest.param(MANY, marks=pytest.mark.long)]
-
-
-@pytest.mark.parametrize("rows", SIZES)
-def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], rows: int, tmp_path: Path) -> None:
-    pairs, counts = resumed_as_undisturbed(model, rows, tmp_path)
+@pytest.mark.long
+def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], tmp_path: Path) -> None:
+    """In small, by a teacher without weights: `test_a_served_teacher_goes_on_where_it_was_killed`."""
+    pairs, counts = resumed_as_undisturbed(model, MANY, tmp_path)
     assert {pair.rejected for pair in pairs} == {"    return n"}
-    assert counts == {"rows": rows, "changed": {BODY: rows}, "without": {}}
+    assert counts == {"rows": MANY, "changed": {BODY: MANY}, "without": {}}
 
 
-@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("rows", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
 def test_a_served_teacher_goes_on_where_it_was_killed(
     rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
