@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests.apart import pytest_runtest_makereport, pytest_runtest_protocol  # noqa: F401
 from tests.plugin import link
 from tests.small_ray import KeptRay, SmallRay
 from tests.steady import end_commands

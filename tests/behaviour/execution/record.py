@@ -1,15 +1,7 @@
-"""Runs the corpus of hostile programs with one setting, in mount and process namespaces of its own where it can.
-
-Below the level `strong`, programs could write to /tmp and send signals to the processes of whoever runs the tests.
-"""
+"""Runs the corpus of hostile programs with one setting: only for tests with the mark `apart`."""
 
 from __future__ import annotations
 
-import functools
-import os
-import pickle
-import subprocess
-import sys
 from dataclasses import dataclass, field
 
 import pytest
@@ -19,7 +11,6 @@ from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Program, Sandbox, Verdict
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.world import World, survivors
-from tests.paths import REPO
 
 SETTINGS = {
     "best, strict lane": (Lane.STRICT, ()),
@@ -62,61 +53,8 @@ class Record:
         return [entry for entry in self.entries if not entry.held(self.level) and not entry.dangerous]
 
 
-_UNSHARE = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", *(["--map-root-user"] if os.geteuid() else [])]
-_WITH_OWN_FOLDERS = """
-set -e
-mount -t tmpfs none /mnt
-for folder in /tmp /var/tmp /dev/shm; do
-    mkdir -p -m 1777 "/mnt$folder"
-    case "$REPO" in "$folder"/*) mkdir -p "/mnt$REPO" && mount --rbind "$REPO" "/mnt$REPO" ;; esac
-    mount --rbind "/mnt$folder" "$folder"
-done
-mkdir /tmp/home
-"$@"
-"""
-"""Puts empty folders before those in which everybody may write, with the repository in them if it lies there."""
-OWN_MACHINE = "CI" in os.environ
-"""Whether this is a machine of CI's, on which nothing is that a hostile program could harm."""
-
-
 def record_of(setting: str, *, in_full: bool) -> Record:
-    """Run the corpus with a setting, or a sample of it, and keep its programs from all else on the machine."""
-    refusal = _refusal()
-    if refusal and OWN_MACHINE:
-        return _record_here(setting, in_full)
-    if refusal:
-        pytest.skip(f"hostile programs need namespaces of their own, and this machine has none: {refusal}")
-    code = f"from {__name__} import main; main()"
-    made = _apart(sys.executable, "-c", code, setting, "in full" if in_full else "a sample")
-    assert made.returncode == 0, made.stderr.decode()[-3000:]
-    record = pickle.loads(made.stdout)
-    assert isinstance(record, Record)
-    return record
-
-
-def main() -> None:
-    """Write the record of a setting, named by the first argument, to stdout."""
-    pickle.dump(_record_here(sys.argv[1], sys.argv[2] == "in full"), sys.stdout.buffer)
-
-
-@functools.cache
-def _refusal() -> str:
-    """Return why this machine has no namespaces for the programs; "" if it has."""
-    try:
-        made = _apart(sys.executable, "-c", "pass")
-    except FileNotFoundError as error:
-        return str(error)
-    return made.stderr.decode().strip() or "unshare failed" if made.returncode else ""
-
-
-def _apart(*command: str) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "REPO": str(REPO), "HOME": "/tmp/home"}
-    environment.pop("TMPDIR", None)
-    command = (*_UNSHARE, "sh", "-c", _WITH_OWN_FOLDERS, "sh", *command)
-    return subprocess.run(command, capture_output=True, cwd=REPO, env=environment)
-
-
-def _record_here(setting: str, in_full: bool) -> Record:
+    """Run the corpus with a setting, or a sample of it."""
     lane, without = SETTINGS[setting]
     with (
         pytest.MonkeyPatch.context() as patch,

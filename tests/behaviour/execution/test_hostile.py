@@ -17,7 +17,7 @@ from raysweep.programs import Level, Outcome, Verdict
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.record import SETTINGS, Record, record_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.apart]
 
 
 def _runs() -> Iterator[object]:

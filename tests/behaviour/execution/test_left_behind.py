@@ -14,7 +14,7 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, San
 from tests.behaviour.execution import corpus
 from tests.patience import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.apart]
 
 PLACES = ["..", "../..", "/tmp", "/var/tmp", "/dev/shm", "/dev", "/proc/self", "/usr/lib", "/"]
 MARK = f"left-{os.getpid()}"

@@ -21,7 +21,7 @@ from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from tests.clock import Clock
 from tests.patience import eventually
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.apart]
 
 LIMITS = Limits(timeout=2, wall_factor=10)
 DAEMON = """

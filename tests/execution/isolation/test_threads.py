@@ -12,6 +12,8 @@ from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
+pytestmark = pytest.mark.apart
+
 SANDBOX = Sandbox(Lane.STRICT, Level.LIMITS)
 LIMITS = Limits(timeout=5)
 START = """
