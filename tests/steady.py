@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,11 +55,13 @@ class Sweep:
         return self.write(**{**own, "recovery": {"backoff_seconds": 0.2}, **changes})
 
     def base(self) -> Path:
-        """Return the folder of a base model, made when it is first asked for."""
-        folder = self.folder / "base"
-        if not folder.exists():
+        """Return the folder of a base model, made when it is first asked for; all sweeps of a process have the same."""
+        folder, made = self.folder / "base", self.installed / "steady-base"
+        if not made.exists():
             code = "import sys, pathlib, raysweep_extra.steady as s; s.make_base(pathlib.Path(sys.argv[1]))"
-            subprocess.run([sys.executable, "-c", code, str(folder)], check=True, env=self.environment)
+            subprocess.run([sys.executable, "-c", code, str(made)], check=True, env=self.environment)
+        if not folder.exists():
+            shutil.copytree(made, folder)
         return folder
 
     @property
