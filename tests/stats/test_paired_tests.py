@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pandas
 import pytest
-from scipy.stats import permutation_test
+from scipy.stats import binomtest, permutation_test
 
 from raysweep.errors import UsageError
 from raysweep.stats import mcnemar, sign_flip, signed_rank
@@ -71,3 +71,10 @@ def test_only_problems_that_tell_two_models_apart_count():
     with pytest.raises(UsageError, match="a verdict is True or False, not nan"):
         mcnemar([True, float("nan")], [True, False])
     assert mcnemar(pandas.Series([True, False]), np.array([False, False])).only_first == 1
+
+
+def test_p_is_scipys_for_any_number_of_problems():
+    for total in (1, 2, 5, 40, 974, 5000):
+        for least in {0, 1, total // 3, total // 2}:
+            found = mcnemar([True] * least + [False] * (total - least), [False] * least + [True] * (total - least))
+            assert found.p == pytest.approx(binomtest(least, total).pvalue, rel=1e-9, abs=1e-300)
