@@ -114,13 +114,8 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
 def _sign_test(count: int, total: int) -> float:
     """Return the two-sided exact p of `count` of `total` signs; a sweep asks for the same few many times.
 
-    As scipy's `binomtest`, but in whole numbers: importing scipy.stats takes longer than a small sweep's report.
+    It is that of scipy's `binomtest`, whose module takes longer to import than a small sweep's report takes to write.
     """
-    ways = as_far = 1  # of so many signs or fewer, one sign after the other
-    least = min(count, total - count)
-    if 2 * least == total:
-        return 1.0
-    for number in range(least):
-        ways = ways * (total - number) // (number + 1)
-        as_far += ways
-    return 2 * as_far / 2**total
+    from scipy.special import bdtr
+
+    return min(1.0, 2 * float(bdtr(min(count, total - count), total, 0.5)))
