@@ -39,7 +39,7 @@ from raysweep.training_sets.teacher import PROMPT
 from raysweep.training_sets.teacher import VERSION as TAUGHT
 
 if TYPE_CHECKING:
-    from raysweep.config.fields import RejectedConfig
+    from raysweep.config.fields import RejectedConfig, SourceConfig
 
 LIMITS = Limits()
 """Of programs that show whether a changed response is wrong."""
@@ -89,8 +89,8 @@ class SetPlanner:
         set_config = next(s for s in training.sets if s.name == name)
         source = training.source_of(name)
         leaks = self._leakage(source.name) if training.decontaminate == "drop" else None
-        rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, name=source.name)
-        problems = self._leakable(source.name) if training.decontaminate == "drop" else ()
+        rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, label=_rows_label(source))
+        problems = self._leakable(source.rows) if training.decontaminate == "drop" else ()
         rejected = self.rejected_rows(rows, source.rows.rejected, source.name, problems)
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
@@ -103,9 +103,10 @@ class SetPlanner:
         written = self._source(source).validation
         if written is None:
             return None
-        rows = self.source_rows(written.spec(SOURCES, self.config.seed))
         label = f"validation rows of {source}" if source else "validation rows"
-        rejected = self.rejected_rows(rows, written.rejected, label)
+        rows = self.source_rows(written.spec(SOURCES, self.config.seed), label=label)
+        # a row that leaks is an error, and a response that does is left out as it is made
+        rejected = self.rejected_rows(rows, written.rejected, label, self._leakable(written))
         return self.training_set(rows, CLEAN, Choice(), label, rejected)
 
     def _source(self, name: str) -> RowSource:
@@ -125,20 +126,21 @@ class SetPlanner:
 
     def _leakage_of(self, name: str) -> LeakagePlan | None:
         """Return the plan of a source's rows that leak evaluated problems; None if no leak is possible."""
-        if not (problems := self._leakable(name)):
+        training, of = self.config.training, self._source(name)
+        source = of.rows
+        if not (problems := self._leakable(source)):
             return None
-        training, source = self.config.training, self._source(name).rows
         assert training is not None
-        rows = self.source_rows(source.spec(SOURCES, self.config.seed), name=name)
+        rows = self.source_rows(source.spec(SOURCES, self.config.seed), label=_rows_label(of))
         # where leaking rows are left out, responses that leak are left out as they are made
         rejected = self.rejected_rows(rows, source.rejected, name) if training.decontaminate == "report" else None
         inputs = (rows.node.key, *([rejected.node.key] if rejected else []))
         node = Node("leakage", 1, self._leak_rules(problems), inputs, f"leaks in {rows.node.label}")
         return LeakagePlan(node, rows, problems, name, rejected)
 
-    def _leakable(self, source: str) -> tuple[tuple[str, Spec], ...]:
+    def _leakable(self, source: SourceConfig) -> tuple[tuple[str, Spec], ...]:
         """Return the names and specs of the problem sets that rows of a source may give away."""
-        apart = SOURCES.get(self._source(source).rows.name).apart_from
+        apart = SOURCES.get(source.name).apart_from
         return tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
 
     def _leak_rules(self, problems: Iterable[tuple[str, Spec]]) -> dict[str, Any]:
@@ -238,15 +240,15 @@ class SetPlanner:
         node = Node("training_set", 2, spec, inputs, label)
         return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
 
-    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, name: str = "") -> SourceRowsPlan:
-        """Return the plan of a source's rows, without `leaks` if given. `name`: what the config calls the source."""
+    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, label: str = "") -> SourceRowsPlan:
+        """Return the plan of a source's rows, without `leaks` if given."""
         fingerprint = {
             **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
             **SOURCES.plugin_spec(source.name),
         }
         spec = {"source": source.name, "rows": fingerprint}
         inputs = (leaks.node.key,) if leaks else ()
-        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, f"rows of {name or source.name}"), source, leaks)
+        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, label or f"rows of {source.name}"), source, leaks)
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
         spec = {"perturbation": self._method_spec(method), "seed": self.config.seed}
@@ -307,6 +309,10 @@ class SetPlanner:
             if not self._tolerant:
                 raise
         return {"missing": spec.as_dict()}
+
+
+def _rows_label(source: RowSource) -> str:
+    return f"rows of {source.name or source.rows.name}"
 
 
 def _pinned(method: Spec) -> Spec:
