@@ -26,7 +26,7 @@ from raysweep.planning.plan import (
     TrainingSetPlan,
 )
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import Limits
+from raysweep.programs import DEFAULT_SANDBOX, Limits
 from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
@@ -161,6 +161,7 @@ class SetPlanner:
             return None
         label = f"rejected responses of {name or rows.source.name}"
         no_leaks = {"leaks": self._leak_rules(problems)} if problems else {}
+        isolated = self._isolation(rows)
         if rejected.mutator is not None:
             spec: dict[str, Any] = {
                 "mutator": rejected.mutator,
@@ -169,6 +170,7 @@ class SetPlanner:
                 "similarity": rejected.similarity,
                 "limits": dataclasses.asdict(LIMITS),
                 **no_leaks,
+                **isolated,
             }
             node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
             filters = PairFilters(True, rejected.similarity, 0)
@@ -186,9 +188,19 @@ class SetPlanner:
             "filters": dataclasses.asdict(filters),
             "limits": dataclasses.asdict(LIMITS),
             **no_leaks,
+            **isolated,
         }
         node = Node("rejected_rows", 1, spec, (rows.node.key, answers.node.key), f"{label} by {answers.base.name}")
         return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, rejected.rejected_text, problems)
+
+    def _isolation(self, rows: SourceRowsPlan) -> dict[str, str]:
+        """Return the level of isolation at which rejected responses are tried, where that isn't the default.
+
+        Models are trained on those that failed, so that a stricter level makes both anew.
+        """
+        require = self.config.execution.sandbox.require
+        tried = SOURCES.get(rows.source.name).may_have_tests()
+        return {"level": require.value} if tried and require is not DEFAULT_SANDBOX.require else {}
 
     def _teacher_answers(self, rows: SourceRowsPlan, rejected: RejectedConfig) -> TeacherAnswersPlan:
         """Return the plan of a teacher's answers. A model with a chat template is asked through that.

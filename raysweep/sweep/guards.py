@@ -33,7 +33,7 @@ from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.trainers.base import TRAINERS
-from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, size
 
 log = logging.getLogger("raysweep")
@@ -48,7 +48,7 @@ def require_teachers(config: SweepConfig, lacking: Iterable[ArtefactPlan], engin
     """
     for plan in lacking:
         if isinstance(plan, RejectedRowsPlan) and plan.answers is not None:
-            if SOURCES.get(plan.rows.source.name).problem is not TrainingSource.problem:
+            if SOURCES.get(plan.rows.source.name).may_have_tests():
                 require_permission(config.allow_code_execution)
         elif isinstance(plan, TeacherAnswersPlan) and engine == "local" and environment_of(plan.generator):
             raise UsageError(

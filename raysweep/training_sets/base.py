@@ -42,6 +42,11 @@ class TrainingSource(ABC):
         """Return the problem that a row solves, with tests; None if it has none. Rejected responses must fail them."""
         return None
 
+    @classmethod
+    def may_have_tests(cls) -> bool:
+        """Return whether `problem` may give one, so that programs run where rejected responses are made."""
+        return cls.problem is not TrainingSource.problem
+
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
         """Split the instruction or input of a row into natural language and verbatim text, losslessly."""
         return split_prompt(text, row.entry_point) if row.entry_point else split_instruction(text)

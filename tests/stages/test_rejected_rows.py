@@ -130,21 +130,26 @@ def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(
     problem = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass"}
     problem["canonical_solution"] = "total = first + 8\n"
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "others.jsonl").write_text(json.dumps({**row, "instruction": "Count others."}) + "\n")
     (tmp_path / "problems.jsonl").write_text(json.dumps(problem) + "\n")
     rejected = {"mutator": "python", "seed": 5}  # of which the first change is `first + 8`
     source = {"name": "jsonl", "path": str(tmp_path / "rows.jsonl"), "rejected": rejected}
+    others = {**source, "path": str(tmp_path / "others.jsonl")}
     document = {
         "name": "pairs",
         "models": [{"name": "echo", "generator": "reference"}],
-        "training": {"source": source, "sets": ["clean"], "decontaminate": way},
+        "training": {"source": source, "validation": others, "sets": ["clean"], "decontaminate": way},
         "evaluation": {"problems": [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "problems.jsonl")}]},
     }
     store, planner = Store(tmp_path / "store"), SetPlanner(config_from(document, "test"))
     store.require_writable()
     plan, (leakage,) = planner.fine_tuning_set("clean"), planner.leakages(["clean"])
-    make([leakage, plan], work(store, tmp_path))
+    validation = planner.validation_set("clean")
+    assert validation is not None
+    make([leakage, plan, validation], work(store, tmp_path))
     assert [row.rejected for row in store.rows(plan.node, TrainingRow)] == [f"total = {chosen}\n"]
     assert [leak.rule for leak in store.rows(leakage.node, Leak)] == ["solution"] * told
+    assert [row.rejected for row in store.rows(validation.node, TrainingRow)] == ["total = first * 7\n"]  # either way
 
 
 class _NoPrograms:
@@ -159,6 +164,27 @@ def test_sets_without_rejected_responses_keep_their_keys() -> None:
     plain, paired = (SetPlanner(config(**args)).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
     assert plain.rejected is None and plain.node.inputs == (plain.rows.node.key,)
     assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
+
+
+def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"instruction": "Count.", "output": "n = 1\n"}) + "\n")
+    sources = [{"name": "minicode", "rows": 40}, {"name": "jsonl", "path": str(tmp_path / "rows.jsonl")}]
+    made: list[set[str]] = []
+    for source in sources:
+        keys = set()
+        for require in ("partial", "strong"):
+            document = {
+                "name": "pairs",
+                "models": [{"name": "echo", "generator": "reference"}],
+                "training": {"source": {**source, "rejected": {"mutator": "python"}}, "sets": ["clean"]},
+                "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
+                "execution": {"require": require},
+            }
+            plan = SetPlanner(config_from(document, "test")).fine_tuning_set("clean").rejected
+            assert plan is not None
+            keys.add(plan.node.key)
+        made.append(keys)
+    assert [len(keys) for keys in made] == [2, 1]
 
 
 def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_prompt() -> None:
@@ -181,3 +207,4 @@ def test_a_label_says_of_which_source_responses_are() -> None:
     plans = [plan.rejected for plan in (planner.fine_tuning_set("clean"), planner.validation_set("clean")) if plan]
     labels = [plan.node.label for plan in plans if plan]
     assert labels == ["rejected responses of second", "rejected responses of validation rows of second"]
+    assert [plan.rows.node.label for plan in plans if plan] == ["rows of second", "validation rows of second"]
