@@ -243,7 +243,8 @@ class TeacherAnswersPlan(ArtefactPlan):
     """A teacher's answers, one about each row of a source, in the form of an evaluation's completions.
 
     `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string. Settings that only say what
-    becomes of the answers are no part of their key, so that changing one doesn't ask the teacher again.
+    becomes of the answers are no part of their key, so that changing one doesn't ask the teacher again: nor is
+    `needs_fences`, whether most of them must have a block of code.
     """
 
     node: Node
@@ -255,6 +256,7 @@ class TeacherAnswersPlan(ArtefactPlan):
     system: str
     stop: tuple[str, ...]
     batch_tokens: int | None
+    needs_fences: bool
 
     uses_other_processes: ClassVar[bool] = True
 

@@ -35,7 +35,7 @@ from raysweep.training_sets.leakage import VERSION as LEAK_RULES
 from raysweep.training_sets.pair_filters import PairFilters
 from raysweep.training_sets.rejecting import VERSION as REJECTING
 from raysweep.training_sets.selection import Choice
-from raysweep.training_sets.teacher import PROMPT
+from raysweep.training_sets.teacher import ANSWER, PROMPT
 from raysweep.training_sets.teacher import VERSION as TAUGHT
 
 if TYPE_CHECKING:
@@ -160,8 +160,7 @@ class SetPlanner:
         if rejected is None or rejected.field is not None:
             return None
         label = f"rejected responses of {name or rows.source.name}"
-        no_leaks = {"leaks": self._leak_rules(problems)} if problems else {}
-        isolated = self._isolation(rows)
+        checked = {**({"leaks": self._leak_rules(problems)} if problems else {}), **self._isolation(rows)}
         if rejected.mutator is not None:
             spec: dict[str, Any] = {
                 "mutator": rejected.mutator,
@@ -169,29 +168,28 @@ class SetPlanner:
                 "seed": rejected.seed,
                 "similarity": rejected.similarity,
                 "limits": dataclasses.asdict(LIMITS),
-                **no_leaks,
-                **isolated,
+                **checked,
             }
             node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
             filters = PairFilters(True, rejected.similarity, 0)
             return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, problems=problems)
-        answers = self._teacher_answers(rows, rejected)
         filters = PairFilters(
             "equal" in rejected.filters,
             rejected.similarity if "similarity" in rejected.filters else 0.0,
             rejected.tokens if "tokens" in rejected.filters else 0,
             "fence" in rejected.filters,
         )
+        text = rejected.rejected_text
+        answers = self._teacher_answers(rows, rejected, needs_fences=text != ANSWER or filters.fence)
         spec = {
-            "text": rejected.rejected_text,
+            "text": text,
             "version": TAUGHT,
             "filters": dataclasses.asdict(filters),
             "limits": dataclasses.asdict(LIMITS),
-            **no_leaks,
-            **isolated,
+            **checked,
         }
         node = Node("rejected_rows", 1, spec, (rows.node.key, answers.node.key), f"{label} by {answers.base.name}")
-        return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, rejected.rejected_text, problems)
+        return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, text, problems)
 
     def _isolation(self, rows: SourceRowsPlan) -> dict[str, str]:
         """Return the level of isolation at which rejected responses are tried, where that isn't the default.
@@ -202,7 +200,9 @@ class SetPlanner:
         tried = SOURCES.get(rows.source.name).may_have_tests()
         return {"level": require.value} if tried and require is not DEFAULT_SANDBOX.require else {}
 
-    def _teacher_answers(self, rows: SourceRowsPlan, rejected: RejectedConfig) -> TeacherAnswersPlan:
+    def _teacher_answers(
+        self, rows: SourceRowsPlan, rejected: RejectedConfig, *, needs_fences: bool
+    ) -> TeacherAnswersPlan:
         """Return the plan of a teacher's answers. A model with a chat template is asked through that.
 
         Raises:
@@ -226,7 +226,7 @@ class SetPlanner:
         generator = self.models.generator(name)[0]
         batch_tokens, stop = self.config.evaluation.batch_tokens, tuple(model.stop)
         return TeacherAnswersPlan(
-            node, rows, base, generator, decoding, template, model.system_prompt, stop, batch_tokens
+            node, rows, base, generator, decoding, template, model.system_prompt, stop, batch_tokens, needs_fences
         )
 
     def training_set(

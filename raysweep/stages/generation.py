@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -77,6 +77,7 @@ def complete_in_blocks(
     blocks: Blocks[Completion],
     pool: CompletionPool,
     work: Work,
+    check: Callable[[Iterable[Completion]], None] | None = None,
 ) -> JobCompletions:
     """Return the completions of distinct requests; those that neither blocks nor pool have are generated.
 
@@ -86,15 +87,18 @@ def complete_in_blocks(
         blocks: where an attempt after a kill finds completions. Those that aren't asked for here go to the pool.
         pool: the store's completions of the same model, written in the same way.
         work: of the stage.
+        check: called with all completions, each once, as they come; what it raises ends the job, and they are kept.
     """
     completions = blocks.read()
     resumed = sum(key in completions for key in distinct)
     pool.keep({key: row for key, row in completions.items() if key not in distinct})
     reused = pool.find(distinct.keys() - completions.keys())
     completions |= reused
+    if check:
+        check(completions[key] for key in distinct if key in completions)
     remaining = {key: request for key, request in distinct.items() if key not in completions}
     work.stages.count_reused("completions", len(distinct) - len(remaining))
-    generated = _generate(job, remaining, len(distinct), blocks, work) if remaining else _Generated({})
+    generated = _generate(job, remaining, len(distinct), blocks, work, check) if remaining else _Generated({})
     return JobCompletions({**completions, **generated.completions}, reused, resumed, generated)
 
 
@@ -104,6 +108,7 @@ def _generate(
     total: int,
     blocks: Blocks[Completion],
     work: Work,
+    check: Callable[[Iterable[Completion]], None] | None,
 ) -> _Generated:
     """Have the engine complete distinct requests, and write completions into blocks as they come.
 
@@ -113,6 +118,7 @@ def _generate(
         total: number of the job's distinct requests, for its progress.
         blocks: where an attempt after a kill finds the completions.
         work: of the stage.
+        check: called with the completions of each batch.
     """
     completions: dict[str, Completion] = {}
     loads, cpu_seconds = 0, 0.0
@@ -128,6 +134,8 @@ def _generate(
             cpu_seconds += output.cpu_seconds
             facts |= {name: min(facts.get(name, value), value) for name, value in output.facts.items()}
             work.progress.update("generating", before + len(completions), total)
+            if check:
+                check(rows.values())
     return _Generated(completions, loads, cpu_seconds, facts)
 
 

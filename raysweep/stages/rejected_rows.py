@@ -28,13 +28,10 @@ from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.pair_filters import TokenCount, Variant, tokens_by
 from raysweep.training_sets.rejecting import variants
-from raysweep.training_sets.teacher import ANSWER, WHOLE, lacks_expected_fence, taught
-from raysweep.units import count
+from raysweep.training_sets.teacher import WHOLE, FenceCheck, taught
 
 TRIED = 3
 """Changes of a row that are tried; of MiniCode's references nearly all of the first fail."""
-SHOWN, SHOWN_CHARACTERS = 3, 160
-"""Answers without code that an error shows, and how much of each."""
 PASSES = "passes its tests"
 """Why a response is left out that is no wrong one."""
 GIVES_AWAY = "gives an evaluated problem away"
@@ -54,7 +51,7 @@ def make_rejected_rows(plan: RejectedRowsPlan, work: Work) -> None:
     path = store.use(plan.rows.node) / ROWS
     total, source = row_count(path), SOURCES.create(plan.rows.source)
     if plan.answers is not None:
-        _require_fences(plan, plan.answers, store)
+        _require_fences(plan.answers, store)
     finder = _finder(plan, store)
     finished = Blocks(store.unfinished(plan.node), RejectedRow)
     made = finished.read()
@@ -202,28 +199,15 @@ def _program(problem: Problem, row: SourceRow, variant: Variant) -> Program:
 # --------------------------------------------------------------------------------------------------------- answers
 
 
-def _require_fences(plan: RejectedRowsPlan, teacher: TeacherAnswersPlan, store: Store) -> None:
-    """Raise HopelessError if more than half of the answers lack a block of code where the response has one.
+def _require_fences(teacher: TeacherAnswersPlan, store: Store) -> None:
+    """Raise HopelessError if more than half of the answers lack a block of code.
 
-    Where whole answers are taken and the filter `fence` is off, no block is needed.
+    They are counted as they are written, too; here are those of an earlier run, with which they need none.
     """
-    if plan.text == ANSWER and not plan.filters.fence:
+    if not teacher.needs_fences:
         return
-    paths = [store.use(node) / ROWS for node in (plan.rows.node, teacher.node)]
-    expected, lacking = 0, list[str]()
-    for block in range(block_count(paths[0])):
-        rows, answers = read_block(paths[0], SourceRow, block), read_block(paths[1], Completion, block)
-        for row, answer in zip(rows, answers, strict=True):
-            lacks = lacks_expected_fence(row, answer.text)
-            expected += lacks is not None
-            if lacks:
-                lacking.append(f"{row.row_id}: {answer.text[:SHOWN_CHARACTERS]!r}")
-    if 2 * len(lacking) <= expected:
-        return
-    shown = "; ".join(lacking[:SHOWN])
-    raise HopelessError(
-        f"{len(lacking):,} of {count(expected, 'answer')} of the teacher {teacher.base.name} have no code fence, and "
-        "the rows' responses have one: it doesn't answer in Markdown, or its answers were cut (`max_new_tokens`). "
-        "Take another teacher or template, or use whole answers by `rejected_text: answer` and `filters` without "
-        f"`fence`. The first of them are {shown}"
-    )
+    path = store.use(teacher.node) / ROWS
+    fences = FenceCheck(teacher.base.name, row_count(path))
+    for block in range(block_count(path)):
+        for answer in read_block(path, Completion, block):
+            fences.add(answer.task_id, answer.text)

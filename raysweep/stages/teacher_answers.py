@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import completions_of, distinct_requests
@@ -15,18 +15,31 @@ from raysweep.stages.inputs import base_ref, with_tokenizer
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
 from raysweep.storage.store import Store
-from raysweep.training_sets.teacher import teacher_prompt
+from raysweep.training_sets.teacher import FenceCheck, teacher_prompt
+
+FIRST = 512
+"""Answers after which a teacher that writes no blocks of code is stopped."""
 
 
 def make_teacher_answers(plan: TeacherAnswersPlan, work: Work) -> None:
-    """Write the answers, as many to a block as the source's rows have there."""
+    """Write the answers, as many to a block as the source's rows have there.
+
+    Raises:
+        HopelessError: more than half lack the block of code that they should have, of all or of the first ones.
+    """
     store = work.store
     by_block = list(_requests(plan, store))
     requests = [request for block in by_block for request in block]
     distinct = distinct_requests(requests, plan.decoding, plan.generator)
     blocks = Blocks(store.unfinished(plan.node).below("completions"), Completion)
     pool = CompletionPool(store, plan.pool)
-    job = complete_in_blocks(_job(plan, work), distinct, blocks, pool, work)
+    fences = FenceCheck(plan.base.name, len(distinct), FIRST)
+
+    def check(rows: Iterable[Completion]) -> None:
+        for row in rows if plan.needs_fences else ():
+            fences.add(row.task_id, row.text)
+
+    job = complete_in_blocks(_job(plan, work), distinct, blocks, pool, work, check)
     pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, Completion) as writer:

@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
+from raysweep.errors import HopelessError
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
 from raysweep.prompts.answers.markdown import block_margin, block_spans, code_blocks, without_reasoning
 from raysweep.records import Decoding, Problem, SourceRow
 from raysweep.training_sets.pair_filters import Variant
+from raysweep.units import count
 
 PROMPT = """\
 Please generate an incorrect response based on the provided question and correct answer. The response should be \
@@ -45,6 +47,9 @@ VERSION = 2
 BLOCK: Final = "block"
 ANSWER: Final = "answer"
 """What of an answer becomes the response: its code, in the place of the response's code, or always all of it."""
+
+SHOWN, SHOWN_CHARACTERS = 3, 160
+"""Answers without code that an error shows, and how much of each."""
 
 IN_PLACE = "its code in the place of the response's block"
 BODY = "the body of its function"
@@ -89,11 +94,37 @@ def taught(row: SourceRow, answer: str, text: str = BLOCK, *, is_cut: bool = Fal
     return Variant(_ended_as(row.output, answer), WHOLE, lacks_fence, is_cut)
 
 
-def lacks_expected_fence(row: SourceRow, answer: str) -> bool | None:
-    """Return whether an answer has no block of code; None where the row's response has none, so none is expected."""
-    if row.entry_point or not block_spans(row.output):
-        return None
-    return not code_blocks(without_reasoning(answer))
+class FenceCheck:
+    """Counts a teacher's answers without a block of code, which are too many if more than half of the rows have them.
+
+    Args:
+        teacher: its name, for the error.
+        rows: how many answers there are in all.
+        first: after so many answers, they are judged by themselves, so that hours of work don't come to nothing.
+    """
+
+    def __init__(self, teacher: str, rows: int, first: int | None = None) -> None:
+        self._teacher, self._rows, self._first = teacher, rows, first
+        self._seen, self._lacking = 0, list[str]()
+
+    def add(self, name: str, answer: str) -> None:
+        """Count a row's answer; `name`: of the row.
+
+        Raises:
+            HopelessError: the answers without a block are too many. It shows three of them.
+        """
+        self._seen += 1
+        if not code_blocks(without_reasoning(answer)):
+            self._lacking.append(f"{name}: {answer[:SHOWN_CHARACTERS]!r}" if len(self._lacking) < SHOWN else name)
+        if 2 * len(self._lacking) <= (self._seen if self._seen == self._first else self._rows):
+            return
+        of = f"{'the first ' if self._seen < self._rows else ''}{count(self._seen, 'answer')}"
+        raise HopelessError(
+            f"{len(self._lacking):,} of {of} of the teacher {self._teacher} have no code fence: it doesn't answer in "
+            "Markdown, or its answers were cut (`max_new_tokens`). Take another teacher or template, or use whole "
+            "answers by `rejected_text: answer` and `filters` without `fence`. The first of them are "
+            f"{'; '.join(self._lacking[:SHOWN])}"
+        )
 
 
 def _replaced(response: str, span: tuple[int, int], blocks: list[str]) -> str:

@@ -176,7 +176,7 @@ def test_answers_without_code_are_an_error_that_shows_some(tmp_path: Path, monke
     folder = tmp_path / "prose"
     write_scripted(folder, byte_tokenizer(pieces=["I can't."]), ["I can't.", EOS], max_position_embeddings=4096)
     prose = {"name": "teacher", "path": str(folder)}
-    with pytest.raises(HopelessError, match=r"5 of 5 answers of the teacher teacher have no code fence") as caught:
+    with pytest.raises(HopelessError, match=r"8 of the first 8 answers of the teacher teacher have no code") as caught:
         made(planner(prose, path=path), Store(tmp_path / "store"))
     assert str(caught.value).count('"I can\'t."') == 3 and "`rejected_text: answer`" in str(caught.value)
     rows = made(planner(prose, path=path, filters="none", rejected_text="answer"), Store(tmp_path / "store"))

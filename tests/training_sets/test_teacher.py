@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 
+from raysweep.errors import HopelessError
 from raysweep.records import SourceRow
 from raysweep.training_sets.teacher import (
     ALONE,
@@ -12,7 +15,7 @@ from raysweep.training_sets.teacher import (
     IN_PLACE,
     PROMPT,
     WHOLE,
-    lacks_expected_fence,
+    FenceCheck,
     taught,
     teacher_prompt,
 )
@@ -63,10 +66,34 @@ def test_the_whole_answer_is_taken_where_a_setting_says_so() -> None:
 
 
 def test_a_fence_is_expected_only_where_the_response_has_one() -> None:
-    assert lacks_expected_fence(row(BLOCK), "x") is True
-    assert lacks_expected_fence(row(BLOCK), "```\nx\n```") is False
-    assert lacks_expected_fence(row("Add both."), "Add none.") is None
     assert taught(row(BLOCK), "x").lacks_fence and not taught(row("Add both."), "Add none.").lacks_fence
+
+
+BLOCKS, PROSE = "```\nx\n```", "I can't."
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ([BLOCKS, BLOCKS, PROSE, PROSE], ""),
+        ([PROSE, PROSE, PROSE], "3 of the first 3 answers of the teacher t have no code fence"),
+        ([PROSE, BLOCKS, PROSE, PROSE], "3 of 4 answers"),
+        ([PROSE, f"<think>{BLOCKS}</think>\nNo.", PROSE], "3 of the first 3 answers"),
+    ],
+)
+def test_answers_without_code_are_too_many_where_most_lack_it(answers: list[str], message: str) -> None:
+    with pytest.raises(HopelessError, match=message) if message else nullcontext():
+        check = FenceCheck("t", 4)
+        for number, answer in enumerate(answers):
+            check.add(str(number), answer)
+
+
+def test_the_first_answers_without_code_end_the_work() -> None:
+    check = FenceCheck("t", 100, first=3)
+    check.add("a", PROSE)
+    check.add("b", BLOCKS)
+    with pytest.raises(HopelessError, match=r"2 of the first 3 answers .* The first of them are a: .*; c: "):
+        check.add("c", PROSE)
 
 
 FUNCTION = 'def add(a, b):\n    """Add."""\n'
