@@ -15,10 +15,10 @@ from raysweep.records import SourceRow
 from raysweep.seeding import python_rng
 from raysweep.training_sets.pair_filters import Variant
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same row and seed give another rejected response."""
 _BLOCK = re.compile(
-    r"^([ \t]*)(```|~~~)[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE
+    r"^([ \t]*)(`{3,}|~{3,})[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE
 )
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 
@@ -56,7 +56,8 @@ def _code_of(row: SourceRow) -> list[int]:
     if row.entry_point or not _FENCE.search(row.output):
         return list(range(len(row.output)))
     blocks = list(_BLOCK.finditer(row.output))
-    if len(blocks) != 1 or len(_FENCE.findall(row.output)) != 2:
+    outside = [row.output[: blocks[0].start()], row.output[blocks[0].end() :]] if len(blocks) == 1 else []
+    if not outside or any(map(_FENCE.search, outside)):
         raise SyntaxError("the response has several blocks of code, or none of Python")
     (start, end), indent = blocks[0].span(3), len(blocks[0][1])
     indentation = re.finditer(rf"^[ \t]{{0,{indent}}}", row.output[start:end], re.MULTILINE)

@@ -41,6 +41,15 @@ def test_a_blocks_lines_may_end_and_its_language_be_written_in_any_way(output: s
         assert variant.text.count("\r") == output.count("\r")
 
 
+FOUR = PROSE.replace("```", "````")
+
+
+@pytest.mark.parametrize("output", [FOUR, FOUR.replace("````python\n", "````python\nX = '''\n```\n'''\n")])
+def test_a_longer_fence_may_stand_around_code_and_shorter_ones_in_it(output: str) -> None:
+    variant = next(variants(row(output), 1))
+    assert variant.text != output and variant.text.count("````") == 2 and variant.text.startswith("Here it is:")
+
+
 @pytest.mark.parametrize(
     "output", [PROSE * 2, "```java\nint x = 1;\n```\n", "Just add them up.", "```python\nx = = 1\n```\n"]
 )
