@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
@@ -14,7 +14,8 @@ CAPTION = (
     "The same measures of the same validation rows for every recipe, before training and at its end. Cross-entropy: "
     "the mean over response tokens, in nats. Reference preferred: the share of rows whose response is more probable "
     "than the rejected one. Margin: the mean over these rows of log p(response) minus log p(rejected response), in "
-    "nats. The bottom of a curve is 0, or the smallest value where that is negative."
+    "nats. Left out: rows, or rejected responses alone, that can't be measured. The bottom of a curve is 0, or the "
+    "smallest value where that is negative."
 )
 
 
@@ -23,7 +24,8 @@ class ReportedValidation:
     """What a training measured on its validation rows; curves are (step, value), step 0 is the model before training.
 
     Attributes:
-        rows: number of rows.
+        rows: number of rows that were measured.
+        dropped: number of rows, or of rejected responses alone, that were left out, by reason.
         cross_entropy: nats a response token.
         preferred: share of pairs whose response is more probable than the rejected one; empty without pairs.
         margin: mean of log p(response) - log p(rejected response), nats; empty without pairs.
@@ -39,6 +41,7 @@ class ReportedValidation:
     pairs: str = ""
     margins_before: tuple[float, ...] = ()
     margins: tuple[float, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
 
 def validation_table(
@@ -53,10 +56,11 @@ def validation_table(
     if not trainings:
         return None
     has_pairs = any(measured.preferred for _, measured in trainings)
-    columns = [Column("rows"), *_columns("cross-entropy (nats)")]
+    has_dropped = any(measured.dropped for _, measured in trainings)
+    columns = [Column("rows"), *([Column("left out")] if has_dropped else []), *_columns("cross-entropy (nats)")]
     if has_pairs:
         columns += [Column("pairs"), *_columns("reference preferred (%)"), *_columns("margin (nats)")]
-    rows = tuple(Row(labels, _cells(measured, has_pairs)) for labels, measured in trainings)
+    rows = tuple(Row(labels, _cells(measured, has_pairs, has_dropped)) for labels, measured in trainings)
     stub = ("model", "training set", "recipe")
     return Table("Validation rows", CAPTION, stub, tuple(columns), rows, row_words=row_words)
 
@@ -65,8 +69,10 @@ def _columns(group: str) -> list[Column]:
     return [Column("before", group), Column("after", group)]
 
 
-def _cells(measured: ReportedValidation, has_pairs: bool) -> tuple[TableCell, ...]:
-    cells = [_count(measured.rows), *_ends(measured.cross_entropy)]
+def _cells(measured: ReportedValidation, has_pairs: bool, has_dropped: bool) -> tuple[TableCell, ...]:
+    reasons = ", ".join(f"{number:,} {reason}" for reason, number in measured.dropped.items())
+    left_out = [replace(_count(sum(measured.dropped.values())), note=reasons)] if has_dropped else []
+    cells = [_count(measured.rows), *left_out, *_ends(measured.cross_entropy)]
     if has_pairs:
         cells += [_count(len(measured.margins)), *_ends(measured.preferred, 100), *_ends(measured.margin)]
     return tuple(cells)

@@ -268,6 +268,7 @@ def _validation(counts: Mapping[str, Any] | None) -> ReportedValidation | None:
         pairs=str(counts["pairs"]),
         margins_before=tuple(map(float, counts["margins_before"])),
         margins=tuple(map(float, counts["margins"])),
+        dropped={str(reason): int(number) for reason, number in counts["dropped"].items()},
     )
 
 

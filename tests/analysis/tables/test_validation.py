@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from raysweep.analysis.tables.objective_numbers import ReportedNumber
 from raysweep.analysis.tables.trainings import training_tables
@@ -34,6 +35,15 @@ def test_measures_of_validation_rows_stand_before_and_after_training():
     ]  # fmt: skip
     assert [cell.text for cell in table.rows[0].cells] == ["4", "1.25", "0.5", "4", "50", "75", "−0.5", "2"]
     assert table.rows[0].cells[-1].curve == ((0.0, -0.5), (9.0, 2.0)) and len(table.rows) == 1
+
+
+def test_rows_that_were_not_measured_are_counted_with_their_reasons():
+    dropped = {"over 64 tokens": 2, "rejected response over 64 tokens": 1}
+    both = [training(validation=MEASURED), training(validation=replace(MEASURED, dropped=dropped))]
+    _, table = training_tables(both, ORDER)
+    assert [column.full_name for column in table.columns][:2] == ["rows", "left out"]
+    assert [row.cells[1].text for row in table.rows] == ["0", "3"]
+    assert table.footnotes == ("2 over 64 tokens, 1 rejected response over 64 tokens",)
 
 
 def test_without_pairs_there_is_the_cross_entropy_alone():
