@@ -238,6 +238,9 @@ def show_pairs(
         str | None, typer.Option("--model", metavar="MODEL", help="Cut texts as its tokenizer does; a folder or hub id")
     ] = None,
     template: Template = Recipe.template,
+    system: Annotated[
+        str, typer.Option("--system", metavar="TEXT", help="System prompt above each task")
+    ] = Recipe.system,
     n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many pairs to show")] = 5,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write them as an HTML page")] = None,
     as_json: AsJson = False,
@@ -254,12 +257,13 @@ def show_pairs(
 
         with without_library_warnings():
             tokenizer = load_tokenizer(resolve(model).ref())
-    elif template != Recipe.template:
-        raise UsageError("--template says how prompts are cut into tokens; give --model, whose tokenizer cuts them")
-    pairs, counts = read_pairs(target, n, tokenizer, template)
+    elif template != Recipe.template or system:
+        option = "--system" if system else "--template"
+        raise UsageError(f"{option} says how prompts are cut into tokens; give --model, whose tokenizer cuts them")
+    pairs, counts = read_pairs(target, n, tokenizer, template, system)
     if out is not None:
         write_page(pairs, counts, out)
-    print_pairs(pairs if out is None else [], counts, as_json)
+    print_pairs(pairs if out is None or as_json else [], counts, as_json)
 
 
 @app.command()

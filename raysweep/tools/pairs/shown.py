@@ -73,7 +73,9 @@ class PairCounts:
         return [count(self.pairs, "pair"), *(f"{count(n, what)} {which}" for n, what, which in lines if n)]
 
 
-def read_pairs(path: Path, n: int, tokenizer: Any = None, template: str = "") -> tuple[list[ShownPair], PairCounts]:
+def read_pairs(
+    path: Path, n: int, tokenizer: Any = None, template: str = "", system: str = ""
+) -> tuple[list[ShownPair], PairCounts]:
     """Return the first pairs of exported training sets, and the counts of all.
 
     Args:
@@ -81,6 +83,7 @@ def read_pairs(path: Path, n: int, tokenizer: Any = None, template: str = "") ->
         n: how many pairs to return.
         tokenizer: cuts the responses into tokens, after their prompt; None: each character is a piece.
         template: of the prompts.
+        system: their system prompt.
 
     Raises:
         UsageError: the path can't be read, or no row has a rejected response.
@@ -98,7 +101,7 @@ def read_pairs(path: Path, n: int, tokenizer: Any = None, template: str = "") ->
         lines.count((False, True)),
         *(sum(bool(both[at].lines.any() and not both[at].characters.any()) for both in sides) for at in (0, 1)),
     )
-    filled = PromptTemplate(template, "", tokenizer)
+    filled = PromptTemplate(template, system, tokenizer)
     return [_shown(row, both, filled) for row, both in zip(rows[:n], sides[:n], strict=True)], counts
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from raysweep.cli.app import main
 from raysweep.cli.views import pairs as view
 from raysweep.cli.views.pairs import print_pairs
 from raysweep.errors import UsageError
@@ -50,6 +51,24 @@ def test_each_token_has_its_mark_and_edge_cases_are_counted(training, tmp_path):
         assert {piece.mark for piece in found[0].response} == {0, 1}
         assert "".join(piece.text for piece in found[0].rejected if piece.mark == 2).endswith("-1")
     assert len(found[0].response) < len("def f(i):\n    return i\n")  # tokens, not characters
+
+
+def test_json_has_the_pairs_beside_a_page_and_a_system_prompt_needs_a_tokenizer(training, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["show-pairs", str(training), "--json", "--out", str(tmp_path / "pairs.html"), "--n", "2"])
+    assert len(json.loads(capsys.readouterr().out)["pairs"]) == 2 and (tmp_path / "pairs.html").exists()
+    with pytest.raises(SystemExit):
+        main(["show-pairs", str(training), "--system", "Be brief."])
+    assert "--system says how prompts are cut into tokens; give --model" in capsys.readouterr().err
+
+
+def test_prompts_have_the_system_prompt(training, tmp_path):
+    tokenizer = load_tokenizer(make_tiny("llama", tmp_path / "model"))
+    template = "{{ instruction }}{{ 1 // system|length }}"  # fails without one
+    ((shown,), _) = read_pairs(training, 1, tokenizer, template, "Be brief.")
+    assert "".join(piece.text for piece in shown.response) == texts(training)[0][0]
+    with pytest.raises(ZeroDivisionError):
+        read_pairs(training, 1, tokenizer, template)
 
 
 def texts(path: Path) -> list[tuple[str, str]]:
