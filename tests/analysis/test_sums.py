@@ -78,6 +78,21 @@ def test_the_mean_over_models_keeps_their_problems_paired():
     assert math.isnan(mean_change([undefined]).value)
 
 
+def test_models_with_other_problems_have_a_mean_without_an_interval():
+    changes = [change_of_sums(BEFORE, AFTER)]
+    fewer = [
+        {**cell, "other": {"": {task: rate for task, rate in cell["other"][""].items() if task != "t0"}}}
+        for cell in (BEFORE, AFTER)
+    ]
+    changes.append(change_of_sums(*fewer))
+    mean = mean_change(changes)
+    assert mean.value == pytest.approx(sum(change.value for change in changes) / 2)
+    assert math.isnan(mean.low) and mean.note == "no interval: the changes are not over the same problems"
+    assert mean_change([mean, changes[0]]).note == mean.note
+    lacks_a_set = change_of_sums(*({"plus": cell["plus"]} for cell in (BEFORE, AFTER)))
+    assert mean_change([changes[0], lacks_a_set]).low < mean.value  # those of the other set are the same
+
+
 def test_a_cells_baseline_is_the_base_model_or_another_recipe_on_the_same_rows_with_the_same_seed():
     base, other = CellLabels("m", "none", "base", 42), CellLabels("else", "fait", "evol", 1)
     tuned = {(recipe, seed): CellLabels("m", recipe, "evol", seed) for recipe in ("sft", "fait") for seed in (1, 2)}

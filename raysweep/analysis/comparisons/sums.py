@@ -27,6 +27,7 @@ PartRates = Mapping[str, Mapping[str, float]]
 """Pass@1 by task id, from 0 to 1, by the part of the tests that counts; the whole tests, ``""``, come last."""
 Cells = Mapping[CellLabels, Mapping[str, PartRates]]
 """The rates of a sweep's cells by problem set."""
+UNPAIRED = "no interval: the changes are not over the same problems"
 COLUMNS_DIFFER = "only the columns that both have count"
 
 
@@ -41,6 +42,7 @@ class SumChange:
         first: the baseline's sum of pass@1, each from 0 to 1.
         second: the other cell's.
         n: number of problems, over all problem sets.
+        tasks: their ids in order, by problem set.
         note: what a reader must know; empty if there is nothing.
         resampled: the change in each resample, (RESAMPLES,); None if there is no interval.
     """
@@ -52,6 +54,7 @@ class SumChange:
     second: float = math.nan
     n: int = 0
     note: str = ""
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
     resampled: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
 
@@ -69,25 +72,27 @@ def change_of_sums(
     """
     import numpy as np
 
-    sums, resampled, problems, has_interval, all_shared = np.zeros(2), 0.0, 0, True, first.keys() == second.keys()
+    sums, resampled, has_interval, all_shared = np.zeros(2), 0.0, True, first.keys() == second.keys()
+    by_set: dict[str, tuple[str, ...]] = {}
     for problem_set in (name for name in first if name in second):
         parts = [part for part in first[problem_set] if part in second[problem_set]]
         all_shared &= first[problem_set].keys() == second[problem_set].keys()
         tasks, values = shared_values(*(cell[problem_set][part] for cell in (first, second) for part in parts))
         if not tasks:
             continue
-        problems += len(tasks)
+        by_set[problem_set] = tuple(tasks)
         sums += values.mean(axis=1).reshape(2, len(parts)).sum(axis=1)
         has_interval &= len(tasks) >= FEWEST
         means = resampled_means(values[:, None, :], _corners(parts), derive(seed, "sums", problem_set))
         resampled = resampled + means[:, :, 0].reshape(2, len(parts), -1).sum(axis=1)
     note = "" if all_shared else COLUMNS_DIFFER
+    problems = sum(map(len, by_set.values()))
     if not problems:
         return SumChange(note="no problem has a verdict of both")
     if not sums[0]:
         return SumChange(first=0.0, second=float(sums[1]), n=problems, note="the baseline's sum is 0")
     value = float(sums[1] / sums[0] - 1)
-    change = SumChange(value, first=float(sums[0]), second=float(sums[1]), n=problems, note=note)
+    change = SumChange(value, first=float(sums[0]), second=float(sums[1]), n=problems, note=note, tasks=by_set)
     return _with_interval(change, np.asarray(resampled)[1] / np.asarray(resampled)[0] - 1) if has_interval else change
 
 
@@ -122,22 +127,26 @@ def changes_between(
 
 
 def mean_change(changes: Sequence[SumChange]) -> SumChange:
-    """Return the mean of several models' changes, which were resampled with one seed over the same problems.
+    """Return the mean of several models' changes, which were resampled with one seed.
 
+    Only over the same problems of each problem set do their resamples belong together; else there is no interval.
     Changes that are undefined are left out, and the note counts them. It has the notes of the others too.
     """
     import numpy as np
 
     known = [change for change in changes if not math.isnan(change.value)]
     left_out = f"mean of {len(known)} of {len(changes)}" if len(known) < len(changes) else ""
-    note = "; ".join(filter(None, dict.fromkeys((left_out, *(change.note for change in known)))))
+    tasks = {name: of for change in known for name, of in change.tasks.items()}
+    is_paired = all(tasks[name] == of for change in known for name, of in change.tasks.items())
+    notes = (left_out, *(change.note for change in known), "" if is_paired else UNPAIRED)
+    note = "; ".join(filter(None, dict.fromkeys(notes)))
     if not known:
         return SumChange(note=note)
     value = sum(change.value for change in known) / len(known)
     first, second = (sum(getattr(change, name) for change in known) / len(known) for name in ("first", "second"))
-    mean = SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note)
+    mean = SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note, tasks=tasks)
     resampled = [change.resampled for change in known if change.resampled is not None]
-    return _with_interval(mean, np.mean(resampled, axis=0)) if len(resampled) == len(known) else mean
+    return _with_interval(mean, np.mean(resampled, axis=0)) if is_paired and len(resampled) == len(known) else mean
 
 
 def _columns(cells: Iterable[Mapping[str, PartRates]]) -> set[tuple[str, str]]:
