@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -110,8 +110,8 @@ class Mended(Exhibit):
         """Return the tables."""
         sets = select_training_sets(evidence.book, self.training_sets).names
         models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
-        shown = [one for one in models if self.of == "failed" or one.trained_on != BASE]
-        several = len({one.training_set for one in shown}) > 1
+        shown = [one for one in models if one.trained_on != BASE] if self.of == "mended" else _bases_once(models)
+        several = len({one.training_set for one in shown if one.training_set != BASE}) > 1
         tables = []
         for problems in evidence.book.problem_sets:
             found = [(one, pairs) for one in shown if (pairs := self._pairs(evidence, one, problems)) is not None]
@@ -163,6 +163,16 @@ class Mended(Exhibit):
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
+
+
+def _bases_once(models: Sequence[TrainedModel]) -> list[TrainedModel]:
+    """Return the models with each base model once, whatever the seeds and training sets that it is compared with."""
+    once: dict[object, TrainedModel] = {}
+    for one in models:
+        base = replace(one, model=one.variant.model, training_set=BASE)
+        is_base = one.trained_on == BASE
+        once.setdefault((BASE, one.variant.model) if is_base else one, base if is_base else one)
+    return list(once.values())
 
 
 def cell_of(evidence: Evidence, one: TrainedModel) -> CellLabels:

@@ -92,22 +92,28 @@ class SumChanges(Exhibit):
                 if (changes := changes_between(cells, model, recipe, baseline, sets))
             }
             for model, changes in of_models.items():
-                yield Row((recipe, baseline, model), _cells_of(_over_cells(list(changes.values()))))
+                yield Row((recipe, baseline, model), _cells_of(_over_cells(changes)))
             if len(of_models) > 1:
                 means = [mean_change(list(changes.values())) for changes in of_models.values()]
                 label = f"mean of {count(len(of_models), 'model')}"
                 yield Row((recipe, baseline, label), (TableCell(), TableCell(), *_cells_of(mean_change(means))[2:]))
 
 
-def _over_cells(changes: Sequence[SumChange]) -> SumChange:
-    """Return a model's change: the mean over its seeds and training sets, with what the spread between them says."""
+def _over_cells(changes: Mapping[CellLabels, SumChange]) -> SumChange:
+    """Return a model's change: the mean over its seeds and training sets, with what the spread between seeds says.
+
+    That is of the seeds' means over training sets, whose own spread is no noise; seeds that lack a set don't count.
+    """
     if len(changes) == 1:
-        return changes[0]
-    mean = mean_change(changes)
-    values = [change.value for change in changes if not math.isnan(change.value)]
-    spread = ", ".join(f"{100 * value:+.1f}".replace("-", "−") for value in values)
-    note = f"mean of {len(values)} fine-tuned models: {spread} %"
-    return replace(mean, note="; ".join(filter(None, (note, mean.note, seeds_note(values)))))
+        return next(iter(changes.values()))
+    mean = mean_change(list(changes.values()))
+    known = {cell: change.value for cell, change in changes.items() if not math.isnan(change.value)}
+    sets = {cell.training_set for cell in known}
+    by_seed = {seed: [v for cell, v in known.items() if cell.seed == seed] for seed in {cell.seed for cell in known}}
+    of_seeds = [sum(values) / len(values) for values in by_seed.values() if len(values) == len(sets)]
+    spread = ", ".join(f"{100 * value:+.1f}".replace("-", "−") for value in known.values())
+    note = f"mean of {len(known)} fine-tuned models: {spread} %"
+    return replace(mean, note="; ".join(filter(None, (note, mean.note, seeds_note(of_seeds)))))
 
 
 def _cells_of(change: SumChange) -> tuple[TableCell, ...]:

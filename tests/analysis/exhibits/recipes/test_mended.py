@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from raysweep.analysis.comparisons.base import TestSetName
-from raysweep.analysis.comparisons.sums import PartRates
+from raysweep.analysis.comparisons.sums import PartRates, SumChange
 from raysweep.analysis.exhibits.answers import Answer, Answers
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.recipes.mended import blocks, failed_tasks, mended_tasks
+from raysweep.analysis.exhibits.recipes.sum_changes import _over_cells
 from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
@@ -132,6 +133,22 @@ def test_the_average_is_the_change_of_the_sum_of_the_columns_over_models_and_see
     assert found["fait", "sft", "m"]["relative change (%)"] == "+0.0".lstrip("+")
     assert ("fait", "dpo", "m") not in found and "minicode (base tests), minicode" in table.caption
     assert "mean of 2 fine-tuned models: +28.6, +28.6 %" in table.footnotes[0]
+
+
+def test_a_base_model_is_one_row_of_failures_whatever_the_seeds():
+    (failed,) = EXHIBITS["fait-failed"].draw(evidence(seeds=(1, 2))).tables
+    labels = [row.labels for row in failed.rows]
+    assert labels[0] == ("m", "base") and [name for _, name in labels].count("base") == 1
+    assert ("m · seed 1", "sft") in labels and ("m · seed 2", "fait") in labels
+
+
+def test_noise_between_seeds_is_that_of_their_means_over_training_sets():
+    def noted(*values: float) -> str:  # of two sets, for each seed
+        of = zip([("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3)], values, strict=False)
+        return _over_cells({CellLabels("m", "fait", *one): SumChange(value) for one, value in of}).note
+
+    assert "within noise" not in noted(0.10, 0.30, 0.11, 0.31, 0.10, 0.30)  # the sets differ, the seeds don't
+    assert "within noise" in noted(0.10, 0.10, -0.10, -0.10, 0.02, 0.02)
 
 
 def test_side_by_side_come_first_the_tasks_that_only_the_last_recipe_passes():
