@@ -36,6 +36,11 @@ class UnitMark:
 
 
 @dataclass(frozen=True)
+class SectionsMark:
+    """Has the reference of config keys describe the sections of a registered name here; it checks nothing."""
+
+
+@dataclass(frozen=True)
 class DefaultMark:
     """What a required key is where it is left out, for the reference of config keys; a validator puts it in."""
 

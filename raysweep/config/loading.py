@@ -269,7 +269,8 @@ def _called_here(name: str, known: Sequence[str]) -> str:
         return f"; write `{here[0]}`{comma}{more}"
     last = {own.partition(":")[0].rpartition(".")[2]: own.rpartition(".")[2] for own in ours}
     keys = [key.path.rpartition(".") for key in all_keys()]
-    places = [f"`{section}{dot}{last[key]}`" for section, dot, key in keys if key in last]
+    others = [(section, dot, key) for section, dot, key in keys if key in last and not section.endswith(".rejected")]
+    places = [f"`{section}{dot}{last[key]}`" for section, dot, key in others]  # a teacher's settings are seldom meant
     return f"; write {' or '.join(places)}{comma}{more}" if places else ""
 
 

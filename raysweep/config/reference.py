@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from raysweep.config.fields import DefaultMark, DescribedCheck, SpecConfig, Strict, UnitMark, section_in
+from raysweep.config.fields import DefaultMark, DescribedCheck, SectionsMark, SpecConfig, Strict, UnitMark, section_in
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, did_you_mean
 
@@ -113,8 +113,11 @@ def _fits(entries: str, step: str) -> bool:
 
 def _keys_of(section: type[BaseModel], start: str) -> Iterator[Key]:
     for name, field in section.model_fields.items():
+        if issubclass(section, SpecConfig) and section_in(field.annotation) is None:
+            continue  # its name stands with the section
         below = section_in(field.annotation)
-        below = below if below is not None and issubclass(below, Strict) else None
+        is_shown = any(isinstance(mark, SectionsMark) for mark in _marks(field.annotation, field.metadata))
+        below = below if below is not None and (issubclass(below, Strict) or is_shown) else None
         origin, path = get_origin(field.annotation), f"{start}{name}"
         entries = {list: "[]", dict: NAME}.get(origin, "") if origin is not None else ""
         yield Key(

@@ -14,6 +14,7 @@ from raysweep.config.fields import (
     CountOrZero,
     DefaultMark,
     Name,
+    SectionsMark,
     Share,
     SourceConfig,
     SourceSpec,
@@ -105,10 +106,10 @@ class RowSource:
 class TrainingConfig(Strict):
     """Where training rows come from, and which training sets are made of them."""
 
-    source: SourceSpec | None = None
+    source: Annotated[SourceSpec | None, SectionsMark()] = None
     """Where the rows of all sets come from: `{name: jsonl, path: rows.jsonl}`."""
     sources: dict[Name, SourceSpec] = {}
-    """In place of `source`: several by names of your choice; each set names its own: `{name: a, source: evol}`."""
+    """In place of `source`, with its keys: several by name; each set names its own: `{name: a, source: evol}`."""
     decontaminate: Literal["report", "drop"] = "report"
     """Rows that leak test problems: only reported, or left out too."""
     validation: SourceSpec | None = None
@@ -119,7 +120,12 @@ class TrainingConfig(Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.source is None) == (not self.sources):
+        if self.source is not None and self.sources:
+            raise ValueError(
+                "has both `source` and `sources`; keep `source`, from which all sets take their rows, or `sources`, of "
+                "which each set names one"
+            )
+        if self.source is None and not self.sources:
             raise ValueError(
                 "must name one `source`, from which all sets take their rows, or several by name as `sources: {evol: "
                 "..., mine: ...}`"

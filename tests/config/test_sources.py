@@ -118,7 +118,7 @@ def test_a_preference_needs_rejected_responses_of_the_sources_of_its_models(tmp_
         ),
         (
             ["training.source={name: minicode, rows: 64}"],
-            "must name one `source`, from which all sets take",
+            "has both `source` and `sources`; keep `source`, from which all sets take their rows, or `sources`",
         ),
         (["training.sources={}", "training.sets=[C1]"], "must name one `source`"),
         (["training.sources={}"], "training.sets.0.source: no training source called 'first' under"),

@@ -23,6 +23,7 @@ RICH = [
     "models.1={name: fake, generator: {name: fake, share: 0.5}}",
     "models.0.stop=[x]",
     "recipes.tiny.lora.targets=[q_proj]",
+    "training.source.rejected={mutator: python}",
     "training.sets=[C1, {name: union, perturbation: C, compose: union, size: 1.5}]",
     "evaluation.problems=[{name: minicode, as: mine, split: validation, count: 6}]",
     "evaluation.perturbations=[clean, C1, typos]",
