@@ -111,6 +111,11 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
                 f"{trained.name!r} has all rows as they are, and others are compared with that set by its name; call "
                 f"it {CLEAN!r}",
             )
+    if not config.judged_models:
+        yield (
+            ("models",),
+            "none is judged, so there is nothing to report; leave out `judged: false` where one should be",
+        )
     for at, model in enumerate(config.models):
         if model.recipes and config.training is None:
             yield ("models", at, "recipes"), "there is no `training:` section to fine-tune on"

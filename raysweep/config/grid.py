@@ -88,7 +88,7 @@ def build_grid(config: SweepConfig) -> Grid:
     sets = {
         s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
     }
-    bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.models]
+    bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.judged_models]
     tuned = [
         Cell(model.name, recipe, trained.name, seed)
         for model in config.models

@@ -217,6 +217,8 @@ class ModelConfig(Strict):
     """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
     sets: Annotated[list[TrainingSetName], Field(min_length=1)] | None = None
     """Training sets that it is fine-tuned on; null: all."""
+    judged: bool = True
+    """Whether it is judged; false: it only writes rejected responses, as a teacher (`rejected: {teacher: MODEL}`)."""
     stop: list[str] = []
     """Strings that end a completion, beside each problem's own."""
     accelerator: Accelerators | None = None
@@ -238,6 +240,11 @@ class ModelConfig(Strict):
             )
         if not self.has_weights and self.recipes:
             raise ValueError(f"model {self.name!r} has no weights, so it can't have `recipes`")
+        if self.recipes and not self.judged:
+            raise ValueError(
+                f"model {self.name!r} has `recipes`, and the models made of it are compared with it; leave out "
+                "`judged: false`"
+            )
         return self
 
     @property

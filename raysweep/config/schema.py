@@ -284,6 +284,11 @@ class SweepConfig(Strict):
     keep_models: Literal["all", "adapters"] = "all"
     """`adapters` drops the full weights of a fine-tuned model once all its pairs are judged; adapters stay."""
 
+    @property
+    def judged_models(self) -> list[ModelConfig]:
+        """The models that are judged: all but those that only teach."""
+        return [model for model in self.models if model.judged]
+
     def sets_of(self, model: ModelConfig) -> list[TrainingSetConfig]:
         """Return the training sets that a model is fine-tuned on, in the order of `training.sets`."""
         sets = self.training.sets if self.training is not None and model.recipes else []

@@ -38,7 +38,7 @@ def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
 def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
     """Find several completions of a prompt that must be equal, since nothing is drawn."""
     evaluation = config.evaluation
-    generators = {model.name: (model.generator or evaluation.generator).name for model in config.models}
+    generators = {model.name: (model.generator or evaluation.generator).name for model in config.judged_models}
     greedy = [name for name, generator in generators.items() if not GENERATORS.get(generator).draws_when_greedy]
     if evaluation.samples > 1 and evaluation.temperature == 0 and greedy:
         yield (
@@ -141,8 +141,11 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _untrained(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training sets on which no model is fine-tuned, and sources of which no set is made."""
+    """Find training sets on which no model is fine-tuned, sources of which no set is made, models without a task."""
+    teachers = _teachers(config)
     for at, model in enumerate(config.models):
+        if not model.judged and model.name not in teachers:
+            yield ("models", at, "judged"), Doubt(f"{model.name!r} is no teacher of `rejected` either; remove it")
         if model.sets is not None and not model.recipes:
             yield ("models", at, "sets"), Doubt(f"{model.name!r} has no `recipes`, so it isn't fine-tuned on them")
     if config.training is None:
@@ -158,6 +161,13 @@ def _untrained(config: SweepConfig) -> Iterator[Mistake]:
     for name in config.training.sources:
         if name not in used:
             yield ("training", "sources", name), Doubt("no training set names this source; remove it")
+
+
+def _teachers(config: SweepConfig) -> set[str | None]:
+    """Return the names of the models that write rejected responses."""
+    sources = config.training.row_sources if config.training else ()
+    written = [rows.rejected for of in sources for rows in (of.rows, of.validation) if rows]
+    return {rejected.teacher for rejected in written if rejected}
 
 
 def _strengthened(config: SweepConfig, name: str) -> set[str]:

@@ -20,7 +20,7 @@ from raysweep.models.loadable import require_whole
 from raysweep.models.loading import auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
-from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan
+from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
@@ -85,7 +85,9 @@ def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
 
 def prompt_lines(config: SweepConfig) -> list[str]:
     """Return what models are shown, a line for all of them where it is the same."""
-    return shown_lines({model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.models})
+    return shown_lines(
+        {model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.judged_models}
+    )
 
 
 def shown_lines(words: Mapping[str, str]) -> list[str]:
@@ -125,10 +127,11 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
     """
     require_recipes_fit(plan.cells)
     require_generators_fit(plan.cells)
+    require_teachers_fit(plan.teachers)
     cells: dict[str, list[CellPlan]] = {}
     for cell in plan.cells:
         cells.setdefault(cell.base.name, []).append(cell)
-    return tuple(_facts(model, plan.config, cells[model.name]) for model in plan.config.models)
+    return tuple(_facts(model, plan.config, cells[model.name]) for model in plan.config.judged_models)
 
 
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
@@ -171,7 +174,8 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     """
     examples: dict[tuple[str, str], CellPlan] = {}
     cells = list(cells)
-    _require_whole_bases(cells)
+    loaded = [cell for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
+    _require_whole(cell.base for cell in loaded)
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe):
             _require_packing(cell.base, recipe)
@@ -185,9 +189,9 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
             _trained(cell.base, cell.recipe, label)
 
 
-def _require_whole_bases(cells: Iterable[CellPlan]) -> None:
+def _require_whole(bases: Iterable[BasePlan]) -> None:
     """Raise UsageError if the files of a model that transformers is to load lack weights."""
-    loaded = [cell.base.ref for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
+    loaded = [base.ref for base in bases]
     for base in dict.fromkeys(ref.base or ref for ref in loaded if ref is not None):
         try:
             require_whole(base)
@@ -228,17 +232,36 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
         generator.require_fit(cell.generator.args, wanted)
 
 
+def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
+    """Check that teachers are whole, and that their generators can run them.
+
+    Raises:
+        UsageError: one isn't, or can't be run.
+    """
+    for plan in teachers:
+        base, generator = plan.base, GENERATORS.get(plan.generator.name)
+        if plan.generator.name == TRANSFORMERS:
+            _require_whole([base])
+        if base.ref is not None or base.node is not None:  # else it isn't here, or has no weights
+            wanted = WantedModel(base.name, base.family, *_adapter_of_base(base), plan.decoding)
+            generator.require_fit(plan.generator.args, wanted)
+
+
 def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:
     """Return the kind of a cell's model, and PEFT's config of its adapter; empty if it has none."""
-    ref = cell.base.ref
     if cell.recipe is not None:
         kind = TRAINERS.get(cell.recipe.trainer).kind
         if kind is not ModelKind.ADAPTER or not hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             return kind, {}
         return kind, _adapted(cell.base, cell.recipe, cell.cell.recipe)[1].peft_config["default"].to_dict()
-    if ref is None or ref.kind is not ModelKind.ADAPTER:
-        return ref.kind if ref else ModelKind.FULL, {}
-    return ref.kind, adapter_config(ref)
+    return _adapter_of_base(cell.base)
+
+
+def _adapter_of_base(base: BasePlan) -> tuple[ModelKind, Mapping[str, Any]]:
+    """Return the same of a base model."""
+    if base.ref is None or base.ref.kind is not ModelKind.ADAPTER:
+        return base.ref.kind if base.ref else ModelKind.FULL, {}
+    return base.ref.kind, adapter_config(base.ref)
 
 
 def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:

@@ -22,6 +22,7 @@ from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
 from raysweep.machine import disk
 from raysweep.models.identity import weight_bytes
+from raysweep.planning.models import require_teachers_fit
 from raysweep.planning.plan import ArtefactPlan, CellPlan, RejectedRowsPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.planning.predictions.needs import Needs
@@ -44,8 +45,11 @@ def require_teachers(config: SweepConfig, lacking: Iterable[ArtefactPlan], engin
 
     Raises:
         ExecutionNotAllowed: rows have tests, which run what a teacher wrote, and the user allows no such programs.
-        UsageError: a teacher's generator has an environment of its own, and the engine is `local`.
+        UsageError: a teacher lacks weights, its generator can't run it, or has an environment of its own and the engine
+            is `local`.
     """
+    lacking = list(lacking)
+    require_teachers_fit(plan for plan in lacking if isinstance(plan, TeacherAnswersPlan))
     for plan in lacking:
         if isinstance(plan, RejectedRowsPlan) and plan.answers is not None:
             if SOURCES.get(plan.rows.source.name).may_have_tests():
@@ -104,9 +108,13 @@ def mark_stopped_on_error(folder: SweepFolder) -> Iterator[None]:
 
 
 def require_resources(
-    config: SweepConfig, cells: Sequence[CellPlan], engine: str = "ray", address: str | None = None
+    config: SweepConfig,
+    cells: Sequence[CellPlan],
+    engine: str = "ray",
+    address: str | None = None,
+    teachers: Iterable[TeacherAnswersPlan] = (),
 ) -> None:
-    """Check that this machine has the resources that each cell requests and the isolation that its programs need.
+    """Check that this machine has what cells and teachers ask for, and the isolation that the cells' programs need.
 
     With a Ray that runs already (`address`) nothing is checked here; the engine checks it after connecting.
 
@@ -124,9 +132,9 @@ def require_resources(
             return
         spill_root(config.ray.spill_folder)
     machine = IdleNodes({HERE: this_machine(config.ray)}, where=HERE)
-    require_placeable(
-        ((names, needs.each(_without_labels)) for names, needs in NeedsPlanner(config).distinct(cells)), machine
-    )
+    planner = NeedsPlanner(config)
+    asked = [*planner.distinct(cells), *(([plan.task], planner.of_teacher(plan.base)) for plan in teachers)]
+    require_placeable(((names, needs.each(_without_labels)) for names, needs in asked), machine)
     _require_isolation(cells)
 
 

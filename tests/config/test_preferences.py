@@ -108,6 +108,24 @@ def test_a_teacher_writes_variants(tmp_path: Path) -> None:
         config(tmp_path, source, "models=[{name: key, generator: reference}]")
 
 
+def test_a_model_may_be_a_teacher_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = "{name: minicode, part: finetuning, rows: 64, rejected: {teacher: writer}}"
+    writer = "{name: writer, generator: fake, judged: false}"
+    found = config(tmp_path, source, f"models=[{{name: key, generator: reference}}, {writer}]")
+    assert [cell.model for cell in build_plan(found).grid.cells] == ["key"] and "writer" not in caplog.text
+    judged = [
+        cell.model
+        for cell in build_plan(config(tmp_path, source, "models=[{name: writer, generator: fake}]")).grid.cells
+    ]
+    assert judged == ["writer"]
+    config(tmp_path, MINICODE.removeprefix("source: "), f"models=[{{name: key, generator: reference}}, {writer}]")
+    assert "'writer' is no teacher of `rejected` either; remove it" in caplog.text
+    with pytest.raises(ConfigError, match=r"models: none is judged, so there is nothing to report"):
+        config(tmp_path, source, f"models=[{writer}]")
+    with pytest.raises(ConfigError, match=r"has `recipes`, and the models made of it are compared with it"):
+        config(tmp_path, source.replace("writer", "llama"), "models.0.judged=false")
+
+
 def test_the_mutator_needs_python_code(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"instruction": "Add.", "output": "int add(int a, int b) { return a + b; }"}\n' * 3)

@@ -27,7 +27,7 @@ def order_of(config: SweepConfig) -> Order:
     mixes = {name: len(members_of(config, name)) for name in tests}
     named = dict.fromkeys((*tests, *(member for name in tests for member in members_of(config, name))))
     return Order(
-        models=tuple(model.name for model in config.models),
+        models=tuple(model.name for model in config.judged_models),
         training_sets=(BASE, *(s.name for s in sets)),
         problem_sets=tuple(problems.label for problems in config.evaluation.problems),
         perturbations=tuple(tests),
@@ -39,7 +39,7 @@ def order_of(config: SweepConfig) -> Order:
         clean_of=_clean_sets(config),
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         recipes={name: _recipe(recipe) for name, recipe in config.recipes.items()},
-        weights={model.name: _weights(model) for model in config.models},
+        weights={model.name: _weights(model) for model in config.judged_models},
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
