@@ -521,6 +521,11 @@ class SweepPlan:
         return tuple({plan.node.key: plan for plan in answers}.values())
 
     @property
+    def encoded_pairs(self) -> tuple[EncodedPairsPlan, ...]:
+        """The pairs that recipes read."""
+        return tuple({pairs.node.key: pairs for cell in self.cells if (pairs := cell.pairs_of_rows)}.values())
+
+    @property
     def targets(self) -> tuple[ArtefactPlan, ...]:
         """The artefacts of a finished sweep, including test sets, since reports show their prompts."""
         test_sets = {pair.test_set.node.key: pair.test_set for cell in self.cells for pair in cell.pairs}

@@ -28,8 +28,9 @@ from raysweep.planning.plan import (
     CompletionsPlan,
     ModelPlan,
     SweepPlan,
+    TeacherAnswersPlan,
 )
-from raysweep.planning.predictions.costs import CellCost
+from raysweep.planning.predictions.costs import CellCost, PlanCosts
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.storage.store import Store
@@ -39,8 +40,8 @@ from raysweep.storage.store import Store
 class PoolForecast:
     """One type of accelerator. `gpu_hours`: of its accelerators together; `ends`: hours after the sweep's start.
 
-    Both are None where the hours of no cell are known. `models`: base models whose cells run there; `unfit`: why a cell
-    that may choose can't, where none runs there.
+    Both are None where no hours are known. `models`: base models whose cells run there, and teachers; `unfit`: why a
+    cell that may choose can't, where none runs there.
     """
 
     accelerator: str
@@ -55,7 +56,7 @@ class PoolForecast:
 
 @dataclass(frozen=True)
 class CellForecast:
-    """One cell. `ends`: hours after the sweep's start; None where its hours aren't known."""
+    """One cell, or what a teacher writes. `ends`: hours after the sweep's start; None where its hours aren't known."""
 
     pool: str
     gpu_hours: float
@@ -67,9 +68,10 @@ class CellForecast:
 class Forecast:
     """A sweep on a cluster.
 
-    `unknown`: cells whose hours there aren't known, which count as none; `bases`: models that are trained before the
-    cells, whose hours aren't counted; `unused_prices`: names in `prices` that no node has as its label, each with the
-    one that may be meant; `has_shares`: processes share accelerators, and are counted as fast as on whole ones.
+    `teachers`: what they write before the cells start, by the ids of their tasks; `unknown`: cells and teachers whose
+    hours there aren't known, which count as none; `bases`: models that are trained before the cells, whose hours aren't
+    counted; `unused_prices`: names in `prices` that no node has as its label, each with the one that may be meant;
+    `has_shares`: processes share accelerators, and are counted as fast as on whole ones.
     """
 
     cluster: str
@@ -79,6 +81,7 @@ class Forecast:
     cost: float | None  # None: nothing has a price
     pools: tuple[PoolForecast, ...]
     cells: Mapping[str, CellForecast]
+    teachers: Mapping[str, CellForecast]
     unknown: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
     unused_prices: tuple[str, ...] = ()
@@ -88,18 +91,18 @@ class Forecast:
 def forecast(
     plan: SweepPlan,
     lacking: Sequence[ArtefactPlan],
-    costs: Mapping[str, CellCost],
+    costs: PlanCosts,
     store: Store,
     *,
     file: Path | None = None,
     address: str | None = None,
 ) -> Forecast:
-    """Return how the cells that are to do would go on a cluster.
+    """Return how what teachers have to write, and then the cells that are to do, would go on a cluster.
 
     Args:
         plan: the sweep.
         lacking: the artefacts that the store lacks.
-        costs: what each cell takes, by its id.
+        costs: what each cell and teacher takes.
         store: its pins bind groups of models to accelerators.
         file: starts the cluster; its nodes are counted at their largest number.
         address: of a running Ray, in the place of a file.
@@ -107,14 +110,16 @@ def forecast(
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    nodes, config, cells = _nodes(plan, file, address), plan.config, by_cell(lacking)
-    played, to_place, has_shares = _played(config, cells, costs, nodes, store)
-    by_id = {cell.id: cell for cell in to_place}
-    of_cells = {
-        name: _cell(played, by_id[name], costs[name], config.prices.get(pool)) for name, pool in played.pools.items()
-    }
+    nodes, cells = _nodes(plan, file, address), by_cell(lacking)
+    teachers = [artefact for artefact in lacking if isinstance(artefact, TeacherAnswersPlan)]
+    played, to_place, has_shares = _played(plan.config, teachers, cells, costs, nodes, store)
+    by_id, prices = {cell.id: cell for cell in to_place}, plan.config.prices
+    hours = {name: cost.hours for name, cost in (*costs.cells.items(), *costs.teachers.items())}
+    foretold = {name: _cell(played, by_id[name], hours[name], prices.get(pool)) for name, pool in played.pools.items()}
     labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
-    pools = _pools(labels, nodes.nodes, of_cells, {cell.cell.id: cell.base.name for cell, _ in cells}, to_place)
+    models = {cell.cell.id: cell.base.name for cell, _ in cells} | {one.task: one.base.name for one in teachers}
+    tasks = {one.task for one in teachers}
+    pools = _pools(labels, nodes.nodes, foretold, models, to_place, tasks)
     known_costs = [pool.cost for pool in pools if pool.cost is not None]
     return Forecast(
         cluster=nodes.where,
@@ -123,44 +128,71 @@ def forecast(
         gpu_hours=sum(played.gpu_hours.values()),
         cost=sum(known_costs) if known_costs else None,
         pools=tuple(pools),
-        cells=of_cells,
-        unknown=tuple(name for name, cell in of_cells.items() if cell.ends is None),
+        cells={name: cell for name, cell in foretold.items() if name not in tasks},
+        teachers={name: cell for name, cell in foretold.items() if name in tasks},
+        unknown=tuple(name for name, cell in foretold.items() if cell.ends is None),
         bases=tuple(artefact.name for artefact in lacking if isinstance(artefact, BasePlan)),
-        unused_prices=tuple(f"{name}{did_you_mean(name, labels)}" for name in config.prices if name not in labels),
+        unused_prices=tuple(f"{name}{did_you_mean(name, labels)}" for name in prices if name not in labels),
         has_shares=has_shares,
     )
 
 
 def _played(
     config: SweepConfig,
+    teachers: Sequence[TeacherAnswersPlan],
     cells: Sequence[tuple[CellPlan, Sequence[CellArtefactPlan]]],
-    costs: Mapping[str, CellCost],
+    costs: PlanCosts,
     nodes: IdleNodes,
     store: Store,
 ) -> tuple[Played, list[CellToPlace], bool]:
-    """Play the cells, each with the artefacts that it lacks.
+    """Play the teachers, and after them the cells, each with the artefacts that it lacks.
 
     Returns:
-        How the sweep went, the cells as they were placed, and whether processes share accelerators.
+        How the sweep went, the teachers and cells as they were placed, and whether processes share accelerators.
     """
-    asked = require_placeable(NeedsPlanner(config).distinct([cell for cell, _ in cells]), nodes)
-    needs = {name: cell_needs for names, cell_needs in asked for name in names}
-    to_place = [
+    planner = NeedsPlanner(config)
+    of_teachers = [([one.task], planner.of_teacher(one.base)) for one in teachers]
+    asked = require_placeable([*of_teachers, *planner.distinct([cell for cell, _ in cells])], nodes)
+    needs = {name: asked_needs for names, asked_needs in asked for name in names}
+    first = [
+        CellToPlace(one.task, needs[one.task], costs.teachers[one.task].hours, group_of(config, one.base))
+        for one in teachers
+    ]
+    then = [
         CellToPlace(
             cell.cell.id,
             needs[cell.cell.id],
-            costs[cell.cell.id].wall_hours(cell.workers),
+            costs.cells[cell.cell.id].wall_hours(cell.workers),
             group_of(config, cell.base),
         )
         for cell, _ in cells
     ]
-    groups = {cell.group for cell in to_place if cell.group and cell.is_on_accelerators}
-    pools = pools_of_groups(to_place, nodes, store.pins.pools_of(groups))
-    stages = {cell.cell.id: _stages(needs[cell.cell.id], costs[cell.cell.id], to_make) for cell, to_make in cells}
-    played = play(to_place, stages, nodes.nodes, pools)
+    groups = {cell.group for cell in (*first, *then) if cell.group and cell.is_on_accelerators}
+    pools = pools_of_groups([*first, *then], nodes, store.pins.pools_of(groups))
+    writing = {cell.id: [StageToPlay(cell.needs.generation, 1, cell.hours)] for cell in first}
+    stages = {cell.cell.id: _stages(needs[cell.cell.id], costs.cells[cell.cell.id], to_make) for cell, to_make in cells}
+    taught, played = (_ended(each, of_each, nodes, pools) for each, of_each in ((first, writing), (then, stages)))
+    both = Played(
+        taught.makespan + played.makespan,
+        {**taught.pools, **played.pools},
+        {**taught.ends, **{name: taught.makespan + end for name, end in played.ends.items()}},
+        {**taught.gpu_hours, **played.gpu_hours},
+    )
+    shares = any(stage.needs.gpus % 1 for each in (*writing.values(), *stages.values()) for stage in each)
+    return both, [*first, *then], shares
+
+
+def _ended(
+    cells: Sequence[CellToPlace],
+    stages: Mapping[str, Sequence[StageToPlay]],
+    nodes: IdleNodes,
+    pools: Mapping[str, str],
+) -> Played:
+    """Play cells, and raise UsageError if one never ends."""
+    played = play(cells, stages, nodes.nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
         raise UsageError(f"{nodes.where} {no_room(stuck[0])}, or for what waits before it; {CHANGES}")
-    return played, to_place, any(stage.needs.gpus % 1 for each in stages.values() for stage in each)
+    return played
 
 
 def _pools(
@@ -169,18 +201,20 @@ def _pools(
     cells: Mapping[str, CellForecast],
     models: Mapping[str, str],
     to_place: Sequence[CellToPlace],
+    teachers: Collection[str],
 ) -> list[PoolForecast]:
-    """Return the pools in which cells run, and the types of accelerators on which none does."""
+    """Return the pools in which cells and teachers run, and the types of accelerators on which none does."""
     used = {cell.pool for cell in cells.values()}
     unfit = {label: unfit_cells(to_place, label) for label in labels if label not in used}
     return [
-        replace(_pool(name, nodes, cells, models), unfit=unfit.get(name, "")) for name in sorted(used | unfit.keys())
+        replace(_pool(name, nodes, cells, models, teachers), unfit=unfit.get(name, ""))
+        for name in sorted(used | unfit.keys())
     ]
 
 
-def _cell(played: Played, cell: CellToPlace, cost: CellCost, price: float | None) -> CellForecast:
+def _cell(played: Played, cell: CellToPlace, hours: Mapping[str, float], price: float | None) -> CellForecast:
     pool, gpu_hours = played.pools[cell.id], played.gpu_hours[cell.id]
-    ends = None if hours_in(pool, cost.hours, not cell.is_on_accelerators) is None else played.ends[cell.id]
+    ends = None if hours_in(pool, hours, not cell.is_on_accelerators) is None else played.ends[cell.id]
     return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
@@ -219,16 +253,21 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
 
 
 def _pool(
-    name: str, nodes: Mapping[str, NodeFacts], cells: Mapping[str, CellForecast], models: Mapping[str, str]
+    name: str,
+    nodes: Mapping[str, NodeFacts],
+    cells: Mapping[str, CellForecast],
+    models: Mapping[str, str],
+    teachers: Collection[str],
 ) -> PoolForecast:
     in_pool = [cell for cell in cells.values() if cell.pool == name]
+    number = sum(cell.pool == name and id not in teachers for id, cell in cells.items())
     there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
     ends = [cell.ends for cell in in_pool if cell.ends is not None]
     costs = [cell.cost for cell in in_pool if cell.cost is not None]
     return PoolForecast(
         name,
         sum(node.resources.get("GPU", 0.0) for node in there),
-        len(in_pool),
+        number,
         math.fsum(cell.gpu_hours for cell in in_pool) if ends else None,
         max(ends, default=None),
         math.fsum(costs) if costs else None,

@@ -25,7 +25,7 @@ from raysweep.planning.models import (
     unused_template_line,
     unused_templates,
 )
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner
@@ -84,7 +84,8 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     cells = [cell for cell, _ in by_cell(missing_artefacts)]
     if cells:
         require_permission(config.allow_code_execution)
-    require_resources(config, cells, options.engine, options.address)
+    teachers = [plan for plan in missing_artefacts if isinstance(plan, TeacherAnswersPlan)]
+    require_resources(config, cells, options.engine, options.address, teachers)
     is_here = options.engine == "local" or not is_elsewhere(options.address)
     require_fit(config, missing_artefacts, is_here)
     require_recipes_fit(cells)

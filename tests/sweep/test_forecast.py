@@ -44,7 +44,7 @@ def foretell(tmp_path):
         config = validate(Document("test", value, {}, {}), missing=[])
         (tmp_path / "cluster.yaml").write_text(cluster)
         store, plan = Store(tmp_path / "store"), build_plan(config, tolerant=True)
-        costs = plan_costs(plan, store).cells
+        costs = plan_costs(plan, store)
         return forecast(plan, missing(plan.targets, store), costs, store, file=Path(tmp_path, "cluster.yaml"))
 
     return found
@@ -99,6 +99,22 @@ def test_models_that_are_trained_before_the_cells_are_told(foretell):
     full = {"lora": {"trainer": "full", "precision": "bf16"}}
     assert foretell([{**scratch, "recipes": ["lora"]}], recipes=full).bases == ("scratch",)
     assert foretell(MODELS).bases == ()
+
+
+def test_what_teachers_write_is_counted_before_the_cells(foretell):
+    student, teacher = MODELS[0], {**MODELS[1], "accelerator": "V100", "recipes": [], "judged": False}
+    source = {"name": "minicode", "rows": 640, "rejected": {"teacher": "other"}}
+    settings = {"prices": {"A100": 2.0, "V100": 1.0}, "resources": {"gpus": 1}}
+    found = foretell([student, teacher], training={"source": source, "sets": ["clean"]}, **settings)
+    ((name, written),) = found.teachers.items()
+    assert name.startswith("other.teacher-") and name not in found.cells and written.pool == "V100"
+    alone = foretell([student], training={"source": {**source, "rejected": None}, "sets": ["clean"]}, **settings)
+    assert found.makespan == pytest.approx(alone.makespan + written.ends) and written.ends > 0
+    assert found.gpu_hours == pytest.approx(alone.gpu_hours + written.gpu_hours)
+    assert found.cost == pytest.approx(alone.cost + written.cost) and written.cost == written.gpu_hours
+    of = {pool.accelerator: pool for pool in found.pools}
+    assert (of["V100"].cells, of["V100"].models, of["A100"].cells) == (0, ("other",), 2)
+    assert all(cell.ends - alone.cells[id].ends == pytest.approx(written.ends) for id, cell in found.cells.items())
 
 
 def test_hours_that_are_not_known_are_told(foretell):

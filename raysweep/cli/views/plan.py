@@ -14,9 +14,9 @@ from raysweep.planning.models import ModelFacts, shown_lines, unused_template_li
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
-from raysweep.sweep.overview.plan import Asked, CellFacts, PlanFacts, StepFacts, TeacherFacts
+from raysweep.sweep.overview.plan import Asked, CellFacts, PairsFacts, PlanFacts, StepFacts, TeacherFacts
 from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
-from raysweep.units import count, size
+from raysweep.units import count, duration, size
 
 MADE_FIRST = 12
 """Most shared inputs that a plan names to people."""
@@ -84,6 +84,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
         yield f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}"
     yield from map(_teacher_line, facts.teachers)
+    yield from map(_pairs_line, facts.encoded)
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
@@ -151,6 +152,13 @@ def _teacher_line(facts: TeacherFacts) -> str:
     return f"{line}; hours: {', '.join(f'{device} {_hours(hours, device, small)}' for device in hours)}"
 
 
+def _pairs_line(facts: PairsFacts) -> str:
+    """Return which pairs are encoded first, and what that takes."""
+    takes = facts.takes
+    spent = f"about {duration(takes.cpu_seconds)} of a CPU" if takes.cpu_seconds >= 1 else "less than a second"
+    return f"{facts.rows}: {takes.pairs:,} to encode before the cells, {size(takes.disk_bytes)}, {spent}"
+
+
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}
 
 
@@ -203,7 +211,7 @@ def _forecast_table(forecast: Forecast) -> Table:
     table = Table("accelerator", *numbers, Column("models", overflow="fold"), box=None)
     for pool in forecast.pools:
         cost = "" if pool.cost is None else f"{pool.cost:,.2f}"
-        hours = "not known" if pool.gpu_hours is None and pool.cells else _amount(pool.gpu_hours or 0.0)
+        hours = "not known" if pool.gpu_hours is None and pool.models else _amount(pool.gpu_hours or 0.0)
         models = ", ".join(pool.models) or f"none{f': it {pool.unfit}' if pool.unfit else ''}"
         ends = "" if pool.ends is None else f"{_amount(pool.ends)} h"
         table.add_row(pool.accelerator, f"{pool.gpus:g}", str(pool.cells), hours, ends, cost, models)
@@ -212,10 +220,11 @@ def _forecast_table(forecast: Forecast) -> Table:
 
 def _forecast_lines(forecast: Forecast) -> Iterator[str]:
     """Yield in words how a sweep goes on a cluster."""
-    unpriced = [pool.accelerator for pool in forecast.pools if pool.gpus and pool.cells and pool.cost is None]
+    unpriced = [pool.accelerator for pool in forecast.pools if pool.gpus and pool.models and pool.cost is None]
     cost = "" if forecast.cost is None else f", cost {'at least ' * bool(unpriced)}{forecast.cost:,.2f}"
     where = f"on {forecast.cluster} ({count(forecast.nodes, 'node')})"
-    if len(forecast.unknown) < len(forecast.cells):
+    tasks = len(forecast.cells) + len(forecast.teachers)
+    if len(forecast.unknown) < tasks:
         least = "at least " if forecast.unknown else ""
         yield (
             f"{where}: {least}{_amount(forecast.makespan)} hours from start to end, "
@@ -231,7 +240,11 @@ def _forecast_lines(forecast: Forecast) -> Iterator[str]:
         yield f"without a price in `prices`, and not in the cost: {', '.join(unpriced)}"
     if forecast.bases:
         yield f"not counted: {', '.join(forecast.bases)}, which are trained from scratch before the cells"
-    if 0 < len(forecast.unknown) < len(forecast.cells):
+    ends = {name: of.ends for name, of in forecast.teachers.items() if of.ends is not None}
+    if ends:
+        shown = ", ".join(f"{name} ends after {_amount(hours)} h" for name, hours in ends.items())
+        yield f"teachers write before the cells start: {shown}"
+    if 0 < len(forecast.unknown) < tasks:
         shown = ", ".join(forecast.unknown[:3])
         more = len(forecast.unknown) - 3
         yield f"hours there are not known, and counted as none, for {shown}{f' and {more} more (--json)' * (more > 0)}"
@@ -269,6 +282,10 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         parts = [f"{size(to_do.disk_bytes)} for what is known of models and completions"]
     if to_do.checkpoint_bytes:
         parts.append(f"up to {size(to_do.checkpoint_bytes)} for the checkpoints of a training")
+    before = sum(teacher.takes.disk_bytes for teacher in facts.teachers)
+    before += sum(pairs.takes.disk_bytes for pairs in facts.encoded)
+    if before:
+        parts.append(f"{size(before)} for teachers' answers and encoded pairs")
     if downloads := sum(facts.download_bytes.values()):
         parts.append(f"{size(downloads)} of weights from the hub, in its cache")
     if to_do.cells:

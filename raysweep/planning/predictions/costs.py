@@ -21,6 +21,7 @@ from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.plan import (
     BasePlan,
     CellPlan,
+    EncodedPairsPlan,
     SourceRowsPlan,
     SweepPlan,
     TeacherAnswersPlan,
@@ -50,6 +51,9 @@ CHECKPOINT_BYTES = 24
 """Bytes of a training's checkpoints for each trained weight: it and two moments in float32, the old one and the new."""
 TEACHER_TOKENS = 90
 """Tokens of a teacher's prompt beside its row, about."""
+PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
+"""Stored bytes, compressed, and CPU seconds of encoding for each token of a pair, with both its prompts: about those of
+published instructions (benchmarks/README.md)."""
 PREDICTED = ("full", "lora")
 """The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5
@@ -86,16 +90,26 @@ class CellCost:
 
 
 @dataclass(frozen=True)
+class PairsCost:
+    """What the encoding of a training set's pairs takes, on a CPU. `pairs`: how many they are."""
+
+    pairs: int
+    disk_bytes: int
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
 class PlanCosts:
     """What a plan takes. `cells`: by their ids, whether they exist or not. The others: what the estimates assume.
 
-    `teachers`: what their answers take, by the ids of the tasks that make them.
+    `teachers`: what their answers take, by the ids of the tasks that make them. `pairs`: by the keys of encoded pairs.
     """
 
     cells: Mapping[str, CellCost]
     assumptions: tuple[str, ...]
     of_hours: str
     teachers: Mapping[str, CellCost] = field(default_factory=dict)
+    pairs: Mapping[str, PairsCost] = field(default_factory=dict)
 
     def wall_hours(self, plan: SweepPlan) -> dict[str, Mapping[str, float]]:
         """Return the hours that cells and teachers' answers take, by accelerator, by the ids of their tasks."""
@@ -108,7 +122,8 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     costs = _Costs(plan.config, measured_rates(plan, store))
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
     teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
-    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers)
+    pairs = {encoded.node.key: costs.pairs(encoded) for encoded in plan.encoded_pairs}
+    return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers, pairs)
 
 
 def why_unknown(base: BasePlan) -> str:
@@ -299,6 +314,12 @@ class _Costs:
         stored, memory = round(rows.rows * new * COMPLETION_BYTES), self._generating(name)
         too_small = self._too_small(name, None)
         return CellCost(None, memory, stored, hours=hours, too_small=too_small, rows=rows.rows, unknown=unknown)
+
+    def pairs(self, plan: EncodedPairsPlan) -> PairsCost:
+        """Return what the encoding of a training set's pairs takes."""
+        rows, number = self.rows_of(plan.training_set.rows), self.set_rows(plan.training_set)
+        tokens = number * (rows.tokens + rows.rejected)
+        return PairsCost(number, round(tokens * PAIR_BYTES), tokens * PAIR_SECONDS)
 
     def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
         """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""

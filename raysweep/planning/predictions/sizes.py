@@ -20,6 +20,12 @@ ASSUMED_PROMPT_TOKENS = 200
 STUDY_ROWS, STUDY_TOKENS, STUDY_WEIGHTED = 30_087, 400, 0.75
 """Rows, tokens of a row and share of its response that stand for a file that isn't here: the study's file has so many
 rows, and the others are guesses."""
+PUBLISHED_ROWS = {
+    "theblackcat102/evol-codealpaca-v1": 110_000,
+    "ise-uiuc/Magicoder-OSS-Instruct-75K": 75_000,
+    "semcoder/PyX": 95_000,
+}
+"""Rows of sets on the hub that may not be here, by their addresses, as FAIT (arXiv 2503.16913) names them."""
 STUDY_PROBLEMS = {"safecoder-humaneval": 161, "safecoder-mbpp": 427, "mbpp": 974, "mbpp-plus": 378}
 """Problems of sets that may not be here; any other is counted as HumanEval's 164."""
 
@@ -73,8 +79,10 @@ def row_facts(spec: Spec) -> RowFacts:
             rejected += len(row.rejected) - len(row.output) if row.rejected is not None else 0
     except MissingInput:
         place = spec.args.get("path", spec.name)
-        how = f"assumed to be as the study's, {STUDY_ROWS:,} of {STUDY_TOKENS} tokens, since {place} isn't here"
-        return RowFacts(STUDY_ROWS, STUDY_TOKENS, STUDY_TOKENS, STUDY_WEIGHTED, how)
+        known = PUBLISHED_ROWS.get(str(place))
+        number = f"{known:,} as published" if known else f"assumed to be {STUDY_ROWS:,}, SafeCoder's number,"
+        how = f"{number} of about {STUDY_TOKENS} tokens, a guess, since {place} isn't here"
+        return RowFacts(known or STUDY_ROWS, STUDY_TOKENS, STUDY_TOKENS, STUDY_WEIGHTED, how)
     tokens = characters / max(rows, 1) / TOKEN_CHARACTERS
     how = f"{size or rows:,} of about {tokens:.0f} tokens, at {TOKEN_CHARACTERS} characters a token"
     longer = rejected / max(rows, 1) / TOKEN_CHARACTERS

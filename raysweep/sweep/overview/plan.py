@@ -19,12 +19,13 @@ from raysweep.planning.plan import (
     ArtefactPlan,
     CellArtefactPlan,
     CellPlan,
+    EncodedPairsPlan,
     ModelPlan,
     ResultsPlan,
     SweepPlan,
     TeacherAnswersPlan,
 )
-from raysweep.planning.predictions.costs import MEASURED, CellCost, PlanCosts, base_shape, plan_costs
+from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
@@ -107,6 +108,14 @@ class TeacherFacts:
 
 
 @dataclass(frozen=True)
+class PairsFacts:
+    """The pairs of a training set that are still to be encoded for a model, on a CPU, before the cells."""
+
+    rows: str  # which, in words
+    takes: PairsCost
+
+
+@dataclass(frozen=True)
 class StepFacts:
     """What trainings by one recipe do on sets of one size. `left_over`: rows of each epoch that no step takes."""
 
@@ -144,6 +153,7 @@ class PlanFacts:
     steps: tuple[StepFacts, ...] = ()  # of trainings
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
+    encoded: tuple[PairsFacts, ...] = ()  # pairs
 
 
 @dataclass(frozen=True)
@@ -233,7 +243,7 @@ def plan_facts(
         str(store.files),
         tuple(missing_inputs),
         _downloads(plan),
-        forecast(plan, lacking, costs.cells, store, file=cluster, address=address) if elsewhere else None,
+        forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None,
         (
             *_of_hours(plan, costs, missing_of),
             *costs.assumptions,
@@ -245,6 +255,11 @@ def plan_facts(
         _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
         _teachers(plan, lacking, costs),
+        tuple(
+            PairsFacts(item.node.label, costs.pairs[item.node.key])
+            for item in lacking
+            if isinstance(item, EncodedPairsPlan)
+        ),
     )
 
 
@@ -289,7 +304,8 @@ def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, .
 def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan], cells: Collection[str]) -> str:
     """Return why this machine can't do the work of cells, by their ids; empty if it can."""
     try:
-        require_resources(plan.config, [cell for cell in plan.cells if cell.cell.id in cells])
+        teachers = [item for item in lacking if isinstance(item, TeacherAnswersPlan)]
+        require_resources(plan.config, [cell for cell in plan.cells if cell.cell.id in cells], teachers=teachers)
         require_fit(plan.config, lacking)
     except UsageError as error:
         return str(error)
@@ -358,7 +374,7 @@ def _summary(plan: SweepPlan) -> Summary:
     config, cells = plan.config, plan.cells
     tests = {(pair.pair.problem_set, pair.pair.perturbation, pair.pair.draw) for cell in cells for pair in cell.pairs}
     return Summary(
-        len(config.models),
+        len(config.judged_models),
         len(config.training.sets) if config.training else 0,
         sum(cell.model is not None for cell in cells),
         len(tests),
@@ -371,7 +387,8 @@ def _downloads(plan: SweepPlan) -> dict[str, int]:
     sizes: dict[str, int] = {}
     seen: set[str] = set()
     paths = {model.name: model.path or "" for model in plan.config.models}
-    for base in {cell.base.name: cell.base for cell in plan.cells}.values():
+    bases = [*(cell.base for cell in plan.cells), *(teacher.base for teacher in plan.teachers)]
+    for base in {base.name: base for base in bases}.values():
         path = paths[base.name]
         shape = base_shape(base) if path and not Path(path).expanduser().is_dir() else None
         if shape is not None and path not in seen:

@@ -20,6 +20,7 @@ from raysweep.records import RejectedRow, Spec
 from raysweep.storage.store import Store
 from raysweep.sweep.data_sets import make_data_sets
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.report.facts import rejected_lines
 from raysweep.sweep.tasks import RunOptions, _context, shared_tasks
 from raysweep.testing.tiny import make_tiny
@@ -46,7 +47,7 @@ def config(teacher: dict[str, Any], **rejected: Any) -> SweepConfig:
         {
             "name": "taught",
             "allow_code_execution": True,
-            "models": [STUDENT, {"name": "teacher", **teacher}],
+            "models": [STUDENT, {"name": "teacher", "judged": False, **teacher}],
             "recipes": {"full": {"steps": 2, "batch_size": 8}},
             "training": {
                 "source": {"name": "minicode", "rows": 40, "part": "finetuning", "rejected": made},
@@ -69,7 +70,7 @@ def made(config: SweepConfig, storage: Path, engine: str = "local", address: str
     done = make_data_sets(config, RunOptions(str(storage), engine, address))
     assert not done.errors
     plan = build_plan(config).cells[-1].training_set
-    assert plan is not None and plan.rejected is not None
+    assert plan is not None and plan.rejected is not None and plan.rejected.answers is not None
     return done.store.rows(plan.rejected.node, RejectedRow)
 
 
@@ -128,6 +129,18 @@ def test_a_teachers_task_asks_for_what_its_model_does(path: str, tmp_path: Path)
     assert not task.needs.in_trial and task.uses_other_processes
     rejected = next(other for other in tasks if task.id in other.after)
     assert rejected.needs.generation.gpus == 0 and not rejected.generates
+
+
+def test_a_plan_counts_the_pairs_that_are_encoded_first(path: str, tmp_path: Path) -> None:
+    document = config({"path": path}).model_dump(by_alias=True, exclude_unset=True)
+    document["recipes"]["fait"] = {"objective": "fait", "steps": 2, "batch_size": 8}
+    document["models"][0]["recipes"] = ["full", "fait"]
+    plan, store = build_plan(config_from(document, "test")), Store(tmp_path)
+    facts = plan_facts(plan, store)
+    (pairs,) = facts.encoded
+    assert pairs.rows == "pairs of training set clean for student"
+    assert pairs.takes.pairs == 40 and 1_000 < pairs.takes.disk_bytes < 100_000 and 0 < pairs.takes.cpu_seconds < 1
+    assert len(plan.cells) == 3 and {model.model for model in facts.models} == {"student"}  # none of the teacher
 
 
 def test_a_plan_names_what_a_teacher_has_to_write(
