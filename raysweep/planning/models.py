@@ -153,13 +153,13 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
 
 
-def unused_settings(cells: Iterable[CellPlan]) -> list[str]:
+def unused_settings(writers: Iterable[CellPlan | TeacherAnswersPlan]) -> list[str]:
     """Return a line for each kind of settings of models that `generate` would follow and raysweep doesn't."""
     alike: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        if cell.base.traits and GENERATORS.get(cell.generator.name).needs_model:
-            words = unused_in_words(cell.base.traits.settings, cell.decoding)
-            alike.setdefault(words, {})[cell.base.name] = None
+    for writer in writers:
+        if writer.base.traits and GENERATORS.get(writer.generator.name).needs_model:
+            words = unused_in_words(writer.base.traits.settings, writer.decoding)
+            alike.setdefault(words, {})[writer.base.name] = None
     return [f"{', '.join(names)}: {words}" for words, names in alike.items() if words]
 
 

@@ -92,7 +92,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     require_generators_fit(cells)
     for texts in require_readable(config, cells):
         log.warning("%s", texts.words)
-    for line in unused_settings(cells):
+    for line in unused_settings([*cells, *teachers]):
         log.warning("%s", line)
     if unused := unused_template_line(unused_templates(config, cells)):
         log.info("%s", unused)

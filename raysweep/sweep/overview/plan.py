@@ -251,7 +251,7 @@ def plan_facts(
         ),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
-        tuple(unused_settings(plan.cells)),
+        tuple(unused_settings([*plan.cells, *plan.teachers])),
         _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
         _teachers(plan, lacking, costs),
