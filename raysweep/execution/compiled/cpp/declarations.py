@@ -1,0 +1,280 @@
+"""Reads what a problem in C++ declares: its includes and types, its helper functions, the function to complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from raysweep.execution.compiled.tokens import Token, UnreadableError, closing, tokens_of
+
+_NUMBERS = frozenset({"bool", "char", "short", "int", "long", "signed", "unsigned", "float", "double"})
+_TEMPLATES = {"vector": 1, "list": 1, "deque": 1, "set": 1, "map": 2, "pair": 2}
+_IGNORED = frozenset({"static", "inline", "extern", "constexpr"})
+_ALIASES_AT_MOST = 20  # of one another
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A type of a parameter or result, which is plain data."""
+
+    text: str  # as the problem writes it, without const and &
+    is_const: bool = False
+    is_reference: bool = False
+    has_any: bool = False  # whether a boost::any is in it
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the function can change what the caller gave."""
+        return self.is_reference and not self.is_const
+
+    @property
+    def full(self) -> str:
+        """The type with const and &, as in the signature."""
+        return f"{'const ' if self.is_const else ''}{self.text}{' &' if self.is_reference else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The function that the candidate has to define."""
+
+    name: str
+    result: Type
+    parameters: tuple[Type, ...]
+    heading: str  # its declaration, without the brace
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a problem declares."""
+
+    function: Function
+    types: str  # directives, using and typedef
+    before: str  # these and everything else that stands before the function, such as helper functions
+
+
+def read_declaration(text: str) -> Declaration:
+    """Return what a problem declares: everything up to its last function, whose body has no end.
+
+    What stands in that body is left out.
+
+    Raises:
+        UnreadableError: there is no such function, or its types are no plain data.
+    """
+    tokens = tokens_of(text, directives=True)
+    types: list[str] = []
+    aliases: dict[str, list[Token]] = {}
+    start = 0
+    while start < len(tokens):
+        if tokens[start].kind == "directive":
+            types.append(tokens[start].text)
+            start += 1
+            continue
+        end = _end(tokens, start)
+        if end is None:
+            return _with_function(text, tokens[start:], types, aliases)
+        statement = tokens[start : end + 1]
+        if statement[0].text in ("using", "typedef"):
+            types.append(text[statement[0].start : statement[-1].end])
+            aliases |= _alias(statement)
+        start = end + 1
+    raise UnreadableError("opens no function that a candidate could complete")
+
+
+def _end(tokens: Sequence[Token], start: int) -> int | None:
+    """Return the index at which a statement ends, a semicolon or a function's last brace; None if it doesn't."""
+    index = start
+    while index < len(tokens):
+        sign = tokens[index].text if tokens[index].kind == "sign" else ""
+        if sign == ";":
+            return index
+        if sign in ("(", "[", "{"):
+            end = closing(tokens, index)
+            if end is None:
+                return None
+            is_body = sign == "{" and any(token.text == ")" for token in tokens[start:index])
+            is_body = is_body and not any(token.text == "=" for token in _outer(tokens[start:index]))
+            if is_body or (sign == "{" and tokens[start].text in ("namespace", "extern")):
+                return end
+            index = end
+        index += 1
+    return None
+
+
+def _outer(tokens: Sequence[Token]) -> list[Token]:
+    """Return the tokens that stand in no brackets."""
+    depth, found = 0, []
+    for token in tokens:
+        if token.kind == "sign" and token.text in "([{":
+            depth += 1
+        elif token.kind == "sign" and token.text in ")]}":
+            depth -= 1
+        elif depth == 0:
+            found.append(token)
+    return found
+
+
+def _alias(statement: Sequence[Token]) -> dict[str, list[Token]]:
+    """Return the name that a typedef or using defines, with the tokens of its type."""
+    if statement[0].text == "typedef" and len(statement) >= 4 and statement[-2].kind == "word":
+        return {statement[-2].text: list(statement[1:-2])}
+    if statement[0].text == "using" and len(statement) >= 5 and statement[2].text == "=":
+        return {statement[1].text: list(statement[3:-1])}
+    return {}
+
+
+def _with_function(
+    text: str, tokens: Sequence[Token], types: Sequence[str], aliases: Mapping[str, Sequence[Token]]
+) -> Declaration:
+    brace = next((index for index, token in enumerate(tokens) if token.kind == "sign" and token.text == "{"), None)
+    if brace is None:
+        raise UnreadableError("ends before the body of its function")
+    heading = list(tokens[:brace])
+    if heading[0].text == "template":
+        raise UnreadableError("has a function template, whose types are not known")
+    while heading and heading[0].text in _IGNORED:
+        heading.pop(0)
+    first = next((index for index, token in enumerate(heading) if token.text == "("), None)
+    if first is None or first < 2 or heading[first - 1].kind != "word" or closing(heading, first) is None:
+        raise UnreadableError("opens something that is no function")
+    last = closing(heading, first)
+    assert last is not None
+    name = heading[first - 1].text
+    if [token.text for token in heading[last + 1 :]] not in ([], ["noexcept"]):
+        raise UnreadableError(f"has something between the parameters of {name} and its body")
+    result = _type(heading[: first - 1], aliases, f"the result of {name}", is_result=True)
+    parameters = tuple(
+        _type(part, aliases, f"parameter {number} of {name}")
+        for number, part in enumerate(_parameters(heading[first + 1 : last]), 1)
+    )
+    function = Function(name, result, parameters, text[heading[0].start : heading[-1].end])
+    return Declaration(function, "\n".join(types), text[: tokens[0].start])
+
+
+def _parameters(tokens: Sequence[Token]) -> list[list[Token]]:
+    """Divide a list of parameters at its commas; drop names' default values."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        if token.kind == "sign" and token.text in "<([{":
+            depth += 1
+        elif token.kind == "sign" and token.text in ">)]}":
+            depth -= 1
+        if token.text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    given = [_until_default(part) for part in parts if part]
+    return [] if len(given) == 1 and [token.text for token in given[0]] == ["void"] else given
+
+
+def _until_default(tokens: list[Token]) -> list[Token]:
+    at = next((index for index, token in enumerate(tokens) if token.text == "="), len(tokens))
+    return tokens[:at]
+
+
+def _type(
+    tokens: Sequence[Token], aliases: Mapping[str, Sequence[Token]], place: str, *, is_result: bool = False
+) -> Type:
+    reader = _TypeReader(list(tokens), aliases, place)
+    found = reader.read()
+    if is_result and found.is_reference:
+        raise UnreadableError(f"has a reference as {place}")
+    rest = reader.rest()
+    if not is_result and rest and rest[0].kind == "word":
+        rest = rest[1:]  # the parameter's name
+    if rest:
+        raise UnreadableError(f"has {' '.join(token.text for token in rest)!r} behind the type of {place}")
+    if found.text == "void" and not is_result:
+        raise UnreadableError(f"has void as {place}")
+    return found
+
+
+@dataclass
+class _TypeReader:
+    """Reads one type by recursive descent."""
+
+    tokens: list[Token]
+    aliases: Mapping[str, Sequence[Token]]
+    place: str  # names the type in errors
+    level: int = 0
+    at: int = 0
+    has_any: bool = field(default=False)
+
+    def rest(self) -> list[Token]:
+        """Return the tokens behind the type."""
+        return self.tokens[self.at :]
+
+    def read(self) -> Type:
+        """Return a type with const and &."""
+        is_const = self._took("const")
+        start = self.at
+        self._value()
+        text = " ".join(token.text for token in self.tokens[start : self.at]).replace(" :: ", "::")
+        is_const = self._took("const") or is_const
+        is_reference = self._took("&")
+        if self._next() in ("&", "*"):
+            raise UnreadableError(f"has a pointer or an && as {self.place}")
+        return Type(text, is_const, is_reference, self.has_any)
+
+    def _next(self) -> str:
+        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
+
+    def _took(self, text: str) -> bool:
+        took = self._next() == text
+        self.at += took
+        return took
+
+    def _value(self) -> None:
+        """Read a type without const and &."""
+        if self.level > _ALIASES_AT_MOST:
+            raise UnreadableError(f"has a type that is defined by itself as {self.place}")
+        if self._next() in _NUMBERS:
+            words = []
+            while self._next() in _NUMBERS:
+                words.append(self._next())
+                self.at += 1
+            if words.count("long") and "double" in words:
+                raise UnreadableError(f"has a long double as {self.place}")
+            return
+        names = self._qualified()
+        if names in (["boost", "any"],):
+            self.has_any = True
+        elif names[-1] in _TEMPLATES and names[:-1] in ([], ["std"]):
+            self._arguments(names[-1])
+        elif names not in (["string"], ["std", "string"]) and not (names == ["void"] and self.level == 0):
+            self._named(names)
+
+    def _qualified(self) -> list[str]:
+        names = []
+        self._took("::")
+        while self.at < len(self.tokens) and self.tokens[self.at].kind == "word":
+            names.append(self._next())
+            self.at += 1
+            if not self._took("::"):
+                break
+        if not names:
+            raise UnreadableError(f"has {self._next() or 'nothing'!r} for a type as {self.place}")
+        return names
+
+    def _arguments(self, template: str) -> None:
+        if not self._took("<"):
+            raise UnreadableError(f"has a {template} of nothing as {self.place}")
+        for number in range(_TEMPLATES[template]):
+            if number and not self._took(","):
+                raise UnreadableError(f"has a {template} of too few types as {self.place}")
+            self.level += 1
+            self._value()
+            self.level -= 1
+        if not self._took(">"):
+            raise UnreadableError(f"has a {template} of other than plain data as {self.place}")
+
+    def _named(self, names: Sequence[str]) -> None:
+        """Read a name that a typedef or using defines."""
+        known = self.aliases.get(names[0]) if len(names) == 1 else None
+        if known is None:
+            raise UnreadableError(f"has {'::'.join(names)} as {self.place}, which is no plain data")
+        inner = _TypeReader(list(known), self.aliases, self.place, self.level + 1)
+        inner._value()
+        if inner.rest():
+            raise UnreadableError(f"has {names[0]} as {self.place}, which is no plain data")
+        self.has_any = self.has_any or inner.has_any

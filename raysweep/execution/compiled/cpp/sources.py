@@ -1,0 +1,136 @@
+"""Writes what is compiled to judge a C++ program: tests and candidate apart, or both in one program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from raysweep.execution.compiled.cpp.declarations import Declaration, Function, Type, read_declaration
+from raysweep.execution.compiled.outside import Inside, Split
+from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
+
+INCLUDE = Path(__file__).parent
+"""The folder of `raysweep_wire.hpp`, for ``-I``."""
+TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
+"""What tests are linked with, outside and inside: the harness runs before and after their `main`."""
+LIBRARIES = {"openssl/": "-lcrypto"}
+"""Folders of headers, and the flag for the library that defines what they declare."""
+
+
+def split(declaration: str, tests: str) -> Split:
+    """Return the sources for tests outside, or the reason for which they have to run inside.
+
+    Args:
+        declaration: the problem's includes, types and helper functions, and the function to complete, up to the
+            brace that opens it; what stands behind that brace is left out.
+        tests: text that defines `main`.
+    """
+    if not tests.strip():
+        return Split("there are no tests")
+    if not declaration.strip():
+        return Split("there is no declaration of what they call")
+    try:
+        read = read_declaration(declaration)
+    except UnreadableError as error:
+        return Split(f"the problem's declaration {error}")
+    function = read.function
+    return Split(
+        tests={
+            "tests.cpp": f"#define _GLIBCXX_ASSERTIONS 1\n{read.before}\n{function.heading};\n#line 1\n{tests}\n",
+            "stand_in.cpp": _stand_in(read),
+        },
+        server={"server.cpp": _server(read)},
+        candidate_end=_shim(function),
+        flags=TESTS_FLAGS,
+    )
+
+
+def inside(candidate: str, tests: str) -> Inside:
+    """Return the sources of one program: the candidate with its tests, and what reports their end."""
+    end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
+    return Inside({"program.cpp": f"{candidate}\n{tests}\n", "inside.cpp": end}, TESTS_FLAGS)
+
+
+def libraries(text: str) -> tuple[str, ...]:
+    """Return the flags for the libraries that a source text includes, for linking.
+
+    Args:
+        text: a candidate or a declaration; directives that can't be read count as none.
+    """
+    try:
+        directives = [token.text for token in tokens_of(text, directives=True) if token.kind == "directive"]
+    except UnreadableError:
+        directives = text.splitlines()
+    included = [line.replace(" ", "").partition("#include")[2] for line in directives]
+    return tuple(flag for start, flag in LIBRARIES.items() if any(line[1:].startswith(start) for line in included))
+
+
+def _head(read: Declaration, *, tests: bool) -> str:
+    has_any = any(one.has_any for one in (read.function.result, *read.function.parameters))
+    header = f'#include "raysweep_{"tests" if tests else "wire"}.hpp"'
+    return "\n".join([*(["#define RAYSWEEP_ANY"] if has_any else []), header, read.types])
+
+
+def _named(parameters: tuple[Type, ...]) -> str:
+    return ", ".join(f"{one.full} a{index}" for index, one in enumerate(parameters))
+
+
+def _stand_in(read: Declaration) -> str:
+    """Return the function that the problem declares, as a call of the candidate's process."""
+    function = read.function
+    numbered = list(enumerate(function.parameters))
+    result = function.result.text
+    lines = [
+        "raysweep::Call call(0);",
+        *(f"call.give(a{index});" for index, _ in numbered),
+        "call.ask();",
+        *(f"call.take(a{index});" for index, one in numbered if one.is_changed),
+        "call.done();" if result == "void" else f"return call.result<{result}>();",
+    ]
+    body = "\n".join(f"    {line}" for line in lines)
+    return (
+        f"{_head(read, tests=True)}\n"
+        f"{function.result.full} {function.name}({_named(function.parameters)}) {{\n{body}\n}}\n"
+    )
+
+
+def _shim(function: Function) -> str:
+    """Return a function with a name that no candidate has, which calls the candidate's."""
+    given = ", ".join(
+        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})"
+        for index, one in enumerate(function.parameters)
+    )
+    return (
+        f"{function.result.text} raysweep_call_0({_named(function.parameters)}) {{\n"
+        f"    return ::{function.name}({given});\n}}\n"
+    )
+
+
+def _server(read: Declaration) -> str:
+    """Return the `main` of the candidate's process."""
+    function = read.function
+    numbered = list(enumerate(function.parameters))
+    types = ", ".join(one.full for one in function.parameters)
+    given = ", ".join(
+        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})" for index, one in numbered
+    )
+    call = f"raysweep_call_0({given})"
+    if function.result.text == "void":
+        run = f"{call}; result.byte('n');"
+    else:
+        run = f"raysweep::put<{function.result.text}>(result, {call});"
+    lines = [
+        *(f"{one.text} a{index} = raysweep::get<{one.text} >(call);" for index, one in numbered),
+        "raysweep::Writer result, changes;",
+        f"char kind = raysweep::run(result, [&] {{ {run} }});",
+        *(f"raysweep::put(changes, a{index});" for index, one in numbered if one.is_changed),
+        "raysweep::answer(out, kind, changes, result);",
+    ]
+    body = "\n".join(f"    {line}" for line in lines)
+    return (
+        f"{_head(read, tests=False)}\n"
+        f"{function.result.text} raysweep_call_0({types});\n"
+        f"static void serve_0(raysweep::Reader& call, raysweep::Writer& out) {{\n    (void)call;\n{body}\n}}\n"
+        "int main() {\n"
+        "    void (*const functions[])(raysweep::Reader&, raysweep::Writer&) = {serve_0};\n"
+        "    return raysweep::serve(functions, 1);\n}\n"
+    )

@@ -1,0 +1,139 @@
+package raysweep;
+
+import java.io.ByteArrayInputStream;
+import java.io.DataInputStream;
+import java.io.FileDescriptor;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+
+/** The candidate's process: reads calls from the socket that is its standard input, and writes answers to it. */
+public final class Server {
+    private Server() {}
+
+    /** What calls the candidate; generated from the problem's declaration. */
+    public interface Candidate {
+        Object object() throws Throwable;
+
+        Object call(int function, Object on, Object[] arguments) throws Throwable;
+    }
+
+    public static void serve(Candidate candidate) {
+        DataInputStream in = new DataInputStream(new FileInputStream(FileDescriptor.in));
+        FileOutputStream out = new FileOutputStream(FileDescriptor.in);
+        System.setIn(new ByteArrayInputStream(new byte[0]));
+        Map<Integer, Object> instances = new HashMap<>();
+        try {
+            while (true) {
+                byte[] call = Wire.receive(in);
+                byte[] answer = answer(candidate, instances, call);
+                Wire.send(out, answer, answer.length);
+            }
+        } catch (IOException | Wire.Malformed e) {
+            Runtime.getRuntime().halt(0); // the tests have ended
+        }
+    }
+
+    private static byte[] answer(Candidate candidate, Map<Integer, Object> instances, byte[] call)
+            throws Wire.Malformed {
+        byte[] nonce = Arrays.copyOf(call, Wire.NONCE);
+        try {
+            return answered(candidate, instances, call, nonce);
+        } catch (Wire.TooLarge | OutOfMemoryError e) {
+            byte[] answer = Arrays.copyOf(nonce, Wire.NONCE + 1);
+            answer[Wire.NONCE] = 'M';
+            return answer;
+        }
+    }
+
+    private static byte[] answered(Candidate candidate, Map<Integer, Object> instances, byte[] call, byte[] nonce)
+            throws Wire.Malformed, Wire.TooLarge {
+        List<Object> objects = new ArrayList<>();
+        Wire.Reader reader = new Wire.Reader(call, Wire.NONCE, objects, true);
+        int function = (int) reader.number(2);
+        int number = (int) reader.number(4);
+        Object[] arguments = new Object[(int) reader.number(2)];
+        for (int i = 0; i < arguments.length; i++) {
+            arguments[i] = reader.value(0);
+        }
+        Object[][] before = new Object[objects.size()][];
+        for (int i = 0; i < before.length; i++) {
+            before[i] = contents(objects.get(i));
+        }
+        Wire.Writer out = new Wire.Writer(objects);
+        out.raw(nonce, 0, Wire.NONCE);
+        try {
+            if (number != 0 && !instances.containsKey(number)) {
+                instances.put(number, candidate.object());
+            }
+            Object result = candidate.call(function, instances.get(number), arguments);
+            out.one('R');
+            changes(out, objects, before);
+            out.value(result, 0);
+        } catch (OutOfMemoryError | Wire.TooLarge e) {
+            throw e;
+        } catch (Throwable e) {
+            out.size = Wire.NONCE;
+            out.one('T');
+            try {
+                changes(out, objects, before);
+            } catch (Wire.Unsendable f) {
+                out.size = Wire.NONCE + 1;
+                out.number(0, 2);
+            }
+            String message = e.getMessage();
+            out.name(e.getClass().getName());
+            out.name(message == null ? "" : message.substring(0, Math.min(message.length(), 1000)));
+        }
+        return Arrays.copyOf(out.bytes, out.size);
+    }
+
+    /** Return what a container holds now; null for anything else. */
+    private static Object[] contents(Object object) {
+        if (object instanceof Collection) {
+            return ((Collection<?>) object).toArray();
+        }
+        if (!(object instanceof Map)) {
+            return null;
+        }
+        Map<?, ?> map = (Map<?, ?>) object;
+        Object[] found = new Object[2 * map.size()];
+        int at = 0;
+        for (Map.Entry<?, ?> entry : map.entrySet()) {
+            found[at++] = entry.getKey();
+            found[at++] = entry.getValue();
+        }
+        return found;
+    }
+
+    private static void changes(Wire.Writer out, List<Object> objects, Object[][] before)
+            throws Wire.TooLarge, Wire.Unsendable {
+        int start = out.size;
+        int count = 0;
+        out.number(0, 2);
+        for (int i = 0; i < before.length; i++) {
+            if (before[i] == null || count == 65535 || isSame(before[i], contents(objects.get(i)))) {
+                continue;
+            }
+            count++;
+            out.number(i, 4);
+            out.contents(objects.get(i));
+        }
+        out.bytes[start] = (byte) (count >> 8);
+        out.bytes[start + 1] = (byte) count;
+    }
+
+    private static boolean isSame(Object[] one, Object[] other) {
+        boolean same = one.length == other.length;
+        for (int i = 0; same && i < one.length; i++) {
+            same = one[i] == other[i];
+        }
+        return same;
+    }
+}

@@ -1,0 +1,10 @@
+"""Sources that judge Java programs.
+
+declarations.py  reads what a problem declares: imports, helper methods, the method to complete and its types
+sources.py       writes what is compiled: stand-in, adapter, tests; or everything in one program
+Wire.java        the wire format
+Server.java      the candidate's process: reads calls, calls the candidate, writes answers
+Tests.java       the tests' process: runs the tests of one program after another
+Inside.java      runs tests in the candidate's process
+Verdict.java     writes verdicts
+"""

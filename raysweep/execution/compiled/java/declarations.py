@@ -1,0 +1,177 @@
+"""Reads what a problem in Java declares: its imports, its class with helper methods, the method to complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysweep.execution.compiled.tokens import Token, UnreadableError, closing, tokens_of
+
+_PRIMITIVES = frozenset({"boolean", "byte", "short", "char", "int", "long", "float", "double"})
+_PLAIN = frozenset(
+    {"Boolean", "Byte", "Short", "Character", "Integer", "Long", "Float", "Double", "Number", "String", "Object"}
+)
+_TEMPLATES = {"List": 1, "ArrayList": 1, "LinkedList": 1, "Collection": 1, "Set": 1, "HashSet": 1, "TreeSet": 1} | {
+    "Map": 2,
+    "HashMap": 2,
+    "LinkedHashMap": 2,
+    "TreeMap": 2,
+    "Optional": 1,
+}
+_MODIFIERS = frozenset({"public", "protected", "private", "static", "final", "synchronized", "strictfp"})
+_PACKAGES = (["java", "util"], ["java", "lang"])
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """The method that the candidate has to define."""
+
+    name: str
+    is_static: bool
+    result: str  # types as the problem writes them
+    parameters: tuple[str, ...]
+    throws: str  # "throws ..." or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What a problem declares."""
+
+    imports: str
+    types: str  # other types, before the class
+    class_name: str
+    class_heading: str  # the class's declaration without the brace
+    members: str  # everything else of the class that stands before the method, such as helper methods
+    method: Method
+
+
+def read_declaration(text: str) -> Declaration:
+    """Return what a problem declares: everything up to its last method, whose body has no end.
+
+    Raises:
+        UnreadableError: there is no such method, or its types are no plain data.
+    """
+    tokens = tokens_of(text, directives=False)
+    imports: list[str] = []
+    types: list[str] = []
+    start = 0
+    while start < len(tokens):
+        if tokens[start].text == "package":
+            raise UnreadableError("names a package")
+        end = _end(tokens, start)
+        if end is None:
+            break
+        piece = text[tokens[start].start : tokens[end].end]
+        (imports if tokens[start].text == "import" else types).append(piece)
+        start = end + 1
+    brace = next((index for index in range(start, len(tokens)) if tokens[index].text == "{"), None)
+    if brace is None:
+        raise UnreadableError("opens no class")
+    heading = tokens[start:brace]
+    words = [token.text for token in heading]
+    if "class" not in words or words.index("class") + 1 >= len(words) or "<" in words:
+        raise UnreadableError("opens something that is no class, or a generic one")
+    start = brace + 1
+    members: list[str] = []
+    while start < len(tokens) and (end := _end(tokens, start)) is not None:
+        members.append(text[tokens[start].start : tokens[end].end])
+        start = end + 1
+    return Declaration(
+        "\n".join(imports),
+        "\n".join(types),
+        words[words.index("class") + 1],
+        " ".join(words),
+        "\n".join(members),
+        _method(tokens[start:]),
+    )
+
+
+def _end(tokens: Sequence[Token], start: int) -> int | None:
+    """Return the index at which a declaration ends, a semicolon or the last brace of a body; None if it doesn't."""
+    index = start
+    is_value = False  # behind a =, braces hold an array's items
+    while index < len(tokens):
+        sign = tokens[index].text if tokens[index].kind == "sign" else ""
+        if sign == ";":
+            return index
+        is_value = is_value or sign == "="
+        if sign in ("(", "[", "{"):
+            end = closing(tokens, index)
+            if end is None or (sign == "{" and not is_value):
+                return end
+            index = end
+        index += 1
+    return None
+
+
+def _method(tokens: Sequence[Token]) -> Method:
+    brace = next((index for index, token in enumerate(tokens) if token.text == "{"), None)
+    if brace is None:
+        raise UnreadableError("opens no method that a candidate could complete")
+    heading = list(tokens[:brace])
+    modifiers = set()
+    while heading and heading[0].text in _MODIFIERS:
+        modifiers.add(heading.pop(0).text)
+    if not heading or heading[0].text in ("<", "@"):
+        raise UnreadableError("has a generic or annotated method")
+    first = next((index for index, token in enumerate(heading) if token.text == "("), None)
+    last = closing(heading, first) if first is not None else None
+    if first is None or last is None or first < 2 or heading[first - 1].kind != "word":
+        raise UnreadableError("opens something that is no method")
+    name = heading[first - 1].text
+    throws = " ".join(token.text for token in heading[last + 1 :])
+    if throws and not throws.startswith("throws "):
+        raise UnreadableError(f"has something between the parameters of {name} and its body")
+    result = heading[: first - 1]
+    if [token.text for token in result] != ["void"]:
+        _check(result, f"the result of {name}")
+    parameters = []
+    for number, part in enumerate(_divided(heading[first + 1 : last]), 1):
+        kept = part[1:] if part[0].text == "final" else part
+        if len(kept) < 2 or kept[-1].kind != "word":
+            raise UnreadableError(f"has a parameter {number} of {name} without a type and a name")
+        _check(kept[:-1], f"parameter {number} of {name}")
+        parameters.append(_text(kept[:-1]))
+    return Method(name, "static" in modifiers, _text(result), tuple(parameters), throws)
+
+
+def _text(tokens: Sequence[Token]) -> str:
+    return " ".join(token.text for token in tokens).replace(" . ", ".")
+
+
+def _divided(tokens: Sequence[Token]) -> list[list[Token]]:
+    """Divide a list of parameters or types at its commas."""
+    parts: list[list[Token]] = [[]]
+    depth = 0
+    for token in tokens:
+        depth += (token.text in ("<", "(", "[")) - (token.text in (">", ")", "]"))
+        if token.text == "," and depth == 0:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return [part for part in parts if part]
+
+
+def _check(tokens: Sequence[Token], place: str) -> None:
+    """Raise UnreadableError if a type is no plain data."""
+    words = [token.text for token in tokens]
+    if words[:1] == ["?"]:
+        if words[1:2] not in ([], ["extends"], ["super"]):
+            raise UnreadableError(f"has {' '.join(words)!r} as {place}")
+        return _check(tokens[2:], place) if words[1:] else None
+    at = words.index("<") if "<" in words else len(words)
+    names = [word for word in words[:at] if word != "."]
+    if not names:
+        raise UnreadableError(f"has no type as {place}")
+    name, arguments = names[-1], tokens[at:]
+    is_known = name in _PLAIN or name in _TEMPLATES or (name in _PRIMITIVES and len(names) == 1)
+    if not is_known or "[" in words[:at] or (names[:-1] and names[:-1] not in _PACKAGES):
+        raise UnreadableError(f"has {''.join(words)} as {place}, which is no plain data")
+    if not arguments:
+        return None
+    inner = _divided(arguments[1:-1])
+    if arguments[-1].text != ">" or len(inner) != _TEMPLATES.get(name):
+        raise UnreadableError(f"has {''.join(words)} as {place}, which is no plain data")
+    for part in inner:
+        _check(part, place)
+    return None

@@ -1,0 +1,99 @@
+"""Writes what is compiled to judge a Java program: tests and candidate apart, or both in one program."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from raysweep.execution.compiled.java.declarations import Declaration, read_declaration
+from raysweep.execution.compiled.outside import Inside, Split
+from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
+
+SOURCES = Path(__file__).parent
+"""The folder of what is shipped, of the package `raysweep` in Java."""
+SHARED = ("Wire.java", "Verdict.java", "Server.java", "Inside.java")
+"""What the candidate's process has beside the candidate; compiled once."""
+TESTS_SHARED = ("Wire.java", "Verdict.java", "Tests.java")
+"""What the tests' process has beside the tests; compiled once."""
+MAIN = "Main"
+"""The class whose `main` serves the candidate's process, where tests run outside."""
+INSIDE_MAIN = "raysweep.Inside"
+"""The class whose `main` runs the tests, where they run inside."""
+TESTS_MAIN = "raysweep.Tests"
+"""The class whose `main` serves the tests' process."""
+CANDIDATE = "Solution.java"
+"""The name of the candidate's file, where tests run outside."""
+
+
+def split(declaration: str, tests: str) -> Split:
+    """Return the sources for tests outside, or the reason for which they have to run inside.
+
+    Args:
+        declaration: the problem's imports and its class with helper methods, up to the brace that opens the method to
+            complete; what stands behind that brace is left out.
+        tests: text that defines `class Main` with a `main`.
+    """
+    if not tests.strip():
+        return Split("there are no tests")
+    if not declaration.strip():
+        return Split("there is no declaration of what they call")
+    try:
+        words = [token.text for token in tokens_of(tests, directives=False)]
+    except UnreadableError as error:
+        return Split(f"their text {error}")
+    if ("class", MAIN) not in pairwise(words):
+        return Split("they define no class Main")
+    try:
+        read = read_declaration(declaration)
+    except UnreadableError as error:
+        return Split(f"the problem's declaration {error}")
+    return Split(
+        tests={"Main.java": f"{read.imports}\n{read.types}\n{_stand_in(read)}\n{tests}\n"},
+        server={"Main.java": _server(read)},
+    )
+
+
+def inside(candidate: str, tests: str) -> Inside:
+    """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it."""
+    return Inside({"Main.java": f"{candidate}\n{tests}\n"})
+
+
+def _stand_in(read: Declaration) -> str:
+    """Return the class that the problem declares, with the method as a call of the candidate's process."""
+    method = read.method
+    named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
+    given = ", ".join(["0", "0" if method.is_static else "raysweepObject", *_names(read)])
+    call = f"raysweep.Tests.call({given})"
+    return (
+        f"{read.class_heading} {{\n"
+        "    private final int raysweepObject = raysweep.Tests.object();\n"
+        f"{read.members}\n"
+        '    @SuppressWarnings("unchecked")\n'
+        f"    public {'static ' if method.is_static else ''}{method.result} {method.name}({named}) {method.throws} {{\n"
+        f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
+        "    }\n"
+        "}"
+    )
+
+
+def _names(read: Declaration) -> list[str]:
+    return [f"a{index}" for index in range(len(read.method.parameters))]
+
+
+def _server(read: Declaration) -> str:
+    """Return the class that calls the candidate. It avoids what makes a JVM start slowly: lambdas, joined strings."""
+    method = read.method
+    given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
+    on = read.class_name if method.is_static else f"(({read.class_name}) on)"
+    call = f"{on}.{method.name}({given})"
+    return (
+        f"{read.imports}\n"
+        "public class Main implements raysweep.Server.Candidate {\n"
+        f"    public Object object() {{ return {'null' if method.is_static else f'new {read.class_name}()'}; }}\n"
+        '    @SuppressWarnings("unchecked")\n'
+        "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
+        f"        {f'{call}; return null' if method.result == 'void' else f'return {call}'};\n"
+        "    }\n"
+        "    public static void main(String[] given) { raysweep.Server.serve(new Main()); }\n"
+        "}\n"
+    )

@@ -1,0 +1,33 @@
+"""Sources that judge a program of any compiled language: begin here.
+
+`split` is for tests outside the candidate's process, `inside` for the others; outside.py says what each process does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from raysweep.execution.compiled.cpp import sources as cpp
+from raysweep.execution.compiled.java import sources as java
+from raysweep.execution.compiled.outside import Inside, Split
+
+_SPLIT: Mapping[str, Callable[[str, str], Split]] = {"cpp": cpp.split, "java": java.split}
+_INSIDE: Mapping[str, Callable[[str, str], Inside]] = {"cpp": cpp.inside, "java": java.inside}
+
+
+@lru_cache(maxsize=1024)
+def split(language: str, declaration: str, tests: str) -> Split:
+    """Return the sources for tests outside, or the reason for which they have to run inside.
+
+    Args:
+        language: cpp or java.
+        declaration: what the problem declares, up to the brace that opens the function to complete.
+        tests: the problem's tests.
+    """
+    return _SPLIT[language](declaration, tests)
+
+
+def inside(language: str, candidate: str, tests: str) -> Inside:
+    """Return the sources of one program: candidate, tests, and what reports their end."""
+    return _INSIDE[language](candidate, tests)

@@ -1,0 +1,94 @@
+"""Tokens of C++ and Java: what reading a declaration takes, with comments, strings and directives told apart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+)
+  | (?P<comment>//(?:\\\n|[^\n])*|/\*.*?\*/)
+  | (?P<string>(?:u8|[LuU])?R"(?P<mark>[^\s()\\]{0,16})\(.*?\)(?P=mark)"      # C++'s raw strings
+      |\"\"\"(?:\\.|[^\\])*?\"\"\"                                            # Java's text blocks
+      |(?:u8|[LuU])?"(?:\\.|[^"\\\n])*")
+  | (?P<character>(?:u8|[LuU])?'(?:\\.|[^'\\\n])+')
+  | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9a-zA-Z]|[\w.])*)
+  | (?P<word>[^\W\d][\w$]*|\$[\w$]*)
+  | (?P<sign>::|->|[^\w\s"'])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_DIRECTIVE = re.compile(r"[ \t]*\#(?:\\\n|/\*.*?\*/|[^\n])*", re.DOTALL)
+OPEN, CLOSE = "([{", ")]}"
+
+
+class UnreadableError(ValueError):
+    """A text that can't be read; the message says why, as the end of "its declaration ...".
+
+    It is the reason for which tests run inside.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token and where it stands in the text."""
+
+    kind: str  # string, character, number, word, sign or directive
+    text: str
+    start: int
+    end: int
+
+
+def tokens_of(text: str, *, directives: bool) -> list[Token]:
+    """Return the tokens of a text without its comments.
+
+    Args:
+        text: a source text, or the beginning of one.
+        directives: whether a line that begins with ``#`` is one token, as in C++.
+
+    Raises:
+        UnreadableError: a comment or string that has no end, or a character that begins no token.
+    """
+    found: list[Token] = []
+    position = 0
+    begins_line = True
+    while position < len(text):
+        if directives and begins_line and (line := _DIRECTIVE.match(text, position)):
+            found.append(Token("directive", line[0].strip(), position, line.end()))
+            position, begins_line = line.end(), True
+            continue
+        match = _TOKEN.match(text, position)
+        if match is None or (text.startswith("/*", position) and match.lastgroup != "comment"):
+            number = text.count("\n", 0, position) + 1
+            raise UnreadableError(f"can't be read from line {number} on: {text[position : position + 20]!r}")
+        kind = match.lastgroup or ""
+        if kind == "space":
+            begins_line = begins_line or "\n" in match[0]
+        elif kind != "comment":
+            found.append(Token(kind, match[0], position, match.end()))
+            begins_line = False
+        position = match.end()
+    return found
+
+
+def closing(tokens: Sequence[Token], start: int) -> int | None:
+    """Return the index of the bracket that closes the one at `start`; None if the text ends before.
+
+    Raises:
+        UnreadableError: brackets of different kinds that close each other.
+    """
+    expected: list[str] = []
+    for index in range(start, len(tokens)):
+        token = tokens[index]
+        if token.kind != "sign":
+            continue
+        if token.text in OPEN:
+            expected.append(CLOSE[OPEN.index(token.text)])
+        elif token.text in CLOSE:
+            if not expected or expected.pop() != token.text:
+                raise UnreadableError(f"has a {token.text!r} that closes nothing")
+            if not expected:
+                return index
+    return None
