@@ -165,7 +165,7 @@ def _check(tokens: Sequence[Token], place: str) -> None:
         raise UnreadableError(f"has no type as {place}")
     name, arguments = names[-1], tokens[at:]
     is_known = name in _PLAIN or name in _TEMPLATES or (name in _PRIMITIVES and len(names) == 1)
-    if not is_known or "[" in words[:at] or (names[:-1] and names[:-1] not in _PACKAGES):
+    if not is_known or at != 2 * len(names) - 1 or (names[:-1] and names[:-1] not in _PACKAGES):
         raise UnreadableError(f"has {''.join(words)} as {place}, which is no plain data")
     if not arguments:
         return None

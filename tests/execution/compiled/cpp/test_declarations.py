@@ -1,0 +1,98 @@
+"""What problems in C++ declare: all of HumanEval-X, and what can't be sent to another process."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.compiled.cpp.declarations import read_declaration
+from raysweep.execution.compiled.tokens import UnreadableError
+from raysweep.prompts.comments import entry_point_of
+from tests.execution.compiled.problems import rows
+
+
+def function(text):
+    return read_declaration(text).function
+
+
+def test_all_of_humaneval_x_declare_plain_data():
+    for row in rows("cpp"):
+        for text in (row["declaration"], row["prompt"]):
+            read = read_declaration(text)
+            assert read.function.name == entry_point_of(row["prompt"])
+            assert f"{read.function.name}(" in read.function.heading.replace(" (", "(")
+            assert "using namespace std;" in read.types
+            assert all(f"#include<{name}>" in read.types.replace(" ", "") for name in ("stdio.h",))
+
+
+def test_helper_functions_stand_before_the_function_and_are_no_types():
+    with_helpers = [
+        index for index, row in enumerate(rows("cpp")) if "}" in read_declaration(row["declaration"]).before
+    ]
+    assert with_helpers == [10, 32, 38, 50]
+    read = read_declaration(rows("cpp")[38]["declaration"])
+    assert "string encode_cyclic(string s)" in read.before and "encode_cyclic" not in read.types
+    assert read.function.heading == "string decode_cyclic(string s)"
+
+
+def test_types_are_as_the_problem_writes_them():
+    read = function("vector<vector<int>>  f( const std::map<char, int> & m,vector<int>l, unsigned long long n = 1, int) {")
+    assert (read.name, read.result.text) == ("f", "vector < vector < int > >")
+    assert [one.full for one in read.parameters] == [
+        "const std::map < char , int > &",
+        "vector < int >",
+        "unsigned long long",
+        "int",
+    ]
+    assert not any(one.is_changed for one in read.parameters)
+    assert read.heading.endswith("unsigned long long n = 1, int)")
+    assert function("void f(vector<int> &v, int const &n) {").parameters[0].is_changed
+    assert not function("void f(vector<int> &v, int const &n) {").parameters[1].is_changed
+    assert function("static inline bool f(void) noexcept {").parameters == ()
+
+
+def test_types_may_have_other_names():
+    text = "typedef std::list<boost::any> any_list;\nusing Rows = std::vector<any_list>;\nRows f(any_list a) {"
+    assert function(text).result.text == "Rows" and function(text).result.has_any
+    with pytest.raises(UnreadableError, match="B as the result of f, which is no plain data"):
+        function("typedef B *A;\nA f() {")
+    with pytest.raises(UnreadableError, match="a type that is defined by itself"):
+        function("using A = B; using B = A; A f() {")
+
+
+def test_what_stands_behind_the_brace_is_left_out():
+    read = read_declaration('int g(int a) { return a; }\nint x[2] = {1, 2};\nint f(string s) { if (s == "}") { g(')
+    assert read.function.heading == "int f(string s)"
+    assert read.before == "int g(int a) { return a; }\nint x[2] = {1, 2};\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("int f(int *a) {", "a pointer or an && as parameter 1 of f"),
+        ("int f(string s, int &&a) {", "a pointer or an && as parameter 2 of f"),
+        ("int f(int a[]) {", r"'\[ \]' behind the type of parameter 1 of f"),
+        ("struct P { int x; };\nP f() {", "P as the result of f, which is no plain data"),
+        ("int f(struct P p) {", "struct as parameter 1 of f, which is no plain data"),
+        ("template <class T> T f(T a) {", "a function template"),
+        ("auto f(int a) {", "auto as the result of f"),
+        ("int &f(vector<int> &v) {", "a reference as the result of f"),
+        ("int f(function<int(int)> g) {", "function as parameter 1"),
+        ("int f(vector<int, A> g) {", "a vector of other than plain data"),
+        ("int f(map<int> g) {", "a map of too few types"),
+        ("vector<void> f() {", "void as the result of f"),
+        ("int f(void a) {", "void as parameter 1 of f"),
+        ("long double f() {", "a long double"),
+        ("int f(other::vector<int> a) {", "other::vector as parameter 1"),
+        ("int f(int a);", "opens no function"),
+        ("int f(int a) { return a; }", "opens no function"),
+        ("", "opens no function"),
+        ("struct P {", "opens something that is no function"),
+        ("int f(int a", "ends before the body"),
+        ("int f(int a) const {", "something between the parameters"),
+        ("int A::f(int a) {", "':: A|'A ::|:: as the result|behind the type of the result"),
+        ('int f(string s = "', "can't be read"),
+    ],
+)
+def test_anything_else_has_a_reason(text, reason):
+    with pytest.raises(UnreadableError, match=reason):
+        read_declaration(text)

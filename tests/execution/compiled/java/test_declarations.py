@@ -1,0 +1,84 @@
+"""What problems in Java declare: all of HumanEval-X, and what can't be sent to another process."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.compiled.java.declarations import read_declaration
+from raysweep.execution.compiled.tokens import UnreadableError
+from raysweep.prompts.comments import entry_point_of
+from tests.execution.compiled.problems import rows
+
+
+def method(text):
+    return read_declaration(f"import java.util.*;\nclass Solution {{\n{text}").method
+
+
+def test_all_of_humaneval_x_declare_plain_data():
+    for row in rows("java"):
+        for text in (row["declaration"], row["prompt"]):
+            read = read_declaration(text)
+            assert read.method.name == entry_point_of(row["prompt"])
+            assert (read.class_name, read.class_heading) == ("Solution", "class Solution")
+            assert "import java.util.*;" in read.imports
+
+
+def test_helper_methods_are_members():
+    with_helpers = [index for index, row in enumerate(rows("java")) if read_declaration(row["declaration"]).members]
+    assert with_helpers == [10, 32, 38, 50]
+    assert "encodeCyclic" in read_declaration(rows("java")[38]["declaration"]).members
+
+
+def test_types_are_as_the_problem_writes_them():
+    read = method("public static Map<String,List<? extends Object>> f(final int a, java.util.List<Integer> b) throws A {")
+    assert (read.name, read.is_static, read.throws) == ("f", True, "throws A")
+    assert read.result == "Map < String , List < ? extends Object > >"
+    assert read.parameters == ("int", "java.util.List < Integer >")
+    assert method("void f() {").parameters == ()
+
+
+def test_fields_and_other_classes_stand_before_the_method():
+    read = read_declaration(
+        "class Node { int a; }\nclass Solution {\n int[] x = {1, 2};\n String y = \"{\";\n static { }\n int f(int a) { if (a"
+    )
+    assert read.types == "class Node { int a; }"
+    assert read.members == 'int[] x = {1, 2};\nString y = "{";\nstatic { }'
+    assert read.method.name == "f"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("int f(int[] a) {", r"int\[\] as parameter 1 of f, which is no plain data"),
+        ("int f(int... a) {", "as parameter 1 of f"),
+        ("int f(String a[]) {", "without a type and a name"),
+        ("Node f(int a) {", "Node as the result of f"),
+        ("int f(Function<Integer, Integer> g) {", "Function<Integer,Integer> as parameter 1"),
+        ("int f(List<Node> a) {", "Node as parameter 1"),
+        ("int f(Map<String> a) {", "Map<String> as parameter 1"),
+        ("int f(com.a.List<String> a) {", "com.a.List<String> as parameter 1"),
+        ("<T> T f(T a) {", "a generic or annotated method"),
+        ("@Override int f(int a) {", "a generic or annotated method"),
+        ("int f(int a);", "opens no method"),
+        ("class Inner {", "opens something that is no method"),
+        ("Solution(int a) {", "opens something that is no method"),
+    ],
+)
+def test_anything_else_has_a_reason(text, reason):
+    with pytest.raises(UnreadableError, match=reason):
+        method(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("package a; class Solution { int f() {", "names a package"),
+        ("interface Solution { int f() {", "no class"),
+        ("class Solution<T> { int f() {", "generic"),
+        ("", "opens no class"),
+        ("class Solution { int f() { } }", "opens no class"),
+    ],
+)
+def test_a_class_of_another_kind_has_a_reason(text, reason):
+    with pytest.raises(UnreadableError, match=reason):
+        read_declaration(text)

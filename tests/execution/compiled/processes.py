@@ -1,0 +1,134 @@
+"""Plain processes of tests and candidates, for trusted code: a judge without a sandbox, which only moves frames."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Answer = Callable[[bytes], bytes | None]
+"""Answers a call; None: the candidate's process has ended."""
+WAIT = 60  # seconds, after which a process that should have ended counts as hanging
+
+
+def needs(*names: str) -> None:
+    """Skip the test where a command is absent."""
+    for name in names:
+        if shutil.which(name) is None:
+            pytest.skip(f"needs {name}, which is not on this machine")
+
+
+def write(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Write files into a folder, which is made; return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return [str(folder / name) for name in files]
+
+
+def frame(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def read_frame(read: Callable[[int], bytes]) -> bytes:
+    (size,) = struct.unpack(">I", _read(read, 4))
+    return _read(read, size)
+
+
+def _read(read: Callable[[int], bytes], size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = read(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def judged(tests: subprocess.Popen[bytes], answer: Answer) -> dict[str, str]:
+    """Return the verdict of one run of tests, whose calls `answer` answers."""
+    assert tests.stdin is not None and tests.stdout is not None
+    output = tests.stdout.fileno()
+    while True:
+        message = read_frame(lambda size: os.read(output, size))
+        if message[:1] == b"V":
+            verdict: dict[str, str] = json.loads(message[1:])
+            return verdict
+        assert message[:1] == b"C"
+        given = answer(message[1:])
+        tests.stdin.write(frame(b"E") if given is None else frame(b"A" + given))
+        tests.stdin.flush()
+
+
+class Candidate:
+    """A candidate's process with its socket."""
+
+    def __init__(self, command: Sequence[str], descriptor: int) -> None:
+        self.socket, other = socket.socketpair()
+
+        def connect() -> None:
+            high = fcntl.fcntl(other.fileno(), fcntl.F_DUPFD, 100)
+            os.dup2(high, descriptor)
+            os.closerange(max(descriptor + 1, 3), 101)
+
+        self.process = subprocess.Popen(
+            command, preexec_fn=connect, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        other.close()
+
+    def answer(self, call: bytes) -> bytes | None:
+        try:
+            self.socket.sendall(frame(call))
+            return read_frame(self.socket.recv)
+        except (EOFError, OSError):
+            return None
+
+    def end(self) -> int:
+        """End the process, and return its exit code."""
+        self.socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.communicate(timeout=WAIT)
+        self.process.kill()
+        return self.process.wait()
+
+
+def judged_inside(command: Sequence[str], descriptor: int) -> str:
+    """Return the outcome of a program with its tests: `ended` if it said nothing before it ended."""
+    candidate = Candidate(command, descriptor)
+    token, secret = os.urandom(16), os.urandom(16)
+    outcome = "ended"
+    with contextlib.suppress(EOFError, OSError):
+        candidate.socket.sendall(frame(token))
+        given = False
+        while outcome == "ended":
+            said = read_frame(candidate.socket.recv)
+            if said == b"D" + token and not given:
+                given = True
+                candidate.socket.sendall(frame(secret))
+            elif said == b"S" + secret and given:
+                outcome = "passed"
+            elif said[:1] == b"V":
+                outcome = json.loads(said[1:])["outcome"]
+    candidate.end()
+    return outcome
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a process with pipes, which is ended with the context."""
+    started = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, **options)
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.communicate()
