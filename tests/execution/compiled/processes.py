@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import resource
 import shutil
 import socket
 import struct
@@ -18,6 +19,7 @@ import pytest
 
 Answer = Callable[[bytes], bytes | None]
 """Answers a call; None: the candidate's process has ended."""
+CPU = 5  # seconds, after which a candidate is killed
 WAIT = 60  # seconds, after which a process that should have ended counts as hanging
 
 
@@ -79,6 +81,8 @@ class Candidate:
         def connect() -> None:
             high = fcntl.fcntl(other.fileno(), fcntl.F_DUPFD, 100)
             os.dup2(high, descriptor)
+            resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             os.closerange(max(descriptor + 1, 3), 101)
 
         self.process = subprocess.Popen(
@@ -119,6 +123,8 @@ def judged_inside(command: Sequence[str], descriptor: int) -> str:
                 outcome = "passed"
             elif said[:1] == b"V":
                 outcome = json.loads(said[1:])["outcome"]
+            else:
+                break
     candidate.end()
     return outcome
 

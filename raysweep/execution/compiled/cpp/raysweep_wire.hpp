@@ -454,6 +454,8 @@ char run(Writer& result, F call) {
     try {
         call();
         return kind;
+    } catch (const TooLarge&) {
+        throw;
     } catch (const std::exception& error) {
         kind = 'T';
         type = plain_name(typeid(error));

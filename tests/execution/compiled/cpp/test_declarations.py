@@ -35,7 +35,9 @@ def test_helper_functions_stand_before_the_function_and_are_no_types():
 
 
 def test_types_are_as_the_problem_writes_them():
-    read = function("vector<vector<int>>  f( const std::map<char, int> & m,vector<int>l, unsigned long long n = 1, int) {")
+    read = function(
+        "vector<vector<int>>  f( const std::map<char, int> & m,vector<int>l, unsigned long long n = 1, int) {"
+    )
     assert (read.name, read.result.text) == ("f", "vector < vector < int > >")
     assert [one.full for one in read.parameters] == [
         "const std::map < char , int > &",

@@ -30,7 +30,9 @@ def test_helper_methods_are_members():
 
 
 def test_types_are_as_the_problem_writes_them():
-    read = method("public static Map<String,List<? extends Object>> f(final int a, java.util.List<Integer> b) throws A {")
+    read = method(
+        "public static Map<String,List<? extends Object>> f(final int a, java.util.List<Integer> b) throws A {"
+    )
     assert (read.name, read.is_static, read.throws) == ("f", True, "throws A")
     assert read.result == "Map < String , List < ? extends Object > >"
     assert read.parameters == ("int", "java.util.List < Integer >")
@@ -39,7 +41,8 @@ def test_types_are_as_the_problem_writes_them():
 
 def test_fields_and_other_classes_stand_before_the_method():
     read = read_declaration(
-        "class Node { int a; }\nclass Solution {\n int[] x = {1, 2};\n String y = \"{\";\n static { }\n int f(int a) { if (a"
+        "class Node { int a; }\nclass Solution {\n"
+        ' int[] x = {1, 2};\n String y = "{";\n static { }\n int f(int a) { if (a'
     )
     assert read.types == "class Node { int a; }"
     assert read.members == 'int[] x = {1, 2};\nString y = "{";\nstatic { }'

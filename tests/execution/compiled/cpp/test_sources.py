@@ -1,0 +1,284 @@
+"""Tests of C++ programs outside and inside, in plain processes: what passes, and that nothing else does."""
+
+from __future__ import annotations
+
+import random
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from raysweep.execution.compiled.cpp.sources import INCLUDE, inside, libraries, split
+from raysweep.execution.compiled.outside import MOST_BYTES
+from tests.execution.compiled.mutants import mutants
+from tests.execution.compiled.problems import reference, rows
+from tests.execution.compiled.processes import Candidate, judged, judged_inside, needs, process, write
+
+COMPILE = ("g++", "-O0", "-w", f"-I{INCLUDE}")
+DECLARATION = "#include <string>\n#include <vector>\n#include <stdexcept>\nusing namespace std;\n"
+SORTED = "vector<string> f(vector<int> &numbers, const string &name, double x) {"
+SORTED_TESTS = """
+#undef NDEBUG
+#include <assert.h>
+int main() {
+    vector<int> numbers = {3, 1, 2};
+    vector<string> found = f(numbers, "a\\n\\0b", 0.5);
+    assert(found.size() == 2 && found[1] == "x");
+    assert(numbers.size() == 3 && numbers[0] == 1);
+    try {
+        f(numbers, "", -1);
+        assert(false);
+    } catch (const out_of_range &error) {
+        assert(string(error.what()) == "negative");
+    }
+}
+"""
+BODY = """
+    if (x < 0) throw out_of_range("negative");
+    numbers = {1, 2, 3};
+    return {name, "x"};
+}
+"""
+
+
+class CompileError(Exception):
+    """A text that doesn't compile."""
+
+
+def compiled(folder: Path, files: dict[str, str], name: str, *flags: str) -> str:
+    """Compile sources into an executable; return its path."""
+    target = folder / name
+    done = subprocess.run([*COMPILE, *write(folder, files), "-o", str(target), *flags], capture_output=True, text=True)
+    if done.returncode:
+        raise CompileError(done.stderr)
+    return str(target)
+
+
+class Problem:
+    """A problem whose tests and server are compiled once."""
+
+    def __init__(self, folder: Path, declaration: str, tests: str) -> None:
+        needs("g++")
+        self.split = split(declaration, tests)
+        assert self.split.reason == ""
+        self.folder = folder
+        self.declaration = declaration
+        self.flags = libraries(declaration)
+        self.tests = compiled(folder / "tests", dict(self.split.tests), "tests", *self.split.flags, *self.flags)
+        self.server = compiled(folder / "server", dict(self.split.server), "server.o", "-c")
+        self.count = 0
+
+    def program(self, text: str) -> str:
+        """Compile a candidate; return the path of the executable."""
+        self.count += 1
+        files = {"candidate.cpp": f"{text}\n{self.split.candidate_end}"}
+        return compiled(self.folder / f"candidate{self.count}", files, "program", self.server, *self.flags)
+
+    def judge(self, text: str) -> dict[str, str]:
+        """Return the verdict on a candidate, outcome `ended` where its process ended before it answered."""
+        candidate = Candidate([self.program(text)], 3)
+        with process([self.tests]) as tests:
+            try:
+                verdict = judged(tests, candidate.answer)
+            except EOFError:
+                verdict = {"outcome": "ended", "detail": ""}
+        candidate.end()
+        return verdict
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    return Problem(tmp_path_factory.mktemp("sorted"), DECLARATION + SORTED, SORTED_TESTS)
+
+
+def test_arguments_changed_in_place_and_exceptions_reach_the_tests(problem):
+    assert problem.judge(DECLARATION + SORTED + BODY) == {"outcome": "passed", "detail": ""}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "outcome", "detail"),
+    [
+        ("1, 2, 3", "2, 2, 3", "failed", "Assertion `numbers.size() == 3 && numbers[0] == 1' failed."),
+        ("numbers = {1, 2, 3}", "numbers.clear()", "failed", "numbers.size() == 3"),
+        ('out_of_range("negative")', 'domain_error("a\\"\\n\\xff")', "exception", 'std::domain_error: a"\n\xff'),
+        ('out_of_range("negative")', "1", "exception", "int"),
+        ("return", "abort(); return", "ended", ""),
+        ("return", "exit(0); return", "ended", ""),
+        ("return", 'puts("passed"); fflush(stdout); _Exit(0); return', "ended", ""),
+        ('"x"', '"y"', "failed", "found.size() == 2"),
+        ("{name,", "{string(9000000, 'a'),", "memory", "too large"),
+        ("return", "vector<char>(size_t(-1), 0); return", "exception", "length_error"),
+        ("return", "throw bad_alloc(); return", "memory", "bad_alloc"),
+    ],
+)
+def test_what_a_candidate_does_otherwise_is_no_pass(problem, old, new, outcome, detail):
+    text = "#include <cstdio>\n#include <cstdlib>\n" + DECLARATION + SORTED + BODY
+    verdict = problem.judge(text.replace(old, new))
+    assert verdict["outcome"] == outcome
+    assert detail in verdict["detail"]
+
+
+def test_answers_that_are_written_ahead_or_behind_a_guess_are_no_answers(problem):
+    ahead = """
+        #include <unistd.h>
+        static struct Ahead { Ahead() {
+            static char a[4096] = {0, 0, 0, 17}; a[20] = 'R'; write(3, a, 21);
+        } } ahead_of_calls;
+    """
+    verdict = problem.judge(DECLARATION + ahead + SORTED + BODY)
+    assert verdict == {"outcome": "killed", "detail": "an answer of its process can't be read"}
+
+
+def test_a_candidate_with_its_own_main_or_another_function_does_not_compile(problem):
+    for text in (SORTED + BODY + "int main() { }", SORTED.replace(" f(", " g(") + BODY):
+        with pytest.raises(CompileError, match=r"main|f\b"):
+            problem.program(DECLARATION + text)
+
+
+def test_tests_that_crash_at_an_answer_are_no_pass(tmp_path):
+    tests = "int main() { return f(1)[5] + f(1)[0]; }"
+    problem = Problem(tmp_path, f"{DECLARATION}vector<int> f(int a) {{", tests)
+    verdict = problem.judge(f"{DECLARATION}vector<int> f(int a) {{ return {{0}}; }}")
+    assert verdict == {"outcome": "killed", "detail": "the tests crashed at an answer"}
+    assert problem.judge(f"{DECLARATION}vector<int> f(int a) {{ return vector<int>(6, 0); }}")["outcome"] == "passed"
+    verdict = problem.judge(f"{DECLARATION}vector<int> f(int a) {{ return vector<int>(6, 1); }}")
+    assert verdict == {"outcome": "failed", "detail": "main returned 2"}
+
+
+def test_no_bytes_of_an_answer_pass_or_crash_the_tests(problem):
+    """Answers of random bytes, and right ones with a few bytes changed, cut or added."""
+    candidate = Candidate([problem.program(DECLARATION + SORTED + BODY)], 3)
+    generator = random.Random(1)
+
+    def changed(answer: bytes) -> bytes:
+        data = bytearray(answer)
+        kind = generator.randrange(5)
+        if kind == 0:
+            return answer[:16] + generator.randbytes(generator.randrange(1, 60))
+        if kind == 1:
+            return bytes(data[: generator.randrange(1, len(data))])
+        if kind == 2:
+            return answer + generator.randbytes(1)
+        if kind == 3:  # a count
+            at = generator.randrange(17, len(data) - 4)
+            data[at : at + 4] = struct.pack(">I", generator.choice([0, 7, 2**16, MOST_BYTES, 2**31, 2**32 - 1]))
+        else:
+            data[generator.randrange(16, len(data))] ^= 1 << generator.randrange(8)
+        return bytes(data)
+
+    outcomes = set()
+    for _ in range(150):
+        with process([problem.tests]) as tests:
+            outcomes.add(judged(tests, lambda call: changed(candidate.answer(call)))["outcome"])
+    candidate.end()
+    assert outcomes <= {"killed", "failed", "exception"}
+    assert len(outcomes) == 3
+
+
+def test_values_of_all_types_are_the_same_on_both_sides(tmp_path):
+    head = "#include <list>\n#include <set>\n#include <map>\n#include <deque>\n" + DECLARATION
+    heading = (
+        "map<string, vector<pair<char, bool>>> f(set<long long> a, list<float> b, deque<unsigned> c, vector<bool> d,"
+        " map<char, double> e, short g, unsigned long long h) {"
+    )
+    check = """
+        bool is_same = a == set<long long>{-1, 1LL << 60} && b == list<float>{0.1f};
+        is_same = is_same && c == deque<unsigned>{4294967295u} && d == vector<bool>{true, false};
+        is_same = is_same && e.at('\\xff') == 1.0 / 3 && g == -7;
+        if (!is_same || h != 18446744073709551615ull) return {};
+    """
+    call = "f({-1, 1LL << 60}, {0.1f}, {4294967295u}, {true, false}, {{'\\xff', 1.0 / 3}}, -7, 18446744073709551615ull)"
+    expected = (
+        "map<string, vector<pair<char, bool>>>{{string(\"\\0\", 1), {{'a', true}, {'\\x80', false}}}, {\"\", {}}}"
+    )
+    tests = f"int main() {{ return {call} == {expected} ? 0 : 1; }}"
+    problem = Problem(tmp_path, head + heading, tests)
+    assert problem.judge(f"{head}{heading} {check} return {expected}; }}")["outcome"] == "passed"
+    assert problem.judge(f"{head}{heading} return {{}}; }}")["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("index", [22, 38, 137])
+def test_references_pass_outside_and_inside(tmp_path, index):
+    row = rows("cpp")[index]
+    if "boost" in row["prompt"] and not Path("/usr/include/boost/any.hpp").exists():
+        pytest.skip("needs boost/any.hpp, which is not on this machine")
+    assert all(one == other for one, other in check(tmp_path, row, count=1))
+
+
+@pytest.mark.long
+def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(tmp_path):
+    """All references, and two mutants of each; the short sibling is test_references_pass_outside_and_inside."""
+    verdicts = [
+        pair for row in rows("cpp") for pair in check(tmp_path / row["task_id"].replace("/", "_"), row, count=2)
+    ]
+    assert len(verdicts) > 300
+    assert len(set(verdicts)) > 2
+    assert [one for one in verdicts if one[0] != one[1]] == []
+
+
+def check(folder: Path, row: dict[str, str], *, count: int) -> list[tuple[str, str]]:
+    """Judge a problem's reference and some mutants of its solution; return the outcomes outside and inside."""
+    problem = Problem(folder, row["declaration"], row["test"])
+    assert problem.judge(reference(row)) == {"outcome": "passed", "detail": ""}, row["task_id"]
+    assert run_inside(folder, reference(row), row["test"]) == "passed", row["task_id"]
+    found = []
+    for body in mutants(row["canonical_solution"], directives=True, count=count):
+        text = row["prompt"] + body
+        try:
+            outside = problem.judge(text)["outcome"]
+        except CompileError:
+            outside = "compile error"
+        try:
+            found.append((outside, run_inside(folder, text, row["test"])))
+        except CompileError:
+            found.append((outside, "compile error"))
+        if found[-1][0] != found[-1][1]:
+            print(row["task_id"], found[-1], body)
+    return found
+
+
+def run_inside(folder: Path, text: str, tests: str) -> str:
+    sources = inside(text, tests)
+    program = compiled(folder / "inside", dict(sources.sources), "program", *sources.flags, *libraries(text))
+    return judged_inside([program], 3)
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("return a + 1;", "passed"),
+        ("return a;", "failed"),
+        ("throw 1;", "exception"),
+        ("exit(0);", "ended"),
+        ('puts("passed"); _exit(0);', "ended"),
+        (
+            "char d[21] = {0, 0, 0, 17, 'D'}; write(3, d, 21); read(3, d, 16); d[4] = 'S'; write(3, d, 21); _exit(0);",
+            "ended",
+        ),
+        ("return main();", "ended"),
+    ],
+)
+def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(tmp_path, body, outcome):
+    needs("g++")
+    text = f"#include <cstdio>\n#include <cstdlib>\n#include <unistd.h>\nint main();\nint f(int a) {{ {body} }}"
+    tests = "#include <assert.h>\nint main() { assert(f(1) == 2); }"
+    assert run_inside(tmp_path, text, tests) == outcome
+
+
+def test_libraries_are_those_of_the_headers_that_a_text_includes():
+    assert libraries("# include <openssl/md5.h>\nint f();") == ("-lcrypto",)
+    assert libraries('// #include <openssl/md5.h>\n#include <map>\nchar a[] = "openssl/md5.h";') == ()
+    assert libraries("#include <openssl/md5.h>\n/* no end") == ("-lcrypto",)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "tests", "reason"),
+    [
+        ("int f() {", " ", "there are no tests"),
+        ("", "int main() {}", "there is no declaration of what they call"),
+        ("int f(int *a) {", "int main() {}", "the problem's declaration has a pointer or an && as parameter 1 of f"),
+    ],
+)
+def test_tests_that_have_to_run_inside_have_a_reason(declaration, tests, reason):
+    assert split(declaration, tests).reason == reason
