@@ -79,9 +79,11 @@ class PromptRow:
     clean_prompt: str
     method: str  # the method that made the prompt, "clean" for none; for a mix the member drawn
     changed: bool  # the text differs from the clean prompt
-    compiles: (
-        bool  # prompt + reference parses; also True if the clean prompt doesn't parse either, or there is no reference
-    )
+    compiles: bool
+    """Whether prompt + reference parses; also True if the clean prompt doesn't parse either, or there is no reference.
+
+    In Java and C++: whether the code outside of comments is that of the clean prompt.
+    """
 
 
 RatedTexts = Mapping[tuple[str, str], bool]

@@ -8,6 +8,7 @@ from itertools import islice
 
 from raysweep.engine.base import Work
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.execution.compiled.same_code import COMPILED, same_code
 from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.characters.recode import recode_prompt
 from raysweep.planning.plan import TestSetPlan
@@ -88,9 +89,12 @@ def _row(problem: Problem, prompt: str, method: str) -> PromptRow:
 def still_compiles(problem: Problem, prompt: str) -> bool:
     """Return False if the clean prompt compiles with an ending and the perturbed one with the same ending does not.
 
-    The ending is the reference solution; without one it is ``pass`` in the prompt's indentation, or else nothing.
-    Return True for languages other than Python, and if the clean prompt compiles with no ending.
+    In Python the ending is the reference solution; without one it is ``pass`` in the prompt's indentation, or else
+    nothing. Return True if the clean prompt compiles with no ending. In a compiled language, whose compiler may be
+    absent, the answer is whether both prompts have the same code outside of comments.
     """
+    if problem.language in COMPILED:
+        return same_code(problem.prompt, prompt, problem.language)
     if problem.language != "python":
         return True
     indent = _INDENT.findall(problem.prompt)[-1:] or ["    "]

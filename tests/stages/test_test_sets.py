@@ -166,5 +166,8 @@ def test_a_prompt_that_noise_breaks_is_marked():
     prompt = "def f(x):\n    '''Return it.'''\n"
     assert not build_test_set(Careless(prompt), Spec("C3", {"strength": 20}), seed=0)[0].compiles
     assert not build_test_set(Careless(prompt, reference=None), Spec("C3", {"strength": 20}), seed=0)[0].compiles
-    for other in (Careless(prompt, language="java"), Careless(prompt + "(")):
+    for other in (Careless(prompt, language="go"), Careless(prompt + "(")):
         assert build_test_set(other, Spec("C3", {"strength": 20}), seed=0)[0].compiles
+    for language in ("java", "cpp"):
+        broken = Careless("int f(int x) {\n    Return the sum of both.\n", language=language)
+        assert not build_test_set(broken, Spec("C3", {"strength": 20}), seed=0)[0].compiles
