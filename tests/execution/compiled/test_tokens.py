@@ -12,14 +12,14 @@ def texts(text, directives=True):
 
 
 def test_comments_are_dropped_and_strings_are_one_token():
-    assert texts('int a; // {\n/* } */ f("}//\\"", \'{\', 1.5e-3f, 1\'000);') == (
+    assert texts("int a; // {\n/* } */ f(\"}//\\\"\", '{', 1.5e-3f, 1'000);") == (
         ["int", "a", ";", "f", "(", '"}//\\""', ",", "'{'", ",", "1.5e-3f", ",", "1'000", ")", ";"]
     )
     assert texts('R"x({")"})x" u8"a" """a "b"\n{""" a$b é') == ['R"x({")"})x"', 'u8"a"', '"""a "b"\n{"""', "a$b", "é"]
 
 
 def test_directives_are_one_token_where_a_line_begins():
-    text = '#include <map>\n  # define F(x) \\\n  x\nint a = 1; # 2\n#if 0 /* a\nb */\nint b;'
+    text = "#include <map>\n  # define F(x) \\\n  x\nint a = 1; # 2\n#if 0 /* a\nb */\nint b;"
     found = texts(text)
     assert found[0] == "#include <map>"
     assert found[1] == "# define F(x) \\\n  x"

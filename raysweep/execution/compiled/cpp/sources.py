@@ -71,7 +71,8 @@ def _head(read: Declaration, *, tests: bool) -> str:
 
 
 def _named(parameters: tuple[Type, ...]) -> str:
-    return ", ".join(f"{one.full} a{index}" for index, one in enumerate(parameters))
+    types = (one.full if one.is_reference else one.text for one in parameters)
+    return ", ".join(f"{one} a{index}" for index, one in enumerate(types))
 
 
 def _stand_in(read: Declaration) -> str:

@@ -180,7 +180,7 @@ def test_values_of_all_types_are_the_same_on_both_sides(tmp_path):
     head = "#include <list>\n#include <set>\n#include <map>\n#include <deque>\n" + DECLARATION
     heading = (
         "map<string, vector<pair<char, bool>>> f(set<long long> a, list<float> b, deque<unsigned> c, vector<bool> d,"
-        " map<char, double> e, short g, unsigned long long h) {"
+        " map<char, double> e, const short g, unsigned long long h) {"
     )
     check = """
         bool is_same = a == set<long long>{-1, 1LL << 60} && b == list<float>{0.1f};
