@@ -466,7 +466,7 @@ final class Wire {
 
         private List<Object> list(int kind, int number, int level) throws Malformed {
             int count = count(1);
-            if (kind == 'f') {
+            if (kind == 'f' && isCall) { // of the tests' process: many nested ones would take more than has arrived
                 Object[] items = new Object[count];
                 List<Object> fixed = Arrays.asList(items);
                 begin(number, fixed);
@@ -481,6 +481,9 @@ final class Wire {
             }
             for (int i = 0; i < count; i++) {
                 items.add(value(level + 1));
+            }
+            if (kind == 'f') {
+                return Arrays.asList(items.toArray());
             }
             if (kind == 'i') {
                 return items.contains(null) ? Collections.unmodifiableList(items) : List.copyOf(items);

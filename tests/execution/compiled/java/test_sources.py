@@ -225,6 +225,13 @@ def test_no_bytes_of_an_answer_pass_or_end_the_process_of_tests(problem):
     assert "killed" in outcomes and "failed" in outcomes
 
 
+def test_nested_counts_make_no_room_for_what_has_not_arrived(problem):
+    nested = b"".join(b"L" + kind + struct.pack(">I", 2**22 - 1000) for kind in [b"f", b"a", b"i", b"k"] * 20)
+    problem.say(b"T" + problem.sha)
+    verdict = judged(problem.server, lambda call: (call[:16] + b"R\0\0" + nested).ljust(2**22, b"n"))
+    assert verdict == {"outcome": "killed", "detail": "an answer of its process can't be read"}
+
+
 def test_values_of_all_kinds_are_the_same_on_both_sides(toolchain, server):
     heading = "    public Object f(Object a) {\n"
     values = """
