@@ -32,7 +32,7 @@ class UnreadableError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class CodeToken:
     """A token and where it stands in the text."""
 
     kind: str  # string, character, number, word, sign or directive
@@ -41,7 +41,7 @@ class Token:
     end: int
 
 
-def tokens_of(text: str, *, directives: bool) -> list[Token]:
+def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
     """Return the tokens of a text without its comments.
 
     Args:
@@ -51,12 +51,12 @@ def tokens_of(text: str, *, directives: bool) -> list[Token]:
     Raises:
         UnreadableError: a comment or string that has no end, or a character that begins no token.
     """
-    found: list[Token] = []
+    found: list[CodeToken] = []
     position = 0
     begins_line = True
     while position < len(text):
         if directives and begins_line and (line := _DIRECTIVE.match(text, position)):
-            found.append(Token("directive", line[0].strip(), position, line.end()))
+            found.append(CodeToken("directive", line[0].strip(), position, line.end()))
             position, begins_line = line.end(), True
             continue
         match = _TOKEN.match(text, position)
@@ -67,13 +67,13 @@ def tokens_of(text: str, *, directives: bool) -> list[Token]:
         if kind == "space":
             begins_line = begins_line or "\n" in match[0]
         elif kind != "comment":
-            found.append(Token(kind, match[0], position, match.end()))
+            found.append(CodeToken(kind, match[0], position, match.end()))
             begins_line = False
         position = match.end()
     return found
 
 
-def closing(tokens: Sequence[Token], start: int) -> int | None:
+def closing(tokens: Sequence[CodeToken], start: int) -> int | None:
     """Return the index of the bracket that closes the one at `start`; None if the text ends before.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raysweep.execution.compiled.tokens import Token, tokens_of
+from raysweep.execution.compiled.tokens import CodeToken, tokens_of
 
 _OTHER = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<": ">", ">": "<", "true": "false", "false": "true"}
 _PAIRS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "&&": "||", "||": "&&", "++": "--", "+=": "-=", "-=": "+="}
@@ -20,7 +20,7 @@ def mutants(text: str, *, directives: bool, count: int) -> list[str]:
     return [f"{text[:start]}{new}{text[end:]}" for start, end, new in chosen]
 
 
-def _edits(text: str, tokens: list[Token]) -> list[tuple[int, int, str]]:
+def _edits(text: str, tokens: list[CodeToken]) -> list[tuple[int, int, str]]:
     found = []
     skipped = -1
     for token in tokens:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raysweep.execution.compiled.tokens import Token, UnreadableError, closing, tokens_of
+from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, tokens_of
 
 _NUMBERS = frozenset({"bool", "char", "short", "int", "long", "signed", "unsigned", "float", "double"})
 _TEMPLATES = {"vector": 1, "list": 1, "deque": 1, "set": 1, "map": 2, "pair": 2}
@@ -34,7 +34,7 @@ class Type:
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class CppFunction:
     """The function that the candidate has to define."""
 
     name: str
@@ -44,15 +44,15 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
+class CppDeclaration:
     """What a problem declares."""
 
-    function: Function
+    function: CppFunction
     types: str  # directives, using and typedef
     before: str  # these and everything else that stands before the function, such as helper functions
 
 
-def read_declaration(text: str) -> Declaration:
+def read_declaration(text: str) -> CppDeclaration:
     """Return what a problem declares: everything up to its last function, whose body has no end.
 
     What stands in that body is left out.
@@ -62,7 +62,7 @@ def read_declaration(text: str) -> Declaration:
     """
     tokens = tokens_of(text, directives=True)
     types: list[str] = []
-    aliases: dict[str, list[Token]] = {}
+    aliases: dict[str, list[CodeToken]] = {}
     start = 0
     while start < len(tokens):
         if tokens[start].kind == "directive":
@@ -80,7 +80,7 @@ def read_declaration(text: str) -> Declaration:
     raise UnreadableError("opens no function that a candidate could complete")
 
 
-def _end(tokens: Sequence[Token], start: int) -> int | None:
+def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
     """Return the index at which a statement ends, a semicolon or a function's last brace; None if it doesn't."""
     index = start
     while index < len(tokens):
@@ -100,7 +100,7 @@ def _end(tokens: Sequence[Token], start: int) -> int | None:
     return None
 
 
-def _outer(tokens: Sequence[Token]) -> list[Token]:
+def _outer(tokens: Sequence[CodeToken]) -> list[CodeToken]:
     """Return the tokens that stand in no brackets."""
     depth, found = 0, []
     for token in tokens:
@@ -113,7 +113,7 @@ def _outer(tokens: Sequence[Token]) -> list[Token]:
     return found
 
 
-def _alias(statement: Sequence[Token]) -> dict[str, list[Token]]:
+def _alias(statement: Sequence[CodeToken]) -> dict[str, list[CodeToken]]:
     """Return the name that a typedef or using defines, with the tokens of its type."""
     if statement[0].text == "typedef" and len(statement) >= 4 and statement[-2].kind == "word":
         return {statement[-2].text: list(statement[1:-2])}
@@ -123,8 +123,8 @@ def _alias(statement: Sequence[Token]) -> dict[str, list[Token]]:
 
 
 def _with_function(
-    text: str, tokens: Sequence[Token], types: Sequence[str], aliases: Mapping[str, Sequence[Token]]
-) -> Declaration:
+    text: str, tokens: Sequence[CodeToken], types: Sequence[str], aliases: Mapping[str, Sequence[CodeToken]]
+) -> CppDeclaration:
     brace = next((index for index, token in enumerate(tokens) if token.kind == "sign" and token.text == "{"), None)
     if brace is None:
         raise UnreadableError("ends before the body of its function")
@@ -146,13 +146,13 @@ def _with_function(
         _type(part, aliases, f"parameter {number} of {name}")
         for number, part in enumerate(_parameters(heading[first + 1 : last]), 1)
     )
-    function = Function(name, result, parameters, text[heading[0].start : heading[-1].end])
-    return Declaration(function, "\n".join(types), text[: tokens[0].start])
+    function = CppFunction(name, result, parameters, text[heading[0].start : heading[-1].end])
+    return CppDeclaration(function, "\n".join(types), text[: tokens[0].start])
 
 
-def _parameters(tokens: Sequence[Token]) -> list[list[Token]]:
+def _parameters(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
     """Divide a list of parameters at its commas; drop names' default values."""
-    parts: list[list[Token]] = [[]]
+    parts: list[list[CodeToken]] = [[]]
     depth = 0
     for token in tokens:
         if token.kind == "sign" and token.text in "<([{":
@@ -167,13 +167,13 @@ def _parameters(tokens: Sequence[Token]) -> list[list[Token]]:
     return [] if len(given) == 1 and [token.text for token in given[0]] == ["void"] else given
 
 
-def _until_default(tokens: list[Token]) -> list[Token]:
+def _until_default(tokens: list[CodeToken]) -> list[CodeToken]:
     at = next((index for index, token in enumerate(tokens) if token.text == "="), len(tokens))
     return tokens[:at]
 
 
 def _type(
-    tokens: Sequence[Token], aliases: Mapping[str, Sequence[Token]], place: str, *, is_result: bool = False
+    tokens: Sequence[CodeToken], aliases: Mapping[str, Sequence[CodeToken]], place: str, *, is_result: bool = False
 ) -> Type:
     reader = _TypeReader(list(tokens), aliases, place)
     found = reader.read()
@@ -193,14 +193,14 @@ def _type(
 class _TypeReader:
     """Reads one type by recursive descent."""
 
-    tokens: list[Token]
-    aliases: Mapping[str, Sequence[Token]]
+    tokens: list[CodeToken]
+    aliases: Mapping[str, Sequence[CodeToken]]
     place: str  # names the type in errors
     level: int = 0
     at: int = 0
     has_any: bool = field(default=False)
 
-    def rest(self) -> list[Token]:
+    def rest(self) -> list[CodeToken]:
         """Return the tokens behind the type."""
         return self.tokens[self.at :]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raysweep.execution.compiled.cpp.declarations import Declaration, Function, Type, read_declaration
+from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
 
@@ -64,7 +64,7 @@ def libraries(text: str) -> tuple[str, ...]:
     return tuple(flag for start, flag in LIBRARIES.items() if any(line[1:].startswith(start) for line in included))
 
 
-def _head(read: Declaration, *, tests: bool) -> str:
+def _head(read: CppDeclaration, *, tests: bool) -> str:
     has_any = any(one.has_any for one in (read.function.result, *read.function.parameters))
     header = f'#include "raysweep_{"tests" if tests else "wire"}.hpp"'
     return "\n".join([*(["#define RAYSWEEP_ANY"] if has_any else []), header, read.types])
@@ -75,7 +75,7 @@ def _named(parameters: tuple[Type, ...]) -> str:
     return ", ".join(f"{one} a{index}" for index, one in enumerate(types))
 
 
-def _stand_in(read: Declaration) -> str:
+def _stand_in(read: CppDeclaration) -> str:
     """Return the function that the problem declares, as a call of the candidate's process."""
     function = read.function
     numbered = list(enumerate(function.parameters))
@@ -94,7 +94,7 @@ def _stand_in(read: Declaration) -> str:
     )
 
 
-def _shim(function: Function) -> str:
+def _shim(function: CppFunction) -> str:
     """Return a function with a name that no candidate has, which calls the candidate's."""
     given = ", ".join(
         f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})"
@@ -106,7 +106,7 @@ def _shim(function: Function) -> str:
     )
 
 
-def _server(read: Declaration) -> str:
+def _server(read: CppDeclaration) -> str:
     """Return the `main` of the candidate's process."""
     function = read.function
     numbered = list(enumerate(function.parameters))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from raysweep.execution.compiled.tokens import Token, UnreadableError, closing, tokens_of
+from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, tokens_of
 
 _PRIMITIVES = frozenset({"boolean", "byte", "short", "char", "int", "long", "float", "double"})
 _PLAIN = frozenset(
@@ -34,7 +34,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
+class JavaDeclaration:
     """What a problem declares."""
 
     imports: str
@@ -45,7 +45,7 @@ class Declaration:
     method: Method
 
 
-def read_declaration(text: str) -> Declaration:
+def read_declaration(text: str) -> JavaDeclaration:
     """Return what a problem declares: everything up to its last method, whose body has no end.
 
     Raises:
@@ -76,7 +76,7 @@ def read_declaration(text: str) -> Declaration:
     while start < len(tokens) and (end := _end(tokens, start)) is not None:
         members.append(text[tokens[start].start : tokens[end].end])
         start = end + 1
-    return Declaration(
+    return JavaDeclaration(
         "\n".join(imports),
         "\n".join(types),
         words[words.index("class") + 1],
@@ -86,7 +86,7 @@ def read_declaration(text: str) -> Declaration:
     )
 
 
-def _end(tokens: Sequence[Token], start: int) -> int | None:
+def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
     """Return the index at which a declaration ends, a semicolon or the last brace of a body; None if it doesn't."""
     index = start
     is_value = False  # behind a =, braces hold an array's items
@@ -104,7 +104,7 @@ def _end(tokens: Sequence[Token], start: int) -> int | None:
     return None
 
 
-def _method(tokens: Sequence[Token]) -> Method:
+def _method(tokens: Sequence[CodeToken]) -> Method:
     brace = next((index for index, token in enumerate(tokens) if token.text == "{"), None)
     if brace is None:
         raise UnreadableError("opens no method that a candidate could complete")
@@ -135,13 +135,13 @@ def _method(tokens: Sequence[Token]) -> Method:
     return Method(name, "static" in modifiers, _text(result), tuple(parameters), throws)
 
 
-def _text(tokens: Sequence[Token]) -> str:
+def _text(tokens: Sequence[CodeToken]) -> str:
     return " ".join(token.text for token in tokens).replace(" . ", ".")
 
 
-def _divided(tokens: Sequence[Token]) -> list[list[Token]]:
+def _divided(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
     """Divide a list of parameters or types at its commas."""
-    parts: list[list[Token]] = [[]]
+    parts: list[list[CodeToken]] = [[]]
     depth = 0
     for token in tokens:
         depth += (token.text in ("<", "(", "[")) - (token.text in (">", ")", "]"))
@@ -152,7 +152,7 @@ def _divided(tokens: Sequence[Token]) -> list[list[Token]]:
     return [part for part in parts if part]
 
 
-def _check(tokens: Sequence[Token], place: str) -> None:
+def _check(tokens: Sequence[CodeToken], place: str) -> None:
     """Raise UnreadableError if a type is no plain data."""
     words = [token.text for token in tokens]
     if words[:1] == ["?"]:

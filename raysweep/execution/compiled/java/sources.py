@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from raysweep.execution.compiled.java.declarations import Declaration, read_declaration
+from raysweep.execution.compiled.java.declarations import JavaDeclaration, read_declaration
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
 
@@ -58,7 +58,7 @@ def inside(candidate: str, tests: str) -> Inside:
     return Inside({"Main.java": f"{candidate}\n{tests}\n"})
 
 
-def _stand_in(read: Declaration) -> str:
+def _stand_in(read: JavaDeclaration) -> str:
     """Return the class that the problem declares, with the method as a call of the candidate's process."""
     method = read.method
     named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
@@ -76,11 +76,11 @@ def _stand_in(read: Declaration) -> str:
     )
 
 
-def _names(read: Declaration) -> list[str]:
+def _names(read: JavaDeclaration) -> list[str]:
     return [f"a{index}" for index in range(len(read.method.parameters))]
 
 
-def _server(read: Declaration) -> str:
+def _server(read: JavaDeclaration) -> str:
     """Return the class that calls the candidate. It avoids what makes a JVM start slowly: lambdas, joined strings."""
     method = read.method
     given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
