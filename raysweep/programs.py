@@ -8,6 +8,10 @@ from functools import lru_cache
 
 from raysweep.hashing import text_sha
 
+PYTHON, JAVA, CPP = "python", "java", "cpp"
+COMPILED = (JAVA, CPP)
+"""The languages of programs (`Program.language`), and those of them that have a compiler."""
+
 
 class Oracle(StrEnum):
     """Where tests run: a property of a problem, whatever a program returns."""
@@ -25,8 +29,9 @@ class Program:
 
     text: str  # the candidate: what a model wrote, with its prompt
     tests: str = ""  # trusted code that calls the candidate and asserts its results
-    language: str = "python"
+    language: str = PYTHON
     oracle: Oracle | None = None  # where the tests run; None: found from the tests (execution/oracle.py)
+    declaration: str = ""  # Java, C++: the functions that tests call, as the problem declares them, and its helpers
 
     @property
     def source(self) -> str:
@@ -35,13 +40,15 @@ class Program:
 
     @property
     def sha(self) -> str:
-        """SHA-256 of language, text and tests; programs with equal ones run once."""
-        return text_sha(f"{self.language}\0{self.text}\0{self.tests}")
+        """SHA-256 of language, text, tests and, if there is one, declaration; programs with equal ones run once."""
+        declared = f"\0{self.declaration}" if self.declaration else ""
+        return text_sha(f"{self.language}\0{self.text}\0{self.tests}{declared}")
 
     @property
     def tests_sha(self) -> str:
-        """SHA-256 of the tests alone, which many programs share; empty without tests."""
-        return _tests_sha(self.tests) if self.tests else ""
+        """SHA-256 of tests and declaration, which many programs share; empty without tests."""
+        declared = f"\0{self.declaration}" if self.declaration else ""
+        return _tests_sha(self.tests + declared) if self.tests else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,7 @@ class Outcome(StrEnum):
     FAILED = "failed"  # an assertion of the tests failed
     EXCEPTION = "exception"  # program or tests raised another error
     SYNTAX_ERROR = "syntax_error"
+    COMPILE_ERROR = "compile_error"  # a compiler refused the program
     TIMEOUT = "timeout"
     MEMORY = "memory"
     OUTPUT_LIMIT = "output_limit"
@@ -106,11 +114,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """How programs are run: their lane, the lowest level of isolation that is accepted, and which tests are."""
+    """How programs are run: their lane, the lowest level of isolation that is accepted, which tests are, and flags."""
 
     lane: Lane = Lane.SHARED
     require: Level = Level.PARTIAL
     require_oracle: Oracle = Oracle.INSIDE  # OUTSIDE: refuse programs whose tests have to run in their process
+    cpp_flags: str = "-O0"  # with which g++ compiles programs in C++
 
 
 DEFAULT_SANDBOX = Sandbox()

@@ -17,6 +17,7 @@ OUTCOMES = {
     "-": Outcome.FAILED,
     "x": Outcome.EXCEPTION,
     "s": Outcome.SYNTAX_ERROR,
+    "c": Outcome.COMPILE_ERROR,
     "t": Outcome.TIMEOUT,
     "m": Outcome.MEMORY,
     "o": Outcome.OUTPUT_LIMIT,
