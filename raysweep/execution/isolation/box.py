@@ -30,6 +30,11 @@ class Box:
         self._untouched = _state(layers.box)
         self.renew_streams()
 
+    @property
+    def folder(self) -> str:
+        """The folder's path."""
+        return self._layers.box
+
     def renew_streams(self) -> None:
         """Open files for a program's input and output that no earlier program has had.
 
@@ -84,7 +89,7 @@ class Box:
             with suppress(ChildProcessError):
                 while os.wait4(-1, 0)[0]:
                     pass
-        elif self._layers.filter is None:
+        elif self._layers.filter is None or self._layers.may_fork:
             kill_descendants()
 
     def renew_folder(self) -> None:

@@ -27,13 +27,16 @@ def abi() -> int:
     return kernel.call("landlock_create_ruleset", _CREATE, None, ctypes.c_size_t(0), _VERSION_FLAG)
 
 
-def ruleset(listable: Iterable[str], readable: Iterable[str], writable: Iterable[str]) -> int:
+def ruleset(
+    listable: Iterable[str], readable: Iterable[str], writable: Iterable[str], executable: Iterable[str] = ()
+) -> int:
     """Return a descriptor of rules that allow to list, read and write below these paths and refuse all other files.
 
     Args:
         listable: folders whose names may be listed.
         readable: files and folders that may be read and listed.
         writable: files and folders in which everything but executing and making special files is allowed.
+        executable: files that may be read and executed. A file in memory (`memfd_create`) needs no such right.
 
     Paths that don't exist are skipped.
 
@@ -50,6 +53,8 @@ def ruleset(listable: Iterable[str], readable: Iterable[str], writable: Iterable
         _allow(rules, path, (_READ | _READ_DIR) & rights)
     for path in writable:
         allow_writing(rules, path)
+    for path in executable:
+        _allow(rules, path, _READ | _EXECUTE)
     return rules
 
 

@@ -12,12 +12,13 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from raysweep.execution.isolation import kernel, landlock, seccomp
+from raysweep.execution.isolation.seccomp import Starts
 from raysweep.execution.isolation.threads import Numbers, limit_in_user_namespace
 from raysweep.programs import Level
 
@@ -32,6 +33,15 @@ _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/et
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
+@dataclass(frozen=True)
+class Access:
+    """What a process of a compiled language may reach, in place of Python's libraries."""
+
+    readable: Sequence[str] = ()  # files and folders, beside devices
+    executable: Sequence[str] = ()  # files
+    starts: Starts = Starts.NOTHING
+
+
 @dataclass
 class Layers:
     """The layers that a slot has. `missing`: the layers that it lacks, each with the reason."""
@@ -42,6 +52,7 @@ class Layers:
     rules: int | None = None  # descriptor of Landlock's rules
     filter: ctypes.Array[ctypes.c_char] | None = None  # seccomp's instructions
     namespaces: bool = False
+    may_fork: bool = False  # seccomp allows to start processes
     missing: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=Numbers)
     make_rules: Callable[[], int] | None = None  # returns a descriptor of Landlock's rules
@@ -178,7 +189,13 @@ def enter_judges_namespaces(without: Collection[str]) -> None:
 
 
 def prepare_filters(
-    layers: Layers, writable: list[str], packages: list[str], without: Collection[str], *, judge: bool = False
+    layers: Layers,
+    writable: list[str],
+    packages: list[str],
+    without: Collection[str],
+    *,
+    judge: bool = False,
+    access: Access | None = None,
 ) -> None:
     """Make Landlock's rules and seccomp's filter; where that fails, keep the reason in `layers.missing`.
 
@@ -188,6 +205,7 @@ def prepare_filters(
         packages: folders of installed packages.
         without: layers to leave out.
         judge: for a judge, which passes descriptors to the launcher.
+        access: what may be reached in place of Python's libraries, and started; None for Python.
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -195,14 +213,19 @@ def prepare_filters(
         if "landlock" in without:
             raise OSError(0, "switched off")
         listable, readable = _readable(packages, layers.namespaces)
-        layers.make_rules = lambda: landlock.ruleset(listable, readable, [*writable, "/dev/null"])
+        executable: Sequence[str] = ()
+        if access is not None:
+            listable, readable, executable = [], [*access.readable, *_DEVICES], access.executable
+        layers.make_rules = lambda: landlock.ruleset(listable, readable, [*writable, "/dev/null"], executable)
         layers.rules = layers.make_rules()
     except OSError as error:
         layers.missing["landlock"] = str(error.strerror)
     try:
         if "seccomp" in without:
             raise OSError(0, "switched off")
-        layers.filter = seccomp.program(layers.own_disk and layers.read_only, passes_descriptors=judge)
+        starts = access.starts if access else Starts.NOTHING
+        layers.may_fork = Starts.PROCESSES in starts
+        layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
 

@@ -1,6 +1,7 @@
 """Seccomp restricts which system calls a program may make: an allow-list of those that Python programs need.
 
-It refuses fork, exec, sockets except pairs, signals to other processes, mounts and tracing. A refused call fails with
+It refuses fork, exec, sockets except pairs, signals to other processes, mounts and tracing; what compilers and compiled
+programs need of the first two is `Starts`. A refused call fails with
 EPERM; calls newer than the list fail with ENOSYS, so that libraries fall back to older ones. The filter is a binary
 search over the call numbers: the kernel evaluates it for each number (some 450) when it is set, which would be slow
 with a long chain of comparisons.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Sequence
+from enum import IntFlag
 
 from raysweep.execution.isolation import kernel
 
@@ -79,14 +81,29 @@ _ALLOWED_BY_VALUE = {
 # folder, but the numbers of later files tell of it. `openat2`, whose flags are in memory, isn't allowed at all.
 _ALLOWED_WITHOUT_BIT = {"open": ((2, -1), 1, 0x40_0000), "openat": ((257, 56), 2, 0x40_0000)}
 _ALLOWED_FOR_JUDGES = {"sendmsg": (46, 211)}
+_ALLOWED_TO_EXECUTE = {"execve": (59, 221), "arch_prctl": (158, -1)}
+_ALLOWED_TO_FORK = {"clone": (56, 220), "fork": (57, -1), "vfork": (58, -1)}
+_EXECVEAT, _AT_EMPTY_PATH = (322, 281), 0x1000
 
 
-def program(read_only: bool, passes_descriptors: bool = False) -> ctypes.Array[ctypes.c_char]:
+class Starts(IntFlag):
+    """What a process may start, beside threads. `arch_prctl` belongs to it: each new program calls it first."""
+
+    NOTHING = 0
+    MEMORY = 1  # be replaced by an open file (execveat without a path): a compiled program starts so
+    PATHS = 2  # be replaced by a file that Landlock lets it execute: a JVM starts so
+    PROCESSES = 4  # start processes, as a compiler does
+
+
+def program(
+    read_only: bool, passes_descriptors: bool = False, starts: Starts = Starts.NOTHING
+) -> ctypes.Array[ctypes.c_char]:
     """Return the filter's instructions for this machine, for `install`.
 
     Args:
         read_only: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
         passes_descriptors: the process may send descriptors through its sockets, as a judge does.
+        starts: what the process may start.
 
     Raises:
         OSError: there is no table of system calls for this machine.
@@ -103,10 +120,20 @@ def program(read_only: bool, passes_descriptors: bool = False) -> ctypes.Array[c
     for numbers, argument, bit in _ALLOWED_WITHOUT_BIT.values():
         leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), *_unless(_ANY_BIT, bit)]
     leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), *_if(_ANY_BIT, _CLONE_THREAD)]
+    leaves |= {numbers[column]: [_step(_RETURN, _ALLOW)] for numbers in _to_start(starts).values()}
+    if Starts.MEMORY in starts:
+        leaves[_EXECVEAT[column]] = _one_of(4, (_AT_EMPTY_PATH,))
     leaves.pop(-1, None)
     start = [_step(_LOAD, _ARCH), _step(_EQUAL, _ARCHES[kernel.MACHINE], 1), _step(_RETURN, _KILL)]
     steps = [*start, _step(_LOAD, _NUMBER), *_search(_intervals(leaves))]
     return ctypes.create_string_buffer(b"".join(steps), 8 * len(steps))
+
+
+def _to_start(starts: Starts) -> dict[str, tuple[int, int]]:
+    """Return the calls, other than execveat, that a process needs to start these things."""
+    calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
+    calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
+    return calls | (_ALLOWED_TO_FORK if Starts.PROCESSES in starts else {})
 
 
 def install(instructions: ctypes.Array[ctypes.c_char], pid: int) -> None:

@@ -133,6 +133,7 @@ class Watch:
         first_program: the board's count of programs when the first of them has begun.
         stoppable: a message on `requests` asks to kill the process. It is left there.
         cores: those that the process may use once it has turned out not to be quick; until then it stays where it is.
+        threaded: its threads wait for one another, as a JVM's do, so that each one's waiting for a core counts.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Watch:
         first_program: int = 0,
         stoppable: bool = False,
         cores: set[int] | None = None,
+        threaded: bool = False,
     ) -> None:
         self.pid, self._reports, self._board, self._check_box = pid, reports, board, check_box
         self._several = several
@@ -163,6 +165,7 @@ class Watch:
         # A program starts at `_program_start` with the waiting and the CPU time that the process had by then.
         self._process_start = self._program_start = time.monotonic()
         self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
+        self._waiting_of: dict[str, float] | None = {} if threaded else None  # by thread, also of those that ended
         self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
         self._first_program = first_program
         self._programs_done = 0
@@ -187,6 +190,8 @@ class Watch:
                     os.sched_setaffinity(self.pid, self._cores)
                 self._cores = None
             self._look_at_board()
+            if self._waiting_of is not None:
+                self._waiting()  # of threads that may have ended by the next check
             in_time = limits(self._programs_done)
             stopped = self._exceeded_time(*in_time) or exceeded_threads([self.pid]) or self._check_box()
         if stopped or self._is_asked_to_stop:
@@ -281,14 +286,22 @@ class Watch:
         return False
 
     def _waiting(self) -> float:
-        """Return the seconds that the process has waited for a core: the largest value among its threads so far."""
+        """Return the seconds that the process has waited for a core: the largest value among its threads so far.
+
+        Where they wait for one another it is the sum of their values.
+        """
         waiting = self._largest_waiting
         try:
             for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
                 with open(f"/proc/{self.pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
-                    waiting = max(waiting, int(file.read().split()[1]) / 1e9)
+                    seconds = int(file.read().split()[1]) / 1e9
+                waiting = max(waiting, seconds)
+                if self._waiting_of is not None:
+                    self._waiting_of[thread] = seconds
         except (OSError, IndexError):
             pass
+        if self._waiting_of is not None:
+            waiting = max(waiting, sum(self._waiting_of.values()))
         self._largest_waiting = waiting
         return waiting
 

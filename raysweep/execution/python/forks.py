@@ -8,7 +8,7 @@ import math
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from raysweep.execution.isolation import kernel
@@ -38,35 +38,39 @@ class Forks:
     def run(
         self,
         run: Callable[[], None],
-        channel: int,
+        descriptors: Sequence[int],
         not_started: Callable[[str], None],
         memory: int,
         cpu_seconds: float,
         watch: Callable[[int], Watch],
         limits: Callable[[int], tuple[float, float]],
+        collect: Callable[[], None] = lambda: None,
     ) -> ProcessEnd:
         """Run a function in a fork and wait for its end; then kill and remove everything that it left.
 
         Args:
-            run: called in the fork, where `channel` is CHANNEL; must end the process.
-            channel: descriptor that the fork gets; closed here.
+            run: called in the fork; must end the process.
+            descriptors: what the fork gets as CHANNEL and the numbers after it, in ascending order; closed here.
             not_started: called in the fork with the reason if the layers can't be applied.
             memory: limit in bytes, beyond what this process uses.
             cpu_seconds: limit of CPU time that the kernel enforces.
             watch: returns the watch of a process.
             limits: see `Watch.wait`.
+            collect: called when its processes have ended, while its folder is still there.
         """
         self.box.renew_streams()
         self._layers.numbers.begin_again()
         gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
         pid = with_room(kernel.fork)
         if pid == 0:
-            self._run_in_fork(run, channel, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
-        os.close(channel)
+            self._run_in_fork(run, descriptors, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
+        for descriptor in descriptors:
+            os.close(descriptor)
         try:
             end = watch(pid).wait(limits)
         finally:
             self.box.kill_processes()
+        collect()
         self.box.renew_folder()
         return end
 
@@ -78,19 +82,20 @@ class Forks:
     def _run_in_fork(
         self,
         run: Callable[[], None],
-        channel: int,
+        descriptors: Sequence[int],
         not_started: Callable[[str], None],
         memory: int,
         cpu_seconds: int,
     ) -> NoReturn:
         """Apply limits and layers to this fork, and run programs in it; never return."""
         try:
-            os.dup2(channel, CHANNEL)
+            for number, descriptor in enumerate(descriptors, CHANNEL):
+                os.dup2(descriptor, number)
             lower_limit(resource.RLIMIT_CPU, cpu_seconds)
             lower_limit(resource.RLIMIT_AS, memory)
             try:
                 self._layers.apply(os.getpid())
-                os.closerange(CHANNEL + 1, 256)
+                os.closerange(CHANNEL + len(descriptors), 256)
             except BaseException as error:  # not the program's fault, since it never ran
                 not_started(f"it could not be started: {error}")
                 os._exit(NOT_STARTED)

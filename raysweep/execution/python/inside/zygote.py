@@ -126,7 +126,7 @@ class Zygote(Lanes):
         try:
             end = self._forks.run(
                 lambda: run(self._harness.child.reporter(CHANNEL, nonce)),
-                writing,
+                [writing],
                 not_started,
                 item.memory,
                 cpu_seconds,

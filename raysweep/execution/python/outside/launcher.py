@@ -126,7 +126,7 @@ class Launcher:
 
         end = self._forks.run(
             run,
-            channel,
+            [channel],
             lambda reason: None,
             launch.memory,
             longest,
