@@ -12,6 +12,7 @@ from raysweep.engine.jobs import KeptGenerator
 from raysweep.engine.judging import ProgramJudge
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import StoreError
+from raysweep.execution.compiled.toolchains import identity
 from raysweep.execution.oracle import oracle_of
 from raysweep.generators.base import TRANSFORMERS, LiveModel
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Program, Sandbox, Verdict
@@ -42,7 +43,7 @@ class ModelService:
     def __init__(
         self, stages: Stages, store: Store, progress: ProgressFile, sandbox: Sandbox = DEFAULT_SANDBOX
     ) -> None:
-        self._stages, self._store, self._progress = stages, store, progress
+        self._stages, self._store, self._progress, self._sandbox = stages, store, progress, sandbox
         cache = VerdictCache(store.files, platform.python_version())
         self._judge = ProgramJudge(stages, progress, cache, sandbox)
         self._verdicts: dict[Question, Verdict] = {}
@@ -84,7 +85,7 @@ class ModelService:
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict for each program, in their order. A later call runs harness errors again."""
-        questions = [Question(program.sha, limits, program.oracle or oracle_of(program.tests)) for program in programs]
+        questions = [self._question(program, limits) for program in programs]
         distinct = dict(zip(questions, programs, strict=True))
         if len(self._verdicts) > REMEMBERED_VERDICTS:
             self._verdicts.clear()  # the store's cache has them
@@ -94,6 +95,10 @@ class ModelService:
             verdicts |= judged
         self._verdicts |= {q: verdict for q, verdict in verdicts.items() if verdict.outcome != Outcome.HARNESS_ERROR}
         return [verdicts[question] for question in questions]
+
+    def _question(self, program: Program, limits: Limits) -> Question:
+        chain = identity(program.language, self._sandbox.cpp_flags)
+        return Question(program.sha, limits, program.oracle or oracle_of(program), chain)
 
     def _outputs(self, job: GenerateJob) -> Iterator[BatchOutput[Completion]]:
         """Yield the batches' completions. A live model generates in this process, whatever the engine."""

@@ -8,8 +8,8 @@ Begin with pool.py; ``from raysweep.execution import execute`` is all that a scr
     messages.py      writes and reads the messages between a slot and its process
     oracle.py        finds out where tests can run: outside the program's process or only inside it, and why
     board.py         numbers in memory that a slot's processes share: whose turn it is, for how long
-    compiled/        the code of a slot's processes for Java and C++
     isolation/       what restricts a program, watches it, and removes what it leaves
+    compiled/        the code of a slot's processes for Java and C++
     python/          the code of a slot's processes, which judge Python programs in forks
 """
 

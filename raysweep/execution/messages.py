@@ -1,6 +1,7 @@
 """Messages between a slot and its process: four bytes that hold the length, then JSON.
 
-A request has a list of `ProgramItem`, an answer a list of `VerdictItem` (see `SlotProcess._request` and `Lanes.serve`).
+A request has a list of `ProgramItem` and the tests that are new, an answer a list of `VerdictItem` (see
+`SlotProcess._message` and `Lanes.serve`).
 """
 
 from __future__ import annotations

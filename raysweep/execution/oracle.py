@@ -1,10 +1,11 @@
 """Finds out from tests where they can run: outside the program's process, or only inside it.
 
-Outside, tests get proxies of the candidate's functions and exchange plain data with them (python/outside/session.py).
-Tests that look at the program itself can't work there: those that inspect its source or frames, patch it, read its
-output or files, seed its random numbers, hand it functions or classes of their own, or are unittest cases.
-Where a problem has a reference solution, that is judged outside too, before any other program: if its outcome is
-another one inside, the problem is judged inside (`judge_references`).
+The functions that a problem declares tell it of tests in Java and C++ (compiled/splitting.py), and of those in Python
+the tests themselves. Outside, tests get proxies of the candidate's functions and exchange plain data with them
+(python/outside/session.py). Tests that look at the program itself can't work there: those that inspect its source or
+frames, patch it, read its output or files, seed its random numbers, hand it functions or classes of their own, or are
+unittest cases. Where a problem has a reference solution, that is judged outside too, before any other program: if its
+outcome is another one inside, the problem is judged inside (`judge_references`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
+from raysweep.execution.compiled.splitting import split
 from raysweep.execution.python.source_names import imported_names
-from raysweep.programs import Oracle, Outcome, Program, Verdict
+from raysweep.programs import COMPILED, Oracle, Outcome, Program, Verdict
 
 _MODULES = frozenset(
     """
@@ -42,16 +44,22 @@ BY_REFERENCE = "its reference solution has another outcome outside"
 """Why a problem is judged inside whose tests alone don't tell."""
 
 
-def oracle_of(tests: str) -> Oracle:
-    """Return where tests run, as far as the tests alone tell. Without tests, nothing is to be judged outside."""
-    return Oracle.INSIDE if reason_for_inside(tests) else Oracle.OUTSIDE
+def oracle_of(program: Program) -> Oracle:
+    """Return where a program's tests run, as far as they alone tell. Without tests, nothing is to be judged outside."""
+    return Oracle.INSIDE if reason_for_inside(program) else Oracle.OUTSIDE
+
+
+def reason_for_inside(program: Program) -> str:
+    """Return why a program's tests have to run in its process; "" if they can run outside."""
+    if not program.tests.strip():
+        return "there are no tests"
+    if program.language in COMPILED:
+        return split(program.language, program.declaration, program.tests).reason
+    return _reason_of_python(program.tests)
 
 
 @lru_cache(maxsize=4096)
-def reason_for_inside(tests: str) -> str:
-    """Return why tests have to run in the program's process; "" if they can run outside."""
-    if not tests.strip():
-        return "there are no tests"
+def _reason_of_python(tests: str) -> str:
     try:
         tree = ast.parse(tests)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -71,14 +79,14 @@ def judge_references(
         programs: the reference solutions with their tests.
         run: judges programs, in order.
     """
-    outside = run([dataclasses.replace(program, oracle=oracle_of(program.tests)) for program in programs])
+    outside = run([dataclasses.replace(program, oracle=oracle_of(program)) for program in programs])
     doubtful = [
         index
         for index, verdict in enumerate(outside)
-        if verdict.outcome is not Outcome.PASSED and oracle_of(programs[index].tests) is Oracle.OUTSIDE
+        if verdict.outcome is not Outcome.PASSED and oracle_of(programs[index]) is Oracle.OUTSIDE
     ]
     again = run([dataclasses.replace(programs[index], oracle=Oracle.INSIDE) for index in doubtful]) if doubtful else []
-    judged = [(verdict, oracle_of(program.tests)) for program, verdict in zip(programs, outside, strict=True)]
+    judged = [(verdict, oracle_of(program)) for program, verdict in zip(programs, outside, strict=True)]
     for index, verdict in zip(doubtful, again, strict=True):
         if verdict.outcome is not outside[index].outcome:
             judged[index] = verdict, Oracle.INSIDE

@@ -17,21 +17,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.compiled.toolchains import Toolchain, toolchain
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
-from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Verdict
+from raysweep.programs import COMPILED, CPP, JAVA, PYTHON, Level, Limits, Oracle, Outcome, Program, Verdict
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
+COMPILING_SECONDS = 600.0  # of wall time that a program, its problem's server and its tests may take to compile
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
 TEXT_CHARACTERS = 300  # of a verdict's detail and stderr
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
-LANGUAGES = {"python": "raysweep.execution.python.start"}
+_COMPILED = "raysweep.execution.compiled.start"
+LANGUAGES = {PYTHON: "raysweep.execution.python.start", JAVA: _COMPILED, CPP: _COMPILED}
 """For each language, the module whose `main` runs as a slot's process and answers requests as python/lanes.py does."""
 _UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 """Characters that a program can write, and that a file can't hold or a terminal or page obeys: lone surrogates,
@@ -66,12 +69,13 @@ class Slot:
     Args:
         require: the lowest level of isolation at which programs are run.
         without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
+        cpp_flags: of g++, see `Sandbox.cpp_flags`.
     """
 
-    def __init__(self, require: Level, without: Collection[str] = ()) -> None:
-        self._require, self._without = require, tuple(without)
+    def __init__(self, require: Level, without: Collection[str] = (), cpp_flags: str = "") -> None:
+        self._require, self._without, self._cpp_flags = require, tuple(without), cpp_flags
         self._processes: dict[tuple[str, Oracle], SlotProcess] = {}
-        self._current = self._process_for("python", Oracle.OUTSIDE)
+        self._current = self._process_for(PYTHON, Oracle.OUTSIDE)
 
     @property
     def running(self) -> list[tuple[int, str]]:
@@ -126,7 +130,8 @@ class Slot:
     def _process_for(self, language: str, oracle: Oracle) -> SlotProcess:
         key = language, oracle
         if key not in self._processes:
-            self._processes[key] = SlotProcess(*key, self._require, self._without)
+            chain = toolchain(language, self._cpp_flags) if language in COMPILED else None
+            self._processes[key] = SlotProcess(*key, self._require, self._without, chain)
         return self._processes[key]
 
 
@@ -138,10 +143,13 @@ class SlotProcess:
         oracle: where their tests run.
         require: the lowest level of isolation at which programs are run.
         without: layers to leave out.
+        chain: the compiler and run time of a compiled language.
     """
 
-    def __init__(self, language: str, oracle: Oracle, require: Level, without: tuple[str, ...]) -> None:
-        self._language, self._oracle = language, oracle
+    def __init__(
+        self, language: str, oracle: Oracle, require: Level, without: tuple[str, ...], chain: Toolchain | None
+    ) -> None:
+        self._language, self._oracle, self._chain = language, oracle, chain
         self._require, self._without = require, without
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = ""
@@ -256,7 +264,8 @@ class SlotProcess:
             remove_folder(self._folder)
 
     def _message(self, requests: Sequence[Request], shared: bool) -> dict[str, Any]:
-        tests = {request.program.tests_sha: request.program.tests for request in requests if request.program.tests}
+        programs = [request.program for request in requests]
+        tests = {program.tests_sha: program.tests for program in programs if program.tests}
         new = {sha: text for sha, text in tests.items() if sha not in self._sent_tests}
         self._sent_tests |= new.keys()
         items = [
@@ -271,12 +280,15 @@ class SlotProcess:
             )
             for request in requests
         ]
-        return {"tests": new, "items": items, "shared": shared}
+        declarations = {program.tests_sha: program.declaration for program in programs if program.declaration}
+        declared = {sha: text for sha, text in declarations.items() if sha in new}
+        return {"tests": new, "declarations": declared, "items": items, "shared": shared}
 
     def _extend_deadline(self) -> None:
         longest = max((limits.timeout * limits.wall_factor for limits in self._limits.values()), default=0.0)
+        compiling = COMPILING_SECONDS if self._chain else 0.0
         self.deadline = (
-            time.monotonic() + 2 * longest + GRACE_SECONDS
+            time.monotonic() + 2 * longest + compiling + GRACE_SECONDS
         )  # twice: a program may get a second try or an audit
 
     def _stdin(self) -> int:
@@ -312,6 +324,7 @@ class SlotProcess:
             "without": list(without),
             "oracle": self._oracle,
             "judge_seconds": JUDGE_SECONDS,
+            "toolchain": self._chain,
         }
         root = str(Path(__file__).parents[2])
         command = [_START_CODE.format(LANGUAGES[self._language]), root, self._folder, json.dumps(settings)]

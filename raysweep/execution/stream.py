@@ -13,10 +13,11 @@ from typing import Generic, TypeVar
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
 from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
-from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import COMPILED, JAVA, Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
 MIN_MEMORY_MIB = 64
+MIN_JVM_MIB = 384
 MAX_WALL_SECONDS = 7 * 24 * 3600.0
 BATCH_SIZES = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
 """How many programs one request to a slot has: the minimum (if so many are left), and the maximum."""
@@ -116,14 +117,16 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             check_program(program, limits)
             number = next(self._numbers)
             self._keys[number] = key
-            oracle = program.oracle or oracle_of(program.tests)
+            oracle = program.oracle or oracle_of(program)
             if oracle is Oracle.INSIDE and self._require_oracle is Oracle.OUTSIDE:
-                reason = reason_for_inside(program.tests) or "its `oracle` is inside"
+                reason = reason_for_inside(program) or "its `oracle` is inside"
                 raise UsageError(inside_refused({f"the program {program.text[:40]!r}...": reason}))
             self._requests[number] = Request(number, program, limits, oracle)
             self._waiting[oracle].append(self._requests[number])
-        requests = self._take_batch(max(self._waiting.values(), key=len), self._lane)
-        return (self._lane if len(requests) > 1 else Lane.STRICT), requests
+        queue = max(self._waiting.values(), key=len)
+        lane = Lane.STRICT if queue and queue[0].program.language in COMPILED else self._lane
+        requests = self._take_batch(queue, lane)
+        return (lane if len(requests) > 1 else Lane.STRICT), requests
 
     def _take_batch(self, queue: deque[Request], lane: Lane) -> list[Request]:
         """Take programs for one request from a queue: fewer when few are left, so that all slots end together."""
@@ -202,6 +205,8 @@ def check_program(program: Program, limits: Limits) -> None:
     """Raise UsageError for a program that can't be run at all: its language, or its limits."""
     if program.language not in LANGUAGES:
         raise UsageError(f"a program is in {program.language!r}; supported: {', '.join(LANGUAGES)}")
+    if program.language in COMPILED:
+        _check_compiled(program, limits)
     if program.oracle is Oracle.OUTSIDE and not program.tests:
         raise UsageError("a program has no tests and is to be judged outside; give it tests, or leave `oracle` out")
     if not limits.timeout > 0 or limits.wall_factor < 1 or limits.output_kib < 0:
@@ -210,3 +215,13 @@ def check_program(program: Program, limits: Limits) -> None:
         raise UsageError(f"{limits}: timeout x wall_factor is more than a week; give less")
     if limits.memory_mib < MIN_MEMORY_MIB:
         raise UsageError(f"memory_mib is {limits.memory_mib}; an interpreter alone needs {MIN_MEMORY_MIB}")
+
+
+def _check_compiled(program: Program, limits: Limits) -> None:
+    """Raise UsageError for a program in Java or C++ that nothing can judge, or for which no JVM starts."""
+    if not program.tests.strip():
+        raise UsageError(
+            f"a program in {program.language} has no tests, and its exit code tells nothing; give it tests"
+        )
+    if program.language == JAVA and limits.memory_mib < MIN_JVM_MIB:
+        raise UsageError(f"memory_mib is {limits.memory_mib}; a JVM alone needs {MIN_JVM_MIB}")

@@ -19,7 +19,7 @@ def inside_reasons(problems: Iterable[Problem], judged: Mapping[str, str]) -> di
     """
     reasons: dict[str, str] = {}
     for problem in problems:
-        reason = reason_for_inside(problem.assemble(problem.reference or "").tests)
+        reason = reason_for_inside(problem.assemble(problem.reference or ""))
         if judged.get(problem.task_id, Oracle.INSIDE if reason else Oracle.OUTSIDE) == Oracle.INSIDE:
             reasons[problem.task_id] = reason or BY_REFERENCE
     return reasons

@@ -90,7 +90,7 @@ def settings_of(pair: PairPlan, store: Store) -> Callable[[str, Program], tuple[
 
     def settings(task_id: str, program: Program) -> tuple[Oracle, Limits]:
         row = rows.get(task_id)
-        oracle = Oracle(row.oracle) if row else oracle_of(program.tests)
+        oracle = Oracle(row.oracle) if row else oracle_of(program)
         return oracle, dataclasses.replace(pair.limits, timeout=row.timeout) if row else pair.limits
 
     return settings

@@ -184,8 +184,8 @@ def test_limits_that_nothing_can_run_in_are_refused(limits, message):
 
 
 def test_other_languages_are_refused():
-    with pytest.raises(UsageError, match="in 'java'; supported: python"):
-        Executor().run([Program("class A {}", language="java")], LIMITS)
+    with pytest.raises(UsageError, match="in 'cobol'; supported: python, java, cpp"):
+        Executor().run([Program("STOP RUN.", language="cobol")], LIMITS)
 
 
 def test_a_language_is_a_module_that_serves_a_slots_process(monkeypatch, tmp_path):

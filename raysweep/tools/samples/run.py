@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from raysweep.engine.judging import judge_distinct
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.compiled.toolchains import toolchain_key
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.execution.pool import Executor
 from raysweep.hashing import canonical_json, text_sha
@@ -63,6 +64,7 @@ class SampleJob:
             "raysweep": VERSION,
             "verdicts": JUDGED_AS,
             "python": python_version(),
+            **toolchain_key(self.problem_set.language, self.sandbox.cpp_flags),
             "samples": content_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
             "lane": self.sandbox.lane,
@@ -200,7 +202,7 @@ class SampleRun:
 
     def _oracle(self, task_id: str, program: Program) -> Oracle:
         """Return where the tests of a task run."""
-        return self._oracles.get(task_id) or oracle_of(program.tests)
+        return self._oracles.get(task_id) or oracle_of(program)
 
     def _rows(self) -> Iterator[tuple[Sample, bytes, Extracted]]:
         """Read the file: yield each sample with the digest of its program, and the program."""

@@ -85,7 +85,7 @@ class Entry:
     @property
     def is_outside(self) -> bool:
         """Whether its tests run in another process."""
-        return (self.program.oracle or oracle_of(self.program.tests)) is Oracle.OUTSIDE
+        return (self.program.oracle or oracle_of(self.program)) is Oracle.OUTSIDE
 
     def inside(self) -> Entry:
         """The same program, its tests in its own process."""

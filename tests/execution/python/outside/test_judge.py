@@ -68,7 +68,7 @@ def judged(executor: Executor, text: str, tests: str, copies: int = 3) -> list[t
     ],
 )  # fmt: skip
 def test_what_honest_programs_and_tests_exchange_arrives(executor, text, tests):
-    assert reason_for_inside(tests) == ""
+    assert reason_for_inside(Program("", tests)) == ""
     assert judged(executor, text, tests) == [(Outcome.PASSED, "")] * 3
 
 
@@ -198,8 +198,8 @@ def f():
     ],
 )
 def test_where_tests_run_is_found_from_the_tests(tests, reason):
-    assert reason_for_inside(tests) == reason
-    assert oracle_of(tests) is (Oracle.INSIDE if reason else Oracle.OUTSIDE)
+    assert reason_for_inside(Program("", tests)) == reason
+    assert oracle_of(Program("", tests)) is (Oracle.INSIDE if reason else Oracle.OUTSIDE)
 
 
 def test_a_reference_solution_decides_where_the_tests_alone_do_not():

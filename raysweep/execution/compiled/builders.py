@@ -1,0 +1,79 @@
+"""The contract of what a slot needs of a compiled language: what can be started, from texts."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from typing import Protocol
+
+from raysweep.execution.compiled.outside import Inside, Split
+from raysweep.execution.compiled.peers import Peer
+
+COMPILE_SECONDS = 20.0
+"""Of CPU time that compiling one text may take; no part of a program's own time."""
+COMPILE_WALL_FACTOR = 10.0
+TOO_LONG = f"to compile it takes more than {COMPILE_SECONDS:g} s of CPU time"
+COMPILE_MEMORY = 2 * 2**30  # bytes of address space of a compiler
+TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
+
+
+class CompileError(Exception):
+    """A compiler refused a text, or needed too much for it. The text of the error is one line."""
+
+
+class Builder(Protocol):
+    """Compiles programs and tests of one language, one at a time, each behind layers."""
+
+    def program(self, text: str, sha: str, split: Split) -> bytes:
+        """Return what the launcher starts for a program whose tests run outside: an executable, or classes.
+
+        Args:
+            text: the candidate.
+            sha: of its tests, under which what is compiled for all candidates is kept.
+            split: the sources of its problem.
+
+        Raises:
+            CompileError: the candidate can't be compiled.
+            ValueError: what comes with the tests can't be compiled.
+        """
+        ...
+
+    def whole(self, inside: Inside) -> bytes:
+        """Return what the launcher starts for a program with its tests in it; raise CompileError."""
+        ...
+
+    def tests(self, sha: str, split: Split) -> Peer:
+        """Return a process that begins to run a problem's tests; raise ValueError if they can't be compiled."""
+        ...
+
+    def done(self, tests: Peer) -> None:
+        """End a process of tests, or keep it for further programs if it is idle."""
+        ...
+
+
+def in_memory(name: str, data: bytes) -> int:
+    """Return the descriptor of a file in memory that nobody can change any more."""
+    file = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+    fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
+    return file
+
+
+def first_error(lines: Sequence[str], own: str) -> str:
+    """Return the first error that a compiler found in the program's own text, in one line.
+
+    Args:
+        lines: of the compiler's messages, each as FILE:LINE:COLUMN: error: TEXT.
+        own: the name of the program's file. What is said of other files isn't shown: it may show what they contain.
+    """
+    for line in lines:
+        place, found, text = line.partition(": error: ")
+        if not found:
+            place, found, text = line.partition(": fatal error: ")
+        if found and place.startswith(f"{own}:"):
+            return f"line {place.split(':')[1]}: {' '.join(text.split())}"
+    return ""

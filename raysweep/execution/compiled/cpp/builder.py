@@ -1,0 +1,166 @@
+"""Compiles C++ with g++, in a sandbox that sees headers and libraries only, to static programs in memory.
+
+Every text is compiled by a process of its own. A small precompiled header saves a quarter of the time, where a large
+one costs more than none; it lies in a folder that is made before the sandbox. Programs are linked with the object of
+the server that calls them, which is compiled once a problem, and tests are programs that are kept by problem.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from raysweep.execution.compiled.builders import (
+    COMPILE_MEMORY,
+    COMPILE_SECONDS,
+    COMPILE_WALL_FACTOR,
+    TESTS_MEMORY,
+    TOO_LONG,
+    CompileError,
+    first_error,
+    in_memory,
+)
+from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
+from raysweep.execution.compiled.outside import Inside, Split
+from raysweep.execution.compiled.peers import Peer
+from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.isolation.layers import Layers
+from raysweep.execution.isolation.watch import Watch
+from raysweep.execution.python.forks import Forks
+
+PRECOMPILED = ("stdio.h", "math.h", "stdlib.h", "vector", "string", "algorithm", "map")
+"""Headers that every program in C++ has; they are the ones that HumanEval-X's problems include most."""
+OWN, _SERVER = "program.cpp", "server.o"
+_HEADER = "common.hpp"
+_KEPT = 128  # tests and servers, a megabyte or two each
+_OUTPUT = "a.out"
+_MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
+_NUMBER = re.compile(r"\d+")
+
+
+def prepare(folder: Path, chain: Toolchain) -> None:
+    """Precompile the common header into a folder; raise OSError if that fails."""
+    text = "".join(f"#include <{name}>\n" for name in PRECOMPILED)
+    (folder / _HEADER).write_text(text)
+    command = [chain.program, *chain.flags, "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
+    made = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    if made.returncode:
+        raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
+
+
+class CppBuilder:
+    """Compiles programs and tests in C++.
+
+    Args:
+        forks: forks a process for g++ behind its layers, in the folder of a box.
+        tests: the layers of tests.
+        chain: g++ and its flags.
+        prepared: the folder with the precompiled header.
+        requests: a descriptor; when the slot closes it, compiling raises EOFError.
+    """
+
+    def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
+        self._forks, self._layers, self._chain, self._requests = forks, tests, chain, requests
+        self._include = ["-include", f"{prepared}/{_HEADER}"]
+        self._servers: OrderedDict[str, bytes] = OrderedDict()
+        self._tests: OrderedDict[str, bytes] = OrderedDict()
+
+    def program(self, text: str, sha: str, split: Split) -> bytes:
+        """See `Builder.program`."""
+        server = _kept(self._servers, sha, lambda: self._trusted(split.server, ["-c"]))
+        candidate = f"{text}\n{split.candidate_end}"
+        files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
+        return self._compile(files, [*self._include, OWN, _SERVER, *_STATIC, *libraries(text)])
+
+    def whole(self, inside: Inside) -> bytes:
+        """See `Builder.whole`."""
+        files = {name: text.encode("utf-8", "replace") for name, text in inside.sources.items()}
+        linked = libraries("\n".join(inside.sources.values()))
+        return self._compile(files, [*self._include, *_files(files), *_STATIC, *inside.flags, *linked])
+
+    def tests(self, sha: str, split: Split) -> Peer:
+        """See `Builder.tests`."""
+        linked = libraries("\n".join(split.tests.values()))
+        data = _kept(self._tests, sha, lambda: self._trusted(split.tests, [*_STATIC, *split.flags, *linked]))
+        file = in_memory("tests", data)
+        try:
+            return Peer(self._layers, lambda: os.execve(3, ["tests"], {}), TESTS_MEMORY, file)
+        finally:
+            os.close(file)
+
+    def done(self, tests: Peer) -> None:
+        """See `Builder.done`: a process is one run of tests."""
+        tests.end()
+
+    def _trusted(self, sources: Mapping[str, str], options: Sequence[str]) -> bytes:
+        """Compile what comes with the tests; raise ValueError if g++ refuses it."""
+        files = {name: text.encode() for name, text in sources.items()}
+        try:
+            return self._compile(files, [*_files(files), *options])
+        except CompileError as error:
+            raise ValueError(str(error)) from None
+
+    def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+        """Run g++ on files in the box; return its output, or raise CompileError."""
+        forks, output = self._forks, bytearray()
+        messages: list[str] = []
+        wall = COMPILE_SECONDS * COMPILE_WALL_FACTOR
+        for name, data in files.items():
+            Path(forks.box.folder, name).write_bytes(data)
+
+        def run() -> NoReturn:
+            own = [self._chain.program, *self._chain.flags, "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
+            own += ["-o", _OUTPUT]
+            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": forks.box.folder}
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            os.execve(self._chain.program, [*own, *arguments], environment)
+
+        def collect() -> None:
+            messages.extend(os.pread(2, _MESSAGE_BYTES, 0).decode("utf-8", "replace").splitlines())
+            if (path := Path(forks.box.folder, _OUTPUT)).is_file() and not path.is_symlink():
+                output.extend(path.read_bytes())
+
+        def watch(pid: int) -> Watch:
+            return Watch(pid, self._requests, lambda: forks.box.exceeded_limit(_MOST_MESSAGES, wall), False)
+
+        # The kernel limits the CPU time of each of g++'s processes; g++ itself only waits for them.
+        end = forks.run(
+            run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
+        )
+        if end.stopped or any(_KILLED in line for line in messages):
+            raise CompileError(end.stopped[1] if end.stopped else TOO_LONG)
+        if end.status or not output:
+            raise CompileError(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
+        return bytes(output)
+
+
+_KILLED = "signal terminated program"
+_STATIC = ("-static", "-s")
+_REFUSED = "g++ refused it, for a reason that lies outside of its own text"
+_LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
+
+
+def _linking_error(lines: Sequence[str]) -> str:
+    """Return what the linker misses or has twice; "" if nothing."""
+    found = next((match for line in lines if (match := _LINKING.search(line))), None)
+    return f"{found[1]} {found[2]}" if found else ""
+
+
+def _files(files: Mapping[str, bytes]) -> list[str]:
+    """Return the files that g++ compiles; others are included by these."""
+    return [name for name in files if name.endswith(".cpp")]
+
+
+def _kept(kept: OrderedDict[str, bytes], sha: str, make: Callable[[], bytes]) -> bytes:
+    """Return what is kept for some tests, or make it; those that were used last are kept."""
+    data = kept.pop(sha, None) or make()
+    kept[sha] = data
+    if len(kept) > _KEPT:
+        kept.popitem(last=False)
+    return data

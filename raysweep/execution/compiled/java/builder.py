@@ -1,0 +1,145 @@
+"""Compiles Java in a warm compiler, and runs tests in one warm JVM with a class loader for each run.
+
+All are started from classes in a folder that is made before the sandbox. A compiler's JVM sees the JDK and that folder
+only, and is replaced where a text kept it busy or took its memory. Tests are compiled in one that no program's text has
+entered.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from raysweep.execution.compiled.builders import COMPILE_MEMORY, COMPILE_SECONDS, TOO_LONG, CompileError, first_error
+from raysweep.execution.compiled.java.sources import CANDIDATE, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
+from raysweep.execution.compiled.launcher import JVM_FLAGS
+from raysweep.execution.compiled.outside import Inside, Split
+from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerSlow
+from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.isolation.layers import Layers
+
+_COMPILER = "CompilerServer"
+_KEPT = 1000  # classes of tests, some ten kilobytes each
+_PREPARE, _RUN = b"P", b"T"
+_JVM_MEMORY = 2 * 2**30  # bytes of address space of the tests' JVM
+_HEAP = "-Xmx640m"
+_CLASSES, _ERRORS = b"K", b"E"
+_TRIES = 2  # of a compiler that dies
+_REFUSED = "javac refused it, for a reason that lies outside of its own text"
+
+
+def prepare(folder: Path, chain: Toolchain) -> None:
+    """Compile the classes that don't depend on any problem into a folder; raise OSError if that fails."""
+    names = dict.fromkeys((f"{_COMPILER}.java", *SHARED, *TESTS_SHARED))
+    sources = [str(SOURCES / name) for name in names]
+    compiler = str(Path(chain.program).with_name("javac"))
+    command = [compiler, "-J-XX:-UsePerfData", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", str(folder), *sources]
+    made = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    if made.returncode:
+        raise OSError(0, f"javac can't compile raysweep's classes: {made.stderr[:200].decode(errors='replace')}")
+
+
+class JavaBuilder:
+    """Compiles programs and tests in Java.
+
+    Args:
+        compiler: the layers of the compiler's JVM.
+        tests: the layers of the tests' JVM.
+        chain: the JDK.
+        prepared: the folder with the classes that both are started from.
+    """
+
+    def __init__(self, compiler: Layers, tests: Layers, chain: Toolchain, prepared: str) -> None:
+        self._compiler_layers, self._tests_layers = compiler, tests
+        self._chain, self._prepared = chain, prepared
+        self._compilers: dict[bool, Peer] = {}  # for trusted texts, and for others
+        self._tests: Peer | None = None
+        self._has: set[str] = set()  # sha256 of the tests that the tests' JVM has
+        self._classes: OrderedDict[str, bytes] = OrderedDict()
+
+    def program(self, text: str, sha: str, split: Split) -> bytes:
+        """See `Builder.program`."""
+        return self._compile({CANDIDATE: f"{text}\n{split.candidate_end}", **split.server})
+
+    def whole(self, inside: Inside) -> bytes:
+        """See `Builder.whole`."""
+        return self._compile(inside.sources)
+
+    def tests(self, sha: str, split: Split) -> Peer:
+        """See `Builder.tests`."""
+        if self._tests is None:
+            self._tests, self._has = self._jvm(self._tests_layers, [TESTS_MAIN], _JVM_MEMORY), set()
+        tests = self._tests
+        tests.begin()
+        if sha not in self._has:
+            tests.send(_PREPARE + sha.encode() + self._classes_of_tests(sha, split))
+            self._has.add(sha)
+        tests.send(_RUN + sha.encode())
+        return tests
+
+    def done(self, tests: Peer) -> None:
+        """See `Builder.done`."""
+        if not tests.is_idle:
+            tests.end()
+            self._tests = None
+
+    def _classes_of_tests(self, sha: str, split: Split) -> bytes:
+        classes = self._classes.pop(sha, b"")
+        try:
+            self._classes[sha] = classes = classes or self._compile(split.tests, trusted=True)
+        except CompileError as error:
+            raise ValueError(f"its tests can't be compiled: {error}") from None
+        if len(self._classes) > _KEPT:
+            self._classes.popitem(last=False)
+        return classes
+
+    def _compile(self, sources: Mapping[str, str], *, trusted: bool = False) -> bytes:
+        """Return the classes of some sources, or raise CompileError.
+
+        A compiler that ends is tried once more: it may have been short of memory through texts before.
+        """
+        request = b"".join(map(_packed, sources, sources.values()))
+        for _ in range(_TRIES):
+            if trusted not in self._compilers:
+                self._compilers[trusted] = self._jvm(self._compiler_layers, [_COMPILER, self._prepared], COMPILE_MEMORY)
+            compiler = self._compilers[trusted]
+            compiler.begin()
+            try:
+                compiler.send(request)
+                answer = compiler.receive(COMPILE_SECONDS)
+            except (PeerEnded, NoFrame, PeerSlow) as error:
+                self._compilers.pop(trusted).end()
+                if isinstance(error, PeerSlow):
+                    raise CompileError(TOO_LONG) from None
+                continue
+            if answer[:1] == _CLASSES:
+                return answer[1:]
+            raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
+        raise CompileError("its compiler ended, for want of memory")
+
+    def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
+        command = ["java", *JVM_FLAGS, _HEAP, "-cp", self._prepared, *arguments]
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+
+        def start() -> NoReturn:
+            os.execve(self._chain.program, command, environment)
+
+        return Peer(layers, start, memory)
+
+
+def _packed(name: str, text: str) -> bytes:
+    content = text.encode("utf-8", "replace")
+    return struct.pack(">H", len(name)) + name.encode() + struct.pack(">I", len(content)) + content
+
+
+def _first_error(lines: Sequence[str], sources: Mapping[str, str]) -> str:
+    """Return the first error in the program's own text, or one that stands at no file."""
+    own = [CANDIDATE] if CANDIDATE in sources else list(sources)
+    found = next((error for name in own if (error := first_error(lines, name))), "")
+    general = next((line for line in lines if line.startswith(":")), "")
+    return found or general.partition(": error: ")[2] or _REFUSED

@@ -1,0 +1,168 @@
+"""The judge: answers a slot's requests about programs in Java or C++.
+
+It has each program compiled, started by the launcher, and asked by its tests; it knows the tests, and reads nothing of
+what a program answers but the length.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+from raysweep.execution.board import Board
+from raysweep.execution.compiled.builders import Builder, CompileError, in_memory
+from raysweep.execution.compiled.launcher import CompiledLaunch
+from raysweep.execution.compiled.outside import Split
+from raysweep.execution.compiled.relay import NoAnswer, ProgramEnded, ask, hear
+from raysweep.execution.compiled.splitting import inside, split
+from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
+from raysweep.execution.messages import ProgramItem, read_frame, write_frame
+from raysweep.execution.python.forks import NOT_STARTED
+from raysweep.execution.python.lanes import ANSWERS, REQUESTS, TEXT_CHARACTERS, Judged
+from raysweep.execution.python.outside.launcher import STARTED, End, ended, stop
+from raysweep.programs import Lane, Outcome
+
+_ASSERTION = re.compile(r": (Assertion `.*' failed)\.?\s*$", re.MULTILINE)
+_NO_THREAD = "std::system_error: Resource temporarily unavailable"
+_THROWN = re.compile(r"terminate called after throwing an instance of '(.+)'(?:\s+what\(\): *(.*))?")
+
+
+class ProblemTests(NamedTuple):
+    """A problem's tests and declaration."""
+
+    text: str
+    declaration: str
+
+
+class CompiledJudge:
+    """Judges programs one at a time.
+
+    Args:
+        language: java or cpp.
+        builder: compiles them.
+        control: the socket to the launcher.
+        board: told whose turn it is.
+        seconds: of CPU time that tests may work on one program's answers, or the program's limit if longer.
+        outside: tests run outside the program's process.
+    """
+
+    def __init__(
+        self, language: str, builder: Builder, control: socket.socket, board: Board, seconds: float, *, outside: bool
+    ) -> None:
+        self._language, self._builder, self._outside = language, builder, outside
+        self._control, self._board, self._seconds = control, board, seconds
+        self._tests: dict[str, ProblemTests] = {}  # by sha256
+
+    def serve(self) -> NoReturn:
+        """Answer requests until the slot closes the pipe, which raises EOFError."""
+        while True:
+            request = read_frame(REQUESTS)
+            self._add_tests(request)
+            for item in [ProgramItem(*fields) for fields in request["items"]]:
+                verdict = self._judge_or_fail(item).verdict(item.number, Lane.STRICT)
+                write_frame(ANSWERS, {"verdicts": [verdict], "need_own_process": []})
+
+    def _add_tests(self, request: dict[str, Any]) -> None:
+        for sha, text in request["tests"].items():
+            self._tests[sha] = ProblemTests(text, request["declarations"].get(sha, ""))
+
+    def _judge_or_fail(self, item: ProgramItem) -> Judged:
+        """CompiledJudge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
+        try:
+            return self._judge(item)
+        except CompileError as error:
+            return Judged(Outcome.COMPILE_ERROR, str(error)[:TEXT_CHARACTERS], "", 0.0)
+        except (OSError, RuntimeError, ValueError) as error:
+            return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
+
+    def _judge(self, item: ProgramItem) -> Judged:
+        tests = self._tests[item.tests]
+        if self._outside:
+            parts = split(self._language, tests.declaration, tests.text)
+            program = self._builder.program(item.text, item.tests, parts)
+            return self._run(item, program, lambda channel: self._ask(channel, item, parts))
+        return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
+
+    def _run(self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]) -> Judged:
+        """Run a program; one that was killed while the machine was short of memory gets a second try."""
+        verdict, end, has_started = self._run_once(item, program, converse)
+        if end.short_of_memory:
+            verdict, end, has_started = self._run_once(item, program, converse)
+        outcome, detail = verdict or ("", "")
+        is_late = end.seconds > item.timeout
+        if end.stopped and end.stopped[0] != Outcome.TIMEOUT:
+            outcome, detail = end.stopped
+        elif outcome == Outcome.EXCEPTION and detail.startswith(_NO_THREAD):
+            outcome = Outcome.MEMORY
+        elif verdict is None or (outcome == Outcome.PASSED and (end.stopped or is_late)):
+            outcome, detail = _outcome_of_end(end, item.timeout, has_started)
+        return Judged(outcome, detail, end.stderr, round(end.seconds, 4))
+
+    def _run_once(
+        self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]
+    ) -> tuple[OutcomeAndDetail | None, End, bool]:
+        """Run a program; return what its tests or its answers tell, how it ended, and whether it was started."""
+        file = in_memory("program", program)
+        self._board.begin_program(item.number, max(self._seconds, item.timeout))
+        ours, theirs = socket.socketpair()
+        request = json.dumps(CompiledLaunch(item.timeout, item.wall, item.memory, item.output)).encode()
+        socket.send_fds(self._control, [request], [theirs.fileno(), file])
+        theirs.close()
+        os.close(file)
+        verdict: OutcomeAndDetail | None = None
+        has_started = False
+        try:
+            with ours:
+                has_started = _read_byte(ours) == STARTED
+                if has_started:
+                    verdict = converse(ours)
+        except ProgramEnded:
+            pass
+        except NoAnswer as error:
+            verdict = Outcome.KILLED, f"it sent something else than an answer: {error}"
+        finally:
+            self._board.begin_programs_turn()
+            if verdict is not None:
+                stop(self._control)
+            end = ended(self._control)
+        return verdict, end, has_started
+
+    def _ask(self, channel: socket.socket, item: ProgramItem, parts: Split) -> OutcomeAndDetail:
+        """Have the tests ask a program. Compiling and starting them is no part of its time."""
+        self._board.begin_judges_turn()
+        tests = self._builder.tests(item.tests, parts)
+        try:
+            return ask(channel, tests, self._board, max(self._seconds, item.timeout))
+        finally:
+            self._builder.done(tests)
+
+
+def _read_byte(channel: socket.socket) -> bytes:
+    try:
+        return channel.recv(1)
+    except OSError:
+        return b""
+
+
+def _outcome_of_end(end: End, timeout: float, has_started: bool) -> OutcomeAndDetail:
+    """Return outcome and detail of a program whose process ended before its tests did."""
+    if end.stopped:
+        return end.stopped[0], end.stopped[1]
+    if end.seconds > timeout:
+        return Outcome.TIMEOUT, timeout_detail(timeout)
+    code = os.waitstatus_to_exitcode(end.status)
+    if code == NOT_STARTED and not has_started:
+        return Outcome.HARNESS_ERROR, "it could not be started"
+    if code == -signal.SIGABRT and (found := _ASSERTION.search(end.stderr)):
+        return Outcome.FAILED, found[1]
+    if code == -signal.SIGABRT and (found := _THROWN.search(end.stderr)):
+        outcome = Outcome.MEMORY if found[1] == "std::bad_alloc" else Outcome.EXCEPTION
+        return outcome, f"{found[1]}: {found[2]}" if found[2] else found[1]
+    if code < 0:
+        return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
+    return Outcome.KILLED, f"it ended with exit code {code} before its tests did"

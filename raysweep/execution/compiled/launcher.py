@@ -1,0 +1,155 @@
+"""Starts programs in Java and C++ behind the layers of isolation whenever a judge asks for one, and watches them.
+
+It is the first process of the programs' namespaces. A program is a static executable in a file in memory, which no path
+has to be executable for, or the classes of a Java program, which are files in the box.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from raysweep.execution.board import Board
+from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
+from raysweep.execution.python.forks import CHANNEL, Forks
+from raysweep.execution.python.lanes import TEXT_CHARACTERS
+from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End
+
+MIB = 2**20
+_CLASS_NAME = re.compile(r"[\w$]{1,80}(\.[\w$]{1,80}){0,20}")
+_SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
+JVM_FLAGS = (
+    "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",
+    "-XX:-UseContainerSupport", "-XX:+DisableAttachMechanism", "-XX:-CreateCoredumpOnCrash", "-XX:ErrorFile=/dev/null",
+    "-Xlog:disable", "-Xss1m", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-Duser.timezone=UTC",
+)  # fmt: skip
+"""Of every JVM. It takes no more address space than a program may, and writes no files of its own."""
+
+
+class CompiledLaunch(NamedTuple):
+    """What a judge asks for."""
+
+    timeout: float  # seconds of effective time
+    wall: float  # seconds of wall time
+    memory: int  # bytes
+    output: int  # bytes
+
+
+class Command(NamedTuple):
+    """How a language's programs are started."""
+
+    path: str  # a JVM's, which has the socket to the judge as descriptor 0; "": the program is an executable in memory
+    arguments: Callable[[int], list[str]]  # from the limit of memory in bytes
+
+
+def jvm_command(java: str, class_path: str, main: str) -> Command:
+    """Return how Java's programs are started.
+
+    Args:
+        java: the JVM's file.
+        class_path: folders with classes, beside the box.
+        main: the class whose `main` is run.
+    """
+
+    def arguments(memory: int) -> list[str]:
+        return ["java", *JVM_FLAGS, f"-Xmx{heap_mib(memory // MIB)}m", "-cp", class_path, main]
+
+    return Command(java, arguments)
+
+
+def heap_mib(memory_mib: int) -> int:
+    """Return the MiB that Java's objects may take of a program's address space: all but the JVM's own needs."""
+    return max(16, min(memory_mib - 320, memory_mib // 2))
+
+
+class CompiledLauncher:
+    """Starts and watches processes for a judge.
+
+    Args:
+        forks: forks this process.
+        control: the socket to the judge.
+        board: tells whose turn it is.
+        command: how programs are started.
+        environment: of a program.
+    """
+
+    def __init__(
+        self, forks: Forks, control: socket.socket, board: Board, command: Command, environment: dict[str, str]
+    ) -> None:
+        self._forks, self._control, self._board = forks, control, board
+        self._command, self._environment = command, environment
+
+    def serve(self) -> NoReturn:
+        """Answer the judge until it closes the socket, which raises EOFError."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
+            if not data:
+                raise EOFError
+            if data == STOP:  # the process had ended before the judge asked to stop it
+                continue
+            end = self._launch(CompiledLaunch(*json.loads(data)), *descriptors)
+            stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
+            self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
+
+    def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
+        box, board, command = self._forks.box, self._board, self._command
+        if command.path:
+            write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
+
+        def run() -> NoReturn:
+            board.close()
+            os.write(CHANNEL, STARTED)
+            if command.path:
+                os.dup2(CHANNEL, 0)
+                os.closerange(CHANNEL, CHANNEL + 2)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+            arguments = command.arguments(launch.memory)
+            os.execve(command.path or CHANNEL + 1, arguments, self._environment)
+
+        def check_box() -> OutcomeAndDetail | None:
+            return box.exceeded_limit(launch.output, launch.timeout)
+
+        def watch(pid: int) -> Watch:
+            threaded = command.path != ""
+            return Watch(pid, self._control.fileno(), check_box, False, board=board, stoppable=True, threaded=threaded)
+
+        end = self._forks.run(
+            run,
+            [channel, program],
+            lambda reason: None,
+            launch.memory,
+            launch.timeout,
+            watch,
+            lambda _: (launch.timeout, launch.wall),
+        )
+        stopped = end.stopped or check_box()
+        killed = end.status == signal.SIGKILL and not stopped
+        return End(
+            list(stopped) if stopped else None, end.status, end.seconds, killed and self._forks.was_short_of_memory()
+        )
+
+
+def write_classes(archive: bytes, folder: Path) -> None:
+    """Write the classes of an archive to files; raise ValueError for one that the launcher can't have made.
+
+    An archive repeats: length (2 bytes), name, length (4 bytes), content.
+    """
+    at = 0
+    while at < len(archive):
+        (size,) = _SHORT.unpack_from(archive, at)
+        name = archive[at + 2 : at + 2 + size].decode()
+        at += 2 + size
+        (size,) = _LONG.unpack_from(archive, at)
+        if not _CLASS_NAME.fullmatch(name):
+            raise ValueError(f"a class is called {name[:80]!r}")
+        path = folder / f"{name.replace('.', '/')}.class"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive[at + 4 : at + 4 + size])
+        at += 4 + size

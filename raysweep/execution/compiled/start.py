@@ -1,0 +1,256 @@
+"""Starts the processes of a slot for Java or C++, each isolated before it does anything else.
+
+slot.py runs it in a clean interpreter, as it does with python/start.py. It becomes the keeper. Its forks are a judge,
+in namespaces of its own, below which compilers and tests run behind layers of their own, and a launcher, the first
+process of the programs' namespaces. The folder has three parts: what is prepared before any isolation, and
+the places of the boxes of compiler and programs, over which each mounts its own disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from raysweep.execution.board import Board
+from raysweep.execution.compiled.builders import Builder
+from raysweep.execution.compiled.cpp import builder as cpp
+from raysweep.execution.compiled.cpp.sources import INCLUDE
+from raysweep.execution.compiled.java import builder as java
+from raysweep.execution.compiled.java.sources import INSIDE_MAIN, MAIN
+from raysweep.execution.compiled.judge import CompiledJudge
+from raysweep.execution.compiled.launcher import Command, CompiledLauncher, jvm_command
+from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.isolation import kernel
+from raysweep.execution.isolation.box import Box
+from raysweep.execution.isolation.cleanup import remove_folder
+from raysweep.execution.isolation.keeper import Keeper
+from raysweep.execution.isolation.layers import (
+    Access,
+    Layers,
+    enter_namespaces,
+    limit_resources,
+    prepare_filters,
+    verify,
+)
+from raysweep.execution.isolation.process_tree import MARKER
+from raysweep.execution.isolation.room import with_room
+from raysweep.execution.isolation.seccomp import Starts
+from raysweep.execution.messages import write_frame
+from raysweep.execution.python.forks import Forks
+from raysweep.execution.python.lanes import ANSWERS, REQUESTS
+from raysweep.programs import CPP, JAVA, Level
+
+CONTROL, RULES, RULES_OF_TESTS = 12, 13, 14  # descriptors: the socket between judge and launcher, Landlock's rules
+_MESSAGE_BYTES = 2**16
+_NO_EXEC = "without Landlock it can't tell a JVM's first execve from a later one"
+Mount = Callable[[list[str]], None] | None
+
+
+def main() -> None:
+    """Run the processes of the slot whose folder is the first argument; the second has its settings as JSON."""
+    folder, settings = sys.argv[1], json.loads(sys.argv[2])
+    chain = Toolchain(*settings["toolchain"])
+    owner = os.getppid()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
+    for name in ("prepared", "compiler", "programs"):
+        Path(folder, name).mkdir(exist_ok=True)
+    _prepare(Path(folder, "prepared"), chain)
+    board = Board()
+    judges, launchers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    judge = with_room(os.fork)
+    if judge == 0:
+        launchers.close()
+        _enter_and_judge(f"{folder}/compiler", f"{folder}/prepared", settings, chain, judges, board)
+    judges.close()
+    layers = Layers(box=f"{folder}/programs/box")
+    mount = _entered(layers, f"{folder}/programs", settings, launchers)
+    programs = with_room(os.fork)
+    if programs == 0:
+        _run_programs(layers, folder, settings, chain, mount, launchers, board)
+    launchers.close()
+    Keeper(programs, judge, owner, board).run()
+    remove_folder(folder)
+    os._exit(0)
+
+
+def _prepare(folder: Path, chain: Toolchain) -> None:
+    """Compile what doesn't depend on any program, before there is one."""
+    (cpp if chain.language == CPP else java).prepare(folder, chain)
+
+
+def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: socket.socket) -> Mount:
+    """Enter namespaces; where they can't be used, tell it the judge, who tells it the slot."""
+    try:
+        return enter_namespaces(layers, folder, settings["without"])
+    except OSError as error:
+        control.sendall(json.dumps({"no_namespaces": str(error)}).encode())
+        return None
+
+
+def _enter_and_judge(
+    folder: str, prepared: str, settings: dict[str, Any], chain: Toolchain, control: socket.socket, board: Board
+) -> NoReturn:
+    """Enter namespaces, run the judge as their first process, and wait for its end."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    layers = Layers(box=f"{folder}/box")
+    try:
+        mount = enter_namespaces(layers, folder, settings["without"])
+    except OSError as error:
+        write_frame(1, {"no_namespaces": str(error)})
+        os._exit(0)
+    judge = with_room(os.fork)
+    if judge == 0:
+        _run_judge(layers, folder, prepared, settings, chain, mount, control, board)
+    os.closerange(0, 256)
+    os.waitpid(judge, 0)
+    os._exit(0)
+
+
+def _run_judge(
+    layers: Layers,
+    folder: str,
+    prepared: str,
+    settings: dict[str, Any],
+    chain: Toolchain,
+    mount: Mount,
+    control: socket.socket,
+    board: Board,
+) -> NoReturn:
+    """Isolate compilers and tests, wait for the launcher, tell the slot the level, and judge programs."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    _move_descriptors(control)
+    control = socket.socket(fileno=CONTROL)
+    compiler, tests = _accesses(chain, prepared)
+
+    def refused(reason: str) -> None:
+        write_frame(ANSWERS, {"no_namespaces": reason})
+
+    forks = _isolate(layers, folder, settings, mount, compiler, refused)
+    for_tests = Layers("", layers.own_disk, layers.read_only, namespaces=layers.namespaces)
+    prepare_filters(for_tests, [], [], settings["without"], access=tests)
+    _move_rules(for_tests, RULES_OF_TESTS)
+    verify(for_tests, os.path.realpath(sys.executable))
+    builder = _builder(forks, layers, for_tests, chain, prepared)
+    started = json.loads(control.recv(_MESSAGE_BYTES) or b"{}")
+    if "no_namespaces" in started or not started:
+        write_frame(ANSWERS, started or {"no_namespaces": "the launcher has ended"})
+        os._exit(0)
+    level = min(layers.level, for_tests.level, Level(started["level"]))
+    write_frame(ANSWERS, {"level": level, "missing": layers.missing | for_tests.missing | started["missing"]})
+    seconds, outside = settings["judge_seconds"], settings["oracle"] == "outside"
+    with suppress(EOFError, BrokenPipeError):
+        CompiledJudge(chain.language, builder, control, board, seconds, outside=outside).serve()
+    os._exit(0)
+
+
+def _run_programs(
+    layers: Layers,
+    folder: str,
+    settings: dict[str, Any],
+    chain: Toolchain,
+    mount: Mount,
+    control: socket.socket,
+    board: Board,
+) -> NoReturn:
+    """Isolate programs, tell the judge the level, and start programs for it."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    _move_descriptors(control)
+    control = socket.socket(fileno=CONTROL)
+    os.close(REQUESTS)
+    os.close(ANSWERS)
+
+    def refused(reason: str) -> None:
+        control.sendall(json.dumps({"no_namespaces": reason}).encode())
+
+    access = _programs_access(chain, f"{folder}/prepared")
+    forks = _isolate(layers, f"{folder}/programs", settings, mount, access, refused)
+    if chain.language == JAVA and "landlock" in layers.missing and layers.filter is not None:
+        layers.filter, layers.missing["seccomp"] = None, _NO_EXEC
+    control.sendall(json.dumps({"level": layers.level, "missing": layers.missing}).encode())
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": layers.box, "TMPDIR": layers.box}
+    environment |= {"MALLOC_ARENA_MAX": "1", MARKER: os.environ[MARKER]}
+    command = _command(settings, chain, f"{folder}/prepared", layers.box)
+    with suppress(EOFError, BrokenPipeError):
+        CompiledLauncher(forks, control, board, command, environment).serve()
+    os._exit(0)
+
+
+def _isolate(
+    layers: Layers,
+    folder: str,
+    settings: dict[str, Any],
+    mount: Mount,
+    access: Access,
+    refused: Callable[[str], None],
+) -> Forks:
+    """Mount a disk for the box, prepare the layers and try them; return what forks processes behind them."""
+    try:
+        if mount is not None:
+            mount(settings["packages"])
+    except OSError as error:
+        refused(str(error))
+        os._exit(0)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    limit_resources()
+    Path(layers.box).mkdir(exist_ok=True)
+    writable = [folder if layers.own_disk else layers.box]
+    prepare_filters(layers, writable, [], settings["without"], access=access)
+    _move_rules(layers, RULES)
+    verify(layers, os.path.realpath(sys.executable))
+    return Forks(layers, Box(layers))
+
+
+def _builder(forks: Forks, layers: Layers, tests: Layers, chain: Toolchain, prepared: str) -> Builder:
+    if chain.language == CPP:
+        return cpp.CppBuilder(forks, tests, chain, prepared, REQUESTS)
+    return java.JavaBuilder(layers, tests, chain, prepared)
+
+
+def _accesses(chain: Toolchain, prepared: str) -> tuple[Access, Access]:
+    """Return what a compiler may reach, and what tests may."""
+    readable = [*chain.readable, prepared]
+    if chain.language == JAVA:
+        return (Access(readable, chain.executable, Starts.PATHS),) * 2
+    return Access([*readable, str(INCLUDE)], chain.executable, Starts.PATHS | Starts.PROCESSES), _IN_MEMORY
+
+
+def _programs_access(chain: Toolchain, prepared: str) -> Access:
+    return _IN_MEMORY if chain.language == CPP else Access([*chain.readable, prepared], chain.executable, Starts.PATHS)
+
+
+def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str) -> Command:
+    """Return how programs are started."""
+    if chain.language == CPP:
+        return Command("", lambda memory: ["program"])
+    main = MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
+    return jvm_command(chain.program, f"{prepared}:{box}", main)
+
+
+_IN_MEMORY = Access(("/usr/share/zoneinfo",), (), Starts.MEMORY)
+
+
+def _move_descriptors(control: socket.socket) -> None:
+    """Move pipes and socket to higher descriptors, away from a program's, and open /dev/null as 0."""
+    os.dup2(0, REQUESTS)
+    os.dup2(1, ANSWERS)
+    os.dup2(control.detach(), CONTROL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.closerange(CONTROL + 1, 256)
+    os.closerange(3, REQUESTS)
+
+
+def _move_rules(layers: Layers, descriptor: int) -> None:
+    """Move Landlock's rules away from the descriptors of a program."""
+    if layers.rules is not None:
+        os.dup2(layers.rules, descriptor)
+        os.close(layers.rules)
+        layers.rules = descriptor

@@ -1,0 +1,171 @@
+"""Finds the compilers and run times of Java and C++ on this machine, and names them for keys of verdicts.
+
+A `Toolchain` is plain data: the slot finds it in raysweep's own process and sends it to the process that compiles and
+runs programs. Nothing is started for Java; g++ is asked for its version, its parts and whether it knows the flags.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from raysweep.errors import UsageError
+from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA
+
+WORDS = {JAVA: "Java", CPP: "C++"}
+PACKAGES = {JAVA: "default-jdk-headless", CPP: "g++"}
+"""What installs a language's compiler and run time in Debian and Ubuntu."""
+HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
+"""Headers that problems in C++ include and that don't come with g++, each with its package."""
+MIN_JDK = 17
+JUDGED_AS = 1
+"""Stands in keys: raise it where compiled programs get other verdicts than before."""
+_CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
+_SECONDS = 30.0  # for a question to g++
+_HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
+_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
+
+
+class Toolchain(NamedTuple):
+    """A compiler with its run time.
+
+    `program` is g++ or java; `flags` go to the compiler; `identity` stands in keys: another one, another verdict.
+    """
+
+    language: str
+    program: str
+    flags: tuple[str, ...]
+    identity: str
+    readable: tuple[str, ...]  # files and folders that it reads
+    executable: tuple[str, ...]  # files that it executes
+
+
+def toolchain(language: str, flags: str) -> Toolchain:
+    """Return the compiler and run time of a compiled language.
+
+    Args:
+        language: java or cpp.
+        flags: for g++, as a shell reads them, such as ``-O0``; Java has none.
+
+    Raises:
+        UsageError: they are missing (the message names the package) or too old, or g++ doesn't know the flags.
+    """
+    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags)
+
+
+def identity(language: str, flags: str) -> str:
+    """Return what keys of verdicts name of a language's compiler, "" for Python; raise the errors of `toolchain`."""
+    return toolchain(language, flags).identity if language in COMPILED else ""
+
+
+def toolchain_key(language: str, flags: str = DEFAULT_SANDBOX.cpp_flags) -> dict[str, str]:
+    """Return what specs of results name of a language's compiler; nothing for Python."""
+    chain = identity(language, flags)
+    return {"toolchain": chain} if chain else {}
+
+
+def missing_headers() -> dict[str, str]:
+    """Return the headers of `HEADERS` that g++ doesn't find here, each with the package that has it."""
+    return {name: package for name, package in HEADERS.items() if not _header_exists(name)}
+
+
+def _jdk_home() -> str | None:
+    """Return the JDK's folder: JAVA_HOME, else that of the javac on the path."""
+    named = os.environ.get("JAVA_HOME")
+    compiler = f"{named}/bin/javac" if named else shutil.which("javac")
+    if compiler is None or not os.access(compiler, os.X_OK):
+        return None
+    return str(Path(compiler).resolve().parents[1])
+
+
+@lru_cache
+def _java(home: str | None) -> Toolchain:
+    if home is None:
+        raise UsageError(_missing(JAVA, "JDK (javac)"))
+    release = Path(home, "release")
+    found = dict(re.findall(r'^(\w+)="(.*)"$', release.read_text() if release.is_file() else "", re.MULTILINE))
+    version = found.get("JAVA_VERSION", "")
+    number = int((re.match(r"(?:1\.)?(\d+)", version) or ["", "0"])[1])
+    if number < MIN_JDK:
+        raise UsageError(
+            f"the JDK in {home} is of version {version or 'unknown'}, and programs in Java need {MIN_JDK} or newer; "
+            f"install one (Debian: {PACKAGES[JAVA]}), or set JAVA_HOME to another folder"
+        )
+    java = f"{home}/bin/java"
+    runtime = f"{found.get('IMPLEMENTOR', '')} {found.get('JAVA_RUNTIME_VERSION', version)}".strip()
+    readable = _outermost([home, *_linked_folders(home), *_library_folders()])
+    return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_loaders()))
+
+
+@lru_cache
+def _cpp(compiler: str | None, flags: str) -> Toolchain:
+    if compiler is None:
+        raise UsageError(_missing(CPP, "g++"))
+    given = tuple(shlex.split(flags))
+    compiler = str(Path(compiler).resolve())
+    tried = _ask(compiler, *given, "-x", "c++", "-fsyntax-only", os.devnull)
+    if tried.returncode:
+        reason = (tried.stderr.strip().splitlines() or ["it says no reason"])[0]
+        raise UsageError(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}")
+    version = _ask(compiler, "-dumpfullversion").stdout.strip()
+    machine = _ask(compiler, "-dumpmachine").stdout.strip()
+    parts = [_path_of(_ask(compiler, f"-print-prog-name={part}").stdout.strip()) for part in _CPP_PARTS]
+    own = str(Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2])
+    names = ("libc.a", "libstdc++.a", "crt1.o")
+    found = [_ask(compiler, f"-print-file-name={name}").stdout.strip() for name in names]
+    folders = [str(Path(path).resolve().parent) for path in found if Path(path).is_absolute()]
+    readable = _outermost([*_HEADER_FOLDERS, own, *folders, *_library_folders()])
+    libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
+    identity = f"g++ {version} {machine}, {libc}, {' '.join(given)}, {JUDGED_AS}"
+    return Toolchain(CPP, compiler, given, identity, readable, (compiler, *parts, *_loaders()))
+
+
+def _missing(language: str, what: str) -> str:
+    return (
+        f"this machine has no {what}, which programs in {WORDS[language]} need to be judged; install it (Debian, "
+        f"Ubuntu: the package {PACKAGES[language]})"
+    )
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False)
+
+
+def _path_of(name: str) -> str:
+    """Return the file of a part of g++, which is a path or the name of a command."""
+    return str(Path(shutil.which(name) or name).resolve())
+
+
+def _header_exists(name: str) -> bool:
+    folders = [*_HEADER_FOLDERS, *(str(path) for path in Path("/usr/include").glob("*-linux-gnu*"))]
+    return any(Path(folder, name).exists() for folder in folders)
+
+
+def _linked_folders(home: str) -> list[str]:
+    """Return the folders outside the JDK's that links in it lead to: Debian keeps its configuration in /etc."""
+    links = [path for part in ("conf", "lib") for path in Path(home, part).rglob("*") if path.is_symlink()]
+    folders = [str(link.resolve().parent) for link in links]
+    return sorted({folder for folder in folders if folder.startswith("/etc/")})
+
+
+def _library_folders() -> list[str]:
+    """Return the folders of the machine's shared libraries, without those of programs such as Python."""
+    folders = [path for top in ("/lib", "/usr/lib", "/lib64", "/usr/lib64") for path in Path(top).glob("*-linux-gnu")]
+    return sorted({str(path.resolve()) for path in [*folders, *map(Path, ("/lib64", "/usr/lib64"))] if path.is_dir()})
+
+
+def _outermost(folders: list[str]) -> tuple[str, ...]:
+    """Return these folders without those inside another one, and what every program reads."""
+    kept = [one for one in folders if not any(one != other and one.startswith(f"{other}/") for other in folders)]
+    return (*dict.fromkeys(kept), "/etc/ld.so.cache", "/usr/share/zoneinfo")
+
+
+def _loaders() -> list[str]:
+    return [path for path in _LOADERS if Path(path).exists()]
