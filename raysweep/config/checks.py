@@ -30,6 +30,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
 from raysweep.problems.base import PROBLEMS
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle
 from raysweep.quality.linting import require_pylint
@@ -488,6 +489,8 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
         try:
             problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
             problem_set.check(judged=judged)
+            if judged:
+                check_toolchain(problem_set.language, (), config.execution.cpp_flags)
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
         except UsageError as error:

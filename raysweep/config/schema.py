@@ -206,11 +206,13 @@ class ExecutionConfig(Strict):
 
     require_oracle: Literal["inside", "outside"] = SANDBOX.require_oracle.value
     """`outside`: refuse problems whose tests can't run in a process that no program enters."""
+    cpp_flags: str = SANDBOX.cpp_flags
+    """Flags of g++ for programs in C++."""
 
     @property
     def sandbox(self) -> Sandbox:
-        """The lane and the isolation of programs."""
-        return Sandbox(Lane(self.lane), Level(self.require), Oracle(self.require_oracle))
+        """The lane and the isolation of programs, and how they are compiled."""
+        return Sandbox(Lane(self.lane), Level(self.require), Oracle(self.require_oracle), self.cpp_flags)
 
     def limits(self, default: Limits) -> Limits:
         """Return the limits of a problem set with this section's settings over them."""

@@ -152,7 +152,8 @@ class _Planner:
         limits = dataclasses.asdict(self._limits(problem_set))
         fingerprint = self.sets.problem_fingerprint(problem_set)
         lane, python = self.config.execution.lane, platform.python_version()
-        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint, **extract.key)
+        chain = self.sets.toolchain(problem_set)
+        return SharedSpec(limits=limits, lane=lane, python=python, problems=fingerprint, **chain, **extract.key)
 
     def _limits(self, problem_set: str) -> Limits:
         return self.config.execution.limits(PROBLEMS.get(self.sets.problem_specs[problem_set].name).limits)
@@ -164,6 +165,7 @@ class _Planner:
             "limits": dataclasses.asdict(limits),
             "factor": factor,
             "python": platform.python_version(),
+            **self.sets.toolchain(problem_set),
         }
         limit = self.config.evaluation.limit
         spec |= {} if limit is None else {"limit": limit}

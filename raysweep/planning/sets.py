@@ -11,6 +11,7 @@ from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.errors import MissingInput, UsageError, did_you_mean
+from raysweep.execution.compiled.toolchains import toolchain_key
 from raysweep.hashing import text_sha
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
@@ -291,6 +292,17 @@ class SetPlanner:
         spec = self.problem_specs[problem_set]
         fingerprint = self._or_stand_in(lambda: PROBLEMS.create(spec).fingerprint(), spec)
         return {"name": spec.name, **fingerprint, **PROBLEMS.plugin_spec(spec.name)}
+
+    def toolchain(self, problem_set: str) -> dict[str, str]:
+        """Return what keys of verdicts name of the compiler of a set's programs; nothing for Python.
+
+        Where there is none, programs can't be judged (the config's check refuses it), and sets can be made.
+        """
+        try:
+            language = PROBLEMS.create(self.problem_specs[problem_set]).language
+            return toolchain_key(language, self.config.execution.cpp_flags)
+        except UsageError:
+            return {"toolchain": "missing"}
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
         """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
-from raysweep.programs import Limits
+from raysweep.programs import PYTHON, Limits
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment, Spec
 from raysweep.registry import Registry
@@ -35,6 +35,8 @@ class ProblemSet(ABC):
     """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
     origin: ClassVar[str] = ""
     """The address at which the data is published; empty: not known, as of a user's file."""
+    language: str = PYTHON
+    """Of its problems' programs, which `Problem.language` says too."""
     hub: ClassVar[str] = ""
     """The id of the data set on the Hugging Face hub; empty: it has none."""
 

@@ -1,11 +1,13 @@
 """Problem set `humaneval-x`: HumanEval in Java or C++ (164 each), as CodeGeeX published it (Zheng et al. 2023).
 
-Prompts can be perturbed and completed. raysweep can't run Java and C++ yet, so `check` refuses to judge this set.
+Programs are judged where a machine has the language's compiler and, in C++, the headers of boost and OpenSSL that three
+problems include (raysweep/execution/compiled/toolchains.py).
 Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/humaneval-x.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +15,16 @@ from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.file_problems import ScriptedProblem, problems_of
+from raysweep.programs import CPP, DEFAULT_SANDBOX, JAVA, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
 
 LANGUAGES: Mapping[str, tuple[str, ...]] = {
-    "java": ("\npublic class", "\nclass", "\nimport", "\n/*", "\n//"),
-    "cpp": ("\nint main", "\n#include", "\nusing namespace", "\n/*", "\n//"),
+    JAVA: ("\npublic class", "\nclass", "\nimport", "\n/*", "\n//"),
+    CPP: ("\nint main", "\n#include", "\nusing namespace", "\n/*", "\n//"),
 }
 """Stop strings: the beginnings of what follows the function. Completions keep their closing braces, and no reference
 solution is cut. There is no published list."""
@@ -32,14 +36,19 @@ class HumanEvalXProblem(ScriptedProblem):
 
     declaration: str = ""
 
+    def assemble(self, completion: str) -> Program:
+        """Return prompt + completion, the tests, and the functions that they call."""
+        program = ScriptedProblem.assemble(self, completion)
+        return dataclasses.replace(program, declaration=self.declaration)
+
 
 @PROBLEMS.register("humaneval-x")
 class HumanEvalX(ProblemSet):
-    """HumanEval in Java or C++: prompts to perturb and complete, without judging.
+    """HumanEval in Java or C++.
 
     Args:
-        language: java or cpp.
         path: humaneval_java.jsonl.gz or humaneval_cpp.jsonl.gz.
+        language: java or cpp; None: found from the task ids, such as ``Java/0``.
 
     Raises:
         UsageError: another language, or a file that doesn't exist.
@@ -48,13 +57,13 @@ class HumanEvalX(ProblemSet):
     licence = "Apache-2.0"
     origin = "https://github.com/THUDM/CodeGeeX"
 
-    def __init__(self, language: str, path: str) -> None:
-        if language not in LANGUAGES:
+    def __init__(self, path: str, language: str | None = None) -> None:
+        if language is not None and language not in LANGUAGES:
             near = did_you_mean(language, LANGUAGES)
             raise UsageError(f"problem set humaneval-x: language {language!r}{near} is none of {', '.join(LANGUAGES)}")
-        self._language = language
         self._path = Path(path).expanduser().absolute()
         check_file(self._path)
+        self.language = language or _language_of(self._path)
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in their published order; raise UsageError (file, line) for an unusable row."""
@@ -62,17 +71,16 @@ class HumanEvalX(ProblemSet):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the language and the SHA-256 of the unzipped file."""
-        return {"language": self._language, "sha256": content_sha(self._path)}
+        return {"language": self.language, "sha256": content_sha(self._path)}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line) for an unusable row, and always when `judged`."""
-        self.problems()
+        """Read the whole file; raise UsageError (file, line) for an unusable row.
+
+        When `judged`, also where the machine has no compiler, or lacks headers, which names the problems.
+        """
+        problems = self.problems()
         if judged:
-            raise UsageError(
-                f"problem set humaneval-x: programs in {self._language} can't be run yet, so completions can't be "
-                "judged; `raysweep perturb` and test sets (`raysweep sets`) work, and humaneval has the same problems "
-                "in Python"
-            )
+            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt: the text of the comment that describes the task is natural, all else is verbatim."""
@@ -82,15 +90,28 @@ class HumanEvalX(ProblemSet):
         prompt = row.text("prompt")
         entry_point = entry_point_of(prompt)
         if not entry_point:
-            raise UsageError(f"{row.place}: `prompt` opens no function in {self._language}; is `language` right?")
+            raise UsageError(f"{row.place}: `prompt` opens no function in {self.language}; is `language` right?")
         return HumanEvalXProblem(
             task_id=row.text("task_id"),
             prompt=prompt,
             entry_point=entry_point,
             test=row.text("test"),
             reference=row.text("canonical_solution"),
-            language=self._language,
-            stop=LANGUAGES[self._language],
+            language=self.language,
+            stop=LANGUAGES[self.language],
             fields=row.fields,
             declaration=row.text("declaration"),
         )
+
+
+def _language_of(path: Path) -> str:
+    """Return the language that the first task id of a file begins with."""
+    for row in stream_json_rows(path):
+        name = str(row.fields.get("task_id", "")).partition("/")[0].lower()
+        if name in LANGUAGES:
+            return name
+        break
+    raise UsageError(
+        f"{path}: its first `task_id` begins with none of Java/ and CPP/, so `language` must be given: "
+        f"{' or '.join(LANGUAGES)}"
+    )

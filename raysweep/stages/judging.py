@@ -100,12 +100,13 @@ def _result_row(asked: _Asked, verdict: Verdict) -> Result:
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
     """Return what is asked of each completion: its program's verdict; collect the distinct programs in `programs`."""
     problems, settings = problems_of(pair), settings_of(pair, store)
+    chain = str(pair.results.spec.get("toolchain", ""))
     asked = []
     for completion in store.rows(pair.completions, Completion):
         problem = problems[completion.task_id]
         taken = extracted(problem, completion.text, pair.extract)
         oracle, limits = settings(completion.task_id, taken.program)
-        question = Question(taken.program.sha, limits, oracle)
+        question = Question(taken.program.sha, limits, oracle, chain)
         program = programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
         text = program.text if is_another else ""

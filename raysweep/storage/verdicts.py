@@ -1,6 +1,7 @@
 """Caches verdicts in a store, so that equal programs under equal limits and interpreter run once for all sweeps.
 
-Layout: ``verdicts/<hash of limits and interpreter>/<hash of content>.parquet``, rows sorted by the program's hash.
+Layout: ``verdicts/<hash of limits, and interpreter or compiler>/<hash of content>.parquet``, rows sorted by the
+program's hash.
 Files are added and never changed or removed, so several sweeps may write at the same time; if two judge one program,
 there are two rows. A lookup reads the hashes in the files of its limits, several files at a time, and then the groups
 of rows with matches. A verdict's level and lane are columns and not part of any hash: the caller's sandbox decides
@@ -44,20 +45,22 @@ class Question:
     sha: str  # the program's, see `Program.sha`
     limits: Limits
     oracle: Oracle
+    toolchain: str = ""  # compiler, run time and flags of a compiled language
 
     @property
     def key(self) -> str:
         """A hash of all fields, 64 hex digits."""
-        content = canonical_json([self.sha, dataclasses.asdict(self.limits), self.oracle])
+        fields = [self.sha, dataclasses.asdict(self.limits), self.oracle, self.toolchain]
+        content = canonical_json(fields if self.toolchain else fields[:-1])
         return hashlib.sha256(content.encode()).hexdigest()
 
 
 class VerdictCache:
-    """The verdicts of one interpreter in one store.
+    """The verdicts of one interpreter, and of any compilers, in one store.
 
     Args:
         files: the store's.
-        interpreter: the interpreter's version, such as ``3.11.9``.
+        interpreter: the version of Python, such as ``3.11.9``; programs in other languages name their own.
     """
 
     def __init__(self, files: Files, interpreter: str) -> None:
@@ -67,14 +70,14 @@ class VerdictCache:
 
     def find(self, questions: Collection[Question], sandbox: Sandbox) -> dict[Question, Verdict]:
         """Return the stored verdicts that are good enough for a sandbox."""
-        by_limits: dict[Limits, dict[str, Oracle]] = defaultdict(dict)
+        folders: dict[str, dict[str, Question]] = defaultdict(dict)
         for question in questions:
-            by_limits[question.limits][question.sha] = question.oracle
+            folders[self._folder(question)][question.sha] = question
         verdicts: dict[Question, Verdict] = {}
-        for limits, oracles in by_limits.items():
-            for sha, verdict in self._stored(limits, set(oracles)):
-                if serves(verdict, oracles[sha], sandbox):
-                    verdicts.setdefault(Question(sha, limits, oracles[sha]), verdict)
+        for folder, asked in folders.items():
+            for sha, verdict in self._stored(folder, set(asked)):
+                if serves(verdict, asked[sha].oracle, sandbox):
+                    verdicts.setdefault(asked[sha], verdict)
         return verdicts
 
     def add(self, answers: Mapping[Question, Verdict]) -> None:
@@ -84,22 +87,23 @@ class VerdictCache:
             self.flush()
 
     def flush(self) -> None:
-        """Write the collected verdicts, one file for each set of limits."""
-        by_limits: dict[Limits, dict[str, Verdict]] = defaultdict(dict)
+        """Write the collected verdicts, one file for each set of limits and each interpreter or compiler."""
+        folders: dict[str, dict[str, Verdict]] = defaultdict(dict)
         for question, verdict in self._waiting.items():
-            by_limits[question.limits][question.sha] = verdict
-        for limits, rows in by_limits.items():
+            folders[self._folder(question)][question.sha] = verdict
+        for folder, rows in folders.items():
             data = _to_parquet(rows)
-            self._files.write(f"{self._folder(limits)}/{hashlib.sha256(data).hexdigest()[:32]}.parquet", data)
+            self._files.write(f"{folder}/{hashlib.sha256(data).hexdigest()[:32]}.parquet", data)
         self._waiting.clear()
 
-    def _folder(self, limits: Limits) -> str:
-        content = canonical_json([VERSION, dataclasses.asdict(limits), self._interpreter])
+    def _folder(self, question: Question) -> str:
+        runs_it = question.toolchain or self._interpreter
+        content = canonical_json([VERSION, dataclasses.asdict(question.limits), runs_it])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def _stored(self, limits: Limits, shas: set[str]) -> Iterator[tuple[str, Verdict]]:
+    def _stored(self, name_of_folder: str, shas: set[str]) -> Iterator[tuple[str, Verdict]]:
         """Yield (sha, verdict) for each stored row of these programs, file by file in the order of names."""
-        folder = self._files.below(self._folder(limits))
+        folder = self._files.below(name_of_folder)
         names = sorted(name for name in folder.infos() if name.endswith(".parquet") and not name.startswith("."))
         if not names:
             return

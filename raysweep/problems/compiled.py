@@ -1,0 +1,45 @@
+"""Whether this machine can judge problems in Java or C++: their compiler, and the headers that they include."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from raysweep.errors import UsageError
+from raysweep.execution.compiled.toolchains import missing_headers, toolchain
+from raysweep.programs import COMPILED, CPP
+from raysweep.records import Problem
+
+_NAMED = 5  # problems in a message
+
+
+def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) -> None:
+    """Raise UsageError if programs on these problems can't be compiled here; Python's always can.
+
+    Args:
+        language: of the problems.
+        problems: the problems.
+        cpp_flags: of g++.
+
+    Raises:
+        UsageError: no compiler (the package is named), one that is too old or doesn't know the flags, or headers that
+            problems include are missing (the problems are named).
+    """
+    if language not in COMPILED:
+        return
+    toolchain(language, cpp_flags)
+    missing = missing_headers() if language == CPP else {}
+    needed = {problem.task_id: [name for name in missing if _includes(problem, name)] for problem in problems}
+    lacking = {task_id: names for task_id, names in needed.items() if names}
+    if lacking:
+        tasks = list(lacking)
+        more = f" and {len(tasks) - _NAMED:,} more" if len(tasks) > _NAMED else ""
+        headers = sorted({name for names in lacking.values() for name in names})
+        packages = sorted({missing[name] for name in headers})
+        raise UsageError(
+            f"{', '.join(tasks[:_NAMED])}{more} include {', '.join(headers)}, which this machine lacks; install "
+            f"{' and '.join(packages)} (Debian, Ubuntu), or leave these problems out"
+        )
+
+
+def _includes(problem: Problem, header: str) -> bool:
+    return header in f"{problem.prompt}{problem.reference or ''}{problem.test}"
