@@ -1,4 +1,6 @@
-"""HumanEval in Java and C++: prompts, and no verdicts."""
+"""HumanEval in Java and C++: its files, and what must be there to judge it."""
+
+import shutil
 
 import pytest
 
@@ -11,7 +13,7 @@ from tests.conftest import shared_data
 
 @pytest.fixture(params=["java", "cpp"])
 def problems(request):
-    return HumanEvalX(request.param, str(shared_data("humaneval_x", f"humaneval_{request.param}.jsonl.gz")))
+    return HumanEvalX(str(shared_data("humaneval_x", f"humaneval_{request.param}.jsonl.gz")), request.param)
 
 
 def test_has_the_164_published_problems_whose_tests_call_the_entry_point(problems):
@@ -34,16 +36,41 @@ def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):
         assert row.prompt[end:] == row.clean_prompt[end:]
 
 
-def test_judging_is_refused_before_any_work(problems):
+def test_programs_bring_what_their_tests_call(problems):
+    problem = problems.problems()[0]
+    program = problem.assemble(problem.reference)
+    assert (program.language, program.declaration) == (problems.language, problem.declaration)
+
+
+def test_the_language_is_found_from_the_task_ids(problems):
+    assert HumanEvalX(str(problems._path)).language == problems.language
+
+
+def test_without_a_compiler_judging_is_refused_and_prompts_can_be_made(problems, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
     problems.check()
-    with pytest.raises(UsageError, match="can't be run yet"):
+    package = {"java": "default-jdk-headless", "cpp": r"g\+\+"}[problems.language]
+    with pytest.raises(UsageError, match=rf"this machine has no .*the package {package}\)"):
         problems.check(judged=True)
+
+
+def test_problems_whose_headers_are_missing_are_named(monkeypatch):
+    if not shutil.which("g++"):
+        pytest.skip("needs g++")
+    missing = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: missing)
+    path = shared_data("humaneval_x", "humaneval_cpp.jsonl.gz")
+    with pytest.raises(UsageError, match="CPP/22, CPP/137, CPP/162 include "):
+        HumanEvalX(str(path)).check(judged=True)
 
 
 def test_another_language_or_file_is_reported(tmp_path):
     with pytest.raises(UsageError, match=r"language 'jav' \(did you mean 'java'\?\)"):
-        HumanEvalX("jav", "x")
+        HumanEvalX("x", "jav")
     path = tmp_path / "rows.jsonl"
     path.write_text('{"task_id": "a", "prompt": "def f(x):\\n"}\n')
     with pytest.raises(UsageError, match=r"rows.jsonl:1: `prompt` opens no function in java"):
-        HumanEvalX("java", str(path)).check()
+        HumanEvalX(str(path), "java").check()
+    with pytest.raises(UsageError, match="begins with none of Java/ and CPP/, so `language` must be given"):
+        HumanEvalX(str(path))
