@@ -33,6 +33,7 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "memory": lambda: machine_checks.memory(machine.memory()),
         "accelerators": lambda: machine_checks.accelerators(machine.accelerators()),
         "isolation": machine_checks.isolation,
+        "compilers": part_checks.compilers,
         "language": part_checks.language,
         "Ray": lambda: part_checks.ray(address or os.environ.get("RAY_ADDRESS") or None),
         "vLLM": part_checks.vllm,

@@ -1,4 +1,4 @@
-"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, linters."""
+"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, compilers, linters."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 
 from raysweep import machine
 from raysweep.errors import UsageError, install_extra
+from raysweep.execution.compiled.toolchains import missing_headers, toolchain
+from raysweep.programs import COMPILED, DEFAULT_SANDBOX
 from raysweep.quality.batches import fingerprint_of_linters
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
@@ -71,6 +73,19 @@ def openai() -> Check:
     key = "set" if os.environ.get(KEY_VARIABLE) else "not set"
     url = os.environ.get(URL_VARIABLE) or HOSTED
     return Check("openai", State.OK, f"openai {installed['openai']}; {KEY_VARIABLE} is {key}; openai:NAME asks {url}")
+
+
+def compilers() -> Check:
+    """Look for compilers, run times and headers, which are needed only to judge programs in Java and C++."""
+    found, lacks = [], []
+    for language in COMPILED:
+        try:
+            found.append(toolchain(language, DEFAULT_SANDBOX.cpp_flags).identity.partition(",")[0])
+        except UsageError as error:
+            lacks.append(str(error))
+    headers = missing_headers() if any(name.startswith("g++") for name in found) else {}
+    lacks += [f"no {name}, which some problems in C++ include: install {package}" for name, package in headers.items()]
+    return Check("compilers", State.ABSENT if lacks else State.OK, "; ".join([*found, *lacks]))
 
 
 def linters() -> Check:

@@ -48,9 +48,9 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
 def test_every_subject_is_shown_once_and_all_that_is_wrong_has_a_way_out(capsys):
     code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
     found = {check["name"]: check for check in json.loads(out)["checks"]}
-    assert code == 1 and len(json.loads(out)["checks"]) == 11
+    assert code == 1 and len(json.loads(out)["checks"]) == 12
     judged, stops = {"versions", "accelerators", "isolation", "language"}, {"memory", "Ray", "storage", "temp folder"}
-    assert set(found) == judged | stops | {"vLLM", "openai", "linters"}
+    assert set(found) == judged | stops | {"vLLM", "openai", "linters", "compilers"}
     assert {found["Ray"]["state"], found["storage"]["state"]} == {"error"}
     assert all(
         check["found"] and bool(check["advice"]) == (check["state"] in ("warning", "error")) for check in found.values()
