@@ -198,6 +198,7 @@ class EngineSettings:
     sweep: str = ""  # name, for metrics
     tasks: Sequence[str] = ()  # ids of all of the sweep's tasks
     cached_cells: int = 0  # cells of the sweep without a task, since the store has their results
+    compiled: Sequence[str] = ()  # languages of the sweep's problems whose compilers have to be equal on all nodes
 
 
 class Engine(ABC):

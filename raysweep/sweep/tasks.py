@@ -17,6 +17,8 @@ from raysweep.planning.missing import by_cell, is_made, walk
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import COMPILED
 from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
@@ -144,7 +146,14 @@ def _settings(
         folder.name,
         ids,
         cached_cells,
+        _compiled(config),
     )
+
+
+def _compiled(config: SweepConfig) -> tuple[str, ...]:
+    """Return the languages of a config's problems that have a compiler."""
+    sets = [PROBLEMS.create(problems.spec(PROBLEMS, config.seed)) for problems in config.evaluation.problems]
+    return tuple(language for language in COMPILED if any(one.language == language for one in sets))
 
 
 def _recovery(config: SweepConfig, options: RunOptions) -> Recovery:

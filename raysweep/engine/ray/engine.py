@@ -85,7 +85,9 @@ class RayEngine(Engine):
         may_grow = not self._cluster.owned and autoscaler_runs()
         self._nodes = IdleNodes(nodes_by_id(), may_grow=may_grow)
         if tasks and not self._cluster.owned:
-            require_equal_versions(self._nodes.nodes, allow_mixed=self.settings.resources.allow_mixed)
+            require_equal_versions(
+                self._nodes.nodes, self.settings.compiled, allow_mixed=self.settings.resources.allow_mixed
+            )
         asked: dict[str, tuple[list[str], CellNeeds]] = {}
         for task in tasks:
             needs = task.needs.capped(self._nodes.most_memory)

@@ -1,14 +1,15 @@
 """Checks before work starts that all nodes of a running Ray have the packages of this process in the same versions.
 
-They are raysweep and those that completions' keys name as this process has them. Nodes with one type of accelerator
-must have the same build of torch and the same driver, since models of a group run on one software.
+They are raysweep and those that completions' keys name as this process has them, and, where a sweep has problems in
+Java or C++, their compilers and run times. Nodes with one type of accelerator must have the same build of torch and
+the same driver, since models of a group run on one software.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
@@ -30,7 +31,7 @@ LISTED = 4
 """Most nodes that a message names for one difference."""
 
 
-def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool) -> None:
+def require_equal_versions(nodes: Mapping[str, NodeFacts], compiled: Sequence[str] = (), *, allow_mixed: bool) -> None:
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
@@ -39,14 +40,15 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], *, allow_mixed: bool)
 
     Args:
         nodes: by their ids.
+        compiled: languages whose compilers and run times keys of results name.
         allow_mixed: whether models of one group may run on unlike versions.
 
     Raises:
         UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.
     """
-    here = versions(PACKAGES)
-    compared = [name for name in PACKAGES if name not in MIXABLE or not allow_mixed]
-    answers = _answers(list(nodes))
+    here = versions(PACKAGES) | {language: identity_or_none(language) for language in compiled}
+    compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *compiled]
+    answers = _answers(list(nodes), compiled)
     differing: dict[str, list[str]] = defaultdict(list)
     for node, there in answers.items():
         texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
@@ -81,7 +83,8 @@ def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mappi
 
 
 def _plain(there: Mapping[str, str], name: str) -> str:
-    return there.get(name, NONE).partition("+")[0]
+    found = there.get(name, NONE)
+    return found.partition("+")[0] if name in PACKAGES else found
 
 
 def _listed(names: list[str]) -> str:
@@ -94,7 +97,18 @@ def _name_of(node: str, facts: NodeFacts) -> str:
     return f"node {node[:8]}" + (f" ({label})" if label else "")
 
 
-def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
+def identity_or_none(language: str) -> str:
+    """Return what keys name of a language's compiler on this machine; NONE where there is none, or no raysweep."""
+    try:
+        from raysweep.execution.compiled.toolchains import identity
+        from raysweep.programs import DEFAULT_SANDBOX
+
+        return identity(language, DEFAULT_SANDBOX.cpp_flags)
+    except (ImportError, UsageError):
+        return NONE
+
+
+def _answers(nodes: list[str], compiled: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """Return the versions on each node that answers, by its id."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -109,6 +123,13 @@ def _answers(nodes: list[str]) -> dict[str, dict[str, str]]:
             try:
                 answer[package] = version(package)
             except PackageNotFoundError:
+                continue
+        for language in compiled:
+            try:
+                from raysweep.engine.ray.cluster.node_versions import identity_or_none
+
+                answer[language] = identity_or_none(language)
+            except ImportError:  # which the package's own version tells
                 continue
         driver = Path("/proc/driver/nvidia/version")
         if driver.exists() and (number := re.search(r"\b\d+\.\d+(\.\d+)?\b", driver.read_text())):

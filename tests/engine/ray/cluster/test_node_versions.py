@@ -28,7 +28,7 @@ def test_a_node_says_what_it_has():
 def answering(monkeypatch, **by_number):
     """Have the nodes answer what a node with this process's versions would, but for some."""
     answers = {node: HERE | by_number.get(f"n{node[0]}", {}) for node in NODES}
-    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {n: a for n, a in answers.items() if a})
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes, compiled: {n: a for n, a in answers.items() if a})
 
 
 def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
@@ -42,8 +42,16 @@ def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
         require_equal_versions(NODES, allow_mixed=True)
 
 
+def test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems(monkeypatch):
+    there = {"cpp": node_versions.identity_or_none("cpp")}
+    answering(monkeypatch, **{f"n{number}": there for number in range(5)}, n5={"cpp": "g++ 9.4.0"})
+    with pytest.raises(UsageError, match=r"cpp g\+\+ 9.4.0 on node 55555555 \(A100\); install the same on all"):
+        require_equal_versions(NODES, ["cpp"], allow_mixed=False)
+    require_equal_versions(NODES, allow_mixed=False)
+
+
 def test_a_package_that_is_not_there_differs(monkeypatch):
-    monkeypatch.setattr(node_versions, "_answers", lambda nodes: {node: {"torch": HERE["torch"]} for node in nodes})
+    monkeypatch.setattr(node_versions, "_answers", lambda nodes, _: {node: {"torch": HERE["torch"]} for node in nodes})
     with pytest.raises(UsageError, match="raysweep none and transformers none on node 00000000, node 11111111"):
         require_equal_versions(NODES, allow_mixed=False)
 
