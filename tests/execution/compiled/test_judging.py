@@ -70,6 +70,13 @@ def language(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=[pytest.param("java", marks=pytest.mark.long), "cpp"])
+def one_language(request: pytest.FixtureRequest) -> str:
+    """C++ in `make test`, where a slot starts sooner."""
+    needs(COMPILERS[request.param])
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
 def executor() -> Iterator[Executor]:
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
@@ -92,8 +99,8 @@ def test_an_error_of_the_compiler_is_told_with_its_line(language, executor):
     )
 
 
-def test_verdicts_do_not_depend_on_order_or_slot(language):
-    programs = [program(language, outcome) for outcome in ("passed", "failed", "killed", "compile_error")]
+def test_verdicts_do_not_depend_on_order_or_slot(one_language):
+    programs = [program(one_language, outcome) for outcome in ("passed", "failed", "killed", "compile_error")]
     with Executor(2, Sandbox(require=Level.LIMITS)) as executor:
         forth, back = executor.run(programs, LIMITS), executor.run(programs[::-1], LIMITS)[::-1]
     assert [(v.outcome, v.detail) for v in forth] == [(v.outcome, v.detail) for v in back]
@@ -106,9 +113,9 @@ def test_tests_that_call_what_is_declared_run_outside(language):
     assert oracle_of(without) is Oracle.INSIDE and "declaration" in reason_for_inside(without)
 
 
-def test_nothing_is_left_when_the_executor_is_closed(language):
+def test_nothing_is_left_when_the_executor_is_closed(one_language):
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
-        executor.run([program(language, "passed")], LIMITS)
+        executor.run([program(one_language, "passed")], LIMITS)
         ((pid, folder),) = executor._slots[0].running
         below = psutil.Process(pid).children(recursive=True)
         assert below and Path(folder).is_dir()
@@ -117,22 +124,22 @@ def test_nothing_is_left_when_the_executor_is_closed(language):
     assert alive == []
 
 
-def test_a_slot_whose_processes_are_killed_judges_again(language):
+def test_a_slot_whose_processes_are_killed_judges_again(one_language):
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
-        executor.run([program(language, "passed")], LIMITS)
+        executor.run([program(one_language, "passed")], LIMITS)
         ((pid, _),) = executor._slots[0].running
         for process in psutil.Process(pid).children(recursive=True):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
-        verdicts: list[Verdict] = executor.run([program(language, name) for name in ("failed", "passed")], LIMITS)
+        verdicts: list[Verdict] = executor.run([program(one_language, name) for name in ("failed", "passed")], LIMITS)
     assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.PASSED]
 
 
 @pytest.mark.parametrize(
     ("without", "levels"),
     [
-        (("namespaces",), {"java": Level.FILTERED, "cpp": Level.FILTERED}),
-        (("namespaces", "seccomp"), {"java": Level.PARTIAL, "cpp": Level.PARTIAL}),
+        pytest.param(("namespaces",), {"java": Level.FILTERED, "cpp": Level.FILTERED}, marks=pytest.mark.long),
+        pytest.param(("namespaces", "seccomp"), {"java": Level.PARTIAL, "cpp": Level.PARTIAL}, marks=pytest.mark.long),
         (("namespaces", "landlock"), {"java": Level.LIMITS, "cpp": Level.PARTIAL}),
     ],
 )
