@@ -58,6 +58,7 @@ AFTER_MODEL = {"model", "completions", "results"}
         ("evaluation.generator={name: transformers, cache: false}", {"completions", "results"}),
         ("evaluation.temperature=0.5", {"completions", "results"}),
         ("evaluation.top_p=0.5", set()),
+        ("execution.cpp_flags=-O2", set()),
         ("evaluation.batch_tokens=500", set()),
         ("execution.timeout=2", {"results"}),
         ("execution.memory_mib=512", {"results"}),
@@ -212,3 +213,24 @@ def test_keys_of_completions_say_where_texts_end_only_of_models_with_further_end
     assert all(
         {name: spec[name] for name in spec if name in ("ends", "appended", "positions")} == marks for spec in specs
     )
+
+
+def test_results_in_a_compiled_language_name_its_compiler_and_their_references_do(tmp_path, monkeypatch):
+    path = tmp_path / "cpp.jsonl"
+    row = {
+        "task_id": "CPP/0",
+        "prompt": "int f(int a) {",
+        "canonical_solution": "return a; }",
+        "declaration": "int f(int a) {",
+    }
+    path.write_text(json.dumps({**row, "test": "int main() { return f(0); }"}))
+    problems = f"evaluation.problems=[{{name: humaneval-x, path: {path}}}]"
+
+    def specs(*overrides: str) -> tuple[str, str]:
+        pair = tuned(problems, *overrides).pairs[-1]
+        return pair.results.spec["toolchain"], pair.references.node.spec["toolchain"]
+
+    assert "toolchain" not in tuned().pairs[-1].results.spec
+    monkeypatch.setattr("raysweep.planning.sets.toolchain_key", lambda _, flags: {"toolchain": f"g++ 12, {flags}"})
+    assert specs() == ("g++ 12, -O0",) * 2
+    assert specs("execution.cpp_flags=-O2") == ("g++ 12, -O2",) * 2
