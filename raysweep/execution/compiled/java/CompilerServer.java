@@ -114,7 +114,7 @@ final class CompilerServer {
                 text.append(said, 0, Math.min(said.length(), 600)).append('\n');
             }
         }
-        return text.toString().getBytes(StandardCharsets.UTF_8);
+        return count > 0 ? text.toString().getBytes(StandardCharsets.UTF_8) : error("it is nested too deeply");
     }
 
     private static byte[] error(String reason) {
