@@ -80,9 +80,11 @@ class CppBuilder:
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
-        files = {name: text.encode("utf-8", "replace") for name, text in inside.sources.items()}
-        linked = libraries("\n".join(inside.sources.values()))
-        return self._compile(files, [*self._include, *_files(files), *_STATIC, *inside.flags, *linked])
+        own = inside.sources[OWN]
+        others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
+        runner = _kept(self._servers, "\0".join(others.values()), lambda: self._trusted(others, ["-c"]))
+        files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}
+        return self._compile(files, [*self._include, OWN, _SERVER, *_STATIC, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`."""
