@@ -43,6 +43,7 @@ class Evidence:
         trainings: what the trainings reported.
         linted: what a linter says of completions.
         answers: what the models answered.
+        languages: how many rows of each training set are in each programming language; "" where it isn't known.
     """
 
     book: ScoreBook
@@ -50,6 +51,7 @@ class Evidence:
     trainings: Sequence[ReportedTraining] = ()
     linted: Sequence[CellReports] = ()
     answers: Answers = field(default_factory=NoAnswers)
+    languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
         """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""

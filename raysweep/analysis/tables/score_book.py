@@ -64,6 +64,7 @@ class Order:
     recipes: Mapping[str, RecipeChoice] = field(default_factory=dict)  # recipe -> its objective, and all else
     clean_of: Mapping[str, str] = field(default_factory=dict)  # training set -> its source's clean one, if not `clean`
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
+    languages: Mapping[str, str] = field(default_factory=dict)  # problem set -> programming language of its problems
     draws: int = 1  # of each perturbation that draws
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 

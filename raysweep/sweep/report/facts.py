@@ -36,6 +36,8 @@ CUT_STOP = "length"
 PRE_TRAINING = "pre-training"
 REJECTED = "rejected_rows"
 """The stage of a source's rejected responses."""
+TRAINING_SET = "training set "
+"""What the label of a training set's artefact begins with, before its name."""
 SHARED = "shared and waiting"
 """The row of GPU-hours of pre-training, and of processes that wait for work."""
 LEAST_HOURS = 1e-6
@@ -159,6 +161,17 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining
         if counts:
             reported.append(_training(row, counts, config))
     return reported
+
+
+def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:
+    """Return how many rows of each training set that the store has are in each programming language."""
+    counts = {}
+    for use in read_uses(folder.store, folder.name) or ():
+        name = use.label.removeprefix(TRAINING_SET)
+        artefact = Unit(use.stage, use.key, use.label)
+        if use.stage == "training_set" and name != use.label and folder.store.has(artefact):
+            counts[name] = count_values(folder.store.use(artefact) / ROWS, "language")
+    return counts
 
 
 def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, list[str]]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
 from raysweep.config.grid import LEVELS
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
+from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN
 
 OVERALL = "mix_all"
@@ -40,6 +43,7 @@ def order_of(config: SweepConfig) -> Order:
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         recipes={name: _recipe(recipe) for name, recipe in config.recipes.items()},
         weights={model.name: _weights(model) for model in config.judged_models},
+        languages=_languages(config),
         draws=config.evaluation.draws,
         undrawn=undrawn(config),
     )
@@ -51,6 +55,15 @@ def _clean_sets(config: SweepConfig) -> dict[str, str]:
     if training is None or not training.sources:
         return {}
     return {trained.name: training.clean_set_of(trained.name) for trained in training.sets}
+
+
+def _languages(config: SweepConfig) -> dict[str, str]:
+    """Return the programming language of each problem set whose files are there."""
+    languages = {}
+    for problems in config.evaluation.problems:
+        with suppress(UsageError):
+            languages[problems.label] = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).language
+    return languages
 
 
 def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:

@@ -29,6 +29,7 @@ from raysweep.sweep.report.facts import (
     rejected_lines,
     sweep_signature,
     test_set_manifests,
+    training_languages,
     trainings,
 )
 from raysweep.sweep.report.names import order_of
@@ -91,7 +92,8 @@ def report_of(
         linted=linted,
         strata=strata,
     )
-    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder))
+    languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
+    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder), languages)
     drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}

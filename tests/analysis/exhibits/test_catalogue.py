@@ -37,7 +37,7 @@ SCORES = (
 )
 FAIT = ("fait-recipes",)
 FAIT_OTHERS = ("fait-average", "fait-failed", "fait-mended")
-SUMMARY = ("choice", "friedman", "heat-map", "power", "recipes", "trade-off")
+SUMMARY = ("choice", "friedman", "heat-map", "languages", "power", "recipes", "trade-off")
 
 
 def test_the_studys_tables_and_figures_have_a_file_each():
@@ -79,7 +79,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         ("- id", "a mapping of keys"),
         (
             "id: a\ntitle: b",
-            "key 'kind' is missing; it is one of choice, curves, friedman, heat-map, lint-messages, lint-scores",
+            "key 'kind' is missing; it is one of choice, curves, friedman, heat-map, languages, lint-messages",
         ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),

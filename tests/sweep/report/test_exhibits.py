@@ -18,6 +18,7 @@ from raysweep.errors import UsageError
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report import write as report
+from raysweep.sweep.report.facts import training_languages
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
@@ -64,6 +65,13 @@ def test_a_curves_table_has_the_numbers_that_its_verdicts_by_problem_give(folder
         assert row["best"] != ""
     (*_, steps) = rows(export(folder, "csv", None, only=["figure-5"]))
     assert (steps["quantity"], steps["rows, as a multiple of the source's ×0.5"]) == ("optimizer steps", "2")
+
+
+def test_the_rows_of_each_training_set_are_counted_by_language(folder):
+    counts = training_languages(folder)
+    assert set(counts) == {"clean", "C1", "a", "b", "short"}
+    assert set().union(*counts.values()) == {"python"}
+    assert sum(counts["short"].values()) < sum(counts["clean"].values()) == sum(counts["a"].values())
 
 
 def test_a_run_writes_tables_and_figures_into_the_sweeps_folder(folder):

@@ -1,0 +1,99 @@
+"""Kind ``languages``: pass@1 and RD by programming language, beside the language's share of the training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
+from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
+from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.records import BASE, CLEAN
+
+
+@EXHIBITS.register("languages")
+class Languages(Exhibit):
+    """A table for each test set, with a row for each problem set, model and training set."""
+
+    group: Group = COMPARISONS
+
+    training_sets: Annotated[list[Text], Field(min_length=1)]
+    test_set: Text
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the tables; a sweep whose problems are all in one language has none."""
+        book = evidence.book
+        languages = book.order.languages
+        if len(set(languages.values())) < 2:
+            raise NothingToDraw("its problems are all in one language")
+        tests = select_test_sets(book, [self.test_set]).perturbed
+        tables = tuple(self._table(evidence, test, rows) for test in tests if (rows := self._rows(evidence, test)))
+        if not tables:
+            raise NothingToDraw(f"it has no pass@1 on {self.test_set}")
+        return Drawn(tables)
+
+    def _table(self, evidence: Evidence, test: str, rows: Sequence[Row]) -> Table:
+        book = evidence.book
+        headings = ("rows (%)", f"clean {PASS.heading}", PASS.heading, DROP.heading, RD.heading)
+        caption = (
+            f"pass@1 on clean prompts and under {book.order.test_label(test)}. Rows: the share of the training set's "
+            "rows whose output is in the language, by their column or the tag of their first code fence."
+        )
+        return Table(
+            title=self.titled(book),
+            caption=self.captioned(caption, draws_sentence(book)),
+            stub=("language", "problem set", "model", "training set"),
+            columns=tuple(map(Column, headings)),
+            rows=tuple(rows),
+            row_words=book.order.training_words,
+            label=f"{self.id}-{test}",
+        )
+
+    def _rows(self, evidence: Evidence, test: str) -> list[Row]:
+        book = evidence.book
+        rows = []
+        for problems in sorted(book.problem_sets, key=lambda name: book.order.languages.get(name, "")):
+            language = book.order.languages.get(problems, "")
+            for variant, training_set in self._models(book):
+                key = ScoreKey(variant, training_set, problems, test)
+                clean = ScoreKey(variant, training_set, problems, CLEAN)
+                if book.score(clean, PASS.metric) is None and book.score(key, PASS.metric) is None:
+                    continue
+                share = _share(evidence.languages.get(training_set, {}), language, training_set)
+                scores = (score_cell(book, key, quantity) for quantity in (PASS, DROP, RD))
+                label = variant.model if training_set == BASE else variant.label
+                rows.append(
+                    Row((language, problems, label, training_set), (share, score_cell(book, clean, PASS), *scores))
+                )
+        return rows
+
+    def _models(self, book: ScoreBook) -> Iterator[tuple[ModelVariant, str]]:
+        """Yield models with their training sets; a base model once, however many recipes and seeds it has."""
+        bases: set[str] = set()
+        for variant in book.variants:
+            for training_set in select_training_sets(book, self.training_sets).names:
+                if training_set == BASE and variant.model in bases:
+                    continue
+                if training_set == BASE:
+                    bases.add(variant.model)
+                yield variant, training_set
+
+
+def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCell:
+    """Return the cell of a language's share of the rows: a dash with its reason where nothing is known of them."""
+    total = sum(rows.values())
+    if not total:
+        note = "not fine-tuned" if training_set == BASE else "the store has no such training set"
+        return TableCell("–", note=note, state="undefined")
+    share = 100 * sum(count for name, count in rows.items() if _same(name, language)) / total
+    return TableCell(f"{share:.1f}", value=share, state="value", n=total)
+
+
+def _same(tag: str, language: str) -> bool:
+    """Return True if a row's tag names a language: C++ has several."""
+    tag = tag.strip().lower()
+    return tag == language or tag in {"cpp": ("c++", "cc", "cxx"), "python": ("py", "python3")}.get(language, ())

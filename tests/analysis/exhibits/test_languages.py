@@ -1,0 +1,57 @@
+"""Scores by programming language, beside the language's share of the training rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.tables.score_book import Order, ScoreBook
+from tests.analysis.exhibits.examples import EXHIBITS, cells, score
+
+ORDER = Order(
+    models=("one",),
+    training_sets=("base", "clean", "mix_all"),
+    problem_sets=("java", "humaneval"),
+    perturbations=("clean", "mix_all"),
+    mixes=("mix_all",),
+    trained_with={"clean": "clean", "mix_all": "mix_all"},
+    languages={"java": "java", "humaneval": "python"},
+)
+SCORES = [
+    score("one", training_set, test, metric, value, problem_set=problems)
+    for problems, value in (("java", 0.25), ("humaneval", 0.5))
+    for training_set in ("base", "clean", "mix_all")
+    for test, metric in (("clean", "pass@1"), ("mix_all", "pass@1"), ("mix_all", "RD"), ("mix_all", "drop"))
+]
+ROWS = {"clean": {"python": 56, "Java": 14, "java": 1, "": 29}, "mix_all": {"py": 4}}
+
+
+def evidence(**order: object) -> Evidence:
+    return Evidence(ScoreBook.of(SCORES, replace(ORDER, **order)), languages=ROWS)
+
+
+def test_each_language_has_its_scores_beside_its_share_of_the_rows():
+    (table,) = EXHIBITS["languages"].draw(evidence()).tables
+    rows = cells(table)
+    assert list(rows) == [
+        (language, problems, "one", training_set)
+        for language, problems in (("java", "java"), ("python", "humaneval"))
+        for training_set in ("base", "clean", "mix_all")
+    ]
+    shares = [row["rows (%)"] for row in rows.values()]
+    assert shares == ["–", "15.0", "0.0", "–", "56.0", "100.0"]
+    assert rows["java", "java", "one", "clean"]["clean pass@1 (%)"] == "25.0"
+    assert rows["python", "humaneval", "one", "mix_all"]["RD (%)"] == "50.0"
+
+
+def test_a_share_that_is_not_known_has_a_reason():
+    found = EXHIBITS["languages"].draw(Evidence(ScoreBook.of(SCORES, ORDER)))
+    notes = [row.cells[0].note for row in found.tables[0].rows]
+    assert notes[:2] == ["not fine-tuned", "the store has no such training set"]
+
+
+def test_a_sweep_in_one_language_has_no_such_table():
+    with pytest.raises(NothingToDraw, match="its problems are all in one language"):
+        EXHIBITS["languages"].draw(evidence(languages={"java": "java", "humaneval": "java"}))
