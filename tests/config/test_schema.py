@@ -25,6 +25,7 @@ from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs
 from tests.models.tiny import chat_tokenizer
 from tests.paths import CONFIGS, NANO, REPO
 
@@ -61,6 +62,13 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
         overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
         overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
+    if path.name == "languages.yaml":
+        needs("java", "javac", "g++")
+        files = [shared_data("humaneval_x", f"humaneval_{name}.jsonl.gz") for name in ("java", "cpp")]
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
+        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
+        overrides += [f"evaluation.problems.{at}.path={file}" for at, file in enumerate(files)]
+        overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean]"]
     if path.name == "fait.yaml":
         source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
         (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 64)
@@ -251,6 +259,13 @@ def test_the_held_out_grid_has_72_models_and_1656_pairs():
     context = {section: set(document[section]) for section in ("recipes", "perturbations")}
     grid = build_grid(SweepConfig.model_validate(document, context=context))
     assert len(grid.cells) == 72 and len(grid.pairs) == 1_656
+
+
+def test_the_languages_grid_has_18_models_and_504_pairs():
+    document = yaml.safe_load((CONFIGS / "languages.yaml").read_text())
+    document["training"]["source"] = {"name": "minicode", "world": 1, "rows": 30_087}
+    grid = build_grid(SweepConfig.model_validate(document, context={"recipes": set(document["recipes"])}))
+    assert len(grid.cells) == 18 and len(grid.pairs) == 504
 
 
 def tiny_folder(folder: Path, config: str = '{"model_type": "llama"}') -> Path:
