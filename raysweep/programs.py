@@ -10,6 +10,7 @@ from raysweep.hashing import text_sha
 
 PYTHON, JAVA, CPP = "python", "java", "cpp"
 COMPILED = (JAVA, CPP)
+LANGUAGES = (PYTHON, *COMPILED)
 """The languages of programs (`Program.language`), and those of them that have a compiler."""
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from raysweep.errors import UsageError
-from raysweep.programs import Program
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.programs import LANGUAGES, PYTHON, Program
 from raysweep.prompts.regions import merge
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -25,6 +25,8 @@ STOP = (*STUDY_STOP, "\n```")
 """Strings that end a Python completion: the study's, and the fence that closes a block of code, after which models
 explain it. A problem set that takes other ones than before raises its `stops`."""
 
+_NAMES = {"py": PYTHON, "python3": PYTHON, "c++": "cpp"}
+"""Other names of languages in files."""
 _DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
 _TOP_LEVEL = re.compile(r"^(?:def|class) +(\w+)|^(\w+) *=[^=]", re.MULTILINE)
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
@@ -126,12 +128,28 @@ def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> 
     return problems
 
 
+def language_of(row: JsonRow, default: str = PYTHON) -> str:
+    """Return the language of a row's program: its field `language`, or the default.
+
+    Raises:
+        UsageError: programs in that language can't be run; with the row's place.
+    """
+    written = row.text("language", default).strip().lower()
+    language = _NAMES.get(written, written)
+    if language not in LANGUAGES:
+        near = did_you_mean(language, LANGUAGES)
+        raise UsageError(
+            f"{row.place}: programs in the `language` {written!r}{near} can't be run; known: {', '.join(LANGUAGES)}"
+        )
+    return language
+
+
 def check_tests(problems: Iterable[Problem], place: str) -> None:
     """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
     for problem in problems:
         if not problem.test.strip():
             raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
-        if reason := _test_error(problem):
+        if problem.language == PYTHON and (reason := _test_error(problem)):
             raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't judge: {reason}")
 
 

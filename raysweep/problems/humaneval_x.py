@@ -31,8 +31,8 @@ solution is cut. There is no published list."""
 
 
 @dataclass(frozen=True, slots=True)
-class HumanEvalXProblem(ScriptedProblem):
-    """A problem in Java or C++. `declaration`: the prompt without its comment."""
+class CompiledProblem(ScriptedProblem):
+    """A problem in Java or C++. `declaration`: the prompt, whose comment may be left out."""
 
     declaration: str = ""
 
@@ -67,7 +67,7 @@ class HumanEvalX(ProblemSet):
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in their published order; raise UsageError (file, line) for an unusable row."""
-        return problems_of(read_json_rows(self._path), self._problem)
+        return problems_of(read_json_rows(self._path), lambda row: compiled_problem(row, self.language))
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the language and the SHA-256 of the unzipped file."""
@@ -86,22 +86,28 @@ class HumanEvalX(ProblemSet):
         """Split a prompt: the text of the comment that describes the task is natural, all else is verbatim."""
         return split_comment_prompt(problem.prompt, problem.entry_point)
 
-    def _problem(self, row: JsonRow) -> Problem:
-        prompt = row.text("prompt")
-        entry_point = entry_point_of(prompt)
-        if not entry_point:
-            raise UsageError(f"{row.place}: `prompt` opens no function in {self.language}; is `language` right?")
-        return HumanEvalXProblem(
-            task_id=row.text("task_id"),
-            prompt=prompt,
-            entry_point=entry_point,
-            test=row.text("test"),
-            reference=row.text("canonical_solution"),
-            language=self.language,
-            stop=LANGUAGES[self.language],
-            fields=row.fields,
-            declaration=row.text("declaration"),
-        )
+
+def compiled_problem(row: JsonRow, language: str) -> CompiledProblem:
+    """Return the problem in a user's row: task_id, prompt, canonical_solution, and test, declaration if it has them.
+
+    Raises:
+        UsageError: a field is missing or wrong, or the prompt opens no function; with the row's place.
+    """
+    prompt = row.text("prompt")
+    entry_point = entry_point_of(prompt)
+    if not entry_point:
+        raise UsageError(f"{row.place}: `prompt` opens no function in {language}; is `language` right?")
+    return CompiledProblem(
+        task_id=row.label("task_id"),
+        prompt=prompt,
+        entry_point=entry_point,
+        test=row.text("test", ""),
+        reference=row.text("canonical_solution"),
+        language=language,
+        stop=LANGUAGES[language],
+        fields=row.fields,
+        declaration=row.text("declaration", "") or prompt,
+    )
 
 
 def _language_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Problem set `jsonl`: problems in HumanEval's or MultiPL-E's shape from a user's file, one JSON object a line.
 
-Fields: task_id, prompt, entry_point, canonical_solution and, for judging, test; or MultiPL-E's: name, prompt, tests,
+Fields: task_id, prompt, entry_point, canonical_solution and, for judging, test; with `language` java or cpp also
+declaration, the prompt without its comment, and no entry_point; or MultiPL-E's: name, prompt, tests,
 stop_tokens (https://github.com/nuprl/MultiPL-E, prompts in Python). `raysweep perturb` writes all further fields of a
 row back. One JSON array instead of lines works too, and so do gzipped files (``.gz``).
 """
@@ -8,21 +9,28 @@ row back. One JSON array instead of lines works too, and so do gzipped files (``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.file_problems import (
     STOP,
     FileProblem,
     check_tests,
+    language_of,
     multipl_e_problem,
     problems_of,
     with_helpers,
     with_names,
 )
-from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+from raysweep.problems.humaneval_x import compiled_problem
+from raysweep.programs import COMPILED, DEFAULT_SANDBOX, PYTHON
+from raysweep.prompts.comments import split_comment_prompt
+from raysweep.records import Problem, Segment
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
 
 
 @PROBLEMS.register("jsonl")
@@ -41,6 +49,7 @@ class JsonlProblems(ProblemSet):
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser()
         check_file(self._path)
+        self.language = _first_language(self._path)
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
@@ -55,17 +64,42 @@ class JsonlProblems(ProblemSet):
         problems = read_problems(self._path)
         if judged:
             check_tests(problems, str(self._path))
+            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
+
+    def segments(self, problem: Problem) -> list[Segment]:
+        """Split a prompt by its language's comments."""
+        if problem.language in COMPILED:
+            return split_comment_prompt(problem.prompt, problem.entry_point)
+        return super().segments(problem)
 
 
 def read_problems(path: Path) -> list[Problem]:
     """Read the problems of a file; raise UsageError (file, line) for an unusable row."""
-    return problems_of(read_json_rows(path), _problem)
+    language = _first_language(path)
+    return problems_of(read_json_rows(path), lambda row: _problem(row, language))
 
 
-def _problem(row: JsonRow) -> Problem:
-    if "task_id" not in row.fields and {"name", "tests"} <= row.fields.keys():
+def _first_language(path: Path) -> str:
+    """Return the language of a file's first row, and so of all; Python's if that row can't be read."""
+    with suppress(UsageError):
+        for row in stream_json_rows(path):
+            return PYTHON if _is_multipl_e(row) else language_of(row)
+    return PYTHON
+
+
+def _is_multipl_e(row: JsonRow) -> bool:
+    return "task_id" not in row.fields and {"name", "tests"} <= row.fields.keys()
+
+
+def _problem(row: JsonRow, expected: str) -> Problem:
+    if _is_multipl_e(row):
         return multipl_e_problem(row, STOP)
-    return humaneval_problem(row)
+    language = language_of(row)
+    if language != expected:
+        raise UsageError(
+            f"{row.place}: its `language` is {language}, and the first row's is {expected}; give each language a file"
+        )
+    return compiled_problem(row, language) if language in COMPILED else humaneval_problem(row)
 
 
 def humaneval_problem(row: JsonRow) -> Problem:

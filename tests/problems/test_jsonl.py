@@ -7,9 +7,10 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution import execute
+from raysweep.execution.oracle import oracle_of
 from raysweep.problems.file_problems import problem_fields
 from raysweep.problems.jsonl import JsonlProblems, humaneval_problem
-from raysweep.programs import Limits, Outcome
+from raysweep.programs import Limits, Oracle, Outcome
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow
 
@@ -160,3 +161,47 @@ def test_a_task_id_may_be_a_whole_number(tmp_path, task_id):
     for wrong in (True, 1.5, None):
         with pytest.raises(UsageError, match="`task_id` must be a string"):
             problem_set(tmp_path, ROW | {"task_id": wrong}).problems()
+
+
+JAVA_ROW = {
+    "task_id": "own/1",
+    "prompt": "class Solution {\n    /* Double it. */\n    public int twice(int n) {\n",
+    "canonical_solution": "        return 2 * n;\n    }\n}\n",
+    "test": "public class Main {\n    public static void main(String[] args) {\n"
+    "        if (new Solution().twice(2) != 4) throw new AssertionError();\n    }\n}\n",
+    "language": "Java",
+}
+
+
+def test_a_file_in_java_has_programs_whose_tests_run_outside(tmp_path):
+    problems = problem_set(tmp_path, JAVA_ROW)
+    (problem,) = problems.problems()
+    assert (problems.language, problem.language, problem.entry_point) == ("java", "java", "twice")
+    program = problem.assemble(problem.reference)
+    assert program.declaration == JAVA_ROW["prompt"]
+    assert oracle_of(program) is Oracle.OUTSIDE
+    assert [segment.text for segment in problems.segments(problem) if segment.natural] == ["Double it."]
+    declared = problem_set(tmp_path, {**JAVA_ROW, "declaration": "class Solution { public int twice(int n) {"})
+    assert declared.problems()[0].assemble("").declaration.startswith("class Solution { public")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{**ROW, "language": "rust"}], r"own.jsonl:1: programs in the `language` 'rust' can't be run; known: python,"),
+        ([{**JAVA_ROW, "language": "jav"}], r"own.jsonl:1: .* 'jav' \(did you mean 'java'\?\)"),
+        (
+            [JAVA_ROW, {**ROW, "task_id": "own/2"}],
+            r"own.jsonl:2: its `language` is python, and the first row's is java",
+        ),
+        ([{**JAVA_ROW, "prompt": "class A {"}], r"own.jsonl:1: `prompt` opens no function in java"),
+    ],
+)
+def test_a_language_that_there_is_not_or_another_one_is_refused(tmp_path, rows, message):
+    with pytest.raises(UsageError, match=message):
+        problem_set(tmp_path, *rows).problems()
+
+
+def test_other_names_of_languages_are_known(tmp_path):
+    assert problem_set(tmp_path, {**ROW, "language": "py"}).language == "python"
+    assert problem_set(tmp_path, {**JAVA_ROW, "language": "C++", "prompt": "int f(int a) {\n"}).language == "cpp"

@@ -2,7 +2,8 @@
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus, unless it is null. All other fields are written back unchanged, and ``passed`` and ``result`` are added.
+EvalPlus, unless it is null. A row may name its ``language``, which must be its problem's. All fields are written back
+unchanged, and ``passed`` and ``result`` are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
 array with a list of whole programs for each problem, in order.
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.problems.file_problems import language_of
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted
 from raysweep.records import Problem
@@ -32,6 +34,7 @@ class Sample:
     text: str
     whole: bool  # text is a whole program (``solution``), not the continuation of the prompt
     fields: Mapping[str, Any]  # the whole row, as read
+    language: str = ""  # of the program, as the row says; "": it says none
 
 
 class TaskIds:
@@ -85,7 +88,7 @@ def extracted_from(
         way: how the program is taken out of the text.
 
     Raises:
-        UsageError: the sample's task is not among the problems.
+        UsageError: the sample's task is not among the problems, or is in another language than the row says.
     """
     problem = problems.get(sample.task_id)
     if problem is None:
@@ -93,6 +96,11 @@ def extracted_from(
         raise UsageError(
             f"{sample.place}: no problem of {name} has the task_id {sample.task_id!r}{near}; --problems names "
             "the set or the file that the samples belong to"
+        )
+    if sample.language not in ("", problem.language):
+        raise UsageError(
+            f"{sample.place}: the row's `language` is {sample.language}, and {sample.task_id} of {name} is in "
+            f"{problem.language}; --problems names the set or the file that the samples belong to"
         )
     return extracted(problem, sample.text, way, alone=sample.whole)
 
@@ -151,7 +159,8 @@ def _sample(row: JsonRow, tasks: TaskIds) -> Sample:
     text = row.fields[name]
     if not isinstance(text, str):  # row.text() would refuse half a surrogate pair, which is only a wrong program here
         raise UsageError(f"{row.place}: `{name}` must be a string, not {json.dumps(text)[:60]}")
-    return Sample(row.place, tasks.meant(task_id), text, whole, row.fields)
+    language = language_of(row) if "language" in row.fields else ""
+    return Sample(row.place, tasks.meant(task_id), text, whole, row.fields, language)
 
 
 def _generations(place: str, programs: list[Any], number: int, tasks: TaskIds) -> Iterator[Sample]:

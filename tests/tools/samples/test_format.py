@@ -145,6 +145,10 @@ def test_every_result_begins_as_human_evals_does(outcome):
             '{"task_id": "T/0", "text": "x"}',
             ":2: the row has neither `completion` nor `solution`; it has task_id, text",
         ),
+        (
+            '{"task_id": "T/0", "completion": "", "language": "rust"}',
+            ":2: programs in the `language` 'rust' can't be run; known: python, java, cpp",
+        ),
         ('{"task_id": "T/0", "completion": null}', ":2: `completion` must be a string, not null"),
     ],
 )
@@ -160,6 +164,14 @@ def test_an_unknown_task_is_named_with_its_line_and_the_nearest(tmp_path):
     (sample,) = read_samples(write(tmp_path / "s.jsonl", {"task_id": "T/7", "completion": ONE}), TASKS)
     with pytest.raises(UsageError, match=r"s\.jsonl:1: no problem of the set has the task_id 'T/7' \(did you mean 'T/"):
         extracted_from(sample, BY_ID)
+
+
+def test_a_rows_language_is_its_problems(tmp_path):
+    rows = [{"task_id": "T/0", "completion": ONE, "language": language} for language in ("Python", "java")]
+    right, wrong = read_samples(write(tmp_path / "s.jsonl", *rows), TASKS)
+    assert extracted_from(right, BY_ID).program.language == "python"
+    with pytest.raises(UsageError, match=r"s\.jsonl:2: the row's `language` is java, and T/0 of the set is in python"):
+        extracted_from(wrong, BY_ID)
 
 
 def test_whole_programs_meet_tests_that_run_as_they_are(tmp_path):
