@@ -21,9 +21,10 @@ from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
 from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End
+from raysweep.programs import Outcome
 
 MIB = 2**20
-_CLASS_NAME = re.compile(r"[\w$]{1,80}(\.[\w$]{1,80}){0,20}")
+_CLASS_NAME = re.compile(r"[\w$]{1,240}(\.[\w$]{1,240}){0,20}")
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 JVM_FLAGS = (
     "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",
@@ -100,8 +101,15 @@ class CompiledLauncher:
 
     def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
         box, board, command = self._forks.box, self._board, self._command
-        if command.path:
-            write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
+        try:
+            if command.path:
+                write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
+        except (OSError, ValueError) as error:  # too many, or names that are too long
+            os.close(channel)
+            os.close(program)
+            box.renew_folder()
+            why = error.strerror if isinstance(error, OSError) else error
+            return End([Outcome.COMPILE_ERROR, f"its classes can't be written to files: {why}"], 0, 0.0, False)
 
         def run() -> NoReturn:
             board.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
@@ -97,6 +98,15 @@ def test_an_error_of_the_compiler_is_told_with_its_line(language, executor):
     assert verdict.detail.startswith(
         {"java": "line 3: incompatible types", "cpp": "line 5: invalid conversion"}[language]
     )
+
+
+def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
+    needs("javac")
+    passing = program("java", "passed")
+    many = "".join(f"class C{number} {{ }}\n" for number in range(5000))
+    texts = [f"{passing.text}{more}" for more in (f"class {'C' * 200} {{ }}", f"class {'C' * 250} {{ }}", many)]
+    verdicts = executor.run([dataclasses.replace(passing, text=text) for text in (*texts, passing.text)], LIMITS)
+    assert [str(verdict.outcome) for verdict in verdicts] == ["passed", "compile_error", "compile_error", "passed"]
 
 
 def test_verdicts_do_not_depend_on_order_or_slot(one_language):
