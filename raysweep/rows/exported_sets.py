@@ -24,7 +24,8 @@ def exported_sets(path: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     import pyarrow.parquet
 
     if not path.exists():
-        raise UsageError(f"{path} doesn't exist; {GIVE}")
+        file = path.with_name(f"{path.name}.parquet")
+        raise UsageError(f"{path} doesn't exist; {f'did you mean {file}?' if file.exists() else GIVE}")
     paths = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not paths:
         raise UsageError(f"{path} contains no Parquet file; make one with `raysweep sets CONFIG --out {path}`")

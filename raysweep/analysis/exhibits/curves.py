@@ -300,5 +300,7 @@ def _argument_sentences(curve: Curve, argument: Argument, beside: Sequence[str])
         if setting.recipe in argument.also
     ]
     if beside:
-        sentences.append(f"Beside them, trained on the same rows: {' and '.join(beside)}; in the figure level lines.")
+        sentences.append(
+            f"Beside them, trained on the same training set: {' and '.join(beside)}; in the figure level lines."
+        )
     return sentences

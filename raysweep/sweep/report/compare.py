@@ -161,6 +161,11 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
             f"{', '.join(models)}, judged on {' or '.join(problems)}{or_recipes}; found {_cells_in_words(cells)}, "
             f"judged on {_problems_in_words(cells)}"
         )
+    if not tables[0].rows:
+        why = (
+            "No model and problem set of the sweep has a name that the study uses, so its printed scores aren't shown."
+        )
+        shown = [replace(table, caption=f"{why} {table.caption}") for table in shown]
     return shown
 
 

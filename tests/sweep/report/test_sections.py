@@ -112,6 +112,12 @@ def test_a_section_without_tables_and_figures_is_refused(folder):
         export(folder, "csv", None, only=["settings"])
 
 
+@pytest.mark.parametrize("format", ["csv", "svg"])
+def test_an_exhibit_of_the_page_is_refused_with_no_other_format(folder, tmp_path, format):
+    with pytest.raises(UsageError, match="fait-side-by-side: on the report's page only"):
+        export(folder, format, tmp_path, only=["fait-side-by-side"])
+
+
 def test_a_section_without_figures_is_refused_where_figures_are_asked_for(folder, new_section, tmp_path):
     with pytest.raises(UsageError, match="sums has no figure in this sweep"):
         export(folder, "svg", tmp_path, only=["sums"])

@@ -116,6 +116,11 @@ def test_the_page_escapes_every_text(training, tmp_path):
         write_page(found, counts, tmp_path / "nothere/x")
 
 
+def test_a_sets_name_without_its_files_ending_is_answered_with_the_file(training):
+    with pytest.raises(UsageError, match=rf"did you mean {training}\?"):
+        read_pairs(training.with_suffix(""), 1)
+
+
 def test_a_set_without_pairs_is_refused(tmp_path):
     write_rows(tmp_path / "x.parquet", TrainingRow, [row("f", "x\n", None)], ["row_id"])
     with pytest.raises(UsageError, match="no row has a rejected response"):
