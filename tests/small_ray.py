@@ -35,6 +35,7 @@ from tests.plugin import link
 
 CPUS, GPUS = 2, 1  # the GPU is pretended
 HEAD: dict[str, Any] = {"num_cpus": CPUS, "num_gpus": GPUS, "object_store_memory": 300 * 2**20}
+HEAD["include_log_monitor"] = False  # it looks at logs ten times a second, and nobody here has them sent
 NODE: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
 START_ATTEMPTS = 3
 """Ray gives up on a node that isn't up within half a minute, as on a busy machine."""

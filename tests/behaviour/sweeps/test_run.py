@@ -19,6 +19,7 @@ import pandas
 import pytest
 
 import raysweep
+from raysweep.cli.app import main
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.records import Completion, Result
@@ -220,21 +221,12 @@ def test_a_damaged_artefact_is_made_again_with_a_warning(finished, caplog):
     assert not result.errors and models[0].read_bytes() == intact
 
 
-def test_a_failed_cell_is_reported_and_the_others_continue(tmp_path):
-    done = subprocess.run(
-        [
-            *command(tmp_path, "--engine", "local"),
-            "--set",
-            "recipes.broken={max_tokens: 8}",
-            "--set",
-            "models.0.recipes=[broken]",
-        ],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert done.returncode == 1
-    assert "failed: llama.broken.C1.s7: " in done.stdout
+def test_a_failed_cell_is_reported_and_the_others_continue(tmp_path, capsys):
+    sets = ["--set", "recipes.broken={max_tokens: 8}", "--set", "models.0.recipes=[broken]"]
+    with pytest.raises(SystemExit) as ended:
+        main([*command(tmp_path, "--engine", "local")[3:], *sets])
+    assert ended.value.code == 1
+    assert "failed: llama.broken.C1.s7: " in capsys.readouterr().out
     frame = raysweep.load_results("nano", storage=str(tmp_path))
     assert set(frame.training_set) == {"base"}
     assert "llama · broken · C1 · seed 7" in (tmp_path / "sweeps" / "nano" / "report.html").read_text()
@@ -372,13 +364,9 @@ def test_any_causal_model_on_disk_can_be_evaluated(undisturbed, tmp_path):
         "--out",
         str(out),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "raysweep", *arguments, *more, "--storage", str(tmp_path / "store")],
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    assert done.returncode == 0, done.stderr
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *more, "--storage", str(tmp_path / "store")])
+    assert not ended.value.code
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert {(row["perturbation"], row["sample"]) for row in rows} == {(p, d) for p in ("clean", "C2") for d in (0, 1)}
     assert len(rows) == 8 and {row["passed"] for row in rows} == {False}

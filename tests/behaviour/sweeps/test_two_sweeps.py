@@ -167,8 +167,10 @@ def test_two_sweeps_in_an_object_store(tmp_path, sweep, alone, monkeypatch):
         check(server.uri("store"), alone)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_two_sweeps_on_one_ray(tmp_path, sweep, alone, shared_ray):
+    """In small: `test_two_sweeps_of_the_local_engine`, whose processes share the same leases."""
     with Drafts(tmp_path / "store") as drafts:
         together(sweep, tmp_path / "store", ["--address", shared_ray.address])
     check(tmp_path / "store", alone)

@@ -106,7 +106,7 @@ def titles() -> dict[int, str]:
 
 
 def test_one_load_serves_a_base_and_all_its_adapters_in_turns(llama, keeper, tmp_path):
-    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(10)]
+    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(3)]
     cells = {f"llama.{n}": model for n, model in enumerate([llama, *adapters, llama])}
     kept = keeper(**dict.fromkeys(cells, "llama"))
     loads, found = 0, []
@@ -116,12 +116,12 @@ def test_one_load_serves_a_base_and_all_its_adapters_in_turns(llama, keeper, tmp
         loads += loaded
         found.append(made)
     assert loads == 1
-    assert found[0] == found[-1] and len({str(sorted(made.items())) for made in found}) == 11
+    assert found[0] == found[-1] and len({str(sorted(made.items())) for made in found}) == 4
 
 
 @pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
 def test_cells_at_once_share_the_hosts_and_get_what_one_alone_gets(placement, llama, keeper, tmp_path):
-    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(3)]
+    adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(2)]
     cells = {f"llama.{n}": model for n, model in enumerate(adapters)}
     kept, made = keeper(**dict.fromkeys(cells, "llama")), {}
 
@@ -135,16 +135,17 @@ def test_cells_at_once_share_the_hosts_and_get_what_one_alone_gets(placement, ll
         thread.join()
     for cell, model in cells.items():
         assert made[cell][0] == locally(job(model, llama, cell), tmp_path)
-    most = 3 if placement is ON_GPU else 6  # the small Ray has one GPU; a host may end between two cells
+    most = 2 if placement is ON_GPU else 4  # the small Ray has one GPU; a host may end between two cells
     assert 1 <= sum(loads for _, loads in made.values()) <= most
 
 
-@pytest.mark.parametrize(("actors", "batch_tokens"), [(1, 200), (3, 2000)])
-def test_completions_depend_on_no_number_of_hosts_and_no_budget(actors, batch_tokens, llama, keeper, tmp_path):
-    kept, asked = keeper(**{"llama.base": "llama"}), job(llama, llama, "llama.base", prompts=400)
+def test_completions_depend_on_no_number_of_hosts_and_no_budget(llama, keeper, tmp_path):
+    asked = job(llama, llama, "llama.base", prompts=120)
     expected = locally(asked, tmp_path)
-    made, loads = run(dataclasses.replace(asked, batch_tokens=batch_tokens), kept, tmp_path, actors=actors)
-    assert made == expected and 1 <= loads <= actors
+    for actors, batch_tokens in ((1, 200), (3, 2000)):
+        kept = keeper(**{"llama.base": "llama"})
+        made, loads = run(dataclasses.replace(asked, batch_tokens=batch_tokens), kept, tmp_path, actors=actors)
+        assert made == expected and 1 <= loads <= actors
 
 
 @contextlib.contextmanager
@@ -168,13 +169,18 @@ def held_after_their_first_batch(ray: SmallRay) -> Iterator[Callable[[], None]]:
         release()
 
 
+def steady_job(folder: Path, name: str, prompts: int) -> GenerateJob:
+    """Return a job whose model needs no network: the base model of that name, for its cell "NAME.base"."""
+    from raysweep_extra.steady import make_base
+
+    base = make_base(folder / name, name)
+    return dataclasses.replace(job(base, base, f"{name}.base", prompts), generator=Spec("steady"))
+
+
 @pytest.fixture
 def steady(plugin_parts, tmp_path) -> GenerateJob:
     """A job of many batches, which need no network."""
-    from raysweep_extra.steady import make_base
-
-    base = make_base(tmp_path / "base")
-    return dataclasses.replace(job(base, base, "steady.base", prompts=200), generator=Spec("steady"))
+    return steady_job(tmp_path, "steady", prompts=200)
 
 
 def test_as_many_hosts_work_for_a_cell_as_it_asks_for(shared_ray, steady, keeper, tmp_path):
@@ -220,33 +226,33 @@ def test_the_keeper_itself_may_die(shared_ray, steady, keeper, tmp_path):
     assert {output.index: list(output.rows) for output in made} == locally(steady, tmp_path)
 
 
-def test_a_host_ends_when_its_base_is_done_or_another_base_needs_its_place(llama, keeper, tmp_path):
+def test_a_host_ends_when_its_base_is_done_or_another_base_needs_its_place(plugin_parts, keeper, tmp_path):
     import ray
 
-    other = make_tiny("codegen", tmp_path / "codegen")
-    kept = keeper(**{"llama.0": "llama", "llama.1": "llama", "codegen.0": "codegen"})
-    run(job(llama, llama, "llama.0"), kept, tmp_path, ON_GPU)
-    ray.get(kept.end_cell.remote("llama.0"))
+    one, other = (steady_job(tmp_path, name, prompts=24) for name in ("one", "other"))
+    kept = keeper(**{"one.base": "one", "one.tuned": "one", "other.base": "other"})
+    run(one, kept, tmp_path, ON_GPU)
+    ray.get(kept.end_cell.remote("one.base"))
     (first,) = host_pids()
     time.sleep(3 * hosts.POLL_SECONDS)
     assert host_pids() == [first], "a cell of the base waits"
-    run(job(other, other, "codegen.0"), kept, tmp_path, ON_GPU)
+    run(other, kept, tmp_path, ON_GPU)
     assert eventually(lambda: len(host_pids()) == 1) and host_pids() != [first]
-    ray.get(kept.end_cell.remote("codegen.0"))
+    ray.get(kept.end_cell.remote("other.base"))
     assert eventually(lambda: not host_pids())
 
 
-def test_an_idle_host_makes_room_for_other_work_if_it_holds_a_place(llama, keeper, tmp_path):
+def test_an_idle_host_makes_room_for_other_work_if_it_holds_a_place(plugin_parts, keeper, tmp_path):
     import ray
 
-    cells = {"llama.0": "llama", "llama.1": "llama"}
+    cells, asked = {"one.base": "one", "one.tuned": "one"}, steady_job(tmp_path, "one", prompts=24)
     kept = keeper(**cells)
-    run(job(llama, llama, "llama.0"), kept, tmp_path)
+    run(asked, kept, tmp_path)
     ray.get(kept.make_room.remote())
     time.sleep(2 * hosts.POLL_SECONDS)
     assert len(host_pids()) == 1, "a trial lends it its CPU"
     kept = keeper(**cells)  # of which nobody has asked for room: the first one's hosts would still make some
-    run(job(llama, llama, "llama.0"), kept, tmp_path, ON_GPU)
+    run(asked, kept, tmp_path, ON_GPU)
     assert eventually(lambda: not ray.available_resources().get("GPU"))
     ray.get(kept.make_room.remote())
     assert eventually(lambda: ray.available_resources().get("GPU") == 1)
