@@ -24,7 +24,7 @@ from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, S
 from raysweep.programs import Outcome
 
 MIB = 2**20
-_CLASS_NAME = re.compile(r"[\w$]{1,240}(\.[\w$]{1,240}){0,20}")
+_CLASS_NAME = re.compile(r"[^./\0]+(\.[^./\0]+)*")  # Java allows letters of all scripts, and signs of money
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 JVM_FLAGS = (
     "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",

@@ -29,6 +29,8 @@ JUDGED_AS = 1
 _CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
 _SECONDS = 30.0  # for a question to g++
 _HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
+_LOCALES = "/usr/lib/locale"
+"""Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond."""
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
 
@@ -99,7 +101,7 @@ def _java(home: str | None) -> Toolchain:
         )
     java = f"{home}/bin/java"
     runtime = f"{found.get('IMPLEMENTOR', '')} {found.get('JAVA_RUNTIME_VERSION', version)}".strip()
-    readable = _outermost([home, *_linked_folders(home), *_library_folders()])
+    readable = _outermost([home, *_linked_folders(home), *_library_folders(), _LOCALES])
     return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_loaders()))
 
 
