@@ -18,7 +18,7 @@ from raysweep.execution.board import Board
 from raysweep.execution.compiled.builders import Builder, CompileError, in_memory
 from raysweep.execution.compiled.launcher import CompiledLaunch
 from raysweep.execution.compiled.outside import Split
-from raysweep.execution.compiled.relay import NoAnswer, ProgramEnded, ask, hear
+from raysweep.execution.compiled.relay import TESTS_ENDED, NoAnswer, ProgramEnded, ask, hear
 from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
@@ -89,9 +89,9 @@ class CompiledJudge:
         return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
 
     def _run(self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]) -> Judged:
-        """Run a program; one that was killed while the machine was short of memory gets a second try."""
+        """Run a program; one that was killed while the machine was short of memory, or its tests, gets a second try."""
         verdict, end, has_started = self._run_once(item, program, converse)
-        if end.short_of_memory:
+        if end.short_of_memory or verdict == TESTS_ENDED:
             verdict, end, has_started = self._run_once(item, program, converse)
         outcome, detail = verdict or ("", "")
         is_late = end.seconds > item.timeout

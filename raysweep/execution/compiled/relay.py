@@ -28,6 +28,10 @@ OF_PROGRAMS = OF_TESTS - {Outcome.PASSED, Outcome.HARNESS_ERROR}
 """The outcomes that a program may tell of itself."""
 
 
+TESTS_ENDED = Outcome.HARNESS_ERROR, "the tests' process has ended without a verdict"
+"""The verdict where tests were killed, which no answer can do; asking again may help."""
+
+
 class ProgramEnded(Exception):
     """The program's process has ended before its tests did; how it ended is the verdict."""
 
@@ -68,7 +72,7 @@ def ask(channel: socket.socket, tests: Peer, board: Board, seconds: float) -> Ou
     except PeerSlow:
         return Outcome.TIMEOUT, f"its tests needed more than {seconds:g} s for its answers"
     except (PeerEnded, NoFrame):
-        return Outcome.HARNESS_ERROR, "the tests' process has ended without a verdict"
+        return TESTS_ENDED
 
 
 def _end(tests: Peer, seconds: float) -> None:

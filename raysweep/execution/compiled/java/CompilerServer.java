@@ -41,6 +41,7 @@ final class CompilerServer {
     private final StandardJavaFileManager files =
             compiler.getStandardFileManager(null, Locale.ROOT, StandardCharsets.UTF_8);
     private final List<String> options;
+    private boolean isSound = true; // an error of the compiler's own may have left classes of it that can't be used
 
     private CompilerServer(String classPath) {
         options = List.of("-proc:none", "-nowarn", "-Xlint:none", "-implicit:none", "-g:none", "-cp", classPath);
@@ -63,6 +64,9 @@ final class CompilerServer {
             new DataOutputStream(frame).writeInt(answer.length);
             frame.write(answer);
             out.write(frame.toByteArray());
+            if (!server.isSound) {
+                return;
+            }
         }
     }
 
@@ -79,11 +83,13 @@ final class CompilerServer {
         try {
             return compiled(request);
         } catch (StackOverflowError error) {
+            isSound = false;
             return error("it is nested too deeply");
         } catch (OutOfMemoryError error) {
             Runtime.getRuntime().halt(3);
             return new byte[0];
         } catch (Throwable error) {
+            isSound = false;
             return error("the compiler failed: " + error.getClass().getName());
         }
     }
@@ -114,6 +120,7 @@ final class CompilerServer {
                 text.append(said, 0, Math.min(said.length(), 600)).append('\n');
             }
         }
+        isSound = count > 0;
         return count > 0 ? text.toString().getBytes(StandardCharsets.UTF_8) : error("it is nested too deeply");
     }
 

@@ -29,7 +29,7 @@ _PREPARE, _RUN = b"P", b"T"
 _JVM_MEMORY = 2 * 2**30  # bytes of address space of the tests' JVM
 _HEAP = "-Xmx640m"
 _CLASSES, _ERRORS = b"K", b"E"
-_TRIES = 2  # of a compiler that dies
+_TRIES = 2  # of a compiler or of tests that die
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
 
 
@@ -71,16 +71,23 @@ class JavaBuilder:
         return self._compile(inside.sources)
 
     def tests(self, sha: str, split: Split) -> Peer:
-        """See `Builder.tests`."""
-        if self._tests is None:
-            self._tests, self._has = self._jvm(self._tests_layers, [TESTS_MAIN], _JVM_MEMORY), set()
-        tests = self._tests
-        tests.begin()
-        if sha not in self._has:
-            tests.send(_PREPARE + sha.encode() + self._classes_of_tests(sha, split))
-            self._has.add(sha)
-        tests.send(_RUN + sha.encode())
-        return tests
+        """See `Builder.tests`; a JVM that was killed since the last run is replaced."""
+        classes = self._classes_of_tests(sha, split)
+        for _ in range(_TRIES):
+            if self._tests is None:
+                self._tests, self._has = self._jvm(self._tests_layers, [TESTS_MAIN], _JVM_MEMORY), set()
+            tests = self._tests
+            tests.begin()
+            try:
+                if sha not in self._has:
+                    tests.send(_PREPARE + sha.encode() + classes)
+                    self._has.add(sha)
+                tests.send(_RUN + sha.encode())
+            except PeerEnded:
+                self.done(tests)
+                continue
+            return tests
+        raise OSError(0, "the tests' JVM ends at once")
 
     def done(self, tests: Peer) -> None:
         """See `Builder.done`."""
