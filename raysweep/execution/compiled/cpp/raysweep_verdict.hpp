@@ -3,15 +3,18 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstddef>
 
 namespace raysweep {
 
+// Programs are linked statically, so a global variable of theirs that is called `read` or `write` stands in place of the
+// C library's function.
 inline bool write_all(int descriptor, const char* data, std::size_t size) {
     while (size > 0) {
-        ssize_t done = ::write(descriptor, data, size);
+        ssize_t done = ::syscall(SYS_write, descriptor, data, size);
         if (done < 0 && errno == EINTR) continue;
         if (done <= 0) return false;
         data += done;
@@ -22,7 +25,7 @@ inline bool write_all(int descriptor, const char* data, std::size_t size) {
 
 inline bool read_all(int descriptor, char* data, std::size_t size) {
     while (size > 0) {
-        ssize_t done = ::read(descriptor, data, size);
+        ssize_t done = ::syscall(SYS_read, descriptor, data, size);
         if (done < 0 && errno == EINTR) continue;
         if (done <= 0) return false;
         data += done;
