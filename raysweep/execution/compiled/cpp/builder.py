@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 from collections import OrderedDict
@@ -31,7 +32,7 @@ from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import Peer
 from raysweep.execution.compiled.toolchains import Toolchain
 from raysweep.execution.isolation.layers import Layers
-from raysweep.execution.isolation.watch import Watch
+from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks
 
 PRECOMPILED = ("stdio.h", "math.h", "stdlib.h", "vector", "string", "algorithm", "map")
@@ -76,7 +77,7 @@ class CppBuilder:
         server = _kept(self._servers, sha, lambda: self._trusted(split.server, ["-c"]))
         candidate = f"{text}\n{split.candidate_end}"
         files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
-        return self._compile(files, [*self._include, OWN, _SERVER, *_STATIC, *libraries(text)])
+        return self._untrusted(files, [OWN, _SERVER, *_STATIC, *libraries(text)])
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
@@ -84,7 +85,7 @@ class CppBuilder:
         others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
         runner = _kept(self._servers, "\0".join(others.values()), lambda: self._trusted(others, ["-c"]))
         files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}
-        return self._compile(files, [*self._include, OWN, _SERVER, *_STATIC, *inside.flags, *libraries(own)])
+        return self._untrusted(files, [OWN, _SERVER, *_STATIC, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`."""
@@ -100,6 +101,15 @@ class CppBuilder:
         """See `Builder.done`: a process is one run of tests."""
         tests.end()
 
+    def _untrusted(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+        """Compile a program behind the common header, or without it if a name of its own is one of the header's."""
+        try:
+            return self._compile(files, [*self._include, *arguments])
+        except CompileError as error:
+            if not _CLASH.search(str(error)):
+                raise
+        return self._compile(files, arguments)
+
     def _trusted(self, sources: Mapping[str, str], options: Sequence[str]) -> bytes:
         """Compile what comes with the tests; raise ValueError if g++ refuses it."""
         files = {name: text.encode() for name, text in sources.items()}
@@ -109,7 +119,30 @@ class CppBuilder:
             raise ValueError(str(error)) from None
 
     def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
-        """Run g++ on files in the box; return its output, or raise CompileError."""
+        """Run g++ on files in the box; return its output, or raise CompileError.
+
+        A g++ that something else than its limit of CPU time kills is run once more.
+        """
+        for _ in range(_TRIES):
+            before = _seconds_of_children()
+            output, end, messages = self._compile_once(files, arguments)
+            was_killed = end.status == signal.SIGKILL or any(_KILLED.search(line) for line in messages)
+            if end.stopped or not was_killed:
+                break
+            if _seconds_of_children() - before >= COMPILE_SECONDS:
+                raise CompileError(TOO_LONG)
+        else:
+            raise CompileError("its compiler was killed, for want of memory")
+        if end.stopped:
+            raise CompileError(end.stopped[1])
+        if end.status or not output:
+            raise CompileError(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
+        return output
+
+    def _compile_once(
+        self, files: Mapping[str, bytes], arguments: Sequence[str]
+    ) -> tuple[bytes, ProcessEnd, list[str]]:
+        """Run g++; return its output, its end, and its messages."""
         forks, output = self._forks, bytearray()
         messages: list[str] = []
         wall = COMPILE_SECONDS * COMPILE_WALL_FACTOR
@@ -135,17 +168,21 @@ class CppBuilder:
         end = forks.run(
             run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
         )
-        if end.stopped or any(_KILLED in line for line in messages):
-            raise CompileError(end.stopped[1] if end.stopped else TOO_LONG)
-        if end.status or not output:
-            raise CompileError(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
-        return bytes(output)
+        return bytes(output), end, messages
 
 
-_KILLED = "signal terminated program"
+_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
+_TRIES = 2  # of a g++ that is killed
 _STATIC = ("-static", "-s")
+_CLASH = re.compile(r"ambigu|conflicting|redeclared|redefinition|different exception specifier")
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
+
+
+def _seconds_of_children() -> float:
+    """Return the CPU seconds of all processes that this one, and those below it, have waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _linking_error(lines: Sequence[str]) -> str:
