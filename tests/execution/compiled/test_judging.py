@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,31 @@ public class Main {
 """,
     "cpp": "#include <cassert>\nint main() {\n    assert(half(4) == 2);\n    assert(half(7) == 3);\n}\n",
 }
+INCLUDES = "".join(f"#include <{one}>\n" for one in ("sys/socket.h", "unistd.h", "string", "vector"))
+TRIED = {
+    "java": {
+        "landlock": 'try { new java.io.FileInputStream("@SECRET@"); return -1; } catch (java.io.IOException e) { }',
+        "seccomp": 'try { new ProcessBuilder("/bin/true").start(); return -1; } catch (java.io.IOException e) { }',
+    },
+    "cpp": {
+        "landlock": 'if (fopen("@SECRET@", "r") != nullptr) return -1;',
+        "seccomp": "if (socket(2, 1, 0) >= 0 || fork() >= 0) return -1;",
+    },
+}
+"""What each layer refuses, whatever the others do."""
+ODD_NAMES = {
+    "java": [
+        f"class Solution {{ public int half(int a) {{ return new {name}().half(a); }} }}\n"
+        f"class {name} {{ int half(int a) {{ return a / 2; }} }}\n"
+        for name in ("TheClassThatHalves" * 6, "\u20ac", "\u65e5" * 70)
+    ],
+    "cpp": [
+        "#include <cassert>\nusing namespace std;\nint map[9];\nint half(int a) { map[0] = a / 2; return map[0]; }\n",
+        "#include <cassert>\nint y1, gamma;\nint half(int a) { y1 = a / 2; return y1; }\n",
+        "#include <cassert>\nint read, write;\nint half(int a) { write = a / 2; return read + write; }\n",
+    ],
+}
+"""Programs that don't include what the compiler has for all, or whose classes no plain name names."""
 
 
 def program(language: str, outcome: str, oracle: Oracle | None = None) -> Program:
@@ -61,7 +87,7 @@ def program(language: str, outcome: str, oracle: Oracle | None = None) -> Progra
     if language == "java":
         text = f"class Solution {{\n    public int half(int a) {{\n        {body}\n    }}\n}}\n"
     else:
-        text = f"#include <stdlib.h>\n#include <string>\n#include <vector>\nint half(int a) {{\n    {body}\n}}\n"
+        text = f"{INCLUDES}int half(int a) {{\n    {body}\n}}\n"
     return Program(text, TESTS[language], language, oracle, DECLARATIONS[language])
 
 
@@ -96,7 +122,7 @@ def test_programs_end_as_they_should_wherever_their_tests_run(language, oracle, 
 def test_an_error_of_the_compiler_is_told_with_its_line(language, executor):
     (verdict,) = executor.run([program(language, "compile_error")], LIMITS)
     assert verdict.detail.startswith(
-        {"java": "line 3: incompatible types", "cpp": "line 5: invalid conversion"}[language]
+        {"java": "line 3: incompatible types", "cpp": "line 6: invalid conversion"}[language]
     )
 
 
@@ -145,6 +171,61 @@ def test_a_slot_whose_processes_are_killed_judges_again(one_language):
     assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.PASSED]
 
 
+def test_programs_with_odd_names_pass(language, executor):
+    declared = None, DECLARATIONS[language]
+    programs = [Program(text, TESTS[language], language, *declared) for text in ODD_NAMES[language]]
+    verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(verdicts)
+
+
+def test_killed_compilers_and_tests_lose_no_verdict():
+    """Java's live on between programs."""
+    needs("javac")
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        executor.run([program("java", "passed")], LIMITS)
+        ((pid, _),) = executor._slots[0].running
+        assert _killed("java", pid) == 3
+        (verdict,) = executor.run([program("java", "passed")], LIMITS)
+        assert executor._slots[0].running[0][0] == pid
+    assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
+
+
+def test_a_compiler_that_is_killed_compiles_again():
+    needs("g++")
+    passing = program("cpp", "passed")
+    slow = dataclasses.replace(passing, text=f"#include <regex>\n{passing.text}")
+    killed: list[int] = []
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        executor.run([passing], LIMITS)
+        ((pid, _),) = executor._slots[0].running
+
+        def kill() -> None:
+            while not killed and not ended.is_set():
+                killed.extend([1] * _killed("cc1plus", pid))
+
+        ended = threading.Event()
+        killer = threading.Thread(target=kill)
+        killer.start()
+        try:
+            (verdict,) = executor.run([slow], LIMITS)
+        finally:
+            ended.set()
+            killer.join()
+    assert killed
+    assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
+
+
+def _killed(name: str, slot: int) -> int:
+    """Kill a slot's processes that have a name; return how many there were."""
+    count = 0
+    for process in psutil.Process(slot).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == name:
+                process.kill()
+                count += 1
+    return count
+
+
 @pytest.mark.parametrize(
     ("without", "levels"),
     [
@@ -153,12 +234,17 @@ def test_a_slot_whose_processes_are_killed_judges_again(one_language):
         (("namespaces", "landlock"), {"java": Level.LIMITS, "cpp": Level.PARTIAL}),
     ],
 )
-def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(language, without, levels):
+def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(language, without, levels, tmp_path):
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as whole:
         if whole.level() < Level.FILTERED:
             pytest.skip("this machine has not all layers")
+    (tmp_path / "secret").touch()
+    body = "".join(TRIED[language][layer] for layer in ("landlock", "seccomp") if layer not in without)
+    body = "" if levels[language] is Level.LIMITS else body.replace("@SECRET@", str(tmp_path / "secret"))
+    of = program(language, "passed")
+    text = of.text.replace("return", f"{body} return")
     with Executor(sandbox=Sandbox(require=Level.LIMITS), without=without) as executor:
-        (verdict,) = executor.run([program(language, "passed")], LIMITS)
+        (verdict,) = executor.run([dataclasses.replace(of, text=text)], LIMITS)
         missing = executor.missing_layers()
     assert (verdict.outcome, verdict.level) == (Outcome.PASSED, levels[language])
     if levels[language] is Level.LIMITS:
