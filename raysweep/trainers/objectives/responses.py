@@ -68,6 +68,7 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
         offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
         start = _prompt_tokens(offsets, len(prompt))
         spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - len(prompt)
+        spans = spans.clip(min=0)  # the first may have a space that ends the prompt
         spans[:start] = 0
         if start == len(ids) or ids[-1] != end:
             ids.append(end)

@@ -310,22 +310,38 @@ def test_costs_in_tokens() -> None:
     assert (Fait().tokens(40, 30), Fixed().tokens(40, 30), SFT.tokens(40, 30)) == (50, 40, 40)
 
 
-def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly() -> None:
-    """GPT-2's tokenizers give a token's characters without its spaces, and one may begin before the response."""
+def tokenizer_without_spaces(texts: list[str]) -> Any:
+    """A tokenizer that gives a token's characters without its spaces, as GPT-2's do."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    prompt = 'def f(a):\n    """Add."""\n'
-    bodies = ["    return a + 1\n", "    return a - 1\n", "        return a + 1\n"]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder, backend.post_processor = decoders.ByteLevel(), processors.ByteLevel(trim_offsets=True)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    texts = [prompt + body for body in bodies] * 9
     backend.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=320, special_tokens=["<e>"], initial_alphabet=alphabet)
+        texts * 9, trainers.BpeTrainer(vocab_size=320, special_tokens=["<e>"], initial_alphabet=alphabet)
     )
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<e>")
+    return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<e>")
+
+
+def test_a_first_token_with_the_space_that_ends_the_prompt_is_marked() -> None:
+    tokenizer = tokenizer_without_spaces(["Q A: alpha\n", "Q A: beta\n"])
+    row = dataclasses.replace(training_rows(1)[0], instruction="Q A: ", output="alpha\n", rejected="beta\n")
+    pair = Fait().encode(row, tokenizer, RAW)
+    assert pair is not None
+    first = encode_response(row, row.output, tokenizer, RAW).start
+    assert tokenizer.convert_ids_to_tokens(pair["input_ids"])[first].startswith("\u0120")
+    assert pair["marks"][first] == 2 and not any(pair["marks"][:first])
+    empty = encode_response(row, "", tokenizer, RAW)
+    assert not empty.spans.any()
+
+
+def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly() -> None:
+    """One may begin before the response, too."""
+    prompt = 'def f(a):\n    """Add."""\n'
+    bodies = ["    return a + 1\n", "    return a - 1\n", "        return a + 1\n"]
+    tokenizer = tokenizer_without_spaces([prompt + body for body in bodies])
     row = dataclasses.replace(training_rows(1)[0], instruction=prompt, clean_instruction=prompt)
     plain = [encode_response(row, body, tokenizer, RAW) for body in bodies]
     for encoded, body in zip(plain, bodies, strict=True):
