@@ -291,12 +291,16 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
         if names and not _has_rejected(source, config.seed):
             objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
+            way = (
+                "name the field that has one, as in `rejected: {field: rejected}`, have their Python code changed "
+                "(`rejected: {mutator: python}`) or a model write some (`rejected: {teacher: MODEL}`), or take "
+            )
+            if place[0] == "models":
+                way = "a model from scratch is trained on responses alone: take "
             yield (
                 place,
                 f"its rows have no rejected response, with which {objectives} ({', '.join(names)}) compares each "
-                "response; name the field that has one, as in `rejected: {field: rejected}`, have their Python code "
-                "changed (`rejected: {mutator: python}`) or a model write some (`rejected: {teacher: MODEL}`), or take "
-                "`objective: sft`",
+                f"response; {way}`objective: sft`",
             )
 
 

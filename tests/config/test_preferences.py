@@ -137,6 +137,10 @@ def test_a_model_from_scratch_has_no_rejected_responses(tmp_path: Path) -> None:
     settings = "models.0.pretrain.source.rejected={mutator: python}"
     with pytest.raises(ConfigError, match=r"rejected: a model from scratch is trained on responses alone; remove it"):
         config(tmp_path, "{name: minicode, part: finetuning, rows: 64}", settings)
+    with pytest.raises(ConfigError) as caught:
+        config(tmp_path, "{name: minicode, part: finetuning, rows: 64}", "recipes.tiny.objective=fait")
+    said = "compares each response; a model from scratch is trained on responses alone: take `objective: sft`"
+    assert said in str(caught.value)
 
 
 def test_rows_whose_code_is_changed_are_enough_for_a_preference(tmp_path: Path) -> None:
