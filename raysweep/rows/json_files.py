@@ -46,7 +46,8 @@ class JsonRow:
             raise UsageError(f"{self.place}: the row has no `{name}`; it has {present}")
         if not isinstance(value, str):
             shown = json.dumps(value)[:60]
-            raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; put it in quotes")
+            way = "give it a text, or remove the row" if value is None else "put it in quotes"
+            raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; {way}")
         if not _is_unicode(value):
             raise UsageError(f"{self.place}: `{name}` holds half of a surrogate pair, which is no character; remove it")
         return value

@@ -103,7 +103,7 @@ def test_deep_nesting_is_an_error_and_no_crash(tmp_path):
         ('{"tesk": "x"}', r"rows.jsonl:1: the row has no `task`; it has tesk"),
         ("{}", "rows.jsonl:1: the row has no `task`; it has nothing"),
         ('{"task": 3}', "rows.jsonl:1: `task` must be a string, not 3"),
-        ('{"task": null}', "rows.jsonl:1: `task` must be a string, not null"),
+        ('{"task": null}', "rows.jsonl:1: `task` must be a string, not null; give it a text, or remove the row"),
         ('{"task": "\\ud800"}', "rows.jsonl:1: `task` holds half of a surrogate pair"),
     ],
 )
