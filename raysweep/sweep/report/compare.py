@@ -320,7 +320,12 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
     if not is_base:
         assert config.training is not None
         everything["training"] = config.training.model_dump(mode="json", include={"decontaminate"})
-        everything["rows"] = config.training.source_of(labels.training_set).rows.model_dump(mode="json")
+        rows = config.training.source_of(labels.training_set).rows
+        everything["rows"] = rows.model_dump(mode="json")
+        teacher = rows.rejected.teacher if rows.rejected else None
+        everything["taught by"] = [
+            model.model_dump(mode="json", exclude={*NAMES}) for model in config.models if model.name == teacher
+        ]
         trained_on = next(choice for choice in config.training.sets if choice.name == labels.training_set)
         everything["training set"] = trained_on.model_dump(mode="json", exclude={"source"})
         everything["trained with seed"] = labels.seed

@@ -317,6 +317,21 @@ def test_twins_differ_in_nothing_else(tmp_path):
         compared("cold", "warm", "decoding", str(tmp_path))
 
 
+def test_twins_by_recipe_had_the_same_teacher(tmp_path):
+    only = {("a", "plain", "C1"): "+-"}, {("a", "other", "C1"): "++"}
+    rejected = {"source": {**CONFIG["training"]["source"], "rejected": {"teacher": "t"}}}
+    for name, verdicts, path in zip(("one", "same", "another"), (*only, only[1]), ("t", "t", "u"), strict=True):
+        models = [MODEL, {"name": "t", "path": f"/models/{path}", "judged": False}]
+        sweep(tmp_path, name, {cell: (signs * 4, signs * 4) for cell, signs in verdicts.items()}, models=models)
+        folder = SweepFolder(open_store(str(tmp_path)), name)
+        written = yaml.safe_load((folder.path / "config.yaml").read_text())
+        written["training"] |= rejected
+        (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(written)))
+    assert compared("one", "same", "recipe", str(tmp_path))
+    with pytest.raises(UsageError, match="differ in recipe only"):
+        compared("one", "another", "recipe", str(tmp_path))
+
+
 def test_what_else_differs_between_two_sweeps_is_said(tmp_path):
     sweep(tmp_path, "mine")
     sweep(tmp_path, "theirs", temperature=0.8)
