@@ -9,7 +9,7 @@ from typing import Any
 
 from raysweep.analysis.tables.score_book import labelled
 from raysweep.analysis.tables.trainings import NOT_RECORDED
-from raysweep.config.fields import SpecConfig
+from raysweep.config.fields import WAYS, RejectedConfig, SpecConfig
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
@@ -27,6 +27,7 @@ from raysweep.registry import Registry
 from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
 from raysweep.sweep.report.names import undrawn, words_of
+from raysweep.trainers.base import OBJECTIVES
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, share
 
@@ -103,12 +104,26 @@ def _data(config: SweepConfig) -> Iterator[Line]:
         if model.pretrain is not None:
             yield f"pre-training rows of {model.name}", _spec(SOURCES, model.pretrain.source, config.seed)
     for source in config.training.row_sources if config.training is not None else ():
-        yield f"training rows{f' {source.name}' * bool(source.name)}", _spec(SOURCES, source.rows, config.seed)
+        of = f" {source.name}" * bool(source.name)
+        yield f"training rows{of}", _spec(SOURCES, source.rows, config.seed)
+        for what, rows in (("rejected", source.rows), ("rejected validation", source.validation)):
+            if rows is not None and rows.rejected is not None:
+                yield f"{what} responses{of}", _rejected(rows.rejected)
     for problems in config.evaluation.problems:
         start = f"{problems.label}: " if problems.own_name else ""
         yield "problems", start + _spec(PROBLEMS, problems, config.seed)
     if config.evaluation.limit is not None:
         yield "limit", f"the first {count(config.evaluation.limit, 'problem')} of every set"
+
+
+def _rejected(made: RejectedConfig) -> str:
+    """Return the way to rejected responses with all of its settings, those at their defaults too."""
+    way = next(way for way in WAYS if getattr(made, way) is not None)
+    settings = {name: value for name, value in made.model_dump().items() if name in WAYS[way] - {way}}
+    if "filters" in settings:
+        settings["filters"] = " and ".join(made.filters) or "none"
+        settings = {k: v for k, v in settings.items() if k not in ("similarity", "tokens") or k in made.filters}
+    return ", ".join([f"{way} {getattr(made, way)}", *(f"{name} {value}" for name, value in settings.items())])
 
 
 def limit_text(config: SweepConfig) -> str:
@@ -127,9 +142,19 @@ def _spec(registry: Registry[Any], spec: SpecConfig, seed: int) -> str:
 def _recipe(recipe: RecipeConfig) -> str:
     length = count(recipe.steps, "step") if recipe.steps else f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
     return (
-        f"{recipe.trainer}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
+        f"{recipe.trainer}, {_objective(recipe)}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
         f"clean rehearsal share {recipe.rehearsal:g}, {recipe.precision}"
     )
+
+
+def _objective(recipe: RecipeConfig) -> str:
+    """Return a recipe's objective with all of its arguments, those at their defaults too."""
+    args: dict[str, Any] = {}
+    if recipe.objective in OBJECTIVES.names():  # not that of a package which isn't here
+        args = {name: argument.default for name, argument in OBJECTIVES.parameters(recipe.objective).items()}
+    args |= recipe.objective_args
+    words = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in args.items()]
+    return f"objective {recipe.objective}" + (f" ({', '.join(words)})" if words else "")
 
 
 def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Line]:

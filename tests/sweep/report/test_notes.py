@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from raysweep.config.loading import config_from
-from raysweep.sweep.report.notes import generation_lines, signature, translation_lines
+from raysweep.config.schema import SweepConfig
+from raysweep.sweep.report.notes import generation_lines, settings_lines, signature, translation_lines
 
 COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
 
@@ -77,3 +80,44 @@ def test_translated_test_sets_name_their_translator():
         "test",
     )
     assert "; S1, S translated by apertium 3.8.3, eng-spa 0.8.1; " in signature(config, [], test_sets=test_sets)
+
+
+def test_a_recipes_line_names_all_arguments_of_its_objective() -> None:
+    recipe = {"objective": "fait", "objective_args": {"alpha": 3, "granularity": "line"}}
+    config = SweepConfig.model_validate(
+        {
+            "name": "a",
+            "models": [{"name": "k", "generator": "reference"}],
+            "recipes": {"near": recipe},
+            "evaluation": {"problems": ["minicode"]},
+        }
+    )
+    assert (
+        "objective fait (alpha 3, hbar marked, emphasis lines, granularity line)"
+        in dict(settings_lines(config))["recipe near"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("rejected", "words"),
+    [
+        (
+            {"teacher": "k", "temperature": 0.8},
+            "teacher k, seed 0, temperature 0.8, top_p 0.95, max_new_tokens 1024, rejected_text block, "
+            "filters equal and similarity and tokens and fence, similarity 0.5, tokens 1024",
+        ),
+        (
+            {"teacher": "k", "filters": "none", "rejected_text": "answer", "seed": 3},
+            "teacher k, seed 3, temperature 0.8, top_p 0.95, max_new_tokens 1024, rejected_text answer, filters none",
+        ),
+        ({"mutator": "python"}, "mutator python, seed 0, similarity 0.5"),
+        ({"field": "worse"}, "field worse"),
+    ],
+)
+def test_settings_name_the_way_to_rejected_responses_with_all_of_its_settings(rejected, words) -> None:
+    source = {"name": "jsonl", "path": "rows.jsonl", "rejected": rejected}
+    training = {"source": source, "validation": source, "sets": ["clean"]}
+    models = [{"name": "k", "generator": "reference"}]
+    config = {"name": "a", "models": models, "training": training, "evaluation": {"problems": ["minicode"]}}
+    lines = dict(settings_lines(SweepConfig.model_validate(config)))
+    assert lines["rejected responses"] == lines["rejected validation responses"] == words
