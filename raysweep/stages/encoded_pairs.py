@@ -19,6 +19,9 @@ from raysweep.stages.inputs import base_ref
 from raysweep.storage.files import Files
 from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 
+WITHOUT_MARKS = "without_marks"
+"""The count of pairs without a token that differs; most have equal responses."""
+
 
 def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
     """Encode and mark all pairs of a training set; count those that differ on one side only, or not at all."""
@@ -44,6 +47,11 @@ def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
                 done += len(pairs)
                 progress.update("encoding", done, total, "pairs")
         draft.counts = {"rows": total, **dict(sorted(counts.items()))}
+    if unmarked := counts[WITHOUT_MARKS]:
+        progress.note(
+            f"{plan.node.label}: {unmarked:,} of {total:,} have no token that differs; `fait` and `fixed` train on "
+            "them as plain fine-tuning does, and `dpo` learns nothing where both responses are equal"
+        )
 
 
 def _case(pair: EncodedPair) -> str:
@@ -51,7 +59,7 @@ def _case(pair: EncodedPair) -> str:
     if pair.rejected_marks is None:
         return "without_rejected"
     sides = any(pair.marks), any(pair.rejected_marks)
-    return {2: "marked", 1: "marked_on_one_side", 0: "without_marks"}[sum(sides)]
+    return {2: "marked", 1: "marked_on_one_side", 0: WITHOUT_MARKS}[sum(sides)]
 
 
 def _finish(files: Files, block: int, pairs: list[EncodedPair]) -> None:

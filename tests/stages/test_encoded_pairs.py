@@ -96,6 +96,7 @@ def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells: dict[str,
     make([plan], done)
     counts = done.store.manifest(plan.node)["counts"]
     assert counts == {"rows": 40, "marked": 38, "marked_on_one_side": 1, "without_marks": 1}
+    assert "1 of 40 have no token that differs" in "".join(done.progress.activity.tail)
     stored, rows = done.store.use(plan.node) / ROWS, done.store.use(plan.training_set.node) / ROWS
     assert plan.base.ref is not None
     model, tokenizer = load_model(plan.base.ref)
