@@ -29,7 +29,7 @@ class EncodedResponse:
     """Token ids of a prompt with a response, the end of the text included.
 
     `start`: number of the prompt's tokens. `spans`: (tokens, 2), the characters of the response that each token covers,
-    as (first, last + 1); an empty span for those of the prompt and for an end that was added.
+    as (first, last + 1); an empty span for those of the prompt and for the end.
     """
 
     ids: list[int]
@@ -73,6 +73,7 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
         if start == len(ids) or ids[-1] != end:
             ids.append(end)
             spans = np.append(spans, [[0, 0]], axis=0)
+        spans[-1] = 0  # also of an end that the response has itself, whose line may differ
         result.append(EncodedResponse(ids, start, spans))
     return result
 

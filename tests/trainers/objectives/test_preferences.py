@@ -337,6 +337,15 @@ def test_a_first_token_with_the_space_that_ends_the_prompt_is_marked() -> None:
     assert not empty.spans.any()
 
 
+def test_an_end_that_a_response_has_itself_is_not_marked() -> None:
+    tokenizer = tokenizer_without_spaces(["Q A:\nalpha\n", "Q A:\nbeta\n"])
+    row = dataclasses.replace(training_rows(1)[0], instruction="Q A:\n", output="alpha<e>", rejected="beta<e>")
+    pair, weights = Fait().encode(row, tokenizer, RAW), Fixed(0).encode(row, tokenizer, RAW)
+    assert pair and weights and pair["input_ids"].count(tokenizer.eos_token_id) == 1
+    assert pair["marks"][-1] == pair["rejected_marks"][-1] == 0 and pair["marks"][-2] > 0
+    assert weights["weights"][-1] == 1
+
+
 def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly() -> None:
     """One may begin before the response, too."""
     prompt = 'def f(a):\n    """Add."""\n'
