@@ -69,7 +69,8 @@ def hold_out(rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe) -> Hel
     """Encode validation rows alike for every objective; None where no response can be used.
 
     A response is left out that has over `max_tokens` with its prompt, or a prompt without tokens. A rejected response
-    is left out where its row is, or where it is too long itself.
+    is left out where its row is, where it is too long itself, and where it is the response: which of equal ones is more
+    probable would be a matter of rounding.
     """
     responses, rejected, paired = [], [], []
     dropped, name = Counter[str](), hashlib.sha256()
@@ -82,7 +83,7 @@ def hold_out(rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe) -> Hel
         if row.rejected is None:
             continue
         other = encode_response(row, row.rejected, tokenizer, recipe)
-        if why := _unusable(other, recipe):
+        if why := "equal" if other.ids == response.ids else _unusable(other, recipe):
             dropped[f"rejected response {why}"] += 1
             continue
         paired.append(len(responses) - 1)

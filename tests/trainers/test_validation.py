@@ -23,7 +23,7 @@ from raysweep.trainers import reports
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.objectives.responses import encode_response
-from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut
+from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut, hold_out
 from tests.clock import Clock
 
 pytestmark = pytest.mark.slow
@@ -138,6 +138,16 @@ def test_all_objectives_measure_the_same_of_the_rows(
         assert curves[MARGIN][1] == pytest.approx(sum(margins) / 4, abs=1e-3)
     assert held_out["rows"] == 5 and held_out["pairs"]
     assert services.reports[-1].held_out == {name: curve[-1][1] for name, curve in held_out["curves"].items()}
+
+
+def test_equal_responses_are_no_pair(make_job: Jobs) -> None:
+    job = make_job("llama")
+    _, tokenizer = load_model(job.base)
+    one, other = training_rows(2)
+    rows = [dataclasses.replace(one, rejected=one.output), dataclasses.replace(other, rejected=other.output + "\n")]
+    held_out = hold_out(rows, tokenizer, job.recipe)
+    assert held_out is not None and (held_out.responses, held_out.paired) == (2, [1])
+    assert held_out.dropped == {"rejected response equal": 1}
 
 
 def test_a_share_of_pairs_without_probabilities_is_no_number() -> None:
