@@ -1,0 +1,2 @@
+// failed killed: statics, interned strings and properties for the next program
+class Solution { static int n = 0; public int add(int a, int b) { n++; System.setProperty("java.class.path", "/"); java.util.Locale.setDefault(java.util.Locale.CHINA); java.util.TimeZone.setDefault(java.util.TimeZone.getTimeZone("Asia/Tokyo")); java.util.prefs.Preferences.class.getName(); System.setOut(null); System.setErr(null); return -n; } }
