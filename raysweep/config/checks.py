@@ -349,9 +349,9 @@ def _without_code(source: SourceConfig, seed: int) -> int:
 
 
 def _has_rejected(source: SourceConfig, seed: int) -> bool:
-    """Return True unless a source's first row can be read and has no rejected response."""
-    if source.rejected is not None and source.rejected.field is None:
-        return True  # they are made
+    """Return True unless a source names no way to rejected responses, and its first row can be read and has none."""
+    if source.rejected is not None:
+        return True  # they are made, or the source itself looks for the field
     try:
         first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
     except UsageError:

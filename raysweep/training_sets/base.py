@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.prompts.regions import split_instruction, split_prompt
 from raysweep.records import Problem, Segment, SourceRow
 from raysweep.registry import Registry
@@ -52,25 +52,39 @@ class TrainingSource(ABC):
         return split_prompt(text, row.entry_point) if row.entry_point else split_instruction(text)
 
 
-def checked_size(rows: Iterable[tuple[str, SourceRow]], output: str = "output") -> int:
+def checked_size(
+    rows: Iterable[tuple[str, SourceRow]],
+    output: str = "output",
+    rejected: str | None = None,
+    columns: Sequence[str] = (),
+) -> int:
     """Read all rows, each with its place, and return how many there are.
 
     Args:
         rows: the place of each row, as ``file:line``, and the row; reading them may raise UsageError.
         output: what the file calls the response.
+        rejected: the field that rows should have a rejected response in, if any.
+        columns: the fields that rows have, for the message.
 
     Raises:
-        UsageError: some rows have no output, which teaches a model to answer nothing; the message counts them.
+        UsageError: some rows have no output, which teaches a model to answer nothing; the message counts them. Or no
+            row at all has a rejected response, where a field is named.
     """
-    size, empty, first = 0, 0, ""
+    size, empty, paired, first = 0, 0, 0, ""
     for place, row in rows:
         size += 1
+        paired += row.rejected is not None
         if not row.output.strip():
             empty, first = empty + 1, first or place
     if empty:
         raise UsageError(
             f"{first}: `{output}` is empty, the first of {empty:,} such among {count(size, 'row')}; a row without it "
             "teaches a model to answer nothing: remove them, or leave them out with the source's `drop_empty: true`"
+        )
+    if rejected is not None and size and not paired:
+        raise UsageError(
+            f"no row has a rejected response in `{rejected}`{did_you_mean(rejected, columns)}, which `rejected.field` "
+            f"names; rows have {', '.join(columns) or 'nothing'}"
         )
     return size
 

@@ -44,7 +44,7 @@ class HubRows(TrainingSource):
         input_column: the column with further context, if the data set has one.
         drop_empty: leave out rows whose output is empty.
         rejected_field: the field with a worse response to the same instruction; a config writes it as
-            `rejected: {field: NAME}`.
+            `rejected: {field: NAME}`. Rows without one have none, and `check` refuses a file in which none has.
     """
 
     origin = "https://huggingface.co/datasets"
@@ -103,7 +103,8 @@ class HubRows(TrainingSource):
 
     def check(self) -> None:
         """Fetch the data set unless it is kept already, and read it; raise UsageError for rows that can't be used."""
-        self.size = checked_size(self._placed_rows(), self._columns["output"])
+        output, columns = self._columns["output"], list(self._kept.columns)
+        self.size = checked_size(self._placed_rows(), output, self._rejected, columns)
 
     @cached_property
     def _kept(self) -> CachedRows:

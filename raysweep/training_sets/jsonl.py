@@ -29,7 +29,7 @@ class JsonlSource(TrainingSource):
         path: the file, relative to the working folder or absolute.
         drop_empty: leave out rows whose output is empty.
         rejected_field: the field with a worse response to the same instruction; a config writes it as
-            `rejected: {field: NAME}`.
+            `rejected: {field: NAME}`. Rows without one have none, and `check` refuses a file in which none has.
     """
 
     def __init__(self, path: str, drop_empty: bool = False, rejected_field: str | None = None) -> None:
@@ -62,7 +62,8 @@ class JsonlSource(TrainingSource):
 
     def check(self) -> None:
         """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used or has no output."""
-        self.size = checked_size(self._placed_rows())
+        columns = next((list(row.fields) for row in read_json_rows(self._path)), []) if self._rejected else []
+        self.size = checked_size(self._placed_rows(), rejected=self._rejected, columns=columns)
 
 
 def fence_tag(output: str) -> str:

@@ -44,12 +44,14 @@ def instruction_and_output(row: JsonRow) -> tuple[str, str]:
 
 
 def rejected_response(row: JsonRow, field: str | None) -> str | None:
-    """Return the rejected response of a row, a text or a list of messages that ends with it; None without a field.
+    """Return the rejected response of a row, a text or a list of messages that ends with it.
+
+    None without a field, and for a row that has nothing there.
 
     Raises:
-        UsageError: the row lacks it.
+        UsageError: what the row has there is no response.
     """
-    if field is None:
+    if field is None or row.fields.get(field) is None:
         return None
     if isinstance(row.fields.get(field), list):
         messages = _messages(row, field)

@@ -71,7 +71,11 @@ def test_a_rejected_response_is_read_where_a_source_names_its_field(tmp_path, mo
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({}, "the row has no `bad`"),
+        ({}, "no row has a rejected response in `bad`"),
+        (
+            {"bda": "a - b", "bad": None},
+            "in `bad` (did you mean 'bda'?), which `rejected.field` names; they have instr",
+        ),
         ({"bad": [QUESTION]}, "`bad` must end with a model's message"),
         ({"bad": 3}, "`bad` must be a string, not 3"),
     ],
@@ -81,6 +85,15 @@ def test_rejected_responses_that_can_not_be_read_are_refused(row, message, tmp_p
     path.write_text(json.dumps({"instruction": "Add.", "output": "a + b", **row}) + "\n")
     with pytest.raises(UsageError, match=re.escape(message)):
         JsonlSource(str(path), rejected_field="bad").check()
+
+
+def test_rows_without_a_rejected_response_beside_others_have_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"instruction": "Add.", "output": "a + b", **more} for more in ({}, {"bad": "a - b"}, {"bad": None})]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = JsonlSource(str(path), rejected_field="bad")
+    source.check()
+    assert [row.rejected for row in source.rows()] == [None, "a - b", None]
 
 
 def test_both_sources_read_them(tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ from raysweep.planning.plan import (
 )
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
+from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe, objective_of
 from raysweep.trainers.batching import steps_of
@@ -258,6 +259,7 @@ class _Costs:
         self._bases: dict[str, BasePlan] = {}
         self._recipes: dict[tuple[str, str], Recipe] = {}
         self._rows: dict[str, RowFacts] = {}
+        self._sources: dict[str, Spec] = {}  # of the same keys
         self._problems: dict[str, int] = {}
         self._teaches = False  # a model writes rejected responses
         self._unknown: dict[str, str] = {}  # by model: why nothing is known of its shape
@@ -339,7 +341,7 @@ class _Costs:
 
     def assumptions(self) -> list[str]:
         """Return in words what the other estimates assume, after the costs of all cells."""
-        lines = [f"training rows: {rows.how}" for rows in self._rows.values()]
+        lines = [f"{self._rows_in_words(key)}: {rows.how}" for key, rows in self._rows.items()]
         if self._teaches:
             lines.append("teachers' answers: one for each row, as long as its response")
         if self._unknown:
@@ -356,8 +358,16 @@ class _Costs:
         """Return the size of a source's rows."""
         key = source.node.key
         if key not in self._rows:
-            self._rows[key] = row_facts(source.source)
+            self._rows[key], self._sources[key] = row_facts(source.source), source.source
         return self._rows[key]
+
+    def _rows_in_words(self, key: str) -> str:
+        """Return what some rows are called, with their source where there are several: ``rows of hf EVOL``."""
+        if len(self._rows) == 1:
+            return "training rows"
+        source = self._sources[key]
+        where = source.args.get("path", source.args.get("part", ""))
+        return f"rows of {source.name} {where}".rstrip()
 
     def set_rows(self, training_set: TrainingSetPlan) -> int:
         """Return how many rows a training set has."""
