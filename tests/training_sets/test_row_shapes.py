@@ -73,8 +73,8 @@ def test_a_rejected_response_is_read_where_a_source_names_its_field(tmp_path, mo
     [
         ({}, "no row has a rejected response in `bad`"),
         (
-            {"bda": "a - b", "bad": None},
-            "in `bad` (did you mean 'bda'?), which `rejected.field` names; they have instr",
+            {"bda": "a - b"},
+            "in `bad` (did you mean 'bda'?), which `rejected.field` names; rows have instr",
         ),
         ({"bad": [QUESTION]}, "`bad` must end with a model's message"),
         ({"bad": 3}, "`bad` must be a string, not 3"),
