@@ -71,7 +71,7 @@ def test_perturb_writes_the_same_rows_with_other_prompts(cli, tmp_path):
 
 def test_config_shows_the_first_level_the_keys_below_one_and_json(cli):
     code, out, _ = cli("config")
-    assert code == 0 and "\nexecution " in out and "(8 keys below)" in out and "execution.timeout" not in out
+    assert code == 0 and "\nexecution " in out and "(9 keys below)" in out and "execution.timeout" not in out
     code, out, _ = cli("config", "execution")
     assert code == 0 and "\nexecution.timeout: number above 0, or null (seconds); default null\n    Limit of" in out
     assert [line for line in out.splitlines() if line != line.rstrip()] == []
@@ -106,6 +106,7 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "evidence-mini",
         "fait",
         "fait-mini",
+        "languages",
     }
     assert cli("init", "--list")[1].startswith("own-model")
 

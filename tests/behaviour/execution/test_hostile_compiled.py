@@ -69,8 +69,9 @@ def _runs() -> Iterator[object]:
 def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Record:
     language, oracle, in_full = request.param
     needs(COMPILERS[language])
-    if Executor().level() is not Level.STRONG:
-        pytest.skip("hostile programs run at the level strong only")
+    with Executor() as executor:
+        if executor.level() is not Level.STRONG:
+            pytest.skip("hostile programs run at the level strong only")
     folder = tmp_path_factory.mktemp("outside")
     (folder / "secret").write_text(f"{SECRET}\n")
     texts = dict(_texts(language, folder))
