@@ -72,7 +72,7 @@ class CompiledJudge:
             self._tests[sha] = ProblemTests(text, request["declarations"].get(sha, ""))
 
     def _judge_or_fail(self, item: ProgramItem) -> Judged:
-        """CompiledJudge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
+        """Judge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
         try:
             return self._judge(item)
         except CompileError as error:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
 from raysweep.execution.compiled.builders import Builder
@@ -53,6 +53,15 @@ _NO_EXEC = "without Landlock it can't tell a JVM's first execve from a later one
 Mount = Callable[[list[str]], None] | None
 
 
+class _Setup(NamedTuple):
+    """What the processes of a slot have in common."""
+
+    settings: dict[str, Any]  # what the slot sent
+    chain: Toolchain
+    prepared: str  # the folder of what is compiled before any isolation
+    board: Board
+
+
 def main() -> None:
     """Run the processes of the slot whose folder is the first argument; the second has its settings as JSON."""
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
@@ -61,28 +70,23 @@ def main() -> None:
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
     for name in ("prepared", "compiler", "programs"):
         Path(folder, name).mkdir(exist_ok=True)
-    _prepare(Path(folder, "prepared"), chain)
-    board = Board()
+    (cpp if chain.language == CPP else java).prepare(Path(folder, "prepared"), chain)
+    setup = _Setup(settings, chain, f"{folder}/prepared", Board())
     judges, launchers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     judge = with_room(os.fork)
     if judge == 0:
         launchers.close()
-        _enter_and_judge(f"{folder}/compiler", f"{folder}/prepared", settings, chain, judges, board)
+        _enter_and_judge(f"{folder}/compiler", setup, judges)
     judges.close()
     layers = Layers(box=f"{folder}/programs/box")
     mount = _entered(layers, f"{folder}/programs", settings, launchers)
     programs = with_room(os.fork)
     if programs == 0:
-        _run_programs(layers, folder, settings, chain, mount, launchers, board)
+        _run_programs(layers, f"{folder}/programs", setup, mount, launchers)
     launchers.close()
-    Keeper(programs, judge, owner, board).run()
+    Keeper(programs, judge, owner, setup.board).run()
     remove_folder(folder)
     os._exit(0)
-
-
-def _prepare(folder: Path, chain: Toolchain) -> None:
-    """Compile what doesn't depend on any program, before there is one."""
-    (cpp if chain.language == CPP else java).prepare(folder, chain)
 
 
 def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: socket.socket) -> Mount:
@@ -94,39 +98,28 @@ def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: soc
         return None
 
 
-def _enter_and_judge(
-    folder: str, prepared: str, settings: dict[str, Any], chain: Toolchain, control: socket.socket, board: Board
-) -> NoReturn:
+def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoReturn:
     """Enter namespaces, run the judge as their first process, and wait for its end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     layers = Layers(box=f"{folder}/box")
     try:
-        mount = enter_namespaces(layers, folder, settings["without"])
+        mount = enter_namespaces(layers, folder, setup.settings["without"])
     except OSError as error:
         write_frame(1, {"no_namespaces": str(error)})
         os._exit(0)
     judge = with_room(os.fork)
     if judge == 0:
-        _run_judge(layers, folder, prepared, settings, chain, mount, control, board)
+        _run_judge(layers, folder, setup, mount, control)
     os.closerange(0, 256)
     os.waitpid(judge, 0)
     os._exit(0)
 
 
-def _run_judge(
-    layers: Layers,
-    folder: str,
-    prepared: str,
-    settings: dict[str, Any],
-    chain: Toolchain,
-    mount: Mount,
-    control: socket.socket,
-    board: Board,
-) -> NoReturn:
+def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
     """Isolate compilers and tests, wait for the launcher, tell the slot the level, and judge programs."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _move_descriptors(control)
-    control = socket.socket(fileno=CONTROL)
+    settings, chain, prepared, board = setup
+    control = _moved(control)
     compiler, tests = _accesses(chain, prepared)
 
     def refused(reason: str) -> None:
@@ -150,33 +143,25 @@ def _run_judge(
     os._exit(0)
 
 
-def _run_programs(
-    layers: Layers,
-    folder: str,
-    settings: dict[str, Any],
-    chain: Toolchain,
-    mount: Mount,
-    control: socket.socket,
-    board: Board,
-) -> NoReturn:
+def _run_programs(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
     """Isolate programs, tell the judge the level, and start programs for it."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _move_descriptors(control)
-    control = socket.socket(fileno=CONTROL)
+    settings, chain, prepared, board = setup
+    control = _moved(control)
     os.close(REQUESTS)
     os.close(ANSWERS)
 
     def refused(reason: str) -> None:
         control.sendall(json.dumps({"no_namespaces": reason}).encode())
 
-    access = _programs_access(chain, f"{folder}/prepared")
-    forks = _isolate(layers, f"{folder}/programs", settings, mount, access, refused)
+    access = _programs_access(chain, prepared)
+    forks = _isolate(layers, folder, settings, mount, access, refused)
     if chain.language == JAVA and "landlock" in layers.missing and layers.filter is not None:
         layers.filter, layers.missing["seccomp"] = None, _NO_EXEC
     control.sendall(json.dumps({"level": layers.level, "missing": layers.missing}).encode())
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": layers.box, "TMPDIR": layers.box}
     environment |= {"MALLOC_ARENA_MAX": "1", MARKER: os.environ[MARKER]}
-    command = _command(settings, chain, f"{folder}/prepared", layers.box)
+    command = _command(settings, chain, prepared, layers.box)
     with suppress(EOFError, BrokenPipeError):
         CompiledLauncher(forks, control, board, command, environment).serve()
     os._exit(0)
@@ -236,8 +221,8 @@ def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str
 _IN_MEMORY = Access(("/usr/share/zoneinfo",), (), Starts.MEMORY)
 
 
-def _move_descriptors(control: socket.socket) -> None:
-    """Move pipes and socket to higher descriptors, away from a program's, and open /dev/null as 0."""
+def _moved(control: socket.socket) -> socket.socket:
+    """Move pipes and socket to higher descriptors, away from a program's, open /dev/null as 0; return the socket."""
     os.dup2(0, REQUESTS)
     os.dup2(1, ANSWERS)
     os.dup2(control.detach(), CONTROL)
@@ -246,6 +231,7 @@ def _move_descriptors(control: socket.socket) -> None:
     os.close(nothing)
     os.closerange(CONTROL + 1, 256)
     os.closerange(3, REQUESTS)
+    return socket.socket(fileno=CONTROL)
 
 
 def _move_rules(layers: Layers, descriptor: int) -> None:

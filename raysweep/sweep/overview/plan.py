@@ -244,11 +244,7 @@ def plan_facts(
         tuple(missing_inputs),
         _downloads(plan),
         forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None,
-        (
-            *_of_hours(plan, costs, missing_of),
-            *costs.assumptions,
-            *([] if plan.config.keeps_all_models else [DROPPED_LATER]),
-        ),
+        _assumptions(plan, costs, missing_of),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
         tuple(unused_settings([*plan.cells, *plan.teachers])),
@@ -261,6 +257,12 @@ def plan_facts(
             if isinstance(item, EncodedPairsPlan)
         ),
     )
+
+
+def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> tuple[str, ...]:
+    """Return in words what the costs assume. `to_do`: ids of cells."""
+    dropped = [] if plan.config.keeps_all_models else [DROPPED_LATER]
+    return (*_of_hours(plan, costs, to_do), *costs.assumptions, *dropped)
 
 
 def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:

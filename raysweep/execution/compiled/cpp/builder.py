@@ -47,7 +47,12 @@ _HEADER = "common.hpp"
 _KEPT = 128  # tests and servers, a megabyte or two each
 _OUTPUT = "a.out"
 _MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
-_NUMBER = re.compile(r"\d+")
+_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
+_TRIES = 2  # of a g++ that is killed
+_STATIC = ("-static", "-s")
+_CLASH = re.compile(r"ambigu|conflicting|redeclared|redefinition|different exception specifier")
+_REFUSED = "g++ refused it, for a reason that lies outside of its own text"
+_LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
 
 def prepare(folder: Path, chain: Toolchain) -> None:
@@ -174,14 +179,6 @@ class CppBuilder:
             run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
         )
         return bytes(output), end, messages
-
-
-_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
-_TRIES = 2  # of a g++ that is killed
-_STATIC = ("-static", "-s")
-_CLASH = re.compile(r"ambigu|conflicting|redeclared|redefinition|different exception specifier")
-_REFUSED = "g++ refused it, for a reason that lies outside of its own text"
-_LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
 
 def _seconds_of_children() -> float:
