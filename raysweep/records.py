@@ -282,6 +282,46 @@ class ReferenceRun:
     oracle: str  # an `Oracle`: where the problem's tests run
 
 
+# ------------------------------------------------------------------------------------------------------ editing
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """A problem's clean prompt and its perturbed one, which a base model solves less often, and what it wrote for both.
+
+    The two prompts are whole texts, as the model gets them. A pair is eligible if the model solved the clean prompt
+    more often than the perturbed one.
+    """
+
+    problem_set: str
+    perturbation: str
+    task_id: str
+    original: str
+    perturbed: str
+    passing: str  # a completion of `original` that passed: the first one
+    failing: str  # a completion of `perturbed` that failed: the first one
+    stop: tuple[str, ...]  # texts that end a completion
+    special_tokens: bool  # whether the tokenizer puts its own around the prompts
+    accuracy_original: float  # share of the base's completions that passed
+    accuracy_perturbed: float
+    eligible: int  # number of the eligible pairs of this model, problem set and perturbation
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAccuracy:
+    """What patching the output of one block, or of the embeddings, of the perturbed prompt's pass restored."""
+
+    block: int  # from 0; -1: the embeddings
+    positions: str  # which positions were patched: all | last | diff_span | window:k
+    phase: str  # prefill | all
+    accuracy: float  # share of the completions that passed
+    restoration: float  # RI: (accuracy - perturbed) / (original - perturbed); NaN if that isn't defined
+    distance: float  # L2 distance of the block's states on the two prompts, over shared positions
+    accuracy_original: float  # of the localization's own samples, without a patch
+    accuracy_perturbed: float
+    samples: int  # completions behind each accuracy
+
+
 # ------------------------------------------------------------------------------------------------------ scores
 
 

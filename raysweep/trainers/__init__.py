@@ -21,4 +21,5 @@ Begin with base.py, which defines what a trainer receives and returns.
     ia3.py           trains scaling vectors (IA3)
     sharding/        how several workers share a training: DDP, DeepSpeed's ZeRO
     objectives/      one loss per file
+    editors/         changes a few weights from one pair of prompts, an editor per file
 """

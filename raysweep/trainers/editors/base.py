@@ -1,0 +1,91 @@
+"""The contract of an editor, which changes a base model from one pair of prompts: what it gets and what it returns.
+
+A recipe whose `trainer` names an editor meets the prompt pairs of a config's `edits`, any other one its training sets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from raysweep.generators.base import LiveModel
+from raysweep.records import BlockAccuracy, ModelKind, PromptPair
+from raysweep.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class EditJob:
+    """One edit to make.
+
+    `base`: a loaded base model in evaluation mode, which the editor may change, and puts back before it returns or
+    raises. `family`: its architecture, a name of `raysweep.models.families`. `seed`: of all that is drawn.
+    """
+
+    base: LiveModel
+    family: str
+    pair: PromptPair
+    seed: int
+
+
+class EditServices(Protocol):
+    """What a host gives to an editor."""
+
+    def passes(self, completions: Sequence[str]) -> list[bool]:
+        """Return for each completion of the pair's problem whether its program passes the problem's tests."""
+
+    def alive(self) -> None:
+        """Signal that the edit goes on. Called at least once a minute; must be cheap."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What an editor has made of a base.
+
+    Attributes:
+        tensors: whole new tensors, by their names in the base's state; empty where an adapter was made.
+        adapter: the files of a PEFT adapter, by their names; empty where tensors were changed.
+        counts: what reports and manifests say of it, as JSON, such as the block, the steps and the losses.
+        blocks: what the localization found of each block; empty without one.
+    """
+
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    adapter: Mapping[str, bytes] = field(default_factory=dict)
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    blocks: Sequence[BlockAccuracy] = ()
+
+
+class NotReproduced(Exception):
+    """The samples of an edit's own localization show no difference between the prompts of its pair.
+
+    The cell ends with this reason: neither a failure nor a zero.
+    """
+
+
+class Editor(ABC):
+    """Changes a base model from one prompt pair. Its constructor's arguments are its settings, with their defaults.
+
+    An edit depends on (weights, pair, settings, seed) only: not on edits made before with the same base, and not on the
+    process. When `edit` returns or raises, the base's weights are bit for bit what they were, and it has no hooks.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[ModelKind]
+    """The form of what it makes: `ModelKind.DELTA` or `ModelKind.ADAPTER`."""
+
+    @abstractmethod
+    def edit(self, job: EditJob, services: EditServices) -> Edit:
+        """Make one edit.
+
+        Raises:
+            UsageError: the family has no template of its blocks, or a setting doesn't fit the model, such as a block
+                that it doesn't have.
+            NotReproduced: the localization's own samples show no difference between the two prompts.
+        """
+
+
+EDITORS: Registry[Editor] = Registry("editor", "raysweep.trainers.editors", Editor)
