@@ -43,7 +43,7 @@ class EditServices(Protocol):
 
 
 @dataclass(frozen=True)
-class Edit:
+class ModelEdit:
     """What an editor has made of a base.
 
     Attributes:
@@ -78,7 +78,7 @@ class Editor(ABC):
     """The form of what it makes: `ModelKind.DELTA` or `ModelKind.ADAPTER`."""
 
     @abstractmethod
-    def edit(self, job: EditJob, services: EditServices) -> Edit:
+    def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
         """Make one edit.
 
         Raises:
