@@ -6,5 +6,6 @@ Begin with regions.py.
     comments.py    splits prompts that describe the task in a comment (Java, C++)
     protection.py  finds protected words, and changes the others
     templates.py   builds the prompts that models read in training and evaluation
+    rewriting.py   asks a model to rewrite a perturbed prompt (Self-Denoising), and judges its answers
     answers/       finds the program in what a model wrote
 """
