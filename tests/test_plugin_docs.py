@@ -68,20 +68,20 @@ def test_its_parts_work_together_in_one_evaluation(folder):
 def test_its_objective_and_its_model_family_keep_their_contracts(tmp_path):
     text = (REPO / "docs" / "plugins.md").read_text()
     blocks = re.findall(r'^```python\n("""(?:Objective|Model family) .*?)^```$', text, re.MULTILINE | re.DOTALL)
-    for name, block in zip(("per_token", "qwen2"), blocks, strict=True):
+    for name, block in zip(("per_token", "starcoder2"), blocks, strict=True):
         (tmp_path / f"{name}.py").write_text(block)
     about = tmp_path / "parts-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: parts\nVersion: 1\n")
-    groups = {"trainers.objectives": "per_token = per_token:PerToken", "models": "qwen2 = qwen2:Qwen2"}
+    groups = {"trainers.objectives": "per_token = per_token:PerToken", "models": "starcoder2 = starcoder2:StarCoder2"}
     entries = "".join(f"[raysweep.{group}]\n{entry}\n" for group, entry in groups.items())
     (about / "entry_points.txt").write_text(entries)
     (tmp_path / "test_parts.py").write_text(
-        "from per_token import PerToken\nfrom qwen2 import Qwen2\n"
+        "from per_token import PerToken\nfrom starcoder2 import StarCoder2\n"
         "from raysweep.testing.families import ModelFamilyContract\n"
         "from raysweep.testing.objectives import ObjectiveContract\n\n"
         "class TestPerToken(ObjectiveContract):\n    make = PerToken\n\n"
-        "class TestQwen2(ModelFamilyContract):\n    make = Qwen2\n"
+        "class TestStarCoder2(ModelFamilyContract):\n    make = StarCoder2\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_parts.py"],

@@ -43,6 +43,8 @@ def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Ma
     if unknown := sorted(set(size) - known):
         raise UsageError(f"`size` of model family {family!r} has no field {unknown[0]!r}")
     config.update(dict(size))
+    if getattr(config, "layer_types", None) and "layer_types" not in size:  # one a layer; their number may be another
+        config = type(config).from_dict({name: of for name, of in config.to_dict().items() if name != "layer_types"})
     out.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(out)
     tokenizer.save_pretrained(out)

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from raysweep.generators.base import GENERATORS
-from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
+from raysweep.models.families.base import ia3_targets, lora_targets, names_lora_targets
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Decoding, ModelKind, Spec
@@ -44,7 +44,7 @@ def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
     if recipe.trainer == "ia3" and not recipe.ia3.get("targets"):
         return {"ia3_targets": ia3_targets(family)}
     preset = recipe.lora.get("preset")
-    if recipe.trainer != "lora" or recipe.lora.get("targets") or (family in FAMILIES.names() and preset != "peft"):
+    if recipe.trainer != "lora" or recipe.lora.get("targets") or (preset != "peft" and names_lora_targets(family)):
         return {}
     return {"lora_targets": lora_targets(family, preset)}
 

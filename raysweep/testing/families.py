@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.models.families.base import FAMILIES, ModelFamily
+from raysweep.models.families.base import ALL_LINEAR, FAMILIES, ModelFamily, lora_targets
 from raysweep.models.loading import auto_model
 from raysweep.testing.contract import WithoutArguments
 from raysweep.trainers.checks import check_packing
@@ -77,12 +77,15 @@ class ModelFamilyContract(WithoutArguments):
             assert logits.shape == (1, 3, self.tokens), "the tiny model gives a logit for each token of the vocabulary"
 
     def test_lora_targets_are_linear_layers(self) -> None:
-        """LoRA changes the modules of these names."""
+        """LoRA changes the modules of these names; without names, those that PEFT knows."""
         import torch
         from transformers.pytorch_utils import Conv1D
 
         targets, modules = self.part().lora_targets, _by_last_name(self.network())
-        assert targets and OUTPUT not in targets, f"`lora_targets` names layers, without {OUTPUT}"
+        assert OUTPUT not in targets, f"`lora_targets` names layers, without {OUTPUT}"
+        assert targets or lora_targets(self.part().name) != ALL_LINEAR, (
+            "`lora_targets` names layers, since PEFT knows none for this architecture"
+        )
         for name in targets:
             assert name in modules, f"`lora_targets` has {name!r}, the name of no module, without the path before it"
             assert isinstance(modules[name], torch.nn.Linear | Conv1D), f"`lora_targets`: {name!r} is no linear layer"
@@ -101,6 +104,24 @@ class ModelFamilyContract(WithoutArguments):
         assert not missing, f"`ia3_targets` has {', '.join(missing)}, the name of no module"
         others = set(part.ia3_feedforward) - set(part.ia3_targets)
         assert not others, f"`ia3_feedforward` names some of `ia3_targets`, and {', '.join(sorted(others))} is none"
+
+    def test_paths_lead_to_blocks_and_their_projections(self) -> None:
+        """Edits read the states of blocks, and change the last layer of a block's MLP."""
+        paths = self.part().paths
+        if paths is None:
+            pytest.skip("it doesn't say where its blocks are, so its models can't be edited")
+        network = self.network()
+        try:
+            blocks, embedding = network.get_submodule(paths.blocks), network.get_submodule(paths.embedding)
+            shapes = [tuple(block.get_submodule(paths.mlp_output).weight.shape) for block in blocks]
+        except (AttributeError, TypeError) as error:
+            pytest.fail(f"`paths` lead to modules of the network, `mlp_output` to one of each block: {error}")
+        width = network.config.hidden_size
+        assert len(blocks) == network.config.num_hidden_layers, "`paths.blocks` leads to the list of all blocks"
+        assert embedding is network.get_input_embeddings(), "`paths.embedding` leads to the input embedding"
+        assert all(width in shape and shape != (width, width) for shape in shapes), (
+            "`paths.mlp_output` leads to the layer that projects the MLP's inner states to the width of the others"
+        )
 
     def test_packed_rows_do_not_see_each_other_if_it_says_so(self) -> None:
         """`batching: packed` lays rows one after the other."""

@@ -16,6 +16,7 @@ SIZES = MappingProxyType(
     {
         "llama": {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48},
         "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_inner": 48},
+        "qwen2": {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48},
         "codegen": {"n_embd": 32, "n_layer": 2, "n_inner": 48, "rotary_dim": 4},
     }
 )

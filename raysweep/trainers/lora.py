@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from raysweep.errors import HopelessError
-from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets
+from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets, names_lora_targets
 from raysweep.trainers.adapters import AdapterTrainer, require_modules
 from raysweep.trainers.base import TRAINERS, LoraSettings, TrainJob
 
@@ -36,7 +36,7 @@ class Lora(AdapterTrainer):
         lora = LoraSettings(**job.recipe.lora)
         targets = lora.targets or lora_targets(job.family, lora.preset)
         kept = unadapted(job.family)
-        if lora.preset == "study" and job.family not in FAMILIES.names():
+        if lora.preset == "study" and not names_lora_targets(job.family):
             targets = linear_layers(model, but=kept)
         if targets == ALL_LINEAR and kept:
             targets = linear_layers(model, but=(*kept, output_layer(model)))

@@ -75,3 +75,12 @@ def test_digits_stand_alone(text: str) -> None:
 def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before: str, after: str) -> None:
     alone = TOKENIZER(before + "\n")["input_ids"]
     assert TOKENIZER(before + "\n" + after)["input_ids"][: len(alone)] == alone
+
+
+@pytest.mark.parametrize("layers", [2, 6])
+def test_a_model_whose_config_lists_its_layers_has_as_many_as_it_is_asked_for(layers: int, tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    prepare_scratch("qwen2", TEXTS, 320, {"num_hidden_layers": layers}, tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    assert len(AutoModelForCausalLM.from_config(config).model.layers) == layers == len(config.layer_types)

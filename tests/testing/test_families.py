@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raysweep.models.families.codegen import CodeGen
@@ -55,6 +57,18 @@ class OtherIa3(Llama):
     ia3_targets = ("fc_out",)
 
 
+class OtherProjection(Llama):
+    paths = replace(Llama.paths, mlp_output="mlp.c_proj")
+
+
+class OtherBlocks(Llama):
+    paths = replace(Llama.paths, blocks="model")
+
+
+class QueryAsProjection(Llama):
+    paths = replace(Llama.paths, mlp_output="self_attn.q_proj")
+
+
 class Packs(CodeGen):
     packs = True
 
@@ -68,6 +82,7 @@ BROKEN: Broken = {
     "test_lora_targets_are_linear_layers": (OtherLayers, "`lora_targets` has 'qkv_proj', the name of no module"),
     "test_embeddings_are_modules": (OtherEmbeddings, "`embeddings` has 'wte', the name of no module"),
     "test_ia3_targets_are_modules": (OtherIa3, "`ia3_targets` has fc_out, the name of no module"),
+    "test_paths_lead_to_blocks_and_their_projections": (OtherProjection, "`mlp_output` to one of each block"),
     "test_packed_rows_do_not_see_each_other_if_it_says_so": (Packs, "so `packs` is False"),
 }
 
@@ -81,6 +96,14 @@ def test_a_broken_family_fails(test):
 def test_lora_targets_that_are_no_linear_layers_fail():
     told = message(ModelFamilyContract, "test_lora_targets_are_linear_layers", Norms)
     assert "'input_layernorm' is no linear layer" in told
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [(OtherBlocks, "lead to modules of the network"), (QueryAsProjection, "projects the MLP's inner")],
+)
+def test_paths_that_lead_elsewhere_fail(broken, said):
+    assert said in message(ModelFamilyContract, "test_paths_lead_to_blocks_and_their_projections", broken)
 
 
 def test_every_test_was_seen_to_fail():

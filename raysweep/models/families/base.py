@@ -1,9 +1,10 @@
-"""The contract of a model family: the facts about an architecture that training needs."""
+"""The contract of a model family: the facts about an architecture that training and editing need."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.registry import Registry
@@ -12,21 +13,36 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 
+@dataclass(frozen=True)
+class ModulePaths:
+    """Where the parts of a network lie that edits read and change, as paths of modules; see blocks.py."""
+
+    blocks: str  # the list of blocks, from the network on
+    embedding: str  # what turns tokens into states, without positions, from the network on
+    mlp_output: str  # the layer that projects the MLP's inner states back, from a block on
+
+
 class ModelFamily(ABC):
     """One architecture, registered under its `model_type` in transformers (``llama``)."""
 
     name: ClassVar[str]
     architecture: ClassVar[str] = "causal"  # causal | seq2seq
-    lora_targets: ClassVar[tuple[str, ...]]  # module names, without lm_head
+    lora_targets: ClassVar[tuple[str, ...]]  # module names, without lm_head; empty: those that PEFT knows
     ia3_targets: ClassVar[tuple[str, ...]] = ()  # modules that IA3 scales; empty: those that PEFT knows
     ia3_feedforward: ClassVar[tuple[str, ...]] = ()  # those of them whose inputs are scaled
     embeddings: ClassVar[tuple[str, ...]]  # modules that `train_embeddings` trains in addition to the adapter
+    paths: ClassVar[ModulePaths | None] = None  # None: its models can't be edited
     packs: ClassVar[bool] = True  # whether rows that lie one after the other in a sequence don't see each other
     tiny: ClassVar[Mapping[str, Any]] = {}  # fields of `tiny_config`, for plans; empty: a plan doesn't know its size
 
     @abstractmethod
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
         """Return the config of a small model of this architecture; `size` overrides its fields."""
+
+    def fields(self, vocab_size: int, eos_token_id: int, size: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of `tiny_config` where they are those of `tiny`, with one token that begins and ends."""
+        ends = {"vocab_size": vocab_size, "bos_token_id": eos_token_id, "eos_token_id": eos_token_id}
+        return {**self.tiny, **ends, **size}
 
 
 def lora_targets(model_type: str, preset: str | None = None) -> list[str] | str:
@@ -35,11 +51,16 @@ def lora_targets(model_type: str, preset: str | None = None) -> list[str] | str:
     They are those of the family, else those that PEFT knows for the model type, else `ALL_LINEAR`. The preset `peft`
     leaves the family out.
     """
-    if model_type in FAMILIES.names() and preset != "peft":
+    if preset != "peft" and names_lora_targets(model_type):
         return list(FAMILIES.get(model_type).lora_targets)
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as KNOWN_TO_PEFT
 
     return list(KNOWN_TO_PEFT.get(model_type, ())) or ALL_LINEAR
+
+
+def names_lora_targets(model_type: str) -> bool:
+    """Return whether the family of an architecture names the modules that LoRA changes."""
+    return model_type in FAMILIES.names() and bool(FAMILIES.get(model_type).lora_targets)
 
 
 def ia3_targets(model_type: str) -> tuple[list[str], list[str]]:

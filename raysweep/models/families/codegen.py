@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raysweep.models.families.base import FAMILIES, ModelFamily
+from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -22,6 +22,7 @@ class CodeGen(ModelFamily):
     ia3_targets = ("qkv_proj", "fc_out")
     ia3_feedforward = ("fc_out",)
     embeddings = ("wte", "lm_head")
+    paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.fc_out")
     packs = False
     tiny = MappingProxyType(
         {
@@ -43,10 +44,4 @@ class CodeGen(ModelFamily):
         """Return a small config; `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards."""
         from transformers import CodeGenConfig
 
-        fields: dict[str, Any] = {
-            **self.tiny,
-            "vocab_size": vocab_size,
-            "bos_token_id": eos_token_id,
-            "eos_token_id": eos_token_id,
-        }
-        return CodeGenConfig(**{**fields, **size})
+        return CodeGenConfig(**self.fields(vocab_size, eos_token_id, size))

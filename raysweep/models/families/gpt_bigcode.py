@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raysweep.models.families.base import FAMILIES, ModelFamily
+from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -20,6 +20,7 @@ class GptBigCode(ModelFamily):
 
     lora_targets = ("c_attn", "c_proj", "c_fc")
     embeddings = ("wte", "lm_head")
+    paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.c_proj")
     tiny = MappingProxyType(
         {
             "n_embd": 128,
@@ -39,10 +40,4 @@ class GptBigCode(ModelFamily):
         """Return MiniCode's model B: .87 million weights at a vocabulary of 512, untied embeddings, no dropout."""
         from transformers import GPTBigCodeConfig
 
-        fields: dict[str, Any] = {
-            **self.tiny,
-            "vocab_size": vocab_size,
-            "bos_token_id": eos_token_id,
-            "eos_token_id": eos_token_id,
-        }
-        return GPTBigCodeConfig(**{**fields, **size})
+        return GPTBigCodeConfig(**self.fields(vocab_size, eos_token_id, size))

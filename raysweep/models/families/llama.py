@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from raysweep.models.families.base import FAMILIES, ModelFamily
+from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -20,6 +20,7 @@ class Llama(ModelFamily):
 
     lora_targets = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     embeddings = ("embed_tokens", "lm_head")
+    paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
     tiny = MappingProxyType(
         {
             "hidden_size": 128,
@@ -35,10 +36,4 @@ class Llama(ModelFamily):
         """Return MiniCode's model A: .87 million weights at a vocabulary of 512, tied embeddings."""
         from transformers import LlamaConfig
 
-        fields: dict[str, Any] = {
-            **self.tiny,
-            "vocab_size": vocab_size,
-            "bos_token_id": eos_token_id,
-            "eos_token_id": eos_token_id,
-        }
-        return LlamaConfig(**{**fields, **size})
+        return LlamaConfig(**self.fields(vocab_size, eos_token_id, size))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.models.families.base import FAMILIES
+from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, Spec
 from tests.models.tiny import FAMILIES as NAMES
@@ -44,3 +44,9 @@ def test_any_field_of_a_tiny_config_can_be_overridden(name: str) -> None:
     field = "hidden_size" if name == "llama" else "n_embd"
     config = FAMILIES.create(Spec(name)).tiny_config(512, 3, **{field: 64})
     assert (config.hidden_size, config.vocab_size, config.eos_token_id) == (64, 512, 3)
+
+
+@pytest.mark.parametrize("preset", [None, "study", "peft"])
+def test_qwen2_has_the_adapter_targets_that_peft_knows(preset: str | None) -> None:
+    assert lora_targets("qwen2", preset) == ["q_proj", "v_proj"]
+    assert ia3_targets("qwen2") == (["q_proj", "v_proj", "down_proj"], ["down_proj"])

@@ -1,0 +1,112 @@
+"""Finds the blocks of a network, their states, and the matrices that edits change.
+
+A family says where they lie (`ModelFamily.paths`). Networks are causal models as transformers builds them; those with
+an adapter of PEFT's, or in another wrapper, are refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.models.families.base import FAMILIES, ModulePaths
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The output projection of one block's MLP. `name`: of its weight, as in the network's state_dict."""
+
+    name: str
+    module: torch.nn.Module
+
+    @property
+    def weight(self) -> torch.nn.Parameter:
+        """The matrix: (width, inner width) of a linear layer, the other way round of a Conv1D, as GPT-2 has it."""
+        weight: Any = self.module.weight
+        return weight  # type: ignore[no-any-return]
+
+
+def paths_of(family: str) -> ModulePaths:
+    """Return where the parts of a family's networks lie; `family`: a `model_type` of transformers.
+
+    Raises:
+        UsageError: nothing says it.
+    """
+    paths = FAMILIES.get(family).paths if family in FAMILIES.names() else None
+    if paths is None:
+        known = ", ".join(name for name in FAMILIES.names() if FAMILIES.get(name).paths)
+        raise UsageError(
+            f"models of type {family!r} can't be edited, since nothing says where their blocks are (`paths` of a model "
+            f"family); {known} can, and docs/plugins.md shows how to add a family"
+        )
+    return paths
+
+
+def blocks_of(network: Any, family: str) -> list[torch.nn.Module]:
+    """Return the blocks of a network, the first one first.
+
+    Raises:
+        UsageError: the family doesn't say where they are, or the network has none there.
+    """
+    return list(_at(network, paths_of(family).blocks, family))
+
+
+def embedding_of(network: Any, family: str) -> torch.nn.Module:
+    """Return the module that turns the tokens into states, (rows, tokens, width).
+
+    Raises:
+        UsageError: see `blocks_of`.
+    """
+    module: torch.nn.Module = _at(network, paths_of(family).embedding, family)
+    return module
+
+
+def projection_of(network: Any, family: str, block: int) -> Projection:
+    """Return the output projection of a block's MLP; `block`: from 0 on.
+
+    Raises:
+        UsageError: see `blocks_of`; or the network has no such block.
+    """
+    require_block(network, family, block)
+    paths = paths_of(family)
+    path = f"{paths.blocks}.{block}.{paths.mlp_output}"
+    return Projection(f"{path}.weight", _at(network, path, family))
+
+
+def require_block(network: Any, family: str, block: int) -> None:
+    """Check that a network has a block.
+
+    Raises:
+        UsageError: it doesn't; or see `blocks_of`.
+    """
+    last = len(blocks_of(network, family)) - 1
+    if not 0 <= block <= last:
+        raise UsageError(f"there is no block {block}: the {family} model's blocks are 0 to {last}")
+
+
+def states_of(output: Any) -> torch.Tensor:
+    """Return the states that a block or an embedding gives out, (rows, tokens, width).
+
+    Some blocks return a tensor, others a tuple that begins with it, which depends on the release of transformers too.
+    """
+    states: torch.Tensor = output[0] if isinstance(output, tuple) else output
+    return states
+
+
+def with_states(output: Any, states: torch.Tensor) -> Any:
+    """Return what a block gave out with other states, in the same form."""
+    return (states, *output[1:]) if isinstance(output, tuple) else states
+
+
+def _at(network: Any, path: str, family: str) -> Any:
+    try:
+        return network.get_submodule(path)
+    except AttributeError:
+        raise UsageError(
+            f"a {type(network).__name__} has no module {path!r}, where {family} models have it; edits take a model as "
+            "transformers loads it, without an adapter"
+        ) from None

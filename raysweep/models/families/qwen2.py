@@ -1,0 +1,40 @@
+"""Qwen2 and models with the same layer names: Qwen2.5, Qwen2.5-Coder.
+
+It names no LoRA or IA3 targets, so adapters change the modules that PEFT knows for it.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+
+@FAMILIES.register("qwen2")
+class Qwen2(ModelFamily):
+    """Llama's layers, with keys and values that heads share, and biases in the attention."""
+
+    lora_targets = ()
+    embeddings = ("embed_tokens", "lm_head")
+    paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
+    tiny = MappingProxyType(
+        {
+            "hidden_size": 128,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "intermediate_size": 352,
+            "max_position_embeddings": 384,
+            "tie_word_embeddings": True,
+        }
+    )
+
+    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
+        """Return a small config: .81 million weights at a vocabulary of 512, tied embeddings."""
+        from transformers import Qwen2Config
+
+        return Qwen2Config(**self.fields(vocab_size, eos_token_id, size))

@@ -1,0 +1,30 @@
+"""The parts of keys that recipes give: what an older raysweep wrote is found again."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.planning.keys import adapter_spec
+from raysweep.trainers.base import Recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "spec"),
+    [
+        (Recipe(trainer="lora"), {"lora_targets": ["q_proj", "v_proj"]}),
+        (Recipe(trainer="lora", lora={"preset": "study"}), {"lora_targets": ["q_proj", "v_proj"]}),
+        (Recipe(trainer="lora", lora={"preset": "peft"}), {"lora_targets": ["q_proj", "v_proj"]}),
+        (Recipe(trainer="lora", lora={"targets": ["q_proj"]}), {}),
+        (Recipe(trainer="ia3"), {"ia3_targets": (["q_proj", "v_proj", "down_proj"], ["down_proj"])}),
+        (Recipe(trainer="full"), {}),
+    ],
+)
+def test_the_key_of_a_qwen2_adapter_is_the_one_from_before_it_was_a_family(recipe, spec):
+    assert adapter_spec(recipe, "qwen2") == spec
+
+
+def test_the_key_of_a_llama_adapter_names_modules_only_where_peft_chooses_them():
+    assert adapter_spec(Recipe(trainer="lora"), "llama") == {}
+    assert adapter_spec(Recipe(trainer="lora", lora={"preset": "study"}), "llama") == {}
+    peft = adapter_spec(Recipe(trainer="lora", lora={"preset": "peft"}), "llama")
+    assert peft == {"lora_targets": ["q_proj", "v_proj"]}
