@@ -10,6 +10,7 @@ Begin with base.py. All functions are pure: they take records and return numbers
     degradation.py   compares perturbed with clean pass@1: relative degradation (RD) and difference, of a set or a part
     flips.py         counts verdicts that a perturbation flips, in both directions
     levels.py        compares over all methods of a level together
+    restoration.py   computes the share of a perturbation's loss that a repair brings back: of a block, of a category
     robust.py        computes ReCode's robust metrics over several draws of a test set
     prompt_counts.py counts the prompts that a perturbation left unchanged or broke
 """

@@ -10,9 +10,12 @@ frozen record with its `n`, what it assumes, and notes in words.
     paired_tests.py  sign-flip tests of clusters of pairs, and McNemar's test of two models
     group_tests.py   Friedman's test of several methods on the same problems
     stability.py     whether a finding rests on one model, on shared weights or on noise
+    few_values.py    Student's 95 % interval of the mean of few numbers without limits
+    runs_test.py     whether counts of places in a row are uniform, and the places with most of them neighbours
     power.py         how many problems, seeds or pairs a comparison needs, and what difference is detectable
 """
 
+from raysweep.stats.few_values import FewValuesMean, few_values_mean
 from raysweep.stats.group_tests import Friedman, friedman
 from raysweep.stats.paired_tests import McNemar, SignFlip, mcnemar, sign_flip
 from raysweep.stats.power import (
@@ -24,6 +27,7 @@ from raysweep.stats.power import (
 )
 from raysweep.stats.rank_tests import SignedRank, holm, signed_rank
 from raysweep.stats.resampling import BestSetting, DifferenceOfMeans, argmax_interval, bootstrap_difference
+from raysweep.stats.runs_test import RunsTest, runs_test
 from raysweep.stats.stability import (
     IndependentUnits,
     LeaveOneOut,
@@ -37,11 +41,13 @@ from raysweep.stats.stability import (
 __all__ = [
     "BestSetting",
     "DifferenceOfMeans",
+    "FewValuesMean",
     "Friedman",
     "IndependentUnits",
     "LeaveOneOut",
     "McNemar",
     "Noise",
+    "RunsTest",
     "SampleSize",
     "SignFlip",
     "SignedRank",
@@ -50,6 +56,7 @@ __all__ = [
     "bootstrap_difference",
     "detectable_mean_difference",
     "detectable_rate_difference",
+    "few_values_mean",
     "friedman",
     "holm",
     "independent_units",
@@ -58,6 +65,7 @@ __all__ = [
     "noise",
     "pairs_needed",
     "problems_needed",
+    "runs_test",
     "sign_flip",
     "signed_rank",
 ]

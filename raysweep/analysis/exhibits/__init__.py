@@ -17,7 +17,6 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     code_quality.py kinds `lint-messages`, a table of what pylint says, and `lint-scores`, a figure of its scores
     friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
     languages.py    kind `languages`: a table of scores by programming language, beside its share of the training rows
-    languages.py    kind `languages`: a table of scores by programming language, beside its share of the training rows
     power.py        kind `power`: a table of the differences that a sweep's problems can show
     choice.py       kind `choice`: which model to choose, and how sure that is
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both

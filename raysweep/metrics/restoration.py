@@ -1,0 +1,87 @@
+"""Measures how much of what a perturbation costs comes back: restoration of a block (RI) and of a category (G-RIR).
+
+Both are (repaired - perturbed) / (original - perturbed), of accuracies on the same problems: RI of the completions of
+one prompt while a block is patched, G-RIR of a model that was edited from one prompt pair, over the other prompts of
+the pair's perturbation. CREME names G-RIR without printing its formula; this one is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import fsum, isnan, nan
+
+UNKNOWN = "a score it rests on is undefined"
+NOTHING_LOST = "the base model is no worse on the perturbed prompts than on the original ones"
+NO_PROBLEM = "no problem has verdicts of both models on both prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Restoration:
+    """The share of a loss that came back: 0 for nothing, 1 for all; above 1 and below 0 there is no limit.
+
+    If it is undefined, `value` is NaN and `note` says why.
+    """
+
+    value: float
+    note: str = ""
+
+
+def restored_share(original: float, perturbed: float, repaired: float) -> Restoration:
+    """Return (repaired - perturbed) / (original - perturbed); undefined where nothing was lost.
+
+    Args:
+        original: accuracy on the original prompts, from 0 to 1.
+        perturbed: on the perturbed prompts, before the repair.
+        repaired: on the perturbed prompts, after it.
+    """
+    if isnan(original) or isnan(perturbed) or isnan(repaired):
+        return Restoration(nan, UNKNOWN)
+    if original <= perturbed:
+        return Restoration(nan, NOTHING_LOST)
+    return Restoration((repaired - perturbed) / (original - perturbed))
+
+
+@dataclass(frozen=True)
+class CategoryAccuracy:
+    """Mean pass@1 over the same problems, from 0 to 1; all are NaN where there is none.
+
+    Attributes:
+        n: number of problems.
+        original: of the base model on the original prompts.
+        perturbed: of the base model on the perturbed prompts.
+        repaired: of the edited model on the perturbed prompts.
+    """
+
+    n: int
+    original: float
+    perturbed: float
+    repaired: float
+
+    @property
+    def restored(self) -> Restoration:
+        """The share of the category's loss that came back, G-RIR."""
+        if not self.n:
+            return Restoration(nan, NO_PROBLEM)
+        return restored_share(self.original, self.perturbed, self.repaired)
+
+
+def category_accuracy(
+    original: Mapping[str, float],
+    perturbed: Mapping[str, float],
+    repaired: Mapping[str, float],
+    left_out: Collection[str] = (),
+) -> CategoryAccuracy:
+    """Return the accuracies over the problems that all three have.
+
+    Args:
+        original: pass@1 of the base model on the original prompts by task id.
+        perturbed: of the base model on the perturbed prompts.
+        repaired: of the edited model on the perturbed prompts.
+        left_out: task ids that count nowhere: that of the edited problem.
+    """
+    tasks = [task for task in repaired if task in original and task in perturbed and task not in left_out]
+    if not tasks:
+        return CategoryAccuracy(0, nan, nan, nan)
+    means = (fsum(rates[task] for task in tasks) / len(tasks) for rates in (original, perturbed, repaired))
+    return CategoryAccuracy(len(tasks), *means)

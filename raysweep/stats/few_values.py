@@ -1,0 +1,68 @@
+"""Computes 95 % intervals of means of few numbers without limits, such as one for each prompt pair.
+
+Student's t interval: the numbers are independent and roughly normal. A bootstrap of five numbers is too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, nan
+
+from raysweep.errors import UsageError
+from raysweep.stats.intervals import COVERAGE, FEWEST
+
+ALIKE = "all numbers are equal: nothing shows how much others would differ"
+
+
+@dataclass(frozen=True)
+class FewValuesMean:
+    """A mean with Student's t interval.
+
+    Attributes:
+        n: number of values.
+        mean: of the values; NaN without any.
+        low: lower end of the 95 % interval; NaN if there is none.
+        high: upper end.
+        assumes: what must hold for the interval.
+        note: why there is no interval; empty if there is one.
+    """
+
+    n: int
+    mean: float
+    low: float
+    high: float
+    assumes: str = "values are independent of each other and roughly normal"
+    note: str = ""
+
+    @property
+    def leaves_out_zero(self) -> bool:
+        """Whether there is an interval, and 0 lies outside of it."""
+        return self.low > 0 or self.high < 0
+
+
+def few_values_mean(values: Sequence[float], what: str = "value") -> FewValuesMean:
+    """Return the mean of some numbers with its interval; of fewer than two, or of equal ones, there is none.
+
+    Args:
+        values: finite numbers in any unit.
+        what: one of them, in words, for the note.
+
+    Raises:
+        UsageError: a value is not finite.
+    """
+    from statistics import fmean
+
+    from scipy.stats import sem, t
+
+    if unfit := [value for value in values if not isfinite(value)]:
+        raise UsageError(f"a mean needs finite numbers, and one is {unfit[0]}; leave it out, and say how many")
+    if len(values) < FEWEST:
+        return FewValuesMean(
+            len(values), fmean(values) if values else nan, nan, nan, note=f"no interval from one {what}"
+        )
+    mean = fmean(values)
+    if min(values) == max(values):
+        return FewValuesMean(len(values), mean, nan, nan, note=ALIKE)
+    low, high = t.interval(COVERAGE, len(values) - 1, loc=mean, scale=sem(values))
+    return FewValuesMean(len(values), mean, float(low), float(high))

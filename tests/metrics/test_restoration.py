@@ -1,0 +1,52 @@
+"""G-RIR and RI: 0 for no edit, 1 where all came back, undefined with a reason where nothing was lost."""
+
+from __future__ import annotations
+
+from math import isnan
+
+import pytest
+
+from raysweep.metrics.restoration import (
+    NO_PROBLEM,
+    NOTHING_LOST,
+    UNKNOWN,
+    CategoryAccuracy,
+    category_accuracy,
+    restored_share,
+)
+
+
+def test_no_edit_restores_nothing_and_an_edit_that_reaches_the_original_accuracy_all():
+    assert restored_share(0.9, 0.4, 0.4).value == 0
+    assert restored_share(0.9, 0.4, 0.9).value == 1
+    assert restored_share(0.9, 0.4, 0.65).value == pytest.approx(0.5)
+
+
+def test_harm_is_below_0_and_more_than_was_lost_above_1():
+    assert restored_share(0.5, 0.25, 0.0).value == -1
+    assert restored_share(0.5, 0.25, 0.75).value == 2
+
+
+@pytest.mark.parametrize("perturbed", [0.5, 0.75])
+def test_where_nothing_was_lost_it_is_undefined_and_no_zero(perturbed):
+    found = restored_share(0.5, perturbed, 0.9)
+    assert isnan(found.value) and found.note == NOTHING_LOST
+
+
+def test_an_unknown_accuracy_gives_no_number():
+    found = restored_share(0.5, float("nan"), 0.5)
+    assert isnan(found.value) and found.note == UNKNOWN
+
+
+def test_the_edited_problem_and_problems_that_one_side_lacks_count_nowhere():
+    original = {"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0}
+    perturbed = {"a": 0.0, "b": 0.0, "c": 1.0, "edited": 0.0}
+    repaired = {"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0, "edited": 1.0}
+    found = category_accuracy(original | {"edited": 1.0}, perturbed, repaired, left_out=["edited"])
+    assert found == CategoryAccuracy(3, 1.0, pytest.approx(1 / 3), pytest.approx(2 / 3))
+    assert found.restored.value == pytest.approx(0.5)
+
+
+def test_without_a_common_problem_there_is_no_number():
+    found = category_accuracy({"a": 1.0}, {"b": 1.0}, {"c": 1.0})
+    assert found.n == 0 and found.restored.note == NO_PROBLEM
