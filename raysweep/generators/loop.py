@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import KeptPrompt, Read, Way
+from raysweep.generators.patches import variants_of
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.slots import Prompt, Slots, by_prompt, tokens_of
 from raysweep.machine import is_out_of_memory
@@ -178,7 +179,7 @@ class Loop:
         return taken
 
     def _started(self, taken: list[tuple[Prompt, list[WrittenRow]]]) -> Iterator[Slots]:
-        """Yield slots of new rows with their first token. A prompt is read once for all its rows."""
+        """Yield slots of new rows with their first token. A prompt is read once for all its rows of one variant."""
         import torch
 
         fresh = [(prompt, rows) for prompt, rows in taken if prompt.kept is None]
@@ -187,7 +188,8 @@ class Loop:
                 yield from self._begun(rows, prompt.kept.begun(len(rows)))
         if not fresh:
             return
-        read = self.way.read([rows[0].prompt + rows[0].written for _, rows in fresh])
+        variants = variants_of([rows[0].variant for _, rows in fresh])
+        read = self.way.read([rows[0].prompt + rows[0].written for _, rows in fresh], variants)
         last = fresh[-1][0]
         if last.rows:  # only the last one taken may have rows left
             last.kept = KeptPrompt(read, len(fresh) - 1)
@@ -210,7 +212,7 @@ class Loop:
 
         slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
         positions, slots.positions = slots.positions, slots.positions + 1  # a model may change what it gets (xglm)
-        logits = self.way.step(slots.cache, slots.mask, slots.tokens, positions, slots.padded)
+        logits = self.way.step(slots.cache, slots.mask, slots.tokens, positions, slots.padded, slots.variants)
         self.alive()
         slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
         return slots if slots.live else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.generators.base import EOS, LENGTH, cut_at_stop
+from raysweep.generators.patches import Variant
 from raysweep.hashing import text_sha
 from raysweep.models.traits import Traits
 from raysweep.prompts.templates import special_tokens
@@ -18,6 +19,7 @@ class WrittenRow:
     """A completion being written.
 
     `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
+    `variant`: how it is patched, if it is.
     """
 
     request: GenerationRequest
@@ -27,6 +29,7 @@ class WrittenRow:
     stop: tuple[str, ...]
     written: list[int] = field(default_factory=list)
     ended: bool = False
+    variant: Variant | None = None
 
     @property
     def length(self) -> int:
@@ -59,7 +62,7 @@ class Tokens:
         self._ends = dict.fromkeys(traits.ends if traits else (), EOS)
         self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
-    def row(self, request: GenerationRequest) -> WrittenRow:
+    def row(self, request: GenerationRequest, variant: Variant | None = None) -> WrittenRow:
         """Return a new row; if the prompt leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
         if request.special_tokens and self._appended:
@@ -69,7 +72,8 @@ class Tokens:
         stop = tuple(text for text in request.stop if text not in self._special)
         room = self._max_new_tokens if self.positions is None else self.positions - len(prompt)
         budget = min(self._max_new_tokens, room)
-        return WrittenRow(request, prompt, budget, ends, stop, ended=budget <= 0 or not prompt)
+        ended = budget <= 0 or not prompt
+        return WrittenRow(request, prompt, budget, ends, stop, ended=ended, variant=variant)
 
     def change_of(self, text: str) -> str:
         """Return what a text has become once it was read and written again; empty if nothing but blanks around it."""

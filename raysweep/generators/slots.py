@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raysweep.generators.caches.base import Cache, KeptPrompt
+from raysweep.generators.patches import Variant, Variants, variants_of
 from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prompt:
-    """A prompt and those of its rows that are not begun. `kept`: the prompt as it was read, if some rows are."""
+    """A prompt in one variant, and those of its rows that are not begun.
+
+    `kept`: the prompt as it was read, if some rows are.
+    """
 
     rows: list[WrittenRow]
     kept: KeptPrompt | None = None
@@ -27,7 +31,8 @@ class Slots:
     """Rows that are written together, with their state; ended ones stay until `without_ended`.
 
     `mask`: (rows, tokens), 0 where a row has no token. `positions` of the next tokens and `tokens`, the latest ones:
-    (rows,). `draws`: (rows, tokens to write), None if greedy. `padded`: whether the mask has zeros.
+    (rows,). `draws`: (rows, tokens to write), None if greedy. `padded`: whether the mask has zeros. `variants`: of the
+    rows.
     """
 
     rows: list[WrittenRow]
@@ -37,6 +42,10 @@ class Slots:
     tokens: torch.Tensor
     draws: torch.Tensor | None
     padded: bool = True
+    variants: Variants = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.variants = variants_of([row.variant for row in self.rows])
 
     @property
     def live(self) -> list[int]:
@@ -85,12 +94,12 @@ class Slots:
 
 
 def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
-    """Return rows by their prompts, the longest prompt first; their texts begin again."""
-    prompts: dict[tuple[int, ...], list[WrittenRow]] = {}
+    """Return rows by their prompts and variants, the longest prompt first; their texts begin again."""
+    prompts: dict[tuple[tuple[int, ...], Variant | None], list[WrittenRow]] = {}
     for row in rows:
         row.written = []
-        prompts.setdefault(tuple(row.prompt), []).append(row)
-    return deque(Prompt(prompts[ids]) for ids in sorted(prompts, key=lambda ids: -len(ids)))
+        prompts.setdefault((tuple(row.prompt), row.variant), []).append(row)
+    return deque(Prompt(prompts[key]) for key in sorted(prompts, key=lambda key: -len(key[0])))
 
 
 def tokens_of(rows: Sequence[WrittenRow]) -> int:

@@ -29,6 +29,7 @@ from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
 from raysweep.generators.caches.own_cache import WithOwnCache
 from raysweep.generators.loop import Loop, TokenChoice
+from raysweep.generators.patches import Variants
 from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
@@ -224,14 +225,40 @@ class Transformers(Generator):
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See `Generator.generate`. Rows of several threads are written together, by one of them."""
-        if not requests:
-            return []
+        return [self.completion(row) for row in self.write(requests)] if requests else []
+
+    def write(self, requests: Sequence[GenerationRequest], variants: Variants = None) -> list[WrittenRow]:
+        """Return the written row of each request, in the same order.
+
+        Args:
+            requests: what to complete. Those of equal prompt and variant are read once.
+            variants: how the rows of the requests are patched. The texts of patched rows aren't the model's
+                completions, so nobody keeps them as such.
+        """
         assert self._loop
         for remark in self._remarks:
             self.tell(remark)
-        rows = [self._tokens.row(request) for request in requests]
+        of_each = variants or [None] * len(requests)
+        rows = [self._tokens.row(*each) for each in zip(requests, of_each, strict=True)]
         self._loop.write([row for row in rows if not row.ended])
-        return [self._tokens.completion(row) for row in rows]
+        return rows
+
+    def read(self, texts: Sequence[Sequence[int]], variants: Variants) -> None:
+        """Have the model read texts of tokens in one call, for what patchers see of it. Nothing is written.
+
+        Args:
+            texts: tokens, at least one each.
+            variants: of the texts.
+        """
+        import torch
+
+        assert self._loop
+        with self._loop.way.ready(), torch.inference_mode():
+            self._loop.way.read(texts, variants)
+
+    def completion(self, row: WrittenRow) -> Completion:
+        """Return what a written row says."""
+        return self._tokens.completion(row)
 
     def state(self) -> Mapping[str, float]:
         """See `Generator.state`."""

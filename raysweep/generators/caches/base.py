@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from raysweep.generators.caches.long_rope import frequencies_by_row, switches_after
+from raysweep.generators.patches import Variants, patched
 
 if TYPE_CHECKING:
     import torch
@@ -91,12 +93,18 @@ class Way(ABC):
             self.network.train(was_training)
 
     @abstractmethod
-    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
-        """Return what a model knows after some prompts, each of which has a token at least."""
+    def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
+        """Return what a model knows after some prompts, each of which has a token at least; `variants`: theirs."""
 
     @abstractmethod
     def step(
-        self, cache: Cache, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+        self,
+        cache: Cache,
+        mask: torch.Tensor,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        padded: bool,
+        variants: Variants = None,
     ) -> torch.Tensor:
         """Show each row its latest token, and return the logits of the next one, (rows, vocabulary).
 
@@ -106,7 +114,16 @@ class Way(ABC):
             tokens: (rows,), the latest ones.
             positions: (rows,), theirs.
             padded: whether the mask has zeros.
+            variants: of the rows.
         """
+
+    def patched(
+        self, variants: Variants, positions: torch.Tensor, *, reads_prompts: bool
+    ) -> AbstractContextManager[None]:
+        """Return a context for one call of the model, in which rows with variants are patched; see `Reading`."""
+        if variants is None:
+            return contextlib.nullcontext()
+        return patched(self.network, variants, positions, reads_prompts)
 
     def last(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return the last tokens' part, (rows, 1, width), of what the output layer gets in a call."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.patches import Variants
 
 if TYPE_CHECKING:
     import torch
@@ -56,30 +57,39 @@ class KeysAndValues(Cache):
 class WithKeysAndValues(Way):
     """Calls a model with `KeysAndValues`, as transformers calls most of them with its cache of keys and values."""
 
-    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+    def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
         """See `Way.read`."""
         ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
-        cache = KeysAndValues()
-        logits = self.network(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(dim=-1) - 1).clamp(min=0),
-            past_key_values=cache.of_model,
-            use_cache=True,
-        ).logits[:, -1]
+        cache, positions = KeysAndValues(), mask.cumsum(dim=-1) - 1
+        with self.patched(variants, positions, reads_prompts=True):
+            logits = self.network(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions.clamp(min=0),
+                past_key_values=cache.of_model,
+                use_cache=True,
+            ).logits[:, -1]
         return Read(cache, mask, logits)
 
     def step(
-        self, cache: Any, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+        self,
+        cache: Any,
+        mask: torch.Tensor,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        padded: bool,
+        variants: Variants = None,
     ) -> torch.Tensor:
         """See `Way.step`."""
-        logits: torch.Tensor = self.network(
-            input_ids=tokens[:, None],
-            attention_mask=self._attention_mask(mask, padded),
-            position_ids=positions[:, None],
-            past_key_values=cache.of_model,
-            use_cache=True,
-        ).logits[:, -1]
+        positions = positions[:, None]
+        with self.patched(variants, positions, reads_prompts=False):
+            logits: torch.Tensor = self.network(
+                input_ids=tokens[:, None],
+                attention_mask=self._attention_mask(mask, padded),
+                position_ids=positions,
+                past_key_values=cache.of_model,
+                use_cache=True,
+            ).logits[:, -1]
         return logits
 
     def _attention_mask(self, mask: torch.Tensor, padded: bool) -> torch.Tensor | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, forget, whole_pass
 
 if TYPE_CHECKING:
@@ -50,19 +51,25 @@ class WithoutCache(Way):
         self._takes = frozenset(inspect.signature(bare(network).forward).parameters)
         self._ends: torch.Tensor | None = None  # (rows,), counted from the last column, of the texts of a call
 
-    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+    def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
         """See `Way.read`."""
         ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
-        return Read(Texts(ids), mask, self._logits(ids, mask))
+        return Read(Texts(ids), mask, self._logits(ids, mask, variants))
 
     def step(
-        self, cache: Any, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+        self,
+        cache: Any,
+        mask: torch.Tensor,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        padded: bool,
+        variants: Variants = None,
     ) -> torch.Tensor:
         """See `Way.step`."""
         import torch
 
         cache.ids = torch.cat([cache.ids, tokens[:, None]], dim=-1)
-        return self._logits(cache.ids, mask)
+        return self._logits(cache.ids, mask, variants)
 
     def last(self, hidden: torch.Tensor) -> torch.Tensor:
         """See `Way.last`."""
@@ -70,7 +77,7 @@ class WithoutCache(Way):
             return hidden
         return hidden.gather(1, (hidden.shape[1] + self._ends)[:, None, None].expand(-1, 1, hidden.shape[2]))
 
-    def _logits(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def _logits(self, ids: torch.Tensor, mask: torch.Tensor, variants: Variants) -> torch.Tensor:
         """Return the logits after texts that end at the last column, (rows, vocabulary)."""
         import torch
 
@@ -84,10 +91,12 @@ class WithoutCache(Way):
         }
         self._ends = lengths - 1 - width
         forget(self.network)
+        places = columns.masked_fill(columns >= lengths[:, None], -1)
         try:
-            logits: torch.Tensor = whole_pass(
-                self.network, **{name: value for name, value in asked.items() if name in self._takes}
-            ).logits[:, -1]
+            with self.patched(variants, places, reads_prompts=True):
+                logits: torch.Tensor = whole_pass(
+                    self.network, **{name: value for name, value in asked.items() if name in self._takes}
+                ).logits[:, -1]
         finally:
             self._ends = None
             forget(self.network)

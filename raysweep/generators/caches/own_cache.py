@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, Read, Way
 from raysweep.generators.caches.kv_cache import widened
+from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class WithOwnCache(Way):
         self._takes = frozenset(inspect.signature(self._model.forward).parameters)
         self._name = next((name for name in NAMES if name in self._takes), NAMES[0])
 
-    def read(self, prompts: Sequence[Sequence[int]]) -> Read:
+    def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
         """See `Way.read`."""
         import torch
 
@@ -86,7 +87,8 @@ class WithOwnCache(Way):
             by_length.setdefault(len(prompt), []).append(number)
         whole = None
         for numbers in by_length.values():
-            part = self._read([prompts[number] for number in numbers])
+            theirs = variants and [variants[number] for number in numbers]
+            part = self._read([prompts[number] for number in numbers], theirs)
             whole = part if whole is None else _joined(whole, part)
         assert whole is not None
         order = [number for numbers in by_length.values() for number in numbers]
@@ -94,7 +96,7 @@ class WithOwnCache(Way):
             return whole
         return whole.chosen(torch.tensor(order, device=self.device).argsort())
 
-    def _read(self, prompts: Sequence[Sequence[int]]) -> Read:
+    def _read(self, prompts: Sequence[Sequence[int]], variants: Variants) -> Read:
         """Read prompts of equal length."""
         import torch
 
@@ -104,12 +106,19 @@ class WithOwnCache(Way):
         asked = self._model.prepare_inputs_for_generation(
             ids, use_cache=True, attention_mask=mask, cache_position=place
         )
-        output = self.network(**asked)
+        with self.patched(variants, place.expand_as(ids), reads_prompts=True):
+            output = self.network(**asked)
         cache = output.get(self._name, asked.get(self._name))
         return Read(OwnCache(cache), mask, output.logits[:, -1])
 
     def step(
-        self, cache: Any, mask: torch.Tensor, tokens: torch.Tensor, positions: torch.Tensor, padded: bool
+        self,
+        cache: Any,
+        mask: torch.Tensor,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        padded: bool,
+        variants: Variants = None,
     ) -> torch.Tensor:
         """See `Way.step`."""
         import torch
@@ -123,7 +132,8 @@ class WithOwnCache(Way):
         }
         if cache.has_columns:
             asked |= {"attention_mask": mask, "position_ids": positions[:, None]}
-        output = self.network(**{name: value for name, value in asked.items() if name in self._takes})
+        with self.patched(variants, positions[:, None], reads_prompts=False):
+            output = self.network(**{name: value for name, value in asked.items() if name in self._takes})
         cache.of_model = output.get(self._name, cache.of_model)
         logits: torch.Tensor = output.logits[:, -1]
         return logits
