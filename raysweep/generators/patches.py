@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Variant:
+class RowVariant:
     """How a row is patched. `name`: what its patcher knows it by, such as the number of a block."""
 
     patcher: Patcher
     name: Hashable
 
 
-Variants = Sequence[Variant | None] | None
+Variants = Sequence[RowVariant | None] | None
 """The variants of some rows, in their order; None in the place of one: it isn't patched, and of all: none is."""
 
 
@@ -41,7 +41,7 @@ class Reading:
         reads_prompts: False if all tokens were written by the model, so that the call reads no prompt.
     """
 
-    variants: Sequence[Variant | None]
+    variants: Sequence[RowVariant | None]
     positions: torch.Tensor
     reads_prompts: bool
 
@@ -60,7 +60,7 @@ class Patcher(ABC):
 
 
 @contextlib.contextmanager
-def patched(network: Any, variants: Sequence[Variant | None], positions: Any, reads_prompts: bool) -> Iterator[None]:
+def patched(network: Any, variants: Sequence[RowVariant | None], positions: Any, reads_prompts: bool) -> Iterator[None]:
     """Have each patcher of some rows act in the block, which calls the network once; see `Reading`."""
     with contextlib.ExitStack() as stack:
         for patcher in dict.fromkeys(variant.patcher for variant in variants if variant is not None):
@@ -68,6 +68,6 @@ def patched(network: Any, variants: Sequence[Variant | None], positions: Any, re
         yield
 
 
-def variants_of(variants: Sequence[Variant | None]) -> Variants:
+def variants_of(variants: Sequence[RowVariant | None]) -> Variants:
     """Return the variants of some rows; None if none of them is patched."""
     return variants if any(variant is not None for variant in variants) else None

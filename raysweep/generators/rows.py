@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.generators.base import EOS, LENGTH, cut_at_stop
-from raysweep.generators.patches import Variant
+from raysweep.generators.patches import RowVariant
 from raysweep.hashing import text_sha
 from raysweep.models.traits import Traits
 from raysweep.prompts.templates import special_tokens
@@ -29,7 +29,7 @@ class WrittenRow:
     stop: tuple[str, ...]
     written: list[int] = field(default_factory=list)
     ended: bool = False
-    variant: Variant | None = None
+    variant: RowVariant | None = None
 
     @property
     def length(self) -> int:
@@ -62,7 +62,7 @@ class Tokens:
         self._ends = dict.fromkeys(traits.ends if traits else (), EOS)
         self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
-    def row(self, request: GenerationRequest, variant: Variant | None = None) -> WrittenRow:
+    def row(self, request: GenerationRequest, variant: RowVariant | None = None) -> WrittenRow:
         """Return a new row; if the prompt leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
         if request.special_tokens and self._appended:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from raysweep.generators.caches.base import Cache, KeptPrompt
-from raysweep.generators.patches import Variant, Variants, variants_of
+from raysweep.generators.patches import RowVariant, Variants, variants_of
 from raysweep.generators.rows import WrittenRow
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Slots:
 
 def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
     """Return rows by their prompts and variants, the longest prompt first; their texts begin again."""
-    prompts: dict[tuple[tuple[int, ...], Variant | None], list[WrittenRow]] = {}
+    prompts: dict[tuple[tuple[int, ...], RowVariant | None], list[WrittenRow]] = {}
     for row in rows:
         row.written = []
         prompts.setdefault((tuple(row.prompt), row.variant), []).append(row)

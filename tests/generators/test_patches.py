@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from raysweep.generators.base import GENERATORS, LiveModel
-from raysweep.generators.patches import Patcher, Reading, Variant, Variants
+from raysweep.generators.patches import Patcher, Reading, RowVariant, Variants
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import states_of, with_states
 from raysweep.models.loading import load_model
@@ -99,7 +99,7 @@ def blocks_of(name: str, live: LiveModel) -> Any:
     return live.network.get_submodule(BLOCKS.get(MODELS[name][0], "model.layers"))
 
 
-def asked(variants: Sequence[Variant | None], prompts: Sequence[str] = PROMPTS) -> tuple[list[Any], list[Any]]:
+def asked(variants: Sequence[RowVariant | None], prompts: Sequence[str] = PROMPTS) -> tuple[list[Any], list[Any]]:
     """Return requests for the samples of each prompt in each variant, and the variants of the requests."""
     each = [
         (GenerationRequest("", f"t{number}", prompt, sample, ("e",)), variant)
@@ -123,7 +123,7 @@ def test_variants_of_a_prompt_get_in_one_call_the_texts_that_each_gets_alone(nam
     model = live(name)
     generator, shifted = generator_of(model, cache=MODELS[name][2]), Shifted(blocks_of(name, model))
     names = [(0, 3, 50.0), (0, 17, 50.0), (0, 24, 50.0), (1, 24, 50.0)]  # the 24th token is read, or written
-    variants = [None, *(Variant(shifted, of) for of in names)]
+    variants = [None, *(RowVariant(shifted, of) for of in names)]
     lengths = [len(model.tokenizer(prompt)["input_ids"]) for prompt in PROMPTS]
     assert min(lengths) <= 24 < max(lengths)
     alone = [text for variant in variants for text in texts(generator, *asked([variant]))]
@@ -138,7 +138,7 @@ def test_variants_of_a_prompt_get_in_one_call_the_texts_that_each_gets_alone(nam
 
 def test_the_variants_of_a_prompt_are_read_apart_and_its_samples_once(live):
     model, told = live("llama"), Told()
-    requests, variants = asked([Variant(told, 0), None, Variant(told, 1)], PROMPTS[:1])
+    requests, variants = asked([RowVariant(told, 0), None, RowVariant(told, 1)], PROMPTS[:1])
     generator_of(model).write(requests, variants)
     (names, positions, reads_prompts), *later = told.readings
     tokens = len(model.tokenizer(PROMPTS[0])["input_ids"])
@@ -151,7 +151,7 @@ def test_the_variants_of_a_prompt_are_read_apart_and_its_samples_once(live):
 
 def test_positions_leave_out_padding_and_follow_the_rows_that_are_left(live):
     model, told = live("llama"), Told()
-    requests, variants = asked([Variant(told, "it")])
+    requests, variants = asked([RowVariant(told, "it")])
     rows = generator_of(model).write(requests, variants)
     lengths = sorted((len(row.prompt) for row in rows[::SAMPLES]), reverse=True)
     names, positions, reads_prompts = told.readings[0]
@@ -166,7 +166,7 @@ def test_positions_leave_out_padding_and_follow_the_rows_that_are_left(live):
 @pytest.mark.parametrize("name", ["with a cache of its own", "without a cache"])
 def test_positions_are_right_where_a_prompt_comes_in_several_calls_or_is_read_again(name, live):
     model, told = live(name), Told()
-    requests, variants = asked([Variant(told, 0), Variant(told, 1)])
+    requests, variants = asked([RowVariant(told, 0), RowVariant(told, 1)])
     generator_of(model, cache=MODELS[name][2]).write(requests, variants)
     lengths = {len(model.tokenizer(prompt)["input_ids"]) for prompt in PROMPTS}
     first = [reading for reading in told.readings if reading[2]][: 1 if "without" in name else len(lengths)]
@@ -181,7 +181,7 @@ def test_positions_are_right_where_a_prompt_comes_in_several_calls_or_is_read_ag
 def test_rows_of_another_thread_are_left_as_they_are(live):
     model = live("llama")
     generator, shifted = generator_of(model), Shifted(model.network.model.layers)
-    plain, patched = asked([None]), asked([Variant(shifted, (0, 3, 50.0)), Variant(shifted, (1, 9, 50.0))])
+    plain, patched = asked([None]), asked([RowVariant(shifted, (0, 3, 50.0)), RowVariant(shifted, (1, 9, 50.0))])
     expected = [texts(generator, *plain), texts(generator, *patched)]
     for _ in range(3):
         found: dict[int, list[str]] = {}
@@ -199,7 +199,7 @@ def test_rows_of_another_thread_are_left_as_they_are(live):
 def test_when_memory_runs_out_fewer_rows_are_patched_at_a_time_with_the_same_texts(live):
     model = live("llama")
     shifted = Shifted(model.network.model.layers)
-    requests, variants = asked([Variant(shifted, (0, 3, 50.0)), None, Variant(shifted, (1, 9, 50.0))])
+    requests, variants = asked([RowVariant(shifted, (0, 3, 50.0)), None, RowVariant(shifted, (1, 9, 50.0))])
     generator = generator_of(model)
     expected = texts(generator, requests, variants)
     shifted.fails_once = torch.OutOfMemoryError("CUDA out of memory")
@@ -214,7 +214,7 @@ def test_hooks_are_gone_after_an_error_and_the_generator_goes_on(live):
     expected = texts(generator, *asked([None]))
     shifted.fails_once = RuntimeError("a hook that failed")
     with pytest.raises(RuntimeError, match="a hook that failed"):
-        generator.write(*asked([Variant(shifted, (1, 3, 50.0)), None]))
+        generator.write(*asked([RowVariant(shifted, (1, 3, 50.0)), None]))
     assert hooks_on(model.network) == 0
     assert texts(generator, *asked([None])) == expected
 
@@ -230,6 +230,6 @@ def test_without_variants_no_call_of_the_model_looks_for_patchers(live, monkeypa
 
 def test_a_text_is_read_without_writing_for_what_a_patcher_sees_of_it(live):
     model, told = live("llama"), Told()
-    generator_of(model).read([[5, 6, 7], [8, 9]], [Variant(told, "long"), None])
+    generator_of(model).read([[5, 6, 7], [8, 9]], [RowVariant(told, "long"), None])
     assert told.readings == [(["long", None], [[0, 1, 2], [-1, 0, 1]], True)]
     assert torch.is_grad_enabled() and hooks_on(model.network) == 0
