@@ -1,0 +1,209 @@
+"""Finds the block whose states carry the damage of a perturbed prompt, by patching (CREME's localization).
+
+The original prompt is read once, and the states that each block gives out are kept. Then the perturbed prompt is
+written with the output of one block replaced by those states, once for each block, in one call of the generator: a row
+for each block while the prompt is read, B rows while completions are drawn. A block's restoration is the share of the
+lost accuracy that its patch brings back, RI = (Acc_l - Acc_pert) / (Acc_ori - Acc_pert).
+
+The paper leaves open, and assumed here are: where prompts have unequal lengths, their last tokens are the shared ones,
+as many as the shorter one has; samples are drawn at temperature .2 from a nucleus of .95, since greedy samples are
+equal; equal restorations are told apart by the distance of the block's states on the two prompts, as DINM chooses its
+block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing.md says what RI can't tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.generators.patches import RowVariant
+from raysweep.generators.rows import WrittenRow
+from raysweep.generators.transformers import Transformers
+from raysweep.models.families.blocks import blocks_of, embedding_of
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
+from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
+from raysweep.trainers.editors.patched_states import PatchedStates, states_at
+from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
+
+if TYPE_CHECKING:
+    import torch
+
+EMBEDDINGS = -1
+"""Number of the embeddings, where they are patched in a block's place."""
+PREFILL, ALL = "prefill", "all"
+"""When rows are patched: while the prompt is read, or while completions are written too."""
+
+
+@dataclass(frozen=True)
+class Localization:
+    """The settings of a localization. It writes (blocks x scopes x samples) completions of one perturbed prompt.
+
+    Attributes:
+        positions: which of the shared positions are patched: all (the paper's) | last | diff_span (the tokens that meet
+            changed characters) | window:k (those, and k tokens before and after).
+        phase: prefill (the paper's), or all: the s-th token that is written gets the states of the s-th one of the
+            original's first sample too, as far as that goes.
+        samples: B, completions of each block, and of each prompt without a patch. Restorations have steps of 1/B.
+        temperature: at which they are drawn; 0 (greedy) with one sample only.
+        top_p: of the nucleus.
+        max_new_tokens: of a completion.
+        beside: further scopes of positions that are measured in the same call, for reports.
+        embeddings: whether the embeddings are patched too, as a check: their number is -1.
+        batch_tokens: most tokens of the rows that are written together; None: by the device. It changes no text.
+    """
+
+    positions: str = "all"
+    phase: str = PREFILL
+    samples: int = 5
+    temperature: float = 0.2
+    top_p: float = 0.95
+    max_new_tokens: int = Decoding().max_new_tokens
+    beside: Sequence[str] = ("all", "last")
+    embeddings: bool = False
+    batch_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for scope in self.scopes:
+            if not re.fullmatch(SCOPES, scope):
+                raise UsageError(f"`positions: {scope}` must be all, last, diff_span or window:k, such as window:2")
+        if self.phase not in (PREFILL, ALL):
+            raise UsageError(f"`phase: {self.phase}` must be {PREFILL} or {ALL}")
+        if self.samples < 1 or self.max_new_tokens < 1:
+            raise UsageError("a localization needs `samples` and `max_new_tokens` of 1 or more")
+        if not (self.temperature >= 0 and 0 < self.top_p <= 1):
+            raise UsageError("a localization needs a `temperature` of 0 or more, and a `top_p` above 0, up to 1")
+        if self.temperature == 0 and self.samples > 1:
+            raise UsageError(
+                f"`temperature: 0` with `samples: {self.samples}`: greedy samples are equal; write `samples: 1`, or a "
+                "temperature above 0"
+            )
+
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes of positions that are measured, the one that decides first."""
+        return tuple(dict.fromkeys((self.positions, *self.beside)))
+
+
+def localize(job: EditJob, services: EditServices, settings: Localization) -> list[BlockAccuracy]:
+    """Return what patching each block restores, by scopes (those that decide first) and blocks.
+
+    It depends on (weights, pair, settings, seed) only. The base is read, its weights are never written to, and no hook
+    is left on it, also after an error. Where memory runs out, fewer rows are written at a time, with the same texts.
+
+    Args:
+        job: the base, its family, the pair and the seed of the samples.
+        services: judge the completions' programs.
+        settings: see there.
+
+    Raises:
+        NotReproduced: of its own samples, the perturbed prompt's pass as often as the original's, or more often.
+        UsageError: the family has no template of its blocks; a prompt has no tokens, or leaves none to write; or the
+            tokenizer doesn't tell which characters a token covers, where the positions depend on that.
+        RaysweepError: memory ran out with a single row.
+    """
+    modules = _modules(job, settings)
+    decoding = Decoding(settings.max_new_tokens, settings.temperature, settings.top_p, settings.samples, job.seed)
+    generator = Transformers(job.base, decoding, batch_tokens=settings.batch_tokens)
+    generator.alive = services.alive
+    samples = _Samples(job, services, generator, settings.samples)
+    original, perturbed = samples.unpatched()
+    if not original.accuracy > perturbed.accuracy:
+        raise NotReproduced(
+            f"{settings.samples} samples of {job.pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
+            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({job.pair.perturbation})"
+        )
+    prompts = (original.rows[0].prompt, perturbed.rows[0].prompt)
+    shared = Shared(*map(len, prompts))
+    written = original.rows[0].written[:-1] if settings.phase == ALL else []  # nothing follows the last one
+    states, others = (states_at(generator, modules, ids) for ids in ([*prompts[0], *written], prompts[1]))
+    places = sources(settings.scopes, job.pair, job.base.tokenizer, shared)
+    further = range(shared.original, shared.original + len(written))
+    patcher = PatchedStates(modules, states, {scope: [*of, *further] for scope, of in places.items()}, shared.perturbed)
+    names = [(scope, block) for scope in settings.scopes for block in modules]
+    accuracies = samples.patched([RowVariant(patcher, name) for name in names])
+    lost = original.accuracy - perturbed.accuracy
+    return [
+        BlockAccuracy(
+            block=block,
+            positions=scope,
+            phase=settings.phase,
+            accuracy=accuracy,
+            restoration=(accuracy - perturbed.accuracy) / lost,
+            distance=_distance(states[block], others[block], shared),
+            accuracy_original=original.accuracy,
+            accuracy_perturbed=perturbed.accuracy,
+            samples=settings.samples,
+        )
+        for (scope, block), accuracy in zip(names, accuracies, strict=True)
+    ]
+
+
+def most_restoring(found: Sequence[BlockAccuracy]) -> int:
+    """Return the block that restores most, in the first scope of those found.
+
+    Of those that restore equally much, it is the one whose states are furthest apart on the two prompts. The embeddings
+    are no block.
+    """
+    deciding = [block for block in found if block.positions == found[0].positions and block.block != EMBEDDINGS]
+    return max(deciding, key=lambda block: (block.restoration, block.distance, -block.block)).block
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The samples of one prompt, and the share of them that passed."""
+
+    rows: Sequence[WrittenRow]
+    accuracy: float
+
+
+class _Samples:
+    """Writes and judges samples of the prompts of a pair; `samples`: of each prompt or variant."""
+
+    def __init__(self, job: EditJob, services: EditServices, generator: Transformers, samples: int) -> None:
+        self._pair, self._services, self._generator, self._samples = job.pair, services, generator, samples
+
+    def unpatched(self) -> tuple[_Written, _Written]:
+        """Return those of the original prompt, and of the perturbed one."""
+        pair, number = self._pair, self._samples
+        rows = self._generator.write([*self._requests(pair.original), *self._requests(pair.perturbed)])
+        for row in rows:
+            if not row.written:
+                raise UsageError(
+                    f"the prompts of {pair.problem_set} {pair.task_id} have no tokens, or leave the model no position "
+                    "to write to; leave the problem out of `edits`"
+                )
+        original, perturbed = self._accuracies(rows)
+        return _Written(rows[:number], original), _Written(rows[number:], perturbed)
+
+    def patched(self, variants: Sequence[RowVariant]) -> list[float]:
+        """Return the share that passes of the perturbed prompt's samples in each variant."""
+        requests = [request for _ in variants for request in self._requests(self._pair.perturbed)]
+        of_each = [variant for variant in variants for _ in range(self._samples)]
+        return self._accuracies(self._generator.write(requests, of_each))
+
+    def _requests(self, prompt: str) -> Iterator[GenerationRequest]:
+        pair = self._pair
+        for sample in range(self._samples):
+            yield GenerationRequest("", pair.task_id, prompt, sample, pair.stop, None, pair.special_tokens)
+
+    def _accuracies(self, rows: Sequence[WrittenRow]) -> list[float]:
+        """Return the share that passes of each `samples` rows."""
+        passed = self._services.passes([self._generator.completion(row).text for row in rows])
+        return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]
+
+
+def _modules(job: EditJob, settings: Localization) -> dict[int, Any]:
+    """Return the modules whose outputs are patched, by their numbers."""
+    network, family = job.base.network, job.family
+    ends = {EMBEDDINGS: embedding_of(network, family)} if settings.embeddings else {}
+    return {**ends, **dict(enumerate(blocks_of(network, family)))}
+
+
+def _distance(states: torch.Tensor, others: torch.Tensor, shared: Shared) -> float:
+    """Return the L2 distance of a block's states on two prompts, (tokens, width), over the positions they share."""
+    number = len(shared.positions)
+    ours, theirs = states[: shared.original][-number:], others[-number:]
+    return float((ours.float() - theirs.float()).norm())

@@ -1,0 +1,127 @@
+"""Replaces what a block gives out for some rows by the states of another text, and keeps such states."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from raysweep.generators.patches import Patcher, Reading, RowVariant
+from raysweep.generators.transformers import Transformers
+from raysweep.models.families.blocks import states_of, with_states
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PatchedStates(Patcher):
+    """Replaces states of one text by those of another, in one module a variant, called (scope, number of the module).
+
+    Nothing is written in place: a module's output is replaced by a copy.
+
+    Args:
+        modules: those that give out states, by their numbers.
+        states: the other text's, (tokens, width), by the modules' numbers.
+        sources: by scope, (positions,): for each position of the text that is patched, the one in `states` whose states
+            it gets; -1: it keeps its own, as all positions beyond do.
+        prompt: number of positions of the prompt; those that follow are the model's own, in `sources` too.
+    """
+
+    def __init__(
+        self,
+        modules: Mapping[int, Any],
+        states: Mapping[int, torch.Tensor],
+        sources: Mapping[str, Sequence[int]],
+        prompt: int,
+    ) -> None:
+        import torch
+
+        self._modules, self._states = modules, states
+        device = next(iter(states.values())).device
+        self._sources = {scope: torch.tensor([*places, -1], device=device) for scope, places in sources.items()}
+        self._patches_written = any(len(places) > prompt for places in sources.values())
+
+    @contextlib.contextmanager
+    def around(self, network: Any, reading: Reading) -> Iterator[None]:
+        """See `Patcher.around`."""
+        with contextlib.ExitStack() as hooks:
+            if reading.reads_prompts or self._patches_written:
+                for number, rows in self._rows(reading).items():
+                    replace = self._replacement(number, rows, reading)
+                    hooks.callback(self._modules[number].register_forward_hook(replace).remove)
+            yield
+
+    def _rows(self, reading: Reading) -> dict[int, list[int]]:
+        """Return the rows in which each module is patched."""
+        rows: dict[int, list[int]] = {}
+        for row, variant in enumerate(reading.variants):
+            if variant is not None and variant.patcher is self:
+                rows.setdefault(variant.name[1], []).append(row)  # type: ignore[index]
+        return rows
+
+    def _replacement(self, number: int, rows: Sequence[int], reading: Reading) -> Any:
+        """Return the hook that patches a module in some rows."""
+        import torch
+
+        index = torch.tensor(rows, device=reading.positions.device)
+        sources = []
+        for row, positions in zip(rows, reading.positions[index], strict=True):
+            variant = reading.variants[row]
+            places = self._sources[variant.name[0]]  # type: ignore[union-attr, index]
+            last = len(places) - 1
+            sources.append(places[positions.clamp(max=last).masked_fill(positions < 0, last)])
+        return functools.partial(_replaced, index, torch.stack(sources), self._states[number])
+
+
+def states_at(generator: Transformers, modules: Mapping[int, Any], ids: Sequence[int]) -> dict[int, torch.Tensor]:
+    """Return the states that modules give out for a text in a pass of its own, (tokens, width), by their numbers.
+
+    Args:
+        generator: has the model in which the modules are.
+        modules: such as blocks, by their numbers.
+        ids: the text's tokens.
+    """
+    kept = _KeptStates(modules)
+    generator.read([ids], [RowVariant(kept, None)])
+    return kept.states
+
+
+class _KeptStates(Patcher):
+    """Changes nothing, and keeps what modules give out in the last call with a row of its variants."""
+
+    def __init__(self, modules: Mapping[int, Any]) -> None:
+        self._modules = modules
+        self.states: dict[int, torch.Tensor] = {}
+
+    @contextlib.contextmanager
+    def around(self, network: Any, reading: Reading) -> Iterator[None]:
+        """See `Patcher.around`."""
+        with contextlib.ExitStack() as hooks:
+            for number, module in self._modules.items():
+                hook = functools.partial(self._keep, number)
+                hooks.callback(module.register_forward_hook(hook).remove)
+            yield
+
+    def _keep(self, number: int, module: Any, args: Any, output: Any) -> None:
+        self.states[number] = states_of(output)[0].clone()  # later layers may write into it
+
+
+def _replaced(
+    index: torch.Tensor, sources: torch.Tensor, states: torch.Tensor, module: Any, args: Any, output: Any
+) -> Any:
+    """Return a module's output with other states in some rows.
+
+    Args:
+        index: (k,), the rows.
+        sources: (k, tokens), places in `states`; -1: a token keeps its own.
+        states: (tokens of the other text, width).
+        module: whose hook this is.
+        args: what it got.
+        output: what it gave out.
+    """
+    import torch
+
+    own = states_of(output)
+    patched = torch.where((sources >= 0)[..., None], states[sources.clamp(min=0)], own[index])
+    return with_states(output, own.index_copy(0, index, patched))
