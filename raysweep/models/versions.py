@@ -100,7 +100,7 @@ class ModelVersions:
 
         PEFT's own `unload` and `delete_adapter` keep embeddings that an adapter trained, and don't tie them again.
         """
-        with _unchanged_modules(self._bare):
+        with unchanged_modules(self._bare):
             own = list(self._bare.parameters())
             texts = ShortTexts(self._bare, self.tokenizer, telling_tokens(ref))
             before = texts.logits(self._bare)
@@ -129,7 +129,7 @@ class ModelVersions:
 
 
 @contextmanager
-def _unchanged_modules(network: Any) -> Iterator[None]:
+def unchanged_modules(network: Any) -> Iterator[None]:
     """Restore after the block which modules and tensors a network has, what they are called, and its config.
 
     Numbers that were changed in place stay changed.

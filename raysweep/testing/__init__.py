@@ -13,9 +13,10 @@ docs/plugins.md shows how to use them.
     generators.py      the contract of generators
     trainers.py        the contract of trainers
     objectives.py      the contract of objectives
+    editors.py         the contract of editors
     families.py        the contract of model families
     sections.py        the contract of sections of the report, and the records of a small sweep
-    services.py        the services of a training without an engine
+    services.py        the services of a training and of an edit without an engine
     tiny.py            tiny models, rows and requests
 """
 

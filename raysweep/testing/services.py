@@ -1,4 +1,4 @@
-"""The services of a training without an engine: keeps what a trainer reports, and can interrupt it."""
+"""The services of a training and of an edit without an engine: they keep what is reported, and can interrupt it."""
 
 from __future__ import annotations
 
@@ -137,3 +137,38 @@ class FolderServices:
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Run programs on this machine."""
         return execute(programs, limits)
+
+
+class EditServicesHere:
+    """What a host gives to an editor, without a host; an `EditServices`.
+
+    Args:
+        passing: whether a completion's program passes the tests of the pair's problem.
+        die_after: signs of life after which an error is raised; 0: none is.
+        error: its kind.
+
+    Attributes:
+        signs: number of signs of life.
+        judged: the completions, in the order in which they were judged.
+    """
+
+    def __init__(
+        self,
+        passing: Callable[[str], bool] = lambda completion: True,
+        die_after: int = 0,
+        error: type[BaseException] = Interrupted,
+    ) -> None:
+        self.signs = 0
+        self.judged: list[str] = []
+        self._passing, self._die_after, self._error = passing, die_after, error
+
+    def passes(self, completions: Sequence[str]) -> list[bool]:
+        """Judge completions by the rule."""
+        self.judged += completions
+        return [self._passing(completion) for completion in completions]
+
+    def alive(self) -> None:
+        """Count a sign of life; raise the error after the last one."""
+        self.signs += 1
+        if self.signs == self._die_after:
+            raise self._error

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from raysweep.models.scratch import prepare_scratch, train_tokenizer
-from raysweep.records import GenerationRequest, ModelRef, TrainingRow
+from raysweep.records import GenerationRequest, ModelRef, PromptPair, TrainingRow
 
 TOKENS = 320
 """Most tokens of a tiny model's vocabulary."""
@@ -41,6 +41,16 @@ def training_rows(count: int = 40) -> list[TrainingRow]:
         )
         for i, (p, o) in enumerate(pairs(count))
     ]
+
+
+def prompt_pair(number: int = 1) -> PromptPair:
+    """Return a prompt pair; the perturbed prompt has a typo, and is longer than the original one."""
+    original, passing = pairs(number + 1)[number]
+    perturbed = original.replace("Return the numbers", "Retrun teh the nubmers")
+    failing, stop = "    return xs\n", ("\ndef", "\nclass")
+    return PromptPair(
+        "tiny", "C2", f"tiny/{number}", original, perturbed, passing, failing, stop, True, 1.0, 0.0, eligible=40
+    )
 
 
 def requests(count: int = 12, samples: int = 2) -> list[GenerationRequest]:

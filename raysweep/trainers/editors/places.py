@@ -1,0 +1,60 @@
+"""Chooses the block that an editor changes: a number, a place, a random one or DINM's.
+
+DINM's block (Wang et al. 2024, https://arxiv.org/abs/2403.14472) is the one whose states are furthest apart on a safe
+and an unsafe text: here the original prompt with its passing completion, and the perturbed one with its failing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from raysweep.errors import UsageError
+from raysweep.seeding import python_rng
+from raysweep.trainers.editors.base import EditJob
+from raysweep.trainers.editors.states import outputs
+from raysweep.trainers.editors.texts import PairTokens
+
+Place = Literal["first", "middle", "last", "random", "dinm"]
+"""A block by its place: 0, N // 2, N - 1, one drawn by the edit's seed, DINM's."""
+
+
+def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: PairTokens) -> int:
+    """Return the number of a block.
+
+    Args:
+        place: which block.
+        job: the edit; its base is frozen. A random block depends on its seed and the names of its pair only.
+        blocks: the base's blocks.
+        tokens: of the pair, for DINM's block.
+
+    Raises:
+        UsageError: the model has no such block.
+    """
+    number = len(blocks)
+    if isinstance(place, int):
+        if not 0 <= place < number:
+            raise UsageError(
+                f"`edit_at: {place}` names no block of this {job.family} model, which has {number}: write a number "
+                f"from 0 to {number - 1}, or first, middle, last, random, dinm"
+            )
+        return place
+    if place == "dinm":
+        distances = dinm_distances(job.base.network, blocks, tokens)
+        return max(range(number), key=distances.__getitem__)
+    if place == "random":
+        pair = job.pair
+        rng = python_rng(job.seed, "block of an edit", pair.problem_set, pair.perturbation, pair.task_id)
+        return rng.randrange(number)
+    return {"first": 0, "middle": number // 2, "last": number - 1}[place]
+
+
+def dinm_distances(network: Any, blocks: Sequence[Any], tokens: PairTokens) -> list[float]:
+    """Return for each block the L2 distance of its states on the safe and the unsafe text, over shared positions.
+
+    Shared are the last ones of both, as many as the shorter text has.
+    """
+    safe = outputs(network, blocks, [*tokens.original, *tokens.passing])
+    unsafe = outputs(network, blocks, [*tokens.perturbed, *tokens.failing])
+    shared = min(len(safe[0]), len(unsafe[0]))
+    return [float((one[-shared:] - other[-shared:]).norm()) for one, other in zip(safe, unsafe, strict=True)]

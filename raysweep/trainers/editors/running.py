@@ -1,0 +1,258 @@
+"""Runs one edit and checks it: the base is what it was, nothing of the edit is left on it, and the edit acts.
+
+An edit that changes no logit of its prompts and of two short texts says so in its counts: that a change has no effect,
+since a copy was edited or rounding swallowed it, is what users of editors stumble over
+(https://github.com/zjunlp/EasyEdit/issues, 163, 376 and 429).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import RaysweepError
+from raysweep.machine import is_out_of_memory
+from raysweep.models.adapters import put_adapter_on
+from raysweep.models.effects import ShortTexts
+from raysweep.models.rounding import distance, evaluating
+from raysweep.models.versions import unchanged_modules
+from raysweep.models.whole_texts import plain_logits
+from raysweep.records import ModelKind, ModelRef
+from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit
+from raysweep.trainers.editors.parts import PartTimes
+from raysweep.trainers.editors.texts import TextReader
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKS = "checks"
+"""The part of an edit's seconds that its checks take."""
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where a module of torch keeps its hooks."""
+
+
+class SpoiledBase(RaysweepError):
+    """An edit has left a base that is not what it was. The base must be loaded anew before anything is done with it."""
+
+
+def run_edit(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
+    """Make one edit and check it.
+
+    Returns:
+        The edit. Its counts have in addition:
+        `changes_nothing`: why the edit has no effect; empty if it has one.
+        `logits`: how far it moves those of the short texts and of both prompts, see `models.rounding.distance`.
+        `memory_bytes`: most memory that was in use meanwhile: of the accelerator, or by this process so far.
+        In `seconds` and `cpu_seconds`, what the checks took.
+
+    Raises:
+        SpoiledBase: the base is not bit for bit what it was, also where the editor has raised an error.
+        RaysweepError: memory ran out, or the editor returned what doesn't fit the base.
+        NotReproduced, UsageError: see `Editor.edit`.
+    """
+    network, watch = job.base.network, PartTimes()
+    with watch.part(CHECKS):
+        texts = _Texts(job)
+        before = texts.logits(network)
+    _forget_peak()
+    with _unspoiled(editor, job, watch):
+        edit = _made(editor, job, services)
+        memory = _peak()
+    with watch.part(CHECKS):
+        _require_fit(editor, job, edit)
+        with _unspoiled(editor, job, PartTimes()), put_on(network, edit) as edited:
+            after = texts.logits(edited)
+    counts = {**edit.counts, **_effect(before, after), "memory_bytes": memory}
+    for name, seconds in watch.counts.items():
+        counts[name] = {**counts.get(name, {}), **seconds}
+    return dataclasses.replace(edit, counts=counts)
+
+
+@contextmanager
+def put_on(network: Any, edit: ModelEdit) -> Iterator[Any]:
+    """Give the edited network for the block. The base's tensors are not written to, and are its own again afterwards.
+
+    Raises:
+        UnfitModel: an adapter doesn't fit the base.
+    """
+    import torch
+
+    if edit.adapter:
+        with tempfile.TemporaryDirectory(prefix="raysweep-edit-") as folder, unchanged_modules(network):
+            for name, content in edit.adapter.items():
+                Path(folder, name).write_bytes(content)
+            device = network.get_input_embeddings().weight.device
+            yield put_adapter_on(network, ModelRef(folder, ModelKind.ADAPTER)).to(device).eval()
+        return
+    own = {name: network.get_parameter(name) for name in edit.tensors}
+    before = {name: parameter.data for name, parameter in own.items()}
+    try:
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.data = edit.tensors[name].to(parameter)
+        yield network
+    finally:
+        for name, parameter in own.items():
+            parameter.data = before[name]
+
+
+def _made(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
+    try:
+        return editor.edit(job, services)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        error.__traceback__ = None  # it holds the tensors
+        raise RaysweepError(
+            f"memory ran out in an edit by {editor.name} for {job.pair.problem_set} {job.pair.task_id}; use a model in "
+            "16 bits, an accelerator with more memory, or leave this problem out of `edits`"
+        ) from error
+
+
+def _require_fit(editor: Editor, job: EditJob, edit: ModelEdit) -> None:
+    """Raise RaysweepError unless an edit has a delta that fits the base, or an adapter, as the editor's kind says."""
+    place = f"editor {editor.name}"
+    if bool(edit.tensors) == bool(edit.adapter) or bool(edit.adapter) != (editor.kind is ModelKind.ADAPTER):
+        raise RaysweepError(f"{place} returned no {editor.kind}, or a second kind of model beside it")
+    state = job.base.network.state_dict()
+    for name, tensor in edit.tensors.items():
+        if name not in state or state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
+            raise RaysweepError(f"{place} returned the tensor {name!r}, which this base doesn't have in this form")
+
+
+def _effect(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Return what counts say of the logits before and after an edit."""
+    import torch
+
+    moved = {name: distance(after[name], before[name]) for name in before}
+    is_equal = all(torch.equal(before[name], after[name]) for name in before)
+    why = (
+        "the edited model gives its base's very logits, on both prompts and on two short texts: no step lowered the "
+        "loss, or what the edit changes is smaller than rounding"
+    )
+    return {"changes_nothing": why if is_equal else "", "logits": moved}
+
+
+class _Texts:
+    """The texts whose logits tell whether an edit acts, by their names."""
+
+    def __init__(self, job: EditJob) -> None:
+        tokens = TextReader(job.base).pair(job.pair)
+        short = ShortTexts(job.base.network, job.base.tokenizer).ids
+        self._ids = {f"short {number}": ids for number, ids in enumerate(short, 1)}
+        self._ids |= {"original": tokens.original, "perturbed": tokens.perturbed}
+
+    def logits(self, network: Any) -> dict[str, torch.Tensor]:
+        """Return the logits of each text, (tokens, vocabulary)."""
+        import torch
+
+        with evaluating(network), torch.no_grad():
+            return {name: plain_logits(network, [ids])[0] for name, ids in self._ids.items()}
+
+
+@contextmanager
+def _unspoiled(editor: Editor, job: EditJob, watch: PartTimes) -> Iterator[None]:
+    """Check after the block, however it ends, that a base is what it was; take hooks off that were left on it.
+
+    Raises:
+        SpoiledBase: it is not.
+    """
+    network = job.base.network
+    with watch.part(CHECKS):
+        before = _state(network)
+    hooks = _hooks(network)
+    try:
+        yield
+    finally:
+        left = _take_off(network, hooks)
+        with watch.part(CHECKS):
+            changed = _differences(before, _state(network))
+        if left or changed:
+            what = [f"{left} hooks"] if left else []
+            what += [f"another {name}" for name in changed[:3]] + (["and more"] if len(changed) > 3 else [])
+            raise SpoiledBase(
+                f"editor {editor.name} left {', '.join(what)} on its base after the edit for {job.pair.problem_set} "
+                f"{job.pair.task_id}; the base is loaded anew, and what was made with it since is not to be used"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class _State:
+    """What must not change of a base: sums over its tensors, and its modules' and tensors' flags, by their names."""
+
+    sums: Mapping[str, Sequence[int]]
+    flags: Mapping[str, bool]
+
+
+def _state(network: Any) -> _State:
+    import torch
+
+    with torch.no_grad():
+        sums = {name: _sums(tensor) for name, tensor in network.state_dict().items()}
+    names = list(sums)
+    numbers = torch.stack([sums[name].cpu() for name in names]).tolist() if names else []
+    flags = {f"mode of {name or 'the network'}": module.training for name, module in network.named_modules()}
+    flags |= {f"requires_grad of {name}": parameter.requires_grad for name, parameter in network.named_parameters()}
+    return _State(dict(zip(names, numbers, strict=True)), flags)
+
+
+def _sums(tensor: torch.Tensor) -> torch.Tensor:
+    """Return sums over the bits of a tensor, (2,): of its rows and of its columns, each weighted by its place.
+
+    Any change of one number changes them.
+    """
+    import torch
+
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    bits = tensor.detach().contiguous().view(-1).view(whole).view(tensor.shape[0] if tensor.dim() else 1, -1)
+    places = [torch.arange(1, size + 1, device=bits.device) * 2 - 1 for size in bits.shape]
+    by_row, by_column = bits.sum(dim=1, dtype=torch.int64), bits.sum(dim=0, dtype=torch.int64)
+    return torch.stack([(by_row * places[0]).sum(), (by_column * places[1]).sum()])
+
+
+def _differences(before: _State, after: _State) -> list[str]:
+    """Return the names of what differs between two states."""
+
+    def unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+        return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+    return unequal(before.sums, after.sums) + unequal(before.flags, after.flags)
+
+
+def _hooks(network: Any) -> dict[int, dict[str, set[int]]]:
+    """Return the ids of the hooks of each module."""
+    return {id(module): {kind: set(getattr(module, kind)) for kind in HOOKS} for module in network.modules()}
+
+
+def _take_off(network: Any, kept: Mapping[int, Mapping[str, set[int]]]) -> int:
+    """Remove the hooks of a network that are not among those kept; return how many there were."""
+    removed = 0
+    for module in network.modules():
+        for kind in HOOKS:
+            hooks = getattr(module, kind)
+            for number in set(hooks) - kept.get(id(module), {}).get(kind, set()):
+                del hooks[number]
+                getattr(module, f"{kind}_with_kwargs", {}).pop(number, None)
+                removed += 1
+    return removed
+
+
+def _forget_peak() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def _peak() -> int:
+    """Return the most memory in use, in bytes: of the accelerator since `_forget_peak`, or in RAM so far."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,25 @@
+"""Checks the numbers among the settings of editors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raysweep.errors import UsageError
+
+
+def require_numbers(
+    editor: str, positive: Mapping[str, float], at_least: Mapping[str, tuple[float, float]] | None = None
+) -> None:
+    """Raise UsageError for the first setting that is out of its range.
+
+    Args:
+        editor: the editor's name, for the message.
+        positive: settings that must be above 0, by their names.
+        at_least: settings with the least value that each may have.
+    """
+    for name, value in positive.items():
+        if not value > 0:
+            raise UsageError(f"editor {editor}: {name} {value} must be above 0")
+    for name, (value, least) in (at_least or {}).items():
+        if not value >= least:
+            raise UsageError(f"editor {editor}: {name} {value} must be {least:g} or more")

@@ -1,0 +1,127 @@
+"""Turns the texts of a prompt pair into tokens, as generation reads and writes them, and rows of them into a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from raysweep.errors import UsageError
+from raysweep.generators.base import LiveModel
+from raysweep.generators.rows import Tokens
+from raysweep.models.traits import traits_of
+from raysweep.records import GenerationRequest, PromptPair
+
+if TYPE_CHECKING:
+    import torch
+
+ANCHOR = "\n"
+"""A text before a completion, for tokenizers that put a space before whatever stands first."""
+
+
+@dataclass(frozen=True)
+class PairTokens:
+    """A prompt pair's tokens: of both prompts, and of what the model wrote for them.
+
+    `passing` follows `original` or `perturbed`, and `failing` follows `perturbed`. None has an end of text.
+    """
+
+    original: list[int]
+    perturbed: list[int]
+    passing: list[int]
+    failing: list[int]
+
+
+class TextReader:
+    """Reads texts with a base's tokenizer.
+
+    Attributes:
+        positions: most tokens of a text; None: no limit.
+    """
+
+    def __init__(self, base: LiveModel) -> None:
+        traits = traits_of(base.network, base.tokenizer)
+        self.positions = traits.positions
+        self._tokenizer = base.tokenizer
+        self._tokens = Tokens(base.tokenizer, None, 1, traits)
+
+    def pair(self, pair: PromptPair) -> PairTokens:
+        """Return the tokens of a pair.
+
+        Raises:
+            UsageError: a prompt has no token, or too many for the model.
+        """
+        original, perturbed = (
+            self.prompt(text, pair.special_tokens, f"of {pair.problem_set} {pair.task_id}")
+            for text in (pair.original, pair.perturbed)
+        )
+        return PairTokens(
+            original,
+            perturbed,
+            self.continuation(pair.original, original, pair.passing),
+            self.continuation(pair.perturbed, perturbed, pair.failing),
+        )
+
+    def ids(self, text: str, special_tokens: bool) -> list[int]:
+        """Return the tokens of any text as a generator reads a prompt."""
+        return self._tokens.row(GenerationRequest("", "", text, special_tokens=special_tokens)).prompt
+
+    def prompt(self, text: str, special_tokens: bool, name: str) -> list[int]:
+        """Return the tokens of a prompt as a generator reads it. `name`: what errors say after "prompt"."""
+        ids = self.ids(text, special_tokens)
+        if not ids:
+            raise UsageError(
+                f"the prompt {name} has no token, so nothing can be edited for it; leave it out of `edits`"
+            )
+        if self.positions is not None and len(ids) >= self.positions:
+            raise UsageError(
+                f"the prompt {name} has {len(ids)} tokens, and the model reads {self.positions} at most; leave it out "
+                "of `edits`"
+            )
+        return ids
+
+    def continuation(self, prompt: str, ids: Sequence[int], text: str) -> list[int]:
+        """Return the tokens that follow a prompt's where a text follows the prompt.
+
+        The prompt keeps its tokens, as in generation. Of a tokenizer that joins both differently, or puts a space
+        before a text, the tokens are taken that say the text.
+        """
+
+        def plain(of: str) -> list[int]:
+            return list(self._tokenizer(of, add_special_tokens=False)["input_ids"])
+
+        def after(whole: list[int], first: list[int]) -> list[int] | None:
+            return whole[len(first) :] if whole[: len(first)] == first else None
+
+        joined = after(plain(prompt + text), plain(prompt))
+        anchored = after(plain(ANCHOR + text), plain(ANCHOR))
+        ways = [way for way in (joined, anchored) if way is not None]
+        return next((way for way in ways if self._tokens.decoded([*ids, *way]).endswith(text)), plain(text))
+
+    def target(
+        self, pair: PromptPair, ids: Sequence[int], following: Sequence[int], most: int | None = None
+    ) -> list[int]:
+        """Return the tokens that a model is to write after some others: the first `most`, and as many as it can.
+
+        Raises:
+            UsageError: there are none.
+        """
+        room = None if self.positions is None else self.positions - len(ids)
+        target = list(following[: min(len(following), room or len(following), most or len(following))])
+        if not target:
+            raise UsageError(
+                f"the passing completion of {pair.problem_set} {pair.task_id} has no token, so there is nothing to "
+                "write; leave it out of `edits`"
+            )
+        return target
+
+
+def left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> Mapping[str, Any]:
+    """Return a batch of rows that end together: `input_ids`, `attention_mask` and `position_ids`, (rows, tokens)."""
+    import torch
+
+    width = max(map(len, rows))
+    ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    mask = (torch.arange(width, device=device)[None] >= width - lengths[:, None]).long()
+    return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(dim=-1) - 1).clamp(min=0)}

@@ -1,0 +1,118 @@
+"""DINM on all architectures: its losses, the matrix that it trains, and its block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+
+from raysweep.errors import UsageError
+from raysweep.models.families.blocks import blocks_of
+from raysweep.testing.editors import EditorContract
+from raysweep.testing.services import EditServicesHere
+from raysweep.testing.tiny import SIZES
+from raysweep.trainers.editors.base import EditJob
+from raysweep.trainers.editors.dinm import Dinm, DinmLosses
+from raysweep.trainers.editors.losses import divergence
+from raysweep.trainers.editors.places import dinm_distances
+from raysweep.trainers.editors.running import run_edit
+from raysweep.trainers.editors.states import frozen, matrix_of
+from raysweep.trainers.editors.texts import TextReader
+
+Edits = Callable[..., EditJob]
+
+
+class TestDinm(EditorContract):
+    make = Dinm
+
+
+class TestDinmOnAnotherArchitecture(EditorContract):
+    make = Dinm
+    family = "gpt_bigcode"
+
+
+def losses_of(job: EditJob, editor: Dinm) -> DinmLosses:
+    network, tokens = job.base.network, TextReader(job.base).pair(job.pair)
+    apart = divergence(network, tokens.original)
+    return DinmLosses(network, matrix_of(job, 1), tokens.perturbed, tokens.passing, apart, editor)
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_one_named_tensor_changes_and_the_loss_falls(family: str, make_edit: Edits) -> None:
+    job = make_edit(family)
+    edit = run_edit(Dinm(edit_at=1), job, EditServicesHere())
+    assert list(edit.tensors) == [matrix_of(job, 1).name]
+    assert edit.counts["losses"][-1][1] < edit.counts["losses"][0][1]
+    assert edit.counts["steps"] == edit.counts["step_taken"] == 10
+
+
+@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("has_gradient", [False, True])
+def test_kl_has_a_gradient_in_one_mode_only(family: str, has_gradient: bool, make_edit: Edits) -> None:
+    job = make_edit(family)
+    with frozen(job.base.network):
+        losses = losses_of(job, Dinm(dinm_kl_grad=has_gradient))
+        change = torch.randn(losses.matrix.weight.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        kept = losses.kept(change)
+        assert kept.requires_grad == has_gradient
+        assert float(kept.detach()) > 0
+        (whole,) = torch.autograd.grad(losses.total(change), [change])
+        (of_target,) = torch.autograd.grad(losses.total(change) - kept, [change])
+        if has_gradient:
+            (of_kept,) = torch.autograd.grad(losses.kept(change), [change])
+            assert float(of_kept.norm()) > 0
+        else:
+            assert torch.equal(whole, of_target)
+
+
+def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit: Edits) -> None:
+    def moved(has_gradient: bool) -> float:
+        job = make_edit("llama")
+        editor = Dinm(
+            edit_at=0, steps=30, lr=3e-3, target_weight=1.0, dinm_kl_grad=has_gradient, instruction="def f(x)"
+        )
+        edit = run_edit(editor, job, EditServicesHere())
+        (name,) = edit.tensors
+        with frozen(job.base.network), torch.no_grad():
+            apart = divergence(job.base.network, TextReader(job.base).ids("def f(x)", True))
+            job.base.network.get_parameter(name).copy_(edit.tensors[name])
+            return float(apart())
+
+    assert moved(True) < 0.9 * moved(False)
+
+
+def test_its_block_is_the_one_where_the_texts_are_furthest_apart(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    blocks = blocks_of(job.base.network, "llama")
+    distances = dinm_distances(job.base.network, blocks, TextReader(job.base).pair(job.pair))
+    edit = run_edit(Dinm(), job, EditServicesHere())
+    assert edit.counts["block"] == distances.index(max(distances))
+    assert edit.counts["edit_at"] == "dinm"
+
+
+def test_the_loss_low_enough_ends_it_before_a_step(make_edit: Edits) -> None:
+    edit = run_edit(Dinm(stop_below=1e3), make_edit("llama"), EditServicesHere())
+    assert (edit.counts["steps"], edit.counts["stopped"]) == (0, "loss low enough")
+    assert edit.counts["relative_change"] == 0
+    assert edit.counts["changes_nothing"]
+
+
+@pytest.mark.parametrize("block", [-1, 2])
+def test_a_block_that_the_model_does_not_have_is_refused(block: int, make_edit: Edits) -> None:
+    with pytest.raises(UsageError, match=f"`edit_at: {block}` names no block .* write a number from 0 to 1"):
+        run_edit(Dinm(edit_at=block), make_edit("llama"), EditServicesHere())
+
+
+def test_a_family_without_a_template_is_refused(make_edit: Edits) -> None:
+    with pytest.raises(UsageError, match="models of type 'gpt_neox' can't be edited"):
+        run_edit(Dinm(), replace(make_edit("llama"), family="gpt_neox"), EditServicesHere())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("lr", 0.0), ("steps", 0), ("target_weight", -1.0), ("stop_below", -1.0)]
+)
+def test_a_setting_out_of_its_range_is_refused(setting: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"editor dinm: {setting} {value}"):
+        Dinm(**{setting: value})
