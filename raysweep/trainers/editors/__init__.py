@@ -4,6 +4,7 @@ Begin with base.py, which defines what an editor gets and returns.
 
     base.py          the contract of an editor, and their registry
     running.py       runs one edit and checks it: the base stays what it was, and the edit acts
+    creme.py         aligns a block's states on the perturbed prompt with those on the original one (CREME)
     dinm.py          trains the matrix of the block where a safe and an unsafe text are furthest apart (DINM)
     localization.py  finds the block whose states carry a prompt's damage, by patching each
     patched_states.py  replaces a block's states by those of another text

@@ -1,0 +1,144 @@
+"""CREME: finds the block whose states carry the damage of a perturbed prompt, and aligns them with the original's.
+
+The paper states the localization. The edit is rebuilt from its abstract, its task definition and DINM, which it follows
+(https://arxiv.org/abs/2403.14472, https://github.com/zjunlp/EasyEdit); its settings are assumed.
+
+With W the output projection of block l's MLP, h_l its block's output and t the last min(T_ori, T_pert) tokens:
+
+    L = L_align + lambda L_keep
+    L_align = mean over t of ||h_l(P_pert; W')[t] - h_l(P_ori; W)[t]||^2 / d
+    L_keep  = mean over P_ori's tokens of KL(p_W || p_W')         `keep: kl`
+              mean over P_ori's tokens of ||h_l(P_ori; W')[t] - h_l(P_ori; W)[t]||^2 / d         `keep: mse`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from raysweep.models.families.blocks import blocks_of
+from raysweep.records import BlockAccuracy, ModelKind
+from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, ModelEdit
+from raysweep.trainers.editors.descent import Descent, Rules, descend, within
+from raysweep.trainers.editors.localization import Localization, localize, most_restoring
+from raysweep.trainers.editors.losses import divergence
+from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
+from raysweep.trainers.editors.places import Place, block_at
+from raysweep.trainers.editors.settings import require_numbers
+from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of, with_change
+from raysweep.trainers.editors.texts import PairTokens, TextReader
+
+if TYPE_CHECKING:
+    import torch
+
+
+@EDITORS.register("creme")
+class Creme(Editor):
+    """Localizes by patching states, then trains one MLP output projection to align the prompts' states.
+
+    The change with the lowest loss is returned: none, if no step lowers it. Then the counts say so.
+
+    Args:
+        lr: Adam's learning rate.
+        steps: most steps.
+        keep_weight: lambda, the weight of `keep`.
+        keep: what keeps the original prompt as it is: the tokens' distributions (kl), or the block's states (mse).
+        stop_below: no further step where the loss is below it.
+        patience: no further step after so many steps without a lower loss; 0: all steps.
+        most_change: most ||W' - W|| / ||W||, Frobenius norms.
+        edit_at: the block: auto (where localization finds the damage), first, middle, last, random, dinm, or a number
+            from 0.
+        positions: of the localization: all | last | diff_span | window:k.
+        phase: of the localization: prefill | all.
+        samples: B, completions of each block in the localization.
+        temperature: of these completions; 0 with one sample only.
+        top_p: of these completions.
+        max_new_tokens: of these completions.
+    """
+
+    kind = ModelKind.DELTA
+
+    def __init__(
+        self,
+        lr: float = 1e-4,
+        steps: int = 25,
+        keep_weight: float = 1.0,
+        keep: Literal["kl", "mse"] = "kl",
+        stop_below: float = 1e-4,
+        patience: int = 5,
+        most_change: float = 0.1,
+        edit_at: Literal["auto"] | Place | int = "auto",
+        positions: str = "all",
+        phase: Literal["prefill", "all"] = "prefill",
+        samples: int = 5,
+        temperature: float = 0.2,
+        top_p: float = 0.95,
+        max_new_tokens: int = 256,
+    ) -> None:
+        require_numbers(
+            self.name,
+            {"lr": lr, "most_change": most_change},
+            {"steps": (steps, 1), "keep_weight": (keep_weight, 0), "stop_below": (stop_below, 0)},
+        )
+        require_numbers(self.name, {}, {"patience": (patience, 0)})
+        self.rules = Rules(lr, steps, stop_below, patience, keeps_best=True)
+        self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
+        self.localization = Localization(positions, phase, samples, temperature, top_p, max_new_tokens)
+
+    def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
+        """See `Editor.edit`."""
+        network, watch = job.base.network, PartTimes()
+        blocks = blocks_of(network, job.family)
+        tokens = TextReader(job.base).pair(job.pair)
+        found: Sequence[BlockAccuracy] = ()
+        with frozen(network):
+            with watch.part(LOCALIZATION):
+                if self.edit_at == "auto":
+                    found = localize(job, services, self.localization)
+                    block = most_restoring(found)
+                else:
+                    block = block_at(self.edit_at, job, blocks, tokens)
+            with watch.part(EDIT):
+                matrix = matrix_of(job, block)
+                descent = self._descend(network, matrix, tokens, services.alive)
+                tensors = {matrix.name: matrix.changed(descent.found)}
+        counts = {
+            **matrix.counts(len(blocks), self.edit_at),
+            **descent.counts,
+            "relative_change": matrix.relative(descent.found),
+            **watch.counts,
+        }
+        return ModelEdit(tensors=tensors, counts=counts, blocks=found)
+
+    def _descend(self, network: Any, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
+        """Return the descent of the change of a matrix, (d, d_ff)."""
+        import torch
+
+        original = block_states(network, matrix, tokens.original)
+        perturbed = block_states(network, matrix, tokens.perturbed)
+        shared = min(len(original.keys), len(perturbed.keys))
+        wanted = original.output[-shared:]
+        keys, now = perturbed.keys[-shared:], perturbed.output[-shared:]
+        kept = self._kept(network, matrix, tokens.original, original.keys)
+
+        def loss(change: torch.Tensor) -> torch.Tensor:
+            align = (now + keys @ change.T - wanted).square().mean()
+            return align + self.keep_weight * kept(change) if self.keep_weight else align
+
+        bound = self.most_change * float(matrix.weight.float().norm())
+        start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
+        return descend(start, loss, self.rules, within(bound), alive)
+
+    def _kept(
+        self, network: Any, matrix: Matrix, original: Sequence[int], keys: torch.Tensor
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return L_keep, a function of the change."""
+        if self.keep == "mse":
+            return lambda change: (keys @ change.T).square().mean()
+        apart = divergence(network, original)
+
+        def kept(change: torch.Tensor) -> torch.Tensor:
+            with with_change(matrix, lambda: change):
+                return apart()
+
+        return kept

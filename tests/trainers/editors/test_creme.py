@@ -1,0 +1,208 @@
+"""CREME on all architectures: what its edit minimises, changes and leaves, and where it edits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import UsageError
+from raysweep.generators.transformers import Transformers
+from raysweep.models.families.blocks import blocks_of
+from raysweep.models.whole_texts import plain_logits
+from raysweep.records import Decoding, GenerationRequest
+from raysweep.testing.editors import EditorContract, digest
+from raysweep.testing.services import EditServicesHere
+from raysweep.testing.tiny import SIZES, prompt_pair
+from raysweep.trainers.editors.base import EditJob, ModelEdit, NotReproduced
+from raysweep.trainers.editors.creme import Creme
+from raysweep.trainers.editors.running import put_on, run_edit
+from raysweep.trainers.editors.states import block_states, matrix_of, outputs, with_change
+from raysweep.trainers.editors.texts import TextReader
+
+Edits = Callable[..., EditJob]
+EAGER: dict[str, Any] = {"stop_below": 0.0, "lr": 2e-3}
+"""Settings with which an edit takes steps even where the prompts' states are close."""
+
+
+class TestCreme(EditorContract):
+    def make(self) -> Creme:
+        return Creme(edit_at=1, **EAGER)
+
+
+class TestCremeOnAnotherArchitecture(EditorContract):
+    family = "codegen"
+
+    def make(self) -> Creme:
+        return Creme(edit_at="dinm", keep="mse", **EAGER)
+
+
+def edited(editor: Creme, job: EditJob, services: EditServicesHere | None = None) -> ModelEdit:
+    return run_edit(editor, job, services or EditServicesHere())
+
+
+def block_output(job: EditJob, block: int, ids: list[int]) -> torch.Tensor:
+    return outputs(job.base.network, blocks_of(job.base.network, job.family), ids)[block]
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_one_named_tensor_changes_and_the_states_come_closer(family: str, make_edit: Edits) -> None:
+    job = make_edit(family)
+    tokens = TextReader(job.base).pair(job.pair)
+    assert len(tokens.original) != len(tokens.perturbed)
+    edit = edited(Creme(edit_at=1, keep_weight=0, **EAGER), job)
+    assert list(edit.tensors) == [matrix_of(job, 1).name]
+    shared = min(len(tokens.original), len(tokens.perturbed))
+    wanted, found = (block_output(job, 1, ids)[-shared:] for ids in (tokens.original, tokens.perturbed))
+    with put_on(job.base.network, edit):
+        closer = block_output(job, 1, tokens.perturbed)[-shared:]
+    before, after = float((found - wanted).square().mean()), float((closer - wanted).square().mean())
+    assert after < 0.99 * before
+    assert edit.counts["losses"][0][1] == pytest.approx(before, rel=1e-4)
+    assert edit.counts["final_loss"] == pytest.approx(after, rel=1e-3)  # the whole model agrees with the one matrix
+    assert torch.equal(block_output(job, 1, tokens.perturbed)[-shared:], found)
+
+
+@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("keep", ["kl", "mse"])
+def test_equal_prompts_have_loss_0_and_change_nothing(family: str, keep: Any, make_edit: Edits) -> None:
+    pair = replace(prompt_pair(1), perturbed=prompt_pair(1).original)
+    job = make_edit(family, pair=pair)
+    edit = edited(Creme(edit_at=0, keep=keep), job)
+    assert edit.counts["losses"] == [[0, 0.0]]
+    assert (edit.counts["relative_change"], edit.counts["stopped"]) == (0.0, "loss low enough")
+    assert "gives its base's very logits" in edit.counts["changes_nothing"]
+    (name,) = edit.tensors
+    assert torch.equal(edit.tensors[name], job.base.network.state_dict()[name])
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family: str, make_edit: Edits) -> None:
+    job = make_edit(family)
+    network, ids = job.base.network, TextReader(job.base).pair(job.pair).perturbed
+    matrix = matrix_of(job, 0)
+    change = 0.1 * torch.randn(matrix.weight.shape, generator=torch.Generator().manual_seed(0))
+    states = block_states(network, matrix, ids)
+    expected = states.output + states.keys @ change.T
+    with with_change(matrix, lambda: change):
+        added = block_states(network, matrix, ids).output
+    with put_on(network, ModelEdit(tensors={matrix.name: matrix.changed(change)})):
+        written = block_states(network, matrix, ids).output
+    torch.testing.assert_close(added, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(written, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("keep", ["kl", "mse"])
+def test_with_a_large_lambda_the_clean_logits_stay(family: str, keep: Any, make_edit: Edits) -> None:
+    def moved(keep_weight: float) -> float:
+        job = make_edit(family)
+        network, ids = job.base.network, TextReader(job.base).pair(job.pair).original
+        with torch.no_grad():
+            before = plain_logits(network, [ids])
+            with put_on(network, edited(Creme(edit_at=1, keep=keep, keep_weight=keep_weight, **EAGER), job)):
+                return float((plain_logits(network, [ids]) - before).abs().max())
+
+    assert moved(1e9) < 1e-4 < moved(0)
+
+
+def test_the_more_lambda_the_less_the_clean_prompt_moves(make_edit: Edits) -> None:
+    settings: dict[str, Any] = {**EAGER, "steps": 60, "patience": 0, "most_change": 1.0, "edit_at": 1}
+    moved = []
+    for keep_weight in (0.0, 1.0, 100.0):
+        edit = edited(Creme(keep_weight=keep_weight, **settings), make_edit("llama"))
+        moved.append(edit.counts["logits"]["original"])
+    assert moved[0] > moved[1] > moved[2]
+
+
+def test_the_change_stays_within_its_bound(make_edit: Edits) -> None:
+    edit = edited(Creme(edit_at=1, most_change=0.02, **{**EAGER, "lr": 0.1}), make_edit("llama"))
+    assert edit.counts["relative_change"] <= 0.02 + 1e-6
+    assert edit.counts["relative_change"] > 0.019
+
+
+def test_steps_without_progress_end_it_and_the_lowest_loss_is_kept(make_edit: Edits) -> None:
+    edit = edited(Creme(edit_at=1, most_change=1e3, patience=3, **{**EAGER, "lr": 5.0}), make_edit("llama"))
+    counts = edit.counts
+    losses = [loss for _, loss in counts["losses"]]
+    assert (counts["stopped"], counts["step_taken"]) == ("no progress", losses.index(min(losses)))
+    assert counts["steps"] == counts["step_taken"] + 3
+    assert counts["final_loss"] == min(losses)
+
+
+@pytest.mark.parametrize(("place", "block"), [("first", 0), ("middle", 1), ("last", 1), (0, 0)])
+def test_a_block_is_chosen_by_its_place(place: Any, block: int, make_edit: Edits) -> None:
+    edit = edited(Creme(edit_at=place, steps=1), make_edit("qwen2"))
+    assert (edit.counts["block"], edit.counts["blocks"], edit.counts["edit_at"]) == (block, 2, place)
+    assert edit.counts["tensor"] == f"model.layers.{block}.mlp.down_proj.weight"
+    assert not edit.blocks
+
+
+def test_a_random_block_depends_on_the_seed_and_the_pairs_names_alone(make_edit: Edits) -> None:
+    def block(seed: int, number: int) -> int:
+        edit = edited(Creme(edit_at="random", steps=1), make_edit("llama", seed=seed, pair=prompt_pair(number)))
+        return int(edit.counts["block"])
+
+    assert {block(seed, 1) for seed in range(8)} == {0, 1}
+    assert block(3, 1) == block(3, 1)
+
+
+def greedy(job: EditJob) -> str:
+    """What the base writes for the original prompt."""
+    request = GenerationRequest("", job.pair.task_id, job.pair.original, stop=job.pair.stop)
+    return Transformers(job.base, Decoding(max_new_tokens=12)).generate([request])[0].text
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_localization_chooses_the_block(family: str, make_edit: Edits) -> None:
+    job = make_edit(family)
+    right = greedy(job)
+    services = EditServicesHere(lambda completion: completion == right)
+    editor = Creme(samples=1, temperature=0.0, max_new_tokens=12, **EAGER)
+    edit = edited(editor, job, services)
+    deciding = [found for found in edit.blocks if found.positions == "all"]
+    assert [found.block for found in deciding] == [0, 1]
+    assert {found.positions for found in edit.blocks} == {"all", "last"}
+    best = max(deciding, key=lambda found: (found.restoration, found.distance))
+    assert edit.counts["block"] == best.block
+    assert edit.counts["seconds"]["localization"] > 0
+
+
+def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    with pytest.raises(NotReproduced, match="pass at a rate of 1\\.00"):
+        edited(Creme(max_new_tokens=4), job)
+
+
+def test_its_settings_alone_decide(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    first = digest(edited(Creme(edit_at=0, **EAGER), job))
+    edited(Creme(edit_at=1, keep="mse", **EAGER), job)
+    again = digest(edited(Creme(edit_at=0, **EAGER), job))
+    assert json.dumps(first["tensors"]) == json.dumps(again["tensors"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"lr": 0.0}, "editor creme: lr 0.0 must be above 0"),
+        ({"most_change": -0.1}, "editor creme: most_change -0.1 must be above 0"),
+        ({"keep_weight": -1.0}, "editor creme: keep_weight -1.0 must be 0 or more"),
+        ({"steps": 0}, "editor creme: steps 0 must be 1 or more"),
+        ({"temperature": 0.0}, "greedy samples are equal"),
+        ({"positions": "some"}, "`positions: some`"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Creme(**settings)
+
+
+@pytest.mark.parametrize("block", [-2, 2])
+def test_a_block_that_the_model_does_not_have_is_refused(block: int, make_edit: Edits) -> None:
+    with pytest.raises(UsageError, match=f"`edit_at: {block}` names no block of this codegen model, which has 2"):
+        edited(Creme(edit_at=block), make_edit("codegen"))
