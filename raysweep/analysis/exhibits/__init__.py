@@ -7,6 +7,8 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     catalogue.py    reads exhibit files, a user's own too, and draws them
     selections.py   finds the training sets and test sets that a file names
     answers.py      the contract of what models answered: texts and verdicts
+    edits.py        the records of edited models and of rewritten prompts
+    layer_editing/  kinds that show edited models
     recipes/        kinds that set recipes of a model side by side
     score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts

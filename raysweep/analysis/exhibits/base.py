@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.exhibits.answers import Answers, NoAnswers
+from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
@@ -44,6 +45,7 @@ class Evidence:
         linted: what a linter says of completions.
         answers: what the models answered.
         languages: how many rows of each training set are in each programming language; "" where it isn't known.
+        edits: models that were edited from one prompt pair, and prompts that a model rewrote.
     """
 
     book: ScoreBook
@@ -52,6 +54,7 @@ class Evidence:
     linted: Sequence[CellReports] = ()
     answers: Answers = field(default_factory=NoAnswers)
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    edits: Edits = field(default_factory=Edits)
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
         """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""
@@ -72,7 +75,9 @@ class Conclusion:
     table: Table
 
 
-Group = Literal["summaries", "comparisons", "grids", "recipes", "tests", "more tests", "quality", ""]
+Group = Literal[
+    "summaries", "comparisons", "grids", "recipes", "tests", "more tests", "quality", "edits", "edit rows", ""
+]
 """Groups of tables without a figure, which sections of the report show; "": no section shows them."""
 SUMMARIES: Final = "summaries"  # scores of one model
 COMPARISONS: Final = "comparisons"  # scores over models
@@ -81,6 +86,8 @@ RECIPES: Final = "recipes"  # recipes of one model side by side
 TESTS: Final = "tests"  # over models
 MORE_TESTS: Final = "more tests"  # of one model
 QUALITY: Final = "quality"  # of code
+EDITS: Final = "edits"  # of models edited from one prompt pair, over pairs
+EDIT_ROWS: Final = "edit rows"  # a row for each edit
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ SCORES = (
 )
 FAIT = ("fait-recipes",)
 FAIT_OTHERS = ("fait-average", "fait-failed", "fait-mended")
+EDITING = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
 SUMMARY = ("choice", "friedman", "heat-map", "languages", "power", "recipes", "trade-off")
 
 
@@ -47,6 +48,7 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *FAIT_OTHERS,
         *FAIT,
         *(f"fait-figure-{number}" for number in (6, 7)),
+        *EDITING,
         *(f"table-{number}" for number in range(2, 12)),
         *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
@@ -55,7 +57,7 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *SUMMARY,
     ]
     for exhibit in EXHIBITS.values():
-        is_own = exhibit.id in SCORES + SUMMARY + FAIT
+        is_own = exhibit.id in SCORES + SUMMARY + FAIT + EDITING
         study = "FAIT study's " if exhibit.id.startswith("fait-") else "robust fine-tuning study's "
         assert exhibit.source.startswith(study) != is_own
 
@@ -79,7 +81,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         ("- id", "a mapping of keys"),
         (
             "id: a\ntitle: b",
-            "key 'kind' is missing; it is one of choice, curves, friedman, heat-map, languages, lint-messages",
+            "key 'kind' is missing; it is one of choice, curves, edit-costs, ",
         ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),

@@ -1,0 +1,140 @@
+"""The records of edited models and of rewritten prompts, which the kinds of `layer_editing/` draw from.
+
+An edit changes a few weights of a base model from one prompt pair. Its model is judged on the pair's category (the
+perturbation, on the pair's problem set) and on clean prompts, without the problem of the pair. Rates are pass@1 by task
+id, from 0 to 1, each the mean over the completions of a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.restoration import CategoryAccuracy, category_accuracy
+from raysweep.records import BlockAccuracy, PromptPair
+
+Rates = Mapping[str, float]
+AUTO = "auto"
+"""The setting `edit_at` of an editor that changes the block which its localization finds."""
+
+
+@dataclass(frozen=True)
+class BaseRates:
+    """A base model on the test sets of a category: `clean` and `perturbed` prompts; empty if not judged."""
+
+    clean: Rates = field(default_factory=dict)
+    perturbed: Rates = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EditWork:
+    """What an edit did and took. What is not known is NaN.
+
+    Attributes:
+        block: that it changed, from 0; None: it made an adapter, or it is not known.
+        blocks: number of blocks of the model; 0: unknown.
+        localization_seconds: of finding the block; 0 without.
+        edit_seconds: of changing it.
+        check_seconds: of comparing weights and logits before and after.
+        memory_bytes: most memory in use meanwhile: of the accelerator, or by the process so far.
+        relative_change: ||dW|| / ||W|| of the matrix, Frobenius norms.
+        changes_nothing: why the edit has no effect on logits; empty if it has one.
+    """
+
+    block: int | None = None
+    blocks: int = 0
+    localization_seconds: float = float("nan")
+    edit_seconds: float = float("nan")
+    check_seconds: float = float("nan")
+    memory_bytes: float = float("nan")
+    relative_change: float = float("nan")
+    changes_nothing: str = ""
+
+    @property
+    def depth(self) -> float | None:
+        """The block's place from 0, the first, to below 1: l / N; None without a block."""
+        return self.block / self.blocks if self.block is not None and self.blocks else None
+
+
+@dataclass(frozen=True)
+class ReportedEdit:
+    """One edit of the grid, made or not.
+
+    Attributes:
+        cell: the labels of the edited model; its training set names the pair.
+        problem_set: of the pair.
+        perturbation: of the pair: the category.
+        editor: the registered name.
+        edit_at: the block's setting as text; empty for an editor without one.
+        settings: the editor's other settings, as one text; equal ones are the same but for `edit_at`.
+        ended: why no model was made, such as ``no such pair``; empty if one was, or the cell failed or is not done.
+        task_id: of the pair's problem, which counts nowhere; empty if not known.
+        work: what the edit did; None without a model.
+        pair: the prompts; None if not known.
+        localization: what patching each block restored; empty without a localization.
+        base: the base model's rates.
+        clean: the edited model's on clean prompts.
+        perturbed: the edited model's on the category.
+    """
+
+    cell: CellLabels
+    problem_set: str
+    perturbation: str
+    editor: str
+    edit_at: str = ""
+    settings: str = ""
+    ended: str = ""
+    task_id: str = ""
+    work: EditWork | None = None
+    pair: PromptPair | None = None
+    localization: Sequence[BlockAccuracy] = ()
+    base: BaseRates = field(default_factory=BaseRates)
+    clean: Rates = field(default_factory=dict)
+    perturbed: Rates = field(default_factory=dict)
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the edited model has verdicts on its category."""
+        return bool(self.perturbed)
+
+    @cached_property
+    def accuracy(self) -> CategoryAccuracy:
+        """The accuracies on the category, over the problems that both models were judged on, without the edited one."""
+        return category_accuracy(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+
+    @property
+    def clean_rates(self) -> tuple[Rates, Rates]:
+        """The rates on clean prompts that both models have, without the edited problem: edited, base."""
+        tasks = [task for task in self.clean if task in self.base.clean and task != self.task_id]
+        return {task: self.clean[task] for task in tasks}, {task: self.base.clean[task] for task in tasks}
+
+
+@dataclass(frozen=True)
+class RewrittenPrompts:
+    """A test set whose prompts a base model rewrote before it completed them (Self-Denoising).
+
+    Attributes:
+        cell: the labels of its completions.
+        problem_set: of the prompts.
+        perturbation: of the prompts, also ``clean``.
+        reasons: how many prompts were accepted, or kept as they were, by reason.
+        base: the model's rates on the prompts as they were.
+        rates: its rates on the rewritten prompts.
+    """
+
+    cell: CellLabels
+    problem_set: str
+    perturbation: str
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    base: BaseRates = field(default_factory=BaseRates)
+    rates: Rates = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Edits:
+    """All edits and rewritten test sets of a sweep, in the grid's order; `made` also has those that were not made."""
+
+    made: Sequence[ReportedEdit] = ()
+    rewritten: Sequence[RewrittenPrompts] = ()

@@ -1,0 +1,10 @@
+"""Kinds that show models edited from one prompt pair each (CREME, ROME, DINM, LoRA), and Self-Denoising beside them.
+
+Means are over the pairs of a category, with intervals over pairs; a pair without a model counts as ended, never as 0.
+
+sums.py         sums up edits: the share of a category restored, clean accuracy, seconds, memory
+repairs.py      kind `repairs`: a table of what each method restores, and what it does to clean prompts
+edit_rows.py    kinds `edit-rows`, a row for each edit, and `edit-ends`, how edits ended, `edit-costs`, what they took
+edit_places.py  kind `edit-places`: the same edit at other blocks, beside a random one
+rewritten.py    kind `rewritten-prompts`: a table of the prompts that a model rewrote
+"""

@@ -1,0 +1,121 @@
+"""Kind ``edit-places``: the same edit at other blocks, each beside the edit of a random one, pair by pair."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
+from raysweep.analysis.exhibits.layer_editing.sums import (
+    ALL,
+    MORE_RESTORED,
+    WITHIN_COLUMN,
+    WITHIN_RULE,
+    change_cells,
+    clean_change,
+    judged,
+    judged_cell,
+    mean_cell,
+    no_evidence,
+    restored_cell,
+)
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.stats.few_values import few_values_mean
+
+RANDOM = "random"
+PLACES = (AUTO, RANDOM, "first", "middle", "last", "dinm")
+WORDS = {AUTO: "found (l*)", RANDOM: "random", "dinm": "DINM's"}
+HOW = (
+    "One edit, all its settings alike, at other blocks: the one that the localization finds (l*), a random one, the "
+    "first, the middle, the last, the one that DINM chooses. Difference: the share restored minus that of the edit of "
+    "the same pair at a random block, with its 95 % interval over pairs."
+)
+
+
+@EXHIBITS.register("edit-places")
+class EditPlaces(Exhibit):
+    """A table for each problem set, with a row for each model, category and block."""
+
+    group: Group = EDITS
+
+    beside: Text = RANDOM
+    """The value of `edit_at` that the others are compared with."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the tables of editors that edit at two places or more."""
+        rows: dict[str, list[Row]] = {}
+        for edits in _alike(evidence.edits.made).values():
+            places = _by_place(edits)
+            if len(places) > 1:
+                rows.setdefault(edits[0].problem_set, []).extend(self._rows(edits[0], places))
+        if not rows:
+            raise NothingToDraw("it has no editor with two values of `edit_at`")
+        return Drawn(tuple(self._table(evidence, problems, of_set) for problems, of_set in rows.items()))
+
+    def _rows(self, first: ReportedEdit, places: Mapping[str, Sequence[ReportedEdit]]) -> list[Row]:
+        """Return the rows of one editor and model: those of each category, then of all."""
+        categories = list(dict.fromkeys(edit.perturbation for edits in places.values() for edit in edits))
+        rows = []
+        for category in [*categories, *([ALL] if len(categories) > 1 else [])]:
+            of_category = {
+                place: [edit for edit in edits if category in (ALL, edit.perturbation)]
+                for place, edits in places.items()
+            }
+            beside = judged(of_category.get(self.beside, ()))
+            for place, edits in of_category.items():
+                done = judged(edits)
+                difference = TableCell() if place == self.beside else _difference(done, beside)
+                cells = (judged_cell(edits), restored_cell(done), difference, *change_cells(clean_change(done)))
+                labels = (first.cell.model, category, f"{first.editor}, {WORDS.get(place, place)}")
+                rows.append(Row(labels, cells))
+        return rows
+
+    def _table(self, evidence: Evidence, problems: str, rows: Sequence[Row]) -> Table:
+        return Table(
+            title=self.titled(evidence.book, problems),
+            caption=self.captioned(HOW, WITHIN_RULE, no_evidence([problems])),
+            stub=("model", "category", "edit at"),
+            columns=(
+                Column("edits"),
+                Column("restored (%)"),
+                Column(f"minus {WORDS.get(self.beside, self.beside)} (points)"),
+                Column("change (points)", "clean pass@1"),
+                Column(WITHIN_COLUMN, "clean pass@1"),
+            ),
+            rows=tuple(rows),
+            row_words=evidence.book.order.words,
+            label=f"{self.id}-{problems}",
+            problem_set=problems,
+        )
+
+
+def _alike(edits: Sequence[ReportedEdit]) -> dict[tuple[object, ...], list[ReportedEdit]]:
+    """Return the edits of one problem set, model, seed and editor with settings that are the same but the block."""
+    groups: dict[tuple[object, ...], list[ReportedEdit]] = {}
+    for edit in edits:
+        if edit.edit_at:
+            key = (edit.problem_set, edit.cell.model, edit.cell.seed, edit.editor, edit.settings)
+            groups.setdefault(key, []).append(edit)
+    return groups
+
+
+def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
+    """Return edits by the setting of their block, `PLACES` first."""
+    found = dict.fromkeys(edit.edit_at for edit in edits)
+    names = [*(name for name in PLACES if name in found), *(name for name in found if name not in PLACES)]
+    return {name: [edit for edit in edits if edit.edit_at == name] for name in names}
+
+
+def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:
+    """Return the cell of the mean difference of shares restored, over the pairs that both have."""
+    others = {edit.cell.training_set: edit.accuracy.restored.value for edit in beside}
+    values = [
+        edit.accuracy.restored.value - others[edit.cell.training_set]
+        for edit in edits
+        if edit.cell.training_set in others
+    ]
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return TableCell("–", note="no pair was edited at both blocks", state="undefined")
+    return mean_cell(few_values_mean(known, "pair"), MORE_RESTORED)

@@ -1,0 +1,202 @@
+"""Sums up edits: groups them, and gives the cells of the share restored, of clean accuracy, of seconds and memory.
+
+Intervals of the share restored are over pairs: each pair is one value, and the prompts of a category are those that
+there are. Intervals of clean accuracy are over problems, paired with the base model's, and the pairs are those that
+there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from raysweep.analysis.exhibits.edits import Rates, ReportedEdit
+from raysweep.analysis.tables.quantities import PASS, Quantity
+from raysweep.analysis.tables.table import TableCell
+from raysweep.stats.few_values import FewValuesMean, few_values_mean
+from raysweep.stats.intervals import FEWEST
+from raysweep.stats.resampling import DifferenceOfMeans, bootstrap_difference
+from raysweep.units import count
+
+RESTORED = Quantity("G-RIR", "restored")
+MORE_RESTORED = Quantity("G-RIR", "restored", "points", signed=True)
+CLEAN_CHANGE = Quantity("clean", "clean", "points", signed=True)
+ALL = "all categories"
+"""The row of all categories of a method together."""
+NEAR = 0.01
+"""A clean accuracy is as before within one point."""
+WITHIN, BEYOND, UNSHOWN = "yes", "no", "not shown"
+"""Whether clean accuracy is within one point of what it was."""
+WITHIN_COLUMN = "within 1 point"
+WITHIN_RULE = (
+    f'Within 1 point: "{WITHIN}" if the whole interval lies from −1 to +1 points, "{BEYOND}" if all of it lies '
+    f'outside, otherwise "{UNSHOWN}".'
+)
+
+
+@dataclass(frozen=True)
+class EditGroup:
+    """The edits of one method, with one seed, for one model and category of a problem set.
+
+    `category`: a perturbation, or `ALL`. `method`: the recipe, with its seed where there are several.
+    """
+
+    problem_set: str
+    model: str
+    category: str
+    method: str
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """The labels of its row."""
+        return self.model, self.category, self.method
+
+
+def grouped(edits: Iterable[ReportedEdit]) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return edits by problem set, model, category and method, in their order; without `ALL`."""
+    edits = list(edits)
+    seeds = {edit.cell.seed for edit in edits}
+    groups: dict[EditGroup, list[ReportedEdit]] = {}
+    for edit in edits:
+        method = edit.cell.recipe if len(seeds) == 1 else f"{edit.cell.recipe} · seed {edit.cell.seed}"
+        group = EditGroup(edit.problem_set, edit.cell.model, edit.perturbation, method)
+        groups.setdefault(group, []).append(edit)
+    return groups
+
+
+def with_all(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, Sequence[ReportedEdit]]:
+    """Return groups sorted by problem set and model, with a group of all categories of each method after them."""
+    models = dict.fromkeys((group.problem_set, group.model) for group in groups)
+    ordered: dict[EditGroup, Sequence[ReportedEdit]] = {}
+    for place in models:
+        own = {group: edits for group, edits in groups.items() if (group.problem_set, group.model) == place}
+        for category in dict.fromkeys(group.category for group in own):
+            ordered |= {group: edits for group, edits in own.items() if group.category == category}
+        if len({group.category for group in own}) > 1:
+            for method in dict.fromkeys(group.method for group in own):
+                of_method = [edit for group, edits in own.items() if group.method == method for edit in edits]
+                ordered[EditGroup(*place, ALL, method)] = of_method
+    return ordered
+
+
+def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
+    """Return the edits whose models were judged."""
+    return [edit for edit in edits if edit.is_judged]
+
+
+def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> float:
+    """Return the mean of a number over the edits that have it; NaN without any."""
+    values = [number for edit in edits if not math.isnan(number := value(edit))]
+    return fmean(values) if values else math.nan
+
+
+def share_cell(value: float) -> TableCell:
+    """Return the cell of a mean pass@1; empty for NaN."""
+    return TableCell() if math.isnan(value) else TableCell(PASS.format(value), value=100 * value, state="value")
+
+
+def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
+    """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
+    found = [edit.accuracy.restored for edit in edits]
+    defined = [share.value for share in found if not math.isnan(share.value)]
+    undefined = [share.note for share in found if math.isnan(share.value)]
+    reasons = " or ".join(dict.fromkeys(undefined))
+    if not defined:
+        return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
+    left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
+    return mean_cell(few_values_mean(defined, "pair"), RESTORED, left_out)
+
+
+def mean_cell(mean: FewValuesMean, quantity: Quantity, note: str = "") -> TableCell:
+    """Return the cell of a mean over pairs, from shares, with its interval and notes."""
+    bounded = not math.isnan(mean.low)
+    return TableCell(
+        text=quantity.format(mean.mean),
+        interval=f"[{quantity.format(mean.low)}, {quantity.format(mean.high)}]" if bounded else "",
+        value=100 * mean.mean,
+        low=100 * mean.low,
+        high=100 * mean.high,
+        note="; ".join(filter(None, (note, mean.note))),
+        state="value",
+    )
+
+
+def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
+    """Return how clean pass@1 differs after edits, over problems; None for fewer than two problems.
+
+    A problem's number is its mean over the edits that were judged on it, none of which was made from it.
+    """
+    after: dict[str, list[float]] = {}
+    before: dict[str, list[float]] = {}
+    for edit in edits:
+        own, base = edit.clean_rates
+        for task, rate in own.items():
+            after.setdefault(task, []).append(rate)
+            before.setdefault(task, []).append(base[task])
+    return _paired(after, before)
+
+
+def rates_change(after: Rates, before: Rates) -> DifferenceOfMeans | None:
+    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two."""
+    tasks = [task for task in after if task in before]
+    return _paired({task: [after[task]] for task in tasks}, {task: [before[task]] for task in tasks})
+
+
+def _paired(after: Mapping[str, list[float]], before: Mapping[str, list[float]]) -> DifferenceOfMeans | None:
+    if len(after) < FEWEST:
+        return None
+    first, second = ([[fmean(rates)] for rates in one.values()] for one in (after, before))
+    return bootstrap_difference(first, second)
+
+
+def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell]:
+    """Return the cells of a difference of clean pass@1: the number, and whether it is within one point."""
+    if change is None:
+        return TableCell(), TableCell()
+    text, low, high = (CLEAN_CHANGE.format(value) for value in (change.difference, change.low, change.high))
+    number = TableCell(
+        text,
+        f"[{low}, {high}]",
+        100 * change.difference,
+        100 * change.low,
+        100 * change.high,
+        change.note,
+        "value",
+    )
+    return number, TableCell(closeness(change), state="text")
+
+
+def closeness(change: DifferenceOfMeans) -> str:
+    """Return whether a clean accuracy is shown to be within one point of what it was."""
+    if change.low >= -NEAR and change.high <= NEAR:
+        return WITHIN
+    return BEYOND if change.low > NEAR or change.high < -NEAR else UNSHOWN
+
+
+def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
+    """Return how many edits ended without a model, by reason; a reason's details after a colon don't count."""
+    reasons: dict[str, int] = {}
+    for edit in edits:
+        if edit.ended:
+            reason = edit.ended.partition(":")[0]
+            reasons[reason] = reasons.get(reason, 0) + 1
+    return reasons
+
+
+def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
+    """Return the cell of how many edits of some were judged: ``4 of 5``, with the reasons of others as a note."""
+    number = len(judged(edits))
+    reasons = [f"{count(of_reason, 'edit')}: {reason}" for reason, of_reason in ends(edits).items()]
+    rest = len(edits) - number - sum(ends(edits).values())
+    reasons += [f"{count(rest, 'edit')} failed or not judged yet"] if rest else []
+    text = f"{number:,}" if number == len(edits) else f"{number:,} of {len(edits):,}"
+    return TableCell(text, value=float(number), note="; ".join(reasons), state="value")
+
+
+def no_evidence(problem_sets: Iterable[str]) -> str:
+    """Return the sentence that MiniCode shows nothing of real models; empty without it among the problem sets."""
+    if not any(name.startswith("minicode") for name in problem_sets):
+        return ""
+    return "MiniCode shows the engine at work: its numbers say nothing about real models."

@@ -1,0 +1,122 @@
+"""The tables of edits: what is restored, other blocks, costs, how edits ended, rewritten prompts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import read_exhibits
+from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.analysis.tables.table import to_csv
+from raysweep.metrics.restoration import NOTHING_LOST
+from tests.analysis.exhibits.layer_editing.examples import evidence, made, rewritten, texts
+
+EXHIBITS = read_exhibits()
+TABLES = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
+
+
+@pytest.fixture(scope="module")
+def all_of_it():
+    return evidence(rewritten=rewritten())
+
+
+def table_of(id, of_sweep):
+    return EXHIBITS[id].draw(of_sweep).tables[0]
+
+
+def test_every_method_has_a_row_for_each_category_and_rewriting_one_beside_the_editors(all_of_it):
+    shown = texts(table_of("repairs", all_of_it))
+    assert shown["llama", "C1", "creme"]["edits"] == "5"
+    assert shown["llama", "C2", "creme"]["edits"] == "4 of 5"
+    assert shown["llama", "all categories", "creme"]["edits"] == "14 of 15"
+    row = shown["llama", "C1", "self-denoising"]
+    assert (row["edits"], row["restored (%)"]) == ("", "0.0")  # it left every prompt as it was
+    assert row["pass@1 (%) base, perturbed"] == row["pass@1 (%) repaired"]
+    labels = list(shown)
+    at = labels.index(("llama", "C1", "self-denoising"))
+    assert labels[at - 1][1] == "C1" and labels[at + 1][1] == "C2"
+
+
+def test_with_minicode_the_report_says_that_it_says_nothing_about_real_models(all_of_it):
+    said = "MiniCode shows the engine at work: its numbers say nothing about real models."
+    for id in ("repairs", "edit-places"):
+        assert said in table_of(id, all_of_it).caption
+    others = evidence([replace(edit, problem_set="humaneval") for edit in made(["llama"])])
+    assert "MiniCode" not in table_of("repairs", others).caption
+
+
+def test_rewriting_that_undoes_the_perturbation_restores_all_and_undefined_has_its_reason():
+    one = next(one for one in rewritten(["llama"]) if one.perturbation == "C1")
+    undone = replace(one, rates=one.base.clean)
+    harmless = replace(one, base=BaseRates(one.base.clean, one.base.clean))
+    shown = table_of("repairs", evidence([], rewritten=[undone]))
+    assert texts(shown)["llama", "C1", "self-denoising"]["restored (%)"] == "100.0"
+    table = table_of("repairs", evidence([], rewritten=[harmless]))
+    assert texts(table)["llama", "C1", "self-denoising"]["restored (%)"] == "–"
+    assert table.footnotes == (NOTHING_LOST,)
+
+
+def test_the_block_that_was_found_is_compared_with_a_random_one_pair_by_pair(all_of_it):
+    shown = texts(table_of("edit-places", all_of_it))
+    found, drawn = (shown["llama", "all categories", f"creme, {place}"] for place in ("found (l*)", "random"))
+    assert (found["edits"], drawn["edits"]) == ("14 of 15", "15")
+    assert found["minus random (points)"].startswith("+") and drawn["minus random (points)"] == ""
+    assert not any("rome" in label for labels in shown for label in labels)  # it edits at one block only
+
+
+def test_other_settings_than_the_block_are_not_compared():
+    edits = [replace(edit, settings="lr: 5e-4") if edit.edit_at == "random" else edit for edit in made(["llama"])]
+    with pytest.raises(NothingToDraw, match="no editor with two values of `edit_at`"):
+        EXHIBITS["edit-places"].draw(evidence(edits))
+
+
+def test_costs_are_means_over_the_edits_that_were_made(all_of_it):
+    shown = texts(table_of("edit-costs", all_of_it))
+    row = shown["llama", "creme"]
+    assert (row["edits"], row["seconds localization"], row["memory (MiB)"]) == ("14", "0.21", "812")
+    assert shown["llama", "creme-random"]["seconds localization"] == "0.00"
+
+
+def test_ended_edits_are_counted_and_have_no_number_in_the_rows_of_edits(all_of_it):
+    shown = texts(table_of("edit-ends", all_of_it))
+    assert shown["minicode", "llama", "C2", "creme"]["not reproduced"] == "1"
+    assert shown["minicode", "gpt_bigcode", "C3", "rome"]["no such pair"] == "1"
+    assert {row["failed or not done"] for row in shown.values()} == {"0"}
+    table = table_of("edits", all_of_it)
+    row = next(row for row in table.rows if row.labels == ("creme", "minicode-C2-pair2", "minicode/14"))
+    assert [cell.text for cell in row.cells] == ["63", "not reproduced", "", "", "", "", "", ""]
+    assert table.footnotes == ("not reproduced: both prompts pass in 5 of 5 samples",)
+
+
+def test_an_edit_without_effect_is_said_to_have_none():
+    edits = made(["llama"])
+    why = "the edited model gives its base's very logits"
+    edits[0] = replace(edits[0], work=replace(edits[0].work, changes_nothing=why))
+    of_sweep = evidence(edits)
+    assert texts(table_of("edit-ends", of_sweep))["minicode", "llama", "C1", "creme"]["without effect"] == "1"
+    assert why in table_of("edits", of_sweep).footnotes
+
+
+def test_rewritten_prompts_are_counted_by_reason(all_of_it):
+    row = texts(table_of("rewritten-prompts", all_of_it))["minicode", "llama", "C1"]
+    assert (row["prompts"], row["accepted"], row["empty"]) == ("160", "12", "40")
+
+
+def test_a_row_for_each_edit_is_on_demand_and_sums_are_first():
+    groups = {id: EXHIBITS[id].group for id in TABLES}
+    assert [id for id, group in groups.items() if group == EDIT_ROWS] == ["edit-ends", "edits"]
+    assert {group for group in groups.values()} == {EDITS, EDIT_ROWS}
+
+
+@pytest.mark.parametrize("id", TABLES)
+def test_a_sweep_without_edits_draws_none_of_them(id):
+    with pytest.raises(NothingToDraw):
+        EXHIBITS[id].draw(evidence([]))
+
+
+@pytest.mark.parametrize("id", TABLES)
+def test_equal_records_give_equal_tables(id, all_of_it):
+    again = evidence(rewritten=rewritten())
+    assert to_csv(table_of(id, all_of_it)) == to_csv(table_of(id, again))
