@@ -1,0 +1,317 @@
+"""Localization finds the block that a patch tells from the others. Numbers are those of tests in its specification."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import RaysweepError, UsageError
+from raysweep.generators.transformers import Transformers
+from raysweep.records import BlockAccuracy
+from raysweep.trainers.editors import localization
+from raysweep.trainers.editors.base import NotReproduced
+from raysweep.trainers.editors.localization import Localization, localize, most_restoring
+from tests.models.tiny import EDITED
+from tests.trainers.editors.localized import (
+    BLOCKS,
+    EQUAL,
+    LONGER,
+    ORIGINAL,
+    SHORTER,
+    Judge,
+    as_in_the_paper,
+    hooks_on,
+    ids_of,
+    job_of,
+    live_model,
+    planted,
+)
+
+FIVE = [True] * 5 + [False] * 5
+"""Verdicts on own samples: the original's pass, the perturbed prompt's don't."""
+TOKENS = 6
+DRAWN = Localization(temperature=1.0, top_p=1.0, max_new_tokens=TOKENS)
+"""Samples that differ from each other."""
+
+
+def settings(**fields: Any) -> Localization:
+    return Localization(**{"temperature": 1.0, "top_p": 1.0, "max_new_tokens": TOKENS, **fields})
+
+
+def greedy(**fields: Any) -> Localization:
+    return settings(temperature=0.0, samples=1, **fields)
+
+
+@pytest.fixture(scope="module")
+def live():
+    """A function from a family to a model, made once."""
+    known: dict[str, Any] = {}
+
+    def get(family: str) -> Any:
+        if family not in known:
+            known[family] = live_model(family)
+        return known[family]
+
+    return get
+
+
+def judge(own: Sequence[bool] = FIVE) -> Judge:
+    return Judge(lambda text: len(text) % 2 == 0, own)
+
+
+def of(scope: str, found: Sequence[BlockAccuracy]) -> list[BlockAccuracy]:
+    return [block for block in found if block.positions == scope]
+
+
+@pytest.mark.parametrize("phase", ["prefill", "all"])
+@pytest.mark.parametrize("perturbed", [EQUAL, LONGER, SHORTER])
+@pytest.mark.parametrize("family", EDITED)
+def test_the_texts_are_those_of_the_papers_batch_with_the_original_as_its_first_row(family, perturbed, phase, live):
+    asked = judge([True, False])
+    localize(job_of(family, live(family), perturbed=perturbed), asked, greedy(phase=phase, embeddings=True, beside=()))
+    texts = (ORIGINAL, perturbed)
+    expected = [as_in_the_paper(live(family), family, block, texts, TOKENS, phase) for block in range(-1, BLOCKS)]
+    assert asked.asked[1] == expected
+    assert asked.asked[0][0] != asked.asked[0][1]
+    is_trap = perturbed == EQUAL and phase == "all"  # then each block writes the original's whole text
+    assert set(expected) == {asked.asked[0][0]} if is_trap else len(set(expected)) > 1
+
+
+@pytest.mark.parametrize("family", EDITED)
+def test_patched_embeddings_write_the_originals_whole_text(family, live):
+    asked = judge([True, False])  # no. 3
+    localize(job_of(family, live(family)), asked, greedy(embeddings=True, beside=()))
+    assert asked.asked[1][0] == asked.asked[0][0] != asked.asked[0][1]
+
+
+@pytest.mark.parametrize("family", EDITED)
+def test_all_blocks_in_one_call_get_the_texts_of_a_call_a_block_with_any_budget(family, live, monkeypatch):
+    job, whole = job_of(family, live(family), perturbed=LONGER), judge()  # no. 6
+    found = localize(job, whole, settings())
+    rows = len(ids_of(job.base, LONGER)) + TOKENS
+    for budget in (1, 7 * rows):
+        again = judge()
+        assert localize(job, again, settings(batch_tokens=budget)) == found
+        assert again.asked == whole.asked
+    blocks = localization._modules
+    for block in range(BLOCKS):
+        alone = judge()
+        monkeypatch.setattr(localization, "_modules", lambda job, of, block=block: {block: blocks(job, of)[block]})
+        one = localize(job, alone, settings())
+        assert [(each.accuracy, each.restoration) for each in one] == [
+            (each.accuracy, each.restoration) for each in found if each.block == block
+        ]
+        numbers = [number for number, each in enumerate(found) if each.block == block]
+        assert alone.asked[1] == [text for number in numbers for text in whole.asked[1][5 * number :][:5]]
+
+
+def test_accuracies_restorations_and_distances_are_those_of_the_texts(live):
+    asked = judge()
+    found = localize(job_of("llama", live("llama")), asked, settings(embeddings=True))
+    assert [(each.positions, each.block) for each in found] == [
+        (scope, block) for scope in ("all", "last") for block in range(-1, BLOCKS)
+    ]
+    for number, each in enumerate(found):
+        passed = sum(len(text) % 2 == 0 for text in asked.asked[1][5 * number :][:5])
+        assert each.accuracy == passed / 5 and each.restoration == each.accuracy
+        assert (each.accuracy_original, each.accuracy_perturbed, each.samples) == (1.0, 0.0, 5)
+    network = live("llama").network
+    with torch.inference_mode():
+        one, other = (
+            network(input_ids=torch.tensor([ids_of(live("llama"), text)]), output_hidden_states=True).hidden_states
+            for text in (ORIGINAL, EQUAL)
+        )
+    for each in of("all", found)[:-1]:
+        assert each.distance == pytest.approx(float((one[each.block + 1] - other[each.block + 1]).norm()), rel=1e-4)
+
+
+def test_restoration_is_the_share_of_the_lost_accuracy_that_a_patch_brings_back(live):
+    job = job_of("llama", live("llama"))
+    found = localize(job, Judge(lambda text: True, [True] * 4 + [False] * 5 + [True]), settings(beside=()))
+    assert [each.restoration for each in found] == [pytest.approx((1.0 - 0.2) / (0.8 - 0.2))] * BLOCKS
+    found = localize(job, Judge(lambda text: False, [True] * 4 + [False] * 5 + [True]), settings(beside=()))
+    assert [each.restoration for each in found] == [pytest.approx((0.0 - 0.2) / (0.8 - 0.2))] * BLOCKS
+
+
+def block(number: int, restoration: float, distance: float, scope: str = "all") -> BlockAccuracy:
+    return BlockAccuracy(number, scope, "prefill", restoration, restoration, distance, 1.0, 0.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([block(0, 0.2, 9.0), block(1, 0.8, 1.0), block(2, 0.4, 3.0)], 1),
+        ([block(0, 0.8, 1.0), block(1, 0.8, 3.0), block(2, 0.8, 2.0)], 1),
+        ([block(0, 0.8, 2.0), block(1, 0.8, 2.0)], 0),
+        ([block(-1, 1.0, 9.0), block(0, 0.2, 1.0), block(1, 0.4, 1.0)], 1),
+        ([block(0, 0.2, 1.0), block(1, 0.4, 1.0), block(0, 0.9, 1.0, "last")], 1),
+        ([block(0, -0.5, 1.0), block(1, -0.2, 1.0)], 1),
+    ],
+)
+def test_the_block_that_restores_most_is_chosen_in_the_first_scope_and_ties_go_by_distance(found, expected):
+    assert most_restoring(found) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family", ["llama", *(pytest.param(name, marks=pytest.mark.long) for name in EDITED if name != "llama")]
+)
+def test_a_planted_block_is_found(family):
+    model = planted(family, reads_while_writing=False)  # no. 10
+    found = localize(job_of(family, model), Judge(lambda text: text.startswith("111")), Localization(max_new_tokens=3))
+    assert (found[0].accuracy_original, found[0].accuracy_perturbed) == (1.0, 0.0)
+    assert most_restoring(of("all", found)) == most_restoring(of("last", found)) == 2
+    assert [each.restoration for each in of("last", found)] == [0.0, 0.0, 1.0, 1.0]
+    assert [each.restoration for each in of("all", found)] == [1.0] * 4  # only the distance tells them apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family", ["llama", *(pytest.param(name, marks=pytest.mark.long) for name in EDITED if name != "llama")]
+)
+def test_the_identifiability_trap_all_positions_point_to_blocks_before_the_one_that_reads(family):
+    model = planted(family, reads_while_writing=True)
+    right = Judge(lambda text: text.startswith("111"))
+    found = localize(job_of(family, model), right, Localization(max_new_tokens=3))
+    assert [each.restoration for each in of("all", found)] == [1.0, 1.0, 0.0, 0.0]
+    assert most_restoring(found) < 2
+    first = localize(job_of(family, model), Judge(lambda text: text == "1"), Localization(max_new_tokens=1))
+    assert [each.restoration for each in of("all", first)] == [1.0] * 4  # the first token is the original's everywhere
+    both = localize(job_of(family, model), right, Localization(max_new_tokens=3, phase="all"))
+    assert [each.restoration for each in of("all", both)][2:] == [1.0, 1.0]
+    assert most_restoring(both) == 2
+
+
+@pytest.mark.parametrize("own", [[True] * 10, [False] * 10, [False] * 5 + [True] * 5])
+def test_samples_without_a_difference_end_as_not_reproduced_before_anything_is_patched(own, live):
+    asked = judge(own)
+    with pytest.raises(NotReproduced, match="5 samples of tiny/0 pass at a rate of"):
+        localize(job_of("llama", live("llama")), asked, settings())
+    assert len(asked.asked) == 1
+
+
+def test_samples_depend_on_the_seed_and_on_nothing_else(live):
+    one, again, other = judge(), judge(), judge()
+    localize(job_of("llama", live("llama"), seed=3), one, DRAWN)
+    localize(job_of("llama", live("llama"), perturbed=SHORTER, seed=4), judge(), DRAWN)
+    localize(job_of("llama", live("llama"), seed=3), again, DRAWN)
+    localize(job_of("llama", live("llama"), seed=4), other, DRAWN)
+    assert one.asked == again.asked != other.asked
+
+
+def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(live):
+    asked = judge()
+    localize(job_of("llama", live("llama")), asked, settings(embeddings=True, beside=()))
+    assert asked.asked[1][:5] == asked.asked[0][:5]  # with the original's embeddings
+
+
+@pytest.mark.parametrize("at", ["own", "patched", "judged"])
+def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypatch):
+    model = live("llama")  # no. 7
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    asked = judge()
+    if at == "judged":
+        asked.passes = lambda completions: 1 / 0  # type: ignore[assignment, return-value]
+    else:
+        real, calls = torch.nn.Linear.forward, []
+
+        def failing(module: Any, states: torch.Tensor) -> torch.Tensor:
+            calls.append(states.shape[0])
+            if states.shape[0] == (2 if at == "own" else 2 * BLOCKS) and states.shape[1] > 1:
+                raise ZeroDivisionError
+            return real(module, states)
+
+        monkeypatch.setattr(torch.nn.Linear, "forward", failing)
+    with pytest.raises(ZeroDivisionError):
+        localize(job_of("llama", model), asked, settings())
+    assert hooks_on(model.network) == 0 and not model.network.training
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
+
+
+def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, monkeypatch):
+    model, asked, again = live("qwen2"), judge(), judge()
+    job = job_of("qwen2", model, perturbed=LONGER)
+    expected = localize(job, asked, settings())
+    real, refused = torch.nn.Linear.forward, []
+
+    def small(module: Any, states: torch.Tensor) -> torch.Tensor:
+        if states.shape[0] > 6:
+            refused.append(states.shape[0])
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(module, states)
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", small)
+    assert localize(job, again, settings()) == expected
+    assert refused and again.asked == asked.asked and hooks_on(model.network) == 0
+
+    def none(module: Any, states: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    generators = localization.Transformers
+    monkeypatch.setattr(localization, "Transformers", lambda *args, **of: small_memory(generators(*args, **of)))
+
+    def small_memory(generator: Any) -> Any:
+        monkeypatch.setattr(torch.nn.Linear, "forward", none)
+        return generator
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", real)
+    with pytest.raises(RaysweepError, match="memory ran out with a single completion"):
+        localize(job, judge(), settings())
+    assert hooks_on(model.network) == 0
+
+
+def test_the_generator_of_a_localization_calls_alive(live):
+    asked, calls = judge(), []
+    asked.alive = lambda: calls.append(1)  # type: ignore[method-assign]
+    localize(job_of("llama", live("llama")), asked, settings())
+    assert len(calls) >= TOKENS
+
+
+def test_the_base_is_used_as_it_is(live, monkeypatch):
+    networks = []
+    real = Transformers._take
+
+    def take(self: Any, network: Any, *rest: Any) -> None:
+        networks.append(network)
+        real(self, network, *rest)
+
+    monkeypatch.setattr(Transformers, "_take", take)
+    localize(job_of("llama", live("llama")), judge(), settings())
+    assert networks == [live("llama").network]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"temperature": 0.0}, "`samples: 5`: greedy samples are equal; write `samples: 1`"),
+        ({"positions": "first"}, "`positions: first` must be all, last, diff_span or window:k"),
+        ({"positions": "window"}, "`positions: window` must be"),
+        ({"beside": ("all", "some")}, "`positions: some` must be"),
+        ({"phase": "decoding"}, "`phase: decoding` must be prefill or all"),
+        ({"samples": 0}, "`samples` and `max_new_tokens` of 1 or more"),
+        ({"max_new_tokens": 0}, "`samples` and `max_new_tokens` of 1 or more"),
+        ({"top_p": 0.0}, "`top_p` above 0"),
+        ({"temperature": -1.0}, "`temperature` of 0 or more"),
+        ({"temperature": float("nan")}, "`temperature` of 0 or more"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(fields, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        Localization(**fields)
+
+
+def test_a_family_without_a_template_is_refused_before_work(live):
+    asked = judge()
+    with pytest.raises(UsageError, match="'mistral' can't be edited"):
+        localize(job_of("mistral", live("llama")), asked, settings())
+    assert asked.asked == []
+
+
+def test_a_prompt_that_leaves_no_position_to_write_to_is_refused(live):
+    job = job_of("llama", live("llama"), original=ORIGINAL * 40)
+    with pytest.raises(UsageError, match="leave the model no position to write to; leave the problem out"):
+        localize(job, judge(), settings())
