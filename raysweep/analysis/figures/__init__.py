@@ -6,5 +6,6 @@ losses.py       the curve of a training's loss or of another of its numbers
 lines.py        lines along a setting, a panel for each model
 scatter.py      a mark for each model, and the front of those that none beats
 heat.py         heat maps
+depths.py       histograms over the blocks of models
 lint_scores.py  the scores of linted files
 """

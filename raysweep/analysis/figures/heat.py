@@ -67,7 +67,8 @@ class HeatFigure(ReportFigure):
             for column, value in enumerate(values):
                 if not math.isnan(value):
                     shade = sum(colours((value - low) / max(high - low, 1e-9))[:3]) / 3
-                    text = f"{value:.{self.digits}f}".replace("-", "−")
+                    text = f"{value:.{self.digits}f}"
+                    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
                     axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6.5,
                               color="#000000" if shade > 0.45 else "#ffffff")  # fmt: skip
         axes.set_xticks([n + 0.5 for n in range(len(self.columns))], labels=self.columns, rotation=45, ha="left",

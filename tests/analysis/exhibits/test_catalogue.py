@@ -37,7 +37,7 @@ SCORES = (
 )
 FAIT = ("fait-recipes",)
 FAIT_OTHERS = ("fait-average", "fait-failed", "fait-mended")
-EDITING = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
+EDITING = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits", "block-heat", "block-map")
 SUMMARY = ("choice", "friedman", "heat-map", "languages", "power", "recipes", "trade-off")
 
 
@@ -81,7 +81,7 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
         ("- id", "a mapping of keys"),
         (
             "id: a\ntitle: b",
-            "key 'kind' is missing; it is one of choice, curves, edit-costs, ",
+            "key 'kind' is missing; it is one of block-heat, block-map, choice, curves, ",
         ),
         ("id: a\ntitle: b\nkind: score", r"unknown kind of table or figure 'score' \(did you mean 'scores'\?\)"),
         (OWN.format(id="a") + "row: [model]", r"unknown key 'row' \(did you mean 'rows'\?\)"),

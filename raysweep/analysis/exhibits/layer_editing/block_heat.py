@@ -1,0 +1,147 @@
+"""Kind ``block-heat``: what patching each block restores (RI), by category, as a heat map of its own numbers.
+
+RI of an edit's block: (accuracy with the block patched - perturbed) / (original - perturbed), over samples of the
+pair's prompts. Means are over edits whose RI is defined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.edits import ReportedEdit
+from raysweep.analysis.exhibits.layer_editing.block_map import NO_BLOCK, by_model
+from raysweep.analysis.exhibits.layer_editing.sums import no_evidence
+from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.records import BlockAccuracy
+
+EMBEDDINGS = -1
+HOW = (
+    "RI: the share of the pair's lost accuracy that comes back while the block's output on the perturbed prompt is the "
+    "original's, mean over edits; 100 is all of it. Positions: which ones were patched. With prompts of equal length "
+    "and all positions patched, every later block reads the original's states, so that early blocks look best."
+)
+WORDS = {"all": "all positions", "last": "last position", "diff_span": "positions that differ"}
+Patched = tuple[str, str]  # positions, phase
+Means = Mapping[str, Mapping[int, float]]  # category -> block -> mean RI
+
+
+@EXHIBITS.register("block-heat")
+class BlockHeat(Exhibit):
+    """A figure and its table for each problem set and model: a panel for each choice of patched positions."""
+
+    has_figure: ClassVar[bool] = True
+
+    digits: Annotated[int, Field(ge=0, le=2)] = 0
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figures, each with the table of its numbers."""
+        figures, tables = [], []
+        localized = [edit for edit in evidence.edits.made if edit.localization]
+        for (problems, model), categories in by_model(localized).items():
+            panels = _panels(categories)
+            blocks = sorted({block for means in panels.values() for of in means.values() for block in of})
+            if blocks:
+                head = (self.titled(evidence.book, model, problems), f"{self.id}-{model}-{problems}")
+                figures.append(self._figure(head, problems, blocks, panels))
+                tables.append(self._table(evidence, head, problems, blocks, panels))
+        if not figures:
+            raise NothingToDraw(NO_BLOCK)
+        return Drawn(tuple(tables), tuple(figures))
+
+    def _figure(
+        self, head: tuple[str, str], problems: str, blocks: Sequence[int], panels: Mapping[Patched, Means]
+    ) -> HeatFigure:
+        return HeatFigure(
+            head[0],
+            self.captioned(HOW, _of_embeddings(blocks), no_evidence([problems])),
+            head[1],
+            tuple(map(_name, blocks)),
+            "category",
+            "RI by patched block",
+            "%",
+            self.digits,
+            tuple(
+                HeatPanel(
+                    in_words(patched),
+                    tuple(means),
+                    tuple(tuple(100 * of.get(block, math.nan) for block in blocks) for of in means.values()),
+                )
+                for patched, means in panels.items()
+            ),
+        )
+
+    def _table(
+        self,
+        evidence: Evidence,
+        head: tuple[str, str],
+        problems: str,
+        blocks: Sequence[int],
+        panels: Mapping[Patched, Means],
+    ) -> Table:
+        return Table(
+            title=f"{head[0]} (%)",
+            caption=self.captioned(HOW, _of_embeddings(blocks)),
+            stub=("positions", "category"),
+            columns=tuple(Column(_name(block), "block") for block in blocks),
+            rows=tuple(
+                Row((in_words(patched), category), tuple(self._cell(of.get(block, math.nan)) for block in blocks))
+                for patched, means in panels.items()
+                for category, of in means.items()
+            ),
+            row_words=evidence.book.order.words,
+            label=head[1],
+            problem_set=problems,
+        )
+
+    def _cell(self, value: float) -> TableCell:
+        if math.isnan(value):
+            return TableCell()
+        text = f"{100 * value:.{self.digits}f}"
+        return TableCell(
+            text.lstrip("-") if float(text) == 0 else text.replace("-", "−"), value=100 * value, state="value"
+        )
+
+
+def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[Patched, dict[str, dict[int, float]]]:
+    """Return the mean RI of each block, by what was patched and by category."""
+    patched = restorations([row for edits in categories.values() for edit in edits for row in edit.localization])
+    panels = {one: {name: _means(edits, one) for name, edits in categories.items()} for one in patched}
+    return {one: {name: of for name, of in means.items() if of} for one, means in panels.items()}
+
+
+def _means(edits: Sequence[ReportedEdit], patched: Patched) -> dict[int, float]:
+    values: dict[int, list[float]] = {}
+    for row in (row for edit in edits for row in edit.localization if (row.positions, row.phase) == patched):
+        if not math.isnan(row.restoration):
+            values.setdefault(row.block, []).append(row.restoration)
+    return {block: fmean(of_block) for block, of_block in values.items()}
+
+
+def in_words(patched: Patched) -> str:
+    """Return what was patched in words."""
+    positions, phase = patched
+    return WORDS.get(positions, positions) + (", also while decoding" if phase == "all" else "")
+
+
+def _name(block: int) -> str:
+    return "emb." if block == EMBEDDINGS else str(block)
+
+
+def _of_embeddings(blocks: Sequence[int]) -> str:
+    return "Emb.: the embeddings." if EMBEDDINGS in blocks else ""
+
+
+def restorations(rows: Sequence[BlockAccuracy]) -> dict[Patched, list[BlockAccuracy]]:
+    """Return a localization's rows by what was patched, each in the order of the blocks."""
+    patched = dict.fromkeys((row.positions, row.phase) for row in rows)
+    return {
+        one: sorted((row for row in rows if (row.positions, row.phase) == one), key=lambda row: row.block)
+        for one in patched
+    }

@@ -1,0 +1,134 @@
+"""Kind ``block-map``: where the blocks lie that localizations found, by model and category, with tests of both.
+
+The depth of block l of N is l / N. The tests are those of `raysweep.stats.runs_test`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
+from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evidence
+from raysweep.analysis.figures.depths import DepthFigure, DepthPanel
+from raysweep.analysis.tables.quantities import p_text
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.stats.runs_test import runs_test
+
+NO_BLOCK = "it has no edit whose block a localization found"
+HOW = (
+    "Blocks l* that the localization found, one an edit; depth is l / N, from 0, the first of N blocks. Uniform: p of "
+    "counts as far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, "
+    "and of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
+    "blocks lie together."
+)
+
+
+@dataclass(frozen=True)
+class FoundBlocks:
+    """The blocks that localizations found for one model (and method, where there are several) and category."""
+
+    model: str
+    category: str
+    blocks: Sequence[int]
+    of: int  # number of blocks of the model
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How often each block was found."""
+        return tuple(sum(block == number for block in self.blocks) for number in range(self.of))
+
+
+def has_localization(edit: ReportedEdit) -> bool:
+    """Return whether a localization chose an edit's block."""
+    return edit.edit_at == AUTO and edit.work is not None and edit.work.depth is not None
+
+
+def by_model(edits: Iterable[ReportedEdit]) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
+    """Return edits by problem set and model, then by category; a model has its method where there are several."""
+    groups = grouped(edits)
+    several = len({group.method for group in groups}) > 1
+    found: dict[tuple[str, str], dict[str, list[ReportedEdit]]] = {}
+    for group, of_group in groups.items():
+        model = f"{group.model} · {group.method}" if several else group.model
+        found.setdefault((group.problem_set, model), {})[group.category] = of_group
+    return found
+
+
+@EXHIBITS.register("block-map")
+class BlockMap(Exhibit):
+    """A figure and its table for each problem set: histograms of the depth of the blocks that were found."""
+
+    has_figure: ClassVar[bool] = True
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figures, each with the table of its numbers."""
+        of_sets: dict[str, list[FoundBlocks]] = {}
+        for (problems, model), categories in by_model(filter(has_localization, evidence.edits.made)).items():
+            of_sets.setdefault(problems, []).extend(_found(model, categories))
+        if not of_sets:
+            raise NothingToDraw(NO_BLOCK)
+        figures = tuple(self._figure(evidence, problems, found) for problems, found in of_sets.items())
+        tables = tuple(self._table(evidence, problems, found) for problems, found in of_sets.items())
+        return Drawn(tables, figures)
+
+    def _figure(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> DepthFigure:
+        return DepthFigure(
+            self.titled(evidence.book, problems),
+            self.captioned("Bars: how many edits found a block. Rows: categories.", no_evidence([problems])),
+            f"{self.id}-{problems}",
+            tuple(sorted(dict.fromkeys(one.category for one in found), key=lambda name: name != ALL)),
+            tuple(dict.fromkeys(one.model for one in found)),
+            "depth of the block, l / N",
+            tuple(DepthPanel(one.category, one.model, one.counts) for one in found),
+        )
+
+    def _table(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> Table:
+        names = ("edits", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
+        return Table(
+            title=self.titled(evidence.book, problems),
+            caption=self.captioned(HOW),
+            stub=("model", "category"),
+            columns=tuple(map(Column, names)),
+            rows=tuple(Row((one.model, one.category), _cells(one)) for one in found),
+            row_words=evidence.book.order.words,
+            label=f"{self.id}-{problems}",
+            problem_set=problems,
+        )
+
+
+def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:
+    """Return a model's blocks by category, those of all categories first; most blocks that a localization had count."""
+    works = {name: [e.work for e in edits if e.work is not None] for name, edits in categories.items()}
+    size = max(work.blocks for of_category in works.values() for work in of_category)
+    blocks = {name: [w.block for w in ones if w.block is not None] for name, ones in works.items()}
+    found = [FoundBlocks(model, name, of_category, size) for name, of_category in blocks.items()]
+    if len(found) > 1:
+        found.insert(0, FoundBlocks(model, ALL, [block for one in found for block in one.blocks], size))
+    return found
+
+
+def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
+    counts = found.counts
+    often = sorted(((-number, block) for block, number in enumerate(counts) if number))
+    depth = median(block / found.of for block in found.blocks)
+    edits = TableCell(str(len(found.blocks)), value=float(len(found.blocks)), state="value")
+    middle = TableCell(f"{depth:.2f}", value=depth, state="value")
+    blocks = TableCell(", ".join(f"{block} ({-number})" for number, block in often), state="text")
+    if found.of < 2:
+        return edits, middle, blocks, *[TableCell()] * 3
+    test = runs_test(counts)
+    smallest = f"smallest p that so many blocks can show: {p_text(test.smallest_p_runs)}"
+    note = test.note or (smallest if test.smallest_p_runs > 0.05 else "")
+    runs = TableCell(str(test.runs), value=float(test.runs), state="value")
+    return edits, middle, blocks, _p_cell(test.p_uniform), runs, _p_cell(test.p_runs, note)
+
+
+def _p_cell(p: float, note: str = "") -> TableCell:
+    if math.isnan(p):
+        return TableCell("–", note=note, state="undefined")
+    return TableCell(p_text(p), value=p, note=note, state="value")
