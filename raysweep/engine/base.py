@@ -60,6 +60,19 @@ class GenerateJob:
 
 
 @dataclass(frozen=True)
+class EditRun:
+    """An edit of a base model, in the process that keeps it.
+
+    `edit` gets the base, and what it calls now and then to signal that it goes on. It commits the model to the store,
+    returns its counts, and must be picklable. `job`: how completions of the same cell are generated, without batches;
+    its model is the base.
+    """
+
+    edit: Callable[[LiveModel, Callable[[], None]], dict[str, Any]]
+    job: GenerateJob
+
+
+@dataclass(frozen=True)
 class ProgramBatch:
     """Programs that are sent to a slot together, and the limits of each."""
 
@@ -112,6 +125,10 @@ class Stages(ABC):
     @abstractmethod
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
         """Yield the completions of each batch as soon as it is done; batches come in any order."""
+
+    @abstractmethod
+    def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
+        """Edit a base model in a process that keeps it, which generates nothing meanwhile; return the edit's counts."""
 
     def count_reused(self, what: str, number: int) -> None:
         """Take note of results that a stage took from the store and had not to make; an engine may report them.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raysweep.engine.base import GenerateJob, PerturbJob
+from raysweep.engine.base import EditRun, GenerateJob, PerturbJob
 from raysweep.errors import HopelessError, UnfitModel
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.hashing import text_sha
@@ -125,6 +125,33 @@ class KeptGenerator:
         finally:
             with self._turn:
                 self._working -= 1
+                self._turn.notify_all()
+
+    def edit(self, run: EditRun, alive: Callable[[], None]) -> dict[str, Any]:
+        """Return the counts of an edit of a job's base. Nothing is generated meanwhile.
+
+        Args:
+            run: the edit.
+            alive: called now and then meanwhile.
+
+        Raises:
+            RaysweepError: the base can't be loaded, or the edit failed. Then what comes next gets a new generator.
+        """
+        job = replace(run.job, batches=(), label="")
+        with self._turn:
+            self._turn.wait_for(lambda: not self._working)
+            self._working, self._is_loading = 1, True  # nobody else begins
+        try:
+            alive()
+            generator = self._ready(job, lambda text: None)
+            try:
+                return run.edit(generator.live(), alive)
+            except BaseException:
+                self._broken = generator
+                raise
+        finally:
+            with self._turn:
+                self._working, self._is_loading = 0, False
                 self._turn.notify_all()
 
     def state(self) -> Mapping[str, float]:

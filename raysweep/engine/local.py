@@ -12,7 +12,17 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
-from raysweep.engine.base import BatchOutput, Engine, ExecuteJob, GenerateJob, PerturbJob, Stages, Task, TrainingRun
+from raysweep.engine.base import (
+    BatchOutput,
+    EditRun,
+    Engine,
+    ExecuteJob,
+    GenerateJob,
+    PerturbJob,
+    Stages,
+    Task,
+    TrainingRun,
+)
 from raysweep.engine.checkpoints import TrainingServices
 from raysweep.engine.jobs import Generated, KeptGenerator, batches_at_once, perturb_block
 from raysweep.engine.progress import ProgressFile
@@ -88,6 +98,15 @@ class LocalStages(Stages):
         if not self._reuse:
             self._release()
 
+    def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
+        """Edit the base that this process keeps."""
+        self._generator = kept = self._generator or KeptGenerator()
+        try:
+            return kept.edit(run, progress.touch)
+        finally:
+            if not self._reuse:
+                self._release()
+
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Run programs on as many slots as this process has CPUs; a slot need not wait until a batch is done."""
         programs = (
@@ -137,7 +156,8 @@ class LocalEngine(Engine):
         for task in tasks:
             blocked = next((name for name in task.after if name in errors), None)
             if blocked is not None:
-                errors[task.id] = f"not started, since {blocked} failed"
+                errors[task.id] = f"not started: {blocked} failed: {errors[blocked]}"
+                ProgressFile(self.settings.folder.below("progress"), task.id).fail(errors[task.id])
                 continue
             try:
                 task.run(LocalStages())

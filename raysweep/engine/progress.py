@@ -10,11 +10,11 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from raysweep.errors import RaysweepError, Stopped, StoreError
+from raysweep.errors import HopelessError, RaysweepError, Stopped, StoreError
 from raysweep.storage.files import Files
 
 WAITING, RUNNING, DONE, FAILED, STOPPED = "waiting", "running", "done", "failed", "stopped"
@@ -167,6 +167,10 @@ class ProgressFile:
         """Return the activity as any process last wrote it."""
         return read_activity(self._files, self.activity.id)
 
+    def beside(self, name: str) -> Activity | None:
+        """Return the activity of another task of the same sweep."""
+        return read_activity(self._files, name)
+
     def begin_attempt(self) -> int:
         """Count an attempt and return its number; attempts of processes that died are included."""
         newest = self._newest()
@@ -235,6 +239,24 @@ def read_activity(files: Files, name: str) -> Activity | None:
         return Activity(**{**content, "tail": tuple(content.get("tail", ()))})
     except (StoreError, ValueError, TypeError, AttributeError):
         return None
+
+
+def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
+    """Check before a task starts that those that it waits for did not fail; mark it as failed or stopped if one did.
+
+    Raises:
+        HopelessError: one has failed.
+        Stopped: one was stopped.
+    """
+    for name in names:
+        before = progress.beside(name)
+        if before is not None and before.state == STOPPED:
+            progress.stop()
+            raise Stopped(f"not started: {name} was stopped")
+        if before is not None and before.state == FAILED:
+            error = f"not started: {name} failed: {before.error}"
+            progress.fail(error)
+            raise HopelessError(error)
 
 
 def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity]:

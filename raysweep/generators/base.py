@@ -145,6 +145,14 @@ class Generator(ABC):
         """
         return False
 
+    def live(self) -> LiveModel:
+        """Return the model that it generates with, which an editor may change and put back.
+
+        Raises:
+            UsageError: its model is not in this process's memory, or not as torch's modules.
+        """
+        raise UsageError(f"generator {self.name} can't edit a model; use `generator: transformers`")
+
     def state(self) -> Mapping[str, float]:
         """Return numbers for dashboards: `batch_tokens`, the present budget, and `cache_share`, how much is in use."""
         return {}

@@ -260,6 +260,10 @@ class Transformers(Generator):
         """Return what a written row says."""
         return self._tokens.completion(row)
 
+    def live(self) -> LiveModel:
+        """See `Generator.live`."""
+        return LiveModel(self.network, self.tokenizer)
+
     def state(self) -> Mapping[str, float]:
         """See `Generator.state`."""
         assert self._loop

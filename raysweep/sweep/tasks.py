@@ -217,8 +217,11 @@ def _cell_tasks(
     needs: NeedsPlanner,
     hours: Mapping[str, Mapping[str, float]],
 ) -> list[Task]:
-    """Return one task for each cell; it depends on the tasks that make the shared inputs of its missing artefacts."""
-    shared = {plan.task for plan in missing_artefacts if not isinstance(plan, CellArtefactPlan)}
+    """Return one task for each cell; it depends on the tasks that make the inputs of its missing artefacts.
+
+    These belong to no cell, or to another cell.
+    """
+    others = {plan.task for plan in missing_artefacts}
     store = context.store
     return [
         Task(
@@ -230,7 +233,7 @@ def _cell_tasks(
             context.groups[cell.base.name],
             hours.get(cell.cell.id, {}),
             cell_folders(cell, store),
-            _dependencies(plans, shared),
+            _dependencies(plans, others - {cell.cell.id}),
         )
         for cell, plans in by_cell(missing_artefacts)
     ]

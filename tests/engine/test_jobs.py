@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from raysweep.engine import jobs
-from raysweep.engine.base import GenerateJob
+from raysweep.engine.base import EditRun, GenerateJob
 from raysweep.engine.jobs import KeptGenerator
-from raysweep.generators.base import Generator
+from raysweep.generators.base import Generator, LiveModel
 from raysweep.records import Completion, Decoding, GenerationRequest, Spec
 from tests.patience import PATIENCE, eventually
 
@@ -69,3 +70,45 @@ def test_a_generator_that_fails_while_another_batch_takes_it_up_is_not_kept(monk
     monkeypatch.setattr(kept, "_suits", suits)
     kept.generate(JOB, [], lambda: None)
     assert len(made) == 2, "the third batch gets another one"
+
+
+class Live(Breaking):
+    """Has a model in memory."""
+
+    def live(self) -> LiveModel:
+        return LiveModel("network", "tokenizer")
+
+
+def test_nothing_is_generated_while_a_model_is_edited_and_a_failed_edit_costs_the_generator(monkeypatch):
+    made: list[Live] = []
+
+    def make(job: GenerateJob) -> Live:
+        made.append(Live(is_sound=True))
+        return made[-1]
+
+    monkeypatch.setattr(jobs, "make_generator", make)
+    kept, generated = KeptGenerator(), threading.Event()
+    kept.generate(JOB, [], lambda: None)
+
+    def generate() -> None:
+        kept.generate(JOB, [], lambda: None)
+        generated.set()
+
+    thread = threading.Thread(target=generate)
+
+    def edit(model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+        thread.start()
+        assert not generated.wait(0.05)
+        return {"of": model.network}
+
+    assert kept.edit(EditRun(edit, JOB), lambda: None) == {"of": "network"}
+    assert generated.wait(PATIENCE) and len(made) == 1
+    thread.join()
+
+    def fail(model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        kept.edit(EditRun(fail, JOB), lambda: None)
+    kept.generate(JOB, [], lambda: None)
+    assert len(made) == 2

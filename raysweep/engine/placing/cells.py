@@ -22,13 +22,15 @@ class CellToPlace:
     """A cell that waits to be started.
 
     `hours`: the time that it is expected to take, by type of accelerator; empty if nothing is known. `group`: all cells
-    of a group run in one pool, which groups.py chooses; empty: it has none.
+    of a group run in one pool, which groups.py chooses; empty: it has none. `after`: ids of the cells that must have
+    ended before it starts.
     """
 
     id: str
     needs: CellNeeds = field(default_factory=CellNeeds)
     hours: Mapping[str, float] = field(default_factory=dict)
     group: str = ""
+    after: tuple[str, ...] = ()
 
     @property
     def first(self) -> tuple[Needs, int]:

@@ -210,7 +210,7 @@ class Places:
         self._executing.discard(cell)
         self._no_longer_waits(cell)
         self._cells.pop(cell, None)
-        self._queues.remove(cell)
+        self._queues.end(cell)
         self.release(cell)
 
     def _is_wanted(self, pool: str) -> bool:

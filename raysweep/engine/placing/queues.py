@@ -1,4 +1,4 @@
-"""The cells that were not started yet, in a queue for each pool in which they may run."""
+"""The cells that may start and were not started yet, in a queue for each pool in which they may run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class WaitingLine(NamedTuple):
 
 
 class CellQueues:
-    """Queues of cells, the one with the longest expected time first. A cell stands in each pool that it fits into.
+    """Queues of cells, the one with the longest expected time first, those that others wait for before all others.
+
+    A cell stands in each pool that it fits into, once the cells that it waits for have ended.
 
     Args:
         cells: all that are to run.
@@ -36,6 +38,8 @@ class CellQueues:
 
     def __init__(self, cells: Iterable[CellToPlace], pools: Mapping[str, str], idle: IdleNodes) -> None:
         self._cells = {cell.id: cell for cell in cells}  # that were not started
+        self._unfinished = set(self._cells)
+        self._awaited = {name for cell in self._cells.values() for name in cell.after}  # cells that others wait for
         self._named = {name for cell in self._cells.values() for name in cell.named or ()}
         self._pool_of_group = dict(pools)
         self._idle = idle
@@ -53,6 +57,13 @@ class CellQueues:
         """Take note that a cell was started, or has ended."""
         self._cells.pop(cell, None)
 
+    def end(self, cell: str) -> None:
+        """Take note that a cell has ended, well or not."""
+        self.remove(cell)
+        self._unfinished.discard(cell)
+        if cell in self._awaited:
+            self._queues = {}
+
     def first_cells(self) -> Iterator[tuple[WaitingLine, CellToPlace]]:
         """Yield the first cell of each queue; in each pool, first that of those whose nodes are there."""
         for pool in self._pools():
@@ -66,8 +77,9 @@ class CellQueues:
         """Return a pool's queues, first that of those whose nodes are there."""
         if pool not in self._queues:
             queues: dict[WaitingLine, list[str]] = {WaitingLine(pool): []}
-            usable = [cell for cell in self._cells.values() if self._may_use(cell, pool)]
-            for cell in sorted(reversed(usable), key=lambda cell: cell.expected(pool)):
+            ready = [cell for cell in self._cells.values() if self._unfinished.isdisjoint(cell.after)]
+            usable = [cell for cell in ready if self._may_use(cell, pool)]
+            for cell in sorted(reversed(usable), key=lambda cell: (cell.id in self._awaited, cell.expected(pool))):
                 queues.setdefault(WaitingLine.of(self._idle, pool, *cell.first), []).append(cell.id)
             self._queues[pool] = queues
         return self._queues[pool]

@@ -100,6 +100,14 @@ def pickle_result(function: Callable[[], Any]) -> bytes:
         return pickle.dumps(BatchFailure.of(error))
 
 
+def unpickled(pickled: bytes) -> Any:
+    """Return a pickled result; raise the error of a pickled `BatchFailure`."""
+    result = pickle.loads(pickled)
+    if isinstance(result, BatchFailure):
+        raise result.error
+    return result
+
+
 def map_result(pickled: bytes, function: Callable[[Any], Any]) -> bytes:
     """Apply a function to a pickled result and pickle the outcome; pass failures through."""
     result = pickle.loads(pickled)
@@ -122,9 +130,6 @@ def collect_results(data: Any, total: int, stage: str) -> Iterator[tuple[int, An
         for index, pickled in zip(map(int, rows["index"]), rows["result"], strict=True):
             if index not in seen:  # Data repeats a batch if its actor dies after returning it
                 seen.add(index)
-                result = pickle.loads(pickled)
-                if isinstance(result, BatchFailure):
-                    raise result.error
-                yield index, result
+                yield index, unpickled(pickled)
     if len(seen) != total:
         raise RaysweepError(f"{stage} returned {len(seen)} of {total} batches")

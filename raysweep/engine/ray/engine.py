@@ -17,7 +17,7 @@ from raysweep.engine.ledger import GPU_HOURS
 from raysweep.engine.placing.cells import ANY, CellToPlace
 from raysweep.engine.placing.fits import IdleNodes, unplaceable
 from raysweep.engine.placing.groups import pools_of_groups, warn_of_absent
-from raysweep.engine.progress import ProgressFile
+from raysweep.engine.progress import ProgressFile, require_ended_well
 from raysweep.engine.ray.cluster.cluster import Cluster, Placements, placements
 from raysweep.engine.ray.cluster.drains import MOST_DRAINS, begin_here
 from raysweep.engine.ray.cluster.node_versions import require_equal_versions
@@ -224,7 +224,17 @@ class RayEngine(Engine):
 
     def _to_place(self, tasks: Sequence[Task]) -> list[CellToPlace]:
         most = self._nodes.most_memory
-        return [CellToPlace(task.id, task.needs.capped(most), task.hours, task.group) for task in tasks]
+        cells = {task.id for task in tasks}
+        return [
+            CellToPlace(
+                task.id,
+                task.needs.capped(most),
+                task.hours,
+                task.group,
+                tuple(name for name in task.after if name in cells),
+            )
+            for task in tasks
+        ]
 
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
@@ -286,6 +296,7 @@ def _trial(config: dict[str, Any], parts: tuple[Mapping[str, int], Sequence[Any]
     try:
         begin_here(ProgressFile(progress, config["cell"]))
         task, stages = ray.get(references[part_of[config["cell"]]])[config["cell"]]
+        require_ended_well(task.after, ProgressFile(progress, task.id))
         with held_resources(task.id):
             numbers = dict(task.run(stages.on(config["pool"])))
         if hours := meter.gpu_hours(task.id):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
+from raysweep.engine.base import BatchOutput, EditRun, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement, Placements
 from raysweep.engine.ray.execution import execute_with_ray
-from raysweep.engine.ray.hosts.generation import generate_with_ray
+from raysweep.engine.ray.hosts.generation import edit_with_ray, generate_with_ray
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.perturbing import perturb_with_ray
 from raysweep.engine.ray.training import train_with_ray
@@ -135,6 +135,17 @@ class RayStages(Stages):
         self._report_wait("generation processes", 1, placed, progress)
         results = generate_with_ray(job, placed, self._generators, progress, self._keeper, is_capped=is_capped)
         return _reported(results, report)
+
+    def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
+        """Have a host of the base edit it, or this process if it holds a GPU, which others can't have then."""
+        placed = self._placed.generation
+        is_capped = self._is_capped and (self._placed.training if placed.in_trial else placed).gpus > 0
+        if is_capped:
+            meter.require_gpu_hours("editing")
+        if placed.in_trial and self._placed.training.gpus:
+            return LocalStages().edit(run, progress)
+        self._report_wait("editing process", 1, placed, progress)
+        return edit_with_ray(run, placed, progress, self._keeper, is_capped=is_capped)
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         """Execute through a pool of Ray actors."""

@@ -97,6 +97,28 @@ def test_the_longest_comes_first_and_nobody_passes_one_that_waits():
     assert found.grant() == [] and found.next_in_line() == {"A100": "again"}, "one GPU is kept for who comes next"
 
 
+def test_a_cell_starts_once_those_that_it_waits_for_have_ended_and_these_come_first():
+    edits = [replace(cell(f"edit{n}", "A100", hours=9), after=("base",)) for n in range(3)]
+    found = places([node("A100", 1)], cell("long", "A100", hours=5), *edits, cell("base", "A100", hours=1))
+    assert started(found) == ["base", "long"], "whatever the order of hours"
+    found.executing("base")
+    assert started(found) == [], "it has not ended"
+    found.end("base")
+    assert started(found) == [], "one waits already, and none holds a place"
+    found.end("long")
+    assert started(found) == ["edit0", "edit1"]
+
+
+def test_a_cell_that_waits_for_another_one_is_known_after_a_restart():
+    cells = [cell("base", "A100"), replace(cell("edit", "A100"), after=("base",))]
+    again = places([node("A100", 2)], *cells)
+    again.restart({"base": "A100"}, [])
+    assert started(again) == []
+    again = places([node("A100", 2)], *cells)
+    again.restart({"base": "A100"}, ["base"])
+    assert started(again) == ["edit"]
+
+
 def test_two_cells_share_an_accelerator_and_workers_are_placed_together_or_not_at_all():
     found = places([node("A100", 1)], *(cell(f"{n}", "A100", gpus=0.4) for n in range(9)))
     assert len(started(found)) == 3

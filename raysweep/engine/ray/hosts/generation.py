@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from raysweep.engine.base import BatchOutput, GenerateJob
+from raysweep.engine.base import BatchOutput, EditRun, GenerateJob
 from raysweep.engine.jobs import Generated, batches_at_once
 from raysweep.engine.progress import ProgressFile
-from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result
+from raysweep.engine.ray.batches import collect_results, died_too_often, indexed_dataset, pickle_result, unpickled
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
@@ -124,6 +124,32 @@ def generate_with_ray(
         )
     for index, result in collect_results(data, total, "generation"):
         yield BatchOutput(index, result.completions, result.loads, result.facts, result.cpu_seconds)
+
+
+def edit_with_ray(
+    run: EditRun, placement: Placement, progress: ProgressFile, keeper: Any, *, is_capped: bool = False
+) -> dict[str, Any]:
+    """Have a host of a base edit it; return the counts.
+
+    Args:
+        run: the edit.
+        placement: of a host.
+        progress: of the edit's cell.
+        keeper: of the sweep's hosts.
+        is_capped: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
+
+    Raises:
+        RaysweepError: the edit failed.
+    """
+    import ray
+
+    base = run.job.model
+    assert isinstance(base, ModelRef)
+    kind = HostKind(dataclasses.replace(run.job, batches=(), label=""), placement, is_capped)
+    edit = pickle.dumps(run)
+    asked = HostBatch(kind, run.job.label, uuid.uuid4().hex, 0, base, edit, progress, 1, joins=False, edits=True)
+    counts: dict[str, Any] = unpickled(ray.get(keeper.generate.remote(asked)))
+    return counts
 
 
 def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:

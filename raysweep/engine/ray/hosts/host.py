@@ -6,6 +6,7 @@ import functools
 import pickle
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from raysweep.engine.base import GenerateJob
 from raysweep.engine.jobs import Generated
@@ -61,7 +62,7 @@ class HostBatch:
 
     `run`: a random id of its pipeline. `requests`: pickled, since an object of Ray would end with Data's task. `most`:
     how many hosts may work for the pipeline at a time. `joins`: it may be generated together with another batch of the
-    same pipeline.
+    same pipeline. `edits`: it is an edit of the base, and `requests` an `EditRun`.
     """
 
     kind: HostKind
@@ -73,6 +74,7 @@ class HostBatch:
     progress: ProgressFile
     most: int
     joins: bool
+    edits: bool = False
 
 
 class Host:
@@ -95,15 +97,20 @@ class Host:
         return own_node()
 
     def generate(self, asked: HostBatch) -> bytes:
-        """Return what was made of a batch (`Generated`), pickled, or the pickled `BatchFailure` of the error."""
-        with self._held.working_for(asked.cell):
-            return pickle_result(lambda: self._generate(asked))
+        """Return what was made of a batch, pickled, or the pickled `BatchFailure` of the error.
 
-    def _generate(self, asked: HostBatch) -> Generated:
+        It is `Generated`, and of an edit its counts.
+        """
+        with self._held.working_for(asked.cell):
+            return pickle_result(lambda: self._make(asked))
+
+    def _make(self, asked: HostBatch) -> Generated | dict[str, Any]:
         latest = asked.progress.latest()
         if latest is not None and latest.waits:
             if self._kind.is_capped:
                 require_gpu_hours("generation")
             asked.progress.end_wait()  # from now on a hang counts as a stall
+        if asked.edits:
+            return self._generator.edit(pickle.loads(asked.requests), asked.progress)
         job = replace(self._kind.job, model=asked.model)
         return self._generator.generate(job, pickle.loads(asked.requests), asked.progress)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.engine.attempts import run_periodically
-from raysweep.engine.base import GenerateJob
+from raysweep.engine.base import EditRun, GenerateJob
 from raysweep.engine.jobs import Generated, KeptGenerator
 from raysweep.engine.progress import ProgressFile
 from raysweep.machine import resident_bytes
@@ -79,6 +79,10 @@ class MeasuredGenerator:
         self._record(result.completions, ended - max(began, self._ended))
         self._ended = ended
         return result
+
+    def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
+        """See `KeptGenerator.edit`."""
+        return self._kept.edit(run, progress.touch)
 
     def _record(self, completions: Sequence[Completion], seconds: float) -> None:
         values = {f"raysweep_{name}": value for name, value in self._kept.state().items()}
