@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import (
@@ -50,6 +51,8 @@ POLICY = 3
 ONCE_WRONG = frozenset({"mamba", "falcon_mamba", "mamba2", "rwkv", "recurrent_gemma", "xglm", "xlstm"}) | NEED_CACHE
 """Model types that were once written with states that weren't passed on, with other tokens' positions (xglm), or
 without the cache that they need."""
+_proven: WeakKeyDictionary[Any, dict[tuple[Any, ...], type[Way]]] = WeakKeyDictionary()
+"""What generators of live models have proven, by the network: one that is edited or trained is generated with often."""
 LONG_PROMPT = 2048
 """Prompts are taken to have fewer tokens where the question is whether a budget once held a single row at a time: then
 a prompt's third sample and later ones began from a cache that its second one had written into."""
@@ -93,8 +96,9 @@ class Transformers(Generator):
         self.versions: ModelVersions | None = None
         self._budget, self._cache = batch_tokens, cache
         self._loop: Loop | None = None
-        self._proven: dict[tuple[int, Any], type[Way]] = {}  # by kind of the model: the way that is right for it
+        self._proven: dict[tuple[Any, ...], type[Way]] = {}  # by kind of the model: the way that is right for it
         if isinstance(model, LiveModel):
+            self._proven = _proven.setdefault(model.network, {})
             self._take(model.network, model.tokenizer, "in memory", traits_of(model.network, model.tokenizer))
         else:
             self.versions = _versions(merge)
@@ -136,9 +140,10 @@ class Transformers(Generator):
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
         self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens, traits)
-        kind = (self.loads, _kind(network))  # versions of a base that are alike in that differ in their weights alone
+        kind = (self.loads, self._cache, _kind(network))  # versions that are alike in that differ in weights alone
         if kind not in self._proven:
-            self._proven = {known: way for known, way in self._proven.items() if known[0] == self.loads}
+            for former in [known for known in self._proven if known[0] != self.loads]:
+                del self._proven[former]
             self._proven[kind] = self._right_way(name)
         way = self._proven[kind](network)
         self._is_slow = not way.has_cache

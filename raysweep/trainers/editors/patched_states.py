@@ -38,40 +38,44 @@ class PatchedStates(Patcher):
         import torch
 
         self._modules, self._states = modules, states
-        device = next(iter(states.values())).device
-        self._sources = {scope: torch.tensor([*places, -1], device=device) for scope, places in sources.items()}
-        self._patches_written = any(len(places) > prompt for places in sources.values())
+        self._scopes = {scope: number for number, scope in enumerate(sources)}
+        width = max(map(len, sources.values())) + 1  # the last column is for all positions that keep their own states
+        table = [[*places, *[-1] * (width - len(places))] for places in sources.values()]
+        self._sources = torch.tensor(table, device=next(iter(states.values())).device)
+        self._patches_written = width - 1 > prompt
 
     @contextlib.contextmanager
     def around(self, network: Any, reading: Reading) -> Iterator[None]:
         """See `Patcher.around`."""
         with contextlib.ExitStack() as hooks:
             if reading.reads_prompts or self._patches_written:
-                for number, rows in self._rows(reading).items():
-                    replace = self._replacement(number, rows, reading)
-                    hooks.callback(self._modules[number].register_forward_hook(replace).remove)
+                for number, hook in self._hooks(reading):
+                    hooks.callback(self._modules[number].register_forward_hook(hook).remove)
             yield
 
-    def _rows(self, reading: Reading) -> dict[int, list[int]]:
-        """Return the rows in which each module is patched."""
-        rows: dict[int, list[int]] = {}
-        for row, variant in enumerate(reading.variants):
-            if variant is not None and variant.patcher is self:
-                rows.setdefault(variant.name[1], []).append(row)  # type: ignore[index]
-        return rows
-
-    def _replacement(self, number: int, rows: Sequence[int], reading: Reading) -> Any:
-        """Return the hook that patches a module in some rows."""
+    def _hooks(self, reading: Reading) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each module that is patched in a call, and the hook that does so."""
         import torch
 
-        index = torch.tensor(rows, device=reading.positions.device)
-        sources = []
-        for row, positions in zip(rows, reading.positions[index], strict=True):
-            variant = reading.variants[row]
-            places = self._sources[variant.name[0]]  # type: ignore[union-attr, index]
-            last = len(places) - 1
-            sources.append(places[positions.clamp(max=last).masked_fill(positions < 0, last)])
-        return functools.partial(_replaced, index, torch.stack(sources), self._states[number])
+        names: dict[int, Any] = {
+            row: variant.name
+            for row, variant in enumerate(reading.variants)
+            if variant is not None and variant.patcher is self
+        }
+        rows: dict[int, list[int]] = {}
+        for place, (_, number) in enumerate(names.values()):
+            rows.setdefault(number, []).append(place)
+        device, last = reading.positions.device, self._sources.shape[1] - 1
+        index = torch.tensor(list(names), device=device)
+        scopes = torch.tensor([self._scopes[scope] for scope, _ in names.values()], device=device)
+        positions = reading.positions[index]
+        sources = self._sources[scopes[:, None], positions.clamp(max=last).masked_fill(positions < 0, last)]
+        for number, places in rows.items():
+            of_module = torch.tensor(places, device=device)
+            yield (
+                number,
+                functools.partial(_replaced, index[of_module], sources[of_module], self._states[number]),
+            )
 
 
 def states_at(generator: Transformers, modules: Mapping[int, Any], ids: Sequence[int]) -> dict[int, torch.Tensor]:
