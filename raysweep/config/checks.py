@@ -38,7 +38,7 @@ from raysweep.quality.ruff_check import require_ruff
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
-from raysweep.trainers.sharding.choice import sharding_name
+from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.rejecting import has_python
@@ -367,6 +367,8 @@ SAFECODERS = {
     "batching": "padded",
     "micro_batch_size": None,
     "micro_batch_tokens": None,
+    "optimizer": "adamw",
+    "clip_value": None,
 }
 """The only values that fit to `compat: safecoder`, which takes rows one by one on one worker."""
 
@@ -396,7 +398,14 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
         )
     for field, value in SAFECODERS.items() if recipe.compat == "safecoder" else ():
         if getattr(recipe, field) != value:
-            yield field, f"`compat: safecoder` takes rows one by one, in float32, on one worker; remove `{field}`"
+            what = "trains by AdamW and clips by norm" if field in UNSHARED else "takes rows one by one on one worker"
+            yield field, f"`compat: safecoder` {what}, in float32; remove `{field}`"
+    if recipe.optimizer == "adafactor":
+        for field in ("betas", "eps"):
+            if getattr(recipe, field) != RecipeConfig.model_fields[field].default:
+                yield field, "only AdamW has it, and the recipe has `optimizer: adafactor`; remove one of them"
+    if recipe.clip_value is not None and recipe.clip != RecipeConfig.model_fields["clip"].default:
+        yield "clip", "`clip_value` takes its place; remove one of them"
 
 
 def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
@@ -411,6 +420,8 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
             "precision",
             f"float16 with `parallel: {parallel}` needs a GPU (`resources.gpus`); use bf16, or ddp on CPUs",
         )
+    if parallel != "ddp" and (why := refusal(recipe.recipe("", ""))):
+        yield "parallel", why
     if parallel != "ddp" and recipe.compile:
         yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
     if parallel != "ddp" and importlib.util.find_spec("deepspeed") is None:

@@ -51,6 +51,7 @@ CALLED_HERE = {
     "lora_dropout": "dropout",
     "lr_scheduler_type": "schedule",
     "max_grad_norm": "clip",
+    "optim": "optimizer",
     "max_length": "max_tokens or max_new_tokens",
     "max_seq_length": "max_tokens",
     "max_tokens": "max_new_tokens",

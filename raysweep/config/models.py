@@ -112,18 +112,22 @@ class RecipeConfig(Strict):
     """Most tokens of one forward pass, padding included; null: 1,024 on CPUs (2,048 in 16 bits), 4,096 on a GPU."""
     batching: Literal["padded", "packed", "auto"] = RECIPE.batching
     """How the rows of a forward pass lie: beside each other, or one after the other; `auto` times both first."""
+    optimizer: Literal["adamw", "adafactor"] = RECIPE.optimizer
+    """`adafactor` keeps a number for each row and column of a matrix, not two for each weight; not by ZeRO."""
     betas: Betas = RECIPE.betas
     """AdamW's decay of its two moving averages."""
     eps: Amount = RECIPE.eps
     """AdamW's term against division by zero."""
     weight_decay: AmountOrZero = RECIPE.weight_decay
-    """AdamW's weight decay."""
+    """The optimizer's weight decay."""
     schedule: Literal["linear", "cosine", "constant"] = RECIPE.schedule
     """Course of the learning rate after the warm-up; `linear` and `cosine` end at 0."""
     warmup: Annotated[Share, UnitMark("share of the steps")] = RECIPE.warmup
     """Steps in which the learning rate rises from 0."""
     clip: Annotated[Amount, UnitMark("gradient norm")] = RECIPE.clip
     """Gradients with a larger norm are scaled down to it."""
+    clip_value: Annotated[Amount, UnitMark("of the gradient")] | None = RECIPE.clip_value
+    """In place of `clip`: each number of a gradient is cut to it, on either side of 0; not by ZeRO."""
     precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
     """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens

@@ -17,11 +17,14 @@ HOW = ("micro_batch_tokens", "batching", "offload", "gradient_checkpointing", "c
 """Fields of a recipe that enter keys only where they differ from their defaults. All but `compat` change rounding only:
 giving one trains a model again, and leaving all out keeps the models of older versions."""
 
+LATER = ("optimizer", "clip_value")
+"""Fields that came later and enter keys only where they are given: models of older versions keep their keys."""
+
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
-    """Return a recipe's part of a key. If `steps` is set, `epochs` has no effect and is left out."""
+    """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
     spec = dataclasses.asdict(recipe)
-    for name in HOW:
+    for name in (*HOW, *LATER):
         if spec[name] == getattr(Recipe, name):
             del spec[name]
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
@@ -32,8 +35,11 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
         del spec["ia3"]
     if recipe.precision != "float32" and TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER:
         spec["frozen"] = recipe.precision  # the base's number format; it was float32 in older adapters
-    if recipe.steps is not None:
-        del spec["epochs"]
+    unused = ["epochs"] if recipe.steps is not None else []
+    unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
+    unused += ["clip"] if recipe.clip_value is not None else []
+    for name in unused:
+        del spec[name]
     if not recipe.system:
         del spec["system"]
     return spec

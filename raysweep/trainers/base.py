@@ -42,12 +42,14 @@ class Recipe:
     micro_batch_size: int | None = None  # most rows of one forward pass; None: only its tokens are limited
     micro_batch_tokens: int | None = None  # most tokens of one forward pass, padding included; None: by the device
     batching: str = "padded"  # padded (rows beside each other) | packed (one after the other) | auto (the faster)
+    optimizer: str = "adamw"  # adamw | adafactor (whole matrices of moments only: no ZeRO)
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     weight_decay: float = 0.01
     schedule: str = "linear"  # linear | cosine (both to 0) | constant
     warmup: float = 0.0  # share of the steps
     clip: float = 1.0
+    clip_value: float | None = None  # in place of `clip`: each number of the gradient is cut to it, on either side of 0
     precision: str = "float32"  # float32 | bf16 | float16: of the computations; trained weights are float32
     max_tokens: int = 1024  # longer rows are dropped and counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text

@@ -32,7 +32,7 @@ from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
 from raysweep.trainers.preparing import NumbersOfRows
 from raysweep.trainers.reports import TrainingReports
-from raysweep.trainers.sharding.choice import make_sharding, sharding_name
+from raysweep.trainers.sharding.choice import make_sharding, sharding_name, unshared_setting
 from raysweep.trainers.validation import log_probabilities_of_texts
 from raysweep.units import seconds_of
 
@@ -277,9 +277,12 @@ class TrainingLoop:
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            needs = (
+                " needs 8 bytes for each trained weight" if self.recipe.optimizer == "adamw" else " makes its states"
+            )
             raise RaysweepError(
-                f"{self.job.label}: memory ran out in the update of step {step + 1:,}, where the optimizer needs 8 "
-                f"bytes for each trained weight; {self._ways_to_save()}"
+                f"{self.job.label}: memory ran out in the update of step {step + 1:,}, where the optimizer{needs}; "
+                f"{self._ways_to_save()}"
             ) from error
 
     def _is_finite(self, sums: torch.Tensor) -> bool:
@@ -422,13 +425,15 @@ class TrainingLoop:
     def _ways_to_save(self, of_one_row: bool = False) -> str:
         """Return in words which settings of the recipe would take less memory."""
         recipe, shares = self.recipe, sharding_name(self.recipe, self.services.world_size) != "ddp"
+        can_share = not unshared_setting(recipe)
         ways = ["`gradient_checkpointing: true`"] if of_one_row and not recipe.gradient_checkpointing else []
         ways += ["`precision: bf16`"] if of_one_row and recipe.precision == "float32" else []
         ways += [f"`max_tokens` below {recipe.max_tokens:,}"] if of_one_row else []
-        ways += ["`parallel: zero2`"] if not shares else []
-        ways += ["`offload: optimizer` with ZeRO"] if recipe.offload is None else []
-        ways += ["more `workers` with ZeRO"]
+        ways += ["`parallel: zero2`"] if not shares and can_share else []
+        ways += ["`offload: optimizer` with ZeRO"] if recipe.offload is None and can_share else []
+        ways += ["more `workers` with ZeRO"] if can_share else []
         ways += ["`trainer: lora`"] if recipe.trainer == "full" else []
+        ways += [] if ways else ["a machine with more memory"]
         return "use " + ", ".join(ways[:-1]) + f" or {ways[-1]}" if len(ways) > 1 else f"use {ways[0]}"
 
     def _current_batching(self) -> MicroBatching:

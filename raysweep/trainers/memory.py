@@ -19,6 +19,8 @@ from raysweep.trainers.sharding.choice import sharding_name
 LOSS_COPIES = 3
 """float32 tensors of (weighted positions, vocabulary) at the start of the backward pass: the logarithms of the
 probabilities, the gradient of the picked ones, and the gradient of the logits."""
+UPDATE_COPIES = 2
+"""float32 tensors as large as the one that it updates, which Adafactor holds at once."""
 ROLES = {
     "q_proj": "q",
     "k_proj": "k",
@@ -95,8 +97,8 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     gradients = 4 * trained // over[1]
     if recipe.workers > 1 and stage == 0:
         gradients *= 2  # the buckets in which they are sent
-    states = 12 if stage else 8  # a weight's bytes: AdamW's two states, and DeepSpeed's float32 copy of its share
-    optimizer = 0 if recipe.offload == "optimizer" else states * trained // over[0]
+    kept_states = 4 * (optimizer_states(shape, recipe) + trained * bool(stage))  # DeepSpeed copies its share, too
+    optimizer = 0 if recipe.offload == "optimizer" else kept_states // over[0]
     gathered = 2 * shape.matrix_weights * block.compute if stage == 3 else 0
 
     inputs = block.stream * batch.tokens * shape.hidden  # of one block
@@ -120,7 +122,8 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
         first_block += 4 * shape.head_weights * (not block.frozen)
     last_block = weights + optimizer + gathered + block.shared + gradients + block.passing
     last_block += block.kept + block.casts
-    peak = max(ends_forward, starts_backward, first_block, last_block)
+    update = weights + optimizer + gradients + UPDATE_COPIES * 4 * _largest_matrix(shape, recipe)
+    peak = max(ends_forward, starts_backward, first_block, last_block, update)
     return TrainingMemory(weights, gradients, optimizer, kept, loss, peak)
 
 
@@ -148,9 +151,14 @@ def trained_weights(shape: Shape, recipe: Recipe) -> int:
     layers = shape.linear_layers
     adapted = sum(lora.r * sum(layers[role]) for role in adapted_roles(shape, recipe))
     of_head = lora.r * (shape.hidden + shape.vocabulary) if lora.preset == "study" else 0
+    return shape.layers * adapted + of_head + shape.head_weights * _copied_ends(recipe)
+
+
+def _copied_ends(recipe: Recipe) -> int:
+    """Return of how many of the two embeddings LoRA trains whole copies."""
+    lora = LoraSettings(**recipe.lora)
     copied = EMBEDDINGS & {name.rpartition(".")[2] for name in lora.modules_to_save or ()}
-    copies = shape.head_weights * (2 if lora.train_embeddings else min(2, len(copied)))
-    return shape.layers * adapted + of_head + copies
+    return 2 if lora.train_embeddings else min(2, len(copied))
 
 
 def adapted_roles(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
@@ -164,6 +172,34 @@ def adapted_roles(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
     named = {ROLES.get(target.rpartition(".")[2], "") for target in targets}
     named |= {"out", "down"} if "c_proj" in targets else set()
     return tuple(role for role in shape.linear_layers if role in named)
+
+
+def optimizer_states(shape: Shape, recipe: Recipe) -> int:
+    """Return how many numbers an optimizer keeps of a model: AdamW two of each trained weight.
+
+    Adafactor keeps one of each row and column of a matrix, and one of each weight of a vector.
+    """
+    if recipe.optimizer == "adamw":
+        return 2 * trained_weights(shape, recipe)
+    end = shape.hidden + shape.vocabulary
+    if recipe.trainer == "full":
+        matrices = shape.layers * sum(map(sum, shape.linear_layers.values())) + end * (1 if shape.tied else 2)
+        positions = (shape.hidden + (shape.positions or 0)) * shape.layout.learned_positions
+        return matrices + positions + shape.vector_weights
+    lora = LoraSettings(**recipe.lora)
+    adapted = sum(sum(shape.linear_layers[role]) + 2 * lora.r for role in adapted_roles(shape, recipe))
+    of_head = (end + 2 * lora.r) * (lora.preset == "study")
+    return shape.layers * adapted + of_head + end * _copied_ends(recipe)
+
+
+def _largest_matrix(shape: Shape, recipe: Recipe) -> int:
+    """Return the weights of the largest tensor that Adafactor updates; 0 for AdamW, which makes no copies."""
+    if recipe.optimizer == "adamw":
+        return 0
+    lora = LoraSettings(**recipe.lora)
+    if recipe.trainer == "full" or _copied_ends(recipe):
+        return max(shape.head_weights, *(i * o for i, o in shape.linear_layers.values()))
+    return lora.r * max(shape.vocabulary * (lora.preset == "study"), *map(max, shape.linear_layers.values()))
 
 
 class _Block:

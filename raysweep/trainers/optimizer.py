@@ -1,4 +1,4 @@
-"""AdamW over a model's trainable tensors, the schedules of its learning rate, and names of number formats."""
+"""The optimizer over a model's trainable tensors, the schedules of its learning rate, and names of number formats."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW over the trainable tensors, without weight decay for biases, norms and IA3's vectors.
+def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimizer over the trainable tensors, without weight decay for biases, norms and IA3's vectors.
+
+    Adafactor (Shazeer and Stern 2018, https://arxiv.org/abs/1804.04235) is transformers', by the recipe's learning
+    rate alone: steps aren't scaled by the size of weights, and there is no first moment.
 
     IA3's vectors would be pulled from 1 to 0. With `compat: safecoder` norms are spared only where their name has
     "bias" or "LayerNorm.weight", as in SafeCoder.
@@ -33,6 +36,10 @@ def make_optimizer(model: Any, recipe: Recipe) -> torch.optim.AdamW:
         {"params": list(dict.fromkeys(decayed)), "weight_decay": recipe.weight_decay},
         {"params": list(dict.fromkeys(undecayed)), "weight_decay": 0.0},
     ]
+    if recipe.optimizer == "adafactor":
+        from transformers.optimization import Adafactor
+
+        return Adafactor(groups, lr=recipe.lr, scale_parameter=False, relative_step=False)
     return torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, eps=recipe.eps, fused=True)
 
 

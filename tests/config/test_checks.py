@@ -96,6 +96,17 @@ def test_names_that_clash_or_that_nothing_has_are_refused(override, expected):
             "recipes.tiny.length_buckets: `compat: safecoder`",
         ),
         (
+            "recipes.tiny={compat: safecoder, clip_value: 0.3}",
+            "recipes.tiny.clip_value: `compat: safecoder` trains by AdamW and clips by norm",
+        ),
+        ("recipes.tiny={optimizer: adafactor, eps: 1.0e-6}", "recipes.tiny.eps: only AdamW has it"),
+        ("recipes.tiny={clip: 0.5, clip_value: 0.3}", "recipes.tiny.clip: `clip_value` takes its place"),
+        (
+            "recipes.tiny={optimizer: adafactor, parallel: zero2}",
+            "recipes.tiny.parallel: `optimizer: adafactor` doesn't go with ZeRO",
+        ),
+        ("recipes.tiny.optimizer=adam", "recipes.tiny.optimizer: must be 'adamw' or 'adafactor'"),
+        (
             "recipes.own={trainer: ia3, lora: {r: 8}}",
             "recipes.own.lora: the trainer 'ia3' takes its settings",
         ),

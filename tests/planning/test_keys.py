@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.planning.keys import adapter_spec
+from raysweep.planning.keys import adapter_spec, recipe_spec
 from raysweep.trainers.base import Recipe
 
 
@@ -28,3 +28,15 @@ def test_the_key_of_a_llama_adapter_names_modules_only_where_peft_chooses_them()
     assert adapter_spec(Recipe(trainer="lora", lora={"preset": "study"}), "llama") == {}
     peft = adapter_spec(Recipe(trainer="lora", lora={"preset": "peft"}), "llama")
     assert peft == {"lora_targets": ["q_proj", "v_proj"]}
+
+
+def test_fields_that_came_later_are_in_keys_only_where_they_are_given():
+    plain = recipe_spec(Recipe())
+    assert not {"optimizer", "clip_value"} & plain.keys()
+    assert {"betas", "eps", "clip"} <= plain.keys()
+    given = recipe_spec(Recipe(optimizer="adafactor", clip_value=0.3))
+    unused = {"betas", "eps", "clip"}  # AdamW's, and the norm
+    assert given == {name: value for name, value in plain.items() if name not in unused} | {
+        "optimizer": "adafactor",
+        "clip_value": 0.3,
+    }

@@ -20,7 +20,7 @@ from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
-from raysweep.trainers.memory import largest_batch, training_memory
+from raysweep.trainers.memory import largest_batch, optimizer_states, training_memory
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +36,9 @@ CASES = [
     ("llama", {"micro_batch_size": 4, "precision": "bf16"}),
     ("llama", {"micro_batch_size": 8, "trainer": "lora"}),
     ("llama", {"micro_batch_size": 4, "trainer": "lora", "precision": "bf16"}),
+    ("llama", {"micro_batch_size": 8, "optimizer": "adafactor"}),
+    ("gpt_bigcode", {"micro_batch_size": 1, "optimizer": "adafactor", "gradient_checkpointing": True}),
+    ("llama", {"micro_batch_size": 8, "trainer": "lora", "optimizer": "adafactor"}),
     ("llama", {"micro_batch_size": 4, "objective": "dpo"}),
     ("llama", {"micro_batch_size": 8, "objective": "fait"}),
     ("gpt_bigcode", {"micro_batch_size": 4}),
@@ -101,3 +104,13 @@ def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, giv
     predicted = training_memory(shape, recipe, batch, on_gpu=False)
     found = measured(model, job)
     assert predicted.peak == pytest.approx(found, rel=0.15), (predicted, found, predicted.peak / found)
+
+
+@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("given", [{}, {"trainer": "lora"}, {"trainer": "lora", "lora": {"train_embeddings": True}}])
+def test_the_numbers_that_adafactor_keeps_are_counted_exactly(family, given):
+    shape, model, job = build(family, Recipe(optimizer="adafactor", **given))
+    trained = [weights for weights in model.parameters() if weights.requires_grad]
+    kept = sum(sum(weights.shape) for weights in trained)  # of a matrix its rows and columns, of a vector all
+    assert optimizer_states(shape, job.recipe) == kept
+    assert optimizer_states(shape, Recipe(**given)) == 2 * sum(weights.numel() for weights in trained)

@@ -96,13 +96,19 @@ class Shape:
         """All weights, tied ones once."""
         if self.counted is not None:
             return self.counted
+        ends = self.head_weights * (1 if self.tied else 2)
+        positions = (self.positions or 0) * self.hidden * self.layout.learned_positions
+        return self.layers * self.matrix_weights + ends + positions + self.vector_weights
+
+    @property
+    def vector_weights(self) -> int:
+        """Weights of norms and biases, by the layout."""
         layout = self.layout
         norm = self.hidden * (1 if layout.rms_norm else 2)
-        block = self.matrix_weights + norm * (1 if layout.parallel else 2)
+        block = norm * (1 if layout.parallel else 2)
         block += (self.query + 2 * self.key_value) * layout.qkv_bias + self.hidden * layout.bias
         block += (self.inner * (1 + layout.gated) + self.hidden) * layout.mlp_bias
-        ends = self.head_weights * (1 if self.tied else 2) + norm + self.vocabulary * layout.head_bias
-        return self.layers * block + ends + (self.positions or 0) * self.hidden * layout.learned_positions
+        return self.layers * block + norm + self.vocabulary * layout.head_bias
 
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}

@@ -38,6 +38,7 @@ from raysweep.trainers.memory import (
     TrainingMemory,
     generation_memory,
     largest_batch,
+    optimizer_states,
     trained_weights,
     training_memory,
 )
@@ -48,8 +49,8 @@ BANDWIDTH_SHARE = 0.35
 those of an H100 (benchmarks/README.md, "On a GPU"). Slower cards may reach more in 16 bits, where the H100 waits."""
 COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
-CHECKPOINT_BYTES = 24
-"""Bytes of a training's checkpoints for each trained weight: it and two moments in float32, the old one and the new."""
+CHECKPOINT_BYTES = 8
+"""Bytes of a training's checkpoints for each trained weight and number of the optimizer: float32, old and new."""
 TEACHER_TOKENS = 90
 """Tokens of a teacher's prompt beside its row, about."""
 PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
@@ -289,8 +290,10 @@ class _Costs:
         set_rows = self.set_rows(plan.training_set)
         steps = steps_of(set_rows, plan.recipe)
         tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
-        trained = trained_weights(shape, plan.recipe) if shape and plan.recipe.trainer in PREDICTED else 0
-        checkpoints = CHECKPOINT_BYTES * trained * bool(self._config.checkpoint_every)
+        is_known = shape is not None and plan.recipe.trainer in PREDICTED
+        trained = trained_weights(shape, plan.recipe) if shape and is_known else 0
+        saved = trained + (optimizer_states(shape, plan.recipe) if shape and is_known else 0)
+        checkpoints = CHECKPOINT_BYTES * saved * bool(self._config.checkpoint_every)
         facts = (self._memory(key, rows), generating, 4 * trained + stored, checkpoints)
         training = dict(self._training_hours(key, tokens, rows))
         cpu_seconds, basis = None, ESTIMATED

@@ -24,7 +24,7 @@ from raysweep.planning.predictions.needs import names_in
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS, Recipe
 from raysweep.trainers.memory import TrainingMemory
-from raysweep.trainers.sharding.choice import sharding_name
+from raysweep.trainers.sharding.choice import sharding_name, unshared_setting
 from raysweep.units import count, size
 
 MOST_WORKERS = 64
@@ -165,7 +165,7 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
         yield {"gradient_checkpointing": True}
     if recipe.precision == "float32" and is_free and has_bf16:
         yield {"precision": "bf16"}
-    if on_gpu and is_free and not recipe.compile:
+    if on_gpu and is_free and not recipe.compile and not unshared_setting(recipe):
         now = sharding_name(recipe, recipe.workers)
         parallel = {"parallel": "zero2" if now == "ddp" else now}
         if recipe.offload is None:

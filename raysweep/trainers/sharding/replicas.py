@@ -77,7 +77,12 @@ class Replicas(Sharding):
     def _clip(self) -> torch.Tensor:
         import torch
 
-        self._norm = torch.nn.utils.clip_grad_norm_(self._trained, self._recipe.clip)
+        if self._recipe.clip_value is None:
+            self._norm = torch.nn.utils.clip_grad_norm_(self._trained, self._recipe.clip)
+        else:
+            gradients = [parameter.grad for parameter in self._trained if parameter.grad is not None]
+            self._norm = torch.nn.utils.get_total_norm(gradients)
+            torch.nn.utils.clip_grad_value_(self._trained, self._recipe.clip_value)
         return self._norm
 
     def write(self, folder: Path) -> None:
