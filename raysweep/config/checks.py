@@ -38,6 +38,7 @@ from raysweep.quality.ruff_check import require_ruff
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
+from raysweep.trainers.best import BEST
 from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
@@ -69,6 +70,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _rejected,
         _sources,
         _validation,
+        _kept,
         partial(_problems, judged=with_models),
     ]
     if with_models:  # a sheet is made from the sets
@@ -466,6 +468,26 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
         if source.validation is not None:
             for finding in _validation_rows(config, source, source.validation):
                 yield source.validation_place, finding
+
+
+def _kept(config: SweepConfig) -> Iterator[Mistake]:
+    """Find recipes that are to keep the best epoch, and have no validation rows by which to choose it."""
+    lacking: dict[str, str] = {}
+    for model in config.models:
+        if model.pretrain is not None:
+            why = f"{model.name} is pre-trained without any; remove it from the recipe"
+            lacking.setdefault(model.pretrain.recipe, why)
+    for source in config.training.row_sources if config.training else ():
+        if source.validation is None:
+            key = ".".join(map(str, source.validation_place))
+            for name in config.recipes_of(source):
+                lacking.setdefault(name, f"the rows of `{source.words}` have none; name some as `{key}`")
+    for name, why in lacking.items():
+        if config.recipes[name].keep == BEST:
+            yield (
+                ("recipes", name, "keep"),
+                f"`keep: {BEST}` chooses an epoch by validation rows, and {why}",
+            )
 
 
 def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfig) -> Iterator[str]:

@@ -46,7 +46,7 @@ CALLED_HERE = {
     "gradient_accumulation_steps": "batch_size, the rows of a step, of which micro_batch_size are computed at a time",
     "group_by_length": "length_buckets",
     "learning_rate": "lr",
-    "load_best_model_at_end": "training.validation",
+    "load_best_model_at_end": "keep: best",
     "lora_alpha": "alpha",
     "lora_dropout": "dropout",
     "lr_scheduler_type": "schedule",

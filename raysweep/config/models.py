@@ -128,6 +128,8 @@ class RecipeConfig(Strict):
     """Gradients with a larger norm are scaled down to it."""
     clip_value: Annotated[Amount, UnitMark("of the gradient")] | None = RECIPE.clip_value
     """In place of `clip`: each number of a gradient is cut to it, on either side of 0; not by ZeRO."""
+    keep: Literal["last", "best"] = RECIPE.keep
+    """Which epoch's weights are the model: the last one's, or those with the lowest loss of `training.validation`."""
     precision: Literal["float32", "bf16", "float16"] = RECIPE.precision
     """Number format of the computations and of an adapter's frozen base; trained weights are float32 in all."""
     max_tokens: Annotated[int, Field(ge=8, lt=2**31), UnitMark("tokens")] = RECIPE.max_tokens

@@ -17,7 +17,7 @@ HOW = ("micro_batch_tokens", "batching", "offload", "gradient_checkpointing", "c
 """Fields of a recipe that enter keys only where they differ from their defaults. All but `compat` change rounding only:
 giving one trains a model again, and leaving all out keeps the models of older versions."""
 
-LATER = ("optimizer", "clip_value")
+LATER = ("optimizer", "clip_value", "keep")
 """Fields that came later and enter keys only where they are given: models of older versions keep their keys."""
 
 

@@ -355,7 +355,7 @@ class CellPlan:
     model: Node | None = None
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
-    validation: TrainingSetPlan | None = None  # not part of the model's key, since it changes no weight
+    validation: TrainingSetPlan | None = None  # part of the model's key only with `keep: best`
     pairs_of_rows: EncodedPairsPlan | None = None  # the training set's, where the objective reads them
     keeps_model: bool = True
 

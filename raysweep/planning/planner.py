@@ -30,6 +30,7 @@ from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.trainers.base import TRAINERS, Recipe
+from raysweep.trainers.best import BEST
 
 WHOLE = "whole"
 """What completions hold that end at no stop string of a problem, in their keys."""
@@ -94,13 +95,16 @@ class _Planner:
         recipe, spec = self.recipe(cell.model, cell.recipe)
         training_set = self.sets.fine_tuning_set(cell.training_set)
         inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
+        validation = self.sets.validation_set(cell.training_set)
+        if recipe.keep == BEST and validation is not None:
+            inputs = (*inputs, validation.node.key)  # they decide which weights are the model
         node = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
         return replace(
             plan,
             model=node,
             training_set=training_set,
             recipe=recipe,
-            validation=self.sets.validation_set(cell.training_set),
+            validation=validation,
             pairs_of_rows=encoded_pairs(plan.base, recipe, training_set),
             keeps_model=self.config.keeps_all_models or TRAINERS.get(recipe.trainer).kind is not ModelKind.FULL,
         )

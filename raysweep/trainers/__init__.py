@@ -8,6 +8,7 @@ Begin with base.py, which defines what a trainer receives and returns.
     batching.py      decides which rows each step takes (order, chunks, shards) and makes tensors of them
     micro_batches.py decides which rows of a step share a forward pass, and tries which size is fastest
     activations.py   computes activations again in the backward pass (gradient checkpointing)
+    best.py          keeps the weights of the epoch with the lowest validation loss
     optimizer.py     AdamW and Adafactor, which weights decay, and the schedules of its learning rate
     encoding.py      turns a job's training rows into token ids and weights
     preparing.py     computes what an objective needs of the untrained model, and keeps it for later trainings

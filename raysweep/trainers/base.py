@@ -50,6 +50,7 @@ class Recipe:
     warmup: float = 0.0  # share of the steps
     clip: float = 1.0
     clip_value: float | None = None  # in place of `clip`: each number of the gradient is cut to it, on either side of 0
+    keep: str = "last"  # last | best: the epoch with the lowest validation loss is the model
     precision: str = "float32"  # float32 | bf16 | float16: of the computations; trained weights are float32
     max_tokens: int = 1024  # longer rows are dropped and counted
     rehearsal: float = 0.0  # share of the rows that are shown with their clean text
@@ -173,8 +174,9 @@ class Trainer(ABC):
         """Train the model, write it on rank 0, and return the counts.
 
         Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]),
-        final_loss, validation_losses ([[step, loss], ...]), numbers and number_totals of the objective, and held_out,
-        as `raysweep.trainers.validation` counts it. All of them may be missing.
+        final_loss, validation_losses ([[step, loss], ...]), kept_step (whose weights are the model, if not the last's),
+        numbers and number_totals of the objective, and held_out, as `raysweep.trainers.validation` counts it. All of
+        them may be missing.
         """
 
 

@@ -25,6 +25,7 @@ from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import LossSum, Services, TrainJob
 from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
+from raysweep.trainers.best import BEST, BestEpoch
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
@@ -43,6 +44,8 @@ T = TypeVar("T")
 
 CHECKPOINT_FILE = "state.pt"
 REMEMBERED_TOKENS = "micro_batch_tokens"
+KEPT_STEP = "kept_step"
+"""Among what a training with `keep: best` reports: the step whose weights are the model."""
 MOST_REPEATS = 30
 """Most times that a float16 step is done again; by then the loss scale is below 1."""
 
@@ -71,7 +74,7 @@ class TrainingLoop:
         services: the engine's services. With several workers torch's process group exists already.
 
     Raises:
-        UsageError: the model can't pack rows.
+        UsageError: the model can't pack rows, or there are no validation rows by which the best epoch is chosen.
     """
 
     def __init__(self, model: Any, data: EncodedSet, job: TrainJob, services: Services) -> None:
@@ -98,6 +101,9 @@ class TrainingLoop:
         self.model.train()
         self.sharding = make_sharding(model, job.recipe, self.device, services.world_size)
         self.reports = TrainingReports(job, data, services, self.total, model.config)
+        self.best = BestEpoch(self.sharding) if job.recipe.keep == BEST else None
+        if self.best is not None and data.validation is None:
+            raise UsageError(f"{job.label}: `keep: best` chooses an epoch by validation rows, and there are none")
         self.repeated_steps = 0  # since this attempt began, after gradients too large for float16
         self._saved = time.monotonic()  # time of the latest checkpoint
 
@@ -111,22 +117,24 @@ class TrainingLoop:
         with seeded_torch(self.job.seed, "training"):
             self._prepare_rows()
             start = self._resume()
+            if start and self._ends_validated_epoch(start) and not self.reports.has_validated(start):
+                self._end_epoch(start)  # the machine went between checkpoint and validation
             for step in range(start, self.total):
                 self._step(step)
                 done = step + 1
                 is_asked_for = self.services.tick(done, self.total)
                 may_save = done < self.total and self._trial is None
-                ends_epoch = done == self.total or done % self.order.steps_per_epoch == 0
-                if ends_epoch and self.data.validation is not None:
+                if self._ends_validated_epoch(done):
                     if is_asked_for and self.job.checkpoint_every and may_save:
                         self._checkpoint(done)  # a validation may take longer than this machine has left
                         may_save = False
-                    validation_loss = self._validate(done)
-                    self.reports.report(done, validation_loss, self._measure(done))
+                    self._end_epoch(done)
                 elif self.reports.is_due(done):
                     self.reports.report(done)
                 if may_save and self._checkpoint_is_due(done, is_asked_for):
                     self._checkpoint(done)
+        if self.best is not None:
+            self.best.put_back(self.total, self.job.label)
         self.model.eval()
         return {
             "rows": len(self.data.rows),
@@ -137,8 +145,20 @@ class TrainingLoop:
             "trainable_weights": self.trainable_weights,
             "batching": dataclasses.asdict(self.batching),
             "repeated_steps": self.repeated_steps,
+            **({} if self.best is None else {KEPT_STEP: self.best.step}),
             **self.reports.counts(),
         }
+
+    def _ends_validated_epoch(self, done: int) -> bool:
+        """Return whether an epoch ends after `done` steps, whose loss is measured on validation rows."""
+        ends = done == self.total or done % self.order.steps_per_epoch == 0
+        return ends and self.data.validation is not None
+
+    def _end_epoch(self, done: int) -> None:
+        """Measure the validation rows after `done` steps, keep the weights if they are the best, and report."""
+        loss = self._validate(done)
+        is_kept = self.best is None or self.best.ends(done, loss, is_last=done == self.total)
+        self.reports.report(done, loss, self._measure(done, is_kept))
 
     def _prepare_model(self) -> None:
         """Choose attention and gradient checkpointing, and count the weights before they may be in shares."""
@@ -187,10 +207,11 @@ class TrainingLoop:
             yield members, self._batch(data, members, self._current_batching())
             self.services.tick(done, self.total)
 
-    def _measure(self, done: int) -> dict[str, float]:
+    def _measure(self, done: int, is_kept: bool = True) -> dict[str, float]:
         """Measure the validation rows as for every objective, and keep it for the reports; return the measures.
 
-        Those before training are of the base model, so all trainings on it share them.
+        Those before training are of the base model, so all trainings on it share them. `is_kept`: the weights are the
+        model, as far as is known.
         """
         import torch
 
@@ -211,7 +232,7 @@ class TrainingLoop:
                 numbers = self._in_memory(lambda texts: services.of_rows(kept, texts.rows, compute), data)
         self.model.train()
         measures, margins = held_out.measure(numbers[:, 0])
-        self.reports.measured(done, measures, margins)
+        self.reports.measured(done, measures, margins if is_kept else None)
         self.reports.leave_out(time.monotonic() - began)
         return measures
 
@@ -482,6 +503,9 @@ class TrainingLoop:
                     **reports,
                     "batching": dataclasses.asdict(self.batching),
                 }
+                if self.best is not None:
+                    content |= self.best.state()
+                    self.best.write(folder)
                 torch.save(content, folder / CHECKPOINT_FILE)
 
         began = time.monotonic()
@@ -498,6 +522,8 @@ class TrainingLoop:
                 return 0
             content = torch.load(folder / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
             self.sharding.read(folder)
+            if self.best is not None:
+                self.best.restore(content, folder, self.services.rank)
         self.reports.restore(content)
         if "batching" in content:
             self.batching, self._trial = MicroBatching(**content["batching"]), None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.families.base import lora_targets
 from raysweep.trainers.base import LoraSettings, Recipe, objective_of
+from raysweep.trainers.best import BEST
 from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
 
@@ -94,6 +95,8 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     if stage and recipe.precision != "float32":
         in_float32 //= 2  # DeepSpeed computes with 16-bit copies
     weights = (frozen + in_float32) // over[2]
+    if recipe.keep == BEST and not on_gpu and recipe.steps is None and recipe.epochs > 1:
+        weights += 4 * trained  # the best epoch's, in the CPU's memory
     gradients = 4 * trained // over[1]
     if recipe.workers > 1 and stage == 0:
         gradients *= 2  # the buckets in which they are sent

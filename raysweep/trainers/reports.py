@@ -78,8 +78,15 @@ class TrainingReports:
         """Return True if a report is due after `done` steps."""
         return done in (1, self._total) or done % max(1, self._total // REPORTS) == 0
 
-    def measured(self, done: int, measures: Mapping[str, float], margins: np.ndarray) -> None:
-        """Keep measures of the validation rows after `done` steps; see `HeldOut.measure`."""
+    def has_validated(self, done: int) -> bool:
+        """Return whether the loss of the validation rows after `done` steps was reported."""
+        return any(step == done for step, _ in self._validation_losses)
+
+    def measured(self, done: int, measures: Mapping[str, float], margins: np.ndarray | None) -> None:
+        """Keep measures of the validation rows after `done` steps; see `HeldOut.measure`.
+
+        `margins`: None where other weights will be the model.
+        """
         self._measures.add(done, measures, margins)
 
     def report(

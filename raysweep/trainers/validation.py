@@ -128,18 +128,19 @@ class MeasureCurves:
     Attributes:
         points: (step, value) by measure; step 0 is the model before training.
         before: margins of the pairs at step 0.
-        latest: margins of the pairs at the latest validation.
+        latest: margins of the pairs at the latest validation, or of those the one whose weights are the model.
     """
 
     points: dict[str, list[tuple[int, float]]] = dataclasses.field(default_factory=dict)
     before: list[float] = dataclasses.field(default_factory=list)
     latest: list[float] = dataclasses.field(default_factory=list)
 
-    def add(self, step: int, measures: Mapping[str, float], margins: np.ndarray) -> None:
-        """Add a validation."""
+    def add(self, step: int, measures: Mapping[str, float], margins: np.ndarray | None) -> None:
+        """Add a validation; without `margins`, those of an earlier one stay the latest."""
         for name, value in measures.items():
             self.points.setdefault(name, []).append((step, value))
-        self.latest = [round(float(margin), 4) for margin in margins]
+        if margins is not None:
+            self.latest = [round(float(margin), 4) for margin in margins]
         if step == 0:
             self.before = self.latest
 

@@ -93,6 +93,44 @@ def test_each_source_has_its_own_validation_rows(tmp_path: Path) -> None:
     ]
 
 
+def chosen_by_validation(folder: Path, **training: Any) -> dict[str, Any]:
+    """Return the same config, whose models are fine-tuned by a recipe of their own with `keep: best`."""
+    value = document(folder, **training)
+    value["recipes"]["mine"] = {**value["recipes"]["tiny"], "keep": "best"}
+    value["models"] = [{**model, "recipes": ["mine"]} for model in value["models"]]
+    return value
+
+
+def test_validation_rows_are_in_the_keys_of_models_that_they_choose_alone(tmp_path: Path) -> None:
+    value, validations = chosen_by_validation(tmp_path), {}
+    for name in ("first", "second"):
+        held = rows(tmp_path / f"held-{name}.jsonl", *(row(n) for n in range(100, 110)))
+        validations[name] = {"name": "jsonl", "path": held}
+    keys = []
+    for keep in ("last", "best"):
+        for number in (10, 9):
+            value["training"]["validations"] = validations
+            rows(tmp_path / "held-first.jsonl", *(row(n) for n in range(100, 100 + number)))
+            plan = build_plan(loaded(value, f"recipes.mine.keep={keep}"))
+            keys.append({cell.cell.id: cell.model.key for cell in plan.cells if cell.model})
+    last, same, best, other = keys
+    assert last == same and not set(last.values()) & set(best.values())
+    assert {cell for cell in best if best[cell] != other[cell]} == {cell for cell in best if "one" in cell}
+
+
+def test_the_best_epoch_needs_validation_rows_to_be_chosen_by(tmp_path: Path) -> None:
+    held = {"name": "jsonl", "path": rows(tmp_path / "held.jsonl", row(100))}
+    value = chosen_by_validation(tmp_path, validations={"second": held})
+    way = "`keep: best` chooses an epoch by validation rows, and"
+    (finding,) = refused(value)
+    expected = f"{way} the rows of `training.sources.first` have none; name some as `training.validations.first`"
+    assert finding == f"recipes.mine.keep: {expected}"
+    assert loaded(value, "models.0.recipes=[tiny]", "models.1.sets=[two]")
+    value["models"][0]["pretrain"]["recipe"] = "mine"
+    (finding,) = refused(value, "models.0.recipes=[tiny]", "models.1.sets=[two]")
+    assert finding == f"recipes.mine.keep: {way} a is pre-trained without any; remove it from the recipe"
+
+
 def test_a_preference_needs_rejected_responses_of_the_sources_of_its_models(tmp_path: Path) -> None:
     recipe = "recipes.pairs={objective: dpo, steps: 2, batch_size: 8}"
     value = document(tmp_path)

@@ -221,7 +221,7 @@ def test_a_quoted_number_is_told_how_to_write_it(override, expected):
         ("recipes.tiny.max_length=64", "write `max_tokens`; known here"),
         ("max_length=64", "write `recipes.NAME.max_tokens` or `evaluation.max_new_tokens`; known here"),
         ("evaluation.do_sample=false", "write `temperature`, where 0 is greedy; known here"),
-        ("recipes.tiny.load_best_model_at_end=true", "write `training.validation`; known here"),
+        ("recipes.tiny.load_best_model_at_end=true", "write `keep: best`; known here"),
         ("evaluation.bf16=true", "write `recipes.NAME.precision: bf16`; known here"),
         ("recipes.tiny.num_train_epochs=3", "write `epochs`"),
         ("recipes.tiny.per_device_train_batch_size=4", "write `batch_size`, the rows of a step over all workers"),

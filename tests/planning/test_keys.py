@@ -32,7 +32,7 @@ def test_the_key_of_a_llama_adapter_names_modules_only_where_peft_chooses_them()
 
 def test_fields_that_came_later_are_in_keys_only_where_they_are_given():
     plain = recipe_spec(Recipe())
-    assert not {"optimizer", "clip_value"} & plain.keys()
+    assert not {"optimizer", "clip_value", "keep"} & plain.keys()
     assert {"betas", "eps", "clip"} <= plain.keys()
     given = recipe_spec(Recipe(optimizer="adafactor", clip_value=0.3))
     unused = {"betas", "eps", "clip"}  # AdamW's, and the norm
@@ -40,3 +40,4 @@ def test_fields_that_came_later_are_in_keys_only_where_they_are_given():
         "optimizer": "adafactor",
         "clip_value": 0.3,
     }
+    assert recipe_spec(Recipe(keep="best")) == plain | {"keep": "best"}

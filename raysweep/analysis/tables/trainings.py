@@ -36,6 +36,7 @@ class ReportedTraining:
     validation_losses: tuple[tuple[int, float], ...] = ()  # (step, mean loss of the validation rows)
     numbers: tuple[ReportedNumber, ...] = ()  # of the objective
     validation: ReportedValidation | None = None  # measures that all recipes share
+    kept: int | None = None  # the step whose weights are the model; None: the last
 
 
 def training_tables(trainings: Sequence[ReportedTraining], order: Order) -> list[Table]:
@@ -69,8 +70,8 @@ def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table
     validated = any(training.validation_losses for training in trainings)
     if validated:
         caption += (
-            " The loss of the validation rows is the objective's own at the end of the training: it doesn't compare "
-            "recipes with unlike objectives."
+            " The loss of the validation rows is the objective's own, of the model: it doesn't compare recipes with "
+            "unlike objectives."
         )
         rows = [Row(row.labels, (*row.cells, _validation_cell(t))) for row, t in zip(rows, trainings, strict=True)]
     names = ("rows", "dropped", "steps", "first loss", "last loss", *(["validation loss"] if validated else []))
@@ -101,7 +102,11 @@ def _validation_cell(training: ReportedTraining) -> TableCell:
     losses = training.validation_losses
     if not losses:
         return TableCell("–", note="this training had no validation rows", state="undefined")
-    return _loss_cell(losses[-1][1], curve=tuple((float(step), loss) for step, loss in losses))
+    curve = tuple((float(step), loss) for step, loss in losses)
+    if training.kept is None or training.kept == losses[-1][0]:
+        return _loss_cell(losses[-1][1], curve=curve)
+    note = f"the model is that of step {training.kept:,}, the end of the epoch with the lowest loss"
+    return replace(_loss_cell(dict(losses).get(training.kept, math.nan), curve=curve), note=note)
 
 
 def _count_cell(number: int | None) -> TableCell:

@@ -11,7 +11,8 @@ from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 Points = tuple[tuple[int, float], ...]
 
 CAPTION = (
-    "The same measures of the same validation rows for every recipe, before training and at its end. Cross-entropy: "
+    "The same measures of the same validation rows for every recipe, before training and of the trained model. "
+    "Cross-entropy: "
     "the mean over response tokens, in nats. Reference preferred: the share of rows whose response is more probable "
     "than the rejected one. Margin: the mean over these rows of log p(response) minus log p(rejected response), in "
     "nats. Left out: rows, or rejected responses alone, that can't be measured. The bottom of a curve is 0, or the "
@@ -32,6 +33,7 @@ class ReportedValidation:
         pairs: names the pairs; trainings with the same name have the same pairs in the same order.
         margins_before: of each pair before training, nats.
         margins: of each pair after training, nats.
+        kept: the step whose weights are the model; None: the last.
     """
 
     rows: int
@@ -42,6 +44,7 @@ class ReportedValidation:
     margins_before: tuple[float, ...] = ()
     margins: tuple[float, ...] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    kept: int | None = None
 
 
 def validation_table(
@@ -72,9 +75,10 @@ def _columns(group: str) -> list[Column]:
 def _cells(measured: ReportedValidation, has_pairs: bool, has_dropped: bool) -> tuple[TableCell, ...]:
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in measured.dropped.items())
     left_out = [replace(_count(sum(measured.dropped.values())), note=reasons)] if has_dropped else []
-    cells = [_count(measured.rows), *left_out, *_ends(measured.cross_entropy)]
+    cells = [_count(measured.rows), *left_out, *_ends(measured.cross_entropy, measured.kept)]
     if has_pairs:
-        cells += [_count(len(measured.margins)), *_ends(measured.preferred, 100), *_ends(measured.margin)]
+        cells += [_count(len(measured.margins)), *_ends(measured.preferred, measured.kept, 100)]
+        cells += _ends(measured.margin, measured.kept)
     return tuple(cells)
 
 
@@ -82,10 +86,14 @@ def _count(number: int) -> TableCell:
     return TableCell(f"{number:,}", value=float(number), state="value")
 
 
-def _ends(points: Points, factor: float = 1) -> tuple[TableCell, TableCell]:
-    """Return the cells of a curve's value at step 0 and at its last step, with the curve beside the latter."""
+def _ends(points: Points, kept: int | None, factor: float = 1) -> tuple[TableCell, TableCell]:
+    """Return the cells of a curve's value at step 0 and of the model, with the curve beside the latter.
+
+    `kept`: the model's step; None: the last.
+    """
     before = _number(points[0][1] * factor) if points and points[0][0] == 0 else _missing()
-    after = _number(points[-1][1] * factor) if points and points[-1][0] > 0 else _missing()
+    models = [value for step, value in points if step > 0 and kept in (None, step)]
+    after = _number(models[-1] * factor) if models else _missing()
     return before, replace(after, curve=tuple((float(step), value) for step, value in points))
 
 

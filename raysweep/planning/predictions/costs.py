@@ -33,6 +33,7 @@ from raysweep.records import Spec
 from raysweep.storage.store import Store
 from raysweep.trainers.base import Recipe, objective_of
 from raysweep.trainers.batching import steps_of
+from raysweep.trainers.best import BEST
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.memory import (
     TrainingMemory,
@@ -292,7 +293,8 @@ class _Costs:
         tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
         is_known = shape is not None and plan.recipe.trainer in PREDICTED
         trained = trained_weights(shape, plan.recipe) if shape and is_known else 0
-        saved = trained + (optimizer_states(shape, plan.recipe) if shape and is_known else 0)
+        saved = trained * (2 if plan.recipe.keep == BEST else 1)
+        saved += optimizer_states(shape, plan.recipe) if shape and is_known else 0
         checkpoints = CHECKPOINT_BYTES * saved * bool(self._config.checkpoint_every)
         facts = (self._memory(key, rows), generating, 4 * trained + stored, checkpoints)
         training = dict(self._training_hours(key, tokens, rows))

@@ -239,6 +239,7 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
     pretrained = next((model.pretrain for model in config.models if model.name == row.model), None)
     is_base = row.model_stage == "base_model"
     recipe = pretrained.recipe if is_base and pretrained else row.recipe
+    kept = _whole(counts.get("kept_step"))
     return ReportedTraining(
         model=row.model,
         training_set=PRE_TRAINING if is_base else row.training_set,
@@ -252,7 +253,8 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         final_loss=float(counts.get("final_loss", math.nan)),
         validation_losses=_points(counts.get("validation_losses")),
         numbers=_objective_numbers(counts, config.recipes[recipe].objective if recipe in config.recipes else ""),
-        validation=_validation(counts.get("held_out")),
+        validation=_validation(counts.get("held_out"), kept),
+        kept=kept,
     )
 
 
@@ -268,8 +270,11 @@ def _objective_numbers(counts: Mapping[str, Any], objective: str) -> tuple[Repor
     return tuple(numbers)
 
 
-def _validation(counts: Mapping[str, Any] | None) -> ReportedValidation | None:
-    """Return the measures of validation rows; None where a training had none, or a version before measured nothing."""
+def _validation(counts: Mapping[str, Any] | None, kept: int | None) -> ReportedValidation | None:
+    """Return the measures of validation rows; None where a training had none, or a version before measured nothing.
+
+    `kept`: the step whose weights are the model; None: the last.
+    """
     if not counts:
         return None
     curves = {name: _points(curve) for name, curve in counts["curves"].items()}
@@ -282,6 +287,7 @@ def _validation(counts: Mapping[str, Any] | None) -> ReportedValidation | None:
         margins_before=tuple(map(float, counts["margins_before"])),
         margins=tuple(map(float, counts["margins"])),
         dropped={str(reason): int(number) for reason, number in counts["dropped"].items()},
+        kept=kept,
     )
 
 

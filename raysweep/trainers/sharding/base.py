@@ -64,6 +64,14 @@ class Sharding(ABC):
         """
 
     @abstractmethod
+    def trained(self) -> Mapping[str, torch.Tensor]:
+        """Return copies of the trained weights in the memory of rank 0's CPU, in float32; other workers get none."""
+
+    @abstractmethod
+    def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Have this worker's model, or what `weights` returns, take what `trained` returned. No step follows."""
+
+    @abstractmethod
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """Return all weights on rank 0, trained ones in float32, as `state_dict` names them; None: the model has them.
 

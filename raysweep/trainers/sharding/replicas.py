@@ -89,7 +89,7 @@ class Replicas(Sharding):
         """See `Sharding.write`; rank 0 writes everything, since all workers have the same."""
         import torch
 
-        if self._world_size > 1 and torch.distributed.get_rank() != 0:
+        if not self._is_first():
             return
         content = {
             "optimizer": self.optimizer.state_dict(),
@@ -114,6 +114,22 @@ class Replicas(Sharding):
                 tensor.copy_(content["weights"][name])
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content.get("scaler", {}))
+
+    def trained(self) -> Mapping[str, torch.Tensor]:
+        """See `Sharding.trained`."""
+        tensors = _trained_tensors(self.model) if self._is_first() else {}
+        return {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
+
+    def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """See `Sharding.put_back`."""
+        tensors = _trained_tensors(self.model)
+        for name, tensor in weights.items():
+            tensors[name].copy_(tensor)
+
+    def _is_first(self) -> bool:
+        import torch
+
+        return self._world_size == 1 or torch.distributed.get_rank() == 0
 
     def weights(self) -> Mapping[str, torch.Tensor] | None:
         """See `Sharding.weights`."""

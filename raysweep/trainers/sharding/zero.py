@@ -11,7 +11,7 @@ import importlib
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class Zero(Sharding):
     def __init__(self, model: Any, recipe: Recipe, device: torch.device, world_size: int, stage: int) -> None:
         deepspeed = quiet_deepspeed()
         self.model, self._stage, self._world_size = model, stage, world_size
+        self._put_back: Mapping[str, torch.Tensor] = {}
         if recipe.precision == "float16" and device.type == "cpu":
             raise UsageError(f"`precision: float16` with `parallel: zero{stage}` needs a GPU; use bf16 or ddp on CPUs")
         join_alone(world_size)
@@ -102,8 +103,28 @@ class Zero(Sharding):
             )
         self.engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=False)
 
+    def trained(self) -> Mapping[str, torch.Tensor]:
+        """See `Sharding.trained`."""
+        names = {name for name, weights in self.model.named_parameters(remove_duplicate=False) if weights.requires_grad}
+        return self._gathered(names)
+
+    def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """See `Sharding.put_back`."""
+        self._put_back = weights
+
     def weights(self) -> Mapping[str, torch.Tensor] | None:
-        """See `Sharding.weights`. Tensors are gathered one by one, so a worker needs room for one at a time."""
+        """See `Sharding.weights`."""
+        import torch
+
+        names = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
+        gathered = {**self._gathered(names), **self._put_back}
+        if torch.distributed.get_rank() == 0:
+            buffers = self.model.state_dict().keys() - gathered.keys()
+            gathered |= {name: self.model.get_buffer(name).detach().cpu() for name in sorted(buffers)}
+        return gathered
+
+    def _gathered(self, names: Collection[str]) -> dict[str, torch.Tensor]:
+        """Return parameters by name on rank 0. They are gathered one by one: a worker needs room for one at a time."""
         import deepspeed
         import torch
         from deepspeed.utils import safe_get_full_fp32_param
@@ -112,6 +133,8 @@ class Zero(Sharding):
         gathered: dict[str, torch.Tensor] = {}
         known: dict[int, torch.Tensor] = {}
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
+            if name not in names:
+                continue
             if id(parameter) not in known:
                 if parameter.requires_grad:
                     full = safe_get_full_fp32_param(parameter)
@@ -121,9 +144,6 @@ class Zero(Sharding):
                         known[id(parameter)] = parameter.detach().cpu().clone() if is_first else parameter.new_empty(0)
             if is_first:
                 gathered[name] = known[id(parameter)]
-        if is_first:
-            buffers = self.model.state_dict().keys() - gathered.keys()
-            gathered |= {name: self.model.get_buffer(name).detach().cpu() for name in sorted(buffers)}
         return gathered
 
 

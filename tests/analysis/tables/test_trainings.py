@@ -34,6 +34,13 @@ def test_a_validation_loss_has_a_column_where_a_training_has_one():
     assert table.rows[0].cells[-1].curve == ((3.0, 0.75), (9.0, 0.625))
 
 
+def test_the_validation_loss_of_an_earlier_epoch_that_is_the_model_has_a_footnote():
+    losses = ((3, 0.5), (6, 0.75), (9, 0.625))
+    table = training_table([training(validation_losses=losses, kept=kept) for kept in (3, 9)], ORDER)
+    assert [row.cells[-1].text for row in table.rows] == ["0.5", "0.625"]
+    assert table.footnotes == ("the model is that of step 3, the end of the epoch with the lowest loss",)
+
+
 def test_dropped_rows_have_their_reasons_in_a_footnote():
     table = training_table([training(dropped=3, reasons={"over 64 tokens": 2, "no prompt": 1})], ORDER)
     assert table.footnotes == ("dropped: 2 over 64 tokens, 1 no prompt",)

@@ -37,6 +37,12 @@ def test_measures_of_validation_rows_stand_before_and_after_training():
     assert table.rows[0].cells[-1].curve == ((0.0, -0.5), (9.0, 2.0)) and len(table.rows) == 1
 
 
+def test_measures_after_training_are_those_of_the_epoch_that_is_the_model():
+    measured = replace(MEASURED, cross_entropy=((0, 1.25), (3, 0.25), (9, 0.5)), kept=3, preferred=(), margin=())
+    _, table = training_tables([training(validation=measured)], ORDER)
+    assert [cell.text for cell in table.rows[0].cells] == ["4", "1.25", "0.25"]
+
+
 def test_rows_that_were_not_measured_are_counted_with_their_reasons():
     dropped = {"over 64 tokens": 2, "rejected response over 64 tokens": 1}
     both = [training(validation=MEASURED), training(validation=replace(MEASURED, dropped=dropped))]

@@ -1,0 +1,123 @@
+"""`keep: best`: the epoch with the lowest validation loss is the model, whatever happens to the training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from raysweep.errors import HopelessError, UsageError
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.trainers.base import TRAINERS, TrainJob
+from raysweep.trainers.full import Full
+from raysweep.trainers.loop import TrainingLoop
+from tests.trainers.test_distributed import COUNTS, difference, train_together
+from tests.trainers.test_validation import loss_of_single_rows, validated
+
+pytestmark = pytest.mark.slow
+
+Jobs = Callable[..., TrainJob]
+OVERFITS = {"steps": None, "epochs": 6, "rows": 16, "schedule": "constant"}
+"""Six epochs of two steps."""
+RATES = {"full": 1e-2, "lora": 0.2, "ia3": 1.0}
+"""So high, beside validation rows with an answer that is never trained on, that a middle epoch is the best."""
+
+
+def files(trainer: str) -> str:
+    return "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
+
+
+def job_of(make_job: Jobs, folder: Path, name: str = "best", **fields: Any) -> TrainJob:
+    lr = RATES[fields.get("trainer", "full")]
+    job = validated(
+        make_job("llama", name, **{**OVERFITS, "lr": lr, "keep": "best", **fields}), folder, output="    pass\n"
+    )
+    return dataclasses.replace(job, out=folder / name)
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora", "ia3"])
+def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
+    job = job_of(make_job, tmp_path, trainer=trainer)
+    counts = TRAINERS.get(trainer)().train(job, FolderServices())
+    losses = dict(map(tuple, counts["validation_losses"]))
+    assert len(losses) == 6 and counts["kept_step"] == min(losses, key=lambda step: losses[step])
+    assert 0 < counts["kept_step"] < 12, "the settings are meant to overfit"
+    last = job_of(make_job, tmp_path, "last", trainer=trainer, keep="last")
+    of_last = TRAINERS.get(trainer)().train(last, FolderServices())
+    assert of_last["validation_losses"] == counts["validation_losses"] and "kept_step" not in of_last
+    short = job_of(make_job, tmp_path, "short", trainer=trainer, keep="last", epochs=counts["kept_step"] / 2)
+    TRAINERS.get(trainer)().train(short, FolderServices())
+    ours, theirs = load_file(job.out / files(trainer)), load_file(short.out / files(trainer))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs), "a constant rate makes the short one equal"
+    if trainer == "full":
+        assert losses[counts["kept_step"]] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
+
+
+@pytest.mark.parametrize("trainer", ["full", "lora"])
+@pytest.mark.parametrize("die_after", [3, 6, 9])
+def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path, trainer: str, die_after: int) -> None:
+    whole = job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3)
+    undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
+    broken = dataclasses.replace(whole, out=tmp_path / "broken")
+    broken.out.mkdir()
+    with pytest.raises(Interrupted):
+        TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two", die_after=die_after))
+    resumed = TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two"))
+    assert resumed == {**undisturbed, "resumed_from": die_after}
+    ours, theirs = load_file(broken.out / files(trainer)), load_file(whole.out / files(trainer))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_path: Path) -> None:
+    whole = job_of(make_job, tmp_path, "whole", checkpoint_every=100)
+    undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
+    kept = undisturbed["kept_step"]
+    broken = dataclasses.replace(whole, out=tmp_path / "broken")
+    broken.out.mkdir()
+    services = FolderServices(tmp_path / "two", die_after=kept)
+    services.asked_for = {kept}  # the machine goes: a checkpoint is saved before the best epoch's validation
+    with pytest.raises(Interrupted):
+        Full().train(broken, services)
+    assert Full().train(broken, FolderServices(tmp_path / "two")) == {**undisturbed, "resumed_from": kept}
+    assert difference(whole.out, broken.out) == 0
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "zero2"])
+def test_two_workers_choose_as_one_does(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
+    if parallel != "ddp":
+        pytest.importorskip("deepspeed")
+    alone = job_of(make_job, tmp_path, "alone")
+    counts = Full().train(alone, FolderServices())
+    recipe = dataclasses.replace(alone.recipe, workers=2, parallel=parallel)
+    both = dataclasses.replace(alone, out=tmp_path / "both", recipe=recipe, checkpoint_every=9)
+    train_together(2, [(both, 9)], tmp_path / "work")
+    theirs = json.loads((both.out / COUNTS).read_text())
+    assert (theirs["kept_step"], theirs["resumed_from"]) == (counts["kept_step"], 9)
+    assert difference(alone.out, both.out) < 2e-4
+
+
+def test_the_margins_are_those_of_the_model(make_job: Jobs, tmp_path: Path) -> None:
+    best = job_of(make_job, tmp_path)
+    best = validated(best, tmp_path, output="    pass\n", rejected="    return xs\n")
+    counts = Full().train(best, FolderServices())
+    margins, curve = counts["held_out"]["margins"], dict(counts["held_out"]["curves"]["validation_margin"])
+    assert sum(margins) / len(margins) == pytest.approx(curve[counts["kept_step"]], abs=1e-3)
+
+
+def test_without_validation_rows_there_is_nothing_to_choose_by(make_job: Jobs) -> None:
+    with pytest.raises(UsageError, match="`keep: best` chooses an epoch by validation rows, and there are none"):
+        Full().train(make_job("llama", keep="best"), FolderServices())
+
+
+def test_losses_that_are_no_numbers_choose_no_epoch(
+    make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainingLoop, "_validate", lambda self, done: float("nan"))
+    with pytest.raises(HopelessError, match="llama C2: no epoch has a finite validation loss"):
+        Full().train(job_of(make_job, tmp_path), FolderServices())
