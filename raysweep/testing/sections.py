@@ -8,8 +8,10 @@ from functools import cache
 
 import pytest
 
-from raysweep.analysis.exhibits.base import Evidence, ShownAnswer, SideBySideTask
+from raysweep.analysis.exhibits.answers import ShownAnswer
+from raysweep.analysis.exhibits.base import Evidence, SideBySideTask
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
+from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Content, PairSamples, Report, Section
 from raysweep.analysis.tables.costs import Cost
@@ -63,7 +65,7 @@ def small_report() -> Report:
         outcomes=[PairOutcomes(*cell, PROBLEMS, name, {"passed": 5, "failed": 3}, 0) for name in (CLEAN, "C1")],
         trainings=[ReportedTraining("small", "C1", "full", SEED, 64, 0, {}, 4, ((1, 2.5), (4, 1.5)), 1.5)],
         differences=[Difference(*cell, CLEAN, PROBLEMS, "C1", "pass@1_difference", 0.125, -0.1, 0.3, 8)],
-        drawn=replace(drawn, side_by_side=(_task(),)),
+        drawn=replace(drawn, side_by_side=(_task(),), pairs=(_pair(),)),
         signature="1 sample; raysweep 0.1",
         costs=[Cost("small", trainings=1, training_hours=0.5)],
         linted=linted,
@@ -84,6 +86,12 @@ def _task() -> SideBySideTask:
     answers = [("before fine-tuning", "return x - 1"), ("full", "return x + 1")]
     shown = tuple(ShownAnswer(label, label == "full", "judged", text) for label, text in answers)
     return SideBySideTask("Completions", "small", "task/01", "def f(x):", shown)
+
+
+def _pair() -> PairPage:
+    before = tuple(ShownAnswer(f"base, {number}", not number, "judged", "return x") for number in range(2))
+    edit = ShownEdit("creme", "", ("restored 25.0 %", "block 1 of 2"), (), before[:1])
+    return PairPage("small", "examples-C1-pair1", "task/01", "def f(x):", "def f(y):", before, (edit,))
 
 
 def _linted(model: str, training_set: str) -> CellReports:

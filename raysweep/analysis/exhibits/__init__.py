@@ -8,6 +8,7 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     selections.py   finds the training sets and test sets that a file names
     answers.py      the contract of what models answered: texts and verdicts
     edits.py        the records of edited models and of rewritten prompts
+    edit_pages.py   the records of the pages of edits: prompts, blocks, completions
     layer_editing/  kinds that show edited models
     recipes/        kinds that set recipes of a model side by side
     score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing

@@ -32,12 +32,33 @@ class Answer:
     is_program: bool = False
 
 
+@dataclass(frozen=True)
+class ShownAnswer:
+    """One completion as the page shows it, in columns.
+
+    Attributes:
+        label: its model, such as a recipe, and its prompt.
+        passed: whether it passed; None: no verdict.
+        verdict: in words.
+        text: what the model wrote.
+    """
+
+    label: str
+    passed: bool | None
+    verdict: str
+    text: str
+
+
 class Answers(ABC):
     """What the models of a sweep answered. Reading costs time, so nothing is kept that isn't asked for."""
 
     @abstractmethod
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
         """Return a cell's answers on the first draw of a test set, in the order of its problems; empty if unknown."""
+
+    def of_task(self, cell: CellLabels, test_set: TestSetName, task_id: str) -> Sequence[Answer]:
+        """Return the answers to one task among `of`."""
+        return [answer for answer in self.of(cell, test_set) if answer.task_id == task_id]
 
     @abstractmethod
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:

@@ -14,7 +14,8 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
-from raysweep.analysis.exhibits.answers import Answers, NoAnswers
+from raysweep.analysis.exhibits.answers import Answers, NoAnswers, ShownAnswer
+from raysweep.analysis.exhibits.edit_pages import PairPage
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
@@ -91,23 +92,6 @@ EDIT_ROWS: Final = "edit rows"  # a row for each edit
 
 
 @dataclass(frozen=True)
-class ShownAnswer:
-    """One column of completions side by side.
-
-    Attributes:
-        label: the recipe.
-        passed: whether it passed; None: no verdict.
-        verdict: in words.
-        text: what the model wrote.
-    """
-
-    label: str
-    passed: bool | None
-    verdict: str
-    text: str
-
-
-@dataclass(frozen=True)
 class SideBySideTask:
     """One task with the completions of several models. `label`: which models, in words."""
 
@@ -120,9 +104,9 @@ class SideBySideTask:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Tables, figures, conclusions and completions side by side; all empty where a sweep has nothing to show.
+    """Tables, figures, conclusions, completions side by side, pages of edits; all empty where there is nothing to show.
 
-    `groups`: the tables of each group.
+    `groups`: the tables of each group. `pairs`: the pages of edits; `pairs_left_out`: of how many more there is none.
     """
 
     tables: tuple[Table, ...] = ()
@@ -130,6 +114,8 @@ class Drawn:
     conclusions: tuple[Conclusion, ...] = ()
     groups: Mapping[str, Sequence[Table]] = field(default_factory=dict)
     side_by_side: tuple[SideBySideTask, ...] = ()
+    pairs: tuple[PairPage, ...] = ()
+    pairs_left_out: int = 0
 
 
 def unknown_metric(book: ScoreBook, metric: str) -> str:

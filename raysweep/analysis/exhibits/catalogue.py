@@ -120,6 +120,8 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         tuple(conclusion for of_exhibit in drawn for conclusion in of_exhibit.conclusions),
         groups,
         tuple(task for of_exhibit in drawn for task in of_exhibit.side_by_side),
+        tuple(page for of_exhibit in drawn for page in of_exhibit.pairs),
+        sum(of_exhibit.pairs_left_out for of_exhibit in drawn),
     )
 
 

@@ -7,5 +7,6 @@ lines.py        lines along a setting, a panel for each model
 scatter.py      a mark for each model, and the front of those that none beats
 heat.py         heat maps
 depths.py       histograms over the blocks of models
+block_bars.py    what patching each block restored, for a line of text
 lint_scores.py  the scores of linted files
 """

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _COLUMN_INCHES, _ROW_INCHES = 0.44, 0.2
 _LABEL_INCHES, _HEAD_INCHES = 1.3, 0.75
 _MOST_WIDTH = 15.0
+_FEWEST_ROWS = 3  # for which there is room
 _MAP = "cividis"  # equally readable with a colour vision deficiency, and light to dark in grey
 
 
@@ -43,7 +44,7 @@ class HeatFigure(ReportFigure):
         across = max(1, min(len(self.panels), int(_MOST_WIDTH // width)))
         down = math.ceil(len(self.panels) / across)
         most = max(len(panel.rows) for panel in self.panels)
-        height = _HEAD_INCHES + _ROW_INCHES * most
+        height = _HEAD_INCHES + _ROW_INCHES * max(most, _FEWEST_ROWS)
         numbers = [v for panel in self.panels for row in panel.values for v in row if not math.isnan(v)]
         limits = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
         with plotting():

@@ -19,6 +19,7 @@ from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from raysweep.analysis.figures.block_bars import block_bars
 from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.page.textdiff import changes
@@ -170,6 +171,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(bound=bound, coded=coded, inline=_inline)
     environment.globals.update(
+        block_bars=lambda rows, chosen: Markup(block_bars(rows, chosen)),
         by_file_name=by_file_name,
         changes=changes,
         labelled=labelled,

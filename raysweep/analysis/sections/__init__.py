@@ -5,6 +5,7 @@ The page has a section for each of these files, in the order of their `place`; b
 base.py          the contract of a section; the records that it reads; the sections in order
 findings.py      what each model loses, in sentences, a figure and a table
 samples.py       completions problem by problem
+layer_editing.py what edits from one prompt pair restore, and a page for each pair
 tables.py        scores over models, and tables in the study's form
 figures.py       figures that files define
 side_by_side.py completions of a task in columns

@@ -37,7 +37,18 @@ SCORES = (
 )
 FAIT = ("fait-recipes",)
 FAIT_OTHERS = ("fait-average", "fait-failed", "fait-mended")
-EDITING = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits", "block-heat", "block-map")
+EDITING = (
+    "repairs",
+    "repairs-by-category",
+    "edit-places",
+    "edit-costs",
+    "rewritten-prompts",
+    "edit-ends",
+    "edits",
+    "edit-pages",
+    "block-heat",
+    "block-map",
+)
 SUMMARY = ("choice", "friedman", "heat-map", "languages", "power", "recipes", "trade-off")
 
 

@@ -9,4 +9,5 @@ edit_places.py  kind `edit-places`: the same edit at other blocks, beside a rand
 block_map.py    kind `block-map`: a figure of where the blocks that were found lie, with its tests
 block_heat.py   kind `block-heat`: a figure of what patching each block restores, by category
 rewritten.py    kind `rewritten-prompts`: a table of the prompts that a model rewrote
+edit_pages.py   kind `edit-pages`: the page of each pair: prompts, blocks, completions before and after
 """

@@ -7,12 +7,15 @@ share restored is G-RIR, see `raysweep.metrics.restoration`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
-from raysweep.analysis.exhibits.edits import ReportedEdit, RewrittenPrompts
+from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts
 from raysweep.analysis.exhibits.layer_editing.sums import (
+    ALL,
     RESTORED,
     WITHIN_COLUMN,
     WITHIN_RULE,
@@ -24,10 +27,10 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     judged_cell,
     mean_of,
     no_evidence,
+    over_categories,
     rates_change,
     restored_cell,
     share_cell,
-    with_all,
 )
 from raysweep.analysis.tables.quantities import number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -60,37 +63,38 @@ REWRITES = "A method that rewrites prompts has no edits; its interval of the sha
 
 @EXHIBITS.register("repairs")
 class Repairs(Exhibit):
-    """A table for each problem set, with a row for each model, category and method."""
+    """A table for each problem set, with a row for each model and method, or for each of their categories."""
 
     group: Group = EDITS
 
+    by: Literal["method", "category"]
+    """What has a row: each method of a model, over all its categories, or each of them."""
+
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables."""
-        rows: dict[str, dict[EditGroup, Row]] = {}
-        for group, edits in with_all(grouped(evidence.edits.made)).items():
-            rows.setdefault(group.problem_set, {})[group] = Row(group.labels, _cells(edits))
-        for group, row in _rewritten_rows(evidence.edits.rewritten):
-            rows.setdefault(group.problem_set, {})[group] = row
+        groups = grouped(evidence.edits.made)
+        rewritten = _by_category(evidence.edits.rewritten)
+        if self.by == "method":
+            groups, rewritten = over_categories(groups), _over_categories(rewritten)
+        rows = {group: Row(group.labels, _cells(edits)) for group, edits in groups.items()}
+        rows |= {group: Row(group.labels, one.cells()) for group, one in rewritten.items()}
         if not rows:
             raise NothingToDraw("it has no edited models and no rewritten prompts")
-        return Drawn(tuple(self._table(evidence, problems, of_set) for problems, of_set in rows.items()))
+        of_sets = dict.fromkeys(group.problem_set for group in rows)
+        return Drawn(tuple(self._table(evidence, name, rows, bool(rewritten)) for name in of_sets))
 
-    def _table(self, evidence: Evidence, problems: str, rows: Mapping[EditGroup, Row]) -> Table:
-        rewrites = REWRITES if any(group.problem_set == problems for group, _ in _rewritten(evidence)) else ""
+    def _table(self, evidence: Evidence, problems: str, rows: Mapping[EditGroup, Row], rewrites: bool) -> Table:
+        groups = [group for group in rows if group.problem_set == problems]
         return Table(
             title=self.titled(evidence.book, problems),
-            caption=self.captioned(HOW, rewrites, WITHIN_RULE, no_evidence([problems])),
-            stub=("model", "category", "method"),
+            caption=self.captioned(HOW, REWRITES if rewrites else "", WITHIN_RULE, no_evidence([problems])),
+            stub=("model", *(["category"] if self.by == "category" else []), "method"),
             columns=COLUMNS,
-            rows=tuple(rows[group] for group in _in_order(list(rows))),
+            rows=tuple(rows[group] for group in _in_order(groups)),
             row_words=evidence.book.order.words,
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
-
-
-def _rewritten(evidence: Evidence) -> list[tuple[EditGroup, Row]]:
-    return list(_rewritten_rows(evidence.edits.rewritten))
 
 
 def _in_order(groups: Sequence[EditGroup]) -> list[EditGroup]:
@@ -112,33 +116,62 @@ def _cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, ...]:
     )
 
 
-def _rewritten_rows(rewritten: Sequence[RewrittenPrompts]) -> Iterator[tuple[EditGroup, Row]]:
-    """Yield the row of each rewritten category, with the change of the same model's clean prompts."""
-    clean = {(one.cell, one.problem_set): one for one in rewritten if one.perturbation == CLEAN}
+@dataclass(frozen=True)
+class _Rewriting:
+    """What a model's rewriting of prompts does to some categories, and to clean prompts where these were judged."""
+
+    categories: Sequence[RewrittenPrompts]
+    clean: RewrittenPrompts | None
+
+    def cells(self) -> tuple[TableCell, ...]:
+        """Return the cells of its row."""
+        original, perturbed, repaired = (rates.values() for rates in self._rates())
+        change = rates_change([self.clean.rates], [self.clean.base.clean]) if self.clean is not None else None
+        shares = (share_cell(fmean(values)) if values else TableCell() for values in (original, perturbed, repaired))
+        return TableCell(), *shares, self._restored(), *change_cells(change)
+
+    def _rates(self) -> tuple[Rates, Rates, Rates]:
+        """Return the rates on original, perturbed and rewritten prompts, the means over categories."""
+        found: tuple[dict[str, list[float]], ...] = ({}, {}, {})
+        for one in self.categories:
+            own = (one.base.clean, one.base.perturbed, one.rates)
+            for task in (task for task in one.rates if all(task in rates for rates in own)):
+                for values, rates in zip(found, own, strict=True):
+                    values.setdefault(task, []).append(rates[task])
+        original, perturbed, repaired = ({task: fmean(of) for task, of in values.items()} for values in found)
+        return original, perturbed, repaired
+
+    def _restored(self) -> TableCell:
+        """Return the cell of the share restored, with its interval over problems."""
+        rates = self._rates()
+        share = category_accuracy(*rates).restored
+        ends = (math.nan, math.nan)
+        if not math.isnan(share.value):
+            values = [[[rate] for rate in of_prompts.values()] for of_prompts in rates]
+            ends = bootstrap_intervals(values, _restored_shares)[0]
+        return number_cell(Measurement("G-RIR", share.value, *ends, 0, share.note), RESTORED)
+
+
+def _by_category(rewritten: Sequence[RewrittenPrompts]) -> dict[EditGroup, _Rewriting]:
+    """Return what was rewritten and judged by model and category."""
+    clean = {(one.cell, one.problem_set): one for one in rewritten if one.perturbation == CLEAN and one.rates}
     seeds = {one.cell.seed for one in rewritten}
-    for one in rewritten:
-        if one.perturbation == CLEAN or not one.rates:
-            continue
-        recipe = one.cell.recipe
-        method = recipe if len(seeds) == 1 else f"{recipe} · seed {one.cell.seed}"
+    found = {}
+    for one in (one for one in rewritten if one.perturbation != CLEAN and one.rates):
+        method = one.cell.recipe if len(seeds) == 1 else f"{one.cell.recipe} · seed {one.cell.seed}"
         group = EditGroup(one.problem_set, one.cell.model, one.perturbation, method)
-        accuracy = category_accuracy(one.base.clean, one.base.perturbed, one.rates)
-        of_clean = clean.get((one.cell, one.problem_set))
-        change = rates_change(of_clean.rates, of_clean.base.clean) if of_clean is not None else None
-        shares = map(share_cell, (accuracy.original, accuracy.perturbed, accuracy.repaired))
-        yield group, Row(group.labels, (TableCell(), *shares, _restored(one), *change_cells(change)))
+        found[group] = _Rewriting([one], clean.get((one.cell, one.problem_set)))
+    return found
 
 
-def _restored(one: RewrittenPrompts) -> TableCell:
-    """Return the cell of the share restored by rewriting, with its interval over problems."""
-    accuracy = category_accuracy(one.base.clean, one.base.perturbed, one.rates)
-    share = accuracy.restored
-    if math.isnan(share.value):
-        return number_cell(Measurement("G-RIR", share.value, math.nan, math.nan, 0, share.note), RESTORED)
-    tasks = [task for task in one.rates if task in one.base.clean and task in one.base.perturbed]
-    values = [[[rates[task]] for task in tasks] for rates in (one.base.clean, one.base.perturbed, one.rates)]
-    (interval,) = bootstrap_intervals(values, _restored_shares)
-    return number_cell(Measurement("G-RIR", share.value, *interval, 0, ""), RESTORED)
+def _over_categories(rewritten: Mapping[EditGroup, _Rewriting]) -> dict[EditGroup, _Rewriting]:
+    """Return what was rewritten by model, over all categories."""
+    together: dict[EditGroup, _Rewriting] = {}
+    for group, one in rewritten.items():
+        all_of_it = replace(group, category=ALL)
+        before = together[all_of_it].categories if all_of_it in together else ()
+        together[all_of_it] = _Rewriting([*before, *one.categories], one.clean)
+    return together
 
 
 def _restored_shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from raysweep.analysis.exhibits.edits import Rates, ReportedEdit
@@ -24,7 +24,7 @@ RESTORED = Quantity("G-RIR", "restored")
 MORE_RESTORED = Quantity("G-RIR", "restored", "points", signed=True)
 CLEAN_CHANGE = Quantity("clean", "clean", "points", signed=True)
 ALL = "all categories"
-"""The row of all categories of a method together."""
+"""All categories of a method together."""
 NEAR = 0.01
 """A clean accuracy is as before within one point."""
 WITHIN, BEYOND, UNSHOWN = "yes", "no", "not shown"
@@ -49,13 +49,13 @@ class EditGroup:
     method: str
 
     @property
-    def labels(self) -> tuple[str, str, str]:
-        """The labels of its row."""
-        return self.model, self.category, self.method
+    def labels(self) -> tuple[str, ...]:
+        """The labels of its row: model, category unless it is `ALL`, method."""
+        return self.model, *([] if self.category == ALL else [self.category]), self.method
 
 
 def grouped(edits: Iterable[ReportedEdit]) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return edits by problem set, model, category and method, in their order; without `ALL`."""
+    """Return edits by problem set, model, category and method, in their order; none of `ALL`."""
     edits = list(edits)
     seeds = {edit.cell.seed for edit in edits}
     groups: dict[EditGroup, list[ReportedEdit]] = {}
@@ -66,19 +66,12 @@ def grouped(edits: Iterable[ReportedEdit]) -> dict[EditGroup, list[ReportedEdit]
     return groups
 
 
-def with_all(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, Sequence[ReportedEdit]]:
-    """Return groups sorted by problem set and model, with a group of all categories of each method after them."""
-    models = dict.fromkeys((group.problem_set, group.model) for group in groups)
-    ordered: dict[EditGroup, Sequence[ReportedEdit]] = {}
-    for place in models:
-        own = {group: edits for group, edits in groups.items() if (group.problem_set, group.model) == place}
-        for category in dict.fromkeys(group.category for group in own):
-            ordered |= {group: edits for group, edits in own.items() if group.category == category}
-        if len({group.category for group in own}) > 1:
-            for method in dict.fromkeys(group.method for group in own):
-                of_method = [edit for group, edits in own.items() if group.method == method for edit in edits]
-                ordered[EditGroup(*place, ALL, method)] = of_method
-    return ordered
+def over_categories(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return the edits of each method in all categories together, as groups of the category `ALL`."""
+    together: dict[EditGroup, list[ReportedEdit]] = {}
+    for group, edits in groups.items():
+        together.setdefault(replace(group, category=ALL), []).extend(edits)
+    return together
 
 
 def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
@@ -128,20 +121,23 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
 
     A problem's number is its mean over the edits that were judged on it, none of which was made from it.
     """
-    after: dict[str, list[float]] = {}
-    before: dict[str, list[float]] = {}
-    for edit in edits:
-        own, base = edit.clean_rates
-        for task, rate in own.items():
-            after.setdefault(task, []).append(rate)
-            before.setdefault(task, []).append(base[task])
-    return _paired(after, before)
+    pairs = [edit.clean_rates for edit in edits]
+    return rates_change([own for own, _ in pairs], [base for _, base in pairs])
 
 
-def rates_change(after: Rates, before: Rates) -> DifferenceOfMeans | None:
-    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two."""
-    tasks = [task for task in after if task in before]
-    return _paired({task: [after[task]] for task in tasks}, {task: [before[task]] for task in tasks})
+def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceOfMeans | None:
+    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two.
+
+    Args:
+        after: one model's rates, of one or several test sets.
+        before: the other's, of the same ones.
+    """
+    both: tuple[dict[str, list[float]], ...] = ({}, {})
+    for own, other in zip(after, before, strict=True):
+        for task in (task for task in own if task in other):
+            for rates, one in zip(both, (own, other), strict=True):
+                rates.setdefault(task, []).append(one[task])
+    return _paired(*both)
 
 
 def _paired(after: Mapping[str, list[float]], before: Mapping[str, list[float]]) -> DifferenceOfMeans | None:

@@ -11,14 +11,13 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.answers import Answer
+from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
 from raysweep.analysis.exhibits.base import (
     EXHIBITS,
     Drawn,
     Evidence,
     Exhibit,
     NothingToDraw,
-    ShownAnswer,
     SideBySideTask,
 )
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe

@@ -18,8 +18,8 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     ends,
     grouped,
     judged_cell,
+    over_categories,
     restored_cell,
-    with_all,
 )
 from raysweep.stats.resampling import DifferenceOfMeans
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, made
@@ -79,13 +79,12 @@ def test_ended_edits_are_counted_by_reason_and_others_are_not_done():
     assert cell.note == "1 edit: no such pair; 1 edit: not reproduced; 1 edit failed or not judged yet"
 
 
-def test_groups_are_methods_of_a_category_and_several_categories_have_one_of_all():
-    groups = with_all(grouped(made(["llama"])))
-    first = [group.labels for group in groups][:2]
-    assert first == [("llama", "C1", "creme"), ("llama", "C1", "creme-random")]
-    assert {group.method: len(edits) for group, edits in groups.items() if group.category == ALL}["creme"] == 15
-    one = with_all(grouped(edit for edit in made(["llama"]) if edit.perturbation == "C1"))
-    assert all(group.category == "C1" for group in one)
+def test_groups_are_methods_of_a_category_and_categories_add_up():
+    groups = grouped(made(["llama"]))
+    assert [group.labels for group in groups][:2] == [("llama", "C1", "creme"), ("llama", "C2", "creme")]
+    together = over_categories(groups)
+    assert {group.labels: len(edits) for group, edits in together.items()}["llama", "creme"] == 15
+    assert {group.category for group in together} == {ALL}
 
 
 def test_several_seeds_are_methods_of_their_own():

@@ -11,10 +11,10 @@ from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
 from raysweep.analysis.tables.table import to_csv
 from raysweep.metrics.restoration import NOTHING_LOST
-from tests.analysis.exhibits.layer_editing.examples import evidence, made, rewritten, texts
+from tests.analysis.exhibits.layer_editing.examples import EDITORS, evidence, made, rewritten, texts
 
 EXHIBITS = read_exhibits()
-TABLES = ("repairs", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
+TABLES = ("repairs", "repairs-by-category", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +27,26 @@ def table_of(id, of_sweep):
 
 
 def test_every_method_has_a_row_for_each_category_and_rewriting_one_beside_the_editors(all_of_it):
-    shown = texts(table_of("repairs", all_of_it))
+    shown = texts(table_of("repairs-by-category", all_of_it))
     assert shown["llama", "C1", "creme"]["edits"] == "5"
     assert shown["llama", "C2", "creme"]["edits"] == "4 of 5"
-    assert shown["llama", "all categories", "creme"]["edits"] == "14 of 15"
     row = shown["llama", "C1", "self-denoising"]
     assert (row["edits"], row["restored (%)"]) == ("", "0.0")  # it left every prompt as it was
     assert row["pass@1 (%) base, perturbed"] == row["pass@1 (%) repaired"]
     labels = list(shown)
     at = labels.index(("llama", "C1", "self-denoising"))
     assert labels[at - 1][1] == "C1" and labels[at + 1][1] == "C2"
+
+
+def test_first_stands_a_row_for_each_method_over_all_categories(all_of_it):
+    shown = texts(table_of("repairs", all_of_it))
+    assert list(shown)[:6] == [("llama", name) for name in (*EDITORS, "self-denoising")]
+    assert shown["llama", "creme"]["edits"] == "14 of 15"
+    by_category = texts(table_of("repairs-by-category", all_of_it))
+    of_three = [
+        float(by_category["llama", name, "self-denoising"]["pass@1 (%) repaired"]) for name in ("C1", "C2", "C3")
+    ]
+    assert float(shown["llama", "self-denoising"]["pass@1 (%) repaired"]) == pytest.approx(sum(of_three) / 3, abs=0.1)
 
 
 def test_with_minicode_the_report_says_that_it_says_nothing_about_real_models(all_of_it):
@@ -52,9 +62,9 @@ def test_rewriting_that_undoes_the_perturbation_restores_all_and_undefined_has_i
     undone = replace(one, rates=one.base.clean)
     harmless = replace(one, base=BaseRates(one.base.clean, one.base.clean))
     shown = table_of("repairs", evidence([], rewritten=[undone]))
-    assert texts(shown)["llama", "C1", "self-denoising"]["restored (%)"] == "100.0"
+    assert texts(shown)["llama", "self-denoising"]["restored (%)"] == "100.0"
     table = table_of("repairs", evidence([], rewritten=[harmless]))
-    assert texts(table)["llama", "C1", "self-denoising"]["restored (%)"] == "–"
+    assert texts(table)["llama", "self-denoising"]["restored (%)"] == "–"
     assert table.footnotes == (NOTHING_LOST,)
 
 

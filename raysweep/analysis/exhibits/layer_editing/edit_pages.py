@@ -1,0 +1,119 @@
+"""Kind ``edit-pages``: the page of each pair: its prompts, RI by block, completions before and after each edit.
+
+They are on the report's page only. The first pairs of each model and category come first where there are too many.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.edit_pages import PairPage, ShownBlocks, ShownEdit
+from raysweep.analysis.exhibits.edits import ReportedEdit
+from raysweep.analysis.exhibits.layer_editing.block_heat import in_words, restorations
+from raysweep.analysis.exhibits.layer_editing.edit_rows import seconds_of
+from raysweep.analysis.exhibits.layer_editing.sums import RESTORED, grouped
+from raysweep.records import CLEAN, PromptPair
+
+NO_VERDICT = "no verdict"
+Place = tuple[str, str, str, str, int]  # problem set, model, category, pair, seed
+
+
+@EXHIBITS.register("edit-pages")
+class EditPages(Exhibit):
+    """A page for each pair from which a model was edited; of some of them where there are many."""
+
+    has_table: ClassVar[bool] = False
+
+    pairs: Annotated[int, Field(ge=1)] = 400
+    """Most pairs that are shown."""
+    characters: Annotated[int, Field(ge=100)] = 2000
+    """Most characters of a completion."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the pages, those of a model and category one after the other."""
+        places: dict[Place, list[tuple[str, ReportedEdit]]] = {}
+        for group, edits in grouped(evidence.edits.made).items():
+            for edit in edits:
+                cell = edit.cell
+                place = (group.problem_set, group.model, group.category, cell.training_set, cell.seed)
+                places.setdefault(place, []).append((group.method, edit))
+        known = {place: edits for place, edits in places.items() if any(edit.pair for _, edit in edits)}
+        if not known:
+            raise NothingToDraw("it has no prompt pair that a model was edited from")
+        chosen = _first_of_each(list(known), self.pairs)
+        pages = tuple(self._page(evidence, place, known[place]) for place in known if place in chosen)
+        return Drawn(pairs=pages, pairs_left_out=len(known) - len(pages))
+
+    def _page(self, evidence: Evidence, place: Place, edits: Sequence[tuple[str, ReportedEdit]]) -> PairPage:
+        problems, model, category, name, _ = place
+        pair = next(edit.pair for _, edit in edits if edit.pair is not None)
+        group = " · ".join((model, problems, evidence.book.order.test_label(category)))
+        before = (
+            ShownAnswer("base on the original prompt", True, "passed", self._cut(pair.passing)),
+            ShownAnswer("base on the perturbed prompt", False, "failed", self._cut(pair.failing)),
+        )
+        shown = [self._edit(evidence, method, edit, pair) for method, edit in edits]
+        return PairPage(group, name, pair.task_id, pair.original, pair.perturbed, before, shown)
+
+    def _edit(self, evidence: Evidence, method: str, edit: ReportedEdit, pair: PromptPair) -> ShownEdit:
+        chosen = edit.work.block if edit.work is not None else None
+        return ShownEdit(
+            method,
+            edit.ended or ("" if edit.work is not None else "not made"),
+            list(_facts(edit)),
+            [ShownBlocks(in_words(patched), rows, chosen) for patched, rows in restorations(edit.localization).items()],
+            list(self._after(evidence, edit, pair)),
+        )
+
+    def _after(self, evidence: Evidence, edit: ReportedEdit, pair: PromptPair) -> Iterator[ShownAnswer]:
+        """Yield the edited model's first completion of the pair's problem, perturbed and clean, as far as known."""
+        if edit.work is None:
+            return
+        for test, label in ((edit.perturbation, "perturbed"), (CLEAN, "original")):
+            answers = evidence.answers.of_task(edit.cell, (edit.problem_set, test), pair.task_id)
+            first = next((answer for answer in answers if answer.sample == 0), None)
+            if first is not None:
+                yield ShownAnswer(
+                    f"edited, on the {label} prompt", first.passed, _verdict(first), self._cut(first.text)
+                )
+
+    def _cut(self, text: str) -> str:
+        return text if len(text) <= self.characters else f"{text[: self.characters]} …"
+
+
+def _facts(edit: ReportedEdit) -> Iterator[str]:
+    if edit.is_judged:
+        share = edit.accuracy.restored
+        yield f"restored {RESTORED.format(share.value)} %" if not math.isnan(share.value) else "restored: undefined"
+    work = edit.work
+    if work is None:
+        return
+    if work.block is not None:
+        yield f"block {work.block} of {work.blocks}" if work.blocks else f"block {work.block}"
+    if not math.isnan(work.relative_change):
+        yield f"||dW|| {100 * work.relative_change:.2f} % of ||W||"
+    if not math.isnan(seconds := seconds_of(work)):
+        yield f"{seconds:.1f} s"
+    if work.changes_nothing:
+        yield f"without effect: {work.changes_nothing}"
+
+
+def _verdict(answer: Answer) -> str:
+    return NO_VERDICT if answer.passed is None else answer.outcome.replace("_", " ")
+
+
+def _first_of_each(places: Sequence[Place], most: int) -> set[Place]:
+    """Return at most so many places: the first pair of each model and category, then the second ones, and so on."""
+    rank: dict[tuple[str, ...], int] = {}
+    ranked = []
+    for number, place in enumerate(places):
+        group = place[:3]
+        ranked.append((rank.get(group, 0), number, place))
+        rank[group] = rank.get(group, 0) + 1
+    return {place for _, _, place in sorted(ranked)[:most]}
