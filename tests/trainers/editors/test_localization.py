@@ -182,8 +182,9 @@ def test_the_identifiability_trap_all_positions_point_to_blocks_before_the_one_t
     first = localize(job_of(family, model), Judge(lambda text: text == "1"), Localization(max_new_tokens=1))
     assert [each.restoration for each in of("all", first)] == [1.0] * 4  # the first token is the original's everywhere
     both = localize(job_of(family, model), right, Localization(max_new_tokens=3, phase="all"))
-    assert [each.restoration for each in of("all", both)][2:] == [1.0, 1.0]
-    assert most_restoring(both) == 2
+    assert [each.restoration for each in of("all", both)] == [1.0] * 4
+    assert [each.restoration for each in of("last", both)] == [0.0, 0.0, 1.0, 1.0]
+    assert most_restoring(of("all", both)) == most_restoring(of("last", both)) == 2
 
 
 @pytest.mark.parametrize("own", [[True] * 10, [False] * 10, [False] * 5 + [True] * 5])
@@ -212,6 +213,7 @@ def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(l
 @pytest.mark.parametrize("at", ["own", "patched", "judged"])
 def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypatch):
     model = live("llama")  # no. 7
+    hooks = hooks_on(model.network)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     asked = judge()
     if at == "judged":
@@ -228,12 +230,13 @@ def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypa
         monkeypatch.setattr(torch.nn.Linear, "forward", failing)
     with pytest.raises(ZeroDivisionError):
         localize(job_of("llama", model), asked, settings())
-    assert hooks_on(model.network) == 0 and not model.network.training
+    assert hooks_on(model.network) == hooks and not model.network.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
 
 
 def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, monkeypatch):
     model, asked, again = live("qwen2"), judge(), judge()
+    hooks = hooks_on(model.network)
     job = job_of("qwen2", model, perturbed=LONGER)
     expected = localize(job, asked, settings())
     real, refused = torch.nn.Linear.forward, []
@@ -246,7 +249,7 @@ def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, mo
 
     monkeypatch.setattr(torch.nn.Linear, "forward", small)
     assert localize(job, again, settings()) == expected
-    assert refused and again.asked == asked.asked and hooks_on(model.network) == 0
+    assert refused and again.asked == asked.asked and hooks_on(model.network) == hooks
 
     def none(module: Any, states: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -261,7 +264,7 @@ def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, mo
     monkeypatch.setattr(torch.nn.Linear, "forward", real)
     with pytest.raises(RaysweepError, match="memory ran out with a single completion"):
         localize(job, judge(), settings())
-    assert hooks_on(model.network) == 0
+    assert hooks_on(model.network) == hooks
 
 
 def test_the_generator_of_a_localization_calls_alive(live):
