@@ -65,6 +65,11 @@ def auto_model(architecture: str = "causal") -> Any:
         return _auto_models()[architecture]
 
 
+def architecture_of(config: Any) -> str:
+    """Return `seq2seq` for a config (of transformers) of a model with an encoder and a decoder, else `causal`."""
+    return "seq2seq" if getattr(config, "is_encoder_decoder", False) else "causal"
+
+
 @cache
 def _auto_models() -> dict[str, Any]:
     """Return transformers' classes by architecture, imported once, and torch with them."""
@@ -112,7 +117,7 @@ def empty_network(ref: ModelRef) -> Any:
         ref.location, revision=ref.revision, trust_remote_code=ref.trust_remote_code, **cache_alone(ref.location)
     )
     with torch.device("meta"):
-        return auto_model().from_config(config, trust_remote_code=ref.trust_remote_code)
+        return auto_model(architecture_of(config)).from_config(config, trust_remote_code=ref.trust_remote_code)
 
 
 def adapter_misfit(ref: ModelRef) -> str:

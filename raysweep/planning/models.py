@@ -17,7 +17,7 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, Wanted
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.loadable import require_whole
-from raysweep.models.loading import auto_model, empty_network, load_tokenizer
+from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
@@ -302,7 +302,7 @@ def _network(base: BasePlan) -> Any:
 
     config = FAMILIES.get(base.family)().tiny_config(base.vocab_size, 0, **dict(base.size))
     with torch.device("meta"):
-        return auto_model().from_config(config)
+        return auto_model(architecture_of(config)).from_config(config)
 
 
 def _count(network: Any, *, trainable: bool = False) -> int:

@@ -71,10 +71,12 @@ class ModelFamilyContract(WithoutArguments):
         network = self.network()
         weights = sum(parameter.numel() for parameter in network.parameters())
         assert weights <= self.largest, f"tiny_config() is the config of a small model, not of {weights:,} weights"
-        if self.part().architecture == "causal":
-            with torch.no_grad():
-                logits = network(input_ids=torch.tensor([[1, 2, 3]])).logits
-            assert logits.shape == (1, 3, self.tokens), "the tiny model gives a logit for each token of the vocabulary"
+        both = {"input_ids": torch.tensor([[1, 2, 3]])}
+        if self.part().architecture == "seq2seq":
+            both["decoder_input_ids"] = both["input_ids"]
+        with torch.no_grad():
+            logits = network(**both).logits
+        assert logits.shape == (1, 3, self.tokens), "the tiny model gives a logit for each token of the vocabulary"
 
     def test_lora_targets_are_linear_layers(self) -> None:
         """LoRA changes the modules of these names; without names, those that PEFT knows."""

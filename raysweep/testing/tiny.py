@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from raysweep.models.loading import architecture_of
 from raysweep.models.scratch import prepare_scratch, train_tokenizer
 from raysweep.records import GenerationRequest, ModelRef, PromptPair, TrainingRow
 
@@ -18,6 +19,8 @@ SIZES = MappingProxyType(
         "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_inner": 48},
         "qwen2": {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48},
         "codegen": {"n_embd": 32, "n_layer": 2, "n_inner": 48, "rotary_dim": 4},
+        "bloom": {"hidden_size": 32, "n_layer": 2},
+        "t5": {"d_model": 32, "d_kv": 8, "d_ff": 48},
     }
 )
 """Fields of a family's config that make its `tiny_config` smaller still."""
@@ -63,7 +66,7 @@ def requests(count: int = 12, samples: int = 2) -> list[GenerationRequest]:
 
 
 def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
-    """Write a tiny model with random weights; `folder` then loads with AutoModelForCausalLM.
+    """Write a tiny model with random weights; `folder` then loads with transformers' class for its architecture.
 
     Args:
         family: a registered model family.
@@ -77,7 +80,7 @@ def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
     with seeded_torch(0, family):
         model, _ = initialise(ModelRef(str(folder)))
     model.save_pretrained(folder)
-    return ModelRef(str(folder))
+    return ModelRef(str(folder), architecture=architecture_of(model.config))
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import HopelessError
-from raysweep.models.loading import auto_model, load_model, load_tokenizer
+from raysweep.models.loading import architecture_of, auto_model, load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.base import TRAINERS, Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_saved
@@ -69,7 +69,8 @@ def initialise(base: ModelRef) -> tuple[Any, Any]:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(base.location, trust_remote_code=base.trust_remote_code)
-    model = auto_model().from_config(config, dtype=torch.float32, trust_remote_code=base.trust_remote_code)
+    kind = auto_model(architecture_of(config))
+    model = kind.from_config(config, dtype=torch.float32, trust_remote_code=base.trust_remote_code)
     return model, load_tokenizer(base)
 
 

@@ -36,9 +36,18 @@ ROLES = {
     "c_fc": "up",
     "fc_in": "up",
     "fc_out": "down",
+    "query_key_value": "qkv",
+    "dense_h_to_4h": "up",
+    "dense_4h_to_h": "down",
+    "q": "q",
+    "k": "k",
+    "v": "v",
+    "o": "out",
+    "wi": "up",
+    "wo": "down",
 }
 """The role in a block of the linear layers that recipes name; `c_proj` has two."""
-EMBEDDINGS = {"embed_tokens", "wte", "lm_head"}
+EMBEDDINGS = {"embed_tokens", "wte", "word_embeddings", "shared", "lm_head"}
 """Names of the input and of the output embeddings."""
 
 
@@ -152,9 +161,9 @@ def trained_weights(shape: Shape, recipe: Recipe) -> int:
         return shape.weights
     lora = LoraSettings(**recipe.lora)
     layers = shape.linear_layers
-    adapted = sum(lora.r * sum(layers[role]) for role in adapted_roles(shape, recipe))
+    adapted = sum(lora.r * sum(layers[role]) * shape.number_of(role) for role in adapted_roles(shape, recipe))
     of_head = lora.r * (shape.hidden + shape.vocabulary) if lora.preset == "study" else 0
-    return shape.layers * adapted + of_head + shape.head_weights * _copied_ends(recipe)
+    return adapted + of_head + shape.head_weights * _copied_ends(recipe)
 
 
 def _copied_ends(recipe: Recipe) -> int:
@@ -186,13 +195,16 @@ def optimizer_states(shape: Shape, recipe: Recipe) -> int:
         return 2 * trained_weights(shape, recipe)
     end = shape.hidden + shape.vocabulary
     if recipe.trainer == "full":
-        matrices = shape.layers * sum(map(sum, shape.linear_layers.values())) + end * (1 if shape.tied else 2)
+        matrices = sum(sum(widths) * shape.number_of(role) for role, widths in shape.linear_layers.items())
+        matrices += end * (1 if shape.tied else 2)
         positions = (shape.hidden + (shape.positions or 0)) * shape.layout.learned_positions
+        positions += 2 * (shape.buckets + shape.heads) * bool(shape.buckets)
         return matrices + positions + shape.vector_weights
     lora = LoraSettings(**recipe.lora)
-    adapted = sum(sum(shape.linear_layers[role]) + 2 * lora.r for role in adapted_roles(shape, recipe))
+    roles = adapted_roles(shape, recipe)
+    adapted = sum((sum(shape.linear_layers[role]) + 2 * lora.r) * shape.number_of(role) for role in roles)
     of_head = (end + 2 * lora.r) * (lora.preset == "study")
-    return shape.layers * adapted + of_head + end * _copied_ends(recipe)
+    return adapted + of_head + end * _copied_ends(recipe)
 
 
 def _largest_matrix(shape: Shape, recipe: Recipe) -> int:

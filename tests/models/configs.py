@@ -41,6 +41,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "deepseek_v3": {**USUAL, **LATENT, **EXPERTS, "topk_group": 1, "n_group": 1, "num_experts_per_tok": 2},
     "granite": {**USUAL, "num_key_value_heads": 1},
     "olmo": USUAL,
+    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
 }
 """Fields of the configs that make models tiny, by model type."""
 
@@ -124,7 +125,6 @@ GENERATED: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 512,
         "word_embed_proj_dim": 32,
     },
-    "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 2},
     "mpt": {"d_model": 32, "n_layers": 2, "n_heads": 2, "max_seq_len": 512},
     "falcon": {**USUAL, "alibi": True, "new_decoder_architecture": False},
     "xglm": {"d_model": 32, "num_layers": 2, "attention_heads": 2, "ffn_dim": 48, "max_position_embeddings": 512},

@@ -23,6 +23,19 @@ def test_the_key_of_a_qwen2_adapter_is_the_one_from_before_it_was_a_family(recip
     assert adapter_spec(recipe, "qwen2") == spec
 
 
+@pytest.mark.parametrize("family", ["bloom", "t5"])
+@pytest.mark.parametrize("lora", [{}, {"preset": "study"}, {"preset": "peft"}])
+def test_the_key_of_a_bloom_or_t5_adapter_is_the_one_from_before_it_was_a_family(family, lora):
+    targets = {"bloom": ["query_key_value"], "t5": ["q", "v"]}
+    assert adapter_spec(Recipe(trainer="lora", lora=lora), family) == {"lora_targets": targets[family]}
+    assert adapter_spec(Recipe(trainer="lora", lora={**lora, "targets": ["q"]}), family) == {}
+    scaled = {
+        "bloom": (["query_key_value", "mlp.dense_4h_to_h"], ["mlp.dense_4h_to_h"]),
+        "t5": (["k", "v", "wo"], ["wo"]),
+    }
+    assert adapter_spec(Recipe(trainer="ia3"), family) == {"ia3_targets": scaled[family]}
+
+
 def test_the_key_of_a_llama_adapter_names_modules_only_where_peft_chooses_them():
     assert adapter_spec(Recipe(trainer="lora"), "llama") == {}
     assert adapter_spec(Recipe(trainer="lora", lora={"preset": "study"}), "llama") == {}

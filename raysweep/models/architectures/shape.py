@@ -1,4 +1,4 @@
-"""The numbers of a decoder that its weights, activations and FLOPs follow from, and how many weights it has.
+"""The numbers of a model that its weights, activations and FLOPs follow from, and how many weights it has.
 
 They are read from the fields of a transformers config, under either of their two spellings. Counts are exact for the
 layouts in `LAYOUTS`; any other model type is counted as a Llama, unless its network was counted (`weights`).
@@ -25,8 +25,11 @@ class Layout:
     parallel: bool = False  # attention and MLP read the same norm's output
     learned_positions: bool = False
     head_bias: bool = False
+    embedding_norm: bool = False  # a norm follows the input embedding
 
 
+ATTENTION = ("qkv", "q", "k", "v", "out")
+"""The roles of the linear layers of an attention."""
 LAYOUTS: Mapping[str, Layout] = {
     "llama": Layout(),
     "mistral": Layout(),
@@ -35,13 +38,21 @@ LAYOUTS: Mapping[str, Layout] = {
     "gpt_bigcode": Layout(
         gated=False, rms_norm=False, qkv_bias=True, bias=True, mlp_bias=True, fused_qkv=True, learned_positions=True
     ),
+    "bloom": Layout(
+        gated=False, rms_norm=False, qkv_bias=True, bias=True, mlp_bias=True, fused_qkv=True, embedding_norm=True
+    ),
+    "t5": Layout(gated=False),
     "codegen": Layout(gated=False, rms_norm=False, mlp_bias=True, fused_qkv=True, parallel=True, head_bias=True),
 }
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers of one model. `counted`: its weights, if its network was built to count them; else None."""
+    """The numbers of one model. `counted`: its weights, if its network was built to count them; else None.
+
+    Of an encoder-decoder model `layers` are the encoder's blocks; a block of its decoder has a second attention, whose
+    keys and values are of the encoder's states.
+    """
 
     model_type: str
     hidden: int  # width of the residual stream
@@ -55,6 +66,8 @@ class Shape:
     tied: bool  # the output layer is the input embedding
     stored_bytes: int = 2  # of one weight in the files that are downloaded
     counted: int | None = None
+    decoder_layers: int = 0  # blocks of the decoder beside an encoder; 0: the model has one stack of blocks
+    buckets: int = 0  # of distances, each with a weight for each head, in the first block of either stack
 
     @property
     def layout(self) -> Layout:
@@ -81,10 +94,15 @@ class Shape:
         widen = {name: (self.hidden, self.inner) for name in (("gate", "up") if self.layout.gated else ("up",))}
         return {**qkv, "out": (self.query, self.hidden), **widen, "down": (self.inner, self.hidden)}
 
+    def number_of(self, role: str) -> int:
+        """Return how many linear layers of a role the model has; in a decoder's block those of attention lie twice."""
+        return self.layers + self.decoder_layers * (2 if role in ATTENTION else 1)
+
     @property
     def matrix_weights(self) -> int:
-        """Weights of the linear layers of one block, biases left out."""
-        return sum(inputs * outputs for inputs, outputs in self.linear_layers.values())
+        """Weights of the linear layers of one block, biases left out; of a model with an encoder, of its largest."""
+        twice = ATTENTION if self.decoder_layers else ()
+        return sum(a * b * (2 if role in twice else 1) for role, (a, b) in self.linear_layers.items())
 
     @property
     def head_weights(self) -> int:
@@ -98,7 +116,8 @@ class Shape:
             return self.counted
         ends = self.head_weights * (1 if self.tied else 2)
         positions = (self.positions or 0) * self.hidden * self.layout.learned_positions
-        return self.layers * self.matrix_weights + ends + positions + self.vector_weights
+        matrices = sum(a * b * self.number_of(role) for role, (a, b) in self.linear_layers.items())
+        return matrices + ends + positions + 2 * self.buckets * self.heads + self.vector_weights
 
     @property
     def vector_weights(self) -> int:
@@ -108,20 +127,39 @@ class Shape:
         block = norm * (1 if layout.parallel else 2)
         block += (self.query + 2 * self.key_value) * layout.qkv_bias + self.hidden * layout.bias
         block += (self.inner * (1 + layout.gated) + self.hidden) * layout.mlp_bias
-        return self.layers * block + norm + self.vocabulary * layout.head_bias
+        if self.decoder_layers:
+            return norm * (2 * self.layers + 3 * self.decoder_layers + 2)
+        return self.layers * block + norm * (1 + layout.embedding_norm) + self.vocabulary * layout.head_bias
 
 
+SPELLINGS: Mapping[str, Mapping[str, str]] = {
+    "bloom": {"n_embed": "hidden_size"},
+    "t5": {
+        "d_model": "hidden_size",
+        "num_layers": "num_hidden_layers",
+        "num_heads": "num_attention_heads",
+        "d_kv": "head_dim",
+        "d_ff": "intermediate_size",
+    },
+}
+"""Fields of the configs of some model types, and what others call them."""
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
 """Bytes of a number, by the name of its format in configs and recipes."""
 
 
 def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | None:
-    """Return the shape that a transformers config gives; None if it lacks a number.
+    """Return the shape that a transformers config gives; None if it lacks a number, or for a T5 with a gated MLP.
 
     Args:
         config: the fields of a config.json.
         counted: see `Shape.counted`.
     """
+    model_type = str(config.get("model_type", ""))
+    named = {new: config[old] for old, new in SPELLINGS.get(model_type, {}).items() if old in config}
+    config = {**config, **named}
+    is_gated = str(config.get("feed_forward_proj", "")).startswith("gated")
+    if is_gated or (config.get("is_encoder_decoder") and model_type != "t5"):
+        return None
 
     def number(*names: str) -> int | None:
         return next((config[name] for name in names if isinstance(config.get(name), int)), None)
@@ -132,7 +170,7 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
         return None
     kv_heads = 1 if config.get("multi_query") is True else number("num_key_value_heads") or heads
     return Shape(
-        str(config.get("model_type", "")),
+        model_type,
         hidden,
         layers,
         heads,
@@ -144,6 +182,8 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
         bool(config.get("tie_word_embeddings", True)),
         BYTES.get(str(config.get("torch_dtype", config.get("dtype"))), 4),
         counted,
+        decoder_layers=(number("num_decoder_layers") or layers) if model_type == "t5" else 0,
+        buckets=(number("relative_attention_num_buckets") or 32) if model_type == "t5" else 0,
     )
 
 

@@ -8,4 +8,6 @@ A family is registered under its `model_type` in transformers.
     qwen2.py         Qwen2, Qwen2.5-Coder
     gpt_bigcode.py   StarCoderBase
     codegen.py       CodeGen
+    bloom.py         Bloom
+    t5.py            T5, CodeT5 (encoder and decoder)
 """

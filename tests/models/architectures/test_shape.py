@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from raysweep.models.architectures.known import FOLDER, known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import LAYOUTS, longest_short_text, shape_of
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import architecture_of, auto_model
 from raysweep.records import ModelRef, Spec
 
 PUBLISHED = {
@@ -49,6 +50,8 @@ def test_the_weights_of_a_published_model(hub_id):
 def test_the_count_equals_the_networks(model_type, tied):
     fields = {
         "codegen": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 80, "n_positions": 64, "rotary_dim": 4},
+        "bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+        "t5": {"d_model": 32, "d_kv": 16, "d_ff": 80, "num_layers": 2, "num_decoder_layers": 3, "num_heads": 4},
         "gpt_bigcode": {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 80, "n_positions": 64, "multi_query": True},
     }.get(
         model_type,
@@ -63,15 +66,15 @@ def test_the_count_equals_the_networks(model_type, tied):
     )
     config = AutoConfig.for_model(model_type, vocab_size=320, tie_word_embeddings=tied, **fields)
     with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config)
+        network = auto_model(architecture_of(config)).from_config(config)
     assert shape_of(config.to_dict()).weights == network.num_parameters()
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt_bigcode", "codegen"])
+@pytest.mark.parametrize("family", ["llama", "gpt_bigcode", "codegen", "bloom", "t5"])
 def test_a_model_from_scratch_has_its_familys_tiny_config(family):
     config = FAMILIES.create(Spec(family)).tiny_config(512, 0)
     with torch.device("meta"):
-        network = AutoModelForCausalLM.from_config(config)
+        network = auto_model(architecture_of(config)).from_config(config)
     assert shape_from_scratch(family, 512, {}).weights == network.num_parameters()
 
 

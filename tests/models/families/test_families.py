@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 
 from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
+from raysweep.models.families.bloom import Bloom
+from raysweep.models.families.t5 import T5
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, Spec
+from raysweep.testing.families import ModelFamilyContract
 from tests.models.tiny import FAMILIES as NAMES
 
 
@@ -50,3 +53,19 @@ def test_any_field_of_a_tiny_config_can_be_overridden(name: str) -> None:
 def test_qwen2_has_the_adapter_targets_that_peft_knows(preset: str | None) -> None:
     assert lora_targets("qwen2", preset) == ["q_proj", "v_proj"]
     assert ia3_targets("qwen2") == (["q_proj", "v_proj", "down_proj"], ["down_proj"])
+
+
+@pytest.mark.parametrize("preset", [None, "study", "peft"])
+def test_bloom_and_t5_have_the_adapter_targets_that_peft_knows(preset: str | None) -> None:
+    assert lora_targets("bloom", preset) == ["query_key_value"]
+    assert ia3_targets("bloom") == (["query_key_value", "mlp.dense_4h_to_h"], ["mlp.dense_4h_to_h"])
+    assert lora_targets("t5", preset) == ["q", "v"]
+    assert ia3_targets("t5") == (["k", "v", "wo"], ["wo"])
+
+
+class TestBloom(ModelFamilyContract):
+    make = Bloom
+
+
+class TestT5(ModelFamilyContract):
+    make = T5
