@@ -66,7 +66,7 @@ class AdapterTrainer(Trainer):
         weights = loop.sharding.weights()
         if services.rank == 0:
             model.save_pretrained(job.out, save_embedding_layers=False, state_dict=weights)
-            _sort_names(job.out / SETTINGS, model.active_peft_config)
+            sort_names(job.out / SETTINGS, model.active_peft_config)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, [{name} for name in names], uncalled=loop.uncalled)
         return {**counts, ADAPTED: modules}
@@ -104,7 +104,7 @@ def adapted_modules(model: Any) -> list[str]:
     return list(dict.fromkeys(name.rpartition(".")[2] for name in model.targeted_module_names))
 
 
-def _sort_names(path: Path, config: Any) -> None:
+def sort_names(path: Path, config: Any) -> None:
     """Sort the names of modules in a stored config: PEFT writes its sets in an order that each process has anew."""
     stored = json.loads(path.read_text())
     for field in (name for name, value in vars(config).items() if isinstance(value, set)):

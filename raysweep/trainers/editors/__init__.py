@@ -7,6 +7,7 @@ Begin with base.py, which defines what an editor gets and returns.
     creme.py         aligns a block's states on the perturbed prompt with those on the original one (CREME)
     dinm.py          trains the matrix of the block where a safe and an unsafe text are furthest apart (DINM)
     rome.py          gives a matrix a chosen output for a chosen key, by a change of rank one (ROME)
+    lora_edit.py     trains low-rank updates on one pair (LoRA)
     localization.py  finds the block whose states carry a prompt's damage, by patching each
     patched_states.py  replaces a block's states by those of another text
     shared_positions.py  says which positions of two prompts are patched

@@ -25,7 +25,9 @@ from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit
 from raysweep.trainers.editors.parts import PartTimes
+from raysweep.trainers.editors.states import frozen
 from raysweep.trainers.editors.texts import TextReader
+from raysweep.trainers.loop import seeded_torch
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +85,12 @@ def put_on(network: Any, edit: ModelEdit) -> Iterator[Any]:
     import torch
 
     if edit.adapter:
-        with tempfile.TemporaryDirectory(prefix="raysweep-edit-") as folder, unchanged_modules(network):
+        with (
+            tempfile.TemporaryDirectory(prefix="raysweep-edit-") as folder,
+            frozen(network),  # PEFT takes the gradients of a base
+            unchanged_modules(network),
+            seeded_torch(0, "an adapter's weights before its own are loaded"),
+        ):
             for name, content in edit.adapter.items():
                 Path(folder, name).write_bytes(content)
             device = network.get_input_embeddings().weight.device

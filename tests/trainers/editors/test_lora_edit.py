@@ -1,0 +1,89 @@
+"""LoRA as an editor on all architectures: what it trains, what it returns, and what it leaves of its base."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from raysweep.errors import HopelessError, UsageError
+from raysweep.models.loading import load_model
+from raysweep.records import ModelKind, ModelRef
+from raysweep.testing.editors import EditorContract
+from raysweep.testing.services import EditServicesHere
+from raysweep.testing.tiny import SIZES
+from raysweep.trainers.editors.base import EditJob
+from raysweep.trainers.editors.lora_edit import LoraEdit
+from raysweep.trainers.editors.losses import target_loss
+from raysweep.trainers.editors.running import put_on, run_edit
+from raysweep.trainers.editors.texts import TextReader
+
+Edits = Callable[..., EditJob]
+TARGETS = {
+    "llama": ["q_proj", "v_proj"],
+    "qwen2": ["q_proj", "v_proj"],
+    "gpt_bigcode": ["c_attn"],
+    "codegen": ["qkv_proj"],
+}
+
+
+class TestLoraEdit(EditorContract):
+    make = LoraEdit
+
+
+class TestLoraEditOnAnotherArchitecture(EditorContract):
+    make = LoraEdit
+    family = "codegen"
+
+
+@pytest.mark.parametrize("family", SIZES)
+def test_it_trains_the_attention_to_write_the_passing_completion(family: str, make_edit: Edits) -> None:
+    job = make_edit(family)
+    tokens = TextReader(job.base).pair(job.pair)
+    edit = run_edit(LoraEdit(lr=1e-2, dropout=0.0), job, EditServicesHere())
+    config = json.loads(edit.adapter["adapter_config.json"])
+    assert sorted(config["target_modules"]) == TARGETS[family]
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (8, 32, None)
+    assert edit.counts["losses"][-1][1] < 0.9 * edit.counts["losses"][0][1]
+    with torch.no_grad(), put_on(job.base.network, edit) as edited:
+        after = float(target_loss(edited, tokens.perturbed, tokens.passing))
+    assert after == pytest.approx(edit.counts["final_loss"], rel=1e-4)  # its files are what was trained
+
+
+def test_dropout_is_drawn_from_the_seed(make_edit: Edits) -> None:
+    first, again, other = (
+        run_edit(LoraEdit(dropout=0.5), make_edit("llama", seed=seed), EditServicesHere()).adapter for seed in (1, 1, 2)
+    )
+    assert first == again != other
+
+
+def test_its_files_load_with_the_base(make_edit: Edits, wild: dict[str, ModelRef], tmp_path: Path) -> None:
+    edit = run_edit(LoraEdit(), make_edit("llama"), EditServicesHere())
+    for name, content in edit.adapter.items():
+        (tmp_path / name).write_bytes(content)
+    model, _ = load_model(ModelRef(str(tmp_path), ModelKind.ADAPTER, wild["llama"]))
+    ids = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        expected = make_edit("llama").base.network(input_ids=ids).logits
+        assert not torch.equal(model(input_ids=ids).logits, expected)
+
+
+def test_the_base_has_no_adapter_afterwards(make_edit: Edits) -> None:
+    job = make_edit("qwen2")
+    before = {name: type(module) for name, module in job.base.network.named_modules()}
+    run_edit(LoraEdit(steps=1), job, EditServicesHere())
+    assert {name: type(module) for name, module in job.base.network.named_modules()} == before
+
+
+def test_targets_that_the_model_lacks_are_refused(make_edit: Edits) -> None:
+    with pytest.raises(HopelessError, match=r"no module 'q_porj', which `edit\.targets` names .did you mean 'q_proj'"):
+        run_edit(LoraEdit(targets=["q_porj"]), make_edit("llama"), EditServicesHere())
+
+
+@pytest.mark.parametrize(("setting", "value"), [("lr", 0.0), ("steps", 0), ("r", 0), ("alpha", 0)])
+def test_a_setting_out_of_its_range_is_refused(setting: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"editor lora_edit: {setting} {value}"):
+        LoraEdit(**{setting: value})

@@ -1,0 +1,248 @@
+"""What is checked of an edit: the base afterwards, hooks, and whether the edit acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from raysweep.errors import RaysweepError
+from raysweep.models.deltas import apply_delta, fingerprint
+from raysweep.records import ModelKind, PromptPair
+from raysweep.testing.editors import digest
+from raysweep.testing.services import EditServicesHere
+from raysweep.testing.tiny import SIZES, prompt_pair
+from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit, NotReproduced
+from raysweep.trainers.editors.creme import Creme
+from raysweep.trainers.editors.dinm import Dinm
+from raysweep.trainers.editors.lora_edit import LoraEdit
+from raysweep.trainers.editors.rome import Rome
+from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit
+from raysweep.trainers.editors.states import frozen, matrix_of
+
+Edits = Callable[..., EditJob]
+EDITORS: dict[str, Callable[[], Editor]] = {
+    "creme": lambda: Creme(edit_at=0, stop_below=0.0, steps=5),
+    "dinm": lambda: Dinm(steps=3),
+    "rome": lambda: Rome(edit_at=1, prefixes=2, steps=3),
+    "lora_edit": lambda: LoraEdit(steps=2),
+}
+
+
+class Own(Editor):
+    """Does what a test says, and returns the matrix of block 0 doubled."""
+
+    name = "own"
+    kind = ModelKind.DELTA
+
+    def __init__(self, do: Callable[[EditJob], None] = lambda job: None, factor: float = 2.0) -> None:
+        self._do, self._factor = do, factor
+
+    def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
+        services.alive()
+        self._do(job)
+        matrix = matrix_of(job, 0)
+        return ModelEdit(tensors={matrix.name: matrix.changed((self._factor - 1) * matrix.weight)}, counts={"made": 1})
+
+
+def hook(job: EditJob) -> None:
+    job.base.network.lm_head.register_forward_hook(lambda *_: None)
+
+
+def nudge(job: EditJob) -> None:
+    with torch.no_grad():
+        job.base.network.lm_head.weight[3, 4] += 1e-6
+
+
+def swap(job: EditJob) -> None:
+    with torch.no_grad():
+        weight = job.base.network.lm_head.weight
+        weight[[0, 1]] = weight[[1, 0]].clone()
+
+
+def train_mode(job: EditJob) -> None:
+    job.base.network.train()
+
+
+def without_gradients(job: EditJob) -> None:
+    job.base.network.lm_head.requires_grad_(False)
+
+
+def hooks_on(network: Any) -> int:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
+
+
+def state_of(job: EditJob) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in job.base.network.state_dict().items()}
+
+
+def is_same(job: EditJob, before: dict[str, torch.Tensor]) -> bool:
+    after = job.base.network.state_dict()
+    return before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_edit_keeps_what_its_editor_counted_and_gets_what_was_measured(make_edit: Edits) -> None:
+    counts = run_edit(Own(), make_edit("llama"), EditServicesHere()).counts
+    assert counts["made"] == 1
+    assert counts["changes_nothing"] == ""
+    assert set(counts["logits"]) == {"short 1", "short 2", "original", "perturbed"}
+    assert all(moved > 0 for moved in counts["logits"].values())
+    assert counts["memory_bytes"] > 1e6
+    assert counts["seconds"]["checks"] > 0
+    assert counts["cpu_seconds"]["checks"] > 0
+
+
+def test_an_edit_without_effect_says_so(make_edit: Edits) -> None:
+    counts = run_edit(Own(factor=1.0), make_edit("llama"), EditServicesHere()).counts
+    assert "gives its base's very logits" in counts["changes_nothing"]
+    assert set(counts["logits"].values()) == {0.0}
+
+
+def test_an_edit_that_rounding_swallows_says_so(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    job.base.network.to(torch.bfloat16)
+    counts = run_edit(Own(factor=1.0001), job, EditServicesHere()).counts
+    assert counts["changes_nothing"]
+
+
+@pytest.mark.parametrize(
+    ("do", "what"),
+    [
+        (hook, "1 hooks"),
+        (nudge, "another lm_head.weight"),
+        (swap, "another lm_head.weight"),
+        (train_mode, "another mode of"),
+        (without_gradients, "another requires_grad of lm_head.bias"),
+    ],
+)
+def test_a_base_that_is_not_what_it_was_is_told(do: Callable[[EditJob], None], what: str, make_edit: Edits) -> None:
+    job = make_edit("codegen")
+    with pytest.raises(SpoiledBase, match=f"editor own left {what}"):
+        run_edit(Own(do), job, EditServicesHere())
+    assert hooks_on(job.base.network) == 0
+
+
+@pytest.mark.parametrize("do", [hook, nudge])
+def test_it_is_told_after_an_error_too(do: Callable[[EditJob], None], make_edit: Edits) -> None:
+    def fail(job: EditJob) -> None:
+        do(job)
+        raise NotReproduced("no difference")
+
+    job = make_edit("codegen")
+    with pytest.raises(SpoiledBase) as raised:
+        run_edit(Own(fail), job, EditServicesHere())
+    assert isinstance(raised.value.__context__, NotReproduced)
+    assert hooks_on(job.base.network) == 0
+
+
+def test_an_error_of_the_editor_passes_where_the_base_is_what_it_was(make_edit: Edits) -> None:
+    def fail(job: EditJob) -> None:
+        raise NotReproduced("no difference")
+
+    with pytest.raises(NotReproduced, match="no difference"):
+        run_edit(Own(fail), make_edit("llama"), EditServicesHere())
+
+
+@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("editor", EDITORS)
+@pytest.mark.parametrize("error", [KeyError, torch.OutOfMemoryError])
+def test_after_an_error_in_mid_edit_nothing_is_left(
+    family: str, editor: str, error: type[BaseException], make_edit: Edits
+) -> None:
+    job = make_edit(family)
+    before, flags = state_of(job), [parameter.requires_grad for parameter in job.base.network.parameters()]
+    expected = RaysweepError if error is torch.OutOfMemoryError else KeyError
+    with pytest.raises(expected) as raised:
+        run_edit(EDITORS[editor](), job, EditServicesHere(die_after=2, error=error))
+    assert not isinstance(raised.value, SpoiledBase)
+    assert is_same(job, before)
+    assert hooks_on(job.base.network) == 0
+    assert [parameter.requires_grad for parameter in job.base.network.parameters()] == flags
+    assert all(parameter.grad is None for parameter in job.base.network.parameters())
+    assert digest(run_edit(EDITORS[editor](), job, EditServicesHere())) == digest(
+        run_edit(EDITORS[editor](), make_edit(family), EditServicesHere())
+    )
+
+
+def test_out_of_memory_says_what_to_do(make_edit: Edits) -> None:
+    services = EditServicesHere(die_after=1, error=torch.OutOfMemoryError)
+    with pytest.raises(RaysweepError, match="memory ran out in an edit by own for tiny tiny/1; use a model in 16 bits"):
+        run_edit(Own(), make_edit("llama"), services)
+
+
+def test_a_tensor_that_the_base_does_not_have_is_told(make_edit: Edits) -> None:
+    class Odd(Own):
+        def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
+            return ModelEdit(tensors={"model.lm_tail.weight": torch.zeros(2)})
+
+    class Nothing(Own):
+        def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
+            return ModelEdit()
+
+    with pytest.raises(RaysweepError, match=r"the tensor 'model\.lm_tail\.weight', which this base doesn't have"):
+        run_edit(Odd(), make_edit("llama"), EditServicesHere())
+    with pytest.raises(RaysweepError, match="editor own returned no delta"):
+        run_edit(Nothing(), make_edit("llama"), EditServicesHere())
+
+
+@pytest.mark.parametrize("editor", EDITORS)
+def test_the_order_of_edits_changes_nothing(editor: str, make_edit: Edits) -> None:
+    pairs = [prompt_pair(number) for number in (1, 2, 3)]
+
+    def edits(order: list[PromptPair]) -> dict[str, Any]:
+        base = make_edit("gpt_bigcode").base
+        jobs = {pair.task_id: EditJob(base, "gpt_bigcode", pair, 7) for pair in order}
+        return {name: digest(run_edit(EDITORS[editor](), job, EditServicesHere())) for name, job in jobs.items()}
+
+    assert edits(pairs) == edits(pairs[::-1])
+
+
+def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit: Edits, tmp_path: Any) -> None:
+    from safetensors.torch import save_file
+
+    job = make_edit("qwen2")
+    edit = run_edit(EDITORS["creme"](), job, EditServicesHere())
+    before, own = state_of(job), {name: p.data_ptr() for name, p in job.base.network.named_parameters()}
+    with put_on(job.base.network, edit) as network:
+        changed = {name for name, tensor in network.state_dict().items() if not torch.equal(tensor, before[name])}
+        assert changed == set(edit.tensors)
+    assert is_same(job, before)
+    assert {name: p.data_ptr() for name, p in job.base.network.named_parameters()} == own
+    about = {"format": "pt", "base": fingerprint(before), "base_dtype": "float32"}
+    save_file(dict(edit.tensors), tmp_path / "delta.safetensors", metadata=about)
+    take_off = apply_delta(job.base.network, tmp_path)
+    assert not is_same(job, before)
+    take_off()
+    assert is_same(job, before)
+
+
+def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
+    network = make_edit("codegen").base.network
+    network.lm_head.requires_grad_(False)
+    network.transformer.h[1].train()
+    with pytest.raises(KeyError), frozen(network):
+        assert not network.transformer.h[1].training
+        assert not any(parameter.requires_grad for parameter in network.parameters())
+        raise KeyError
+    assert network.transformer.h[1].training
+    assert not network.transformer.h[0].training
+    wanted = {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
+    assert wanted == {"lm_head.weight", "lm_head.bias"}
+
+
+@pytest.mark.long
+def test_a_thousand_edits_leave_the_base_as_it_was(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    before = state_of(job)
+    alone = digest(run_edit(EDITORS["creme"](), make_edit("llama"), EditServicesHere()))
+    names = list(EDITORS)
+    for number in range(1000):
+        pair = prompt_pair(number % 7)
+        editor = EDITORS["creme" if number % 20 else names[number // 20 % 4]]()
+        run_edit(editor, EditJob(job.base, "llama", pair, number), EditServicesHere())
+    assert is_same(job, before)
+    assert hooks_on(job.base.network) == 0
+    assert digest(run_edit(EDITORS["creme"](), job, EditServicesHere())) == alone
