@@ -22,6 +22,7 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
 from raysweep.registry import Registry
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
+from raysweep.trainers.editors.base import EDITORS
 from raysweep.training_sets.base import SOURCES
 
 KINDS_OF_EXHIBITS = "exhibit-kinds"
@@ -31,6 +32,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {
     "problems": PROBLEMS,
     "sources": SOURCES,
     "trainers": TRAINERS,
+    "editors": EDITORS,
     "objectives": OBJECTIVES,
     "generators": GENERATORS,
     "metrics": METRICS,

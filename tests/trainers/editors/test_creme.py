@@ -17,12 +17,13 @@ from raysweep.models.whole_texts import plain_logits
 from raysweep.records import Decoding, GenerationRequest
 from raysweep.testing.editors import EditorContract, digest
 from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import SIZES, prompt_pair
+from raysweep.testing.tiny import prompt_pair
 from raysweep.trainers.editors.base import EditJob, ModelEdit, NotReproduced
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.states import block_states, matrix_of, outputs, with_change
 from raysweep.trainers.editors.texts import TextReader
+from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
 EAGER: dict[str, Any] = {"stop_below": 0.0, "lr": 2e-3}
@@ -49,7 +50,7 @@ def block_output(job: EditJob, block: int, ids: list[int]) -> torch.Tensor:
     return outputs(job.base.network, blocks_of(job.base.network, job.family), ids)[block]
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_one_named_tensor_changes_and_the_states_come_closer(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     tokens = TextReader(job.base).pair(job.pair)
@@ -67,7 +68,7 @@ def test_one_named_tensor_changes_and_the_states_come_closer(family: str, make_e
     assert torch.equal(block_output(job, 1, tokens.perturbed)[-shared:], found)
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("keep", ["kl", "mse"])
 def test_equal_prompts_have_loss_0_and_change_nothing(family: str, keep: Any, make_edit: Edits) -> None:
     pair = replace(prompt_pair(1), perturbed=prompt_pair(1).original)
@@ -80,7 +81,7 @@ def test_equal_prompts_have_loss_0_and_change_nothing(family: str, keep: Any, ma
     assert torch.equal(edit.tensors[name], job.base.network.state_dict()[name])
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     network, ids = job.base.network, TextReader(job.base).pair(job.pair).perturbed
@@ -96,7 +97,7 @@ def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family: str, make
     torch.testing.assert_close(written, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("keep", ["kl", "mse"])
 def test_with_a_large_lambda_the_clean_logits_stay(family: str, keep: Any, make_edit: Edits) -> None:
     def moved(keep_weight: float) -> float:
@@ -157,7 +158,7 @@ def greedy(job: EditJob) -> str:
     return Transformers(job.base, Decoding(max_new_tokens=12)).generate([request])[0].text
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_localization_chooses_the_block(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     right = greedy(job)

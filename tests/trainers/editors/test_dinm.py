@@ -12,7 +12,6 @@ from raysweep.errors import UsageError
 from raysweep.models.families.blocks import blocks_of
 from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import SIZES
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
 from raysweep.trainers.editors.losses import divergence
@@ -20,6 +19,7 @@ from raysweep.trainers.editors.places import dinm_distances
 from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
+from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
 
@@ -39,7 +39,7 @@ def losses_of(job: EditJob, editor: Dinm) -> DinmLosses:
     return DinmLosses(network, matrix_of(job, 1), tokens.perturbed, tokens.passing, apart, editor)
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_one_named_tensor_changes_and_the_loss_falls(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     edit = run_edit(Dinm(edit_at=1), job, EditServicesHere())
@@ -48,7 +48,7 @@ def test_one_named_tensor_changes_and_the_loss_falls(family: str, make_edit: Edi
     assert edit.counts["steps"] == edit.counts["step_taken"] == 10
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("has_gradient", [False, True])
 def test_kl_has_a_gradient_in_one_mode_only(family: str, has_gradient: bool, make_edit: Edits) -> None:
     job = make_edit(family)

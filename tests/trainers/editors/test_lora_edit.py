@@ -14,12 +14,12 @@ from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import SIZES
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.losses import target_loss
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.texts import TextReader
+from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
 TARGETS = {
@@ -39,7 +39,7 @@ class TestLoraEditOnAnotherArchitecture(EditorContract):
     family = "codegen"
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_it_trains_the_attention_to_write_the_passing_completion(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     tokens = TextReader(job.base).pair(job.pair)

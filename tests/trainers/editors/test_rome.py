@@ -11,7 +11,6 @@ import torch
 from raysweep.errors import UsageError
 from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import SIZES
 from raysweep.trainers.editors import rome
 from raysweep.trainers.editors.base import EditJob, ModelEdit
 from raysweep.trainers.editors.losses import target_loss
@@ -19,6 +18,7 @@ from raysweep.trainers.editors.rome import Rome, rank_one
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
+from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
 SMALL: dict[str, Any] = {"edit_at": 1, "prefixes": 4, "steps": 6}
@@ -67,7 +67,7 @@ def check_rank_one(network: Any, matrix: Matrix, keys: torch.Tensor, chosen: str
 
 
 @pytest.mark.parametrize("chosen", ["mean", "prompt"])
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_the_matrix_gives_the_key_the_wanted_output(family: str, chosen: str, make_edit: Edits) -> None:
     job = make_edit(family)
     matrix = matrix_of(job, 1)
@@ -96,7 +96,7 @@ def test_with_a_covariance_the_key_still_gets_the_wanted_output(chosen: str, mak
     torch.testing.assert_close(u, expected / expected.norm(), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_the_edit_makes_the_target_more_likely(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     reader = TextReader(job.base)
@@ -111,7 +111,7 @@ def test_the_edit_makes_the_target_more_likely(family: str, make_edit: Edits) ->
     assert list(edit.tensors) == [matrix_of(job, 0).name]
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 def test_contexts_of_unequal_lengths_have_the_losses_that_each_has_alone(family: str, make_edit: Edits) -> None:
     job = make_edit(family)
     network, matrix = job.base.network, matrix_of(job, 0)

@@ -13,7 +13,7 @@ from raysweep.models.deltas import apply_delta, fingerprint
 from raysweep.records import ModelKind, PromptPair
 from raysweep.testing.editors import digest
 from raysweep.testing.services import EditServicesHere
-from raysweep.testing.tiny import SIZES, prompt_pair
+from raysweep.testing.tiny import prompt_pair
 from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit, NotReproduced
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.dinm import Dinm
@@ -21,6 +21,7 @@ from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.rome import Rome
 from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of
+from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
 EDITORS: dict[str, Callable[[], Editor]] = {
@@ -146,7 +147,7 @@ def test_an_error_of_the_editor_passes_where_the_base_is_what_it_was(make_edit: 
         run_edit(Own(fail), make_edit("llama"), EditServicesHere())
 
 
-@pytest.mark.parametrize("family", SIZES)
+@pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("editor", EDITORS)
 @pytest.mark.parametrize("error", [KeyError, torch.OutOfMemoryError])
 def test_after_an_error_in_mid_edit_nothing_is_left(
