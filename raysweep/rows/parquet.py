@@ -148,6 +148,8 @@ def _values(column: Any) -> list[Any]:
     """Return the values of a column; equal texts are one object, since most texts of a table stand in many rows."""
     import pyarrow
 
+    if pyarrow.types.is_list(column.type):
+        return [tuple(values) for values in column.to_pylist()]
     if not pyarrow.types.is_string(column.type):
         return list(column.to_pylist())
     encoded = column.combine_chunks().dictionary_encode()
@@ -217,7 +219,10 @@ def read_block(path: Path, record: type[R], index: int) -> list[R]:
 
 
 def schema_of(record: type[Any]) -> Any:
-    """Return the Arrow schema of a record class; fields are str, bytes, int, float, bool, or one of them or None."""
+    """Return the Arrow schema of a record class.
+
+    Fields are str, bytes, int, float, bool, or one of them or None, or ``tuple[str, ...]``.
+    """
     import pyarrow
 
     kinds = {
@@ -226,6 +231,7 @@ def schema_of(record: type[Any]) -> Any:
         float: pyarrow.float64(),
         bool: pyarrow.bool_(),
         bytes: pyarrow.binary(),
+        tuple[str, ...]: pyarrow.list_(pyarrow.string()),
     }
     fields = []
     for name, annotation in _field_types(record).items():

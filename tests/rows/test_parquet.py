@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from raysweep.errors import StoreError
-from raysweep.records import Completion, Score, TrainingRow
+from raysweep.records import Completion, PromptPair, Score, TrainingRow
 from raysweep.rows.parquet import UnreadableTable, count_values, read_groups, read_rows, write_rows
 
 
@@ -44,6 +44,17 @@ def test_missing_values_and_nan_survive(tmp_path):
     score = Score("m", "none", "base", 1, "p", "C1", "RD", math.nan, math.nan, math.nan, 3, "clean pass@1 is 0")
     write_rows(tmp_path / "s", Score, [score], ["model"])
     assert math.isnan(read_rows(tmp_path / "s", Score)[0].value)
+
+
+def test_several_texts_in_a_field_come_back_as_a_tuple(tmp_path):
+    pairs = [
+        PromptPair("p", "C1", task, "a", "b", "c", "d", stop, True, 1.0, 0.0, 3)
+        for task, stop in (("t1", ("\ndef", "\nclass")), ("t2", ()))
+    ]
+    write_rows(tmp_path / "x", PromptPair, pairs, ["task_id"])
+    assert read_rows(tmp_path / "x", PromptPair) == pairs
+    write_rows(tmp_path / "none", PromptPair, [], ["task_id"])
+    assert read_rows(tmp_path / "none", PromptPair) == []
 
 
 def test_an_empty_table_keeps_its_schema(tmp_path):
