@@ -36,6 +36,8 @@ class GridRow:
     results_key: str
     test_draw: int = 0
     quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
+    test_set_stage: str = "test_set"  # | rewritten_set: its prompts were rewritten by the model
+    prompt_pair_key: str = ""  # of the prompt pair from which the model was edited; "": it wasn't
 
     @property
     def test_name(self) -> str:
@@ -50,7 +52,14 @@ class GridRow:
     @property
     def test_set(self) -> GridArtefact:
         """The pair's prompts."""
-        return GridArtefact("test_set", self.test_set_key, f"test set {self.test_name}")
+        return GridArtefact(self.test_set_stage, self.test_set_key, f"test set {self.test_name}")
+
+    @property
+    def prompt_pair(self) -> GridArtefact | None:
+        """The prompt pair from which the cell's model was edited; None for other models."""
+        return (
+            GridArtefact("prompt_pair", self.prompt_pair_key, f"pair of {self.cell}") if self.prompt_pair_key else None
+        )
 
     @property
     def completions(self) -> GridArtefact:
@@ -92,6 +101,7 @@ def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[Grid
             pair.results.key,
             pair.pair.draw,
             linted.get((cell.id, pair.pair.test_set), ""),
+            pair.test_set.node.stage,
         )
         for pair in plan.pairs
     ]

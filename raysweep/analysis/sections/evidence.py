@@ -20,11 +20,13 @@ class EvidenceSection(Section):
         """See `Section.draw`."""
         differences = difference_tables(report.differences, report.book)
         tests = report.drawn.groups.get(TESTS, ())
+        edited = "Edited models are compared with their base under Edits." if report.order.pairs else ""
         lead = ["Each fine-tuned model beside its baseline on the same problems, and tests over all models."]
         if not differences:
             lead.append("There is no model to compare with a baseline.")
         if not tests:
             lead.append("Tests pair models, and fewer than two models have numbers to compare, so there are none.")
+        lead += filter(None, [edited])
         chosen = [conclusion.table for conclusion in report.drawn.conclusions]
         groups = report.drawn.groups
         recipes, more = groups.get(RECIPES, ()), groups.get(MORE_TESTS, ())

@@ -90,7 +90,7 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, order.clean_set(tuned_on))]
     base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
-    under, tuned_label = order.test_label(perturbation), order.training_label(tuned_on)
+    under, way = order.test_label(perturbation), order.way(tuned_on)
     if math.isnan(base):
         score = book.score(keys[0], "RD")
         reason = score.note if score is not None and score.note else "no result"
@@ -98,10 +98,10 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     else:
         sentence = f"{variant.label} {_change_words(base)} of its pass@1{where} under {under}"
     if not math.isnan(tuned_rd):
-        sentence += f"; fine-tuned on {tuned_label}{choice} it {_change_words(tuned_rd)}"
+        sentence += f"; {way}{choice} it {_change_words(tuned_rd)}"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
-    names = ("not fine-tuned", f"fine-tuned on {tuned_label}", "fine-tuned on clean prompts")
+    names = ("not fine-tuned", way, "fine-tuned on clean prompts")
     drops = _drops(book, keys[0], keys[1])
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
     return Finding(

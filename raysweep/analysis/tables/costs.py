@@ -31,6 +31,8 @@ class Cost:
         tokens: that were written.
         programs: verdicts of its cells.
         programs_run: programs that were executed for these.
+        edits: number of models that were edited from a prompt pair.
+        edit_hours: CPU-hours of these edits, their checks among them.
     """
 
     model: str
@@ -45,15 +47,18 @@ class Cost:
     tokens: float = 0
     programs: float = 0
     programs_run: float = 0
+    edits: int = 0
+    edit_hours: float = 0.0
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
     """Return the table with a row for each base model, and one for all of them."""
-    rows = [Row((cost.model,), _cells(cost)) for cost in costs]
+    edits = any(cost.edits for cost in costs)
+    rows = [Row((cost.model,), _cells(cost, edits)) for cost in costs]
     if len(costs) > 1:
         names = [column.name for column in fields(Cost)[1:]]
         total = Cost(ALL, **{name: sum(getattr(cost, name) for cost in costs) for name in names})
-        rows.append(Row((ALL,), _cells(total)))
+        rows.append(Row((ALL,), _cells(total, edits)))
     caption = (
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
@@ -63,7 +68,9 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     )
     columns = (
         Column("trainings"),
+        *([Column("edits")] if edits else []),
         Column("trainings", "CPU-hours"),
+        *([Column("edits", "CPU-hours")] if edits else []),
         Column("generation", "CPU-hours"),
         Column("programs", "CPU-hours"),
         Column("linting", "CPU-hours"),
@@ -77,10 +84,12 @@ def cost_table(costs: Sequence[Cost]) -> Table:
     return Table("Cost", caption, ("model",), columns, tuple(rows))
 
 
-def _cells(cost: Cost) -> tuple[TableCell, ...]:
+def _cells(cost: Cost, edits: bool) -> tuple[TableCell, ...]:
     return (
         _whole(cost.trainings),
+        *([_whole(cost.edits)] if edits else []),
         _hours(cost.training_hours),
+        *([_hours(cost.edit_hours)] if edits else []),
         _hours(cost.generation_hours),
         _hours(cost.program_hours),
         _hours(cost.linting_hours),

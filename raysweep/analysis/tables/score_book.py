@@ -66,6 +66,8 @@ class Order:
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
     languages: Mapping[str, str] = field(default_factory=dict)  # problem set -> programming language of its problems
     draws: int = 1  # of each perturbation that draws
+    pairs: tuple[str, ...] = ()  # training sets that name a prompt pair from which a model was edited
+    ways: Mapping[str, str] = field(default_factory=dict)  # training set -> how its models were made, if not fine-tuned
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 
     def clean_set(self, training_set: str) -> str:
@@ -102,6 +104,10 @@ class Order:
     def training_label(self, name: str) -> str:
         """Return a training set with its words."""
         return labelled(name, self.training_words)
+
+    def way(self, name: str) -> str:
+        """Return how the models of a training set were made: ``fine-tuned on typos (C)``."""
+        return self.ways.get(name) or f"fine-tuned on {self.training_label(name)}"
 
 
 def labelled(name: str, words: Mapping[str, str]) -> str:

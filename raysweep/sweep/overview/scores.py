@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from raysweep.analysis.tables.edited import over_pairs
 from raysweep.analysis.tables.outcomes import commonest_failure
 from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.config.schema import SweepConfig
@@ -40,6 +41,7 @@ class ScoreTable:
 def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:
     """Return a table for each problem set and pass@k, plain or robust: models on test sets, in the config's order."""
     order = order_of(config)
+    scores = over_pairs(scores, order.pairs)
     models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
     tables = []
     for problems in order.problem_sets:

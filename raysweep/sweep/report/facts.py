@@ -25,6 +25,7 @@ from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.report.edits import ENDED
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
@@ -148,7 +149,8 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
 def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining]:
     """Return the trainings of a sweep whose models are in the store: each model's pre-training, then its cells."""
     order = order_of(config)
-    distinct = {row.model_key: row for row in folder.grid() if row.weights is not None}
+    trained = (row for row in folder.grid() if row.training_set not in order.pairs)
+    distinct = {row.model_key: row for row in trained if row.weights is not None}
 
     def place(row: GridRow) -> tuple[int, int, int, int]:
         models, sets = order.models.index(row.model), order.training_sets.index(row.training_set)
@@ -211,7 +213,9 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         artefacts = (artefact(row) for row in new.values())
         return [numbers for artefact in artefacts if artefact is not None and (numbers := counts(artefact))]
 
-    trained = of_kind("model_key", lambda row: row.weights)
+    models = of_kind("model_key", lambda row: row.weights)
+    edited = [numbers for numbers in models if isinstance(numbers.get("cpu_seconds"), Mapping)]
+    trained = [numbers for numbers in models if numbers not in edited and ENDED not in numbers]
     generated = of_kind("completions_key", lambda row: row.completions)
     judged = of_kind("results_key", lambda row: row.results)
     linted = of_kind("quality_key", lambda row: row.quality)
@@ -223,6 +227,8 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         model=model,
         trainings=len(trained),
         training_hours=total(trained, "cpu_seconds") / HOUR,
+        edits=len(edited),
+        edit_hours=sum(sum(numbers["cpu_seconds"].values()) for numbers in edited) / HOUR,
         generation_hours=total(generated, "cpu_seconds") / HOUR,
         program_hours=total(judged, "program_seconds") / HOUR,
         linting_hours=total(linted, "cpu_seconds") / HOUR,

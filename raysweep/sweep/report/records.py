@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -13,13 +13,15 @@ from typing import Any
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report, Section
+from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
+from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact
+from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
 from raysweep.sweep.report.facts import (
     costs,
@@ -74,16 +76,16 @@ def report_of(
     Raises:
         UsageError: exhibits are required, and the sweep lacks what they show.
     """
-    linted = cell_reports(folder)
+    linted, order = cell_reports(folder), order_of(config)
     strata = linted_strata(folder, linted)
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
         notice=config.report.notice,
         limit=limit_text(config),
-        scores=numbers.scores,
-        differences=numbers.differences,
-        order=order_of(config),
+        scores=over_pairs(numbers.scores, order.pairs),
+        differences=without_pairs(numbers.differences, order.pairs),
+        order=order,
         failures=_failures(folder, errors),
         config_yaml=to_yaml(config),
         trainings=trainings(folder, config),
@@ -126,13 +128,13 @@ def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
 
 def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
     """Return the prompts, completions and verdicts of each evaluation pair; none where the config wants none shown."""
-    return [] if config.report.samples_per_pair == 0 else list(_all_samples(folder))
+    return [] if config.report.samples_per_pair == 0 else list(_all_samples(folder, config))
 
 
-def _all_samples(folder: SweepFolder) -> Iterator[PairSamples]:
+def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSamples]:
     store = folder.store
-    prompts = cache(lambda key: store.rows(GridArtefact("test_set", key, ""), PromptRow))
-    for row in folder.grid():
+    prompts = cache(lambda stage, key: store.rows(GridArtefact(stage, key, ""), PromptRow))
+    for row in _sampled(folder.grid(), order_of(config).pairs):
         if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
             yield PairSamples(
                 row.model,
@@ -141,10 +143,24 @@ def _all_samples(folder: SweepFolder) -> Iterator[PairSamples]:
                 row.recipe,
                 row.problem_set,
                 row.test_name.removeprefix(f"{row.problem_set} "),
-                prompts(row.test_set_key),
+                prompts(row.test_set_stage, row.test_set_key),
                 store.rows(row.completions, Completion),
                 store.rows(row.results, Result),
             )
+
+
+def _sampled(rows: Iterable[GridRow], pairs: Collection[str]) -> Iterator[GridRow]:
+    """Yield the rows whose samples are shown: of edited models the first of each recipe and test set.
+
+    `pairs`: the training sets that name a prompt pair. The page of a pair shows what each edit made of its problem.
+    """
+    shown: dict[tuple[str, str, int, str], str] = {}
+    for row in rows:
+        if row.training_set in pairs:
+            name = (row.model, row.recipe, row.seed, row.test_name)
+            if shown.setdefault(name, row.training_set) != row.training_set:
+                continue
+        yield row
 
 
 def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
@@ -186,6 +202,15 @@ def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
     return [folder.store.counts(artefact) for artefact in results.values()]
 
 
+def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
+    """Return how completions ended, those of all edited models of a recipe together."""
+    pairs = order_of(config).pairs
+    return [
+        replace(outcomes, training_set=EDITED) if outcomes.training_set in pairs else outcomes
+        for outcomes in pair_outcomes(folder)
+    ]
+
+
 def _provenance(folder: SweepFolder) -> list[Line]:
     """Return the lines on machine, versions, storage and time; empty before the first run."""
     runs, rejected = folder.runs(), rejected_lines(folder)
@@ -205,7 +230,7 @@ def _provenance(folder: SweepFolder) -> list[Line]:
 
 
 READERS: Mapping[str, Callable[[SweepFolder, SweepConfig], Any]] = {
-    "outcomes": lambda folder, config: pair_outcomes(folder),
+    "outcomes": _outcomes,
     "costs": lambda folder, config: costs(folder),
     "samples": _samples,
     "settings": _settings,

@@ -1,0 +1,64 @@
+"""Sums edited models up for the tables of all models: one row or column for all pairs, not one for each.
+
+A model that was edited from one prompt pair is a cell of its own, named by its pair. Such cells stand in tables of
+scores as one training set, `EDITED`, whose numbers are means over pairs; the section on edits shows them one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+
+from raysweep.records import Difference, Score
+from raysweep.stats.few_values import few_values_mean
+from raysweep.units import count
+
+EDITED = "edited"
+"""The training set of all edited models together."""
+WORDS = "from one prompt pair each"
+"""In words, for tables."""
+WAY = "edited from one prompt pair (mean over pairs)"
+"""How a model came by its weights, for sentences."""
+
+
+def over_pairs(scores: Iterable[Score], pairs: Collection[str]) -> list[Score]:
+    """Return scores in their order, those of edited models as means over pairs, with intervals over pairs.
+
+    Args:
+        scores: of all cells.
+        pairs: the training sets that name a pair; without any, the scores are returned as they are.
+    """
+    found: dict[tuple[object, ...], list[Score]] = {}
+    for score in scores:
+        training_set = EDITED if score.training_set in pairs else score.training_set
+        key = (score.model, score.recipe, training_set, score.seed, score.problem_set, score.perturbation, score.metric)
+        found.setdefault(key, []).append(score)
+    return [_mean(of) if of[0].training_set in pairs else of[-1] for of in found.values()]
+
+
+def without_pairs(differences: Iterable[Difference], pairs: Collection[str]) -> list[Difference]:
+    """Return differences without those of edited models, whose section compares them with their base."""
+    return [difference for difference in differences if difference.training_set not in pairs]
+
+
+def _mean(scores: Sequence[Score]) -> Score:
+    """Return the mean of one metric over pairs; those for which it is undefined are left out, and counted."""
+    first, known = scores[0], [score.value for score in scores if not math.isnan(score.value)]
+    mean = few_values_mean(known, "pair")
+    undefined = [score for score in scores if math.isnan(score.value)]
+    notes = [f"mean over {count(len(known), 'pair')}"] if known else []
+    notes += [f"undefined for {count(len(undefined), 'pair')}: {undefined[0].note}"] if undefined else []
+    return Score(
+        first.model,
+        first.recipe,
+        EDITED,
+        first.seed,
+        first.problem_set,
+        first.perturbation,
+        first.metric,
+        mean.mean,
+        mean.low,
+        mean.high,
+        min(score.n for score in scores),
+        "; ".join(notes),
+    )

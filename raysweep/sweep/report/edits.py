@@ -1,0 +1,155 @@
+"""Reads what a report says of edited models, and of prompts that a model rewrote, from the manifests of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, Rates, ReportedEdit, RewrittenPrompts
+from raysweep.hashing import canonical_json
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair
+from raysweep.rows.parquet import read_rows
+from raysweep.storage.store import Store
+from raysweep.sweep.grid import GridRow
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
+from raysweep.trainers.editors.running import CHECKS
+
+ENDED = "ended"
+"""The count of a manifest that says why no model was made."""
+BLOCKS = "blocks.parquet"
+"""The rows of a localization beside an edited model."""
+REASONS = "rewritten"
+"""The count of a rewritten test set's prompts by what became of them."""
+EDIT_AT = "edit_at"
+RatesOfCells = Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
+
+
+@dataclass(frozen=True)
+class EditorChoice:
+    """An editor as a recipe names it. `edit_at`: its block's setting; empty without one. `settings`: the others."""
+
+    editor: str
+    edit_at: str = ""
+    settings: str = ""
+
+    @classmethod
+    def of(cls, name: str, args: Mapping[str, Any]) -> EditorChoice:
+        """Return a recipe's editor with its defaults. `args`: those that the recipe names."""
+        known = {key: parameter.default for key, parameter in EDITORS.parameters(name).items()}
+        values = {**known, **args}
+        edit_at = str(values.pop(EDIT_AT)) if EDIT_AT in values else ""
+        return cls(name, edit_at, canonical_json(values))
+
+
+class EditReader:
+    """Reads the edits of a sweep.
+
+    Args:
+        store: of the artefacts.
+        grid: the sweep's rows.
+        rates: verdicts by problem of each cell, those of edited models and of bases among them.
+    """
+
+    def __init__(self, store: Store, grid: Iterable[GridRow], rates: RatesOfCells) -> None:
+        self._store, self._rates = store, rates
+        self._cells: dict[CellLabels, list[GridRow]] = {}
+        for row in grid:
+            self._cells.setdefault(CellLabels(row.model, row.recipe, row.training_set, row.seed), []).append(row)
+        self._bases = {cell.model: by_test for cell, by_test in rates.items() if cell.training_set == BASE}
+
+    def edits(self, editors: Mapping[str, EditorChoice], rewriters: Sequence[str]) -> Edits:
+        """Return all edits and rewritten test sets in the grid's order.
+
+        Args:
+            editors: by the names of their recipes.
+            rewriters: recipes that have a model rewrite its prompts.
+        """
+        made = [
+            self._edit(cell, rows, editors[cell.recipe]) for cell, rows in self._cells.items() if cell.recipe in editors
+        ]
+        rewritten = [
+            self._rewritten(cell, row)
+            for cell, rows in self._cells.items()
+            if cell.recipe in rewriters
+            for row in rows
+            if not row.test_draw
+        ]
+        return Edits(made, rewritten)
+
+    def _edit(self, cell: CellLabels, rows: Sequence[GridRow], editor: EditorChoice) -> ReportedEdit:
+        first = next((row for row in rows if row.perturbation != CLEAN), rows[0])
+        category = (first.problem_set, first.perturbation)
+        found = [row for row in (first.prompt_pair, first.weights) if row is not None]
+        counts = [self._store.counts(artefact) for artefact in found]
+        ended = next((str(of[ENDED]) for of in counts if of.get(ENDED)), "")
+        of_model = self._store.counts(first.weights) if first.weights is not None else {}
+        is_made = bool(of_model) and not ended
+        pair = self._pair(first)
+        return ReportedEdit(
+            cell=cell,
+            problem_set=category[0],
+            perturbation=category[1],
+            editor=editor.editor,
+            edit_at=editor.edit_at,
+            settings=editor.settings,
+            ended=ended,
+            task_id=pair.task_id if pair is not None else str((of_model.get("edited") or {}).get("task_id", "")),
+            work=work_of(of_model) if is_made else None,
+            pair=pair,
+            localization=self._localization(first) if is_made else (),
+            base=self._base(cell.model, category),
+            clean=self._of(cell, (category[0], CLEAN)),
+            perturbed=self._of(cell, category),
+        )
+
+    def _rewritten(self, cell: CellLabels, row: GridRow) -> RewrittenPrompts:
+        category = (row.problem_set, row.perturbation)
+        reasons = dict(self._store.counts(row.test_set).get(REASONS) or {})
+        base = self._base(cell.model, category)
+        return RewrittenPrompts(cell, *category, reasons, base, self._of(cell, category))
+
+    def _pair(self, row: GridRow) -> PromptPair | None:
+        if row.prompt_pair is None or not self._store.has(row.prompt_pair):
+            return None
+        return next(iter(self._store.rows(row.prompt_pair, PromptPair)), None)
+
+    def _localization(self, row: GridRow) -> Sequence[BlockAccuracy]:
+        if row.weights is None or not self._store.has(row.weights):
+            return ()
+        path = self._store.use(row.weights) / BLOCKS
+        return read_rows(path, BlockAccuracy) if path.is_file() else ()
+
+    def _base(self, model: str, category: TestSetName) -> BaseRates:
+        of_model = self._bases.get(model, {})
+        names = ((category[0], CLEAN), category)
+        clean, perturbed = (of_model[name].rates if name in of_model else {} for name in names)
+        return BaseRates(clean, perturbed)
+
+    def _of(self, cell: CellLabels, name: TestSetName) -> Rates:
+        by_test = self._rates.get(cell, {})
+        return by_test[name].rates if name in by_test else {}
+
+
+def work_of(counts: Mapping[str, Any]) -> EditWork:
+    """Return what an edited model's manifest says of its edit."""
+    seconds = counts.get("seconds") or {}
+
+    def number(of: Mapping[str, Any], name: str, otherwise: float = math.nan) -> float:
+        return float(of.get(name, otherwise))
+
+    block = counts.get("block")
+    return EditWork(
+        block=None if block is None else int(block),
+        blocks=int(counts.get("blocks", 0)),
+        localization_seconds=number(seconds, LOCALIZATION, 0.0 if seconds else math.nan),
+        edit_seconds=number(seconds, EDIT),
+        check_seconds=number(seconds, CHECKS),
+        memory_bytes=number(counts, "memory_bytes"),
+        relative_change=number(counts, "relative_change"),
+        changes_nothing=str(counts.get("changes_nothing") or ""),
+    )

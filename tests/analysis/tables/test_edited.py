@@ -1,0 +1,54 @@
+"""Edited models in the tables of all models: one training set, means over pairs."""
+
+from __future__ import annotations
+
+from math import isnan, nan
+
+import pytest
+
+from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
+from raysweep.records import Difference, Score
+
+PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
+
+
+def score(training_set: str, value: float, perturbation: str = "C1", recipe: str = "creme", note: str = "") -> Score:
+    return Score("m", recipe, training_set, 42, "p", perturbation, "pass@1", value, nan, nan, 159, note)
+
+
+def test_pairs_become_one_training_set_whose_numbers_are_means_over_pairs():
+    scores = [
+        score("base", 0.5, recipe="none"), score("p-C1-pair1", 0.6), score("p-C1-pair2", 0.8),
+        score("p-C2-pair1", 0.9, "C2"), score("p-C1-pair1", 0.7, recipe="rome"), score("C", 0.4, recipe="full"),
+    ]  # fmt: skip
+    found = over_pairs(scores, PAIRS)
+    assert [(s.recipe, s.training_set, s.perturbation, s.value) for s in found] == [
+        ("none", "base", "C1", 0.5),
+        ("creme", EDITED, "C1", pytest.approx(0.7)),
+        ("creme", EDITED, "C2", 0.9),
+        ("rome", EDITED, "C1", 0.7),
+        ("full", "C", "C1", 0.4),
+    ]
+    assert found[1].note == "mean over 2 pairs" and found[1].low < 0.7 < found[1].high and found[1].n == 159
+    assert isnan(found[2].low)
+
+
+def test_undefined_numbers_are_left_out_and_said():
+    found = over_pairs([score("p-C1-pair1", nan, note="the clean score is 0"), score("p-C1-pair2", 0.5)], PAIRS)
+    assert found[0].value == 0.5
+    assert found[0].note == "mean over 1 pair; undefined for 1 pair: the clean score is 0"
+    (alone,) = over_pairs([score("p-C1-pair1", nan, note="the clean score is 0")], PAIRS)
+    assert isnan(alone.value) and "the clean score is 0" in alone.note
+
+
+def test_a_sweep_without_edits_keeps_its_scores_as_they_are():
+    scores = [score("base", 0.5), score("C1", 0.6)]
+    assert over_pairs(scores, ()) == scores
+
+
+def test_differences_of_edited_models_are_left_to_their_section():
+    of = [
+        Difference("m", "creme", name, 42, "base", "p", "C1", "pass@1_difference", 0.1, 0.0, 0.2, 9)
+        for name in ("C1", PAIRS[0])
+    ]
+    assert [difference.training_set for difference in without_pairs(of, PAIRS)] == ["C1"]

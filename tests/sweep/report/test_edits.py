@@ -1,0 +1,120 @@
+"""What a report knows of edits: read from manifests, pairs and localizations in a store."""
+
+from __future__ import annotations
+
+from math import isnan
+from pathlib import Path
+
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BlockAccuracy, PromptPair
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.storage.artefacts import Node
+from raysweep.storage.store import Store
+from raysweep.sweep.grid import GridRow
+from raysweep.sweep.report.edits import BLOCKS, EditorChoice, EditReader, work_of
+from tests.analysis.exhibits.layer_editing.examples import localization, pair_of
+
+COUNTS = {
+    "block": 2, "blocks": 4, "relative_change": 0.05, "changes_nothing": "",
+    "seconds": {"localization": 0.2, "edit": 0.5, "checks": 0.1}, "memory_bytes": 2**30,
+    "edited": {"problem_set": "minicode", "task_id": "minicode/7"},
+}  # fmt: skip
+PAIR = pair_of("llama", "C1", 1)
+EDITED = CellLabels("llama", "creme", "minicode-C1-pair1", 42)
+BASE = CellLabels("llama", "none", "base", 42)
+EDITORS = {"creme": EditorChoice("creme", "auto", "{}")}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def rated(passed: float) -> ProblemRates:
+    return ProblemRates({"minicode/1": passed, "minicode/2": 1.0}, {}, 1, 1)
+
+
+RATES = {
+    BASE: {("minicode", "clean"): rated(1.0), ("minicode", "C1"): rated(0.0)},
+    EDITED: {("minicode", "clean"): rated(1.0), ("minicode", "C1"): rated(1.0)},
+}
+
+
+def made(store: Store, stage: str, counts=None, rows=None, record=None, file: str = ROWS) -> str:
+    node = Node(stage, 1, {"of": f"{counts} {rows}"}, (), stage)
+    with store.writing(node) as draft:
+        draft.counts = counts or {}
+        if rows is not None:
+            write_rows(draft.folder / file, record, rows, ["positions", "block"] if file == BLOCKS else ["task_id"])
+    return node.key
+
+
+def rows_of(cell: CellLabels, model: str = "", pair: str = "", test_sets=("", "")) -> list[GridRow]:
+    name = f"{cell.model}.{cell.recipe}.{cell.training_set}.s{cell.seed}"
+    stage = "model" if model else ""
+    return [
+        GridRow(name, cell.model, cell.recipe, cell.training_set, cell.seed, "minicode", perturbation, stage, model,
+                key or "5" * 64, "6" * 64, "7" * 64, 0, "", "rewritten_set" if key else "test_set", pair)
+        for perturbation, key in zip(("clean", "C1"), test_sets, strict=True)
+    ]  # fmt: skip
+
+
+def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
+    import random
+
+    blocks = localization(random.Random(1), 2)
+    model = made(store, "model", COUNTS, blocks, BlockAccuracy, BLOCKS)
+    pair = made(store, "prompt_pair", {}, [PAIR], PromptPair)
+    grid = [*rows_of(BASE), *rows_of(EDITED, model, pair)]
+    (edit,) = EditReader(store, grid, RATES).edits(EDITORS, ()).made
+    assert (edit.cell, edit.problem_set, edit.perturbation, edit.task_id) == (EDITED, "minicode", "C1", "minicode/7")
+    assert edit.pair == PAIR and list(edit.localization) == blocks and edit.ended == ""
+    assert (edit.work.block, edit.work.blocks, edit.work.depth) == (2, 4, 0.5)
+    assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
+    assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
+    assert edit.accuracy.restored.value == 1 and edit.is_judged
+
+
+@pytest.mark.parametrize("reason", ["no such pair", "not reproduced: both pass"])
+def test_a_cell_that_ended_has_its_reason_and_no_work(store, reason):
+    pair = made(store, "prompt_pair", {"ended": reason} if reason == "no such pair" else {}, [], PromptPair)
+    model = made(store, "model", {"ended": reason}) if reason != "no such pair" else "8" * 64
+    (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}).edits(EDITORS, ()).made
+    assert edit.ended == reason and edit.work is None and not edit.is_judged and edit.pair is None
+
+
+def test_a_cell_that_is_not_done_has_neither_reason_nor_work(store):
+    (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}).edits(EDITORS, ()).made
+    assert (edit.ended, edit.work, edit.pair, edit.task_id) == ("", None, None, "")
+
+
+def test_rewritten_test_sets_have_their_counts_and_the_bases_rates(store):
+    sets = [made(store, "rewritten_set", {"rewritten": {"accepted": number, "empty": 1}}) for number in (3, 4)]
+    cell = CellLabels("llama", "self-denoising", "rewritten", 42)
+    rates = RATES | {cell: RATES[EDITED]}
+    found = EditReader(store, rows_of(cell, test_sets=sets), rates).edits(EDITORS, ["self-denoising"])
+    assert found.made == [] and [one.perturbation for one in found.rewritten] == ["clean", "C1"]
+    assert found.rewritten[1].reasons == {"accepted": 4, "empty": 1}
+    assert found.rewritten[1].base.perturbed == {"minicode/1": 0.0, "minicode/2": 1.0}
+    assert found.rewritten[1].rates == {"minicode/1": 1.0, "minicode/2": 1.0}
+
+
+def test_recipes_of_other_trainers_are_no_edits(store):
+    grid = rows_of(CellLabels("llama", "full", "C1", 42))
+    assert EditReader(store, grid, {}).edits(EDITORS, ()).made == []
+
+
+def test_an_adapter_has_no_block_and_unknown_numbers_are_no_zeros():
+    work = work_of({"seconds": {"edit": 0.5}, "changes_nothing": "equal logits"})
+    assert work.block is None and work.depth is None and work.changes_nothing == "equal logits"
+    assert work.localization_seconds == 0 and isnan(work.memory_bytes) and isnan(work.relative_change)
+
+
+def test_an_editor_has_its_defaults_and_its_blocks_setting_apart_from_the_others():
+    plain, other = EditorChoice.of("dinm", {}), EditorChoice.of("dinm", {"edit_at": 2, "lr": 0.5})
+    assert plain.edit_at == "dinm" and other.edit_at == "2" and plain.settings != other.settings
+    assert EditorChoice.of("dinm", {"edit_at": "last"}).settings == plain.settings
