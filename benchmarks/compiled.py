@@ -1,19 +1,26 @@
-"""CPU time a program in Java and C++: raysweep with tests outside and inside, and a compiler and a process a program.
+"""Programs in Java and C++: what each costs in CPU time, and whether verdicts stay the same on a busy machine.
 
     python benchmarks/compiled.py --data FOLDER [--language java] [--programs 40] [--rounds 3] [--out FILE]
+    python benchmarks/compiled.py --data FOLDER --busy 8 [--programs 100] [--out FILE]
 
-FOLDER has HumanEval-X's humaneval_java.jsonl.gz and humaneval_cpp.jsonl.gz. The programs are its reference solutions,
-no two texts are equal, and the runners take turns. The first round starts raysweep's processes and isn't counted.
-CPU time hardly depends on the machine's load; wall time isn't told. `plain` is what CodeGeeX's harness does: javac and
-java, or g++ -O0 and the program.
+FOLDER has HumanEval-X's humaneval_java.jsonl.gz and humaneval_cpp.jsonl.gz.
+
+CPU time: raysweep with tests outside and inside, and a compiler and a process a program. The programs are reference
+solutions, no two texts are equal, and the runners take turns. The first round starts raysweep's processes and compiles
+the tests of its problems; it is told apart. CPU time hardly depends on the machine's load; wall time isn't told.
+`plain` is what CodeGeeX's harness does: javac and java, or g++ -O0 and the program.
+--busy N: of each language, half as many references as --programs and one mutant of each are judged by two slots, on the
+machine as it is and beside N busy processes, with limits of 1 s; the verdicts that flip are told with their seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,13 +28,21 @@ from pathlib import Path
 from typing import Any
 
 from peers import FAILED, PASSED, Run, cpu_seconds
+from verdicts import busy
 
 from raysweep.execution.compiled.cpp.sources import libraries
 from raysweep.execution.pool import Executor
 from raysweep.problems.humaneval_x import HumanEvalX
-from raysweep.programs import CPP, JAVA, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import CPP, JAVA, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.records import Problem
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.execution
+
+from tests.execution.compiled.mutants import mutants
 
 TIMEOUT = 10.0  # seconds
+LIMIT = 1.0  # seconds, of programs whose verdicts may flip; the least limit of `execution.reference_factor`
+SLOTS = 2
 
 
 @dataclass
@@ -83,11 +98,17 @@ def _exits_with_0(program: Program) -> bool:
         return True
 
 
-def measure(language: str, data: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Return CPU milliseconds a program in each round, by runner, and how many programs did not pass."""
+def problems_of(data: Path, language: str, count: int) -> list[Problem]:
+    """Return so many of HumanEval-X's problems, spread over all of them."""
     problems = HumanEvalX(str(data / f"humaneval_{language}.jsonl.gz"), language).problems()
     step = max(1, len(problems) // count)
-    references = [problem.assemble(problem.reference or "") for problem in problems[::step]][:count]
+    return list(problems[::step])[:count]
+
+
+def measure(language: str, data: Path, count: int, rounds: int) -> dict[str, Any]:
+    """Return CPU milliseconds a program in each round, by runner, and how many programs did not pass."""
+    problems = problems_of(data, language, count)
+    references = [problem.assemble(problem.reference or "") for problem in problems]
     runners = [Compiled(Oracle.OUTSIDE), Compiled(Oracle.INSIDE), Plain()]
     runs: dict[str, list[Run]] = {runner.name: [] for runner in runners}
     try:
@@ -96,39 +117,88 @@ def measure(language: str, data: Path, count: int, rounds: int) -> dict[str, Any
             for runner in runners[number % 3 :] + runners[: number % 3]:
                 before = cpu_seconds()
                 results = runner.go(programs)
-                if number:
-                    runs[runner.name].append(Run(0.0, cpu_seconds() - before, results))
+                runs[runner.name].append(Run(0.0, cpu_seconds() - before, results))
     finally:
         for runner in runners:
             runner.close()
     return {
         name: {
-            "cpu_ms": [round(1000 * run.cpu_seconds / len(run.results), 1) for run in of_runner],
+            "first_cpu_ms": _cpu_ms(of_runner[0]),
+            "cpu_ms": [_cpu_ms(run) for run in of_runner[1:]],
             "not_passed": sum(result != PASSED for run in of_runner for result in run.results),
         }
         for name, of_runner in runs.items()
     }
 
 
+def _cpu_ms(run: Run) -> float:
+    return round(1000 * run.cpu_seconds / len(run.results), 1)
+
+
+def flips(language: str, data: Path, count: int, processes: int) -> dict[str, Any]:
+    """Judge references and mutants on the machine as it is and beside busy processes; return what changed."""
+    programs: list[Program] = []
+    for problem in problems_of(data, language, 2 * count):
+        reference = problem.reference or ""
+        changed = mutants(reference, directives=language == CPP, count=1)
+        if changed and len(programs) < count:
+            programs += [problem.assemble(reference), problem.assemble(changed[0])]
+    with Executor(SLOTS, Sandbox()) as executor:
+        before = executor.run(programs, Limits(timeout=LIMIT))
+    with busy(processes), Executor(SLOTS, Sandbox()) as executor:
+        beside = executor.run(programs, Limits(timeout=LIMIT))
+    return {
+        "programs": len(programs),
+        "outcomes": {name: sum(v.outcome == name for v in before) for name in sorted({v.outcome for v in before})},
+        "longest": {"idle": _longest(before), "busy": _longest(beside)},
+        "flips": [
+            f"{number}: {one.outcome} ({one.seconds:g} s) -> {other.outcome} ({other.seconds:g} s)"
+            for number, (one, other) in enumerate(zip(before, beside, strict=True))
+            if one.outcome is not other.outcome
+        ],
+    }
+
+
+def _longest(verdicts: Sequence[Verdict]) -> float:
+    """Return the most effective seconds of a program that ended within its limit."""
+    return max(verdict.seconds for verdict in verdicts if verdict.outcome is not Outcome.TIMEOUT)
+
+
 def main() -> None:
-    """Print a table for each language; --out also writes the numbers as JSON."""
+    """Print a table for each language, or the flips; --out also writes the numbers as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with HumanEval-X's files")
     parser.add_argument("--language", choices=(JAVA, CPP), action="append", help="one of them; both without it")
-    parser.add_argument("--programs", type=int, default=40)
+    parser.add_argument("--programs", type=int, help="of each language; 40, with --busy 100")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--busy", type=int, metavar="N", help="judge programs again beside N busy processes")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     options = parser.parse_args()
-    found = {}
+    found: dict[str, Any] = {}
     for language in options.language or (JAVA, CPP):
-        found[language] = measure(language, options.data, options.programs, options.rounds)
-        medians = {name: statistics.median(of_runner["cpu_ms"]) for name, of_runner in found[language].items()}
-        print(f"\n{language}: {options.programs} programs a round\n| runner | CPU ms a program | plain / it | failed |")
-        print("|---|---|---|---|")
-        for name, one in medians.items():
-            print(f"| {name} | {one:.0f} | {medians['plain'] / one:.2f} | {found[language][name]['not_passed']} |")
+        if options.busy:
+            found[language] = flips(language, options.data, options.programs or 100, options.busy)
+            print(json.dumps({language: found[language]}, indent=1), flush=True)
+        else:
+            count = options.programs or 40
+            found[language] = measure(language, options.data, count, options.rounds)
+            print(table(language, count, found[language]), flush=True)
+    found["load"] = round(os.getloadavg()[0], 1)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def table(language: str, count: int, of_runner: dict[str, Any]) -> str:
+    """Return a Markdown table of a language's medians."""
+    medians = {name: statistics.median(one["cpu_ms"]) for name, one in of_runner.items()}
+    head = "| runner | CPU ms a program | plain / it | in the first round | not passed |\n|---|---|---|---|---|"
+    rows = [
+        f"| {name} | {one:.0f} | {medians['plain'] / one:.2f} | {of_runner[name]['first_cpu_ms']:.0f} "
+        f"| {of_runner[name]['not_passed']} |"
+        for name, one in medians.items()
+    ]
+    share = medians["raysweep inside"] / medians["raysweep outside"]
+    return "\n".join([f"\n{language}: {count} programs a round, inside / outside {share:.2f}", head, *rows])
 
 
 if __name__ == "__main__":

@@ -7,4 +7,5 @@ raysweep_wire.hpp    the wire format, and what both processes do beside it
 raysweep_tests.hpp   runs the tests in their process
 raysweep_inside.cpp  runs tests in the candidate's process
 raysweep_verdict.hpp writes verdicts
+raysweep_special.hpp spares g++ the special functions of <cmath>
 """

@@ -1,8 +1,10 @@
 """Compiles C++ with g++, in a sandbox that sees headers and libraries only, to static programs in memory.
 
-Every text is compiled by a process of its own. A small precompiled header saves a quarter of the time, where a large
-one costs more than none; it lies in a folder that is made before the sandbox. Programs are linked with the object of
-the server that calls them, which is compiled once a problem, and tests are programs that are kept by problem.
+Every text is compiled by a process of its own. A precompiled header saves a third of the time. It lies in a folder
+that is made before the sandbox, and lacks what costs every program more than it saves: <iostream>, whose start has to
+be linked in, and the templates behind the special functions of <cmath>, which g++ would make anew each time. A program
+that is refused behind it is compiled once more behind the whole headers. Programs are linked with the object of the
+server that calls them, which is compiled once a problem, and tests are programs that are kept by problem.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from raysweep.execution.isolation.layers import Layers
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks
 
-PRECOMPILED = (
+GIVEN = (
     "stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream",
 )  # fmt: skip
 """Headers that every program in C++ has: those that HumanEval-X's own harness puts before each program.
@@ -43,26 +45,50 @@ PRECOMPILED = (
 Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/utils.py, IMPORT_HELPER.
 """
 OWN, _SERVER = "program.cpp", "server.o"
-_HEADER = "common.hpp"
+_TESTS, _STAND_IN = "tests.cpp", "stand_in.o"
+_WHOLE_HEADER, _HEADER = "whole.hpp", "common.hpp"  # plain; precompiled, and smaller
+_LATE = "iostream"
 _KEPT = 128  # tests and servers, a megabyte or two each
 _OUTPUT = "a.out"
 _MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
 _KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
 _TRIES = 2  # of a g++ that is killed
-_STATIC = ("-static", "-s")
+_LINKED = ("-s",)
 _CLASH = re.compile(r"ambigu|conflicting|redeclared|redefinition|different exception specifier")
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
 
 def prepare(folder: Path, chain: Toolchain) -> None:
-    """Precompile the common header into a folder; raise OSError if that fails."""
-    text = "".join(f"#include <{name}>\n" for name in PRECOMPILED)
-    (folder / _HEADER).write_text(text)
-    command = [chain.program, *chain.flags, "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
-    made = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
-    if made.returncode:
-        raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
+    """Write the headers that programs get into a folder, one precompiled; raise OSError if that fails."""
+    (folder / _WHOLE_HEADER).write_text(_including(GIVEN))
+    small = _including([name for name in GIVEN if name != _LATE])
+    special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
+    for text in (small + special, small):  # another version of g++'s library may declare its templates otherwise
+        (folder / _HEADER).write_text(text)
+        command = [chain.program, *options(chain), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
+        made = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+        if made.returncode == 0:
+            return
+    raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
+
+
+def options(chain: Toolchain) -> list[str]:
+    """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
+    return [*chain.flags, "-static", "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
+
+
+def header(prepared: str) -> list[str]:
+    """Return the options that put the precompiled header before a text."""
+    return ["-include", f"{prepared}/{_HEADER}"]
+
+
+def _including(names: Sequence[str]) -> str:
+    return "".join(f"#include <{name}>\n" for name in names)
+
+
+class _Refused(CompileError):
+    """g++ refused a text, which may be a right one behind other headers."""
 
 
 class CppBuilder:
@@ -78,30 +104,29 @@ class CppBuilder:
 
     def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
         self._forks, self._layers, self._chain, self._requests = forks, tests, chain, requests
-        self._include = ["-include", f"{prepared}/{_HEADER}"]
+        self._header = header(prepared)
+        self._whole_header = ["-include", f"{prepared}/{_WHOLE_HEADER}"]
         self._servers: OrderedDict[str, bytes] = OrderedDict()
         self._tests: OrderedDict[str, bytes] = OrderedDict()
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """See `Builder.program`."""
-        server = _kept(self._servers, sha, lambda: self._trusted(split.server, ["-c"]))
+        server = _kept(self._servers, sha, lambda: self._object(split.server))
         candidate = f"{text}\n{split.candidate_end}"
         files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
-        return self._untrusted(files, [OWN, _SERVER, *_STATIC, *libraries(text)])
+        return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *libraries(text)])
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
         own = inside.sources[OWN]
         others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
-        runner = _kept(self._servers, "\0".join(others.values()), lambda: self._trusted(others, ["-c"]))
+        runner = _kept(self._servers, "\0".join(others.values()), lambda: self._object(others))
         files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}
-        return self._untrusted(files, [OWN, _SERVER, *_STATIC, *inside.flags, *libraries(own)])
+        return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`."""
-        linked = libraries("\n".join(split.tests.values()))
-        data = _kept(self._tests, sha, lambda: self._trusted(split.tests, [*_STATIC, *split.flags, *linked]))
-        file = in_memory("tests", data)
+        file = in_memory("tests", _kept(self._tests, sha, lambda: self._compiled_tests(split)))
         try:
             return Peer(self._layers, lambda: os.execve(3, ["tests"], {}), TESTS_MEMORY, file)
         finally:
@@ -111,22 +136,39 @@ class CppBuilder:
         """See `Builder.done`: a process is one run of tests."""
         tests.end()
 
-    def _untrusted(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
-        """Compile a program behind the common header, or without it if a name of its own is one of the header's."""
-        try:
-            return self._compile(files, [*self._include, *arguments])
-        except CompileError as error:
-            if not _CLASH.search(str(error)):
-                raise
-        return self._compile(files, arguments)
+    def _compiled_tests(self, split: Split) -> bytes:
+        """Compile tests, in whose text the headers come behind a macro of their own, with their stand-in."""
+        others = {name: text for name, text in split.tests.items() if name != _TESTS}
+        files = {_TESTS: split.tests[_TESTS].encode(), _STAND_IN: self._object(others)}
+        linked = libraries("\n".join(split.tests.values()))
+        return self._trusted(lambda: self._compile(files, [_TESTS, _STAND_IN, *_LINKED, *split.flags, *linked]))
 
-    def _trusted(self, sources: Mapping[str, str], options: Sequence[str]) -> bytes:
-        """Compile what comes with the tests; raise ValueError if g++ refuses it."""
+    def _object(self, sources: Mapping[str, str]) -> bytes:
+        """Compile one source text that comes with the tests to an object file; raise ValueError if g++ refuses it."""
         files = {name: text.encode() for name, text in sources.items()}
+        arguments = [*files, "-c"]
         try:
-            return self._compile(files, [*_files(files), *options])
+            return self._compile(files, [*self._header, *arguments])
+        except _Refused:  # maybe for a name that is one of the headers'
+            return self._trusted(lambda: self._compile(files, arguments))
+
+    @staticmethod
+    def _trusted(compiled: Callable[[], bytes]) -> bytes:
+        try:
+            return compiled()
         except CompileError as error:
             raise ValueError(str(error)) from None
+
+    def _behind_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+        """Compile a text behind the headers that all have; without them if a name of its own is one of theirs."""
+        for given in (self._header, self._whole_header):
+            try:
+                return self._compile(files, [*given, *arguments])
+            except _Refused as error:
+                refusal = error
+            if _CLASH.search(str(refusal)):
+                return self._compile(files, arguments)
+        raise refusal
 
     def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         """Run g++ on files in the box; return its output, or raise CompileError.
@@ -146,7 +188,7 @@ class CppBuilder:
         if end.stopped:
             raise CompileError(end.stopped[1])
         if end.status or not output:
-            raise CompileError(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
+            raise _Refused(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
         return output
 
     def _compile_once(
@@ -160,8 +202,7 @@ class CppBuilder:
             Path(forks.box.folder, name).write_bytes(data)
 
         def run() -> NoReturn:
-            own = [self._chain.program, *self._chain.flags, "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
-            own += ["-o", _OUTPUT]
+            own = [self._chain.program, *options(self._chain), "-o", _OUTPUT]
             environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": forks.box.folder}
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execve(self._chain.program, [*own, *arguments], environment)
@@ -191,11 +232,6 @@ def _linking_error(lines: Sequence[str]) -> str:
     """Return what the linker misses or has twice; "" if nothing."""
     found = next((match for line in lines if (match := _LINKING.search(line))), None)
     return f"{found[1]} {found[2]}" if found else ""
-
-
-def _files(files: Mapping[str, bytes]) -> list[str]:
-    """Return the files that g++ compiles; others are included by these."""
-    return [name for name in files if name.endswith(".cpp")]
 
 
 def _kept(kept: OrderedDict[str, bytes], sha: str, make: Callable[[], bytes]) -> bytes:

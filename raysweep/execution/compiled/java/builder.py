@@ -28,6 +28,9 @@ _KEPT = 1000  # classes of tests, some ten kilobytes each
 _PREPARE, _RUN = b"P", b"T"
 _JVM_MEMORY = 2 * 2**30  # bytes of address space of the tests' JVM
 _HEAP = "-Xmx640m"
+_QUICK = "-XX:TieredStopAtLevel=1"
+"""For the JVMs of compiler and tests: the JVM's second compiler takes more than half of their time, and gives less
+back, even after hundreds of programs. Programs keep it: loops may run long in them."""
 _CLASSES, _ERRORS = b"K", b"E"
 _TRIES = 2  # of a compiler or of tests that die
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
@@ -130,7 +133,7 @@ class JavaBuilder:
         raise CompileError("its compiler ended, for want of memory")
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
-        command = ["java", *JVM_FLAGS, _HEAP, "-cp", self._prepared, *arguments]
+        command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", self._prepared, *arguments]
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
 
         def start() -> NoReturn:
