@@ -178,6 +178,34 @@ def test_programs_with_odd_names_pass(language, executor):
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(verdicts)
 
 
+@pytest.mark.parametrize("oracle", Oracle)
+def test_functions_may_be_called_like_those_of_the_c_library(oracle, executor):
+    needs("g++")
+    declared = [("abs", "int a", "3"), ("div", "int a, int b", "3, 4"), ("log", "double a", "2.0")]
+    declared += [("abs", "double a", "2.0"), ("remove", "int a", "3"), ("read", "int a", "3"), ("EOF", "int a", "3")]
+    programs = [
+        Program(
+            f"int {name}({taken}) {{ return 7; }}",
+            f"#include <cassert>\nint main() {{ assert({name}({given}) == 7); }}\n",
+            "cpp",
+            oracle,
+            f"int {name}({taken}) {{\n",
+        )
+        for name, taken, given in declared
+    ]
+    verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(declared)
+
+
+def test_programs_have_the_headers_that_only_the_second_compilation_has(executor):
+    needs("g++")
+    bodies = ["cerr << a; return a / 2;", "return beta(1.0, 1.0) * a / 2;"]
+    texts = [f"#include <cmath>\nusing namespace std;\nint half(int a) {{ {body} }}" for body in bodies]
+    programs = [dataclasses.replace(program("cpp", "passed"), text=text) for text in texts]
+    verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(bodies)
+
+
 def test_killed_compilers_and_tests_lose_no_verdict():
     """Java's live on between programs."""
     needs("javac")

@@ -54,7 +54,10 @@ _MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, 
 _KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
 _TRIES = 2  # of a g++ that is killed
 _LINKED = ("-s",)
-_CLASH = re.compile(r"ambigu|conflicting|redeclared|redefinition|different exception specifier")
+_CLASH = re.compile(
+    r"ambigu|conflict|redeclared|redefinition|different exception specifier|expected (unqualified-id|identifier)"
+)
+"""What g++ says where a name of the text is also a function, type or macro of a header."""
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 

@@ -36,7 +36,7 @@ def split(declaration: str, tests: str) -> Split:
     function = read.function
     return Split(
         tests={
-            "tests.cpp": f"#define _GLIBCXX_ASSERTIONS 1\n{read.before}\n{function.heading};\n#line 1\n{tests}\n",
+            "tests.cpp": f"#define _GLIBCXX_ASSERTIONS 1\n{read.before}\n{_declared(function)}#line 1\n{tests}\n",
             "stand_in.cpp": _stand_in(read),
         },
         server={"server.cpp": _server(read)},
@@ -76,8 +76,29 @@ def _named(parameters: tuple[Type, ...]) -> str:
     return ", ".join(f"{one} a{index}" for index, one in enumerate(types))
 
 
+def _given(parameters: tuple[Type, ...]) -> str:
+    """Return the parameters as arguments of a call that hands them on."""
+    return ", ".join(
+        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})"
+        for index, one in enumerate(parameters)
+    )
+
+
+def _declared(function: CppFunction) -> str:
+    """Return the function that the problem declares, which calls the stand-in.
+
+    It stands before the tests, behind nothing but the problem's own headers: its name may be one of the C library's.
+    """
+    stand_in = f"{function.result.full} raysweep_stand_in_0({_named(function.parameters)})"
+    return (
+        f"{function.heading};\n{stand_in};\n"
+        f"{function.result.full} {function.name}({_named(function.parameters)}) {{\n"
+        f"    return raysweep_stand_in_0({_given(function.parameters)});\n}}\n"
+    )
+
+
 def _stand_in(read: CppDeclaration) -> str:
-    """Return the function that the problem declares, as a call of the candidate's process."""
+    """Return what takes the place of the function that the problem declares: a call of the candidate's process."""
     function = read.function
     numbered = list(enumerate(function.parameters))
     result = function.result.text
@@ -91,16 +112,13 @@ def _stand_in(read: CppDeclaration) -> str:
     body = "\n".join(f"    {line}" for line in lines)
     return (
         f"{_head(read, tests=True)}\n"
-        f"{function.result.full} {function.name}({_named(function.parameters)}) {{\n{body}\n}}\n"
+        f"{function.result.full} raysweep_stand_in_0({_named(function.parameters)}) {{\n{body}\n}}\n"
     )
 
 
 def _shim(function: CppFunction) -> str:
     """Return a function with a name that no candidate has, which calls the candidate's."""
-    given = ", ".join(
-        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})"
-        for index, one in enumerate(function.parameters)
-    )
+    given = _given(function.parameters)
     return (
         f"{function.result.text} raysweep_call_0({_named(function.parameters)}) {{\n"
         f"    return ::{function.name}({given});\n}}\n"
@@ -112,10 +130,7 @@ def _server(read: CppDeclaration) -> str:
     function = read.function
     numbered = list(enumerate(function.parameters))
     types = ", ".join(one.full for one in function.parameters)
-    given = ", ".join(
-        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})" for index, one in numbered
-    )
-    call = f"raysweep_call_0({given})"
+    call = f"raysweep_call_0({_given(function.parameters)})"
     if function.result.text == "void":
         run = f"{call}; result.byte('n');"
     else:
