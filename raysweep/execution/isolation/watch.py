@@ -119,6 +119,24 @@ class ExitWaiter:
             os.close(self.descriptor)
 
 
+class JointWaiting:
+    """How long threads that wait for one another have waited for a core.
+
+    It is the sum of their values, but at no moment more than the time that had passed by then: many threads that wait
+    at the same time, which a program can arrange, give nothing for later sleep.
+    """
+
+    def __init__(self) -> None:
+        self.of_threads: dict[str, float] = {}  # seconds, by thread, also of those that ended
+        self._at_once = 0.0  # beyond the time that had passed
+
+    def seconds(self, passed: float) -> float:
+        """Return the seconds of waiting, when so many seconds have passed."""
+        total = sum(self.of_threads.values())
+        self._at_once = max(self._at_once, total - passed)
+        return total - self._at_once
+
+
 class Watch:
     """Checks one process against its limits from time to time; quick programs end before the first check.
 
@@ -165,7 +183,7 @@ class Watch:
         # A program starts at `_program_start` with the waiting and the CPU time that the process had by then.
         self._process_start = self._program_start = time.monotonic()
         self._waiting_before = self._cpu_before = self._largest_waiting = 0.0
-        self._waiting_of: dict[str, float] | None = {} if threaded else None  # by thread, also of those that ended
+        self._joint = JointWaiting() if threaded else None
         self._measured = 0.0  # effective seconds at the last check: the final figure is not below it
         self._first_program = first_program
         self._programs_done = 0
@@ -190,7 +208,7 @@ class Watch:
                     os.sched_setaffinity(self.pid, self._cores)
                 self._cores = None
             self._look_at_board()
-            if self._waiting_of is not None:
+            if self._joint is not None:
                 self._waiting()  # of threads that may have ended by the next check
             in_time = limits(self._programs_done)
             stopped = self._exceeded_time(*in_time) or exceeded_threads([self.pid]) or self._check_box()
@@ -288,7 +306,7 @@ class Watch:
     def _waiting(self) -> float:
         """Return the seconds that the process has waited for a core: the largest value among its threads so far.
 
-        Where they wait for one another it is the sum of their values.
+        Where they wait for one another it is their `JointWaiting`.
         """
         waiting = self._largest_waiting
         try:
@@ -296,12 +314,12 @@ class Watch:
                 with open(f"/proc/{self.pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
                     seconds = int(file.read().split()[1]) / 1e9
                 waiting = max(waiting, seconds)
-                if self._waiting_of is not None:
-                    self._waiting_of[thread] = seconds
+                if self._joint is not None:
+                    self._joint.of_threads[thread] = seconds
         except (OSError, IndexError):
             pass
-        if self._waiting_of is not None:
-            waiting = max(waiting, sum(self._waiting_of.values()))
+        if self._joint is not None:
+            waiting = max(waiting, self._joint.seconds(self._wall()))
         self._largest_waiting = waiting
         return waiting
 
