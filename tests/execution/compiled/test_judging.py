@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -206,6 +206,35 @@ def test_programs_have_the_headers_that_only_the_second_compilation_has(executor
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(bodies)
 
 
+REFUSED = {
+    "cpp": [
+        ("int more[5 << 20] = {1};\n", "a file that g++ writes for it has more than 16 MiB"),
+        ("#error File too large\n", "line 1: #error File too large"),
+    ],
+    "java": [
+        (f"Object deep = {'new Object[]{' * 20_000}{'}' * 20_000};\n", "it is nested too deeply"),
+        (
+            f'static final String S0 = "{"x" * 60_000}";\n'
+            + "".join(f"static final String S{n} = S{n - 1} + S{n - 1};\n" for n in range(1, 20)),
+            "its compiler ended, for want of memory",
+        ),
+    ],
+}
+"""Texts in front of a function or in a class, and what is said of them."""
+
+
+def test_what_no_compiler_can_compile_has_its_reason_and_the_next_program_passes(language, executor):
+    passing = program(language, "passed")
+    texts = [
+        text + passing.text if language == "cpp" else passing.text.replace("{\n", f"{{\n{text}", 1)
+        for text, _ in REFUSED[language]
+    ]
+    programs = [dataclasses.replace(passing, text=text) for text in (*texts, passing.text)]
+    verdicts = executor.run(programs, LIMITS)
+    expected = [(Outcome.COMPILE_ERROR, reason) for _, reason in REFUSED[language]]
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [*expected, (Outcome.PASSED, "")]
+
+
 def test_killed_compilers_and_tests_lose_no_verdict():
     """Java's live on between programs."""
     needs("javac")
@@ -218,37 +247,66 @@ def test_killed_compilers_and_tests_lose_no_verdict():
     assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
 
 
-def test_a_compiler_that_is_killed_compiles_again():
-    needs("g++")
-    passing = program("cpp", "passed")
-    slow = dataclasses.replace(passing, text=f"#include <regex>\n{passing.text}")
-    killed: list[int] = []
+COMPILING = {"java": "CompilerServer", "cpp": "cc1plus"}
+"""What stands in the command of a process that compiles."""
+
+
+@pytest.mark.parametrize(("kills", "outcome"), [(1, Outcome.PASSED), (1000, Outcome.COMPILE_ERROR)])
+def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_told(language, kills, outcome):
+    """Nothing is lost and nothing is left: the next program passes, and the slot ends as any other."""
+    passing = program(language, "passed", Oracle.INSIDE)
+    slow = dataclasses.replace(passing, text=f"#include <regex>\n{passing.text}") if language == "cpp" else passing
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
-        executor.run([passing], LIMITS)
-        ((pid, _),) = executor._slots[0].running
-
-        def kill() -> None:
-            while not killed and not ended.is_set():
-                killed.extend([1] * _killed("cc1plus", pid))
-
-        ended = threading.Event()
-        killer = threading.Thread(target=kill)
-        killer.start()
-        try:
+        executor.run([Program("int one() {", "none", language, Oracle.INSIDE)], LIMITS)  # it starts the slot
+        ((pid, folder),) = executor._slots[0].running
+        if language == "java":
+            assert _killed("CompilerServer", pid) == 1  # the one that compiles is a new one
+        with killing(COMPILING[language], pid, kills) as killed:
             (verdict,) = executor.run([slow], LIMITS)
-        finally:
-            ended.set()
-            killer.join()
-    assert killed
-    assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
+        (after,) = executor.run([dataclasses.replace(passing, oracle=Oracle.INSIDE)], LIMITS)
+        assert executor._slots[0].running == [(pid, folder)]
+        below = psutil.Process(pid).children(recursive=True)
+    assert len(killed) >= (kills if kills == 1 else 2)
+    detail = "" if outcome is Outcome.PASSED else DIED[language]
+    assert (verdict.outcome, verdict.detail) == (outcome, detail)
+    assert after.outcome is Outcome.PASSED
+    assert psutil.wait_procs(below, 20)[1] == []
+    assert not Path(folder).exists()
+    assert folder not in Path("/proc/self/mountinfo").read_text()
 
 
-def _killed(name: str, slot: int) -> int:
-    """Kill a slot's processes that have a name; return how many there were."""
+DIED = {"java": "its compiler ended, for want of memory", "cpp": "its compiler was killed, for want of memory"}
+
+
+@contextmanager
+def killing(name: str, slot: int, most: int) -> Iterator[list[int]]:
+    """Kill a slot's processes as soon as they start that have a word in their command, so many of them."""
+    killed: list[int] = []
+    ended = threading.Event()
+
+    def kill() -> None:
+        while len(killed) < most and not ended.is_set():
+            killed.extend([1] * _killed(name, slot, most - len(killed)))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield killed
+    finally:
+        ended.set()
+        killer.join()
+
+
+def _killed(name: str, slot: int, most: int = 1000) -> int:
+    """Kill a slot's processes that have a name or an argument, at most so many; return how many there were."""
     count = 0
     for process in psutil.Process(slot).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if process.name() == name:
+            if (
+                count < most
+                and process.status() != psutil.STATUS_ZOMBIE
+                and name in (process.name(), *process.cmdline())
+            ):
                 process.kill()
                 count += 1
     return count

@@ -33,7 +33,7 @@ from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import Peer
 from raysweep.execution.compiled.toolchains import Toolchain
-from raysweep.execution.isolation.layers import Layers
+from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks
 
@@ -58,6 +58,11 @@ _CLASH = re.compile(
     r"ambigu|conflict|redeclared|redefinition|different exception specifier|expected (unqualified-id|identifier)"
 )
 """What g++ says where a name of the text is also a function, type or macro of a header."""
+_FULL = {
+    "File too large": f"a file that g++ writes for it has more than {FILE_MIB} MiB",
+    "No space left on device": f"what g++ writes for it has more than {BOX_MIB} MiB",
+}
+"""What its processes say where they exceed a limit of the box, and what that means."""
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
@@ -191,7 +196,9 @@ class CppBuilder:
         if end.stopped:
             raise CompileError(end.stopped[1])
         if end.status or not output:
-            raise _Refused(first_error(messages, OWN) or _linking_error(messages) or _REFUSED)
+            refusal = first_error(messages, OWN) or _linking_error(messages)
+            full = next((_FULL[words] for words in _FULL if any(words in line for line in messages)), "")
+            raise CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
         return output
 
     def _compile_once(

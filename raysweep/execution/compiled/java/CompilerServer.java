@@ -7,6 +7,7 @@ import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.io.Writer;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -35,6 +36,7 @@ import javax.tools.ToolProvider;
 final class CompilerServer {
     private static final int MOST_BYTES = 1 << 24;
     private static final int MOST_ERRORS = 5;
+    private static final int MOST_OF_TRACE = 1 << 16;
     private static final long STACK_BYTES = 16L << 20;
 
     private final JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
@@ -97,9 +99,8 @@ final class CompilerServer {
     private byte[] compiled(byte[] request) throws IOException {
         DiagnosticCollector<JavaFileObject> messages = new DiagnosticCollector<>();
         Memory memory = new Memory(files);
-        OutputStream nothing = OutputStream.nullOutputStream();
-        boolean passed = compiler.getTask(
-                new java.io.OutputStreamWriter(nothing), memory, messages, options, null, sources(request)).call();
+        Trace trace = new Trace();
+        boolean passed = compiler.getTask(trace, memory, messages, options, null, sources(request)).call();
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         if (passed) {
             bytes.write('K');
@@ -121,7 +122,34 @@ final class CompilerServer {
             }
         }
         isSound = count > 0;
-        return count > 0 ? text.toString().getBytes(StandardCharsets.UTF_8) : error("it is nested too deeply");
+        return count > 0 ? text.toString().getBytes(StandardCharsets.UTF_8) : failure(trace.text.toString());
+    }
+
+    /** Says why the compiler failed without a word about the text, from the trace that it wrote then. */
+    private static byte[] failure(String trace) {
+        if (trace.contains("java.lang.OutOfMemoryError")) {
+            throw new OutOfMemoryError();
+        }
+        boolean isDeep = trace.contains("java.lang.StackOverflowError");
+        return error(isDeep ? "it is nested too deeply" : "the compiler failed, and doesn't say why");
+    }
+
+    /** Keeps the beginning of what the compiler writes beside its messages. */
+    private static final class Trace extends Writer {
+        private final StringBuilder text = new StringBuilder();
+
+        @Override
+        public void write(char[] characters, int start, int count) {
+            text.append(characters, start, Math.min(count, Math.max(0, MOST_OF_TRACE - text.length())));
+        }
+
+        @Override
+        public void flush() {
+        }
+
+        @Override
+        public void close() {
+        }
     }
 
     private static byte[] error(String reason) {

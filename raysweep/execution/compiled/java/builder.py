@@ -111,11 +111,13 @@ class JavaBuilder:
     def _compile(self, sources: Mapping[str, str], *, trusted: bool = False) -> bytes:
         """Return the classes of some sources, or raise CompileError.
 
-        A compiler that ends is tried once more: it may have been short of memory through texts before.
+        Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
         """
         request = b"".join(map(_packed, sources, sources.values()))
-        for _ in range(_TRIES):
-            if trusted not in self._compilers:
+        tries = 0  # of new compilers
+        while tries < _TRIES:
+            is_new = trusted not in self._compilers
+            if is_new:
                 self._compilers[trusted] = self._jvm(self._compiler_layers, [_COMPILER, self._prepared], COMPILE_MEMORY)
             compiler = self._compilers[trusted]
             compiler.begin()
@@ -126,6 +128,7 @@ class JavaBuilder:
                 self._compilers.pop(trusted).end()
                 if isinstance(error, PeerSlow):
                     raise CompileError(TOO_LONG) from None
+                tries += is_new
                 continue
             if answer[:1] == _CLASSES:
                 return answer[1:]
