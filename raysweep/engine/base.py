@@ -215,7 +215,8 @@ class EngineSettings:
     sweep: str = ""  # name, for metrics
     tasks: Sequence[str] = ()  # ids of all of the sweep's tasks
     cached_cells: int = 0  # cells of the sweep without a task, since the store has their results
-    compiled: Sequence[str] = ()  # languages of the sweep's problems whose compilers have to be equal on all nodes
+    compiled: Mapping[str, str] = field(default_factory=dict)
+    """Languages of the sweep's problems whose compilers have to be equal on all nodes, each with its flags."""
 
 
 class Engine(ABC):

@@ -18,7 +18,7 @@ from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, Tea
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import COMPILED
+from raysweep.programs import COMPILED, CPP
 from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
 from raysweep.sweep.folder import SweepFolder
@@ -150,10 +150,11 @@ def _settings(
     )
 
 
-def _compiled(config: SweepConfig) -> tuple[str, ...]:
-    """Return the languages of a config's problems that have a compiler."""
+def _compiled(config: SweepConfig) -> dict[str, str]:
+    """Return the languages of a config's problems that have a compiler, each with its flags."""
     sets = [PROBLEMS.create(problems.spec(PROBLEMS, config.seed)) for problems in config.evaluation.problems]
-    return tuple(language for language in COMPILED if any(one.language == language for one in sets))
+    flags = {CPP: config.execution.cpp_flags}
+    return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
 
 
 def _recovery(config: SweepConfig, options: RunOptions) -> Recovery:

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -124,8 +125,17 @@ def _cpp(compiler: str | None, flags: str) -> Toolchain:
     folders = [str(Path(path).resolve().parent) for path in found if Path(path).is_absolute()]
     readable = _outermost([*_HEADER_FOLDERS, own, *folders, *_library_folders()])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
-    identity = f"g++ {version} {machine}, {libc}, {' '.join(given)}, {JUDGED_AS}"
+    identity = f"g++ {version} {machine}, {libc}, {' '.join([*given, *_native(compiler, given)])}, {JUDGED_AS}"
     return Toolchain(CPP, compiler, given, identity, readable, (compiler, *parts, *_loaders()))
+
+
+def _native(compiler: str, flags: Sequence[str]) -> list[str]:
+    """Return what flags such as ``-march=native`` mean on this machine's processor; nothing without such a flag."""
+    if not any(flag.endswith("=native") for flag in flags):
+        return []
+    said = _ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
+    line = next((line for line in said.splitlines() if "cc1plus" in line), "")
+    return [word for word in shlex.split(line) if word.startswith("-m") and word not in flags]
 
 
 def _missing(language: str, what: str) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
@@ -31,7 +32,9 @@ LISTED = 4
 """Most nodes that a message names for one difference."""
 
 
-def require_equal_versions(nodes: Mapping[str, NodeFacts], compiled: Sequence[str] = (), *, allow_mixed: bool) -> None:
+def require_equal_versions(
+    nodes: Mapping[str, NodeFacts], compiled: Mapping[str, str] = MappingProxyType({}), *, allow_mixed: bool
+) -> None:
     """Ask each node for its versions, and compare them with those of this process.
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
@@ -40,13 +43,14 @@ def require_equal_versions(nodes: Mapping[str, NodeFacts], compiled: Sequence[st
 
     Args:
         nodes: by their ids.
-        compiled: languages whose compilers and run times keys of results name.
+        compiled: languages whose compilers and run times keys of results name, each with its compiler's flags, since
+            ``-march=native`` is another compiler on another processor.
         allow_mixed: whether models of one group may run on unlike versions.
 
     Raises:
         UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.
     """
-    here = versions(PACKAGES) | {language: identity_or_none(language) for language in compiled}
+    here = versions(PACKAGES) | {language: identity_or_none(language, flags) for language, flags in compiled.items()}
     compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *compiled]
     answers = _answers(list(nodes), compiled)
     differing: dict[str, list[str]] = defaultdict(list)
@@ -97,18 +101,17 @@ def _name_of(node: str, facts: NodeFacts) -> str:
     return f"node {node[:8]}" + (f" ({label})" if label else "")
 
 
-def identity_or_none(language: str) -> str:
+def identity_or_none(language: str, flags: str) -> str:
     """Return what keys name of a language's compiler on this machine; NONE where there is none, or no raysweep."""
     try:
         from raysweep.execution.compiled.toolchains import identity
-        from raysweep.programs import DEFAULT_SANDBOX
 
-        return identity(language, DEFAULT_SANDBOX.cpp_flags)
+        return identity(language, flags)
     except (ImportError, UsageError):
         return NONE
 
 
-def _answers(nodes: list[str], compiled: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
     """Return the versions on each node that answers, by its id."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -124,19 +127,19 @@ def _answers(nodes: list[str], compiled: Sequence[str] = ()) -> dict[str, dict[s
                 answer[package] = version(package)
             except PackageNotFoundError:
                 continue
-        for language in compiled:
+        for language, flags in languages.items():
             try:
                 from raysweep.engine.ray.cluster.node_versions import identity_or_none
 
-                answer[language] = identity_or_none(language)
-            except ImportError:  # which the package's own version tells
+                answer[language] = identity_or_none(language, flags)
+            except (ImportError, TypeError):  # another raysweep, which the package's own version tells
                 continue
         driver = Path("/proc/driver/nvidia/version")
         if driver.exists() and (number := re.search(r"\b\d+\.\d+(\.\d+)?\b", driver.read_text())):
             answer["driver"] = number[0]
         return answer
 
-    packages = PACKAGES
+    packages, languages = PACKAGES, dict(compiled)
     ask: Any = ray.remote(num_cpus=0, max_retries=1)(there)
     places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
     asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}

@@ -43,10 +43,12 @@ def test_other_versions_are_refused_with_the_nodes_that_have_them(monkeypatch):
 
 
 def test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems(monkeypatch):
-    there = {"cpp": node_versions.identity_or_none("cpp")}
+    there = {"cpp": node_versions.identity_or_none("cpp", "-O0")}
     answering(monkeypatch, **{f"n{number}": there for number in range(5)}, n5={"cpp": "g++ 9.4.0"})
     with pytest.raises(UsageError, match=r"cpp g\+\+ 9.4.0 on node 55555555 \(A100\); install the same on all"):
-        require_equal_versions(NODES, ["cpp"], allow_mixed=False)
+        require_equal_versions(NODES, {"cpp": "-O0"}, allow_mixed=False)
+    with pytest.raises(UsageError, match=r"cpp g\+\+ .* on node 00000000, node 11111111 \(A100\),"):
+        require_equal_versions(NODES, {"cpp": "-O2"}, allow_mixed=False)
     require_equal_versions(NODES, allow_mixed=False)
 
 

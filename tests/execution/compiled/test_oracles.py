@@ -1,0 +1,64 @@
+"""Programs in Java and C++ have the same verdicts outside and inside, as a slot judges them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from raysweep.execution.compiled.toolchains import missing_headers
+from raysweep.execution.pool import Executor
+from raysweep.programs import COMPILED, Level, Limits, Oracle, Outcome, Program, Sandbox
+from tests.execution.compiled.mutants import mutants
+from tests.execution.compiled.problems import reference, rows
+from tests.execution.compiled.processes import needs
+
+pytestmark = pytest.mark.slow
+COMPILERS = {"java": "javac", "cpp": "g++"}
+MUTANTS = 300
+OF_PROBLEM = 3  # mutants at most, of which the others are left out
+SAMPLE = slice(30, 36)  # problems
+
+
+def programs(language: str, problems: slice) -> Iterator[Program]:
+    """Yield the references of some problems, then their mutants."""
+    of = rows(language)[problems]
+    for row in of:
+        yield Program(reference(row), row["test"], language, None, row["declaration"])
+    changed = [
+        Program(row["prompt"] + body, row["test"], language, None, row["declaration"])
+        for row in of
+        for body in mutants(row["canonical_solution"], directives=language == "cpp", count=OF_PROBLEM)
+    ]
+    yield from random.Random(0).sample(changed, min(MUTANTS, len(changed)))
+
+
+@pytest.mark.parametrize(
+    "problems", [pytest.param(SAMPLE, id="sample"), pytest.param(slice(None), id="all", marks=pytest.mark.long)]
+)
+@pytest.mark.parametrize("language", COMPILED)
+def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(language, problems):
+    """At the level `strong` where this machine has it."""
+    needs(COMPILERS[language])
+    if language == "cpp" and missing_headers():
+        pytest.skip(f"needs the headers {', '.join(missing_headers())}, which are not on this machine")
+    chosen = list(programs(language, problems))
+    count = len(rows(language)[problems])
+    if problems != SAMPLE:
+        assert (count, len(chosen)) == (164, 164 + MUTANTS)
+    with Executor(2, Sandbox(require=Level.LIMITS)) as executor:
+        outside, inside = (
+            executor.run([replace(one, oracle=oracle) for one in chosen], Limits(timeout=3)) for oracle in Oracle
+        )
+        level = executor.level()
+    assert {verdict.level for verdict in (*outside, *inside)} == {level}
+    assert {verdict.outcome for verdict in outside[:count]} == {Outcome.PASSED}
+    assert Outcome.FAILED in {verdict.outcome for verdict in outside}
+    differing = {
+        number: (f"{one.outcome}: {one.detail}", f"{other.outcome}: {other.detail}")
+        for number, (one, other) in enumerate(zip(outside, inside, strict=True))
+        if one.outcome is not other.outcome
+    }
+    assert differing == {}
