@@ -8,7 +8,8 @@
 FOLDER contains humanevalplus/HumanEvalPlus.jsonl.gz and mbppplus/MbppPlus.jsonl.gz (EvalPlus's releases). Without it,
 only HumanEval is measured, and EvalPlus is left out. benchmarks/peers.py says how to install the peers. Nothing that
 starts once (raysweep's executor, the peers' worker processes and their imports) is timed, and the first round is not
-counted. No two texts are equal. benchmarks/scale.py implements --ray and --rows.
+counted. No two texts are equal. benchmarks/scale.py implements --ray and --rows; benchmarks/compiled.py measures
+programs in Java and C++, in CPU time: compilers run beside the program's process.
 """
 
 from __future__ import annotations
