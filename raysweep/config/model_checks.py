@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
             pretrain = model.pretrain
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
+            architecture = FAMILIES.get(pretrain.family).architecture
+            yield from _objectives_for(config, dict.fromkeys([pretrain.recipe, *model.recipes]), architecture)
             yield from _too_long(config, model, shape.positions if shape else None)
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
@@ -101,8 +103,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
             "base; give an absolute path that every node sees, or a hub id",
         )
     if resolved.architecture != "causal":
-        yield (*place, "path"), f"{path} is an encoder-decoder model; only causal ones can be run"
-        return
+        yield from _objectives_for(config, model.recipes, resolved.architecture)
     if mistakes := list(_unloadable(config, model, resolved, place)):
         yield from mistakes
         return
@@ -121,6 +122,23 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     yield from _tokenizer(config, model, resolved, place)
 
 
+def _objectives_for(config: SweepConfig, recipes: Iterable[str], architecture: str) -> Iterator[Mistake]:
+    """Find recipes whose objective can't train models of an architecture; those with wrong arguments are found before.
+
+    The places are those from the top of the config.
+    """
+    for name in recipes:
+        recipe = config.recipes[name].recipe("", "")
+        try:
+            objective_of(recipe)
+        except UsageError:
+            continue
+        try:
+            objective_of(recipe, architecture)
+        except UsageError as error:
+            yield ("recipes", name, "objective"), str(error)
+
+
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
     """Find a model that transformers can't load here, where it is to, and a training that its weights can't have."""
     whole = resolved.base or resolved
@@ -129,7 +147,8 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
     own = [name for name in model.recipes if not TRAINERS.plugin_spec(config.recipes[name].trainer)]
     if generator == TRANSFORMERS or own:
         asked = [config.asked("generation", model.name, recipe) for recipe in ("", *model.recipes)]
-        if why := unloadable(whole.location, written, on_gpu=any(stage.gpus for stage in asked)):
+        on_gpu = any(stage.gpus for stage in asked)
+        if why := unloadable(whole.location, written, on_gpu, resolved.architecture):
             yield (*place, "path"), why
     full = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).kind is ModelKind.FULL]
     if full and quantization(written):
@@ -192,7 +211,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         yield (*place, key), str(error)
         return
     for name in encoding:
-        yield from _rows(config, model, name, tokenizer, resolved.positions)
+        yield from _rows(config, model, name, tokenizer, resolved)
 
 
 @dataclass(frozen=True)
@@ -205,13 +224,13 @@ class _Fit:
 
 
 def _rows(
-    config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, positions: int | None
+    config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel
 ) -> Iterator[Mistake]:
     """Find a recipe whose step takes more rows than fit into its number of tokens."""
     for source in config.training.row_sources if config.training else ():
         sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
         if sizes:
-            yield from _rows_of(config, model, name, tokenizer, positions, source.rows, min(1.0, *sizes))
+            yield from _rows_of(config, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
 
 
 def _rows_of(
@@ -219,18 +238,19 @@ def _rows_of(
     model: ModelConfig,
     name: str,
     tokenizer: Any,
-    positions: int | None,
+    resolved: ResolvedModel,
     rows: SourceConfig,
     size: float,
 ) -> Iterator[Mistake]:
     """Find a source too few of whose rows fit. `size`: of the smallest set of them."""
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
+    positions = resolved.positions
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)
     try:
         source = SOURCES.create(rows.spec(SOURCES, config.seed))
         rejected = rows.rejected
         changed = None if rejected is None or rejected.field is not None else _mutated if rejected.mutator else _varied
-        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed)
+        fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed, resolved.architecture)
     except UsageError:
         return  # other checks say what is wrong with the source or the objective
     if fit.usable * size >= recipe.batch_size or fit.rows < recipe.batch_size:
@@ -263,12 +283,13 @@ def _fit(
     longest: int,
     enough: float,
     changed: Callable[[SourceRow], str | None] | None = None,
+    architecture: str = "causal",
 ) -> _Fit:
     """Encode a source's clean rows until enough of them fit into `longest` tokens.
 
     `changed`: returns a response of about the length that a row's rejected one will have; None: rows have their own.
     """
-    objective = objective_of(recipe)
+    objective = objective_of(recipe, architecture)
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
     rows = usable = 0
     longer = []

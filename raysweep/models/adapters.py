@@ -155,7 +155,8 @@ def untie_embeddings(model: Any) -> None:
     head, embeddings = (_innermost(end) for end in (model.get_output_embeddings(), model.get_input_embeddings()))
     if head is not None and embeddings is not None and head.weight is embeddings.weight:
         head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=head.weight.requires_grad)
-        model.config.tie_word_embeddings = False
+        if not getattr(model.config, "is_encoder_decoder", False):  # T5 scales its logits where this is true
+            model.config.tie_word_embeddings = False
 
 
 def _config_of(ref: ModelRef) -> Any:

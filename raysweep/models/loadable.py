@@ -19,15 +19,17 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 """How the names of classes of causal language models end."""
 
 
-def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:
-    """Return why transformers can't load a causal model with such a config here; empty if nothing speaks against it.
+def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool, architecture: str = "causal") -> str:
+    """Return why transformers can't load a model with such a config here; empty if nothing speaks against it.
 
     Args:
         location: what errors call it.
         config: of its config.json.
         on_gpu: whether it gets a GPU, maybe of another machine.
+        architecture: `causal`, or `seq2seq` for one with an encoder and a decoder.
     """
-    return _without_class(location, config) or _quantized_for_others(location, config, on_gpu)
+    without = _without_pair if architecture == "seq2seq" else _without_class
+    return without(location, config) or _quantized_for_others(location, config, on_gpu)
 
 
 def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -73,6 +75,20 @@ def _without_class(location: str, config: Mapping[str, Any]) -> str:
     if "text_config" in config:
         way += ", or save the text model within it as a model of its own"
     return f"{what} of the type {kind!r}, of which transformers {__version__} has no causal language model; {way}"
+
+
+def _without_pair(location: str, config: Mapping[str, Any]) -> str:
+    """Say that transformers has no language model with an encoder and a decoder of a config's type."""
+    from transformers import __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+
+    kind, own = str(config.get("model_type", "")), config.get("auto_map") or {}
+    if kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES or "AutoModelForSeq2SeqLM" in own:
+        return ""
+    return (
+        f"{location} is an encoder-decoder model of the type {kind!r}, of which transformers {__version__} has none "
+        "that writes text; take another model"
+    )
 
 
 def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:

@@ -50,6 +50,8 @@ def needs_cache(network: Any) -> bool:
         UnfitModel: with its own cache, it gives neither the logits of a pass without one, nor those with an empty one.
     """
     model = bare(network)
+    if getattr(model.config, "is_encoder_decoder", False):
+        return False
     if model not in _needing:
         needs = _needs_cache(model)
         if needs is None:
@@ -59,12 +61,16 @@ def needs_cache(network: Any) -> bool:
 
 
 def plain_logits(network: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Return the logits of texts of equal lengths, (texts, tokens, vocabulary), in one pass each, in 32 bits."""
+    """Return the logits of texts of equal lengths, (texts, tokens, vocabulary), in one pass each, in 32 bits.
+
+    Of a model with an encoder and a decoder, either reads the texts.
+    """
     import torch
 
     forget(network)
     given = torch.tensor([list(text) for text in ids]).to(network.get_input_embeddings().weight.device)
-    logits: torch.Tensor = whole_pass(network, input_ids=given).logits.float()
+    both = {"decoder_input_ids": given} if getattr(bare(network).config, "is_encoder_decoder", False) else {}
+    logits: torch.Tensor = whole_pass(network, input_ids=given, **both).logits.float()
     forget(network)
     return logits
 

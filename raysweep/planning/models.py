@@ -208,6 +208,7 @@ def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
     if recipe is None or recipe.batching != "packed":
         return
     mixes = base.family in FAMILIES.names() and not FAMILIES.get(base.family).packs
+    mixes = mixes or (base.ref is not None and base.ref.architecture != "causal")
     if mixes or not OBJECTIVES.get(recipe.objective).packs:
         what = f"a {base.family} model mixes packed rows" if mixes else f"{recipe.objective} takes no packed rows"
         raise UsageError(f"`batching: packed` doesn't go with model {base.name}: {what}; use `batching: padded`")

@@ -154,6 +154,16 @@ def _jinja(text: str) -> jinja2.Template:
     return ImmutableSandboxedEnvironment(keep_trailing_newline=True).from_string(text)
 
 
+def encoder_ids(text: str, template: PromptTemplate) -> list[int]:
+    """Return the tokens that an encoder reads of a filled text, in training and generation.
+
+    They are those of a whole text, with what the tokenizer puts around one, such as its end. The template has the
+    tokenizer.
+    """
+    special = template.adds_special_tokens(text)
+    return list(template.tokenizer(text, add_special_tokens=special)["input_ids"])
+
+
 def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
     """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input."""
     return template.fill(row.instruction, row.input)

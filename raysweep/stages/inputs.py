@@ -9,6 +9,7 @@ from functools import cache
 
 from raysweep.errors import HopelessError
 from raysweep.hashing import canonical_json
+from raysweep.models.families.base import FAMILIES
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import Prompter, PromptTemplate
@@ -19,7 +20,10 @@ from raysweep.trainers.base import TRAINERS
 
 def base_ref(base: BasePlan) -> ModelRef | None:
     """Return the reference of a base model; None for a generator without weights."""
-    return ModelRef(location_of(base.node), dtype=base.dtype) if base.node is not None else base.ref
+    if base.node is None:
+        return base.ref
+    architecture = FAMILIES.get(base.family).architecture if base.family in FAMILIES.names() else "causal"
+    return ModelRef(location_of(base.node), dtype=base.dtype, architecture=architecture)
 
 
 def model_ref(plan: CellPlan) -> ModelRef | None:
@@ -30,8 +34,8 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
     kind = TRAINERS.get(plan.recipe.trainer).kind
     location = location_of(plan.model)
     if kind is ModelKind.FULL:
-        return ModelRef(location, dtype=base.dtype) if base else None
-    return ModelRef(location, kind, base)
+        return ModelRef(location, dtype=base.dtype, architecture=base.architecture) if base else None
+    return ModelRef(location, kind, base, architecture=base.architecture if base else "causal")
 
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from raysweep.errors import HopelessError, did_you_mean
 from raysweep.models.adapters import untie_if_changed, wrapped
-from raysweep.models.loading import auto_model
+from raysweep.models.loading import architecture_of, auto_model
 from raysweep.records import ModelKind
 from raysweep.trainers.base import Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_adapter_acts, check_saved
@@ -97,6 +97,11 @@ class AdapterTrainer(Trainer):
             if is_norm(module):  # autocast on CPUs gives norms inputs of either kind, which only float32 weights take
                 module.float()
         return adapted
+
+
+def task_type(model: Any) -> str:
+    """Return PEFT's name for what a model does."""
+    return "SEQ_2_SEQ_LM" if architecture_of(model.config) == "seq2seq" else "CAUSAL_LM"
 
 
 def adapted_modules(model: Any) -> list[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from raysweep.errors import UsageError
 from raysweep.generators.base import LiveModel
 from raysweep.programs import Limits, Program, Verdict
 from raysweep.records import (
@@ -243,6 +244,9 @@ class Objective(ABC):
     alone, so it is known before a step's first forward pass.
 
     Attributes:
+        architectures: the models that it trains, `causal` and `seq2seq`; those of the latter have an encoder and a
+            decoder, and rows for them have `labels`.
+        architecture: that of the model in training.
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
         prefers: rows need `rejected`, a worse response beside their own.
         reads_pairs: it takes rows that were encoded once for all trainings; only raysweep's own objectives can.
@@ -251,15 +255,33 @@ class Objective(ABC):
     """
 
     name: ClassVar[str]
+    architectures: ClassVar[tuple[str, ...]] = ("causal",)
+    architecture: str = "causal"
     packs: ClassVar[bool] = False
     prefers: ClassVar[bool] = False
     reads_pairs: ClassVar[bool] = False
     numbers: ClassVar[tuple[str, ...]] = ()
     in_words: ClassVar[Mapping[str, InWords]] = {}
 
+    def use_for(self, architecture: str) -> None:
+        """Train a model of an architecture from now on.
+
+        Raises:
+            UsageError: the objective trains no such models.
+        """
+        if architecture not in self.architectures:
+            raise UsageError(
+                f"objective {self.name} doesn't train encoder-decoder models; use `objective: sft` for them, with its "
+                "own arguments"
+            )
+        self.architecture = architecture
+
     @abstractmethod
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """Return a row's token ids and weights ({"input_ids", "weights", ...}), or None if the row must be dropped."""
+        """Return a row's token ids and weights ({"input_ids", "weights", ...}), or None if the row must be dropped.
+
+        With the architecture `seq2seq` the weights are those of `labels`.
+        """
 
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
         """Return in a few words why `encode` dropped a row, such as ``longer than 1024 tokens``, for the report."""
@@ -302,6 +324,13 @@ TRAINERS: Registry[Trainer] = Registry("trainer", "raysweep.trainers", Trainer)
 OBJECTIVES: Registry[Objective] = Registry("objective", "raysweep.trainers.objectives", Objective)
 
 
-def objective_of(recipe: Recipe) -> Objective:
-    """Return the objective that a recipe names; raise UsageError if its arguments don't fit."""
-    return OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+def objective_of(recipe: Recipe, architecture: str = "causal") -> Objective:
+    """Return the objective that a recipe names, for models of an architecture.
+
+    Raises:
+        UsageError: its arguments don't fit, or it trains no such models.
+    """
+    objective = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+    if architecture != objective.architecture:
+        objective.use_for(architecture)
+    return objective

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import accelerator_in_use
+from raysweep.models.loading import architecture_of
+from raysweep.models.logits import LABELS, inputs_of
 from raysweep.models.rounding import evaluating
 from raysweep.models.whole_texts import needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
@@ -76,7 +78,7 @@ def _called(model: Any, batch: Mapping[str, torch.Tensor]) -> set[int]:
 def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:
     """Raise HopelessError unless every encoded row ends with one of `ends`, and with loss, which teaches to stop."""
     for number, row in enumerate(rows):
-        if row["input_ids"][-1] not in ends or not row["weights"][-1] > 0:
+        if row[LABELS if LABELS in row else "input_ids"][-1] not in ends or not row["weights"][-1] > 0:
             raise HopelessError(f"the objective gives no loss to the end-of-text token of row {number}")
 
 
@@ -105,6 +107,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None
     if not objective.packs:
         why = ", since two texts of each row go through the model" if objective.prefers else ""
         raise UsageError(f"`batching: packed`: the objective {objective.name!r} takes no packed rows{why}; {way_out}")
+    if architecture_of(model.config) != "causal":
+        raise UsageError(f"`batching: packed`: an encoder-decoder model takes no packed rows; {way_out}")
     two = sorted(rows, key=lambda row: len(row["input_ids"]))[:2]
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
@@ -185,7 +189,5 @@ def _defect(tensor: torch.Tensor) -> str:
 
 
 def _logits(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    logits: torch.Tensor = whole_pass(
-        model, input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]
-    ).logits
+    logits: torch.Tensor = whole_pass(model, **inputs_of(model, batch)).logits
     return logits

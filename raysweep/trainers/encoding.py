@@ -13,6 +13,8 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.models.architectures.shape import positions_of
+from raysweep.models.loading import architecture_of
+from raysweep.models.logits import LABELS
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows
@@ -41,7 +43,10 @@ class EncodedSet:
     @functools.cached_property
     def lengths(self) -> list[int]:
         """Return the tokens that each row costs, see `Objective.tokens`."""
-        return [self.objective.tokens(len(row["input_ids"]), len(row.get(REJECTED, ()))) for row in self.rows]
+        return [
+            self.objective.tokens(len(row["input_ids"]) + len(row.get(LABELS, ())), len(row.get(REJECTED, ())))
+            for row in self.rows
+        ]
 
 
 def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
@@ -53,12 +58,13 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
         config: the model's config of transformers, whose positions limit the rows' length as `max_tokens` does.
 
     Raises:
-        UsageError: a set is empty, or none of its rows can be used.
+        UsageError: a set is empty, none of its rows can be used, or the objective doesn't train such models.
         HopelessError: a row's end-of-text token carries no loss.
     """
     positions = positions_of(config.to_dict()) or job.recipe.max_tokens
     recipe = dataclasses.replace(job.recipe, max_tokens=min(job.recipe.max_tokens, positions))
-    objective = objective_of(recipe)
+    architecture = architecture_of(config)
+    objective = objective_of(recipe, architecture)
     if job.pairs is not None:
         training = _of_pairs(job.pairs, objective, recipe, job.label)
     else:
@@ -73,7 +79,9 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
         return training
     rows = list(read_rows(job.validation, TrainingRow))
     validation = _encode(rows, "validation", objective, tokenizer, recipe, job.label)
-    return dataclasses.replace(training, validation=validation, held_out=hold_out(rows, tokenizer, recipe))
+    return dataclasses.replace(
+        training, validation=validation, held_out=hold_out(rows, tokenizer, recipe, architecture)
+    )
 
 
 def _encode(

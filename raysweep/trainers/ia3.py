@@ -9,7 +9,7 @@ from typing import Any
 
 from raysweep.errors import HopelessError
 from raysweep.models.families.base import ia3_targets
-from raysweep.trainers.adapters import AdapterTrainer, require_modules
+from raysweep.trainers.adapters import AdapterTrainer, require_modules, task_type
 from raysweep.trainers.base import TRAINERS, Ia3Settings, TrainJob
 
 
@@ -36,5 +36,8 @@ class Ia3(AdapterTrainer):
             raise HopelessError(f"`ia3.feedforward` names {extra[0]!r}, which `ia3.targets` doesn't; add it there")
         require_modules(model, targets, "ia3.targets", job.family)
         return IA3Config(
-            task_type="CAUSAL_LM", revision=job.base.revision, target_modules=targets, feedforward_modules=feedforward
+            task_type=task_type(model),
+            revision=job.base.revision,
+            target_modules=targets,
+            feedforward_modules=feedforward,
         )

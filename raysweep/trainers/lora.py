@@ -12,11 +12,14 @@ from typing import Any
 
 from raysweep.errors import HopelessError
 from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets, names_lora_targets
-from raysweep.trainers.adapters import AdapterTrainer, require_modules
+from raysweep.models.loading import architecture_of
+from raysweep.trainers.adapters import AdapterTrainer, require_modules, task_type
 from raysweep.trainers.base import TRAINERS, LoraSettings, TrainJob
 
 STATE_SPACE = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 """Model types whose kernels read the weights of `BY_KERNELS` themselves, past an update, so that PEFT refuses these."""
+EMBEDDED = ("shared", "embed_tokens")
+"""Names of the input embeddings of models with an encoder and a decoder."""
 BY_KERNELS = ("out_proj", "conv1d")
 
 
@@ -52,14 +55,36 @@ class Lora(AdapterTrainer):
         if lora.preset == "study" and not isinstance(targets, str):
             targets = [*targets, output_layer(model)]
         copied = [*(embeddings_of(model, job.family) if lora.train_embeddings else []), *(lora.modules_to_save or [])]
+        _require_apart(model, [*([] if isinstance(targets, str) else targets), *copied], job.family)
         return LoraConfig(
-            task_type="CAUSAL_LM",
+            task_type=task_type(model),
             revision=job.base.revision,
             r=lora.r,
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=targets if isinstance(targets, str) else list(dict.fromkeys(targets)),
             modules_to_save=list(dict.fromkeys(copied)) or None,
+        )
+
+
+def _require_apart(model: Any, names: Collection[str], family: str) -> None:
+    """Raise HopelessError if an adapter is to change embeddings that encoder, decoder and output layer share.
+
+    PEFT copies one place of three, and to merge an update of the output layer it unties it, by which T5 scales logits.
+
+    Args:
+        model: the model without an adapter.
+        names: of the modules that the adapter is to change.
+        family: the model's type.
+    """
+    if architecture_of(model.config) != "seq2seq":
+        return
+    shared = {*EMBEDDED, *([output_layer(model)] if model.config.tie_word_embeddings else [])}
+    if wrong := [name for name in names if name.rpartition(".")[2] in shared]:
+        raise HopelessError(
+            f"encoder, decoder and output layer of this {family} model share their embeddings, which no adapter can "
+            f"change; the recipe's `lora` names {wrong[0]!r}, as `targets`, `modules_to_save`, by `preset: study` or "
+            "`train_embeddings`"
         )
 
 

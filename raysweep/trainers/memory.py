@@ -94,7 +94,8 @@ def sequences_of_worker(recipe: Recipe) -> int:
 
 def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> TrainingMemory:
     """Return the memory of one worker that trains by a recipe, with `batch` as its largest forward pass."""
-    block = _Block(shape, recipe, batch, on_gpu)
+    stacks = _stacks(shape, recipe, batch, on_gpu)
+    earliest, block = stacks[0][1], stacks[-1][1]
     total, trained = shape.weights, trained_weights(shape, recipe)
     parallel = sharding_name(recipe, recipe.workers)
     stage = int(parallel[-1]) if parallel != "ddp" else 0
@@ -113,16 +114,17 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     optimizer = 0 if recipe.offload == "optimizer" else kept_states // over[0]
     gathered = 2 * shape.matrix_weights * block.compute if stage == 3 else 0
 
-    inputs = block.stream * batch.tokens * shape.hidden  # of one block
-    kept = shape.layers * (inputs if recipe.gradient_checkpointing else block.kept)
-    casts = shape.layers * block.casts + block.head_cast
+    inputs = block.inputs  # of one block
+    kept = sum(layers * (of.inputs if recipe.gradient_checkpointing else of.kept) for layers, of in stacks)
+    casts = sum(layers * of.casts for layers, of in stacks) + block.head_cast
+    shared = sum(of.shared for _, of in stacks)
     head = 0 if recipe.gradient_checkpointing else inputs
     if not recipe.gradient_checkpointing:
         head += block.norm_kept
-    predicted = round(batch.tokens * batch.weighted)
+    predicted = block.batch.tokens if shape.decoder_layers else round(batch.tokens * batch.weighted)
     loss = predicted * (4 * LOSS_COPIES * shape.vocabulary + block.compute * shape.hidden)
     several = sequences_of_worker(recipe) > batch.rows
-    held = weights + optimizer + gathered + block.shared + (gradients if several else 0)
+    held = weights + optimizer + gathered + shared + (gradients if several else 0)
     forward = predicted * shape.vocabulary * (8 if block.compute == 4 else 10)
     ends_forward = held + kept + head + casts + forward
     recomputed = block.kept + block.casts if recipe.gradient_checkpointing else 0
@@ -132,8 +134,8 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     first_block = held + kept + lasting + recomputed + block.passing
     if not several:
         first_block += 4 * shape.head_weights * (not block.frozen)
-    last_block = weights + optimizer + gathered + block.shared + gradients + block.passing
-    last_block += block.kept + block.casts
+    last_block = weights + optimizer + gathered + shared + gradients + earliest.passing
+    last_block += earliest.kept + earliest.casts
     update = weights + optimizer + gradients + UPDATE_COPIES * 4 * _largest_matrix(shape, recipe)
     peak = max(ends_forward, starts_backward, first_block, last_block, update)
     return TrainingMemory(weights, gradients, optimizer, kept, loss, peak)
@@ -150,7 +152,7 @@ def generation_memory(shape: Shape, dtype: str, rows: int, prompt: int, new: int
         new: most tokens of a completion.
     """
     number = BYTES[dtype]
-    cache = 2 * shape.layers * shape.key_value * rows * (prompt + new) * number
+    cache = 2 * shape.cached_layers * shape.key_value * rows * (prompt + new) * number
     logits = rows * shape.vocabulary * (number + 4 * 2)
     return shape.weights * number + cache + logits
 
@@ -222,7 +224,9 @@ class _Block:
 
     Attributes:
         compute: bytes of a number of the computations.
+        batch: what it computes at a time.
         stream: bytes of a number of the residual stream, which float32 embeddings keep in float32.
+        inputs: its input.
         kept: activations.
         casts: the weights in the format of the computations, where they are stored in another.
         passing: gradients of activations that exist at once during the backward pass.
@@ -230,7 +234,7 @@ class _Block:
     """
 
     def __init__(self, shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> None:
-        self._shape, self._recipe, self._batch = shape, recipe, batch
+        self._shape, self._recipe, self.batch = shape, recipe, batch
         self.compute = BYTES[recipe.precision]
         self.frozen = recipe.trainer == "lora"
         self.stream = self.compute if self.frozen else 4
@@ -238,8 +242,10 @@ class _Block:
         self._dropout = self.frozen and LoraSettings(**recipe.lora).dropout > 0
         self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
         self.norm_kept = batch.tokens * self._norm_per_token()
+        self.inputs = self.stream * batch.tokens * shape.hidden
         self.kept = batch.tokens * (self._attention() + self._mlp() + self._norms()) + self._scores()
-        weights = trained_weights(shape, recipe) // shape.layers if self.frozen else shape.matrix_weights
+        blocks = shape.layers + shape.decoder_layers
+        weights = trained_weights(shape, recipe) // blocks if self.frozen else shape.matrix_weights
         self.casts = weights * 2 * (self.compute == 2)
         self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
         widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
@@ -302,7 +308,7 @@ class _Block:
 
     def _scores(self) -> int:
         """Bytes of the scores that plain attention keeps, after softmax and cast; of the mask that the others keep."""
-        pairs = self._batch.rows * self._batch.width**2
+        pairs = self.batch.rows * self.batch.width**2
         return pairs * self._shape.heads * (4 + self.compute) if self._eager else pairs * self.compute
 
     def _keeps_input(self, role: str) -> bool:
@@ -317,3 +323,61 @@ class _Block:
         widths = 4 if shape.layout.gated else 5 if shape.model_type == "codegen" else 2
         widths -= not self._keeps_input("down")
         return inputs + widths * shape.inner * number + self._inputs(("down",), shape.inner, saved_anyway=True)
+
+
+class _T5Block(_Block):
+    """The same of a block of a T5, whose attention is plain, and keeps the weights of all pairs of tokens.
+
+    Args:
+        reads: tokens of a row that the encoder has read, in a block of a decoder; 0: it is the encoder's own.
+    """
+
+    def __init__(self, shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool, reads: int = 0) -> None:
+        super().__init__(shape, recipe, batch, on_gpu)
+        pairs = batch.rows * batch.width * max(batch.width, reads) * shape.heads
+        self.passing = max(self.passing, 3 * 4 * pairs)  # gradients of weights, scores and distances
+        self.shared = batch.rows * batch.width * (batch.width + reads) * shape.heads * 4  # distances with the mask
+        if reads:
+            self.kept += self._second_attention(reads)
+        elif not self.frozen:
+            self.casts -= 2 * (self.compute == 2) * (shape.matrix_weights - _sum_of_layers(shape))
+
+    def _scores(self) -> int:
+        return self._kept_pairs(self.batch.width)
+
+    def _kept_pairs(self, read: int) -> int:
+        """Bytes of the attention of all tokens to so many ones of a row, in float32 and cast."""
+        return self.batch.rows * self.batch.width * read * self._shape.heads * (4 + 2 * (self.compute == 2))
+
+    def _second_attention(self, reads: int) -> int:
+        """Bytes of the attention to the encoder's states, with the norm before it."""
+        shape, number = self._shape, self.compute
+        norm = self._norms() // 2
+        ours = norm + self._inputs(("q",), shape.hidden) + 2 * shape.query * number
+        ours += self._inputs(("out",), shape.query, saved_anyway=True)
+        theirs = 2 * shape.key_value * number + (0 if self.compute == 4 else self._inputs(("k", "v"), shape.hidden))
+        return self.batch.tokens * ours + self.batch.rows * reads * theirs + self._kept_pairs(reads)
+
+    def _mlp(self) -> int:
+        shape = self._shape  # the activation is what the second layer reads
+        inputs = self._inputs(("up",), shape.hidden)
+        return inputs + shape.inner * self.compute + self._inputs(("down",), shape.inner, saved_anyway=True)
+
+
+def _sum_of_layers(shape: Shape) -> int:
+    """Return the weights of one linear layer of each role."""
+    return sum(inputs * outputs for inputs, outputs in shape.linear_layers.values())
+
+
+def _stacks(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> list[tuple[int, _Block]]:
+    """Return a model's stacks of blocks in the order of their forward pass: how many blocks, and one of them.
+
+    Of a row's tokens the decoder beside an encoder writes those with a loss.
+    """
+    if not shape.decoder_layers:
+        return [(shape.layers, _Block(shape, recipe, batch, on_gpu))]
+    written = min(batch.width - 1, max(1, round(batch.width * batch.weighted)))
+    read = batch.width - written
+    encoder = _T5Block(shape, recipe, Batch(batch.rows, read), on_gpu)
+    decoder = _T5Block(shape, recipe, Batch(batch.rows, written), on_gpu, reads=read)
+    return [(shape.layers, encoder), (shape.decoder_layers, decoder)]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import Recipe, Row
 from raysweep.trainers.batching import compact
-from raysweep.trainers.objectives.responses import EncodedResponse, encode_response, response_losses
+from raysweep.trainers.objectives.responses import encode_apart, encode_response, response_losses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,29 +65,41 @@ class HeldOut:
         return measures, margins
 
 
-def hold_out(rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe) -> HeldOut | None:
+@dataclass(frozen=True)
+class _Text:
+    """A prompt with a response: the encoded row, the ids of both together, and why it can't be used, if it can't."""
+
+    row: Row
+    ids: list[int]
+    unusable: str
+
+
+def hold_out(
+    rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe, architecture: str = "causal"
+) -> HeldOut | None:
     """Encode validation rows alike for every objective; None where no response can be used.
 
     A response is left out that has over `max_tokens` with its prompt, or a prompt without tokens. A rejected response
     is left out where its row is, where it is too long itself, and where it is the response: which of equal ones is more
-    probable would be a matter of rounding.
+    probable would be a matter of rounding. `architecture`: of the model.
     """
+    text = _apart if architecture == "seq2seq" else _together
     responses, rejected, paired = [], [], []
     dropped, name = Counter[str](), hashlib.sha256()
     for row in sorted(rows, key=lambda row: row.row_id):
-        response = encode_response(row, row.output, tokenizer, recipe)
-        if why := _unusable(response, recipe):
-            dropped[why] += 1
+        response = text(row, row.output, tokenizer, recipe)
+        if response.unusable:
+            dropped[response.unusable] += 1
             continue
-        responses.append(_text(response))
+        responses.append(response.row)
         if row.rejected is None:
             continue
-        other = encode_response(row, row.rejected, tokenizer, recipe)
-        if why := "equal" if other.ids == response.ids else _unusable(other, recipe):
+        other = text(row, row.rejected, tokenizer, recipe)
+        if why := "equal" if other.ids == response.ids else other.unusable:
             dropped[f"rejected response {why}"] += 1
             continue
         paired.append(len(responses) - 1)
-        rejected.append(_text(other))
+        rejected.append(other.row)
         name.update(f"{row.row_id} {response.ids} {other.ids} ".encode())
     if not responses:
         return None
@@ -95,14 +107,20 @@ def hold_out(rows: Sequence[TrainingRow], tokenizer: Any, recipe: Recipe) -> Hel
     return HeldOut([*responses, *rejected], len(responses), paired, pairs, dict(dropped))
 
 
-def _unusable(encoded: EncodedResponse, recipe: Recipe) -> str:
-    if not encoded.start:
-        return "without prompt"
-    return f"over {recipe.max_tokens} tokens" if len(encoded.ids) > recipe.max_tokens else ""
+def _together(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _Text:
+    """Encode a prompt with a response as one text."""
+    encoded = encode_response(row, response, tokenizer, recipe)
+    too_long = f"over {recipe.max_tokens} tokens" if len(encoded.ids) > recipe.max_tokens else ""
+    unusable = too_long if encoded.start else "without prompt"
+    return _Text(compact({"input_ids": encoded.ids, "weights": encoded.weights}), encoded.ids, unusable)
 
 
-def _text(encoded: EncodedResponse) -> Row:
-    return compact({"input_ids": encoded.ids, "weights": encoded.weights})
+def _apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _Text:
+    """Encode a prompt for an encoder and a response for a decoder."""
+    encoded = encode_apart(row, response, tokenizer, recipe)
+    unusable = encoded.unusable(recipe.max_tokens) if encoded.prompt else "without prompt"
+    ones = [1.0] * len(encoded.response)
+    return _Text(compact(encoded.row(ones)), [*encoded.prompt, *encoded.response], unusable)
 
 
 def log_probabilities_of_texts(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -14,6 +14,7 @@ from raysweep.config.document import ConfigError, read_document
 from raysweep.config.loading import load_config, read_config, to_yaml
 from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
+from raysweep.stages.inputs import base_ref, model_ref
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.testing.tiny import make_tiny
 from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
@@ -292,9 +293,26 @@ def test_prompt_formats_that_a_model_can_not_be_given_are_refused(tmp_path):
     assert "models.0.system_prompt: the tokenizer's chat template refuses the prompt: no system role" in found
 
 
-def test_an_encoder_decoder_model_is_refused(tmp_path):
-    (found,) = own_model(tmp_path, '{"model_type": "llama", "is_encoder_decoder": true}')
-    assert "models.0.path: " in found and "only causal ones can be run" in found
+def test_an_encoder_decoder_model_can_be_trained_by_objectives_for_it(tmp_path):
+    config = '{"model_type": "t5", "is_encoder_decoder": true}'
+    assert own_model(tmp_path, config) == []
+    (found,) = own_model(tmp_path, config, "recipes.lora.objective_args={prompt_weight: 1}")
+    assert "recipes.lora.objective: objective sft: an encoder-decoder model writes no prompt" in found
+    (found,) = own_model(tmp_path, '{"model_type": "vit", "is_encoder_decoder": true}')
+    assert (
+        "models.0.path: " in found and "is an encoder-decoder model of the type 'vit', of which transformers" in found
+    )
+
+
+def test_a_model_from_scratch_with_an_encoder_needs_an_objective_for_it():
+    args = ["models.0.pretrain.family=t5", "models.0.pretrain.size={num_layers: 1}"]
+    config = load_config(NANO, [*args, "recipes.tiny.objective_args={}"])
+    (cell,) = [cell for cell in build_plan(config).cells if cell.recipe]
+    assert cell.base.family == "t5" and base_ref(cell.base).architecture == "seq2seq"
+    assert model_ref(cell).architecture == "seq2seq"
+    found = findings(NANO, *args, "recipes.tiny={objective: fixed, objective_args: {weight: 2}}")
+    said = "recipes.tiny.objective: objective fixed doesn't train encoder-decoder models"
+    assert any(said in finding for finding in found)
 
 
 def test_training_on_an_adapter_is_refused(tmp_path):

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 import torch.utils.checkpoint
-from transformers import AutoModelForCausalLM
 
 from raysweep.models.architectures.shape import Shape, shape_of
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import architecture_of, auto_model
 from raysweep.records import ModelRef, Spec
 from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
@@ -29,6 +29,7 @@ PROMPT = 32
 SIZES: dict[str, dict[str, Any]] = {
     "llama": {"num_hidden_layers": 3},
     "gpt_bigcode": {"n_layer": 3},
+    "t5": {"num_layers": 3, "num_decoder_layers": 3},
 }
 CASES = [
     ("llama", {"micro_batch_size": 8}),
@@ -41,6 +42,11 @@ CASES = [
     ("llama", {"micro_batch_size": 8, "trainer": "lora", "optimizer": "adafactor"}),
     ("llama", {"micro_batch_size": 4, "objective": "dpo"}),
     ("llama", {"micro_batch_size": 8, "objective": "fait"}),
+    ("t5", {"micro_batch_size": 8}),
+    ("t5", {"micro_batch_size": 2, "gradient_checkpointing": True}),
+    ("t5", {"micro_batch_size": 8, "trainer": "lora"}),
+    ("t5", {"micro_batch_size": 4, "optimizer": "adafactor"}),
+    ("t5", {"micro_batch_size": 4, "precision": "bf16"}),
     ("gpt_bigcode", {"micro_batch_size": 4}),
     ("gpt_bigcode", {"micro_batch_size": 8, "precision": "bf16", "gradient_checkpointing": True}),
     ("gpt_bigcode", {"micro_batch_size": 2, "precision": "bf16"}),
@@ -53,7 +59,7 @@ def build(family: str, recipe: Recipe) -> tuple[Shape, Any, TrainJob]:
     """Return a tiny model as a trainer gets it: an adapter's base in the format of the computations."""
     config = FAMILIES.create(Spec(family)).tiny_config(512, 0, **SIZES[family])
     with seeded_torch(0, family):
-        model = AutoModelForCausalLM.from_config(config)
+        model = auto_model(architecture_of(config)).from_config(config)
     job = TrainJob(ModelRef("base"), family, recipe, Path(), Path(), 0, "test")
     if recipe.trainer == "lora":
         model = Lora().add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
@@ -81,6 +87,13 @@ def measured(model: Any, job: TrainJob) -> int:
     }
     more: dict[str, list[float]] = {"rejected_tokens": [TOKENS - PROMPT]}
     rows = [{**row, **{new: row[old] for new, old in rejected.items()}, **more} for row in rows]
+    if architecture_of(model.config) == "seq2seq":
+        parts = [(row["input_ids"], row["weights"]) for row in rows]
+        at = [len(ids) - sum(weight > 0 for weight in weights) for ids, weights in parts]
+        rows = [
+            {"input_ids": ids[:n], "labels": ids[n:], "weights": weights[n:]}
+            for n, (ids, weights) in zip(at, parts, strict=True)
+        ]
     data = EncodedSet(OBJECTIVES.create(Spec(job.recipe.objective)), [compact(row) for row in rows], {}, TOKENS)
     storages = {
         tensor.untyped_storage().data_ptr(): tensor.nbytes for tensor in [*model.parameters(), *model.buffers()]
@@ -109,6 +122,8 @@ def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, giv
 @pytest.mark.parametrize("family", SIZES)
 @pytest.mark.parametrize("given", [{}, {"trainer": "lora"}, {"trainer": "lora", "lora": {"train_embeddings": True}}])
 def test_the_numbers_that_adafactor_keeps_are_counted_exactly(family, given):
+    if family == "t5" and "lora" in given:
+        pytest.skip("no adapter changes the embeddings of a T5")
     shape, model, job = build(family, Recipe(optimizer="adafactor", **given))
     trained = [weights for weights in model.parameters() if weights.requires_grad]
     kept = sum(sum(weights.shape) for weights in trained)  # of a matrix its rows and columns, of a vector all

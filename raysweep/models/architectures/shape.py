@@ -94,6 +94,11 @@ class Shape:
         widen = {name: (self.hidden, self.inner) for name in (("gate", "up") if self.layout.gated else ("up",))}
         return {**qkv, "out": (self.query, self.hidden), **widen, "down": (self.inner, self.hidden)}
 
+    @property
+    def cached_layers(self) -> int:
+        """Blocks whose keys and values are kept of all tokens while a text is written."""
+        return self.decoder_layers or self.layers
+
     def number_of(self, role: str) -> int:
         """Return how many linear layers of a role the model has; in a decoder's block those of attention lie twice."""
         return self.layers + self.decoder_layers * (2 if role in ATTENTION else 1)

@@ -216,7 +216,7 @@ def generation_seconds(
     """
     rows = min(batch, completions)
     flops, bandwidth = sheet.flops(number) * FLOPS_SHARES[number], sheet.bandwidth * BANDWIDTH_SHARE
-    cached = 2 * shape.layers * shape.key_value * (prompt + new / 2) * number
+    cached = 2 * shape.cached_layers * shape.key_value * (prompt + new / 2) * number
     step = max(2 * shape.weights * rows / flops, (shape.weights * number + cached * rows) / bandwidth)
     reading = 2 * shape.weights * prompt * completions / samples / flops
     return completions / max(rows, 1) * step * new + reading
@@ -241,7 +241,7 @@ def rows_on(
         prompt: tokens of a prompt.
     """
     free = sheet.room() - shape.weights * number
-    tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.layers * shape.key_value * number)
+    tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.cached_layers * shape.key_value * number)
     return max(1, tokens // (prompt + new))
 
 

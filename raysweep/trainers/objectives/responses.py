@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
-from raysweep.prompts.templates import PromptTemplate, training_prompt
+from raysweep.models.logits import LABELS, logits_at
+from raysweep.prompts.templates import PromptTemplate, encoder_ids, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import Recipe, Row
 from raysweep.trainers.objectives.differences import characters_of
@@ -48,6 +49,33 @@ def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Rec
     return encode_responses([(training_prompt(row, template), response)], template)[0]
 
 
+@dataclass(frozen=True)
+class EncodedApart:
+    """Token ids of a prompt for an encoder, and of a response with its end for a decoder."""
+
+    prompt: list[int]
+    response: list[int]
+
+    def unusable(self, max_tokens: int) -> str:
+        """Return in a few words why a row can't train: no prompt, or one of the two too long; empty if it can."""
+        if not self.prompt:
+            return "no prompt"
+        return f"over {max_tokens} tokens" if max(len(self.prompt), len(self.response)) > max_tokens else ""
+
+    def row(self, weights: Sequence[float]) -> dict[str, list[Any]]:
+        """Return the encoded row. `weights`: of the response's tokens."""
+        return {"input_ids": self.prompt, LABELS: self.response, "weights": list(weights)}
+
+
+def encode_apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedApart:
+    """Encode a row's prompt and a response for a model with an encoder and a decoder, each as a text of its own."""
+    template = PromptTemplate(recipe.template, recipe.system, tokenizer)
+    ids = list(tokenizer(response, add_special_tokens=False)["input_ids"])
+    end = tokenizer.convert_tokens_to_ids(template.end)
+    ids += [] if ids[-1:] == [end] else [end]
+    return EncodedApart(encoder_ids(training_prompt(row, template), template), ids)
+
+
 def encode_responses(texts: Sequence[tuple[str, str]], template: PromptTemplate) -> list[EncodedResponse]:
     """Encode prompts, filled already, with their responses, in the order in which they come."""
     encoded: list[EncodedResponse] = []
@@ -84,20 +112,23 @@ def response_losses(
     """Return the cross-entropy, in float32, of the tokens whose weight isn't 0, and where they are predicted.
 
     Args:
-        model: a causal language model.
-        batch: has the token ids under `ids`, (rows, tokens), and their mask.
+        model: a causal language model, or one with an encoder and a decoder.
+        batch: has the token ids under `ids`, (rows, tokens), and their mask; or the labels of a decoder.
         ids: `input_ids` or `rejected_ids`.
-        weights: (rows, tokens) of the tokens themselves.
+        weights: (rows, tokens) of the tokens themselves, or of the labels.
 
     Returns:
         The losses, one after the other in the order of rows and tokens; and (rows, tokens), True at each position whose
-        logits they come from, one before the token itself.
+        logits they come from: one before the token itself, or that of the label.
     """
     import torch.nn.functional as F
 
-    from raysweep.models.logits import logits_at
     from raysweep.trainers.batching import mask_of
 
+    if LABELS in batch:
+        written = weights != 0
+        losses = F.cross_entropy(logits_at(model, batch, written).float(), batch[LABELS][written], reduction="none")
+        return losses, written
     chosen = F.pad(weights[:, 1:] != 0, (0, 1))
     names = {"input_ids": ids, "attention_mask": mask_of(ids)}
     inputs = {name: batch[key] for name, key in names.items() if key in batch}
@@ -113,7 +144,8 @@ def weighted_loss(model: Any, batch: Mapping[str, torch.Tensor], weights: torch.
     if "position_ids" in batch:
         weights = weights * (batch["position_ids"] != 0)  # nothing predicts a row's first token
     losses, chosen = response_losses(model, batch, "input_ids", weights)
-    return (losses * weights.roll(-1, dims=1)[chosen]).sum()
+    shifted = weights if LABELS in batch else weights.roll(-1, dims=1)
+    return (losses * shifted[chosen]).sum()
 
 
 def response_tokens(rows: Sequence[Row]) -> float:

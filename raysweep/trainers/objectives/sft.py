@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row
-from raysweep.trainers.objectives.responses import encode_response, response_tokens, weighted_loss
+from raysweep.trainers.objectives.responses import encode_apart, encode_response, response_tokens, weighted_loss
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,7 @@ class Sft(Objective):
     """
 
     packs = True
+    architectures = ("causal", "seq2seq")
 
     def __init__(self, prompt_weight: float = 0.0, reduction: Literal["per_row", "per_token"] = "per_row") -> None:
         if not prompt_weight >= 0:
@@ -40,13 +41,26 @@ class Sft(Objective):
         self.prompt_weight = prompt_weight
         self.reduction = reduction
 
+    def use_for(self, architecture: str) -> None:
+        """See `Objective.use_for`."""
+        super().use_for(architecture)
+        if architecture == "seq2seq" and self.prompt_weight:
+            raise UsageError(
+                "objective sft: an encoder-decoder model writes no prompt, so `prompt_weight` has no meaning; remove it"
+            )
+
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
         """Return token ids and weights; None for a row over `max_tokens` or without prompt tokens.
 
         A token's weight is its share of the row's loss, so the weighted sum of cross-entropies is the row's loss: 1/n
         for each of n response tokens (over 1 + w), 0 for the prompt up to and including its last character's token.
-        Per token each weight is 1.
+        Per token each weight is 1. For a model with an encoder and a decoder `labels` has the response, with a weight
+        for each of its tokens, and `input_ids` the prompt; each may have `max_tokens`.
         """
+        if self.architecture == "seq2seq":
+            apart = encode_apart(row, row.output, tokenizer, recipe)
+            share = 1.0 if self.reduction == "per_token" else 1 / len(apart.response)
+            return None if apart.unusable(recipe.max_tokens) else apart.row([share] * len(apart.response))
         encoded = encode_response(row, row.output, tokenizer, recipe)
         ids, start = encoded.ids, encoded.start
         if start == 0 or len(ids) > recipe.max_tokens:
@@ -58,6 +72,8 @@ class Sft(Objective):
 
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
         """Return which of the two reasons of `encode` holds."""
+        if self.architecture == "seq2seq":
+            return encode_apart(row, row.output, tokenizer, recipe).unusable(recipe.max_tokens)
         without_prompt = encode_response(row, row.output, tokenizer, recipe).start == 0
         return "no prompt" if without_prompt else f"over {recipe.max_tokens} tokens"
 

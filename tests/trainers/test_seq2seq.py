@@ -1,0 +1,283 @@
+"""Models with an encoder and a decoder: how rows are encoded, what the loss is, and that all trainers train them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from raysweep.errors import HopelessError, UnfitModel, UsageError
+from raysweep.models.loading import load_model
+from raysweep.records import ModelKind, ModelRef, TrainingRow
+from raysweep.rows.parquet import read_rows
+from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.tiny import make_tiny
+from raysweep.trainers.adapters import AdapterTrainer
+from raysweep.trainers.base import TRAINERS, TrainJob, objective_of
+from raysweep.trainers.batching import collate
+from raysweep.trainers.encoding import encode_set
+from raysweep.trainers.full import Full, load_for_training
+from raysweep.trainers.ia3 import Ia3
+from raysweep.trainers.loop import TrainingLoop
+from raysweep.trainers.lora import Lora
+from raysweep.trainers.objectives.sft import Sft
+from tests.trainers.test_best import files
+from tests.trainers.test_distributed import difference, train_together
+from tests.trainers.test_loop import flat_gradient, loop_of, relative
+from tests.trainers.test_validation import validated
+
+pytestmark = pytest.mark.slow
+
+Jobs = Callable[..., TrainJob]
+BATCH = {"input_ids": torch.arange(5, 25)[None], "decoder_input_ids": torch.arange(7, 17)[None]}
+TRAINERS_OF_MODELS = ("full", "lora", "ia3")
+
+
+def own_losses(job: TrainJob, model: Any, rows: list[int]) -> list[torch.Tensor]:
+    """Transformers' own loss of single rows."""
+    _, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    ids = [(data.rows[row]["input_ids"].tolist(), data.rows[row]["labels"].tolist()) for row in rows]
+    return [model(input_ids=torch.tensor([prompt]), labels=torch.tensor([labels])).loss for prompt, labels in ids]
+
+
+def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_response_and_its_end(make_job: Jobs) -> None:
+    job = make_job("t5")
+    model, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    rows = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)
+    assert len(data.rows) == 40
+    for row, encoded in zip(rows, data.rows, strict=True):
+        assert tokenizer.decode(encoded["input_ids"]) == row.instruction
+        assert tokenizer.decode(encoded["labels"]) == row.output + tokenizer.eos_token
+        fix = tokenizer(row.output)["input_ids"]
+        assert len(encoded["labels"]) == len(fix) + 1 == int((encoded["weights"] > 0).sum())
+    assert data.lengths == [len(row["input_ids"]) + len(row["labels"]) for row in data.rows]
+
+
+def test_what_a_tokenizer_puts_around_a_text_is_put_around_prompts_alone(make_job: Jobs) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    job = make_job("t5")
+    model, tokenizer = load_model(job.base)
+    plain = encode_set(job, tokenizer, model.config).rows[0]
+    one = (tokenizer.eos_token, tokenizer.eos_token_id)
+    processor = TemplateProcessing(single=f"$A {one[0]}", special_tokens=[one])
+    tokenizer.backend_tokenizer.post_processor = processor  # as T5's and CodeT5's do
+    ended = encode_set(job, tokenizer, model.config).rows[0]
+    assert ended["input_ids"].tolist() == [*plain["input_ids"].tolist(), tokenizer.eos_token_id]
+    assert ended["labels"].tolist() == plain["labels"].tolist()
+
+
+def test_too_long_prompts_and_too_long_responses_are_left_out_and_counted(make_job: Jobs) -> None:
+    job = make_job("t5")
+    model, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    widths = [max(len(row["input_ids"]), len(row["labels"])) for row in data.rows]
+    most = sorted(widths)[20]
+    shorter = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, max_tokens=most))
+    found = encode_set(shorter, tokenizer, model.config)
+    assert len(found.rows) == sum(width <= most for width in widths)
+    assert found.dropped == {f"over {most} tokens": sum(width > most for width in widths)}
+    model.config.n_positions = most  # CodeT5's config limits its texts
+    assert len(encode_set(job, tokenizer, model.config).rows) == len(found.rows)
+
+
+@pytest.mark.parametrize("reduction", ["per_row", "per_token"])
+def test_the_loss_is_transformers_own(reduction: str, make_job: Jobs) -> None:
+    job = make_job("t5", objective_args={"reduction": reduction})
+    model, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    rows = data.rows[:5]
+    with torch.no_grad():
+        ours = data.objective.loss(model, collate(rows, 512)) / data.objective.normaliser(rows)
+        if reduction == "per_row":
+            theirs = torch.stack(own_losses(job, model, list(range(5)))).mean()
+        else:
+            batch = collate(rows, 512)
+            labels = batch["labels"].masked_fill(batch["weights"] == 0, -100)
+            theirs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
+    assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_padding_changes_no_row(make_job: Jobs) -> None:
+    job = make_job("t5")
+    model, tokenizer = load_model(job.base)
+    data = encode_set(job, tokenizer, model.config)
+    with torch.no_grad():
+        for row in data.rows[:6]:
+            alone = data.objective.loss(model, collate([row], 512, pad_to=1))
+            padded = data.objective.loss(model, collate([row], 512, pad_to=96))
+            assert float(padded) == pytest.approx(float(alone), abs=1e-6)
+
+
+def test_any_batching_gives_the_gradient_of_single_rows(make_job: Jobs) -> None:
+    rows = list(range(16))
+    model, _ = load_model(make_job("t5").base)
+    torch.stack(own_losses(make_job("t5"), model, rows)).mean().backward()
+    expected = flat_gradient(model)
+    for fields in ({"micro_batch_size": 1}, {"micro_batch_size": 5}, {"gradient_checkpointing": True}, {}):
+        loop = loop_of(make_job("t5", batch_size=16, **fields))
+        loop.add_gradients(sorted(rows, key=lambda row: -loop.data.lengths[row]))
+        assert relative(flat_gradient(loop.model), expected) < 1e-5
+
+
+@pytest.mark.parametrize("trainer", TRAINERS_OF_MODELS)
+def test_a_training_learns_reloads_and_resumes_bit_for_bit(trainer: str, make_job: Jobs, tmp_path: Path) -> None:
+    rate = {"full": 1e-2, "lora": 5e-2, "ia3": 0.3}[trainer]
+    whole = make_job("t5", "whole", trainer=trainer, lr=rate, steps=12, checkpoint_every=4)
+    whole = validated(whole, tmp_path)
+    undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
+    assert undisturbed["losses"][-1][1] < undisturbed["losses"][0][1]
+    broken = dataclasses.replace(whole, out=tmp_path / "broken")
+    broken.out.mkdir()
+    with pytest.raises(Interrupted):
+        TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two", die_after=8))
+    resumed = TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two"))
+    assert resumed == {**undisturbed, "resumed_from": 8}
+    assert difference(whole.out, broken.out, files(trainer)) == 0
+    loss = validation_loss(loaded(whole), whole)
+    assert undisturbed["validation_losses"][-1][1] == pytest.approx(loss, rel=1e-5)
+    assert undisturbed["held_out"]["curves"]["validation_cross_entropy"][-1][1] > 0
+
+
+def loaded(job: TrainJob) -> Any:
+    kind = TRAINERS.get(job.recipe.trainer).kind
+    base = None if kind is ModelKind.FULL else job.base
+    return load_model(ModelRef(str(job.out), kind, base, architecture="seq2seq"))[0]
+
+
+def logits_of(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        out: torch.Tensor = model(**BATCH).logits
+    return out
+
+
+def validation_loss(model: Any, job: TrainJob) -> float:
+    validation = encode_set(job, load_model(job.base)[1], model.config).validation
+    assert validation is not None
+    with torch.no_grad():
+        return float(Sft().loss(model, collate(validation.rows, 512))) / len(validation.rows)
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "zero2", "zero3"])
+@pytest.mark.parametrize("trainer", TRAINERS_OF_MODELS)
+def test_two_workers_train_the_model_that_one_trains(
+    trainer: str, parallel: str, make_job: Jobs, tmp_path: Path
+) -> None:
+    if parallel != "ddp":
+        pytest.importorskip("deepspeed")
+    fields: dict[str, Any] = {"trainer": trainer, "steps": 3, "lora": {"dropout": 0.0} if trainer == "lora" else {}}
+    alone = dataclasses.replace(make_job("t5", "alone", **fields))
+    TRAINERS.get(trainer)().train(alone, FolderServices())
+    recipe = dataclasses.replace(alone.recipe, workers=2, parallel=parallel)
+    both = dataclasses.replace(alone, out=tmp_path / "both", recipe=recipe, checkpoint_every=1)
+    train_together(2, [(both, 2)], tmp_path / "work")
+    assert difference(alone.out, both.out, files(trainer)) < 2e-4
+
+
+@pytest.mark.parametrize("trainer", ["lora", "ia3"])
+def test_an_adapter_starts_as_its_base_bit_for_bit(trainer: str, make_job: Jobs) -> None:
+    job = make_job("t5", trainer=trainer)
+    model, _ = load_for_training(job.base)
+    before = logits_of(model)
+    part = TRAINERS.get(trainer)()
+    assert isinstance(part, AdapterTrainer)
+    adapted = part.add_adapter(model, job).eval()
+    assert torch.equal(logits_of(adapted), before)
+    assert adapted.active_peft_config.task_type == "SEQ_2_SEQ_LM"
+
+
+@pytest.mark.parametrize("trainer", ["lora", "ia3"])
+def test_an_adapter_gives_the_same_logits_merged_and_unmerged(trainer: str, make_job: Jobs) -> None:
+    job = make_job("t5", steps=10, lr=5e-2, trainer=trainer)
+    TRAINERS.get(trainer)().train(job, FolderServices())
+    logits = logits_of(loaded(job))
+    assert not torch.allclose(logits, logits_of(load_model(job.base)[0]), atol=1e-3)
+    torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits, atol=2e-5, rtol=0)
+
+
+def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job: Jobs) -> None:
+    # width 32, 4 heads of 8, inner width 48, 2 blocks in the encoder, and 2 with two attentions each in the decoder
+    attentions, blocks, width, inner, rank = 2 + 2 * 2, 4, 32, 48, 8
+    lora = make_job("t5", trainer="lora", lora={"r": rank})
+    assert Lora().train(lora, FolderServices())["trainable_weights"] == attentions * 2 * rank * (width + width)
+    ia3 = make_job("t5", trainer="ia3")
+    assert Ia3().train(ia3, FolderServices())["trainable_weights"] == attentions * 2 * width + blocks * inner
+    full = make_job("t5")
+    model, tokenizer = load_model(full.base)
+    matrices = attentions * 4 * width * width + blocks * 2 * width * inner + len(tokenizer) * width
+    norms, buckets = (2 * 2 + 2 * 3 + 2) * width, 2 * 32 * 4
+    assert Full().train(full, FolderServices())["trainable_weights"] == matrices + norms + buckets
+    assert matrices + norms + buckets == sum(weights.numel() for weights in model.parameters())
+
+
+def test_tied_embeddings_stay_tied_in_a_trained_model(make_job: Jobs) -> None:
+    job = make_job("t5")
+    Full().train(job, FolderServices())
+    model = loaded(job)
+    ends = (model.shared, model.encoder.embed_tokens, model.decoder.embed_tokens, model.lm_head)
+    assert len({end.weight.data_ptr() for end in ends}) == 1 and model.config.tie_word_embeddings
+    assert sum("shared" in name or "embed_tokens" in name for name in load_file(job.out / "model.safetensors")) == 1
+
+
+@pytest.mark.parametrize(
+    "lora",
+    [
+        {"train_embeddings": True},
+        {"modules_to_save": ["shared"]},
+        {"preset": "study"},
+        {"targets": ["q", "lm_head"]},
+        {"targets": ["shared"]},
+    ],
+)
+def test_adapters_of_shared_embeddings_are_refused(lora: dict[str, Any], make_job: Jobs) -> None:
+    job = make_job("t5", trainer="lora", lora=lora)
+    with pytest.raises(HopelessError, match="output layer of this t5 model share their embeddings, which no adapter"):
+        Lora().train(job, FolderServices())
+
+
+def test_an_output_layer_of_its_own_can_be_adapted(make_job: Jobs, tmp_path: Path) -> None:
+    job = make_job("t5", trainer="lora", steps=5, lr=5e-2, lora={"preset": "study"})
+    job = dataclasses.replace(job, base=make_tiny("t5", tmp_path / "untied", tie_word_embeddings=False))
+    Lora().train(job, FolderServices())
+    assert any("lm_head" in name for name in load_file(job.out / "adapter_model.safetensors"))
+    torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits_of(loaded(job)), atol=2e-5, rtol=0)
+
+
+def test_packed_rows_are_refused(make_job: Jobs) -> None:
+    with pytest.raises(UsageError, match="an encoder-decoder model takes no packed rows; use `batching: padded`"):
+        loop_of(make_job("t5", batching="packed"))
+
+
+@pytest.mark.parametrize("name", ["dpo", "fait", "fixed"])
+def test_objectives_that_compare_responses_are_refused(name: str, make_job: Jobs) -> None:
+    with pytest.raises(UsageError, match=f"objective {name} doesn't train encoder-decoder models; use"):
+        loop_of(make_job("t5", objective=name))
+
+
+def test_a_weight_of_prompts_is_refused(make_job: Jobs) -> None:
+    recipe = make_job("t5", objective_args={"prompt_weight": 1.0}).recipe
+    with pytest.raises(UsageError, match="an encoder-decoder model writes no prompt, so `prompt_weight`"):
+        objective_of(recipe, "seq2seq")
+
+
+def test_a_config_without_a_first_token_of_decoders_is_refused(make_job: Jobs) -> None:
+    job = make_job("t5")
+    model, tokenizer = load_model(job.base)
+    model.config.decoder_start_token_id = None
+    with pytest.raises(UnfitModel, match="no `decoder_start_token_id`"):
+        TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices()).run()
+
+
+def test_sixteen_bits_train_a_t5_too(make_job: Jobs) -> None:
+    losses = {}
+    for precision in ("float32", "bf16"):
+        job = make_job("t5", precision, steps=5, precision=precision)
+        losses[precision] = Full().train(job, FolderServices())["final_loss"]
+    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
