@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from raysweep.errors import HopelessError, UnfitModel, UsageError
-from raysweep.models.loading import load_model
+from raysweep.models.loading import adapter_misfit, load_model
+from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows
 from raysweep.testing.services import FolderServices, Interrupted
@@ -200,6 +201,22 @@ def test_an_adapter_gives_the_same_logits_merged_and_unmerged(trainer: str, make
     logits = logits_of(loaded(job))
     assert not torch.allclose(logits, logits_of(load_model(job.base)[0]), atol=1e-3)
     torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("trainer", ["lora", "ia3"])
+def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer: str, make_job: Jobs) -> None:
+    job = make_job("t5", steps=10, lr=5e-2, trainer=trainer)
+    TRAINERS.get(trainer)().train(job, FolderServices())
+    adapter = ModelRef(str(job.out), ModelKind.ADAPTER, job.base, architecture="seq2seq")
+    assert adapter_misfit(adapter) == ""
+    versions = ModelVersions(torch.device("cpu"), merge=lambda dtype: True)
+    versions.become(job.base)
+    before = logits_of(versions.network)
+    versions.become(adapter)  # whose merged logits are compared with those beside the base
+    assert versions.is_merged and not versions.remark
+    torch.testing.assert_close(logits_of(versions.network), logits_of(loaded(job)), atol=2e-5, rtol=0)
+    versions.become(job.base)
+    assert torch.equal(logits_of(versions.network), before) and versions.loads == 1
 
 
 def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job: Jobs) -> None:
