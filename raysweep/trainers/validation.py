@@ -66,7 +66,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class _Text:
+class _HeldOutText:
     """A prompt with a response: the encoded row, the ids of both together, and why it can't be used, if it can't."""
 
     row: Row
@@ -107,20 +107,20 @@ def hold_out(
     return HeldOut([*responses, *rejected], len(responses), paired, pairs, dict(dropped))
 
 
-def _together(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _Text:
+def _together(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _HeldOutText:
     """Encode a prompt with a response as one text."""
     encoded = encode_response(row, response, tokenizer, recipe)
     too_long = f"over {recipe.max_tokens} tokens" if len(encoded.ids) > recipe.max_tokens else ""
     unusable = too_long if encoded.start else "without prompt"
-    return _Text(compact({"input_ids": encoded.ids, "weights": encoded.weights}), encoded.ids, unusable)
+    return _HeldOutText(compact({"input_ids": encoded.ids, "weights": encoded.weights}), encoded.ids, unusable)
 
 
-def _apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _Text:
+def _apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _HeldOutText:
     """Encode a prompt for an encoder and a response for a decoder."""
     encoded = encode_apart(row, response, tokenizer, recipe)
     unusable = encoded.unusable(recipe.max_tokens) if encoded.prompt else "without prompt"
     ones = [1.0] * len(encoded.response)
-    return _Text(compact(encoded.row(ones)), [*encoded.prompt, *encoded.response], unusable)
+    return _HeldOutText(compact(encoded.row(ones)), [*encoded.prompt, *encoded.response], unusable)
 
 
 def log_probabilities_of_texts(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
