@@ -87,8 +87,11 @@ def mixes(book: ScoreBook) -> tuple[list[str], list[str]]:
 
 
 def whole_sets(book: ScoreBook) -> list[str]:
-    """Return the training sets whose rows are all perturbed, and those of no perturbation, at the source's size."""
-    return [name for name in book.training_sets if name not in book.order.partial]
+    """Return the training sets whose rows are all perturbed, and those of no perturbation, at the source's size.
+
+    Models that were not fine-tuned, such as edited ones, have none.
+    """
+    return [name for name in book.training_sets if name not in (*book.order.partial, *book.order.ways)]
 
 
 def trained_with(book: ScoreBook, training_set: str) -> str:

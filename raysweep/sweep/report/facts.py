@@ -149,7 +149,7 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
 def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining]:
     """Return the trainings of a sweep whose models are in the store: each model's pre-training, then its cells."""
     order = order_of(config)
-    trained = (row for row in folder.grid() if row.training_set not in order.pairs)
+    trained = (row for row in folder.grid() if row.training_set not in (*order.pairs, *order.ways))
     distinct = {row.model_key: row for row in trained if row.weights is not None}
 
     def place(row: GridRow) -> tuple[int, int, int, int]:

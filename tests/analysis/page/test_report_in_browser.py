@@ -17,6 +17,9 @@ from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.score_book import Failure
 from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, report
 from tests.analysis.exhibits.examples import curve_evidence
+from tests.analysis.exhibits.layer_editing.examples import evidence as edit_evidence
+from tests.analysis.exhibits.layer_editing.examples import rewritten
+from tests.analysis.exhibits.layer_editing.test_edit_pages import KnownAnswers
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.page.test_report import Page
 from tests.analysis.tables.test_difference_tables import DIFFERENCES
@@ -72,6 +75,16 @@ def everything() -> str:
 def test_an_error_of_the_script_would_be_seen(tmp_path: Path):
     _, console = visit(tmp_path, "<!DOCTYPE html><title>x</title><script>nothing.there()</script>")
     assert "nothing is not defined" in console[0]
+
+
+def test_a_page_with_edits_runs_without_an_error_and_folds_the_pairs(tmp_path: Path):
+    edits = edit_evidence(rewritten=rewritten(), answers=KnownAnswers())
+    drawn = draw(list(read_exhibits().values()), edits)
+    page, console = visit(tmp_path, render_report(report(realistic_samples(3), drawn=drawn)))
+    assert console == []
+    assert "Repairing one layer" in page.text
+    folded = [attributes for tag, attributes in page.elements if tag == "details" and attributes.get("class") == "pair"]
+    assert len(folded) == 29 and not any("open" in attributes for attributes in folded)
 
 
 def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str):

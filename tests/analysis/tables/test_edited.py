@@ -6,7 +6,9 @@ from math import isnan, nan
 
 import pytest
 
-from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
+from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, without_pairs
+from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.records import Difference, Score
 
 PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
@@ -52,3 +54,11 @@ def test_differences_of_edited_models_are_left_to_their_section():
         for name in ("C1", PAIRS[0])
     ]
     assert [difference.training_set for difference in without_pairs(of, PAIRS)] == ["C1"]
+
+
+def test_edited_models_are_a_training_set_of_their_own_and_no_perturbed_one():
+    order = Order(("m",), ("base", "clean", "C1", EDITED), ("p",), ("clean", "C1"), pairs=PAIRS, ways={EDITED: WAY})
+    book = ScoreBook.of(over_pairs([score("p-C1-pair1", 0.6)], PAIRS), order)
+    assert select_training_sets(book, ["all"]).names == ("base", "clean", "C1", EDITED)
+    assert select_training_sets(book, ["mixes"]).names == ("C1",)
+    assert order.way(EDITED).startswith("edited from one prompt pair") and order.way("C1") == "fine-tuned on C1"
