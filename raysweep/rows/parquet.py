@@ -76,6 +76,17 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     return _read(path, str(path), record)
 
 
+def read_rows_of(path: Path, record: type[R], column: str, value: str) -> list[R]:
+    """Read the rows of a file in which a column has a value; see `read_rows` for what it raises.
+
+    Making records takes most of the time that reading a table takes, and only these are made.
+    """
+    from pyarrow import compute
+
+    table = _table_in(path, str(path))
+    return _records(table.filter(compute.equal(table.column(column), value)), record)
+
+
 def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple[R, list[Any]]]:
     """Read a file that `write_rows` wrote, sorted by `by`: for each of its values, the first row and a column's values.
 

@@ -9,7 +9,7 @@ import pytest
 
 from raysweep.errors import StoreError
 from raysweep.records import Completion, PromptPair, Score, TrainingRow
-from raysweep.rows.parquet import UnreadableTable, count_values, read_groups, read_rows, write_rows
+from raysweep.rows.parquet import UnreadableTable, count_values, read_groups, read_rows, read_rows_of, write_rows
 
 
 def completion(task: str, sample: int) -> Completion:
@@ -35,6 +35,13 @@ def test_groups_have_their_first_row_and_the_values_of_a_column(tmp_path):
     assert read_groups(tmp_path / "x", Completion, "task_id", "sample") == [(rows[2], [0, 1]), (rows[0], [1])]
     write_rows(tmp_path / "none", Completion, [], ["task_id"])
     assert read_groups(tmp_path / "none", Completion, "task_id", "sample") == []
+
+
+def test_rows_of_one_value_are_read_alone(tmp_path):
+    rows = [completion("a", 0), completion("a", 1), completion("b", 0)]
+    write_rows(tmp_path / "x", Completion, rows, ["task_id", "sample"])
+    assert read_rows_of(tmp_path / "x", Completion, "task_id", "a") == rows[:2]
+    assert read_rows_of(tmp_path / "x", Completion, "task_id", "c") == []
 
 
 def test_missing_values_and_nan_survive(tmp_path):

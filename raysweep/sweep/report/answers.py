@@ -15,6 +15,7 @@ from raysweep.metrics.passing import task_rates
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Completion, PromptRow, Result
+from raysweep.rows.parquet import ROWS, read_rows_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.tools.samples.format import passed_or_none
@@ -32,22 +33,26 @@ class SweepAnswers(Answers):
 
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
         """See `Answers.of`."""
-        pair = next(iter(self._pairs.get((cell, test_set), ())), None)
-        if pair is None or not (self._store.has(pair.completions) and self._store.has(pair.results)):
+        pair = self._first(cell, test_set)
+        if pair is None:
             return ()
-        verdicts = {(row.task_id, row.sample): row for row in self._store.rows(pair.results, Result)}
-        texts = {(row.task_id, row.sample): row.text for row in self._store.rows(pair.completions, Completion)}
-        return [
-            Answer(
-                *key,
-                text=verdict.program or texts[key],
-                passed=passed_or_none(verdict.outcome),
-                outcome=verdict.outcome,
-                is_program=bool(verdict.program),
-            )
-            for key, verdict in verdicts.items()
-            if key in texts
-        ]
+        return _answers(self._store.rows(pair.results, Result), self._store.rows(pair.completions, Completion))
+
+    def of_task(self, cell: CellLabels, test_set: TestSetName, task_id: str) -> Sequence[Answer]:
+        """See `Answers.of_task`; the records of other tasks are not made."""
+        pair = self._first(cell, test_set)
+        if pair is None:
+            return ()
+        results, completions = (self._store.use(artefact) / ROWS for artefact in (pair.results, pair.completions))
+        return _answers(
+            read_rows_of(results, Result, "task_id", task_id), read_rows_of(completions, Completion, "task_id", task_id)
+        )
+
+    def _first(self, cell: CellLabels, test_set: TestSetName) -> GridRow | None:
+        """Return the pair of the first draw; None if its completions or verdicts are not in the store."""
+        pair = next(iter(self._pairs.get((cell, test_set), ())), None)
+        is_there = pair is not None and self._store.has(pair.completions) and self._store.has(pair.results)
+        return pair if is_there else None
 
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
         """See `Answers.rates`."""
@@ -89,6 +94,23 @@ class SweepAnswers(Answers):
         except RaysweepError:  # its file is gone since the run
             return {}
         return {problem.task_id: problem.reference for problem in problems if problem.reference is not None}
+
+
+def _answers(results: Sequence[Result], completions: Sequence[Completion]) -> list[Answer]:
+    """Return the completions that have a verdict, in the order of the results."""
+    verdicts = {(row.task_id, row.sample): row for row in results}
+    texts = {(row.task_id, row.sample): row.text for row in completions}
+    return [
+        Answer(
+            *key,
+            text=verdict.program or texts[key],
+            passed=passed_or_none(verdict.outcome),
+            outcome=verdict.outcome,
+            is_program=bool(verdict.program),
+        )
+        for key, verdict in verdicts.items()
+        if key in texts
+    ]
 
 
 def _mean_rates(draws: Sequence[Verdicts], part: str) -> Mapping[str, float]:
