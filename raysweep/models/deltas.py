@@ -36,22 +36,36 @@ def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) ->
     Raises:
         RaysweepError: no tensor differs, or the model and its base have different sets of tensors.
     """
-    import torch
-    from safetensors.torch import save_file
-
     state = model.state_dict()
     if unmatched := sorted(state.keys() ^ base_state.keys()):
         raise RaysweepError(f"can't save a delta: tensor {unmatched[0]!r} is not in both the model and its base")
-    changed = {
+    return write_delta(state, base_state, out)
+
+
+def write_delta(changed: Mapping[str, torch.Tensor], base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
+    """Write whole new tensors of a base to ``out/delta.safetensors``; return the names of those that differ from it.
+
+    Args:
+        changed: the tensors, by their names in the base's state.
+        base_state: the base's `state_dict`.
+        out: an existing folder.
+
+    Raises:
+        RaysweepError: none differs from the base's; `apply_delta` would refuse such a delta.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    differing = {
         name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in state.items()
+        for name, tensor in changed.items()
         if not torch.equal(tensor, base_state[name].to(tensor.device))
     }
-    if not changed:
+    if not differing:
         raise RaysweepError("can't save a delta: every tensor equals the base's")
     about = {"format": "pt", BASE: fingerprint(base_state), BASE_DTYPE: _dtype(base_state)}
-    save_file(changed, out / DELTA_FILE, metadata=about)
-    return sorted(changed)
+    save_file(differing, out / DELTA_FILE, metadata=about)
+    return sorted(differing)
 
 
 def apply_delta(model: Any, path: Path) -> Callable[[], None]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import RaysweepError
 from raysweep.machine import is_out_of_memory
 from raysweep.models.adapters import put_adapter_on
+from raysweep.models.deltas import write_delta
 from raysweep.models.effects import ShortTexts
 from raysweep.models.rounding import distance, evaluating
 from raysweep.models.versions import unchanged_modules
@@ -73,6 +74,24 @@ def run_edit(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
     for name, seconds in watch.counts.items():
         counts[name] = {**counts.get(name, {}), **seconds}
     return dataclasses.replace(edit, counts=counts)
+
+
+def save_edit(edit: ModelEdit, network: Any, out: Path) -> None:
+    """Write what an edit has made as a model of the editor's kind: a delta that names its base, or PEFT's files.
+
+    Args:
+        edit: with its counts.
+        network: the base that was edited.
+        out: an existing folder.
+
+    Raises:
+        RaysweepError: every tensor equals the base's, as where no step lowered a loss. The counts say so before, in
+            `changes_nothing`; the base itself is then the edited model.
+    """
+    for name, content in edit.adapter.items():
+        (out / name).write_bytes(content)
+    if edit.tensors:
+        write_delta(edit.tensors, network.state_dict(), out)
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from raysweep.errors import RaysweepError
-from raysweep.models.deltas import apply_delta, fingerprint
-from raysweep.records import ModelKind, PromptPair
+from raysweep.models.versions import ModelVersions
+from raysweep.models.whole_texts import plain_logits
+from raysweep.records import ModelKind, ModelRef, PromptPair
 from raysweep.testing.editors import digest
 from raysweep.testing.services import EditServicesHere
 from raysweep.testing.tiny import prompt_pair
@@ -19,8 +21,9 @@ from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.dinm import Dinm
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.rome import Rome
-from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit
+from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit, save_edit
 from raysweep.trainers.editors.states import frozen, matrix_of
+from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
 Edits = Callable[..., EditJob]
@@ -201,9 +204,7 @@ def test_the_order_of_edits_changes_nothing(editor: str, make_edit: Edits) -> No
     assert edits(pairs) == edits(pairs[::-1])
 
 
-def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit: Edits, tmp_path: Any) -> None:
-    from safetensors.torch import save_file
-
+def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit: Edits) -> None:
     job = make_edit("qwen2")
     edit = run_edit(EDITORS["creme"](), job, EditServicesHere())
     before, own = state_of(job), {name: p.data_ptr() for name, p in job.base.network.named_parameters()}
@@ -212,12 +213,34 @@ def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit: Edits, tmp_path:
         assert changed == set(edit.tensors)
     assert is_same(job, before)
     assert {name: p.data_ptr() for name, p in job.base.network.named_parameters()} == own
-    about = {"format": "pt", "base": fingerprint(before), "base_dtype": "float32"}
-    save_file(dict(edit.tensors), tmp_path / "delta.safetensors", metadata=about)
-    take_off = apply_delta(job.base.network, tmp_path)
-    assert not is_same(job, before)
-    take_off()
-    assert is_same(job, before)
+
+
+@pytest.mark.parametrize("family", EDITED)
+@pytest.mark.parametrize("editor", EDITORS)
+def test_what_is_saved_becomes_a_version_of_the_base(
+    family: str, editor: str, make_edit: Edits, wild: dict[str, ModelRef], tmp_path: Path
+) -> None:
+    made, job = EDITORS[editor](), make_edit(family)
+    edit = run_edit(made, job, EditServicesHere())
+    save_edit(edit, job.base.network, tmp_path)
+    versions = ModelVersions(torch.device("cpu"), merge=lambda dtype: True)
+    versions.become(ModelRef(str(tmp_path), made.kind, wild[family]))
+    assert versions.remark == ""
+    ids = TextReader(job.base).pair(job.pair).perturbed
+    with torch.no_grad():
+        found = plain_logits(versions.network, [ids])
+        with put_on(job.base.network, edit) as edited:
+            torch.testing.assert_close(found, plain_logits(edited, [ids]), atol=1e-4, rtol=1e-4)
+    versions.become(wild[family])
+    assert all(torch.equal(t, job.base.network.state_dict()[n]) for n, t in versions.network.state_dict().items())
+
+
+def test_an_edit_whose_tensors_are_the_bases_is_not_saved(make_edit: Edits, tmp_path: Path) -> None:
+    job = make_edit("llama")
+    edit = run_edit(Own(factor=1.0), job, EditServicesHere())
+    with pytest.raises(RaysweepError, match="every tensor equals the base's"):
+        save_edit(edit, job.base.network, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
