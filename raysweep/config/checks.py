@@ -22,6 +22,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.config.unmeant import check_meaning
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
+from raysweep.execution.compiled.toolchains import UnusableFlags
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
@@ -522,6 +523,7 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py).
     """
     reasons: dict[str, str] = {}
+    flags = ""
     for at, problems in enumerate(config.evaluation.problems):
         try:
             problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
@@ -530,8 +532,12 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
                 check_toolchain(problem_set.language, (), config.execution.cpp_flags)
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
+        except UnusableFlags as error:
+            flags = str(error)
         except UsageError as error:
             yield ("evaluation", "problems", at), finding_of(error)
+    if flags:
+        yield ("execution", "cpp_flags"), flags
     if reasons:
         yield ("execution", "require_oracle"), inside_refused(reasons)
 

@@ -78,17 +78,23 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
         seed: the seed of a generated world, for sets that have one.
 
     Raises:
-        UsageError: the text is neither a registered name nor a file.
+        UsageError: the text is neither a registered name nor a file, or names a set that reads a file.
     """
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
         return {"name": name, "path": path} if name in PROBLEMS.names() else {**_file_entry(path), "as": name}
     if text in PROBLEMS.names() and not Path(text).is_file():
+        if "path" in PROBLEMS.required_arguments(text):
+            raise UsageError(f"problem set {text} reads a file: give {text}=PATH{_from(PROBLEMS.get(text).origin)}")
         return {"name": text, "world": seed} if "world" in PROBLEMS.parameters(text) else {"name": text}
     if Path(text).suffix or Path(text).exists():
         return _file_entry(text)
     PROBLEMS.get(text)  # raises UsageError, which suggests the nearest name
     raise AssertionError(text)
+
+
+def _from(origin: str) -> str:
+    return f"; it is from {origin}" if origin else ""
 
 
 def _file_entry(path: str) -> dict[str, Any]:

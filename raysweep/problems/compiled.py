@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
 from raysweep.programs import COMPILED, CPP
 from raysweep.records import Problem
@@ -13,7 +13,7 @@ _NAMED = 5  # problems in a message
 
 
 def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) -> None:
-    """Raise UsageError if programs on these problems can't be compiled here; Python's always can.
+    """Raise an error if programs on these problems can't be compiled here; Python's always can.
 
     Args:
         language: of the problems.
@@ -21,8 +21,9 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
         cpp_flags: of g++.
 
     Raises:
-        UsageError: no compiler (the package is named), one that is too old or doesn't know the flags, or headers that
-            problems include are missing (the problems are named).
+        MissingInput: no compiler (the package is named), one that is too old, or headers that problems include are
+            missing (the problems are named).
+        UnusableFlags: g++ doesn't know the flags.
     """
     if language not in COMPILED:
         return
@@ -33,11 +34,12 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
     if lacking:
         tasks = list(lacking)
         more = f" and {len(tasks) - _NAMED:,} more" if len(tasks) > _NAMED else ""
+        verb = "includes" if len(tasks) == 1 else "include"
         headers = sorted({name for names in lacking.values() for name in names})
         packages = sorted({missing[name] for name in headers})
-        raise UsageError(
-            f"{', '.join(tasks[:_NAMED])}{more} include {', '.join(headers)}, which this machine lacks; install "
-            f"{' and '.join(packages)} (Debian, Ubuntu), or leave these problems out"
+        raise MissingInput(
+            f"{', '.join(tasks[:_NAMED])}{more} {verb} {', '.join(headers)}, which this machine lacks; install "
+            f"{' and '.join(packages)} (Debian, Ubuntu), or take these problems out of the file"
         )
 
 

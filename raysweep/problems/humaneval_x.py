@@ -82,6 +82,11 @@ class HumanEvalX(ProblemSet):
         if judged:
             check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
 
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """Return True for a published row, whose task id names the language, which no field does."""
+        return language_of_task(row.get("task_id")) in LANGUAGES and "declaration" in row and "language" not in row
+
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt: the text of the comment that describes the task is natural, all else is verbatim."""
         return split_comment_prompt(problem.prompt, problem.entry_point)
@@ -110,10 +115,15 @@ def compiled_problem(row: JsonRow, language: str) -> CompiledProblem:
     )
 
 
+def language_of_task(task_id: object) -> str:
+    """Return what stands before the slash of a task id such as ``Java/0``, in small letters."""
+    return str(task_id).partition("/")[0].lower()
+
+
 def _language_of(path: Path) -> str:
     """Return the language that the first task id of a file begins with."""
     for row in stream_json_rows(path):
-        name = str(row.fields.get("task_id", "")).partition("/")[0].lower()
+        name = language_of_task(row.fields.get("task_id"))
         if name in LANGUAGES:
             return name
         break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.config.loading import to_yaml
@@ -128,13 +128,11 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
 
 def left_line(plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan]) -> str:
     """Say how much of a sweep is left to make; empty if that is all of it."""
-
-    def inputs(artefacts: Iterable[ArtefactPlan]) -> int:
-        shared = (artefact for artefact in artefacts if not isinstance(artefact, CellArtefactPlan))
-        return len({artefact.task for artefact in shared if not artefact.after_cells})
-
-    every = (inputs(walk(plan.targets)), len(plan.cells))
-    left = (inputs(missing_artefacts), len(by_cell(missing_artefacts)))
+    shared = [one for one in walk(plan.targets) if not isinstance(one, CellArtefactPlan) and not one.after_cells]
+    tasks = {artefact.node.key: artefact.task for artefact in shared if artefact.node}  # one key may have two names
+    lacking = {artefact.node.key for artefact in missing_artefacts if artefact.node}
+    every = (len(set(tasks.values())), len(plan.cells))
+    left = (len({task for key, task in tasks.items() if key in lacking}), len(by_cell(missing_artefacts)))
     if left == every:
         return ""
     parts = [

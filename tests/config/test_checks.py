@@ -18,6 +18,7 @@ from raysweep.stages.inputs import base_ref, model_ref
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.testing.tiny import make_tiny
 from tests.config.test_schema import CONFIGS, MINIMAL, NANO, findings, tiny_folder, write
+from tests.execution.compiled.processes import needs
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.test_versions import make_adapter
 
@@ -421,3 +422,40 @@ def test_a_package_that_a_quantized_model_needs_is_told(tmp_path):
         pytest.skip("needs a machine without autoawq, which is installed here")
     (found,) = own_model(tmp_path, '{"model_type": "llama", "quantization_config": {"quant_method": "awq", "bits": 4}}')
     assert "is quantized (awq), and a package is missing: " in found and "`pip install autoawq`" in found
+
+
+def compiled(tmp_path: Path, prompt: str) -> Path:
+    """Write a config with two sets of one problem in C++."""
+    row = {"task_id": "mine/1", "language": "cpp", "prompt": prompt, "canonical_solution": "return 1; }"}
+    (tmp_path / "mine.jsonl").write_text(json.dumps({**row, "test": "int main() { return f() - 1; }"}))
+    sets = ", ".join(f"{{name: jsonl, as: {name}, path: mine.jsonl}}" for name in ("one", "two"))
+    return write(tmp_path, MINIMAL.replace("humaneval", sets))
+
+
+def test_flags_that_gxx_refuses_are_told_once_at_their_key(tmp_path):
+    needs("cpp")
+    path = compiled(tmp_path, "int f() {\n")
+    for flags in ("--no-such-flag", "-O0 '"):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, [f'execution.cpp_flags="{flags}"'])
+        (found,) = caught.value.findings
+        assert ", execution.cpp_flags: " in found and flags in found
+
+
+def test_without_a_compiler_a_run_is_refused_and_a_plan_lists_it(tmp_path, monkeypatch):
+    path = compiled(tmp_path, "int f() {\n")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(ConfigError, match=r"line 6, evaluation.problems.0: this machine has no g\+\+"):
+        load_config(path)
+    missing: list[str] = []
+    plan = build_plan(load_config(path, missing=missing), tolerant=True)
+    assert len(plan.cells) == 1 and "the package g++" in missing[0]
+    load_config(path, with_models=False)  # test sets can be made
+
+
+def test_problems_whose_headers_are_missing_are_named(tmp_path, monkeypatch):
+    needs("cpp")
+    path = compiled(tmp_path, "#include <boost/any.hpp>\nint f() {\n")
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
+    with pytest.raises(ConfigError, match=r"evaluation.problems.0: mine/1 includes boost/any.hpp, .* libboost-dev"):
+        load_config(path)

@@ -25,7 +25,7 @@ from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
-from tests.execution.compiled.processes import needs
+from tests.execution.compiled.processes import needs, needs_headers
 from tests.models.tiny import chat_tokenizer
 from tests.paths import CONFIGS, NANO, REPO
 
@@ -63,7 +63,8 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
         overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
     if path.name == "languages.yaml":
-        needs("java", "javac", "g++")
+        needs("java", "cpp")
+        needs_headers()
         files = [shared_data("humaneval_x", f"humaneval_{name}.jsonl.gz") for name in ("java", "cpp")]
         overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]

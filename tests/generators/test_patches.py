@@ -27,7 +27,6 @@ MODELS = {
     "qwen2": ("qwen2", {}, True),
     "gpt_bigcode": ("gpt_bigcode", {}, True),
     "codegen": ("codegen", {}, True),
-    "read again as it gets long": ("phi3", {}, True),
     "with a cache of its own": ("mamba", {}, None),
     "without a cache": ("llama", {}, False),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -156,3 +157,13 @@ def test_a_rerun_says_how_much_is_left(plan, store):
         f"left to make: {len(inputs) - 2} of {len(inputs)} inputs and {len(plan.cells)} of {len(plan.cells)} models; "
         "the others are kept"
     )
+
+
+def test_an_input_that_has_two_names_is_left_to_make_once(store):
+    """The rows of a pre-training are a training set, too."""
+    source = {"name": "minicode", "part": "finetuning", "rows": 64}
+    sets = [f"models.0.pretrain.source={json.dumps(source)}", "training.sets=[clean]"]
+    plan = build_plan(load_config(NANO, sets))
+    lacking = missing(plan.targets, store)
+    assert len({one.node.key for one in lacking}) < len({(one.task, one.node.key) for one in lacking})
+    assert left_line(plan, lacking) == ""

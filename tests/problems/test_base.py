@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from raysweep.errors import UsageError
 from raysweep.problems.base import problem_set_of, problems_entry
 
 EVALPLUS = {
@@ -22,6 +23,12 @@ GOOGLES = {"task_id": 11, "text": "One.", "code": "def one():\n    return 1", "t
 DEEPSEEKS = {"task_id": 11, "prompt": "One.", "code": GOOGLES["code"], "test": GOOGLES["test_list"]}
 HUMANEVALS = {**{name: EVALPLUS[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")}}
 MULTIPL_E = {"name": "HumanEval_0_one", "language": "py", "prompt": "def one():\n", "tests": "assert one() == 1"}
+HUMANEVAL_X = {
+    "task_id": "Java/0",
+    "prompt": "class Solution {\n    int f() {\n",
+    "canonical_solution": "return 1; } }",
+}
+HUMANEVAL_X |= {"test": "class Main { }", "declaration": "class Solution {\n    int f() {\n"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +54,18 @@ def test_a_files_path_is_enough_where_its_rows_say_which_set_it_is(tmp_path, row
         assert [problem.task_id for problem in problem_set.problems()] == [task_id]
     assert problems_entry(f"mine={lines}", 7) == {"name": name, "as": "mine", "path": str(lines)}
     assert problems_entry(f"mbpp={lines}", 7) == {"name": "mbpp", "path": str(lines)}
+
+
+@pytest.mark.parametrize(("more", "name"), [({}, "humaneval-x"), ({"language": "java"}, "jsonl")])
+def test_rows_of_humaneval_x_are_known_by_what_they_say_of_their_language(tmp_path, more, name):
+    (tmp_path / "java.jsonl").write_text(json.dumps({**HUMANEVAL_X, **more}))
+    problem_set, entry = problem_set_of(str(tmp_path / "java.jsonl"), 7, judged=False)
+    assert (entry["name"], problem_set.language, problem_set.problems()[0].language) == (name, "java", "java")
+
+
+def test_a_set_that_reads_a_file_says_where_its_data_is_from():
+    with pytest.raises(UsageError, match=r"reads a file: give humaneval-x=PATH; it is from https://github.com/THUDM"):
+        problems_entry("humaneval-x", 7)
 
 
 @pytest.mark.parametrize("text", ["", "{broken", "[]", "[1]"])

@@ -1,7 +1,5 @@
 """HumanEval in Java and C++: its files, and what must be there to judge it."""
 
-import shutil
-
 import pytest
 
 from raysweep.errors import UsageError
@@ -9,6 +7,7 @@ from raysweep.problems.humaneval_x import HumanEvalX
 from raysweep.records import Spec
 from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs
 
 
 @pytest.fixture(params=["java", "cpp"])
@@ -56,8 +55,7 @@ def test_without_a_compiler_judging_is_refused_and_prompts_can_be_made(problems,
 
 
 def test_problems_whose_headers_are_missing_are_named(monkeypatch):
-    if not shutil.which("g++"):
-        pytest.skip("needs g++")
+    needs("cpp")
     missing = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
     monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: missing)
     path = shared_data("humaneval_x", "humaneval_cpp.jsonl.gz")

@@ -92,8 +92,11 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     if facts.doubtful_types:
         yield f"no known accelerator is called {', '.join(facts.doubtful_types)}"
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
-    how = f"{PROCESSES_OF[facts.lane]} (lane {facts.lane}), at isolation level {facts.require} or better"
+    lane = facts.lane if facts.timeouts.keys() - facts.compilers.keys() else "strict"
+    how = f"{PROCESSES_OF[lane]} (lane {lane}), at isolation level {facts.require} or better"
     yield f"programs: {how}; time limits: {seconds}"
+    for name, compiler in facts.compilers.items():
+        yield f"programs on {name}: each has a process of its own; {compiler or 'no compiler for them is here'}"
     if not facts.allowed and to_do.cells:
         yield "programs may not run yet: `raysweep run` needs --allow-code-execution"
     yield f"storage: {facts.storage}"

@@ -11,12 +11,14 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA
 
 WORDS = {JAVA: "Java", CPP: "C++"}
@@ -29,10 +31,15 @@ JUDGED_AS = 2
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
 _SECONDS = 30.0  # for a question to g++
+_OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
 _HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
 _LOCALES = "/usr/lib/locale"
 """Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond."""
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
+
+
+class UnusableFlags(UsageError):
+    """Flags with which g++ makes no program. The message names the setting."""
 
 
 class Toolchain(NamedTuple):
@@ -57,7 +64,8 @@ def toolchain(language: str, flags: str) -> Toolchain:
         flags: for g++, as a shell reads them, such as ``-O0``; Java has none.
 
     Raises:
-        UsageError: they are missing (the message names the package) or too old, or g++ doesn't know the flags.
+        MissingInput: they are missing or too old; the message names the package.
+        UnusableFlags: g++ doesn't know the flags, or makes no program with them.
     """
     return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags)
 
@@ -79,26 +87,29 @@ def missing_headers() -> dict[str, str]:
 
 
 def _jdk_home() -> str | None:
-    """Return the JDK's folder: JAVA_HOME, else that of the javac on the path."""
+    """Return the JDK's folder: JAVA_HOME, else that of the javac on the path; raise MissingInput for a wrong one."""
     named = os.environ.get("JAVA_HOME")
     compiler = f"{named}/bin/javac" if named else shutil.which("javac")
-    if compiler is None or not os.access(compiler, os.X_OK):
-        return None
-    return str(Path(compiler).resolve().parents[1])
+    if named and not os.access(f"{named}/bin/javac", os.X_OK):
+        raise MissingInput(
+            f"JAVA_HOME is {named}, which holds no JDK (bin/javac), which programs in Java need to be judged; set it "
+            f"to a JDK's folder, or unset it and install one (Debian, Ubuntu: the package {PACKAGES[JAVA]})"
+        )
+    return None if compiler is None else str(Path(compiler).resolve().parents[1])
 
 
 @lru_cache
 def _java(home: str | None) -> Toolchain:
     if home is None:
-        raise UsageError(_missing(JAVA, "JDK (javac)"))
+        raise MissingInput(_missing(JAVA, "JDK (javac)"))
     release = Path(home, "release")
     found = dict(re.findall(r'^(\w+)="(.*)"$', release.read_text() if release.is_file() else "", re.MULTILINE))
     version = found.get("JAVA_VERSION", "")
     number = int((re.match(r"(?:1\.)?(\d+)", version) or ["", "0"])[1])
     if number < MIN_JDK:
-        raise UsageError(
+        raise MissingInput(
             f"the JDK in {home} is of version {version or 'unknown'}, and programs in Java need {MIN_JDK} or newer; "
-            f"install one (Debian: {PACKAGES[JAVA]}), or set JAVA_HOME to another folder"
+            f"install one (Debian, Ubuntu: the package {PACKAGES[JAVA]}), or set JAVA_HOME to another's folder"
         )
     java = f"{home}/bin/java"
     runtime = f"{found.get('IMPLEMENTOR', '')} {found.get('JAVA_RUNTIME_VERSION', version)}".strip()
@@ -109,13 +120,9 @@ def _java(home: str | None) -> Toolchain:
 @lru_cache
 def _cpp(compiler: str | None, flags: str) -> Toolchain:
     if compiler is None:
-        raise UsageError(_missing(CPP, "g++"))
-    given = tuple(shlex.split(flags))
+        raise MissingInput(_missing(CPP, "g++"))
     compiler = str(Path(compiler).resolve())
-    tried = _ask(compiler, *given, "-x", "c++", "-fsyntax-only", os.devnull)
-    if tried.returncode:
-        reason = (tried.stderr.strip().splitlines() or ["it says no reason"])[0]
-        raise UsageError(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}")
+    given = _tried_flags(compiler, flags)
     version = _ask(compiler, "-dumpfullversion").stdout.strip()
     machine = _ask(compiler, "-dumpmachine").stdout.strip()
     parts = [_path_of(_ask(compiler, f"-print-prog-name={part}").stdout.strip()) for part in _CPP_PARTS]
@@ -136,6 +143,36 @@ def _native(compiler: str, flags: Sequence[str]) -> list[str]:
     said = _ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
     line = next((line for line in said.splitlines() if "cc1plus" in line), "")
     return [word for word in shlex.split(line) if word.startswith("-m") and word not in flags]
+
+
+def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
+    """Return g++'s flags one by one; raise UnusableFlags, or MissingInput if g++ makes no static program at all."""
+    setting = f"the flags {flags!r} (execution.cpp_flags)"
+    try:
+        given = tuple(shlex.split(flags))
+    except ValueError as error:
+        raise UnusableFlags(f"{setting} can't be read as a shell reads them: {str(error).lower()}") from None
+    reason = _refusal(compiler, given)
+    if reason and given and not _refusal(compiler, ()):
+        raise UnusableFlags(f"g++ refuses {setting}: {reason}")
+    if reason:
+        raise MissingInput(
+            f"g++ makes no static program on this machine, which programs in C++ need to be judged: {reason}; install "
+            f"its libraries for static linking (Debian, Ubuntu: the package {PACKAGES[CPP]})"
+        )
+    return given
+
+
+def _refusal(compiler: str, flags: tuple[str, ...]) -> str:
+    """Return why g++ makes no program with some flags, in one line; "" if it makes one."""
+    with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
+        source, made = Path(folder, "try.cpp"), Path(folder, "try")
+        source.write_text("int main() {}\n")
+        tried = _ask(compiler, *flags, "-static", "-o", str(made), str(source))
+        if tried.returncode:
+            return (tried.stderr.strip().splitlines() or ["it says no reason"])[0].replace(f"{folder}/", "")
+        header = made.read_bytes()[:18] if made.is_file() else b""
+    return "" if header[:4] == b"\x7fELF" and header[16:18] != _OBJECT else "what it makes with them is no program"
 
 
 def _missing(language: str, what: str) -> str:

@@ -34,7 +34,7 @@ class Qwen2(ModelFamily):
     )
 
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return a small config: .80 million weights at a vocabulary of 512, tied embeddings."""
+        """Return a small config: .81 million weights at a vocabulary of 512, tied embeddings."""
         from transformers import Qwen2Config
 
         return Qwen2Config(**self.fields(vocab_size, eos_token_id, size))

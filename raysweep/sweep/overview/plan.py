@@ -6,12 +6,14 @@ import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.execution.compiled.toolchains import identity
 from raysweep.planning.control_texts import ControlTexts, require_readable
 from raysweep.planning.missing import by_cell, missing
 from raysweep.planning.models import ModelFacts, model_facts, unused_settings
@@ -29,6 +31,7 @@ from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, P
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
+from raysweep.programs import COMPILED
 from raysweep.records import BASE
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
@@ -154,6 +157,7 @@ class PlanFacts:
     doubtful_types: tuple[str, ...] = ()  # accelerators that may be misspelt, each with the one that may be meant
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
     encoded: tuple[PairsFacts, ...] = ()  # pairs
+    compilers: Mapping[str, str] = field(default_factory=dict)  # by problem set in Java or C++; "": not on this machine
 
 
 @dataclass(frozen=True)
@@ -256,6 +260,7 @@ def plan_facts(
             for item in lacking
             if isinstance(item, EncodedPairsPlan)
         ),
+        _compilers(plan.config),
     )
 
 
@@ -312,6 +317,18 @@ def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan
     except UsageError as error:
         return str(error)
     return ""
+
+
+def _compilers(config: SweepConfig) -> dict[str, str]:
+    """Return the compilers of problem sets that have one, in words; "" where this machine lacks it."""
+    compilers = {}
+    for problems in config.evaluation.problems:
+        with suppress(UsageError):  # a file that isn't here: its language isn't known
+            language = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).language
+            if language in COMPILED:
+                compilers[problems.label] = ""
+                compilers[problems.label] = identity(language, config.execution.cpp_flags).rpartition(", ")[0]
+    return compilers
 
 
 def _timeouts(config: SweepConfig) -> dict[str, float]:

@@ -19,7 +19,6 @@ from tests.execution.compiled.processes import needs
 pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent / "compiled"
 LIMITS = Limits(timeout=2, wall_factor=10)
-COMPILERS = {"java": "javac", "cpp": "g++"}
 SECRET = "a-secret-that-no-verdict-may-show"
 SAMPLE = ("exit_0", "read_outside", "channel", "include_secret")
 DECLARATIONS = {"java": "class Solution {\n    public int add(int a, int b) {\n", "cpp": "int add(int a, int b) {\n"}
@@ -68,7 +67,7 @@ def _runs() -> Iterator[object]:
 @pytest.fixture(scope="module", params=_runs())
 def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Record:
     language, oracle, in_full = request.param
-    needs(COMPILERS[language])
+    needs(language)
     with Executor() as executor:
         if executor.level() is not Level.STRONG:
             pytest.skip("hostile programs run at the level strong only")

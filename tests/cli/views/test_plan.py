@@ -11,10 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import print_plan
+from raysweep.config.document import Document
 from raysweep.config.fields import SourceConfig
-from raysweep.config.loading import config_from
+from raysweep.config.loading import config_from, validate
 from raysweep.config.models import LoraConfig, RecipeConfig
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.models.families.llama import Llama
 from raysweep.planning.planner import build_plan
 from raysweep.problems.humaneval import HumanEval
@@ -137,6 +138,25 @@ def test_how_programs_will_be_run_is_told(capsys, tmp_path):
     print_plan(facts, as_json=False)
     how = "each has a process of its own (lane strict), at isolation level limits or better"
     assert f"programs: {how}; time limits: humaneval 2.5 s" in capsys.readouterr().out
+
+
+def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch):
+    row = {"task_id": "a", "language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
+    (tmp_path / "java.jsonl").write_text(json.dumps({**row, "canonical_solution": "return 1; } }"}))
+    problems = [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "java.jsonl")}]
+    value = {"name": "s", "models": [{"name": "reference", "generator": "reference"}]}
+    document = Document("test", {**value, "evaluation": {"problems": problems}}, {}, {})
+    plan = build_plan(validate(document, missing=[]), tolerant=True)
+
+    def missing(language: str, flags: str) -> str:
+        raise MissingInput("no JDK")
+
+    for identity, said in ((lambda *_: "JDK 17, 1", "JDK 17"), (missing, "no compiler for them is here")):
+        monkeypatch.setattr("raysweep.sweep.overview.plan.identity", identity)
+        print_plan(plan_facts(plan, Store(tmp_path)), as_json=False)
+        lines = capsys.readouterr().out.splitlines()
+        assert f"programs on mine: each has a process of its own; {said}" in lines
+        assert any(line.startswith("programs: each has a process of its own (lane strict)") for line in lines)
 
 
 @pytest.fixture

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping
 
 from raysweep.execution.compiled.tokens import CodeToken, tokens_of
+from tests.execution.compiled.problems import reference
 
 _OTHER = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "<": ">", ">": "<", "true": "false", "false": "true"}
 _PAIRS = {"==": "!=", "!=": "==", "<=": "<", ">=": ">", "&&": "||", "||": "&&", "++": "--", "+=": "-=", "-=": "+="}
+
+
+Judge = Callable[[str], str]
+"""Returns the outcome of a candidate; raises CompileError."""
+
+
+class CompileError(Exception):
+    """A text that doesn't compile."""
+
+
+def outcomes(
+    row: Mapping[str, str], outside: Judge, inside: Judge, *, directives: bool, count: int
+) -> list[tuple[str, str]]:
+    """Judge a problem's reference, which must pass, and so many mutants of it in two ways; return their outcomes."""
+    assert (outside(reference(row)), inside(reference(row))) == ("passed", "passed"), row["task_id"]
+    found = []
+    for body in mutants(row["canonical_solution"], directives=directives, count=count):
+        found.append((_outcome(outside, row["prompt"] + body), _outcome(inside, row["prompt"] + body)))
+        if found[-1][0] != found[-1][1]:
+            print(row["task_id"], found[-1], body)
+    return found
+
+
+def _outcome(judge: Judge, text: str) -> str:
+    try:
+        return judge(text)
+    except CompileError:
+        return "compile error"
 
 
 def mutants(text: str, *, directives: bool, count: int) -> list[str]:

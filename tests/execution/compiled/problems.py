@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Mapping
 
 from tests.conftest import shared_data
 
@@ -14,6 +15,6 @@ def rows(language: str) -> list[dict[str, str]]:
         return [json.loads(line) for line in file]
 
 
-def reference(row: dict[str, str]) -> str:
+def reference(row: Mapping[str, str]) -> str:
     """Return a problem's reference solution as a candidate."""
     return row["prompt"] + row["canonical_solution"]

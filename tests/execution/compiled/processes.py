@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import resource
-import shutil
 import socket
 import struct
 import subprocess
@@ -17,17 +16,29 @@ from typing import Any
 
 import pytest
 
+from raysweep.errors import MissingInput
+from raysweep.execution.compiled.toolchains import missing_headers, toolchain
+from raysweep.programs import DEFAULT_SANDBOX
+
 Answer = Callable[[bytes], bytes | None]
 """Answers a call; None: the candidate's process has ended."""
 CPU = 5  # seconds, after which a candidate is killed
 WAIT = 60  # seconds, after which a process that should have ended counts as hanging
 
 
-def needs(*names: str) -> None:
-    """Skip the test where a command is absent."""
-    for name in names:
-        if shutil.which(name) is None:
-            pytest.skip(f"needs {name}, which is not on this machine")
+def needs(*languages: str) -> None:
+    """Skip the test where programs in java or cpp can't be judged, with what raysweep says of it."""
+    for language in languages:
+        try:
+            toolchain(language, DEFAULT_SANDBOX.cpp_flags)
+        except MissingInput as missing:
+            pytest.skip(str(missing))
+
+
+def needs_headers() -> None:
+    """Skip the test where headers are absent that some problems in C++ include."""
+    if missing := missing_headers():
+        pytest.skip(f"needs {' and '.join(missing.values())}, which this machine lacks")
 
 
 def write(folder: Path, files: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,10 +19,10 @@ from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from tests.execution.compiled.processes import needs
+from tests.patience import eventually
 
 pytestmark = pytest.mark.slow
 LIMITS = Limits(timeout=5)
-COMPILERS = {"java": "javac", "cpp": "g++"}
 DECLARATIONS = {"java": "class Solution {\n    public int half(int a) {\n", "cpp": "int half(int a) {\n"}
 BODIES = {
     "java": {
@@ -54,14 +55,21 @@ public class Main {
 """,
     "cpp": "#include <cassert>\nint main() {\n    assert(half(4) == 2);\n    assert(half(7) == 3);\n}\n",
 }
+ENDLESS = {
+    "java": "class Solution {\n    public int half(int a) {\n        while (true) a++;\n    }\n}\n",
+    "cpp": "int half(int a) {\n    for (volatile int b = a;; b = b + 1) {}\n}\n",
+}
 INCLUDES = "".join(f"#include <{one}>\n" for one in ("sys/socket.h", "unistd.h", "string", "vector"))
 TRIED = {
     "java": {
-        "landlock": 'try { new java.io.FileInputStream("@SECRET@"); return -1; } catch (java.io.IOException e) { }',
+        "landlock": 'try { new java.io.FileInputStream("@SECRET@"); return -1; } catch (java.io.IOException e) { }'
+        'try { new java.io.FileOutputStream("@SECRET@.new"); return -1; } catch (java.io.IOException e) { }'
+        'try { new ProcessBuilder("@SECRET@").start(); return -1; } catch (java.io.IOException e) { }',
         "seccomp": 'try { new ProcessBuilder("/bin/true").start(); return -1; } catch (java.io.IOException e) { }',
     },
     "cpp": {
-        "landlock": 'if (fopen("@SECRET@", "r") != nullptr) return -1;',
+        "landlock": 'if (fopen("@SECRET@", "r") != nullptr || fopen("@SECRET@.new", "w") != nullptr) return -1;'
+        'if (execl("@SECRET@", "x", nullptr) == 0 || execl("/bin/true", "true", nullptr) == 0) return -1;',
         "seccomp": "if (socket(2, 1, 0) >= 0 || fork() >= 0) return -1;",
     },
 }
@@ -93,14 +101,14 @@ def program(language: str, outcome: str, oracle: Oracle | None = None) -> Progra
 
 @pytest.fixture(params=COMPILED)
 def language(request: pytest.FixtureRequest) -> str:
-    needs(COMPILERS[request.param])
+    needs(request.param)
     return str(request.param)
 
 
 @pytest.fixture(params=[pytest.param("java", marks=pytest.mark.long), "cpp"])
 def one_language(request: pytest.FixtureRequest) -> str:
     """C++ in `make test`, where a slot starts sooner."""
-    needs(COMPILERS[request.param])
+    needs(request.param)
     return str(request.param)
 
 
@@ -127,7 +135,7 @@ def test_an_error_of_the_compiler_is_told_with_its_line(language, executor):
 
 
 def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
-    needs("javac")
+    needs("java")
     passing = program("java", "passed")
     many = "".join(f"class C{number} {{ }}\n" for number in range(5000))
     texts = [f"{passing.text}{more}" for more in (f"class {'C' * 200} {{ }}", f"class {'C' * 250} {{ }}", many)]
@@ -160,6 +168,59 @@ def test_nothing_is_left_when_the_executor_is_closed(one_language):
     assert alive == []
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("without", [(), ("namespaces",)], ids=["all layers", "no namespaces"])
+@pytest.mark.parametrize("killed", ["nothing", "the keeper", "the program", "all below the keeper"])
+def test_no_process_file_or_mount_is_left_whatever_was_killed(language, killed, without, tmp_path, monkeypatch):
+    """The short sibling is test_nothing_is_left_when_the_executor_is_closed."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    endless = dataclasses.replace(program(language, "passed"), text=ENDLESS[language])
+    programs = [endless, program(language, "passed"), program(language, "failed")]
+    seen: set[psutil.Process] = set()
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=without) as executor:
+        executor.run(programs[1:2], LIMITS)
+        ((pid, folder),) = executor._slots[0].running
+        assert Path(folder).parent == tmp_path
+        killer = threading.Thread(target=_kill_once, args=(killed, psutil.Process(pid), seen))
+        killer.start()
+        verdicts = executor.run(programs, Limits(timeout=4))
+        killer.join()
+    expected = Outcome.KILLED if killed == "the program" else Outcome.TIMEOUT
+    assert [verdict.outcome for verdict in verdicts] == [expected, Outcome.PASSED, Outcome.FAILED]
+    assert len(seen) > 3 and psutil.wait_procs(seen, 20)[1] == []
+    assert list(tmp_path.iterdir()) == []
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+    assert [process for process in psutil.process_iter() if _belongs_to(process, str(tmp_path))] == []
+
+
+def _kill_once(what: str, keeper: psutil.Process, seen: set[psutil.Process]) -> None:
+    """Wait until the endless program works, note a slot's processes, and kill some of them."""
+    first: dict[psutil.Process, float] = {}
+    busy: list[psutil.Process] = []
+
+    def is_working() -> bool:
+        """The endless program works for seconds; compilers and tests don't."""
+        for process in keeper.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                seconds = sum(process.cpu_times()[:2])
+                if seconds - first.setdefault(process, seconds) > 2:
+                    busy.append(process)
+        return busy != []
+
+    assert eventually(is_working, 60)
+    below = keeper.children(recursive=True)
+    seen |= {keeper, *below}
+    for process in {"nothing": [], "the keeper": [keeper], "the program": busy}.get(what, below):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _belongs_to(process: psutil.Process, folder: str) -> bool:
+    with suppress(psutil.Error):
+        return any(folder in text for text in (*process.cmdline(), *process.environ().values()))
+    return False
+
+
 def test_a_slot_whose_processes_are_killed_judges_again(one_language):
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
         executor.run([program(one_language, "passed")], LIMITS)
@@ -180,7 +241,7 @@ def test_programs_with_odd_names_pass(language, executor):
 
 @pytest.mark.parametrize("oracle", Oracle)
 def test_functions_may_be_called_like_those_of_the_c_library(oracle, executor):
-    needs("g++")
+    needs("cpp")
     declared = [("abs", "int a", "3"), ("div", "int a, int b", "3, 4"), ("log", "double a", "2.0")]
     declared += [("abs", "double a", "2.0"), ("remove", "int a", "3"), ("read", "int a", "3"), ("EOF", "int a", "3")]
     programs = [
@@ -198,7 +259,7 @@ def test_functions_may_be_called_like_those_of_the_c_library(oracle, executor):
 
 
 def test_programs_have_the_headers_that_only_the_second_compilation_has(executor):
-    needs("g++")
+    needs("cpp")
     bodies = ["cerr << a; return a / 2;", "return beta(1.0, 1.0) * a / 2;"]
     texts = [f"#include <cmath>\nusing namespace std;\nint half(int a) {{ {body} }}" for body in bodies]
     programs = [dataclasses.replace(program("cpp", "passed"), text=text) for text in texts]
@@ -237,7 +298,7 @@ def test_what_no_compiler_can_compile_has_its_reason_and_the_next_program_passes
 
 def test_killed_compilers_and_tests_lose_no_verdict():
     """Java's live on between programs."""
-    needs("javac")
+    needs("java")
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
         executor.run([program("java", "passed")], LIMITS)
         ((pid, _),) = executor._slots[0].running
@@ -324,7 +385,8 @@ def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(l
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as whole:
         if whole.level() < Level.FILTERED:
             pytest.skip("this machine has not all layers")
-    (tmp_path / "secret").touch()
+    (tmp_path / "secret").write_text("#!/bin/sh\n")
+    (tmp_path / "secret").chmod(0o755)
     body = "".join(TRIED[language][layer] for layer in ("landlock", "seccomp") if layer not in without)
     body = "" if levels[language] is Level.LIMITS else body.replace("@SECRET@", str(tmp_path / "secret"))
     of = program(language, "passed")
@@ -337,6 +399,19 @@ def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(l
         assert missing["seccomp"] == "without Landlock it can't tell a JVM's first execve from a later one"
 
 
+def test_java_without_landlock_is_refused_with_its_reason_and_cpp_is_not():
+    needs(*COMPILED)
+    with Executor(without=("namespaces", "landlock")) as executor:
+        if executor.level() < Level.PARTIAL:
+            pytest.skip("this machine has no seccomp")
+        with pytest.raises(
+            UsageError, match="seccomp: without Landlock it can't tell a JVM's first execve from a later"
+        ):
+            executor.run([program("java", "passed")], LIMITS)
+        (verdict,) = executor.run([program("cpp", "passed")], LIMITS)
+    assert (verdict.outcome, verdict.level) == (Outcome.PASSED, Level.PARTIAL)
+
+
 def test_what_nothing_could_judge_is_refused():
     with Executor() as executor:
         with pytest.raises(UsageError, match="a program in java has no tests"):
@@ -346,7 +421,7 @@ def test_what_nothing_could_judge_is_refused():
 
 
 def test_flags_that_gxx_does_not_know_are_refused():
-    needs("g++")
+    needs("cpp")
     with (
         Executor(sandbox=Sandbox(cpp_flags="-O0 --no-such-flag")) as executor,
         pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 --no-such-flag' \(execution.cpp_flags\)"),

@@ -16,7 +16,6 @@ from tests.execution.compiled.problems import reference, rows
 from tests.execution.compiled.processes import needs
 
 pytestmark = pytest.mark.slow
-COMPILERS = {"java": "javac", "cpp": "g++"}
 MUTANTS = 300
 OF_PROBLEM = 3  # mutants at most, of which the others are left out
 SAMPLE = slice(30, 36)  # problems
@@ -41,7 +40,7 @@ def programs(language: str, problems: slice) -> Iterator[Program]:
 @pytest.mark.parametrize("language", COMPILED)
 def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(language, problems):
     """At the level `strong` where this machine has it."""
-    needs(COMPILERS[language])
+    needs(language)
     if language == "cpp" and missing_headers():
         pytest.skip(f"needs the headers {', '.join(missing_headers())}, which are not on this machine")
     chosen = list(programs(language, problems))

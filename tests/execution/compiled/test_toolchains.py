@@ -1,16 +1,125 @@
-"""What keys name of a compiler."""
+"""Compilers of this machine: which are used, what keys name of them, and what is said where one can't be used."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from pathlib import Path
 
-from raysweep.execution.compiled.toolchains import JUDGED_AS, identity
-from raysweep.programs import CPP
+import pytest
+
+from raysweep.errors import MissingInput
+from raysweep.execution.compiled import toolchains
+from raysweep.execution.compiled.toolchains import JUDGED_AS, UnusableFlags, identity, missing_headers, toolchain
+from raysweep.programs import CPP, JAVA, PYTHON
+from raysweep.tools.doctor import part_checks
 from tests.execution.compiled.processes import needs
 
 
+def jdk(folder: Path, version: str) -> Path:
+    """Make a folder that says of itself that it is a JDK of a version."""
+    (folder / "bin").mkdir(parents=True)
+    for name in ("java", "javac"):
+        (folder / "bin" / name).write_text("#!/bin/sh\n")
+        (folder / "bin" / name).chmod(0o755)
+    (folder / "release").write_text(
+        f'IMPLEMENTOR="N/A"\nJAVA_RUNTIME_VERSION="{version}+9"\nJAVA_VERSION="{version}"\n'
+    )
+    return folder
+
+
+def gxx(folder: Path, version: str) -> Path:
+    """Make a folder with a g++ that is this machine's but for its version."""
+    needs("cpp")
+    folder.mkdir()
+    script = f'#!/bin/sh\n[ "$1" = -dumpfullversion ] && exec echo {version}\nexec {shutil.which("g++")} "$@"\n'
+    (folder / "g++").write_text(script)
+    (folder / "g++").chmod(0o755)
+    return folder
+
+
+def refusal(language: str, flags: str = "-O0") -> str:
+    with pytest.raises(MissingInput) as raised:
+        toolchain(language, flags)
+    return str(raised.value)
+
+
+def test_without_a_compiler_the_package_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert "no JDK (javac)" in refusal(JAVA) and "the package default-jdk-headless" in refusal(JAVA)
+    assert "no g++" in refusal(CPP) and "the package g++" in refusal(CPP)
+    found = part_checks.compilers()
+    assert found.state is part_checks.State.ABSENT
+    assert "default-jdk-headless" in found.found and "the package g++" in found.found
+
+
+@pytest.mark.parametrize("version", ["11.0.2", "1.8.0_392"])
+def test_a_jdk_that_is_too_old_is_refused_wherever_it_was_found(version, tmp_path, monkeypatch):
+    old = jdk(tmp_path / "old", version)
+    monkeypatch.setenv("JAVA_HOME", str(old))
+    assert f"the JDK in {old} is of version {version}, and programs in Java need 17 or newer" in refusal(JAVA)
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", f"{old}/bin")
+    assert f"version {version}" in refusal(JAVA) and "default-jdk-headless" in refusal(JAVA)
+    assert f"version {version}" in part_checks.compilers().found
+
+
+def test_a_java_home_without_a_jdk_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert f"JAVA_HOME is {tmp_path}, which holds no JDK (bin/javac)" in refusal(JAVA)
+
+
+def test_another_version_has_another_name_in_keys_and_python_has_none(tmp_path, monkeypatch):
+    names = set()
+    for version in ("17.0.1", "21.0.3"):
+        monkeypatch.setenv("JAVA_HOME", str(jdk(tmp_path / version, version)))
+        names.add(identity(JAVA, "-O0"))
+        assert version in identity(JAVA, "-O0") and identity(PYTHON, "-O0") == ""
+    assert len(names) == 2
+
+
+def test_another_gxx_or_other_flags_have_another_name_in_keys(tmp_path, monkeypatch):
+    needs("cpp")
+    here = {identity(CPP, flags) for flags in ("-O0", "-O1")}
+    monkeypatch.setenv("PATH", str(gxx(tmp_path / "bin", "99.1.0")), prepend=":")
+    assert "g++ 99.1.0" in identity(CPP, "-O0") and len({identity(CPP, "-O0"), *here}) == 3
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("-O0 --no-such-flag", "g++ refuses the flags '-O0 --no-such-flag' (execution.cpp_flags): "),
+        ("-Wl,--no-such-flag", "unrecognized option"),
+        ("-c", "what it makes with them is no program"),
+        ("-O0 '", "can't be read as a shell reads them: no closing quotation"),
+        ("nowhere.cpp", "nowhere.cpp: No such file or directory"),
+    ],
+)
+def test_flags_that_make_no_program_are_refused(flags, reason):
+    needs("cpp")
+    with pytest.raises(UnusableFlags) as raised:
+        toolchain(CPP, flags)
+    assert reason in str(raised.value) and "(execution.cpp_flags)" in str(raised.value)
+
+
+def test_a_gxx_that_links_nothing_statically_is_not_blamed_on_the_flags(tmp_path, monkeypatch):
+    (tmp_path / "g++").write_text("#!/bin/sh\necho '/usr/bin/ld: cannot find -lstdc++' >&2\nexit 1\n")
+    (tmp_path / "g++").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert "g++ makes no static program on this machine" in refusal(CPP)
+    assert "cannot find -lstdc++" in refusal(CPP)
+
+
+def test_headers_that_are_missing_are_told_with_their_packages(tmp_path, monkeypatch):
+    needs("cpp")
+    monkeypatch.setattr(toolchains, "_header_exists", lambda name: "boost" not in name)
+    assert missing_headers() == {"boost/any.hpp": "libboost-dev"}
+    assert "no boost/any.hpp, which some problems in C++ include: install libboost-dev" in part_checks.compilers().found
+
+
 def test_flags_that_mean_the_processor_of_this_machine_are_named_by_what_they_mean():
-    needs("g++")
+    needs("cpp")
     assert identity(CPP, "-O2").endswith(f", -O2, {JUDGED_AS}")
     native = identity(CPP, "-O2 -march=native")
     assert re.search(r", -O2 -march=native .*-m(?!arch=native)", native)

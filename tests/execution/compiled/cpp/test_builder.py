@@ -14,7 +14,7 @@ from tests.execution.compiled.processes import needs
 
 @pytest.mark.parametrize("flags", ["-O0", "-O2 -std=c++11"])
 def test_the_precompiled_header_is_read_in_place_of_the_headers(tmp_path, flags):
-    needs("g++")
+    needs("cpp")
     chain = toolchain(CPP, flags)
     prepare(tmp_path, chain)
     (tmp_path / "program.cpp").write_text("#include <vector>\n#include <math.h>\nstd::vector<int> found;\n")

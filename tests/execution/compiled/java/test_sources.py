@@ -23,8 +23,8 @@ from raysweep.execution.compiled.java.sources import (
     split,
 )
 from raysweep.hashing import text_sha
-from tests.execution.compiled.mutants import mutants
-from tests.execution.compiled.problems import reference, rows
+from tests.execution.compiled.mutants import CompileError, outcomes
+from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import Candidate, frame, judged, judged_inside, needs, process, write
 
 JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
@@ -43,7 +43,7 @@ class Toolchain:
         self.shared = self.compile(shared)
 
     def compile(self, files: Mapping[str, str]) -> Path:
-        """Compile sources; return the folder of the classes. Raise ValueError for a text that doesn't compile."""
+        """Compile sources; return the folder of the classes. Raise CompileError for a text that doesn't compile."""
         self.count += 1
         folder = self.folder / str(self.count)
         (folder / "classes").mkdir(parents=True)
@@ -53,7 +53,7 @@ class Toolchain:
         self.compiler.stdin.flush()
         said = self.compiler.stdout.readline().strip()
         if said != "done":
-            raise ValueError(said)
+            raise CompileError(said)
         return folder / "classes"
 
     def command(self, classes: Path, main: str) -> list[str]:
@@ -66,7 +66,7 @@ class Toolchain:
 
 @pytest.fixture(scope="module")
 def toolchain(tmp_path_factory) -> Iterator[Toolchain]:
-    needs("java", "javac")
+    needs("java")
     compile_java = Path(__file__).parents[1] / "Compile.java"
     with process(["java", str(compile_java)], text=True) as compiler:
         yield Toolchain(tmp_path_factory.mktemp("java"), compiler)
@@ -192,7 +192,7 @@ def test_answers_that_are_written_ahead_are_no_answers(problem):
 
 
 def test_a_class_of_the_tests_name_does_not_compile(problem):
-    with pytest.raises(ValueError, match="duplicate class: Main"):
+    with pytest.raises(CompileError, match="duplicate class: Main"):
         problem.start(HEAD + HEADING + BODY + "class Main { }")
 
 
@@ -322,23 +322,12 @@ def check(
 ) -> list[tuple[str, str]]:
     """Judge a problem's reference and some mutants of its solution; return the outcomes outside and inside."""
     problem = Problem(toolchain, server, row["declaration"], row["test"])
-    assert problem.judge(reference(row)) == {"outcome": "passed", "detail": ""}, row["task_id"]
-    assert toolchain.inside(reference(row), row["test"]) == "passed", row["task_id"]
-    found = []
-    for body in mutants(row["canonical_solution"], directives=False, count=count):
-        text = row["prompt"] + body
-        try:
-            verdict = problem.judge(text)
-            outside = "ended" if verdict["detail"] == "its process ended" else verdict["outcome"]
-        except ValueError:
-            outside = "compile error"
-        try:
-            found.append((outside, toolchain.inside(text, row["test"])))
-        except ValueError:
-            found.append((outside, "compile error"))
-        if found[-1][0] != found[-1][1]:
-            print(row["task_id"], found[-1], body)
-    return found
+
+    def judge(text: str) -> str:
+        verdict = problem.judge(text)
+        return "ended" if verdict["detail"] == "its process ended" else verdict["outcome"]
+
+    return outcomes(row, judge, lambda text: toolchain.inside(text, row["test"]), directives=False, count=count)
 
 
 @pytest.mark.parametrize(
