@@ -88,7 +88,7 @@ def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_pa
     assert difference(whole.out, broken.out) == 0
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "zero2"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("zero2", marks=pytest.mark.long)])
 def test_two_workers_choose_as_one_does(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
