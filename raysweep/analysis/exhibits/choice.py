@@ -216,7 +216,9 @@ class _Choosing:
 def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
     """Yield the models with verdicts on a test set, in the order of the cells."""
     rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}
-    for cell, by_test in evidence.rates.items():
+    order = evidence.book.order
+    trained = {cell: of for cell, of in evidence.rates.items() if cell.training_set not in (*order.pairs, *order.ways)}
+    for cell, by_test in trained.items():
         if (problem_set, test) in by_test:
             perturbed = by_test[problem_set, test].rates
             clean = by_test[problem_set, CLEAN].rates if (problem_set, CLEAN) in by_test else {}

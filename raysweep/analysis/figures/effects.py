@@ -122,7 +122,8 @@ def _dumbbell(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float
         text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
     elif not values:
-        reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")
+        is_missing = book.is_missing(key) and key.training_set not in book.order.ways  # a recipe has one way only
+        reason = "failed" if book.failure(key) else ("missing" if is_missing else "not evaluated")
         axes.text(limit * 0.02, row, reason, va="center", color=MUTED, fontstyle="italic")
 
 

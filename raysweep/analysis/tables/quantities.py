@@ -82,7 +82,8 @@ def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
         return number_cell(score, quantity)
     if book.failure(key) is not None:
         return TableCell("failed", state="failed")
-    return TableCell("missing", state="missing") if book.is_missing(key) else TableCell()
+    is_asked = key.training_set not in book.order.ways  # a recipe makes models in one way only
+    return TableCell("missing", state="missing") if is_asked and book.is_missing(key) else TableCell()
 
 
 def draws_sentence(book: ScoreBook) -> str:

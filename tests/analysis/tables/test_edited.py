@@ -6,9 +6,14 @@ from math import isnan, nan
 
 import pytest
 
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, without_pairs
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.quantities import quantity_of, score_cell
+from raysweep.analysis.tables.score_book import Order, ScoreBook, ScoreKey
+from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, Score
 
 PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
@@ -62,3 +67,19 @@ def test_edited_models_are_a_training_set_of_their_own_and_no_perturbed_one():
     assert select_training_sets(book, ["all"]).names == ("base", "clean", "C1", EDITED)
     assert select_training_sets(book, ["mixes"]).names == ("C1",)
     assert order.way(EDITED).startswith("edited from one prompt pair") and order.way("C1") == "fine-tuned on C1"
+
+
+def test_a_recipe_lacks_nothing_where_its_models_are_made_in_another_way_and_is_no_candidate_of_the_choice():
+    ways = {EDITED: WAY, "rewritten": "with prompts that it rewrote itself"}
+    order = Order(("m",), ("base", EDITED, "rewritten"), ("p",), ("clean", "C1"), pairs=PAIRS, ways=ways)
+    scores = over_pairs([score("p-C1-pair1", 0.6), score("rewritten", 0.5, recipe="denoised")], PAIRS)
+    book = ScoreBook.of(scores, order)
+    creme = next(variant for variant in book.variants if variant.recipe == "creme")
+    quantity = quantity_of("pass@1")
+    assert score_cell(book, ScoreKey(creme, "rewritten", "p", "C1"), quantity).state == "empty"
+    assert score_cell(book, ScoreKey(creme, EDITED, "p", "C1"), quantity).text == "60.0"
+    assert score_cell(book, ScoreKey(creme, "C1", "p", "C1"), quantity).state == "missing"
+    passed = {("p", "C1"): ProblemRates({"a": 1.0, "b": 0.0}, {}, 1, 1)}
+    rates = {CellLabels("m", "creme", name, 42): passed for name in PAIRS}
+    with pytest.raises(NothingToDraw, match="two models"):
+        read_exhibits()["choice"].draw(Evidence(book, rates))
