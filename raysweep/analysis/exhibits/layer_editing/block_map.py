@@ -5,6 +5,7 @@ The depth of block l of N is l / N. The tests are those of `raysweep.stats.runs_
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from raysweep.stats.runs_test import runs_test
 
 NO_BLOCK = "it has no edit whose block a localization found"
 HOW = (
-    "Blocks l* that the localization found, one an edit; depth is l / N, from 0, the first of N blocks. Uniform: p of "
-    "counts as far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, "
-    "and of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
+    "Blocks l* that the localization found, one an edit; depth is l / N, from 0, the first of N blocks. Tied: edits in "
+    "which several blocks had the highest RI, so that the distance of their states decided. Uniform: p of counts as "
+    "far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, and "
+    "of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
     "blocks lie together."
 )
 
@@ -36,6 +38,7 @@ class FoundBlocks:
     category: str
     blocks: Sequence[int]
     of: int  # number of blocks of the model
+    tied: int = 0  # edits in which several blocks had the highest RI
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -46,6 +49,14 @@ class FoundBlocks:
 def has_localization(edit: ReportedEdit) -> bool:
     """Return whether a localization chose an edit's block."""
     return edit.edit_at == AUTO and edit.work is not None and edit.work.depth is not None
+
+
+def is_tied(edit: ReportedEdit) -> bool:
+    """Return whether several blocks had the highest RI of an edit's localization, so that distances decided."""
+    positions = json.loads(edit.settings or "{}").get("positions", "all")
+    known = [row.restoration for row in edit.localization if row.positions == positions]
+    known = [restoration for restoration in known if not math.isnan(restoration)]
+    return bool(known) and known.count(max(known)) > 1
 
 
 def by_model(edits: Iterable[ReportedEdit]) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
@@ -88,7 +99,7 @@ class BlockMap(Exhibit):
         )
 
     def _table(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> Table:
-        names = ("edits", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
+        names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
             title=self.titled(evidence.book, problems),
             caption=self.captioned(HOW),
@@ -103,12 +114,13 @@ class BlockMap(Exhibit):
 
 def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:
     """Return a model's blocks by category, those of all categories first; most blocks that a localization had count."""
+    tied = {name: sum(map(is_tied, edits)) for name, edits in categories.items()}
     works = {name: [e.work for e in edits if e.work is not None] for name, edits in categories.items()}
     size = max(work.blocks for of_category in works.values() for work in of_category)
     blocks = {name: [w.block for w in ones if w.block is not None] for name, ones in works.items()}
-    found = [FoundBlocks(model, name, of_category, size) for name, of_category in blocks.items()]
+    found = [FoundBlocks(model, name, of_category, size, tied[name]) for name, of_category in blocks.items()]
     if len(found) > 1:
-        found.insert(0, FoundBlocks(model, ALL, [block for one in found for block in one.blocks], size))
+        found.insert(0, FoundBlocks(model, ALL, [b for one in found for b in one.blocks], size, sum(tied.values())))
     return found
 
 
@@ -117,15 +129,16 @@ def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
     often = sorted(((-number, block) for block, number in enumerate(counts) if number))
     depth = median(block / found.of for block in found.blocks)
     edits = TableCell(str(len(found.blocks)), value=float(len(found.blocks)), state="value")
+    tied = TableCell(str(found.tied), value=float(found.tied), state="value")
     middle = TableCell(f"{depth:.2f}", value=depth, state="value")
     blocks = TableCell(", ".join(f"{block} ({-number})" for number, block in often), state="text")
     if found.of < 2:
-        return edits, middle, blocks, *[TableCell()] * 3
+        return edits, tied, middle, blocks, *[TableCell()] * 3
     test = runs_test(counts)
     smallest = f"smallest p that so many blocks can show: {p_text(test.smallest_p_runs)}"
     note = test.note or (smallest if test.smallest_p_runs > 0.05 else "")
     runs = TableCell(str(test.runs), value=float(test.runs), state="value")
-    return edits, middle, blocks, _p_cell(test.p_uniform), runs, _p_cell(test.p_runs, note)
+    return edits, tied, middle, blocks, _p_cell(test.p_uniform), runs, _p_cell(test.p_runs, note)
 
 
 def _p_cell(p: float, note: str = "") -> TableCell:

@@ -48,6 +48,20 @@ def test_blocks_that_lie_together_have_a_small_p_of_runs_and_scattered_ones_a_la
     assert shown[0]["median depth"] == f"{17.5 / 32:.2f}"
 
 
+def test_a_block_that_distances_decided_is_counted_as_tied():
+    edit = edit_of("llama", "creme", "C1", 1)
+    flat = [replace(row, restoration=0.0) for row in edit.localization]
+    only_last = [
+        replace(row, restoration=0.0 if row.positions == "all" else row.restoration) for row in edit.localization
+    ]
+    edits = [
+        replace(edit, localization=flat),
+        replace(edit_of("llama", "creme", "C1", 2), localization=only_last, settings='{"positions": "last"}'),
+    ]
+    shown = texts(EXHIBITS["block-map"].draw(evidence(edits)).tables[0])
+    assert (shown["llama", "C1"]["edits"], shown["llama", "C1"]["tied"]) == ("2", "1")
+
+
 def test_a_model_of_four_blocks_is_said_to_show_little():
     table = EXHIBITS["block-map"].draw(evidence()).tables[0]
     assert any(note.startswith("smallest p that so many blocks can show: 0.5") for note in table.footnotes)
