@@ -1,12 +1,13 @@
-"""Measures the editing of models: here the localization of a block, in one call of the generator and in others.
+"""Measures the editing of models: the localization of a block, and edits of a base that stays or is loaded each time.
 
     python benchmarks/editing.py localization [--family llama] [--blocks 4 16] [--samples 5] [--prompt-tokens 300]
                                               [--new 64] [--rounds 5] [--size NAME=N ...]
+    python benchmarks/editing.py edits [--family llama] [--editors creme rome dinm lora_edit] [--pairs 5] [--new 48]
 
-The model is a family's tiny one with random weights, with as many blocks as asked for, in float32 on one thread; on a
-GPU in bf16. `--size hidden_size=4096 intermediate_size=11008 ...` makes it larger. The perturbed prompt has as many
-tokens as the original one. All arms patch every block once, at all positions while the prompt is read, and write the
-same number of samples of each, at temperature .2:
+Localization. The model is a family's tiny one with random weights, with as many blocks as asked for, in float32 on
+one thread; on a GPU in bf16. `--size hidden_size=4096 intermediate_size=11008 ...` makes it larger. The perturbed
+prompt has as many tokens as the original one. All arms patch every block once, at all positions while the prompt is
+read, and write the same number of samples of each, at temperature .2:
 
     one call        all blocks in one call of the generator, as localization does
     call a block    one call of the generator for each block
@@ -14,15 +15,30 @@ same number of samples of each, at temperature .2:
 
 Printed: CPU seconds of each arm, the median of the rounds in turns (seconds on a GPU), their ratios to `one call`, and
 the whole localization: own samples, states, both scopes that are reported, and the bookkeeping.
+
+Edits. The base is MiniCode's model of a family with random weights, in a folder, in float32 on one thread; each editor
+edits it from each pair, and what it makes is put on and checked. CREME localizes (B = 5). Arms:
+
+    one base        the base is loaded once, and stays
+    load an edit    the base is loaded for each edit, in the same process
+    process an edit a process of its own for each edit, which imports torch and loads the base
+
+Printed: CPU seconds an edit by editor and part in the first arm, loading's share of them, CPU seconds an edit of each
+arm (of the third, the mean over the editors' first pairs), and their ratios to the first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,12 +50,15 @@ from raysweep.generators.patches import RowVariant
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of, states_of, with_states
-from raysweep.records import Decoding, GenerationRequest, PromptPair
-from raysweep.testing.tiny import tiny_tokenizer
-from raysweep.trainers.editors.base import EditJob
+from raysweep.models.loading import load_model
+from raysweep.records import Decoding, GenerationRequest, ModelRef, PromptPair, Spec
+from raysweep.testing.tiny import make_tiny, prompt_pair, tiny_tokenizer
+from raysweep.trainers.editors.base import EDITORS, EditJob
 from raysweep.trainers.editors.localization import Localization, localize
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
+from raysweep.trainers.editors.running import run_edit
 
+PARTS = ("localization", "edit", "checks")
 GPU = torch.cuda.is_available()
 TEMPERATURE, TOP_P = 0.2, 0.95
 LINE = '    """Return the numbers of the list that are above `{}`, and the last ones too.\n'
@@ -59,6 +78,13 @@ def main() -> None:
     command.add_argument("--rounds", type=int, default=5)
     command.add_argument("--size", nargs="*", default=[], metavar="NAME=N", help="fields of the family's config")
     command.add_argument("--arms", nargs="+", default=["one call", "call a block", "paper", "localization"])
+    command = commands.add_parser("edits")
+    command.set_defaults(run=edits)
+    command.add_argument("--family", default="llama")
+    command.add_argument("--editors", nargs="+", default=["creme", "rome", "dinm", "lora_edit"])
+    command.add_argument("--pairs", type=int, default=5)
+    command.add_argument("--new", type=int, default=48)
+    command.add_argument("--one", type=Path, help="a folder with a base, for one edit in this process")
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.run(options)
@@ -160,6 +186,58 @@ def as_in_the_paper(network: Any, block: Any, rows: list[list[int]], options: ar
         )
     finally:
         hook.remove()
+
+
+def edits(options: argparse.Namespace) -> None:
+    """Measure the arms and print them."""
+    if options.one:
+        edit_once(*load_model(ModelRef(str(options.one))), options.editors[0], 1, options)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        size = FAMILIES.get(options.family).tiny
+        base = make_tiny(options.family, Path(folder), **size, initializer_range=0.1)
+        live = load_model(base)
+        jobs = [(editor, number) for editor in options.editors for number in range(1, options.pairs + 1)]
+        for editor in options.editors:
+            edit_once(*live, editor, 0, options)  # warms up
+        found: dict[str, list[dict[str, float]]] = {editor: [] for editor in options.editors}
+        loading = timed(lambda: load_model(base))
+        staying = timed(lambda: [found[name].append(edit_once(*live, name, number, options)) for name, number in jobs])
+        again = timed(lambda: [edit_once(*load_model(base), name, number, options) for name, number in jobs])
+        apart = [process_seconds(folder, editor, options) for editor in options.editors]
+    each = {
+        "one base": staying / len(jobs),
+        "load an edit": again / len(jobs),
+        "process an edit": statistics.mean(apart),
+    }
+    parts = {
+        editor: {part: round(statistics.median(one.get(part, 0.0) for one in of_editor), 4) for part in PARTS}
+        for editor, of_editor in found.items()
+    }
+    shown = {
+        "CPU seconds an edit, by part": parts,
+        "CPU seconds a load": round(loading, 4),
+        "loading's share of one base": round(loading / (loading + staying), 4),
+        "CPU seconds an edit": {arm: round(seconds, 3) for arm, seconds in each.items()},
+        "times one base": {arm: round(seconds / each["one base"], 2) for arm, seconds in each.items()},
+    }
+    print(json.dumps(shown, indent=2))
+
+
+def edit_once(network: Any, tokenizer: Any, name: str, number: int, options: argparse.Namespace) -> dict[str, float]:
+    """Make an edit of one pair; return the CPU seconds of its parts."""
+    arguments = {"creme": {"max_new_tokens": options.new}, "rome": {"edit_at": "middle"}}.get(name, {})
+    job = EditJob(LiveModel(network.eval(), tokenizer), options.family, prompt_pair(number), 7)
+    return dict(run_edit(EDITORS.create(Spec(name, arguments)), job, Judge()).counts["cpu_seconds"])
+
+
+def process_seconds(folder: str, editor: str, options: argparse.Namespace) -> float:
+    """Return the CPU seconds of a process that loads a base and edits it once."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, __file__, "edits", "--one", folder, "--editors", editor, "--family", options.family]
+    subprocess.run([*command, "--new", str(options.new)], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 class Judge:
