@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan
 from raysweep.storage.artefacts import damage_text
@@ -94,3 +94,9 @@ def by_cell(plans: Iterable[ArtefactPlan]) -> list[tuple[CellPlan, list[CellArte
         if isinstance(plan, CellArtefactPlan):
             groups.setdefault(plan.task, (plan.cell, []))[1].append(plan)
     return list(groups.values())
+
+
+def awaited_tasks(plans: Iterable[ArtefactPlan], among: Collection[str]) -> tuple[str, ...]:
+    """Return the ids of those of the given tasks that make direct inputs of the plans, in the plans' order."""
+    names = [item.task for plan in plans for item in plan.inputs if item.node is not None]
+    return tuple(dict.fromkeys(name for name in names if name in among))

@@ -19,7 +19,7 @@ from raysweep.engine.placing.groups import pools_of_groups
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.simulation import Played, StageToPlay, play
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.planning.missing import by_cell
+from raysweep.planning.missing import awaited_tasks, by_cell
 from raysweep.planning.plan import (
     ArtefactPlan,
     BasePlan,
@@ -158,14 +158,16 @@ def _played(
         CellToPlace(one.task, needs[one.task], costs.teachers[one.task].hours, group_of(config, one.base))
         for one in teachers
     ]
+    ids = {cell.cell.id for cell, _ in cells}
     then = [
         CellToPlace(
             cell.cell.id,
             needs[cell.cell.id],
             costs.cells[cell.cell.id].wall_hours(cell.workers),
             group_of(config, cell.base),
+            awaited_tasks(to_make, ids - {cell.cell.id}),
         )
-        for cell, _ in cells
+        for cell, to_make in cells
     ]
     groups = {cell.group for cell in (*first, *then) if cell.group and cell.is_on_accelerators}
     pools = pools_of_groups([*first, *then], nodes, store.pins.pools_of(groups))

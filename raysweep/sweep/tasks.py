@@ -13,7 +13,7 @@ from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
 from raysweep.pipeline import make_cell, make_shared
-from raysweep.planning.missing import by_cell, is_made, walk
+from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
 from raysweep.planning.plan import ArtefactPlan, BasePlan, CellArtefactPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
@@ -204,7 +204,7 @@ def _tasks(
             _needs_of(plans, needs),
             *_model_of(plans, context),
             hours=hours.get(name, {}),
-            after=_dependencies(plans, ids - {name}),
+            after=awaited_tasks(plans, ids - {name}),
             uses_other_processes=any(plan.uses_other_processes for plan in plans),
             generates=any(isinstance(plan, TeacherAnswersPlan) for plan in plans),
         )
@@ -234,7 +234,7 @@ def _cell_tasks(
             context.groups[cell.base.name],
             hours.get(cell.cell.id, {}),
             cell_folders(cell, store),
-            _dependencies(plans, others - {cell.cell.id}),
+            awaited_tasks(plans, others - {cell.cell.id}),
         )
         for cell, plans in by_cell(missing_artefacts)
     ]
@@ -260,19 +260,18 @@ def _model_of(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str
     return "", "", ""
 
 
-def _dependencies(plans: Sequence[ArtefactPlan], missing_tasks: Collection[str]) -> tuple[str, ...]:
-    """Return the ids of those of the missing tasks that make direct inputs of the plans, in the plans' order."""
-    names = [item.task for plan in plans for item in plan.inputs if item.node is not None]
-    return tuple(dict.fromkeys(name for name in names if name in missing_tasks))
-
-
 def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collection[str]) -> dict[str, tuple[str, bool]]:
-    """Map each cell with a failed or stopped dependency to (reason, was it stopped)."""
-    missing = {task.id: name for task in cells for name in reversed(task.after) if name in errors}
-    return {
-        cell: (f"not started: {name} {'was ' if name in stopped else 'failed: '}{errors[name]}", name in stopped)
-        for cell, name in missing.items()
-    }
+    """Map each cell that waits for what failed or was stopped, or for such a cell, to (reason, was it stopped).
+
+    Cells that others wait for come before these.
+    """
+    blocked: dict[str, tuple[str, bool]] = {}
+    for task in cells:
+        name = next((name for name in task.after if name in errors or name in blocked), None)
+        if name is not None:
+            error, is_stopped = blocked[name] if name in blocked else (errors[name], name in stopped)
+            blocked[task.id] = f"not started: {name} {'was ' if is_stopped else 'failed: '}{error}", is_stopped
+    return blocked
 
 
 def _engine(name: str, settings: EngineSettings) -> Engine:
