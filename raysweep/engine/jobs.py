@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import threading
 import time
@@ -19,6 +20,8 @@ from raysweep.rows.parquet import ROWS, read_block
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.perturbing import perturb_rows, perturber_of
+
+log = logging.getLogger("raysweep")
 
 
 def perturb_block(job: PerturbJob, index: int) -> list[Sequence[PerturbedRow]]:
@@ -130,6 +133,9 @@ class KeptGenerator:
     def edit(self, run: EditRun, alive: Callable[[], None]) -> dict[str, Any]:
         """Return the counts of an edit of a job's base. Nothing is generated meanwhile.
 
+        An editor puts the base back bit for bit. A sample of its numbers tells whether it did; if not, what comes next
+        gets a new generator.
+
         Args:
             run: the edit.
             alive: called now and then meanwhile.
@@ -137,6 +143,8 @@ class KeptGenerator:
         Raises:
             RaysweepError: the base can't be loaded, or the edit failed. Then what comes next gets a new generator.
         """
+        from raysweep.models.deltas import fingerprint
+
         job = replace(run.job, batches=(), label="")
         with self._turn:
             self._turn.wait_for(lambda: not self._working)
@@ -145,7 +153,13 @@ class KeptGenerator:
             alive()
             generator = self._ready(job, lambda text: None)
             try:
-                return run.edit(generator.live(), alive)
+                model = generator.live()
+                before = fingerprint(model.network.state_dict())
+                counts = run.edit(model, alive)
+                if fingerprint(model.network.state_dict()) != before:
+                    log.warning("an edit for %s left its base changed; the base is loaded anew", run.job.label)
+                    self._broken = generator
+                return counts
             except BaseException:
                 self._broken = generator
                 raise

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
 
 from raysweep.engine import jobs
 from raysweep.engine.base import EditRun, GenerateJob
@@ -75,18 +76,28 @@ def test_a_generator_that_fails_while_another_batch_takes_it_up_is_not_kept(monk
 class Live(Breaking):
     """Has a model in memory."""
 
+    def __init__(self) -> None:
+        super().__init__(is_sound=True)
+        self.network = torch.nn.Linear(2, 2)
+
     def live(self) -> LiveModel:
-        return LiveModel("network", "tokenizer")
+        return LiveModel(self.network, "tokenizer")
 
 
-def test_nothing_is_generated_while_a_model_is_edited_and_a_failed_edit_costs_the_generator(monkeypatch):
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Live]:
+    """The generators with a model in memory that were made in a test."""
     made: list[Live] = []
 
     def make(job: GenerateJob) -> Live:
-        made.append(Live(is_sound=True))
+        made.append(Live())
         return made[-1]
 
     monkeypatch.setattr(jobs, "make_generator", make)
+    return made
+
+
+def test_nothing_is_generated_while_a_model_is_edited_and_a_failed_edit_costs_the_generator(made):
     kept, generated = KeptGenerator(), threading.Event()
     kept.generate(JOB, [], lambda: None)
 
@@ -99,9 +110,9 @@ def test_nothing_is_generated_while_a_model_is_edited_and_a_failed_edit_costs_th
     def edit(model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
         thread.start()
         assert not generated.wait(0.05)
-        return {"of": model.network}
+        return {"of": type(model.network).__name__}
 
-    assert kept.edit(EditRun(edit, JOB), lambda: None) == {"of": "network"}
+    assert kept.edit(EditRun(edit, JOB), lambda: None) == {"of": "Linear"}
     assert generated.wait(PATIENCE) and len(made) == 1
     thread.join()
 
@@ -110,5 +121,26 @@ def test_nothing_is_generated_while_a_model_is_edited_and_a_failed_edit_costs_th
 
     with pytest.raises(RuntimeError, match="broken"):
         kept.edit(EditRun(fail, JOB), lambda: None)
+    kept.generate(JOB, [], lambda: None)
+    assert len(made) == 2
+
+
+def test_a_base_that_an_edit_leaves_changed_is_loaded_anew_and_one_that_was_put_back_is_not(made, caplog):
+    def put_back(model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+        weight = model.network.weight.data
+        model.network.weight.data = weight + 1
+        model.network.weight.data = weight
+        return {}
+
+    def leave(model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+        model.network.weight.data += 1
+        return {"kept": 1}
+
+    kept = KeptGenerator()
+    for _ in range(3):
+        kept.edit(EditRun(put_back, JOB), lambda: None)
+    assert len(made) == 1 and not caplog.text
+    assert kept.edit(EditRun(leave, JOB), lambda: None) == {"kept": 1}
+    assert "left its base changed" in caplog.text
     kept.generate(JOB, [], lambda: None)
     assert len(made) == 2
