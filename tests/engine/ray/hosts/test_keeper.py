@@ -101,9 +101,14 @@ def batch(
     model: ModelRef = BASE,
     most: int = 1,
     joins: bool = True,
+    edits: bool = False,
 ) -> HostBatch:
     progress = ProgressFile(Files(str(folder)), cell)
-    return HostBatch(kind, cell, f"run of {cell}", index, model, b"", progress, most, joins)
+    return HostBatch(kind, cell, f"run of {cell}", index, model, b"", progress, most, joins, edits)
+
+
+def edit(cell: str, folder: Path) -> HostBatch:
+    return batch(cell, folder, kind=ONE_VERSION, joins=False, edits=True)
 
 
 async def settled() -> None:
@@ -417,5 +422,49 @@ def test_hosts_of_one_kind_that_do_not_start_end_their_own_batches_alone(tmp_pat
             for work in host.works.values():
                 work.set_result(pickle.dumps("made"))
         assert [pickle.loads(made) for made in await asyncio.gather(*others)] == ["made", "made"]
+
+    asyncio.run(play())
+
+
+def test_a_host_does_an_edit_alone_and_takes_turns_with_batches_of_other_cells(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y", "z")
+        keeper._hosts.start(ONE_VERSION, "base", "x")
+        keeper._hosts.start = lambda *_, **__: None  # type: ignore[method-assign]  # there is no place for another one
+        asked = [batch("x", tmp_path, 0, ONE_VERSION), edit("y", tmp_path), batch("x", tmp_path, 1, ONE_VERSION)]
+        tasks = [asyncio.create_task(keeper.generate(one)) for one in [*asked, edit("z", tmp_path)]]
+        (host,) = keeper._hosts.all
+        seen = []
+        for _ in range(10):
+            await settled()
+            if not host.calls:
+                break
+            seen.append({call.asked.cell for call in host.calls})
+            assert len(host.calls) == 1 or seen[-1] == {"x"}
+            for call in list(host.calls):
+                host.actor.batches[call.asked.cell, call.asked.index].set_result(pickle.dumps("made"))
+        assert all(len(cells) == 1 for cells in seen) and set.union(*seen) == {"x", "y", "z"}
+        assert {pickle.loads(await task) for task in tasks} == {"made"}
+
+    asyncio.run(play())
+
+
+def test_an_edit_in_a_dead_host_is_made_by_another_and_one_that_fails_costs_its_host(tmp_path: Path) -> None:
+    async def play() -> None:
+        keeper = Keeper("x", "y")
+        asked = {cell: asyncio.create_task(keeper.generate(edit(cell, tmp_path))) for cell in "xy"}
+        await settled()
+        first, second = (host.actor for host in keeper._hosts.all)
+        first.die()
+        await settled()
+        alive = [host.actor for host in keeper._hosts.all]
+        assert first not in alive and second in alive and "y" in second.works, "the other edit goes on where it is"
+        third, _ = keeper.given[-1]
+        assert third is not second
+        third.works["x"].set_result(pickle.dumps({"steps": 3}))
+        failure = pickle.dumps(BatchFailure("left hooks on its base", retry=True, trace=""))
+        second.works["y"].set_result(failure)
+        assert pickle.loads(await asked["x"]) == {"steps": 3} and await asked["y"] == failure
+        assert [host.actor for host in keeper._hosts.all] == [third]
 
     asyncio.run(play())
