@@ -1,7 +1,8 @@
-"""Generation without Ray: batches overlap, and an error or the caller's end stops those that wait."""
+"""Work without Ray: batches overlap, an error or the caller's end stops those that wait, and cells wait for cells."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from raysweep.engine.base import GenerateJob
+from raysweep.config.resources import ResourcesConfig
+from raysweep.config.schema import RayConfig
+from raysweep.engine.base import EngineSettings, GenerateJob, Stages, Task
 from raysweep.engine.jobs import Generated
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
-from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.engine.local import LocalEngine, LocalStages
+from raysweep.engine.progress import ProgressFile, read_activities
+from raysweep.errors import RaysweepError
+from raysweep.records import Decoding, GenerationRequest, ModelRef, Recovery, Spec
 from raysweep.storage.files import Files
 from tests.patience import PATIENCE
 
@@ -87,3 +91,23 @@ def test_a_caller_that_ends_early_waits_for_no_batch(tmp_path):
     next(outputs)
     outputs.close()
     assert sorted(kept.begun) == [0, 1] and kept.stopped == 1 and kept.now == 0
+
+
+def test_a_cell_whose_base_failed_is_not_run_and_says_why(tmp_path):
+    ran: list[str] = []
+
+    def run(name: str, stages: Stages) -> dict[str, float]:
+        ran.append(name)
+        if name == "base":
+            raise RaysweepError("no memory")
+        return {}
+
+    tasks = [
+        Task(name, functools.partial(run, name), after=after)
+        for name, after in {"base": (), "edit": ("base",), "second": ("edit",), "other": ()}.items()
+    ]
+    settings = EngineSettings(ResourcesConfig(), RayConfig(), Recovery(), Files(str(tmp_path)), ())
+    errors = LocalEngine(settings).run_cells(tasks)
+    assert ran == ["base", "other"] and set(errors) == {"base", "edit", "second"}
+    shown = read_activities(Files(str(tmp_path)).below("progress"))
+    assert shown["edit"].error == errors["edit"] == "not started: base failed: no memory"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.cells import CellToPlace
@@ -60,3 +61,10 @@ def test_a_trial_that_writes_with_what_it_trained_on_keeps_it_to_its_end():
         cells.append((one, stages))
     found = played(cells, {"n": node(1, A100)})
     assert found.ends == {"0": 5, "1": 10} and sum(found.gpu_hours.values()) == 10
+
+
+def test_an_edit_begins_when_its_bases_cell_has_ended_on_a_cluster_with_room():
+    (edit, stages), base = cell("edit", A100, 0, 3), cell("base", A100, 1, 1)
+    waits = replace(edit, after=("base",))
+    found = played([(waits, stages), base], {"n": node(2, A100)})
+    assert found.ends == {"base": 2, "edit": 5} and found.makespan == 5

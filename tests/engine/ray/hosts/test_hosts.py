@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import pickle
 import signal
@@ -17,17 +18,18 @@ from typing import Any
 import psutil
 import pytest
 
-from raysweep.engine.base import GenerateJob
+from raysweep.engine.base import EditRun, GenerateJob
 from raysweep.engine.completing import batches_of
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
-from raysweep.engine.ray.hosts.generation import generate_with_ray
+from raysweep.engine.ray.hosts.generation import edit_with_ray, generate_with_ray
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
 from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.numbers import gauges
 from raysweep.errors import RaysweepError
+from raysweep.generators.base import LiveModel
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.storage.files import Files
 from raysweep.testing.tiny import make_tiny, pairs
@@ -37,9 +39,11 @@ from tests.small_ray import SmallRay
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("connected")]
 
+DELTA = "delta.safetensors"
 IN_TRIAL = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=True)
 ON_GPU = Placement(cpus=1, gpus=1, memory_bytes=0, in_trial=False)
 DECODING = Decoding(16, temperature=0.8, samples=2)
+Edit = Callable[[LiveModel, Callable[[], None]], dict[str, Any]]
 Made = tuple[dict[int, list[Completion]], int]
 """Completions by batch, and how many whole models were loaded."""
 
@@ -146,6 +150,82 @@ def test_completions_depend_on_no_number_of_hosts_and_no_budget(llama, keeper, t
         kept = keeper(**{"llama.base": "llama"})
         made, loads = run(dataclasses.replace(asked, batch_tokens=batch_tokens), kept, tmp_path, actors=actors)
         assert made == expected and 1 <= loads <= actors
+
+
+def edit_of(base: ModelRef, cell: str, edit: Edit) -> EditRun:
+    """Return an edit by a cell whose completions are those of `job`."""
+    return EditRun(edit, dataclasses.replace(job(base, base, cell), batches=()))
+
+
+def edited(run: EditRun, keeper: Any, folder: Path) -> dict[str, Any]:
+    return edit_with_ray(run, IN_TRIAL, ProgressFile(Files(str(folder)), run.job.label), keeper)
+
+
+def scaled(out: str, factor: float, model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+    """Multiply a matrix of the base, write it as a delta, and put the base back; note where that was."""
+    import torch
+
+    from raysweep.models.deltas import fingerprint, write_delta
+
+    alive()
+    state = model.network.state_dict()
+    name = sorted(name for name in state if name.endswith("down_proj.weight"))[0]
+    weight = model.network.get_parameter(name)
+    own = weight.data
+    weight.data = own * factor
+    alive()
+    made = weight.data.clone()
+    weight.data = own
+    Path(out).mkdir(parents=True)
+    write_delta({name: made}, state, Path(out))
+    return {"base": fingerprint(state), "pid": os.getpid(), "sum": float(torch.sum(made.double()))}
+
+
+def killed_once(mark: str, out: str, model: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+    """Edit as above, with the base changed when the process is killed the first time."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        next(model.network.parameters()).data += 1
+        os.kill(os.getpid(), signal.SIGKILL)
+    return scaled(out, 2.0, model, alive)
+
+
+def contents(delta: Path) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Return a delta's metadata, whose order in the file is not fixed, and the bits of its tensors."""
+    from safetensors import safe_open
+
+    with safe_open(delta / DELTA, "numpy") as opened:
+        return opened.metadata(), {name: opened.get_tensor(name).tobytes() for name in opened.keys()}  # noqa: SIM118
+
+
+def test_one_load_serves_edits_and_what_edited_models_write_as_in_one_process(llama, keeper, tmp_path):
+    factors = {f"llama.{n}": 2.0 + n for n in range(2)}
+    kept, counts, made, loads = keeper(**dict.fromkeys(factors, "llama")), {}, {}, 0
+    for cell, factor in factors.items():
+        out = tmp_path / "ray" / cell
+        counts[cell] = edited(edit_of(llama, cell, functools.partial(scaled, str(out), factor)), kept, tmp_path)
+        delta = ModelRef(str(out), ModelKind.DELTA, llama)
+        made[cell], loaded = run(job(delta, llama, cell), kept, tmp_path)
+        loads += loaded
+    assert loads == 1 and len({each.pop("pid") for each in counts.values()}) == 1
+    for cell, factor in reversed(factors.items()):  # in the other order, each with a base loaded for it
+        out = tmp_path / "local" / cell
+        with LocalStages() as stages:
+            run_here = edit_of(llama, cell, functools.partial(scaled, str(out), factor))
+            alone = stages.edit(run_here, ProgressFile(Files(str(tmp_path)), "local"))
+        alone.pop("pid")
+        assert alone == counts[cell]
+        assert contents(out) == contents(tmp_path / "ray" / cell)
+        assert made[cell] == locally(job(ModelRef(str(out), ModelKind.DELTA, llama), llama, cell), tmp_path)
+    assert made["llama.0"] != made["llama.1"]
+
+
+def test_an_edit_whose_host_is_killed_with_a_changed_base_is_made_by_another(llama, keeper, tmp_path):
+    killed = functools.partial(killed_once, str(tmp_path / "mark"), str(tmp_path / "killed"))
+    made = edited(edit_of(llama, "llama.0", killed), keeper(**{"llama.0": "llama"}), tmp_path)
+    here = edit_of(llama, "llama.0", functools.partial(scaled, str(tmp_path / "here"), 2.0))
+    alone = LocalStages().edit(here, ProgressFile(Files(str(tmp_path)), "local"))
+    assert (tmp_path / "mark").exists() and made.pop("pid") != alone.pop("pid") and made == alone
 
 
 @contextlib.contextmanager
