@@ -29,10 +29,13 @@ from raysweep.planning.plan import (
     LeakagePlan,
     ModelPlan,
     PerturbedRowsPlan,
+    PromptPairPlan,
     QualityPlan,
     ReferencesPlan,
     RejectedRowsPlan,
     ResultsPlan,
+    RewrittenSetPlan,
+    RewrittenTextsPlan,
     SourceRowsPlan,
     TeacherAnswersPlan,
     TestSetPlan,
@@ -42,13 +45,15 @@ from raysweep.stages.encoded_pairs import make_encoded_pairs
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
 from raysweep.stages.making import groups, leased
+from raysweep.stages.prompt_pairs import find_prompt_pair
 from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
 from raysweep.stages.rejected_rows import make_rejected_rows
+from raysweep.stages.rewriting import make_rewritten_set, make_rewritten_texts
 from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.teacher_answers import make_teacher_answers
 from raysweep.stages.test_sets import make_test_set
-from raysweep.stages.training import fine_tune, pretrain
+from raysweep.stages.training import make_model, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set
 from raysweep.storage.store import Store
 from raysweep.storage.uses import drop_judged
@@ -78,7 +83,10 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     ReferencesPlan: one_by_one(make_references),
     BasePlan: one_by_one(pretrain),
     EncodedPairsPlan: one_by_one(make_encoded_pairs),
-    ModelPlan: one_by_one(fine_tune),
+    RewrittenTextsPlan: one_by_one(make_rewritten_texts),
+    RewrittenSetPlan: one_by_one(make_rewritten_set),
+    PromptPairPlan: one_by_one(find_prompt_pair),
+    ModelPlan: one_by_one(make_model),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once
     ResultsPlan: judge,  # equal programs of a cell are run once
     QualityPlan: lint_completions,  # one process lints the files of many cells

@@ -23,6 +23,8 @@ BASE = "base"
 """The training set of a model that is not fine-tuned, in cells and results."""
 NOT_TUNED = "none"
 """The recipe of a model that is not fine-tuned, in cells and results."""
+REWRITTEN = "rewritten"
+"""Stands in the place of a training set's name for a base model that rewrites its prompts, in cells and results."""
 CLEAN = "clean"
 """The name of the training set and of the test set that no method perturbs, and of the method that changes nothing."""
 

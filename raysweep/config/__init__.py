@@ -5,12 +5,14 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     schema.py        the sections of a config, each key with its meaning; paths become absolute
     models.py        the sections of models and recipes
     training.py      the section of training rows: sources, and the sets that are made of them
+    edits.py         the section of prompt pairs, from which models are edited
     resources.py     the section `resources`: what a config asks for the processes of each stage
     loggers.py       the loggers of Ray Tune by name
     fields.py        building blocks of the sections: checked names, numbers, pairs, specs of plug-ins, units
     document.py      reads YAML, applies `--set`, remembers the line of each key, quotes values in errors
     loading.py       loads a config from a file, a mapping or a sweep's folder; words pydantic's findings
     checks.py        checks several settings together (sizes, draws, sources, sharing), and the files that they name
+    edit_checks.py   checks recipes that edit models or rewrite prompts, and the section `edits`
     model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit in length
     unmeant.py       finds settings that contradict each other, and warns of those without effect
     grid.py          computes cells and evaluation pairs

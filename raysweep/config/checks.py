@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.config.document import KeyPath
+from raysweep.config.edit_checks import check_edits
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
@@ -40,6 +41,7 @@ from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.best import BEST
+from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
@@ -68,6 +70,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _recipes,
         _judged_on,
         _preferences,
+        check_edits,
         _rejected,
         _sources,
         _validation,
@@ -121,7 +124,8 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
             "none is judged, so there is nothing to report; leave out `judged: false` where one should be",
         )
     for at, model in enumerate(config.models):
-        if model.recipes and config.training is None:
+        trains = [name for name in model.recipes if fine_tunes(config.recipes[name].trainer)]
+        if trains and config.training is None:
             yield ("models", at, "recipes"), "there is no `training:` section to fine-tune on"
         for key in ("revision", "trust_remote_code", "dtype", "eos_token"):
             has = model.path is not None or (key == "dtype" and model.pretrain is not None)

@@ -121,13 +121,18 @@ def _name_of(registry: Registry[Any]) -> str:
     return f"name of {'an' if registry.kind[0] in 'aeiou' else 'a'} {registry.kind}"
 
 
-def registered(registry: Registry[Any], *others: str) -> DescribedCheck:
-    """Return a validator that a name is in a registry, or among others; the error offers the nearest one."""
+def registered(registry: Registry[Any], *others: str | Registry[Any]) -> DescribedCheck:
+    """Return a validator that a name is in a registry, among others, or in another registry.
+
+    The error offers the nearest name.
+    """
 
     def check(name: str) -> str:
-        return name if name in others else _looked_up(name, registry, "also", others)
+        more = [each for other in others for each in ([other] if isinstance(other, str) else other.names())]
+        return name if name in more else _looked_up(name, registry, "also", more)
 
-    return DescribedCheck(check, "".join([_name_of(registry), *(f", or `{other}`" for other in others)]))
+    words = [f"`{other}`" if isinstance(other, str) else _name_of(other).removeprefix("name of ") for other in others]
+    return DescribedCheck(check, "".join([_name_of(registry), *(f", or {other}" for other in words)]))
 
 
 def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCheck:

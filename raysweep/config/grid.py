@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.records import BASE, CLEAN, NOT_TUNED
+from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
+from raysweep.trainers.kinds import edits, rewrites
 
 LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W2", "W3"), "S": ("S1", "S2", "S3")}
 """The study's aggregates and their members."""
 
 
 @dataclass(frozen=True, order=True)
+class PairToEdit:
+    """Which prompt pair a model is edited from.
+
+    `number`: from 1, among the pairs that are drawn of the problem set and perturbation; 0: `problem` names it.
+    """
+
+    problem_set: str
+    perturbation: str
+    number: int = 0
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """What stands in the place of a training set's name: ``humaneval-C1-pair2``, ``humaneval-C1-HumanEval_49``."""
+        which = f"pair{self.number}" if self.number else re.sub(r"[^\w.]+", "_", self.problem)
+        return f"{self.problem_set}-{self.perturbation}-{which}"
+
+
+@dataclass(frozen=True, order=True)
 class Cell:
-    """One model of the grid: a base model, or a base model fine-tuned by a recipe on a training set with a seed."""
+    """One model of the grid: a base model, or one that a recipe makes of it with a seed.
+
+    A recipe fine-tunes it on a training set, edits it from a prompt pair, or has it rewrite its prompts.
+    """
 
     model: str
     recipe: str  # `NOT_TUNED` for a base model's own evaluation
-    training_set: str  # `BASE` for a base model's own evaluation
+    training_set: str  # `BASE` for a base model's own evaluation, else the name of the pair, or `REWRITTEN`
     seed: int
+    edit: PairToEdit | None = None  # the pair that it is edited from
 
     @cached_property
     def id(self) -> str:
@@ -85,28 +111,69 @@ Rule = Callable[[TrainedOn, Sequence[str]], list[str]]
 def build_grid(config: SweepConfig) -> Grid:
     """Return the grid of a config; raise UsageError when two cells would share an id, and so their files."""
     seeds = config.seeds or [config.seed]
+    rule = _rule(config)
     sets = {
         s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
     }
     bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.judged_models]
     tuned = [
-        Cell(model.name, recipe, trained.name, seed)
+        Cell(model.name, recipe, name, seed, pair)
         for model in config.models
         for recipe in model.recipes
-        for trained in config.sets_of(model)
-        for seed in seeds
+        for seed, name, pair in _inputs(config, model, recipe, seeds)
     ]
     _require_distinct([*bases, *tuned])
-    rule = _rule(config)
     pairs = [
         Pair(cell, problems.label, perturbation, draw)
         for cell in [*bases, *tuned]
         for problems in config.evaluation.problems
         if _is_judged_on(config, cell.recipe, problems.label)
-        for perturbation in rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
+        for perturbation in _perturbations(config, cell, problems.label, sets, rule)
         for draw in config.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
+
+
+def _inputs(
+    config: SweepConfig, model: ModelConfig, recipe: str, seeds: Sequence[int]
+) -> Iterator[tuple[int, str, PairToEdit | None]]:
+    """Yield what a recipe makes models of: seed, name in the place of a training set's, and prompt pair."""
+    trainer = config.recipes[recipe].trainer
+    if rewrites(trainer):
+        yield from ((seed, REWRITTEN, None) for seed in seeds)
+    elif edits(trainer):
+        pairs = pairs_to_edit(config)
+        yield from ((seed, pair.name, pair) for pair in pairs for seed in seeds)
+    else:
+        yield from ((seed, trained.name, None) for trained in config.sets_of(model) for seed in seeds)
+
+
+def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
+    """Return the prompt pairs that a config asks for, in its order."""
+    asked = config.edits
+    if asked is None:
+        return []
+    return [
+        pair
+        for problems in config.evaluation.problems
+        for perturbation in asked.perturbations
+        for pair in (
+            [PairToEdit(problems.label, perturbation, problem=problem) for problem in asked.problems]
+            if asked.problems
+            else [PairToEdit(problems.label, perturbation, number) for number in range(1, asked.pairs + 1)]
+        )
+    ]
+
+
+def _perturbations(
+    config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn], rule: Rule
+) -> list[str]:
+    """Return the perturbations of a problem set that a cell is judged on."""
+    if cell.edit is not None:
+        return [CLEAN, cell.edit.perturbation] if cell.edit.problem_set == problem_set else []
+    if cell.training_set == REWRITTEN:
+        return [CLEAN, *(config.edits.perturbations if config.edits else config.evaluation.perturbations[1:])]
+    return rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
 
 
 def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:

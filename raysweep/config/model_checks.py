@@ -33,6 +33,7 @@ from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, NATIVE, RAW, P
 from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import TRAINERS, Recipe, objective_of
+from raysweep.trainers.kinds import fine_tunes, kind_of
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.rejecting import variants
 from raysweep.units import count
@@ -150,7 +151,7 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
         on_gpu = any(stage.gpus for stage in asked)
         if why := unloadable(whole.location, written, on_gpu, resolved.architecture):
             yield (*place, "path"), why
-    full = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).kind is ModelKind.FULL]
+    full = [name for name in model.recipes if _trains_all(config.recipes[name])]
     if full and quantization(written):
         yield (
             (*place, "recipes"),
@@ -165,7 +166,7 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
     Where a recipe leaves `max_tokens` out, the positions limit its rows; a plan says so.
     """
     recipes = [*model.recipes, *([model.pretrain.recipe] if model.pretrain else [])]
-    for name in dict.fromkeys(recipes):
+    for name in filter(lambda name: fine_tunes(config.recipes[name].trainer), dict.fromkeys(recipes)):
         most, is_given = config.recipes[name].max_tokens, "max_tokens" in config.recipes[name].model_fields_set
         if positions is not None and most > positions and is_given:
             yield (
@@ -185,7 +186,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     """Find a tokenizer that lacks an end of text or a chat template, and rows that are too long for the model."""
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
-    encoding = [name for name in model.recipes if TRAINERS.get(config.recipes[name].trainer).uses_objective]
+    encoding = [name for name in model.recipes if _encodes(config.recipes[name])]
     if not own_form and not encoding and has_end_of_text(ref):
         return
     try:
@@ -363,8 +364,18 @@ def _is_written(family: str, field: str) -> bool:
     return file.is_file() and bool(re.search(rf"^\s+{re.escape(field)}(: [^=\n]+)?=", file.read_text(), re.MULTILINE))
 
 
+def _trains_all(recipe: RecipeConfig) -> bool:
+    """Return whether a recipe trains all weights of a model."""
+    return fine_tunes(recipe.trainer) and TRAINERS.get(recipe.trainer).kind is ModelKind.FULL
+
+
+def _encodes(recipe: RecipeConfig) -> bool:
+    """Return whether a recipe's rows are encoded by its objective."""
+    return fine_tunes(recipe.trainer) and TRAINERS.get(recipe.trainer).uses_objective
+
+
 def _vanishes_with_a_job(model: ModelConfig, recipes: Mapping[str, RecipeConfig]) -> bool:
     """Return True if adapters would name a base in the working folder of a Ray job."""
     path = Path(model.path or "").expanduser()
-    has_adapters = any(TRAINERS.get(recipes[name].trainer).kind is ModelKind.ADAPTER for name in model.recipes)
+    has_adapters = any(kind_of(recipes[name].trainer) is ModelKind.ADAPTER for name in model.recipes)
     return IN_RAY_JOB in os.environ and path.is_dir() and not path.is_absolute() and has_adapters

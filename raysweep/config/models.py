@@ -29,6 +29,8 @@ from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
 from raysweep.records import ModelRef
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Ia3Settings, LoraSettings, Recipe
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.kinds import SELF_DENOISING
 
 RECIPE: Any = Recipe()
 LORA: Any = LoraSettings()
@@ -92,8 +94,8 @@ class Ia3Config(Strict):
 class RecipeConfig(Strict):
     """How to train, whatever the model."""
 
-    trainer: Annotated[str, registered(TRAINERS)] = RECIPE.trainer
-    """`full` trains all weights, `lora` and `ia3` an adapter."""
+    trainer: Annotated[str, registered(TRAINERS, EDITORS, SELF_DENOISING)] = RECIPE.trainer
+    """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few from a pair of `edits`."""
     objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
     """The loss."""
     objective_args: dict[str, float | str | bool] = RECIPE.objective_args
@@ -152,6 +154,8 @@ class RecipeConfig(Strict):
     """`safecoder` clips after every row, carries an epoch's left-over rows on, and spares by name from decay."""
     lora: LoraConfig = LoraConfig()
     ia3: Ia3Config = Ia3Config()
+    edit: dict[str, int | float | str | bool] = RECIPE.edit
+    """Arguments of the editor that `trainer` names."""
     problems: Annotated[list[str], Field(min_length=1)] | None = None
     """Problem sets that its models are judged on; null: all of `evaluation.problems`."""
     resources: StagesConfig = StagesConfig()

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from raysweep.accelerators import ACCELERATOR_LABEL
+from raysweep.config.edits import EditsConfig
 from raysweep.config.fields import (
     Amount,
     AmountOrZero,
@@ -52,6 +53,7 @@ from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Recovery, Spec
 from raysweep.seeding import DEFAULT_SEED
+from raysweep.trainers.kinds import fine_tunes
 from raysweep.units import seconds_of
 
 DECODING: Any = Decoding()
@@ -265,6 +267,7 @@ class SweepConfig(Strict):
     models: Annotated[list[ModelConfig], Field(min_length=1)]
     recipes: dict[Name, RecipeConfig] = {}
     training: TrainingConfig | None = None
+    edits: EditsConfig | None = None
     evaluation: EvaluationConfig
     language: LanguageConfig = LanguageConfig()
     perturbations: dict[OwnName, SpecConfig] = {}
@@ -293,14 +296,16 @@ class SweepConfig(Strict):
 
     def sets_of(self, model: ModelConfig) -> list[TrainingSetConfig]:
         """Return the training sets that a model is fine-tuned on, in the order of `training.sets`."""
-        sets = self.training.sets if self.training is not None and model.recipes else []
+        trains = any(fine_tunes(self.recipes[recipe].trainer) for recipe in model.recipes if recipe in self.recipes)
+        sets = self.training.sets if self.training is not None and trains else []
         return [trained for trained in sets if model.sets is None or trained.name in model.sets]
 
     def recipes_of(self, source: RowSource) -> list[str]:
         """Return the recipes that fine-tune a model on a set of a source's rows, each once."""
         sets = {model.name: {trained.source or ONLY for trained in self.sets_of(model)} for model in self.models}
         of_it = [model.recipes for model in self.models if source.name in sets[model.name]]
-        return list(dict.fromkeys(recipe for recipes in of_it for recipe in recipes))
+        names = dict.fromkeys(recipe for recipes in of_it for recipe in recipes)
+        return [recipe for recipe in names if fine_tunes(self.recipes[recipe].trainer)]
 
     @property
     def keeps_all_models(self) -> bool:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DELTA_FILE = "delta.safetensors"
 BASE, BASE_DTYPE = "base", "base_dtype"
 """The metadata of a delta: its base's fingerprint, and the dtype that the base had."""
+MAY_BE_EQUAL = "may_be_equal"
+"""The metadata of a delta that was written although its tensors equal the base's."""
 VALUES = 1024
 """Numbers of each tensor that enter a base's fingerprint."""
 
@@ -42,16 +44,23 @@ def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) ->
     return write_delta(state, base_state, out)
 
 
-def write_delta(changed: Mapping[str, torch.Tensor], base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
+def write_delta(
+    changed: Mapping[str, torch.Tensor],
+    base_state: Mapping[str, torch.Tensor],
+    out: Path,
+    *,
+    may_be_equal: bool = False,
+) -> list[str]:
     """Write whole new tensors of a base to ``out/delta.safetensors``; return the names of those that differ from it.
 
     Args:
         changed: the tensors, by their names in the base's state.
         base_state: the base's `state_dict`.
         out: an existing folder.
+        may_be_equal: where none differs, all are written, and `apply_delta` takes the delta, which changes nothing.
 
     Raises:
-        RaysweepError: none differs from the base's; `apply_delta` would refuse such a delta.
+        RaysweepError: none differs from the base's, and that is not allowed.
     """
     import torch
     from safetensors.torch import save_file
@@ -61,10 +70,13 @@ def write_delta(changed: Mapping[str, torch.Tensor], base_state: Mapping[str, to
         for name, tensor in changed.items()
         if not torch.equal(tensor, base_state[name].to(tensor.device))
     }
-    if not differing:
-        raise RaysweepError("can't save a delta: every tensor equals the base's")
     about = {"format": "pt", BASE: fingerprint(base_state), BASE_DTYPE: _dtype(base_state)}
-    save_file(differing, out / DELTA_FILE, metadata=about)
+    if not differing and not may_be_equal:
+        raise RaysweepError("can't save a delta: every tensor equals the base's")
+    if not differing:
+        about[MAY_BE_EQUAL] = "yes"
+    written = differing or {name: tensor.detach().cpu().contiguous().clone() for name, tensor in changed.items()}
+    save_file(written, out / DELTA_FILE, metadata=about)
     return sorted(differing)
 
 
@@ -101,7 +113,8 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
                 f"{file} is the delta of another base: that one's weights have the fingerprint {about[BASE]}, and this "
                 f"one's {found}; apply it to the base that it was made from"
             )
-    if all(torch.equal(state[name], tensor.to(state[name])) for name, tensor in delta.items()):
+    is_equal = all(torch.equal(state[name], tensor.to(state[name])) for name, tensor in delta.items())
+    if is_equal and MAY_BE_EQUAL not in about:
         raise UnfitModel(
             f"{file} changes nothing: each of its {len(delta)} tensors equals the base's in {_dtype(state)}"
         )

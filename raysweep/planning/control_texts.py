@@ -69,7 +69,7 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
         if cell.base.traits is not None:
             texts = frozenset(cell.base.traits.special)
             judged[cell.base.name] = texts
-            if cell.recipe is not None and config.training is not None:
+            if cell.is_fine_tuned and config.training is not None:
                 named = config.training.source_of(cell.cell.training_set).name
                 trained.setdefault(named, {})[cell.base.name] = texts
     found: list[ControlTexts] = []

@@ -11,6 +11,8 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Decoding, ModelKind, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.kinds import edits, kind_of
 from raysweep.trainers.sharding.choice import sharding_name
 
 HOW = ("micro_batch_tokens", "batching", "offload", "gradient_checkpointing", "compile", "compat")
@@ -23,7 +25,10 @@ LATER = ("optimizer", "clip_value", "keep")
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
+    if edits(recipe.trainer):
+        return _editor_spec(recipe)
     spec = dataclasses.asdict(recipe)
+    del spec["edit"]
     for name in (*HOW, *LATER):
         if spec[name] == getattr(Recipe, name):
             del spec[name]
@@ -33,7 +38,7 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
         del spec["parallel"]
     if not spec["ia3"]:
         del spec["ia3"]
-    if recipe.precision != "float32" and TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER:
+    if recipe.precision != "float32" and kind_of(recipe.trainer) is ModelKind.ADAPTER:
         spec["frozen"] = recipe.precision  # the base's number format; it was float32 in older adapters
     unused = ["epochs"] if recipe.steps is not None else []
     unused += ["betas", "eps"] if recipe.optimizer == "adafactor" else []
@@ -43,6 +48,12 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     if not recipe.system:
         del spec["system"]
     return spec
+
+
+def _editor_spec(recipe: Recipe) -> dict[str, Any]:
+    """Return an editor with all its arguments: no other field of a recipe counts."""
+    defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
+    return {"editor": recipe.trainer, "edit": {**defaults, **recipe.edit}, **EDITORS.plugin_spec(recipe.trainer)}
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
@@ -92,6 +103,6 @@ def prompt_spec(plan: CellPlan) -> dict[str, Any]:
 
     Only the format ``native`` depends on `tuned`; with others it is always False.
     """
-    tuned = plan.recipe is not None and plan.prompt_format == "native"
+    tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     system = {"system": plan.system} if plan.system else {}
     return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, **system}

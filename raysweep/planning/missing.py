@@ -12,6 +12,9 @@ from raysweep.storage.verdicts import level_of
 
 log = logging.getLogger("raysweep")
 
+ENDED = "ended"
+"""The count of a manifest that says why nothing more is made of a cell; see `end_of`."""
+
 
 def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
     """Yield the plans and all their dependencies, each once, dependencies first."""
@@ -28,8 +31,27 @@ def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
 
 
 def is_made(plan: ArtefactPlan, store: Store) -> bool:
-    """Return True if an artefact is complete, undamaged, and made with at least the isolation level required now."""
-    return plan.node is None or (store.has(plan.node) and _is_isolated(plan, store))
+    """Return True if an artefact is complete, undamaged, and made with at least the isolation level required now.
+
+    What a cell that has ended early (`end_of`) will never have counts as made.
+    """
+    return plan.node is None or (store.has(plan.node) and _is_isolated(plan, store)) or _is_given_up(plan, store)
+
+
+def end_of(cell: CellPlan, store: Store) -> str:
+    """Return why a cell has ended without results, though nothing failed; empty if it hasn't.
+
+    There is no prompt pair from which its model could be edited, or an edit's own samples show no difference between
+    the prompts of the pair.
+    """
+    if cell.pair_search is None:
+        return ""
+    known = [node for node in (cell.pair_search.node, cell.model) if node is not None and store.has(node)]
+    return next((str(end) for node in known if (end := store.counts(node).get(ENDED))), "")
+
+
+def _is_given_up(plan: ArtefactPlan, store: Store) -> bool:
+    return isinstance(plan, CellArtefactPlan) and bool(end_of(plan.cell, store))
 
 
 def _is_isolated(plan: ArtefactPlan, store: Store) -> bool:
@@ -66,7 +88,7 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
                 continue
             seen.add(name)
             is_there = exists[node.key] if node.key in exists else store.has(node)
-            if not (is_there and _is_isolated(plan, store)):
+            if not (is_there and _is_isolated(plan, store)) and not _is_given_up(plan, store):
                 visit(plan.inputs)
                 lacking.append(plan)
 

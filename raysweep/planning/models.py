@@ -16,6 +16,7 @@ from raysweep.errors import HopelessError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.families.blocks import blocks_of
 from raysweep.models.loadable import require_whole
 from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
@@ -26,6 +27,8 @@ from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTem
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.kinds import kind_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
 
 SHOWN = {
@@ -135,7 +138,7 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
 
 
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
-    recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None}
+    recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None and cell.is_fine_tuned}
     base, uses_chat = cells[0].base, _uses_chat(model, config)
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
     unused = tokenizer is not None and not uses_chat and bool(tokenizer.chat_template)
@@ -177,16 +180,36 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     loaded = [cell for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
     _require_whole(cell.base for cell in loaded)
     for cell in cells:
-        for recipe in (cell.base.recipe, cell.recipe):
+        for recipe in (cell.base.recipe, cell.recipe if cell.is_fine_tuned else None):
             _require_packing(cell.base, recipe)
-        recipe = cell.recipe
+        recipe = cell.recipe if cell.is_fine_tuned else None
         if recipe is not None and (recipe.ia3 or any(recipe.lora.get(key) for key in NAMING)):
             examples.setdefault((cell.base.name, cell.cell.recipe), cell)
+    for cell in {(cell.base.name, cell.cell.recipe): cell for cell in cells if cell.pair_search}.values():
+        _require_editable(cell)
     for (_, label), cell in examples.items():
         assert cell.recipe is not None
         is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
         if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             _trained(cell.base, cell.recipe, label)
+
+
+def _require_editable(cell: CellPlan) -> None:
+    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks the block to be edited."""
+    assert cell.recipe is not None
+    blocks = blocks_of(_network(cell.base), cell.base.family) if cell.base.ref or cell.base.node else []
+    place = cell.recipe.edit.get("edit_at", _default_place(cell.recipe.trainer)) if blocks else 0
+    if isinstance(place, int) and not 0 <= place < max(1, len(blocks)):
+        raise UsageError(
+            f"recipes.{cell.cell.recipe}: `edit_at: {place}` names no block of model {cell.base.name}, which has "
+            f"{len(blocks)}; write a number from 0 to {len(blocks) - 1}, or first, middle or last"
+        )
+
+
+def _default_place(editor: str) -> Any:
+    """Return where an editor edits unless a recipe says it; empty if it knows no places."""
+    parameter = EDITORS.parameters(editor).get("edit_at")
+    return parameter.default if parameter else ""
 
 
 def _require_whole(bases: Iterable[BasePlan]) -> None:
@@ -200,7 +223,7 @@ def _require_whole(bases: Iterable[BasePlan]) -> None:
 
 
 def _trains_with_torch(recipe: Recipe | None) -> bool:
-    """Return whether a recipe's trainer loads models as raysweep's own do; plug-ins may not."""
+    """Return whether a recipe's trainer or editor loads models as raysweep's own do; trainers of plug-ins may not."""
     return recipe is not None and not TRAINERS.plugin_spec(recipe.trainer)
 
 
@@ -250,9 +273,10 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
 
 def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:
     """Return the kind of a cell's model, and PEFT's config of its adapter; empty if it has none."""
-    if cell.recipe is not None:
-        kind = TRAINERS.get(cell.recipe.trainer).kind
-        if kind is not ModelKind.ADAPTER or not hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
+    if cell.recipe is not None and not rewrites(cell.recipe.trainer):
+        kind = kind_of(cell.recipe.trainer)
+        is_trained = cell.is_fine_tuned and kind is ModelKind.ADAPTER
+        if not is_trained or not hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             return kind, {}
         return kind, _adapted(cell.base, cell.recipe, cell.cell.recipe)[1].peft_config["default"].to_dict()
     return _adapter_of_base(cell.base)

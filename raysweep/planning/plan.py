@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
-from raysweep.config.grid import Cell, Grid, Pair
+from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.models.traits import Traits
@@ -277,6 +277,58 @@ class TeacherAnswersPlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
+class RewrittenTextsPlan(ArtefactPlan):
+    """What a base model answers when it is asked to rewrite the prompts of a test set, in the form of completions.
+
+    `template`, `system`: of what the model is asked. `stop`: further texts that end an answer.
+    """
+
+    node: Node
+    test_set: TestSetPlan
+    base: BasePlan
+    generator: Spec
+    template: str
+    system: str
+    stop: tuple[str, ...]
+    batch_tokens: int | None
+
+    uses_other_processes: ClassVar[bool] = True
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return self.base, self.test_set
+
+    @property
+    def task(self) -> str:
+        """See `ArtefactPlan.task`. One task asks a model about all test sets; its name begins as a teacher's."""
+        return f"{self.base.name}.rewriting"
+
+    @cached_property
+    def pool(self) -> str:
+        """See `CellPlan.pool`; the answers about all test sets are in it."""
+        return _hash_of_completions(self.base.node, self.node.spec, self.node.version)
+
+
+@dataclass(frozen=True)
+class RewrittenSetPlan(ArtefactPlan):
+    """A test set whose prompts a base model has rewritten (`raysweep.prompts.rewriting`)."""
+
+    node: Node
+    texts: RewrittenTextsPlan
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return (self.texts, self.texts.test_set)
+
+    @property
+    def problem_set(self) -> Spec:
+        """The problem set of its prompts."""
+        return self.texts.test_set.problem_set
+
+
+@dataclass(frozen=True)
 class EncodedPairsPlan(ArtefactPlan):
     """A training set's responses and rejected ones as tokens of a base model, with marks where the two differ.
 
@@ -326,13 +378,29 @@ class PairPlan:
     """
 
     pair: Pair
-    test_set: TestSetPlan
+    test_set: TestSetPlan | RewrittenSetPlan
     completions: Node
     results: Node
     limits: Limits
     references: ReferencesPlan
     sandbox: Sandbox
     extract: Extract = Extract.NONE
+
+
+@dataclass(frozen=True)
+class PairSearch:
+    """Which prompt pair a model is edited from: one of those of its base on two test sets.
+
+    `node`: of the pair, a `PromptPair`. `base`: the base's own cell. `original`, `perturbed`: its evaluation pairs on
+    the clean and on the perturbed test set. `wanted`: which one of them.
+    """
+
+    node: Node
+    base: CellPlan
+    original: PairPlan
+    perturbed: PairPlan
+    wanted: PairToEdit
+    seed: int  # of the draw
 
 
 @dataclass(frozen=True)
@@ -358,16 +426,23 @@ class CellPlan:
     validation: TrainingSetPlan | None = None  # part of the model's key only with `keep: best`
     pairs_of_rows: EncodedPairsPlan | None = None  # the training set's, where the objective reads them
     keeps_model: bool = True
+    pair_search: PairSearch | None = None  # of the prompt pair from which the model is edited
 
     @property
     def workers(self) -> int:
         """Number of training workers; 0: it trains nothing."""
-        return self.recipe.workers if self.recipe else 0
+        return self.recipe.workers if self.recipe and self.is_fine_tuned else 0
+
+    @property
+    def is_fine_tuned(self) -> bool:
+        """Whether its model was trained on rows; an edited one gets its prompts as its base does."""
+        return self.training_set is not None
 
     @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
         """The artefacts that belong to this cell alone and stay when it is done, in build order."""
         return (
+            *([PromptPairPlan(self.pair_search.node, self)] if self.pair_search else []),
             *([ModelPlan(self.model, self)] if self.model and (self.keeps_model or not self.pairs) else []),
             *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
             *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
@@ -413,15 +488,38 @@ class CellArtefactPlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
+class PromptPairPlan(CellArtefactPlan):
+    """The prompt pair from which a cell's model is edited, found among the results of its base."""
+
+    @property
+    def search(self) -> PairSearch:
+        """Which pair."""
+        assert self.cell.pair_search is not None
+        return self.cell.pair_search
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        pairs = (self.search.original, self.search.perturbed)
+        base = self.search.base
+        return (
+            *(CompletionsPlan(pair.completions, base, pair) for pair in pairs),
+            *(ResultsPlan(pair.results, base, pair) for pair in pairs),
+            *(pair.test_set for pair in pairs),
+        )
+
+
+@dataclass(frozen=True)
 class ModelPlan(CellArtefactPlan):
-    """The fine-tuned model of a cell."""
+    """The model of a cell that a recipe makes of its base."""
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
         """See `ArtefactPlan.inputs`."""
         cell = self.cell
         rows = (cell.training_set, cell.validation, cell.pairs_of_rows)
-        return (cell.base, *(each for each in rows if each))
+        pair = [PromptPairPlan(cell.pair_search.node, cell)] if cell.pair_search else []
+        return (cell.base, *(each for each in rows if each), *pair)
 
     @property
     def workers(self) -> int:
@@ -536,3 +634,7 @@ class SweepPlan:
             *self.quality,
             *self.further,
         )
+
+
+ASKING = (TeacherAnswersPlan, RewrittenTextsPlan)
+"""Plans that belong to no cell and have a model write."""

@@ -12,25 +12,35 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from raysweep.config.grid import Cell, Pair, build_grid
+from raysweep.config.grid import Cell, Pair, PairToEdit, build_grid
 from raysweep.config.schema import SweepConfig
+from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.identity import may_change_embeddings
 from raysweep.models.whole_texts import NEED_CACHE
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.pairs import encoded_pairs
-from raysweep.planning.plan import CellPlan, PairPlan, ReferencesPlan, SweepPlan
+from raysweep.planning.plan import (
+    CellPlan,
+    PairPlan,
+    PairSearch,
+    ReferencesPlan,
+    RewrittenSetPlan,
+    SweepPlan,
+    TestSetPlan,
+)
 from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
 from raysweep.prompts.answers.extraction import Extract, way_of
 from raysweep.prompts.templates import PromptTemplate, template_shown
-from raysweep.records import BASE, ModelKind
+from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
-from raysweep.trainers.base import TRAINERS, Recipe
+from raysweep.trainers.base import Recipe
 from raysweep.trainers.best import BEST
+from raysweep.trainers.kinds import kind_of
 
 WHOLE = "whole"
 """What completions hold that end at no stop string of a problem, in their keys."""
@@ -44,7 +54,7 @@ def build_plan(config: SweepConfig, *, tolerant: bool = False) -> SweepPlan:
     grid = build_grid(config)
     planner = _Planner(config, tolerant)
     cells = tuple(planner.cell(cell, grid.pairs_of(cell)) for cell in grid.cells)
-    leakages = planner.sets.leakages(cell.training_set for cell in grid.cells if cell.training_set != BASE)
+    leakages = planner.sets.leakages(plan.cell.training_set for plan in cells if plan.is_fine_tuned)
     return SweepPlan(config, grid, cells, leakages, quality_plans(config, cells, tolerant=tolerant))
 
 
@@ -58,7 +68,9 @@ class _Planner:
         self.models = self.sets.models
         self.recipe = cache(self._recipe)
         self.references = cache(self._references)
+        self._rewritten: dict[tuple[str, str], RewrittenSetPlan] = {}  # by model and key of the test set
         self.judged = cache(self._judged)
+        self._bases: dict[str, CellPlan] = {}  # the base's own cell, by model; they come first
         self.sandbox = config.execution.sandbox
         self.decoding = config.evaluation.decoding(config.seed)
 
@@ -77,17 +89,24 @@ class _Planner:
             stop=tuple(model.stop),
             batch_tokens=self.config.evaluation.batch_tokens,
         )
-        if cell.training_set != BASE:
+        if cell.edit is not None:
+            plan = self._edited(plan, cell.edit)
+        elif cell.training_set == REWRITTEN:
+            plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
+        elif cell.training_set != BASE:
             plan = self._tuned(plan)
         is_chat = self._is_chat(plan)
         extract = way_of(self.config.evaluation.extract, is_chat=is_chat)
         completed = self._completed(plan, extract, is_chat=is_chat)
         by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
-        return replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
+        plan = replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
+        if cell.training_set == BASE:
+            self._bases[cell.model] = plan
+        return plan
 
     def _is_chat(self, plan: CellPlan) -> bool:
         """Return whether a cell's model answers in the form of a chat, its own or its server's."""
-        shown = template_shown(plan.prompt_format, plan.recipe is not None, PromptTemplate(plan.template))
+        shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
         return shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
@@ -106,7 +125,27 @@ class _Planner:
             recipe=recipe,
             validation=validation,
             pairs_of_rows=encoded_pairs(plan.base, recipe, training_set),
-            keeps_model=self.config.keeps_all_models or TRAINERS.get(recipe.trainer).kind is not ModelKind.FULL,
+            keeps_model=self.config.keeps_all_models or kind_of(recipe.trainer) is not ModelKind.FULL,
+        )
+
+    def _edited(self, plan: CellPlan, wanted: PairToEdit) -> CellPlan:
+        """Return the plan of a model that is edited from a prompt pair of its base."""
+        cell, base = plan.cell, self._bases[plan.cell.model]
+        on = {pair.pair.perturbation: pair for pair in base.pairs if _is_first_draw_on(pair, wanted.problem_set)}
+        if CLEAN not in on or wanted.perturbation not in on:
+            raise UsageError(
+                f"`edits` asks for prompt pairs of {wanted.problem_set} {wanted.perturbation}, but model {cell.model} "
+                "is not judged on that set or on clean prompts; add them to `evaluation.perturbations`"
+            )
+        original, perturbed = on[CLEAN], on[wanted.perturbation]
+        which = {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
+        node = Node("prompt_pair", 1, which, (original.results.key, perturbed.results.key), f"pair of {cell.id}")
+        recipe, spec = self.recipe(cell.model, cell.recipe)
+        inputs = (plan.base.node.key, node.key) if plan.base.node else (node.key,)
+        # prompts, samples and limits of the edit are those of the base's results, on which the pair's key depends
+        model = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
+        return replace(
+            plan, model=model, recipe=recipe, pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed)
         )
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
@@ -138,7 +177,13 @@ class _Planner:
         return SharedSpec(spec)
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
-        test_set = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
+        as_it_is = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
+        test_set: TestSetPlan | RewrittenSetPlan = as_it_is
+        if plan.cell.training_set == REWRITTEN:
+            name = plan.cell.model, as_it_is.node.key
+            if name not in self._rewritten:
+                self._rewritten[name] = self.sets.rewritten_set(plan.cell.model, as_it_is)
+            test_set = self._rewritten[name]
         model = plan.model or plan.base.node
         label = f"{plan.cell.id} on {pair.test_set}"
         inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
@@ -176,6 +221,10 @@ class _Planner:
         node = Node("references", 3, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
+
+
+def _is_first_draw_on(pair: PairPlan, problem_set: str) -> bool:
+    return pair.pair.problem_set == problem_set and not pair.pair.draw
 
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:

@@ -21,6 +21,8 @@ from raysweep.planning.plan import (
     LeakagePlan,
     PerturbedRowsPlan,
     RejectedRowsPlan,
+    RewrittenSetPlan,
+    RewrittenTextsPlan,
     SourceRowsPlan,
     TeacherAnswersPlan,
     TestSetPlan,
@@ -28,6 +30,8 @@ from raysweep.planning.plan import (
 )
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import DEFAULT_SANDBOX, Limits
+from raysweep.prompts.rewriting import DECODING
+from raysweep.prompts.rewriting import VERSION as REWRITING
 from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.storage.artefacts import Node
@@ -212,10 +216,7 @@ class SetPlanner:
         name = rejected.teacher or ""
         if name not in self.models.configs:
             raise UsageError(f"no model is called {name!r}, the teacher{did_you_mean(name, self.models.configs)}")
-        base, model = self.models.base(name), self.models.configs[name]
-        has_chat = base.traits is not None and base.traits.has_chat_template
-        own = PromptTemplate(model.template).needs_tokenizer and model.template != CHAT
-        template = model.template if own else CHAT if has_chat else RAW
+        base, model, template = self.models.base(name), self.models.configs[name], self.asking_template(name)
         decoding = Decoding(rejected.max_new_tokens, rejected.temperature, rejected.top_p, 1, rejected.seed)
         spec = {
             **self.models.writing_spec(name, decoding),
@@ -229,6 +230,30 @@ class SetPlanner:
         return TeacherAnswersPlan(
             node, rows, base, generator, decoding, template, model.system_prompt, stop, batch_tokens, needs_fences
         )
+
+    def asking_template(self, name: str) -> str:
+        """Return the template in which a model is asked something; one with a chat template is asked through that."""
+        base, model = self.models.base(name), self.models.configs[name]
+        has_chat = base.traits is not None and base.traits.has_chat_template
+        own = PromptTemplate(model.template).needs_tokenizer and model.template != CHAT
+        return model.template if own else CHAT if has_chat else RAW
+
+    def rewritten_set(self, name: str, test_set: TestSetPlan) -> RewrittenSetPlan:
+        """Return the plan of a test set whose prompts a model has rewritten."""
+        base, model, template = self.models.base(name), self.models.configs[name], self.asking_template(name)
+        stop = tuple(model.stop)
+        spec = {
+            **self.models.writing_spec(name, DECODING),
+            "prompt": {"rewriting": REWRITING, "template": template, "system": model.system_prompt},
+            "stop": list(stop),
+        }
+        inputs = (*([base.node.key] if base.node else []), test_set.node.key)
+        node = Node("completions", 1, spec, inputs, f"texts of {test_set.node.label} rewritten by {name}")
+        generator, batch_tokens = self.models.generator(name)[0], self.config.evaluation.batch_tokens
+        texts = RewrittenTextsPlan(node, test_set, base, generator, template, model.system_prompt, stop, batch_tokens)
+        of_set = {"rewriting": REWRITING, "problems": test_set.node.spec["problems"]}
+        label = f"{test_set.node.label} rewritten by {name}"
+        return RewrittenSetPlan(Node("rewritten_set", 1, of_set, (node.key, test_set.node.key), label), texts)
 
     def training_set(
         self,

@@ -8,6 +8,9 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     encoded_pairs.py     encodes pairs of responses, and marks the tokens in which they differ
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
+    prompt_pairs.py      finds the prompt pair from which a model is edited, among its base's results
+    editing.py           edits a base model from a prompt pair, in the process that keeps the base
+    rewriting.py         has a base model rewrite the prompts of a test set
     generation.py        generates completions, such as a cell's, block by block, and counts tokens and seconds
     judging.py           judges a cell's completions; runs only programs without a verdict
     quality.py           lints a sample of the completions, which run nothing

@@ -60,7 +60,7 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     distinct = distinct_requests(chain.from_iterable(requests_by_pair), cell.decoding, cell.generator)
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
     pool = CompletionPool(work.store, cell.pool)
-    job = complete_in_blocks(_job(cell, work), distinct, blocks, pool, work)
+    job = complete_in_blocks(generate_job(cell, work), distinct, blocks, pool, work)
     counted: set[str] = set()  # keys that an earlier pair of this job has, too
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         rows = completions_of(requests, job.rows, cell.decoding, cell.generator)
@@ -216,7 +216,7 @@ class _Writer:
             self._rows, self._since = {}, time.monotonic()
 
 
-def _job(cell: CellPlan, work: Work) -> GenerateJob:
+def generate_job(cell: CellPlan, work: Work) -> GenerateJob:
     """Return a cell's job, still without batches."""
     return GenerateJob(
         work.store.root,

@@ -15,7 +15,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import GenerationRequest, ModelKind, ModelRef, Problem, PromptRow, Spec
 from raysweep.storage.store import Store, location_of
-from raysweep.trainers.base import TRAINERS
+from raysweep.trainers.kinds import kind_of
 
 
 def base_ref(base: BasePlan) -> ModelRef | None:
@@ -31,7 +31,7 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
     base = base_ref(plan.base)
     if plan.model is None or plan.recipe is None:
         return base
-    kind = TRAINERS.get(plan.recipe.trainer).kind
+    kind = kind_of(plan.recipe.trainer)
     location = location_of(plan.model)
     if kind is ModelKind.FULL:
         return ModelRef(location, dtype=base.dtype, architecture=base.architecture) if base else None
@@ -55,7 +55,7 @@ def _prompter(plan: CellPlan, pair: PairPlan, store: Store) -> Prompter:
     """Return what builds the prompts of a cell's model, with the tokenizer of its base where they need one."""
     whole = pair.extract.needs_whole_answers
     template = PromptTemplate(plan.template, plan.system)
-    prompter = Prompter(plan.prompt_format, plan.recipe is not None, template, plan.stop, whole)
+    prompter = Prompter(plan.prompt_format, plan.is_fine_tuned, template, plan.stop, whole)
     if not prompter.shown.needs_tokenizer:
         return prompter
     return replace(prompter, template=with_tokenizer(template, plan.base, store))

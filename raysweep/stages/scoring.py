@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.scores import scores_of
+from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Result, Spec
+from raysweep.stages.prompt_pairs import prompt_pair
 from raysweep.storage.store import Store
 
 METRICS = (Spec("pass_at_k", {"k": [1]}), Spec("relative_degradation"))
@@ -20,10 +22,14 @@ def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
 
     They are computed as for `raysweep.load_results`, over all draws of a perturbation.
     """
+    if end_of(cell, store):
+        return {}
+    edited = prompt_pair(cell.pair_search, store).task_id if cell.pair_search else ""
     results: dict[tuple[str, str], Sequence[Result]] = {}
     later: dict[tuple[str, str], list[Sequence[Result]]] = {}
     for planned in cell.pairs:
-        name, rows = (planned.pair.problem_set, planned.pair.perturbation), store.rows(planned.results, Result)
+        name = planned.pair.problem_set, planned.pair.perturbation
+        rows = [row for row in store.rows(planned.results, Result) if row.task_id != edited]
         if planned.pair.draw:
             later.setdefault(name, []).append(rows)
         else:

@@ -20,6 +20,7 @@ from raysweep.machine import accelerator_in_use, software
 from raysweep.planning.plan import BasePlan, EncodedPairsPlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
+from raysweep.stages.editing import edit_model
 from raysweep.stages.inputs import base_ref
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
@@ -46,9 +47,12 @@ def pretrain(plan: BasePlan, work: Work) -> None:
     _train(plan.node, train, plan.recipe.workers, work)
 
 
-def fine_tune(plan: ModelPlan, work: Work) -> None:
-    """Fine-tune a cell's base model on its training set."""
+def make_model(plan: ModelPlan, work: Work) -> None:
+    """Fine-tune a cell's base model on its training set, or edit it from its prompt pair."""
     cell = plan.cell
+    if cell.pair_search is not None:
+        edit_model(plan, work)
+        return
     assert cell.training_set is not None and cell.recipe is not None
     base = base_ref(cell.base)
     assert base is not None

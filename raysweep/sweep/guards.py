@@ -33,7 +33,7 @@ from raysweep.stages.references import stored_inside_reasons
 from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.trainers.base import TRAINERS
+from raysweep.trainers.kinds import kind_of
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, size
 
@@ -216,7 +216,7 @@ def _full_bytes(cell: CellPlan, store: Store) -> int:
     """Return the bytes of the weights that a cell will store; 0 for an adapter, or if the base's size is unknown."""
     if cell.model is None or cell.recipe is None or cell.base.ref is None or store.has(cell.model):
         return 0
-    if TRAINERS.get(cell.recipe.trainer).kind is not ModelKind.FULL:
+    if kind_of(cell.recipe.trainer) is not ModelKind.FULL:
         return 0
     stored = weight_bytes(Path(cell.base.ref.location))
     if stored:

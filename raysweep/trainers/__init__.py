@@ -22,5 +22,6 @@ Begin with base.py, which defines what a trainer receives and returns.
     ia3.py           trains scaling vectors (IA3)
     sharding/        how several workers share a training: DDP, DeepSpeed's ZeRO
     objectives/      one loss per file
+    kinds.py         what a recipe's trainer is: a trainer, an editor, or Self-Denoising
     editors/         changes a few weights from one pair of prompts, an editor per file
 """

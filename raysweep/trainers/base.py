@@ -66,6 +66,7 @@ class Recipe:
     compat: str | None = None  # safecoder: its decay, its clipping after every backward pass, its leaking tails
     lora: Mapping[str, Any] = field(default_factory=dict)  # some of `LoraSettings`
     ia3: Mapping[str, Any] = field(default_factory=dict)  # some of `Ia3Settings`
+    edit: Mapping[str, Any] = field(default_factory=dict)  # arguments of the editor that `trainer` names
 
 
 @dataclass(frozen=True)

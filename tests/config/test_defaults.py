@@ -51,6 +51,7 @@ SAME_NAME_ONLY = {
     ("CellPlan", "validation"): "the plan of the rows; None where nothing is trained",
     ("EncodedSet", "validation"): "the rows themselves, which have none of their own",
     ("Activity", "training"): "how far a training is",
+    ("Localization", "batch_tokens"): "of the rows that a localization writes, which changes no text",
     ("Needs", "cpus"): "of an execution actor, to which those of `resources` don't apply",
     ("Needs", "gpus"): "as cpus",
     ("ProbeResult", "cpus"): "found on a cluster",
@@ -131,7 +132,7 @@ def test_no_option_writes_the_default_of_a_config_key_or_a_record():
 @pytest.mark.parametrize(
     ("section", "record", "number"),
     [
-        (models.RecipeConfig, Recipe, 29),
+        (models.RecipeConfig, Recipe, 30),
         (models.LoraConfig, LoraSettings, 7),
         (models.Ia3Config, Ia3Settings, 2),
         (models.ModelConfig, ModelRef, 4),

@@ -50,7 +50,7 @@ def test_a_config_with_every_default_written_out_is_the_config_without():
         ("seeds", "null, or list; each: whole number", "null", ""),
         ("models[].dtype", "`float32`, `bfloat16` or `float16`", "float32", ""),
         ("recipes", "mapping of names to sections", "{}", ""),
-        ("recipes.NAME.trainer", "name of a trainer", "full", ""),
+        ("recipes.NAME.trainer", "name of a trainer, or an editor, or `self-denoising`", "full", ""),
         ("recipes.NAME.lr", "number above 0, at most 1", "2.0e-05", ""),
         ("recipes.NAME.betas", "list of 2; each: number from 0 to below 1", "[0.9, 0.999]", ""),
         ("recipes.NAME.lora.dropout", "number from 0 to 1", "0.1", "share"),

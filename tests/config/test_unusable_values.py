@@ -28,6 +28,9 @@ RICH = [
     "evaluation.problems=[{name: minicode, as: mine, split: validation, count: 6}]",
     "evaluation.perturbations=[clean, C1, typos]",
     "evaluation.pairs={C1: [C1]}",
+    "recipes.creme={trainer: creme, edit: {steps: 3}}",
+    "models.0.recipes=[tiny, creme]",
+    "edits={perturbations: [C1], problems: [MiniCode/1]}",
     "evaluation.quality={}",
     "perturbations={typos: {name: mix, members: [C1, C2], strengths: {C1: 2}}}",
     "strengths={C1: 0.5}",
@@ -125,6 +128,7 @@ TAKEN = {
         *(
             "size",
             "objective_args",
+            "edit",
             "lora",
             "ia3",
             "tiny",
@@ -154,7 +158,11 @@ TAKEN = {
 
 
 def is_nullable(path: KeyPath) -> bool:
-    dotted = shown(tuple("[]" if isinstance(step, int) else step for step in path)).replace(".[]", "[]")
+    dotted = (
+        shown(tuple("[]" if isinstance(step, int) else step for step in path))
+        .replace(".[]", "[]")
+        .replace("recipes.creme", "recipes.tiny")
+    )
     known = {key.path.replace("NAME", "tiny"): key for key in all_keys()}
     free = path[-1] in ("as", "strengths", "rejected") or path == ("training",)
     return free or (dotted in known and "null" in known[dotted].type) or path[-1] in ("pretrain", "generator")

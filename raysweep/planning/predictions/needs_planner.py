@@ -60,7 +60,7 @@ class NeedsPlanner:
 
     def of_cell(self, cell: CellPlan) -> CellNeeds:
         """Return what the processes of a cell ask for."""
-        return self._of(cell.base, cell.cell.recipe, cell.recipe)
+        return self._of(cell.base, cell.cell.recipe, cell.recipe if cell.is_fine_tuned else None)
 
     def distinct(self, cells: Iterable[CellPlan]) -> list[tuple[list[str], CellNeeds]]:
         """Return the ids of the cells that ask for the same, and what that is: few, one for each model and recipe."""
@@ -87,7 +87,7 @@ class NeedsPlanner:
         return CellNeeds(needs, needs, Needs(), in_trial=resources.processes != "workers")
 
     def _of(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
-        key = (base.name, recipe_name if recipe else "")
+        key = (base.name, recipe_name if recipe or recipe_name in self._config.recipes else "")
         if key not in self._known:
             self._known[key] = self._found(base, recipe_name, recipe)
         return self._known[key]

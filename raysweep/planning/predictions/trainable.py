@@ -131,7 +131,7 @@ def _these(trainings: Sequence[_Training]) -> str:
 def _trainings(config: SweepConfig, plans: Sequence[ArtefactPlan]) -> Iterator[_Training]:
     pretrained = {model.name: model.pretrain.recipe for model in config.models if model.pretrain}
     for plan in plans:
-        if isinstance(plan, ModelPlan) and plan.cell.recipe is not None:
+        if isinstance(plan, ModelPlan) and plan.cell.recipe is not None and plan.cell.is_fine_tuned:
             cell = plan.cell
             yield _Training(f"cell {cell.cell.id}", cell.base, plan.cell.recipe, cell.cell.recipe)
         elif isinstance(plan, BasePlan) and plan.recipe is not None:

@@ -301,7 +301,7 @@ def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, .
     """Return the steps of each recipe and number of rows. `costs`: by the cell's id."""
     facts: dict[StepFacts, None] = {}
     for cell in plan.cells:
-        if (recipe := cell.recipe) is not None:
+        if (recipe := cell.recipe) is not None and cell.is_fine_tuned:
             takes, batch = costs[cell.cell.id], recipe.batch_size
             left_over = 0 if recipe.compat == "safecoder" else takes.rows % batch  # it takes them in the next epoch
             facts[StepFacts(cell.cell.recipe, takes.rows, batch, takes.steps, left_over)] = None
@@ -357,7 +357,7 @@ def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
     needs, asks = NeedsPlanner(plan.config), {}
     for cell in plan.cells:
         needed, names = needs.of_cell(cell), (cell.base.name, cell.cell.recipe if cell.recipe else "")
-        training = needed.training.amounts if cell.recipe else {}
+        training = needed.training.amounts if cell.is_fine_tuned else {}
         asks[names] = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
     return tuple(asks.values())
 

@@ -29,7 +29,8 @@ from raysweep.sweep.report.edits import ENDED
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, InWords
+from raysweep.trainers.base import OBJECTIVES, InWords
+from raysweep.trainers.kinds import kind_of
 from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED
 
 CUT_STOP = "length"
@@ -192,7 +193,7 @@ def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dic
 
     There are none where a version before reported none.
     """
-    adapts = [name for name, recipe in config.recipes.items() if TRAINERS.get(recipe.trainer).kind is ModelKind.ADAPTER]
+    adapts = [name for name, recipe in config.recipes.items() if kind_of(recipe.trainer) is ModelKind.ADAPTER]
     modules: dict[str, dict[str, list[str]]] = {}
     for row in {row.model_key: row for row in folder.grid() if row.recipe in adapts}.values():
         if row.weights is not None and (counts := folder.store.counts(row.weights)):

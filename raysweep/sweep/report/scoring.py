@@ -23,6 +23,7 @@ from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
 from raysweep.rows.rated_sheets import read_rated
+from raysweep.stages.editing import EDITED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
@@ -101,12 +102,13 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         if not first_draws:
             continue
         with_prompts = [row for row in first_draws if store.has(row.test_set)]
-        results = {(row.problem_set, row.perturbation): _verdicts(store, row) for row in first_draws}
-        prompts = {(row.problem_set, row.perturbation): store.rows(row.test_set, PromptRow) for row in with_prompts}
+        edited = edited_problem(rows[0], store)
+        results = {(row.problem_set, row.perturbation): _verdicts(store, row, edited) for row in first_draws}
+        prompts = {(row.problem_set, row.perturbation): _prompts(store, row, edited) for row in with_prompts}
         later = _later_draws(rows, judged)
-        more_draws = {name: [_verdicts(store, row) for row in draws] for name, draws in later.items()}
+        more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
         more_prompts = {
-            name: [store.rows(row.test_set, PromptRow) for row in draws]
+            name: [_prompts(store, row, edited) for row in draws]
             for name, draws in later.items()
             if all(store.has(row.test_set) for row in draws)
         }
@@ -125,8 +127,19 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         yield CellNumbers(cell, scores, problems, baselines.differences(cell, problems))
 
 
-def _verdicts(store: Store, row: GridRow) -> Verdicts:
-    return Verdicts.of(store.rows(row.results, Result))
+def edited_problem(row: GridRow, store: Store) -> str:
+    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was."""
+    model = row.weights
+    edited = store.counts(model).get(EDITED, {}) if model is not None and store.has(model) else {}
+    return str(edited.get("task_id", ""))
+
+
+def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:
+    return Verdicts.of([result for result in store.rows(row.results, Result) if result.task_id != edited])
+
+
+def _prompts(store: Store, row: GridRow, edited: str) -> Sequence[PromptRow]:
+    return [prompt for prompt in store.rows(row.test_set, PromptRow) if prompt.task_id != edited]
 
 
 def rated_texts(config: SweepConfig) -> RatedTexts | None:

@@ -79,19 +79,17 @@ def run_edit(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
 def save_edit(edit: ModelEdit, network: Any, out: Path) -> None:
     """Write what an edit has made as a model of the editor's kind: a delta that names its base, or PEFT's files.
 
+    A delta may change nothing, as where no step lowered a loss: the counts say so, in `changes_nothing`.
+
     Args:
         edit: with its counts.
         network: the base that was edited.
         out: an existing folder.
-
-    Raises:
-        RaysweepError: every tensor equals the base's, as where no step lowered a loss. The counts say so before, in
-            `changes_nothing`; the base itself is then the edited model.
     """
     for name, content in edit.adapter.items():
         (out / name).write_bytes(content)
     if edit.tensors:
-        write_delta(edit.tensors, network.state_dict(), out)
+        write_delta(edit.tensors, network.state_dict(), out, may_be_equal=True)
 
 
 @contextmanager

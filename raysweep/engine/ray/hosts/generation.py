@@ -147,7 +147,7 @@ def edit_with_ray(
     assert isinstance(base, ModelRef)
     kind = HostKind(dataclasses.replace(run.job, batches=(), label=""), placement, is_capped)
     edit = pickle.dumps(run)
-    asked = HostBatch(kind, run.job.label, uuid.uuid4().hex, 0, base, edit, progress, 1, joins=False, edits=True)
+    asked = HostBatch(kind, run.job.label, uuid.uuid4().hex, 0, base, edit, progress, 1, joins=False, is_edit=True)
     counts: dict[str, Any] = unpickled(ray.get(keeper.generate.remote(asked)))
     return counts
 

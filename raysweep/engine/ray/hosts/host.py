@@ -62,7 +62,7 @@ class HostBatch:
 
     `run`: a random id of its pipeline. `requests`: pickled, since an object of Ray would end with Data's task. `most`:
     how many hosts may work for the pipeline at a time. `joins`: it may be generated together with another batch of the
-    same pipeline. `edits`: it is an edit of the base, and `requests` an `EditRun`.
+    same pipeline. `is_edit`: it is an edit of the base, and `requests` an `EditRun`.
     """
 
     kind: HostKind
@@ -74,7 +74,7 @@ class HostBatch:
     progress: ProgressFile
     most: int
     joins: bool
-    edits: bool = False
+    is_edit: bool = False
 
 
 class Host:
@@ -110,7 +110,7 @@ class Host:
             if self._kind.is_capped:
                 require_gpu_hours("generation")
             asked.progress.end_wait()  # from now on a hang counts as a stall
-        if asked.edits:
+        if asked.is_edit:
             return self._generator.edit(pickle.loads(asked.requests), asked.progress)
         job = replace(self._kind.job, model=asked.model)
         return self._generator.generate(job, pickle.loads(asked.requests), asked.progress)

@@ -1,0 +1,140 @@
+"""Edits a base model from one prompt pair, in the process that keeps the base.
+
+Whatever comes of it is an artefact: changed tensors or an adapter, and what the localization found of each block. Where
+the localization's own samples show no difference between the prompts of the pair, nothing is changed, and the cell
+ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from raysweep.engine.base import EditRun, Work
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.engine.services import ModelService
+from raysweep.errors import RaysweepError
+from raysweep.generators.base import LiveModel
+from raysweep.machine import accelerator_in_use
+from raysweep.planning.missing import ENDED
+from raysweep.planning.plan import ModelPlan, PairPlan
+from raysweep.programs import Outcome, Sandbox
+from raysweep.prompts.answers.extraction import extracted
+from raysweep.records import BlockAccuracy, PromptPair, Spec
+from raysweep.rows.parquet import write_rows
+from raysweep.stages.generation import generate_job
+from raysweep.stages.inputs import base_ref, problems_of
+from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stages.references import settings_of
+from raysweep.storage.artefacts import Node
+from raysweep.storage.store import Store
+from raysweep.trainers.editors.base import EDITORS, EditJob, ModelEdit, NotReproduced
+from raysweep.trainers.editors.running import run_edit, save_edit
+
+BLOCKS = "blocks.parquet"
+"""The file of an edited model with what its localization found, a `BlockAccuracy` for each block."""
+EDITED = "edited"
+"""The count of an edited model's manifest with the pair: problem_set, perturbation, task_id."""
+
+
+@dataclass(frozen=True)
+class _Editing:
+    """What a host needs to make an edit."""
+
+    node: Node
+    storage: str  # root of the store
+    editor: Spec
+    family: str
+    pair: PromptPair
+    seed: int
+    judged_as: PairPlan  # the base's on the clean prompts: problems, limits, how programs are taken out
+    sandbox: Sandbox
+    progress: ProgressFile
+
+
+def edit_model(plan: ModelPlan, work: Work) -> None:
+    """Edit a cell's base model from the prompt pair that was found for it."""
+    cell, search = plan.cell, plan.cell.pair_search
+    assert search is not None and cell.recipe is not None
+    base = base_ref(cell.base)
+    assert base is not None
+    editing = _Editing(
+        plan.node,
+        work.store.root,
+        Spec(cell.recipe.trainer, dict(cell.recipe.edit)),
+        cell.base.family,
+        prompt_pair(search, work.store),
+        search.seed,
+        search.original,
+        work.context.sandbox,
+        work.progress,
+    )
+    job = dataclasses.replace(generate_job(cell, work), model=base)
+    work.progress.update("editing", force=True)
+    work.stages.edit(EditRun(functools.partial(_edit, editing), job), work.progress)
+
+
+def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
+    """Make an edit in the process that has the base, and commit what came of it; return the counts."""
+    store = Store(editing.storage, expected=True)
+    pair, editor = editing.pair, EDITORS.create(editing.editor)
+    began, cpu_began = time.perf_counter(), time.process_time()
+    counts: dict[str, Any] = {
+        EDITED: {"problem_set": pair.problem_set, "perturbation": pair.perturbation, "task_id": pair.task_id},
+        "accuracy_original": pair.accuracy_original,
+        "accuracy_perturbed": pair.accuracy_perturbed,
+        "eligible": pair.eligible,
+    }
+    with (
+        LocalStages(slots=1) as stages,
+        ModelService(stages, store, editing.progress, editing.sandbox) as service,
+        store.writing(editing.node) as draft,
+    ):
+        try:
+            job = EditJob(base, editing.family, pair, editing.seed)
+            edit = run_edit(editor, job, _Services(editing, store, service, alive))
+        except NotReproduced as error:
+            edit = ModelEdit(counts={ENDED: f"not reproduced: {error}"})
+        save_edit(edit, base.network, draft.folder)
+        write_rows(draft.folder / BLOCKS, BlockAccuracy, edit.blocks, ["positions", "block"])
+        spent = {
+            "edit_seconds": round(time.perf_counter() - began, 3),
+            "edit_cpu_seconds": round(time.process_time() - cpu_began, 3),
+            "device": accelerator_in_use(),
+        }
+        draft.counts = {**counts, **edit.counts, **spent}
+    return draft.counts
+
+
+class _Services:
+    """Judges completions of the pair's problem; an `EditServices`."""
+
+    def __init__(self, editing: _Editing, store: Store, service: ModelService, alive: Callable[[], None]) -> None:
+        pair = editing.judged_as
+        self._problem = problems_of(pair)[editing.pair.task_id]
+        self._settings, self._extract = settings_of(pair, store), pair.extract
+        self._service, self.alive = service, alive
+
+    def passes(self, completions: Sequence[str]) -> list[bool]:
+        """Return for each completion whether its program passes the problem's tests.
+
+        Raises:
+            RaysweepError: a program could not be judged.
+        """
+        programs = [extracted(self._problem, text, self._extract).program for text in completions]
+        if not programs:
+            return []
+        settings = [self._settings(self._problem.task_id, program) for program in programs]
+        placed = [
+            dataclasses.replace(program, oracle=oracle) for program, (oracle, _) in zip(programs, settings, strict=True)
+        ]
+        verdicts = self._service.execute(placed, settings[0][1])  # of one problem, so all have the same limits
+        unjudged = [verdict.detail for verdict in verdicts if verdict.outcome is Outcome.HARNESS_ERROR]
+        if unjudged:
+            raise RaysweepError(f"{len(unjudged)} programs of an edit could not be judged: {unjudged[0]}")
+        return [verdict.outcome is Outcome.PASSED for verdict in verdicts]

@@ -1,0 +1,142 @@
+"""Finds the prompt pair from which a model is edited, among the results of its base.
+
+A pair is eligible if the base solved the clean prompt more often than the perturbed one, and the texts differ. Eligible
+pairs are put in an order that is drawn by (seed, problem set, perturbation) alone, so that all editors and all bases
+with equal results get the same pairs, and a later number gives a further pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raysweep.engine.base import Work
+from raysweep.errors import HopelessError
+from raysweep.planning.missing import ENDED
+from raysweep.planning.plan import PairPlan, PairSearch, PromptPairPlan
+from raysweep.programs import Outcome
+from raysweep.records import Completion, PromptPair, PromptRow, Result
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.seeding import python_rng
+from raysweep.stages.inputs import requests_of
+from raysweep.storage.store import Store
+from raysweep.units import count
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """How a base did on one test set: by problem the share of its completions that passed, and which first did or not.
+
+    `first`: (passed, task id) -> the sample.
+    """
+
+    shares: Mapping[str, float]
+    first: Mapping[tuple[bool, str], int]
+
+    @property
+    def rate(self) -> float:
+        """The mean share."""
+        return sum(self.shares.values()) / max(1, len(self.shares))
+
+
+def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
+    """Write the pair that a plan asks for; none, with the reason in the counts, if there is no such pair.
+
+    Raises:
+        HopelessError: a named problem is not in the problem set.
+    """
+    search, store = plan.search, work.store
+    original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
+    changed = {row.task_id for row in store.rows(search.perturbed.test_set.node, PromptRow) if row.changed}
+    eligible = sorted(
+        task for task, share in original.shares.items() if task in changed and share > perturbed.shares[task]
+    )
+    task = _wanted(search, eligible, sorted(original.shares))
+    pairs = [_pair(search, store, task, original, perturbed, len(eligible))] if task else []
+    counts = {
+        "eligible": len(eligible),
+        "accuracy_original": original.rate,
+        "accuracy_perturbed": perturbed.rate,
+        "task_id": task,
+    }
+    end = {} if task else {ENDED: f"no such pair: {_why(search, len(eligible), original.rate, perturbed.rate)}"}
+    with store.writing(plan.node) as draft:
+        write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
+        draft.counts = {"rows": len(pairs), **counts, **end}
+
+
+def prompt_pair(search: PairSearch, store: Store) -> PromptPair:
+    """Return the pair that was found; there is one unless the cell has ended."""
+    return next(iter(store.rows(search.node, PromptPair)))
+
+
+def _solved(pair: PairPlan, store: Store) -> _Solved:
+    passed: dict[str, list[bool]] = {}
+    first: dict[tuple[bool, str], int] = {}
+    for row in store.rows(pair.results, Result):
+        has_passed = row.outcome == Outcome.PASSED
+        passed.setdefault(row.task_id, []).append(has_passed)
+        first.setdefault((has_passed, row.task_id), row.sample)
+    return _Solved({task: sum(values) / len(values) for task, values in passed.items()}, first)
+
+
+def _wanted(search: PairSearch, eligible: Sequence[str], tasks: Sequence[str]) -> str:
+    """Return the problem of the pair; empty if there is no such pair."""
+    wanted = search.wanted
+    if not wanted.number:
+        if wanted.problem not in tasks:
+            raise HopelessError(
+                f"edits.problems: {wanted.problem_set} has no problem {wanted.problem!r}; its first is {tasks[0]!r}"
+            )
+        return wanted.problem if wanted.problem in eligible else ""
+    drawn = list(eligible)
+    python_rng(search.seed, "prompt pairs", wanted.problem_set, wanted.perturbation).shuffle(drawn)
+    return drawn[wanted.number - 1] if wanted.number <= len(drawn) else ""
+
+
+def _why(search: PairSearch, eligible: int, original: float, perturbed: float) -> str:
+    """Say why there is no such pair."""
+    wanted, model = search.wanted, search.base.cell.model
+    where = f"{wanted.problem_set} {wanted.perturbation}"
+    rates = f"pass@1 {original:.3f} on clean prompts and {perturbed:.3f} on perturbed ones"
+    if not eligible:
+        return f"{model} solves no problem of {where} more often with its clean prompt ({rates})"
+    if wanted.problem:
+        return f"{model} doesn't solve {wanted.problem} more often with its clean prompt than with that of {where}"
+    return f"{where} has {count(eligible, 'eligible pair')} for {model} ({rates}), and this would be the next"
+
+
+def _pair(
+    search: PairSearch, store: Store, task: str, original: _Solved, perturbed: _Solved, eligible: int
+) -> PromptPair:
+    clean = _written(search, search.original, store, task)
+    damaged = _written(search, search.perturbed, store, task)
+    return PromptPair(
+        problem_set=search.wanted.problem_set,
+        perturbation=search.wanted.perturbation,
+        task_id=task,
+        original=clean.prompt,
+        perturbed=damaged.prompt,
+        passing=clean.completions[original.first[True, task]],
+        failing=damaged.completions[perturbed.first[False, task]],
+        stop=clean.stop,
+        special_tokens=clean.special_tokens,
+        accuracy_original=original.shares[task],
+        accuracy_perturbed=perturbed.shares[task],
+        eligible=eligible,
+    )
+
+
+@dataclass(frozen=True)
+class _Written:
+    prompt: str
+    completions: Mapping[int, str]
+    stop: tuple[str, ...]
+    special_tokens: bool
+
+
+def _written(search: PairSearch, pair: PairPlan, store: Store, task: str) -> _Written:
+    request = next(request for request in requests_of(search.base, pair, store) if request.task_id == task)
+    rows = [row for row in store.rows(pair.completions, Completion) if row.task_id == task]
+    completions = {row.sample: row.text for row in rows}
+    return _Written(request.prompt, completions, request.stop, request.special_tokens)

@@ -1,0 +1,36 @@
+"""What a recipe's `trainer` names: a trainer, an editor, or Self-Denoising, which changes prompts and no weights."""
+
+from __future__ import annotations
+
+from raysweep.records import ModelKind
+from raysweep.trainers.base import TRAINERS
+from raysweep.trainers.editors.base import EDITORS
+
+SELF_DENOISING = "self-denoising"
+"""The `trainer` of a recipe whose prompts the model itself rewrites (`raysweep.prompts.rewriting`)."""
+
+
+def edits(trainer: str) -> bool:
+    """Return whether a recipe's `trainer` is an editor, which meets prompt pairs and no training set."""
+    return trainer in EDITORS.names()
+
+
+def rewrites(trainer: str) -> bool:
+    """Return whether a recipe's `trainer` rewrites prompts, and makes no model."""
+    return trainer == SELF_DENOISING
+
+
+def fine_tunes(trainer: str) -> bool:
+    """Return whether a recipe's `trainer` trains on rows; its models get their prompts as they were trained."""
+    return not edits(trainer) and not rewrites(trainer)
+
+
+def kind_of(trainer: str) -> ModelKind:
+    """Return in which form the model of a recipe is stored; of one that makes no model, that of a full one.
+
+    Raises:
+        UnknownName: there is no such trainer or editor.
+    """
+    if rewrites(trainer):
+        return ModelKind.FULL
+    return EDITORS.get(trainer).kind if edits(trainer) else TRAINERS.get(trainer).kind
