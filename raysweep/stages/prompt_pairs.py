@@ -109,8 +109,8 @@ def _why(search: PairSearch, eligible: int, original: float, perturbed: float) -
 def _pair(
     search: PairSearch, store: Store, task: str, original: _Solved, perturbed: _Solved, eligible: int
 ) -> PromptPair:
-    clean = _written(search, search.original, store, task)
-    damaged = _written(search, search.perturbed, store, task)
+    clean = _answers(search, search.original, store, task)
+    damaged = _answers(search, search.perturbed, store, task)
     return PromptPair(
         problem_set=search.wanted.problem_set,
         perturbation=search.wanted.perturbation,
@@ -128,15 +128,15 @@ def _pair(
 
 
 @dataclass(frozen=True)
-class _Written:
+class _Answers:
     prompt: str
     completions: Mapping[int, str]
     stop: tuple[str, ...]
     special_tokens: bool
 
 
-def _written(search: PairSearch, pair: PairPlan, store: Store, task: str) -> _Written:
+def _answers(search: PairSearch, pair: PairPlan, store: Store, task: str) -> _Answers:
     request = next(request for request in requests_of(search.base, pair, store) if request.task_id == task)
     rows = [row for row in store.rows(pair.completions, Completion) if row.task_id == task]
     completions = {row.sample: row.text for row in rows}
-    return _Written(request.prompt, completions, request.stop, request.special_tokens)
+    return _Answers(request.prompt, completions, request.stop, request.special_tokens)

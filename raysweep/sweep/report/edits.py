@@ -9,20 +9,22 @@ from typing import Any
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, Rates, ReportedEdit, RewrittenPrompts
+from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
+from raysweep.planning.missing import ENDED
 from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair
 from raysweep.rows.parquet import read_rows
+from raysweep.stages.editing import BLOCKS, EDITED
 from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.report.names import order_of
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
 from raysweep.trainers.editors.running import CHECKS
+from raysweep.trainers.kinds import edits, rewrites
 
-ENDED = "ended"
-"""The count of a manifest that says why no model was made."""
-BLOCKS = "blocks.parquet"
-"""The rows of a localization beside an edited model."""
 REASONS = "rewritten"
 """The count of a rewritten test set's prompts by what became of them."""
 EDIT_AT = "edit_at"
@@ -46,6 +48,29 @@ class EditorChoice:
         return cls(name, edit_at, canonical_json(values))
 
 
+def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> Edits:
+    """Return the edits and the rewritten test sets of a sweep, in the config's order.
+
+    `rates`: verdicts by problem of each cell, those of edited models and of bases among them.
+    """
+    editors = {
+        name: EditorChoice.of(recipe.trainer, recipe.edit)
+        for name, recipe in config.recipes.items()
+        if edits(recipe.trainer)
+    }
+    rewriters = [name for name, recipe in config.recipes.items() if rewrites(recipe.trainer)]
+    if not editors and not rewriters:
+        return Edits()
+    order = order_of(config)
+
+    def place(row: GridRow) -> tuple[int, int, int, int, int]:
+        pair = order.pairs.index(row.training_set) if row.training_set in order.pairs else -1
+        test = order.perturbations.index(row.perturbation)
+        return order.models.index(row.model), order.place_of_recipe(row.recipe), row.seed, pair, test
+
+    return EditReader(folder.store, sorted(folder.grid(), key=place), rates).edits(editors, rewriters)
+
+
 class EditReader:
     """Reads the edits of a sweep.
 
@@ -63,7 +88,7 @@ class EditReader:
         self._bases = {cell.model: by_test for cell, by_test in rates.items() if cell.training_set == BASE}
 
     def edits(self, editors: Mapping[str, EditorChoice], rewriters: Sequence[str]) -> Edits:
-        """Return all edits and rewritten test sets in the grid's order.
+        """Return all edits and rewritten test sets in the order of the rows.
 
         Args:
             editors: by the names of their recipes.
@@ -98,7 +123,7 @@ class EditReader:
             edit_at=editor.edit_at,
             settings=editor.settings,
             ended=ended,
-            task_id=pair.task_id if pair is not None else str((of_model.get("edited") or {}).get("task_id", "")),
+            task_id=pair.task_id if pair is not None else str((of_model.get(EDITED) or {}).get("task_id", "")),
             work=work_of(of_model) if is_made else None,
             pair=pair,
             localization=self._localization(first) if is_made else (),

@@ -16,6 +16,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
+from raysweep.planning.missing import ENDED
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
@@ -25,7 +26,6 @@ from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
-from raysweep.sweep.report.edits import ENDED
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED

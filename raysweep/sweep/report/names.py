@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from raysweep.analysis.tables.edited import EDITED, WAY, WORDS
 from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
-from raysweep.config.grid import LEVELS, PairToEdit, pairs_to_edit
+from raysweep.config.grid import LEVELS, pairs_to_edit
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
@@ -16,6 +17,7 @@ from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, REWRITTEN
+from raysweep.trainers.kinds import rewrites
 
 OVERALL = "mix_all"
 """The study's mix of all of its methods."""
@@ -27,18 +29,23 @@ def order_of(config: SweepConfig) -> Order:
     """Return the order in which the config lists models, training sets and test sets, with words for their codes."""
     sets = config.training.sets if config.training else []
     tests = config.evaluation.perturbations
-    edited = {pair.name: _pair_words(config, pair) for pair in pairs_to_edit(config)}
+    pairs = tuple(pair.name for pair in pairs_to_edit(config))
+    rewritten = any(rewrites(config.recipes[name].trainer) for model in config.models for name in model.recipes)
+    others = {
+        **({EDITED: WORDS} if pairs else {}),
+        **({REWRITTEN: "prompts that the model rewrote"} if rewritten else {}),
+    }
     mixes = {name: len(members_of(config, name)) for name in tests}
     named = dict.fromkeys((*tests, *(member for name in tests for member in members_of(config, name))))
     return Order(
         models=tuple(model.name for model in config.judged_models),
-        training_sets=(BASE, *(s.name for s in sets), *edited, REWRITTEN),
+        training_sets=(BASE, *(s.name for s in sets), *others),
         problem_sets=tuple(problems.label for problems in config.evaluation.problems),
         perturbations=tuple(tests),
         headline=config.report.headline or "",
         mixes=tuple(name for name in sorted(tests, key=lambda name: -mixes[name]) if mixes[name]),
         words={name: words_of(config, name) for name in named if name != CLEAN},
-        training_words={**{s.name: _training_words(config, s) for s in sets if s.name != CLEAN}, **edited},
+        training_words={**{s.name: _training_words(config, s) for s in sets if s.name != CLEAN}, **others},
         trained_with={s.name: s.perturbation for s in sets},
         clean_of=_clean_sets(config),
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
@@ -46,6 +53,8 @@ def order_of(config: SweepConfig) -> Order:
         weights={model.name: _weights(model) for model in config.judged_models},
         languages=_languages(config),
         draws=config.evaluation.draws,
+        pairs=pairs,
+        ways={EDITED: WAY, REWRITTEN: "with prompts that it rewrote itself"},
         undrawn=undrawn(config),
     )
 
@@ -114,12 +123,6 @@ def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
     words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
     words = f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
     return f"{words} of {wanted.source}" if wanted.source is not None else words
-
-
-def _pair_words(config: SweepConfig, pair: PairToEdit) -> str:
-    """Return plain words for a prompt pair from which a model is edited."""
-    which = f"pair {pair.number}" if pair.number else f"the pair of {pair.problem}"
-    return f"edited from {which} of {pair.problem_set}, {words_of(config, pair.perturbation)}"
 
 
 def members_of(config: SweepConfig, name: str) -> Sequence[str]:

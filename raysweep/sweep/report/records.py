@@ -23,6 +23,7 @@ from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
+from raysweep.sweep.report.edits import edits_of
 from raysweep.sweep.report.facts import (
     costs,
     judged_inside,
@@ -95,7 +96,8 @@ def report_of(
         strata=strata,
     )
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
-    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder), languages)
+    edits = edits_of(folder, config, numbers.rates)
+    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder), languages, edits)
     drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}

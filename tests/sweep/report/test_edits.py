@@ -9,13 +9,16 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.config.loading import config_from
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BlockAccuracy, PromptPair
 from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.stages.editing import BLOCKS
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.sweep.grid import GridRow
-from raysweep.sweep.report.edits import BLOCKS, EditorChoice, EditReader, work_of
+from raysweep.sweep.report.edits import EditorChoice, EditReader, work_of
+from raysweep.sweep.report.names import order_of
 from tests.analysis.exhibits.layer_editing.examples import localization, pair_of
 
 COUNTS = {
@@ -118,3 +121,24 @@ def test_an_editor_has_its_defaults_and_its_blocks_setting_apart_from_the_others
     plain, other = EditorChoice.of("dinm", {}), EditorChoice.of("dinm", {"edit_at": 2, "lr": 0.5})
     assert plain.edit_at == "dinm" and other.edit_at == "2" and plain.settings != other.settings
     assert EditorChoice.of("dinm", {"edit_at": "last"}).settings == plain.settings
+
+
+def test_pairs_are_one_training_set_of_the_order_and_rewriting_is_another():
+    config = config_from(CONFIG, "test")
+    order = order_of(config)
+    assert order.training_sets == ("base", "edited", "rewritten")
+    assert order.pairs == tuple(f"minicode-{name}-pair{number}" for name in ("C1", "C3") for number in (1, 2))
+    assert order.way("edited") == "edited from one prompt pair (mean over pairs)"
+    assert order_of(config_from({**CONFIG, "models": [MODEL], "edits": None}, "test")).training_sets == ("base",)
+
+
+MODEL = {"name": "reference", "generator": "reference"}
+PRETRAIN = {"family": "llama", "source": {"name": "minicode", "part": "pretraining", "rows": 100}, "recipe": "pretrain"}
+CONFIG = {
+    "name": "s",
+    "allow_code_execution": True,
+    "models": [{"name": "llama", "pretrain": PRETRAIN, "recipes": ["creme", "denoised"]}],
+    "recipes": {"pretrain": {"steps": 1}, "creme": {"trainer": "creme"}, "denoised": {"trainer": "self-denoising"}},
+    "edits": {"perturbations": ["C1", "C3"], "pairs": 2},
+    "evaluation": {"problems": [{"name": "minicode", "count": 5}], "perturbations": ["clean", "C1", "C3"]},
+}

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from raysweep.errors import RaysweepError
+from raysweep.models.deltas import apply_delta
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef, PromptPair
@@ -235,12 +236,14 @@ def test_what_is_saved_becomes_a_version_of_the_base(
     assert all(torch.equal(t, job.base.network.state_dict()[n]) for n, t in versions.network.state_dict().items())
 
 
-def test_an_edit_whose_tensors_are_the_bases_is_not_saved(make_edit: Edits, tmp_path: Path) -> None:
+def test_an_edit_whose_tensors_are_the_bases_says_so_and_changes_nothing(make_edit: Edits, tmp_path: Path) -> None:
     job = make_edit("llama")
     edit = run_edit(Own(factor=1.0), job, EditServicesHere())
-    with pytest.raises(RaysweepError, match="every tensor equals the base's"):
-        save_edit(edit, job.base.network, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert edit.counts["changes_nothing"]
+    save_edit(edit, job.base.network, tmp_path)
+    before = {name: tensor.clone() for name, tensor in job.base.network.state_dict().items()}
+    apply_delta(job.base.network, tmp_path)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in job.base.network.state_dict().items())
 
 
 def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
