@@ -102,7 +102,7 @@ def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[Grid
             pair.pair.draw,
             linted.get((cell.id, pair.pair.test_set), ""),
             pair.test_set.node.stage,
-            plan.pair_search.node.key if plan.search else "",
+            plan.pair_search.node.key if plan.pair_search else "",
         )
         for pair in plan.pairs
     ]
