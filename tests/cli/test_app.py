@@ -105,6 +105,8 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "paper-mini",
         "evidence-mini",
         "fait",
+        "creme",
+        "creme-mini",
         "fait-mini",
         "languages",
     }

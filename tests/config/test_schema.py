@@ -77,6 +77,13 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [f"models.{at}.template=magicoder" for at in (5, 6, 7)]  # the tiny ones are no chat models
         overrides += [f"training.sources.{name}={source}" for name in ("evol", "oss", "pyx")]
         overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
+    if path.name == "creme.yaml":
+        prompts = shared_data("nlperturbator")
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(2)]
+        overrides += ["evaluation.problems=[minicode]", "models.0.recipes=[creme]", "models.1.recipes=[creme]"]
+        overrides += [
+            f"perturbations.{name}.path={prompts}" for name in yaml.safe_load(path.read_text())["perturbations"]
+        ]
     if path.name == "paper-mini.yaml":
         overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
         overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
@@ -100,6 +107,17 @@ def test_the_studys_config_has_its_grid():
     assert config.training is not None and len(config.training.sets) == 33
     assert len(config.evaluation.perturbations) * len(config.evaluation.problems) == 28
     assert len(grid.cells) == 204 and len(grid.pairs) == 4_308
+
+
+def test_the_grid_of_layer_editing():
+    document = yaml.safe_load((CONFIGS / "creme.yaml").read_text())
+    config = SweepConfig.model_validate(
+        document, context={name: set(document[name]) for name in ("recipes", "perturbations")}
+    )
+    grid = build_grid(config)
+    edits, others = 2 * 4 * 2 * 17 * 10, 2 + 2  # models, editors, problem sets, categories, pairs; bases, rewriters
+    assert len(grid.cells) == edits + others
+    assert len(grid.pairs) == 2 * edits + others * 2 * 18
 
 
 def test_the_grid_of_fault_aware_fine_tuning(tmp_path):
