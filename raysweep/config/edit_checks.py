@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from raysweep.config.model_checks import Mistake
 from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
+from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN, Spec
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
@@ -24,6 +25,7 @@ def check_edits(config: SweepConfig) -> Iterator[Mistake]:
         for key, why in _recipe(recipe):
             yield ("recipes", name, key), why
     yield from _asked(config)
+    yield from _problems(config)
     yield from _perturbations(config)
     yield from _generators(config)
 
@@ -86,6 +88,26 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
             )
         elif config.strengths.get(name) == 0:
             yield place, f"{name!r} changes no prompt, since `strengths` gives it 0; there are no pairs"
+
+
+def _problems(config: SweepConfig) -> Iterator[Mistake]:
+    """Find named problems that no problem set has."""
+    named = config.edits.problems if config.edits is not None else None
+    if not named:
+        return
+    known: list[str] = []
+    for problems in config.evaluation.problems:
+        try:
+            known += [problem.task_id for problem in PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()]
+        except UsageError:
+            return  # another check says what is wrong
+    for at, name in enumerate(named):
+        if name not in known:
+            sets = ", ".join(problems.label for problems in config.evaluation.problems)
+            yield (
+                ("edits", "problems", at),
+                f"no problem of {sets} is called {name!r}{did_you_mean(name, known)}; the first is {known[0]!r}",
+            )
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:

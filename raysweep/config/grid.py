@@ -142,7 +142,7 @@ def _inputs(
     if rewrites(trainer):
         yield from ((seed, REWRITTEN, None) for seed in seeds)
     elif edits(trainer):
-        pairs = pairs_to_edit(config)
+        pairs = [pair for pair in pairs_to_edit(config) if _is_judged_on(config, recipe, pair.problem_set)]
         yield from ((seed, pair.name, pair) for pair in pairs for seed in seeds)
     else:
         yield from ((seed, trained.name, None) for trained in config.sets_of(model) for seed in seeds)

@@ -43,7 +43,7 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     """Write the pair that a plan asks for; none, with the reason in the counts, if there is no such pair.
 
     Raises:
-        HopelessError: a named problem is not in the problem set.
+        HopelessError: the perturbation changes no prompt of the problem set.
     """
     search, store = plan.search, work.store
     original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
@@ -51,7 +51,12 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     eligible = sorted(
         task for task, share in original.shares.items() if task in changed and share > perturbed.shares[task]
     )
-    task = _wanted(search, eligible, sorted(original.shares))
+    if not changed:
+        raise HopelessError(
+            f"{search.wanted.perturbation} changes no prompt of {search.wanted.problem_set}, so there are no prompt "
+            "pairs; leave it out of `edits`"
+        )
+    task = _wanted(search, eligible)
     pairs = [_pair(search, store, task, original, perturbed, len(eligible))] if task else []
     counts = {
         "eligible": len(eligible),
@@ -80,14 +85,10 @@ def _solved(pair: PairPlan, store: Store) -> _Solved:
     return _Solved({task: sum(values) / len(values) for task, values in passed.items()}, first)
 
 
-def _wanted(search: PairSearch, eligible: Sequence[str], tasks: Sequence[str]) -> str:
+def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
     """Return the problem of the pair; empty if there is no such pair."""
     wanted = search.wanted
     if not wanted.number:
-        if wanted.problem not in tasks:
-            raise HopelessError(
-                f"edits.problems: {wanted.problem_set} has no problem {wanted.problem!r}; its first is {tasks[0]!r}"
-            )
         return wanted.problem if wanted.problem in eligible else ""
     drawn = list(eligible)
     python_rng(search.seed, "prompt pairs", wanted.problem_set, wanted.perturbation).shuffle(drawn)
@@ -98,7 +99,7 @@ def _why(search: PairSearch, eligible: int, original: float, perturbed: float) -
     """Say why there is no such pair."""
     wanted, model = search.wanted, search.base.cell.model
     where = f"{wanted.problem_set} {wanted.perturbation}"
-    rates = f"pass@1 {original:.3f} on clean prompts and {perturbed:.3f} on perturbed ones"
+    rates = f"Acc_ori {original:.3f} on clean prompts, Acc_pert {perturbed:.3f} on perturbed ones"
     if not eligible:
         return f"{model} solves no problem of {where} more often with its clean prompt ({rates})"
     if wanted.problem:
