@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import random
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ import psutil
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.execution import stream
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
@@ -143,11 +147,49 @@ def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
     assert [str(verdict.outcome) for verdict in verdicts] == ["passed", "compile_error", "compile_error", "passed"]
 
 
-def test_verdicts_do_not_depend_on_order_or_slot(one_language):
-    programs = [program(one_language, outcome) for outcome in ("passed", "failed", "killed", "compile_error")]
-    with Executor(2, Sandbox(require=Level.LIMITS)) as executor:
-        forth, back = executor.run(programs, LIMITS), executor.run(programs[::-1], LIMITS)[::-1]
-    assert [(v.outcome, v.detail) for v in forth] == [(v.outcome, v.detail) for v in back]
+def test_verdicts_do_not_depend_on_order_or_batch(language, executor, monkeypatch):
+    endings = ("exception", Oracle.OUTSIDE), ("failed", Oracle.INSIDE), ("compile_error", Oracle.OUTSIDE)
+    programs = [program(language, *ending) for ending in endings]
+    forth = executor.run(programs, LIMITS)
+    monkeypatch.setitem(stream.BATCH_SIZES, Lane.STRICT, (1, 1))
+    back = executor.run(programs[::-1], LIMITS)[::-1]
+    assert _told(back) == _told(forth)
+    assert [(verdict.outcome, verdict.oracle) for verdict in forth] == list(endings)
+    assert forth[1].stderr
+
+
+@pytest.mark.long
+def test_verdicts_do_not_depend_on_slot_order_batch_or_load(language, monkeypatch):
+    """The short sibling is test_verdicts_do_not_depend_on_order_or_batch."""
+    endings = [(name, oracle) for name in BODIES[language] if name != "memory" for oracle in Oracle]
+    programs = [program(language, *ending) for ending in endings]
+    found = []
+    for slots, sizes, seed in [(1, (1, 8), 0), (1, (1, 1), 1), (2, (1, 8), 2), (2, (8, 8), 3)]:
+        monkeypatch.setitem(stream.BATCH_SIZES, Lane.STRICT, sizes)
+        order = random.Random(seed).sample(range(len(programs)), len(programs))
+        with Executor(slots, Sandbox(require=Level.LIMITS)) as executor, _load(2 if slots == 2 else 0):
+            verdicts = executor.run([programs[at] for at in order], LIMITS)
+        by_place = dict(zip(order, verdicts, strict=True))
+        found.append(_told([by_place[at] for at in range(len(programs))]))
+    assert found[1:] == found[:1] * 3
+    assert [(outcome, oracle) for outcome, _, _, oracle, _ in found[0]] == endings
+
+
+def _told(verdicts: list[Verdict]) -> list[tuple[str, ...]]:
+    """Return what verdicts say, without times."""
+    return [(v.outcome, v.detail, v.stderr, v.oracle, v.lane) for v in verdicts]
+
+
+@contextmanager
+def _load(processes: int) -> Iterator[None]:
+    """Keep cores busy for the length of the block."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def test_tests_that_call_what_is_declared_run_outside(language):

@@ -1,10 +1,14 @@
 // Runs tests in the candidate's own process. Descriptor 3 gives a frame of 16 bytes before the candidate's first
 // instruction; when the tests have returned they are shown, and a frame of 16 further bytes comes, which a pass needs.
 // A guard against what models write, no boundary: program and tests share a process.
+// Who gets a verdict kills this process: what stderr is to hold is written before, and nothing is done afterwards.
 // Linked with --wrap=main and --wrap=__assert_fail.
 #include <cxxabi.h>
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <typeinfo>
@@ -12,7 +16,6 @@
 #include "raysweep_verdict.hpp"
 
 extern "C" int __real_main(int, char**);
-extern "C" [[noreturn]] void __real___assert_fail(const char*, const char*, unsigned, const char*);
 
 namespace raysweep {
 
@@ -35,7 +38,14 @@ __attribute__((constructor(101))) static void begin() {
     if (!receive(token)) _exit(1);
 }
 
-static void thrown(const std::type_info& type, const char* message) {
+[[noreturn]] static void end(const char* outcome, const char* detail, size_t size) {
+    send_verdict(3, outcome, detail, size);
+    end_process(1);
+}
+
+[[noreturn]] static void end(const char* outcome, const char* detail) { end(outcome, detail, strlen(detail)); }
+
+[[noreturn]] static void thrown(const std::type_info& type, const char* message) {
     char detail[400];
     int status = 0;
     char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
@@ -44,17 +54,23 @@ static void thrown(const std::type_info& type, const char* message) {
     for (const char* part : parts) {
         while (*part != 0 && size < sizeof detail) detail[size++] = *part++;
     }
-    send_verdict(3, "exception", detail, size);
+    end("exception", detail, size);
 }
 
 }  // namespace raysweep
 
 extern "C" void __wrap___assert_fail(const char* text, const char* file, unsigned line, const char* function) {
+    const char* const where = function != nullptr ? function : "";
+    char message[2000];  // as the C library writes it
+    int size = snprintf(
+        message, sizeof message, "%s: %s:%u: %s%sAssertion `%s' failed.\n", program_invocation_short_name, file, line,
+        where, *where != 0 ? ": " : "", text);
+    fflush(stderr);
+    raysweep::write_all(2, message, std::min(static_cast<size_t>(std::max(size, 0)), sizeof message - 1));
     char detail[400] = "Assertion `";
     strncat(detail, text, 300);
     strcat(detail, "' failed.");
-    raysweep::send_verdict(3, "failed", detail);
-    __real___assert_fail(text, file, line, function);
+    raysweep::end("failed", detail);
 }
 
 extern "C" int __wrap_main(int count, char** values) {
@@ -62,20 +78,15 @@ extern "C" int __wrap_main(int count, char** values) {
     try {
         code = __real_main(count, values);
     } catch (const std::bad_alloc&) {
-        raysweep::send_verdict(3, "memory", "std::bad_alloc");
-        return 1;
+        raysweep::end("memory", "std::bad_alloc");
     } catch (const std::exception& error) {
         raysweep::thrown(typeid(error), error.what());
-        return 1;
     } catch (...) {
         const std::type_info* type = abi::__cxa_current_exception_type();
         raysweep::thrown(type != nullptr ? *type : typeid(void), "");
-        return 1;
     }
-    if (code != 0) {
-        raysweep::send_verdict(3, "failed", "main did not return 0");
-        return code;
-    }
+    if (code != 0) raysweep::end("failed", "main did not return 0");
     char secret[raysweep::SIZE];
-    return raysweep::show('D', raysweep::token) && raysweep::receive(secret) && raysweep::show('S', secret) ? 0 : 1;
+    const bool passed = raysweep::show('D', raysweep::token) && raysweep::receive(secret) && raysweep::show('S', secret);
+    raysweep::end_process(passed ? 0 : 1);
 }

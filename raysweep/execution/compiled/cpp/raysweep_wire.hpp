@@ -479,22 +479,22 @@ char run(Writer& result, F call) {
     return kind;
 }
 
-inline int serve(void (*const functions[])(Reader&, Writer&), std::size_t count) {
+[[noreturn]] inline void serve(void (*const functions[])(Reader&, Writer&), std::size_t count) {
     std::string body;
     while (receive(3, body)) {
         Writer answer;
         answer.bytes = body.substr(0, NONCE);
         Reader call(body.substr(NONCE));
         std::size_t function = static_cast<std::size_t>(call.number(2));
-        if (function >= count) return 1;
+        if (function >= count) end_process(1);
         try {
             functions[function](call, answer);
         } catch (const TooLarge&) {
             answer.bytes = body.substr(0, NONCE) + "M";
         }
-        if (!send(3, answer.bytes)) return 1;
+        if (!send(3, answer.bytes)) end_process(1);
     }
-    return 0;
+    end_process(0);
 }
 
 inline void answer(Writer& out, char kind, const Writer& changes, const Writer& result) {

@@ -149,5 +149,5 @@ def _server(read: CppDeclaration) -> str:
         f"static void serve_0(raysweep::Reader& call, raysweep::Writer& out) {{\n    (void)call;\n{body}\n}}\n"
         "int main() {\n"
         "    void (*const functions[])(raysweep::Reader&, raysweep::Writer&) = {serve_0};\n"
-        "    return raysweep::serve(functions, 1);\n}\n"
+        "    raysweep::serve(functions, 1);\n}\n"
     )

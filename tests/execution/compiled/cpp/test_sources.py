@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import struct
 import subprocess
 from pathlib import Path
@@ -13,7 +14,17 @@ from raysweep.execution.compiled.cpp.sources import INCLUDE, inside, libraries, 
 from raysweep.execution.compiled.outside import MOST_BYTES
 from tests.execution.compiled.mutants import CompileError, outcomes
 from tests.execution.compiled.problems import rows
-from tests.execution.compiled.processes import Candidate, judged, judged_inside, needs, needs_headers, process, write
+from tests.execution.compiled.processes import (
+    Candidate,
+    frame,
+    judged,
+    judged_inside,
+    needs,
+    needs_headers,
+    process,
+    read_frame,
+    write,
+)
 
 COMPILE = ("g++", "-O0", "-w", f"-I{INCLUDE}")
 DECLARATION = "#include <string>\n#include <vector>\n#include <stdexcept>\nusing namespace std;\n"
@@ -40,6 +51,7 @@ BODY = """
     return {name, "x"};
 }
 """
+FAILING = "#include <cassert>\nint main() { assert(f(1) == 2); }\n"
 
 
 def compiled(folder: Path, files: dict[str, str], name: str, *flags: str) -> str:
@@ -225,9 +237,13 @@ def check(folder: Path, row: dict[str, str], *, count: int) -> list[tuple[str, s
 
 
 def run_inside(folder: Path, text: str, tests: str) -> str:
+    return judged_inside([compiled_inside(folder, text, tests)], 3)
+
+
+def compiled_inside(folder: Path, text: str, tests: str) -> str:
+    """Compile a program with its tests; return its path."""
     sources = inside(text, tests)
-    program = compiled(folder / "inside", dict(sources.sources), "program", *sources.flags, *libraries(text))
-    return judged_inside([program], 3)
+    return compiled(folder / "inside", dict(sources.sources), "program", *sources.flags, *libraries(text))
 
 
 @pytest.mark.parametrize(
@@ -250,6 +266,48 @@ def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(tmp_path, bo
     text = f"#include <cstdio>\n#include <cstdlib>\n#include <unistd.h>\nint main();\nint f(int a) {{ {body} }}"
     tests = "#include <assert.h>\nint main() { assert(f(1) == 2); }"
     assert run_inside(tmp_path, text, tests) == outcome
+
+
+@pytest.mark.parametrize("reader", ["a reader", "no reader"])
+def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(tmp_path, reader):
+    """A judge kills a process whose verdict it has. Without a reader of stderr, writing there ends the process."""
+    needs("cpp")
+    candidate = Candidate([compiled_inside(tmp_path, "int f(int a) { return a; }", FAILING)], 3)
+    stderr = candidate.process.stderr
+    assert stderr is not None
+    if reader == "no reader":
+        stderr.close()
+        candidate.socket.sendall(frame(bytes(16)))
+        with pytest.raises(EOFError):
+            read_frame(candidate.socket.recv)
+        assert candidate.end() == -signal.SIGPIPE
+    else:
+        candidate.socket.sendall(frame(bytes(16)))
+        assert read_frame(candidate.socket.recv)[:1] == b"V"
+        assert stderr.read().endswith(b"/program.cpp:6: int main(): Assertion `f(1) == 2' failed.\n")
+        assert candidate.end() == 1
+
+
+LAST = "#include <unistd.h>\n#include <stdexcept>\nstruct Last { ~Last() { _exit(42); } } last;\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [("return 0;", 0), ("return 3;", 1), ('throw std::range_error("a");', 1), ("throw 3;", 1)]
+)
+def test_inside_nothing_of_a_program_runs_once_its_verdict_is_told(tmp_path, body, code):
+    needs("cpp")
+    candidate = Candidate([compiled_inside(tmp_path, LAST, f"int main() {{ {body} }}\n")], 3)
+    token = bytes(16)
+    candidate.socket.sendall(frame(token))
+    if read_frame(candidate.socket.recv) == b"D" + token:
+        candidate.socket.sendall(frame(token))
+        assert read_frame(candidate.socket.recv) == b"S" + token
+    assert candidate.end() == code
+
+
+def test_outside_nothing_of_a_program_runs_once_its_tests_have_ended(problem):
+    candidate = Candidate([problem.program(f"{LAST}{DECLARATION}{SORTED}{BODY}")], 3)
+    assert candidate.end() == 0
 
 
 def test_libraries_are_those_of_the_headers_that_a_text_includes():
