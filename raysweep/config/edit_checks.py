@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from raysweep.config.model_checks import Mistake
-from raysweep.config.models import RecipeConfig
+from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
+from raysweep.models.architectures.known import known_shape, shape_from_scratch
+from raysweep.models.architectures.shape import shape_of
+from raysweep.models.config_files import model_config
+from raysweep.models.families.blocks import paths_of
+from raysweep.models.finding import resolve
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import CLEAN, Spec
+from raysweep.records import BASE, CLEAN, Spec
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, rewrites
@@ -21,13 +26,14 @@ WITH_WORKERS = ("workers", "parallel", "offload")
 
 def check_edits(config: SweepConfig) -> Iterator[Mistake]:
     """Find recipes of editors that can't be used, and prompt pairs that nobody asks for or that there can't be."""
-    for name, recipe in config.recipes.items():
-        for key, why in _recipe(recipe):
-            yield ("recipes", name, key), why
+    unusable = [(name, key, why) for name, recipe in config.recipes.items() for key, why in _recipe(recipe)]
+    yield from ((("recipes", name, key), why) for name, key, why in unusable)
     yield from _asked(config)
     yield from _problems(config)
     yield from _perturbations(config)
     yield from _generators(config)
+    if not unusable:
+        yield from _blocks(config)
 
 
 def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
@@ -88,6 +94,62 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
             )
         elif config.strengths.get(name) == 0:
             yield place, f"{name!r} changes no prompt, since `strengths` gives it 0; there are no pairs"
+    yield from _unjudged(config, asked)
+
+
+def _unjudged(config: SweepConfig, asked: Sequence[str]) -> Iterator[Mistake]:
+    """Find perturbations of pairs that base models aren't judged on."""
+    tests, rule = config.evaluation.perturbations, config.evaluation.pairs
+    of_bases = rule.get(BASE) if not isinstance(rule, str) else None
+    for at, name in enumerate(asked):
+        if of_bases is not None and name in tests and name not in (CLEAN, *of_bases):
+            yield (
+                ("edits", "perturbations", at),
+                f"`evaluation.pairs` has base models judged without {name!r}; pairs are found in their results, so add "
+                f"it to `evaluation.pairs.{BASE}`",
+            )
+
+
+def _blocks(config: SweepConfig) -> Iterator[Mistake]:
+    """Find models whose family doesn't say where their blocks are, and blocks that a model lacks."""
+    for at, model in enumerate(config.models):
+        editors = [name for name in model.recipes if edits(config.recipes[name].trainer)]
+        known = _shape(model) if editors else None
+        if known is None:
+            continue
+        family, blocks, key = known
+        try:
+            paths_of(family)
+        except UsageError as error:
+            yield ("models", at, *key), f"recipe {editors[0]!r} edits model {model.name!r}: {error}"
+            continue
+        for name in editors:
+            recipe = config.recipes[name]
+            block = getattr(EDITORS.create(Spec(recipe.trainer, dict(recipe.edit))), "edit_at", None)
+            if blocks and isinstance(block, int) and not 0 <= block < blocks:
+                yield (
+                    ("recipes", name, "edit"),
+                    f"`edit_at: {block}` names no block of model {model.name!r}, which has {blocks}; write a number "
+                    f"from 0 to {blocks - 1}, or `edit_at: middle`",
+                )
+
+
+def _shape(model: ModelConfig) -> tuple[str, int, tuple[str, ...]] | None:
+    """Return a model's family, its number of blocks (0: unknown) and the key that names it; None if it isn't here."""
+    if model.pretrain is not None:
+        made = model.pretrain
+        shape = shape_from_scratch(made.family, made.vocab_size, made.size)
+        return made.family, shape.layers if shape else 0, ("pretrain", "family")
+    if model.path is None:
+        return None
+    if known := known_shape(model.path):
+        return known.model_type, known.layers, ("path",)
+    try:
+        resolved = resolve(model.path, model.revision, model.trust_remote_code)
+        shape = shape_of(model_config(resolved.ref()) or {})
+    except UsageError:  # which the checks of models tell
+        return None
+    return None if resolved.base else (resolved.model_type, shape.layers if shape else 0, ("path",))
 
 
 def _problems(config: SweepConfig) -> Iterator[Mistake]:
@@ -102,7 +164,9 @@ def _problems(config: SweepConfig) -> Iterator[Mistake]:
         except UsageError:
             return  # another check says what is wrong
     for at, name in enumerate(named):
-        if name not in known:
+        if name in named[:at]:
+            yield ("edits", "problems", at), f"the problem {name!r} is listed twice; each must differ"
+        elif name not in known:
             sets = ", ".join(problems.label for problems in config.evaluation.problems)
             yield (
                 ("edits", "problems", at),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.config.document import read_document
-from raysweep.config.grid import RULES, TrainedOn, build_grid
+from raysweep.config.grid import RULES, PairToEdit, TrainedOn, build_grid
 from raysweep.config.loading import load_config
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -83,3 +83,50 @@ def test_two_cells_of_one_id_are_refused():
         UsageError, match=r"model 'a.b' with recipe 'c'.* and model 'a' with recipe 'b.c'.*'a.b.c.clean"
     ):
         build_grid(config)
+
+
+EDITS = [
+    "recipes.rome={trainer: rome, edit: {edit_at: middle}}",
+    "edits={perturbations: [C3, C1], pairs: 2}",
+    "models.0.recipes=[full, rome]",
+]
+
+
+def test_an_editor_meets_the_prompt_pairs_and_any_other_trainer_the_training_sets():
+    grid = build_grid(load_config(QUICKSTART, EDITS))
+    edited = [cell for cell in grid.cells if cell.edit]
+    assert [cell.id for cell in edited] == [
+        f"llama.rome.minicode-{name}.s42" for name in ("C3-pair1", "C3-pair2", "C1-pair1", "C1-pair2")
+    ]
+    without = build_grid(load_config(QUICKSTART))
+    assert [cell for cell in grid.cells if not cell.edit] == list(without.cells)
+
+
+def test_an_edited_model_is_judged_on_the_perturbation_of_its_pair_and_on_clean_prompts():
+    grid = build_grid(load_config(QUICKSTART, [*EDITS, "evaluation.pairs={base: [C1, C3], clean: [C2]}"]))
+    for cell in (cell for cell in grid.cells if cell.edit):
+        assert [pair.perturbation for pair in grid.pairs_of(cell)] == ["clean", cell.edit.perturbation]
+
+
+def test_each_seed_problem_set_and_named_problem_is_an_edit_of_its_own():
+    two = "evaluation.problems=[{name: minicode, split: validation, count: 6}, {name: minicode, as: other, count: 6}]"
+    named = "edits={perturbations: [C1], problems: [MiniCode/1, MiniCode/0]}"
+    grid = build_grid(load_config(QUICKSTART, [EDITS[0], EDITS[2], two, named, "seeds=[1, 2]"]))
+    edited = [cell for cell in grid.cells if cell.edit]
+    assert len(edited) == 2 * 2 * 2
+    assert edited[0].id == "llama.rome.minicode-C1-MiniCode_1.s1"
+    assert edited[-1].id == "llama.rome.other-C1-MiniCode_0.s2" and edited[-1].edit.problem == "MiniCode/0"
+    assert {pair.problem_set for pair in grid.pairs_of(edited[-1])} == {"other"}
+
+
+def test_a_model_that_rewrites_prompts_is_one_cell_judged_on_the_perturbations_of_the_pairs():
+    overrides = ["recipes.sd={trainer: self-denoising}", EDITS[1], "models.0.recipes=[sd]", "seeds=[1, 2]"]
+    grid = build_grid(load_config(QUICKSTART, overrides))
+    cells = [cell for cell in grid.cells if cell.recipe == "sd"]
+    assert [cell.id for cell in cells] == ["llama.sd.rewritten.s1", "llama.sd.rewritten.s2"]
+    assert [pair.perturbation for pair in grid.pairs_of(cells[0])] == ["clean", "C3", "C1"]
+
+
+def test_the_name_of_a_pair_is_that_of_a_file():
+    assert PairToEdit("humaneval", "C2", problem="HumanEval/49").name == "humaneval-C2-HumanEval_49"
+    assert PairToEdit("humaneval", "C2", 3).name == "humaneval-C2-pair3"
