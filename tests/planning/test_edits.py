@@ -1,0 +1,118 @@
+"""The keys of prompt pairs and edited models: what they depend on, and what they don't."""
+
+from __future__ import annotations
+
+from raysweep.config.loading import load_config
+from raysweep.planning.missing import ENDED, end_of, missing
+from raysweep.planning.plan import CellPlan, PairSearch, SweepPlan
+from raysweep.planning.planner import build_plan
+from raysweep.storage.store import Store
+from tests.paths import NANO
+
+EDITS = [
+    "recipes.creme={trainer: creme, edit: {steps: 3}}",
+    "edits={perturbations: [C1], pairs: 2}",
+    "models.0.recipes=[tiny, creme]",
+]
+
+
+def plan(*overrides: str) -> SweepPlan:
+    return build_plan(load_config(NANO, [*EDITS, *overrides]))
+
+
+def edited(plan: SweepPlan) -> list[CellPlan]:
+    return [cell for cell in plan.cells if cell.pair_search]
+
+
+def search(cell: CellPlan) -> PairSearch:
+    assert cell.pair_search is not None
+    return cell.pair_search
+
+
+def keys(plan: SweepPlan) -> list[tuple[str, ...]]:
+    """The keys of each edited cell: its pair's, its model's, those of its results."""
+    return [
+        (search(cell).node.key, cell.model.key if cell.model else "", *(pair.results.key for pair in cell.pairs))
+        for cell in edited(plan)
+    ]
+
+
+def pairs_of(plan: SweepPlan) -> list[str]:
+    return [search(cell).node.key for cell in edited(plan)]
+
+
+def test_an_edit_has_one_key_whatever_its_recipe_is_called_and_whatever_it_says_of_trainings():
+    renamed = plan("recipes.other={trainer: creme, edit: {steps: 3}}", "models.0.recipes=[tiny, other]")
+    assert keys(renamed) == keys(plan())
+    assert keys(plan("recipes.creme.lr=1.0e-3", "recipes.creme.batch_size=8", "recipes.creme.epochs=2")) == keys(plan())
+    assert keys(plan("recipes.tiny.lr=1.0e-4", "training=null", "models.0.recipes=[creme]")) != keys(
+        plan()
+    )  # the base's
+    assert keys(plan("training=null", "models.0.recipes=[creme]")) == keys(plan())
+
+
+def test_a_setting_of_the_editor_changes_the_model_and_not_the_pair():
+    other = plan("recipes.creme.edit={steps: 4}")
+    assert pairs_of(other) == pairs_of(plan())
+    assert all(one[1] != before[1] for one, before in zip(keys(other), keys(plan()), strict=True))
+
+
+def test_more_pairs_leave_the_keys_of_the_first_ones():
+    assert keys(plan("edits.pairs=5"))[:2] == keys(plan())
+
+
+def test_a_pair_depends_on_seed_number_and_the_results_of_its_base():
+    before = pairs_of(plan())
+    assert len(set(before)) == 2
+    assert not set(pairs_of(plan("seeds=[8]"))) & set(before)
+    assert not set(pairs_of(plan("evaluation.max_new_tokens=13"))) & set(before)
+    assert not set(pairs_of(plan("strengths={C1: 0.5}"))) & set(before)
+    assert pairs_of(plan("evaluation.perturbations=[clean, C1, C2]")) == before
+
+
+def test_a_named_pair_depends_on_its_problem_and_on_no_seed():
+    (named,) = pairs_of(plan("edits={perturbations: [C1], problems: [MiniCode/1]}"))
+    assert pairs_of(plan("edits={perturbations: [C1], problems: [MiniCode/1]}", "seeds=[8]")) == [named]
+    assert pairs_of(plan("edits={perturbations: [C1], problems: [MiniCode/2]}")) != [named]
+
+
+def test_edits_change_no_key_of_another_cell():
+    without = build_plan(load_config(NANO))
+    others = [cell for cell in plan().cells if not cell.pair_search]
+    assert [artefact.node.key for cell in others for artefact in cell.artefacts] == [
+        artefact.node.key for cell in without.cells for artefact in cell.artefacts
+    ]
+
+
+def test_an_ended_cell_lacks_nothing_and_the_next_one_lacks_all(tmp_path):
+    store = Store(tmp_path)
+    store.require_writable()
+    ended, other = edited(plan())
+    assert not end_of(ended, store)
+    with store.writing(search(ended).node) as draft:
+        draft.counts = {ENDED: "no such pair: none"}
+    assert end_of(ended, store) == "no such pair: none" and not end_of(other, store)
+    assert not missing(ended.artefacts, store)
+    assert [one.node.stage for one in missing(other.artefacts, store) if one.task == other.cell.id] == [
+        *("prompt_pair", "model", "completions", "completions", "results", "results")
+    ]
+
+
+def test_an_edit_that_was_not_reproduced_ends_its_cell(tmp_path):
+    store = Store(tmp_path)
+    store.require_writable()
+    cell = edited(plan())[0]
+    assert cell.model is not None
+    for node, counts in ((search(cell).node, {}), (cell.model, {ENDED: "not reproduced: no difference"})):
+        with store.writing(node) as draft:
+            draft.counts = counts
+    assert end_of(cell, store) == "not reproduced: no difference" and not missing(cell.artefacts, store)
+
+
+def test_rewritten_prompts_are_those_of_a_base_and_a_test_set_and_follow_from_no_seed():
+    rewriting = ["recipes.sd={trainer: self-denoising}", "models.0.recipes=[tiny, sd]", "seeds=[7, 8]"]
+    cells = [cell for cell in plan(*rewriting).cells if cell.cell.recipe == "sd"]
+    assert len(cells) == 2 and all(cell.model is None for cell in cells)
+    sets = [[pair.test_set.node.key for pair in cell.pairs] for cell in cells]
+    assert sets[0] == sets[1] and len(set(sets[0])) == 2
+    assert {pair.test_set.node.stage for cell in cells for pair in cell.pairs} == {"rewritten_set"}

@@ -1,0 +1,151 @@
+"""Prompt pairs: which are eligible, how they are drawn, and what is said where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from raysweep.config.loading import load_config
+from raysweep.engine.base import Context, Work
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.errors import HopelessError
+from raysweep.planning.missing import end_of
+from raysweep.planning.plan import CellPlan, PairPlan, PromptPairPlan
+from raysweep.planning.planner import build_plan
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Outcome
+from raysweep.records import Completion, Problem, PromptPair, PromptRow, Recovery, Result
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.stages.prompt_pairs import find_prompt_pair, prompt_pair
+from raysweep.storage.artefacts import Node
+from raysweep.storage.files import Files
+from raysweep.storage.store import Store
+from tests.paths import NANO
+
+EDITS = ["recipes.creme={trainer: creme}", "models.0.recipes=[creme]", "training=null", "edits.perturbations=[C1]"]
+SAMPLES = 2
+
+
+class Sweep:
+    """A base's results that a test says, and the pairs that are found in them.
+
+    Each problem's verdicts are written as two letters, such as ``p.``: the first sample passed, the second failed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder)
+        self.store.require_writable()
+
+    def cells(self, *overrides: str) -> list[CellPlan]:
+        decoding = [f"evaluation.samples={SAMPLES}", "evaluation.temperature=0.2"]
+        plan = build_plan(load_config(NANO, [*EDITS, *decoding, *overrides]))
+        return [cell for cell in plan.cells if cell.pair_search]
+
+    def judge(self, cell: CellPlan, clean: str, perturbed: str, unchanged: Sequence[int] = ()) -> list[str]:
+        """Write the base's results; return the ids of the problems."""
+        assert cell.pair_search is not None
+        search = cell.pair_search
+        problems = list(PROBLEMS.create(search.original.references.problem_set).problems())
+        for pair, verdicts in ((search.original, clean.split()), (search.perturbed, perturbed.split())):
+            self._write(pair, problems, verdicts, unchanged, is_clean=pair is search.original)
+        return [problem.task_id for problem in problems]
+
+    def _write(
+        self, pair: PairPlan, problems: Sequence[Problem], verdicts: Sequence[str], same: Sequence[int], is_clean: bool
+    ) -> None:
+        tests, texts, results = [], [], []
+        for at, problem in enumerate(problems):
+            is_changed = not is_clean and at not in same
+            prompt = problem.prompt.replace('"""', '"""Hey: ', 1) if is_changed else problem.prompt
+            tests.append(PromptRow(problem.task_id, prompt, problem.prompt, "C1", is_changed, True))
+            for sample, verdict in enumerate(verdicts[at]):
+                outcome = Outcome.PASSED if verdict == "p" else Outcome.FAILED
+                text = f"{'clean' if is_clean else 'perturbed'} {sample}"
+                texts.append(Completion(problem.task_id, sample, text, "eos", 1, ""))
+                results.append(Result(problem.task_id, sample, outcome, "", "", 0.0, ""))
+        self._commit(pair.test_set.node, PromptRow, tests)
+        self._commit(pair.completions, Completion, texts)
+        self._commit(pair.results, Result, results)
+
+    def _commit(self, node: Node, record: type, rows: Sequence[object]) -> None:
+        if not self.store.has(node):
+            with self.store.writing(node) as draft:
+                write_rows(draft.folder / ROWS, record, rows, ["task_id"])
+
+    def find(self, cell: CellPlan) -> PromptPair | None:
+        assert cell.pair_search is not None
+        progress = ProgressFile(Files(self.store.root), "cell")
+        context = Context(self.store.root, "s", 0, Recovery())
+        find_prompt_pair(
+            PromptPairPlan(cell.pair_search.node, cell), Work(self.store, LocalStages(), progress, context)
+        )
+        return None if end_of(cell, self.store) else prompt_pair(cell.pair_search, self.store)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    return Sweep(tmp_path)
+
+
+def test_a_problem_is_eligible_if_its_clean_prompt_is_solved_more_often(sweep):
+    cells = sweep.cells("edits.pairs=6")
+    #                                          more  less  same  more  never unchanged
+    tasks = sweep.judge(cells[0], "pp p. p. p. .. pp", "p. pp .p .. .. ..", unchanged=[5])
+    found = [sweep.find(cell) for cell in cells]
+    pairs = [pair for pair in found if pair]
+    assert {pair.task_id for pair in pairs} == {tasks[0], tasks[3]} and found[2:] == [None] * 4
+    assert {pair.eligible for pair in pairs} == {2}
+    assert "minicode C1 has 2 eligible pairs for llama (Acc_ori 0.583 on clean prompts, Acc_pert 0.333 on" in end_of(
+        cells[2], sweep.store
+    )
+
+
+def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_failed(sweep):
+    (cell,) = sweep.cells("edits.pairs=1")
+    tasks = sweep.judge(cell, ".. .. .p .. .. ..", ".. .. .. .. .. ..")
+    pair = sweep.find(cell)
+    assert pair is not None and pair.task_id == tasks[2]
+    assert (pair.passing, pair.failing) == ("clean 1", "perturbed 0")
+    assert (pair.accuracy_original, pair.accuracy_perturbed) == (0.5, 0.0)
+    assert pair.original != pair.perturbed and pair.original.startswith("def ") and pair.stop
+
+
+def test_pairs_are_drawn_by_the_seed_and_a_larger_number_of_pairs_begins_with_the_same(sweep):
+    def drawn(*overrides: str) -> list[str]:
+        cells = sweep.cells(*overrides)
+        sweep.judge(cells[0], "pp pp pp pp pp pp", ".. .. .. .. .. ..")
+        return [pair.task_id for cell in cells if (pair := sweep.find(cell))]
+
+    six = drawn("edits.pairs=6")
+    assert len(set(six)) == 6
+    assert drawn("edits.pairs=3") == six[:3]
+    assert any(drawn("edits.pairs=6", f"seeds=[{seed}]") != six for seed in (1, 2))
+
+
+def test_where_no_problem_is_eligible_the_cell_ends_with_both_accuracies(sweep):
+    cell = sweep.cells()[0]
+    sweep.judge(cell, "p. .. .. .. .. ..", "pp .. .. .. .. ..")
+    assert sweep.find(cell) is None
+    assert end_of(cell, sweep.store) == (
+        "no such pair: llama solves no problem of minicode C1 more often with its clean prompt (Acc_ori 0.083 on clean "
+        "prompts, Acc_pert 0.167 on perturbed ones)"
+    )
+
+
+def test_a_named_problem_is_taken_or_it_is_said_why_not(sweep):
+    wanted, other = sweep.cells("edits.problems=[MiniCode/4, MiniCode/1]")
+    sweep.judge(wanted, ".. .. p. .. p. ..", ".. .. .. .. .. ..")
+    pair = sweep.find(wanted)
+    assert pair is not None and pair.task_id == "MiniCode/4"
+    assert sweep.find(other) is None
+    assert "no such pair: llama doesn't solve MiniCode/1 more often with its clean" in end_of(other, sweep.store)
+
+
+def test_a_perturbation_that_changes_no_prompt_is_refused(sweep):
+    cell = sweep.cells()[0]
+    sweep.judge(cell, "pp .. .. .. .. ..", ".. .. .. .. .. ..", unchanged=range(6))
+    with pytest.raises(HopelessError, match="C1 changes no prompt of minicode, so there are no prompt pairs; leave it"):
+        sweep.find(cell)
