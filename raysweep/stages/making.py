@@ -72,7 +72,7 @@ def _waiter(work: Work) -> Callable[[Holder | None], None]:
 
     def report(holder: Holder | None) -> None:
         if holder is not None:
-            work.progress.report_wait(f"another sweep to make it: {holder}")
+            work.progress.report_wait(f"another process to make it: {holder}")
         else:
             work.progress.update("starting", force=True)
 
