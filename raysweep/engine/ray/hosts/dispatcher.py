@@ -152,7 +152,8 @@ class Dispatcher:
         """Have a host do a batch. If the host dies, its batches are the next that others get."""
         import ray
 
-        name = f"Host generates {call.asked.cell}"  # in Ray's dashboard, and the title of the process
+        does = "edits" if call.asked.is_edit else "generates"
+        name = f"Host {does} {call.asked.cell}"  # in Ray's dashboard, and the title of the process
         try:
             result: bytes = await host.actor.generate.options(name=name).remote(call.asked)
             if host not in self.hosts.all:
