@@ -21,6 +21,7 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.cell import CellDetail, cell_detail
 from raysweep.sweep.overview.progress import progress_of, with_done
 from raysweep.sweep.overview.status import (
+    ENDED_EARLY,
     LISTED,
     CellStatus,
     SharedStatus,
@@ -36,7 +37,7 @@ from raysweep.units import count, duration, hours
 WATCH_SECONDS = 2.0
 START_SECONDS, START_LOOK_SECONDS = 30.0, 0.5
 """How long `--watch` waits for a sweep that is about to start, and between two looks."""
-STATES = (WAITING, RUNNING, DONE, STOPPED, FAILED)
+STATES = (WAITING, RUNNING, DONE, ENDED_EARLY, STOPPED, FAILED)
 _FULL = """\
   from transformers import AutoModelForCausalLM, AutoTokenizer
   model, tokenizer = AutoModelForCausalLM.from_pretrained("PATH"), AutoTokenizer.from_pretrained("PATH")
@@ -50,6 +51,11 @@ _ADAPTER = """\
   from transformers import AutoModelForCausalLM, AutoTokenizer
   model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")
   tokenizer = AutoTokenizer.from_pretrained("PATH")
+  print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
+_EDITED = """\
+  from raysweep.models.loading import load_model
+  from raysweep.records import ModelKind, ModelRef
+  model, tokenizer = load_model(ModelRef("PATH", ModelKind.DELTA, ModelRef("BASE")))
   print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
 DROPPED_TEXT = "weights dropped once all pairs were judged (keep_models: adapters); a new test set trains them again"
 _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
@@ -117,7 +123,7 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
     listed = list(cells)
     if len(cells) > LISTED:
         console.print(_summary(cells))
-        listed = [cell for cell in cells if cell.state not in (DONE, WAITING)]
+        listed = [cell for cell in cells if cell.state not in (DONE, ENDED_EARLY, WAITING)]
     table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
     for cell in listed[:LISTED]:
         table.add_row(cell.cell, _state(cell), f"{cell.done} of {cell.pairs}")
@@ -127,6 +133,9 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
         table.add_row(item.id, _state(item), "")
     if table.row_count:
         console.print(table)
+    for end, names in by_error({cell.cell: cell.ended for cell in cells if cell.ended}).items():
+        more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
+        console.print(f"ended: {', '.join(names[:LISTED])}{more}: {end}", soft_wrap=True)
     errors = {cell.cell: cell.error for cell in cells} | {item.id: item.error for item in shared}
     for error, names in by_error({name: error for name, error in errors.items() if error}).items():
         more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
@@ -161,11 +170,16 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
     if any("://" in cell.model for cell in cells):
         console.print(f"bring a model to this machine, into PATH, first:\n{_FETCH}\n", soft_wrap=True)
     for cell in cells:
-        over = f" (adapter, BASE: {cell.base})" if cell.base else ""
+        kind = "changed tensors" if cell.edited else "adapter"
+        over = f" ({kind}, BASE: {cell.base})" if cell.base else ""
         console.print(f"{cell.cell}{over}\n  {cell.model}", soft_wrap=True)
     if any(not cell.base for cell in cells):
         console.print(f"\nload full weights and generate:\n{_FULL}", soft_wrap=True)
-    if any(cell.base for cell in cells):
+    if any(cell.edited for cell in cells):
+        console.print(
+            f"\nput changed tensors on their base, BASE being its path, and generate:\n{_EDITED}", soft_wrap=True
+        )
+    if any(cell.base and not cell.edited for cell in cells):
         console.print(
             f"\nload an adapter and generate, BASE being its base model's path or id:\n{_ADAPTER}", soft_wrap=True
         )
@@ -202,11 +216,13 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
     if activity.updated:
         begun = f", begun {duration(time.time() - activity.started)} ago" if activity.started else ""
         facts.append(("last news", f"{duration(time.time() - activity.updated)} ago{begun}"))
-    if activity.error:
+    if activity.error and not (status and status.ended):
         facts.append(("error", activity.error))
+    if status is not None and status.ended:
+        facts.append(("ended", status.ended))
     if status is not None:
         facts.append(("pairs", f"{status.done} of {status.pairs}"))
-    if cell.missing:
+    if cell.missing and not (status and status.ended):
         facts.append(("missing", ", ".join(cell.missing)))
     if status is not None and (status.model or status.dropped):
         facts.append(("model", status.model or DROPPED_TEXT))

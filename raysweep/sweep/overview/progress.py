@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity
 from raysweep.engine.time_left import MODEL
-from raysweep.sweep.overview.status import CellStatus
+from raysweep.sweep.overview.status import ENDED_EARLY, CellStatus
 from raysweep.units import duration
 
 WEIGHTS = {"making": 0.0, "starting": 0.0, "training": 0.8, "generating": 0.15, "executing": 0.05}
@@ -78,7 +78,7 @@ def progress_of(
 
 def with_done(activities: Mapping[str, Activity], cells: Sequence[CellStatus]) -> dict[str, Activity]:
     """Return the activities of a sweep; a cell whose results the store has is done, whatever its activity says."""
-    done = {cell.cell: Activity(cell.cell, DONE) for cell in cells if cell.state == DONE}
+    done = {cell.cell: Activity(cell.cell, DONE) for cell in cells if cell.state in (DONE, ENDED_EARLY)}
     return {**activities, **done}
 
 

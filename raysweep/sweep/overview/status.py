@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
+from raysweep.planning.missing import ENDED
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raysweep")
 
+ENDED_EARLY = "ended"
+"""The state of a cell that has no results and needs none, see `raysweep.planning.missing.end_of`."""
 LISTED = 48
 """Most cells that are listed one by one. Of more, those at work, failed and stopped are, below a summary."""
 SILENT_SECONDS = 60
@@ -35,7 +38,7 @@ class CellStatus:
     """One cell. `done` of `pairs` evaluation pairs have results; `amount`: of a stage, as text."""
 
     cell: str
-    state: str  # waiting | running | done | failed | stopped
+    state: str  # waiting | running | done | ended | failed | stopped
     amount: str
     error: str
     done: int
@@ -44,6 +47,8 @@ class CellStatus:
     base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
     dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
     group: str = ""  # its model and recipe
+    ended: str = ""  # why it has no results, though nothing failed: no prompt pair, or an edit not reproduced
+    edited: bool = False  # its model is changed tensors of `base` (delta.safetensors)
 
 
 @dataclass(frozen=True)
@@ -162,6 +167,8 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     for first, _ in cells.values():
         if first.model_stage:
             keys.setdefault(first.model_stage, []).append(first.model_key)
+        if first.prompt_pair:
+            keys.setdefault(first.prompt_pair.stage, []).append(first.prompt_pair.key)
     keys_made = {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
     for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
         is_shown = len(cells) <= LISTED or name == shown
@@ -195,17 +202,32 @@ def _cell_state(
     """Return the state of a cell with this first pair and these keys of results."""
     done = sum(key in made for key in results)
     weights = first.weights if first.model_key in made else None
-    if done == len(results):
+    ended = _end_of(folder, first, made) if done < len(results) else ""
+    if ended:
+        activity, weights = Activity(first.cell, ENDED_EARLY), None
+    elif done == len(results):
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
     base = _base_of(folder, weights) if weights else ""
+    edited = bool(weights and first.prompt_pair and not base)
+    base = f"{first.model}.{BASE}" if edited else base
     dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
     amount, pairs = _amount(activity), len(results)
     recipe = f"recipe {first.recipe}" if first.weights and first.training_set != BASE else "not fine-tuned"
     group = f"{first.model}, {recipe}"
-    return CellStatus(first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group)
+    return CellStatus(
+        first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group, ended, edited
+    )
+
+
+def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
+    """Return why an edited model's cell has ended without results; empty if it hasn't."""
+    if first.prompt_pair is None:
+        return ""
+    known = [node for node in (first.prompt_pair, first.weights) if node is not None and node.key in made]
+    return next((str(end) for node in known if (end := folder.store.counts(node).get(ENDED))), "")
 
 
 def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:

@@ -1,0 +1,127 @@
+"""A sweep of edits: what is judged, what ends without a result, and what a second run makes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysweep.cli.app import main
+from raysweep.config.loading import load_config
+from raysweep.planning.plan import SweepPlan
+from raysweep.planning.planner import build_plan
+from raysweep.problems.base import PROBLEMS
+from raysweep.programs import Outcome
+from raysweep.records import Completion, Result
+from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.storage.store import Store
+from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.status import cell_states
+from raysweep.sweep.run import SweepResult, run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.paths import NANO
+
+pytestmark = pytest.mark.long
+
+EDITS = [
+    "recipes.dinm={trainer: dinm, edit: {steps: 2}}",
+    "recipes.creme={trainer: creme, edit: {steps: 2, samples: 2, max_new_tokens: 4}}",
+    "models.0.recipes=[dinm, creme]",
+    "training=null",
+]
+SOLVED = ("MiniCode/1", "MiniCode/4")
+"""The problems that the base solves with their clean prompts only."""
+
+
+def overrides(pairs: int) -> list[str]:
+    return [*EDITS, f"edits={{perturbations: [C1], pairs: {pairs}}}"]
+
+
+def judge_base(plan: SweepPlan, store: Store) -> None:
+    """Say what the base wrote, and which of it passed, since so small a model solves nothing."""
+    for pair in plan.cells[0].pairs:
+        is_clean = pair.pair.perturbation == "clean"
+        tasks = [problem.task_id for problem in PROBLEMS.create(pair.references.problem_set).problems()]
+        passed = {task: is_clean and task in SOLVED for task in tasks}
+        texts = [Completion(task, 0, "    return n\n", "eos", 4, "") for task in tasks]
+        outcomes = [Outcome.PASSED if passed[task] else Outcome.FAILED for task in tasks]
+        results = [Result(task, 0, outcome, "", "", 0.0, "") for task, outcome in zip(tasks, outcomes, strict=True)]
+        with store.writing(pair.completions) as draft:
+            write_rows(draft.folder / ROWS, Completion, texts, ["task_id"])
+        with store.writing(pair.results) as draft:
+            write_rows(draft.folder / ROWS, Result, results, ["task_id"])
+            draft.counts = {"level": "strong"}
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+def run(storage: Path, pairs: int) -> SweepResult:
+    return run_sweep(load_config(NANO, overrides(pairs)), RunOptions(str(storage), "local"))
+
+
+@pytest.fixture(scope="module")
+def first(storage: Path) -> SweepResult:
+    store = Store(storage)
+    store.require_writable()
+    judge_base(build_plan(load_config(NANO, overrides(1))), store)
+    return run(storage, 1)
+
+
+@pytest.fixture(scope="module")
+def second(first: SweepResult, storage: Path) -> SweepResult:
+    return run(storage, 3)
+
+
+def states(folder: SweepFolder) -> dict[str, str]:
+    return {cell.cell: cell.state for cell in cell_states(folder)}
+
+
+def test_more_pairs_make_only_the_new_ones(first, second):
+    assert not first.errors and not second.errors
+    assert first.cells_run == 2 and second.cells_run == 4  # one more of each editor that is made, one that ends
+
+
+def test_a_cell_without_a_pair_or_whose_edit_shows_no_difference_is_neither_failed_nor_zero(second):
+    assert states(second.folder) == {
+        "llama.base": "done",
+        "llama.dinm.minicode-C1-pair1.s7": "done",
+        "llama.dinm.minicode-C1-pair2.s7": "done",
+        "llama.dinm.minicode-C1-pair3.s7": "ended",
+        "llama.creme.minicode-C1-pair1.s7": "ended",
+        "llama.creme.minicode-C1-pair2.s7": "ended",
+        "llama.creme.minicode-C1-pair3.s7": "ended",
+    }
+    ends = {cell.cell: cell.ended for cell in cell_states(second.folder)}
+    assert ends["llama.dinm.minicode-C1-pair3.s7"].startswith(
+        "no such pair: minicode C1 has 2 eligible pairs for llama"
+    )
+    assert ends["llama.creme.minicode-C1-pair1.s7"].startswith("not reproduced: ")
+    assert not {score.recipe for score in second.scores} & {"creme"}
+    assert {score.training_set for score in second.scores} == {"base", "minicode-C1-pair1", "minicode-C1-pair2"}
+
+
+def test_the_edited_problem_counts_on_no_test_set_of_its_cell(second):
+    counted = {(score.training_set, score.perturbation): score.n for score in second.scores if score.metric == "pass@1"}
+    assert {n for (trained, _), n in counted.items() if trained == "base"} == {6}
+    assert {n for (trained, _), n in counted.items() if trained != "base"} == {5}
+
+
+def test_a_second_run_makes_nothing(second, storage):
+    again = run(storage, 3)
+    assert again.cells_run == 0 and not again.errors
+    assert sorted(map(repr, again.scores)) == sorted(map(repr, second.scores))
+
+
+def test_status_says_how_cells_ended(second, storage, capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["status", "nano", "--storage", str(storage)])
+    shown = capsys.readouterr().out
+    assert "ended: llama.creme.minicode-C1-pair3.s7, llama.dinm.minicode-C1-pair3.s7: no such pair: " in shown
+    assert "failed" not in shown and "put changed tensors on their base" in shown and "load full" in shown
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["status", "nano", "--cell", "llama.dinm.minicode-C1-pair3.s7", "--storage", str(storage)])
+    shown = capsys.readouterr().out
+    assert "no such pair: minicode C1 has 2 eligible pairs" in shown and "missing" not in shown
