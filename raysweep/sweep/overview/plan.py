@@ -15,7 +15,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.compiled.toolchains import identity
 from raysweep.planning.control_texts import ControlTexts, require_readable
-from raysweep.planning.missing import by_cell, missing
+from raysweep.planning.missing import by_cell, end_of, missing
 from raysweep.planning.models import ModelFacts, model_facts, unused_settings
 from raysweep.planning.plan import (
     ArtefactPlan,
@@ -32,7 +32,7 @@ from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_t
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import COMPILED
-from raysweep.records import BASE
+from raysweep.records import BASE, REWRITTEN
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
@@ -86,6 +86,9 @@ class Summary:
     fine_tuned_models: int
     test_sets: int
     pairs: int
+    edits: int = 0  # cells whose models are edited: the most, since a base may have fewer prompt pairs
+    ended_edits: int = 0  # of them, without a prompt pair, or not reproduced
+    rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
 
 
 @dataclass(frozen=True)
@@ -232,7 +235,7 @@ def plan_facts(
     pairs, execution = plan.config.evaluation.pairs, plan.config.execution
     elsewhere = bool(cluster or address)
     return PlanFacts(
-        _summary(plan),
+        _summary(plan, store),
         _cells(plan, missing_of, costs.cells, store),
         model_facts(plan),
         tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
@@ -389,15 +392,18 @@ def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:
     return "to train"
 
 
-def _summary(plan: SweepPlan) -> Summary:
+def _summary(plan: SweepPlan, store: Store) -> Summary:
     config, cells = plan.config, plan.cells
     tests = {(pair.pair.problem_set, pair.pair.perturbation, pair.pair.draw) for cell in cells for pair in cell.pairs}
     return Summary(
         len(config.judged_models),
         len(config.training.sets) if config.training else 0,
-        sum(cell.model is not None for cell in cells),
+        sum(cell.model is not None and cell.is_fine_tuned for cell in cells),
         len(tests),
         sum(len(cell.pairs) for cell in cells),
+        sum(cell.pair_search is not None for cell in cells),
+        sum(bool(end_of(cell, store)) for cell in cells),
+        tuple(cell.cell.id for cell in cells if cell.cell.training_set == REWRITTEN),
     )
 
 

@@ -16,6 +16,7 @@ from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.overview.status import cell_states
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -125,3 +126,8 @@ def test_status_says_how_cells_ended(second, storage, capsys):
         main(["status", "nano", "--cell", "llama.dinm.minicode-C1-pair3.s7", "--storage", str(storage)])
     shown = capsys.readouterr().out
     assert "no such pair: minicode C1 has 2 eligible pairs" in shown and "missing" not in shown
+
+
+def test_a_plan_names_edits_as_an_upper_bound_and_those_that_ended(second, storage):
+    summary = plan_facts(build_plan(load_config(NANO, overrides(3))), Store(storage)).summary
+    assert (summary.fine_tuned_models, summary.edits, summary.ended_edits) == (0, 6, 4)
