@@ -278,9 +278,10 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.base_models, 'base model')}, {count(summary.training_sets, 'training set')}, "
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
-    if summary.edits:
+    if summary.edited_models:
         ended = f"; {summary.ended_edits:,} of them ended without one" if summary.ended_edits else ""
-        yield f"{count(summary.edits, 'edit')} at most: a base may have fewer eligible pairs than asked for{ended}"
+        edits = count(summary.edited_models, "edit")
+        yield f"{edits} at most: a base may have fewer eligible pairs than asked for{ended}"
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
     cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation pair')}"

@@ -86,7 +86,7 @@ class Summary:
     fine_tuned_models: int
     test_sets: int
     pairs: int
-    edits: int = 0  # cells whose models are edited: the most, since a base may have fewer prompt pairs
+    edited_models: int = 0  # cells whose models are edited: the most, since a base may have fewer prompt pairs
     ended_edits: int = 0  # of them, without a prompt pair, or not reproduced
     rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
 

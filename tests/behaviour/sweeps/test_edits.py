@@ -130,4 +130,4 @@ def test_status_says_how_cells_ended(second, storage, capsys):
 
 def test_a_plan_names_edits_as_an_upper_bound_and_those_that_ended(second, storage):
     summary = plan_facts(build_plan(load_config(NANO, overrides(3))), Store(storage)).summary
-    assert (summary.fine_tuned_models, summary.edits, summary.ended_edits) == (0, 6, 4)
+    assert (summary.fine_tuned_models, summary.edited_models, summary.ended_edits) == (0, 6, 4)

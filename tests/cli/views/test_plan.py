@@ -179,7 +179,7 @@ def test_the_studys_plan_needs_nothing_and_lists_once_what_is_missing(alone, cli
         "fine_tuned_models": 198,
         "test_sets": 28,
         "pairs": 4308,
-        "edits": 0,
+        "edited_models": 0,
         "ended_edits": 0,
         "rewriters": [],
     }
