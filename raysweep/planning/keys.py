@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from raysweep.generators.base import GENERATORS
+from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import ia3_targets, lora_targets, names_lora_targets
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
@@ -51,9 +51,11 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
 
 
 def _editor_spec(recipe: Recipe) -> dict[str, Any]:
-    """Return an editor with all its arguments: no other field of a recipe counts."""
+    """Return an editor with all its arguments and its rule of drawing texts: no other field of a recipe counts."""
     defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
-    return {"editor": recipe.trainer, "edit": {**defaults, **recipe.edit}, **EDITORS.plugin_spec(recipe.trainer)}
+    sampling = GENERATORS.get(TRANSFORMERS).sampling
+    edit = {**defaults, **recipe.edit}
+    return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:

@@ -138,11 +138,12 @@ class _Planner:
                 "is not judged on that set or on clean prompts; add them to `evaluation.perturbations`"
             )
         original, perturbed = on[CLEAN], on[wanted.perturbation]
-        which = {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
+        which: dict[str, Any] = {"problem_set": wanted.problem_set, "perturbation": wanted.perturbation}
+        which |= {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
         node = Node("prompt_pair", 1, which, (original.results.key, perturbed.results.key), f"pair of {cell.id}")
         recipe, spec = self.recipe(cell.model, cell.recipe)
         inputs = (plan.base.node.key, node.key) if plan.base.node else (node.key,)
-        # prompts, samples and limits of the edit are those of the base's results, on which the pair's key depends
+        # prompts, limits and extraction are those of the base's results, on which the pair's key depends
         model = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
         return replace(
             plan, model=model, recipe=recipe, pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed)

@@ -7,7 +7,7 @@ with equal results get the same pairs, and a later number gives a further pair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.engine.base import Work
@@ -64,7 +64,11 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
         "accuracy_perturbed": perturbed.rate,
         "task_id": task,
     }
-    end = {} if task else {ENDED: f"no such pair: {_why(search, len(eligible), original.rate, perturbed.rate)}"}
+    end = (
+        {}
+        if task
+        else {ENDED: f"no such pair: {_why(search, len(eligible), original.shares, original.rate, perturbed.rate)}"}
+    )
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
         draft.counts = {"rows": len(pairs), **counts, **end}
@@ -95,11 +99,13 @@ def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
     return drawn[wanted.number - 1] if wanted.number <= len(drawn) else ""
 
 
-def _why(search: PairSearch, eligible: int, original: float, perturbed: float) -> str:
+def _why(search: PairSearch, eligible: int, tasks: Collection[str], original: float, perturbed: float) -> str:
     """Say why there is no such pair."""
     wanted, model = search.wanted, search.base.cell.model
     where = f"{wanted.problem_set} {wanted.perturbation}"
     rates = f"Acc_ori {original:.3f} on clean prompts, Acc_pert {perturbed:.3f} on perturbed ones"
+    if wanted.problem and wanted.problem not in tasks:
+        return f"{wanted.problem_set} has no problem {wanted.problem}"
     if not eligible:
         return f"{model} solves no problem of {where} more often with its clean prompt ({rates})"
     if wanted.problem:
