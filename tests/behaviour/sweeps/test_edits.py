@@ -1,4 +1,7 @@
-"""A sweep of edits: what is judged, what ends without a result, and what a second run makes."""
+"""A sweep of edits: what is judged, what ends without a result, and what a second run makes.
+
+In small: tests/planning/test_edits.py, tests/stages/test_prompt_pairs.py and tests/trainers/editors/test_running.py.
+"""
 
 from __future__ import annotations
 

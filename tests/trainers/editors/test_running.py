@@ -262,6 +262,7 @@ def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
 
 @pytest.mark.long
 def test_a_thousand_edits_leave_the_base_as_it_was(make_edit: Edits) -> None:
+    """In small: test_the_order_of_edits_changes_nothing."""
     job = make_edit("llama")
     before = state_of(job)
     alone = digest(run_edit(EDITORS["creme"](), make_edit("llama"), EditServicesHere()))
