@@ -169,12 +169,16 @@ def _classify(seen: Seen) -> None:
 
 
 def _part_of_slot(process: psutil.Process) -> Victim | None:
-    """Tell a slot's keeper, its children, and the programs that one of them forks: all bear one title."""
-    above = 0
-    with contextlib.suppress(psutil.Error):
-        for parent in process.parents()[:2]:
-            above += victim_of(title_of(parent.pid)) is Victim.KEEPER
-    return (Victim.KEEPER, Victim.ZYGOTE, None)[above]
+    """Tell a slot's keeper, its children, and the programs that one of them forks: all bear one title.
+
+    One that ends meanwhile, or whose parent does, is none of them now: a program lives for a moment only.
+    """
+    try:
+        titles = [title_of(parent.pid) for parent in process.parents()[:2]]
+    except psutil.Error:
+        return None
+    above = sum(victim_of(title) is Victim.KEEPER for title in titles)
+    return (Victim.KEEPER, Victim.ZYGOTE, None)[above] if all(titles) and process.is_running() else None
 
 
 def _children() -> dict[int, list[int]]:
