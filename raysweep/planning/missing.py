@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan
 from raysweep.storage.artefacts import damage_text
@@ -47,7 +48,12 @@ def end_of(cell: CellPlan, store: Store) -> str:
     if cell.pair_search is None:
         return ""
     known = [node for node in (cell.pair_search.node, cell.model) if node is not None and store.has(node)]
-    return next((str(end) for node in known if (end := store.counts(node).get(ENDED))), "")
+    return why_ended(map(store.counts, known))
+
+
+def why_ended(counts: Iterable[Mapping[str, Any]]) -> str:
+    """Return what the counts of a cell's prompt pair and model say of why it has ended; empty if they say nothing."""
+    return next((str(of[ENDED]) for of in counts if of.get(ENDED)), "")
 
 
 def _is_given_up(plan: ArtefactPlan, store: Store) -> bool:

@@ -17,8 +17,8 @@ from typing import Any
 from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
-from raysweep.planning.plan import CellPlan, CompletionsPlan
-from raysweep.records import Completion, GenerationRequest
+from raysweep.planning.plan import CellPlan, CompletionsPlan, RewrittenTextsPlan, TeacherAnswersPlan
+from raysweep.records import Completion, Decoding, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
@@ -214,6 +214,23 @@ class _Writer:
         if self._rows:
             self._blocks.add(self._rows)
             self._rows, self._since = {}, time.monotonic()
+
+
+def asking_job(plan: TeacherAnswersPlan | RewrittenTextsPlan, decoding: Decoding, work: Work) -> GenerateJob:
+    """Return the job of a base model that is asked something beside an evaluation, still without batches."""
+    model = base_ref(plan.base)
+    return GenerateJob(
+        work.store.root,
+        model,
+        plan.generator,
+        decoding,
+        (),
+        plan.batch_tokens,
+        plan.task,
+        plan.node.spec["generator"].get("versions", {}),
+        work.context.groups.get(plan.base.name, ""),
+        model,
+    )
 
 
 def generate_job(cell: CellPlan, work: Work) -> GenerateJob:

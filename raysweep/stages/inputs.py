@@ -10,9 +10,9 @@ from functools import cache
 from raysweep.errors import HopelessError
 from raysweep.hashing import canonical_json
 from raysweep.models.families.base import FAMILIES
-from raysweep.planning.plan import BasePlan, CellPlan, PairPlan
+from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, RewrittenTextsPlan, TeacherAnswersPlan
 from raysweep.problems.base import PROBLEMS
-from raysweep.prompts.templates import Prompter, PromptTemplate
+from raysweep.prompts.templates import CHAT, Prompter, PromptTemplate
 from raysweep.records import GenerationRequest, ModelKind, ModelRef, Problem, PromptRow, Spec
 from raysweep.storage.store import Store, location_of
 from raysweep.trainers.kinds import kind_of
@@ -69,6 +69,14 @@ def with_tokenizer(template: PromptTemplate, base: BasePlan, store: Store) -> Pr
     from raysweep.models.loading import load_tokenizer
 
     return replace(template, tokenizer=load_tokenizer(store.located(ref)))
+
+
+def asking(plan: TeacherAnswersPlan | RewrittenTextsPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
+    """Return the template in which a plan asks its model, and the texts that end an answer, such as a chat's end."""
+    template = PromptTemplate(plan.template, plan.system)
+    if template.needs_tokenizer:
+        template = with_tokenizer(template, plan.base, store)
+    return template, (*plan.stop, template.end) if template.name == CHAT else plan.stop
 
 
 def problems_of(pair: PairPlan) -> Mapping[str, Problem]:

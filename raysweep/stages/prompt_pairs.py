@@ -64,11 +64,8 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
         "accuracy_perturbed": perturbed.rate,
         "task_id": task,
     }
-    end = (
-        {}
-        if task
-        else {ENDED: f"no such pair: {_why(search, len(eligible), original.shares, original.rate, perturbed.rate)}"}
-    )
+    why = _why(search, len(eligible), original.shares, original.rate, perturbed.rate)
+    end = {} if task else {ENDED: f"no such pair: {why}"}
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
         draft.counts = {"rows": len(pairs), **counts, **end}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from raysweep.engine.base import GenerateJob, Work
+from raysweep.engine.base import Work
 from raysweep.engine.completing import completions_of, distinct_requests
 from raysweep.planning.plan import TeacherAnswersPlan
-from raysweep.prompts.templates import CHAT, PromptTemplate
 from raysweep.records import Completion, GenerationRequest, SourceRow
 from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block
-from raysweep.stages.generation import complete_in_blocks, counts_of
-from raysweep.stages.inputs import base_ref, with_tokenizer
+from raysweep.stages.generation import asking_job, complete_in_blocks, counts_of
+from raysweep.stages.inputs import asking
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
 from raysweep.storage.store import Store
@@ -39,7 +38,7 @@ def make_teacher_answers(plan: TeacherAnswersPlan, work: Work) -> None:
         for row in rows if plan.needs_fences else ():
             fences.add(row.task_id, row.text)
 
-    job = complete_in_blocks(_job(plan, work), distinct, blocks, pool, work, check)
+    job = complete_in_blocks(asking_job(plan, plan.decoding, work), distinct, blocks, pool, work, check)
     pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, Completion) as writer:
@@ -49,11 +48,8 @@ def make_teacher_answers(plan: TeacherAnswersPlan, work: Work) -> None:
 
 
 def _requests(plan: TeacherAnswersPlan, store: Store) -> Iterator[list[GenerationRequest]]:
-    """Yield the requests of each block of the source's rows. A chat's end of turn ends an answer."""
-    template = PromptTemplate(plan.template, plan.system)
-    if template.needs_tokenizer:
-        template = with_tokenizer(template, plan.base, store)
-    stop = (*plan.stop, template.end) if template.name == CHAT else plan.stop
+    """Yield the requests of each block of the source's rows."""
+    template, stop = asking(plan, store)
     path = store.use(plan.rows.node) / ROWS
     for block in range(block_count(path)):
         requests = []
@@ -62,20 +58,3 @@ def _requests(plan: TeacherAnswersPlan, store: Store) -> Iterator[list[Generatio
             whole = template.adds_special_tokens(text)
             requests.append(GenerationRequest(row.row_id, row.row_id, text, stop=stop, special_tokens=whole))
         yield requests
-
-
-def _job(plan: TeacherAnswersPlan, work: Work) -> GenerateJob:
-    """Return the teacher's job, still without batches."""
-    model = base_ref(plan.base)
-    return GenerateJob(
-        work.store.root,
-        model,
-        plan.generator,
-        plan.decoding,
-        (),
-        plan.batch_tokens,
-        plan.task,
-        plan.node.spec["generator"].get("versions", {}),
-        work.context.groups.get(plan.base.name, ""),
-        model,
-    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
-from raysweep.planning.missing import ENDED
+from raysweep.planning.missing import why_ended
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
@@ -227,7 +227,7 @@ def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
     if first.prompt_pair is None:
         return ""
     known = [node for node in (first.prompt_pair, first.weights) if node is not None and node.key in made]
-    return next((str(end) for node in known if (end := folder.store.counts(node).get(ENDED))), "")
+    return why_ended(map(folder.store.counts, known))
 
 
 def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:

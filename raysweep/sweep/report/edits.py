@@ -12,10 +12,11 @@ from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, Rates, 
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
-from raysweep.planning.missing import ENDED
+from raysweep.planning.missing import why_ended
 from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair
 from raysweep.rows.parquet import read_rows
 from raysweep.stages.editing import BLOCKS, EDITED
+from raysweep.stages.rewriting import REASONS
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
@@ -25,8 +26,6 @@ from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
 from raysweep.trainers.editors.running import CHECKS
 from raysweep.trainers.kinds import edits, rewrites
 
-REASONS = "rewritten"
-"""The count of a rewritten test set's prompts by what became of them."""
 EDIT_AT = "edit_at"
 RatesOfCells = Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
 
@@ -111,7 +110,7 @@ class EditReader:
         category = (first.problem_set, first.perturbation)
         found = [row for row in (first.prompt_pair, first.weights) if row is not None]
         counts = [self._store.counts(artefact) for artefact in found]
-        ended = next((str(of[ENDED]) for of in counts if of.get(ENDED)), "")
+        ended = why_ended(counts)
         of_model = self._store.counts(first.weights) if first.weights is not None else {}
         is_made = bool(of_model) and not ended
         pair = self._pair(first)

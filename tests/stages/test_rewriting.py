@@ -1,0 +1,107 @@
+"""Test sets whose prompts a model has rewritten: what is accepted, what stays, and what a second run asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from raysweep.config.loading import config_from
+from raysweep.engine.base import Context, Work
+from raysweep.engine.local import LocalStages
+from raysweep.engine.progress import ProgressFile
+from raysweep.generators.base import GENERATORS, Generator
+from raysweep.hashing import text_sha
+from raysweep.pipeline import make
+from raysweep.planning.plan import RewrittenSetPlan
+from raysweep.planning.sets import SetPlanner
+from raysweep.problems.base import PROBLEMS
+from raysweep.prompts.rewriting import ACCEPTED, EMPTY
+from raysweep.records import Completion, GenerationRequest, PromptRow, Recovery, Spec
+from raysweep.seeding import DEFAULT_SEED
+from raysweep.stages.rewriting import REASONS
+from raysweep.storage.store import Store
+
+COUNT = 12
+
+
+class Undoing(Generator):
+    """Answers with the clean description of a request's problem; with nothing for those in `silent`."""
+
+    clean: ClassVar[dict[str, str]] = {}
+    silent: ClassVar[set[str]] = set()
+    asked: ClassVar[list[str]] = []
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        self.asked.extend(request.task_id for request in requests)
+        texts = ["" if request.task_id in self.silent else self.clean[request.task_id] for request in requests]
+        return [
+            Completion(request.task_id, request.sample, text, "eos", 1, text_sha(request.prompt))
+            for request, text in zip(requests, texts, strict=True)
+        ]
+
+
+@pytest.fixture(autouse=True)
+def undoing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Undoing]]:
+    """Register the generator for a test."""
+    GENERATORS.names()
+    monkeypatch.setitem(GENERATORS._classes, "undoing", Undoing)
+    monkeypatch.setattr(Undoing, "name", "undoing", raising=False)
+    for attribute, empty in (("clean", {}), ("silent", set()), ("asked", [])):
+        monkeypatch.setattr(Undoing, attribute, empty)
+    yield Undoing
+
+
+def made(folder: Path) -> tuple[Store, RewrittenSetPlan]:
+    config = {
+        "name": "rewritten",
+        "models": [{"name": "undoing", "generator": "undoing"}],
+        "evaluation": {"problems": [{"name": "minicode", "count": COUNT}], "perturbations": ["clean", "C1"]},
+    }
+    planner, store = SetPlanner(config_from(config, "test")), Store(folder)
+    plan = planner.rewritten_set("undoing", planner.test_set("minicode", "C1", 0))
+    store.require_writable()
+    context = Context(store.root, "rewritten", 0, Recovery(retries=0), groups={"undoing": ""})
+    make([plan], Work(store, LocalStages(), ProgressFile(context.progress, "rewritten"), context))
+    return store, plan
+
+
+def descriptions() -> dict[str, str]:
+    """Return the natural language of each clean prompt, with what stands verbatim in it."""
+    texts, problem_set = {}, PROBLEMS.create(Spec("minicode", {"world": DEFAULT_SEED, "count": COUNT}))
+    for problem in problem_set.problems():
+        segments = list(problem_set.segments(problem))
+        natural = [at for at, segment in enumerate(segments) if segment.natural and segment.text.strip()]
+        texts[problem.task_id] = "".join(segment.text for segment in segments[natural[0] : natural[-1] + 1])
+    return texts
+
+
+def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back(undoing: type[Undoing], tmp_path: Path):
+    undoing.clean.update(descriptions())
+    store, plan = made(tmp_path)
+    before = {row.task_id: row for row in store.rows(plan.texts.test_set.node, PromptRow)}
+    rows = store.rows(plan.node, PromptRow)
+    assert any(row.changed for row in before.values())
+    assert [row.prompt for row in rows] == [row.clean_prompt for row in rows] and not any(row.changed for row in rows)
+    assert store.counts(plan.node)[REASONS] == {ACCEPTED: COUNT}
+
+
+def test_what_is_not_accepted_stays_perturbed_and_is_counted(undoing: type[Undoing], tmp_path: Path):
+    undoing.clean.update(descriptions())
+    undoing.silent.add(next(iter(undoing.clean)))
+    store, plan = made(tmp_path)
+    (silent,) = undoing.silent
+    before = {row.task_id: row for row in store.rows(plan.texts.test_set.node, PromptRow)}
+    after = {row.task_id: row for row in store.rows(plan.node, PromptRow)}
+    assert after[silent] == before[silent]
+    assert store.counts(plan.node)[REASONS] == {ACCEPTED: COUNT - 1, EMPTY: 1}
+
+
+def test_a_second_run_asks_nothing(undoing: type[Undoing], tmp_path: Path):
+    undoing.clean.update(descriptions())
+    made(tmp_path)
+    asked = len(undoing.asked)
+    made(tmp_path)
+    assert asked == COUNT and len(undoing.asked) == asked
