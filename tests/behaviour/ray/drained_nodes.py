@@ -113,6 +113,7 @@ class SpotNodes:
     def __init__(self, ray: SmallRay) -> None:
         self.ray = ray
         self.added: dict[str, Node] = {}
+        self.lost: list[str] = []
 
     def __enter__(self) -> SpotNodes:
         for _ in range(3):
@@ -140,6 +141,12 @@ class SpotNodes:
     def lose(self, node: str) -> None:
         """Take a node away."""
         self.ray.lose(self.added[node])
+        self.lost.append(node)
+
+    def wait_for_losses(self) -> None:
+        """Wait until Ray takes the lost nodes for dead; until then, a quarter of a minute, it places processes there."""
+        while self.lost:
+            self.ray.remove(self.added.pop(self.lost.pop()))
 
 
 @contextmanager
@@ -200,6 +207,7 @@ def trained_and_generated(ray: SmallRay, folder: Path, *, with_workers: bool) ->
                 errors = engine.run_cells([task])
             found[name] = result_of(folder, name, errors)
         found["alone"] = train(job_of(folder, 1, 0), None, FolderServices())
+        spot.wait_for_losses()
         found["hosts"] = hosts(spot, folder)
         found["drained"], found["new"] = found["hosts"][0], nodes_of_new_processes()
     return found
