@@ -113,7 +113,6 @@ class SpotNodes:
     def __init__(self, ray: SmallRay) -> None:
         self.ray = ray
         self.added: dict[str, Node] = {}
-        self.lost: list[str] = []
 
     def __enter__(self) -> SpotNodes:
         for _ in range(3):
@@ -141,12 +140,6 @@ class SpotNodes:
     def lose(self, node: str) -> None:
         """Take a node away."""
         self.ray.lose(self.added[node])
-        self.lost.append(node)
-
-    def wait_for_losses(self) -> None:
-        """Wait until Ray takes the lost nodes for dead; until then, a quarter of a minute, it places processes there."""
-        while self.lost:
-            self.ray.remove(self.added.pop(self.lost.pop()))
 
 
 @contextmanager
@@ -207,7 +200,6 @@ def trained_and_generated(ray: SmallRay, folder: Path, *, with_workers: bool) ->
                 errors = engine.run_cells([task])
             found[name] = result_of(folder, name, errors)
         found["alone"] = train(job_of(folder, 1, 0), None, FolderServices())
-        spot.wait_for_losses()
         found["hosts"] = hosts(spot, folder)
         found["drained"], found["new"] = found["hosts"][0], nodes_of_new_processes()
     return found
@@ -256,7 +248,10 @@ def hosts(spot: SpotNodes, folder: Path) -> list[str]:
 
 
 def nodes_of_new_processes() -> list[str]:
-    """Return the nodes to which Ray gives actors that hold nothing, and those of which raysweep itself thinks."""
+    """Return the nodes to which Ray gives actors that hold nothing, and those of which raysweep itself thinks.
+
+    For a quarter of a minute Ray takes a lost node for alive and may place an actor there: it begins again elsewhere.
+    """
     import ray
 
     from raysweep.engine.ray.cluster.drains import own_node
@@ -266,7 +261,8 @@ def nodes_of_new_processes() -> list[str]:
         def node(self) -> str:
             return own_node()
 
-    actors: list[Any] = [ray.remote(Where).options(num_cpus=0).remote() for _ in range(6)]
+    where: Any = ray.remote(Where).options(num_cpus=0, max_restarts=-1, max_task_retries=-1)
+    actors: list[Any] = [where.remote() for _ in range(6)]
     spread: Any = ray.remote(own_node).options(num_cpus=0.1, scheduling_strategy="SPREAD")
     asked = [*(actor.node.remote() for actor in actors), *(spread.remote() for _ in range(6))]
     return [*ray.get(asked), *nodes_by_id()]
