@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -165,7 +166,29 @@ def test_every_file_pins_the_python_and_the_ray_that_the_project_begins_with():
 
 @pytest.mark.parametrize("name", [*(f"{name}.yaml" for name in (*RAY_UP, "kuberay"))])
 def test_raysweep_comes_from_a_wheel_or_from_git(name):
-    assert "raysweep @ git+https://" in text(name) and ".whl" in text(name)
+    assert "raysweep[all] @ git+https://" in text(name) and ".whl" in text(name)
+
+
+@pytest.mark.parametrize("name", RAY_UP)
+def test_of_several_wheels_the_newest_is_installed(name, tmp_path):
+    (command,) = [one for one in cluster(name)["setup_commands"] if "raysweep[all]" in one]
+    (tmp_path / "dist").mkdir()
+    for age, version in [(100, "0.2.0"), (0, "0.1.0"), (50, "0.3.0")]:
+        wheel = tmp_path / "dist" / f"raysweep-{version}-py3-none-any.whl"
+        wheel.touch()
+        os.utime(wheel, (10**9 - age, 10**9 - age))
+    given = command.replace("~/.local/bin/uv", "echo")
+    done = subprocess.run(
+        ["bash", "-c", given], capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)}
+    )
+    assert done.stdout.endswith(f" raysweep[all] @ file://{tmp_path}/dist/raysweep-0.1.0-py3-none-any.whl\n")
+
+
+@pytest.mark.parametrize("name", RAY_UP)
+def test_every_machine_asks_for_the_token_that_it_is_given(name):
+    found = cluster(name)
+    assert found["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("RAY_AUTH_MODE=token' >> ~/.bashrc" in command for command in found["setup_commands"])
 
 
 @pytest.mark.parametrize(
