@@ -1,11 +1,13 @@
 """Measures how often 95 % intervals hold in simulated sweeps, and how wide they are, in Markdown tables.
 
     python benchmarks/coverage.py [--sweeps 2000] [--problems 161,427] [--samples 1,40]
+    python benchmarks/coverage.py --changes [--sweeps 2000] [--problems 161,427]
 
 The populations are stated in tests/stats/coverage.py. A cell of the first table shows the coverage in %, as the mean
 over four populations with the lowest one in brackets; of the second the mean width. Brackets around RD's cells mark
 levels at which fewer than 10 clean passes are expected: reports call the interval rough there, and the last lines
-leave them out.
+leave them out. With --changes: the coverage of a change of few verdicts, as that of clean pass@1 after edits, by
+the shares of problems that are lost and won, for one edit and the mean of fifteen.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ import argparse
 import sys
 import time
 from collections import defaultdict
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.stats
 
-from tests.stats.coverage import CONCENTRATIONS, LEVELS, Coverage, Population, coverages
+from tests.stats.coverage import CONCENTRATIONS, LEVELS, Coverage, Population, change_coverage, coverages
 
+LOST, WON = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1), (0.0, 0.005, 0.01, 0.02, 0.05)
+"""Shares of problems that are lost, and that are won."""
 Found = dict[tuple[str, int, int], dict[float, list[Coverage]]]
 """For each quantity, number of problems and number of samples: by level, the coverage in each population."""
 
@@ -31,7 +36,11 @@ def main() -> None:
     parser.add_argument("--problems", default="161,427")
     parser.add_argument("--samples", default="1,40")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--changes", action="store_true", help="simulate changes of few verdicts instead")
     options = parser.parse_args()
+    if options.changes:
+        print_changes([int(problems) for problems in options.problems.split(",")], options.sweeps, options.seed)
+        return
     started = time.process_time()
     found: Found = defaultdict(lambda: defaultdict(list))
     for problems in map(int, options.problems.split(",")):
@@ -46,6 +55,16 @@ def main() -> None:
     print_table("coverage, %", found, coverage_text)
     print_table("mean width", found, lambda cells: f"{mean([cell.width for cell in cells]):.3f}")
     print_summary(found)
+
+
+def print_changes(problems: list[int], sweeps: int, seed: int) -> None:
+    """Print the coverage of changes, in %, a row for each number of problems, lost share and number of edits."""
+    print("| problems | edits | lost \\ won | " + " | ".join(f"{won:g}" for won in WON) + " |")
+    print("|---" * (3 + len(WON)) + "|")
+    for number, edits, lost in product(problems, (1, 15), LOST):
+        shares = [change_coverage(number, lost, won, edits, sweeps, seed).share for won in WON if won <= lost]
+        cells = [f"{100 * share:.1f}" for share in shares] + [""] * (len(WON) - len(shares))
+        print(f"| {number} | {edits} | {lost:g} | {' | '.join(cells)} |", flush=True)
 
 
 def print_table(title: str, found: Found, text) -> None:

@@ -16,8 +16,8 @@ from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, 
 from raysweep.metrics.passing import over_draws
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.records import PromptRow, Result
-from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import Draws, draw_means, drawn_mean_interval, interval_note, mean_of
+from raysweep.stats.bootstrap import LOST_OR_WON, bootstrap_intervals, even_interval
+from raysweep.stats.intervals import Draws, agree, draw_means, drawn_mean_interval, interval_note, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +62,11 @@ class Paired(NamedTuple):
     def means(self) -> tuple[float, float]:
         """Return the two mean scores; NaN without problems."""
         return mean_of(self.clean), mean_of(draw_means(self.perturbed))
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether no problem's score differs between the prompts, on any draw."""
+        return bool((draw_means(self.perturbed) == self.clean).all()) and agree(self.perturbed)
 
 
 def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
@@ -118,8 +123,10 @@ def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measure
     """
     before, after = scores.means
     value, reason = relative_degradation(before, after)
-    of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop)
+    of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop, LOST_OR_WON)
     n = len(scores.clean)
+    if scores.are_equal:
+        of_drop = even_interval(n)
     if not isnan(value):
         reason = interval_note(n, fsum(scores.clean))
     of_difference = interval_note(n) if n else NO_PAIR

@@ -2,11 +2,13 @@
 
 The method is a Bayesian bootstrap over problems (Rubin 1981): all values of a problem keep together, so whatever makes
 a problem hard for one model or prompt stays paired. Before any problem is seen, two problems are spread over the
-corners, the combinations of values that a problem has where all of them are verdicts. For two values that is half a
-problem for each of passed both times, failed both times, lost and won: Jeffreys' prior, and like Agresti and Min's
-(2005) half an observation in each cell it keeps a width when all problems agree. Where a problem's values differ by
-less than verdicts would, because they are shares of many completions, the corners lie nearer to the means, by the
-square root of the design effect of the differences (`raysweep.stats.intervals`).
+corners, the combinations of values that a problem has where all of them are verdicts. So an interval keeps a width when
+all problems agree. For a difference of two means, and for an RD, the corners are `LOST_OR_WON`: one problem is lost and
+one is won, as Bonett and Price (2012, Journal of Educational and Behavioral Statistics 37, 479-488) add one of each to
+Wald's interval. With half a problem in each of four corners, Agresti and Min's choice (2005), intervals hold too seldom
+where few problems differ and all of these in one direction. Where a problem's values differ by less than verdicts do,
+because they are shares of many completions, the corners lie nearer to the means, by the square root of the design
+effect of the differences (`raysweep.stats.intervals`).
 
 Where a problem has values from several draws of a perturbation, each resample weighs these anew.
 
@@ -45,11 +47,15 @@ RESAMPLES = 2000
 PRIOR_PROBLEMS = 2.0
 """Problems in all corners together before any is seen."""
 ATOMS = 64
-"""Imaginary problems that share this weight where there are more settings than corners could be listed of."""
+"""Imaginary problems of several settings, for which there are more corners than could be listed."""
+ATOMS_TOGETHER = 4.0
+"""Problems in all of these together. Half of them tell two settings apart: as many as for a difference."""
 PAIR_WEIGHT = 2.0
 """Problems of design effect 1 that are added to those that carry the differences. Simulations chose it."""
 
 Corners = Sequence[tuple[float, ...]]
+LOST_OR_WON: Corners = ((1.0, 0.0), (0.0, 1.0))
+"""The corners of two values that tell them apart."""
 Statistics = Callable[["NDArray[np.float64]"], Sequence["NDArray[np.float64]"]]
 """Maps means (values, resamples) to statistics, each with one entry per resample; NaN where it is undefined."""
 
@@ -85,6 +91,21 @@ def bootstrap_intervals(
     return [Interval(float(low), float(high)) if np.isfinite(value) else UNDEFINED for low, high, value in ends]
 
 
+def even_interval(problems: int) -> Interval:
+    """Return the interval of a difference of two means whose values are equal on each problem: exact and symmetric.
+
+    It is the resampled one without its error of chance: of a lost, a won and n even problems, weighed by standard
+    exponentials, the share lost minus the share won is above x with probability (1 - x)^(n + 1) / 2.
+
+    Args:
+        problems: n; below two it is undefined.
+    """
+    if problems < FEWEST:
+        return UNDEFINED
+    end = 1 - (1 - COVERAGE) ** (1 / (problems + 1))
+    return Interval(-end, end)
+
+
 def resampled_means(
     values: NDArray[np.float64], corners: Corners | None = None, seed: int = DEFAULT_SEED
 ) -> NDArray[np.float64]:
@@ -113,10 +134,10 @@ def resampled_means(
 def resampled_settings(settings: Sequence[NDArray[np.float64]], seed: int = DEFAULT_SEED) -> NDArray[np.float64]:
     """Return the mean of each setting in each resample, (settings, RESAMPLES): which is best, and how often.
 
-    Two problems are spread over the corners as for two means, for each pair of settings alike: over `ATOMS` imaginary
-    problems, which each setting passes or fails by a coin of its own. So no setting is certain to be better because of
-    one problem. The draws of a setting are weighed anew in each resample, for all problems together: a draw is a
-    whole training, or a whole test set.
+    Before any problem is seen, one is lost and one is won as for two means, between each two settings alike: `ATOMS`
+    imaginary problems, which each setting passes or fails by a coin of its own. So no setting is certain to be better
+    because of one problem. The draws of a setting are weighed anew in each resample, for all problems together: a draw
+    is a whole training, or a whole test set.
 
     Args:
         settings: for each, values from 0 to 1 of (problems, draws); problems are the same in all, draws are its own.
@@ -127,7 +148,7 @@ def resampled_settings(settings: Sequence[NDArray[np.float64]], seed: int = DEFA
     problems, count = len(settings[0]), len(settings)
     means = array([values.mean(axis=1) for values in settings])
     nearness = float(_nearness(means[:, None, :])[0])
-    added = _corner_weights(problems, ATOMS, seed)
+    added = _corner_weights(problems, ATOMS, seed, ATOMS_TOGETHER)
     rng = numpy_rng(seed, "settings", problems, count)
     resampled = np.empty((count, RESAMPLES))
     for values, mean, out in zip(settings, means, resampled, strict=True):
@@ -228,9 +249,10 @@ class _CornerWeights(NamedTuple):
 
 
 @lru_cache(maxsize=24)
-def _corner_weights(problems: int, corners: int, seed: int) -> _CornerWeights:
+def _corner_weights(problems: int, corners: int, seed: int, imaginary: float = PRIOR_PROBLEMS) -> _CornerWeights:
+    """Return the weights of so many imaginary problems, spread evenly over the corners."""
     rng = numpy_rng(seed, "corners", problems, corners)
-    each = rng.standard_gamma(PRIOR_PROBLEMS / corners, (RESAMPLES, corners))
+    each = rng.standard_gamma(imaginary / corners, (RESAMPLES, corners))
     together = each.sum(axis=1)
     return _CornerWeights(each, together, together + _problem_weights(problems, seed).sum(axis=1))
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
 from raysweep.seeding import DEFAULT_SEED
-from raysweep.stats.bootstrap import RESAMPLES, resampled_means, resampled_settings, statistic_ends
+from raysweep.stats.bootstrap import (
+    LOST_OR_WON,
+    RESAMPLES,
+    even_interval,
+    resampled_means,
+    resampled_settings,
+    statistic_ends,
+)
 from raysweep.stats.intervals import COVERAGE, FEWEST, Draws, draw_means, drawn
 
 if TYPE_CHECKING:
@@ -77,18 +84,21 @@ def bootstrap_difference(first: Draws, second: Draws, seed: int = DEFAULT_SEED) 
         _require_shares(name, cells)
     tables = [drawn(cells) for cells in (first, second)]
     means = np.asarray([[draw_means(values)] for values in tables])
-    resampled_first, resampled_second = resampled_means(means, seed=seed)
-    differences = resampled_first - resampled_second
-    value = float((means[0] - means[1]).mean())
-    low, high = statistic_ends(differences, np.asarray([value]))
-    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1)) if (means[0] != means[1]).any() else 1.0
+    if (means[0] == means[1]).all():
+        value, (low, high), p = 0.0, even_interval(len(first)), 1.0
+    else:
+        resampled_first, resampled_second = resampled_means(means, LOST_OR_WON, seed)
+        differences = resampled_first - resampled_second
+        value = float((means[0] - means[1]).mean())
+        low, high = (float(end[0]) for end in statistic_ends(differences, np.asarray([value])))
+        tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+        p = min(1.0, 2 * (tail + 1) / (RESAMPLES + 1))
     return DifferenceOfMeans(
         n=len(first),
         values=sum(int(np.isfinite(values).sum()) for values in tables),
         difference=value,
-        low=float(low[0]),
-        high=float(high[0]),
+        low=low,
+        high=high,
         p=p,
         smallest_p=2 / (RESAMPLES + 1),
         note=ROUGH if len(first) < FEW_PROBLEMS else "",

@@ -190,7 +190,7 @@ def test_the_bootstraps_p_is_of_the_intervals_resamples_and_needs_two_problems()
         excludes_0 = found["pass@1_difference"].low > 0
         assert (found["bootstrap_p"].value < 0.05) == excludes_0
         swapped = measured(PassRates, second, first)["pass@1_difference"]
-        assert swapped.high == pytest.approx(-found["pass@1_difference"].low, abs=0.02)
+        assert swapped.high == pytest.approx(-found["pass@1_difference"].low, abs=0.06)
     several = measured(PassRates, rates(0.5, 0, 0.25, completions=4), rates(1, 1, 0.25, completions=4))
     assert 0 < several["bootstrap_p"].value < 1 and "mcnemar_p" not in several
     assert measured(PassRates, rates(1, 0, 0.5), rates(1, 0, 0.5))["bootstrap_p"].value == 1

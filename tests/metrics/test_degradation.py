@@ -55,6 +55,13 @@ def test_it_is_nan_with_its_reason_where_undefined(clean, perturbed, note):
     assert reason == note
 
 
+def test_prompts_with_equal_verdicts_have_a_drop_with_a_symmetric_interval():
+    verdicts = results(a=True, b=False, c=True)
+    drop = measure(verdicts, verdicts)["drop"]
+    assert drop.value == 0 and drop.high == -drop.low == pytest.approx(1 - 0.05 ** (1 / 4))
+    assert measure(verdicts, results(a=True, b=True, c=False))["drop"].high != drop.high
+
+
 def test_a_problem_without_a_verdict_on_either_side_leaves_both():
     scores = pair(results(a=True, b=True, c=None), [results(a=False, b=None, c=True)])
     assert scores == ([1.0], [[0.0]])

@@ -19,7 +19,7 @@ from math import comb, inf, isinf
 import numpy as np
 
 from raysweep.seeding import numpy_rng
-from raysweep.stats.bootstrap import resampled_means, statistic_ends
+from raysweep.stats.bootstrap import LOST_OR_WON, resampled_means, statistic_ends
 from raysweep.stats.intervals import FEWEST_PASSES, mean_ends
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
@@ -87,6 +87,22 @@ def coverages(population: Population, sweeps: int, seed: int = 0) -> Iterator[Co
     yield _coverage("change of RD", SECOND_LOSS - LOSS, _of_four(np.stack(four)), expects)
 
 
+def change_coverage(problems: int, lost: float, won: float, edits: int, sweeps: int, seed: int = 0) -> Coverage:
+    """Return the coverage of a change of few verdicts, as that of clean pass@1 after edits.
+
+    A problem is one that edits lose with the probability `lost`, and one that they win with the probability `won`. One
+    edit changes its verdict then; of several edits, whose mean counts, each changes it by a coin of its own.
+    """
+    rng = numpy_rng(seed, "few changes", problems, f"{lost:g}", f"{won:g}", edits)
+    kind = rng.random((sweeps, problems))
+    is_lost, is_won = kind < lost, (lost <= kind) & (kind < lost + won)
+    before = np.where(is_lost, True, np.where(is_won, False, rng.random(kind.shape) < 0.6)) * 1.0
+    rate = 1.0 if edits == 1 else 0.5
+    changed = rng.binomial(edits, rate, kind.shape) / edits
+    after = before - changed * is_lost + changed * is_won
+    return _coverage("few changes", rate * (won - lost), _of_pairs(before, after)[0])
+
+
 def _probabilities(population: Population, sweeps: int, rng: np.random.Generator):
     """Return the probabilities to pass, (sweeps, problems) each: clean and perturbed, of one model and the other."""
     shape, level, total = (sweeps, population.problems), population.level, population.concentration
@@ -114,7 +130,8 @@ def _of_pairs(first: np.ndarray, second: np.ndarray):
     drops, losses = [], []
     for start in range(0, len(first), CHUNK):
         before, after = first[start : start + CHUNK], second[start : start + CHUNK]
-        resampled, measured = resampled_means(np.stack([before, after])), (before.mean(axis=1), after.mean(axis=1))
+        resampled = resampled_means(np.stack([before, after]), LOST_OR_WON)
+        measured = before.mean(axis=1), after.mean(axis=1)
         drops.append(statistic_ends(_difference(*resampled), _difference(*measured)))
         losses.append(statistic_ends(_loss(*resampled), _loss(*measured)))
     return np.concatenate(drops, axis=1), np.concatenate(losses, axis=1)

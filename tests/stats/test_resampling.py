@@ -9,7 +9,7 @@ from scipy.stats import binom
 from raysweep.errors import UsageError
 from raysweep.seeding import numpy_rng
 from raysweep.stats import argmax_interval, bootstrap_difference, mcnemar
-from raysweep.stats.bootstrap import RESAMPLES, bootstrap_intervals
+from raysweep.stats.bootstrap import LOST_OR_WON, RESAMPLES, bootstrap_intervals
 from raysweep.stats.resampling import ONE_DRAW, ROUGH
 
 
@@ -62,6 +62,15 @@ def test_problems_count_and_not_the_models_and_seeds_within_them():
     one, more = bootstrap_difference(first, second), bootstrap_difference(*thrice)
     assert (one.n, more.n, one.values, more.values) == (30, 30, 60, 180)
     assert (one.low, one.high, one.p) == pytest.approx((more.low, more.high, more.p))
+
+
+@pytest.mark.parametrize("value", [1.0, 0.3])
+def test_equal_values_have_a_symmetric_interval_that_is_near_the_resampled_one(value):
+    first = [[value]] * 80 + [[0.0]] * 80
+    one = bootstrap_difference(first, first)
+    assert one.difference == 0 and one.high == -one.low == pytest.approx(1 - 0.05 ** (1 / 161)) and one.p == 1
+    (resampled,) = bootstrap_intervals([first, first], lambda means: [means[0] - means[1]], LOST_OR_WON)
+    assert resampled == pytest.approx((one.low, one.high), abs=0.002)
 
 
 def test_a_difference_says_what_it_can_show():
