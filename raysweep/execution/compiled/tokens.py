@@ -6,21 +6,31 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>\s+)
-  | (?P<comment>//(?:\\\n|[^\n])*|/\*.*?\*/)
-  | (?P<string>(?:u8|[LuU])?R"(?P<mark>[^\s()\\]{0,16})\(.*?\)(?P=mark)"      # C++'s raw strings
-      |\"\"\"(?:\\.|[^\\])*?\"\"\"                                            # Java's text blocks
-      |(?:u8|[LuU])?"(?:\\.|[^"\\\n])*")
-  | (?P<character>(?:u8|[LuU])?'(?:\\.|[^'\\\n])+')
-  | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9a-zA-Z]|[\w.])*)
-  | (?P<word>[^\W\d][\w$]*|\$[\w$]*)
-  | (?P<sign>::|->|[^\w\s"'])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_DIRECTIVE = re.compile(r"[ \t]*\#(?:\\\n|/\*.*?\*/|[^\n])*", re.DOTALL)
+_CONTINUED = r"\\[ \t\f\v\r\0]*\n"
+"""The end of a line that C++ goes on with the next one: blanks behind the backslash don't count, says g++."""
+
+
+def _token(comment: str) -> re.Pattern[str]:
+    """Return the pattern of a token, given that of a comment to the end of the line."""
+    return re.compile(
+        rf"""
+        (?P<space>\s+)
+      | (?P<comment>{comment}|/\*.*?\*/)
+      | (?P<string>(?:u8|[LuU])?R"(?P<mark>[^\s()\\]{{0,16}})\(.*?\)(?P=mark)"    # C++'s raw strings
+          |\"\"\"(?:\\.|[^\\])*?\"\"\"                                            # Java's text blocks
+          |(?:u8|[LuU])?"(?:\\.|[^"\\\n])*")
+      | (?P<character>(?:u8|[LuU])?'(?:\\.|[^'\\\n])+')
+      | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9a-zA-Z]|[\w.])*)
+      | (?P<word>[^\W\d][\w$]*|\$[\w$]*)
+      | (?P<sign>::|->|[^\w\s"'])
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+_COMMENT = rf"//(?:{_CONTINUED}|[^\n])*"
+_CPP_TOKEN, _JAVA_TOKEN = _token(_COMMENT), _token(r"//[^\n]*")
+_DIRECTIVE = re.compile(rf"[ \t]*\#(?:{_COMMENT}|{_CONTINUED}|/\*.*?\*/|[^\n])*", re.DOTALL)
 OPEN, CLOSE = "([{", ")]}"
 
 
@@ -46,12 +56,14 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
 
     Args:
         text: a source text, or the beginning of one.
-        directives: whether a line that begins with ``#`` is one token, as in C++.
+        directives: the text is C++, where a line that begins with ``#`` is one token, and a backslash at its end
+            makes a comment go on.
 
     Raises:
         UnreadableError: a comment or string that has no end, or a character that begins no token.
     """
     found: list[CodeToken] = []
+    pattern = _CPP_TOKEN if directives else _JAVA_TOKEN
     position = 0
     begins_line = True
     while position < len(text):
@@ -59,7 +71,7 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
             found.append(CodeToken("directive", line[0].strip(), position, line.end()))
             position, begins_line = line.end(), True
             continue
-        match = _TOKEN.match(text, position)
+        match = pattern.match(text, position)
         if match is None or (text.startswith("/*", position) and match.lastgroup != "comment"):
             number = text.count("\n", 0, position) + 1
             raise UnreadableError(f"can't be read from line {number} on: {text[position : position + 20]!r}")

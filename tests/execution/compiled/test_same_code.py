@@ -36,6 +36,10 @@ def test_what_each_language_reads_in_comments_counts():
     assert same_code(broken, broken, "java")
     followed = PROMPT + "int b;\n"
     assert not same_code(followed, followed.replace("done", "done \\"), "cpp")  # the next line is in the comment
+    assert not same_code(
+        followed, followed.replace("done", "done \\ \t"), "cpp"
+    )  # for g++, blanks behind it don't count
+    assert same_code(followed, followed.replace("done", "done \\"), "java")
     assert not same_code("#define A 1\n", "#define A 2\n", "cpp")
 
 

@@ -27,6 +27,15 @@ def test_directives_are_one_token_where_a_line_begins():
     assert texts("#include", directives=False) == ["#", "include"]
 
 
+@pytest.mark.parametrize("end", ["\\", "\\ \t", "\\\r", "\\\f\v "])
+def test_a_backslash_at_the_end_of_a_line_goes_on_in_cpp_alone(end):
+    assert texts(f"a; // b {end}\nc;\nd;") == ["a", ";", "d", ";"]
+    assert texts(f"a; // b {end}\nc;", directives=False) == ["a", ";", "c", ";"]
+    assert texts(f"#define a b {end}\nc\nd")[1:] == ["d"]
+    assert texts(f"#define a // /* {end}\nc */\nd")[1:] == ["d"]
+    assert texts(f"a; // b {end} c\nd;") == ["a", ";", "d", ";"]
+
+
 def test_angle_brackets_are_single_and_two_colons_are_one():
     assert texts("std::map<int,vector<int>>&&") == [
         "std", "::", "map", "<", "int", ",", "vector", "<", "int", ">", ">", "&", "&",
