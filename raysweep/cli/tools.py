@@ -192,6 +192,7 @@ def attack(
     from raysweep.cli.views.console import new_console
     from raysweep.cli.views.progress import counting
     from raysweep.problems.base import problem_set_of
+    from raysweep.problems.compiled import check_toolchain
     from raysweep.storage.store import open_store
     from raysweep.tools.attack.queries import AttackLimits
     from raysweep.tools.attack.run import AttackJob, run_attack
@@ -212,6 +213,7 @@ def attack(
         seed=seed,
         trust_remote_code=trust_remote_code,
     )
+    check_toolchain(problem_set.language, job.problems, DEFAULT_SANDBOX.cpp_flags)
     require_permission(allow_code_execution)
     _tell_cautions(job.methods)
     with counting(new_console(stderr=True), "attacking", len(job.problems)) as report:

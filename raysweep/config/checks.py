@@ -34,7 +34,7 @@ from raysweep.perturbations.mixes import row_methods
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
-from raysweep.programs import Oracle
+from raysweep.programs import COMPILED, Oracle
 from raysweep.quality.linting import require_pylint
 from raysweep.quality.ruff_check import require_ruff
 from raysweep.records import BASE, CLEAN, Spec
@@ -532,8 +532,9 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
         try:
             problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
             problem_set.check(judged=judged)
-            if judged:
-                check_toolchain(problem_set.language, (), config.execution.cpp_flags)
+            if judged and problem_set.language in COMPILED:
+                asked = problem_set.problems()[: config.evaluation.limit]
+                check_toolchain(problem_set.language, asked, config.execution.cpp_flags)
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
         except UnusableFlags as error:

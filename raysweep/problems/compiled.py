@@ -17,7 +17,7 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
 
     Args:
         language: of the problems.
-        problems: the problems.
+        problems: those whose programs will be judged.
         cpp_flags: of g++.
 
     Raises:
@@ -39,7 +39,7 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
         packages = sorted({missing[name] for name in headers})
         raise MissingInput(
             f"{', '.join(tasks[:_NAMED])}{more} {verb} {', '.join(headers)}, which this machine lacks; install "
-            f"{' and '.join(packages)} (Debian, Ubuntu), or take these problems out of the file"
+            f"{' and '.join(packages)} (Debian, Ubuntu), or leave these problems out"
         )
 
 

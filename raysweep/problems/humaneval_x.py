@@ -15,9 +15,8 @@ from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.file_problems import ScriptedProblem, problems_of
-from raysweep.programs import CPP, DEFAULT_SANDBOX, JAVA, Program
+from raysweep.programs import CPP, JAVA, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
@@ -74,13 +73,8 @@ class HumanEvalX(ProblemSet):
         return {"language": self.language, "sha256": content_sha(self._path)}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line) for an unusable row.
-
-        When `judged`, also where the machine has no compiler, or lacks headers, which names the problems.
-        """
-        problems = self.problems()
-        if judged:
-            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
+        """Read the whole file; raise UsageError (file, line) for an unusable row."""
+        self.problems()
 
     @classmethod
     def recognises(cls, row: Mapping[str, Any]) -> bool:

@@ -15,7 +15,6 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.file_problems import (
     STOP,
     FileProblem,
@@ -27,7 +26,7 @@ from raysweep.problems.file_problems import (
     with_names,
 )
 from raysweep.problems.humaneval_x import compiled_problem
-from raysweep.programs import COMPILED, DEFAULT_SANDBOX, PYTHON
+from raysweep.programs import COMPILED, PYTHON
 from raysweep.prompts.comments import split_comment_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
@@ -64,7 +63,6 @@ class JsonlProblems(ProblemSet):
         problems = read_problems(self._path)
         if judged:
             check_tests(problems, str(self._path))
-            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt by its language's comments."""

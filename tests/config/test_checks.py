@@ -459,3 +459,9 @@ def test_problems_whose_headers_are_missing_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
     with pytest.raises(ConfigError, match=r"evaluation.problems.0: mine/1 includes boost/any.hpp, .* libboost-dev"):
         load_config(path)
+    file = tmp_path / "mine.jsonl"
+    first = {**json.loads(file.read_text()), "task_id": "mine/0", "prompt": "int f() {\n"}
+    file.write_text(f"{json.dumps(first)}\n{file.read_text()}\n")
+    with pytest.raises(ConfigError, match=r"evaluation.problems.0: mine/1 includes boost/any.hpp"):
+        load_config(path)
+    load_config(path, ["evaluation.limit=1"])  # which isn't judged

@@ -3,6 +3,7 @@
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.humaneval_x import HumanEvalX
 from raysweep.records import Spec
 from raysweep.stages.test_sets import build_test_set
@@ -45,22 +46,25 @@ def test_the_language_is_found_from_the_task_ids(problems):
     assert HumanEvalX(str(problems._path)).language == problems.language
 
 
-def test_without_a_compiler_judging_is_refused_and_prompts_can_be_made(problems, monkeypatch):
+def test_problems_can_be_read_without_a_compiler_and_judged_with_one(problems, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    problems.check()
+    problems.check(judged=True)
     package = {"java": "default-jdk-headless", "cpp": r"g\+\+"}[problems.language]
     with pytest.raises(UsageError, match=rf"this machine has no .*the package {package}\)"):
-        problems.check(judged=True)
+        check_toolchain(problems.language, problems.problems(), "-O0")
 
 
-def test_problems_whose_headers_are_missing_are_named(monkeypatch):
+def test_problems_whose_headers_are_missing_are_named_if_they_are_judged(monkeypatch):
     needs("cpp")
     missing = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
     monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: missing)
-    path = shared_data("humaneval_x", "humaneval_cpp.jsonl.gz")
-    with pytest.raises(UsageError, match="CPP/22, CPP/137, CPP/162 include "):
-        HumanEvalX(str(path)).check(judged=True)
+    problems = HumanEvalX(str(shared_data("humaneval_x", "humaneval_cpp.jsonl.gz"))).problems()
+    with pytest.raises(UsageError, match=r"CPP/22, CPP/137, CPP/162 include "):
+        check_toolchain("cpp", problems, "-O0")
+    with pytest.raises(UsageError, match=r"CPP/22 includes boost/any.hpp, .* install libboost-dev "):
+        check_toolchain("cpp", problems[:137], "-O0")
+    check_toolchain("cpp", problems[:22], "-O0")
 
 
 def test_another_language_or_file_is_reported(tmp_path):

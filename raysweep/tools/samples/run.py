@@ -22,6 +22,7 @@ from raysweep.execution.pool import Executor
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.machine import VERSION
 from raysweep.problems.base import ProblemSet
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extract, Extracted
@@ -137,7 +138,8 @@ class SampleRun:
         progress: called now and then with the number of rows checked so far.
 
     Raises:
-        UsageError: a row can't be used (the message names file and line), or its task is not among the problems.
+        UsageError: a row can't be used (the message names file and line), its task is not among the problems, or what
+            its program needs to be compiled is missing here.
     """
 
     def __init__(self, job: SampleJob, progress: Progress) -> None:
@@ -155,6 +157,8 @@ class SampleRun:
             self._programs.add(key)
             self._tasks.add(sample.task_id)
             self.samples += 1
+        asked = [problem for name, problem in self._problems.items() if name in self._tasks]
+        check_toolchain(job.problem_set.language, asked, job.sandbox.cpp_flags)
 
     def run(self, progress: Progress) -> SampleScores:
         """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.
@@ -180,7 +184,7 @@ class SampleRun:
                     progress(done)
                 outcome, detail, parts = self._await(key, verdicts, results)
                 self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)
-                if outcome == Outcome.SYNTAX_ERROR:
+                if outcome in (Outcome.SYNTAX_ERROR, Outcome.COMPILE_ERROR):
                     uncompiled.add(sample, self._problems[sample.task_id])
                 if results:
                     oracle = self._oracle(sample.task_id, taken.program)

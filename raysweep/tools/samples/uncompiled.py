@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from raysweep.programs import PYTHON
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
 from raysweep.prompts.answers.markdown import is_marked
 from raysweep.records import Problem
@@ -32,7 +33,7 @@ class Uncompiled:
         self._helped = 0
 
     def add(self, sample: Sample, problem: Problem) -> None:
-        """Count a sample whose program has a syntax error."""
+        """Count a sample whose program the interpreter or the compiler refused."""
         self._samples += 1
         if reason := _reason(sample, problem):
             self._reasons[reason] += 1
@@ -62,6 +63,9 @@ def _reason(sample: Sample, problem: Problem) -> str:
         return FENCED
     if sample.whole:
         return ""
+    if problem.language != PYTHON:
+        opening = problem.prompt.rstrip().splitlines()[-1]  # of the function
+        return WHOLE if "".join(opening.split()) in "".join(sample.text.split()) else ""
     if f"def {problem.entry_point}" in sample.text:
         return WHOLE
     return "" if sample.text.lstrip("\n")[:1].isspace() else INDENT

@@ -18,6 +18,7 @@ from raysweep.storage.blocks import Blocks
 from raysweep.storage.files import Files
 from raysweep.tools.samples.run import SampleJob, SampleRun
 from raysweep.tools.samples.scores import SampleScores
+from tests.execution.compiled.processes import needs
 from tests.patience import PATIENCE, eventually
 
 FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
@@ -39,9 +40,9 @@ def samples(folder: Path, *rows: tuple[int, str], name: str = "s.jsonl") -> Path
     return path
 
 
-def run(folder: Path, path: Path, out: Path | None, **limits: float) -> SampleScores:
+def run(folder: Path, path: Path, out: Path | None, workers: int = 2, **limits: float) -> SampleScores:
     problem_set = JsonlProblems(str(folder / "p.jsonl"))
-    return SampleRun(SampleJob(path, problem_set, out, Limits(**limits), DEFAULT_SANDBOX, 2), silent).run(silent)
+    return SampleRun(SampleJob(path, problem_set, out, Limits(**limits), DEFAULT_SANDBOX, workers), silent).run(silent)
 
 
 def silent(done: int) -> None:
@@ -207,6 +208,26 @@ def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
         command(tmp_path, "o.jsonl", "--timeout", "3"), cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert other.returncode == 2 and "begun with timeout 5.0 (now 3.0)" in other.stderr
+
+
+@pytest.mark.slow
+def test_programs_in_cpp_that_do_not_compile_are_told_and_headers_count_for_tasks_with_samples(tmp_path, monkeypatch):
+    needs("cpp")
+    cpp = {"language": "cpp", "prompt": "int f() {\n", "test": "#include <cassert>\nint main() { assert(f() == 1); }\n"}
+    rows = [{**cpp, "task_id": f"T/{at}", "canonical_solution": "return 1; }\n"} for at in range(2)]
+    rows[1]["prompt"] = f"#include <boost/any.hpp>\n{cpp['prompt']}"
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
+    path = samples(tmp_path, (0, "int f() { return 1; }\n"), (0, "return one; }\n"), (0, "return 1; }\n"))
+    out = tmp_path / "out.jsonl"
+    scores = run(tmp_path, path, out, workers=1)
+    assert [row["passed"] for row in rows_of(out)] == [False, False, True]
+    assert rows_of(out)[1]["result"].startswith("failed: line 2: 'one' was not declared")
+    assert scores.advice == "2 of 3 samples don't compile: a repeated signature in 1"
+    with pytest.raises(
+        UsageError, match=r"T/1 includes boost/any.hpp, which this machine lacks; install libboost-dev "
+    ):
+        run(tmp_path, samples(tmp_path, (1, "return 1; }\n")), None)
 
 
 def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):

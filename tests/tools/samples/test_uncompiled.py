@@ -13,10 +13,15 @@ PROBLEM = Problem("t/1", 'def add(a, b):\n    """Add."""\n', "add", "def check(f
 FENCED = "```python\ndef add(a, b):\n    return a + b\n```"
 
 
-def advice(*texts: str, of: int, way: Extract = Extract.NONE, whole: bool = False) -> str:
+JAVA = Problem(
+    "t/1", "class Solution {\n    public int add(int a, int b) {\n", "add", "class Main { }", language="java"
+)
+
+
+def advice(*texts: str, of: int, way: Extract = Extract.NONE, whole: bool = False, problem: Problem = PROBLEM) -> str:
     uncompiled = Uncompiled(way)
     for text in texts:
-        uncompiled.add(Sample("s:1", "t/1", text, whole, {}), PROBLEM)
+        uncompiled.add(Sample("s:1", "t/1", text, whole, {}), problem)
     return uncompiled.advice(of)
 
 
@@ -53,6 +58,12 @@ def advice(*texts: str, of: int, way: Extract = Extract.NONE, whole: bool = Fals
 )
 def test_the_reason_and_the_option_that_helps(texts, of, said):
     assert advice(*texts, of=of) == said
+
+
+def test_of_a_compiled_language_the_line_that_opens_the_function_is_looked_for():
+    whole = "class Solution {\n  public int add(int a,int b)\n  {\n    return a + b;\n  }\n}\n"
+    said = advice(f"```java\n{whole}```", whole, "return a +;\n}\n}\n", of=3, problem=JAVA)
+    assert said == "3 of 3 samples don't compile: fenced code (```) or tags in 1, a repeated signature in 1"
 
 
 def test_what_was_tried_already_is_not_advised():
