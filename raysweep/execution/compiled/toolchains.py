@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from raysweep.errors import MissingInput, UsageError
+from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA
 
 WORDS = {JAVA: "Java", CPP: "C++"}
@@ -30,7 +30,7 @@ MIN_JDK = 17
 JUDGED_AS = 2
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
-_SECONDS = 30.0  # for a question to g++
+_SECONDS = 600.0  # of wall time for a question to g++, which needs less than one of CPU time: only a hang takes longer
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
 _HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
 _LOCALES = "/usr/lib/locale"
@@ -66,6 +66,7 @@ def toolchain(language: str, flags: str) -> Toolchain:
     Raises:
         MissingInput: they are missing or too old; the message names the package.
         UnusableFlags: g++ doesn't know the flags, or makes no program with them.
+        RaysweepError: g++ hangs.
     """
     return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags)
 
@@ -183,8 +184,20 @@ def _missing(language: str, what: str) -> str:
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+    """Ask g++; raise MissingInput if it can't be started, RaysweepError if it says nothing."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False)
+    try:
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise RaysweepError(
+            f"{shlex.join(command)} has not ended within {_SECONDS:g} s; find out why by hand, or put another g++ "
+            "first on the path"
+        ) from None
+    except OSError as error:
+        raise MissingInput(
+            f"{command[0]}, which programs in C++ need to be judged, can't be started: {error.strerror}; put another "
+            f"g++ first on the path (Debian, Ubuntu: the package {PACKAGES[CPP]})"
+        ) from None
 
 
 def _path_of(name: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.errors import MissingInput
+from raysweep.engine.ray.cluster.node_versions import identity_or_none
+from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.execution.compiled import toolchains
 from raysweep.execution.compiled.toolchains import JUDGED_AS, UnusableFlags, identity, missing_headers, toolchain
 from raysweep.programs import CPP, JAVA, PYTHON
@@ -109,6 +110,22 @@ def test_a_gxx_that_links_nothing_statically_is_not_blamed_on_the_flags(tmp_path
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     assert "g++ makes no static program on this machine" in refusal(CPP)
     assert "cannot find -lstdc++" in refusal(CPP)
+
+
+def test_a_gxx_that_hangs_or_is_no_program_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    (tmp_path / "g++").write_text("no program")
+    (tmp_path / "g++").chmod(0o755)
+    assert re.search(r"/g\+\+, which programs in C\+\+ need to be judged, can't be started: Exec format", refusal(CPP))
+    (tmp_path / "g++").write_text("#!/bin/sh\nexec sleep 3600\n")
+    assert toolchains._SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
+    monkeypatch.setattr(toolchains, "_SECONDS", 0.1)
+    for ask in (lambda: toolchain(CPP, "-O0"), lambda: identity_or_none(CPP, "-O0")):
+        with pytest.raises(
+            RaysweepError, match=r"g\+\+ -O0 -static .* has not ended within 0.1 s; find out why"
+        ) as raised:
+            ask()
+        assert not isinstance(raised.value, UsageError)  # nothing is missing, so no key may say so
 
 
 def test_headers_that_are_missing_are_told_with_their_packages(tmp_path, monkeypatch):
