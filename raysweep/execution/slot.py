@@ -25,7 +25,10 @@ from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, wr
 from raysweep.programs import COMPILED, CPP, JAVA, PYTHON, Level, Limits, Oracle, Outcome, Program, Verdict
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
-START_SECONDS = 60.0
+START_SECONDS = 60.0  # that a start waits for room on the machine
+UP_SECONDS = 600.0
+"""Of wall time until a process says that it is up, which takes it less than three seconds of CPU time, compiling
+raysweep's own headers or classes included: only one that hangs takes longer."""
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
 COMPILING_SECONDS = 600.0  # of wall time that a program, its problem's server and its tests may take to compile
 STARTS = 3
@@ -308,10 +311,8 @@ class SlotProcess:
             except (OSError, EOFError) as error:
                 self.abandon()
                 if starts == STARTS or not isinstance(error, EOFError):
-                    why = str(error) or "it ended at once"
-                    raise NotStarted(
-                        f"a process for programs can't be started: {why}; its own error message is on stderr"
-                    ) from error
+                    why = str(error) or "it ended at once; its own error message is on stderr"
+                    raise NotStarted(f"a process for programs can't be started: {why}") from error
 
     def _first_message(self, without: Collection[str], patience: float) -> dict[str, Any]:
         self._folder = tempfile.mkdtemp(prefix="raysweep-")
@@ -342,8 +343,8 @@ class SlotProcess:
             )
 
         self._process = with_room(start, patience)
-        if not select.select([self.fileno()], [], [], START_SECONDS)[0]:
-            raise TimeoutError(f"nothing from it for {START_SECONDS:g} s")
+        if not select.select([self.fileno()], [], [], UP_SECONDS)[0]:
+            raise TimeoutError(f"it hangs, with no word from it for {UP_SECONDS:g} s")
         return read_frame(self.fileno())
 
     def _environment(self) -> Mapping[str, str]:

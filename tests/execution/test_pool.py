@@ -18,7 +18,8 @@ from raysweep.errors import ExecutionNotAllowed, RaysweepError, UsageError
 from raysweep.execution import slot
 from raysweep.execution.pool import Executor, require_permission
 from raysweep.execution.slot import _START_CODE, LANGUAGES
-from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import COMPILED, Lane, Limits, Oracle, Outcome, Program, Sandbox
+from tests.execution.compiled.processes import needs
 
 LIMITS = Limits(timeout=5)
 
@@ -134,6 +135,21 @@ def test_a_run_ends_where_no_slot_can_be_started(monkeypatch, tmp_path):
     with Executor(3) as executor, pytest.raises(RaysweepError, match=r"can't be started: .* no room"):
         executor.run([Program(f"x = {n}") for n in range(9)], LIMITS)
     assert len(starts) >= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_process_that_hangs_before_it_is_up_is_one_clear_error_and_leaves_nothing(language, monkeypatch, tmp_path):
+    if language in COMPILED:
+        needs(language)
+    assert slot.UP_SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some seconds
+    monkeypatch.setattr(slot, "UP_SECONDS", 0.0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with (
+        Executor() as executor,
+        pytest.raises(RaysweepError, match=r"can't be started: it hangs, with no word from it"),
+    ):
+        executor.run([Program("x", "tests", language)], LIMITS)
     assert list(tmp_path.iterdir()) == []
 
 
