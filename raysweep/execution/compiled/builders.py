@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ COMPILE_SECONDS = 20.0
 COMPILE_WALL_FACTOR = 10.0
 TOO_LONG = f"to compile it takes more than {COMPILE_SECONDS:g} s of CPU time"
 COMPILE_MEMORY = 2 * 2**30  # bytes of address space of a compiler
+_MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
 TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
 
 
@@ -53,8 +55,14 @@ class Builder(Protocol):
 
 
 def in_memory(name: str, data: bytes) -> int:
-    """Return the descriptor of a file in memory that nobody can change any more."""
-    file = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    """Return the descriptor of a file in memory that nobody can change any more, and that can be executed."""
+    flags = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
+    try:
+        file = os.memfd_create(name, flags | _MFD_EXEC)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        file = os.memfd_create(name, flags)  # before Linux 6.3, where all can
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]

@@ -158,11 +158,17 @@ def _outcome_of_end(end: End, timeout: float, has_started: bool) -> OutcomeAndDe
     code = os.waitstatus_to_exitcode(end.status)
     if code == NOT_STARTED and not has_started:
         return Outcome.HARNESS_ERROR, "it could not be started"
-    if code == -signal.SIGABRT and (found := _ASSERTION.search(end.stderr)):
+    if code == -signal.SIGABRT and (found := _last(_ASSERTION, end)):
         return Outcome.FAILED, found[1]
-    if code == -signal.SIGABRT and (found := _THROWN.search(end.stderr)):
+    if code == -signal.SIGABRT and (found := _last(_THROWN, end)):
         outcome = Outcome.MEMORY if found[1] == "std::bad_alloc" else Outcome.EXCEPTION
         return outcome, f"{found[1]}: {found[2]}" if found[2] else found[1]
     if code < 0:
         return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"
+
+
+def _last(pattern: re.Pattern[str], end: End) -> re.Match[str] | None:
+    """Return the last match at the end of a program's stderr; of a very long one, which begins before, the first."""
+    found = list(pattern.finditer(end.last_words))
+    return found[-1] if found else pattern.search(end.stderr)

@@ -25,6 +25,8 @@ from raysweep.programs import Outcome
 
 MIB = 2**20
 _CLASS_NAME = re.compile(r"[^./\0]+(\.[^./\0]+)*")  # Java allows letters of all scripts, and signs of money
+_REFUSAL = CHANNEL + 2  # descriptor on which a fork says why it can't be replaced by the program
+_LAST_BYTES = 4096  # of stderr, where a failed assertion or an error that nothing caught stands
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 JVM_FLAGS = (
     "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",
@@ -96,6 +98,7 @@ class CompiledLauncher:
             if data == STOP:  # the process had ended before the judge asked to stop it
                 continue
             end = self._launch(CompiledLaunch(*json.loads(data)), *descriptors)
+            end = end._replace(last_words=self._forks.box.end_of_stderr(_LAST_BYTES))
             stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
 
@@ -111,15 +114,22 @@ class CompiledLauncher:
             why = error.strerror if isinstance(error, OSError) else error
             return End([Outcome.COMPILE_ERROR, f"its classes can't be written to files: {why}"], 0, 0.0, False)
 
+        refusals, refusal = os.pipe()
+
         def run() -> NoReturn:
             board.close()
+            os.set_inheritable(_REFUSAL, False)
             os.write(CHANNEL, STARTED)
             if command.path:
                 os.dup2(CHANNEL, 0)
                 os.closerange(CHANNEL, CHANNEL + 2)
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             arguments = command.arguments(launch.memory)
-            os.execve(command.path or CHANNEL + 1, arguments, self._environment)
+            try:
+                os.execve(command.path or CHANNEL + 1, arguments, self._environment)
+            except OSError as error:
+                os.write(_REFUSAL, str(error.strerror).encode())
+                raise
 
         def check_box() -> OutcomeAndDetail | None:
             return box.exceeded_limit(launch.output, launch.timeout)
@@ -130,13 +140,18 @@ class CompiledLauncher:
 
         end = self._forks.run(
             run,
-            [channel, program],
+            [channel, program, refusal],
             lambda reason: None,
             launch.memory,
             launch.timeout,
             watch,
             lambda _: (launch.timeout, launch.wall),
         )
+        with open(refusals, "rb") as file:  # noqa: PTH123
+            if reason := file.read().decode():
+                return End(
+                    [Outcome.HARNESS_ERROR, f"it could not be started: {reason}"], end.status, end.seconds, False
+                )
         stopped = end.stopped or check_box()
         killed = end.status == signal.SIGKILL and not stopped
         return End(

@@ -56,6 +56,11 @@ class Box:
             return ""
         return os.pread(STDERR, 4 * characters, 0).decode("utf-8", "replace")[:characters]
 
+    def end_of_stderr(self, size: int) -> str:
+        """Return the last so many bytes of stderr, as text."""
+        written = os.fstat(STDERR).st_size
+        return os.pread(STDERR, size, max(0, written - size)).decode("utf-8", "replace")
+
     def read_stderr(self, buffer: bytearray) -> int:
         """Read the beginning of stderr into a buffer; return how many bytes there are. No other copy is made."""
         return os.preadv(STDERR, [buffer], 0) if os.fstat(STDERR).st_size else 0

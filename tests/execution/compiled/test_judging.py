@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution import stream
+from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
@@ -261,6 +263,32 @@ def _belongs_to(process: psutil.Process, folder: str) -> bool:
     with suppress(psutil.Error):
         return any(folder in text for text in (*process.cmdline(), *process.environ().values()))
     return False
+
+
+def test_a_program_that_the_kernel_does_not_start_is_an_error_of_the_machine(tmp_path, monkeypatch):
+    """Here g++ makes something else than a program, as if the kernel executed no file in memory."""
+    needs("cpp")
+    script = f'case "$*" in *server.o*) echo no program > a.out;; *) exec {shutil.which("g++")} "$@";; esac\n'
+    (tmp_path / "g++").write_text(f"#!/bin/sh\n{script}")
+    (tmp_path / "g++").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=LAYERS) as executor:
+        (verdict,) = executor.run([program("cpp", "passed")], LIMITS)
+    told = "it could not be started: Exec format error"
+    assert (verdict.outcome, verdict.detail) == (Outcome.HARNESS_ERROR, told)
+
+
+def test_what_ends_a_program_in_cpp_is_found_behind_all_else_that_it_wrote(executor):
+    needs("cpp")
+    much = 'for (int i = 0; i < 999; i++) cerr << "Assertion `no\' failed" << i << endl;'
+    ends = {"assert(a < 0);": "Assertion `a < 0' failed", 'throw std::logic_error("odd");': "std::logic_error: odd"}
+    text = "#include <cassert>\n#include <iostream>\n#include <stdexcept>\nusing namespace std;\n"
+    text += "int half(int a) noexcept {{ {} {} return a / 2; }}\n"
+    passing = program("cpp", "passed")
+    verdicts = executor.run([dataclasses.replace(passing, text=text.format(much, end)) for end in ends], LIMITS)
+    assert [verdict.detail for verdict in verdicts] == list(ends.values())
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.EXCEPTION]
+    assert all(verdict.stderr.startswith("Assertion `no' failed0\n") for verdict in verdicts)
 
 
 def test_a_slot_whose_processes_are_killed_judges_again(one_language):

@@ -46,6 +46,7 @@ class End(NamedTuple):
     seconds: float  # effective time of the last program
     short_of_memory: bool  # the kernel has killed a process since the last end
     stderr: str = ""
+    last_words: str = ""  # the end of stderr, of a program in Java or C++
 
 
 class Launcher:
@@ -174,8 +175,7 @@ def ended(control: socket.socket) -> End:
     if not data:
         raise EOFError
     fields, _, stderr = data.partition(b"\n")
-    stopped, status, seconds, short_of_memory, _ = json.loads(fields)
-    return End(stopped, status, seconds, short_of_memory, stderr.decode("utf-8", "replace")[:TEXT_CHARACTERS])
+    return End(*json.loads(fields))._replace(stderr=stderr.decode("utf-8", "replace")[:TEXT_CHARACTERS])
 
 
 @contextmanager
