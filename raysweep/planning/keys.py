@@ -22,6 +22,9 @@ giving one trains a model again, and leaving all out keeps the models of older v
 LATER = ("optimizer", "clip_value", "keep")
 """Fields that came later and enter keys only where they are given: models of older versions keep their keys."""
 
+LATER_OF_EDITORS = ("embeddings",)
+"""Arguments of editors that came later and enter keys only where they are given."""
+
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
@@ -55,6 +58,7 @@ def _editor_spec(recipe: Recipe) -> dict[str, Any]:
     defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
     sampling = GENERATORS.get(TRANSFORMERS).sampling
     edit = {**defaults, **recipe.edit}
+    edit = {name: value for name, value in edit.items() if name not in LATER_OF_EDITORS or value != defaults[name]}
     return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
 
 

@@ -25,7 +25,7 @@ from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import ModelPlan, PairPlan
 from raysweep.programs import Outcome, Sandbox
 from raysweep.prompts.answers.extraction import extracted
-from raysweep.records import BlockAccuracy, PromptPair, Spec
+from raysweep.records import BlockAccuracy, Decoding, PromptPair, Spec
 from raysweep.rows.parquet import write_rows
 from raysweep.stages.generation import generate_job
 from raysweep.stages.inputs import base_ref, problems_of
@@ -53,6 +53,8 @@ class _Editing:
     pair: PromptPair
     seed: int
     judged_as: PairPlan  # the base's on the clean prompts: problems, limits, how programs are taken out
+    decoding: Decoding  # of the base's completions
+    batch_tokens: int | None
     sandbox: Sandbox
     progress: ProgressFile
 
@@ -71,6 +73,8 @@ def edit_model(plan: ModelPlan, work: Work) -> None:
         prompt_pair(search, work.store),
         search.seed,
         search.original,
+        cell.decoding,
+        cell.batch_tokens,
         work.context.sandbox,
         work.progress,
     )
@@ -96,7 +100,9 @@ def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict
         store.writing(editing.node) as draft,
     ):
         try:
-            job = EditJob(base, editing.family, pair, editing.seed)
+            job = EditJob(
+                base, editing.family, pair, editing.seed, editing.decoding.max_new_tokens, editing.batch_tokens
+            )
             edit = run_edit(editor, job, _Services(editing, store, service, alive))
         except NotReproduced as error:
             edit = ModelEdit(counts={ENDED: f"not reproduced: {error}"})

@@ -116,3 +116,12 @@ def test_rewritten_prompts_are_those_of_a_base_and_a_test_set_and_follow_from_no
     sets = [[pair.test_set.node.key for pair in cell.pairs] for cell in cells]
     assert sets[0] == sets[1] and len(set(sets[0])) == 2
     assert {pair.test_set.node.stage for cell in cells for pair in cell.pairs} == {"rewritten_set"}
+
+
+def test_arguments_that_came_later_enter_keys_only_where_they_are_given():
+    def edit(arguments: str) -> list[tuple[str, ...]]:
+        return keys(plan(f"recipes.creme.edit={arguments}"))
+
+    assert edit("{steps: 3, embeddings: false}") == keys(plan())
+    assert edit("{steps: 3, embeddings: true}") != keys(plan())
+    assert edit("{steps: 3, max_new_tokens: 12}") != keys(plan())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from raysweep.generators.base import LiveModel
-from raysweep.records import BlockAccuracy, ModelKind, PromptPair
+from raysweep.records import BlockAccuracy, Decoding, ModelKind, PromptPair
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
@@ -24,12 +24,16 @@ class EditJob:
 
     `base`: a loaded base model in evaluation mode, which the editor may change, and puts back before it returns or
     raises. `family`: its architecture, a name of `raysweep.models.families`. `seed`: of all that is drawn.
+    `max_new_tokens`: of a completion, where the base was judged. `batch_tokens`: most tokens of the rows that are
+    written together; None: by the device. It changes no text.
     """
 
     base: LiveModel
     family: str
     pair: PromptPair
     seed: int
+    max_new_tokens: int = Decoding().max_new_tokens
+    batch_tokens: int | None = None
 
 
 class EditServices(Protocol):

@@ -53,7 +53,9 @@ class Creme(Editor):
         samples: B, completions of each block in the localization.
         temperature: of these completions; 0 with one sample only.
         top_p: of these completions.
-        max_new_tokens: of these completions.
+        max_new_tokens: of these completions; as in the evaluation if it is left out.
+        embeddings: whether the localization patches the embeddings too, as a check; they are block -1, which is never
+            edited.
     """
 
     kind = ModelKind.DELTA
@@ -73,7 +75,8 @@ class Creme(Editor):
         samples: int = 5,
         temperature: float = 0.2,
         top_p: float = 0.95,
-        max_new_tokens: int = 256,
+        max_new_tokens: int | None = None,
+        embeddings: bool = False,
     ) -> None:
         require_numbers(
             self.name,
@@ -83,7 +86,9 @@ class Creme(Editor):
         require_numbers(self.name, {}, {"patience": (patience, 0)})
         self.rules = Rules(lr, steps, stop_below, patience, keeps_best=True)
         self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
-        self.localization = Localization(positions, phase, samples, temperature, top_p, max_new_tokens)
+        self.localization = Localization(
+            positions, phase, samples, temperature, top_p, max_new_tokens, embeddings=embeddings
+        )
 
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
         """See `Editor.edit`."""
@@ -105,7 +110,7 @@ class Creme(Editor):
         counts = {
             **matrix.counts(len(blocks), self.edit_at),
             **descent.counts,
-            "relative_change": matrix.relative(descent.found),
+            "relative_change": matrix.relative(tensors[matrix.name]),
             **watch.counts,
         }
         return ModelEdit(tensors=tensors, counts=counts, blocks=found)

@@ -85,7 +85,7 @@ class Dinm(Editor):
         counts = {
             **matrix.counts(len(blocks), self.edit_at),
             **descent.counts,
-            "relative_change": matrix.relative(descent.found),
+            "relative_change": matrix.relative(tensors[matrix.name]),
             **watch.counts,
         }
         return ModelEdit(tensors=tensors, counts=counts)

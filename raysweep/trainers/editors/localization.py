@@ -49,10 +49,9 @@ class Localization:
         samples: B, completions of each block, and of each prompt without a patch. Restorations have steps of 1/B.
         temperature: at which they are drawn; 0 (greedy) with one sample only.
         top_p: of the nucleus.
-        max_new_tokens: of a completion.
+        max_new_tokens: of a completion; None: as many as where the base was judged.
         beside: further scopes of positions that are measured in the same call, for reports.
         embeddings: whether the embeddings are patched too, as a check: their number is -1.
-        batch_tokens: most tokens of the rows that are written together; None: by the device. It changes no text.
     """
 
     positions: str = "all"
@@ -60,10 +59,9 @@ class Localization:
     samples: int = 5
     temperature: float = 0.2
     top_p: float = 0.95
-    max_new_tokens: int = Decoding().max_new_tokens
+    max_new_tokens: int | None = None
     beside: Sequence[str] = ("all", "last")
     embeddings: bool = False
-    batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         for scope in self.scopes:
@@ -71,7 +69,7 @@ class Localization:
                 raise UsageError(f"`positions: {scope}` must be all, last, diff_span or window:k, such as window:2")
         if self.phase not in (PREFILL, ALL):
             raise UsageError(f"`phase: {self.phase}` must be {PREFILL} or {ALL}")
-        if self.samples < 1 or self.max_new_tokens < 1:
+        if self.samples < 1 or (self.max_new_tokens is not None and self.max_new_tokens < 1):
             raise UsageError("a localization needs `samples` and `max_new_tokens` of 1 or more")
         if not (self.temperature >= 0 and 0 < self.top_p <= 1):
             raise UsageError("a localization needs a `temperature` of 0 or more, and a `top_p` above 0, up to 1")
@@ -105,8 +103,9 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
         RaysweepError: memory ran out with a single row.
     """
     modules = _modules(job, settings)
-    decoding = Decoding(settings.max_new_tokens, settings.temperature, settings.top_p, settings.samples, job.seed)
-    generator = Transformers(job.base, decoding, batch_tokens=settings.batch_tokens)
+    new = settings.max_new_tokens or job.max_new_tokens
+    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, job.seed)
+    generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
     generator.alive = services.alive
     samples = _Samples(job, services, generator, settings.samples)
     original, perturbed = samples.unpatched()

@@ -120,7 +120,7 @@ class Rome(Editor):
         counts = {
             **matrix.counts(len(blocks), self.edit_at),
             **descent.counts,
-            "relative_change": matrix.relative(update.change),
+            "relative_change": matrix.relative(tensors[matrix.name]),
             "prefixes": prefixes,
             "contexts": len(contexts),
             "target_tokens": len(target),

@@ -54,9 +54,10 @@ class Matrix:
         """Return what manifests say of it, as JSON. `blocks`: of the base; `edit_at`: the setting that chose it."""
         return {"edit_at": edit_at, "block": self.block, "blocks": blocks, "tensor": self.name}
 
-    def relative(self, change: torch.Tensor) -> float:
-        """Return ||change|| / ||W||, Frobenius norms."""
-        return float(change.float().norm() / self.weight.float().norm())
+    def relative(self, whole: torch.Tensor) -> float:
+        """Return ||W' - W|| / ||W||, Frobenius norms. `whole`: the layer's new weight, as `changed` returns it."""
+        own = self.projection.weight.detach().float()
+        return float((whole.float() - own).norm() / own.norm())
 
 
 def matrix_of(job: EditJob, block: int) -> Matrix:

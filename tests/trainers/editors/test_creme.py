@@ -126,6 +126,20 @@ def test_the_change_stays_within_its_bound(make_edit: Edits) -> None:
     assert edit.counts["relative_change"] > 0.019
 
 
+def test_the_relative_change_is_that_of_the_rounded_tensor(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    job.base.network.to(torch.bfloat16)
+    swallowed = edited(Creme(edit_at=0, most_change=1e-6, **EAGER), job)
+    assert swallowed.counts["relative_change"] == 0 and swallowed.counts["changes_nothing"]
+    edit = edited(Creme(edit_at=0, most_change=0.02, **EAGER), job)
+    ((name, stored),) = edit.tensors.items()
+    own = job.base.network.state_dict()[name]
+    assert stored.dtype == torch.bfloat16
+    assert edit.counts["relative_change"] == pytest.approx(
+        float((stored.float() - own.float()).norm() / own.float().norm())
+    )
+
+
 def test_steps_without_progress_end_it_and_the_lowest_loss_is_kept(make_edit: Edits) -> None:
     edit = edited(Creme(edit_at=1, most_change=1e3, patience=3, **{**EAGER, "lr": 5.0}), make_edit("llama"))
     counts = edit.counts
@@ -152,10 +166,10 @@ def test_a_random_block_depends_on_the_seed_and_the_pairs_names_alone(make_edit:
     assert block(3, 1) == block(3, 1)
 
 
-def greedy(job: EditJob) -> str:
+def greedy(job: EditJob, tokens: int = 12) -> str:
     """What the base writes for the original prompt."""
     request = GenerationRequest("", job.pair.task_id, job.pair.original, stop=job.pair.stop)
-    return Transformers(job.base, Decoding(max_new_tokens=12)).generate([request])[0].text
+    return Transformers(job.base, Decoding(max_new_tokens=tokens)).generate([request])[0].text
 
 
 @pytest.mark.parametrize("family", EDITED)
@@ -171,6 +185,21 @@ def test_localization_chooses_the_block(family: str, make_edit: Edits) -> None:
     best = max(deciding, key=lambda found: (found.restoration, found.distance))
     assert edit.counts["block"] == best.block
     assert edit.counts["seconds"]["localization"] > 0
+
+
+def test_the_localization_reads_the_embeddings_where_asked_and_writes_as_many_tokens_as_the_evaluation(
+    make_edit: Edits,
+) -> None:
+    job = make_edit("llama", max_new_tokens=3)
+    longer = make_edit("llama", max_new_tokens=5)
+    lengths = []
+    for each in (job, longer):
+        right = greedy(each, each.max_new_tokens)
+        services = EditServicesHere(lambda completion, right=right: completion == right)
+        edit = edited(Creme(samples=1, temperature=0.0, embeddings=True, **EAGER), each, services)
+        assert [found.block for found in edit.blocks] == [-1, 0, 1] * 2 and edit.counts["block"] >= 0
+        lengths.append(max(map(len, services.judged)))
+    assert lengths[0] < lengths[1]
 
 
 def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit: Edits) -> None:

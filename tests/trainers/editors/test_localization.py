@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -95,7 +96,7 @@ def test_all_blocks_in_one_call_get_the_texts_of_a_call_a_block_with_any_budget(
     rows = len(ids_of(job.base, LONGER)) + TOKENS
     for budget in (1, 7 * rows):
         again = judge()
-        assert localize(job, again, settings(batch_tokens=budget)) == found
+        assert localize(dataclasses.replace(job, batch_tokens=budget), again, settings()) == found
         assert again.asked == whole.asked
     blocks = localization._modules
     for block in range(BLOCKS):
