@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from raysweep.config.grid import task_ids
 from raysweep.config.model_checks import Mistake
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
@@ -14,7 +15,6 @@ from raysweep.models.architectures.shape import shape_of
 from raysweep.models.config_files import model_config
 from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
-from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
@@ -160,7 +160,7 @@ def _problems(config: SweepConfig) -> Iterator[Mistake]:
     known: list[str] = []
     for problems in config.evaluation.problems:
         try:
-            known += [problem.task_id for problem in PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()]
+            known += task_ids(config, problems)
         except UsageError:
             return  # another check says what is wrong
     for at, name in enumerate(named):

@@ -1,4 +1,7 @@
-"""Computes the grid of a config: its cells and evaluation pairs. Reads and writes no files."""
+"""Computes the grid of a config: its cells and evaluation pairs.
+
+Reads no files but those of several problem sets where `edits` names problems, and writes none.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from raysweep.config.fields import SpecConfig
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
+from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
 from raysweep.trainers.kinds import edits, rewrites
 
@@ -158,11 +163,28 @@ def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
         for problems in config.evaluation.problems
         for perturbation in asked.perturbations
         for pair in (
-            [PairToEdit(problems.label, perturbation, problem=problem) for problem in asked.problems]
+            [PairToEdit(problems.label, perturbation, problem=name) for name in _named(config, problems)]
             if asked.problems
             else [PairToEdit(problems.label, perturbation, number) for number in range(1, asked.pairs + 1)]
         )
     ]
+
+
+def _named(config: SweepConfig, problems: SpecConfig) -> list[str]:
+    """Return the ids of the problems that `edits` names, of those of a problem set; all of them, if it isn't here."""
+    named = (config.edits.problems if config.edits else None) or []
+    if len(config.evaluation.problems) == 1:
+        return named  # each is one of this set, or else refused
+    try:
+        known = task_ids(config, problems)
+    except UsageError:
+        return named
+    return [name for name in named if name in known]
+
+
+def task_ids(config: SweepConfig, problems: SpecConfig) -> list[str]:
+    """Return the ids of the problems of one of a config's problem sets; raise UsageError if it isn't here."""
+    return [problem.task_id for problem in PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()]
 
 
 def _perturbations(

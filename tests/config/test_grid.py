@@ -130,3 +130,25 @@ def test_a_model_that_rewrites_prompts_is_one_cell_judged_on_the_perturbations_o
 def test_the_name_of_a_pair_is_that_of_a_file():
     assert PairToEdit("humaneval", "C2", problem="HumanEval/49").name == "humaneval-C2-HumanEval_49"
     assert PairToEdit("humaneval", "C2", 3).name == "humaneval-C2-pair3"
+
+
+def test_a_named_problem_is_edited_in_the_sets_that_have_it():
+    sets = "evaluation.problems=[{name: minicode, count: 3}, {name: minicode, count: 1, as: other}]"
+    named = "edits={perturbations: [C1], problems: [MiniCode/2, MiniCode/0]}"
+    edited = [cell.edit for cell in build_grid(load_config(QUICKSTART, [*EDITS, sets, named])).cells if cell.edit]
+    found = [(pair.problem_set, pair.problem) for pair in edited if pair]
+    assert list(dict.fromkeys(found)) == [
+        ("minicode", "MiniCode/2"),
+        ("minicode", "MiniCode/0"),
+        ("other", "MiniCode/0"),
+    ]
+
+
+def test_the_small_sweep_of_edits_has_an_ablation_of_the_block():
+    small = CONFIGS / "creme-mini.yaml"
+    assert sum(cell.edit is not None for cell in build_grid(load_config(small)).cells) == 4 * 2 * 3 * 5
+    places = ["creme", *(f"creme-{place}" for place in ("random", "first", "middle", "last", "dinm"))]
+    config = load_config(small, [f"models.{model}.recipes=[{', '.join(places)}]" for model in (0, 1)])
+    assert sum(cell.edit is not None for cell in build_grid(config).cells) == len(places) * 2 * 3 * 5
+    for name in places[1:]:
+        assert config.recipes[name].edit == {**config.recipes["creme"].edit, "edit_at": name.partition("-")[2]}
