@@ -9,6 +9,7 @@ fingerprint of the base that it was made from; deltas of before it did so are pu
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ def write_delta(
         RaysweepError: none differs from the base's, and that is not allowed.
     """
     import torch
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     differing = {
         name: tensor.detach().cpu().contiguous().clone()
@@ -76,8 +77,16 @@ def write_delta(
     if not differing:
         about[MAY_BE_EQUAL] = "yes"
     written = differing or {name: tensor.detach().cpu().contiguous().clone() for name, tensor in changed.items()}
-    save_file(written, out / DELTA_FILE, metadata=about)
+    (out / DELTA_FILE).write_bytes(_in_order(save(written, metadata=about)))
     return sorted(differing)
+
+
+def _in_order(content: bytes) -> bytes:
+    """Return a safetensors file with the entries of its header in order; as written, those of metadata are in any."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # tensors begin at a multiple of 8
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def apply_delta(model: Any, path: Path) -> Callable[[], None]:

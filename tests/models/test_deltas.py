@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raysweep.errors import RaysweepError, UnfitModel
-from raysweep.models.deltas import apply_delta, save_delta
+from raysweep.models.deltas import apply_delta, save_delta, write_delta
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
 from tests.models.tiny import FAMILIES
@@ -39,6 +39,18 @@ def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(
     assert same(state(fresh), state(edited))
     undo()
     assert same(state(fresh), before)
+
+
+def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path: Path) -> None:
+    base = {name: torch.zeros(3, 2) for name in "cab"}
+    changed = {name: torch.full((3, 2), float(number)) for number, name in enumerate("bca", 1)}
+    files = []
+    for number in range(8):  # safetensors writes the metadata in another order each time
+        (tmp_path / str(number)).mkdir()
+        assert write_delta(changed, base, tmp_path / str(number)) == ["a", "b", "c"]
+        files.append((tmp_path / str(number) / "delta.safetensors").read_bytes())
+    assert len(set(files)) == 1
+    assert same(load_file(tmp_path / "0" / "delta.safetensors"), changed)
 
 
 def test_a_tied_tensor_stays_tied_under_a_delta(tiny: dict[str, ModelRef], tmp_path: Path) -> None:

@@ -190,14 +190,6 @@ def killed_once(mark: str, out: str, model: LiveModel, alive: Callable[[], None]
     return scaled(out, 2.0, model, alive)
 
 
-def contents(delta: Path) -> tuple[dict[str, str], dict[str, bytes]]:
-    """Return a delta's metadata, whose order in the file is not fixed, and the bits of its tensors."""
-    from safetensors import safe_open
-
-    with safe_open(delta / DELTA, "numpy") as opened:
-        return opened.metadata(), {name: opened.get_tensor(name).tobytes() for name in opened.keys()}  # noqa: SIM118
-
-
 def test_one_load_serves_edits_and_what_edited_models_write_as_in_one_process(llama, keeper, tmp_path):
     factors = {f"llama.{n}": 2.0 + n for n in range(2)}
     kept, counts, made, loads = keeper(**dict.fromkeys(factors, "llama")), {}, {}, 0
@@ -215,14 +207,21 @@ def test_one_load_serves_edits_and_what_edited_models_write_as_in_one_process(ll
             alone = stages.edit(run_here, ProgressFile(Files(str(tmp_path)), "local"))
         alone.pop("pid")
         assert alone == counts[cell]
-        assert contents(out) == contents(tmp_path / "ray" / cell)
+        assert (out / DELTA).read_bytes() == (tmp_path / "ray" / cell / DELTA).read_bytes()
         assert made[cell] == locally(job(ModelRef(str(out), ModelKind.DELTA, llama), llama, cell), tmp_path)
     assert made["llama.0"] != made["llama.1"]
 
 
-def test_an_edit_whose_host_is_killed_with_a_changed_base_is_made_by_another(llama, keeper, tmp_path):
+def test_an_edit_whose_host_is_killed_with_a_changed_base_is_made_by_another_and_the_user_is_told(
+    llama, keeper, tmp_path
+):
     killed = functools.partial(killed_once, str(tmp_path / "mark"), str(tmp_path / "killed"))
-    made = edited(edit_of(llama, "llama.0", killed), keeper(**{"llama.0": "llama"}), tmp_path)
+    progress = ProgressFile(Files(str(tmp_path)), "llama.0")
+    progress.update("editing")
+    made = edit_with_ray(edit_of(llama, "llama.0", killed), IN_TRIAL, progress, keeper(**{"llama.0": "llama"}))
+    progress.update("generating")  # by the edit's cell, whose process didn't write the line
+    told = "! the process that held llama died; another one does its batch"
+    assert [line for line in progress.activity.tail if line.endswith(told)]
     here = edit_of(llama, "llama.0", functools.partial(scaled, str(tmp_path / "here"), 2.0))
     alone = LocalStages().edit(here, ProgressFile(Files(str(tmp_path)), "local"))
     assert (tmp_path / "mark").exists() and made.pop("pid") != alone.pop("pid") and made == alone
