@@ -158,8 +158,11 @@ class ProgressFile:
         return ""
 
     def note(self, text: str) -> None:
-        """Add a line that is shown to the user at once."""
-        self.activity = self._newest()
+        """Add a line that is shown to the user at once.
+
+        It is news, so that other processes that work on the activity keep the line when they next report.
+        """
+        self.activity = dataclasses.replace(self._newest(), updated=time.time())
         self._add_line(f"{NOTE}{text}")
         self._write()
 

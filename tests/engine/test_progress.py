@@ -33,6 +33,14 @@ def test_who_stops_a_run_does_not_fail_it(tmp_path, end):
     assert (found.state, found.error, found.stage, found.done, found.total) == (STOPPED, "", "training", 3, 10)
 
 
+def test_a_line_for_the_user_outlives_the_next_stage_of_another_process(tmp_path):
+    cell = ProgressFile(Files(str(tmp_path)), "cell")
+    cell.update("editing")
+    ProgressFile(Files(str(tmp_path)), "cell").note("the process that held llama died")
+    cell.update("generating")
+    assert any(line.endswith("! the process that held llama died") for line in cell.activity.tail)
+
+
 def test_files_that_are_no_activity_are_passed_over(tmp_path):
     (tmp_path / "half.json").write_text('{"id": "x"')
     (tmp_path / "other.json").write_text('{"what": 1}')
