@@ -34,7 +34,7 @@ from raysweep.stages.references import settings_of
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.base import EDITORS, EditJob, ModelEdit, NotReproduced
-from raysweep.trainers.editors.running import run_edit, save_edit
+from raysweep.trainers.editors.running import CHANGES_NOTHING, run_edit, save_edit
 
 BLOCKS = "blocks.parquet"
 """The file of an edited model with what its localization found, a `BlockAccuracy` for each block."""
@@ -80,7 +80,9 @@ def edit_model(plan: ModelPlan, work: Work) -> None:
     )
     job = dataclasses.replace(generate_job(cell, work), model=base)
     work.progress.update("editing", force=True)
-    work.stages.edit(EditRun(functools.partial(_edit, editing), job), work.progress)
+    counts = work.stages.edit(EditRun(functools.partial(_edit, editing), job), work.progress)
+    if why := counts.get(CHANGES_NOTHING):
+        work.progress.note(f"the edit changes nothing: {why}")
 
 
 def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:

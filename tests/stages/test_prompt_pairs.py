@@ -74,6 +74,7 @@ class Sweep:
         if not self.store.has(node):
             with self.store.writing(node) as draft:
                 write_rows(draft.folder / ROWS, record, rows, ["task_id"])
+                draft.counts = {"level": "strong"}
 
     def find(self, cell: CellPlan) -> PromptPair | None:
         assert cell.pair_search is not None

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 CHECKS = "checks"
 """The part of an edit's seconds that its checks take."""
+CHANGES_NOTHING = "changes_nothing"
+"""The count of an edit that says why it has no effect; empty if it has one."""
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where a module of torch keeps its hooks."""
 
@@ -159,7 +161,7 @@ def _effect(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor
         "the edited model gives its base's very logits, on both prompts and on two short texts: no step lowered the "
         "loss, or what the edit changes is smaller than rounding"
     )
-    return {"changes_nothing": why if is_equal else "", "logits": moved}
+    return {CHANGES_NOTHING: why if is_equal else "", "logits": moved}
 
 
 class _Texts:
