@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -22,9 +16,10 @@ import yaml
 from raysweep.programs import COMPILED
 from tests.behaviour.chaos.evidence import places
 from tests.behaviour.chaos.processes import ProcessTree, Victim
+from tests.behaviour.sweeps.commands import finished, start
 from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import needs
-from tests.paths import NANO, REPO
+from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
 from tests.storage.stores import committed
 
@@ -63,21 +58,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(config: Path, temporary: str) -> Path:
     """The store of the sweep without Ray, in peace."""
     store = config.parent / "undisturbed"
-    done = _finished(_start(config, store, temporary, "--engine", "local"))
+    done = finished(start(config, store, temporary, "--engine", "local"))
     assert done.returncode == 0, done.stderr
     return store
 
 
-@pytest.fixture(scope="module")
-def temporary() -> Iterator[str]:
-    """A folder for temporary files, whose path is short enough for Ray's sockets."""
-    with tempfile.TemporaryDirectory(prefix="rs-t-", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        yield folder
-
-
 def test_a_sweep_that_is_killed_while_it_judges_ends_as_an_undisturbed_one(config, undisturbed, temporary):
     store, tree = config.parent / "killed", ProcessTree()
-    command = _start(config, store, temporary)
+    command = start(config, store, temporary)
     tree.add_root(command.pid, Victim.DRIVER)
 
     def is_judging() -> bool:
@@ -88,9 +76,9 @@ def test_a_sweep_that_is_killed_while_it_judges_ends_as_an_undisturbed_one(confi
     assert eventually(is_judging)
     command.kill()
     command.communicate()
-    again = _start(config, store, temporary)
+    again = start(config, store, temporary)
     tree.add_root(again.pid, Victim.DRIVER)
-    done = _finished(again)
+    done = finished(again)
     assert done.returncode == 0, done.stderr
     assert "the others are kept" in done.stderr
     contents = [{name: one.content for name, one in committed(root).items()} for root in (store, undisturbed)]
@@ -116,21 +104,3 @@ def _training_row(language: str, solution: str) -> dict[str, str]:
 
 def _write(path: Path, values: list[dict[str, str]]) -> None:
     path.write_text("".join(f"{json.dumps(value)}\n" for value in values))
-
-
-def _start(config: Path, store: Path, temporary: str, *more: str) -> subprocess.Popen[str]:
-    own: dict[str, Any] = {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "raysweep", "run", str(config), "--storage", str(store), *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=REPO,
-        env={**os.environ, **own, "TMPDIR": temporary, "RAY_TMPDIR": temporary},
-        start_new_session=True,
-    )
-
-
-def _finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    out, err = process.communicate(timeout=PATIENCE)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
