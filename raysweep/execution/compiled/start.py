@@ -39,7 +39,7 @@ from raysweep.execution.isolation.layers import (
     prepare_filters,
     verify,
 )
-from raysweep.execution.isolation.process_tree import MARKER
+from raysweep.execution.isolation.process_tree import kill_descendants, own_marker
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.seccomp import Starts
 from raysweep.execution.messages import write_frame
@@ -68,6 +68,7 @@ def main() -> None:
     chain = Toolchain(*settings["toolchain"])
     owner = os.getppid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)  # what g++ has started becomes a child of this process without it
     for name in ("prepared", "compiler", "programs"):
         Path(folder, name).mkdir(exist_ok=True)
     (cpp if chain.language == CPP else java).prepare(Path(folder, "prepared"), chain)
@@ -85,6 +86,8 @@ def main() -> None:
         _run_programs(layers, f"{folder}/programs", setup, mount, launchers)
     launchers.close()
     Keeper(programs, judge, owner, setup.board).run()
+    with suppress(TimeoutError):
+        kill_descendants()
     remove_folder(folder)
     os._exit(0)
 
@@ -160,7 +163,7 @@ def _run_programs(layers: Layers, folder: str, setup: _Setup, mount: Mount, cont
         layers.filter, layers.missing["seccomp"] = None, _NO_EXEC
     control.sendall(json.dumps({"level": layers.level, "missing": layers.missing}).encode())
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": layers.box, "TMPDIR": layers.box}
-    environment |= {"MALLOC_ARENA_MAX": "1", MARKER: os.environ[MARKER]}
+    environment |= {"MALLOC_ARENA_MAX": "1"} | own_marker()
     command = _command(settings, chain, prepared, layers.box)
     with suppress(EOFError, BrokenPipeError):
         CompiledLauncher(forks, control, board, command, environment).serve()

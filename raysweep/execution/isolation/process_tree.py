@@ -19,6 +19,11 @@ _PROC = Path("/proc")
 _KERNEL_LISTS_CHILDREN = (_PROC / f"self/task/{os.getpid()}/children").exists()  # CONFIG_PROC_CHILDREN
 
 
+def own_marker() -> dict[str, str]:
+    """Return the marker of this process's slot, for the environment of what it starts; nothing outside a slot."""
+    return {MARKER: os.environ[MARKER]} if MARKER in os.environ else {}
+
+
 def descendants(pid: int) -> Iterator[int]:
     """Yield the pids of all processes below `pid`, zombies included."""
     children_of = _children if _KERNEL_LISTS_CHILDREN else _children_by_scan

@@ -308,6 +308,88 @@ def test_programs_with_odd_names_pass(language, executor):
     verdicts = executor.run(programs, LIMITS)
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(verdicts)
 
+LONG = """\
+template <int N, int M> struct Bomb { static const int value = Bomb<N - 1, M>::value + Bomb<N - 1, M + 1>::value; };
+template <int M> struct Bomb<0, M> { static const int value = 1; };
+int half(int a) { return Bomb<800, 0>::value; }
+"""
+"""Keeps g++ busy until its limit ends it."""
+OWNER = """
+import os, time
+from raysweep.execution.pool import Executor
+from raysweep.programs import *
+executor = Executor(1, Sandbox(require=Level.LIMITS), {without!r})
+executor.run([Program("", {tests!r}, "cpp", Oracle.INSIDE)], Limits())
+fork = os.fork()
+if fork == 0:
+    time.sleep(3600)
+print(fork, flush=True)
+executor.run([Program({text!r}, {tests!r}, "cpp", Oracle.INSIDE)], Limits())
+"""
+
+
+@pytest.mark.parametrize("without", [(), ("namespaces",)], ids=["all layers", "no namespaces"])
+def test_a_killed_slot_leaves_nothing_that_gxx_has_started(without):
+    needs("cpp")
+    seen: list[psutil.Process] = []
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=without) as executor:
+        executor.run([program("cpp", "failed", Oracle.INSIDE)], LIMITS)
+
+        def kill() -> None:
+            """Kill the keeper as often as the program is tried."""
+            for _ in range(2):
+                assert eventually(lambda: bool(_compilers(executor._slots[0].running)))
+                seen.extend(_compilers(executor._slots[0].running))
+                os.kill(executor._slots[0].running[0][0], signal.SIGKILL)
+                assert eventually(lambda: not _compilers(executor._slots[0].running))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        (verdict,) = executor.run([Program(LONG, TESTS["cpp"], "cpp", Oracle.INSIDE)], LIMITS)
+        killer.join()
+    assert verdict.detail == "it ended its slot 2 times; the last time it died"
+    assert len(seen) == 2 and [process for process in seen if _works(process)] == []
+
+
+@pytest.mark.parametrize("without", [(), ("namespaces",)], ids=["all layers", "no namespaces"])
+def test_the_death_of_the_owner_leaves_nothing_that_gxx_has_started(without, tmp_path):
+    """A fork of the owner holds the slot's pipes open, so only the keeper notices it. It removes its folder last."""
+    needs("cpp")
+    code = OWNER.format(without=without, text=LONG, tests=TESTS["cpp"])
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    owner = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+    assert owner.stdout is not None
+    fork = int(owner.stdout.readline())
+    try:
+        assert eventually(lambda: bool(_compilers([(owner.pid, "")])))
+        seen = _compilers([(owner.pid, "")])
+        owner.kill()
+        owner.wait()
+        assert eventually(lambda: list(tmp_path.iterdir()) == [])
+        assert seen and [process for process in seen if _works(process)] == []
+    finally:
+        owner.kill()
+        os.kill(fork, signal.SIGKILL)
+        owner.communicate()
+
+
+def _compilers(of: list[tuple[int, str]]) -> list[psutil.Process]:
+    """Return the processes of slots that compile a program's text, as g++ starts them."""
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for process in [one for pid, _ in of for one in psutil.Process(pid).children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                if process.name() == "cc1plus" and "program.cpp" in process.cmdline():
+                    found.append(process)
+    return found
+
+
+def _works(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 
 @pytest.mark.parametrize("oracle", Oracle)
 def test_functions_may_be_called_like_those_of_the_c_library(oracle, executor):

@@ -36,6 +36,7 @@ from raysweep.execution.compiled.toolchains import Toolchain
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks
+from raysweep.execution.isolation.process_tree import own_marker
 
 GIVEN = (
     "stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream",
@@ -83,6 +84,7 @@ def prepare(folder: Path, chain: Toolchain) -> None:
 
 def options(chain: Toolchain) -> list[str]:
     """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
+    environment = {"PATH": "/usr/bin:/bin"} | own_marker()
     return [*chain.flags, "-static", "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
 
 
@@ -136,7 +138,7 @@ class CppBuilder:
         """See `Builder.tests`."""
         file = in_memory("tests", _kept(self._tests, sha, lambda: self._compiled_tests(split)))
         try:
-            return Peer(self._layers, lambda: os.execve(3, ["tests"], {}), TESTS_MEMORY, file)
+            return Peer(self._layers, lambda: os.execve(3, ["tests"], own_marker()), TESTS_MEMORY, file)
         finally:
             os.close(file)
 
@@ -213,7 +215,7 @@ class CppBuilder:
 
         def run() -> NoReturn:
             own = [self._chain.program, *options(self._chain), "-o", _OUTPUT]
-            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": forks.box.folder}
+            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": forks.box.folder} | own_marker()
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execve(self._chain.program, [*own, *arguments], environment)
 

@@ -32,6 +32,7 @@ _QUICK = "-XX:TieredStopAtLevel=1"
 """For the JVMs of compiler and tests: the JVM's second compiler takes more than half of their time, and gives less
 back, even after hundreds of programs. Programs keep it: loops may run long in them."""
 _CLASSES, _ERRORS = b"K", b"E"
+from raysweep.execution.isolation.process_tree import own_marker
 _TRIES = 2  # of a compiler or of tests that die
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
 
@@ -42,7 +43,8 @@ def prepare(folder: Path, chain: Toolchain) -> None:
     sources = [str(SOURCES / name) for name in names]
     compiler = str(Path(chain.program).with_name("javac"))
     command = [compiler, "-J-XX:-UsePerfData", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", str(folder), *sources]
-    made = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+    environment = {"PATH": "/usr/bin:/bin"} | own_marker()
+    made = subprocess.run(command, env=environment, capture_output=True, check=False)
     if made.returncode:
         raise OSError(0, f"javac can't compile raysweep's classes: {made.stderr[:200].decode(errors='replace')}")
 
@@ -137,7 +139,7 @@ class JavaBuilder:
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
         command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", self._prepared, *arguments]
-        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+        environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"} | own_marker()
 
         def start() -> NoReturn:
             os.execve(self._chain.program, command, environment)
