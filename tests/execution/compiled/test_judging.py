@@ -579,3 +579,43 @@ def test_flags_that_gxx_does_not_know_are_refused():
         pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 --no-such-flag' \(execution.cpp_flags\)"),
     ):
         executor.run([program("cpp", "passed")], LIMITS)
+LOOKS = """\
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <string>
+#include <unistd.h>
+static bool opens(const std::string& path) {
+    int file = open(path.c_str(), O_RDONLY);
+    if (file >= 0) close(file);
+    return file >= 0;
+}
+int half(int a) {
+    int found = 0, opened = 0;
+    DIR* all = opendir("/proc");
+    while (dirent* one = readdir(all)) {
+        std::string folder = std::string("/proc/") + one->d_name;
+        char command[6] = {};
+        FILE* file = fopen((folder + "/cmdline").c_str(), "r");
+        if (file == nullptr) continue;
+        size_t size = fread(command, 1, sizeof command, file);
+        fclose(file);
+        if (size != 6 || memcmp(command, "tests", 6) != 0) continue;
+        found++;
+        opened += opens(folder + "/mem") || opens(folder + "/exe") || opens(folder + "/fd/3");
+    }
+    closedir(all);
+    return found > 0 && opened == 0 && opens("/proc/self/mem") ? a / 2 : -1;
+}
+"""
+"""Looks for the tests' process, and passes if it can't read its memory, its executable or its files."""
+
+
+def test_seccomp_alone_shows_no_program_the_memory_of_its_tests():
+    needs("cpp")
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=("namespaces", "landlock")) as executor:
+        (verdict,) = executor.run([dataclasses.replace(program("cpp", "passed", Oracle.OUTSIDE), text=LOOKS)], LIMITS)
+    assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
+
+

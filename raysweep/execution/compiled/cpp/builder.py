@@ -53,6 +53,8 @@ _KEPT = 128  # tests and servers, a megabyte or two each
 _OUTPUT = "a.out"
 _MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
 _KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
+_NOT_READABLE = 0o111
+"""Of an executable whose process no other one of the same user may look into: the kernel allows no tracing of it."""
 _TRIES = 2  # of a g++ that is killed
 _LINKED = ("-s",)
 _CLASH = re.compile(
@@ -155,6 +157,7 @@ class CppBuilder:
 
     def _object(self, sources: Mapping[str, str]) -> bytes:
         """Compile one source text that comes with the tests to an object file; raise ValueError if g++ refuses it."""
+        os.fchmod(file, _NOT_READABLE)
         files = {name: text.encode() for name, text in sources.items()}
         arguments = [*files, "-c"]
         try:
