@@ -20,8 +20,18 @@ _MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
 TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
 
 
+OUT_OF_MEMORY = 3
+"""The exit code of a JVM, of a compiler or of tests, that has used up its own limit of memory."""
+STACK_OVERFLOW = 4
+"""The exit code of a JVM of tests that could not move a frame for want of stack."""
+
+
 class CompileError(Exception):
     """A compiler refused a text, or needed too much for it. The text of the error is one line."""
+
+
+class CompilerLost(Exception):
+    """The machine has killed a compiler, or had no room for it, more than once: nothing is known of the text."""
 
 
 class Builder(Protocol):
@@ -37,6 +47,7 @@ class Builder(Protocol):
 
         Raises:
             CompileError: the candidate can't be compiled.
+            CompilerLost: the machine lets no compiler work; so do the other methods.
             ValueError: what comes with the tests can't be compiled.
         """
         ...

@@ -15,21 +15,38 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
-from raysweep.execution.compiled.builders import Builder, CompileError, in_memory
-from raysweep.execution.compiled.launcher import CompiledLaunch
+from raysweep.execution.compiled.builders import (
+    OUT_OF_MEMORY,
+    STACK_OVERFLOW,
+    Builder,
+    CompileError,
+    CompilerLost,
+    in_memory,
+)
+from raysweep.execution.compiled.launcher import YES, CompiledLaunch, RoomQuestion
 from raysweep.execution.compiled.outside import Split
-from raysweep.execution.compiled.relay import TESTS_ENDED, NoAnswer, ProgramEnded, ask, hear
+from raysweep.execution.compiled.relay import READY, TESTS_ENDED, NoAnswer, ProgramEnded, ask, hear
 from raysweep.execution.compiled.splitting import inside, split
+from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
-from raysweep.execution.python.forks import NOT_STARTED
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS, TEXT_CHARACTERS, Judged
 from raysweep.execution.python.outside.launcher import STARTED, End, ended, stop
-from raysweep.programs import Lane, Outcome
+from raysweep.programs import JAVA, Lane, Outcome
 
 _ASSERTION = re.compile(r": (Assertion `.*' failed)\.?\s*$", re.MULTILINE)
+_TRIES = 2  # of a program that the machine lets not run
 _NO_THREAD = "std::system_error: Resource temporarily unavailable"
+_NO_THREADS = _NO_THREAD, "java.lang.OutOfMemoryError: unable to create native thread"
+"""How the details of programs begin that got no further thread; `Verdict.java` has the second one."""
 _THROWN = re.compile(r"terminate called after throwing an instance of '(.+)'(?:\s+what\(\): *(.*))?")
+
+
+_ENDS_OF_TESTS: dict[int | None, OutcomeAndDetail] = {
+    OUT_OF_MEMORY: (Outcome.MEMORY, "its tests have no memory left for its answers"),
+    STACK_OVERFLOW: (Outcome.EXCEPTION, "java.lang.StackOverflowError"),
+}
+"""Where a program's answers brought its tests to an end: their exit code, and the verdict on the program."""
 
 
 class ProblemTests(NamedTuple):
@@ -37,6 +54,14 @@ class ProblemTests(NamedTuple):
 
     text: str
     declaration: str
+
+
+class Ran(NamedTuple):
+    """What was found when a program ran."""
+
+    verdict: OutcomeAndDetail | None  # its tests' or its own; None: its end tells
+    end: End
+    has_started: bool
 
 
 class CompiledJudge:
@@ -77,6 +102,8 @@ class CompiledJudge:
             return self._judge(item)
         except CompileError as error:
             return Judged(Outcome.COMPILE_ERROR, str(error)[:TEXT_CHARACTERS], "", 0.0)
+        except CompilerLost as error:
+            return Judged(Outcome.HARNESS_ERROR, str(error), "", 0.0)
         except (OSError, RuntimeError, ValueError) as error:
             return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
 
@@ -89,24 +116,47 @@ class CompiledJudge:
         return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
 
     def _run(self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]) -> Judged:
-        """Run a program; one that was killed while the machine was short of memory, or its tests, gets a second try."""
-        verdict, end, has_started = self._run_once(item, program, converse)
-        if end.short_of_memory or verdict == TESTS_ENDED:
-            verdict, end, has_started = self._run_once(item, program, converse)
-        outcome, detail = verdict or ("", "")
-        is_late = end.seconds > item.timeout
-        if end.stopped and end.stopped[0] != Outcome.TIMEOUT:
-            outcome, detail = end.stopped
-        elif outcome == Outcome.EXCEPTION and detail.startswith(_NO_THREAD):
-            outcome = Outcome.MEMORY
-        elif verdict is None or (outcome == Outcome.PASSED and (end.stopped or is_late)):
-            outcome, detail = _outcome_of_end(end, item.timeout, has_started)
-        return Judged(outcome, detail, end.stderr, round(end.seconds, 4))
+        """Run a program; where the machine, and not the program, decided how it ended, a second try and no more."""
+        for _ in range(_TRIES):
+            ran = self._run_once(item, program, converse)
+            outcome, detail = _outcome(ran, item.timeout)
+            fault = self._machines_fault(ran, outcome, detail, item.memory)
+            if not fault:
+                break
+        else:
+            outcome, detail = Outcome.HARNESS_ERROR, fault
+        return Judged(outcome, detail, ran.end.stderr, round(ran.end.seconds, 4))
+
+    def _machines_fault(self, ran: Ran, outcome: str, detail: str, memory: int) -> str:
+        """Return what the machine did to a program; "" if the program itself is the reason for its outcome.
+
+        Where the machine has no room, this waits for it, since there will be another try.
+        """
+        if ran.verdict is None and ran.end.short_of_memory:
+            return "it was killed while the machine was short of memory"
+        if ran.verdict == TESTS_ENDED or (ran.verdict is None and outcome == Outcome.HARNESS_ERROR):
+            self._machine_had_room(MAX_THREADS, memory)
+            return detail
+        if ran.end.stopped:
+            return ""
+        if detail.startswith(_NO_THREADS) and not self._machine_had_room(MAX_THREADS, memory):
+            return f"it got no further thread, and the machine had no room for {MAX_THREADS}, which it may have"
+        if outcome in (Outcome.MEMORY, Outcome.KILLED) and not self._machine_had_room(1, memory):
+            return f"it has ended, and the machine did not grant the {memory // 2**20:,} MiB that it may have"
+        return ""
+
+    def _machine_had_room(self, threads: int, memory: int) -> bool:
+        """Ask the launcher whether the machine had room for a program's threads and bytes; see `had_room`."""
+        self._control.send(json.dumps(RoomQuestion(threads, memory)).encode())
+        answer = self._control.recv(len(YES))
+        if not answer:
+            raise EOFError
+        return answer == YES
 
     def _run_once(
         self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]
-    ) -> tuple[OutcomeAndDetail | None, End, bool]:
-        """Run a program; return what its tests or its answers tell, how it ended, and whether it was started."""
+    ) -> Ran:
+        """Run a program, and have its tests ask it."""
         file = in_memory("program", program)
         self._board.begin_program(item.number, max(self._seconds, item.timeout))
         ours, theirs = socket.socketpair()
@@ -118,7 +168,7 @@ class CompiledJudge:
         has_started = False
         try:
             with ours:
-                has_started = _read_byte(ours) == STARTED
+                has_started = _read_byte(ours) == STARTED and self._is_up(ours)
                 if has_started:
                     verdict = converse(ours)
         except ProgramEnded:
@@ -130,16 +180,33 @@ class CompiledJudge:
             if verdict is not None:
                 stop(self._control)
             end = ended(self._control)
-        return verdict, end, has_started
+        return Ran(verdict, end, has_started)
+
+    def _is_up(self, channel: socket.socket) -> bool:
+        """Return True if the program's process has begun. Before that no text of a program has run in it."""
+        return self._language != JAVA or _read_byte(channel) == READY
 
     def _ask(self, channel: socket.socket, item: ProgramItem, parts: Split) -> OutcomeAndDetail:
         """Have the tests ask a program. Compiling and starting them is no part of its time."""
         self._board.begin_judges_turn()
         tests = self._builder.tests(item.tests, parts)
         try:
-            return ask(channel, tests, self._board, max(self._seconds, item.timeout))
+            verdict = ask(channel, tests, self._board, max(self._seconds, item.timeout))
         finally:
             self._builder.done(tests)
+        return _ENDS_OF_TESTS.get(tests.exit_code, verdict) if verdict == TESTS_ENDED else verdict
+
+
+def _outcome(ran: Ran, timeout: float) -> OutcomeAndDetail:
+    """Return outcome and detail of a program, unless the machine is their reason."""
+    verdict, end, has_started = ran
+    if end.stopped and end.stopped[0] != Outcome.TIMEOUT and verdict != TESTS_ENDED:
+        return end.stopped[0], end.stopped[1]
+    is_late = end.seconds > timeout
+    if verdict is None or (verdict[0] == Outcome.PASSED and (end.stopped or is_late)):
+        return _outcome_of_end(end, timeout, has_started)
+    outcome, detail = verdict
+    return (Outcome.MEMORY if detail.startswith(_NO_THREAD) and outcome == Outcome.EXCEPTION else outcome), detail
 
 
 def _read_byte(channel: socket.socket) -> bytes:
@@ -156,7 +223,7 @@ def _outcome_of_end(end: End, timeout: float, has_started: bool) -> OutcomeAndDe
     if end.seconds > timeout:
         return Outcome.TIMEOUT, timeout_detail(timeout)
     code = os.waitstatus_to_exitcode(end.status)
-    if code == NOT_STARTED and not has_started:
+    if not has_started:
         return Outcome.HARNESS_ERROR, "it could not be started"
     if code == -signal.SIGABRT and (found := _last(_ASSERTION, end)):
         return Outcome.FAILED, found[1]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
+from raysweep.execution.isolation.capacity import had_room
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
@@ -34,6 +35,16 @@ JVM_FLAGS = (
     "-Xlog:disable", "-Xss1m", "-Dfile.encoding=UTF-8", "-Duser.language=en", "-Duser.timezone=UTC",
 )  # fmt: skip
 """Of every JVM. It takes no more address space than a program may, and writes no files of its own."""
+
+
+YES, NO = b"yes", b"no"
+
+
+class RoomQuestion(NamedTuple):
+    """A judge's question whether a program could have had so much now; see `had_room`."""
+
+    threads: int  # at the same time, the first one included
+    memory: int  # bytes
 
 
 class CompiledLaunch(NamedTuple):
@@ -97,7 +108,11 @@ class CompiledLauncher:
                 raise EOFError
             if data == STOP:  # the process had ended before the judge asked to stop it
                 continue
-            end = self._launch(CompiledLaunch(*json.loads(data)), *descriptors)
+            fields = json.loads(data)
+            if not descriptors:
+                self._control.send(YES if had_room(*RoomQuestion(*fields)) else NO)
+                continue
+            end = self._launch(CompiledLaunch(*fields), *descriptors)
             end = end._replace(last_words=self._forks.box.end_of_stderr(_LAST_BYTES))
             stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])

@@ -10,7 +10,8 @@ The wire format
 All numbers are big-endian. A frame is 4 bytes that hold the length of the rest, at most `MOST_BYTES`, and the rest. A
 judge moves frames between the two processes. Those of the tests' process begin with a byte more: it writes ``C`` and a
 call, or ``V`` and its verdict, to its standard output, and reads ``A`` and an answer, or ``E`` if the candidate's
-process has ended. The candidate's process has one socket, descriptor 3, in Java 0.
+process has ended. The candidate's process has one socket, descriptor 3, in Java 0; a JVM first writes ``!`` there,
+outside of any frame, before the candidate's first instruction.
 
     call     16 random bytes; 2 bytes: number of the function; the arguments, each a value
              Java: before the arguments, 4 bytes that number the stand-in whose method is called (0: a static one), and
@@ -19,6 +20,7 @@ process has ended. The candidate's process has one socket, descriptor 3, in Java
              R returned: the value (`n` for void)    T threw: two strings, class and message
              X (C++) threw something other than a std::exception: likewise
              M ran out of memory, or the answer is too large to be sent: nothing else follows
+             H (Java) could have no further thread: likewise
 
     changes  C++: the value of each argument that the function takes by a reference to something not const, in order
              Java: 2 bytes that count them; for each changed list, set or map: 4 bytes that name its object, as R does,

@@ -47,10 +47,10 @@ def send_frame(channel: socket.socket, data: bytes) -> None:
         raise PeerEnded(str(error)) from error
 
 
-def read_frame(channel: socket.socket) -> bytes:
-    """Wait for one frame; raise PeerEnded or NoFrame if there comes none."""
+def read_frame(channel: socket.socket, most: int = MAX_FRAME) -> bytes:
+    """Wait for one frame of at most so many bytes; raise PeerEnded or NoFrame if there comes none."""
     (size,) = _LENGTH.unpack(_read(channel, _LENGTH.size))
-    if not 0 < size <= MAX_FRAME:
+    if not 0 < size <= most:
         raise NoFrame(f"a frame of {size:,} bytes")
     return bytes(_read(channel, size))
 
@@ -78,6 +78,7 @@ class Peer:
         theirs.close()
         self._cpu_before, self._began = 0.0, time.monotonic()
         self.is_idle = False  # it has ended what it was asked for, and can be asked again
+        self.exit_code: int | None = None  # once it was ended: its own, or the signal that killed it, below 0
 
     def begin(self) -> None:
         """Measure its time from now on."""
@@ -105,12 +106,12 @@ class Peer:
         return read_frame(self._channel)
 
     def end(self) -> None:
-        """Kill it and wait for its end."""
+        """Kill it, unless it has ended by itself, and wait for its end."""
         self._channel.close()
         with suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         with suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+            self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
 def _become(

@@ -12,12 +12,15 @@ import socket
 from contextlib import suppress
 
 from raysweep.execution.board import Board
+from raysweep.execution.compiled.outside import MOST_BYTES
 from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerSlow, has_data, read_frame, send_frame
 from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.programs import Outcome
 
 CALL, ANSWER, ENDED, VERDICT = b"C", b"A", b"E", b"V"
 DONE, SECRET = b"D", b"S"
+READY = b"!"
+"""What a JVM writes before the candidate's first instruction."""
 SECRET_BYTES = 16
 DETAIL_CHARACTERS = 300
 OF_TESTS = frozenset(
@@ -29,7 +32,7 @@ OF_PROGRAMS = OF_TESTS - {Outcome.PASSED, Outcome.HARNESS_ERROR}
 
 
 TESTS_ENDED = Outcome.HARNESS_ERROR, "the tests' process has ended without a verdict"
-"""The verdict where tests were killed, which no answer can do; asking again may help."""
+"""The verdict where tests were killed, which no answer can do; asking again may help. Exit codes tell the others."""
 
 
 class ProgramEnded(Exception):
@@ -117,7 +120,7 @@ def _answer(channel: socket.socket, call: bytes, board: Board) -> bytes:
             read_frame(channel)
             raise NoAnswer("an answer before it was asked")
         send_frame(channel, call)
-        return read_frame(channel)
+        return read_frame(channel, MOST_BYTES)
     except PeerEnded as error:
         raise ProgramEnded from error
     except NoFrame as error:

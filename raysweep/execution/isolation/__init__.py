@@ -10,6 +10,7 @@ crash.
     box.py           holds a program's files and output, checks their size, and empties them afterwards
     watch.py         waits for a process, reads its reports, kills it when it exceeds its wall or CPU time
     keeper.py        ends a slot's processes when its owner is gone, or when a judge works too long
+    capacity.py      finds out whether the machine has room for what a program's limits allow
     room.py          waits where the machine has no room for another process
     threads.py       limits how many threads a program can have
     process_tree.py  finds, measures and kills all processes below a process

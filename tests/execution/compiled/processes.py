@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from raysweep.errors import MissingInput
+from raysweep.execution.compiled.relay import READY
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
 from raysweep.programs import DEFAULT_SANDBOX
 
@@ -100,6 +101,8 @@ class Candidate:
             command, preexec_fn=connect, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         other.close()
+        if descriptor == 0:
+            self.socket.recv(len(READY))
 
     def answer(self, call: bytes) -> bytes | None:
         try:

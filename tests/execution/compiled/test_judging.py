@@ -19,12 +19,13 @@ import psutil
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.execution import stream
+from raysweep.execution import slot, stream
 from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from tests.execution.compiled.processes import needs
+from tests.execution.scarce import few_processes
 from tests.patience import eventually
 
 pytestmark = pytest.mark.slow
@@ -194,6 +195,50 @@ def _load(processes: int) -> Iterator[None]:
             process.wait()
 
 
+THREADS = {
+    "java": """\
+        for (int i = 0; i < 40; i++) {
+            Thread asleep = new Thread(() -> { try { Thread.sleep(60_000); } catch (InterruptedException e) { } });
+            asleep.setDaemon(true);
+            asleep.start();
+        }
+        return a / 2;""",
+    "cpp": "for (int i = 0; i < 40; i++) std::thread([] { sleep(60); }).detach(); return a / 2;",
+}
+"""What starts threads at each of two calls, fewer than a program may have."""
+HURRIED = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.isolation import capacity; "
+    "capacity.ROOM_SECONDS = 0.1; from {} import main; main()"
+)
+"""Starts a slot that doesn't wait for room."""
+
+
+@pytest.mark.parametrize("oracle", [Oracle.OUTSIDE, pytest.param(Oracle.INSIDE, marks=pytest.mark.long)])
+def test_what_the_machine_refuses_a_program_is_no_fault_of_the_program(language, oracle, monkeypatch):
+    """Outside in `make test`; both places differ in what tells of the error."""
+    monkeypatch.setattr(slot, "_START_CODE", HURRIED)
+    passing, failing = program(language, "passed", oracle), program(language, "failed", oracle)
+    text = passing.text.replace("return a / 2;", THREADS[language]).replace(
+        "<unistd.h>", "<unistd.h>\n#include <thread>"
+    )
+    threads = dataclasses.replace(passing, text=text)
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        first = executor.run([threads, passing, failing], LIMITS)
+        ((pid, _),) = executor._slots[0].running
+        with few_processes(pid, 30):
+            some = executor.run([threads, passing, program(language, "killed", oracle)], LIMITS)
+        with few_processes(pid, 3 if language == "java" else 1):
+            none = executor.run([passing, failing], LIMITS)
+        last = executor.run([threads, passing], LIMITS)
+        assert executor._slots[0].running[0][0] == pid
+    assert [str(verdict.outcome) for verdict in first] == ["passed", "passed", "failed"]
+    assert [str(verdict.outcome) for verdict in some] == ["harness_error", "passed", "killed"]
+    assert some[0].detail == "it got no further thread, and the machine had no room for 128, which it may have"
+    assert [str(verdict.outcome) for verdict in none] == ["harness_error"] * 2
+    assert {verdict.detail for verdict in none} == {"it could not be started" if language == "java" else DIED["cpp"]}
+    assert [str(verdict.outcome) for verdict in last] == ["passed"] * 2
+
+
 def test_tests_that_call_what_is_declared_run_outside(language):
     of = program(language, "passed")
     assert oracle_of(of) is Oracle.OUTSIDE
@@ -237,34 +282,6 @@ def test_no_process_file_or_mount_is_left_whatever_was_killed(language, killed, 
     assert [process for process in psutil.process_iter() if _belongs_to(process, str(tmp_path))] == []
 
 
-def _kill_once(what: str, keeper: psutil.Process, seen: set[psutil.Process]) -> None:
-    """Wait until the endless program works, note a slot's processes, and kill some of them."""
-    first: dict[psutil.Process, float] = {}
-    busy: list[psutil.Process] = []
-
-    def is_working() -> bool:
-        """The endless program works for seconds; compilers and tests don't."""
-        for process in keeper.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                seconds = sum(process.cpu_times()[:2])
-                if seconds - first.setdefault(process, seconds) > 2:
-                    busy.append(process)
-        return busy != []
-
-    assert eventually(is_working, 60)
-    below = keeper.children(recursive=True)
-    seen |= {keeper, *below}
-    for process in {"nothing": [], "the keeper": [keeper], "the program": busy}.get(what, below):
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _belongs_to(process: psutil.Process, folder: str) -> bool:
-    with suppress(psutil.Error):
-        return any(folder in text for text in (*process.cmdline(), *process.environ().values()))
-    return False
-
-
 def test_a_program_that_the_kernel_does_not_start_is_an_error_of_the_machine(tmp_path, monkeypatch):
     """Here g++ makes something else than a program, as if the kernel executed no file in memory."""
     needs("cpp")
@@ -290,23 +307,6 @@ def test_what_ends_a_program_in_cpp_is_found_behind_all_else_that_it_wrote(execu
     assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.EXCEPTION]
     assert all(verdict.stderr.startswith("Assertion `no' failed0\n") for verdict in verdicts)
 
-
-def test_a_slot_whose_processes_are_killed_judges_again(one_language):
-    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
-        executor.run([program(one_language, "passed")], LIMITS)
-        ((pid, _),) = executor._slots[0].running
-        for process in psutil.Process(pid).children(recursive=True):
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
-        verdicts: list[Verdict] = executor.run([program(one_language, name) for name in ("failed", "passed")], LIMITS)
-    assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.PASSED]
-
-
-def test_programs_with_odd_names_pass(language, executor):
-    declared = None, DECLARATIONS[language]
-    programs = [Program(text, TESTS[language], language, *declared) for text in ODD_NAMES[language]]
-    verdicts = executor.run(programs, LIMITS)
-    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(verdicts)
 
 LONG = """\
 template <int N, int M> struct Bomb { static const int value = Bomb<N - 1, M>::value + Bomb<N - 1, M + 1>::value; };
@@ -390,6 +390,51 @@ def _works(process: psutil.Process) -> bool:
     return False
 
 
+def _kill_once(what: str, keeper: psutil.Process, seen: set[psutil.Process]) -> None:
+    """Wait until the endless program works, note a slot's processes, and kill some of them."""
+    first: dict[psutil.Process, float] = {}
+    busy: list[psutil.Process] = []
+
+    def is_working() -> bool:
+        """The endless program works for seconds; compilers and tests don't."""
+        for process in keeper.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                seconds = sum(process.cpu_times()[:2])
+                if seconds - first.setdefault(process, seconds) > 2:
+                    busy.append(process)
+        return busy != []
+
+    assert eventually(is_working, 60)
+    below = keeper.children(recursive=True)
+    seen |= {keeper, *below}
+    for process in {"nothing": [], "the keeper": [keeper], "the program": busy}.get(what, below):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _belongs_to(process: psutil.Process, folder: str) -> bool:
+    with suppress(psutil.Error):
+        return any(folder in text for text in (*process.cmdline(), *process.environ().values()))
+    return False
+
+
+def test_a_slot_whose_processes_are_killed_judges_again(one_language):
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        executor.run([program(one_language, "passed")], LIMITS)
+        ((pid, _),) = executor._slots[0].running
+        for process in psutil.Process(pid).children(recursive=True):
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        verdicts: list[Verdict] = executor.run([program(one_language, name) for name in ("failed", "passed")], LIMITS)
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.FAILED, Outcome.PASSED]
+
+
+def test_programs_with_odd_names_pass(language, executor):
+    declared = None, DECLARATIONS[language]
+    programs = [Program(text, TESTS[language], language, *declared) for text in ODD_NAMES[language]]
+    verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(verdicts)
+
 
 @pytest.mark.parametrize("oracle", Oracle)
 def test_functions_may_be_called_like_those_of_the_c_library(oracle, executor):
@@ -419,10 +464,15 @@ def test_programs_have_the_headers_that_only_the_second_compilation_has(executor
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(bodies)
 
 
+_KILLED = "g++: fatal error: Killed signal terminated program cc1plus\\ncompilation terminated."
 REFUSED = {
     "cpp": [
         ("int more[5 << 20] = {1};\n", "a file that g++ writes for it has more than 16 MiB"),
         ("#error File too large\n", "line 1: #error File too large"),
+        (
+            f'#pragma message "x\\n{_KILLED}"\nstatic_assert(false, "x\\n{_KILLED}");\n',
+            "line 2: static assertion failed: x",
+        ),
     ],
     "java": [
         (f"Object deep = {'new Object[]{' * 20_000}{'}' * 20_000};\n", "it is nested too deeply"),
@@ -464,8 +514,8 @@ COMPILING = {"java": "CompilerServer", "cpp": "cc1plus"}
 """What stands in the command of a process that compiles."""
 
 
-@pytest.mark.parametrize(("kills", "outcome"), [(1, Outcome.PASSED), (1000, Outcome.COMPILE_ERROR)])
-def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_told(language, kills, outcome):
+@pytest.mark.parametrize(("kills", "outcome"), [(1, Outcome.PASSED), (1000, Outcome.HARNESS_ERROR)])
+def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_no_fault_of_the_text(language, kills, outcome):
     """Nothing is lost and nothing is left: the next program passes, and the slot ends as any other."""
     passing = program(language, "passed", Oracle.INSIDE)
     slow = dataclasses.replace(passing, text=f"#include <regex>\n{passing.text}") if language == "cpp" else passing
@@ -488,7 +538,10 @@ def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_told(language
     assert folder not in Path("/proc/self/mountinfo").read_text()
 
 
-DIED = {"java": "its compiler ended, for want of memory", "cpp": "its compiler was killed, for want of memory"}
+DIED = {
+    "java": "javac was killed, or got no room, 2 times, and not for its own limits",
+    "cpp": "g++ was killed, or got no room, 2 times, and not for its own limits",
+}
 
 
 @contextmanager
@@ -551,34 +604,6 @@ def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(l
         assert missing["seccomp"] == "without Landlock it can't tell a JVM's first execve from a later one"
 
 
-def test_java_without_landlock_is_refused_with_its_reason_and_cpp_is_not():
-    needs(*COMPILED)
-    with Executor(without=("namespaces", "landlock")) as executor:
-        if executor.level() < Level.PARTIAL:
-            pytest.skip("this machine has no seccomp")
-        with pytest.raises(
-            UsageError, match="seccomp: without Landlock it can't tell a JVM's first execve from a later"
-        ):
-            executor.run([program("java", "passed")], LIMITS)
-        (verdict,) = executor.run([program("cpp", "passed")], LIMITS)
-    assert (verdict.outcome, verdict.level) == (Outcome.PASSED, Level.PARTIAL)
-
-
-def test_what_nothing_could_judge_is_refused():
-    with Executor() as executor:
-        with pytest.raises(UsageError, match="a program in java has no tests"):
-            executor.run([Program("class Solution { }", "", "java")], LIMITS)
-        with pytest.raises(UsageError, match="memory_mib is 128; a JVM alone needs"):
-            executor.run([program("java", "passed")], Limits(memory_mib=128))
-
-
-def test_flags_that_gxx_does_not_know_are_refused():
-    needs("cpp")
-    with (
-        Executor(sandbox=Sandbox(cpp_flags="-O0 --no-such-flag")) as executor,
-        pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 --no-such-flag' \(execution.cpp_flags\)"),
-    ):
-        executor.run([program("cpp", "passed")], LIMITS)
 LOOKS = """\
 #include <dirent.h>
 #include <fcntl.h>
@@ -619,3 +644,31 @@ def test_seccomp_alone_shows_no_program_the_memory_of_its_tests():
     assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
 
 
+def test_java_without_landlock_is_refused_with_its_reason_and_cpp_is_not():
+    needs(*COMPILED)
+    with Executor(without=("namespaces", "landlock")) as executor:
+        if executor.level() < Level.PARTIAL:
+            pytest.skip("this machine has no seccomp")
+        with pytest.raises(
+            UsageError, match="seccomp: without Landlock it can't tell a JVM's first execve from a later"
+        ):
+            executor.run([program("java", "passed")], LIMITS)
+        (verdict,) = executor.run([program("cpp", "passed")], LIMITS)
+    assert (verdict.outcome, verdict.level) == (Outcome.PASSED, Level.PARTIAL)
+
+
+def test_what_nothing_could_judge_is_refused():
+    with Executor() as executor:
+        with pytest.raises(UsageError, match="a program in java has no tests"):
+            executor.run([Program("class Solution { }", "", "java")], LIMITS)
+        with pytest.raises(UsageError, match="memory_mib is 128; a JVM alone needs"):
+            executor.run([program("java", "passed")], Limits(memory_mib=128))
+
+
+def test_flags_that_gxx_does_not_know_are_refused():
+    needs("cpp")
+    with (
+        Executor(sandbox=Sandbox(cpp_flags="-O0 --no-such-flag")) as executor,
+        pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 --no-such-flag' \(execution.cpp_flags\)"),
+    ):
+        executor.run([program("cpp", "passed")], LIMITS)

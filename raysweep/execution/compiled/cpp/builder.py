@@ -17,7 +17,7 @@ import subprocess
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from raysweep.execution.compiled.builders import (
     COMPILE_MEMORY,
@@ -26,6 +26,7 @@ from raysweep.execution.compiled.builders import (
     TESTS_MEMORY,
     TOO_LONG,
     CompileError,
+    CompilerLost,
     first_error,
     in_memory,
 )
@@ -33,10 +34,11 @@ from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import Peer
 from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.isolation.capacity import grants, had_room
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
+from raysweep.execution.isolation.process_tree import own_marker
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks
-from raysweep.execution.isolation.process_tree import own_marker
 
 GIVEN = (
     "stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream",
@@ -51,11 +53,18 @@ _WHOLE_HEADER, _HEADER = "whole.hpp", "common.hpp"  # plain; precompiled, and sm
 _LATE = "iostream"
 _KEPT = 128  # tests and servers, a megabyte or two each
 _OUTPUT = "a.out"
-_MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
-_KILLED = re.compile(r"Killed signal terminated program|terminated with signal 9 ")  # g++'s words and collect2's
 _NOT_READABLE = 0o111
 """Of an executable whose process no other one of the same user may look into: the kernel allows no tracing of it."""
-_TRIES = 2  # of a g++ that is killed
+_MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
+_LOST = re.compile(
+    r"\S+: fatal error: (Killed signal terminated program .*|\S+ terminated with signal 9 .*"
+    r"|(cannot execute .*: )?(vfork|fork|posix_spawn\w*): (Resource temporarily unavailable|Cannot allocate memory))"
+)
+"""What g++ and collect2 say of a part of theirs that was killed, or that they could not start."""
+_ERROR = re.compile(r"[Ee]rror: |unimplemented: ")
+_WANTS_MEMORY = re.compile(r"[Oo]ut of memory|memory exhausted|Cannot allocate memory|std::bad_alloc")
+_PROCESSES = 4  # that g++ has at the same time
+_TRIES = 2  # of a g++ that the machine kills
 _LINKED = ("-s",)
 _CLASH = re.compile(
     r"ambigu|conflict|redeclared|redefinition|different exception specifier|expected (unqualified-id|identifier)"
@@ -75,10 +84,11 @@ def prepare(folder: Path, chain: Toolchain) -> None:
     (folder / _WHOLE_HEADER).write_text(_including(GIVEN))
     small = _including([name for name in GIVEN if name != _LATE])
     special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
+    environment = {"PATH": "/usr/bin:/bin"} | own_marker()
     for text in (small + special, small):  # another version of g++'s library may declare its templates otherwise
         (folder / _HEADER).write_text(text)
         command = [chain.program, *options(chain), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
-        made = subprocess.run(command, cwd=folder, env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
+        made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
         if made.returncode == 0:
             return
     raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
@@ -86,7 +96,6 @@ def prepare(folder: Path, chain: Toolchain) -> None:
 
 def options(chain: Toolchain) -> list[str]:
     """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
-    environment = {"PATH": "/usr/bin:/bin"} | own_marker()
     return [*chain.flags, "-static", "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
 
 
@@ -97,6 +106,15 @@ def header(prepared: str) -> list[str]:
 
 def _including(names: Sequence[str]) -> str:
     return "".join(f"#include <{name}>\n" for name in names)
+
+
+class _Compiled(NamedTuple):
+    """What g++ has made of a text."""
+
+    output: bytes
+    end: ProcessEnd
+    messages: list[str]  # the first ones, by lines
+    is_lost: bool  # the machine is the reason for its end, not the text
 
 
 class _Refused(CompileError):
@@ -139,6 +157,7 @@ class CppBuilder:
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`."""
         file = in_memory("tests", _kept(self._tests, sha, lambda: self._compiled_tests(split)))
+        os.fchmod(file, _NOT_READABLE)
         try:
             return Peer(self._layers, lambda: os.execve(3, ["tests"], own_marker()), TESTS_MEMORY, file)
         finally:
@@ -157,7 +176,6 @@ class CppBuilder:
 
     def _object(self, sources: Mapping[str, str]) -> bytes:
         """Compile one source text that comes with the tests to an object file; raise ValueError if g++ refuses it."""
-        os.fchmod(file, _NOT_READABLE)
         files = {name: text.encode() for name, text in sources.items()}
         arguments = [*files, "-c"]
         try:
@@ -186,18 +204,18 @@ class CppBuilder:
     def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         """Run g++ on files in the box; return its output, or raise CompileError.
 
-        A g++ that something else than its limit of CPU time kills is run once more.
+        A g++ that something else than its own limits ends is run once more; then this raises CompilerLost.
         """
         for _ in range(_TRIES):
             before = _seconds_of_children()
-            output, end, messages = self._compile_once(files, arguments)
-            was_killed = end.status == signal.SIGKILL or any(_KILLED.search(line) for line in messages)
-            if end.stopped or not was_killed:
+            output, end, messages, is_lost = self._compile_once(files, arguments)
+            if end.stopped or not is_lost:
                 break
             if _seconds_of_children() - before >= COMPILE_SECONDS:
                 raise CompileError(TOO_LONG)
+            had_room(_PROCESSES, COMPILE_MEMORY)
         else:
-            raise CompileError("its compiler was killed, for want of memory")
+            raise CompilerLost(f"g++ was killed, or got no room, {_TRIES} times, and not for its own limits")
         if end.stopped:
             raise CompileError(end.stopped[1])
         if end.status or not output:
@@ -206,12 +224,9 @@ class CppBuilder:
             raise CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
         return output
 
-    def _compile_once(
-        self, files: Mapping[str, bytes], arguments: Sequence[str]
-    ) -> tuple[bytes, ProcessEnd, list[str]]:
-        """Run g++; return its output, its end, and its messages."""
-        forks, output = self._forks, bytearray()
-        messages: list[str] = []
+    def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled:
+        """Run g++ once."""
+        forks, output, said = self._forks, bytearray(), bytearray()
         wall = COMPILE_SECONDS * COMPILE_WALL_FACTOR
         for name, data in files.items():
             Path(forks.box.folder, name).write_bytes(data)
@@ -223,7 +238,7 @@ class CppBuilder:
             os.execve(self._chain.program, [*own, *arguments], environment)
 
         def collect() -> None:
-            messages.extend(os.pread(2, _MESSAGE_BYTES, 0).decode("utf-8", "replace").splitlines())
+            said.extend(os.pread(2, os.fstat(2).st_size, 0))
             if (path := Path(forks.box.folder, _OUTPUT)).is_file() and not path.is_symlink():
                 output.extend(path.read_bytes())
 
@@ -234,7 +249,21 @@ class CppBuilder:
         end = forks.run(
             run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
         )
-        return bytes(output), end, messages
+        messages = said[:_MESSAGE_BYTES].decode("utf-8", "replace").splitlines()
+        return _Compiled(
+            bytes(output), end, messages, end.status != 0 and _is_lost(end, said.decode("utf-8", "replace"))
+        )
+
+
+def _is_lost(end: ProcessEnd, messages: str) -> bool:
+    """Return True if the machine, and not the text, is the reason for which g++ has failed.
+
+    A text can choose the words of messages and break lines in them, but each that fails has an error of another form.
+    """
+    if end.status == signal.SIGKILL or (_WANTS_MEMORY.search(messages) and not grants(COMPILE_MEMORY)):
+        return True
+    errors = [line for line in messages.splitlines() if _ERROR.search(line)]
+    return bool(errors) and all(_LOST.fullmatch(line) for line in errors)
 
 
 def _seconds_of_children() -> float:

@@ -20,6 +20,7 @@ public final class Inside {
         DataInputStream in = new DataInputStream(new FileInputStream(FileDescriptor.in));
         FileOutputStream out = new FileOutputStream(FileDescriptor.in);
         System.setIn(new ByteArrayInputStream(new byte[0]));
+        out.write(Wire.READY);
         byte[] token = Wire.receive(in);
         try {
             Class.forName("Main").getMethod("main", String[].class).invoke(null, (Object) new String[0]);

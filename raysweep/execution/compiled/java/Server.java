@@ -30,6 +30,7 @@ public final class Server {
         System.setIn(new ByteArrayInputStream(new byte[0]));
         Map<Integer, Object> instances = new HashMap<>();
         try {
+            out.write(Wire.READY);
             while (true) {
                 byte[] call = Wire.receive(in);
                 byte[] answer = answer(candidate, instances, call);
@@ -47,7 +48,7 @@ public final class Server {
             return answered(candidate, instances, call, nonce);
         } catch (Wire.TooLarge | OutOfMemoryError e) {
             byte[] answer = Arrays.copyOf(nonce, Wire.NONCE + 1);
-            answer[Wire.NONCE] = 'M';
+            answer[Wire.NONCE] = (byte) (Verdict.isForAThread(e) ? 'H' : 'M');
             return answer;
         }
     }

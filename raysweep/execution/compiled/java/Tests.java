@@ -29,9 +29,12 @@ import java.util.Map;
  */
 public final class Tests {
     private static final int NAME = 64;
+    private static final int OUT_OF_MEMORY = 3; // exit codes, which the judge knows
+    private static final int STACK_OVERFLOW = 4;
     private static final SecureRandom RANDOM = new SecureRandom();
     private static DataInputStream in;
     private static OutputStream out;
+    private static boolean isBetweenFrames = true; // false: an error has come while one was moved
     private static byte[] verdict; // of a run that has to end, whatever its tests make of that
     private static int objects;
 
@@ -50,18 +53,49 @@ public final class Tests {
                     prepared.put(name(frame), classes(frame));
                 } else if (frame[0] == 'T') {
                     byte[] found = run(prepared.get(name(frame)));
-                    Wire.send(out, found, found.length);
+                    send(found, found.length);
                 }
             }
         } catch (EOFException e) {
             Runtime.getRuntime().halt(0);
+        } catch (OutOfMemoryError e) {
+            Runtime.getRuntime().halt(OUT_OF_MEMORY);
         }
     }
 
     private static byte[] frame() throws IOException {
-        byte[] bytes = new byte[in.readInt()]; // of the judge, which is trusted; it bounds those of candidates
-        in.readFully(bytes);
-        return bytes;
+        beginToMove();
+        try {
+            byte[] bytes = new byte[in.readInt()]; // of the judge, which is trusted; it bounds those of candidates
+            in.readFully(bytes);
+            isBetweenFrames = true;
+            return bytes;
+        } catch (VirtualMachineError e) {
+            throw end(e);
+        }
+    }
+
+    private static void send(byte[] bytes, int size) throws IOException {
+        beginToMove();
+        try {
+            Wire.send(out, bytes, size);
+            isBetweenFrames = true;
+        } catch (VirtualMachineError e) {
+            throw end(e);
+        }
+    }
+
+    /** Ends this process if a frame was left half moved: the rest of an answer must not be taken for a frame. */
+    private static void beginToMove() {
+        if (!isBetweenFrames) {
+            throw end(null);
+        }
+        isBetweenFrames = false;
+    }
+
+    private static Error end(VirtualMachineError error) {
+        Runtime.getRuntime().halt(error instanceof OutOfMemoryError ? OUT_OF_MEMORY : STACK_OVERFLOW);
+        return error;
     }
 
     private static String name(byte[] frame) {
@@ -178,7 +212,7 @@ public final class Tests {
         for (Object argument : arguments) {
             call.value(argument, 0);
         }
-        Wire.send(out, call.bytes, call.size);
+        send(call.bytes, call.size);
         byte[] answer = frame();
         if (answer[0] == 'E') {
             throw ended("killed", "its process ended");
@@ -191,6 +225,10 @@ public final class Tests {
         int kind = reader.one();
         if (kind == 'M') {
             throw ended("memory", "a call ran out of memory, or its answer is too large to be sent");
+        }
+        if (kind == 'H') {
+            verdict = Verdict.ofThreads();
+            throw new Ended();
         }
         for (long left = reader.number(2); left > 0; left--) {
             change(reader.object(), reader.value(0));

@@ -6,7 +6,23 @@ import java.nio.charset.StandardCharsets;
 final class Verdict {
     private Verdict() {}
 
+    private static final String NO_THREAD = "java.lang.OutOfMemoryError: unable to create native thread";
+
+    /** Whether an error says that the process could have no further thread. */
+    static boolean isForAThread(Throwable thrown) {
+        String message = thrown instanceof OutOfMemoryError ? thrown.getMessage() : null;
+        return message != null && message.contains("native thread");
+    }
+
+    /** Return the verdict on a program that could have no further thread. */
+    static byte[] ofThreads() {
+        return of("memory", NO_THREAD);
+    }
+
     static byte[] of(Throwable thrown) {
+        if (isForAThread(thrown)) {
+            return ofThreads();
+        }
         if (thrown instanceof OutOfMemoryError) {
             return of("memory", "java.lang.OutOfMemoryError");
         }

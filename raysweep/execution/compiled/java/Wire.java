@@ -35,6 +35,7 @@ final class Wire {
     static final int MOST_BYTES = 1 << 23;
     static final int MOST_LEVELS = 100;
     static final int NONCE = 16;
+    static final int READY = '!';
 
     private Wire() {}
 

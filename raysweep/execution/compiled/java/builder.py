@@ -8,6 +8,7 @@ entered.
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import subprocess
 from collections import OrderedDict
@@ -15,13 +16,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from raysweep.execution.compiled.builders import COMPILE_MEMORY, COMPILE_SECONDS, TOO_LONG, CompileError, first_error
+from raysweep.execution.compiled.builders import (
+    COMPILE_MEMORY,
+    COMPILE_SECONDS,
+    OUT_OF_MEMORY,
+    TOO_LONG,
+    CompileError,
+    CompilerLost,
+    first_error,
+)
 from raysweep.execution.compiled.java.sources import CANDIDATE, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
 from raysweep.execution.compiled.launcher import JVM_FLAGS
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerSlow
 from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.isolation.capacity import grants, had_room
 from raysweep.execution.isolation.layers import Layers
+from raysweep.execution.isolation.process_tree import own_marker
 
 _COMPILER = "CompilerServer"
 _KEPT = 1000  # classes of tests, some ten kilobytes each
@@ -32,8 +43,9 @@ _QUICK = "-XX:TieredStopAtLevel=1"
 """For the JVMs of compiler and tests: the JVM's second compiler takes more than half of their time, and gives less
 back, even after hundreds of programs. Programs keep it: loops may run long in them."""
 _CLASSES, _ERRORS = b"K", b"E"
-from raysweep.execution.isolation.process_tree import own_marker
 _TRIES = 2  # of a compiler or of tests that die
+_NOT_UP = 1  # the exit code of a JVM that can't start, or gets no thread
+_THREADS = 30  # of a JVM
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
 
 
@@ -114,10 +126,11 @@ class JavaBuilder:
         """Return the classes of some sources, or raise CompileError.
 
         Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
+        If the machine ended the last one, or let it not start, this raises CompilerLost.
         """
         request = b"".join(map(_packed, sources, sources.values()))
-        tries = 0  # of new compilers
-        while tries < _TRIES:
+        codes: list[int | None] = []  # with which new compilers ended
+        while len(codes) < _TRIES:
             is_new = trusted not in self._compilers
             if is_new:
                 self._compilers[trusted] = self._jvm(self._compiler_layers, [_COMPILER, self._prepared], COMPILE_MEMORY)
@@ -127,14 +140,19 @@ class JavaBuilder:
                 compiler.send(request)
                 answer = compiler.receive(COMPILE_SECONDS)
             except (PeerEnded, NoFrame, PeerSlow) as error:
-                self._compilers.pop(trusted).end()
+                self._compilers.pop(trusted)
+                compiler.end()
                 if isinstance(error, PeerSlow):
                     raise CompileError(TOO_LONG) from None
-                tries += is_new
+                if is_new:
+                    codes.append(compiler.exit_code)
+                    had_room(_THREADS, COMPILE_MEMORY)
                 continue
             if answer[:1] == _CLASSES:
                 return answer[1:]
             raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
+        if codes[-1] in (-signal.SIGKILL, _NOT_UP) or (codes[-1] == OUT_OF_MEMORY and not grants(COMPILE_MEMORY)):
+            raise CompilerLost(f"javac was killed, or got no room, {_TRIES} times, and not for its own limits")
         raise CompileError("its compiler ended, for want of memory")
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from raysweep.execution.compiled.builders import OUT_OF_MEMORY
 from raysweep.execution.compiled.java.sources import (
     CANDIDATE,
     INSIDE_MAIN,
@@ -25,7 +27,17 @@ from raysweep.execution.compiled.java.sources import (
 from raysweep.hashing import text_sha
 from tests.execution.compiled.mutants import CompileError, outcomes
 from tests.execution.compiled.problems import rows
-from tests.execution.compiled.processes import Candidate, frame, judged, judged_inside, needs, process, write
+from tests.execution.compiled.processes import (
+    WAIT,
+    Candidate,
+    frame,
+    judged,
+    judged_inside,
+    needs,
+    process,
+    read_frame,
+    write,
+)
 
 JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 HEAD = "import java.util.*;\n\nclass Solution {\n"
@@ -361,3 +373,17 @@ def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(toolchain, b
 )
 def test_tests_that_have_to_run_inside_have_a_reason(declaration, tests, reason):
     assert re.match(reason, split(declaration, tests).reason)
+
+
+def test_a_frame_that_no_memory_is_left_for_ends_the_process_and_is_not_read_as_others(toolchain):
+    """What follows in the frame would be the classes of other tests."""
+    small = [word if word != "-Xmx128m" else "-Xmx12m" for word in toolchain.command(toolchain.shared, TESTS_MAIN)]
+    with process(small) as tests:
+        problem = Problem(toolchain, tests, HEAD + HEADING, TESTS)
+        problem.say(b"T" + problem.sha)
+        assert tests.stdout is not None
+        assert read_frame(tests.stdout.read)[:1] == b"C"
+        with contextlib.suppress(BrokenPipeError):
+            problem.say(b"A" + frame(b"P" + problem.sha) * (2**24 // (len(problem.sha) + 5)))
+        assert tests.wait(WAIT) == OUT_OF_MEMORY
+        assert tests.stdout.read() == b""
