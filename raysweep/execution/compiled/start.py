@@ -23,7 +23,7 @@ from raysweep.execution.compiled.builders import Builder
 from raysweep.execution.compiled.cpp import builder as cpp
 from raysweep.execution.compiled.cpp.sources import INCLUDE
 from raysweep.execution.compiled.java import builder as java
-from raysweep.execution.compiled.java.sources import INSIDE_MAIN, MAIN
+from raysweep.execution.compiled.java.sources import INSIDE_MAIN, SERVER_MAIN
 from raysweep.execution.compiled.judge import CompiledJudge
 from raysweep.execution.compiled.launcher import Command, CompiledLauncher, jvm_command
 from raysweep.execution.compiled.toolchains import Toolchain
@@ -217,7 +217,7 @@ def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str
     """Return how programs are started."""
     if chain.language == CPP:
         return Command("", lambda memory: ["program"])
-    main = MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
+    main = SERVER_MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
     return jvm_command(chain.program, f"{prepared}:{box}", main)
 
 

@@ -15,6 +15,8 @@ import java.util.Map;
 
 /** The candidate's process: reads calls from the socket that is its standard input, and writes answers to it. */
 public final class Server {
+    private static Candidate candidate;
+
     private Server() {}
 
     /** What calls the candidate; generated from the problem's declaration. */
@@ -24,13 +26,26 @@ public final class Server {
         Object call(int function, Object on, Object[] arguments) throws Throwable;
     }
 
-    public static void serve(Candidate candidate) {
+    /** Called by the generated class when it is loaded. */
+    public static void register(Candidate found) {
+        candidate = found;
+    }
+
+    /** Tells that this process is up before anything of the candidate's is loaded. */
+    public static void main(String[] given) throws Exception {
+        new FileOutputStream(FileDescriptor.in).write(Wire.READY);
+        Class.forName("Main");
+        if (candidate != null) {
+            serve(candidate);
+        }
+    }
+
+    private static void serve(Candidate candidate) {
         DataInputStream in = new DataInputStream(new FileInputStream(FileDescriptor.in));
         FileOutputStream out = new FileOutputStream(FileDescriptor.in);
         System.setIn(new ByteArrayInputStream(new byte[0]));
         Map<Integer, Object> instances = new HashMap<>();
         try {
-            out.write(Wire.READY);
             while (true) {
                 byte[] call = Wire.receive(in);
                 byte[] answer = answer(candidate, instances, call);

@@ -16,6 +16,8 @@ SHARED = ("Wire.java", "Verdict.java", "Server.java", "Inside.java")
 TESTS_SHARED = ("Wire.java", "Verdict.java", "Tests.java")
 """What the tests' process has beside the tests; compiled once."""
 MAIN = "Main"
+"""The class of tests, and the one that calls the candidate, where tests run outside."""
+SERVER_MAIN = "raysweep.Server"
 """The class whose `main` serves the candidate's process, where tests run outside."""
 INSIDE_MAIN = "raysweep.Inside"
 """The class whose `main` runs the tests, where they run inside."""
@@ -94,6 +96,6 @@ def _server(read: JavaDeclaration) -> str:
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
         f"        {f'{call}; return null' if method.result == 'void' else f'return {call}'};\n"
         "    }\n"
-        "    public static void main(String[] given) { raysweep.Server.serve(new Main()); }\n"
+        "    static { raysweep.Server.register(new Main()); }\n"
         "}\n"
     )
