@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import random
 import shutil
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -125,13 +126,24 @@ def executor() -> Iterator[Executor]:
         yield executor
 
 
+@pytest.fixture(scope="module")
+def judged(executor: Executor) -> Callable[[str, Oracle], dict[str, Verdict]]:
+    """Return the verdicts on a language's programs, judged together in their order, by the outcome that is expected."""
+
+    @functools.cache
+    def verdicts(language: str, oracle: Oracle) -> dict[str, Verdict]:
+        found = executor.run([program(language, outcome, oracle) for outcome in BODIES[language]], LIMITS)
+        return dict(zip(BODIES[language], found, strict=True))
+
+    return verdicts
+
+
 @pytest.mark.parametrize("oracle", Oracle)
-def test_programs_end_as_they_should_wherever_their_tests_run(language, oracle, executor):
-    outcomes = list(BODIES[language])
-    verdicts = executor.run([program(language, outcome, oracle) for outcome in outcomes], LIMITS)
-    assert {outcome: str(v.outcome) for outcome, v in zip(outcomes, verdicts, strict=True)} == {o: o for o in outcomes}
-    assert {(verdict.oracle, verdict.lane) for verdict in verdicts} == {(oracle, Lane.STRICT)}
-    assert all(verdict.seconds < 5 for verdict in verdicts)
+def test_programs_end_as_they_should_wherever_their_tests_run(language, oracle, judged):
+    verdicts = judged(language, oracle)
+    assert {outcome: str(verdict.outcome) for outcome, verdict in verdicts.items()} == {o: o for o in BODIES[language]}
+    assert {(verdict.oracle, verdict.lane) for verdict in verdicts.values()} == {(oracle, Lane.STRICT)}
+    assert all(verdict.seconds < 5 for verdict in verdicts.values())
 
 
 def test_an_error_of_the_compiler_is_told_with_its_line(language, executor):
@@ -150,15 +162,14 @@ def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
     assert [str(verdict.outcome) for verdict in verdicts] == ["passed", "compile_error", "compile_error", "passed"]
 
 
-def test_verdicts_do_not_depend_on_order_or_batch(language, executor, monkeypatch):
-    endings = ("exception", Oracle.OUTSIDE), ("failed", Oracle.INSIDE), ("compile_error", Oracle.OUTSIDE)
-    programs = [program(language, *ending) for ending in endings]
-    forth = executor.run(programs, LIMITS)
+def test_verdicts_do_not_depend_on_order_or_batch(language, executor, judged, monkeypatch):
+    """Programs one by one, the last ones first and inside and outside mixed, beside all together in their order."""
+    endings = ("compile_error", Oracle.OUTSIDE), ("failed", Oracle.INSIDE), ("exception", Oracle.OUTSIDE)
     monkeypatch.setitem(stream.BATCH_SIZES, Lane.STRICT, (1, 1))
-    back = executor.run(programs[::-1], LIMITS)[::-1]
-    assert _told(back) == _told(forth)
-    assert [(verdict.outcome, verdict.oracle) for verdict in forth] == list(endings)
-    assert forth[1].stderr
+    back = executor.run([program(language, *ending) for ending in endings], LIMITS)
+    assert _told(back) == _told([judged(language, oracle)[outcome] for outcome, oracle in endings])
+    assert [(verdict.outcome, verdict.oracle) for verdict in back] == list(endings)
+    assert back[1].stderr
 
 
 @pytest.mark.long
