@@ -8,7 +8,7 @@ Begin with base.py, which says what every generator must guarantee.
     loop.py          writes rows together, token by token, as they come and go
     patches.py       says how rows are patched, and tells patchers what each call of the model reads
     sampling.py      chooses the next token
-    caches/          what a model remembers of rows, in three ways: keys and values, its own cache, the whole text
+    caches/          what a model remembers of rows, as keys and values, in a cache of its own, or as the whole text
     proof.py         proves on a loaded model that the logits are right
     rows.py          turns requests into rows of tokens, and written rows into completions
     vllm.py          runs vLLM's engine, adapters of one base together

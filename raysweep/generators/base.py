@@ -15,7 +15,7 @@ from raysweep.registry import Registry
 
 @dataclass(frozen=True)
 class LiveModel:
-    """A causal model that is in this process's memory, such as one that is being trained. It can't leave it."""
+    """A model that is in this process's memory, such as one that is being trained. It can't leave it."""
 
     network: Any
     tokenizer: Any
@@ -26,6 +26,7 @@ class WantedModel:
     """What is known of a model before it is loaded, or trained.
 
     `model_type`: of its base, as in transformers' configs. `adapter`: PEFT's config of its adapter; empty without one.
+    `architecture`: `causal`, or `seq2seq` for a model with an encoder and a decoder.
     """
 
     name: str
@@ -33,6 +34,7 @@ class WantedModel:
     kind: ModelKind
     adapter: Mapping[str, Any]
     decoding: Decoding
+    architecture: str = "causal"
 
 
 class Generator(ABC):

@@ -143,6 +143,8 @@ class Loop:
         if is_full or (not self._waiting and slots and used > REFILL_BELOW * tokens_of(slots.rows)):
             return slots
         slots = slots.without_ended() if slots else None
+        if slots and not self.way.joins:
+            return slots
         with self._turn:
             taken = self._taken(self.now - used, is_first=slots is None)
         for new in self._started(taken):

@@ -19,8 +19,9 @@ from raysweep.generators.caches.own_cache import NAMES
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
+from raysweep.models.logits import start_of
 from raysweep.models.rounding import TEXT, distance, evaluating, with_limit
-from raysweep.models.whole_texts import bare, forget, plain_logits, whole_pass
+from raysweep.models.whole_texts import bare, forget, has_encoder, plain_logits, whole_pass
 from raysweep.records import GenerationRequest
 
 if TYPE_CHECKING:
@@ -71,13 +72,13 @@ def unlike_generate(network: Any, tokens: Tokens) -> str:
     """Return in words how `generate` reads other logits after a text than the model has for it; empty if it doesn't.
 
     Args:
-        network: a causal model of transformers, or one with an adapter of PEFT's.
+        network: a model of transformers, or one with an adapter of PEFT's. One with an encoder isn't tried.
         tokens: see `flaw_of`.
     """
     import torch
 
     prompts = _prompts(network, tokens)
-    if not prompts:
+    if not prompts or has_encoder(network):
         return ""
     ids = torch.tensor([prompts[-1][0].prompt], device=network.get_input_embeddings().weight.device)
     mask, place = torch.ones_like(ids), torch.arange(ids.shape[1], device=ids.device)
@@ -126,6 +127,12 @@ def _written(way: Way, prompts: Sequence[Sequence[_Text]]) -> Iterator[tuple[str
         yield "alone", _logits_of_loop(way, texts[:1], enough)
     yield f"with {SAMPLES} samples a prompt", _logits_of_loop(way, everything, enough)
     yield "one row at a time", _logits_of_loop(way, everything, 1)
+    if has_encoder(way.network):
+        (ends, later, *_), (first, *_) = prompts  # only rows that begin later have other columns than the first ones
+        ends = _Text(ends.prompt, ends.tokens[:-1])
+        budget = sum(len(text.prompt) + len(text.tokens) for text in (first, later))
+        logits = _logits_of_loop(way, [first, ends, later], budget)
+        yield "begun beside one that is being written", {text: logits[text] for text in (first, later)}
 
 
 def _logits_of_loop(way: Way, texts: Sequence[_Text], budget: int) -> dict[_Text, torch.Tensor]:
@@ -178,6 +185,10 @@ def _logits(network: Any, prompts: Sequence[Sequence[_Text]]) -> dict[_Text, tor
     """Return the logits of each text's tokens, (tokens, vocabulary), of whole texts; a prompt's texts in one pass."""
     logits: dict[_Text, torch.Tensor] = {}
     for texts in prompts:
-        of_texts = plain_logits(network, [[*text.prompt, *text.tokens[:-1]] for text in texts])[:, -TOKENS:]
+        if has_encoder(network):
+            decoded = [[start_of(network), *text.tokens[:-1]] for text in texts]
+            of_texts = plain_logits(network, [text.prompt for text in texts], decoded)
+        else:
+            of_texts = plain_logits(network, [[*text.prompt, *text.tokens[:-1]] for text in texts])[:, -TOKENS:]
         logits |= dict(zip(texts, of_texts, strict=True))
     return logits

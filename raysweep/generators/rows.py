@@ -49,13 +49,15 @@ class Tokens:
         tokenizer: of transformers.
         positions: most tokens of prompt and completion; None: no limit.
         max_new_tokens: most tokens of a completion.
-        traits: of the model, which say where completions end; None: at the tokenizer's end of text alone.
+        traits: of the model, which say where completions end, and whether an encoder reads prompts, as whole texts:
+            `positions` are then of each. None: at the tokenizer's end of text alone, and none does.
     """
 
     def __init__(
         self, tokenizer: Any, positions: int | None, max_new_tokens: int, traits: Traits | None = None
     ) -> None:
         self.positions = positions
+        self._apart = bool(traits and traits.has_encoder)
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, str] = {}  # what tokens say alone
         self._special = special_tokens(tokenizer)
@@ -65,15 +67,22 @@ class Tokens:
     def row(self, request: GenerationRequest, variant: RowVariant | None = None) -> WrittenRow:
         """Return a new row; if the prompt leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
-        if request.special_tokens and self._appended:
+        if request.special_tokens and self._appended and not self._apart:
             prompt = prompt[: -len(self._appended)]  # else it would go on after the end of a text
         asked = {self._special[text]: text for text in request.stop if text in self._special}
         ends = {**self._ends, **asked, self._tokenizer.eos_token_id: EOS}
         stop = tuple(text for text in request.stop if text not in self._special)
-        room = self._max_new_tokens if self.positions is None else self.positions - len(prompt)
-        budget = min(self._max_new_tokens, room)
+        budget = min(self._max_new_tokens, self._room(len(prompt)))
         ended = budget <= 0 or not prompt
         return WrittenRow(request, prompt, budget, ends, stop, ended=ended, variant=variant)
+
+    def _room(self, prompt: int) -> int:
+        """Return the most tokens that may be written after a prompt of so many tokens."""
+        if self.positions is None:
+            return self._max_new_tokens
+        if self._apart:
+            return self.positions - 1 if prompt <= self.positions else 0  # the decoder begins with a token of its own
+        return self.positions - prompt
 
     def change_of(self, text: str) -> str:
         """Return what a text has become once it was read and written again; empty if nothing but blanks around it."""
@@ -95,8 +104,13 @@ class Tokens:
         return any(text in newest for text in stop) and cut_at_stop(self.text(row), stop)[1] is not None
 
     def text(self, row: WrittenRow) -> str:
-        """Decode the written tokens together with the prompt: alone they may lose a leading blank (SentencePiece)."""
+        """Decode the written tokens; where they continue the prompt, together with it.
+
+        Alone they may lose a leading blank (SentencePiece). What a decoder beside an encoder writes has one more.
+        """
         written = row.written[:-1] if row.written and row.written[-1] in row.ends else row.written
+        if self._apart:
+            return self.decoded(written)
         return self.decoded(row.prompt + written)[len(self.decoded(row.prompt)) :]
 
     def decoded(self, ids: Sequence[int]) -> str:

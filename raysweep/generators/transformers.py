@@ -4,8 +4,7 @@ It replaces `model.generate`, which keeps finished rows in the batch, draws from
 give the clean and the perturbed prompt of a problem the same random numbers. A prompt is read once for all its samples,
 and a row that ends makes room for one that waits, of this batch or of the next one, which another thread brings. In
 float32 a completion doesn't depend on what is written beside it, save where rounding decides between two tokens. What a
-model remembers of a row is kept in one of three ways (caches/), which each loaded model proves first (proof.py).
-Not covered: encoder-decoder models.
+model remembers of a row is kept in one of several ways (caches/), which each loaded model proves first (proof.py).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from raysweep.generators.base import (
     WantedModel,
 )
 from raysweep.generators.caches.base import Way
+from raysweep.generators.caches.encoder_cache import WithEncoder, WithEncoderTogether
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
 from raysweep.generators.caches.long_rope import longest_text
 from raysweep.generators.caches.no_cache import NEEDED_BY, WithoutCache
@@ -39,7 +39,7 @@ from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.rounding import TEXT
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
-from raysweep.models.whole_texts import NEED_CACHE, has_own_cache
+from raysweep.models.whole_texts import NEED_CACHE, has_encoder, has_own_cache
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
 
@@ -60,7 +60,7 @@ a prompt's third sample and later ones began from a cache that its second one ha
 
 @GENERATORS.register(TRANSFORMERS)
 class Transformers(Generator):
-    """Generates with a causal model on this process's accelerator, or its CPU.
+    """Generates on this process's accelerator, or its CPU, with a causal model or one with an encoder and a decoder.
 
     Args:
         model: the model to load, or one in this process, which is used unchanged and where it is.
@@ -108,16 +108,11 @@ class Transformers(Generator):
         """See `Generator.use`. An adapter or delta of the loaded base, or a model like it, doesn't load it again.
 
         Raises:
-            UsageError: this generator can't run this kind of model.
             UnfitModel: it can't run this model rightly.
             RaysweepError: the model can't be loaded.
         """
         if self.versions is None:
             return False
-        if model.architecture != "causal":
-            raise UsageError(
-                f"model {model.location} is an encoder-decoder model; generator transformers runs causal models only"
-            )
         if self._loop:
             self._loop.way = None  # it holds the network
         self.network = self.tokenizer = None  # else two would be in memory while one replaces the other
@@ -161,11 +156,7 @@ class Transformers(Generator):
         Raises:
             UnfitModel: no way that may be taken gives the right ones.
         """
-        ways: list[type[Way]] = []
-        if self._cache is not False:  # releases of transformers differ in which hybrid models have caches of their own
-            ways += [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
-        if not self._cache:
-            ways.append(WithoutCache)
+        ways = self._ways()
         kind, flaws = self.network.config.model_type, []
         if unlike := unlike_generate(self.network, self._tokens):
             raise UnfitModel(
@@ -177,10 +168,21 @@ class Transformers(Generator):
             if not flaws[-1]:
                 return way
         slow = " or, slowly, `generator: {name: transformers, cache: false}`" * bool(self._cache)
-        raise UnfitModel(
-            f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; run it with "
-            f"`generator: vllm`{slow}"
-        )
+        way_out = f"run it with `generator: vllm`{slow}"
+        if has_encoder(self.network):  # vLLM has none of these
+            way_out = "take a model of another type, or serve it and name `generator: openai`"
+        raise UnfitModel(f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; {way_out}")
+
+    def _ways(self) -> list[type[Way]]:
+        """Return the ways that may be taken, the best one first."""
+        if has_encoder(self.network):
+            return [WithEncoder, WithEncoderTogether]
+        ways: list[type[Way]] = []
+        if self._cache is not False:  # releases of transformers differ in which hybrid models have caches of their own
+            ways += [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
+        if not self._cache:
+            ways.append(WithoutCache)
+        return ways
 
     @property
     def alive(self) -> Callable[[], None]:
@@ -200,6 +202,11 @@ class Transformers(Generator):
             raise UsageError(
                 f"generator transformers can't run model {model.name}, whose type is {model.model_type}, with a cache "
                 "(`cache: true`); leave `cache` out, and it reads the whole text again for each token, which takes long"
+            )
+        if arguments.get("cache") is False and model.architecture != "causal":
+            raise UsageError(
+                f"generator transformers can't run model {model.name} without a cache (`cache: false`), since it is an "
+                "encoder-decoder model; leave `cache` out"
             )
 
     @classmethod
@@ -289,7 +296,7 @@ class Transformers(Generator):
         if self.device.type != "cuda" or shape is None:
             return CPU_TOKENS
         free, _ = torch.cuda.mem_get_info(self.device)
-        of_a_token = 2 * shape.layers * shape.key_value * self.network.dtype.itemsize
+        of_a_token = 2 * shape.cached_layers * shape.key_value * self.network.dtype.itemsize
         return max(1, int(free * MEMORY_SHARE / of_a_token))
 
 

@@ -116,6 +116,8 @@ class Vllm(Generator):
         what = f"generator vllm can't run model {model.name}"
         if model.model_type in UNSERVED:
             raise UsageError(f"{what}: vLLM has no architecture {model.model_type}; {other}")
+        if model.architecture != "causal":
+            raise UsageError(f"{what}: vLLM runs no encoder-decoder model; {other}")
         if model.kind is ModelKind.DELTA:
             raise UsageError(f"{what} with edited layers; {other}")
         if 0 < model.decoding.temperature < LOWEST_TEMPERATURE:

@@ -25,14 +25,23 @@ def inputs_of(model: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.
     """
     inputs = {name: batch[name] for name in INPUTS if name in batch}
     if LABELS in batch:
-        start = getattr(bare(model).config, "decoder_start_token_id", None)
-        if start is None:
-            raise UnfitModel(
-                "the model's config has no `decoder_start_token_id`, the token with which its decoder begins; add it"
-            )
-        labels = batch[LABELS]
+        start, labels = start_of(model), batch[LABELS]
         inputs["decoder_input_ids"] = labels.roll(1, dims=1).index_fill(1, labels.new_zeros(1), start)
     return inputs
+
+
+def start_of(model: Any) -> int:
+    """Return the token with which a decoder beside an encoder begins.
+
+    Raises:
+        UnfitModel: the model's config doesn't say which.
+    """
+    start = getattr(bare(model).config, "decoder_start_token_id", None)
+    if start is None:
+        raise UnfitModel(
+            "the model's config has no `decoder_start_token_id`, the token with which its decoder begins; add it"
+        )
+    return int(start)
 
 
 def logits_at(model: Any, batch: Mapping[str, torch.Tensor], chosen: torch.Tensor) -> torch.Tensor:

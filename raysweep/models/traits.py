@@ -50,6 +50,8 @@ class Traits:
         settings: of generation_config, which change what `generate` writes and are not used here, by their names.
         has_chat_template: whether the tokenizer brings one.
         newly_limited: whether older versions took the model for one without a limit.
+        has_encoder: whether an encoder reads its prompts, with all that the tokenizer puts around them. `positions` are
+            then of the encoder, and again of the decoder.
     """
 
     ends: Mapping[int, str]
@@ -68,6 +70,7 @@ class Traits:
     settings: Mapping[str, Any]
     has_chat_template: bool
     newly_limited: bool = False
+    has_encoder: bool = False
 
     @property
     def further_ends(self) -> list[str]:
@@ -80,7 +83,7 @@ class Traits:
         marks: dict[str, Any] = {}
         if self.further_ends and self.eos is not None:
             marks["ends"] = self.further_ends
-        if self.after:
+        if self.after and not self.has_encoder:
             marks["appended"] = "left out"
         if self.newly_limited:
             marks["positions"] = self.positions
@@ -106,7 +109,9 @@ class Traits:
             parts.append(f"{self.positions:,} positions{f' (RoPE: {self.rope})' * bool(self.rope)}")
         if self.before:
             parts.append(f"its tokenizer begins texts with {' '.join(self.before)}")
-        if self.after:
+        if self.after and self.has_encoder:
+            parts.append(f"its tokenizer ends prompts with {' '.join(self.after)}")
+        elif self.after:
             parts.append(f"what its tokenizer appends ({' '.join(self.after)}) is left out of prompts")
         return ", ".join(parts)
 
@@ -142,6 +147,7 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         rope=base.rope,
         settings=base.settings,
         newly_limited=base.newly_limited or is_shortened,
+        has_encoder=base.has_encoder,
     )
 
 
@@ -181,6 +187,7 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         rope_in_words(config),
         settings_in(config, generation),
         bool(vocabulary and vocabulary.chat_template),
+        has_encoder=bool(config.get("is_encoder_decoder")),
     )
 
 

@@ -50,7 +50,7 @@ def needs_cache(network: Any) -> bool:
         UnfitModel: with its own cache, it gives neither the logits of a pass without one, nor those with an empty one.
     """
     model = bare(network)
-    if getattr(model.config, "is_encoder_decoder", False):
+    if has_encoder(model):
         return False
     if model not in _needing:
         needs = _needs_cache(model)
@@ -60,16 +60,27 @@ def needs_cache(network: Any) -> bool:
     return _needing[model]
 
 
-def plain_logits(network: Any, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+def has_encoder(network: Any) -> bool:
+    """Return whether a model has an encoder beside its decoder."""
+    return bool(getattr(bare(network).config, "is_encoder_decoder", False))
+
+
+def plain_logits(
+    network: Any, ids: Sequence[Sequence[int]], decoded: Sequence[Sequence[int]] | None = None
+) -> torch.Tensor:
     """Return the logits of texts of equal lengths, (texts, tokens, vocabulary), in one pass each, in 32 bits.
 
-    Of a model with an encoder and a decoder, either reads the texts.
+    Of a model with an encoder and a decoder, the former reads the texts, and the latter `decoded`, whose logits are
+    returned; None: the texts, too.
     """
     import torch
 
     forget(network)
-    given = torch.tensor([list(text) for text in ids]).to(network.get_input_embeddings().weight.device)
-    both = {"decoder_input_ids": given} if getattr(bare(network).config, "is_encoder_decoder", False) else {}
+    device = network.get_input_embeddings().weight.device
+    given = torch.tensor([list(text) for text in ids]).to(device)
+    both = {}
+    if has_encoder(network):
+        both["decoder_input_ids"] = given if decoded is None else torch.tensor([*map(list, decoded)]).to(device)
     logits: torch.Tensor = whole_pass(network, input_ids=given, **both).logits.float()
     forget(network)
     return logits

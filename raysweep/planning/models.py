@@ -252,7 +252,7 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
             continue
         checked.add(key)
         kind, adapter = _adapter_of(cell)
-        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding)
+        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding, cell.base.architecture)
         generator.require_fit(cell.generator.args, wanted)
 
 
@@ -267,7 +267,8 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
         if plan.generator.name == TRANSFORMERS:
             _require_whole([base])
         if base.ref is not None or base.node is not None:  # else it isn't here, or has no weights
-            wanted = WantedModel(base.name, base.family, *_adapter_of_base(base), plan.decoding)
+            kind, adapter = _adapter_of_base(base)
+            wanted = WantedModel(base.name, base.family, kind, adapter, plan.decoding, base.architecture)
             generator.require_fit(plan.generator.args, wanted)
 
 

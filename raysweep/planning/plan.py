@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
+from raysweep.models.families.base import FAMILIES
 from raysweep.models.traits import Traits
 from raysweep.programs import Level, Limits, Sandbox
 from raysweep.prompts.answers.extraction import Extract
@@ -236,6 +237,13 @@ class BasePlan(ArtefactPlan):
     def workers(self) -> int:
         """See `ArtefactPlan.workers`."""
         return self.recipe.workers if self.recipe else 0
+
+    @property
+    def architecture(self) -> str:
+        """`seq2seq` for a model with an encoder and a decoder, else `causal`."""
+        if self.ref is not None:
+            return self.ref.architecture
+        return FAMILIES.get(self.family).architecture if self.family in FAMILIES.names() else "causal"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from functools import cache
 
 from raysweep.errors import HopelessError
 from raysweep.hashing import canonical_json
-from raysweep.models.families.base import FAMILIES
 from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, RewrittenTextsPlan, TeacherAnswersPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import CHAT, Prompter, PromptTemplate
@@ -22,8 +21,7 @@ def base_ref(base: BasePlan) -> ModelRef | None:
     """Return the reference of a base model; None for a generator without weights."""
     if base.node is None:
         return base.ref
-    architecture = FAMILIES.get(base.family).architecture if base.family in FAMILIES.names() else "causal"
-    return ModelRef(location_of(base.node), dtype=base.dtype, architecture=architecture)
+    return ModelRef(location_of(base.node), dtype=base.dtype, architecture=base.architecture)
 
 
 def model_ref(plan: CellPlan) -> ModelRef | None:

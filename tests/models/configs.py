@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.models.finding import resolve
+from raysweep.models.loading import architecture_of, auto_model
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import ModelRef
 from raysweep.testing.tiny import pairs
@@ -182,17 +183,36 @@ GENERATED: dict[str, dict[str, Any]] = {
 }
 """Those of `ARCHITECTURES`, with narrower windows, and more that are only generated with. phi3 has LongRoPE, whose long
 texts are those of more than 30 tokens."""
+BART = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+    "max_position_embeddings": 128,
+    "dropout": 0.0,
+    "forced_eos_token_id": None,
+    "init_std": 0.2,
+}
+T5 = {"d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 2, "initializer_factor": 3.0}
+WITH_ENCODERS = {"t5": T5, "umt5": T5, "longt5": T5, "bart": BART, "plbart": BART, "marian": BART, "pegasus": BART}
+"""Of models with an encoder and a decoder; their random weights are such that a text depends on what is before it."""
 
 
 def make_random(model_type: str, folder: Path, **fields: Any) -> ModelRef:
-    """Write a random model and a tokenizer; `fields` of its config override those of `GENERATED`."""
-    from transformers import AutoConfig, AutoModelForCausalLM
+    """Write a random model and a tokenizer; `fields` of its config override those that are known here."""
+    from transformers import AutoConfig
 
     tokenizer = train_tokenizer([p + o for p, o in pairs()], 320)
     ends = {name: tokenizer.eos_token_id for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    given = {**GENERATED.get(model_type, {}), "vocab_size": len(tokenizer), **ends, **fields}
+    if model_type in WITH_ENCODERS:
+        ends["decoder_start_token_id"] = tokenizer.eos_token_id
+    known = {**GENERATED, **WITH_ENCODERS}.get(model_type, {})
+    given = {**known, "vocab_size": len(tokenizer), **ends, **fields}
     config = AutoConfig.for_model(model_type, **given)
     with seeded_torch(0, model_type):
-        AutoModelForCausalLM.from_config(config).float().save_pretrained(folder)
+        auto_model(architecture_of(config)).from_config(config).float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return resolve(str(folder)).ref()

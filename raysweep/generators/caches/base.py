@@ -1,4 +1,4 @@
-"""What a model remembers of rows, and how it is called with that: the contract of three ways.
+"""What a model remembers of rows, and how it is called with that: the contract of all ways.
 
 A model writes into the cache that it is called with. So a cache belongs to one set of rows, what makes a cache of
 others copies, and a prompt that later rows begin with keeps its own out of reach.
@@ -68,11 +68,13 @@ class Way(ABC):
     """Computes the logits of the tokens that come next, with a cache of its kind.
 
     Args:
-        network: a causal model of transformers, or one with an adapter of PEFT's.
+        network: a model of transformers, or one with an adapter of PEFT's.
     """
 
     has_cache = True
     """Whether a token costs as much as the first one, since what was computed for the others is kept."""
+    joins = True
+    """Whether rows may begin beside rows of which some tokens are written."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
