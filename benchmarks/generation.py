@@ -1,7 +1,7 @@
 """Measures generation: raysweep beside SafeCoder's loop and `model.generate`, on the same prompts in one run.
 
     python benchmarks/generation.py [--prompts 6] [--samples 40] [--prompt-tokens 300] [--new 64] [--rounds 3]
-                                    [--family llama] [--batch-tokens T] [--other CHECKOUT]
+                                    [--family llama] [--batch-tokens T] [--other CHECKOUT] [--beams 10]
 
 The model is the quickstart's small llama with random weights, in float32, on one thread (on a GPU: in bf16). Its
 end-of-text token never comes, so that all completions are equally long; what stopping early saves is printed apart, as
@@ -11,6 +11,9 @@ the same work with a token that ends a completion at random, on average after a 
 Arms, which take turns: `raysweep`; `other`: the generator of another checkout, in a process of its own; `safecoder`: a
 prompt a call with all its samples as `num_return_sequences` (https://github.com/eth-sri/SafeCoder, human_eval_gen);
 `generate`: one sample a call; `batches`: batches of 16 samples in random order, padded on the left.
+
+With `--beams` all arms search, and a prompt's samples are its best texts: `raysweep`; `safecoder`, a prompt a call; and
+`batches`, 4 prompts a call.
 
 Printed: samples per CPU second of each arm (per second on a GPU), the median of the rounds, and the ratio to each peer.
 """
@@ -30,11 +33,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
 
 from raysweep.generators.base import LiveModel
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.loading import auto_model
 from raysweep.models.scratch import train_tokenizer
 from raysweep.records import Decoding, GenerationRequest
 
@@ -53,6 +56,7 @@ def main() -> None:
     parser.add_argument("--new", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--family", default="llama")
+    parser.add_argument("--beams", type=int, default=1, help="of a beam search; --samples at most")
     parser.add_argument("--batch-tokens", type=int, help="of raysweep's generator")
     parser.add_argument("--other", type=Path, help="root of another checkout")
     parser.add_argument("--arms", nargs="+", default=["raysweep", "stopping", "safecoder", "batches", "generate"])
@@ -90,10 +94,11 @@ def model_of(options: argparse.Namespace) -> tuple[Any, Any, list[list[int]]]:
     tokenizer = train_tokenizer([text[at : at + 300] for at in range(0, 60_000, 300)], 512)
     torch.manual_seed(0)
     positions = "n_positions" if options.family != "llama" else "max_position_embeddings"
-    config = FAMILIES.get(options.family)().tiny_config(
+    family = FAMILIES.get(options.family)
+    config = family().tiny_config(
         len(tokenizer), tokenizer.eos_token_id, **{positions: options.prompt_tokens * 2 + options.new}
     )
-    model = AutoModelForCausalLM.from_config(config).eval()
+    model = auto_model(family.architecture).from_config(config).eval()
     model = model.to("cuda", torch.bfloat16) if GPU else model
     ids = tokenizer(text)["input_ids"]
     lengths = [round(options.prompt_tokens * (0.9 + 0.2 * (n % 5) / 4)) for n in range(options.prompts)]
@@ -126,6 +131,8 @@ def raysweep(
     has `at_once` at a time.
     """
     decoding = Decoding(options.new, TEMPERATURE, TOP_P, options.samples)
+    if options.beams > 1:
+        decoding = Decoding(options.new, samples=options.samples, beams=options.beams)
     texts = [tokenizer.decode(ids) for ids in prompts]
     requests = [
         GenerationRequest(f"{n}/{s}", f"t{n}", text, s) for n, text in enumerate(texts) for s in range(options.samples)
@@ -161,15 +168,17 @@ def generated(model: Any, prompts: list[list[int]], options: argparse.Namespace,
     from raysweep.generators.caches.base import left_pad  # --other may be a checkout without it
 
     ids, mask = (part.to(model.device) for part in left_pad(prompts))
+    how = {"do_sample": True, "temperature": TEMPERATURE, "top_p": TOP_P}
+    if options.beams > 1:
+        how = {"do_sample": False, "num_beams": options.beams, "early_stopping": True}
+        more["num_return_sequences"] = options.samples
     model.generate(
         input_ids=ids,
         attention_mask=mask,
-        do_sample=True,
-        temperature=TEMPERATURE,
-        top_p=TOP_P,
         max_new_tokens=options.new,
         min_new_tokens=options.new,
         pad_token_id=0,
+        **how,
         **more,
     )
 
@@ -185,9 +194,13 @@ def safecoder(model: Any, _: Any, prompts: list[list[int]], options: argparse.Na
 
 
 def batches(model: Any, _: Any, prompts: list[list[int]], options: argparse.Namespace) -> Callable[[], None]:
-    """Return calls for 16 samples in random order."""
+    """Return calls for 16 samples in random order, or for 4 prompts to search for."""
 
     def run() -> None:
+        if options.beams > 1:
+            for start in range(0, len(prompts), 4):
+                generated(model, prompts[start : start + 4], options)
+            return
         rows = [ids for ids in prompts for _ in range(options.samples)]
         random.Random(0).shuffle(rows)
         for start in range(0, len(rows), 16):

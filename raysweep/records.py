@@ -226,6 +226,13 @@ class Decoding:
     top_p: float = 0.95  # used only if temperature is above 0
     samples: int = 1  # completions of each prompt
     seed: int = DEFAULT_SEED
+    beams: int = 1  # above 1: beam search, whose best texts are the samples
+    early_stopping: bool = True  # a search ends with as many finished texts as it has beams
+
+    @property
+    def has_equal_samples(self) -> bool:
+        """Whether a model without chance of its own gives a prompt's samples equal texts."""
+        return self.temperature == 0 and self.beams == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ classes or read files. Nothing heavy is imported unless something is wrong.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -78,7 +78,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         partial(_problems, judged=with_models),
     ]
     if with_models:  # a sheet is made from the sets
-        checks += [_audit, _quality, check_models, _generators, check_meaning]
+        checks += [_audit, _quality, check_models, _generators, _beams, check_meaning]
     return [finding for check in checks for finding in check(config)]
 
 
@@ -187,16 +187,29 @@ def _quality(config: SweepConfig) -> Iterator[Mistake]:
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
     """Find generators whose environment is missing, or can't be used."""
-    named: list[tuple[KeyPath, SpecConfig | None]] = []
-    if any(model.generator is None for model in config.models):
-        named.append((("evaluation", "generator"), config.evaluation.generator))
-    named += [(("models", at, "generator"), model.generator) for at, model in enumerate(config.models)]
-    for path, generator in named:
+    for path, generator in _generators_of(config, config.models):
         try:
-            if generator is not None:
-                environment_of(generator.spec(GENERATORS, config.seed))
+            environment_of(generator.spec(GENERATORS, config.seed))
         except UsageError as error:
             yield path, finding_of(error)
+
+
+def _beams(config: SweepConfig) -> Iterator[Mistake]:
+    """Find generators without beam search, and beams that go with nothing else."""
+    decoding, found = config.evaluation.decoding(config.seed), dict[KeyPath, str]()
+    for path, generator in _generators_of(config, config.judged_models) if decoding.beams > 1 else ():
+        used = GENERATORS.get(generator.name)
+        found[("evaluation", "beams") if used.searches else path] = used.refused_beams(decoding)
+    yield from ((path, why) for path, why in found.items() if why)
+
+
+def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iterator[tuple[KeyPath, SpecConfig]]:
+    """Yield the generators of some of the models, each where a config names it."""
+    if any(model.generator is None for model in models):
+        yield ("evaluation", "generator"), config.evaluation.generator
+    for at, model in enumerate(config.models):
+        if model in models and model.generator is not None:
+            yield ("models", at, "generator"), model.generator
 
 
 def _perturbations(config: SweepConfig) -> Iterator[Mistake]:

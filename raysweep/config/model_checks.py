@@ -67,6 +67,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
             yield from _objectives_for(config, dict.fromkeys([pretrain.recipe, *model.recipes]), architecture)
+            yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
         elif model.path is not None:
             yield from _existing(config, model, model.path, place)
@@ -105,6 +106,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         )
     if resolved.architecture != "causal":
         yield from _objectives_for(config, model.recipes, resolved.architecture)
+        yield from _begun_answers(config, model, resolved.architecture, place)
     if mistakes := list(_unloadable(config, model, resolved, place)):
         yield from mistakes
         return
@@ -121,6 +123,21 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         text = f"{model.name} ends at {texts}, which usual texts have too: `eos_token_id` in its files says so"
         yield (*place, "path"), Doubt(text)
     yield from _tokenizer(config, model, resolved, place)
+
+
+def _begun_answers(config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath) -> Iterator[Mistake]:
+    """Find a template whose prompts begin the answer, of a model whose decoder writes whole ones.
+
+    The places are those from the top of the config.
+    """
+    asked = config.evaluation.prompt_format
+    is_native = asked == NATIVE and model.template == INSTRUCT and bool(model.recipes)
+    if architecture == "seq2seq" and (is_native or asked == INSTRUCT):
+        yield (
+            (*place, "template") if is_native else ("evaluation", "prompt_format"),
+            f"the template {INSTRUCT!r} begins the answer with the signature, and the decoder of an encoder-decoder "
+            f"model ({model.name}) doesn't go on with its prompt; give `{RAW}`",
+        )
 
 
 def _objectives_for(config: SweepConfig, recipes: Iterable[str], architecture: str) -> Iterator[Mistake]:

@@ -159,6 +159,10 @@ class EvaluationConfig(Strict):
     """Randomness of the completions; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
     """Tokens are drawn among the likeliest that together have this probability; counts only above temperature 0."""
+    beams: Annotated[Count, UnitMark("texts")] = DECODING.beams
+    """Above 1: beam search, at temperature 0; a prompt's `samples` are the best texts of so many, the best first."""
+    early_stopping: bool = DECODING.early_stopping
+    """A search ends with as many finished texts as it has `beams`; false: once no beam can be better than those."""
     extract: Literal["auto", "none", "first", "last", "study", "evalplus"] = "auto"
     """How an answer becomes a program; `auto`: of a chat the code that defines the function, a completion as it is."""
     generator: WeightsGeneratorSpec = SpecConfig(name=TRANSFORMERS)
@@ -183,9 +187,17 @@ class EvaluationConfig(Strict):
             raise ValueError(f"the perturbation {twice[0]!r} is listed twice; each must differ")
         return [CLEAN, *(name for name in names if name != CLEAN)]
 
+    @property
+    def searched(self) -> str:
+        """How texts are found at temperature 0, in words."""
+        early = "" if self.early_stopping else ", without early stopping"
+        return "greedy" if self.beams == 1 else f"{self.beams} beams{early}"
+
     def decoding(self, seed: int) -> Decoding:
         """Return how completions are drawn."""
-        return Decoding(self.max_new_tokens, self.temperature, self.top_p, self.samples, seed)
+        return Decoding(
+            self.max_new_tokens, self.temperature, self.top_p, self.samples, seed, self.beams, self.early_stopping
+        )
 
 
 class ExecutionConfig(Strict):

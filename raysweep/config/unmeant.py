@@ -40,11 +40,16 @@ def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
     evaluation = config.evaluation
     generators = {model.name: (model.generator or evaluation.generator).name for model in config.judged_models}
     greedy = [name for name, generator in generators.items() if not GENERATORS.get(generator).draws_when_greedy]
-    if evaluation.samples > 1 and evaluation.temperature == 0 and greedy:
+    if evaluation.samples > 1 and evaluation.decoding(config.seed).has_equal_samples and greedy:
         yield (
             ("evaluation", "samples"),
             f"the {evaluation.samples} completions of a prompt are equal at temperature 0 ({', '.join(greedy)}); give "
-            "a `temperature` above 0, or `samples: 1`",
+            "a `temperature` above 0, `beams`, or `samples: 1`",
+        )
+    if not evaluation.early_stopping and evaluation.beams == 1:
+        yield (
+            ("evaluation", "early_stopping"),
+            "it says when a beam search ends, and there is none; give `beams`, or leave it out",
         )
 
 

@@ -65,7 +65,7 @@ def request_key(request: GenerationRequest, decoding: Decoding, generator: Spec)
 
     The hash includes the reference solution only for generators that may answer with it.
     """
-    sample = request.sample if decoding.temperature > 0 else 0
+    sample = 0 if decoding.has_equal_samples else request.sample
     reference = request.reference if GENERATORS.get(generator.name).reads_reference else None
     content = (request.prompt, request.task_id, sample, request.stop, reference)
     return text_sha(canonical_json(content))

@@ -73,10 +73,31 @@ class Generator(ABC):
     """How many threads may call `generate` at the same time. A second batch keeps the first one's places filled."""
     mixes_versions: ClassVar[bool] = False
     """Whether each of these threads may `use` a version of the model of its own."""
+    searches: ClassVar[bool] = False
+    """Whether it has beam search (`Decoding.beams`): a prompt's sample n is the n-th best text."""
 
     def __init__(self, model: ModelRef | LiveModel | None, decoding: Decoding) -> None:
+        if decoding.beams != 1 and (why := self.refused_beams(decoding)):
+            raise UsageError(why)
         self.model = model
         self.decoding = decoding
+
+    @classmethod
+    def refused_beams(cls, decoding: Decoding) -> str:
+        """Return why it can't search with the beams of a decoding, and the way out; empty if it can."""
+        if not cls.searches:
+            return f"generator {cls.name} has no beam search; take `generator: {TRANSFORMERS}`, or leave `beams` out"
+        if decoding.temperature > 0:
+            return (
+                f"beam search finds the most likely texts, and temperature {decoding.temperature:g} draws others; give "
+                "`temperature: 0`, or leave `beams` out"
+            )
+        if decoding.samples > decoding.beams:
+            return (
+                f"{decoding.samples} samples are more than {decoding.beams} beams find; give as many `beams` as "
+                "`samples`, or more"
+            )
+        return ""
 
     @classmethod
     def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:

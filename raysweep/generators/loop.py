@@ -6,7 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import KeptPrompt, Read, Way
@@ -50,6 +50,9 @@ class Loop:
         in_use: tokens, when rows were last taken in.
         alive: called after each token.
     """
+
+    unit: ClassVar[str] = "a single completion"
+    """The least that is written at a time."""
 
     def __init__(self, way: Way, choice: TokenChoice, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
         self.way: Any = way  # None while another one is loaded
@@ -126,7 +129,7 @@ class Loop:
         self.least = min(self.least, self.now)
         if self.now < 1:
             raise RaysweepError(
-                "memory ran out with a single completion; use a model in 16 bits, or an accelerator with more memory"
+                f"memory ran out with {self.unit}; use a model in 16 bits, or an accelerator with more memory"
             ) from error
         error.__traceback__ = None  # it holds the tensors
         if self.way.device.type == "cuda":
@@ -169,8 +172,9 @@ class Loop:
         """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
         taken: list[tuple[Prompt, list[WrittenRow]]] = []
         while self._waiting:
-            prompt, each = self._waiting[0], self._waiting[0].rows[0].tokens
-            number = max(room // each, int(is_first and not taken))
+            prompt = self._waiting[0]
+            together, each = prompt.together, prompt.rows[0].tokens
+            number = max(room // (each * together), int(is_first and not taken)) * together
             if number < 1:
                 break
             rows, prompt.rows = prompt.rows[:number], prompt.rows[number:]

@@ -19,7 +19,7 @@ class WrittenRow:
     """A completion being written.
 
     `budget`: limit on its number of tokens. `ends`: tokens that end it, with their names; `stop`: texts that do.
-    `variant`: how it is patched, if it is.
+    `variant`: how it is patched, if it is. `group`: what it begins and ends together with, if anything.
     """
 
     request: GenerationRequest
@@ -30,6 +30,7 @@ class WrittenRow:
     written: list[int] = field(default_factory=list)
     ended: bool = False
     variant: RowVariant | None = None
+    group: Any = field(default=None, repr=False, compare=False)
 
     @property
     def length(self) -> int:

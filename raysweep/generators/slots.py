@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.generators.caches.base import Cache, KeptPrompt
 from raysweep.generators.patches import RowVariant, Variants, variants_of
@@ -24,6 +24,11 @@ class Prompt:
 
     rows: list[WrittenRow]
     kept: KeptPrompt | None = None
+
+    @property
+    def together(self) -> int:
+        """How many of its rows begin together at least; of a group all do."""
+        return 1 if self.rows[0].group is None else len(self.rows)
 
 
 @dataclass
@@ -94,11 +99,11 @@ class Slots:
 
 
 def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
-    """Return rows by their prompts and variants, the longest prompt first; their texts begin again."""
-    prompts: dict[tuple[tuple[int, ...], RowVariant | None], list[WrittenRow]] = {}
+    """Return rows by their prompts, variants and groups, the longest prompt first; their texts begin again."""
+    prompts: dict[tuple[tuple[int, ...], RowVariant | None, Any], list[WrittenRow]] = {}
     for row in rows:
         row.written = []
-        prompts.setdefault((tuple(row.prompt), row.variant), []).append(row)
+        prompts.setdefault((tuple(row.prompt), row.variant, row.group), []).append(row)
     return deque(Prompt(prompts[key]) for key in sorted(prompts, key=lambda key: -len(key[0])))
 
 

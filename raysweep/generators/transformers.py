@@ -9,6 +9,7 @@ model remembers of a row is kept in one of several ways (caches/), which each lo
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -23,6 +24,7 @@ from raysweep.generators.base import (
     LiveModel,
     WantedModel,
 )
+from raysweep.generators.beams import BeamLoop, Search
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.encoder_cache import WithEncoder, WithEncoderTogether
 from raysweep.generators.caches.kv_cache import WithKeysAndValues
@@ -74,6 +76,7 @@ class Transformers(Generator):
     """
 
     needs_model = True
+    searches = True
     reads_reference = False
     draws_when_greedy = False
     sampling = RULE
@@ -141,13 +144,22 @@ class Transformers(Generator):
                 del self._proven[former]
             self._proven[kind] = self._right_way(name)
         way = self._proven[kind](network)
+        if self.decoding.beams > 1 and way.switches_after is not None:
+            raise UnfitModel(
+                f"generator transformers can't search with model {name}, which reads long texts otherwise than short "
+                "ones (LongRoPE); leave `beams` out"
+            )
         self._is_slow = not way.has_cache
         slow = f"model {name} reads the whole text again for each token, which takes long" * self._is_slow
         changed = self._tokens.change_of(TEXT)
         lossy = f"the tokenizer of model {name} changes texts: it reads {TEXT!r} as {changed!r}" * bool(changed)
         self._remarks = [remark for remark in (slow, lossy, self.versions.remark if self.versions else "") if remark]
         if self._loop is None:
-            self._loop = Loop(way, Draws(self.decoding), self._budget or self._tokens_that_fit(), self._tokens.stops)
+            budget, stops = self._budget or self._tokens_that_fit(), self._tokens.stops
+            if self.decoding.beams > 1:
+                self._loop = BeamLoop(way, self.decoding.early_stopping, budget, stops)
+            else:
+                self._loop = Loop(way, Draws(self.decoding), budget, stops)
         self._loop.way, self._loop.stops = way, self._tokens.stops
 
     def _right_way(self, name: str) -> type[Way]:
@@ -252,8 +264,24 @@ class Transformers(Generator):
             self.tell(remark)
         of_each = variants or [None] * len(requests)
         rows = [self._tokens.row(*each) for each in zip(requests, of_each, strict=True)]
-        self._loop.write([row for row in rows if not row.ended])
+        open_rows = [row for row in rows if not row.ended]
+        if self.decoding.beams > 1:
+            self._search(open_rows)
+        else:
+            self._loop.write(open_rows)
         return rows
+
+    def _search(self, rows: Sequence[WrittenRow]) -> None:
+        """Write rows by beam search; those of equal prompt, stop strings and variant are texts of one search."""
+        assert self._loop
+        searches: dict[Any, Search] = {}
+        keys = [(tuple(row.prompt), row.stop, tuple(row.ends), row.variant) for row in rows]
+        for row, key in zip(rows, keys, strict=True):
+            if key not in searches:
+                searches[key] = Search([dataclasses.replace(row) for _ in range(self.decoding.beams)])
+        self._loop.write([beam for search in searches.values() for beam in search.beams])
+        for row, key in zip(rows, keys, strict=True):
+            row.written, row.ended = searches[key].finished[row.request.sample][1], True
 
     def read(self, texts: Sequence[Sequence[int]], variants: Variants) -> None:
         """Have the model read texts of tokens in one call, for what patchers see of it. Nothing is written.

@@ -92,9 +92,11 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
     """Return decoding's part of a key.
 
     At temperature 0 `top_p` is left out, and `seed` too where the generator draws nothing. Above it the generator's
-    rule of drawing is named, if it names one.
+    rule of drawing is named, if it names one. Beams are part of it where there are some.
     """
     spec, used = dataclasses.asdict(decoding), GENERATORS.get(generator)
+    if decoding.beams == 1:
+        del spec["beams"], spec["early_stopping"]
     if decoding.temperature == 0:
         del spec["top_p"]
         if not used.draws_when_greedy:

@@ -295,14 +295,23 @@ def test_prompt_formats_that_a_model_can_not_be_given_are_refused(tmp_path):
 
 
 def test_an_encoder_decoder_model_can_be_trained_by_objectives_for_it(tmp_path):
-    config = '{"model_type": "t5", "is_encoder_decoder": true}'
-    assert own_model(tmp_path, config) == []
-    (found,) = own_model(tmp_path, config, "recipes.lora.objective_args={prompt_weight: 1}")
+    config, raw = '{"model_type": "t5", "is_encoder_decoder": true}', "models.0.template=raw"
+    assert own_model(tmp_path, config, raw) == []
+    (found,) = own_model(tmp_path, config, raw, "recipes.lora.objective_args={prompt_weight: 1}")
     assert "recipes.lora.objective: objective sft: an encoder-decoder model writes no prompt" in found
     (found,) = own_model(tmp_path, '{"model_type": "vit", "is_encoder_decoder": true}')
     assert (
         "models.0.path: " in found and "is an encoder-decoder model of the type 'vit', of which transformers" in found
     )
+
+
+def test_an_encoder_decoder_model_gets_no_prompt_that_begins_its_answer(tmp_path):
+    config, said = '{"model_type": "t5", "is_encoder_decoder": true}', "the template 'instruct' begins the answer"
+    (found,) = own_model(tmp_path, config)
+    assert f"models.0.template: {said}" in found
+    (found,) = own_model(tmp_path, config, "models.0.template=raw", "evaluation.prompt_format=instruct")
+    assert f"evaluation.prompt_format: {said}" in found
+    assert own_model(tmp_path, LLAMA, "evaluation.prompt_format=instruct") == []
 
 
 def test_a_model_from_scratch_with_an_encoder_needs_an_objective_for_it():
@@ -314,6 +323,20 @@ def test_a_model_from_scratch_with_an_encoder_needs_an_objective_for_it():
     found = findings(NANO, *args, "recipes.tiny={objective: fixed, objective_args: {weight: 2}}")
     said = "recipes.tiny.objective: objective fixed doesn't train encoder-decoder models"
     assert any(said in finding for finding in found)
+
+
+def test_beams_that_can_not_be_searched_with_are_refused():
+    assert load_config(NANO, ["evaluation.beams=10", "evaluation.samples=10"]).evaluation.decoding(1).beams == 10
+    (found,) = findings(NANO, "evaluation.beams=4", "evaluation.temperature=0.8")
+    assert "evaluation.beams: beam search finds the most likely texts, and temperature 0.8 draws others" in found
+    (found,) = findings(NANO, "evaluation.beams=4", "evaluation.samples=5")
+    assert "evaluation.beams: 5 samples are more than 4 beams find; give as many `beams` as `samples`" in found
+    served = "models=[{name: served, generator: {name: openai, served: m, url: 'http://localhost:1'}}]"
+    for model, name in ((served, "openai"), ("models=[{name: f, generator: fake}]", "fake")):
+        (found,) = findings(NANO, "evaluation.beams=4", model)
+        assert f"models.0.generator: generator {name} has no beam search; take `generator: transformers`" in found
+    found = findings(NANO, "evaluation.beams=4", "evaluation.generator=vllm")
+    assert any("evaluation.generator: generator vllm has no beam search" in finding for finding in found)
 
 
 def test_training_on_an_adapter_is_refused(tmp_path):

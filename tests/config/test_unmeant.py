@@ -39,7 +39,8 @@ def warnings_of(caplog: Any, *overrides: str, path: Path = NANO) -> list[str]:
             ["evaluation.samples=10", "models=[{name: r, generator: reference}, {name: f, generator: fake}]"],
             "evaluation.samples: the 10 completions of a prompt are equal at temperature 0 (r); give a",
         ),
-        (["evaluation.samples=3", "evaluation.temperature=0.0"], "give a `temperature` above 0, or `samples: 1`"),
+        (["evaluation.samples=3", "evaluation.temperature=0.0"], "give a `temperature` above 0, `beams`, or `samples"),
+        (["evaluation.early_stopping=false"], "evaluation.early_stopping: it says when a beam search ends, and there"),
         (["models.0.accelerator=A100", "resources.gpus=0"], "models.0.accelerator: its cells ask for no GPU; give"),
         (
             ["models.0.accelerator=[H100, L4]", "models.0.resources={training: {gpus: 0}, generation: {gpus: 0}}"],

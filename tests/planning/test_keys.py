@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.planning.keys import adapter_spec, recipe_spec
+from raysweep.planning.keys import adapter_spec, decoding_spec, recipe_spec
+from raysweep.records import Decoding
 from raysweep.trainers.base import Recipe
 
 
@@ -54,3 +55,10 @@ def test_fields_that_came_later_are_in_keys_only_where_they_are_given():
         "clip_value": 0.3,
     }
     assert recipe_spec(Recipe(keep="best")) == plain | {"keep": "best"}
+
+
+def test_beams_are_in_keys_only_where_there_are_some():
+    greedy = {"max_new_tokens": 9, "temperature": 0.0, "samples": 1}
+    assert decoding_spec(Decoding(9), "transformers") == greedy
+    searched = {**greedy, "beams": 4, "early_stopping": False}
+    assert decoding_spec(Decoding(9, beams=4, early_stopping=False), "transformers") == searched

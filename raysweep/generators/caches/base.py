@@ -31,6 +31,15 @@ class Cache(ABC):
     def joined(self, other: Self) -> Self:
         """Return a copy with the rows of both; the narrower one gets empty columns at its start."""
 
+    def reordered(self, rows: torch.Tensor, newest: int) -> Self:
+        """Return a cache in which each row is that of another one of its prompt; it may be this one, changed.
+
+        Args:
+            rows: the numbers of these other ones.
+            newest: the number of columns at the end in which rows of a prompt may differ.
+        """
+        return self.chosen(rows)
+
 
 @dataclass
 class Read:

@@ -50,6 +50,11 @@ class BothCaches(Cache):
         masks = [torch.nn.functional.pad(both.mask, (width - both.mask.shape[1], 0)) for both in (self, other)]
         return BothCaches(self.written.joined(other.written), self.prompts.joined(other.prompts), torch.cat(masks))
 
+    def reordered(self, rows: torch.Tensor, newest: int) -> BothCaches:
+        """See `Cache.reordered`. Rows of a prompt have all of what the encoder read in common."""
+        self.written.reordered(rows, newest)
+        return self
+
 
 class WithEncoder(Way):
     """Calls the encoder once for each prompt, and the decoder for each token."""
@@ -115,8 +120,9 @@ class WithEncoder(Way):
     def _decoded(self, cache: BothCaches, ids: torch.Tensor, mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
         from transformers.modeling_outputs import BaseModelOutput
 
+        encoded: Any = {"last_hidden_state": states}
         logits: torch.Tensor = self.network(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            encoder_outputs=BaseModelOutput(**encoded),
             attention_mask=cache.mask,
             decoder_input_ids=ids,
             decoder_attention_mask=mask,

@@ -53,6 +53,13 @@ class KeysAndValues(Cache):
             pairs.append(tuple(torch.cat([widened(part, width) for part in parts]) for parts in both))
         return KeysAndValues(pairs)
 
+    def reordered(self, rows: torch.Tensor, newest: int) -> KeysAndValues:
+        """See `Cache.reordered`. What rows of a prompt have in common is not moved."""
+        for layer in self.of_model.layers:
+            for states in (layer.keys, layer.values):
+                states[:, :, -newest:] = states[rows, :, -newest:]
+        return self
+
 
 class WithKeysAndValues(Way):
     """Calls a model with `KeysAndValues`, as transformers calls most of them with its cache of keys and values."""

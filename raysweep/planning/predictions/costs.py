@@ -278,7 +278,8 @@ class _Costs:
         stored = round(prompts * plan.decoding.max_new_tokens * COMPLETION_BYTES)
         generating = self._generating(plan.base.name)
         new = plan.decoding.max_new_tokens
-        hours = dict(self._generation_hours(plan.base.name, prompts, plan.decoding.samples, new))
+        samples, written = plan.decoding.samples, max(plan.decoding.samples, plan.decoding.beams)
+        hours = dict(self._generation_hours(plan.base.name, prompts // samples * written, written, new))
         unknown = "" if shape else why_unknown(plan.base)
         if unknown:
             self._unknown[plan.base.name] = unknown

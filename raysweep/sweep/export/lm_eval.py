@@ -151,6 +151,8 @@ def _generation(config: SweepConfig) -> dict[str, Any]:
     """Return the settings of generation under lm-eval's names."""
     evaluation = config.evaluation
     settings: dict[str, Any] = {"max_gen_toks": evaluation.max_new_tokens, "do_sample": evaluation.temperature > 0}
+    if evaluation.beams > 1:
+        settings |= {"num_beams": evaluation.beams, "early_stopping": evaluation.early_stopping}
     return settings | (
         {"temperature": evaluation.temperature, "top_p": evaluation.top_p} if evaluation.temperature > 0 else {}
     )

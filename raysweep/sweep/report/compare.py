@@ -39,7 +39,7 @@ from raysweep.units import count
 
 NAMES = ("name", "resources", "accelerator", "pin_group", "recipes", "sets")
 """Settings of a model that don't change what it says."""
-DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "generator")
+DECODING = ("max_new_tokens", "samples", "temperature", "top_p", "beams", "early_stopping", "generator")
 """Settings of an evaluation that say how completions are drawn."""
 ELSEWHERE = ("pairs", "audit", "batch_tokens", "quality", "perturbations")
 """Settings of an evaluation that change no verdict of a cell."""
@@ -355,9 +355,9 @@ def _precision(cell: JudgedCell) -> str:
 
 def _decoding(cell: JudgedCell) -> str:
     evaluation, generator = cell.config.evaluation, cell.config.evaluation.generator.name
-    drawn = (
-        f"temperature {evaluation.temperature:g}, top_p {evaluation.top_p:g}" if evaluation.temperature else "greedy"
-    )
+    drawn = f"temperature {evaluation.temperature:g}, top_p {evaluation.top_p:g}"
+    if evaluation.temperature == 0:
+        drawn = evaluation.searched
     return f"{drawn}, {count(evaluation.samples, 'sample')}, {evaluation.max_new_tokens:,} tokens, {generator}"
 
 

@@ -174,7 +174,7 @@ def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Li
 
 def _sampling(evaluation: EvaluationConfig) -> str:
     greedy = evaluation.temperature == 0
-    return "greedy" if greedy else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
+    return evaluation.searched if greedy else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
 
 
 def _evaluation(config: SweepConfig) -> Iterator[Line]:
