@@ -12,6 +12,8 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     document.py      reads YAML, applies `--set`, remembers the line of each key, quotes values in errors
     loading.py       loads a config from a file, a mapping or a sweep's folder; words pydantic's findings
     checks.py        checks several settings together (sizes, draws, sources, sharing), and the files that they name
+    groups.py        spells out recipes with lists of numbers, each of which stands for a group of recipes
+    group_checks.py  checks groups of recipes, and that the losses by which one is chosen can be compared
     edit_checks.py   checks recipes that edit models or rewrite prompts, and the section `edits`
     model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit in length
     unmeant.py       finds settings that contradict each other, and warns of those without effect

@@ -17,6 +17,7 @@ from raysweep.config.document import KeyPath
 from raysweep.config.edit_checks import check_edits
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
+from raysweep.config.group_checks import check_groups
 from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
@@ -71,6 +72,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _judged_on,
         _preferences,
         check_edits,
+        check_groups,
         _rejected,
         _sources,
         _validation,
@@ -501,7 +503,9 @@ def _kept(config: SweepConfig) -> Iterator[Mistake]:
             for name in config.recipes_of(source):
                 lacking.setdefault(name, f"the rows of `{source.words}` have none; name some as `{key}`")
     for name, why in lacking.items():
-        if config.recipes[name].keep == BEST:
+        if (
+            config.recipes[name].keep == BEST and not config.recipes[name].is_candidate
+        ):  # those lack rows to be chosen by
             yield (
                 ("recipes", name, "keep"),
                 f"`keep: {BEST}` chooses an epoch by validation rows, and {why}",

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,15 @@ class Document:
     value: dict[str, Any]
     lines: Mapping[KeyPath, int]
     overrides: Mapping[KeyPath, str]  # the --set option that gave the value
-    wrong: tuple[str, ...] = ()  # overrides that could not be applied
+    wrong: tuple[str, ...] = ()  # overrides that could not be applied, and lists that stand for nothing
+    written: Mapping[KeyPath, KeyPath] = field(default_factory=dict)
+    """Where the file has the places that its lists stand for (`raysweep.config.groups`)."""
+
+    def as_written(self, path: KeyPath) -> KeyPath:
+        """Return a path with the names that the file has, where lists in it stand for several."""
+        starts = (path[:length] for length in range(len(path), 0, -1))
+        start = next((start for start in starts if start in self.written), ())
+        return (*self.written[start], *path[len(start) :]) if start else path
 
     def place(self, path: KeyPath) -> str:
         """Return where a value comes from, in words: its line, or the --set that gave it."""

@@ -49,7 +49,7 @@ class Cell:
     """
 
     model: str
-    recipe: str  # `NOT_TUNED` for a base model's own evaluation
+    recipe: str  # `NOT_TUNED` for a base model's own evaluation; the group's name where a recipe of it is chosen
     training_set: str  # `BASE` for a base model's own evaluation, else the name of the pair, or `REWRITTEN`
     seed: int
     edit: PairToEdit | None = None  # the pair that it is edited from
@@ -122,21 +122,36 @@ def build_grid(config: SweepConfig) -> Grid:
     }
     bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.judged_models]
     tuned = [
-        Cell(model.name, recipe, name, seed, pair)
+        Cell(model.name, name, trained, seed, pair)
         for model in config.models
-        for recipe in model.recipes
-        for seed, name, pair in _inputs(config, model, recipe, seeds)
+        for name, recipe in _cells_of(config, model)
+        for seed, trained, pair in _inputs(config, model, recipe, seeds)
     ]
     _require_distinct([*bases, *tuned])
     pairs = [
         Pair(cell, problems.label, perturbation, draw)
         for cell in [*bases, *tuned]
+        if cell.recipe not in config.recipes or not config.recipes[cell.recipe].is_candidate
         for problems in config.evaluation.problems
         if _is_judged_on(config, cell.recipe, problems.label)
         for perturbation in _perturbations(config, cell, problems.label, sets, rule)
         for draw in config.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
+
+
+def _cells_of(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[str, str]]:
+    """Yield the recipes of a model's cells, and after those of a group from which one is chosen the group itself.
+
+    Yields:
+        The name in the place of a recipe's, and a recipe that makes models of the same inputs.
+    """
+    groups = config.candidates_of(model)
+    for name in model.recipes:
+        yield name, name
+        group = config.recipes[name].group
+        if group in groups and groups[group][-1] == name:
+            yield group, name
 
 
 def _inputs(
@@ -200,7 +215,8 @@ def _perturbations(
 
 def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:
     """Return whether the models of a recipe, or `NOT_TUNED` ones, are judged on a problem set."""
-    judged_on = config.recipes[recipe].problems if recipe != NOT_TUNED else None
+    named = config.recipe_of(recipe) if recipe != NOT_TUNED else None
+    judged_on = named.problems if named is not None else None
     return judged_on is None or problem_set in judged_on
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
 from raysweep.config.fields import ProblemsConfig, SourceConfig, SpecConfig, section_in
+from raysweep.config.groups import spelled_out
 from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig
 from raysweep.config.training import TrainingConfig, TrainingSetConfig
@@ -104,6 +105,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     if not with_models and not _has_teacher(document.value):
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})
 
+    document = spelled_out(document)
     unusable = dict(unusable_values(document.value))
     try:
         config = _parsed(document.value)
@@ -120,12 +122,12 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     lacking: dict[str, str] = {}  # the first place of each
     doubts: dict[str, None] = {}
     for path, text in check_inputs(config, with_models=with_models):
-        line = f"{document.place(path)}{shown(path)}: {text}"
+        line = _said_at(document, path, text)
         if isinstance(text, Doubt):
             doubts[line] = None
         elif missing is not None and isinstance(text, MissingInput):
             lacking.setdefault(str(text), line)
-        else:
+        elif line not in wrong:  # recipes of one group have one mistake
             wrong.append(line)
     if missing is not None:
         missing += lacking.values()
@@ -212,7 +214,12 @@ def _with_text_keys(value: Any) -> Any:
 
 def _said(document: Document, mistakes: Mapping[KeyPath, str]) -> list[str]:
     """Return a line for each mistake, in order: 'line 7, models.0.stop: must not be empty'."""
-    return [f"{document.place(path)}{shown(path)}: {text}" for path, text in mistakes.items()]
+    return list(dict.fromkeys(_said_at(document, path, text) for path, text in mistakes.items()))
+
+
+def _said_at(document: Document, path: KeyPath, text: object) -> str:
+    path = document.as_written(path)
+    return f"{document.place(path)}{shown(path)}: {text}"
 
 
 def _is_due_to(path: KeyPath, unusable: Mapping[KeyPath, str]) -> bool:
@@ -230,7 +237,7 @@ def _once(findings: Sequence[str]) -> list[str]:
     """Leave out a list of known keys that an earlier finding has already."""
     shown: set[str] = set()
     shorter = []
-    for finding in findings:
+    for finding in dict.fromkeys(findings):
         text, known, names = finding.partition(KNOWN_HERE)
         shorter.append(text if names in shown else finding)
         shown.update({names} if known else ())
@@ -243,7 +250,7 @@ def _line(finding: str) -> int:
 
 def _finding(document: Document, detail: dict[str, Any]) -> str:
     """One pydantic error as 'line 7, models.0.recpies: unknown key (did you mean 'recipes'?)'."""
-    path = _path_of(document, detail)
+    path = document.as_written(_path_of(document, detail))
     key = shown(path) or "the config"
     match detail["type"]:
         case "extra_forbidden":

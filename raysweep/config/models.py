@@ -12,6 +12,7 @@ from raysweep.config.fields import (
     Betas,
     Count,
     CountOrZero,
+    DescribedCheck,
     GeneratorSpec,
     Name,
     Share,
@@ -63,6 +64,10 @@ Targets = Annotated[
 ]
 
 
+AROUND = ("problems", "resources", "group", "select")
+"""Keys of a recipe that say nothing of how it trains."""
+
+
 class LoraConfig(Strict):
     """LoRA by PEFT; counts with the trainer `lora`."""
 
@@ -91,8 +96,41 @@ class Ia3Config(Strict):
     """Those of the targets whose inputs are scaled instead; null: PEFT's choice."""
 
 
+CHECKPOINT = "checkpoint"
+"""A value of `select.epochs_by`."""
+VALIDATION_LOSS = "validation_loss"
+"""What recipes are chosen by."""
+
+
+def _chosen_by(measure: str) -> str:
+    if measure != VALIDATION_LOSS:
+        raise ValueError(
+            f"recipes are chosen by `{VALIDATION_LOSS}`, the loss of the rows of `training.validation`, not by "
+            f"{measure!r}: to choose by a metric of an evaluated set is to choose by the test"
+        )
+    return measure
+
+
+class SelectConfig(Strict):
+    """Which recipe of a group is evaluated: the one whose model has the lowest loss."""
+
+    by: Annotated[str, DescribedCheck(_chosen_by, f"`{VALIDATION_LOSS}`")] = VALIDATION_LOSS
+    """The loss of the rows of `training.validation`; never a metric of an evaluated set."""
+    epochs_by: Literal["schedule", "checkpoint"] = "schedule"
+    """`schedule` trains each number of epochs by itself; `checkpoint` the largest, of which the best epoch is kept."""
+
+
+def _select_form(select: Any) -> str:
+    return "rule" if isinstance(select, str) else "written"
+
+
+Select = Annotated[
+    Annotated[Literal["none"], Tag("rule")] | Annotated[SelectConfig, Tag("written")], Discriminator(_select_form)
+]
+
+
 class RecipeConfig(Strict):
-    """How to train, whatever the model."""
+    """How to train, whatever the model; lists of numbers, as in `lr: [1.0e-5, 3.0e-5]`, stand for a recipe for each."""
 
     trainer: Annotated[str, registered(TRAINERS, EDITORS, SELF_DENOISING)] = RECIPE.trainer
     """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few from a pair of `edits`."""
@@ -156,17 +194,26 @@ class RecipeConfig(Strict):
     ia3: Ia3Config = Ia3Config()
     edit: dict[str, int | float | str | bool] = RECIPE.edit
     """Arguments of the editor that `trainer` names."""
+    group: Name | None = None
+    """Name of the group that it is one of; a recipe with lists is written out as a group that has its name."""
+    select: Select = "none"
+    """Which of its group is evaluated, as in `{by: validation_loss}`: the others are only trained; `none`: all."""
     problems: Annotated[list[str], Field(min_length=1)] | None = None
     """Problem sets that its models are judged on; null: all of `evaluation.problems`."""
     resources: StagesConfig = StagesConfig()
     """What its cells ask for, where it differs from their models' and from `resources`; not part of keys."""
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether its models are trained to be chosen from, and not evaluated themselves."""
+        return self.group is not None and self.select != "none"
 
     def recipe(self, template: str, system: str) -> Recipe:
         """Return the record that travels to trainers, for a model with that prompt template and system prompt.
 
         LoRA's and IA3's settings are in it only for their trainers.
         """
-        values = {**self.model_dump(exclude={"problems", "resources"}), "template": template, "system": system}
+        values = {**self.model_dump(exclude={*AROUND}), "template": template, "system": system}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were
             if values["lora"].get(name) is None:

@@ -298,8 +298,8 @@ class SweepConfig(Strict):
     checkpoint_every: Annotated[Interval, UnitMark("optimizer steps, or a time")] = 100
     """Training writes a checkpoint each time after so many steps, or after a time such as `10min`; 0: never."""
 
-    keep_models: Literal["all", "adapters"] = "all"
-    """`adapters` drops the full weights of a fine-tuned model once all its pairs are judged; adapters stay."""
+    keep_models: Literal["all", "adapters", "chosen"] = "all"
+    """`adapters` drops full weights once they are judged or not chosen (`select`), `chosen` all that aren't chosen."""
 
     @property
     def judged_models(self) -> list[ModelConfig]:
@@ -319,10 +319,20 @@ class SweepConfig(Strict):
         names = dict.fromkeys(recipe for recipes in of_it for recipe in recipes)
         return [recipe for recipe in names if fine_tunes(self.recipes[recipe].trainer)]
 
-    @property
-    def keeps_all_models(self) -> bool:
-        """Whether the weights of fine-tuned models stay when all their pairs are judged."""
-        return self.keep_models == "all"
+    def recipe_of(self, name: str) -> RecipeConfig | None:
+        """Return a recipe, or one of a group's, which differ in numbers only; None if there is none of the name."""
+        if name in self.recipes:
+            return self.recipes[name]
+        return next((recipe for recipe in self.recipes.values() if recipe.group == name), None)
+
+    def candidates_of(self, model: ModelConfig) -> dict[str, list[str]]:
+        """Return the groups of which one recipe is chosen for a model: the names of its recipes, by group."""
+        groups: dict[str, list[str]] = {}
+        for name in model.recipes:
+            recipe = self.recipes[name]
+            if recipe.is_candidate and recipe.group is not None:
+                groups.setdefault(recipe.group, []).append(name)
+        return groups
 
     def asked(self, stage: str, model: str, recipe: str) -> StageConfig:
         """Return what the processes of a stage ask for in a model's cells with a recipe; all its values are given.
@@ -338,7 +348,7 @@ class SweepConfig(Strict):
             self.resources,
             *(entry.resources for entry in self.models if entry.name == model),
         ]
-        levels += [self.recipes[recipe].resources] if recipe in self.recipes else []
+        levels += [named.resources] if (named := self.recipe_of(recipe)) else []
         for level in levels:
             settings = getattr(level, stage).model_dump()
             values |= {name: value for name, value in settings.items() if value is not None}

@@ -54,6 +54,11 @@ SAME_NAME_ONLY = {
     ("Localization", "batch_tokens"): "of the rows that a localization writes, which changes no text",
     ("Needs", "cpus"): "of an execution actor, to which those of `resources` don't apply",
     ("Needs", "gpus"): "as cpus",
+    ("Task", "group"): "of models that run on one type of accelerator; the config's is of recipes",
+    ("GenerateJob", "group"): "as of Task",
+    ("CellToPlace", "group"): "as of Task",
+    ("CellFacts", "group"): "empty where its recipe is one of none",
+    ("CellStatus", "group"): "a model and a recipe in words",
     ("ProbeResult", "cpus"): "found on a cluster",
     ("ProbeResult", "gpus"): "found on a cluster",
 }

@@ -55,6 +55,11 @@ def make_base(folder: Path, name: str = "base") -> ModelRef:
     return ModelRef(str(folder))
 
 
+def loss_of(weights: bytes) -> float:
+    """Return what stands for the loss of validation rows: a number from 0 to 1."""
+    return int.from_bytes(weights[:4], "big") / 2**32
+
+
 def wait_for_release(name: str) -> None:
     """Wait for as long as there is a file in the folder for notes."""
     held = Path(os.environ.get(FOLDER, "/"), name)
@@ -63,7 +68,7 @@ def wait_for_release(name: str) -> None:
 
 
 class Steady(Trainer):
-    """Full fine-tuning of 32 bytes of weights.
+    """Full fine-tuning of 32 bytes of weights. The losses of validation rows follow from the weights after each epoch.
 
     The objective's `normaliser` is called with each step's rows: those of this package take time or make trouble then.
     """
@@ -77,40 +82,43 @@ class Steady(Trainer):
         size = min(job.recipe.batch_size, len(rows))
         total = job.recipe.steps or max(1, int(job.recipe.epochs * len(rows) / size))
         objective = OBJECTIVES.create(Spec(job.recipe.objective, dict(job.recipe.objective_args)))
-        weights, start = self._begin(job, services)
+        weights, start, losses = self._begin(job, services)
         for step in range(start + 1, total + 1):
             weights = self.step(weights, step, self._batch(rows, size, job.seed, step), objective)
+            if job.validation is not None and (step == total or step % max(1, len(rows) // size) == 0):
+                losses.append([step, loss_of(weights)])
             told = {"tokens": step * size, "new_tokens": size, "memory_bytes": len(weights), "mfu": 0.5}
             services.report(TrainingStep(step, total, 1 / step, job.recipe.lr, **told))
             is_asked_for = services.tick(step, total)
             every = job.checkpoint_every if isinstance(job.checkpoint_every, int) else 1
             if step < total and every and (is_asked_for or step % every == 0):
-                self.save(weights, step, services)
+                self.save(weights, step, services, losses)
         if services.rank == 0:
             shutil.copytree(job.base.location, job.out, dirs_exist_ok=True)
             (job.out / WEIGHTS).write_bytes(weights)
-        return {"rows": len(rows), "steps": total, "resumed_from": start, "weights": weights.hex()}
+        counts = {"rows": len(rows), "steps": total, "resumed_from": start, "weights": weights.hex()}
+        return {**counts, **({"validation_losses": losses} if job.validation is not None else {})}
 
     def step(self, weights: bytes, step: int, rows: Sequence[TrainingRow], objective: Objective) -> bytes:
         """Return the weights after one more step."""
         objective.normaliser([{"rows": [row.row_id]} for row in rows])
         return hashlib.sha256(b"".join([weights, *(row.instruction.encode() for row in rows)])).digest()
 
-    def save(self, weights: bytes, step: int, services: Services) -> None:
+    def save(self, weights: bytes, step: int, services: Services, losses: list[list[float]]) -> None:
         """Save a checkpoint."""
 
         def write(folder: Path) -> None:
             if services.rank == 0:
-                (folder / STATE).write_text(json.dumps({"step": step, "weights": weights.hex()}))
+                (folder / STATE).write_text(json.dumps({"step": step, "weights": weights.hex(), "losses": losses}))
 
         services.save_checkpoint(step, write)
 
-    def _begin(self, job: TrainJob, services: Services) -> tuple[bytes, int]:
+    def _begin(self, job: TrainJob, services: Services) -> tuple[bytes, int, list[list[float]]]:
         with services.latest_checkpoint() as folder:
             if folder is not None:
                 state = json.loads((folder / STATE).read_text())
-                return bytes.fromhex(state["weights"]), int(state["step"])
-        return Path(job.base.location, WEIGHTS).read_bytes(), 0
+                return bytes.fromhex(state["weights"]), int(state["step"]), state["losses"]
+        return Path(job.base.location, WEIGHTS).read_bytes(), 0, []
 
     def _batch(self, rows: Sequence[TrainingRow], size: int, seed: int, step: int) -> list[TrainingRow]:
         return python_rng(seed, "steady", step).sample(list(rows), size)

@@ -1,0 +1,233 @@
+"""Spells out recipes with lists: each stands for a group of recipes, one for each combination of its numbers.
+
+``lora: {lr: [1.0e-5, 3.0e-5], epochs: [1, 2]}`` becomes the recipes ``lora.lr1e-5.epochs1``, ``lora.lr1e-5.epochs2``
+and so on, with ``group: lora``, and a model that names ``lora`` gets them all. It is done before the schema checks the
+config, so a resolved config has no lists, and nothing else knows of them. `raysweep.config.group_checks` checks groups.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from raysweep.config.document import Document, KeyPath, shown
+from raysweep.config.models import CHECKPOINT, LoraConfig, RecipeConfig
+from raysweep.trainers.best import BEST
+from raysweep.units import count
+
+MOST_RECIPES = 1000
+"""Recipes that one with lists may stand for; more are a slip."""
+SECTIONS: Mapping[str, type[BaseModel]] = {"lora": LoraConfig}
+"""The sections of a recipe whose numbers may be lists too; each counts with the trainer of its name only."""
+
+
+@cache
+def number_keys() -> tuple[KeyPath, ...]:
+    """Return the keys of a recipe that may be lists, those that take a number: ``("lr",)``, ``("lora", "r")``."""
+    own = [(name,) for name in RecipeConfig.model_fields if _takes_number(RecipeConfig, name)]
+    below = [(section, name) for section, of in SECTIONS.items() for name in of.model_fields if _takes_number(of, name)]
+    return (*own, *below)
+
+
+def _takes_number(section: type[BaseModel], name: str) -> bool:
+    return bool({int, float} & set(_plain_types(section.model_fields[name].annotation)))
+
+
+def _plain_types(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a value of an annotation may have; a list or a mapping of numbers is none of a number."""
+    if get_origin(annotation) is Annotated:
+        yield from _plain_types(annotation.__origin__)
+    elif get_origin(annotation) in (list, tuple, dict) or not get_args(annotation):
+        yield annotation
+    else:
+        for part in get_args(annotation):
+            yield from _plain_types(part)
+
+
+def spelled_out(document: Document) -> Document:
+    """Return a document with the recipes that its lists stand for, and what is wrong with the lists."""
+    recipes = document.value.get("recipes")
+    if not isinstance(recipes, Mapping):
+        return document
+    spelling = _Spelling()
+    written = spelling.recipes(recipes)
+    value = {**document.value, "recipes": written}
+    if isinstance(models := document.value.get("models"), list):
+        value["models"] = [spelling.model(at, model) for at, model in enumerate(models)]
+    if not spelling.groups and not spelling.mistakes:
+        return document
+    wrong = [f"{document.place(path)}{shown(path)}: {text}" for path, text in spelling.mistakes]
+    return dataclasses.replace(
+        document, value=value, written={**document.written, **spelling.places}, wrong=(*document.wrong, *wrong)
+    )
+
+
+@dataclass
+class _Spelling:
+    """The groups that were found so far: their recipes by their names, where these were written, and mistakes."""
+
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    places: dict[KeyPath, KeyPath] = field(default_factory=dict)
+    mistakes: list[tuple[KeyPath, str]] = field(default_factory=list)
+
+    def recipes(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Return all recipes, those of groups in the place of the one with lists."""
+        written: dict[Any, Any] = {}
+        for name, recipe in recipes.items():
+            if not isinstance(recipe, Mapping):
+                written[name] = recipe
+                continue
+            place: KeyPath = ("recipes", str(name))
+            recipe, lists = self._lists(place, recipe)
+            if not lists:
+                if isinstance(recipe.get("select"), Mapping) and recipe.get("group") is None:
+                    self._wrong((*place, "select"), f"there is one recipe to choose among; {_EXAMPLE}")
+                    recipe = {key: value for key, value in recipe.items() if key != "select"}
+                written[name] = recipe
+                continue
+            group = self._group(str(name), recipe, lists)
+            if taken := next((new for new in group if new in recipes or new in written), None):
+                self._wrong(place, f"one of its recipes would be called {taken!r}, as another recipe is; rename one")
+            self.groups[str(name)] = list(group)
+            self.places |= {("recipes", new): place for new in group}
+            written |= group
+        return written
+
+    def model(self, at: int, model: Any) -> Any:
+        """Return a model with the recipes of the groups that it names."""
+        if not isinstance(model, Mapping):
+            return model
+        made = model.get("pretrain")
+        if isinstance(made, Mapping) and isinstance(made.get("recipe"), str) and made["recipe"] in self.groups:
+            recipes = self.groups[made["recipe"]]
+            self._wrong(
+                ("models", at, "pretrain", "recipe"),
+                f"{made['recipe']!r} stands for {count(len(recipes), 'recipe')}, since it has lists; a base model is "
+                "trained by one, so name one without",
+            )
+            model = {**model, "pretrain": {**made, "recipe": recipes[0]}}
+        if not isinstance(model.get("recipes"), list):
+            return model
+        names: list[Any] = []
+        place: KeyPath = ("models", at, "recipes")
+        for position, name in enumerate(model["recipes"]):
+            is_group = isinstance(name, str) and name in self.groups
+            if is_group and name in model["recipes"][:position]:
+                self._wrong((*place, position), f"the recipe {name!r} is listed twice; each must differ")
+                continue
+            for new in self.groups[name] if is_group else [name]:
+                self.places[(*place, len(names))] = (*place, position)
+                names.append(new)
+        return {**model, "recipes": names}
+
+    def _wrong(self, place: KeyPath, text: str) -> None:
+        self.mistakes.append((place, text))
+
+    def _lists(
+        self, place: KeyPath, recipe: Mapping[Any, Any]
+    ) -> tuple[dict[Any, Any], dict[KeyPath, Sequence[int | float]]]:
+        """Return a recipe without its lists of numbers, and these; a list that can't be used is left out."""
+        plain = dict(recipe)
+        lists: dict[KeyPath, Sequence[int | float]] = {}
+        found: dict[KeyPath, list[Any]]
+        for key, value in recipe.items():
+            if key in SECTIONS and isinstance(value, Mapping):
+                found = {(key, name): value[name] for name in value if isinstance(value[name], list)}
+                plain[key] = {name: of for name, of in value.items() if not self._is_spread((key, name), of)}
+                if any(map(self._is_spread, found, found.values())) and recipe.get("trainer", "full") != key:
+                    self._wrong((*place, key), f"`{key}` counts with `trainer: {key}` only; leave its lists out")
+                    continue
+            else:
+                found = {(str(key),): value} if isinstance(value, list) else {}
+                if self._is_spread((key,), value):
+                    del plain[key]
+            for path, values in found.items():
+                if not self._is_spread(path, values):
+                    if self._refuse_other(place, path):
+                        (plain if len(path) == 1 else plain[path[0]]).pop(path[-1])
+                elif why := _unusable(values):
+                    self._wrong((*place, *path), why)
+                else:
+                    lists[path] = values
+        if ("epochs",) in lists and recipe.get("steps") is not None:
+            self._wrong((*place, "epochs"), "`steps` takes its place; remove one of them")
+            del lists["epochs",]
+        return plain, lists
+
+    @staticmethod
+    def _is_spread(path: KeyPath, value: Any) -> bool:
+        return isinstance(value, list) and path in number_keys()
+
+    def _refuse_other(self, place: KeyPath, path: KeyPath) -> bool:
+        """Note a list where there can be none, and return True; keys that take lists are left to the schema."""
+        section = RecipeConfig if len(path) == 1 else SECTIONS[str(path[0])]
+        known = section.model_fields.get(str(path[-1]))
+        if known is None or {list, tuple} & {get_origin(of) or of for of in _plain_types(known.annotation)}:
+            return False
+        self._wrong(
+            (*place, *path),
+            "only a key that takes a number may be a list, which stands for a recipe for each; write a recipe of its "
+            "own for each of these",
+        )
+        return True
+
+    def _group(
+        self, name: str, recipe: Mapping[Any, Any], lists: Mapping[KeyPath, Sequence[int | float]]
+    ) -> dict[str, dict[Any, Any]]:
+        """Return the recipes of a group by name, the first list changing slowest."""
+        values = {path: list(numbers) for path, numbers in lists.items()}
+        select = recipe.get("select")
+        settled: dict[Any, Any] = {"group": name}
+        if isinstance(select, Mapping) and select.get("epochs_by") == CHECKPOINT:
+            settled["keep"] = recipe.get("keep", BEST)
+            if ("epochs",) in values:
+                values["epochs",] = [max(values["epochs",])]
+        number = math.prod(map(len, values.values()))
+        if number > MOST_RECIPES:
+            self._wrong(("recipes", name), f"its lists stand for {number:,} recipes; at most {MOST_RECIPES:,} may be")
+            values = {path: numbers[:1] for path, numbers in values.items()}
+        group: dict[str, dict[Any, Any]] = {}
+        for numbers in itertools.product(*values.values()):
+            one = {**recipe, **settled}
+            for path, value in zip(values, numbers, strict=True):
+                if len(path) == 1:
+                    one[path[0]] = value
+                else:
+                    one[path[0]] = {**one[path[0]], path[1]: value}
+            parts = (f"{path[-1]}{in_name(value)}" for path, value in zip(values, numbers, strict=True))
+            group[".".join([name, *parts])] = one
+        return group
+
+
+_EXAMPLE = "write numbers as lists, as in `lr: [1.0e-5, 3.0e-5]`, or leave `select` out"
+
+
+def _unusable(values: Sequence[Any]) -> str:
+    """Return why a list of numbers can't be used; empty if it can."""
+    if not values:
+        return "the list is empty; give numbers, such as [1.0e-5, 3.0e-5], or one without brackets"
+    for at, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            text = "null" if value is None else repr(value)
+            hint = "; YAML takes it for text, so write 1.0e-5 for 1e-5" if isinstance(value, str) else ""
+            return f"each entry of the list must be a number, not {text:.60}{hint}"
+        if value in values[:at]:
+            return f"{value!r} is listed twice; each must differ"
+    return ""
+
+
+def in_name(value: int | float) -> str:
+    """Return a number as it stands in a recipe's name, in the shorter way: ``3e-5``, ``0.1``, ``16``."""
+    if isinstance(value, int) or float(value).is_integer():
+        return str(int(value))
+    digits = next(text for places in range(17) if float(text := f"{value:.{places}e}") == value)
+    mantissa, _, exponent = digits.partition("e")
+    short = f"{mantissa}e{int(exponent)}"
+    return short if "e" in repr(value) else min(repr(value), short, key=len)
