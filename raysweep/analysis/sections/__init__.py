@@ -10,6 +10,7 @@ tables.py        scores over models, and tables in the study's form
 figures.py       figures that files define
 side_by_side.py completions of a task in columns
 evidence.py      differences to baselines, tests, the choice of a model
+choices.py       the recipes that were chosen by validation loss
 reasons.py       outcomes of completions, trainings, cost
 quality.py       what linters say of a sample of the completions
 settings.py      settings and the config

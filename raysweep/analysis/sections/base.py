@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from raysweep.analysis.exhibits.base import Drawn
 from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.tables.choices import ReportedChoice
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
@@ -67,6 +68,7 @@ class Report:
     drawn: Drawn = field(default_factory=Drawn)  # what files define
     signature: str = ""  # settings and versions that all numbers rest on
     costs: Sequence[Cost] = ()
+    choices: Sequence[ReportedChoice] = ()  # of one recipe of a group
     linted: Sequence[CellReports] = ()
     strata: Sequence[LintedStratum] = ()  # of the sample that was linted
 

@@ -11,6 +11,7 @@ twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models,
 printed_averages.py builds the table of a study's averages: printed, recomputed, and of a sweep
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost
+choices.py       builds the tables of choices: the recipe of a group that was chosen, and all losses
 trainings.py     builds the table of trainings: rows, dropped rows, losses
     validation.py    builds the table of validation rows: measures that all recipes share
     objective_numbers.py builds the table of the numbers that objectives report beside their losses

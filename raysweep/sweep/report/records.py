@@ -23,6 +23,7 @@ from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
+from raysweep.sweep.report.choices import choices
 from raysweep.sweep.report.edits import edits_of
 from raysweep.sweep.report.facts import (
     costs,
@@ -90,6 +91,7 @@ def report_of(
         failures=_failures(folder, errors),
         config_yaml=to_yaml(config),
         trainings=trainings(folder, config),
+        choices=choices(folder),
         signature=sweep_signature(folder, linter=_linter(strata)),
         samples_per_pair=config.report.samples_per_pair,
         linted=linted,

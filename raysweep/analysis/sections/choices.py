@@ -1,0 +1,29 @@
+"""Shows which recipe of each group was chosen by validation loss, and the losses of all."""
+
+from __future__ import annotations
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
+from raysweep.analysis.tables.choices import candidate_table, choice_table
+from raysweep.units import count
+
+
+@SECTIONS.register("choices")
+class ChoicesSection(Section):
+    """The chosen recipe of each group, with the losses of all candidates on demand."""
+
+    title = "Choices"
+    heading = "Which recipes were chosen"
+    place = 55
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        if not report.choices:
+            return None
+        lead = (
+            "Where a recipe has lists of numbers and `select`, a model was trained for each combination, and one was "
+            "chosen by its loss on rows that it wasn't trained on. No test set had a part in the choice."
+        )
+        number = sum(len(choice.candidates) for choice in report.choices)
+        table = candidate_table(report.choices, report.order)
+        folded = [Folded(f"All {count(number, 'candidate')}", table.caption, [table])] if number else []
+        return Content(lead, [choice_table(report.choices, report.order)], folded=folded)
