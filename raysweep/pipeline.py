@@ -36,6 +36,7 @@ from raysweep.planning.plan import (
     ResultsPlan,
     RewrittenSetPlan,
     RewrittenTextsPlan,
+    SelectionPlan,
     SourceRowsPlan,
     TeacherAnswersPlan,
     TestSetPlan,
@@ -51,6 +52,7 @@ from raysweep.stages.references import make_references
 from raysweep.stages.rejected_rows import make_rejected_rows
 from raysweep.stages.rewriting import make_rewritten_set, make_rewritten_texts
 from raysweep.stages.scoring import cell_numbers
+from raysweep.stages.selection import choose_model
 from raysweep.stages.teacher_answers import make_teacher_answers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import make_model, pretrain
@@ -86,6 +88,7 @@ MAKERS: dict[type[ArtefactPlan], Maker] = {
     RewrittenTextsPlan: one_by_one(make_rewritten_texts),
     RewrittenSetPlan: one_by_one(make_rewritten_set),
     PromptPairPlan: one_by_one(find_prompt_pair),
+    SelectionPlan: one_by_one(choose_model),
     ModelPlan: one_by_one(make_model),
     CompletionsPlan: generate,  # equal prompts of a cell's test sets are completed once
     ResultsPlan: judge,  # equal programs of a cell are run once
@@ -102,14 +105,16 @@ def make_shared(plans: Sequence[ArtefactPlan], context: Context, stages: Stages)
 def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, float]:
     """Make a cell's missing model, completions and results; return its pass@1 and RD, for Tune's results.
 
-    The model's files are dropped then if the sweep doesn't keep them (`keep_models`) and no other sweep needs them.
+    The files of its model, and of those that weren't chosen in its place, are dropped then if the sweep doesn't keep
+    them (`keep_models`) and no other sweep needs them.
     """
-    with _running(cell.artefacts, "starting", context, stages) as store:
+    with _running(cell.to_make, "starting", context, stages) as store:
         numbers = cell_numbers(cell, store)
-    if cell.model is not None:
-        store.forget(cell.model)
-        if not cell.keeps_model:
-            drop_judged([cell.model], store)
+    for one in (cell, *(cell.selection.candidates if cell.selection else ())):
+        if one.model is not None:
+            store.forget(one.model)
+    if passing := cell.passing_models:
+        drop_judged(passing, store)
     return numbers
 
 

@@ -331,6 +331,16 @@ class BlockAccuracy:
     samples: int  # completions behind each accuracy
 
 
+@dataclass(frozen=True, slots=True)
+class CandidateLoss:
+    """The loss by which a model is compared with others of its group of recipes, on validation rows."""
+
+    model_key: str
+    loss: float  # of the weights that are the model: the last epoch's, or the best one's
+    kept_step: int  # after which it had these weights
+    steps: int  # of its training
+
+
 # ------------------------------------------------------------------------------------------------------ scores
 
 

@@ -12,6 +12,7 @@ Start reading at plan.py: the other files build its records or search for them i
     models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit
     control_texts.py counts training rows and prompts with the texts of control tokens
     predictions/     what cells will take: memory, disk, hours, processes
+    choice.py        what a store knows of choices: which of its candidates' models is that of a cell
     missing.py       lists the missing artefacts of a plan in build order
     key_changes.py   says what changed where an artefact's key is another one than that in the store
     uses.py          lists all artefacts that a sweep uses, made or not

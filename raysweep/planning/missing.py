@@ -6,7 +6,8 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan
+from raysweep.planning.choice import chosen_inputs
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SelectionPlan
 from raysweep.storage.artefacts import damage_text
 from raysweep.storage.store import Store
 from raysweep.storage.verdicts import level_of
@@ -94,8 +95,10 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
                 continue
             seen.add(name)
             is_there = exists[node.key] if node.key in exists else store.has(node)
+            if is_there and isinstance(plan, SelectionPlan):
+                visit(chosen_inputs(plan, store))
             if not (is_there and _is_isolated(plan, store)) and not _is_given_up(plan, store):
-                visit(plan.inputs)
+                visit((*plan.inputs, *chosen_inputs(plan, store)))
                 lacking.append(plan)
 
     visit(targets)
@@ -124,7 +127,11 @@ def by_cell(plans: Iterable[ArtefactPlan]) -> list[tuple[CellPlan, list[CellArte
     return list(groups.values())
 
 
-def awaited_tasks(plans: Iterable[ArtefactPlan], among: Collection[str]) -> tuple[str, ...]:
-    """Return the ids of those of the given tasks that make direct inputs of the plans, in the plans' order."""
-    names = [item.task for plan in plans for item in plan.inputs if item.node is not None]
+def awaited_tasks(plans: Iterable[ArtefactPlan], among: Collection[str], store: Store | None = None) -> tuple[str, ...]:
+    """Return the ids of those of the given tasks that make direct inputs of the plans, in the plans' order.
+
+    `store`: knows which models were chosen for cells; without it the plans are those of no cell.
+    """
+    items = (item for plan in plans for item in (*plan.inputs, *(chosen_inputs(plan, store) if store else ())))
+    names = [item.task for item in items if item.node is not None]
     return tuple(dict.fromkeys(name for name in names if name in among))

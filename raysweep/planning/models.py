@@ -14,6 +14,7 @@ from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import HopelessError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
+from raysweep.hashing import canonical_json
 from raysweep.models.adapters import adapter_config
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of
@@ -138,7 +139,8 @@ def model_facts(plan: SweepPlan) -> tuple[ModelFacts, ...]:
 
 
 def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> ModelFacts:
-    recipes = {cell.cell.recipe: cell.recipe for cell in cells if cell.recipe is not None and cell.is_fine_tuned}
+    trained = [cell for cell in cells if cell.recipe is not None and cell.is_fine_tuned]
+    recipes = {_shown_recipe(config, cell): cell.recipe for cell in trained if cell.recipe is not None}
     base, uses_chat = cells[0].base, _uses_chat(model, config)
     tokenizer = load_tokenizer(base.ref) if base.ref is not None else None
     unused = tokenizer is not None and not uses_chat and bool(tokenizer.chat_template)
@@ -154,6 +156,14 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
             f"by `extract: {config.evaluation.extract}`"
         )
     return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
+
+
+def _shown_recipe(config: SweepConfig, cell: CellPlan) -> str:
+    """Return the name under which the weights that a recipe trains are shown: its group's where those are the same."""
+    recipe = config.recipes[cell.cell.recipe]
+    others = [one for one in config.recipes.values() if one.group == recipe.group]
+    is_alike = all((one.trainer, one.lora, one.ia3) == (recipe.trainer, recipe.lora, recipe.ia3) for one in others)
+    return recipe.group if recipe.group is not None and is_alike else cell.cell.recipe
 
 
 def unused_settings(writers: Iterable[CellPlan | TeacherAnswersPlan]) -> list[str]:
@@ -175,7 +185,7 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
         UsageError: a model lacks weights, a recipe names modules that a model doesn't have, or packs rows that the
             model would mix.
     """
-    examples: dict[tuple[str, str], CellPlan] = {}
+    examples: dict[tuple[str, str], CellPlan] = {}  # of recipes that differ in their adapters
     cells = list(cells)
     loaded = [cell for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
     _require_whole(cell.base for cell in loaded)
@@ -184,14 +194,18 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
             _require_packing(cell.base, recipe)
         recipe = cell.recipe if cell.is_fine_tuned else None
         if recipe is not None and (recipe.ia3 or any(recipe.lora.get(key) for key in NAMING)):
-            examples.setdefault((cell.base.name, cell.cell.recipe), cell)
+            examples.setdefault((cell.base.name, _adapter_settings(recipe)), cell)
     for cell in {(cell.base.name, cell.cell.recipe): cell for cell in cells if cell.pair_search}.values():
         _require_editable(cell)
-    for (_, label), cell in examples.items():
+    for cell in examples.values():
         assert cell.recipe is not None
         is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
         if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
-            _trained(cell.base, cell.recipe, label)
+            _trained(cell.base, cell.recipe, cell.cell.recipe)
+
+
+def _adapter_settings(recipe: Recipe) -> str:
+    return canonical_json([recipe.trainer, recipe.lora, recipe.ia3])
 
 
 def _require_editable(cell: CellPlan) -> None:
@@ -245,7 +259,8 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
     """
     checked: set[tuple[str, str]] = set()
     for cell in cells:
-        generator, key = GENERATORS.get(cell.generator.name), (cell.base.name, cell.cell.recipe)
+        generator = GENERATORS.get(cell.generator.name)
+        key = (cell.base.name, _adapter_settings(cell.recipe) if cell.recipe else cell.cell.recipe)
         overridden = generator.require_fit is not Generator.require_fit
         is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
         if not overridden or not is_known or key in checked:

@@ -412,10 +412,24 @@ class PairSearch:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """Among which cells the model of another cell is chosen, and by what.
+
+    `node`: of the choice, a `SelectionPlan`. `candidates`: cells without pairs, which only train.
+    """
+
+    node: Node
+    candidates: tuple[CellPlan, ...]
+    by: str  # validation_loss
+
+
+@dataclass(frozen=True)
 class CellPlan:
     """One cell: a model, which is None if the base model is evaluated, and its pairs.
 
     `keeps_model`: False if the sweep needs the model only until all its pairs are judged, see `keep_models`.
+    `keeps_unchosen`: of a candidate, whether its model stays where another one was chosen. `selection`: how the cell's
+    model is chosen among others'; `model` and `recipe` are None until it is (`raysweep.planning.choice.with_choice`).
     """
 
     cell: Cell
@@ -435,11 +449,19 @@ class CellPlan:
     pairs_of_rows: EncodedPairsPlan | None = None  # the training set's, where the objective reads them
     keeps_model: bool = True
     pair_search: PairSearch | None = None  # of the prompt pair from which the model is edited
+    is_candidate: bool = False
+    keeps_unchosen: bool = True
+    selection: Selection | None = None
 
     @property
     def workers(self) -> int:
         """Number of training workers; 0: it trains nothing."""
-        return self.recipe.workers if self.recipe and self.is_fine_tuned else 0
+        return self.recipe.workers if self.recipe and self.is_fine_tuned and not self.selection else 0
+
+    @property
+    def writer(self) -> Node | None:
+        """The artefact that stands for the weights of its model in keys: a model, or the choice among several."""
+        return self.selection.node if self.selection else self.model or self.base.node
 
     @property
     def is_fine_tuned(self) -> bool:
@@ -451,30 +473,55 @@ class CellPlan:
         """The artefacts that belong to this cell alone and stay when it is done, in build order."""
         return (
             *([PromptPairPlan(self.pair_search.node, self)] if self.pair_search else []),
-            *([ModelPlan(self.model, self)] if self.model and (self.keeps_model or not self.pairs) else []),
+            *([SelectionPlan(self.selection.node, self)] if self.selection else []),
+            *([ModelPlan(self.model, self)] if self.model and self._keeps_artefact else []),
             *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
             *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
         )
 
+    @property
+    def _keeps_artefact(self) -> bool:
+        """Whether its model stays when it is done. A candidate's that may go is made where a choice needs it."""
+        if self.selection is not None:
+            return False  # it is a candidate's
+        return self.keeps_unchosen if self.is_candidate else self.keeps_model or not self.pairs
+
+    @property
+    def to_make(self) -> tuple[CellArtefactPlan, ...]:
+        """What its task makes: a candidate's model also where it may go later."""
+        return self.artefacts or ((ModelPlan(self.model, self),) if self.model else ())
+
+    @property
+    def passing_models(self) -> tuple[Node, ...]:
+        """The models that the sweep may need no more when the cell is done: its own, and those it is chosen among."""
+        if self.selection is not None:
+            return tuple(node for cell in self.selection.candidates for node in cell._passing)
+        return () if self.is_candidate else self._passing
+
+    @property
+    def _passing(self) -> tuple[Node, ...]:
+        is_kept = self.keeps_model and (self.keeps_unchosen or not self.is_candidate)
+        return (self.model,) if self.model is not None and not is_kept else ()
+
     @cached_property
     def evaluation(self) -> Unit:
         """The generation and execution of all pairs as one unit, for one process at a time, whatever the test sets."""
-        return Unit("evaluation", self._hash_of(self._how), f"evaluation of {self.cell.id}")
+        return Unit("evaluation", self._hash_of(self.writer, self._how), f"evaluation of {self.cell.id}")
 
     @cached_property
     def pool(self) -> str:
         """A hash of what completions depend on beside prompt, task and sample: equal ones are not generated again."""
         how = self._how
         decoding = {name: value for name, value in how["decoding"].items() if name != "samples"}
-        return self._hash_of({**how, "decoding": decoding})
+        return self._hash_of(self.model or self.writer, {**how, "decoding": decoding})
 
     @property
     def _how(self) -> dict[str, Any]:
         """What the completions of all pairs depend on; stop strings of problems are in the keys of requests."""
         return {name: value for name, value in self.pairs[0].completions.spec.items() if name != "stops"}
 
-    def _hash_of(self, how: dict[str, Any]) -> str:
-        return _hash_of_completions(self.model or self.base.node, how, self.pairs[0].completions.version)
+    def _hash_of(self, model: Node | None, how: dict[str, Any]) -> str:
+        return _hash_of_completions(model, how, self.pairs[0].completions.version)
 
 
 def _hash_of_completions(model: Node | None, how: Mapping[str, Any], version: int) -> str:
@@ -536,6 +583,22 @@ class ModelPlan(CellArtefactPlan):
 
 
 @dataclass(frozen=True)
+class SelectionPlan(CellArtefactPlan):
+    """Which of several models is that of a cell: the one with the lowest loss on validation rows."""
+
+    @property
+    def selection(self) -> Selection:
+        """Among which cells."""
+        assert self.cell.selection is not None
+        return self.cell.selection
+
+    @property
+    def inputs(self) -> tuple[ArtefactPlan, ...]:
+        """See `ArtefactPlan.inputs`."""
+        return tuple(ModelPlan(cell.model, cell) for cell in self.selection.candidates if cell.model)
+
+
+@dataclass(frozen=True)
 class CompletionsPlan(CellArtefactPlan):
     """The completions of one evaluation pair."""
 
@@ -543,8 +606,10 @@ class CompletionsPlan(CellArtefactPlan):
 
     @property
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
-        models = [ModelPlan(self.cell.model, self.cell)] if self.cell.model else []
+        """See `ArtefactPlan.inputs`. Only a store knows which model was chosen (`raysweep.planning.choice`)."""
+        models: list[ArtefactPlan] = [ModelPlan(self.cell.model, self.cell)] if self.cell.model else []
+        if self.cell.selection:
+            models = [SelectionPlan(self.cell.selection.node, self.cell)]
         return (self.cell.base, *models, self.pair.test_set)  # an adapter is loaded onto its base
 
     @property

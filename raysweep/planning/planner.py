@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from raysweep.config.grid import Cell, Pair, PairToEdit, build_grid
+from raysweep.config.models import SelectConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS
@@ -27,6 +28,7 @@ from raysweep.planning.plan import (
     PairSearch,
     ReferencesPlan,
     RewrittenSetPlan,
+    Selection,
     SweepPlan,
     TestSetPlan,
 )
@@ -38,6 +40,7 @@ from raysweep.prompts.answers.extraction import Extract, way_of
 from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
+from raysweep.storage.uses import SELECTION
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.best import BEST
 from raysweep.trainers.kinds import kind_of
@@ -71,6 +74,7 @@ class _Planner:
         self._rewritten: dict[tuple[str, str], RewrittenSetPlan] = {}  # by model and key of the test set
         self.judged = cache(self._judged)
         self._bases: dict[str, CellPlan] = {}  # the base's own cell, by model; they come first
+        self._candidates: dict[tuple[str, str, str, int], list[CellPlan]] = {}  # by the cell that they are for
         self.sandbox = config.execution.sandbox
         self.decoding = config.evaluation.decoding(config.seed)
 
@@ -94,7 +98,7 @@ class _Planner:
         elif cell.training_set == REWRITTEN:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:
-            plan = self._tuned(plan)
+            plan = self._tuned(plan) if cell.recipe in self.config.recipes else self._chosen(plan)
         is_chat = self._is_chat(plan)
         extract = way_of(self.config.evaluation.extract, is_chat=is_chat)
         completed = self._completed(plan, extract, is_chat=is_chat)
@@ -118,14 +122,38 @@ class _Planner:
         if recipe.keep == BEST and validation is not None:
             inputs = (*inputs, validation.node.key)  # they decide which weights are the model
         node = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
-        return replace(
+        plan = replace(
             plan,
             model=node,
             training_set=training_set,
             recipe=recipe,
             validation=validation,
             pairs_of_rows=encoded_pairs(plan.base, recipe, training_set),
-            keeps_model=self.config.keeps_all_models or kind_of(recipe.trainer) is not ModelKind.FULL,
+            keeps_model=self.config.keep_models != "adapters" or kind_of(recipe.trainer) is not ModelKind.FULL,
+        )
+        written = self.config.recipes[cell.recipe]
+        if not written.is_candidate or written.group is None:
+            return plan
+        keeps_unchosen = plan.keeps_model and self.config.keep_models != "chosen"
+        plan = replace(plan, is_candidate=True, keeps_unchosen=keeps_unchosen)
+        self._candidates.setdefault((cell.model, written.group, cell.training_set, cell.seed), []).append(plan)
+        return plan
+
+    def _chosen(self, plan: CellPlan) -> CellPlan:
+        """Return the plan of a cell whose model is chosen among those of its group, planned before."""
+        cell = plan.cell
+        candidates = tuple(self._candidates[cell.model, cell.recipe, cell.training_set, cell.seed])
+        select = self.config.recipes[candidates[0].cell.recipe].select
+        assert isinstance(select, SelectConfig) and candidates[0].validation is not None
+        # sorted, so that neither names nor their order count
+        models = sorted({one.model.key for one in candidates if one.model is not None})
+        inputs = (*models, candidates[0].validation.node.key)
+        node = Node(SELECTION, 1, {"by": select.by}, inputs, f"choice of {cell.id}")
+        return replace(
+            plan,
+            training_set=candidates[0].training_set,
+            selection=Selection(node, candidates, select.by),
+            keeps_model=candidates[0].keeps_model,
         )
 
     def _edited(self, plan: CellPlan, wanted: PairToEdit) -> CellPlan:
@@ -167,9 +195,11 @@ class _Planner:
 
     def _completed(self, plan: CellPlan, extract: Extract, *, is_chat: bool) -> SharedSpec:
         """Return the spec of a cell's completions; `answers` is what they hold where it isn't a completion."""
-        writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=plan.model is not None)
+        is_trained = plan.model is not None or plan.selection is not None
+        writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=is_trained)
         spec: dict[str, Any] = {**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop)}
-        if plan.recipe is not None and may_change_embeddings(plan.recipe.lora.get("targets")):
+        cells = plan.selection.candidates if plan.selection else (plan,)
+        if any(one.recipe is not None and may_change_embeddings(one.recipe.lora.get("targets")) for one in cells):
             spec["embeddings"] = "untied"  # both ends were changed in older versions
         if extract.needs_whole_answers:
             spec["answers"] = WHOLE
@@ -185,9 +215,8 @@ class _Planner:
             if name not in self._rewritten:
                 self._rewritten[name] = self.sets.rewritten_set(plan.cell.model, as_it_is)
             test_set = self._rewritten[name]
-        model = plan.model or plan.base.node
         label = f"{plan.cell.id} on {pair.test_set}"
-        inputs = (model.key, test_set.node.key) if model else (test_set.node.key,)
+        inputs = (plan.writer.key, test_set.node.key) if plan.writer else (test_set.node.key,)
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from raysweep.planning.missing import walk
-from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, ModelPlan, ResultsPlan
+from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, ModelPlan, ResultsPlan, SelectionPlan
 from raysweep.records import ModelRef
 from raysweep.storage.store import Store
 from raysweep.storage.uses import Use
@@ -19,26 +19,38 @@ def uses_of(plans: Iterable[ArtefactPlan], store: Store) -> list[Use]:
     of other sweeps in this way.
     """
     targets = list(plans)
-    uses: dict[str, Use] = {}
+    uses: dict[tuple[str, ...], Use] = {}  # a candidate of several selections has a use of each
     for plan in walk(targets):
         assert plan.node is not None
         node, unit = plan.node, plan.unit
-        droppable = isinstance(plan, ModelPlan) and not plan.cell.keeps_model
-        uses[node.key] = Use(node.stage, node.key, node.label, _judged(plan), droppable)
-        uses.setdefault(unit.key, Use(unit.stage, unit.key, unit.label))
-    bases = {plan.cell.base.name: plan.cell.base for plan in targets if isinstance(plan, CellArtefactPlan)}
-    for base in bases.values():
+        if isinstance(plan, SelectionPlan):
+            for candidate in plan.selection.candidates:
+                if (model := candidate.model) is not None:
+                    droppable, passing = not candidate.keeps_model, not candidate.keeps_unchosen
+                    use = Use(model.stage, model.key, model.label, "", droppable, node.key, passing)
+                    uses[model.key, node.key] = use
+        if not isinstance(plan, ModelPlan):
+            uses[node.key,] = Use(node.stage, node.key, node.label, _judged(plan))
+            uses.setdefault((unit.key,), Use(unit.stage, unit.key, unit.label))
+    cells = {plan.task: plan.cell for plan in targets if isinstance(plan, CellArtefactPlan)}.values()
+    for cell in cells:
+        if (model := cell.model) is not None and not cell.is_candidate:
+            uses[model.key,] = Use(model.stage, model.key, model.label, droppable=not cell.keeps_model)
+    for base in {cell.base.name: cell.base for cell in cells}.values():
         for stage, key in _in_store(base.ref, store):
-            uses[key] = Use(stage, key, f"the model of {base.name}")
+            uses[key,] = Use(stage, key, f"the model of {base.name}")
     return list(uses.values())
 
 
 def _judged(plan: ArtefactPlan) -> str:
-    """Return the key of the model whose completions a plan judges; empty if it is no artefact, or nothing is judged."""
+    """Return the key of the model, or of the choice of it, whose completions a plan judges.
+
+    It is empty if that is no artefact, or nothing is judged.
+    """
     if not isinstance(plan, ResultsPlan):
         return ""
-    model = plan.cell.model or plan.cell.base.node
-    return model.key if model else ""
+    writer = plan.cell.writer
+    return writer.key if writer else ""
 
 
 def _in_store(ref: ModelRef | None, store: Store) -> Iterator[tuple[str, str]]:

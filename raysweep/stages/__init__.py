@@ -8,6 +8,7 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     encoded_pairs.py     encodes pairs of responses, and marks the tokens in which they differ
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
+    selection.py         chooses the model that is evaluated among those of a group of recipes
     prompt_pairs.py      finds the prompt pair from which a model is edited, among its base's results
     editing.py           edits a base model from a prompt pair, in the process that keeps the base
     rewriting.py         has a base model rewrite the prompts of a test set

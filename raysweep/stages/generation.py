@@ -17,6 +17,7 @@ from typing import Any
 from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
+from raysweep.planning.choice import with_choice
 from raysweep.planning.plan import CellPlan, CompletionsPlan, RewrittenTextsPlan, TeacherAnswersPlan
 from raysweep.records import Completion, Decoding, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
@@ -55,7 +56,7 @@ class JobCompletions:
 
 def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     """Complete the prompts of a cell's test sets in one job. All plans belong to one cell."""
-    cell = plans[0].cell
+    cell = with_choice(plans[0].cell, work.store)
     requests_by_pair = [requests_of(cell, plan.pair, work.store) for plan in plans]
     distinct = distinct_requests(chain.from_iterable(requests_by_pair), cell.decoding, cell.generator)
     blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)

@@ -28,6 +28,7 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
     """Return the reference of a cell's model; None for a generator without weights."""
     base = base_ref(plan.base)
     if plan.model is None or plan.recipe is None:
+        assert plan.selection is None, f"no model was chosen for {plan.cell.id} yet"
         return base
     kind = kind_of(plan.recipe.trainer)
     location = location_of(plan.model)

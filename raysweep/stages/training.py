@@ -27,6 +27,9 @@ from raysweep.storage.store import Store
 from raysweep.trainers.base import TRAINERS, Services, TrainJob
 from raysweep.trainers.checks import check_precision
 
+VALIDATION_SET = "validation_set"
+"""The count of a model's manifest with the key of the validation rows that its losses are of."""
+
 
 def pretrain(plan: BasePlan, work: Work) -> None:
     """Train a base model from scratch: tokenizer and config first, then the weights."""
@@ -139,5 +142,6 @@ def _train_on_worker(
             "cpu_seconds": round(time.process_time() - cpu_started, 3),  # of the first worker
             "device": accelerator_in_use(),
         }
-        draft.counts = {**counts, **spent}
+        of = {VALIDATION_SET: validation.node.key} if validation else {}
+        draft.counts = {**counts, **of, **spent}
     return draft.counts

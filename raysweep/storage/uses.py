@@ -24,6 +24,8 @@ log = logging.getLogger("raysweep")
 
 USES, GRID, LISTED_BY = "uses.parquet", "grid.parquet", "uses.run"
 """Files of a sweep's folder: its list, its evaluation pairs, and the token of the run that wrote the list."""
+SELECTION, CHOSEN = "selection", "chosen"
+"""The stage of selections of a model, and the count of their manifests with its key."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,10 @@ class Use:
     stage: str
     key: str
     label: str
-    judges: str = ""  # of results: key of the model whose completions they judge, if that is an artefact
+    judges: str = ""  # of results: key of the model, or of the choice of it, whose completions they judge
     droppable: bool = False  # a model that the sweep needs only until all its pairs are judged
+    candidate_of: str = ""  # of a model: key of the selection of one among several; "": there is none
+    passing: bool = False  # a candidate that the sweep needs no more where another model was chosen
 
 
 def write_uses(store: Store, sweep: str, uses: Iterable[Use]) -> None:
@@ -89,18 +93,33 @@ class _Needs:
 
     def __init__(self, uses: Iterable[Use], store: Store) -> None:
         self._store = store
-        self._keeps: set[str] = set()  # keys of models that a sweep keeps
-        self._judged_by: dict[str, set[Unit]] = defaultdict(set)  # results by the model's key
+        self._uses: dict[str, list[Use]] = defaultdict(list)  # by key
+        self._judged_by: dict[str, set[Unit]] = defaultdict(set)  # results by the key of the model, or of its choice
         for use in uses:
-            if not use.droppable:
-                self._keeps.add(use.key)
+            self._uses[use.key].append(use)
             if use.judges:
                 self._judged_by[use.judges].add(Unit(use.stage, use.key, use.label))
 
     def can_drop(self, model: Artefact) -> bool:
         """Return True if no sweep needs the model any more."""
-        results = self._judged_by[model.key]
-        return bool(results) and model.key not in self._keeps and all(self._store.survey(results).values())
+        uses = self._uses[model.key]
+        return bool(uses) and all(map(self._is_over, uses))
+
+    def _is_over(self, use: Use) -> bool:
+        """Return True if a sweep doesn't need a model for this use any more."""
+        if not use.candidate_of:
+            return use.droppable and self._is_judged(use.key)
+        selection = Unit(SELECTION, use.candidate_of, use.label)
+        if not self._store.has(selection):
+            return False
+        if self._store.counts(selection).get(CHOSEN) != use.key:
+            return use.passing
+        return use.droppable and self._is_judged(use.candidate_of)
+
+    def _is_judged(self, key: str) -> bool:
+        """Return True if all results of a model, or of one that was chosen, are there, and there are some."""
+        results = self._judged_by[key]
+        return bool(results) and all(self._store.survey(results).values())
 
 
 def _has_files(model: Artefact, store: Store) -> bool:

@@ -1,8 +1,9 @@
 """Reads and writes the folder of a sweep, ``<storage>/sweeps/<name>/``.
 
-It holds config.yaml (resolved), grid.parquet, uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line
-for each run), ledger/ (GPU time), progress/, scores.parquet, problems.parquet, differences.parquet, quality.parquet and
-quality_messages.parquet (where completions are linted), signature.txt, report.html, tables/, raysweep.log and tune/.
+It holds config.yaml (resolved), grid.parquet, candidates.parquet (cells that only train, where some are chosen from),
+uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line for each run), ledger/ (GPU time), progress/,
+scores.parquet, problems.parquet, differences.parquet, quality.parquet and quality_messages.parquet (where completions
+are linted), signature.txt, report.html, tables/, raysweep.log and tune/.
 The artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
 small files are written on this machine and copied there (`raysweep.storage.copies`). grid.py and numbers.py know what
 is in the grid and in the tables of numbers.
@@ -36,7 +37,7 @@ from raysweep.storage.files import Files
 from raysweep.storage.leases import SWEEPS
 from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import write_uses
-from raysweep.sweep.grid import GridRow, grid_rows
+from raysweep.sweep.grid import CandidateRow, GridRow, candidate_rows, grid_rows, with_choices
 from raysweep.units import count
 
 log = logging.getLogger("raysweep")
@@ -45,6 +46,7 @@ LEDGER = f"{ledger.FOLDER}/{ledger.FILE}"
 SHARED_FOLDERS = ("progress", "tune", ledger.FOLDER)
 """Sub-folders that processes of several machines write into."""
 LOG = "raysweep.log"
+CANDIDATES = "candidates.parquet"
 
 
 class LogFile(logging.FileHandler):
@@ -138,6 +140,8 @@ class SweepFolder:
         write_uses(self.store, self.name, uses_of(plan.targets, self.store))  # before the grid, which names only a part
         self.path.mkdir(parents=True, exist_ok=True)
         write_rows(self.path / "grid.parquet", GridRow, rows, ["cell", "problem_set", "perturbation", "test_draw"])
+        if (candidates := candidate_rows(plan)) or (self.path / CANDIDATES).is_file():
+            write_rows(self.path / CANDIDATES, CandidateRow, candidates, [])
         write_atomically(self.path / "config.yaml", config_yaml)
         self.publish()
 
@@ -184,13 +188,19 @@ class SweepFolder:
             return []
 
     def grid(self) -> list[GridRow]:
-        """Return the evaluation pairs."""
-        return read_rows(self.path / "grid.parquet", GridRow)
+        """Return the evaluation pairs, with the models that were chosen where they are chosen among several."""
+        return with_choices(read_rows(self.path / "grid.parquet", GridRow), self.store)
 
     def grid_by_cell(self) -> dict[str, tuple[GridRow, list[str]]]:
         """Return the first evaluation pair of each cell, and the keys of the results of all of its pairs."""
         groups = read_groups(self.path / "grid.parquet", GridRow, "cell", "results_key")
-        return {first.cell: (first, keys) for first, keys in groups}
+        firsts = with_choices((first for first, _ in groups), self.store)
+        return {first.cell: (first, keys) for first, (_, keys) in zip(firsts, groups, strict=True)}
+
+    def candidates(self) -> list[CandidateRow]:
+        """Return the cells that only train, among which others' models are chosen."""
+        path = self.path / CANDIDATES
+        return read_rows(path, CandidateRow) if path.is_file() else []
 
     def config(self) -> SweepConfig:
         """Return the config of the last run."""

@@ -165,7 +165,7 @@ def _played(
             needs[cell.cell.id],
             costs.cells[cell.cell.id].wall_hours(cell.workers),
             group_of(config, cell.base),
-            awaited_tasks(to_make, ids - {cell.cell.id}),
+            awaited_tasks(to_make, ids - {cell.cell.id}, store),
         )
         for cell, to_make in cells
     ]
@@ -244,7 +244,7 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
     """Return a cell's stages with what they take; what exists takes no time, a part of the completions a part."""
     kinds, workers = {type(plan) for plan in lacking}, max(1, needs.workers)
     training = cost.training_hours if ModelPlan in kinds else {}
-    share = sum(isinstance(plan, CompletionsPlan) for plan in lacking) / len(lacking[0].cell.pairs)
+    share = sum(isinstance(plan, CompletionsPlan) for plan in lacking) / max(1, len(lacking[0].cell.pairs))
     writing = {name: share * (hours - cost.training_hours.get(name, 0.0)) for name, hours in cost.hours.items()}
     in_trial = needs.in_trial and not (needs.generation.gpus and not needs.training.gpus)
     held = needs.training if in_trial else needs.generation  # a trial writes with what it holds from its start

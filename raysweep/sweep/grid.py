@@ -1,12 +1,14 @@
-"""The grid of a sweep, a row for each evaluation pair, as grid.parquet holds it."""
+"""The grid of a sweep, a row for each evaluation pair, as grid.parquet holds it, and cells without pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from raysweep.config.grid import test_set_name
 from raysweep.planning.plan import CellPlan, SweepPlan
+from raysweep.storage.store import Store
+from raysweep.storage.uses import CHOSEN, SELECTION
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class GridRow:
     seed: int
     problem_set: str
     perturbation: str
-    model_stage: str  # model | base_model; "" if the model is not in the store
+    model_stage: str  # model | base_model | selection (of one of several models); "" if the model is not in the store
     model_key: str
     test_set_key: str
     completions_key: str
@@ -77,6 +79,66 @@ class GridRow:
         return GridArtefact("quality", self.quality_key, f"code quality of {self.cell}") if self.quality_key else None
 
 
+@dataclass(frozen=True)
+class CandidateRow:
+    """A cell that only trains, so that one among several is chosen. `selection_key`: of the choice."""
+
+    cell: str
+    model: str
+    recipe: str
+    training_set: str
+    seed: int
+    model_key: str
+    selection_key: str
+    chosen_for: str  # the cell that has the evaluation pairs
+    group: str  # its recipe's
+
+    @property
+    def weights(self) -> GridArtefact:
+        """The cell's model."""
+        return GridArtefact("model", self.model_key, self.cell)
+
+    @property
+    def selection(self) -> GridArtefact:
+        """The choice."""
+        return GridArtefact(SELECTION, self.selection_key, f"choice of {self.chosen_for}")
+
+
+def candidate_rows(plan: SweepPlan) -> list[CandidateRow]:
+    """Return a row for each candidate of a plan's selections, in the plan's order."""
+    return [
+        CandidateRow(
+            one.cell.id,
+            one.cell.model,
+            one.cell.recipe,
+            one.cell.training_set,
+            one.cell.seed,
+            one.model.key,
+            cell.selection.node.key,
+            cell.cell.id,
+            cell.cell.recipe,
+        )
+        for cell in plan.cells
+        if cell.selection is not None
+        for one in cell.selection.candidates
+        if one.model is not None
+    ]
+
+
+def with_choices(rows: Iterable[GridRow], store: Store) -> list[GridRow]:
+    """Return rows with the model that was chosen in the place of each choice that is made."""
+    chosen: dict[str, str] = {}
+    found = []
+    for row in rows:
+        if row.model_stage == SELECTION and (choice := row.weights) is not None:
+            if row.model_key not in chosen:
+                chosen[row.model_key] = str(store.counts(choice)[CHOSEN]) if store.has(choice) else ""
+            if key := chosen[row.model_key]:
+                row = replace(row, model_stage="model", model_key=key)
+        found.append(row)
+    return found
+
+
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     """Return one row for each evaluation pair of a plan."""
     linted = {(quality.cell.cell.id, quality.pair.pair.test_set): quality.node.key for quality in plan.quality}
@@ -84,7 +146,7 @@ def grid_rows(plan: SweepPlan) -> list[GridRow]:
 
 
 def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[GridRow]:
-    cell, model = plan.cell, plan.model or plan.base.node
+    cell, model = plan.cell, plan.writer
     return [
         GridRow(
             cell.id,

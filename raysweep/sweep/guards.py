@@ -30,6 +30,7 @@ from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.programs import Oracle, Sandbox
 from raysweep.records import ModelKind
 from raysweep.stages.references import stored_inside_reasons
+from raysweep.stages.selection import why_incomparable
 from raysweep.storage.leases import DEAD_SECONDS, Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
@@ -189,6 +190,15 @@ CHECKPOINT_FACTOR = 6
 """Size of a training's checkpoints relative to its weights: weights and two moments, in the old and the new one."""
 
 
+def require_comparable(plan: SweepPlan, store: Store) -> None:
+    """Raise UsageError if models of the store, among which a choice is still to be made, have no losses for it."""
+    for cell in plan.cells:
+        if cell.selection is not None and not store.has(cell.selection.node):
+            for candidate in cell.selection.candidates:
+                if why := why_incomparable(candidate, store):
+                    raise UsageError(why)
+
+
 def require_space(store: Store, cells: Sequence[CellPlan], parallel_trainings: int) -> None:
     """Raise UsageError if the store's disk has too little space for the cells' models and checkpoints.
 
@@ -199,8 +209,9 @@ def require_space(store: Store, cells: Sequence[CellPlan], parallel_trainings: i
     """
     if store.files.local is None or not cells:
         return
-    kept = [weights for cell in cells if cell.keeps_model and (weights := _full_bytes(cell, store))]
-    passing = [weights for cell in cells if not cell.keeps_model and (weights := _full_bytes(cell, store))]
+    sizes = [(cell.keeps_model or cell.is_candidate, _full_bytes(cell, store)) for cell in cells]
+    kept = [weights for stays, weights in sizes if stays and weights]  # a candidate's until one is chosen
+    passing = [weights for stays, weights in sizes if not stays and weights]
     models = [*kept, *sorted(passing, reverse=True)[: max(1, parallel_trainings)]]  # that are there at a time
     checkpoints = sum(sorted(models, reverse=True)[:parallel_trainings]) * CHECKPOINT_FACTOR
     needed, free = MIN_FREE_BYTES + sum(models) + checkpoints, disk(store.files.local).free

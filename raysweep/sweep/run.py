@@ -37,6 +37,7 @@ from raysweep.storage.uses import drop_judged
 from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.guards import (
     is_elsewhere,
+    require_comparable,
     require_oracle,
     require_resources,
     require_space,
@@ -80,6 +81,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
 
     started, config = time.time(), plan.config
     require_oracle(plan, store)
+    require_comparable(plan, store)
     missing_artefacts = missing(plan.targets, store, repair=True)
     cells = [cell for cell, _ in by_cell(missing_artefacts)]
     if cells:
@@ -120,7 +122,7 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
             errors = _make(plan, missing_artefacts, folder, options)
             leakage = leakage_text(config, plan.leakages, store)
             folder.add_run({**_run_record(started, options, cells, errors), "leakage": leakage})
-        drop_judged([cell.model for cell in plan.cells if cell.model and not cell.keeps_model], store)
+        drop_judged([model for cell in plan.cells for model in cell.passing_models], store)
         scores, _ = analyse(folder, plan, errors)
         folder.publish()
     return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")

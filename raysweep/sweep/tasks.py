@@ -234,7 +234,7 @@ def _cell_tasks(
             context.groups[cell.base.name],
             hours.get(cell.cell.id, {}),
             cell_folders(cell, store),
-            awaited_tasks(plans, others - {cell.cell.id}),
+            awaited_tasks(plans, others - {cell.cell.id}, store),
         )
         for cell, plans in by_cell(missing_artefacts)
     ]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BEST, LAST = "best", "last"
 """The values of a recipe's `keep`: which epoch's weights are the model."""
+KEPT_STEP = "kept_step"
+"""Among what a training with `keep: best` reports: the step whose weights are the model."""
 WEIGHTS_FILE = "best.pt"
 """The file in a checkpoint with the best epoch's weights."""
 

@@ -25,7 +25,7 @@ from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import LossSum, Services, TrainJob
 from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
-from raysweep.trainers.best import BEST, BestEpoch
+from raysweep.trainers.best import BEST, KEPT_STEP, BestEpoch
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
@@ -44,8 +44,6 @@ T = TypeVar("T")
 
 CHECKPOINT_FILE = "state.pt"
 REMEMBERED_TOKENS = "micro_batch_tokens"
-KEPT_STEP = "kept_step"
-"""Among what a training with `keep: best` reports: the step whose weights are the model."""
 MOST_REPEATS = 30
 """Most times that a float16 step is done again; by then the loss scale is below 1."""
 

@@ -112,3 +112,45 @@ def test_a_drop_that_was_killed_is_finished_by_the_next_one(store, steps):
         store.files.remove(f"{folder_of(MODEL)}/{name}")
     assert store.has(MODEL) == (steps == 1) and not store.is_damaged(MODEL)
     assert drop(store) and files(store) == {DROPPED}
+
+
+CHOICE = Node("selection", 1, {"by": "validation_loss"}, (MODEL.key,), "choice")
+
+
+def choose(store: Store, key: str) -> None:
+    with store.writing(CHOICE) as draft:
+        draft.counts = {"chosen": key}
+
+
+def use_candidate(store: Store, sweep: str, *results: Node, droppable: bool = False, passing: bool = True) -> None:
+    judged = [Use("results", node.key, node.label, judges=CHOICE.key) for node in results]
+    model = Use("model", MODEL.key, MODEL.label, "", droppable, CHOICE.key, passing)
+    write_uses(store, sweep, [model, Use("selection", CHOICE.key, CHOICE.label), *judged])
+
+
+def test_a_candidate_stays_until_another_one_is_chosen(store):
+    use_candidate(store, "s", *RESULTS[:2])
+    assert not drop(store)
+    choose(store, "of another")
+    assert drop(store)
+
+
+def test_the_chosen_model_stays_unless_full_weights_go_once_they_are_judged(store):
+    choose(store, MODEL.key)
+    use_candidate(store, "s", *RESULTS[:2])
+    assert not drop(store)
+    use_candidate(store, "s", *RESULTS, droppable=True)
+    assert not drop(store), "a pair is not judged yet"
+    use_candidate(store, "s", *RESULTS[:2], droppable=True)
+    assert drop(store)
+
+
+def test_a_candidate_stays_where_all_are_kept_or_another_use_needs_it(store):
+    choose(store, "of another")
+    use_candidate(store, "s", *RESULTS[:2], passing=False)
+    assert not drop(store)
+    use_candidate(store, "s", *RESULTS[:2])
+    use(store, "t", *RESULTS)
+    assert not drop(store)
+    use(store, "t", *RESULTS[:2])
+    assert drop(store)

@@ -284,6 +284,11 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         yield f"{edits} at most: a base may have fewer eligible pairs than asked for{ended}"
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
+    if summary.choices:
+        yield (
+            f"{count(summary.choices, 'model')} to be evaluated, chosen among {count(summary.candidates, 'candidate')} "
+            "by validation loss (`select`)"
+        )
     cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation pair')}"
     yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
     parts = [f"{size(to_do.disk_bytes)} for models and completions"]

@@ -58,6 +58,7 @@ _EDITED = """\
   model, tokenizer = load_model(ModelRef("PATH", ModelKind.DELTA, ModelRef("BASE")))
   print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
 DROPPED_TEXT = "weights dropped once all pairs were judged (keep_models: adapters); a new test set trains them again"
+NOT_CHOSEN_TEXT = "weights dropped, since another model of their group was chosen (keep_models)"
 _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
 
@@ -73,8 +74,16 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
         parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     _print_models([cell for cell in status.cells if cell.model], console)
-    if dropped := [cell.cell for cell in status.cells if cell.dropped]:
-        console.print(f"\n{DROPPED_TEXT}:\n  {', '.join(dropped)}", soft_wrap=True)
+    for text, dropped in (
+        (DROPPED_TEXT, [cell.cell for cell in status.cells if cell.dropped and not _is_unchosen(cell)]),
+        (NOT_CHOSEN_TEXT, [cell.cell for cell in status.cells if cell.dropped and _is_unchosen(cell)]),
+    ):
+        if dropped:
+            console.print(f"\n{text}:\n  {', '.join(dropped)}", soft_wrap=True)
+
+
+def _is_unchosen(cell: CellStatus) -> bool:
+    return bool(cell.chosen_for) and not cell.is_chosen
 
 
 def watch_status(folder: SweepFolder) -> None:
@@ -126,7 +135,10 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
         listed = [cell for cell in cells if cell.state not in (DONE, ENDED_EARLY, WAITING)]
     table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
     for cell in listed[:LISTED]:
-        table.add_row(cell.cell, _state(cell), f"{cell.done} of {cell.pairs}")
+        pairs = f"{cell.done} of {cell.pairs}"
+        if cell.chosen_for:
+            pairs = f"chosen for {cell.chosen_for}" if cell.is_chosen else "candidate"
+        table.add_row(cell.cell, _state(cell), pairs)
     if len(listed) > LISTED:
         table.add_row(f"and {len(listed) - LISTED:,} more", "", "")
     for item in shared:
@@ -225,5 +237,5 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
     if cell.missing and not (status and status.ended):
         facts.append(("missing", ", ".join(cell.missing)))
     if status is not None and (status.model or status.dropped):
-        facts.append(("model", status.model or DROPPED_TEXT))
+        facts.append(("model", status.model or (NOT_CHOSEN_TEXT if _is_unchosen(status) else DROPPED_TEXT)))
     return facts

@@ -36,7 +36,7 @@ from raysweep.records import BASE, REWRITTEN
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
-from raysweep.sweep.guards import require_oracle, require_resources
+from raysweep.sweep.guards import require_comparable, require_oracle, require_resources
 
 if TYPE_CHECKING:
     import pandas
@@ -45,7 +45,13 @@ WITHOUT_GPUS = (
     "no GPU is asked for (`resources.gpus`); hours on CPUs are known once a training of the same model by the same "
     "recipe was measured"
 )
-DROPPED_LATER = "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)"
+DROPPED_LATER = {
+    "adapters": "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)",
+    "chosen": "disk counts all models; those that aren't chosen go once the choice is made (keep_models: chosen)",
+}
+"""What becomes of models, by `keep_models`."""
+TO_CHOOSE, CHOSEN = "to choose", "chosen"
+"""The states of a model that is chosen among others."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class CellFacts:
     """One cell. `takes`: memory, disk and hours.
 
     `model`: base, exists, to train, dropped (its weights were, and nothing needs them), or to train again (something
-    does).
+    does); where it is chosen among others', to choose or chosen. `group`: of recipes that its recipe is one of, or that
+    one is chosen of.
     """
 
     cell: str
@@ -64,6 +71,7 @@ class CellFacts:
     pairs_done: int
     missing: bool
     takes: CellCost
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,8 @@ class Summary:
     edited_models: int = 0  # cells whose models are edited: the most, since a base may have fewer prompt pairs
     ended_edits: int = 0  # of them, without a prompt pair, or not reproduced
     rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
+    choices: int = 0  # cells whose model is chosen among others
+    candidates: int = 0  # models that are trained to be chosen from
 
 
 @dataclass(frozen=True)
@@ -228,6 +238,7 @@ def plan_facts(
             are judged inside (`require_oracle`), or the cluster can't hold a cell.
     """
     require_oracle(plan, store)
+    require_comparable(plan, store)
     lacking = missing(plan.targets, store, repair=True)
     missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
     require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
@@ -269,7 +280,7 @@ def plan_facts(
 
 def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> tuple[str, ...]:
     """Return in words what the costs assume. `to_do`: ids of cells."""
-    dropped = [] if plan.config.keeps_all_models else [DROPPED_LATER]
+    dropped = [DROPPED_LATER[keep]] if (keep := plan.config.keep_models) in DROPPED_LATER else []
     return (*_of_hours(plan, costs, to_do), *costs.assumptions, *dropped)
 
 
@@ -307,7 +318,8 @@ def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, .
         if (recipe := cell.recipe) is not None and cell.is_fine_tuned:
             takes, batch = costs[cell.cell.id], recipe.batch_size
             left_over = 0 if recipe.compat == "safecoder" else takes.rows % batch  # it takes them in the next epoch
-            facts[StepFacts(cell.cell.recipe, takes.rows, batch, takes.steps, left_over)] = None
+            name = _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
+            facts[StepFacts(name, takes.rows, batch, takes.steps, left_over)] = None
     return tuple(facts)
 
 
@@ -359,9 +371,13 @@ def _is_shared(plan: ArtefactPlan) -> bool:
 def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
     needs, asks = NeedsPlanner(plan.config), {}
     for cell in plan.cells:
-        needed, names = needs.of_cell(cell), (cell.base.name, cell.cell.recipe if cell.recipe else "")
+        if cell.selection is not None:
+            continue  # its candidates are of the same model, and ask for as much
+        recipe = _group_of(plan.config, cell.cell.recipe) or cell.cell.recipe
+        needed, names = needs.of_cell(cell), (cell.base.name, recipe if cell.recipe else "")
         training = needed.training.amounts if cell.is_fine_tuned else {}
-        asks[names] = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
+        asked = Asked(*names, training, needed.generation.amounts, needed.execution.amounts)
+        asks[(*names, repr(asked))] = asked
     return tuple(asks.values())
 
 
@@ -372,17 +388,32 @@ def _cells(
     store: Store,
 ) -> tuple[CellFacts, ...]:
     """Return the facts of all cells; `missing_of` and `costs`: by the cell's id."""
-    return tuple(_cell_facts(cell, missing_of.get(cell.cell.id, []), store, costs[cell.cell.id]) for cell in plan.cells)
+    return tuple(
+        _cell_facts(
+            cell, missing_of.get(cell.cell.id, []), store, costs[cell.cell.id], _group_of(plan.config, cell.cell.recipe)
+        )
+        for cell in plan.cells
+    )
 
 
-def _cell_facts(cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost) -> CellFacts:
+def _group_of(config: SweepConfig, recipe: str) -> str:
+    """Return the name of the group that a recipe is one of, or of which one is chosen; empty if there is none."""
+    named = config.recipe_of(recipe)
+    return (named.group or "") if named else ""
+
+
+def _cell_facts(
+    cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost, group: str
+) -> CellFacts:
     done = len(cell.pairs) - sum(isinstance(plan, ResultsPlan) for plan in lacking)
     model = _model_state(cell, any(isinstance(plan, ModelPlan) for plan in lacking), store)
     names = (cell.cell.id, cell.base.name, cell.cell.recipe)
-    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes)
+    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes, group)
 
 
 def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:
+    if cell.selection is not None:
+        return CHOSEN if store.has(cell.selection.node) else TO_CHOOSE
     if cell.model is None:
         return "base"
     if store.has(cell.model):
@@ -404,6 +435,8 @@ def _summary(plan: SweepPlan, store: Store) -> Summary:
         sum(cell.pair_search is not None for cell in cells),
         sum(bool(end_of(cell, store)) for cell in cells),
         tuple(cell.cell.id for cell in cells if cell.cell.training_set == REWRITTEN),
+        sum(cell.selection is not None for cell in cells),
+        sum(cell.is_candidate for cell in cells),
     )
 
 

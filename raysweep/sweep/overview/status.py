@@ -16,7 +16,7 @@ from raysweep.planning.missing import why_ended
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
 from raysweep.sweep.numbers import SCORES
 from raysweep.units import duration
 
@@ -47,6 +47,8 @@ class CellStatus:
     base: str  # the base of an adapter: a cell of this sweep, a folder or a hub id; "" for full weights
     dropped: bool = False  # its weights were dropped, since the sweep's `keep_models` is `adapters`
     group: str = ""  # its model and recipe
+    chosen_for: str = ""  # the cell that is evaluated with one of several models, of which this cell trains one
+    is_chosen: bool = False  # its model is the one
     ended: str = ""  # why it has no results, though nothing failed: no prompt pair, or an edit not reproduced
     edited: bool = False  # its model is changed tensors of `base` (delta.safetensors)
 
@@ -162,8 +164,9 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     Of more than `LISTED` models, only the files of the cell that is shown are looked at; of the others, that they were
     once written.
     """
-    activities, cells = folder.activities(), folder.grid_by_cell()
+    activities, cells, candidates = folder.activities(), folder.grid_by_cell(), folder.candidates()
     keys = {"results": [key for _, results in cells.values() for key in results]}
+    keys["model"] = [candidate.model_key for candidate in candidates]
     for first, _ in cells.values():
         if first.model_stage:
             keys.setdefault(first.model_stage, []).append(first.model_key)
@@ -178,8 +181,11 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
         _cell_state(folder, first, results, activities.get(name, Activity(name)), keys_made)
         for name, (first, results) in cells.items()
     ]
+    chosen = {name: first.model_key for name, (first, _) in cells.items()}
+    states += [_candidate_state(folder, one, activities, keys_made, chosen[one.chosen_for]) for one in candidates]
     stored = {cell.cell for cell in states if cell.model}
     bases = {name: f"{first.model}.{BASE}" for name, (first, _) in cells.items()}
+    bases |= {candidate.cell: f"{candidate.model}.{BASE}" for candidate in candidates}
     return [
         dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
         for cell in states
@@ -219,6 +225,35 @@ def _cell_state(
     group = f"{first.model}, {recipe}"
     return CellStatus(
         first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group, ended, edited
+    )
+
+
+def _candidate_state(
+    folder: SweepFolder, row: CandidateRow, activities: Mapping[str, Activity], made: Collection[str], chosen: str
+) -> CellStatus:
+    """Return the state of a cell that only trains. `chosen`: key of the model that was chosen, or of the choice."""
+    activity = activities.get(row.cell, Activity(row.cell))
+    is_there = row.model_key in made
+    dropped = not is_there and folder.store.is_dropped(row.weights)
+    if is_there or (dropped and folder.store.has(row.selection)):
+        activity = Activity(row.cell, DONE)
+    elif activity.state == DONE:
+        activity = Activity(row.cell)
+    model = folder.store.folder(row.weights) if is_there else ""
+    base = _base_of(folder, row.weights) if is_there else ""
+    return CellStatus(
+        row.cell,
+        activity.state,
+        _amount(activity),
+        activity.error,
+        0,
+        0,
+        model,
+        base,
+        dropped,
+        f"{row.model}, recipe {row.recipe}",
+        chosen_for=row.chosen_for,
+        is_chosen=row.model_key == chosen,
     )
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raysweep.sweep.overview.plan import CellFacts
+from raysweep.sweep.overview.plan import CHOSEN, TO_CHOOSE, CellFacts
 
 
 @dataclass(frozen=True)
 class RecipeSums:
-    """The cells of one base model and recipe. `recipe`: empty for the base model's own cell.
+    """The cells of one base model and recipe, or group of recipes. `recipe`: empty for the base model's own cell.
 
     Memory is the most that one of the cells takes, disk and hours are of all together.
     """
@@ -43,11 +43,11 @@ class WorkSums:
 
 
 def recipe_sums(cells: Sequence[CellFacts]) -> list[RecipeSums]:
-    """Return the sums for each base model and recipe; the recipes of a model follow it."""
+    """Return the sums for each base model and recipe, or group of recipes; the recipes of a model follow it."""
     groups: dict[tuple[str, str], list[CellFacts]] = {}
     models = list(dict.fromkeys(cell.base_model for cell in cells))
     for cell in sorted(cells, key=lambda cell: models.index(cell.base_model)):
-        groups.setdefault((cell.base_model, cell.recipe), []).append(cell)
+        groups.setdefault((cell.base_model, cell.group or cell.recipe), []).append(cell)
     return [_sums(group) for group in groups.values()]
 
 
@@ -73,10 +73,10 @@ def work_sums(cells: Sequence[CellFacts]) -> WorkSums:
 
 
 def _sums(cells: Sequence[CellFacts]) -> RecipeSums:
-    tuned = [cell for cell in cells if cell.model != "base"]
+    tuned = [cell for cell in cells if cell.model not in ("base", TO_CHOOSE, CHOSEN)]
     return RecipeSums(
         cells[0].base_model,
-        cells[0].recipe if tuned else "",
+        (cells[0].group or cells[0].recipe) if cells[0].model != "base" else "",
         len(cells),
         len(tuned),
         sum(cell.model in ("exists", "dropped") for cell in tuned),

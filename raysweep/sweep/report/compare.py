@@ -24,7 +24,7 @@ from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
-from raysweep.config.models import ModelConfig
+from raysweep.config.models import AROUND, ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.hashing import canonical_json
@@ -241,7 +241,7 @@ def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
     cells = []
     for rows in SavedNumbers(folder).problems_by_cell():
         labels = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
-        if labels.model not in models or (labels.training_set != BASE and labels.recipe not in config.recipes):
+        if labels.model not in models or (labels.training_set != BASE and not config.recipe_of(labels.recipe)):
             raise UsageError(
                 f"the config of the sweep {folder.name!r} no longer has the model {labels.model} with the recipe "
                 f"{labels.recipe}; run `raysweep report {folder.name}` to rewrite its numbers"
@@ -329,13 +329,23 @@ def _described(cell: JudgedCell, by: str) -> tuple[dict[str, Any], dict[str, Any
         trained_on = next(choice for choice in config.training.sets if choice.name == labels.training_set)
         everything["training set"] = trained_on.model_dump(mode="json", exclude={"source"})
         everything["trained with seed"] = labels.seed
-        recipe = config.recipes[labels.recipe].model_dump(mode="json", exclude={"problems", "resources"})
+        recipe = _settings_of(config, labels.recipe)
     belongs = set(recipe) if field.recipe is None else set(field.recipe)
     value = {name: everything["model"].pop(name) for name in field.model}
     value["recipe"] = {name: setting for name, setting in recipe.items() if name in belongs}
     everything["recipe"] = {name: setting for name, setting in recipe.items() if name not in belongs}
     (value if field.decoding else everything)["decoding"] = decoding
     return value, everything
+
+
+def _settings_of(config: SweepConfig, name: str) -> dict[str, Any]:
+    """Return what a recipe says of training; of a group from which one is chosen, lists where its recipes differ."""
+    named = [recipe for key, recipe in config.recipes.items() if name in (key, recipe.group)]
+    each = [recipe.model_dump(mode="json", exclude={*AROUND}) for recipe in named]
+    return {
+        key: value if all(one[key] == value for one in each) else [one[key] for one in each]
+        for key, value in each[0].items()
+    }
 
 
 def _unlike(first: JudgedCell, second: JudgedCell, words: Callable[[JudgedCell], str]) -> tuple[str, str]:
@@ -349,7 +359,7 @@ def _precision(cell: JudgedCell) -> str:
     loaded = cell.model.dtype
     if cell.labels.training_set == BASE:
         return loaded
-    trained = cell.config.recipes[cell.labels.recipe].precision
+    trained = _settings_of(cell.config, cell.labels.recipe)["precision"]
     return loaded if trained == loaded else f"{loaded}, trained in {trained}"
 
 

@@ -25,7 +25,7 @@ from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
@@ -193,7 +193,8 @@ def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dic
 
     There are none where a version before reported none.
     """
-    adapts = [name for name, recipe in config.recipes.items() if kind_of(recipe.trainer) is ModelKind.ADAPTER]
+    kinds = {key: kind_of(of.trainer) for name, of in config.recipes.items() for key in (name, of.group) if key}
+    adapts = [name for name, kind in kinds.items() if kind is ModelKind.ADAPTER]
     modules: dict[str, dict[str, list[str]]] = {}
     for row in {row.model_key: row for row in folder.grid() if row.recipe in adapts}.values():
         if row.weights is not None and (counts := folder.store.counts(row.weights)):
@@ -209,13 +210,23 @@ def costs(folder: SweepFolder) -> list[Cost]:
     rows_of: dict[str, list[GridRow]] = {}
     for row in folder.grid():
         rows_of.setdefault(row.model, []).append(row)
+    candidates: dict[str, list[CandidateRow]] = {}
+    for candidate in folder.candidates():
+        candidates.setdefault(candidate.model, []).append(candidate)
     hours, seen = folder.ledger().all_hours(), set[str]()
-    of_models = [_cost(folder, model, rows, hours, seen) for model, rows in rows_of.items()]
+    of_models = [_cost(folder, model, rows, candidates.get(model, ()), hours, seen) for model, rows in rows_of.items()]
     shared = sum(hours.values()) - sum(cost.gpu_hours for cost in of_models)
     return [*of_models, *([Cost(SHARED, gpu_hours=shared)] if shared > LEAST_HOURS else [])]
 
 
-def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mapping[str, float], seen: set[str]) -> Cost:
+def _cost(
+    folder: SweepFolder,
+    model: str,
+    rows: Sequence[GridRow],
+    candidates: Sequence[CandidateRow],
+    hours: Mapping[str, float],
+    seen: set[str],
+) -> Cost:
     counts = folder.store.counts
 
     def of_kind(key: str, artefact: Callable[[GridRow], GridArtefact | None]) -> list[Mapping[str, Any]]:
@@ -226,6 +237,9 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         return [numbers for artefact in artefacts if artefact is not None and (numbers := counts(artefact))]
 
     models = of_kind("model_key", lambda row: row.weights)
+    further = {row.model_key: row.weights for row in candidates if row.model_key not in seen}
+    seen.update(further)
+    models += [numbers for weights in further.values() if (numbers := counts(weights))]
     edited = [numbers for numbers in models if isinstance(numbers.get("cpu_seconds"), Mapping)]
     trained = [numbers for numbers in models if numbers not in edited and ENDED not in numbers]
     generated = of_kind("completions_key", lambda row: row.completions)
@@ -244,7 +258,9 @@ def _cost(folder: SweepFolder, model: str, rows: Sequence[GridRow], hours: Mappi
         generation_hours=total(generated, "cpu_seconds") / HOUR,
         program_hours=total(judged, "program_seconds") / HOUR,
         linting_hours=total(linted, "cpu_seconds") / HOUR,
-        gpu_hours=sum(hours.get(cell, 0.0) for cell in {row.cell for row in rows}),
+        gpu_hours=sum(
+            hours.get(cell, 0.0) for cell in {*(row.cell for row in rows), *(row.cell for row in candidates)}
+        ),
         completions=total(generated, "rows"),
         generated=total(generated, "distinct") - total(generated, "reused"),
         tokens=total(generated, "tokens"),
@@ -270,7 +286,7 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         losses=_points(counts.get("losses")),
         final_loss=float(counts.get("final_loss", math.nan)),
         validation_losses=_points(counts.get("validation_losses")),
-        numbers=_objective_numbers(counts, config.recipes[recipe].objective if recipe in config.recipes else ""),
+        numbers=_objective_numbers(counts, named.objective if (named := config.recipe_of(recipe)) else ""),
         validation=_validation(counts.get("held_out"), kept),
         kept=kept,
     )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from raysweep.analysis.tables.edited import EDITED, WAY, WORDS
 from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
 from raysweep.config.grid import LEVELS, pairs_to_edit
-from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import UsageError
@@ -49,7 +49,7 @@ def order_of(config: SweepConfig) -> Order:
         trained_with={s.name: s.perturbation for s in sets},
         clean_of=_clean_sets(config),
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
-        recipes={name: _recipe(recipe) for name, recipe in config.recipes.items()},
+        recipes=_recipes(config),
         weights={model.name: _weights(model) for model in config.judged_models},
         languages=_languages(config),
         draws=config.evaluation.draws,
@@ -89,9 +89,20 @@ def levels_of(config: SweepConfig) -> tuple[PerturbationLevel, ...]:
     return tuple(levels.values())
 
 
-def _recipe(recipe: RecipeConfig) -> RecipeChoice:
-    rest = recipe.model_dump(mode="json", exclude={"objective", "objective_args", "resources", "problems"})
-    return RecipeChoice(recipe.objective, recipe.objective_args, canonical_json(rest))
+def _recipes(config: SweepConfig) -> dict[str, RecipeChoice]:
+    """Return the recipes of judged models by name; one that is chosen among a group's has the group's name."""
+    judged: dict[str, list[RecipeConfig]] = {}
+    for name, recipe in config.recipes.items():
+        judged.setdefault(recipe.group if recipe.is_candidate and recipe.group else name, []).append(recipe)
+    return {name: _recipe(recipes) for name, recipes in judged.items()}
+
+
+def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
+    """Return a recipe, or what those have in common of which one is chosen."""
+    rest = [one.model_dump(mode="json", exclude={"objective", "objective_args", *AROUND}) for one in recipes]
+    return RecipeChoice(
+        recipes[0].objective, recipes[0].objective_args, canonical_json(rest if len(rest) > 1 else rest[0])
+    )
 
 
 def _weights(model: ModelConfig) -> str:
