@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ class ReportedCandidate:
     """A model among which one was chosen. `losses`: (step, mean loss of the validation rows) after each epoch."""
 
     recipe: str
-    loss: float  # by which it was compared; NaN: not trained yet, or not finite
+    loss: float  # by which it was compared
     steps: int  # of its training
     kept: int  # step whose weights are the model
     is_chosen: bool
@@ -56,7 +57,7 @@ def candidate_table(choices: Sequence[ReportedChoice], order: Order) -> Table:
     caption = "All candidates, with the losses of the validation rows by which one of each group was chosen."
     rows = []
     for choice in choices:
-        for candidate in sorted(choice.candidates, key=lambda one: one.loss):
+        for candidate in sorted(choice.candidates, key=lambda one: (not math.isfinite(one.loss), one.loss)):
             model, trained, _ = _labels(choice, choices)
             curve = tuple((float(step), loss) for step, loss in candidate.losses)
             cells = (
@@ -80,7 +81,7 @@ def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
     chosen = choice.chosen
     if chosen is None:
         return (NOT_YET,) * 4
-    others = sorted(one.loss for one in choice.candidates if one is not chosen and one.loss == one.loss)
+    others = sorted(one.loss for one in choice.candidates if one is not chosen and math.isfinite(one.loss))
     number = len(choice.candidates)
     return (
         TableCell(chosen.recipe, state="text"),
@@ -91,4 +92,6 @@ def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
 
 
 def _loss(loss: float) -> TableCell:
+    if not math.isfinite(loss):
+        return TableCell("–", note=f"its loss is {loss}", state="undefined")
     return TableCell(f"{loss:.4f}", value=loss, state="value")

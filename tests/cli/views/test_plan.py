@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,23 @@ def test_the_steps_of_a_training_and_the_rows_that_none_takes_are_told(capsys, t
     training = plan.config.training.model_copy(update={"source": source})
     out = told(build_plan(plan.config.model_copy(update={"training": training})), tmp_path, capsys)
     assert "recipe full: 2 steps of 16 on 24 rows; 8 of them are left over in each epoch, as fewer than `bat" in out
+
+
+def test_a_group_of_recipes_is_one_line_with_the_choice_among_its_models(capsys, tmp_path):
+    recipe = {"trainer": "lora", "lr": [0.001, 0.002], "epochs": [1, 2], "select": {"by": "validation_loss"}}
+    model = {"name": "mine", "path": str(tmp_path / "mine"), "recipes": ["tuned"]}
+    make_chat_model("chatml", tmp_path / "mine")
+    rows = {"name": "minicode", "rows": 32}
+    training = {"source": rows, "validation": {**rows, "part": "pretraining"}, "sets": ["C1"]}
+    plan = small(models=[model], recipes={"tuned": recipe}, training=training)
+    facts = plan_facts(plan, Store(tmp_path / "store"))
+    assert [cell.model for cell in facts.cells] == ["base", *4 * ["to train"], "to choose"]
+    print_plan(facts, as_json=False)
+    out = capsys.readouterr().out
+    assert "1 model to be evaluated, chosen among 4 candidates by validation loss (`select`)" in out
+    assert re.search(r"mine +tuned +5 +0 of 4 +0 of 1 ", out)
+    assert "mine, recipe tuned, trains LoRA on " in out and "tuned.lr" not in out
+    assert "recipe tuned: 2 steps of 16 on 32 rows\nrecipe tuned: 4 steps of 16 on 32 rows\n" in out
 
 
 def test_modules_that_a_model_lacks_are_refused(tmp_path):
