@@ -42,7 +42,7 @@ def settings_lines(config: SweepConfig) -> list[Line]:
         ("training seeds", ", ".join(map(str, config.seeds or [config.seed]))),
         *_perturbations(config),
         *_data(config),
-        *((f"recipe {name}", _recipe(recipe)) for name, recipe in config.recipes.items()),
+        *((f"recipe {name}", _recipe(recipes)) for name, recipes in _recipes(config).items()),
         *_evaluation(config),
     ]
 
@@ -139,12 +139,31 @@ def _spec(registry: Registry[Any], spec: SpecConfig, seed: int) -> str:
     return ", ".join([spec.name, *(f"{name} {value}" for name, value in args.items())])
 
 
-def _recipe(recipe: RecipeConfig) -> str:
-    length = count(recipe.steps, "step") if recipe.steps else f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
-    return (
-        f"{recipe.trainer}, {_objective(recipe)}, learning rate {recipe.lr:g}, {length} of {recipe.batch_size} rows, "
-        f"clean rehearsal share {recipe.rehearsal:g}, {recipe.precision}"
+def _recipes(config: SweepConfig) -> dict[str, list[RecipeConfig]]:
+    """Return the recipes that one line describes: one, or all of a group."""
+    recipes: dict[str, list[RecipeConfig]] = {}
+    for name, recipe in config.recipes.items():
+        recipes.setdefault(recipe.group or name, []).append(recipe)
+    return recipes
+
+
+def _recipe(recipes: Sequence[RecipeConfig]) -> str:
+    """Return a recipe in words, or those of a group, of which only numbers differ."""
+    recipe = recipes[0]
+
+    def numbers(key: str) -> str:
+        return " or ".join(dict.fromkeys(f"{getattr(one, key):g}" for one in recipes))
+
+    length = f"{numbers('steps')} steps" if recipe.steps else f"{numbers('epochs')} epochs"
+    if len(recipes) == 1:
+        length = count(recipe.steps, "step") if recipe.steps else f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
+    text = (
+        f"{recipe.trainer}, {_objective(recipe)}, learning rate {numbers('lr')}, {length} of {numbers('batch_size')} "
+        f"rows, clean rehearsal share {numbers('rehearsal')}, {recipe.precision}"
     )
+    if recipe.is_candidate:
+        text += f"; of {len(recipes):,} the one with the lowest validation loss is evaluated"
+    return text
 
 
 def _objective(recipe: RecipeConfig) -> str:
