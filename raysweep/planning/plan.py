@@ -412,7 +412,7 @@ class PairSearch:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ModelChoice:
     """Among which cells the model of another cell is chosen, and by what.
 
     `node`: of the choice, a `SelectionPlan`. `candidates`: cells without pairs, which only train.
@@ -451,7 +451,7 @@ class CellPlan:
     pair_search: PairSearch | None = None  # of the prompt pair from which the model is edited
     is_candidate: bool = False
     keeps_unchosen: bool = True
-    selection: Selection | None = None
+    selection: ModelChoice | None = None
 
     @property
     def workers(self) -> int:
@@ -587,7 +587,7 @@ class SelectionPlan(CellArtefactPlan):
     """Which of several models is that of a cell: the one with the lowest loss on validation rows."""
 
     @property
-    def selection(self) -> Selection:
+    def selection(self) -> ModelChoice:
         """Among which cells."""
         assert self.cell.selection is not None
         return self.cell.selection

@@ -24,11 +24,11 @@ from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.pairs import encoded_pairs
 from raysweep.planning.plan import (
     CellPlan,
+    ModelChoice,
     PairPlan,
     PairSearch,
     ReferencesPlan,
     RewrittenSetPlan,
-    Selection,
     SweepPlan,
     TestSetPlan,
 )
@@ -152,7 +152,7 @@ class _Planner:
         return replace(
             plan,
             training_set=candidates[0].training_set,
-            selection=Selection(node, candidates, select.by),
+            selection=ModelChoice(node, candidates, select.by),
             keeps_model=candidates[0].keeps_model,
         )
 
