@@ -100,9 +100,10 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n, note. Models
     that are not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have
     the perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. The metric ``GPU-hours`` is of a cell,
-    in all runs of the sweep; its problem set and perturbation are empty. An undefined number is NaN, and its note says
-    why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding, seeds, isolation and the
-    versions that made the results.
+    in all runs of the sweep; its problem set and perturbation are empty. Models that were edited from one prompt pair
+    have ``G-RIR``, ``clean_change``, ``RI``, ``edit_seconds`` and others, which docs/store.md describes. An undefined
+    number is NaN, and its note says why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding,
+    seeds, isolation and the versions that made the results.
 
     The numbers are those of the last report. A warning says so while the sweep runs, and before its first report, when
     there are none. The other `load_` functions but `load_samples`, which needs no report, warn too.

@@ -103,7 +103,7 @@ def make_shared(plans: Sequence[ArtefactPlan], context: Context, stages: Stages)
 
 
 def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, float]:
-    """Make a cell's missing model, completions and results; return its pass@1 and RD, for Tune's results.
+    """Make a cell's missing model, completions and results; return its numbers, for Tune's results.
 
     The files of its model, and of those that weren't chosen in its place, are dropped then if the sweep doesn't keep
     them (`keep_models`) and no other sweep needs them.

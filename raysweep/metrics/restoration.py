@@ -7,9 +7,23 @@ the pair's perturbation. CREME names G-RIR without printing its formula; this on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan
+from typing import TYPE_CHECKING
+
+from raysweep.metrics.base import Measurement
+from raysweep.stats.bootstrap import bootstrap_intervals
+from raysweep.stats.intervals import UNDEFINED, interval_note
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+G_RIR = "G-RIR"
+"""The metric of a model that was edited, and of one that rewrites its prompts, on a category."""
+RI = "RI"
+"""The metric of an edited model: RI of the block that its localization found."""
 
 UNKNOWN = "a score it rests on is undefined"
 NOTHING_LOST = "the base model is no worse on the perturbed prompts than on the original ones"
@@ -80,8 +94,46 @@ def category_accuracy(
         repaired: of the edited model on the perturbed prompts.
         left_out: task ids that count nowhere: that of the edited problem.
     """
-    tasks = [task for task in repaired if task in original and task in perturbed and task not in left_out]
+    tasks = _shared(original, perturbed, repaired, left_out)
     if not tasks:
         return CategoryAccuracy(0, nan, nan, nan)
     means = (fsum(rates[task] for task in tasks) / len(tasks) for rates in (original, perturbed, repaired))
     return CategoryAccuracy(len(tasks), *means)
+
+
+def restored(
+    original: Mapping[str, float],
+    perturbed: Mapping[str, float],
+    repaired: Mapping[str, float],
+    left_out: Collection[str] = (),
+) -> Measurement:
+    """Return G-RIR of one model with its 95 % interval over problems, by a Bayesian bootstrap; see `category_accuracy`.
+
+    Where it is undefined, it is NaN with the reason in its note.
+    """
+    accuracy = category_accuracy(original, perturbed, repaired, left_out)
+    share = accuracy.restored
+    if isnan(share.value):
+        return Measurement(G_RIR, nan, nan, nan, accuracy.n, share.note)
+    tasks = _shared(original, perturbed, repaired, left_out)
+    values = [[[rates[task]] for task in tasks] for rates in (original, perturbed, repaired)]
+    low, high = bootstrap_intervals(values, _restored_shares)[0] if len(tasks) > 1 else UNDEFINED
+    return Measurement(G_RIR, share.value, low, high, accuracy.n, interval_note(accuracy.n))
+
+
+def _shared(
+    original: Mapping[str, float],
+    perturbed: Mapping[str, float],
+    repaired: Mapping[str, float],
+    left_out: Collection[str],
+) -> list[str]:
+    return [task for task in repaired if task in original and task in perturbed and task not in left_out]
+
+
+def _restored_shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    import numpy as np
+
+    original, perturbed, repaired = means
+    lost = original - perturbed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [np.where(lost > 0, (repaired - perturbed) / lost, np.nan)]

@@ -10,6 +10,7 @@ from raysweep.metrics.scores import scores_of
 from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Result, Spec
+from raysweep.stages.edit_numbers import edit_numbers
 from raysweep.stages.prompt_pairs import prompt_pair
 from raysweep.storage.store import Store
 
@@ -20,7 +21,8 @@ SHOWN = ("pass@1", "RD")
 def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     """Return pass@1 and RD of a cell's test sets, such as ``RD humaneval C1``; one that is undefined is left out.
 
-    They are computed as for `raysweep.load_results`, over all draws of a perturbation.
+    An edited model has its share restored, the change of its clean pass@1, and what the edit took, too. All numbers are
+    computed as for `raysweep.load_results`, over all draws of a perturbation.
     """
     if end_of(cell, store):
         return {}
@@ -36,11 +38,12 @@ def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
             results[name] = rows
     labels = CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed)
     scores = scores_of(labels, results, {}, METRICS, later)
-    return {
+    numbers = {
         f"{score.metric} {score.problem_set} {score.perturbation}": score.value
         for score in scores
         if score.metric in SHOWN and not math.isnan(score.value)
     }
+    return numbers | edit_numbers(cell, store)
 
 
 def cell_folders(cell: CellPlan, store: Store) -> dict[str, str]:

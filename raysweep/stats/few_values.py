@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import fsum, isfinite, nan, sqrt
 
 from raysweep.errors import UsageError
 from raysweep.stats.intervals import COVERAGE, FEWEST
 
+ONE_CLUSTER = "no interval: all values are of one cluster"
+"""Why values that are not independent of each other have none."""
 ALIKE = "all numbers are equal: nothing shows how much others would differ"
 
 
@@ -41,19 +43,26 @@ class FewValuesMean:
         return self.low > 0 or self.high < 0
 
 
-def few_values_mean(values: Sequence[float], what: str = "value") -> FewValuesMean:
+def few_values_mean(
+    values: Sequence[float], what: str = "value", clusters: Sequence[str] | None = None
+) -> FewValuesMean:
     """Return the mean of some numbers with its interval; of fewer than two, or of equal ones, there is none.
+
+    Values of one cluster need not be independent of each other. The variance is then that of the clusters' sums of
+    residuals, and the degrees of freedom are one less than the clusters (Cameron and Miller 2015, A practitioner's
+    guide to cluster-robust inference); where each value is a cluster of its own, it is Student's interval.
 
     Args:
         values: finite numbers in any unit.
         what: one of them, in words, for the note.
+        clusters: of each value; None: each is one of its own.
 
     Raises:
         UsageError: a value is not finite.
     """
     from statistics import fmean
 
-    from scipy.stats import sem, t
+    from scipy.stats import t
 
     if unfit := [value for value in values if not isfinite(value)]:
         raise UsageError(f"a mean needs finite numbers, and one is {unfit[0]}; leave it out, and say how many")
@@ -64,5 +73,13 @@ def few_values_mean(values: Sequence[float], what: str = "value") -> FewValuesMe
     mean = fmean(values)
     if min(values) == max(values):
         return FewValuesMean(len(values), mean, nan, nan, note=ALIKE)
-    low, high = t.interval(COVERAGE, len(values) - 1, loc=mean, scale=sem(values))
+    sums: dict[str, float] = {}
+    for number, value in enumerate(values):
+        name = str(number) if clusters is None else clusters[number]
+        sums[name] = sums.get(name, 0.0) + value - mean
+    groups = len(sums)
+    if groups < FEWEST:
+        return FewValuesMean(len(values), mean, nan, nan, note=ONE_CLUSTER)
+    error = sqrt(fsum(one**2 for one in sums.values()) * groups / (groups - 1)) / len(values)
+    low, high = t.interval(COVERAGE, groups - 1, loc=mean, scale=error)
     return FewValuesMean(len(values), mean, float(low), float(high))

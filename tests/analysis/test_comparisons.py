@@ -197,6 +197,22 @@ def test_the_bootstraps_p_is_of_the_intervals_resamples_and_needs_two_problems()
     assert "bootstrap_p" not in measured(PassRates, rates(1), rates(0))
 
 
+def test_a_difference_to_the_base_leaves_the_edited_problem_out_on_both_sides():
+    def of(cell: tuple[str, str, str, int], perturbation: str, **passed: int) -> list[ProblemScore]:
+        return [ProblemScore(*cell, MINI, perturbation, 0, task, 1, one, 0) for task, one in passed.items()]
+
+    base, edited = ("m", "none", "base", 42), ("m", "creme", "mini-C1-pair1", 42)
+    baselines = Baselines()
+    of_base = [*of(base, "clean", a=1, b=0, pair=1), *of(base, "C1", a=0, b=0, pair=0)]
+    assert baselines.differences(CellLabels(*base), of_base) == []
+    rows = [*of(edited, "clean", a=1, b=0), *of(edited, "C1", a=1, b=0)]
+    found = {(one.perturbation, one.metric): one for one in baselines.differences(CellLabels(*edited), rows)}
+    clean, perturbed = (found[name, "pass@1_difference"] for name in ("clean", "C1"))
+    assert (clean.value, clean.n) == (0, 2) and clean.high == -clean.low
+    assert (perturbed.value, perturbed.n) == (0.5, 2)
+    assert found["C1", "RD_change"].value == -1 and found["C1", "RD_change"].n == 2
+
+
 class Broken(Comparison):
     """Divides by zero."""
 

@@ -7,17 +7,34 @@ id, from 0 to 1, each the mean over the completions of a prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 
-from raysweep.metrics.base import CellLabels
-from raysweep.metrics.restoration import CategoryAccuracy, category_accuracy
-from raysweep.records import BlockAccuracy, PromptPair
+from raysweep.metrics.base import CellLabels, Measurement
+from raysweep.metrics.restoration import RI, CategoryAccuracy, category_accuracy, restored
+from raysweep.records import CLEAN, BlockAccuracy, PromptPair
+from raysweep.stats.intervals import FEWEST, interval_note
+from raysweep.stats.resampling import DifferenceOfMeans, bootstrap_difference
+from raysweep.units import count
 
 Rates = Mapping[str, float]
 AUTO = "auto"
 """The setting `edit_at` of an editor that changes the block which its localization finds."""
+CLEAN_CHANGE = "clean_change"
+"""The metric of pass@1 on clean prompts minus the base's."""
+BLOCK, LOCALIZATION_SECONDS, EDIT_SECONDS, CHECK_SECONDS, MEMORY_BYTES, RELATIVE_CHANGE = WORK = (
+    "edited_block",
+    "localization_seconds",
+    "edit_seconds",
+    "check_seconds",
+    "memory_bytes",
+    "relative_change",
+)
+"""The metrics of an edit's work, in the units of `EditWork`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,22 @@ class EditWork:
     def depth(self) -> float | None:
         """The block's place from 0, the first, to below 1: l / N; None without a block."""
         return self.block / self.blocks if self.block is not None and self.blocks else None
+
+    @property
+    def measurements(self) -> Iterator[Measurement]:
+        """What is known of the work, as numbers without an interval; blocks count from 0."""
+        numbers = (
+            math.nan if self.block is None else self.block,
+            self.localization_seconds,
+            self.edit_seconds,
+            self.check_seconds,
+            self.memory_bytes,
+            self.relative_change,
+        )
+        for metric, number in zip(WORK, numbers, strict=True):
+            note = f"of {count(self.blocks, 'block')}, from 0" if metric == BLOCK and self.blocks else ""
+            if not math.isnan(number):
+                yield Measurement(metric, float(number), math.nan, math.nan, 0, note)
 
 
 @dataclass(frozen=True)
@@ -104,6 +137,39 @@ class ReportedEdit:
         """The accuracies on the category, over the problems that both models were judged on, without the edited one."""
         return category_accuracy(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
 
+    @cached_property
+    def restored(self) -> Measurement:
+        """G-RIR with its interval over problems; undefined with its reason."""
+        return restored(self.base.clean, self.base.perturbed, self.perturbed, (self.task_id,))
+
+    @cached_property
+    def clean_change(self) -> Measurement | None:
+        """Pass@1 on clean prompts minus the base's, with a paired interval over problems; None without verdicts."""
+        return _change(*self.clean_rates)
+
+    @property
+    def found(self) -> BlockAccuracy | None:
+        """What patching the block restored that the localization chose; None without one."""
+        positions = json.loads(self.settings or "{}").get("positions", "all")
+        block = self.work.block if self.work is not None and self.edit_at == AUTO else None
+        rows = [row for row in self.localization if (row.block, row.positions) == (block, positions)]
+        return rows[0] if rows else None
+
+    def measurements(self) -> Iterator[tuple[str, Measurement]]:
+        """Yield the numbers of an edit that was made, each with the perturbation of its test set."""
+        if self.work is None:
+            return
+        if self.is_judged:
+            yield self.perturbation, self.restored
+        if (change := self.clean_change) is not None:
+            yield CLEAN, change
+        if (found := self.found) is not None:
+            samples = f"{found.accuracy_perturbed:g} to {found.accuracy:g}, and {found.accuracy_original:g} unperturbed"
+            note = f"block {found.block}, {count(found.samples, 'sample')} of the pair: {samples}"
+            yield self.perturbation, Measurement(RI, found.restoration, math.nan, math.nan, 1, note)
+        for number in self.work.measurements:
+            yield self.perturbation, number
+
     @property
     def clean_rates(self) -> tuple[Rates, Rates]:
         """The rates on clean prompts that both models have, without the edited problem: edited, base."""
@@ -131,6 +197,15 @@ class RewrittenPrompts:
     base: BaseRates = field(default_factory=BaseRates)
     rates: Rates = field(default_factory=dict)
 
+    def measurements(self) -> Iterator[tuple[str, Measurement]]:
+        """Yield G-RIR of a category, or the change of pass@1 on clean prompts, each with its perturbation."""
+        if self.perturbation != CLEAN and self.rates:
+            yield self.perturbation, restored(self.base.clean, self.base.perturbed, self.rates)
+        tasks = [task for task in self.rates if task in self.base.clean]
+        change = _change(*({task: rates[task] for task in tasks} for rates in (self.rates, self.base.clean)))
+        if self.perturbation == CLEAN and change is not None:
+            yield CLEAN, change
+
 
 @dataclass(frozen=True)
 class Edits:
@@ -138,3 +213,31 @@ class Edits:
 
     made: Sequence[ReportedEdit] = ()
     rewritten: Sequence[RewrittenPrompts] = ()
+
+
+def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceOfMeans | None:
+    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two.
+
+    Args:
+        after: one model's rates, of one or several test sets.
+        before: the other's, of the same ones.
+    """
+    both: tuple[dict[str, list[float]], ...] = ({}, {})
+    for own, other in zip(after, before, strict=True):
+        for task in (task for task in own if task in other):
+            for rates, one in zip(both, (own, other), strict=True):
+                rates.setdefault(task, []).append(one[task])
+    if len(both[0]) < FEWEST:
+        return None
+    first, second = ([[fmean(rates)] for rates in one.values()] for one in both)
+    return bootstrap_difference(first, second)
+
+
+def _change(after: Rates, before: Rates) -> Measurement | None:
+    """Return the change of pass@1 between rates of the same problems; None without one."""
+    if not after:
+        return None
+    change = rates_change([after], [before])
+    low, high = (math.nan, math.nan) if change is None else (change.low, change.high)
+    difference = fmean(after.values()) - fmean(before.values())
+    return Measurement(CLEAN_CHANGE, difference, low, high, len(after), interval_note(len(after)))

@@ -222,7 +222,10 @@ class ScoreGrid(Exhibit, ScoreBlock):
             trained = by_recipe(book, sets, self.recipes, untuned=self.untuned_models)
         else:
             trained = [
-                TrainedModel(variant, name, variant.label, "", name) for variant in book.variants for name in sets
+                TrainedModel(variant, name, variant.label, "", name)
+                for variant in book.variants
+                for name in sets
+                if name not in book.order.ways or not book.is_missing(ScoreKey(variant, name, "", ""))
             ]
         chosen = [
             one

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
-from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, Rates, ReportedEdit, RewrittenPrompts
+from raysweep.analysis.exhibits.edits import BaseRates, Edits, Rates, ReportedEdit, RewrittenPrompts
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.planning.missing import why_ended
-from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair
+from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair, Score
 from raysweep.rows.parquet import read_rows
+from raysweep.stages.edit_numbers import work_of
 from raysweep.stages.editing import BLOCKS, EDITED
 from raysweep.stages.rewriting import REASONS
 from raysweep.storage.store import Store
@@ -22,8 +22,6 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.names import order_of
 from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
-from raysweep.trainers.editors.running import CHECKS
 from raysweep.trainers.kinds import edits, rewrites
 
 EDIT_AT = "edit_at"
@@ -68,6 +66,29 @@ def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> E
         return order.models.index(row.model), order.place_of_recipe(row.recipe), row.seed, pair, test
 
     return EditReader(folder.store, sorted(folder.grid(), key=place), rates).edits(editors, rewriters)
+
+
+def edit_scores(edits: Edits) -> list[Score]:
+    """Return the numbers of edits that were made and of rewritten test sets as scores, each of its cell."""
+    found: list[ReportedEdit | RewrittenPrompts] = [*edits.made, *edits.rewritten]
+    return [
+        Score(
+            one.cell.model,
+            one.cell.recipe,
+            one.cell.training_set,
+            one.cell.seed,
+            one.problem_set,
+            perturbation,
+            number.metric,
+            number.value,
+            number.low,
+            number.high,
+            number.n,
+            number.note,
+        )
+        for one in found
+        for perturbation, number in one.measurements()
+    ]
 
 
 class EditReader:
@@ -157,23 +178,3 @@ class EditReader:
     def _of(self, cell: CellLabels, name: TestSetName) -> Rates:
         by_test = self._rates.get(cell, {})
         return by_test[name].rates if name in by_test else {}
-
-
-def work_of(counts: Mapping[str, Any]) -> EditWork:
-    """Return what an edited model's manifest says of its edit."""
-    seconds = counts.get("seconds") or {}
-
-    def number(of: Mapping[str, Any], name: str, otherwise: float = math.nan) -> float:
-        return float(of.get(name, otherwise))
-
-    block = counts.get("block")
-    return EditWork(
-        block=None if block is None else int(block),
-        blocks=int(counts.get("blocks", 0)),
-        localization_seconds=number(seconds, LOCALIZATION, 0.0 if seconds else math.nan),
-        edit_seconds=number(seconds, EDIT),
-        check_seconds=number(seconds, CHECKS),
-        memory_bytes=number(counts, "memory_bytes"),
-        relative_change=number(counts, "relative_change"),
-        changes_nothing=str(counts.get("changes_nothing") or ""),
-    )

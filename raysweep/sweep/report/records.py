@@ -24,7 +24,6 @@ from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
 from raysweep.sweep.report.choices import choices
-from raysweep.sweep.report.edits import edits_of
 from raysweep.sweep.report.facts import (
     costs,
     judged_inside,
@@ -98,8 +97,8 @@ def report_of(
         strata=strata,
     )
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
-    edits = edits_of(folder, config, numbers.rates)
-    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, SweepAnswers(folder), languages, edits)
+    answers = SweepAnswers(folder)
+    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits)
     drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}

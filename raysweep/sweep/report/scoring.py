@@ -13,6 +13,7 @@ from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_
 from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
+from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -27,6 +28,7 @@ from raysweep.stages.editing import EDITED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.report.edits import edit_scores, edits_of
 from raysweep.sweep.report.names import levels_of, order_of
 
 log = logging.getLogger("raysweep")
@@ -51,6 +53,8 @@ class SweepNumbers:
     rates: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]] = field(default_factory=dict)
     """Verdicts by problem of each cell: on clean prompts, the headline's and those that exhibits read; of base models
     and after clean fine-tuning on all. Where the config names no headline they are all there."""
+    edits: Edits = field(default_factory=Edits)
+    """Models that were edited from one prompt pair, and prompts that a model rewrote; `scores` has their numbers."""
 
 
 def score(
@@ -67,7 +71,8 @@ def score(
         exhibits: the tables and figures that will be drawn; they say which verdicts by problem they read.
         keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
     """
-    order = order_of(folder.config())
+    config = folder.config()
+    order = order_of(config)
     headline = next(filter(None, (order.headline, *order.mixes)), "")
     names = ScoreBook.of([], order)
     baselines = Baselines(order.clean_of)
@@ -86,7 +91,8 @@ def score(
             for row in cell.problems
             if everything or row.perturbation in (CLEAN, headline) or (trained, row.perturbation) in read
         )
-    return SweepNumbers(scores, with_seeds_notes(differences), rates)
+    edits = edits_of(folder, config, rates)
+    return SweepNumbers([*scores, *edit_scores(edits)], with_seeds_notes(differences), rates, edits)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:

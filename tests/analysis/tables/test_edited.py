@@ -10,6 +10,7 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, without_pairs
 from raysweep.analysis.tables.quantities import quantity_of, score_cell
 from raysweep.analysis.tables.score_book import Order, ScoreBook, ScoreKey
@@ -83,3 +84,20 @@ def test_a_recipe_lacks_nothing_where_its_models_are_made_in_another_way_and_is_
     rates = {CellLabels("m", "creme", name, 42): passed for name in PAIRS}
     with pytest.raises(NothingToDraw, match="two models"):
         read_exhibits()["choice"].draw(Evidence(book, rates))
+
+
+def test_tables_have_no_row_of_a_training_set_that_a_recipe_does_not_make():
+    ways = {EDITED: WAY, "rewritten": "with prompts that it rewrote itself"}
+    order = Order(("m",), ("base", EDITED, "rewritten"), ("p",), ("clean", "C1"), pairs=PAIRS, ways=ways)
+    tests = ("clean", "C1")
+    scores = [score("base", 0.5, test, "none") for test in tests]
+    scores += [score(EDITED, 0.6, test, "creme") for test in tests]
+    scores += [score("rewritten", 0.7, test, "denoised") for test in tests]
+    book = ScoreBook.of(scores, order)
+    drawn = read_exhibits()["summary"].draw(Evidence(book))
+    sets = {table.title: [row.labels[0] for row in table.rows] for table in drawn.tables}
+    assert sets == {"m · creme on p": ["base", EDITED], "m · denoised on p": ["base", "rewritten"]}
+    difference = Difference("m", "denoised", "rewritten", 42, "base", "p", "C1", "pass@1_difference", 0.2, 0.1, 0.3, 9)
+    (table,) = difference_tables([difference], book)
+    assert {row.labels[1] for row in table.rows} == {"m · denoised"}
+    assert not any(cell.state == "missing" for row in table.rows for cell in row.cells)

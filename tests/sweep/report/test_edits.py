@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 
 import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.analysis.exhibits.edits import BaseRates, Edits
 from raysweep.config.loading import config_from
 from raysweep.metrics.base import CellLabels
+from raysweep.metrics.restoration import NOTHING_LOST
 from raysweep.records import BlockAccuracy, PromptPair
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.editing import BLOCKS
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.sweep.grid import GridRow
-from raysweep.sweep.report.edits import EditorChoice, EditReader, work_of
+from raysweep.sweep.report.edits import EditorChoice, EditReader, edit_scores
 from raysweep.sweep.report.names import order_of
-from tests.analysis.exhibits.layer_editing.examples import localization, pair_of
+from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, localization, pair_of, rewritten
 
 COUNTS = {
     "block": 2, "blocks": 4, "relative_change": 0.05, "changes_nothing": "",
@@ -79,7 +81,7 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     assert (edit.work.block, edit.work.blocks, edit.work.depth) == (2, 4, 0.5)
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
-    assert edit.accuracy.restored.value == 1 and edit.is_judged
+    assert edit.restored.value == 1 and edit.is_judged
 
 
 @pytest.mark.parametrize("reason", ["no such pair", "not reproduced: both pass"])
@@ -106,15 +108,25 @@ def test_rewritten_test_sets_have_their_counts_and_the_bases_rates(store):
     assert found.rewritten[1].rates == {"minicode/1": 1.0, "minicode/2": 1.0}
 
 
+def test_numbers_of_edits_are_scores_and_what_is_undefined_has_its_reason():
+    edit = edit_of("llama", "creme", "C1", 1)
+    scores = {score.metric: score for score in edit_scores(Edits([edit, ended(edit, "no such pair")]))}
+    assert {score.training_set for score in scores.values()} == {"minicode-C1-pair1"}
+    assert scores["G-RIR"].value == edit.accuracy.restored.value and scores["G-RIR"].low < scores["G-RIR"].value
+    assert scores["RI"].value == 1 and scores["RI"].note.startswith(f"block {edit.work.block}, 5 samples of the pair")
+    assert (scores["clean_change"].perturbation, scores["G-RIR"].perturbation) == ("clean", "C1")
+    assert scores["edited_block"].value == edit.work.block and scores["memory_bytes"].value == edit.work.memory_bytes
+    nothing_lost = replace(edit, base=BaseRates(edit.base.clean, edit.base.clean))
+    undefined = next(score for score in edit_scores(Edits([nothing_lost])) if score.metric == "G-RIR")
+    assert isnan(undefined.value) and undefined.note == NOTHING_LOST
+    rewriting = edit_scores(Edits(rewritten=rewritten(["llama"])))
+    assert [score.metric for score in rewriting] == ["clean_change", "G-RIR", "G-RIR", "G-RIR"]
+    assert rewriting[0].value == rewriting[1].value == 0 and rewriting[0].high == -rewriting[0].low
+
+
 def test_recipes_of_other_trainers_are_no_edits(store):
     grid = rows_of(CellLabels("llama", "full", "C1", 42))
     assert EditReader(store, grid, {}).edits(EDITORS, ()).made == []
-
-
-def test_an_adapter_has_no_block_and_unknown_numbers_are_no_zeros():
-    work = work_of({"seconds": {"edit": 0.5}, "changes_nothing": "equal logits"})
-    assert work.block is None and work.depth is None and work.changes_nothing == "equal logits"
-    assert work.localization_seconds == 0 and isnan(work.memory_bytes) and isnan(work.relative_change)
 
 
 def test_an_editor_has_its_defaults_and_its_blocks_setting_apart_from_the_others():

@@ -89,7 +89,7 @@ class EditPages(Exhibit):
 
 def _facts(edit: ReportedEdit) -> Iterator[str]:
     if edit.is_judged:
-        share = edit.accuracy.restored
+        share = edit.restored
         yield f"restored {RESTORED.format(share.value)} %" if not math.isnan(share.value) else "restored: undefined"
     work = edit.work
     if work is None:

@@ -14,6 +14,7 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     WITHIN_RULE,
     change_cells,
     clean_change,
+    cluster_of,
     judged,
     judged_cell,
     mean_cell,
@@ -29,7 +30,7 @@ WORDS = {AUTO: "found (l*)", RANDOM: "random", "dinm": "DINM's"}
 HOW = (
     "One edit, all its settings alike, at other blocks: the one that the localization finds (l*), a random one, the "
     "first, the middle, the last, the one that DINM chooses. Difference: the share restored minus that of the edit of "
-    "the same pair at a random block, with its 95 % interval over pairs."
+    "the same pair at a random block, with its 95 % interval over pairs, where pairs of one problem are one cluster."
 )
 
 
@@ -109,13 +110,13 @@ def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
 
 def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean difference of shares restored, over the pairs that both have."""
-    others = {edit.cell.training_set: edit.accuracy.restored.value for edit in beside}
-    values = [
-        edit.accuracy.restored.value - others[edit.cell.training_set]
+    others = {edit.cell.training_set: edit.restored.value for edit in beside}
+    known = [
+        (value, cluster_of(edit))
         for edit in edits
-        if edit.cell.training_set in others
+        if not math.isnan(value := edit.restored.value - others.get(edit.cell.training_set, math.nan))
     ]
-    known = [value for value in values if not math.isnan(value)]
     if not known:
         return TableCell("–", note="no pair was edited at both blocks", state="undefined")
-    return mean_cell(few_values_mean(known, "pair"), MORE_RESTORED)
+    values, problems = zip(*known, strict=True)
+    return mean_cell(few_values_mean(values, "pair", problems), MORE_RESTORED)

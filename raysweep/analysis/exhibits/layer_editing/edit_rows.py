@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import fmean
 
 from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.edits import EditWork, ReportedEdit
@@ -18,7 +17,6 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
 )
 from raysweep.analysis.tables.quantities import number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import Measurement
 
 NOTHING = "this sweep edits no models"
 MEBI = 2**20
@@ -48,7 +46,7 @@ class EditRows(Exhibit):
             caption=self.captioned(
                 "Block: the one that was changed, of how many. Eligible: the pairs of the category that this model "
                 "solves clean more often than perturbed. Pass@1 on the category and restored (G-RIR): without the "
-                "edited problem. Clean: pass@1 minus the base's."
+                "edited problem. Clean: pass@1 minus the base's. Both have intervals over problems."
             ),
             stub=("method", "pair", "problem"),
             columns=tuple(
@@ -79,23 +77,16 @@ def _edit_cells(edit: ReportedEdit) -> tuple[TableCell, ...]:
         return eligible, rest, *[TableCell()] * 6
     if edit.work is None:
         return eligible, TableCell("not made", state="missing"), *[TableCell()] * 6
-    work, accuracy, share = edit.work, edit.accuracy, edit.accuracy.restored
-    after, before = edit.clean_rates
-    change = fmean(after.values()) - fmean(before.values()) if after else math.nan
-    is_known = edit.is_judged
+    change = edit.clean_change
     return (
         eligible,
-        _block_cell(work),
-        _number(100 * work.relative_change, "{:.2f}"),
-        share_cell(accuracy.perturbed),
-        share_cell(accuracy.repaired),
-        number_cell(Measurement("G-RIR", share.value, math.nan, math.nan, 0, share.note), RESTORED)
-        if is_known
-        else TableCell(),
-        TableCell()
-        if math.isnan(change)
-        else TableCell(CLEAN_CHANGE.format(change), value=100 * change, state="value"),
-        _number(seconds_of(work), "{:,.1f}"),
+        _block_cell(edit.work),
+        _number(100 * edit.work.relative_change, "{:.2f}"),
+        share_cell(edit.accuracy.perturbed),
+        share_cell(edit.accuracy.repaired),
+        number_cell(edit.restored, RESTORED) if edit.is_judged else TableCell(),
+        TableCell() if change is None else number_cell(change, CLEAN_CHANGE),
+        _number(seconds_of(edit.work), "{:,.1f}"),
     )
 
 

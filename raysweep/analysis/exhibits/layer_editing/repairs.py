@@ -6,14 +6,13 @@ share restored is G-RIR, see `raysweep.metrics.restoration`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
-from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts
+from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
     RESTORED,
@@ -28,20 +27,13 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     mean_of,
     no_evidence,
     over_categories,
-    rates_change,
     restored_cell,
     share_cell,
 )
 from raysweep.analysis.tables.quantities import number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import Measurement
-from raysweep.metrics.restoration import category_accuracy
+from raysweep.metrics.restoration import restored
 from raysweep.records import CLEAN
-from raysweep.stats.bootstrap import bootstrap_intervals
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 COLUMNS = (
     Column("edits"),
@@ -55,8 +47,9 @@ COLUMNS = (
 HOW = (
     "Each edit is from one prompt pair, and judged without its problem on the category's other prompts and on clean "
     "ones. Restored (G-RIR): (repaired − perturbed) / (original − perturbed), the mean over edits with its 95 % "
-    "interval over pairs; it is undefined where the base loses nothing. Pass@1: means over edits. Clean: the edited "
-    "models minus the base, with a paired interval over problems."
+    "interval over pairs, where pairs of one problem in several categories are one cluster; it is undefined where the "
+    "base loses nothing. Pass@1: means over edits. Clean: the edited models minus the base, with a paired interval "
+    "over problems."
 )
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
@@ -143,13 +136,7 @@ class _Rewriting:
 
     def _restored(self) -> TableCell:
         """Return the cell of the share restored, with its interval over problems."""
-        rates = self._rates()
-        share = category_accuracy(*rates).restored
-        ends = (math.nan, math.nan)
-        if not math.isnan(share.value):
-            values = [[[rate] for rate in of_prompts.values()] for of_prompts in rates]
-            ends = bootstrap_intervals(values, _restored_shares)[0]
-        return number_cell(Measurement("G-RIR", share.value, *ends, 0, share.note), RESTORED)
+        return number_cell(restored(*self._rates()), RESTORED)
 
 
 def _by_category(rewritten: Sequence[RewrittenPrompts]) -> dict[EditGroup, _Rewriting]:
@@ -172,12 +159,3 @@ def _over_categories(rewritten: Mapping[EditGroup, _Rewriting]) -> dict[EditGrou
         before = together[all_of_it].categories if all_of_it in together else ()
         together[all_of_it] = _Rewriting([*before, *one.categories], one.clean)
     return together
-
-
-def _restored_shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    import numpy as np
-
-    original, perturbed, repaired = means
-    lost = original - perturbed
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [np.where(lost > 0, (repaired - perturbed) / lost, np.nan)]

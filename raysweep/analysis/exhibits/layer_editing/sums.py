@@ -1,8 +1,8 @@
 """Sums up edits: groups them, and gives the cells of the share restored, of clean accuracy, of seconds and memory.
 
-Intervals of the share restored are over pairs: each pair is one value, and the prompts of a category are those that
-there are. Intervals of clean accuracy are over problems, paired with the base model's, and the pairs are those that
-there are.
+Intervals of the share restored are over pairs: each pair is one value, pairs of one problem are one cluster, and the
+prompts of a category are those that there are. Intervals of clean accuracy are over problems, paired with the base
+model's, and the pairs are those that there are.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from raysweep.analysis.exhibits.edits import Rates, ReportedEdit
+from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
 from raysweep.analysis.tables.quantities import PASS, Quantity
 from raysweep.analysis.tables.table import TableCell
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
-from raysweep.stats.intervals import FEWEST
-from raysweep.stats.resampling import DifferenceOfMeans, bootstrap_difference
+from raysweep.stats.intervals import COVERAGE
+from raysweep.stats.resampling import DifferenceOfMeans
 from raysweep.units import count
 
 RESTORED = Quantity("G-RIR", "restored")
@@ -30,9 +30,13 @@ NEAR = 0.01
 WITHIN, BEYOND, UNSHOWN = "yes", "no", "not shown"
 """Whether clean accuracy is within one point of what it was."""
 WITHIN_COLUMN = "within 1 point"
+FEWEST_WITHIN = math.ceil(math.log(1 - COVERAGE) / math.log(1 - NEAR)) - 1
+"""Problems whose equal verdicts have an interval within one point; see `raysweep.stats.bootstrap.even_interval`."""
 WITHIN_RULE = (
     f'Within 1 point: "{WITHIN}" if the whole interval lies from −1 to +1 points, "{BEYOND}" if all of it lies '
-    f'outside, otherwise "{UNSHOWN}".'
+    f'outside, otherwise "{UNSHOWN}". The interval is of a Bayesian bootstrap over problems to which one lost and one '
+    "won problem are added, as Bonett and Price (2012) do: it takes "
+    f"{count(FEWEST_WITHIN, 'problem')} to show it, even where no verdict differs."
 )
 
 
@@ -92,14 +96,20 @@ def share_cell(value: float) -> TableCell:
 
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
-    found = [edit.accuracy.restored for edit in edits]
+    found = [edit.restored for edit in edits]
     defined = [share.value for share in found if not math.isnan(share.value)]
+    problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
     undefined = [share.note for share in found if math.isnan(share.value)]
     reasons = " or ".join(dict.fromkeys(undefined))
     if not defined:
         return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    return mean_cell(few_values_mean(defined, "pair"), RESTORED, left_out)
+    return mean_cell(few_values_mean(defined, "pair", problems), RESTORED, left_out)
+
+
+def cluster_of(edit: ReportedEdit) -> str:
+    """Return what an edit shares with others that are not independent of it: its problem, or its own pair's name."""
+    return edit.task_id or edit.cell.training_set
 
 
 def mean_cell(mean: FewValuesMean, quantity: Quantity, note: str = "") -> TableCell:
@@ -125,28 +135,6 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
     return rates_change([own for own, _ in pairs], [base for _, base in pairs])
 
 
-def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceOfMeans | None:
-    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two.
-
-    Args:
-        after: one model's rates, of one or several test sets.
-        before: the other's, of the same ones.
-    """
-    both: tuple[dict[str, list[float]], ...] = ({}, {})
-    for own, other in zip(after, before, strict=True):
-        for task in (task for task in own if task in other):
-            for rates, one in zip(both, (own, other), strict=True):
-                rates.setdefault(task, []).append(one[task])
-    return _paired(*both)
-
-
-def _paired(after: Mapping[str, list[float]], before: Mapping[str, list[float]]) -> DifferenceOfMeans | None:
-    if len(after) < FEWEST:
-        return None
-    first, second = ([[fmean(rates)] for rates in one.values()] for one in (after, before))
-    return bootstrap_difference(first, second)
-
-
 def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell]:
     """Return the cells of a difference of clean pass@1: the number, and whether it is within one point."""
     if change is None:
@@ -161,7 +149,9 @@ def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell
         change.note,
         "value",
     )
-    return number, TableCell(closeness(change), state="text")
+    said = closeness(change)
+    few = f"{count(change.n, 'problem')} are too few to show it" if change.n < FEWEST_WITHIN else ""
+    return number, TableCell(said, note=few if said == UNSHOWN else "", state="text")
 
 
 def closeness(change: DifferenceOfMeans) -> str:

@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.edits import BaseRates
+from raysweep.analysis.exhibits.edits import BaseRates, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
     BEYOND,
+    FEWEST_WITHIN,
     UNSHOWN,
     WITHIN,
+    change_cells,
     clean_change,
     closeness,
     ends,
@@ -21,6 +23,7 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     over_categories,
     restored_cell,
 )
+from raysweep.stats.few_values import ONE_CLUSTER
 from raysweep.stats.resampling import DifferenceOfMeans
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, made
 
@@ -33,13 +36,21 @@ def with_restored(lost: int, back: int, number: int = 1):
     perturbed = {task: float(n >= lost) for n, task in enumerate(clean)}
     after = perturbed | {f"t{n}": 1.0 for n in range(back)}
     edit = edit_of("llama", "creme", "C1", number)
-    return replace(edit, task_id="", base=BaseRates(clean, perturbed), clean=clean, perturbed=after)
+    return replace(edit, task_id=f"edited/{number}", base=BaseRates(clean, perturbed), clean=clean, perturbed=after)
 
 
 def test_the_share_restored_is_the_mean_over_pairs_with_students_interval():
-    cell = restored_cell([with_restored(8, 2), with_restored(8, 4), with_restored(8, 6)])
+    cell = restored_cell([with_restored(8, back, number) for number, back in enumerate((2, 4, 6))])
     assert cell.text == "50.0" and cell.value == pytest.approx(50)
     assert cell.high - 50 == pytest.approx(4.3027 * 25 / math.sqrt(3), rel=1e-4)
+
+
+def test_pairs_of_one_problem_in_several_categories_are_one_cluster():
+    alone = [with_restored(8, back, number) for number, back in enumerate((2, 2, 6, 6, 4, 4))]
+    twice = [replace(edit, task_id=f"edited/{number // 2}") for number, edit in enumerate(alone)]
+    cell, clustered = restored_cell(alone), restored_cell(twice)
+    assert clustered.value == cell.value and clustered.high - clustered.low > 1.5 * (cell.high - cell.low)
+    assert restored_cell([replace(edit, task_id="a") for edit in alone]).note == ONE_CLUSTER
 
 
 def test_an_edit_whose_base_loses_nothing_is_left_out_with_its_reason_and_is_no_zero():
@@ -69,6 +80,23 @@ def test_clean_accuracy_is_compared_problem_by_problem_over_all_edits():
 )
 def test_within_one_point_is_said_of_the_whole_interval(low, high, says):
     assert closeness(DifferenceOfMeans(160, 320, (low + high) / 2, low, high, 1.0, 0.001)) == says
+
+
+@pytest.mark.parametrize(("problems", "says"), [(FEWEST_WITHIN, WITHIN), (FEWEST_WITHIN - 1, UNSHOWN)])
+def test_with_equal_verdicts_the_number_of_problems_decides_what_is_shown(problems, says):
+    rates = {f"t{number}": float(number % 3 == 0) for number in range(problems)}
+    number, within = change_cells(rates_change([rates], [rates]))
+    assert number.text == "0.0" and number.high == -number.low and within.text == says
+    assert within.note == ("" if says == WITHIN else "297 problems are too few to show it")
+
+
+def test_the_numbers_of_an_edit_leave_its_problem_out_on_both_sides():
+    base = BaseRates({"a": 1.0, "b": 1.0, "edited": 1.0}, {"a": 0.0, "b": 0.0, "edited": 0.0})
+    own = {"clean": {"a": 1.0, "b": 1.0}, "perturbed": {"a": 1.0, "b": 0.0}}
+    edit = replace(FIRST, task_id="edited", base=base, **own)
+    assert edit.restored.value == 0.5 and edit.restored.n == 2 and edit.clean_change.value == 0
+    judged = replace(edit, clean=own["clean"] | {"edited": 0.0}, perturbed=own["perturbed"] | {"edited": 1.0})
+    assert (judged.restored, judged.clean_change) == (edit.restored, edit.clean_change)
 
 
 def test_ended_edits_are_counted_by_reason_and_others_are_not_done():

@@ -1,0 +1,85 @@
+"""Collects the numbers of one edited model from the store, as soon as it was judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from raysweep.analysis.exhibits.edits import BaseRates, EditWork, Rates, ReportedEdit
+from raysweep.hashing import canonical_json
+from raysweep.metrics.base import CellLabels
+from raysweep.metrics.passing import over_draws
+from raysweep.planning.plan import CellPlan
+from raysweep.records import CLEAN, BlockAccuracy, Result
+from raysweep.rows.parquet import read_rows
+from raysweep.stages.editing import BLOCKS
+from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stats.intervals import draw_means
+from raysweep.storage.store import Store
+from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
+from raysweep.trainers.editors.running import CHECKS
+
+
+def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
+    """Return the numbers of an edited model that are defined, such as ``G-RIR minicode C1``; none for another cell.
+
+    They are those of `raysweep.load_results`. Its base must be judged on the category and on clean prompts.
+    """
+    search = cell.pair_search
+    if search is None or cell.model is None or cell.recipe is None:
+        return {}
+    problems, category = search.wanted.problem_set, search.wanted.perturbation
+    counts, blocks = store.counts(cell.model), store.use(cell.model) / BLOCKS
+    edit = ReportedEdit(
+        CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed),
+        problems,
+        category,
+        editor=cell.recipe.trainer,
+        edit_at=str(counts.get("edit_at", "")),
+        settings=canonical_json(dict(cell.recipe.edit)),
+        task_id=prompt_pair(search, store).task_id,
+        work=work_of(counts),
+        localization=read_rows(blocks, BlockAccuracy) if blocks.is_file() else (),
+        base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),
+        clean=_rates(cell, store, problems, CLEAN),
+        perturbed=_rates(cell, store, problems, category),
+    )
+    return {
+        f"{number.metric} {problems} {perturbation}": number.value
+        for perturbation, number in edit.measurements()
+        if not math.isnan(number.value)
+    }
+
+
+def work_of(counts: Mapping[str, Any]) -> EditWork:
+    """Return what an edited model's manifest says of its edit."""
+    seconds = counts.get("seconds") or {}
+
+    def number(of: Mapping[str, Any], name: str, otherwise: float = math.nan) -> float:
+        return float(of.get(name, otherwise))
+
+    block = counts.get("block")
+    return EditWork(
+        block=None if block is None else int(block),
+        blocks=int(counts.get("blocks", 0)),
+        localization_seconds=number(seconds, LOCALIZATION, 0.0 if seconds else math.nan),
+        edit_seconds=number(seconds, EDIT),
+        check_seconds=number(seconds, CHECKS),
+        memory_bytes=number(counts, "memory_bytes"),
+        relative_change=number(counts, "relative_change"),
+        changes_nothing=str(counts.get("changes_nothing") or ""),
+    )
+
+
+def _rates(cell: CellPlan, store: Store, problem_set: str, perturbation: str) -> Rates:
+    """Return a cell's pass@1 by problem on one test set, the mean over its draws; empty without one."""
+    draws = [
+        list(store.rows(planned.results, Result))
+        for planned in cell.pairs
+        if (planned.pair.problem_set, planned.pair.perturbation) == (problem_set, perturbation)
+    ]
+    if not draws:
+        return {}
+    rates = over_draws(draws, 1)
+    return dict(zip(rates.tasks, map(float, draw_means(rates.values)), strict=True))
