@@ -31,6 +31,7 @@ JUDGED_AS = 2
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
 _SECONDS = 600.0  # of wall time for a question to g++, which needs less than one of CPU time: only a hang takes longer
+_OWN_HEADERS = Path(__file__).parent / "cpp"
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
 _HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
 _LOCALES = "/usr/lib/locale"
@@ -147,13 +148,19 @@ def _native(compiler: str, flags: Sequence[str]) -> list[str]:
 
 
 def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
-    """Return g++'s flags one by one; raise UnusableFlags, or MissingInput if g++ makes no static program at all."""
+    """Return g++'s flags one by one; raise UnusableFlags, or MissingInput if g++ makes no static program at all.
+
+    Assertions hold whatever the flags say: with ``-DNDEBUG`` all programs would pass.
+    """
     setting = f"the flags {flags!r} (execution.cpp_flags)"
     try:
         given = tuple(shlex.split(flags))
     except ValueError as error:
         raise UnusableFlags(f"{setting} can't be read as a shell reads them: {str(error).lower()}") from None
+    given += ("-UNDEBUG",) if "NDEBUG" in flags else ()
     reason = _refusal(compiler, given)
+    if not reason and flags != DEFAULT_SANDBOX.cpp_flags:  # with these, a known one isn't enough: -std=c++98
+        reason = _refusal(compiler, given, '#include "raysweep_wire.hpp"\n')
     if reason and given and not _refusal(compiler, ()):
         raise UnusableFlags(f"g++ refuses {setting}: {reason}")
     if reason:
@@ -164,14 +171,16 @@ def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
     return given
 
 
-def _refusal(compiler: str, flags: tuple[str, ...]) -> str:
-    """Return why g++ makes no program with some flags, in one line; "" if it makes one."""
+def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
+    """Return why g++ makes no program with some flags, in one line; "" if it makes one. `included`: in its text."""
     with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
         source, made = Path(folder, "try.cpp"), Path(folder, "try")
-        source.write_text("int main() {}\n")
-        tried = _ask(compiler, *flags, "-static", "-o", str(made), str(source))
+        source.write_text(f"{included}int main() {{}}\n")
+        tried = _ask(compiler, *flags, "-static", "-I", str(_OWN_HEADERS), "-o", str(made), str(source))
         if tried.returncode:
-            return (tried.stderr.strip().splitlines() or ["it says no reason"])[0].replace(f"{folder}/", "")
+            lines = tried.stderr.strip().splitlines() or ["it says no reason"]
+            first = next((line for line in lines if "error: " in line and not line.startswith("collect2")), lines[0])
+            return first.replace(f"{folder}/", "").replace(f"{_OWN_HEADERS}/", "")
         header = made.read_bytes()[:18] if made.is_file() else b""
     return "" if header[:4] == b"\x7fELF" and header[16:18] != _OBJECT else "what it makes with them is no program"
 

@@ -95,6 +95,8 @@ def test_another_gxx_or_other_flags_have_another_name_in_keys(tmp_path, monkeypa
         ("-c", "what it makes with them is no program"),
         ("-O0 '", "can't be read as a shell reads them: no closing quotation"),
         ("nowhere.cpp", "nowhere.cpp: No such file or directory"),
+        ("-std=c++98", "error: #error This file requires compiler and library support for the ISO C++ 2011"),
+        ("-fno-exceptions", "error: exception handling disabled"),
     ],
 )
 def test_flags_that_make_no_program_are_refused(flags, reason):
@@ -102,6 +104,12 @@ def test_flags_that_make_no_program_are_refused(flags, reason):
     with pytest.raises(UnusableFlags) as raised:
         toolchain(CPP, flags)
     assert reason in str(raised.value) and "(execution.cpp_flags)" in str(raised.value)
+
+
+def test_flags_do_not_take_assertions_out_of_tests():
+    needs("cpp")
+    assert toolchain(CPP, "-O2 -DNDEBUG").flags == ("-O2", "-DNDEBUG", "-UNDEBUG")
+    assert toolchain(CPP, "-O2").flags == ("-O2",)
 
 
 def test_a_gxx_that_links_nothing_statically_is_not_blamed_on_the_flags(tmp_path, monkeypatch):
