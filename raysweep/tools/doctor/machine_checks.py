@@ -139,7 +139,9 @@ def isolation_of(level: Level, missing: Mapping[str, str]) -> Check:
     if level < Sandbox().require:
         advice = f"{allow}; or accept it with execution.require: {level.value}, where nothing can be harmed"
         return Check("isolation", State.ERROR, text, advice)
-    return Check("isolation", State.WARNING, text, f"{allow}; sweeps run, unless execution.require asks for more")
+    java = ", and no Java: it needs Landlock to be above the level limits" if "landlock" in missing else ""
+    advice = f"{allow}; sweeps run, unless execution.require asks for more{java}"
+    return Check("isolation", State.WARNING, text, advice)
 
 
 def store(storage: str | None) -> Check:

@@ -109,6 +109,8 @@ def test_sizes_are_in_words(amount, text):
 def test_isolation_is_told_with_what_is_missing_and_why():
     strong = machine_checks.isolation_of(Level.STRONG, {})
     filtered = machine_checks.isolation_of(Level.FILTERED, {"namespaces": "Operation not permitted"})
+    partial = machine_checks.isolation_of(Level.PARTIAL, {"landlock": "not in this kernel"})
+    assert "and no Java: it needs Landlock" in partial.advice and "Java" not in filtered.advice
     limits = machine_checks.isolation_of(
         Level.LIMITS, {"landlock": "not in this kernel", "seccomp": "not in this kernel"}
     )
