@@ -3,8 +3,10 @@
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.execution.oracle import oracle_of
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.humaneval_x import HumanEvalX
+from raysweep.programs import Oracle
 from raysweep.records import Spec
 from raysweep.stages.test_sets import build_test_set
 from tests.conftest import shared_data
@@ -36,10 +38,11 @@ def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):
         assert row.prompt[end:] == row.clean_prompt[end:]
 
 
-def test_programs_bring_what_their_tests_call(problems):
-    problem = problems.problems()[0]
-    program = problem.assemble(problem.reference)
-    assert (program.language, program.declaration) == (problems.language, problem.declaration)
+def test_programs_bring_what_their_tests_call_and_all_tests_run_outside(problems):
+    for problem in problems.problems():
+        program = problem.assemble(problem.reference)
+        assert (program.language, program.declaration) == (problems.language, problem.declaration)
+        assert oracle_of(program) is Oracle.OUTSIDE, problem.task_id
 
 
 def test_the_language_is_found_from_the_task_ids(problems):
