@@ -18,7 +18,8 @@ from raysweep.models.finding import resolve
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, rewrites
+from raysweep.trainers.editors.settings import require_block
+from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
 WITH_WORKERS = ("workers", "parallel", "offload")
 """Fields of a recipe that need several workers, or a training."""
@@ -125,13 +126,11 @@ def _blocks(config: SweepConfig) -> Iterator[Mistake]:
             continue
         for name in editors:
             recipe = config.recipes[name]
-            block = getattr(EDITORS.create(Spec(recipe.trainer, dict(recipe.edit))), "edit_at", None)
-            if blocks and isinstance(block, int) and not 0 <= block < blocks:
-                yield (
-                    ("recipes", name, "edit"),
-                    f"`edit_at: {block}` names no block of model {model.name!r}, which has {blocks}; write a number "
-                    f"from 0 to {blocks - 1}, or `edit_at: middle`",
-                )
+            try:
+                if blocks:
+                    require_block(place_of(recipe.trainer, recipe.edit), blocks, f"model {model.name!r}")
+            except UsageError as error:
+                yield ("recipes", name, "edit"), str(error)
 
 
 def _shape(model: ModelConfig) -> tuple[str, int, tuple[str, ...]] | None:

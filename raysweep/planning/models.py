@@ -28,8 +28,8 @@ from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTem
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
-from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.kinds import kind_of, rewrites
+from raysweep.trainers.editors.settings import require_block
+from raysweep.trainers.kinds import kind_of, place_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
 
 SHOWN = {
@@ -209,21 +209,19 @@ def _adapter_settings(recipe: Recipe) -> str:
 
 
 def _require_editable(cell: CellPlan) -> None:
-    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks the block to be edited."""
+    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks the block to be edited.
+
+    The config's checks tell the same of models whose shape they know.
+    """
     assert cell.recipe is not None
-    blocks = blocks_of(_network(cell.base), cell.base.family) if cell.base.ref or cell.base.node else []
-    place = cell.recipe.edit.get("edit_at", _default_place(cell.recipe.trainer)) if blocks else 0
-    if isinstance(place, int) and not 0 <= place < max(1, len(blocks)):
-        raise UsageError(
-            f"recipes.{cell.cell.recipe}: `edit_at: {place}` names no block of model {cell.base.name}, which has "
-            f"{len(blocks)}; write a number from 0 to {len(blocks) - 1}, or first, middle or last"
-        )
-
-
-def _default_place(editor: str) -> Any:
-    """Return where an editor edits unless a recipe says it; empty if it knows no places."""
-    parameter = EDITORS.parameters(editor).get("edit_at")
-    return parameter.default if parameter else ""
+    if cell.base.ref is None and cell.base.node is None:
+        return  # the model is not here
+    blocks = blocks_of(_network(cell.base), cell.base.family)
+    place = place_of(cell.recipe.trainer, cell.recipe.edit)
+    try:
+        require_block(place, len(blocks), f"model {cell.base.name!r}")
+    except UsageError as error:
+        raise UsageError(f"recipes.{cell.cell.recipe}.edit: {error}") from error
 
 
 def _require_whole(bases: Iterable[BasePlan]) -> None:

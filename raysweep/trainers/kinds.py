@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from raysweep.records import ModelKind
 from raysweep.trainers.base import TRAINERS
 from raysweep.trainers.editors.base import EDITORS
@@ -23,6 +26,12 @@ def rewrites(trainer: str) -> bool:
 def fine_tunes(trainer: str) -> bool:
     """Return whether a recipe's `trainer` trains on rows; its models get their prompts as they were trained."""
     return not edits(trainer) and not rewrites(trainer)
+
+
+def place_of(editor: str, arguments: Mapping[str, Any]) -> Any:
+    """Return where an editor edits with a recipe's arguments, its own default included; None if it knows no places."""
+    parameter = EDITORS.parameters(editor).get("edit_at")
+    return arguments.get("edit_at", parameter.default) if parameter else None
 
 
 def kind_of(trainer: str) -> ModelKind:

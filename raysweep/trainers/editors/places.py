@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from raysweep.errors import UsageError
 from raysweep.seeding import python_rng
 from raysweep.trainers.editors.base import EditJob
+from raysweep.trainers.editors.settings import require_block
 from raysweep.trainers.editors.states import outputs
 from raysweep.trainers.editors.texts import PairTokens
 
@@ -32,12 +32,8 @@ def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: Pa
         UsageError: the model has no such block.
     """
     number = len(blocks)
+    require_block(place, number, f"this {job.family} model")
     if isinstance(place, int):
-        if not 0 <= place < number:
-            raise UsageError(
-                f"`edit_at: {place}` names no block of this {job.family} model, which has {number}: write a number "
-                f"from 0 to {number - 1}, or first, middle, last, random, dinm"
-            )
         return place
     if place == "dinm":
         distances = dinm_distances(job.base.network, blocks, tokens)

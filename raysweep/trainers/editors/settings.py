@@ -1,4 +1,4 @@
-"""Checks the numbers among the settings of editors."""
+"""Checks the numbers among the settings of editors, and the block that they name."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ def require_numbers(
     for name, (value, least) in (at_least or {}).items():
         if not value >= least:
             raise UsageError(f"editor {editor}: {name} {value} must be {least:g} or more")
+
+
+def require_block(place: object, blocks: int, whose: str) -> None:
+    """Raise UsageError if a setting `edit_at` is the number of a block that a model lacks.
+
+    Args:
+        place: the setting; a place in words is always there.
+        blocks: how many the model has.
+        whose: the model, for the message, such as ``model llama``.
+    """
+    if isinstance(place, int) and not 0 <= place < blocks:
+        raise UsageError(
+            f"`edit_at: {place}` names no block of {whose}, which has {blocks}; write a number from 0 to {blocks - 1}, "
+            "or first, middle, last, random or dinm"
+        )
