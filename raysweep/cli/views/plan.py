@@ -279,9 +279,10 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
     if summary.edited_models:
-        ended = f"; {summary.ended_edits:,} of them ended without one" if summary.ended_edits else ""
-        edits = count(summary.edited_models, "edit")
-        yield f"{edits} at most: a base may have fewer eligible pairs than asked for{ended}"
+        ended, edits = "", count(summary.edited_models, "edit")
+        if summary.ended_edits:
+            ended = f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
+        yield f"{edits} at most, since a base may have fewer eligible pairs than asked for{ended}"
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
     if summary.choices:

@@ -3,6 +3,7 @@
 costs.py         memory, disk and hours of each cell
 sizes.py         counts rows, tokens and problems, or assumes them
 rates.py         measured speed of finished trainings
+editing.py       memory and hours of an edit, from what its editor says that it does
 fit.py           decides whether the tensors of a process fit into the memory that it has
 trainable.py     refuses a training that its worker can't hold, and finds settings that fit, by reason
 needs.py         records of what a cell and its stages ask for: amounts, accelerators, limits

@@ -27,6 +27,7 @@ from raysweep.planning.plan import (
     TeacherAnswersPlan,
     TrainingSetPlan,
 )
+from raysweep.planning.predictions.editing import delta_bytes, edit_work, editing_memory, stepping_seconds
 from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.records import Spec
@@ -68,11 +69,12 @@ ESTIMATED, MEASURED = "estimated", "measured"
 class CellCost:
     """What one cell takes; None where the model's shape isn't known or nothing was measured.
 
-    `hours`: of training and generation, by accelerator, all workers' together; `training_hours`: of training alone.
+    `hours`: of training and generation, by accelerator, all workers' together; `training_hours`: of training alone. An
+    edit, with its localization, stands in the place of a training.
     `too_small`: the accelerators with a data sheet that can't hold a training worker, or the model's weights.
     """
 
-    peak_memory_bytes: int | None = None  # of a training worker
+    peak_memory_bytes: int | None = None  # of a training worker, or of the process that edits
     generation_memory_bytes: int | None = None
     disk_bytes: int = 0  # the model and its completions
     checkpoint_bytes: int = 0  # while it trains
@@ -264,6 +266,7 @@ class _Costs:
         self._sources: dict[str, Spec] = {}  # of the same keys
         self._problems: dict[str, int] = {}
         self._teaches = False  # a model writes rejected responses
+        self._unknown_edits: dict[str, str] = {}  # by recipe: its editor, of which nothing is known
         self._unknown: dict[str, str] = {}  # by model: why nothing is known of its shape
         self._memory = cache(self._training_memory)
         self._generating = cache(self._generation_memory)
@@ -283,6 +286,8 @@ class _Costs:
         unknown = "" if shape else why_unknown(plan.base)
         if unknown:
             self._unknown[plan.base.name] = unknown
+        if plan.recipe is not None and plan.pair_search is not None:
+            return self._edit(plan, CellCost(None, generating, stored, hours=hours, unknown=unknown))
         if plan.recipe is None or plan.training_set is None:
             too_small = self._too_small(plan.base.name, None)
             return CellCost(None, generating, stored, 0, 0, hours, too_small=too_small, unknown=unknown)
@@ -311,6 +316,33 @@ class _Costs:
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         too_small = self._too_small(plan.base.name, facts[0])
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps, unknown)
+
+    def _edit(self, plan: CellPlan, judged: CellCost) -> CellCost:
+        """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""
+        assert plan.recipe is not None
+        name, shape, evaluation = plan.base.name, self._shape(plan.base.name), self._config.evaluation
+        work, dtype = edit_work(plan.recipe, shape), self._dtypes[name]
+        if shape is None or work is None:
+            if shape is not None:
+                self._unknown_edits[plan.cell.recipe] = plan.recipe.trainer
+            return dataclasses.replace(judged, too_small=self._too_small(name, None))
+        new = evaluation.max_new_tokens
+        on_gpu = bool(self._config.asked("generation", name, plan.cell.recipe).gpus)
+        peak = editing_memory(shape, dtype, work, new, on_gpu)
+        writing = self._generation_hours(name, work.completions, evaluation.samples, new)
+        editing = {
+            card: stepping_seconds(shape, dtype, work, new, sheet, FLOPS_SHARES[BYTES[dtype]]) / 3600
+            + (writing[card] if work.completions else 0.0)
+            for card, sheet in ACCELERATORS.items()
+        }
+        return dataclasses.replace(
+            judged,
+            peak_memory_bytes=peak,
+            disk_bytes=judged.disk_bytes + delta_bytes(shape, dtype, plan.recipe),
+            hours={card: hours + judged.hours[card] for card, hours in editing.items()},
+            training_hours=editing,
+            too_small=self._too_small(name, peak),
+        )
 
     def teacher(self, plan: TeacherAnswersPlan) -> CellCost:
         """Return what a teacher's answers take, which are assumed to be as long as the rows' responses."""
@@ -353,6 +385,9 @@ class _Costs:
         if self._unknown:
             of = ", ".join(f"{name} ({why})" for name, why in self._unknown.items())
             lines.append(f"memory, hours and the disk of weights are not known for: {of}")
+        if self._unknown_edits:
+            names = ", ".join(f"{name} ({editor})" for name, editor in self._unknown_edits.items())
+            lines.append(f"memory, disk and hours of edits are not known for: {names}")
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
         unknown = {name: recipe.trainer for name, recipe in recipes.items() if recipe.trainer not in PREDICTED}
         if unknown:

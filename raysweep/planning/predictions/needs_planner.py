@@ -14,6 +14,7 @@ from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import BYTES
 from raysweep.planning.plan import BasePlan, CellPlan
 from raysweep.planning.predictions.costs import base_shape, least_memory, predicted_memory, rows_together
+from raysweep.planning.predictions.editing import edit_work, editing_memory
 from raysweep.planning.predictions.needs import CellNeeds, Needs, names_in
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
@@ -105,6 +106,9 @@ class NeedsPlanner:
                 least = _peak(least_memory(shape, recipe, bool(training.gpus)))
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
+            works = [edit_work(config.recipes[name].recipe("", ""), shape) for name in model.recipes]
+            for work in filter(None, works):  # hosts that edit are those of all cells of the model
+                written = max(written, editing_memory(shape, model.dtype, work, new, bool(generation.gpus)))
             loaded = shape.weights * BYTES["float32"]
             kept = shape.weights * BYTES[model.dtype]
         trains = _resolved(training, trained, loaded)

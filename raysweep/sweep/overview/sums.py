@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raysweep.records import NOT_TUNED
 from raysweep.sweep.overview.plan import CHOSEN, TO_CHOOSE, CellFacts
 
 
@@ -76,7 +77,7 @@ def _sums(cells: Sequence[CellFacts]) -> RecipeSums:
     tuned = [cell for cell in cells if cell.model not in ("base", TO_CHOOSE, CHOSEN)]
     return RecipeSums(
         cells[0].base_model,
-        (cells[0].group or cells[0].recipe) if cells[0].model != "base" else "",
+        "" if cells[0].recipe == NOT_TUNED else cells[0].group or cells[0].recipe,
         len(cells),
         len(tuned),
         sum(cell.model in ("exists", "dropped") for cell in tuned),

@@ -63,6 +63,21 @@ class ModelEdit:
     blocks: Sequence[BlockAccuracy] = ()
 
 
+@dataclass(frozen=True)
+class EditWork:
+    """About how much an edit does at most, from which `raysweep plan` estimates its hours and memory.
+
+    `completions`: of the pair's prompts, each as long as in the evaluation. `texts`: those that go forward and back
+    through the whole model, each a prompt and `more` tokens; None: a completion's. `pass_tokens`: of the texts that do
+    so together; 0: of one text.
+    """
+
+    completions: int = 0
+    texts: int = 0
+    more: int | None = None
+    pass_tokens: int = 0
+
+
 class NotReproduced(Exception):
     """The samples of an edit's own localization show no difference between the prompts of its pair.
 
@@ -90,6 +105,10 @@ class Editor(ABC):
                 that it doesn't have.
             NotReproduced: the localization's own samples show no difference between the two prompts.
         """
+
+    def work(self, blocks: int) -> EditWork | None:
+        """Return how much an edit of a model with so many blocks does; None: not known."""
+        return None
 
 
 EDITORS: Registry[Editor] = Registry("editor", "raysweep.trainers.editors", Editor)

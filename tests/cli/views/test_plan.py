@@ -14,10 +14,11 @@ from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import print_plan
 from raysweep.config.document import Document
 from raysweep.config.fields import SourceConfig
-from raysweep.config.loading import config_from, validate
+from raysweep.config.loading import config_from, load_config, validate
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.models.families.llama import Llama
+from raysweep.planning.missing import ENDED
 from raysweep.planning.planner import build_plan
 from raysweep.problems.humaneval import HumanEval
 from raysweep.storage.store import Store
@@ -27,7 +28,7 @@ from raysweep.sweep.tasks import RunOptions
 from tests.models.configs import make_random
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
-from tests.paths import CONFIGS
+from tests.paths import CONFIGS, NANO
 
 STUDY = str(CONFIGS / "study.yaml")
 
@@ -175,6 +176,27 @@ def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch
         lines = capsys.readouterr().out.splitlines()
         assert f"programs on mine: each has a process of its own; {said}" in lines
         assert any(line.startswith("programs: each has a process of its own (lane strict)") for line in lines)
+
+
+def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path):
+    overrides = ["recipes.creme={trainer: creme}", "recipes.denoised={trainer: self-denoising}", "training=null"]
+    overrides += ["models.0.recipes=[creme, denoised]", "edits={perturbations: [C1], pairs: 3}"]
+    plan, store = build_plan(load_config(NANO, overrides)), Store(tmp_path)
+    print_plan(plan_facts(plan, store), as_json=False)
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "3 edits at most, since a base may have fewer eligible pairs than asked for" in lines
+    assert [line.split()[:3] for line in lines if line.startswith("llama ")][:3] == [
+        ["llama", "1", "0"],
+        ["llama", "creme", "3"],
+        ["llama", "denoised", "1"],
+    ]
+    store.require_writable()
+    search = next(cell.pair_search for cell in plan.cells if cell.pair_search)
+    with store.writing(search.node) as draft:
+        draft.counts = {ENDED: "no such pair: none"}
+    print_plan(plan_facts(plan, store), as_json=False)
+    ended = "asked for; 1 of them made no model: no such pair, or not reproduced"
+    assert ended in capsys.readouterr().out
 
 
 @pytest.fixture

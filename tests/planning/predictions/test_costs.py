@@ -24,11 +24,14 @@ from raysweep.planning.predictions.costs import (
     steps_of,
     training_flops,
 )
+from raysweep.planning.predictions.needs_planner import NeedsPlanner
 from raysweep.planning.predictions.rates import rate_of
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.records import ModelKind
 from raysweep.storage.store import Store
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe
+from raysweep.trainers.editors.base import EDITORS, Editor
 from raysweep.trainers.memory import trained_weights
 
 CODELLAMA = known_shape("codellama/CodeLlama-7b-hf")
@@ -183,3 +186,48 @@ def test_a_rate_counts_the_steps_that_its_seconds_cover_on_one_device():
     assert (rate.tokens_per_step, rate.seconds_per_step, rate.cpu_seconds_per_step) == (100.0, 1.0, 2.0)
     assert rate.tokens_per_second == 100.0
     assert rate_of([{"steps": 10, "tokens": 1000}]) is None, "older manifests have no seconds"
+
+
+class Unforeseen(Editor):
+    """An editor that doesn't say how much it does."""
+
+    name, kind = "unforeseen", ModelKind.DELTA
+
+    def edit(self, job, services):
+        raise NotImplementedError
+
+
+def test_an_edit_takes_its_localization_and_its_steps_beside_the_evaluation(tmp_path, monkeypatch):
+    EDITORS.names()
+    monkeypatch.setitem(EDITORS._classes, "unforeseen", Unforeseen)
+    recipes = {
+        "auto": {"trainer": "creme"},
+        "first": {"trainer": "creme", "edit": {"edit_at": "first"}},
+        "mse": {"trainer": "creme", "edit": {"edit_at": "first", "keep": "mse"}},
+        "dinm": {"trainer": "dinm"},
+        "rome": {"trainer": "rome", "edit": {"edit_at": 1}},
+        "lora_edit": {"trainer": "lora_edit"},
+        "other": {"trainer": "unforeseen"},
+    }
+    models = [{"name": "mine", "path": str(tmp_path / "mine"), "template": "raw", "recipes": list(recipes)}]
+    make_tiny("llama", tmp_path / "mine")
+    evaluation = {"problems": [{"name": "minicode", "count": 5}], "perturbations": ["clean", "C1"]}
+    edits = {"perturbations": ["C1"], "pairs": 1}
+    more = {"models": models, "recipes": recipes, "training": None, "edits": edits, "evaluation": evaluation}
+    plan = small(tmp_path, **more)
+    costs = plan_costs(plan, Store(tmp_path / "store"))
+    base, *edited = (costs.cells[cell.cell.id] for cell in plan.cells)
+    by_recipe = dict(zip(recipes, edited, strict=True))
+    alone = by_recipe.pop("other")
+    assert (alone.peak_memory_bytes, alone.training_hours, alone.hours) == (None, {}, base.hours)
+    assert "memory, disk and hours of edits are not known for: other (unforeseen)" in costs.assumptions
+    weights = 4 * AutoModelForCausalLM.from_pretrained(tmp_path / "mine").num_parameters()
+    for takes in by_recipe.values():
+        assert takes.peak_memory_bytes > weights
+        assert takes.hours == {card: base.hours[card] + takes.training_hours[card] for card in ACCELERATORS}
+    spent = {name: takes.training_hours["H100"] for name, takes in by_recipe.items()}
+    assert 0 == spent["mse"] < spent["first"] < spent["auto"] and spent["dinm"] > 0
+    assert by_recipe["rome"].peak_memory_bytes > by_recipe["dinm"].peak_memory_bytes  # it reads contexts together
+    assert by_recipe["dinm"].disk_bytes > by_recipe["lora_edit"].disk_bytes == base.disk_bytes
+    needs = NeedsPlanner(plan.config)
+    assert len({str(needs.of_cell(cell).generation) for cell in plan.cells}) == 1, "else no host could serve them all"

@@ -1,0 +1,80 @@
+"""What an edit takes: memory and hours of localization and steps, from the work that its editor says it does."""
+
+from __future__ import annotations
+
+from raysweep.accelerators import DataSheet
+from raysweep.errors import UsageError
+from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
+from raysweep.records import ModelKind, Spec
+from raysweep.trainers.base import Recipe
+from raysweep.trainers.editors.base import EDITORS, EditWork
+from raysweep.trainers.flops import flops_per_token
+from raysweep.trainers.kinds import edits, kind_of
+from raysweep.trainers.memory import Batch, training_memory
+
+COPIES = 5
+"""Of the edited matrix, in float32: its change, the best one, the gradient and Adam's two states."""
+PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
+"""A recipe's name of the number format of a base."""
+
+
+def edit_work(recipe: Recipe, shape: Shape | None) -> EditWork | None:
+    """Return how much an edit by a recipe does; None for another recipe, or if it isn't known."""
+    if shape is None or not edits(recipe.trainer):
+        return None
+    try:
+        return EDITORS.create(Spec(recipe.trainer, dict(recipe.edit))).work(shape.layers)
+    except UsageError:  # which the checks of configs tell
+        return None
+
+
+def editing_memory(shape: Shape, dtype: str, work: EditWork, new: int, on_gpu: bool) -> int:
+    """Return the bytes of an edit's tensors, without those of its localization, which writes as a generation does.
+
+    Args:
+        shape: the model.
+        dtype: the number format of its weights.
+        work: what the edit does.
+        new: tokens of a completion.
+        on_gpu: an accelerator computes it.
+    """
+    width = min(filter(None, (_width(work, new), shape.positions)))
+    batch = Batch(max(1, work.pass_tokens // width), width)
+    passes = training_memory(shape, _frozen(dtype, batch), batch, on_gpu).peak if work.texts else 0
+    return max(passes, shape.weights * BYTES[dtype]) + COPIES * 4 * shape.hidden * shape.inner
+
+
+def delta_bytes(shape: Shape, dtype: str, recipe: Recipe) -> int:
+    """Return the stored bytes of the matrix that an edit changes; 0 of an adapter, which is smaller."""
+    return shape.hidden * shape.inner * BYTES[dtype] if kind_of(recipe.trainer) is ModelKind.DELTA else 0
+
+
+def stepping_seconds(shape: Shape, dtype: str, work: EditWork, new: int, sheet: DataSheet, share: float) -> float:
+    """Return the seconds of the passes of an edit's steps on an accelerator.
+
+    Args:
+        shape: the model.
+        dtype: the number format of its weights.
+        work: what the edit does.
+        new: tokens of a completion.
+        sheet: the accelerator.
+        share: of its peak that FLOPs reach.
+    """
+    tokens = _width(work, new)
+    recipe = _frozen(dtype, Batch(1, tokens))
+    flops = flops_per_token(shape, recipe, tokens) * tokens * work.texts
+    return flops / (sheet.flops(BYTES[dtype]) * share)
+
+
+def _width(work: EditWork, new: int) -> int:
+    """Return the tokens of a text. `new`: of a completion."""
+    return ASSUMED_PROMPT_TOKENS + (new if work.more is None else work.more)
+
+
+def _frozen(dtype: str, batch: Batch) -> Recipe:
+    """Return a recipe that trains next to nothing of a frozen base, with one pass of a batch."""
+    precision = PRECISIONS[dtype]
+    return Recipe(
+        trainer="lora", precision=precision, batch_size=batch.rows, micro_batch_size=batch.rows, max_tokens=batch.width
+    )
