@@ -8,7 +8,7 @@ from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.records import ModelKind, Spec
 from raysweep.trainers.base import Recipe
-from raysweep.trainers.editors.base import EDITORS, EditWork
+from raysweep.trainers.editors.base import EDITORS, EditEffort
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.kinds import edits, kind_of
 from raysweep.trainers.memory import Batch, training_memory
@@ -19,7 +19,7 @@ PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
 """A recipe's name of the number format of a base."""
 
 
-def edit_work(recipe: Recipe, shape: Shape | None) -> EditWork | None:
+def edit_work(recipe: Recipe, shape: Shape | None) -> EditEffort | None:
     """Return how much an edit by a recipe does; None for another recipe, or if it isn't known."""
     if shape is None or not edits(recipe.trainer):
         return None
@@ -29,7 +29,7 @@ def edit_work(recipe: Recipe, shape: Shape | None) -> EditWork | None:
         return None
 
 
-def editing_memory(shape: Shape, dtype: str, work: EditWork, new: int, on_gpu: bool) -> int:
+def editing_memory(shape: Shape, dtype: str, work: EditEffort, new: int, on_gpu: bool) -> int:
     """Return the bytes of an edit's tensors, without those of its localization, which writes as a generation does.
 
     Args:
@@ -50,7 +50,7 @@ def delta_bytes(shape: Shape, dtype: str, recipe: Recipe) -> int:
     return shape.hidden * shape.inner * BYTES[dtype] if kind_of(recipe.trainer) is ModelKind.DELTA else 0
 
 
-def stepping_seconds(shape: Shape, dtype: str, work: EditWork, new: int, sheet: DataSheet, share: float) -> float:
+def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, sheet: DataSheet, share: float) -> float:
     """Return the seconds of the passes of an edit's steps on an accelerator.
 
     Args:
@@ -67,7 +67,7 @@ def stepping_seconds(shape: Shape, dtype: str, work: EditWork, new: int, sheet: 
     return flops / (sheet.flops(BYTES[dtype]) * share)
 
 
-def _width(work: EditWork, new: int) -> int:
+def _width(work: EditEffort, new: int) -> int:
     """Return the tokens of a text. `new`: of a completion."""
     return ASSUMED_PROMPT_TOKENS + (new if work.more is None else work.more)
 

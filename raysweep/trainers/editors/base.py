@@ -64,7 +64,7 @@ class ModelEdit:
 
 
 @dataclass(frozen=True)
-class EditWork:
+class EditEffort:
     """About how much an edit does at most, from which `raysweep plan` estimates its hours and memory.
 
     `completions`: of the pair's prompts, each as long as in the evaluation. `texts`: those that go forward and back
@@ -106,7 +106,7 @@ class Editor(ABC):
             NotReproduced: the localization's own samples show no difference between the two prompts.
         """
 
-    def work(self, blocks: int) -> EditWork | None:
+    def work(self, blocks: int) -> EditEffort | None:
         """Return how much an edit of a model with so many blocks does; None: not known."""
         return None
 

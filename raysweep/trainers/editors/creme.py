@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, EditWork, ModelEdit
+from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
 from raysweep.trainers.editors.descent import Descent, Rules, descend, within
 from raysweep.trainers.editors.localization import Localization, localize, most_restoring
 from raysweep.trainers.editors.losses import divergence
@@ -115,13 +115,13 @@ class Creme(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts, blocks=found)
 
-    def work(self, blocks: int) -> EditWork:
+    def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
         localized = self.localization
         patched = (blocks + localized.embeddings) * len(localized.scopes)
         completions = (2 + patched) * localized.samples if self.edit_at == "auto" else 0
         is_read = self.keep == "kl" and self.keep_weight > 0  # else a step reads no text
-        return EditWork(completions, (self.rules.steps + 1) * is_read, more=0)
+        return EditEffort(completions, (self.rules.steps + 1) * is_read, more=0)
 
     def _descend(self, network: Any, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
         """Return the descent of the change of a matrix, (d, d_ff)."""

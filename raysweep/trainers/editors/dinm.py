@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.rounding import TEXT
 from raysweep.records import ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, EditWork, ModelEdit
+from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
 from raysweep.trainers.editors.descent import Rules, descend
 from raysweep.trainers.editors.losses import divergence, target_loss
 from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
@@ -90,9 +90,9 @@ class Dinm(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts)
 
-    def work(self, blocks: int) -> EditWork:
+    def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
-        return EditWork(texts=2 * (self.rules.steps + 1))  # the target, and the instruction
+        return EditEffort(texts=2 * (self.rules.steps + 1))  # the target, and the instruction
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from raysweep.models.families.blocks import blocks_of
 from raysweep.models.versions import unchanged_modules
 from raysweep.records import ModelKind
 from raysweep.trainers.adapters import SETTINGS, adapted_modules, require_modules, sort_names
-from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, EditWork, ModelEdit
+from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
 from raysweep.trainers.editors.losses import target_loss
 from raysweep.trainers.editors.parts import EDIT, PartTimes
 from raysweep.trainers.editors.settings import require_numbers
@@ -89,9 +89,9 @@ class LoraEdit(Editor):
             files = _files(adapted)
         return ModelEdit(adapter=files, counts={**counts, **times.counts})
 
-    def work(self, blocks: int) -> EditWork:
+    def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
-        return EditWork(texts=self.steps + 1)
+        return EditEffort(texts=self.steps + 1)
 
     def _adapted(self, job: EditJob) -> Any:
         """Return PEFT's model of the base with a new adapter, which has dropout; the base has none.

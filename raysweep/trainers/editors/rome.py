@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.whole_texts import whole_pass
 from raysweep.records import ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, EditWork, ModelEdit
+from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
 from raysweep.trainers.editors.descent import Descent, Rules, descend, within
 from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
 from raysweep.trainers.editors.places import Place, block_at
@@ -128,11 +128,11 @@ class Rome(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts)
 
-    def work(self, blocks: int) -> EditWork:
+    def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
         texts = self.prefixes + 2  # with the plain prompt and the neutral one
         together = PASS_TOKENS if self.prefixes else 0
-        return EditWork(0, (self.rules.steps + 1) * texts, self.target_tokens, together)
+        return EditEffort(0, (self.rules.steps + 1) * texts, self.target_tokens, together)
 
     def _prefixes(self, job: EditJob, alive: Callable[[], None]) -> list[str]:
         """Return the prefixes, which depend on the base and the seed only."""
