@@ -20,9 +20,9 @@ _MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
 TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
 
 
-OUT_OF_MEMORY = 3
+OUT_OF_MEMORY = 103
 """The exit code of a JVM, of a compiler or of tests, that has used up its own limit of memory."""
-STACK_OVERFLOW = 4
+STACK_OVERFLOW = 104
 """The exit code of a JVM of tests that could not move a frame for want of stack."""
 
 

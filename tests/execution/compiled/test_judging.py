@@ -21,6 +21,8 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution import slot, stream
+from raysweep.execution.compiled.builders import OUT_OF_MEMORY, STACK_OVERFLOW
+from raysweep.execution.compiled.relay import TESTS_ENDED
 from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
@@ -248,6 +250,25 @@ def test_what_the_machine_refuses_a_program_is_no_fault_of_the_program(language,
     assert [str(verdict.outcome) for verdict in none] == ["harness_error"] * 2
     assert {verdict.detail for verdict in none} == {"it could not be started" if language == "java" else DIED["cpp"]}
     assert [str(verdict.outcome) for verdict in last] == ["passed"] * 2
+
+
+def test_tests_in_java_that_end_for_want_of_memory_or_stack_are_told_from_those_that_are_killed(executor):
+    """java/test_sources.py has tests that end in this way, at an answer that doesn't fit."""
+    needs("java")
+    passing = program("java", "passed", Oracle.OUTSIDE)
+    texts = [TESTS["java"].replace("if (s", f"s.half(1); Runtime.getRuntime().halt({code}); if (s") for code in ENDS]
+    programs = [dataclasses.replace(passing, tests=text) for text in texts]
+    verdicts = executor.run([*programs, passing], LIMITS)
+    told = [(verdict.outcome, verdict.detail) for verdict in verdicts]
+    assert told == [*ENDS.values(), (Outcome.PASSED, "")]
+
+
+ENDS = {
+    OUT_OF_MEMORY: (Outcome.MEMORY, "its tests have no memory left for its answers"),
+    STACK_OVERFLOW: (Outcome.EXCEPTION, "java.lang.StackOverflowError"),
+    3: TESTS_ENDED,
+}
+"""Exit codes of the tests' process, and what they say of the program."""
 
 
 def test_tests_that_call_what_is_declared_run_outside(language):
@@ -619,6 +640,7 @@ LOOKS = """\
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <string>
 #include <unistd.h>
@@ -627,8 +649,21 @@ static bool opens(const std::string& path) {
     if (file >= 0) close(file);
     return file >= 0;
 }
+static int parent(int pid) {
+    char line[512] = {};
+    FILE* file = fopen(("/proc/" + std::to_string(pid) + "/stat").c_str(), "r");
+    if (file == nullptr) return 0;
+    size_t size = fread(line, 1, sizeof line - 1, file);
+    fclose(file);
+    int found = 0;
+    return size > 0 && sscanf(strrchr(line, ')'), ") %*c %d", &found) == 1 ? found : 0;
+}
+static bool is_below(int pid, int keeper) {
+    while (pid > 1 && pid != keeper) pid = parent(pid);
+    return pid == keeper;
+}
 int half(int a) {
-    int found = 0, opened = 0;
+    int found = 0, opened = 0, keeper = parent(getppid());
     DIR* all = opendir("/proc");
     while (dirent* one = readdir(all)) {
         std::string folder = std::string("/proc/") + one->d_name;
@@ -637,7 +672,7 @@ int half(int a) {
         if (file == nullptr) continue;
         size_t size = fread(command, 1, sizeof command, file);
         fclose(file);
-        if (size != 6 || memcmp(command, "tests", 6) != 0) continue;
+        if (size != 6 || memcmp(command, "tests", 6) != 0 || !is_below(atoi(one->d_name), keeper)) continue;
         found++;
         opened += opens(folder + "/mem") || opens(folder + "/exe") || opens(folder + "/fd/3");
     }

@@ -38,6 +38,7 @@ final class CompilerServer {
     private static final int MOST_ERRORS = 5;
     private static final int MOST_OF_TRACE = 1 << 16;
     private static final long STACK_BYTES = 16L << 20;
+    private static final int OUT_OF_MEMORY = 103; // exit code, which the builder knows
 
     private final JavaCompiler compiler = ToolProvider.getSystemJavaCompiler();
     private final StandardJavaFileManager files =
@@ -88,7 +89,7 @@ final class CompilerServer {
             isSound = false;
             return error("it is nested too deeply");
         } catch (OutOfMemoryError error) {
-            Runtime.getRuntime().halt(3);
+            Runtime.getRuntime().halt(OUT_OF_MEMORY);
             return new byte[0];
         } catch (Throwable error) {
             isSound = false;

@@ -29,8 +29,8 @@ import java.util.Map;
  */
 public final class Tests {
     private static final int NAME = 64;
-    private static final int OUT_OF_MEMORY = 3; // exit codes, which the judge knows
-    private static final int STACK_OVERFLOW = 4;
+    private static final int OUT_OF_MEMORY = 103; // exit codes that the judge knows, and no tests end with
+    private static final int STACK_OVERFLOW = 104;
     private static final SecureRandom RANDOM = new SecureRandom();
     private static DataInputStream in;
     private static OutputStream out;
