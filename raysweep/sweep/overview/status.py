@@ -224,7 +224,18 @@ def _cell_state(
     recipe = f"recipe {first.recipe}" if first.weights and first.training_set != BASE else "not fine-tuned"
     group = f"{first.model}, {recipe}"
     return CellStatus(
-        first.cell, activity.state, amount, activity.error, done, pairs, model, base, dropped, group, ended, edited
+        first.cell,
+        activity.state,
+        amount,
+        activity.error,
+        done,
+        pairs,
+        model,
+        base,
+        dropped,
+        group,
+        ended=ended,
+        edited=edited,
     )
 
 
