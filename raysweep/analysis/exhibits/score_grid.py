@@ -225,7 +225,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
                 TrainedModel(variant, name, variant.label, "", name)
                 for variant in book.variants
                 for name in sets
-                if name not in book.order.ways or not book.is_missing(ScoreKey(variant, name, "", ""))
+                if book.is_asked(ScoreKey(variant, name, "", ""))
             ]
         chosen = [
             one

@@ -75,10 +75,12 @@ class Effects(ReportFigure):
 
 def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:
     limit = _upper_limit(book)
-    for row, training_set in enumerate(book.training_sets):
-        _dumbbell(axes, book, ScoreKey(variant, training_set, problems, book.headline), row, limit)
-    axes.set_yticks(range(len(book.training_sets)), labels=[_row_label(book, name) for name in book.training_sets])
-    axes.set_ylim(len(book.training_sets) - 0.5, -0.6)
+    keys = [ScoreKey(variant, name, problems, book.headline) for name in book.training_sets]
+    keys = [key for key in keys if book.is_asked(key)]
+    for row, key in enumerate(keys):
+        _dumbbell(axes, book, key, row, limit)
+    axes.set_yticks(range(len(keys)), labels=[_row_label(book, key.training_set) for key in keys])
+    axes.set_ylim(len(keys) - 0.5, -0.6)
     axes.set_xlim(0, limit)
     axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=MUTED)
     pad = 26 + 72 * _LEGEND_INCHES * _legend_lines(book)
@@ -122,8 +124,7 @@ def _dumbbell(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float
         text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
     elif not values:
-        is_missing = book.is_missing(key) and key.training_set not in book.order.ways  # a recipe has one way only
-        reason = "failed" if book.failure(key) else ("missing" if is_missing else "not evaluated")
+        reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")
         axes.text(limit * 0.02, row, reason, va="center", color=MUTED, fontstyle="italic")
 
 

@@ -67,6 +67,7 @@ class FindingsSection(Section):
             "findings": findings(book),
             "panels": [Effects.of(book, [panel]) for panel in panels],
             "headline_label": report.order.test_label(book.headline),
+            "ways": [(name, book.order.ways[name]) for name in book.training_sets if name in book.order.ways],
         }
         figures = [Effects.of(book, panels, report.signature)] if panels else []
         return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)

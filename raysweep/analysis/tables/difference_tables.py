@@ -103,7 +103,7 @@ def _cell(
     number = numbers.get(_number_key(key, quantity.metric))
     if number is not None:
         return number_cell(number, quantity)
-    if key.training_set in book.order.ways:  # a recipe makes models in one way only
+    if not book.is_asked(key):
         return TableCell()
     baseline = book.order.clean_set(key.training_set) if against == CLEAN else BASE
     for place, whose in ((key, ""), (replace(key, training_set=baseline), "baseline ")):

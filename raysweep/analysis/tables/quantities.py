@@ -82,8 +82,7 @@ def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
         return number_cell(score, quantity)
     if book.failure(key) is not None:
         return TableCell("failed", state="failed")
-    is_asked = key.training_set not in book.order.ways  # a recipe makes models in one way only
-    return TableCell("missing", state="missing") if is_asked and book.is_missing(key) else TableCell()
+    return TableCell("missing", state="missing") if book.is_asked(key) and book.is_missing(key) else TableCell()
 
 
 def draws_sentence(book: ScoreBook) -> str:

@@ -213,6 +213,10 @@ class ScoreBook:
         """Return True if the key's cell has neither scores nor a failure."""
         return self._cell(key.variant, key.training_set) is None
 
+    def is_asked(self, key: ScoreKey) -> bool:
+        """Return False if the key's cell is missing and its recipe makes models in another way only, as editors do."""
+        return key.training_set not in self.order.ways or not self.is_missing(key)
+
     def all_scores(self, problem_set: str, perturbation: str, metric: str) -> list[Score]:
         """Return all scores of one metric on one test set, over all cells."""
         return self._by_test_set.get((problem_set, perturbation, metric), [])

@@ -55,6 +55,21 @@ def test_a_point_s_place_is_its_pass_at_1(model: str):
         assert shown == pytest.approx([100 * PASS[model, name][column] for name in SHORT.training_sets], abs=0.1)
 
 
+def test_a_recipe_that_makes_models_in_one_way_has_no_row_of_another():
+    order = replace(SHORT, training_sets=("base", "edited", "rewritten"), ways={"edited": "", "rewritten": ""})
+    found = [
+        replace(score, recipe=recipe, training_set=name)
+        for score in scores()
+        if (score.model, score.training_set) == ("llama", "base")
+        for recipe, name in (("none", "base"), ("creme", "edited"), ("denoised", "rewritten"))
+    ]
+    book = ScoreBook.of(found, order)
+    for variant in book.variants:
+        shown = texts(ElementTree.fromstring(Effects.of(book, [(variant, "minicode")]).render()))
+        assert ("edited" in shown) == (variant.recipe == "creme")
+        assert ("rewritten" in shown) == (variant.recipe == "denoised") and "not evaluated" not in shown
+
+
 def test_every_row_has_its_training_set_and_its_rd():
     shown = texts(panel("llama"))
     for word in ("base", "clean", "C", "47 %", "42 %", "16 %", "llama", "pass@1 on minicode, % (240 problems)"):
