@@ -32,7 +32,8 @@ def measured_rates(plan: SweepPlan, store: Store) -> dict[tuple[str, str], Speed
     models = [cell for cell in plan.cells if cell.model is not None]
     exists = store.survey(cell.model for cell in models if cell.model)
     for cell in models:
-        if cell.model and (exists[cell.model.key] or not cell.keeps_model):  # a dropped model's counts stay
+        may_be_dropped = not (cell.keeps_model and cell.keeps_unchosen)  # its counts stay
+        if cell.model and (exists[cell.model.key] or may_be_dropped):
             finished.setdefault((cell.base.name, cell.cell.recipe), []).append(store.counts(cell.model))
     return {key: rate for key, counts in finished.items() if (rate := rate_of(counts))}
 

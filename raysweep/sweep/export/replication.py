@@ -196,8 +196,8 @@ def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterat
     Raises:
         StoreError: an artefact is damaged.
     """
-    artefacts = [use for use in uses if use.stage not in UNITS]
-    for use in sorted(artefacts, key=lambda use: (use.stage in RECORDED, use.stage, use.label, use.key)):
+    artefacts = {use.key: use for use in uses if use.stage not in UNITS}  # a model may have several uses
+    for use in sorted(artefacts.values(), key=lambda use: (use.stage in RECORDED, use.stage, use.label, use.key)):
         if use.stage in RECORDED:
             texts = (source.files.read(f"{folder_of(use)}/{name}") for name in (MANIFEST, DROPPED))
             text, name, state = next((text for text in texts if text is not None), None), DROPPED, RECORD

@@ -262,7 +262,7 @@ def _candidate_state(
         model,
         base,
         dropped,
-        f"{row.model}, recipe {row.recipe}",
+        f"{row.model}, recipe {row.group}",
         chosen_for=row.chosen_for,
         is_chosen=row.model_key == chosen,
     )
