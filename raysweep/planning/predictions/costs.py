@@ -391,7 +391,8 @@ class _Costs:
         recipes = {name: recipe for (_, name), recipe in self._recipes.items()}
         unknown = {name: recipe.trainer for name, recipe in recipes.items() if recipe.trainer not in PREDICTED}
         if unknown:
-            names = ", ".join(f"{name} ({trainer})" for name, trainer in unknown.items())
+            groups = {name: self._config.recipes[name].group or name for name in unknown}
+            names = ", ".join(dict.fromkeys(f"{groups[name]} ({trainer})" for name, trainer in unknown.items()))
             lines.append(f"memory, disk and hours of training are not known for: {names}")
         return lines
 
