@@ -178,7 +178,7 @@ class Trainer(ABC):
         Reports read these: rows, rows_dropped, dropped ({reason: rows}), steps, losses ([[step, loss], ...]),
         final_loss, validation_losses ([[step, loss], ...]), kept_step (whose weights are the model, if not the last's),
         numbers and number_totals of the objective, and held_out, as `raysweep.trainers.validation` counts it. All of
-        them may be missing.
+        them may be missing; a choice among recipes (`select`) needs steps and validation_losses.
         """
 
 
