@@ -126,3 +126,8 @@ def test_a_family_that_does_not_say_where_its_blocks_are_cannot_be_edited(tmp_pa
 def test_a_block_that_the_model_lacks_is_refused_before_work(block):
     found = finding([EDITS, f"recipes.creme={{trainer: creme, edit: {{edit_at: {block}}}}}", USED])
     assert found.startswith(f"recipes.creme.edit: `edit_at: {block}` names no block of model 'llama', which has 1")
+
+
+def test_an_editor_whose_own_block_the_model_lacks_is_refused_before_work():
+    found = finding([EDITS, "recipes.creme={trainer: rome}", USED])
+    assert found.startswith("recipes.creme.edit: `edit_at: 5` names no block of model 'llama', which has 1; write a")

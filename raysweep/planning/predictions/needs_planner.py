@@ -18,6 +18,7 @@ from raysweep.planning.predictions.editing import edit_work, editing_memory
 from raysweep.planning.predictions.needs import CellNeeds, Needs, names_in
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.trainers.base import Recipe
+from raysweep.trainers.kinds import edits
 from raysweep.trainers.memory import TrainingMemory, generation_memory
 
 GIB = 2**30
@@ -109,6 +110,8 @@ class NeedsPlanner:
             works = [edit_work(config.recipes[name].recipe("", ""), shape) for name in model.recipes]
             for work in filter(None, works):  # hosts that edit are those of all cells of the model
                 written = max(written, editing_memory(shape, model.dtype, work, new, bool(generation.gpus)))
+            if recipe_name in config.recipes and edits(config.recipes[recipe_name].trainer) and not generation.gpus:
+                trained = written  # of a host of its own, which holds no place: else as many as there are CPUs begin
             loaded = shape.weights * BYTES["float32"]
             kept = shape.weights * BYTES[model.dtype]
         trains = _resolved(training, trained, loaded)

@@ -231,3 +231,5 @@ def test_an_edit_takes_its_localization_and_its_steps_beside_the_evaluation(tmp_
     assert by_recipe["dinm"].disk_bytes > by_recipe["lora_edit"].disk_bytes == base.disk_bytes
     needs = NeedsPlanner(plan.config)
     assert len({str(needs.of_cell(cell).generation) for cell in plan.cells}) == 1, "else no host could serve them all"
+    held = [needs.of_cell(cell).training.memory_bytes for cell in plan.cells]
+    assert held == [0, *[needs.of_cell(plan.cells[0]).generation.memory_bytes] * len(recipes)]  # of each one's host
