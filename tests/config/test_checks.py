@@ -299,7 +299,7 @@ def test_an_encoder_decoder_model_can_be_trained_by_objectives_for_it(tmp_path):
     assert own_model(tmp_path, config, raw) == []
     (found,) = own_model(tmp_path, config, raw, "recipes.lora.objective_args={prompt_weight: 1}")
     assert "recipes.lora.objective: objective sft: an encoder-decoder model writes no prompt" in found
-    (found,) = own_model(tmp_path, '{"model_type": "vit", "is_encoder_decoder": true}')
+    (found,) = own_model(tmp_path, '{"model_type": "vit", "is_encoder_decoder": true}', raw)
     assert (
         "models.0.path: " in found and "is an encoder-decoder model of the type 'vit', of which transformers" in found
     )
