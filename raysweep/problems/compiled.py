@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raysweep.errors import MissingInput
+from raysweep.execution.compiled.java.junit import check_junit, is_junit
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
 from raysweep.programs import COMPILED, CPP
 from raysweep.records import Problem
@@ -21,13 +22,16 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
         cpp_flags: of g++.
 
     Raises:
-        MissingInput: no compiler (the package is named), one that is too old, or headers that problems include are
-            missing (the problems are named).
+        MissingInput: no compiler (the package is named), one that is too old, no JUnit where tests are JUnit's, or
+            headers that problems include are missing (the problems are named).
         UnusableFlags: g++ doesn't know the flags.
     """
     if language not in COMPILED:
         return
     toolchain(language, cpp_flags)
+    problems = list(problems)
+    if any(is_junit(problem.test) for problem in problems):
+        check_junit()
     missing = missing_headers() if language == CPP else {}
     needed = {problem.task_id: [name for name in missing if _includes(problem, name)] for problem in problems}
     lacking = {task_id: names for task_id, names in needed.items() if names}

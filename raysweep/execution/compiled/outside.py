@@ -99,3 +99,4 @@ class Inside:
 
     sources: Mapping[str, str]
     flags: tuple[str, ...] = ()  # with which they are linked
+    is_junit: bool = False  # Java: they need JUnit 4

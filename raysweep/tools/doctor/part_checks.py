@@ -6,6 +6,7 @@ import os
 
 from raysweep import machine
 from raysweep.errors import UsageError, install_extra
+from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
 from raysweep.programs import COMPILED, DEFAULT_SANDBOX
 from raysweep.quality.batches import fingerprint_of_linters
@@ -83,6 +84,8 @@ def compilers() -> Check:
             found.append(toolchain(language, DEFAULT_SANDBOX.cpp_flags).identity.partition(",")[0])
         except UsageError as error:
             lacks.append(str(error))
+    if any(name.startswith("JDK") for name in found):
+        lacks += [f"no {name}, which repair problems in Java need: install {p}" for name, p in missing_jars().items()]
     headers = missing_headers() if any(name.startswith("g++") for name in found) else {}
     lacks += [f"no {name}, which some problems in C++ include: install {package}" for name, package in headers.items()]
     return Check("compilers", State.ABSENT if lacks else State.OK, "; ".join([*found, *lacks]))

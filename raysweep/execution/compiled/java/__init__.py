@@ -3,6 +3,7 @@
 declarations.py  reads what a problem declares: imports, helper methods, the method to complete and its types
 builder.py       compiles programs and tests in a warm compiler; runs tests in a warm JVM
 sources.py       writes what is compiled: stand-in, adapter, tests; or everything in one program
+junit.py         JUnit 4's tests as one text, and what runs them
 CompilerServer.java  the warm compiler: compiles in memory, one request after another
 Wire.java        the wire format
 Server.java      the candidate's process: reads calls, calls the candidate, writes answers

@@ -8,6 +8,7 @@ entered.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -25,6 +26,7 @@ from raysweep.execution.compiled.builders import (
     CompilerLost,
     first_error,
 )
+from raysweep.execution.compiled.java.junit import FOLDER, JARS, missing_jars
 from raysweep.execution.compiled.java.sources import CANDIDATE, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
 from raysweep.execution.compiled.launcher import JVM_FLAGS
 from raysweep.execution.compiled.outside import Inside, Split
@@ -59,6 +61,14 @@ def prepare(folder: Path, chain: Toolchain) -> None:
     made = subprocess.run(command, env=environment, capture_output=True, check=False)
     if made.returncode:
         raise OSError(0, f"javac can't compile raysweep's classes: {made.stderr[:200].decode(errors='replace')}")
+    for name in JARS.keys() - missing_jars().keys():
+        shutil.copyfile(FOLDER / name, folder / name)
+
+
+def class_path(prepared: str, *more: str) -> str:
+    """Return the class path of a JVM: what is prepared, further folders, and JUnit where this machine has it."""
+    jars = [str(path) for name in JARS if (path := Path(prepared, name)).exists()]
+    return ":".join([prepared, *more, *jars])
 
 
 class JavaBuilder:
@@ -85,6 +95,9 @@ class JavaBuilder:
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
+        lacking = [package for name, package in JARS.items() if not Path(self._prepared, name).exists()]
+        if inside.is_junit and lacking:
+            raise ValueError(f"this machine lacks the packages {', '.join(lacking)}, which tests of JUnit 4 need")
         return self._compile(inside.sources)
 
     def tests(self, sha: str, split: Split) -> Peer:
@@ -133,7 +146,8 @@ class JavaBuilder:
         while len(codes) < _TRIES:
             is_new = trusted not in self._compilers
             if is_new:
-                self._compilers[trusted] = self._jvm(self._compiler_layers, [_COMPILER, self._prepared], COMPILE_MEMORY)
+                arguments = [_COMPILER, class_path(self._prepared)]
+                self._compilers[trusted] = self._jvm(self._compiler_layers, arguments, COMPILE_MEMORY)
             compiler = self._compilers[trusted]
             compiler.begin()
             try:
@@ -156,7 +170,7 @@ class JavaBuilder:
         raise CompileError("its compiler ended, for want of memory")
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
-        command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", self._prepared, *arguments]
+        command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", class_path(self._prepared), *arguments]
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"} | own_marker()
 
         def start() -> NoReturn:

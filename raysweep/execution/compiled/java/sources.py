@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from raysweep.execution.compiled.java.declarations import JavaDeclaration, read_declaration
+from raysweep.execution.compiled.java.junit import is_junit, sources_inside
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
 
@@ -57,6 +58,8 @@ def split(declaration: str, tests: str) -> Split:
 
 def inside(candidate: str, tests: str) -> Inside:
     """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it."""
+    if is_junit(tests):
+        return Inside(sources_inside(candidate, tests), is_junit=True)
     return Inside({"Main.java": f"{candidate}\n{tests}\n"})
 
 

@@ -1,0 +1,93 @@
+"""JUnit 4's tests as the text that a program carries, and what is compiled to run them.
+
+The text begins with the name of the class of the tests; each file of Java follows behind a line with its name. One of
+them may be anything that tests and program share, such as the nodes of a graph.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from raysweep.errors import MissingInput
+
+JARS = {"junit4.jar": "junit4", "hamcrest.jar": "libhamcrest-java", "jaxb-api.jar": "libjaxb-api-java"}
+"""Files that JUnit's tests and what they test need, each with the package of Debian and Ubuntu that has it. Of the
+third one HumanEval-Java needs javax.xml.bind, which Java itself had up to version 10."""
+FOLDER = Path("/usr/share/java")
+"""Where Debian and Ubuntu keep them."""
+_HEAD, _FILE = "// JUnit 4: ", "// file: "
+_PUBLIC = re.compile(
+    r"^[ \t]*public\s+(?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\s+(\w+)", re.M
+)
+_TIMEOUT = re.compile(r"(@(?:org\.junit\.)?Test\s*\()\s*timeout\s*=\s*\w+\s*(?:,\s*(?=\w))?([^()]*\))")
+_NO_ARGUMENTS = re.compile(r"(@(?:org\.junit\.)?Test)\s*\(\s*\)")
+
+
+def junit_tests(name: str, files: Mapping[str, str]) -> str:
+    """Return tests as one text.
+
+    Args:
+        name: of the class of the tests, with its package.
+        files: the texts of all files by name, such as ``ADD_TEST.java``.
+    """
+    return f"{_HEAD}{name}\n" + "".join(f"{_FILE}{file}\n{text.rstrip()}\n" for file, text in files.items())
+
+
+def without_wall_time(text: str) -> str:
+    """Return tests without JUnit's limits, which are of wall time and fail right programs on a busy machine."""
+    return _NO_ARGUMENTS.sub(r"\1", _TIMEOUT.sub(r"\1\2", text))
+
+
+def is_junit(tests: str) -> bool:
+    """Return True for tests of JUnit 4's in the form of this module."""
+    return tests.startswith(_HEAD)
+
+
+def files_of(tests: str) -> dict[str, str]:
+    """Return the files of tests by name."""
+    _, *parts = re.split(rf"^{_FILE}(\S+)\n", tests, flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def runner(tests: str) -> str:
+    """Return a class `Main` whose `main` runs all tests, and ends with the error of the first that fails."""
+    name = tests.partition("\n")[0].removeprefix(_HEAD)
+    return (
+        "public class Main {\n"
+        "    public static void main(String[] given) throws Throwable {\n"
+        f"        org.junit.runner.Result told = new org.junit.runner.JUnitCore().run({name}.class);\n"
+        "        if (!told.getFailures().isEmpty()) {\n"
+        "            throw told.getFailures().get(0).getException();\n"
+        "        }\n"
+        "        if (told.getRunCount() == 0) {\n"
+        '            throw new IllegalStateException("the tests hold no test");\n'
+        "        }\n"
+        "    }\n"
+        "}\n"
+    )
+
+
+def sources_inside(candidate: str, tests: str) -> dict[str, str]:
+    """Return the sources of one program: the candidate's file, the tests and what runs them.
+
+    The tests' files stand for any of the candidate's with their names, and javac refuses a class that is there twice.
+    """
+    public = _PUBLIC.search(candidate)
+    own = f"{public[1]}.java" if public else "Candidate.java"
+    return {own: candidate, **files_of(tests), "Main.java": runner(tests)}
+
+
+def missing_jars() -> dict[str, str]:
+    """Return the files of `JARS` that this machine lacks, each with its package."""
+    return {name: package for name, package in JARS.items() if not (FOLDER / name).exists()}
+
+
+def check_junit() -> None:
+    """Raise MissingInput (the packages) where this machine can't run JUnit's tests."""
+    if missing := missing_jars():
+        raise MissingInput(
+            f"this machine lacks {', '.join(missing)} in {FOLDER}, which tests of JUnit 4 need; install "
+            f"{' '.join(missing.values())} (Debian, Ubuntu)"
+        )
