@@ -78,7 +78,13 @@ class Outcome(StrEnum):
     MEMORY = "memory"
     OUTPUT_LIMIT = "output_limit"
     KILLED = "killed"  # a signal ended it, or it ended itself before the tests did
+    NO_PATCH = "no_patch"  # an answer to a repair problem without a patch; nothing ran
+    UNTESTED = "untested"  # its problem set has no tests; nothing ran, and metrics of tests leave it out
     HARNESS_ERROR = "harness_error"  # an error of raysweep, not of the program; metrics leave it out
+
+
+NOT_RUN = frozenset({Outcome.NO_PATCH, Outcome.UNTESTED})
+"""Outcomes of answers for which no program ran."""
 
 
 class Lane(StrEnum):

@@ -278,6 +278,7 @@ class Result:
     parts: str = ""  # names of the parts of the tests that passed, comma separated, where tests report them
     found: str = ""  # where in the answer its program was, a `Found`; empty: the answer continues the prompt as it is
     program: str = ""  # what was taken out of the answer, without tests; empty: the prompt and the answer
+    exact: bool | None = None  # whether its patch is the published one, but for layout; None: not asked for a patch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,5 +7,6 @@ Begin with regions.py.
     protection.py  finds protected words, and changes the others
     templates.py   builds the prompts that models read in training and evaluation
     rewriting.py   asks a model to rewrite a perturbed prompt (Self-Denoising), and judges its answers
+    repair/        code with a faulty hunk: what models are shown of it, and the patches in their answers
     answers/       finds the program in what a model wrote
 """

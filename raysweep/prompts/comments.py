@@ -39,14 +39,35 @@ def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
     comments = list(_COMMENT.finditer(prompt))
     if not comments:
         return split_instruction(prompt)
-    inside = comments[-1].span(1 if comments[-1][1] is not None else 2)
-    start, stop = description(prompt, *inside, entry_point)
-    stop = start + len(_BARE_END.sub("", prompt[start:stop]))
-    lines = _LINE.findall(prompt[start:stop])
+    start, stop = description(prompt, *_inside(comments[-1]), entry_point)
+    parts = _split_comment(prompt[start:stop], code_of(prompt))
+    return merge([Segment(prompt[:start], False), *parts, Segment(prompt[stop:], False)])
+
+
+def split_comments(code: str, entry_point: str) -> list[Segment]:
+    """Split Java or C++ code with comments anywhere, losslessly: the text of each is natural, as in a prompt."""
+    segments, position, words = [], 0, code_of(code)
+    for comment in _COMMENT.finditer(code):
+        start, stop = description(code, *_inside(comment), entry_point)
+        segments += [Segment(code[position:start], False), *_split_comment(code[start:stop], words)]
+        position = stop
+    return merge([*segments, Segment(code[position:], False)])
+
+
+def _inside(comment: re.Match[str]) -> tuple[int, int]:
+    """Return where the text of a comment begins and ends."""
+    return comment.span(1 if comment[1] is not None else 2)
+
+
+def _split_comment(text: str, words: str) -> list[Segment]:
+    """Split the text of a comment. `words`: code whose names are no natural language."""
+    kept = _BARE_END.sub("", text)
+    lines = _LINE.findall(kept)
     marks = [mark[0] if (mark := _DECORATION.match(line)) else "" for line in lines]
     bare = "".join(line[len(mark) :] for line, mark in zip(lines, marks, strict=True))
-    pieces = split_prose(bare, code_of(prompt))
-    return merge([Segment(prompt[:start], False), *_decorated(pieces, marks), Segment(prompt[stop:], False)])
+    if not bare.strip():
+        return [Segment(text, False)]
+    return [*_decorated(split_prose(bare, words), marks), Segment(text[len(kept) :], False)]
 
 
 def _decorated(pieces: Sequence[Segment], marks: Sequence[str]) -> list[Segment]:

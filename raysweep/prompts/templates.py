@@ -5,7 +5,8 @@ template ``instruct`` is the study's. The template ``raw`` is for models whose t
 evaluated ones (MiniCode): both are used unchanged, so that they end in the same tokens.
 ``chat`` is the template that a chat model's tokenizer brings along, ``magicoder`` that of Magicoder's family, SemCoder
 among it (https://github.com/ise-uiuc/magicoder); any other form is written as a Jinja string. A template belongs to a
-model, not to its architecture: DeepSeek-Coder, from which a Magicoder was trained, has another one.
+model, not to its architecture: DeepSeek-Coder, from which a Magicoder was trained, has another one. Those whose names
+begin with ``repair`` or ``zero_shot`` show code with a faulty hunk (repair/styles.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.prompts.repair.styles import MASK_END, STYLES, Answer, shown, trains_suffix_first, untuned_style
 from raysweep.records import GenerationRequest, Problem, TrainingRow
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ MAGICODERS = (
 )
 RAW, INSTRUCT, CHAT, MAGICODER, NATIVE = "raw", "instruct", "chat", "magicoder", "native"
 TEMPLATES = (INSTRUCT, RAW, CHAT, MAGICODER)
-"""The templates with a name; a Jinja string is one too."""
+"""The templates with a name, beside those for repair; a Jinja string is one too."""
 VARIABLES = ("instruction", "input", "system", "bos_token", "eos_token")
 """What a Jinja string may use."""
 
@@ -60,14 +62,23 @@ class PromptTemplate:
     @property
     def needs_tokenizer(self) -> bool:
         """Whether it is a form of the model's own, such as a chat template, in which its base is prompted too."""
+        if self.name in STYLES:
+            return STYLES[self.name].infill
         return self.name not in (RAW, INSTRUCT)
 
-    def fill(self, instruction: str, further: str = "") -> str:
-        """Return the text before the response. `further`: the input of an instruction, empty for most.
+    def fill(self, instruction: str, further: str = "", *, suffix_first: bool = False) -> str:
+        """Return the text before the response.
+
+        Args:
+            instruction: what is asked for; for repair, code with a marked hunk.
+            further: the input of an instruction, empty for most.
+            suffix_first: for templates that fill a hole, what stands behind it comes first.
 
         Raises:
-            UsageError: the chat template refuses a system prompt.
+            UsageError: the chat template refuses a system prompt, or there is nothing to repair.
         """
+        if self.name in STYLES:
+            return shown(self.name, instruction, self.tokenizer, suffix_first=suffix_first)
         if self.name == RAW:
             return instruction + further
         if self.name == INSTRUCT:
@@ -109,10 +120,10 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
 
     A Jinja string must use ``instruction`` and nothing beside `VARIABLES`.
     """
-    if name in (*TEMPLATES, *others):
+    if name in (*TEMPLATES, *STYLES, *others):
         return name
     if "{" not in name:
-        known = (*others, *TEMPLATES)
+        known = (*others, *TEMPLATES, *STYLES)
         raise UsageError(
             f"unknown template {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, or a Jinja string such "
             'as "Q: {{ instruction }}\\nA: "'
@@ -165,8 +176,11 @@ def encoder_ids(text: str, template: PromptTemplate) -> list[int]:
 
 
 def training_prompt(row: TrainingRow, template: PromptTemplate) -> str:
-    """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input."""
-    return template.fill(row.instruction, row.input)
+    """Return the text before a row's output: the filled template, or for ``raw`` the instruction and input.
+
+    Half of the rows that fill a hole, chosen by their ids, show what stands behind it first.
+    """
+    return template.fill(row.instruction, row.input, suffix_first=trains_suffix_first(row.row_id))
 
 
 def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) -> PromptTemplate:
@@ -180,6 +194,8 @@ def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) ->
     """
     if prompt_format != NATIVE:
         return dataclasses.replace(template, name=prompt_format)
+    if template.name in STYLES:
+        return template if tuned else dataclasses.replace(template, name=untuned_style(template.name))
     return template if tuned or template.needs_tokenizer else dataclasses.replace(template, name=RAW)
 
 
@@ -213,6 +229,8 @@ class Prompter:
         stripped: models have not learned to go on after a last line break, which is a token. With
         the template ``raw`` it is not stripped, since rows were not in training.
         """
+        if self.shown.name in STYLES:
+            return self.shown.fill(prompt)
         if self.shown.name == RAW:
             return prompt if self.template.name == RAW else prompt.strip()
         signature, docstring = split_docstring(prompt, problem.entry_point)
@@ -221,6 +239,8 @@ class Prompter:
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
         text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
+        if self.shown.name in STYLES and STYLES[self.shown.name].answer is Answer.SPAN:
+            turn = (MASK_END,)
         own = () if self.whole_answers else problem.stop
         return GenerationRequest(
             request_id,

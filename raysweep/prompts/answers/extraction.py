@@ -17,6 +17,8 @@ from raysweep.programs import Program
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
 from raysweep.prompts.answers.python import Piece, PythonReader
+from raysweep.prompts.repair.problems import RepairProblem
+from raysweep.prompts.repair.styles import Answer
 from raysweep.records import Problem
 
 VERSION = 1
@@ -38,6 +40,9 @@ class Extract(StrEnum):
     LAST = "last"  # the last block of code
     STUDY = "study"  # the prompt and the answer up to its first stop string, as SafeCoder has it
     EVALPLUS = "evalplus"  # what EvalPlus's sanitize keeps
+    HUNK = "hunk"  # of a patch: the text in the hunk's place; this and the next two follow from a model's template
+    REST = "rest"  # of a patch: the function from the hunk on
+    SPAN = "span"  # of a patch: a masked span
 
     @property
     def needs_whole_answers(self) -> bool:
@@ -58,6 +63,8 @@ class Found(StrEnum):
     TEXT = "text"  # beside prose, without a fence
     BODY = "body"  # the answer continues the prompt
     NOTHING = "nothing"  # there is none: the answer is judged as it is written
+    PATCH = "patch"  # a patch of a file
+    NO_PATCH = "no patch"  # none: there is nothing to judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,11 @@ class Extracted:
 
     program: Program
     found: Found = Found.WRITTEN
+    is_exact: bool | None = None  # whether it is the published patch; None: no patch was asked for
+
+
+PATCHES = (Extract.HUNK, Extract.REST, Extract.SPAN)
+"""The ways to make a patched file of an answer, each as `Answer` names it; no setting names them."""
 
 
 def way_of(extract: str, *, is_chat: bool) -> Extract:
@@ -88,6 +100,11 @@ def extracted(problem: Problem, answer: str, way: Extract, *, alone: bool = Fals
         way: how.
         alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``.
     """
+    if isinstance(problem, RepairProblem):
+        patch = problem.patch(answer, Answer(way.value) if way in PATCHES else Answer.HUNK)
+        if patch is None:
+            return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
+        return Extracted(patch.program, Found.PATCH, patch.is_exact)
     if way is Extract.NONE and not alone:
         return Extracted(problem.assemble(answer))
     if way in (Extract.NONE, Extract.STUDY):
@@ -218,4 +235,6 @@ _WHERE = {
     Found.TEXT: "with one beside prose, in no block",
     Found.BODY: "that continue the prompt",
     Found.NOTHING: "without a program, judged as they are written",
+    Found.PATCH: "with a patch",
+    Found.NO_PATCH: "without a patch",
 }

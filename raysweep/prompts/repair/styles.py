@@ -1,0 +1,164 @@
+"""The texts that models are shown of code with a marked hunk: templates for repair.
+
+Sources: the repair study's code (https://github.com/User3574/codeRepair) for the forms of fine-tuned models, and clm's
+(https://github.com/lin-tan/clm) for the alternatives whose names hold ``clm`` and for models that aren't fine-tuned.
+Training and evaluation use the same text; the two codes differ by a line end or a colon between them. Without
+the faulty lines the marks stay and the lines between them go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from raysweep.errors import UsageError
+from raysweep.hashing import text_sha
+from raysweep.prompts.repair.hunks import Hunk, hunk_in, lines_of
+
+EXAMPLE = "// bug start: \nwrong();\n// bug end \n"
+"""The shortest code with a marked hunk, to try a template on."""
+MASK, MASK_END = "<extra_id_0>", "<extra_id_1>"
+"""CodeT5's tokens for a masked span, and for the one behind it, which ends what fills the first."""
+
+
+class Answer(StrEnum):
+    """What a model answers."""
+
+    HUNK = "hunk"  # the text in the hunk's place
+    REST = "rest"  # the rest of the function, from the hunk on
+    SPAN = "span"  # CodeT5's masked span
+
+
+@dataclass(frozen=True, slots=True)
+class RepairStyle:
+    """How code with a marked hunk becomes the text that a model reads.
+
+    Attributes:
+        answer: what the model answers.
+        shows_hunk: whether it sees the faulty lines.
+        architecture: causal or seq2seq.
+        clm: clm's words in place of the study's.
+        infill: in the order of the tokenizer's tokens for filling in the middle.
+        untuned: the style of a model that isn't fine-tuned; empty: this is one.
+    """
+
+    answer: Answer = Answer.HUNK
+    shows_hunk: bool = True
+    architecture: str = "causal"
+    clm: bool = False
+    infill: bool = False
+    untuned: str = ""
+
+
+STYLES: Mapping[str, RepairStyle] = {
+    "repair_plain": RepairStyle(shows_hunk=False, untuned="zero_shot_plain"),
+    "repair_buggy_line": RepairStyle(untuned="zero_shot_buggy_line"),
+    "repair_infill": RepairStyle(infill=True, untuned="zero_shot_infill"),
+    "repair_infill_plain": RepairStyle(infill=True, shows_hunk=False, untuned="zero_shot_infill"),
+    "repair_seq2seq_plain": RepairStyle(shows_hunk=False, architecture="seq2seq", untuned="zero_shot_mask_plain"),
+    "repair_seq2seq_buggy_line": RepairStyle(architecture="seq2seq", untuned="zero_shot_mask_buggy_line"),
+    "repair_clm_plain": RepairStyle(shows_hunk=False, clm=True, untuned="zero_shot_plain"),
+    "repair_clm_buggy_line": RepairStyle(clm=True, untuned="zero_shot_buggy_line"),
+    "repair_clm_seq2seq_plain": RepairStyle(
+        shows_hunk=False, architecture="seq2seq", clm=True, untuned="zero_shot_mask_plain"
+    ),
+    "repair_clm_seq2seq_buggy_line": RepairStyle(architecture="seq2seq", clm=True, untuned="zero_shot_mask_buggy_line"),
+    "zero_shot_plain": RepairStyle(Answer.REST, shows_hunk=False),
+    "zero_shot_buggy_line": RepairStyle(Answer.REST),
+    "zero_shot_infill": RepairStyle(infill=True, shows_hunk=False),
+    "zero_shot_mask_plain": RepairStyle(Answer.SPAN, shows_hunk=False, architecture="seq2seq"),
+    "zero_shot_mask_buggy_line": RepairStyle(Answer.SPAN, architecture="seq2seq"),
+}
+"""The templates for repair by name."""
+
+_INFILL = (
+    ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
+    ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek-Coder, whose last token stands before the middle
+    ("▁<PRE>", "▁<SUF>", "▁<MID>"),  # CodeLlama
+    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),  # Qwen2.5-Coder, CodeGemma
+)
+"""Tokens before what stands before the hole, before what stands behind it, and before what fills it, by family."""
+
+
+def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
+    """Return a tokenizer's tokens for filling in the middle, see `_INFILL`.
+
+    Raises:
+        UsageError: it has none that are known.
+    """
+    words = tokenizer.get_vocab()
+    found = next((tokens for tokens in _INFILL if all(token in words for token in tokens)), None)
+    if found is None:
+        raise UsageError(
+            "the tokenizer has no tokens for filling in the middle, such as <fim_prefix>, which the infill templates "
+            "for repair need; take repair_buggy_line or repair_plain"
+        )
+    return found
+
+
+def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = False) -> str:
+    """Return what a model reads of code with a marked hunk.
+
+    Args:
+        name: of the style.
+        text: the code with its marks, see hunks.py.
+        tokenizer: the model's, for styles with tokens of its own.
+        suffix_first: what stands behind the hole comes first, for styles that fill it.
+
+    Raises:
+        UsageError: the text marks no hunk, or the tokenizer has no tokens for filling in the middle.
+    """
+    hunk, comment = hunk_in(text)
+    style = STYLES[name]
+    if style.answer is Answer.SPAN:
+        return _masked(hunk, comment, shows_hunk=style.shows_hunk)
+    if style.answer is Answer.REST:
+        return f"{hunk.before}{_commented(hunk.buggy, comment) if style.shows_hunk else ''}"
+    if style.infill:
+        before = hunk.before if not style.untuned else _with_marks(hunk, comment, style)
+        return _infilling(before, hunk.after, infill_tokens(tokenizer), suffix_first=suffix_first)
+    if style.clm and style.architecture == "seq2seq":
+        return "</s>".join([hunk.before, hunk.buggy if style.shows_hunk else "", hunk.after])
+    text = f"{_with_marks(hunk, comment, style)}{hunk.after}"
+    if style.architecture == "seq2seq":
+        return text
+    return f"{text}{comment} fixed lines:\n" if style.clm else f"{text}{comment} fix: \n"
+
+
+def trains_suffix_first(row_id: str) -> bool:
+    """Return whether a training row that fills a hole shows what stands behind it first, as half of them do."""
+    return int(text_sha(f"suffix first {row_id}")[:8], 16) % 2 == 0
+
+
+def untuned_style(name: str) -> str:
+    """Return the style that a model sees before it is fine-tuned with another one."""
+    return STYLES[name].untuned or name
+
+
+def answers_in(name: str) -> Answer | None:
+    """Return what a model answers to a template; None for one that is not for repair."""
+    return STYLES[name].answer if name in STYLES else None
+
+
+def _with_marks(hunk: Hunk, comment: str, style: RepairStyle) -> str:
+    start, end = ("buggy lines start:\n", "buggy lines end:\n") if style.clm else ("bug start: \n", "bug end \n")
+    return f"{hunk.before}{comment} {start}{hunk.buggy if style.shows_hunk else ''}{comment} {end}"
+
+
+def _commented(buggy: str, comment: str) -> str:
+    return "".join(f"{comment} buggy line:{line}" for line in lines_of(buggy))
+
+
+def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
+    """Return code with CodeT5's mask in the hunk's place, with the indent of its first line."""
+    first = next((line for line in lines_of(hunk.buggy) if line.strip()), "")
+    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    shown_lines = _commented(hunk.buggy, comment) if shows_hunk else ""
+    return f"{hunk.before}{shown_lines}{indent}{MASK}\n{hunk.after}"
+
+
+def _infilling(before: str, after: str, tokens: tuple[str, str, str], *, suffix_first: bool) -> str:
+    prefix, suffix = f"{tokens[0]}{before}", f"{tokens[1]}{after}"
+    return f"{suffix}{prefix}{tokens[2]}" if suffix_first else f"{prefix}{suffix}{tokens[2]}"

@@ -1,0 +1,82 @@
+"""Patches in what models answer."""
+
+from dataclasses import replace
+
+import pytest
+
+from raysweep.prompts.repair.hunks import Hunk, marked
+from raysweep.prompts.repair.problems import Patch, RepairProblem
+from raysweep.prompts.repair.styles import Answer
+
+HUNK = Hunk("    int f(int n) {\n", "        return n - 1; // wrong\n", "    }\n")
+SHOWN = Hunk("int f(int n) {\n", "    return n - 1;\n", "}\n")
+PROBLEM = RepairProblem(
+    task_id="A/f",
+    prompt=marked(SHOWN, "//"),
+    entry_point="f",
+    test="tests",
+    reference="        return n;\n",
+    language="java",
+    hunk=HUNK,
+    file_before="class A {\n",
+    file_after="}\n",
+)
+PYTHON = RepairProblem(
+    task_id="B/f",
+    prompt=marked(Hunk("def f(n):\n", "    return n - 1\n", ""), "#"),
+    entry_point="f",
+    test="def check(candidate):\n    assert candidate(1) == 1\n",
+    reference="    return n\n",
+    hunk=Hunk("def f(n):\n", "    return n - 1\n", ""),
+    file_after='"""Says nothing."""\n',
+)
+
+
+def patch(problem: RepairProblem, answer: str, way: Answer) -> Patch:
+    found = problem.patch(answer, way)
+    assert found is not None
+    return found
+
+
+def test_the_faulty_hunk_gives_the_file_and_the_reference_is_an_exact_match() -> None:
+    file = "class A {\n    int f(int n) {\n        return n - 1; // wrong\n    }\n}\n"
+    assert PROBLEM.assemble(HUNK.buggy).text == file
+    mended = patch(PROBLEM, PROBLEM.reference or "", Answer.HUNK)
+    assert mended.is_exact and mended.program.text == file.replace("n - 1; // wrong", "n;")
+    assert mended.program.tests == "tests"
+    assert not patch(PROBLEM, HUNK.buggy, Answer.HUNK).is_exact
+
+
+@pytest.mark.parametrize("answer", ["return n;", "\n    return  n; // mended\n"])
+def test_layout_and_comments_do_not_count_for_an_exact_match(answer: str) -> None:
+    assert patch(PROBLEM, answer, Answer.HUNK).is_exact
+
+
+def test_the_rest_of_a_method_ends_with_its_brace() -> None:
+    mended = patch(PROBLEM, '    return n; // "}"\n}\n\nint g() { return 1; }\n', Answer.REST)
+    assert mended.is_exact
+    assert mended.program.text == "class A {\nint f(int n) {\n    return n;\n}\n}\n"
+
+
+@pytest.mark.parametrize("answer", ["", "    return n;\n", "    if (n > 0) { return n; }\n /* } */"])
+def test_a_method_that_stays_open_is_no_patch(answer: str) -> None:
+    assert PROBLEM.patch(answer, Answer.REST) is None
+
+
+def test_the_rest_of_a_function_in_python_ends_at_the_margin() -> None:
+    mended = patch(PYTHON, "    return n\n\n# a comment\ndef g():\n    pass\n", Answer.REST)
+    assert mended.is_exact
+    assert mended.program.text.startswith('def f(n):\n    return n\n\n# a comment\n"""Says')
+    assert mended.program.tests.endswith("\ncheck(f)")
+    assert PYTHON.patch("\n\n", Answer.REST) is None
+
+
+def test_a_masked_span_ends_at_the_next_mask() -> None:
+    assert patch(PROBLEM, "<extra_id_0> return n;<extra_id_1> }", Answer.SPAN).is_exact
+    assert PROBLEM.patch("<extra_id_0> <extra_id_1> }", Answer.SPAN) is None
+
+
+def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_is_no_patch() -> None:
+    assert patch(PROBLEM, "", Answer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
+    hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
+    assert hole.patch("\n", Answer.HUNK) is None
