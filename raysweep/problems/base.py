@@ -37,6 +37,8 @@ class ProblemSet(ABC):
     """The address at which the data is published; empty: not known, as of a user's file."""
     language: str = PYTHON
     """Of its problems' programs, which `Problem.language` says too."""
+    repair: ClassVar[bool] = False
+    """Whether its problems are code to be repaired, which only templates for repair and `raw` show."""
     hub: ClassVar[str] = ""
     """The id of the data set on the Hugging Face hub; empty: it has none."""
 

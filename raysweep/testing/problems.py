@@ -62,8 +62,9 @@ class ProblemSetContract(Contract):
         return self.read()[1]
 
     def solved(self) -> list[tuple[Problem, str]]:
-        """Return the problems in Python, each with its reference solution, that should compile."""
-        problems = [problem for problem in self.problems() if problem.language == PYTHON]
+        """Return the problems in Python, each with its reference solution, that should compile behind its prompt."""
+        part, every_problem = self.read()
+        problems = [problem for problem in every_problem if problem.language == PYTHON and not part.repair]
         return [(p, p.reference) for p in problems if p.reference is not None and p.task_id not in self.broken]
 
     def test_it_has_problems_with_unique_task_ids(self) -> None:
@@ -124,7 +125,7 @@ class ProblemSetContract(Contract):
             assert "".join(segment.text for segment in segments) == problem.prompt, (
                 f"{problem.task_id}: the texts of segments(), joined, are the prompt"
             )
-            assert any(segment.natural and segment.text.strip() for segment in segments), (
+            assert part.repair or any(segment.natural and segment.text.strip() for segment in segments), (
                 f"{problem.task_id}: a segment is natural language, or no perturbation can change the prompt"
             )
 

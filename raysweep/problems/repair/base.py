@@ -1,0 +1,133 @@
+"""What problem sets for repair share: what models are shown, and problems made of two versions of a file."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.problems.base import ProblemSet
+from raysweep.problems.compiled import check_toolchain
+from raysweep.programs import DEFAULT_SANDBOX, JAVA, PYTHON
+from raysweep.prompts.repair.code import function_around, without_comments
+from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, marked
+from raysweep.prompts.repair.natural import split_marked
+from raysweep.prompts.repair.problems import RepairProblem
+from raysweep.records import Problem, Segment
+from raysweep.rows.json_files import check_file, content_sha
+
+FUNCTION, FILE = "function", "file"
+CONTEXTS = (FUNCTION, FILE)
+"""What a model is shown: the function with the hunk, without comments, as in clm's prompts; or the file as it is, whose
+comments and docstrings perturbations change."""
+_CLASS = re.compile(r"^(?:public\s+)?(?:(?:final|abstract)\s+)*class\s", re.MULTILINE)
+
+
+class RepairSet(ProblemSet):
+    """A problem set whose problems are files with a faulty hunk.
+
+    Args:
+        path: the file with the problems.
+        context: what models are shown, one of `CONTEXTS`.
+
+    Raises:
+        UsageError: another context, or a file that doesn't exist.
+    """
+
+    repair: ClassVar[bool] = True
+
+    def __init__(self, path: str, context: str = FUNCTION) -> None:
+        self.path = Path(path).expanduser().absolute()
+        self.context = checked_context(context, self.name)
+        check_file(self.path)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the SHA-256 of the unzipped file, and what models are shown."""
+        return {"sha256": content_sha(self.path), "context": self.context}
+
+    def check(self, *, judged: bool = False) -> None:
+        """Read the whole file; raise UsageError (file, line) for an unusable row.
+
+        When `judged`, also where the machine can't run the tests, which names the packages.
+        """
+        problems = self.problems()
+        if judged:
+            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
+
+    def segments(self, problem: Problem) -> list[Segment]:
+        """Split a prompt: the text of comments and docstrings is natural; marks, hunk and code are verbatim."""
+        return split_marked(problem.prompt, problem.language, problem.entry_point)
+
+
+def checked_context(context: str, name: str) -> str:
+    """Return a context; raise UsageError if it is none of `CONTEXTS`."""
+    if context not in CONTEXTS:
+        near = did_you_mean(context, CONTEXTS)
+        raise UsageError(f"problem set {name}: context {context!r}{near} is none of {', '.join(CONTEXTS)}")
+    return context
+
+
+def repair_problem(
+    task_id: str, file: str, fault: Fault, *, language: str, test: str, context: str, entry_point: str
+) -> RepairProblem:
+    """Return the problem of a fault in a file.
+
+    Args:
+        task_id: its id.
+        file: the faulty file.
+        fault: in the whole file.
+        language: of the file.
+        test: what runs behind the file; empty: nothing.
+        context: what models are shown, one of `CONTEXTS`.
+        entry_point: the function with the fault.
+    """
+    hunk = fault.hunk
+    start, end = 0, len(file)
+    if context == FUNCTION:
+        start, end = _function(file, hunk, language)
+    inner = Hunk(hunk.before[start:], hunk.buggy, hunk.after[: end - len(file) or None])
+    parts = [inner.before, inner.buggy, inner.after]
+    if context == FUNCTION:
+        parts = dedented([without_comments(part, language) for part in parts])
+    return RepairProblem(
+        task_id=task_id,
+        prompt=marked(Hunk(*parts), comment_mark(language)),
+        entry_point=entry_point,
+        test=test,
+        reference=fault.fixed,
+        language=language,
+        hunk=inner,
+        file_before=file[:start],
+        file_after=file[end:],
+    )
+
+
+def fault_in_class(buggy: str, correct: str, place: str, at_least: tuple[int, int] | None = None) -> Fault:
+    """Return the fault of two versions of a Java file whose packages and imports may differ; see `fault_between`."""
+    ours, theirs = _CLASS.search(buggy), _CLASS.search(correct)
+    if ours is None or theirs is None:
+        raise UsageError(f"{place}: the file in Java holds no class")
+    correct = buggy[: ours.start()] + correct[theirs.start() :]
+    return fault_between(buggy, correct, JAVA, at_least=at_least, place=place)
+
+
+def without_last_docstring(code: str) -> str:
+    """Return Python code without a text that stands behind all statements, as QuixBugs' files have one."""
+    statements = ast.parse(code).body
+    last = statements[-1]
+    if len(statements) < 2 or not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Constant):
+        return code
+    return "".join(code.splitlines(keepends=True)[: last.lineno - 1]).rstrip() + "\n"
+
+
+def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:
+    """Return where what models are shown begins and ends: the method in Java, the code without its docstring."""
+    if language == PYTHON:
+        return 0, len(without_last_docstring(file))
+    at = len(hunk.before) + len(hunk.buggy) - len(hunk.buggy.lstrip())
+    found = function_around(file, at)
+    inside = found is not None and found[0] <= len(hunk.before) and len(file) - len(hunk.after) <= found[1]
+    return found if found is not None and inside else (0, len(file))

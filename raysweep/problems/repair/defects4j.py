@@ -1,0 +1,168 @@
+"""Problem set `defects4j`: 217 single hunks of Defects4J, as clm's prompts hold them (Just et al. 2014).
+
+There are no tests: they need checkouts, old JDKs and a network. So a patch can only be an exact match of the
+developers'. Where the developers added lines and took none out, the hunk is the line behind them, as in clm.
+Sources: https://github.com/rjust/defects4j and https://github.com/lin-tan/clm
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from raysweep.errors import UsageError
+from raysweep.hashing import canonical_json, text_sha
+from raysweep.problems.base import PROBLEMS
+from raysweep.problems.repair.base import FILE, RepairSet, repair_problem
+from raysweep.programs import JAVA
+from raysweep.prompts.comments import entry_point_of
+from raysweep.prompts.repair.hunks import Fault, Hunk
+from raysweep.records import Problem
+from raysweep.rows.json_files import check_file, content_sha, read_content
+
+_PROMPT = re.compile(
+    r"(?P<before>.*?)// buggy lines start:\n(?P<buggy>.*?)// buggy lines end:\n(?P<after>.*)// fixed lines: ?\n",
+    re.DOTALL,
+)
+_POSITION = re.compile(r"(\w+)\t(\w+)\t(\S+)\t(\d+)-(\d+)\t(\d+)-(\d+)")
+_SECTION = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+
+WITHOUT_FIX = frozenset({("Closure", "46")})
+"""Bugs whose fix is no text in the hunk's place: the developers took the whole method out. No patch matches it."""
+
+
+class _Position(NamedTuple):
+    """Lines of a hunk: first, and the one behind the last, in the faulty file and in the mended one."""
+
+    path: str
+    buggy: tuple[int, int]
+    fixed: tuple[int, int]
+
+
+@PROBLEMS.register("defects4j")
+class Defects4J(RepairSet):
+    """Single hunks of Defects4J, without tests.
+
+    Args:
+        path: clm's prompts for fine-tuned models, defects4j/codegen_finetune_result/codegen_input.json.
+        positions: clm's lines of the hunks, defects4j_loc.txt.
+        patches: Defects4J's patches, PROJECT/patches/ID.src.patch: a folder with them, or a tar file.
+
+    Raises:
+        UsageError: a file that doesn't exist.
+    """
+
+    language = JAVA
+    licence = "MIT AND BSD-3-Clause"
+    origin = "https://github.com/rjust/defects4j"
+
+    def __init__(self, path: str, positions: str, patches: str) -> None:
+        super().__init__(path, FILE)
+        self._positions = Path(positions).expanduser().absolute()
+        self._patches = Path(patches).expanduser().absolute()
+        check_file(self._positions)
+        if not self._patches.is_dir():
+            check_file(self._patches)
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in the order of the prompts; raise UsageError (the file) for one that can't be used."""
+        try:
+            prompts = json.loads(read_content(self.path))["data"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{self.path}: this is no file of clm's prompts ({error!r}); it needs `data`") from None
+        positions = dict(_read_positions(self._positions))
+        patches = dict(_read_patches(self._patches))
+        return [self._problem(key, prompt, positions, patches) for key, prompt in prompts.items()]
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the hashes of the files, and of the texts of all patches."""
+        patches = text_sha(canonical_json([[*name, text] for name, text in sorted(_read_patches(self._patches))]))
+        return {**super().fingerprint(), "positions": content_sha(self._positions), "patches": patches}
+
+    def check(self, *, judged: bool = False) -> None:
+        """Read all files; nothing runs, so no compiler is needed."""
+        self.problems()
+
+    def _problem(
+        self,
+        key: str,
+        prompt: Mapping[str, Any],
+        positions: Mapping[tuple[str, str], _Position],
+        patches: Mapping[tuple[str, str], str],
+    ) -> Problem:
+        name: tuple[str, str] = (key.split("_")[0], key.split("_")[1])
+        place, text = f"{self.path}: prompt {key}", str(prompt.get("input", ""))
+        parts = _PROMPT.fullmatch(text)
+        if parts is None:
+            raise UsageError(f"{place}: its `input` marks no buggy lines; take the prompts for fine-tuned models")
+        if name not in positions or name not in patches:
+            where = self._positions if name not in positions else self._patches
+            raise UsageError(f"{place}: {where} has nothing on {name[0]} {name[1]}")
+        position = positions[name]
+        is_known = name not in WITHOUT_FIX
+        fixed = _mended_lines(patches[name], position, f"{self._patches}: {name[0]} {name[1]}") if is_known else ""
+        if position.buggy[0] == position.buggy[1]:
+            fixed += parts["buggy"]
+        fault = Fault(Hunk(parts["before"], parts["buggy"], parts["after"]), fixed)
+        problem = repair_problem(
+            f"Defects4J/{name[0]}-{name[1]}",
+            fault.hunk.code,
+            fault,
+            language=JAVA,
+            test="",
+            context=FILE,
+            entry_point=entry_point_of(parts["before"]),
+        )
+        return problem if is_known else replace(problem, reference=None)
+
+
+def _read_positions(path: Path) -> Iterator[tuple[tuple[str, str], _Position]]:
+    for number, line in enumerate(read_content(path).decode("utf-8", "replace").splitlines(), 1):
+        found = _POSITION.fullmatch(line.strip())
+        if found is None:
+            raise UsageError(
+                f"{path}:{number}: a position is PROJECT, ID, FILE, FIRST-END, FIRST-END, with tabs, not {line:.60}"
+            )
+        first, end, mended, mended_end = map(int, found.groups()[3:])
+        yield (found[1], found[2]), _Position(found[3], (first, end), (mended, mended_end))
+
+
+def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield the text of each patch by project and id."""
+    if path.is_dir():
+        for file in sorted(path.rglob("*.src.patch")):
+            yield (file.parent.parent.name, file.name.partition(".")[0]), file.read_text(errors="replace")
+        return
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                if member.name.endswith(".src.patch") and (content := archive.extractfile(member)):
+                    project, _, name = Path(member.name).parts[-3:]
+                    yield (project, name.partition(".")[0]), content.read().decode("utf-8", "replace")
+    except tarfile.TarError as error:
+        raise UsageError(f"{path}: this is no tar file of patches ({error})") from None
+
+
+def _mended_lines(patch: str, position: _Position, place: str) -> str:
+    """Return the lines of the mended file at a position, of the patch that takes them out: ``-`` marks the fix."""
+    lines: dict[int, str] = {}
+    number, is_inside = 0, False
+    for line in patch.splitlines():
+        if line.startswith("diff ") or line.startswith("--- "):
+            is_inside = line.rstrip().endswith(position.path)
+        elif section := _SECTION.match(line):
+            number = int(section[1])
+        elif is_inside and line[:1] in ("-", " ", "") and not line.startswith("---"):
+            lines[number] = f"{line[1:]}\n"
+            number += 1
+    first, end = position.fixed
+    if missing := [str(one) for one in range(first, end) if one not in lines]:
+        raise UsageError(
+            f"{place}: the hunk lies outside of the patch of {position.path}, which lacks lines {', '.join(missing)}"
+        )
+    return "".join(lines[one] for one in range(first, end))

@@ -1,0 +1,167 @@
+"""Problem set `quixbugs`: 40 small programs with a fault of one line each, in Python and in Java (Lin et al. 2017).
+
+Tests in Python are QuixBugs' cases with the comparisons of its own tests, without the two that it leaves out unless
+asked, since they take a GiB or minutes. Tests in Java are its JUnit tests without their limits of wall time.
+Source: https://github.com/jkoppel/QuixBugs
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
+from raysweep.problems.base import PROBLEMS
+from raysweep.problems.file_problems import problems_of
+from raysweep.problems.repair.base import (
+    FUNCTION,
+    RepairSet,
+    fault_in_class,
+    repair_problem,
+    without_last_docstring,
+)
+from raysweep.programs import JAVA, PYTHON
+from raysweep.prompts.repair.hunks import fault_between
+from raysweep.records import Problem
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content, read_json_rows
+
+LEFT_OUT = {"knapsack": 10, "levenshtein": 4}
+"""Cases that QuixBugs itself leaves out unless asked, from 1: the first takes a GiB, the second over a minute."""
+_LISTS = {"flatten", "kheapsort"}  # generators
+_LANGUAGES = (PYTHON, JAVA)
+_PACKAGE = "java_testcases.junit"
+
+
+@PROBLEMS.register("quixbugs")
+class QuixBugs(RepairSet):
+    """QuixBugs in Python or Java.
+
+    Args:
+        path: a JSONL file with rows {name, python_buggy, python_correct, java_buggy, java_correct, testcases,
+            python_test, java_test}.
+        support: a JSON file with the texts of python/node.py, java/Node.java and other files that tests share; None:
+            support_files.json beside `path`.
+        language: python or java.
+        context: what models are shown: function, or file.
+
+    Raises:
+        UsageError: another language or context, or a file that doesn't exist.
+    """
+
+    licence = "MIT"
+    origin = "https://github.com/jkoppel/QuixBugs"
+
+    def __init__(self, path: str, support: str | None = None, language: str = PYTHON, context: str = FUNCTION) -> None:
+        super().__init__(path, context)
+        if language not in _LANGUAGES:
+            near = did_you_mean(language, _LANGUAGES)
+            raise UsageError(f"problem set quixbugs: language {language!r}{near} is none of {', '.join(_LANGUAGES)}")
+        self.language = language
+        self._support = Path(support).expanduser().absolute() if support else self.path.with_name("support_files.json")
+        check_file(self._support)
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
+        support = self._shared_files()
+        make = _python_problem if self.language == PYTHON else _java_problem
+        return problems_of(read_json_rows(self.path), lambda row: make(row, support, self.context))
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the hashes of both files, the language, and what models are shown."""
+        return {**super().fingerprint(), "support": content_sha(self._support), "language": self.language}
+
+    def _shared_files(self) -> Mapping[str, str]:
+        try:
+            files = json.loads(read_content(self._support))
+        except ValueError as error:
+            raise UsageError(f"{self._support}: broken JSON ({error}); it must map names of files to texts") from None
+        missing = [name for name in ("python/node.py", "java/Node.java") if name not in files]
+        if missing:
+            raise UsageError(f"{self._support}: it lacks {', '.join(missing)}, which tests of graphs need")
+        return {str(name): str(text) for name, text in files.items()}
+
+
+def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:
+    name, buggy = row.label("name"), row.text("python_buggy")
+    ours, theirs = without_last_docstring(buggy), without_last_docstring(row.text("python_correct"))
+    fault = fault_between(ours, theirs, PYTHON, place=row.place)
+    test = row.text("python_test", "")
+    return repair_problem(
+        f"QuixBugs/{name}",
+        buggy,
+        fault.behind(buggy[len(ours) :]) if buggy.startswith(ours) else fault,
+        language=PYTHON,
+        test=_graph_tests(test, name, support) if test else _cases(row, name),
+        context=context,
+        entry_point=name,
+    )
+
+
+def _cases(row: JsonRow, name: str) -> str:
+    """Return asserts for the cases of a program, with the comparisons of QuixBugs' own tests."""
+    cases = row.fields.get("testcases")
+    if not isinstance(cases, list) or not all(isinstance(case, list) and len(case) == 2 for case in cases) or not cases:
+        raise UsageError(f"{row.place}: `testcases` must be a list of [arguments, result], not {cases!r:.60}")
+    lines = []
+    for number, (given, expected) in enumerate(cases, 1):
+        if number == LEFT_OUT.get(name):
+            continue
+        arguments = given if isinstance(given, list) else [given]
+        call = f"candidate({', '.join(map(repr, arguments))})"
+        if name == "sqrt":
+            lines.append(f"    assert abs({call} - {expected!r}) <= {arguments[-1]!r}")
+        elif name == "hanoi":
+            lines.append(f"    assert {call} == {[tuple(step) for step in expected]!r}")
+        else:
+            lines.append(f"    assert {f'list({call})' if name in _LISTS else call} == {expected!r}")
+    return "\n".join(["def check(candidate):", *lines, ""])
+
+
+def _graph_tests(test: str, name: str, support: Mapping[str, str]) -> str:
+    """Return a program's pytest functions as one function, with the class of nodes that they build graphs of."""
+    tree = ast.parse(test)
+    kept = [
+        statement
+        for statement in tree.body
+        if not isinstance(statement, ast.Import | ast.ImportFrom | ast.If | ast.Expr)
+    ]
+    calls = [
+        f"    {statement.name}()"
+        for statement in kept
+        if isinstance(statement, ast.FunctionDef) and statement.name.startswith("test")
+    ]
+    functions = "\n\n".join(map(ast.unparse, kept))
+    check = "\n".join([f"def check(candidate):\n    global {name}\n    {name} = candidate", *calls, ""])
+    return f"{support['python/node.py']}\n{functions}\n\n{check}"
+
+
+def _java_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:
+    name = row.label("name")
+    buggy, correct = row.text("java_buggy"), row.text("java_correct")
+    shared = {key.rpartition("/")[2]: text for key, text in support.items() if key.startswith("java/")}
+    test = f"{name.upper()}_TEST"
+    return repair_problem(
+        f"QuixBugs/{name}",
+        buggy,
+        fault_in_class(buggy, correct, row.place),
+        language=JAVA,
+        test=junit_tests(f"{_PACKAGE}.{test}", {f"{test}.java": _java_cases(row.text("java_test"), name), **shared}),
+        context=context,
+        entry_point=name,
+    )
+
+
+def _java_cases(test: str, name: str) -> str:
+    """Return the tests of a program in Java without limits of wall time, and without the case that is left out."""
+    test = without_wall_time(test)
+    if name not in LEFT_OUT:
+        return test
+    method = re.compile(
+        rf"^\s*@\S*Test\s+public void test_{LEFT_OUT[name] - 1}\(.*?^    }}\n", re.DOTALL | re.MULTILINE
+    )
+    return method.sub("", test, count=1)

@@ -1,0 +1,84 @@
+"""Defects4J's single hunks: the developers' lines are the exact match."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.problems.repair.defects4j import Defects4J
+from raysweep.prompts.repair.problems import RepairProblem
+from raysweep.prompts.repair.styles import Answer, shown
+from tests.conftest import shared_data
+
+PROMPT = "int f() {\n// buggy lines start:\n    b();\n// buggy lines end:\n    c();\n}\n// fixed lines: \n"
+PATCH = (
+    "diff --git a/src/A.java b/src/A.java\n--- a/src/A.java\n+++ b/src/A.java\n"
+    "@@ -5,4 +5,4 @@ class A {\n int f() {\n-    b(1);\n-    if (a())\n+    b();\n     c();\n }\n"
+)
+
+
+def written(folder: Path, position: str = "Chart\t4\tsrc/A.java\t6-7\t6-8\n") -> dict[str, str]:
+    (folder / "prompts.json").write_text(json.dumps({"data": {"Chart_4_src/A.java_6-7": {"input": PROMPT}}}))
+    (folder / "loc.txt").write_text(position)
+    (folder / "Chart" / "patches").mkdir(parents=True, exist_ok=True)
+    (folder / "Chart" / "patches" / "4.src.patch").write_text(PATCH)
+    with tarfile.open(folder / "patches.tar.gz", "w:gz") as archive:
+        archive.add(folder / "Chart", "Chart")
+    return {"path": str(folder / "prompts.json"), "positions": str(folder / "loc.txt"), "patches": str(folder)}
+
+
+def only(problem_set: Defects4J) -> RepairProblem:
+    (problem,) = problem_set.problems()
+    assert isinstance(problem, RepairProblem)
+    return problem
+
+
+def test_the_fix_is_what_the_patch_takes_out(tmp_path: Path) -> None:
+    paths = written(tmp_path)
+    folder, archive = Defects4J(**paths), Defects4J(**{**paths, "patches": str(tmp_path / "patches.tar.gz")})
+    problem = only(folder)
+    assert (problem.task_id, problem.hunk.buggy, problem.entry_point) == ("Defects4J/Chart-4", "    b();\n", "f")
+    assert problem.reference == "    b(1);\n    if (a())\n"
+    assert (only(archive), archive.fingerprint()) == (problem, folder.fingerprint())
+    exact = problem.patch("b(1); if (a()) // so", Answer.HUNK)
+    assert exact is not None and exact.is_exact and not exact.program.tests
+
+
+def test_added_lines_come_before_the_line_that_the_prompt_marks(tmp_path: Path) -> None:
+    problem = only(Defects4J(**written(tmp_path, "Chart\t4\tsrc/A.java\t6-6\t6-7\n")))
+    assert problem.reference == "    b(1);\n    b();\n"
+
+
+@pytest.mark.parametrize(
+    "position, message",
+    [
+        ("Chart 4\n", r"loc.txt:1: a position is PROJECT, ID, FILE"),
+        ("Chart\t5\tsrc/A.java\t6-7\t6-8\n", r"prompt Chart_4_src/A.java_6-7: .*loc.txt has nothing on Chart 4"),
+        ("Chart\t4\tsrc/A.java\t6-7\t60-61\n", r"Chart 4: the hunk lies outside of the patch of src/A.java.* 60"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_clear_error(tmp_path: Path, position: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Defects4J(**written(tmp_path, position)).check(judged=True)
+
+
+def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
+    prompts = shared_data("clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json")
+    problems = Defects4J(
+        str(prompts),
+        str(shared_data("clm_apr", "defects4j", "defects4j_loc.txt")),
+        str(shared_data("defects4j", "src_patches.tar.gz")),
+    ).problems()
+    inputs = [one["input"] for one in json.loads(prompts.read_text())["data"].values()]
+    texts = [text.replace("fixed lines: \n", "fixed lines:\n") for text in inputs]
+    assert [shown("repair_clm_buggy_line", problem.prompt) for problem in problems] == texts
+    assert [problem.task_id for problem in problems if problem.reference is None] == ["Defects4J/Closure-46"]
+    for problem in problems:
+        assert isinstance(problem, RepairProblem)
+        faulty = problem.patch(problem.hunk.buggy, Answer.HUNK)
+        assert faulty is None or not faulty.is_exact
+        if problem.reference is not None:
+            exact = problem.patch(problem.reference, Answer.HUNK)
+            assert exact is None or exact.is_exact

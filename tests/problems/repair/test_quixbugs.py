@@ -1,0 +1,123 @@
+"""QuixBugs: right programs pass, faulty ones don't, in both languages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import MissingInput, UsageError
+from raysweep.execution.compiled.java.junit import missing_jars
+from raysweep.execution.oracle import reason_for_inside
+from raysweep.execution.pool import Executor
+from raysweep.problems.repair.quixbugs import QuixBugs
+from raysweep.programs import Outcome
+from raysweep.prompts.repair.problems import RepairProblem
+from raysweep.prompts.repair.styles import Answer
+from tests.conftest import shared_data
+from tests.problems.repair.rows import GCD, LAST, quixbugs
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[Executor]:
+    with Executor(1) as executor:
+        yield executor
+
+
+def outcomes(executor: Executor, problems: list[RepairProblem], *, right: bool) -> dict[str, Outcome]:
+    programs = [problem.assemble((problem.reference or "") if right else problem.hunk.buggy) for problem in problems]
+    verdicts = executor.run(programs, QuixBugs.limits)
+    return {problem.task_id: verdict.outcome for problem, verdict in zip(problems, verdicts, strict=True)}
+
+
+def problems_of(problem_set: QuixBugs) -> list[RepairProblem]:
+    return [problem for problem in problem_set.problems() if isinstance(problem, RepairProblem)]
+
+
+def check_whole_set(executor: Executor, language: str) -> None:
+    problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language=language))
+    assert len(problems) == 40
+    assert set(outcomes(executor, problems, right=True).values()) == {Outcome.PASSED}
+    wrong = outcomes(executor, problems, right=False)
+    assert not {Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.COMPILE_ERROR} & set(wrong.values()), wrong
+    for problem in problems:
+        exact = problem.patch(problem.reference or "", Answer.HUNK)
+        assert exact is not None and exact.is_exact
+        assert problem.assemble(problem.hunk.buggy).text == problem.file_before + problem.hunk.code + problem.file_after
+
+
+def test_cases_and_graphs_in_python_tell_right_from_wrong(tmp_path: Path, executor: Executor) -> None:
+    problems = problems_of(QuixBugs(quixbugs(tmp_path, GCD, LAST)))
+    assert problems[0].prompt == (
+        "def gcd(a, b):\n    if b == 0:\n        return a\n# bug start: \n    return gcd(a % b, b)\n# bug end \n"
+    )
+    assert problems[0].file_after.startswith('\n\n"""\nGreatest')
+    assert set(outcomes(executor, problems, right=True).values()) == {Outcome.PASSED}
+    assert outcomes(executor, problems, right=False) == {
+        "QuixBugs/gcd": Outcome.EXCEPTION,
+        "QuixBugs/last": Outcome.FAILED,
+    }
+
+
+def test_comparisons_are_those_of_quixbugs_own_tests(tmp_path: Path) -> None:
+    rows = [
+        {**GCD, "name": "sqrt", "testcases": [[[2, 0.01], 1.4166]]},
+        {**GCD, "name": "hanoi", "testcases": [[[1], [[1, 3]]]]},
+        {**GCD, "name": "flatten", "testcases": [[[[1, [2]]], [1, 2]]]},
+        {**GCD, "name": "levenshtein", "testcases": [[[number], 0] for number in range(5)]},
+    ]
+    tests = [problem.test.splitlines()[1:] for problem in QuixBugs(quixbugs(tmp_path, *rows)).problems()]
+    assert tests[:3] == [
+        ["    assert abs(candidate(2, 0.01) - 1.4166) <= 0.01"],
+        ["    assert candidate(1) == [(1, 3)]"],
+        ["    assert list(candidate([1, [2]])) == [1, 2]"],
+    ]
+    assert [line for line in tests[3] if "candidate(3)" in line] == [] and len(tests[3]) == 4
+
+
+def test_graphs_are_judged_inside_since_tests_hand_over_nodes_of_their_own(tmp_path: Path) -> None:
+    cases, graph = QuixBugs(quixbugs(tmp_path, GCD, LAST)).problems()
+    assert reason_for_inside(cases.assemble("")) == ""
+    assert reason_for_inside(graph.assemble("")) == "they set .value"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
+def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Executor) -> None:
+    (problem,) = problems_of(QuixBugs(quixbugs(tmp_path, GCD), language="java"))
+    tricks = {
+        "        return gcd(b, a % b);\n": Outcome.PASSED,
+        "        System.exit(0);\n        return a;\n": Outcome.KILLED,
+        '        System.out.println("OK (2 tests)");\n        return a;\n': Outcome.FAILED,
+    }
+    verdicts = executor.run([problem.assemble(trick) for trick in tricks], QuixBugs.limits)
+    assert [verdict.outcome for verdict in verdicts] == list(tricks.values())
+    edited = "package java_testcases.junit;\npublic class GCD_TEST {\n    @org.junit.Test public void test() {}\n}\n"
+    program = problem.assemble("")
+    (verdict,) = executor.run([type(program)(edited, program.tests, "java")], QuixBugs.limits)
+    assert verdict.outcome in (Outcome.COMPILE_ERROR, Outcome.EXCEPTION)
+
+
+@pytest.mark.long
+def test_all_of_quixbugs_in_python(executor: Executor) -> None:
+    """In small: test_cases_and_graphs_in_python_tell_right_from_wrong."""
+    check_whole_set(executor, "python")
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
+def test_all_of_quixbugs_in_java(executor: Executor) -> None:
+    """In small: test_a_patch_in_java_passes_only_by_its_tests."""
+    check_whole_set(executor, "java")
+
+
+def test_what_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"quixbugs\.jsonl doesn't exist"):
+        QuixBugs(str(tmp_path / "quixbugs.jsonl"))
+    path = quixbugs(tmp_path, GCD, {**GCD, "name": "same", "python_correct": GCD["python_buggy"]})
+    with pytest.raises(UsageError, match="language 'jav'"):
+        QuixBugs(path, language="jav")
+    with pytest.raises(UsageError, match=r"quixbugs.jsonl.gz:2: the correct code is the faulty code"):
+        QuixBugs(path).check()
+    (tmp_path / "support_files.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"it lacks python/node\.py, java/Node\.java"):
+        QuixBugs(path).check()
