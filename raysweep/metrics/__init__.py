@@ -7,6 +7,7 @@ Begin with base.py. All functions are pure: they take records and return numbers
     verdicts.py      counts the verdicts on a test set once, for all metrics
     problem_scores.py counts a cell's verdicts problem by problem
     passing.py       estimates pass@k, the rate at which problems or tasks pass, over draws, from counted verdicts
+    repair.py        computes the share of problems with a plausible patch, and with the published one
     degradation.py   compares perturbed with clean pass@1: relative degradation (RD) and difference, of a set or a part
     flips.py         counts verdicts that a perturbation flips, in both directions
     levels.py        compares over all methods of a level together

@@ -30,6 +30,7 @@ class PairTally(NamedTuple):
     won: int  # pass on the perturbed prompt only
 
 
+_NO_VERDICTS = frozenset({Outcome.HARNESS_ERROR, Outcome.UNTESTED})
 NO_PAIRS = PairTally(0, 0, 0, 0, 0)
 ONE_PAIR = {
     (True, True): PairTally(1, 1, 1, 0, 0),
@@ -75,7 +76,7 @@ class Verdicts(tuple[Result, ...]):
             self._passes = {}
             for result in self:
                 completions = self._passes.setdefault(result.task_id, {})
-                if result.outcome != Outcome.HARNESS_ERROR:
+                if result.outcome not in _NO_VERDICTS:
                     completions[result.sample] = result.outcome == Outcome.PASSED
         return self._passes
 
@@ -89,6 +90,8 @@ class Verdicts(tuple[Result, ...]):
         counts: dict[str, Tally] = {}
         none = Tally(0, 0, 0)
         for result in self:
+            if result.outcome == Outcome.UNTESTED:
+                continue
             n, c, errors = counts.get(result.task_id, none)
             if result.outcome == Outcome.HARNESS_ERROR:
                 counts[result.task_id] = Tally(n, c, errors + 1)

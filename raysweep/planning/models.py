@@ -24,6 +24,7 @@ from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
+from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef
 from raysweep.trainers.adapters import adapted_modules
@@ -37,6 +38,7 @@ SHOWN = {
     INSTRUCT: "prompts in the study's instruction template",
     CHAT: "prompts in its tokenizer's chat template",
     MAGICODER: "prompts in the template of Magicoder's family",
+    **{name: f"code with a fault in the template {name}" for name in STYLES},
 }
 """The templates in words; anything else is a Jinja string."""
 NAMING = ("targets", "modules_to_save")

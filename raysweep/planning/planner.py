@@ -37,6 +37,7 @@ from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Limits
 from raysweep.prompts.answers.extraction import Extract, way_of
+from raysweep.prompts.repair.styles import answers_in
 from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
@@ -99,8 +100,7 @@ class _Planner:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:
             plan = self._tuned(plan) if cell.recipe in self.config.recipes else self._chosen(plan)
-        is_chat = self._is_chat(plan)
-        extract = way_of(self.config.evaluation.extract, is_chat=is_chat)
+        is_chat, extract = self._answers(plan)
         completed = self._completed(plan, extract, is_chat=is_chat)
         by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
         plan = replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
@@ -108,10 +108,13 @@ class _Planner:
             self._bases[cell.model] = plan
         return plan
 
-    def _is_chat(self, plan: CellPlan) -> bool:
-        """Return whether a cell's model answers in the form of a chat, its own or its server's."""
+    def _answers(self, plan: CellPlan) -> tuple[bool, Extract]:
+        """Return whether a cell's model answers in the form of a chat, its own or its server's, and what is taken."""
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
-        return shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
+        if answer := answers_in(shown.name):
+            return False, Extract(answer.value)
+        is_chat = shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
+        return is_chat, way_of(self.config.evaluation.extract, is_chat=is_chat)
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell

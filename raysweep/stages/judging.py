@@ -17,7 +17,7 @@ from raysweep.engine.judging import ProgramJudge
 from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.plan import PairPlan, ResultsPlan
-from raysweep.programs import AUDIT_AGREED, Lane, Level, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import AUDIT_AGREED, NOT_RUN, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
@@ -51,6 +51,7 @@ class _Asked:
     question: Question
     found: Found
     program: str
+    is_exact: bool | None
 
 
 def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
@@ -63,7 +64,10 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     """
     programs: dict[Question, Program] = {}
     asked_by_pair = [_asked(plan.pair, work.store, programs) for plan in plans]
-    judged = _judge_programs(plans[0], programs, work)
+    unrun = _unrun(asked_by_pair, programs)
+    run = {question: program for question, program in programs.items() if question not in unrun}
+    judged = _judge_programs(plans[0], run, work)
+    judged = replace(judged, verdicts={**judged.verdicts, **unrun})
     counted: set[Question] = set()
     for plan, asked in zip(plans, asked_by_pair, strict=True):
         rows = [_result_row(one, judged.verdicts[one.question]) for one in asked]
@@ -94,6 +98,7 @@ def _result_row(asked: _Asked, verdict: Verdict) -> Result:
         verdict.parts,
         str(asked.found),
         asked.program,
+        asked.is_exact,
     )
 
 
@@ -110,8 +115,19 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
         program = programs.setdefault(question, replace(taken.program, oracle=oracle))
         is_another = taken.found is not Found.WRITTEN and program.text != f"{problem.prompt}{completion.text}"
         text = program.text if is_another else ""
-        asked.append(_Asked(completion.task_id, completion.sample, question, taken.found, text))
+        asked.append(_Asked(completion.task_id, completion.sample, question, taken.found, text, taken.is_exact))
     return asked
+
+
+def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Program]) -> dict[Question, Verdict]:
+    """Return the verdicts on answers that are asked for a patch and can't be judged: without one, or without tests."""
+    verdicts = {}
+    for one in (one for of_pair in asked for one in of_pair if one.is_exact is not None):
+        if one.found is Found.NO_PATCH:
+            verdicts[one.question] = Verdict(Outcome.NO_PATCH)
+        elif not programs[one.question].tests:
+            verdicts[one.question] = Verdict(Outcome.UNTESTED)
+    return verdicts
 
 
 def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], work: Work) -> _Judged:
@@ -172,7 +188,8 @@ def _summary(
     """
     distinct = set(questions)
     verdicts = [judged.verdicts[question] for question in questions]
-    ran = distinct - judged.reused - counted
+    not_run = {question for question in distinct if judged.verdicts[question].outcome in NOT_RUN}
+    ran = distinct - judged.reused - counted - not_run
     again = [verdict.audit for question in ran if (verdict := judged.verdicts[question]).audit]
     levels = Counter(
         Level(verdict.level or sandbox.require) for verdict in verdicts
@@ -186,13 +203,18 @@ def _summary(
         "programs_resumed": len(distinct & judged.resumed),
         "level": str(min(levels, default=Level.STRONG)),
         "levels": {level.value: levels[level] for level in sorted(levels)},
-        "oracles": dict(sorted(Counter(verdict.oracle for verdict in verdicts).items())),
-        "lanes": dict(sorted(Counter(verdict.lane for verdict in verdicts).items())),
+        "oracles": _counts(verdict.oracle for verdict in verdicts),
+        "lanes": _counts(verdict.lane for verdict in verdicts),
         "near_limit": sum(verdict.near_limit for verdict in verdicts),
         "programs_shared": sum(_has_shared(judged.verdicts[question]) for question in ran),
         "programs_judged_again": len(again),
         "programs_judged_otherwise": sum(audit != AUDIT_AGREED for audit in again),
     }
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    """Count names; programs that didn't run have none."""
+    return dict(sorted(Counter(filter(None, names)).items()))
 
 
 def _has_shared(verdict: Verdict) -> bool:

@@ -22,6 +22,7 @@ from raysweep.planning.plan import PairPlan, ReferencesPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Limits, Oracle, Outcome, Program, Verdict
+from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, ReferenceRun
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.storage.store import Store
@@ -42,7 +43,7 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
         RaysweepError: a solution could not be judged.
         UsageError: the tests of a problem have to run inside, and the config refuses that.
     """
-    all_problems = _problems(plan)
+    all_problems = [one for one in _problems(plan) if one.test or not isinstance(one, RepairProblem)]
     problems = [problem for problem in all_problems if problem.reference is not None]
     programs = [problem.assemble(problem.reference or "") for problem in problems]
     sandbox = dataclasses.replace(plan.sandbox, require_oracle=Oracle.INSIDE)
