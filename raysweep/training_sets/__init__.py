@@ -6,6 +6,7 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     hf.py          reads rows with Hugging Face's `datasets`
     jsonl.py       reads rows from a user's JSON file
     row_shapes.py  finds instruction and response in rows of other data sets' shapes
+    repair.py      reads faults and fixes from a user's JSON file, or changes MiniCode's solutions
     minicode.py    generates rows of MiniCode, the embedded world
     selection.py   chooses the rows of a set, and the methods that perturb each of them
     perturbing.py  perturbs the rows of a source

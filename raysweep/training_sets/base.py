@@ -22,6 +22,8 @@ class TrainingSource(ABC):
 
     name: ClassVar[str]
     apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't leak, by construction
+    repair: ClassVar[bool] = False
+    """Whether its rows are faults and fixes, as templates for repair need them."""
     licence: ClassVar[str] = ""
     """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
     origin: ClassVar[str] = ""

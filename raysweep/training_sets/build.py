@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from raysweep.prompts.repair.hunks import hunk_in, is_marked
 from raysweep.records import CLEAN, PerturbedRow, SourceRow, TrainingRow
 
 Choices = Sequence[Sequence[str]]
@@ -51,4 +52,5 @@ def _training_row(row: SourceRow, row_id: str, method: str, text: PerturbedRow) 
         clean_instruction=row.instruction,
         clean_input=row.input,
         rejected=row.rejected,
+        context=hunk_in(text.instruction)[0].as_json() if is_marked(text.instruction) else None,
     )

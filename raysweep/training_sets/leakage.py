@@ -2,8 +2,9 @@
 
 Three rules find a row: it has the task id of an evaluated problem; its instruction, its function's name with the first
 sentence, or its solution equals the problem's; or one run of 10-token shingles that both share covers over half of the
-problem's docstring or solution. Words are compared in lower case, without punctuation and blanks. Texts of fewer than
-ten words have no shingles, so only equality finds them.
+problem's docstring or solution. Of faults to be repaired, the functions before and after count as solutions. Words are
+compared in lower case, without punctuation and blanks. Texts of fewer than ten words have no shingles, so only equality
+finds them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysweep.problems.base import ProblemSet
+from raysweep.problems.repair.humaneval_java import humaneval_number
+from raysweep.prompts.repair.code import without_comments
+from raysweep.prompts.repair.hunks import hunk_in, is_marked
+from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Leak, Problem, Segment, SourceRow
 
 VERSION = 2
@@ -25,6 +30,8 @@ SHARE = 0.5
 _WORD = re.compile(r"[^\W_]+")
 _FENCED = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)^[ \t]*(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n\s*\n")
+_BY_NAME = ("quixbugs", "defects4j", "minirepair", "humaneval-java")
+"""Sets for repair, whose task ids are names; those of QuixBugs are the same in both languages."""
 _HUMANEVAL = ("python", "java", "cpp", "humaneval")
 """Prefixes of task ids that mean the same problems: HumanEval-X is HumanEval in other languages."""
 
@@ -76,9 +83,10 @@ class LeakFinder:
         self._index.ids[_task(problem.task_id)].append(number)
         self._index.instructions[_words(description)].append(number)
         self._index.openings[problem.entry_point, _first_sentence(description)].append(number)
-        if problem.reference:
-            self._index.solutions[_words(problem.reference)].append(number)
-        for kind, text in (("docstring", description), ("solution", problem.reference or "")):
+        codes = _codes_of(problem)
+        for code in codes.values():
+            self._index.solutions[_words(code)].append(number)
+        for kind, text in {"docstring": description, **codes}.items():
             words = _words(text)
             self._lengths[number, kind] = len(words)
             for start in range(len(words) - SHINGLE + 1):
@@ -87,7 +95,7 @@ class LeakFinder:
     def _matches(self, row: SourceRow) -> Iterator[tuple[str, int]]:
         """Yield (rule, number of the problem), the strictest rule first."""
         index = self._index
-        responses = [row.output, *([row.rejected] if row.rejected else [])]
+        responses = [*_codes_in(row), *([row.rejected] if row.rejected else [])]
         if row.task_id:
             yield from (("task id", number) for number in index.ids.get(_task(row.task_id), ()))
         if instruction := _words(row.instruction):
@@ -111,6 +119,24 @@ class LeakFinder:
                 yield f"{kind} overlap", number
 
 
+def _codes_of(problem: Problem) -> dict[str, str]:
+    """Return the codes of a problem that would leak it, by what they are; of a repair its function before and after."""
+    if not isinstance(problem, RepairProblem):
+        return {"solution": problem.reference} if problem.reference else {}
+    codes = {"faulty code": problem.hunk.code}
+    if problem.reference is not None:
+        codes["solution"] = problem.hunk.patched(problem.reference)
+    return {kind: _body(without_comments(code, problem.language)) for kind, code in codes.items()}
+
+
+def _codes_in(row: SourceRow) -> list[str]:
+    """Return the response of a row; of a repair its function before and after, since the fix alone may be anyone's."""
+    if not is_marked(row.instruction):
+        return [row.output]
+    hunk, _ = hunk_in(row.instruction)
+    return [without_comments(code, row.language) for code in (hunk.patched(row.output), hunk.code)]
+
+
 def _description(segments: Sequence[Segment]) -> str:
     """Return a prompt's natural language with the code in and beside it, from its first line to its last."""
     inside = [index for index, segment in enumerate(segments) if segment.natural]
@@ -128,7 +154,14 @@ def _words(text: str) -> Words:
 
 
 def _task(task_id: str) -> tuple[str, str]:
-    """Return (family, number) of a task id: HumanEval/0, openai_humaneval/0 and Java/0 are the same."""
+    """Return (family, number) of a task id: HumanEval/0, openai_humaneval/0 and Java/0 are the same.
+
+    Sets for repair have names in place of numbers; those of HumanEval-Java stand for HumanEval's problems.
+    """
+    repairs, _, title = task_id.lower().partition("/")
+    if repairs in _BY_NAME:
+        title = title.rpartition("/")[2]
+        return ("humaneval", humaneval_number(title)) if repairs == "humaneval-java" else (repairs, title)
     family = re.match(r"[A-Za-z]*", task_id)
     number = re.search(r"\d+", task_id)
     name = family[0].lower() if family else ""

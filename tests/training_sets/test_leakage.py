@@ -1,11 +1,18 @@
 """Rows that leak test problems, and rows that only look like it."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.humaneval import HumanEval
+from raysweep.problems.repair.humaneval_java import HumanEvalJava
+from raysweep.problems.repair.quixbugs import QuixBugs
+from raysweep.prompts.repair.hunks import Hunk, hunk_in, marked
 from raysweep.records import Problem, SourceRow
 from raysweep.training_sets.leakage import LeakFinder
+from tests.problems.repair.rows import ADD, GCD, lines, quixbugs
 
 TEXT = "Return the longest of all the words in a sentence, the first one where several are equally long."
 BODY = """    words = sentence.split()
@@ -99,3 +106,32 @@ def test_of_humanevals_own_solutions_each_is_found_and_no_other():
     assert {(row.row_id, row.row_id) for row in rows} <= found
     others = {pair for pair in found if pair[0] != pair[1]}
     assert len(others) < 10, others
+
+
+def repair_row(row_id: str, before: str, buggy: str, after: str, fixed: str, task_id: str = "") -> SourceRow:
+    instruction = marked(Hunk(before, buggy, after), "//")
+    return SourceRow(row_id, instruction, fixed, language="java", task_id=task_id)
+
+
+def test_repair_rows_leak_by_their_whole_functions_and_never_by_a_fix_alone(tmp_path: Path) -> None:
+    problem_set = QuixBugs(quixbugs(tmp_path, GCD), language="java")
+    (problem,) = problem_set.problems()
+    hunk = hunk_in(problem.prompt)[0]
+    rows = [
+        repair_row("same", hunk.before, hunk.buggy, hunk.after, "    return a;\n"),
+        repair_row("mended", hunk.before, "    return 0;\n", hunk.after, "    return gcd(b, a % b);\n"),
+        repair_row("fix alone", "int f(int a, int b) {\n", "    return a;\n", "}\n", problem.reference or ""),
+        repair_row("by name", "int f() {\n", "    g();\n", "}\n", "    h();\n", "QuixBugs/GCD"),
+    ]
+    leaks = {(leak.row_id, leak.rule) for leak in LeakFinder({"quixbugs": problem_set}).leaks(rows)}
+    assert leaks == {("same", "solution"), ("mended", "solution"), ("by name", "task id")}
+
+
+def test_quixbugs_in_python_is_its_java_and_humaneval_java_is_humaneval(tmp_path: Path) -> None:
+    python = QuixBugs(quixbugs(tmp_path, GCD))
+    java = HumanEvalJava(lines(tmp_path / "humaneval_java.jsonl", ADD))  # its FIB4 is HumanEval/46
+    row = repair_row("r", "int f() {\n", "    g();\n", "}\n", "    h();\n")
+    names = ["QuixBugs/GCD", "HumanEval/46", "Java/46", "HumanEval-Java/FIB4", "HumanEval/4", "Defects4J/Chart-4"]
+    rows = [replace(row, row_id=name, task_id=name) for name in names]
+    found = {leak.row_id for leak in LeakFinder({"quixbugs": python, "humaneval-java": java}).leaks(rows)}
+    assert found == {"QuixBugs/GCD", "HumanEval/46", "Java/46", "HumanEval-Java/FIB4"}
