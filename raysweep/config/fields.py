@@ -367,7 +367,7 @@ def template(*others: str) -> DescribedCheck:
         except UsageError as error:
             raise ValueError(str(error)) from None
 
-    return DescribedCheck(check, ", ".join(f"`{name}`" for name in (*others, *TEMPLATES)) + " or a Jinja string")
+    return DescribedCheck(check, ", ".join(f"`{name}`" for name in (*others, *TEMPLATES)) + ", one for repair or a Jinja string")
 
 
 Template = Annotated[str, template()]

@@ -18,6 +18,7 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
+from raysweep.config.repair_checks import architecture_mistakes, repair_mistakes
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
@@ -29,6 +30,7 @@ from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
 from raysweep.models.traits import read_traits
+from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
@@ -61,11 +63,13 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
+        yield from (((*place, *path), text) for path, text in repair_mistakes(config, model))
         if model.pretrain is not None:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
             pretrain = model.pretrain
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
+            yield from (((*place, *path), text) for path, text in architecture_mistakes(model, architecture))
             yield from _objectives_for(config, dict.fromkeys([pretrain.recipe, *model.recipes]), architecture)
             yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
@@ -104,6 +108,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
             f"{path} lies in the folder of this Ray job, which is temporary, and adapters name it as their "
             "base; give an absolute path that every node sees, or a hub id",
         )
+    yield from (((*place, *path), text) for path, text in architecture_mistakes(model, resolved.architecture))
     if resolved.architecture != "causal":
         yield from _objectives_for(config, model.recipes, resolved.architecture)
         yield from _begun_answers(config, model, resolved.architecture, place)
@@ -222,7 +227,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
     try:
         for name in asked:
             PromptTemplate(INSTRUCT if name == NATIVE else name, model.system_prompt, tokenizer).fill(
-                "Add two numbers."
+                EXAMPLE if name in STYLES else "Add two numbers."
             )
     except UsageError as error:
         key = "system_prompt" if model.system_prompt else "template"

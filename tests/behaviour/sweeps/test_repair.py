@@ -1,0 +1,86 @@
+"""Whole sweeps of repair problems: patches, answers without one, sets without tests, and what a config may combine."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysweep.config.loading import config_from, load_config
+from raysweep.errors import UsageError
+from raysweep.records import Result
+from raysweep.sweep.folder import open_folder
+from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.run import run_sweep
+from raysweep.sweep.tasks import RunOptions
+from tests.problems.repair.rows import GCD, quixbugs
+from tests.problems.repair.test_defects4j import written
+
+MINI = {"name": "minirepair", "world": 3, "count": 8}
+
+
+def config(models: list[dict[str, Any]], *problems: dict[str, Any], **more: Any) -> Any:
+    value = {"name": "repair", "allow_code_execution": True, "models": models}
+    return config_from({**value, "evaluation": {"problems": list(problems)}, **more}, "test", [])
+
+
+@pytest.mark.slow
+def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path) -> None:
+    hunk = {"name": "hunk", "generator": {"name": "fake", "share": 0.5, "wrong": "    return None\n"}}
+    rest = {"name": "rest", "generator": {"name": "fake", "share": 0, "wrong": "\n"}, "template": "zero_shot_plain"}
+    swept = config([hunk, rest], MINI, {"name": "defects4j", **written(tmp_path)})
+    result = run_sweep(swept, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors
+    folder = open_folder("repair", str(tmp_path / "store"))
+    rows = {(row.model, row.problem_set): list(folder.store.rows(row.results, Result)) for row in folder.grid()}
+    assert {(one.outcome == "passed", one.exact) for one in rows["hunk", "minirepair"]} == {
+        (True, True),
+        (False, False),
+    }
+    assert {(one.outcome, one.exact, one.found) for one in rows["rest", "minirepair"]} == {
+        ("no_patch", False, "no patch")
+    }
+    assert {one.outcome for one in rows["hunk", "defects4j"]} == {"untested"}
+    assert {one.outcome for one in rows["rest", "defects4j"]} == {"no_patch"}
+    scores = {(one.model, one.problem_set, one.metric): one.value for one in SavedNumbers(folder).scores()}
+    share = sum(one.exact is True for one in rows["hunk", "minirepair"]) / len(rows["hunk", "minirepair"])
+    assert scores["hunk", "minirepair", "plausible@1"] == scores["hunk", "minirepair", "exact match@1"] == share
+    assert scores["rest", "minirepair", "plausible@1"] == scores["rest", "defects4j", "exact match@1"] == 0
+    assert ("hunk", "defects4j", "plausible@1") not in scores
+    assert "correct" not in " ".join(metric for _, _, metric in scores)
+
+
+@pytest.mark.parametrize(
+    "model, problems, message",
+    [
+        ({"template": "chat"}, MINI, "minirepair is code with a fault, which the template 'chat' can't show"),
+        ({"template": "zero_shot_plain"}, {"name": "minicode", "world": 3}, "problem set minicode has none"),
+    ],
+)
+def test_templates_for_repair_and_problem_sets_for_repair_need_each_other(
+    model: dict[str, Any], problems: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        config([{"name": "one", "generator": "fake", **model}], problems)
+
+
+def test_a_model_that_is_trained_needs_rows_to_repair_and_a_template_of_its_kind() -> None:
+    rows = {"name": "minicode", "part": "pretraining", "world": 3, "rows": 100}
+    pretrain = {"family": "qwen2", "recipe": "full", "source": rows, "vocab_size": 300}
+    model = {"name": "tiny", "pretrain": pretrain, "template": "repair_seq2seq_plain", "recipes": ["full"]}
+    training = {"source": {**rows, "part": "finetuning"}, "sets": ["clean"]}
+    with pytest.raises(UsageError) as error:
+        config([model], MINI, recipes={"full": {"max_tokens": 64}}, training=training)
+    text = str(error.value)
+    assert "is for an encoder-decoder model, and tiny is a causal model; take one of repair_plain" in text
+    assert "rows of the source minicode have none; take the source repair" in text
+
+
+def test_files_that_do_not_exist_are_errors_with_the_configs_line(tmp_path: Path) -> None:
+    path = Path(quixbugs(tmp_path, GCD)).with_name("nothing.jsonl")
+    file = tmp_path / "sweep.yaml"
+    file.write_text(
+        "name: repair\nmodels:\n  - {name: one, generator: fake}\nevaluation:\n  problems:\n"
+        f"    - {{name: quixbugs, path: {path}}}\n"
+    )
+    with pytest.raises(UsageError, match=r"sweep\.yaml: 1 error\n  line 6, .*nothing\.jsonl doesn't exist"):
+        load_config(file)
