@@ -367,7 +367,8 @@ def template(*others: str) -> DescribedCheck:
         except UsageError as error:
             raise ValueError(str(error)) from None
 
-    return DescribedCheck(check, ", ".join(f"`{name}`" for name in (*others, *TEMPLATES)) + ", one for repair or a Jinja string")
+    names = ", ".join(f"`{name}`" for name in (*others, *TEMPLATES))
+    return DescribedCheck(check, f"{names}, one for repair or a Jinja string")
 
 
 Template = Annotated[str, template()]
