@@ -16,6 +16,7 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     group_checks.py  checks groups of recipes, and that the losses by which one is chosen can be compared
     edit_checks.py   checks recipes that edit models or rewrite prompts, and the section `edits`
     model_checks.py  checks models: that they exist, can be prompted as asked, and get rows that fit in length
+    repair_checks.py checks that templates, problem sets and rows for repair go together
     unmeant.py       finds settings that contradict each other, and warns of those without effect
     grid.py          computes cells and evaluation pairs
     changes.py       says in words which settings of a sweep changed, or which values of an artefact's spec

@@ -14,4 +14,5 @@ Begin with base.py for the contract; jsonl.py is the shortest example.
     safecoder.py      reads the HumanEval and MBPP of SafeCoder, which the study uses
     evalplus/         reads HumanEval+ and MBPP+: many more inputs, and EvalPlus's comparison
     minicode/         generated problems that need no download
+    repair/           faults in code that a model is to mend
 """

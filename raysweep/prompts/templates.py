@@ -18,7 +18,7 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.prompts.repair.styles import MASK_END, STYLES, Answer, shown, trains_suffix_first, untuned_style
+from raysweep.prompts.repair.styles import MASK_END, STYLES, RepairAnswer, shown, trains_suffix_first, untuned_style
 from raysweep.records import GenerationRequest, Problem, TrainingRow
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Prompter:
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
         text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
-        if self.shown.name in STYLES and STYLES[self.shown.name].answer is Answer.SPAN:
+        if self.shown.name in STYLES and STYLES[self.shown.name].answer is RepairAnswer.SPAN:
             turn = (MASK_END,)
         own = () if self.whole_answers else problem.stop
         return GenerationRequest(

@@ -18,7 +18,7 @@ from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
 from raysweep.prompts.answers.python import Piece, PythonReader
 from raysweep.prompts.repair.problems import RepairProblem
-from raysweep.prompts.repair.styles import Answer
+from raysweep.prompts.repair.styles import RepairAnswer
 from raysweep.records import Problem
 
 VERSION = 1
@@ -77,7 +77,7 @@ class Extracted:
 
 
 PATCHES = (Extract.HUNK, Extract.REST, Extract.SPAN)
-"""The ways to make a patched file of an answer, each as `Answer` names it; no setting names them."""
+"""The ways to make a patched file of an answer, each as `RepairAnswer` names it; no setting names them."""
 
 
 def way_of(extract: str, *, is_chat: bool) -> Extract:
@@ -101,7 +101,7 @@ def extracted(problem: Problem, answer: str, way: Extract, *, alone: bool = Fals
         alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``.
     """
     if isinstance(problem, RepairProblem):
-        patch = problem.patch(answer, Answer(way.value) if way in PATCHES else Answer.HUNK)
+        patch = problem.patch(answer, RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK)
         if patch is None:
             return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
         return Extracted(patch.program, Found.PATCH, patch.is_exact)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
-from raysweep.prompts.repair.styles import MASK, MASK_END, Answer
+from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
 from raysweep.records import Problem
 
 _NEXT_STATEMENT = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)
@@ -40,19 +40,19 @@ class RepairProblem(Problem):
         """Return the program of the file with a text in the hunk's place."""
         return self._program(self.hunk.patched(completion))
 
-    def patch(self, answer: str, way: Answer) -> Patch | None:
+    def patch(self, answer: str, way: RepairAnswer) -> Patch | None:
         """Return the patch in what a model answered; None if there is none.
 
         Args:
             answer: as it was written.
             way: what the model was asked for.
         """
-        if way is Answer.REST:
+        if way is RepairAnswer.REST:
             return self._patch_of_rest(answer)
         fixed = answer
-        if way is Answer.SPAN:
+        if way is RepairAnswer.SPAN:
             fixed = answer.removeprefix(MASK).partition(MASK_END)[0]
-        if not fixed.strip() and (way is Answer.SPAN or not self.hunk.buggy.strip()):
+        if not fixed.strip() and (way is RepairAnswer.SPAN or not self.hunk.buggy.strip()):
             return None
         is_exact = self.reference is not None and self._normal(fixed) == self._normal(self.reference)
         return Patch(self.assemble(fixed), is_exact)

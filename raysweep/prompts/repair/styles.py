@@ -23,7 +23,7 @@ MASK, MASK_END = "<extra_id_0>", "<extra_id_1>"
 """CodeT5's tokens for a masked span, and for the one behind it, which ends what fills the first."""
 
 
-class Answer(StrEnum):
+class RepairAnswer(StrEnum):
     """What a model answers."""
 
     HUNK = "hunk"  # the text in the hunk's place
@@ -44,7 +44,7 @@ class RepairStyle:
         untuned: the style of a model that isn't fine-tuned; empty: this is one.
     """
 
-    answer: Answer = Answer.HUNK
+    answer: RepairAnswer = RepairAnswer.HUNK
     shows_hunk: bool = True
     architecture: str = "causal"
     clm: bool = False
@@ -65,11 +65,11 @@ STYLES: Mapping[str, RepairStyle] = {
         shows_hunk=False, architecture="seq2seq", clm=True, untuned="zero_shot_mask_plain"
     ),
     "repair_clm_seq2seq_buggy_line": RepairStyle(architecture="seq2seq", clm=True, untuned="zero_shot_mask_buggy_line"),
-    "zero_shot_plain": RepairStyle(Answer.REST, shows_hunk=False),
-    "zero_shot_buggy_line": RepairStyle(Answer.REST),
+    "zero_shot_plain": RepairStyle(RepairAnswer.REST, shows_hunk=False),
+    "zero_shot_buggy_line": RepairStyle(RepairAnswer.REST),
     "zero_shot_infill": RepairStyle(infill=True, shows_hunk=False),
-    "zero_shot_mask_plain": RepairStyle(Answer.SPAN, shows_hunk=False, architecture="seq2seq"),
-    "zero_shot_mask_buggy_line": RepairStyle(Answer.SPAN, architecture="seq2seq"),
+    "zero_shot_mask_plain": RepairStyle(RepairAnswer.SPAN, shows_hunk=False, architecture="seq2seq"),
+    "zero_shot_mask_buggy_line": RepairStyle(RepairAnswer.SPAN, architecture="seq2seq"),
 }
 """The templates for repair by name."""
 
@@ -112,9 +112,9 @@ def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = F
     """
     hunk, comment = hunk_in(text)
     style = STYLES[name]
-    if style.answer is Answer.SPAN:
+    if style.answer is RepairAnswer.SPAN:
         return _masked(hunk, comment, shows_hunk=style.shows_hunk)
-    if style.answer is Answer.REST:
+    if style.answer is RepairAnswer.REST:
         return f"{hunk.before}{_commented(hunk.buggy, comment) if style.shows_hunk else ''}"
     if style.infill:
         before = hunk.before if not style.untuned else _with_marks(hunk, comment, style)
@@ -137,7 +137,7 @@ def untuned_style(name: str) -> str:
     return STYLES[name].untuned or name
 
 
-def answers_in(name: str) -> Answer | None:
+def answers_in(name: str) -> RepairAnswer | None:
     """Return what a model answers to a template; None for one that is not for repair."""
     return STYLES[name].answer if name in STYLES else None
 

@@ -9,7 +9,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.problems.repair.defects4j import Defects4J
 from raysweep.prompts.repair.problems import RepairProblem
-from raysweep.prompts.repair.styles import Answer, shown
+from raysweep.prompts.repair.styles import RepairAnswer, shown
 from tests.conftest import shared_data
 
 PROMPT = "int f() {\n// buggy lines start:\n    b();\n// buggy lines end:\n    c();\n}\n// fixed lines: \n"
@@ -42,7 +42,7 @@ def test_the_fix_is_what_the_patch_takes_out(tmp_path: Path) -> None:
     assert (problem.task_id, problem.hunk.buggy, problem.entry_point) == ("Defects4J/Chart-4", "    b();\n", "f")
     assert problem.reference == "    b(1);\n    if (a())\n"
     assert (only(archive), archive.fingerprint()) == (problem, folder.fingerprint())
-    exact = problem.patch("b(1); if (a()) // so", Answer.HUNK)
+    exact = problem.patch("b(1); if (a()) // so", RepairAnswer.HUNK)
     assert exact is not None and exact.is_exact and not exact.program.tests
 
 
@@ -77,8 +77,8 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
     assert [problem.task_id for problem in problems if problem.reference is None] == ["Defects4J/Closure-46"]
     for problem in problems:
         assert isinstance(problem, RepairProblem)
-        faulty = problem.patch(problem.hunk.buggy, Answer.HUNK)
+        faulty = problem.patch(problem.hunk.buggy, RepairAnswer.HUNK)
         assert faulty is None or not faulty.is_exact
         if problem.reference is not None:
-            exact = problem.patch(problem.reference, Answer.HUNK)
+            exact = problem.patch(problem.reference, RepairAnswer.HUNK)
             assert exact is None or exact.is_exact

@@ -12,7 +12,7 @@ from raysweep.execution.pool import Executor
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import Outcome
 from raysweep.prompts.repair.problems import RepairProblem
-from raysweep.prompts.repair.styles import Answer
+from raysweep.prompts.repair.styles import RepairAnswer
 from tests.conftest import shared_data
 from tests.problems.repair.rows import GCD, LAST, quixbugs
 
@@ -40,7 +40,7 @@ def check_whole_set(executor: Executor, language: str) -> None:
     wrong = outcomes(executor, problems, right=False)
     assert not {Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.COMPILE_ERROR} & set(wrong.values()), wrong
     for problem in problems:
-        exact = problem.patch(problem.reference or "", Answer.HUNK)
+        exact = problem.patch(problem.reference or "", RepairAnswer.HUNK)
         assert exact is not None and exact.is_exact
         assert problem.assemble(problem.hunk.buggy).text == problem.file_before + problem.hunk.code + problem.file_after
 

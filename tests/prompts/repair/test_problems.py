@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.prompts.repair.hunks import Hunk, marked
 from raysweep.prompts.repair.problems import Patch, RepairProblem
-from raysweep.prompts.repair.styles import Answer
+from raysweep.prompts.repair.styles import RepairAnswer
 
 HUNK = Hunk("    int f(int n) {\n", "        return n - 1; // wrong\n", "    }\n")
 SHOWN = Hunk("int f(int n) {\n", "    return n - 1;\n", "}\n")
@@ -32,7 +32,7 @@ PYTHON = RepairProblem(
 )
 
 
-def patch(problem: RepairProblem, answer: str, way: Answer) -> Patch:
+def patch(problem: RepairProblem, answer: str, way: RepairAnswer) -> Patch:
     found = problem.patch(answer, way)
     assert found is not None
     return found
@@ -41,42 +41,42 @@ def patch(problem: RepairProblem, answer: str, way: Answer) -> Patch:
 def test_the_faulty_hunk_gives_the_file_and_the_reference_is_an_exact_match() -> None:
     file = "class A {\n    int f(int n) {\n        return n - 1; // wrong\n    }\n}\n"
     assert PROBLEM.assemble(HUNK.buggy).text == file
-    mended = patch(PROBLEM, PROBLEM.reference or "", Answer.HUNK)
+    mended = patch(PROBLEM, PROBLEM.reference or "", RepairAnswer.HUNK)
     assert mended.is_exact and mended.program.text == file.replace("n - 1; // wrong", "n;")
     assert mended.program.tests == "tests"
-    assert not patch(PROBLEM, HUNK.buggy, Answer.HUNK).is_exact
+    assert not patch(PROBLEM, HUNK.buggy, RepairAnswer.HUNK).is_exact
 
 
 @pytest.mark.parametrize("answer", ["return n;", "\n    return  n; // mended\n"])
 def test_layout_and_comments_do_not_count_for_an_exact_match(answer: str) -> None:
-    assert patch(PROBLEM, answer, Answer.HUNK).is_exact
+    assert patch(PROBLEM, answer, RepairAnswer.HUNK).is_exact
 
 
 def test_the_rest_of_a_method_ends_with_its_brace() -> None:
-    mended = patch(PROBLEM, '    return n; // "}"\n}\n\nint g() { return 1; }\n', Answer.REST)
+    mended = patch(PROBLEM, '    return n; // "}"\n}\n\nint g() { return 1; }\n', RepairAnswer.REST)
     assert mended.is_exact
     assert mended.program.text == "class A {\nint f(int n) {\n    return n;\n}\n}\n"
 
 
 @pytest.mark.parametrize("answer", ["", "    return n;\n", "    if (n > 0) { return n; }\n /* } */"])
 def test_a_method_that_stays_open_is_no_patch(answer: str) -> None:
-    assert PROBLEM.patch(answer, Answer.REST) is None
+    assert PROBLEM.patch(answer, RepairAnswer.REST) is None
 
 
 def test_the_rest_of_a_function_in_python_ends_at_the_margin() -> None:
-    mended = patch(PYTHON, "    return n\n\n# a comment\ndef g():\n    pass\n", Answer.REST)
+    mended = patch(PYTHON, "    return n\n\n# a comment\ndef g():\n    pass\n", RepairAnswer.REST)
     assert mended.is_exact
     assert mended.program.text.startswith('def f(n):\n    return n\n\n# a comment\n"""Says')
     assert mended.program.tests.endswith("\ncheck(f)")
-    assert PYTHON.patch("\n\n", Answer.REST) is None
+    assert PYTHON.patch("\n\n", RepairAnswer.REST) is None
 
 
 def test_a_masked_span_ends_at_the_next_mask() -> None:
-    assert patch(PROBLEM, "<extra_id_0> return n;<extra_id_1> }", Answer.SPAN).is_exact
-    assert PROBLEM.patch("<extra_id_0> <extra_id_1> }", Answer.SPAN) is None
+    assert patch(PROBLEM, "<extra_id_0> return n;<extra_id_1> }", RepairAnswer.SPAN).is_exact
+    assert PROBLEM.patch("<extra_id_0> <extra_id_1> }", RepairAnswer.SPAN) is None
 
 
 def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_is_no_patch() -> None:
-    assert patch(PROBLEM, "", Answer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
+    assert patch(PROBLEM, "", RepairAnswer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
     hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
-    assert hole.patch("\n", Answer.HUNK) is None
+    assert hole.patch("\n", RepairAnswer.HUNK) is None
