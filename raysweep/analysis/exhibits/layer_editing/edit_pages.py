@@ -89,7 +89,7 @@ class EditPages(Exhibit):
 
 def _facts(edit: ReportedEdit) -> Iterator[str]:
     if edit.is_judged:
-        share = edit.restored
+        share = edit.accuracy.restored
         yield f"restored {RESTORED.format(share.value)} %" if not math.isnan(share.value) else "restored: undefined"
     work = edit.work
     if work is None:

@@ -110,11 +110,11 @@ def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
 
 def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean difference of shares restored, over the pairs that both have."""
-    others = {edit.cell.training_set: edit.restored.value for edit in beside}
+    others = {edit.cell.training_set: edit.accuracy.restored.value for edit in beside}
     known = [
         (value, cluster_of(edit))
         for edit in edits
-        if not math.isnan(value := edit.restored.value - others.get(edit.cell.training_set, math.nan))
+        if not math.isnan(value := edit.accuracy.restored.value - others.get(edit.cell.training_set, math.nan))
     ]
     if not known:
         return TableCell("–", note="no pair was edited at both blocks", state="undefined")

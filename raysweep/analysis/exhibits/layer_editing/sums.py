@@ -96,7 +96,7 @@ def share_cell(value: float) -> TableCell:
 
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
-    found = [edit.restored for edit in edits]
+    found = [edit.accuracy.restored for edit in edits]
     defined = [share.value for share in found if not math.isnan(share.value)]
     problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
     undefined = [share.note for share in found if math.isnan(share.value)]

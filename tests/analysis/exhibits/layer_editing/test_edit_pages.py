@@ -73,6 +73,7 @@ def test_the_page_marks_what_differs_between_the_prompts_and_shows_blocks_with_t
     html = page_of(evidence(answers=KnownAnswers()))
     assert "<del>m</del><ins>n</ins>" in html  # number -> nunber
     assert re.search(r'aria-label="RI by block: 0: -?\d+ %, 1: ', html) and 'class="chosen"' in html
+    assert re.search(r"<figcaption>RI by block, all positions: 0: -?\d+ %, 1: ", html)
     assert 'base on the perturbed prompt <span class="bad">✗ failed</span>' in html
     assert "pair1 <small>minicode/7 · creme restored " in html
     Page(html)
