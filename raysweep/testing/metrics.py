@@ -76,6 +76,7 @@ class MetricContract(MeasurementContract):
             "all pass": Evaluation("examples", "C1", results("+" * 12), prompts(12), results("+" * 12)),
             "all fail": Evaluation("examples", "C1", results("-" * 12), prompts(12), results("-" * 12)),
             "harness errors alone": Evaluation("examples", "C1", results("?" * 12), (), results("?" * 12)),
+            "patches": Evaluation("examples", "clean", tuple(_as_patch(result) for result in results(clean))),
             "no results": Evaluation("examples", "C1", (), (), ()),
         }
 
@@ -109,6 +110,11 @@ class MetricContract(MeasurementContract):
         assert repr(measured(part, examples)) == first, "equal evaluations give equal numbers"
         there = elsewhere(_numbers_of, self.spec(), examples)
         assert there == first, "another process gives the same numbers"
+
+
+def _as_patch(result: Result) -> Result:
+    """Return the result of an answer that was asked for a patch, the published one if it passes."""
+    return replace(result, exact=result.outcome == Outcome.PASSED)
 
 
 def _with_errors(judged: tuple[Result, ...]) -> tuple[Result, ...]:

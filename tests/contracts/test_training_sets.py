@@ -17,6 +17,10 @@ ROWS = [
     {"instruction": "Say hello.\n\n```\nprint()\n```\n", "output": "Hello."},
     {"instruction": "Say hello.", "output": "Hello."},
 ]
+FAULTS = [
+    {"before": "// Adds.\nint add() {\n", "buggy": "    a - b;\n", "after": "}\n", "fixed": "    a + b;\n"},
+    {"before": "", "buggy": "", "after": "return 1\n", "fixed": "# one\n", "language": "python"},
+]
 
 
 @pytest.mark.parametrize("name", SOURCES.names())
@@ -27,10 +31,14 @@ class TestSources(TrainingSourceContract):
         file = tmp_path / "rows" / "train.jsonl"
         file.parent.mkdir()
         file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        faults = tmp_path / "faults.jsonl"
+        faults.write_text("".join(json.dumps(row) + "\n" for row in FAULTS))
         args: dict[str, dict[str, Any]] = {
             "hf": {"path": str(file.parent)},
             "jsonl": {"path": str(file)},
             "minicode": {"world": 1, "rows": 100},
+            "minirepair": {"world": 1, "rows": 100},
+            "repair": {"path": str(faults)},
         }
         self.one = Spec(name, args[name])
 
