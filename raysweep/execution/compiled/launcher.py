@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -28,6 +29,7 @@ MIB = 2**20
 _CLASS_NAME = re.compile(r"[^./\0]+(\.[^./\0]+)*")  # Java allows letters of all scripts, and signs of money
 _REFUSAL = CHANNEL + 2  # descriptor on which a fork says why it can't be replaced by the program
 _LAST_BYTES = 4096  # of stderr, where a failed assertion or an error that nothing caught stands
+_PT_INTERP = 3  # <elf.h>
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 JVM_FLAGS = (
     "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",
@@ -143,7 +145,8 @@ class CompiledLauncher:
             try:
                 os.execve(command.path or CHANNEL + 1, arguments, self._environment)
             except OSError as error:
-                os.write(_REFUSAL, str(error.strerror).encode())
+                if command.path or not asks_for_interpreter(CHANNEL + 1):
+                    os.write(_REFUSAL, str(error.strerror).encode())
                 raise
 
         def check_box() -> OutcomeAndDetail | None:
@@ -172,6 +175,16 @@ class CompiledLauncher:
         return End(
             list(stopped) if stopped else None, end.status, end.seconds, killed and self._forks.was_short_of_memory()
         )
+
+
+def asks_for_interpreter(file: int) -> bool:
+    """Return True if an executable names another file that has to start it, which only its own text can lead to."""
+    header = os.pread(file, 64, 0)
+    if len(header) < 64 or header[:4] != b"\x7fELF":
+        return False
+    start, (size, count) = int.from_bytes(header[32:40], sys.byteorder), struct.unpack("=HH", header[54:58])
+    kinds = (os.pread(file, 4, start + number * size) for number in range(count))
+    return any(int.from_bytes(kind, sys.byteorder) == _PT_INTERP for kind in kinds)
 
 
 def write_classes(archive: bytes, folder: Path) -> None:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent / "compiled"
 LIMITS = Limits(timeout=2, wall_factor=10)
 SECRET = "a-secret-that-no-verdict-may-show"
-SAMPLE = ("exit_0", "read_outside", "channel", "include_secret")
+SAMPLE = ("exit_0", "read_outside", "channel", "include_secret", "interpreter")
 DECLARATIONS = {"java": "class Solution {\n    public int add(int a, int b) {\n", "cpp": "int add(int a, int b) {\n"}
 WITNESSES = {
     "java": "class Solution {\n    public int add(int a, int b) {\n        return a + b;\n    }\n}\n",
