@@ -222,6 +222,8 @@ def test_the_studys_plan_needs_nothing_and_lists_once_what_is_missing(alone, cli
         "edited_models": 0,
         "ended_edits": 0,
         "rewriters": [],
+        "choices": 0,
+        "candidates": 0,
     }
     missing = facts["missing_inputs"]
     assert len(missing) == len(set(missing)) == 9
