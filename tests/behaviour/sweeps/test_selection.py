@@ -1,7 +1,8 @@
 """A recipe with lists: its models are trained, one is chosen by validation loss, and that one alone is evaluated.
 
 Trainer and generator are those of tests/steady.py, whose losses are a hash of the weights. That a kill changes no
-choice is held in small by tests/stages/test_selection.py: a choice reads manifests alone, in any order.
+choice is held in small by tests/stages/test_selection.py: a choice reads manifests alone, in any order. So are the
+other long tests there, and which models are dropped by tests/storage/test_uses.py.
 """
 
 from __future__ import annotations
@@ -198,6 +199,7 @@ def test_models_that_are_not_chosen_go_and_are_not_made_again(tmp_path, installe
     assert survey(open_for_gc(Store(kept.store))).unused == ()
 
 
+@pytest.mark.long
 def test_a_new_test_set_trains_the_chosen_model_alone_again_where_its_weights_were_dropped(tmp_path, installed):
     dropped = write(Sweep(tmp_path, installed), keep_models="adapters")
     assert not run(dropped).errors
@@ -234,6 +236,7 @@ def test_a_failed_candidate_stops_the_choice_which_names_it(tmp_path, installed,
     assert not again.errors and again.cells_run == 2
 
 
+@pytest.mark.long
 def test_models_without_losses_of_these_rows_are_refused_before_work(tmp_path, installed):
     without = {name: value for name, value in TRAINING.items() if name != "validation"}
     first = Sweep(tmp_path, installed)
