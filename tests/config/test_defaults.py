@@ -57,6 +57,7 @@ SAME_NAME_ONLY = {
     ("Task", "group"): "of models that run on one type of accelerator; the config's is of recipes",
     ("GenerateJob", "group"): "as of Task",
     ("CellToPlace", "group"): "as of Task",
+    ("EditJob", "batch_tokens"): "a job that no sweep started has no config",
     ("CellFacts", "group"): "empty where its recipe is one of none",
     ("CellStatus", "group"): "a model and a recipe in words",
     ("ProbeResult", "cpus"): "found on a cluster",
