@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -44,7 +44,7 @@ from raysweep.cli.options import (
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Sandbox
-from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.answers.extraction import PATCHES, Extract
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.rows.json_files import check_out
 from raysweep.seeding import DEFAULT_SEED
@@ -160,7 +160,7 @@ def execute(
         _member(Level, "--require", require),
         _member(Oracle, "--require-oracle", require_oracle),
     )
-    way = _member(Extract, "--extract", extract)
+    way = _member([way for way in Extract if way not in PATCHES], "--extract", extract)
     scores = _execute(
         samples, problems, out, sandbox, way, timeout=timeout, workers=workers, allowed=allow_code_execution
     )
@@ -338,7 +338,8 @@ def _check_timeout(timeout: float) -> None:
         raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
 
 
-def _member(kind: type[E], option: str, value: str) -> E:
-    if value not in list(kind):
-        raise UnknownName(option, value, [str(member) for member in kind])
-    return kind(value)
+def _member(kinds: Iterable[E], option: str, value: str) -> E:
+    known = {str(kind): kind for kind in kinds}
+    if value not in known:
+        raise UnknownName(option, value, list(known))
+    return known[value]

@@ -123,9 +123,10 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
     if name in (*TEMPLATES, *STYLES, *others):
         return name
     if "{" not in name:
-        known = (*others, *TEMPLATES, *STYLES)
+        near = did_you_mean(name, (*others, *TEMPLATES, *STYLES))
+        known = ", ".join((*others, *TEMPLATES))
         raise UsageError(
-            f"unknown template {name!r}{did_you_mean(name, known)}; known: {', '.join(known)}, or a Jinja string such "
+            f"unknown template {name!r}{near}; known: {known}, those for repair (docs/repair.md), or a Jinja string such "
             'as "Q: {{ instruction }}\\nA: "'
         )
     import jinja2.meta

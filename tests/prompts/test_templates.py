@@ -76,7 +76,10 @@ def test_under_raw_a_row_is_its_instruction() -> None:
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("alpaca", r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as"),
+        (
+            "alpaca",
+            r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, those for repair .*, or a Jinja string such as",
+        ),
         ("chatt", r"did you mean 'chat'"),
         ("{{ instruction }", "is no Jinja string"),
         ("{{ instruction }} {{ prompt }}", "uses prompt; it can use instruction, input, system"),

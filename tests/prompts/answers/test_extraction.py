@@ -233,7 +233,8 @@ def test_what_extract_means_of_chats_and_of_completions():
     for setting in ("none", "study"):
         assert way_of(setting, is_chat=True) is way_of(setting, is_chat=False) is Extract.NONE
     assert way_of("first", is_chat=False) is Extract.FIRST
-    assert [way for way in Extract if way.needs_whole_answers] == ["auto", "first", "last", "evalplus"]
+    whole = [way for way in Extract if way.needs_whole_answers]
+    assert whole == ["auto", "first", "last", "evalplus", *extraction.PATCHES]
     assert Extract.NONE.key == {} and Extract.LAST.key == {"extract": f"last {extraction.VERSION}"}
 
 
