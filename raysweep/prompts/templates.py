@@ -126,8 +126,8 @@ def check_template(name: str, others: tuple[str, ...] = ()) -> str:
         near = did_you_mean(name, (*others, *TEMPLATES, *STYLES))
         known = ", ".join((*others, *TEMPLATES))
         raise UsageError(
-            f"unknown template {name!r}{near}; known: {known}, those for repair (docs/repair.md), or a Jinja string such "
-            'as "Q: {{ instruction }}\\nA: "'
+            f"unknown template {name!r}{near}; known: {known}, or a Jinja string such "
+            'as "Q: {{ instruction }}\\nA: "; docs/repair.md has those for repair'
         )
     import jinja2.meta
 

@@ -78,7 +78,7 @@ def test_under_raw_a_row_is_its_instruction() -> None:
     [
         (
             "alpaca",
-            r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, those for repair .*, or a Jinja string such as",
+            r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as",
         ),
         ("chatt", r"did you mean 'chat'"),
         ("{{ instruction }", "is no Jinja string"),
