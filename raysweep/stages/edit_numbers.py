@@ -73,13 +73,9 @@ def work_of(counts: Mapping[str, Any]) -> EditWork:
 
 
 def _rates(cell: CellPlan, store: Store, problem_set: str, perturbation: str) -> Rates:
-    """Return a cell's pass@1 by problem on one test set, the mean over its draws; empty without one."""
-    draws = [
-        list(store.rows(planned.results, Result))
-        for planned in cell.pairs
-        if (planned.pair.problem_set, planned.pair.perturbation) == (problem_set, perturbation)
-    ]
-    if not draws:
-        return {}
-    rates = over_draws(draws, 1)
+    """Return a cell's pass@1 by problem on one test set, the mean over its draws; empty until all are judged."""
+    pairs = [one for one in cell.pairs if (one.pair.problem_set, one.pair.perturbation) == (problem_set, perturbation)]
+    if not pairs or not all(store.has(one.results) for one in pairs):
+        return {}  # such as a new draw that the base's own cell is still judging
+    rates = over_draws([list(store.rows(one.results, Result)) for one in pairs], 1)
     return dict(zip(rates.tasks, map(float, draw_means(rates.values)), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from math import isnan
 
 import pytest
@@ -70,6 +71,19 @@ def test_the_share_restored_is_over_the_other_problems(tmp_path):
     other = next(task for task in pairs if task != pairs[0])
     judge_edited(sweep, first, tasks, "pp pp .. .. .. ..", " ".join("p." if task == other else ".." for task in tasks))
     assert edit_numbers(first, sweep.store)["G-RIR minicode C1"] == pytest.approx(0.5)
+
+
+def test_a_draw_that_the_base_has_not_been_judged_on_leaves_the_numbers_of_its_category_out(tmp_path):
+    sweep = Sweep(tmp_path)
+    (cell,) = sweep.cells("edits.pairs=1")
+    tasks = sweep.judge(cell, "pp pp pp .. pp pp", "pp .. pp .. pp pp")
+    assert sweep.find(cell) is not None
+    judge_edited(sweep, cell, tasks, "pp pp p. .. pp pp", "pp pp pp pp pp pp")
+    assert cell.pair_search is not None
+    (perturbed,) = [one for one in cell.pair_search.base.pairs if one.pair.perturbation == "C1"]
+    shutil.rmtree(sweep.store.folder(perturbed.results))
+    found = edit_numbers(cell, sweep.store)
+    assert "G-RIR minicode C1" not in found and found["edit_seconds minicode C1"] == 3.0
 
 
 def test_a_cell_without_a_pair_has_no_numbers(tmp_path):
