@@ -154,9 +154,10 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> str:
     def numbers(key: str) -> str:
         return " or ".join(dict.fromkeys(f"{getattr(one, key):g}" for one in recipes))
 
-    length = f"{numbers('steps')} steps" if recipe.steps else f"{numbers('epochs')} epochs"
-    if len(recipes) == 1:
-        length = count(recipe.steps, "step") if recipe.steps else f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
+    if len(recipes) == 1 or len({one.steps is None for one in recipes}) > 1:
+        length = " or ".join(dict.fromkeys(map(_length, recipes)))
+    else:
+        length = f"{numbers('steps')} steps" if recipe.steps else f"{numbers('epochs')} epochs"
     text = (
         f"{recipe.trainer}, {_objective(recipe)}, learning rate {numbers('lr')}, {length} of {numbers('batch_size')} "
         f"rows, clean rehearsal share {numbers('rehearsal')}, {recipe.precision}"
@@ -164,6 +165,13 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> str:
     if recipe.is_candidate:
         text += f"; of {len(recipes):,} the one with the lowest validation loss is evaluated"
     return text
+
+
+def _length(recipe: RecipeConfig) -> str:
+    """Return how long a recipe trains."""
+    if recipe.steps is not None:
+        return count(recipe.steps, "step")
+    return f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
 
 
 def _objective(recipe: RecipeConfig) -> str:

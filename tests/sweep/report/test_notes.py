@@ -98,6 +98,18 @@ def test_a_recipes_line_names_all_arguments_of_its_objective() -> None:
     )
 
 
+def test_the_line_of_a_group_names_steps_and_epochs_of_its_recipes() -> None:
+    config = SweepConfig.model_validate(
+        {
+            "name": "a",
+            "models": [{"name": "k", "generator": "reference"}],
+            "recipes": {"a": {"group": "g", "epochs": 2}, "b": {"group": "g", "steps": 100}},
+            "evaluation": {"problems": ["minicode"]},
+        }
+    )
+    assert "learning rate 2e-05, 2 epochs or 100 steps of 16 rows" in dict(settings_lines(config))["recipe g"]
+
+
 @pytest.mark.parametrize(
     ("rejected", "words"),
     [
