@@ -14,6 +14,8 @@ from raysweep.stats.intervals import COVERAGE, FEWEST
 
 ONE_CLUSTER = "no interval: all values are of one cluster"
 """Why values that are not independent of each other have none."""
+BALANCED = "no interval: in each cluster the values differ from the mean by 0 in sum"
+"""Why values whose clusters are all alike have none."""
 ALIKE = "all numbers are equal: nothing shows how much others would differ"
 
 
@@ -81,5 +83,7 @@ def few_values_mean(
     if groups < FEWEST:
         return FewValuesMean(len(values), mean, nan, nan, note=ONE_CLUSTER)
     error = sqrt(fsum(one**2 for one in sums.values()) * groups / (groups - 1)) / len(values)
+    if error <= 1e-12 * max(map(abs, values)):
+        return FewValuesMean(len(values), mean, nan, nan, note=BALANCED)
     low, high = t.interval(COVERAGE, groups - 1, loc=mean, scale=error)
     return FewValuesMean(len(values), mean, float(low), float(high))

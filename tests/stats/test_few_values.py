@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 
 from raysweep.errors import UsageError
-from raysweep.stats.few_values import ALIKE, few_values_mean
+from raysweep.stats.few_values import ALIKE, BALANCED, few_values_mean
 
 
 def test_it_is_scipys_interval():
@@ -32,6 +32,12 @@ def test_one_number_and_equal_numbers_have_no_interval():
     assert one.mean == 0.5 and isnan(one.low) and one.note == "no interval from one pair"
     assert equal.mean == 0.5 and isnan(equal.high) and equal.note == ALIKE and not equal.leaves_out_zero
     assert isnan(none.mean) and none.n == 0
+
+
+def test_clusters_that_are_alike_have_no_interval():
+    pairs = few_values_mean([0.1, 0.3, 0.3, 0.1], "pair", ["a", "a", "b", "b"])
+    assert pairs.mean == pytest.approx(0.2) and isnan(pairs.low) and pairs.note == BALANCED
+    assert not pairs.leaves_out_zero
 
 
 def test_an_undefined_number_is_refused():

@@ -54,7 +54,7 @@ def has_localization(edit: ReportedEdit) -> bool:
 def is_tied(edit: ReportedEdit) -> bool:
     """Return whether several blocks had the highest RI of an edit's localization, so that distances decided."""
     positions = json.loads(edit.settings or "{}").get("positions", "all")
-    known = [row.restoration for row in edit.localization if row.positions == positions]
+    known = [row.restoration for row in edit.localization if row.positions == positions and row.block >= 0]
     known = [restoration for restoration in known if not math.isnan(restoration)]
     return bool(known) and known.count(max(known)) > 1
 

@@ -62,6 +62,17 @@ def test_a_block_that_distances_decided_is_counted_as_tied():
     assert (shown["llama", "C1"]["edits"], shown["llama", "C1"]["tied"]) == ("2", "1")
 
 
+def test_embeddings_that_restore_all_tie_with_no_block():
+    edit = edit_of("llama", "creme", "C1", 1)
+    best = max(row.restoration for row in edit.localization if row.positions == "all")
+    embeddings = replace(edit.localization[0], block=-1, restoration=best)
+    patched = replace(edit, localization=[embeddings, *edit.localization])
+    tied = [
+        texts(EXHIBITS["block-map"].draw(evidence([one])).tables[0])["llama", "C1"]["tied"] for one in (edit, patched)
+    ]
+    assert tied[0] == tied[1]
+
+
 def test_a_model_of_four_blocks_is_said_to_show_little():
     table = EXHIBITS["block-map"].draw(evidence()).tables[0]
     assert any(note.startswith("smallest p that so many blocks can show: 0.5") for note in table.footnotes)
