@@ -329,7 +329,7 @@ class _Costs:
         new = evaluation.max_new_tokens
         on_gpu = bool(self._config.asked("generation", name, plan.cell.recipe).gpus)
         peak = editing_memory(shape, dtype, work, new, on_gpu)
-        writing = self._generation_hours(name, work.completions, evaluation.samples, new)
+        writing = self._generation_hours(name, work.completions, work.samples, work.new or new)
         editing = {
             card: stepping_seconds(shape, dtype, work, new, sheet, FLOPS_SHARES[BYTES[dtype]]) / 3600
             + (writing[card] if work.completions else 0.0)

@@ -67,15 +67,17 @@ class ModelEdit:
 class EditEffort:
     """About how much an edit does at most, from which `raysweep plan` estimates its hours and memory.
 
-    `completions`: of the pair's prompts, each as long as in the evaluation. `texts`: those that go forward and back
-    through the whole model, each a prompt and `more` tokens; None: a completion's. `pass_tokens`: of the texts that do
-    so together; 0: of one text.
+    `completions`: of the pair's prompts, `samples` of one prompt together, each of `new` tokens; None: as many as in
+    the evaluation. `texts`: those that go forward and back through the whole model, each a prompt and `more` tokens;
+    None: a completion's. `pass_tokens`: of the texts that do so together; 0: of one text.
     """
 
     completions: int = 0
     texts: int = 0
     more: int | None = None
     pass_tokens: int = 0
+    samples: int = 1
+    new: int | None = None
 
 
 class NotReproduced(Exception):
@@ -88,8 +90,9 @@ class NotReproduced(Exception):
 class Editor(ABC):
     """Changes a base model from one prompt pair. Its constructor's arguments are its settings, with their defaults.
 
-    An edit depends on (weights, pair, settings, seed) only: not on edits made before with the same base, and not on the
-    process. When `edit` returns or raises, the base's weights are bit for bit what they were, and it has no hooks.
+    An edit depends on (weights, pair, settings, seed, `max_new_tokens`) only: not on edits made before with the same
+    base, and not on the process. When `edit` returns or raises, the base's weights are bit for bit what they were, and
+    it has no hooks.
     """
 
     name: ClassVar[str]

@@ -121,7 +121,13 @@ class Creme(Editor):
         patched = (blocks + localized.embeddings) * len(localized.scopes)
         completions = (2 + patched) * localized.samples if self.edit_at == "auto" else 0
         is_read = self.keep == "kl" and self.keep_weight > 0  # else a step reads no text
-        return EditEffort(completions, (self.rules.steps + 1) * is_read, more=0)
+        return EditEffort(
+            completions,
+            (self.rules.steps + 1) * is_read,
+            more=0,
+            samples=localized.samples,
+            new=localized.max_new_tokens,
+        )
 
     def _descend(self, network: Any, matrix: Matrix, tokens: PairTokens, alive: Callable[[], None]) -> Descent:
         """Return the descent of the change of a matrix, (d, d_ff)."""

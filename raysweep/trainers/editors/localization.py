@@ -88,8 +88,9 @@ class Localization:
 def localize(job: EditJob, services: EditServices, settings: Localization) -> list[BlockAccuracy]:
     """Return what patching each block restores, by scopes (those that decide first) and blocks.
 
-    It depends on (weights, pair, settings, seed) only. The base is read, its weights are never written to, and no hook
-    is left on it, also after an error. Where memory runs out, fewer rows are written at a time, with the same texts.
+    It depends on (weights, pair, settings, seed, the job's `max_new_tokens`) only. The base is read, its weights are
+    never written to, and no hook is left on it, also after an error. Where memory runs out, fewer rows are written at
+    a time, with the same texts.
 
     Args:
         job: the base, its family, the pair and the seed of the samples.
