@@ -68,9 +68,12 @@ def why_incomparable(candidate: CellPlan, store: Store) -> str:
             f"{name}: its model is in the store, but was trained without these validation rows, so it has no loss by "
             f"which it could be chosen; remove {store.folder(candidate.model)}, and it is trained again"
         )
-    if not counts.get("validation_losses"):
+    trainer = f"{name}: its trainer {candidate.recipe.trainer!r}"
+    losses = counts.get("validation_losses")
+    if not losses or "steps" not in counts:
         return (
-            f"{name}: its trainer {candidate.recipe.trainer!r} reports no validation losses, by which a model could be "
-            "chosen; use `select: none`"
+            f"{trainer} reports no validation losses, or not its steps, so no model can be chosen; use `select: none`"
         )
+    if KEPT_STEP in counts and int(counts[KEPT_STEP]) not in {int(step) for step, _ in losses}:
+        return f"{trainer} kept step {counts[KEPT_STEP]}, of which it reports no validation loss; use `select: none`"
     return ""

@@ -24,6 +24,7 @@ from raysweep.stages.selection import choose_model
 from raysweep.stages.training import VALIDATION_SET
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.trainers.best import KEPT_STEP
 from tests.paths import NANO
 
 SCRATCH = ["recipes.scratch={epochs: 1, batch_size: 16, max_tokens: 256}", "models.0.pretrain.recipe=scratch"]
@@ -137,6 +138,7 @@ def test_without_any_finite_loss_nothing_is_chosen(store):
         ({VALIDATION_SET: "of others"}, r"llama\.some\.lr1e-3\.C1\.s7: .* without these validation rows"),
         ({VALIDATION_SET: None}, "without these validation rows"),  # as versions before wrote none
         ({"validation_losses": []}, "its trainer 'full' reports no validation losses"),
+        ({KEPT_STEP: 99}, "its trainer 'full' kept step 99, of which it reports no validation loss"),
     ],
 )
 def test_models_with_losses_of_other_rows_or_none_are_named(store, counts, words):

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import ProblemSet
-from raysweep.problems.compiled import check_toolchain
-from raysweep.programs import DEFAULT_SANDBOX, JAVA, PYTHON
+from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import function_around, without_comments
 from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, marked
 from raysweep.prompts.repair.natural import split_marked
@@ -49,13 +48,8 @@ class RepairSet(ProblemSet):
         return {"sha256": content_sha(self.path), "context": self.context}
 
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line) for an unusable row.
-
-        When `judged`, also where the machine can't run the tests, which names the packages.
-        """
-        problems = self.problems()
-        if judged:
-            check_toolchain(self.language, problems, DEFAULT_SANDBOX.cpp_flags)
+        """Read the whole file; raise UsageError (file, line) for an unusable row."""
+        self.problems()
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt: the text of comments and docstrings is natural; marks, hunk and code are verbatim."""
