@@ -127,6 +127,7 @@ class CompiledLauncher:
         except (OSError, ValueError) as error:  # too many, or names that are too long
             os.close(channel)
             os.close(program)
+            box.renew_streams()  # else what is read next is of the program before
             box.renew_folder()
             why = error.strerror if isinstance(error, OSError) else error
             return End([Outcome.COMPILE_ERROR, f"its classes can't be written to files: {why}"], 0, 0.0, False)

@@ -15,7 +15,7 @@ import time
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.room import PAUSE_SECONDS, ROOM_SECONDS
 
-_STACK_BYTES = 2**16
+_STACK_BYTES = 2**18  # no kind of machine asks for more at least
 
 
 def had_room(threads: int, memory: int) -> bool:
@@ -63,7 +63,8 @@ def _starts(count: int) -> bool:
     """Return True if this process can start so many threads, all of which then wait."""
     closed = _thread.allocate_lock()
     closed.acquire()
-    _thread.stack_size(_STACK_BYTES)
+    if count:
+        _thread.stack_size(_STACK_BYTES)
     try:
         for _ in range(count):
             _thread.start_new_thread(closed.acquire, ())

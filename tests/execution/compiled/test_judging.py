@@ -162,6 +162,9 @@ def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
     texts = [f"{passing.text}{more}" for more in (f"class {'C' * 200} {{ }}", f"class {'C' * 250} {{ }}", many)]
     verdicts = executor.run([dataclasses.replace(passing, text=text) for text in (*texts, passing.text)], LIMITS)
     assert [str(verdict.outcome) for verdict in verdicts] == ["passed", "compile_error", "compile_error", "passed"]
+    loud = passing.text.replace("{\n", '{\nstatic { System.err.println("of the one before"); }\n', 1)
+    first, then = executor.run([dataclasses.replace(passing, text=text) for text in (loud, texts[1])], LIMITS)
+    assert "of the one before" in first.stderr and "of the one before" not in then.stderr
 
 
 def test_verdicts_do_not_depend_on_order_or_batch(language, executor, judged, monkeypatch):
@@ -504,6 +507,10 @@ REFUSED = {
         (
             f'#pragma message "x\\n{_KILLED}"\nstatic_assert(false, "x\\n{_KILLED}");\n',
             "line 2: static assertion failed: x",
+        ),
+        *(
+            (f'#line 1 "g++"\n#include "{words}"\n', "g++ refused it, for a reason that lies outside of its own text")
+            for words in ("Killed signal terminated program x", "ld terminated with signal 9 x")
         ),
     ],
     "java": [

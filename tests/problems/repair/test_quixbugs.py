@@ -88,6 +88,7 @@ def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Exec
         "        return gcd(b, a % b);\n": Outcome.PASSED,
         "        System.exit(0);\n        return a;\n": Outcome.KILLED,
         '        System.out.println("OK (2 tests)");\n        return a;\n': Outcome.FAILED,
+        '        throw new org.junit.AssumptionViolatedException("skip me");\n': Outcome.FAILED,
     }
     verdicts = executor.run([problem.assemble(trick) for trick in tricks], QuixBugs.limits)
     assert [verdict.outcome for verdict in verdicts] == list(tricks.values())

@@ -57,7 +57,8 @@ _NOT_READABLE = 0o111
 """Of an executable whose process no other one of the same user may look into: the kernel allows no tracing of it."""
 _MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
 _LOST = re.compile(
-    r"\S+: fatal error: (Killed signal terminated program .*|\S+ terminated with signal 9 .*"
+    r"[^\s:]+: fatal error: (Killed signal terminated program \S+"
+    r"|\S+ terminated with signal 9 \[Killed\](, core dumped)?"
     r"|(cannot execute .*: )?(vfork|fork|posix_spawn\w*): (Resource temporarily unavailable|Cannot allocate memory))"
 )
 """What g++ and collect2 say of a part of theirs that was killed, or that they could not start."""
@@ -258,7 +259,8 @@ class CppBuilder:
 def _is_lost(end: ProcessEnd, messages: str) -> bool:
     """Return True if the machine, and not the text, is the reason for which g++ has failed.
 
-    A text can choose the words of messages and break lines in them, but each that fails has an error of another form.
+    A text can choose the words of messages and break lines in them, but each that fails has an error of another form:
+    a file that it includes and that isn't there has more words behind its name.
     """
     if end.status == signal.SIGKILL or (_WANTS_MEMORY.search(messages) and not grants(COMPILE_MEMORY)):
         return True

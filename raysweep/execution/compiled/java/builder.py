@@ -46,7 +46,7 @@ _QUICK = "-XX:TieredStopAtLevel=1"
 back, even after hundreds of programs. Programs keep it: loops may run long in them."""
 _CLASSES, _ERRORS = b"K", b"E"
 _TRIES = 2  # of a compiler or of tests that die
-_NOT_UP = 1  # the exit code of a JVM that can't start, or gets no thread
+_NOT_UP = (1, 127)  # exit codes of a JVM that can't start or gets no thread, and of a fork that can't become one
 _THREADS = 30  # of a JVM
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
 
@@ -165,7 +165,7 @@ class JavaBuilder:
             if answer[:1] == _CLASSES:
                 return answer[1:]
             raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
-        if codes[-1] in (-signal.SIGKILL, _NOT_UP) or (codes[-1] == OUT_OF_MEMORY and not grants(COMPILE_MEMORY)):
+        if codes[-1] in (-signal.SIGKILL, *_NOT_UP) or (codes[-1] == OUT_OF_MEMORY and not grants(COMPILE_MEMORY)):
             raise CompilerLost(f"javac was killed, or got no room, {_TRIES} times, and not for its own limits")
         raise CompileError("its compiler ended, for want of memory")
 

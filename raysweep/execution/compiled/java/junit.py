@@ -21,7 +21,7 @@ _HEAD, _FILE = "// JUnit 4: ", "// file: "
 _PUBLIC = re.compile(
     r"^[ \t]*public\s+(?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\s+(\w+)", re.M
 )
-_TIMEOUT = re.compile(r"(@(?:org\.junit\.)?Test\s*\()\s*timeout\s*=\s*\w+\s*(?:,\s*(?=\w))?([^()]*\))")
+_TIMEOUT = re.compile(r"(@(?:org\.junit\.)?Test\s*\()\s*timeout\s*=\s*[^,()]+(?:,\s*(?=\w))?([^()]*\))")
 _NO_ARGUMENTS = re.compile(r"(@(?:org\.junit\.)?Test)\s*\(\s*\)")
 
 
@@ -52,7 +52,10 @@ def files_of(tests: str) -> dict[str, str]:
 
 
 def runner(tests: str) -> str:
-    """Return a class `Main` whose `main` runs all tests, and ends with the error of the first that fails."""
+    """Return a class `Main` whose `main` runs all tests, and ends with the error of the first that fails.
+
+    A test that is skipped fails: a candidate can throw what JUnit takes for the wish to skip it.
+    """
     name = tests.partition("\n")[0].removeprefix(_HEAD)
     return (
         "public class Main {\n"
@@ -60,6 +63,9 @@ def runner(tests: str) -> str:
         f"        org.junit.runner.Result told = new org.junit.runner.JUnitCore().run({name}.class);\n"
         "        if (!told.getFailures().isEmpty()) {\n"
         "            throw told.getFailures().get(0).getException();\n"
+        "        }\n"
+        "        if (told.getAssumptionFailureCount() > 0) {\n"
+        '            throw new AssertionError("a test was skipped");\n'
         "        }\n"
         "        if (told.getRunCount() == 0) {\n"
         '            throw new IllegalStateException("the tests hold no test");\n'
