@@ -78,9 +78,9 @@ class Held(Steady):
             assert eventually(lambda: False)
         return after
 
-    def save(self, weights: bytes, step: int, services: Services) -> None:
+    def save(self, weights: bytes, step: int, services: Services, losses: list[list[float]]) -> None:
         """Save a checkpoint, and remember that one was saved for a notice."""
-        super().save(weights, step, services)
+        super().save(weights, step, services, losses)
         self.has_saved = step >= FIRST
 
 
@@ -146,8 +146,9 @@ class SpotNodes:
 def taken_back(spot: SpotNodes, folder: Path, name: str, *, drains: bool) -> Iterator[None]:
     """Take back the node of a training's first worker while the block runs, with notice or without; then add one."""
 
+    progress = Files(str(folder / "sweep" / "progress"))
+
     def run() -> None:
-        progress = Files(str(folder / "sweep" / "progress"))
         wait((folder / name / "waits").exists)
         nodes = (folder / "sweep" / "progress" / f"{name}.nodes").read_text().split()
         node = nodes[min(1, len(nodes) - 1)]  # the task's own is the first, that of the first worker the second
@@ -159,7 +160,9 @@ def taken_back(spot: SpotNodes, folder: Path, name: str, *, drains: bool) -> Ite
         spot.lose(node)
 
     def wait(holds: Callable[[], bool]) -> None:
-        assert eventually(lambda: holds() or over.is_set()) and not over.is_set(), "the training has ended before"
+        assert eventually(lambda: holds() or over.is_set())
+        activity = read_activity(progress, name)
+        assert not over.is_set(), f"the training has ended before: {activity and activity.error}"
 
     over = threading.Event()
     with ThreadPoolExecutor(1) as pool:

@@ -24,13 +24,13 @@ from tests.storage.stores import content
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 EDITS = [
-    "recipes.dinm={trainer: dinm, edit: {steps: 400, stop_below: 0.0}}",
+    "recipes.dinm={trainer: dinm, edit: {steps: 4000, stop_below: 0.0}}",
     "recipes.creme={trainer: creme, edit: {samples: 2, max_new_tokens: 4}}",
     "models.0.recipes=[dinm, creme]",
     "training=null",
     "edits={perturbations: [C1], pairs: 3}",
 ]
-"""Two edits that take a second or more, one without a pair, three that aren't reproduced."""
+"""Two edits that take some ten seconds, two without a pair, two that aren't reproduced."""
 SETS = [argument for override in EDITS for argument in ("--set", override)]
 
 

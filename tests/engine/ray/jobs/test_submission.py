@@ -29,7 +29,8 @@ from tests.paths import REPO
 from tests.patience import PATIENCE, eventually
 from tests.small_ray import SmallRay
 
-CLUSTERS = sorted(path for path in (REPO / "clusters").iterdir() if path.is_file())
+CLUSTERS = sorted(path for path in (REPO / "clusters").iterdir() if path.is_file() and path.name != "aws-roles.sh")
+"""The files that start a cluster."""
 CONFIG = """\
 name: tiny
 models: [{name: reference, generator: reference}]
