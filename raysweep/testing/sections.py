@@ -14,6 +14,7 @@ from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Content, PairSamples, Report, Section
+from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
@@ -69,6 +70,18 @@ def small_report() -> Report:
         signature="1 sample; raysweep 0.1",
         costs=[Cost("small", trainings=1, training_hours=0.5)],
         linted=linted,
+        choices=[
+            ReportedChoice(
+                "small",
+                "lora",
+                "C1",
+                SEED,
+                (
+                    ReportedCandidate("lora.lr1e-4", 0.25, 8, 8, is_chosen=True),
+                    ReportedCandidate("lora.lr1e-5", 0.5, 8, 8, is_chosen=False),
+                ),
+            )
+        ],
         strata=[LintedStratum(PROBLEMS, name, 32, 8, 0, "pylint 4.1") for name in ("tuned", "bases")],
     )
 

@@ -33,6 +33,9 @@ RICH = [
     "edits={perturbations: [C1], problems: [MiniCode/1]}",
     "evaluation.quality={}",
     "perturbations={typos: {name: mix, members: [C1, C2], strengths: {C1: 2}}}",
+    "recipes.tiny.group=tinies",
+    "recipes.tiny.select={by: validation_loss}",
+    "training.validation={name: minicode, part: validation, rows: 8}",
     "strengths={C1: 0.5}",
     "resources.custom={tpu: 1}",
     "resources.labels={zone: b}",
@@ -125,6 +128,7 @@ TAKEN = {
         "evaluation.perturbations",
     },
     "an empty mapping": {
+        "select",
         *(
             "size",
             "objective_args",

@@ -71,10 +71,11 @@ def test_harness_errors_are_left_out_and_counted():
     assert by_problem(rows, 1) == {"a": 1.0}
 
 
-def test_every_outcome_but_passed_and_harness_error_counts_as_not_passing():
-    others = [outcome for outcome in Outcome if outcome not in (Outcome.PASSED, Outcome.HARNESS_ERROR)]
-    assert len(others) == 8
-    assert pass_rate(results("a", Outcome.PASSED, *others), 1).value == 1 / 9
+def test_every_outcome_of_a_program_that_was_tried_but_passed_counts_as_not_passing():
+    left_out = (Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.UNTESTED)
+    others = [outcome for outcome in Outcome if outcome not in left_out]
+    assert len(others) == 9
+    assert pass_rate(results("a", Outcome.PASSED, *others), 1).value == 1 / 10
 
 
 def test_a_rate_of_nothing_is_nan_with_its_reason():

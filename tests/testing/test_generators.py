@@ -11,7 +11,7 @@ import pytest
 
 from raysweep.generators.base import Generator, cut_at_stop
 from raysweep.hashing import text_sha
-from raysweep.records import Completion, ModelRef
+from raysweep.records import Completion, Decoding, ModelRef
 from raysweep.testing.generators import GeneratorContract
 from tests.testing.bites import Broken, claims_of, message
 
@@ -112,7 +112,7 @@ BROKEN: Broken = {
 
 
 def told(test, make):
-    fixtures = {"model": MODEL, "other_model": OTHER, "temperature": 0.8, "built": make(None, None)}
+    fixtures = {"model": MODEL, "other_model": OTHER, "temperature": 0.8, "built": make(None, Decoding())}
     return message(GeneratorContract, test, make, **fixtures)
 
 

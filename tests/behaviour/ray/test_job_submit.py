@@ -37,7 +37,7 @@ def test_what_is_uploaded_is_small_and_has_no_results_in_it(tmp_path):
     package = uploaded(tmp_path / "package.zip")
     names = zipfile.ZipFile(package).namelist()
     assert {CONFIG, "raysweep/cli/app.py"} <= set(names)
-    assert package.stat().st_size < 10e6  # the code itself; Ray takes no more than 100 MB
+    assert package.stat().st_size < 12e6  # the code itself; Ray takes no more than 100 MB
     unwanted = (".venv/", "raysweep-store/", ".git/", ".mypy_cache/", ".hypothesis/", "raysweep.egg-info/", "build/")
     assert not [name for name in names if name.startswith(unwanted) or "__pycache__" in name]
 
