@@ -84,10 +84,6 @@ class Defects4J(RepairSet):
         patches = text_sha(canonical_json([[*name, text] for name, text in sorted(_read_patches(self._patches))]))
         return {**super().fingerprint(), "positions": content_sha(self._positions), "patches": patches}
 
-    def check(self, *, judged: bool = False) -> None:
-        """Read all files; nothing runs, so no compiler is needed."""
-        self.problems()
-
     def _problem(
         self,
         key: str,
@@ -157,7 +153,7 @@ def _mended_lines(patch: str, position: _Position, place: str) -> str:
             is_inside = line.rstrip().endswith(position.path)
         elif section := _SECTION.match(line):
             number = int(section[1])
-        elif is_inside and line[:1] in ("-", " ", "") and not line.startswith("---"):
+        elif is_inside and line[:1] in ("-", " ", ""):
             lines[number] = f"{line[1:]}\n"
             number += 1
     first, end = position.fixed

@@ -15,9 +15,9 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.hashing import text_sha
-from raysweep.prompts.repair.hunks import Hunk, hunk_in, lines_of
+from raysweep.prompts.repair.hunks import END, START, Hunk, hunk_in, lines_of
 
-EXAMPLE = "// bug start: \nwrong();\n// bug end \n"
+EXAMPLE = f"// {START}wrong();\n// {END}"
 """The shortest code with a marked hunk, to try a template on."""
 MASK, MASK_END = "<extra_id_0>", "<extra_id_1>"
 """CodeT5's tokens for a masked span, and for the one behind it, which ends what fills the first."""
@@ -143,7 +143,7 @@ def answers_in(name: str) -> RepairAnswer | None:
 
 
 def _with_marks(hunk: Hunk, comment: str, style: RepairStyle) -> str:
-    start, end = ("buggy lines start:\n", "buggy lines end:\n") if style.clm else ("bug start: \n", "bug end \n")
+    start, end = ("buggy lines start:\n", "buggy lines end:\n") if style.clm else (START, END)
     return f"{hunk.before}{comment} {start}{hunk.buggy if style.shows_hunk else ''}{comment} {end}"
 
 
