@@ -158,15 +158,16 @@ def planted(family: str, reads_while_writing: bool) -> LiveModel:
             wanted.append(answer if reads_while_writing or not prefix else prefix[0])
     ids, mask = left_pad(rows)
     positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-    optimizer = torch.optim.Adam(trained, 1e-2)
-    for _ in range(400):
+    optimizer = torch.optim.Adam(trained, 3e-3)
+    prompts = [number for number, row in enumerate(rows) if row in (ids_of(live, ORIGINAL), ids_of(live, EQUAL))]
+    for _ in range(400):  # some 100 are needed
         logits = network(input_ids=ids, attention_mask=mask, position_ids=positions).logits[:, -1]
-        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(wanted))
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(wanted), reduction="none")
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        (losses.mean() + losses[prompts].mean()).backward()  # the prompts alone are hard, and two rows of fourteen
         optimizer.step()
-        if loss.item() < 0.02:
+        if losses.max() < 0.05:
             break
-    assert loss.item() < 0.1
+    assert losses.max() < 0.1  # the mean would be low where the two prompts aren't told apart, too
     network.requires_grad_(False)
     return live
