@@ -151,9 +151,17 @@ def submit(
     options += [] if max_gpu_hours is None else ["--max-gpu-hours", repr(max_gpu_hours)]
     flags = {"--fail-fast": fail_fast, "--allow-code-execution": allow_code_execution, "--quiet": quiet}
     options += [flag for flag, is_given in flags.items() if is_given]
-    submission = prepare(config, loaded, address, storage, options, env or [], missing)
+    submission = prepare(config, loaded, address, storage, options, env or [], sets or [], missing)
     print_job(submission)
     raise typer.Exit(follow_job(submission, loaded.name))
+
+
+@app.command("check-nodes", hidden=True)
+def check_nodes(config: ConfigFile, sets: Sets = None) -> None:
+    """Print what the nodes of the Ray of this job lack of what a config names; `submit` runs it before a sweep."""
+    from raysweep.sweep.submit import nodes_answer
+
+    print(nodes_answer(config, sets or []))
 
 
 @app.command("sets")

@@ -188,10 +188,13 @@ def _quality(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
-    """Find generators whose environment is missing, or can't be used."""
+    """Find generators whose package or environment is missing, or can't be used."""
     for path, generator in _generators_of(config, config.models):
+        spec = generator.spec(GENERATORS, config.seed)
         try:
-            environment_of(generator.spec(GENERATORS, config.seed))
+            environment_of(spec)
+            if not GENERATORS.get(spec.name).needs_model:
+                GENERATORS.create(spec, model=None, decoding=config.evaluation.decoding(config.seed))
         except UsageError as error:
             yield path, finding_of(error)
 
@@ -290,7 +293,8 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
         if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
-            yield ("recipes", name, "objective"), f"`objective: {recipe.objective}` {NEEDS_RAPIDFUZZ}"
+            needed = MissingInput(f"`objective: {recipe.objective}` {NEEDS_RAPIDFUZZ}")
+            yield ("recipes", name, "objective"), needed
         trained = [model.name for model in config.models if name in model.recipes] or [""]
         on_gpu = all(config.asked("training", model, name).gpus for model in trained)
         mistakes = [*_sharing(recipe, on_gpu), *_settings_without_use(recipe)]
@@ -334,7 +338,7 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
         if made is None or made.field is not None:
             continue
         if importlib.util.find_spec("rapidfuzz") is None:
-            yield (*place, "rejected"), f"filtering rejected responses {NEEDS_RAPIDFUZZ}"
+            yield (*place, "rejected"), MissingInput(f"filtering rejected responses {NEEDS_RAPIDFUZZ}")
         if place[0] == "models":
             yield (*place, "rejected"), "a model from scratch is trained on responses alone; remove it"
         elif made.teacher is not None and (why := _no_teacher(made.teacher, models)):
@@ -430,7 +434,7 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
         yield "clip", "`clip_value` takes its place; remove one of them"
 
 
-def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
+def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str | MissingInput]]:
     """Find what several workers can't share, or can't do here."""
     parallel = sharding_name(recipe.recipe("", ""), recipe.workers)
     if recipe.workers > recipe.batch_size:
@@ -448,7 +452,8 @@ def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str]]:
         yield "compile", f"a model that `parallel: {parallel}` shares can't be compiled; use `parallel: ddp`"
     if parallel != "ddp" and importlib.util.find_spec("deepspeed") is None:
         setting = f"`parallel: {parallel}`" + ("" if recipe.parallel else f", the default of {recipe.workers} workers,")
-        yield "parallel", f"{setting} needs DeepSpeed: {install_extra('deepspeed')}, or give `parallel: ddp`"
+        way = f"{install_extra('deepspeed')}, or give `parallel: ddp`"
+        yield "parallel", MissingInput(f"{setting} needs DeepSpeed: {way}")
 
 
 def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, list[str]]]:

@@ -345,6 +345,8 @@ def generator(*, without_weights: bool) -> DescribedCheck:
             if not runs_weights:
                 raise UsageError(f"generator {spec.name!r} runs no weights; name it at a model, in place of its `path`")
             GENERATORS.check(spec, **arguments)
+        except MissingInput:
+            return value  # raysweep.config.checks reports it with all that is missing
         except UsageError as error:
             raise ValueError(str(error)) from None
         if "batch_tokens" in spec.args:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from raysweep.errors import HopelessError, RaysweepError, UsageError, install_extra
+from raysweep.errors import HopelessError, MissingInput, RaysweepError, UsageError, install_extra
 from raysweep.generators.base import EOS, GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
@@ -93,7 +93,8 @@ class OpenAI(Generator):
         key_variable: name of the environment variable with the key.
 
     Raises:
-        UsageError: an argument is unusable, or the package openai is missing.
+        MissingInput: the package openai isn't installed.
+        UsageError: an argument is unusable.
     """
 
     reads_reference = False
@@ -114,7 +115,7 @@ class OpenAI(Generator):
     ) -> None:
         super().__init__(None, decoding)
         if importlib.util.find_spec("openai") is None:
-            raise UsageError(f"generator openai needs the package openai: {install_extra('openai')}")
+            raise MissingInput(f"generator openai needs the package openai: {install_extra('openai')}")
         if api not in ("completions", "chat"):
             raise UsageError(f"generator openai: api is {api!r}; it is completions or chat")
         if not str(url).startswith(("http://", "https://")):

@@ -1,7 +1,8 @@
 """Prepares `raysweep submit`: a Ray job that runs `raysweep run` on a cluster, checked as far as this machine can.
 
 Checked before anything is sent: the storage, the files that the config names, the size of the upload, and that no
-secret stands in what Ray shows to everyone who sees its dashboard.
+secret stands in what Ray shows to everyone who sees its dashboard. Before the sweep's job starts, a short one asks the
+cluster's nodes what they lack: what this machine lacks doesn't matter.
 """
 
 from __future__ import annotations
@@ -45,25 +46,48 @@ _WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes
 class Submission:
     """A job that is ready to be sent.
 
-    `storage`: of the sweep, a folder or URI; `uploaded`: what is uploaded, in words; `notes`: what to know before it is
-    sent, one sentence each.
+    `config`: path of its file below the job's folder; `overrides`: values of ``--set``; `storage`: of the sweep, a
+    folder or URI; `uploaded`: what is uploaded, in words; `notes`: what to know before it is sent, one sentence each;
+    `missing`: what the config names and this machine lacks, a line each.
     """
 
     job: RayJob
+    config: str
+    overrides: tuple[str, ...]
     storage: str
     uploaded: str
     notes: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """The `ray job submit` that does the same."""
         return self.job.command
 
-    def send(self) -> str:
-        """Start the job and return its id; raise UsageError if no cluster answers, RaysweepError if it refuses."""
-        from raysweep.engine.ray.jobs.submission import require_job_server, submit
+    def check_nodes(self) -> list[str]:
+        """Ask the live nodes what they lack, by a job of some seconds; return lines for the user if they can't tell.
+
+        Raises:
+            UsageError: no cluster answers; or nodes lack something that the config names.
+            RaysweepError: the cluster refuses jobs.
+        """
+        from raysweep.engine.ray.jobs.node_check import NodesUnasked, lacking_there
+        from raysweep.engine.ray.jobs.submission import require_job_server
 
         require_job_server(self.job.address)
+        try:
+            lacking = lacking_there(self.job, self.config, self.overrides)
+        except NodesUnasked as error:
+            here = [f"not here, so it must be there: {line}" for line in self.missing]
+            return [f"the cluster's nodes could not be asked what they lack: {error}", *here]
+        if lacking:
+            raise UsageError("\n  ".join(["nodes lack what the config names, so no sweep was started:", *lacking]))
+        return []
+
+    def send(self) -> str:
+        """Start the job and return its id; raise RaysweepError if the cluster refuses it."""
+        from raysweep.engine.ray.jobs.submission import submit
+
         return submit(self.job)
 
     def log(self, job_id: str) -> Iterator[str]:
@@ -86,6 +110,7 @@ def prepare(
     storage: str | None,
     options: Sequence[str] = (),
     variables: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     missing: Sequence[str] = (),
 ) -> Submission:
     """Check a sweep, and what it uploads from the current folder, as far as this machine can.
@@ -97,6 +122,7 @@ def prepare(
         storage: of the sweep; None: RAYSWEEP_STORAGE.
         options: what follows CONFIG and --storage in `raysweep run`.
         variables: environment variables for the job, NAME=VALUE or NAME (its value here).
+        overrides: the values of the options ``--set``, which are among `options` too.
         missing: what the config names and this machine lacks, a line each.
 
     Raises:
@@ -117,8 +143,24 @@ def prepare(
     job = RayJob(url, Path(), entrypoint, upload.excludes, tuple(sorted(environment.items())))
     words = f"{count(len(upload.files), 'file')}, {size(upload.size)}"
     doubts = [f"no known accelerator is called {name}" for name in doubtful_types(config)]
-    notes = [*doubts, *_notes(missing, environment), *_not_uploaded(config, upload.folder, upload.files)]
-    return Submission(job, store, words, tuple(notes))
+    notes = [*doubts, *_notes(environment), *_not_uploaded(config, upload.folder, upload.files)]
+    return Submission(job, config_there, tuple(overrides), store, words, tuple(notes), tuple(missing))
+
+
+def nodes_answer(config: Path, overrides: Sequence[str]) -> str:
+    """Return what the live nodes of the running Ray lack of what a config names, as `check_nodes` reads it."""
+    from raysweep.config.schema import RayConfig
+    from raysweep.engine.ray.cluster.cluster import Cluster
+    from raysweep.engine.ray.cluster.node_lacks import lacking_on_nodes
+    from raysweep.engine.ray.cluster.nodes import nodes_by_id
+    from raysweep.engine.ray.jobs.node_check import answer_line
+
+    cluster = Cluster(RayConfig(), "auto")
+    cluster.start()
+    try:
+        return answer_line(lacking_on_nodes(nodes_by_id(), str(config), overrides))
+    finally:
+        cluster.stop()
 
 
 def _storage(option: str | None) -> str:
@@ -227,9 +269,7 @@ def _below(path: Path, folder: Path) -> str | None:
     return None if plain == ".." or plain.startswith(f"..{os.sep}") else Path(plain).as_posix()
 
 
-def _notes(missing: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
-    for line in missing:
-        yield f"not here, so it must be there: {line}"
+def _notes(environment: Mapping[str, str]) -> Iterator[str]:
     held = [name for name in KEPT_HERE if os.environ.get(name)]
     if held:
         yield f"{', '.join(held)} of this shell {'is' if len(held) == 1 else 'are'} not sent; {_WHERE_SECRETS_GO}"

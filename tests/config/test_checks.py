@@ -165,6 +165,25 @@ def test_zero_without_deepspeed_names_the_line_that_installs_it(monkeypatch):
     load_config(NANO, ["recipes.tiny.workers=2", "recipes.tiny.parallel=ddp"])
 
 
+@pytest.mark.parametrize(
+    ("package", "changes"),
+    [
+        ("deepspeed", ["recipes.tiny.workers=2"]),
+        ("openai", ["models.0={name: served, generator: {name: openai, served: any}}"]),
+        ("pylint", ["evaluation.quality={}"]),
+    ],
+)
+def test_a_package_that_only_a_run_needs_is_missing_here_and_no_mistake_for_a_plan(monkeypatch, package, changes):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else found(name))
+    missing: list[str] = []
+    build_plan(load_config(NANO, changes, missing=missing), tolerant=True)
+    (line,) = missing
+    assert package in line.lower()
+    (refused,) = findings(NANO, *changes)
+    assert line.endswith(refused), "a run is refused"
+
+
 def test_files_models_and_pairs_are_told_in_one_go(tmp_path):
     text = NANO.read_text().replace("    recipes: [tiny]", "    recipes: [tiny]\n  - {name: b, path: /nowhere/b}")
     text = text.replace("checkpoint_every", "strengths: {C: 10, C1: 10}\ncheckpoint_every")

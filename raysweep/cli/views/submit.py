@@ -1,4 +1,4 @@
-"""Prints the command of a job, the job's log, and how to reach a job that goes on; returns its exit code.
+"""Prints the command of a job, what nodes lack, the job's log, and how to reach a job that goes on.
 
 The log goes to stdout, everything else to stderr.
 """
@@ -21,11 +21,13 @@ def print_job(submission: Submission) -> None:
 
 
 def follow_job(submission: Submission, sweep: str) -> int:
-    """Send a job, print its log until it ends, and return its exit code.
+    """Ask the nodes what they lack, send a job, print its log until it ends, and return its exit code.
 
-    From then on Ctrl-C ends this process alone, and says how to reach the job.
+    Once it is sent, Ctrl-C ends this process alone, and says how to reach the job.
     """
     console, address = new_console(stderr=True), submission.job.address
+    for note in submission.check_nodes():
+        console.print(note, soft_wrap=True)
     job_id = submission.send()
     reach = (
         f"  ray job logs --address {address} --follow {job_id}\n"

@@ -7,29 +7,22 @@ the same driver, since models of a group run on one software.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.engine.placing.nodes import NodeFacts
-from raysweep.errors import UsageError, last_line
+from raysweep.engine.ray.cluster.asking import ask_nodes, first_nodes, node_name
+from raysweep.errors import UsageError
 from raysweep.machine import versions
-from raysweep.units import count
-
-log = logging.getLogger("raysweep")
 
 PACKAGES = ("raysweep", "torch", "transformers")
 BUILDS = ("torch", "driver")
 """What nodes with one type of accelerator must have in common, a build's name behind ``+`` included."""
 MIXABLE = ("torch", "transformers")
 """With `resources.allow_mixed`, these may differ."""
-ANSWER_SECONDS = 60.0
 NONE = "none"
-LISTED = 4
-"""Most nodes that a message names for one difference."""
 
 
 def require_equal_versions(
@@ -57,9 +50,9 @@ def require_equal_versions(
     for node, there in answers.items():
         texts = [f"{name} {there.get(name, NONE)}" for name in compared if _plain(there, name) != _plain(here, name)]
         if texts:
-            differing[" and ".join(texts)].append(_name_of(node, nodes[node]))
+            differing[" and ".join(texts)].append(node_name(node, nodes[node]))
     if differing:
-        listed = "; ".join(f"{text} on {_listed(sorted(names))}" for text, names in differing.items())
+        listed = "; ".join(f"{text} on {first_nodes(sorted(names))}" for text, names in differing.items())
         versions_here = " and ".join(f"{name} {here.get(name, NONE)}" for name in compared)
         raise UsageError(
             f"nodes of this Ray differ from this process ({versions_here}): {listed}; install the same on all"
@@ -75,10 +68,12 @@ def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mappi
         label = nodes[node].labels.get(ACCELERATOR_LABEL, "")
         if label or nodes[node].resources.get("GPU"):
             text = " and ".join(f"{name} {there[name]}" for name in BUILDS if name in there)
-            by_type.setdefault(label, {}).setdefault(text, []).append(_name_of(node, nodes[node]))
+            by_type.setdefault(label, {}).setdefault(text, []).append(node_name(node, nodes[node]))
     for label, builds in by_type.items():
         if len(builds) > 1:
-            listed = "; ".join(f"{text or NONE} on {_listed(sorted(names))}" for text, names in sorted(builds.items()))
+            listed = "; ".join(
+                f"{text or NONE} on {first_nodes(sorted(names))}" for text, names in sorted(builds.items())
+            )
             raise UsageError(
                 f"nodes with {label or NO_LABEL} differ, and the models of a group run on one software: {listed}; "
                 f"install the same on all, give them another {ACCELERATOR_LABEL}, or mix them knowingly with "
@@ -89,16 +84,6 @@ def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mappi
 def _plain(there: Mapping[str, str], name: str) -> str:
     found = there.get(name, NONE)
     return found.partition("+")[0] if name in PACKAGES else found
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
-
-
-def _name_of(node: str, facts: NodeFacts) -> str:
-    label = facts.labels.get(ACCELERATOR_LABEL)
-    return f"node {node[:8]}" + (f" ({label})" if label else "")
 
 
 def identity_or_none(language: str, flags: str) -> str:
@@ -113,8 +98,6 @@ def identity_or_none(language: str, flags: str) -> str:
 
 def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
     """Return the versions on each node that answers, by its id."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
         import re
@@ -140,18 +123,4 @@ def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({}
         return answer
 
     packages, languages = PACKAGES, dict(compiled)
-    ask: Any = ray.remote(num_cpus=0, max_retries=1)(there)
-    places = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes}
-    asked = {ask.options(scheduling_strategy=place).remote(): node for node, place in places.items()}
-    if not asked:
-        return {}
-    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_SECONDS)
-    if silent:
-        log.warning("%s didn't say in %.0f s which versions they have", count(len(silent), "node"), ANSWER_SECONDS)
-    answers = {}
-    for answer in ready:
-        try:
-            answers[asked[answer]] = dict(ray.get(answer))
-        except ray.exceptions.RayError as error:  # such as a node that is gone by now
-            log.warning("node %s can't say which versions it has: %s", asked[answer][:8], last_line(error))
-    return answers
+    return ask_nodes(nodes, there, "its versions")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.engine.ray.cluster.probe import TIMEOUT_SECONDS
-from raysweep.engine.ray.jobs.failures import Ended, end_of
+from raysweep.engine.ray.jobs.failures import STOPPED, Ended, end_of
 from raysweep.errors import RaysweepError, UsageError
 
 SILENT_SECONDS = 10.0
@@ -172,6 +172,23 @@ def wait(address: str, job_id: str) -> Ended:
     while (info := _info(address, job_id))["status"] not in _ENDED:
         time.sleep(0.5)
     return end_of(info)
+
+
+def finished(job: RayJob, seconds: float) -> tuple[Ended, str]:
+    """Submit a short job, wait until it has ended, and return how it ended and its log; after `seconds` it is stopped.
+
+    Raises:
+        RaysweepError: the cluster refused it.
+    """
+    from ray.job_submission import JobSubmissionClient
+
+    job_id, deadline = submit(job), time.monotonic() + seconds
+    while (info := _info(job.address, job_id))["status"] not in _ENDED:
+        if time.monotonic() > deadline:
+            JobSubmissionClient(job.address).stop_job(job_id)
+            return Ended(STOPPED, f"it took more than {seconds:.0f} s"), ""
+        time.sleep(0.5)
+    return end_of(info), _whole_log(job.address, job_id)
 
 
 def _tail(address: str, job_id: str) -> Iterator[str]:
