@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from raysweep.errors import HopelessError
 if TYPE_CHECKING:
     import torch
 
-BELOW, NO_PROGRESS, ALL_STEPS = "loss low enough", "no progress", "all steps made"
+BELOW, NO_PROGRESS, NOT_FINITE, ALL_STEPS = "loss low enough", "no progress", "loss not finite", "all steps made"
 """Why a descent ended."""
 
 
@@ -40,7 +40,7 @@ class Descent:
     """What a descent has come to.
 
     `found`: the tensor. `losses`: before each update, and after the last one. `step`: the number of updates of the
-    tensor that is returned. `stopped`: one of `BELOW`, `NO_PROGRESS` and `ALL_STEPS`.
+    tensor that is returned. `stopped`: one of `BELOW`, `NO_PROGRESS`, `NOT_FINITE` and `ALL_STEPS`.
     """
 
     found: torch.Tensor
@@ -87,24 +87,17 @@ def descend(
     for number in range(rules.steps + 1):
         alive()
         value = loss(current)
-        losses.append(float(value.detach()))
-        if not math.isfinite(losses[-1]):
-            if not (rules.keeps_best and number):
-                raise HopelessError(
-                    f"the loss of the edit is {losses[-1]} after {number} of {rules.steps} steps; use a smaller `lr` "
-                    f"than {rules.lr:g}, or a model in float32"
-                )
-            losses.pop()
-            stopped = "loss not finite"
+        latest = float(value.detach())
+        if not math.isfinite(latest):
+            _require_kept(latest, number, rules)
+            stopped = NOT_FINITE
             break
-        if not rules.keeps_best or not number or losses[-1] < losses[step]:
+        losses.append(latest)
+        if not rules.keeps_best or not number or latest < losses[step]:
             step = number
             best.copy_(current.detach())
-        if losses[-1] < rules.stop_below:
-            stopped = BELOW
-            break
-        if rules.patience and number - _lowest(losses) >= rules.patience:
-            stopped = NO_PROGRESS
+        if reason := _end(losses, rules):
+            stopped = reason
             break
         if number < rules.steps:
             adam.zero_grad()
@@ -113,6 +106,23 @@ def descend(
             with torch.no_grad():
                 project(current)
     return Descent(best, tuple(losses), step, stopped)
+
+
+def _require_kept(loss: float, number: int, rules: Rules) -> None:
+    """Raise HopelessError unless the tensor of an earlier, finite loss is kept. `number`: updates that were made."""
+    if not (rules.keeps_best and number):
+        raise HopelessError(
+            f"the loss of the edit is {loss} after {number} of {rules.steps} steps; use a smaller `lr` "
+            f"than {rules.lr:g}, or a model in float32"
+        )
+
+
+def _end(losses: Sequence[float], rules: Rules) -> str:
+    """Return why a descent with these losses ends before all steps are made; empty if it goes on."""
+    if losses[-1] < rules.stop_below:
+        return BELOW
+    since_lowest = len(losses) - 1 - losses.index(min(losses))
+    return NO_PROGRESS if rules.patience and since_lowest >= rules.patience else ""
 
 
 def within(bound: float) -> Callable[[torch.Tensor], None]:
@@ -124,8 +134,3 @@ def within(bound: float) -> Callable[[torch.Tensor], None]:
             tensor.mul_(bound / norm)
 
     return project
-
-
-def _lowest(losses: list[float]) -> int:
-    """Return the number of the first lowest loss."""
-    return losses.index(min(losses))

@@ -23,7 +23,7 @@ from raysweep.generators.patches import RowVariant
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of, embedding_of
-from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, PromptPair
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
@@ -103,18 +103,10 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             tokenizer doesn't tell which characters a token covers, where the positions depend on that.
         RaysweepError: memory ran out with a single row.
     """
-    modules = _modules(job, settings)
-    new = settings.max_new_tokens or job.max_new_tokens
-    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, job.seed)
-    generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
-    generator.alive = services.alive
+    modules, generator = _modules(job, settings), _generator(job, services, settings)
     samples = _Samples(job, services, generator, settings.samples)
     original, perturbed = samples.unpatched()
-    if not original.accuracy > perturbed.accuracy:
-        raise NotReproduced(
-            f"{settings.samples} samples of {job.pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
-            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({job.pair.perturbation})"
-        )
+    _require_difference(job.pair, original, perturbed)
     prompts = (original.rows[0].prompt, perturbed.rows[0].prompt)
     shared = Shared(*map(len, prompts))
     written = original.rows[0].written[:-1] if settings.phase == ALL else []  # nothing follows the last one
@@ -149,6 +141,15 @@ def most_restoring(found: Sequence[BlockAccuracy]) -> int:
     """
     deciding = [block for block in found if block.positions == found[0].positions and block.block != EMBEDDINGS]
     return max(deciding, key=lambda block: (block.restoration, block.distance, -block.block)).block
+
+
+def _require_difference(pair: PromptPair, original: _Written, perturbed: _Written) -> None:
+    """Raise NotReproduced unless the original prompt's samples pass more often than the perturbed prompt's."""
+    if not original.accuracy > perturbed.accuracy:
+        raise NotReproduced(
+            f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
+            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
+        )
 
 
 @dataclass(frozen=True)
@@ -193,6 +194,15 @@ class _Samples:
         """Return the share that passes of each `samples` rows."""
         passed = self._services.passes([self._generator.completion(row).text for row in rows])
         return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]
+
+
+def _generator(job: EditJob, services: EditServices, settings: Localization) -> Transformers:
+    """Return what writes a localization's samples with the job's base."""
+    new = settings.max_new_tokens or job.max_new_tokens
+    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, job.seed)
+    generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
+    generator.alive = services.alive
+    return generator
 
 
 def _modules(job: EditJob, settings: Localization) -> dict[int, Any]:
