@@ -148,12 +148,16 @@ class ReportedEdit:
         return _change(*self.clean_rates)
 
     @property
+    def deciding(self) -> Sequence[BlockAccuracy]:
+        """The localization's rows of the positions that its setting names, by which it chooses a block."""
+        positions = json.loads(self.settings or "{}").get("positions", "all")
+        return [row for row in self.localization if row.positions == positions]
+
+    @property
     def found(self) -> BlockAccuracy | None:
         """What patching the block restored that the localization chose; None without one."""
-        positions = json.loads(self.settings or "{}").get("positions", "all")
         block = self.work.block if self.work is not None and self.edit_at == AUTO else None
-        rows = [row for row in self.localization if (row.block, row.positions) == (block, positions)]
-        return rows[0] if rows else None
+        return next((row for row in self.deciding if row.block == block), None)
 
     def measurements(self) -> Iterator[tuple[str, Measurement]]:
         """Yield the numbers of an edit that was made, each with the perturbation of its test set."""

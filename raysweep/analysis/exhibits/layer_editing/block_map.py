@@ -5,7 +5,6 @@ The depth of block l of N is l / N. The tests are those of `raysweep.stats.runs_
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,8 +52,7 @@ def has_localization(edit: ReportedEdit) -> bool:
 
 def is_tied(edit: ReportedEdit) -> bool:
     """Return whether several blocks had the highest RI of an edit's localization, so that distances decided."""
-    positions = json.loads(edit.settings or "{}").get("positions", "all")
-    known = [row.restoration for row in edit.localization if row.positions == positions and row.block >= 0]
+    known = [row.restoration for row in edit.deciding if row.block >= 0]
     known = [restoration for restoration in known if not math.isnan(restoration)]
     return bool(known) and known.count(max(known)) > 1
 
