@@ -60,10 +60,13 @@ from raysweep.generators.caches.base import left_pad
 from raysweep.generators.transformers import Transformers
 from raysweep.models.architectures.shape import BYTES, Shape, shape_of
 from raysweep.models.loading import auto_model
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
-from raysweep.testing.services import FolderServices
+from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, PromptPair
+from raysweep.testing.services import EditServicesHere, FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, Row, TrainJob
 from raysweep.trainers.batching import compact
+from raysweep.trainers.editors.base import EditJob
+from raysweep.trainers.editors.creme import Creme
+from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.encoding import EncodedSet
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
@@ -577,6 +580,69 @@ def _logits(network: Any, ids: torch.Tensor) -> torch.Tensor:
     return logits
 
 
+def edits(bench: Bench, note: Note) -> None:
+    """Find a block and edit it as CREME does, in bf16, from one prompt pair; then make a hundred edits of that base.
+
+    The localization patches every block, at all positions and at the last one, and writes five samples of each. The
+    hundred are CREME's without it, each from a pair of its own and at a block that its seed draws. Each edit is put on
+    and checked, as in a host. Noted of the first: seconds by part, most bytes of tensors, and most rows of a pass that
+    reads prompts and of one that writes. Of the others: how many, seconds each, and most bytes. At the end: whether the
+    base gives the logits that it gave before, bit for bit.
+    """
+    network = _peaked(bench.build("7B", "bfloat16").eval())
+    base = LiveModel(network, tokenizer_of(network.config.vocab_size))
+    pairs = pairs_of(network.config.vocab_size, bench.few(100, 3) + 1, bench.few(300, 12))
+    ids = torch.tensor([base.tokenizer(pairs[0].original)["input_ids"]], device=bench.device)
+    before, new = _logits(network, ids), bench.few(64, 4)
+    for localizes, some in ((True, pairs[:1]), (False, pairs[1:])):
+        bench.begin(with_cudnn=False)
+        editor = Creme(max_new_tokens=new) if localizes else Creme(edit_at="random")
+        seconds = []
+        for number, pair in enumerate(some, 1):
+            verdicts = itertools.chain([True] * 5, [False] * 5, itertools.cycle([True, False]))
+            services = EditServicesHere(lambda _, verdicts=verdicts: next(verdicts))
+            began = time.perf_counter()
+            with _rows_of_passes(network) as rows:
+                counts = run_edit(editor, EditJob(base, "llama", pair, number), services).counts
+            seconds.append(round(time.perf_counter() - began, 3))
+            shown = {"peak_bytes": bench.peak_bytes(), "blocks": counts["blocks"]}
+            if localizes:
+                note(localized_edit={**shown, "seconds": counts["seconds"], "most_rows": rows, "new": new})
+            else:
+                note(edits={**shown, "number": number, "seconds_each": round(statistics.median(seconds), 3)})
+    note(base_is_bit_equal=bool(torch.equal(before, _logits(network, ids))))
+
+
+def pairs_of(size: int, number: int, length: int) -> list[PromptPair]:
+    """Return prompt pairs of `length` random words of `tokenizer_of`, of which one in 50 differs, at least one."""
+    chance, found = random.Random(SEED), []
+    for at in range(number):
+        words = [f"t{chance.randrange(size - 1)}" for _ in range(length)]
+        changed = list(words)
+        for place in range(length // 4, length, 50):
+            changed[place] = f"t{chance.randrange(size - 1)}"
+        texts = (" ".join(words), " ".join(changed), "t1 t2 t3", "t4 t5 t6")
+        found.append(PromptPair("random", "words", f"random/{at}", *texts, (), True, 1.0, 0.0, number))
+    return found
+
+
+@contextlib.contextmanager
+def _rows_of_passes(network: Any) -> Iterator[dict[str, int]]:
+    """Watch the passes of a block; give the most rows of one that reads prompts, and of one that writes a token."""
+    most = {"reading": 0, "writing": 0}
+
+    def look(_: Any, args: tuple[torch.Tensor, ...]) -> None:
+        rows, tokens = args[0].shape
+        kind = "writing" if tokens == 1 else "reading"
+        most[kind] = max(most[kind], rows)
+
+    hook = network.get_input_embeddings().register_forward_pre_hook(look)
+    try:
+        yield most
+    finally:
+        hook.remove()
+
+
 def numbers(bench: Bench, note: Note) -> None:
     """Train a tiny model in float32 for 30 steps on both devices; then from a checkpoint in the middle.
 
@@ -647,6 +713,7 @@ ARMS: Mapping[str, Arm] = {
     "memory runs out": Arm(memory_runs_out, 25),
     "adapters": Arm(adapters, 20),
     "greedy 7B": Arm(functools.partial(greedy, "7B"), 25),
+    "edits 7B": Arm(edits, 240),
     **trainings(["train 1B, LoRA, bf16", "train 1B, LoRA, bf16, FAIT", "train 1B, LoRA, bf16, DPO"], 40),
     **trainings(["train 7B, LoRA, bf16, FAIT", "train 7B, LoRA, bf16, DPO"], 60),
     **trainings(["train 7B, LoRA, bf16, passes of 8,192 tokens"], 25),

@@ -32,7 +32,7 @@ def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
 
 def test_arms_measure_and_missing_packages_are_named(tmp_path: Path) -> None:
     zero = "train 1B, full, bf16, ZeRO-2"
-    names = ["numbers", "generate 1B", "memory runs out", zero]
+    names = ["numbers", "generate 1B", "edits 7B", "memory runs out", zero]
     arms = measured(tmp_path, *(part for name in names for part in ("--arm", name)))
     status = {name: (arm["status"], arm.get("why")) for name, arm in arms.items()}
     missing = {zero: ("missing", "needs deepspeed"), "memory runs out": ("missing", "needs an accelerator")}
@@ -44,6 +44,10 @@ def test_arms_measure_and_missing_packages_are_named(tmp_path: Path) -> None:
         "resumed_from": 15,
     }
     assert min(arms["generate 1B"]["tokens_per_second"].values()) > 0
+    edits, localized = arms["edits 7B"], arms["edits 7B"]["localized_edit"]
+    assert localized["most_rows"] == {"reading": 4, "writing": 20}  # two blocks, two choices of positions, five samples
+    assert min(localized["seconds"][part] for part in ("localization", "edit", "checks")) > 0
+    assert (edits["edits"]["number"], edits["base_is_bit_equal"]) == (3, True)
     assert measured(tmp_path, "--arm", "generate 1B") == arms, "what is done is not measured again"
 
 
