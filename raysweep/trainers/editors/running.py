@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError, RaysweepError
 from raysweep.machine import is_out_of_memory
 from raysweep.models.adapters import put_adapter_on
 from raysweep.models.deltas import write_delta
@@ -58,6 +58,7 @@ def run_edit(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
     Raises:
         SpoiledBase: the base is not bit for bit what it was, also where the editor has raised an error.
         RaysweepError: memory ran out, or the editor returned what doesn't fit the base.
+        HopelessError: the editor returned a tensor with values that are not finite.
         NotReproduced, UsageError: see `Editor.edit`.
     """
     network, watch = job.base.network, PartTimes()
@@ -141,7 +142,7 @@ def _made(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
 
 
 def _require_fit(editor: Editor, job: EditJob, edit: ModelEdit) -> None:
-    """Raise RaysweepError unless an edit has a delta that fits the base, or an adapter, as the editor's kind says."""
+    """Raise RaysweepError unless an edit has a finite delta that fits the base, or an adapter, as its kind says."""
     place = f"editor {editor.name}"
     if bool(edit.tensors) == bool(edit.adapter) or bool(edit.adapter) != (editor.kind is ModelKind.ADAPTER):
         raise RaysweepError(f"{place} returned no {editor.kind}, or a second kind of model beside it")
@@ -149,6 +150,11 @@ def _require_fit(editor: Editor, job: EditJob, edit: ModelEdit) -> None:
     for name, tensor in edit.tensors.items():
         if name not in state or state[name].shape != tensor.shape or state[name].dtype != tensor.dtype:
             raise RaysweepError(f"{place} returned the tensor {name!r}, which this base doesn't have in this form")
+        if not bool(tensor.isfinite().all()):
+            raise HopelessError(
+                f"{place} made {name!r} infinite or not a number from the pair of {job.pair.problem_set} "
+                f"{job.pair.task_id}; use a smaller `lr`, fewer `steps`, or a model in float32"
+            )
 
 
 def _effect(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, Any]:

@@ -56,8 +56,11 @@ class Matrix:
 
     def relative(self, whole: torch.Tensor) -> float:
         """Return ||W' - W|| / ||W||, Frobenius norms. `whole`: the layer's new weight, as `changed` returns it."""
+        import torch
+
         own = self.projection.weight.detach().float()
-        return float((whole.float() - own).norm() / own.norm())
+        change, size = (torch.linalg.vector_norm(one, dtype=torch.float64) for one in (whole.float() - own, own))
+        return float(change / size)
 
 
 def matrix_of(job: EditJob, block: int) -> Matrix:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.errors import RaysweepError
+from raysweep.errors import HopelessError, RaysweepError
 from raysweep.models.deltas import apply_delta
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import plain_logits
@@ -191,6 +191,17 @@ def test_a_tensor_that_the_base_does_not_have_is_told(make_edit: Edits) -> None:
         run_edit(Odd(), make_edit("llama"), EditServicesHere())
     with pytest.raises(RaysweepError, match="editor own returned no delta"):
         run_edit(Nothing(), make_edit("llama"), EditServicesHere())
+
+
+@pytest.mark.parametrize("factor", [float("nan"), float("inf")])
+def test_a_tensor_that_is_not_finite_is_told_with_a_way_out(factor: float, make_edit: Edits) -> None:
+    with pytest.raises(HopelessError, match=r"made 'model\.layers\.0.*' infinite or not a number .* a smaller `lr`"):
+        run_edit(Own(factor=factor), make_edit("llama"), EditServicesHere())
+
+
+def test_a_huge_change_has_a_finite_size(make_edit: Edits) -> None:
+    matrix = matrix_of(make_edit("llama"), 0)
+    assert matrix.relative(1e25 * matrix.weight) == pytest.approx(1e25)
 
 
 @pytest.mark.parametrize("editor", EDITORS)
