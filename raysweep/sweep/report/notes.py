@@ -28,6 +28,8 @@ from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
 from raysweep.sweep.report.names import undrawn, words_of
 from raysweep.trainers.base import OBJECTIVES
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.kinds import fine_tunes
 from raysweep.training_sets.base import SOURCES
 from raysweep.units import count, share
 
@@ -114,6 +116,9 @@ def _data(config: SweepConfig) -> Iterator[Line]:
         yield "problems", start + _spec(PROBLEMS, problems, config.seed)
     if config.evaluation.limit is not None:
         yield "limit", f"the first {count(config.evaluation.limit, 'problem')} of every set"
+    if (edits := config.edits) is not None:
+        which = ", ".join(edits.problems) if edits.problems else f"{edits.pairs} drawn of each problem set"
+        yield "prompt pairs", f"{which}, perturbed by each of {', '.join(edits.perturbations)}"
 
 
 def _rejected(made: RejectedConfig) -> str:
@@ -150,6 +155,8 @@ def _recipes(config: SweepConfig) -> dict[str, list[RecipeConfig]]:
 def _recipe(recipes: Sequence[RecipeConfig]) -> str:
     """Return a recipe in words, or those of a group, of which only numbers differ."""
     recipe = recipes[0]
+    if not fine_tunes(recipe.trainer):
+        return _without_training(recipe)
 
     def numbers(key: str) -> str:
         return " or ".join(dict.fromkeys(f"{getattr(one, key):g}" for one in recipes))
@@ -165,6 +172,22 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> str:
     if recipe.is_candidate:
         text += f"; of {len(recipes):,} the one with the lowest validation loss is evaluated"
     return text
+
+
+def _without_training(recipe: RecipeConfig) -> str:
+    """Return an editor with all of its settings, those at their defaults too, or Self-Denoising."""
+    if recipe.trainer not in EDITORS.names():
+        return f"{recipe.trainer}, no weights change"
+    args = {name: argument.default for name, argument in EDITORS.parameters(recipe.trainer).items()} | recipe.edit
+    words = [f"{name} {_one_line(value)}" for name, value in args.items() if value is not None]
+    return f"editor {', '.join([recipe.trainer, *words])}"
+
+
+def _one_line(value: Any) -> str:
+    """Return a setting as text; one that has spaces or lines of its own in quotation marks."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) and len(value.split()) != 1 else str(value)
 
 
 def _length(recipe: RecipeConfig) -> str:

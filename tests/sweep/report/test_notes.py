@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.config.loading import config_from
+from raysweep.config.loading import config_from, load_config
 from raysweep.config.schema import SweepConfig
 from raysweep.sweep.report.notes import generation_lines, settings_lines, signature, translation_lines
+from tests.paths import NANO
 
 COUNTS = {"rows": 40, "distinct": 30, "reused": 0, "tokens": 900, "prompt_tokens": 0, "prompts_too_long": 0}
 
@@ -54,6 +55,17 @@ def test_the_signature_names_what_all_numbers_rest_on():
     )
     limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"limit": 5})})
     assert signature(limited, []).endswith("isolation unknown; limited to the first 5 problems of a set")
+
+
+def test_an_editor_has_its_own_settings_and_none_of_a_training():
+    recipes = ["recipes.edit={trainer: dinm, edit: {steps: 3}}", "recipes.denoise={trainer: self-denoising}"]
+    edits = ["models.0.recipes=[edit, denoise]", "training=null", "edits={perturbations: [C1], pairs: 3}"]
+    lines = dict(settings_lines(load_config(NANO, [*recipes, *edits])))
+    assert lines["recipe edit"].startswith("editor dinm, lr 0.0005, steps 3, target_weight 0.1, ")
+    assert lines["recipe edit"].endswith("return a + b\\n'") and "\n" not in lines["recipe edit"]
+    assert lines["recipe denoise"] == "self-denoising, no weights change"
+    assert "learning rate" in lines["recipe tiny"] and "learning rate" not in lines["recipe edit"]
+    assert lines["prompt pairs"] == "3 drawn of each problem set, perturbed by each of C1"
 
 
 def test_translated_test_sets_name_their_translator():
