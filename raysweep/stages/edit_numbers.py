@@ -11,9 +11,8 @@ from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.passing import over_draws
 from raysweep.planning.plan import CellPlan
-from raysweep.records import CLEAN, BlockAccuracy, Result
-from raysweep.rows.parquet import read_rows
-from raysweep.stages.editing import BLOCKS
+from raysweep.records import CLEAN, Result
+from raysweep.stages.editing import localization_of
 from raysweep.stages.prompt_pairs import prompt_pair
 from raysweep.stats.intervals import draw_means
 from raysweep.storage.store import Store
@@ -30,7 +29,7 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     if search is None or cell.model is None or cell.recipe is None:
         return {}
     problems, category = search.wanted.problem_set, search.wanted.perturbation
-    counts, blocks = store.counts(cell.model), store.use(cell.model) / BLOCKS
+    counts = store.counts(cell.model)
     edit = ReportedEdit(
         CellLabels(cell.cell.model, cell.cell.recipe, cell.cell.training_set, cell.cell.seed),
         problems,
@@ -40,7 +39,7 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         settings=canonical_json(dict(cell.recipe.edit)),
         task_id=prompt_pair(search, store).task_id,
         work=work_of(counts),
-        localization=read_rows(blocks, BlockAccuracy) if blocks.is_file() else (),
+        localization=localization_of(cell.model, store),
         base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),
         clean=_rates(cell, store, problems, CLEAN),
         perturbed=_rates(cell, store, problems, category),

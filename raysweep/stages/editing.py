@@ -12,6 +12,7 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from raysweep.engine.base import EditRun, Work
@@ -26,12 +27,12 @@ from raysweep.planning.plan import ModelPlan, PairPlan
 from raysweep.programs import Outcome, Sandbox
 from raysweep.prompts.answers.extraction import extracted
 from raysweep.records import BlockAccuracy, Decoding, PromptPair, Spec
-from raysweep.rows.parquet import write_rows
+from raysweep.rows.parquet import read_rows, write_rows
 from raysweep.stages.generation import generate_job
 from raysweep.stages.inputs import base_ref, problems_of
 from raysweep.stages.prompt_pairs import prompt_pair
 from raysweep.stages.references import settings_of
-from raysweep.storage.artefacts import Node
+from raysweep.storage.artefacts import Artefact, Node
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.base import EDITORS, EditJob, ModelEdit, NotReproduced
 from raysweep.trainers.editors.running import CHANGES_NOTHING, run_edit, save_edit
@@ -40,6 +41,15 @@ BLOCKS = "blocks.parquet"
 """The file of an edited model with what its localization found, a `BlockAccuracy` for each block."""
 EDITED = "edited"
 """The count of an edited model's manifest with the pair: problem_set, perturbation, task_id."""
+
+
+def localization_of(model: Artefact, store: Store) -> Sequence[BlockAccuracy]:
+    """Return what the localization of an edited model found of each block; empty without one.
+
+    It is read also where nothing else is left of the model, as in a replication package.
+    """
+    folder = store.use(model) if store.has(model) else Path(store.folder(model))
+    return read_rows(folder / BLOCKS, BlockAccuracy) if (folder / BLOCKS).is_file() else ()
 
 
 @dataclass(frozen=True)

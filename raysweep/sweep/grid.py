@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from raysweep.config.grid import test_set_name
+from raysweep.planning.missing import why_ended
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN, SELECTION
@@ -137,6 +138,13 @@ def with_choices(rows: Iterable[GridRow], store: Store) -> list[GridRow]:
                 row = replace(row, model_stage="model", model_key=key)
         found.append(row)
     return found
+
+
+def end_of(row: GridRow, store: Store) -> str:
+    """Return why an edited model's cell has ended without results, though nothing failed; empty if it hasn't."""
+    if row.prompt_pair is None:
+        return ""
+    return why_ended(store.counts(one) for one in (row.prompt_pair, row.weights) if one is not None)
 
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:

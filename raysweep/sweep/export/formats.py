@@ -18,7 +18,7 @@ from raysweep.sweep.export.model_card import card_file
 from raysweep.sweep.export.samples import Rows, evalplus_rows, human_eval_rows, to_jsonl
 from raysweep.sweep.export.scores import CellScores, cell_scores
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow
+from raysweep.sweep.grid import GridRow, end_of
 from raysweep.sweep.numbers import SIGNATURE
 from raysweep.sweep.report.facts import sweep_signature
 from raysweep.sweep.report.scoring import by_cell
@@ -101,18 +101,27 @@ def _distinct(files: Iterable[File]) -> Iterator[File]:
 def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]]) -> list[str]:
     """Return a line for each cell that lacks results: of how many pairs, and its error if it failed.
 
+    Edits that ended without a model, such as those without a pair, have one line for each reason.
+
     Args:
         folder: the sweep's.
         cells: the evaluation pairs of each cell by its id.
     """
-    errors, lines = folder.errors(), []
+    errors, lines, ended = folder.errors(), [], dict[str, list[str]]()
     has = folder.store.survey([row.results for rows in cells.values() for row in rows])
     for cell, rows in cells.items():
         lacking = sum(not has[row.results_key] for row in rows)
-        if lacking:
+        if lacking and (why := end_of(rows[0], folder.store)):
+            ended.setdefault(why.partition(":")[0], []).append(cell)
+        elif lacking:
             cause = f", since it failed: {errors[cell].removeprefix(f'{cell}: ')}" if cell in errors else ""
             lines.append(f"{cell}: {lacking} of {count(len(rows), 'evaluation pair')} without results{cause}")
+    lines += [f"{_named(names)} ended without a model, so there are no results: {why}" for why, names in ended.items()]
     return lines
+
+
+def _named(cells: Sequence[str]) -> str:
+    return cells[0] if len(cells) == 1 else f"{count(len(cells), 'edit')}, such as {cells[0]},"
 
 
 def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[GridRow]]:

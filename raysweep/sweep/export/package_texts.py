@@ -77,8 +77,9 @@ byte for byte. The report, with prompts and completions side by side, is written
 | `{SUMS}` | SHA-256 of every other file |
 
 Artefacts without files are recorded by their manifests (`dropped.json`): models, and the rows that training sets were
-made from. A manifest has the settings, the keys of the inputs, versions and the machine; a key is a hash of all that
-determines an artefact, so a sweep with the same config and versions has the same keys.
+made from. Of an edited model there is what its localization found of each block, too (`blocks.parquet`). A manifest
+has the settings, the keys of the inputs, versions and the machine; a key is a hash of all that determines an artefact,
+so a sweep with the same config and versions has the same keys.
 
 ## What is missing
 

@@ -2,7 +2,8 @@
 
 The package holds a small store, so no other code than that of every sweep reads it. In it lie the artefacts with rows
 that tables and report are made from: training and test sets, completions (the tables of outcomes count those that were
-cut), verdicts. Models, and the rows that training sets were made from, are recorded by their manifests alone.
+cut), verdicts, and what localizations of edits found of each block. Models, and the rows that training sets were made
+from, are recorded by their manifests alone.
 
 The package is written beside its place, ``DIR.partial``, and moved there when it is whole, so a killed export leaves no
 package, and the next one begins again. A package of the same sweep is replaced; anything else is left alone.
@@ -28,6 +29,7 @@ from raysweep.errors import UsageError
 from raysweep.hashing import describe
 from raysweep.rows.parquet import frame_of
 from raysweep.rows.rated_sheets import KEY, answer_files, read_rated
+from raysweep.stages.editing import BLOCKS
 from raysweep.storage.artefacts import DROPPED, MANIFEST, folder_of
 from raysweep.storage.backends import full_disk_named, write_atomically
 from raysweep.storage.store import Store
@@ -201,6 +203,8 @@ def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterat
         if use.stage in RECORDED:
             texts = (source.files.read(f"{folder_of(use)}/{name}") for name in (MANIFEST, DROPPED))
             text, name, state = next((text for text in texts if text is not None), None), DROPPED, RECORD
+            if (blocks := source.files.read(f"{folder_of(use)}/{BLOCKS}")) is not None:
+                target.files.write(f"{folder_of(use)}/{BLOCKS}", blocks)
         elif source.has(use):
             _copy_files(source, target, use)
             text, name, state = source.files.read(f"{folder_of(use)}/{MANIFEST}"), MANIFEST, KEPT
@@ -247,7 +251,7 @@ def _copy_folder(folder: SweepFolder, copy: SweepFolder, config: SweepConfig) ->
 
 
 def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
-    """Return what a package lacks: results of cells, and artefacts that the store no longer has."""
+    """Return what a package lacks: results of cells, also of edits that ended, and artefacts that are gone."""
     lines = ["the sweep was still running: the package has what was there"] if folder.is_running() else []
     lines += missing_results(folder, by_cell(folder.grid()))
     judged = {row.completions_key for row in folder.grid() if folder.store.has(row.results)}

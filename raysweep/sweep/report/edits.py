@@ -11,15 +11,13 @@ from raysweep.analysis.exhibits.edits import BaseRates, Edits, Rates, ReportedEd
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
-from raysweep.planning.missing import why_ended
-from raysweep.records import BASE, CLEAN, BlockAccuracy, PromptPair, Score
-from raysweep.rows.parquet import read_rows
+from raysweep.records import BASE, CLEAN, PromptPair, Score
 from raysweep.stages.edit_numbers import work_of
-from raysweep.stages.editing import BLOCKS, EDITED
+from raysweep.stages.editing import EDITED, localization_of
 from raysweep.stages.rewriting import REASONS
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow
+from raysweep.sweep.grid import GridRow, end_of
 from raysweep.sweep.report.names import order_of
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, rewrites
@@ -129,9 +127,7 @@ class EditReader:
     def _edit(self, cell: CellLabels, rows: Sequence[GridRow], editor: EditorChoice) -> ReportedEdit:
         first = next((row for row in rows if row.perturbation != CLEAN), rows[0])
         category = (first.problem_set, first.perturbation)
-        found = [row for row in (first.prompt_pair, first.weights) if row is not None]
-        counts = [self._store.counts(artefact) for artefact in found]
-        ended = why_ended(counts)
+        ended = end_of(first, self._store)
         of_model = self._store.counts(first.weights) if first.weights is not None else {}
         is_made = bool(of_model) and not ended
         pair = self._pair(first)
@@ -146,7 +142,7 @@ class EditReader:
             task_id=pair.task_id if pair is not None else str((of_model.get(EDITED) or {}).get("task_id", "")),
             work=work_of(of_model) if is_made else None,
             pair=pair,
-            localization=self._localization(first) if is_made else (),
+            localization=localization_of(first.weights, self._store) if is_made and first.weights is not None else (),
             base=self._base(cell.model, category),
             clean=self._of(cell, (category[0], CLEAN)),
             perturbed=self._of(cell, category),
@@ -162,12 +158,6 @@ class EditReader:
         if row.prompt_pair is None or not self._store.has(row.prompt_pair):
             return None
         return next(iter(self._store.rows(row.prompt_pair, PromptPair)), None)
-
-    def _localization(self, row: GridRow) -> Sequence[BlockAccuracy]:
-        if row.weights is None or not self._store.has(row.weights):
-            return ()
-        path = self._store.use(row.weights) / BLOCKS
-        return read_rows(path, BlockAccuracy) if path.is_file() else ()
 
     def _base(self, model: str, category: TestSetName) -> BaseRates:
         of_model = self._bases.get(model, {})

@@ -134,9 +134,11 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
 
 
 def edited_problem(row: GridRow, store: Store) -> str:
-    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was."""
-    model = row.weights
-    edited = store.counts(model).get(EDITED, {}) if model is not None and store.has(model) else {}
+    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was.
+
+    The model's files may be gone, as in a replication package.
+    """
+    edited = store.counts(row.weights).get(EDITED, {}) if row.weights is not None else {}
     return str(edited.get("task_id", ""))
 
 

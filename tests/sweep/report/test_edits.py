@@ -21,6 +21,7 @@ from raysweep.storage.store import Store
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.edits import EditorChoice, EditReader, edit_scores
 from raysweep.sweep.report.names import order_of
+from raysweep.sweep.report.scoring import edited_problem
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, localization, pair_of, rewritten
 
 COUNTS = {
@@ -82,6 +83,16 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
     assert edit.restored.value == 1 and edit.is_judged
+
+
+def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(store):
+    node = Node("model", 1, {"of": "dropped"}, (), "model")
+    with store.writing(node) as draft:
+        draft.counts = COUNTS
+    (row, _) = rows_of(EDITED, node.key)
+    assert edited_problem(row, store) == "minicode/7"
+    store.drop(node)
+    assert not store.has(node) and edited_problem(row, store) == "minicode/7"
 
 
 @pytest.mark.parametrize("reason", ["no such pair", "not reproduced: both pass"])
