@@ -13,11 +13,12 @@ from pathlib import Path
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.placing.cells import ANY, CellToPlace, hours_in
-from raysweep.engine.placing.cluster_files import nodes_of_file
+from raysweep.engine.placing.cluster_files import ClusterFile, read_cluster_file
 from raysweep.engine.placing.fits import CHANGES, IdleNodes, no_room, require_placeable, unfit_cells
 from raysweep.engine.placing.groups import pools_of_groups
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.placing.simulation import Played, StageToPlay, play
+from raysweep.engine.placing.workers import workers_by_need
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.planning.missing import awaited_tasks, by_cell
 from raysweep.planning.plan import (
@@ -104,19 +105,24 @@ def forecast(
         lacking: the artefacts that the store lacks.
         costs: what each cell and teacher takes.
         store: its pins bind groups of models to accelerators.
-        file: starts the cluster; its nodes are counted at their largest number.
+        file: starts the cluster; its nodes are counted at their largest number. Where all types together may have fewer
+            than that, each gets its part by what the cells need.
         address: of a running Ray, in the place of a file.
 
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
     """
-    nodes, cells = _nodes(plan, file, address), by_cell(lacking)
-    teachers = [artefact for artefact in lacking if isinstance(artefact, TeacherAnswersPlan)]
-    played, to_place, has_shares = _played(plan.config, teachers, cells, costs, nodes, store)
+    started = read_cluster_file(file) if file is not None else None
+    nodes = IdleNodes(started.nodes(), where=str(file)) if started else _live_nodes(plan, address)
+    labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
+    cells, teachers = by_cell(lacking), [artefact for artefact in lacking if isinstance(artefact, TeacherAnswersPlan)]
+    first, then = _to_place(plan.config, teachers, cells, costs, nodes, store)
+    to_place = [*first, *then]
+    nodes, groups = _shared_out(started, to_place, nodes, store)
+    played, has_shares = _played(first, then, cells, costs, nodes, groups)
     by_id, prices = {cell.id: cell for cell in to_place}, plan.config.prices
     hours = {name: cost.hours for name, cost in (*costs.cells.items(), *costs.teachers.items())}
     foretold = {name: _cell(played, by_id[name], hours[name], prices.get(pool)) for name, pool in played.pools.items()}
-    labels = {label for node in nodes.nodes.values() if (label := node.labels.get(ACCELERATOR_LABEL))}
     models = {cell.cell.id: cell.base.name for cell, _ in cells} | {one.task: one.base.name for one in teachers}
     tasks = {one.task for one in teachers}
     pools = _pools(labels, nodes.nodes, foretold, models, to_place, tasks)
@@ -137,19 +143,15 @@ def forecast(
     )
 
 
-def _played(
+def _to_place(
     config: SweepConfig,
     teachers: Sequence[TeacherAnswersPlan],
     cells: Sequence[tuple[CellPlan, Sequence[CellArtefactPlan]]],
     costs: PlanCosts,
     nodes: IdleNodes,
     store: Store,
-) -> tuple[Played, list[CellToPlace], bool]:
-    """Play the teachers, and after them the cells, each with the artefacts that it lacks.
-
-    Returns:
-        How the sweep went, the teachers and cells as they were placed, and whether processes share accelerators.
-    """
+) -> tuple[list[CellToPlace], list[CellToPlace]]:
+    """Return the teachers, and the cells with the artefacts that they lack; raise UsageError if one fits on no node."""
     planner = NeedsPlanner(config)
     of_teachers = [([one.task], planner.of_teacher(one.base)) for one in teachers]
     asked = require_placeable([*of_teachers, *planner.distinct([cell for cell, _ in cells])], nodes)
@@ -169,8 +171,41 @@ def _played(
         )
         for cell, to_make in cells
     ]
-    groups = {cell.group for cell in (*first, *then) if cell.group and cell.is_on_accelerators}
-    pools = pools_of_groups([*first, *then], nodes, store.pins.pools_of(groups))
+    return first, then
+
+
+def _shared_out(
+    file: ClusterFile | None, cells: Sequence[CellToPlace], nodes: IdleNodes, store: Store
+) -> tuple[IdleNodes, dict[str, str]]:
+    """Return the nodes that a cluster file starts for some cells, and the pool of each group; other nodes as they are.
+
+    Args:
+        file: of the cluster; None: it runs.
+        cells: that are to run.
+        nodes: of a file, as many of each type as there can be; or those that run.
+        store: its pins bind groups of models to accelerators.
+    """
+    groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
+    bound = store.pins.pools_of(groups)
+    pools = pools_of_groups(cells, nodes, bound)
+    if file is None:
+        return nodes, pools
+    shared = IdleNodes(file.nodes(workers_by_need(file, cells, pools)), where=nodes.where)
+    if any(cell.is_on_accelerators and shared.lack([cell], pools.get(cell.group, ANY)) for cell in cells):
+        pools = pools_of_groups(cells, shared, bound)
+    return shared, pools
+
+
+def _played(
+    first: Sequence[CellToPlace],
+    then: Sequence[CellToPlace],
+    cells: Sequence[tuple[CellPlan, Sequence[CellArtefactPlan]]],
+    costs: PlanCosts,
+    nodes: IdleNodes,
+    pools: Mapping[str, str],
+) -> tuple[Played, bool]:
+    """Play the teachers, and after them the cells; return how that went, and whether processes share accelerators."""
+    needs = {cell.id: cell.needs for cell in then}
     writing = {cell.id: [StageToPlay(cell.needs.generation, 1, cell.hours)] for cell in first}
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs.cells[cell.cell.id], to_make) for cell, to_make in cells}
     taught, played = (_ended(each, of_each, nodes, pools) for each, of_each in ((first, writing), (then, stages)))
@@ -180,8 +215,7 @@ def _played(
         {**taught.ends, **{name: taught.makespan + end for name, end in played.ends.items()}},
         {**taught.gpu_hours, **played.gpu_hours},
     )
-    shares = any(stage.needs.gpus % 1 for each in (*writing.values(), *stages.values()) for stage in each)
-    return both, [*first, *then], shares
+    return both, any(stage.needs.gpus % 1 for each in (*writing.values(), *stages.values()) for stage in each)
 
 
 def _ended(
@@ -220,12 +254,10 @@ def _cell(played: Played, cell: CellToPlace, hours: Mapping[str, float], price: 
     return CellForecast(pool or NO_LABEL, gpu_hours, ends, None if price is None else gpu_hours * price)
 
 
-def _nodes(plan: SweepPlan, file: Path | None, address: str | None) -> IdleNodes:
+def _live_nodes(plan: SweepPlan, address: str | None) -> IdleNodes:
     from raysweep.engine.ray.cluster.cluster import Cluster
     from raysweep.engine.ray.cluster.nodes import autoscaler_runs, nodes_by_id
 
-    if file is not None:
-        return IdleNodes(nodes_of_file(file), where=str(file))
     cluster = Cluster(plan.config.ray, address)
     if cluster.owned:
         raise UsageError(

@@ -137,3 +137,12 @@ def test_hours_that_are_not_known_are_told(foretell):
 def test_cells_that_fit_nowhere_are_refused(foretell, models, said):
     with pytest.raises(UsageError, match=said):
         foretell(models)
+
+
+def test_workers_that_a_file_allows_go_to_types_with_cells(foretell):
+    three = CLUSTER.replace("max_workers: 8", "max_workers: 3")
+    models = [{**MODELS[0], "accelerator": "V100"}]
+    found = foretell(models, three)
+    (absent, used) = found.pools
+    assert (used.accelerator, used.gpus) == ("V100", 12) and (absent.accelerator, absent.gpus) == ("A100", 0)
+    assert found.makespan == foretell(models).makespan

@@ -1,14 +1,14 @@
 """Reads what the nodes of a cluster have from the file that starts it: a YAML file of `ray up`, or of KubeRay.
 
-Nodes are counted at their largest number, since an autoscaler starts them when they are wanted. Where a file bounds the
-number of all workers, its types take turns.
+Nodes are counted at their largest number, since an autoscaler starts them when they are wanted.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,41 @@ SUFFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1
 """Suffixes of quantities in Kubernetes."""
 
 
-def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
-    """Return the nodes that a cluster file can start, by names made of their type and a number.
+@dataclass(frozen=True)
+class NodeType:
+    """Nodes that are alike. `fixed`: that are always there, such as a head; `most`: workers beside them, at most."""
 
-    Memory that the file doesn't say is unlimited.
+    name: str
+    node: NodeFacts
+    fixed: int
+    most: int
+
+
+@dataclass(frozen=True)
+class ClusterFile:
+    """The nodes that a file can start. `most_workers`: of all types together, at a time; None: the file sets no limit.
+
+    `most_workers` may be less than the types have together.
+    """
+
+    types: tuple[NodeType, ...]
+    most_workers: int | None = None
+
+    def nodes(self, workers: Mapping[str, int] | None = None) -> dict[str, NodeFacts]:
+        """Return the nodes by names made of their type and a number.
+
+        `workers`: their number by type; None: the most of each type, whatever all types may have together.
+        """
+        numbers = {kind.name: kind.most for kind in self.types} if workers is None else workers
+        return {
+            f"{kind.name} {index}": kind.node
+            for kind in self.types
+            for index in range(kind.fixed + numbers.get(kind.name, 0))
+        }
+
+
+def read_cluster_file(path: Path) -> ClusterFile:
+    """Return what a cluster file can start; memory that the file doesn't say is unlimited.
 
     Raises:
         UsageError: the file can't be read, starts no Ray cluster, doesn't say what a type of nodes has, or gives nodes
@@ -56,7 +87,7 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
         )
         if reader is not None:
             try:
-                return _numbered(path, reader(path, document))
+                return _checked(path, reader(path, document))
             except (AttributeError, TypeError, ValueError, OverflowError):
                 raise UsageError(
                     f"{path} has another form than Ray reads, such as a list where a mapping belongs, or a text for a "
@@ -68,24 +99,22 @@ def nodes_of_file(path: Path) -> dict[str, NodeFacts]:
     )
 
 
-def _numbered(path: Path, types: Iterator[tuple[str, int, NodeFacts]]) -> dict[str, NodeFacts]:
-    nodes: dict[str, NodeFacts] = {}
-    for name, number, node in types:
-        if node.resources.get("GPU") and not node.labels.get(ACCELERATOR_LABEL):
+def _checked(path: Path, file: ClusterFile) -> ClusterFile:
+    for kind in file.types:
+        if kind.node.resources.get("GPU") and not kind.node.labels.get(ACCELERATOR_LABEL):
             raise UsageError(
-                f"{path}: nodes of type {name!r} have GPUs and no label {ACCELERATOR_LABEL}, so no model can be bound "
-                f"to them; give them one, such as `labels: {{{ACCELERATOR_LABEL}: A100}}`"
+                f"{path}: nodes of type {kind.name!r} have GPUs and no label {ACCELERATOR_LABEL}, so no model can be "
+                f"bound to them; give them one, such as `labels: {{{ACCELERATOR_LABEL}: A100}}`"
             )
-        if number > MOST_NODES:
+        if kind.most > MOST_NODES:
             raise UsageError(
-                f"{path}: nodes of type {name!r} may be {number:,}; give the most that there can be, {MOST_NODES:,} or "
-                "fewer (`max_workers` of `ray up`, `maxReplicas` of KubeRay)"
+                f"{path}: nodes of type {kind.name!r} may be {kind.most:,}; give the most that there can be, "
+                f"{MOST_NODES:,} or fewer (`max_workers` of `ray up`, `maxReplicas` of KubeRay)"
             )
-        nodes |= {f"{name} {index}": node for index in range(number)}
-    return nodes
+    return file
 
 
-def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:
+def _ray_up_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:
     types = document.get("available_node_types")
     if not isinstance(types, Mapping) or not types:
         raise UsageError(
@@ -113,28 +142,18 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str
                 f"{path}: node type {name!r}: `max_workers` and the amounts of `resources` must be numbers, and "
                 "`labels` a mapping"
             ) from None
-    workers = _in_turns(wanted, most)
-    for name, node in nodes.items():
-        yield name, workers[name] + (name == head), node
+    kinds = (NodeType(name, node, int(name == head), min(wanted[name], most)) for name, node in nodes.items())
+    return ClusterFile(tuple(kinds), most)
 
 
-def _in_turns(wanted: Mapping[str, int], most: int) -> dict[str, int]:
-    """Return how many nodes each type gets if all together get so many at most, and the types take turns."""
-    numbers = dict.fromkeys(wanted, 0)
-    while most > sum(numbers.values()) and (open_types := [name for name in wanted if numbers[name] < wanted[name]]):
-        for name in open_types[: most - sum(numbers.values())]:
-            numbers[name] += 1
-    return numbers
-
-
-def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[str, int, NodeFacts]]:
+def _kuberay_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:
     spec = document.get("spec") or {}
     for key in KUBERAY[document["kind"]]:
         spec = spec.get(key) or {}
     if not isinstance(spec.get("headGroupSpec"), Mapping):
         raise UsageError(f"{path}: the {document['kind']} has no `headGroupSpec`")
     grows = bool(spec.get("enableInTreeAutoscaling"))
-    yield "head", 1, _pod(path, "head", spec["headGroupSpec"])
+    types = [NodeType("head", _pod(path, "head", spec["headGroupSpec"]), 1, 0)]
     for group in spec.get("workerGroupSpecs") or ():
         name = str(group.get("groupName", "worker"))
         key = "maxReplicas" if grows else "replicas"
@@ -147,7 +166,8 @@ def _kuberay_types(path: Path, document: Mapping[str, Any]) -> Iterator[tuple[st
             raise UsageError(
                 f"{path}: group {name!r}: `{key}` must be a number, not {replicas!r}, and `numOfHosts`, too"
             ) from None
-        yield name, number, _pod(path, name, group)
+        types.append(NodeType(name, _pod(path, name, group), 0, number))
+    return ClusterFile(tuple(types))
 
 
 FORMS = {

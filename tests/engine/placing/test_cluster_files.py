@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from raysweep.engine.placing.cluster_files import UNLIMITED, nodes_of_file
+from raysweep.engine.placing.cluster_files import UNLIMITED, read_cluster_file
 from raysweep.errors import UsageError
 from tests.paths import REPO
 
@@ -41,19 +41,20 @@ spec:
 def read(tmp_path):
     def nodes(text: str):
         (tmp_path / "cluster.yaml").write_text(text)
-        return nodes_of_file(tmp_path / "cluster.yaml")
+        return read_cluster_file(tmp_path / "cluster.yaml").nodes()
 
     return nodes
 
 
 def test_a_file_of_ray_up_gives_one_head_and_as_many_workers_as_may_start(read):
     nodes = read(RAY_UP)
-    assert list(nodes) == ["head 0", "large 0", "large 1", "none 0"], "three workers, in turns"
+    workers = [*(f"large {at}" for at in range(3)), *(f"none {at}" for at in range(3))]
+    assert list(nodes) == ["head 0", *workers], "no type has more than all may have together"
     assert nodes["large 1"].resources == {"CPU": 96, "GPU": 8, "memory": 1000}
     assert nodes["large 1"].labels == {"ray.io/accelerator-type": "A100"}
     assert nodes["head 0"].resources == {"CPU": 2, "memory": UNLIMITED}
     wider = read(RAY_UP.replace("head: {resources", "head: {max_workers: 1, resources"))
-    assert list(wider) == ["head 0", "head 1", "large 0", "none 0"], "workers may be of the head's type, too"
+    assert list(wider) == ["head 0", "head 1", *workers], "workers may be of the head's type, too"
 
 
 def test_pods_have_what_ray_is_started_with_else_their_limits(read):
@@ -121,7 +122,7 @@ def test_a_file_that_cannot_be_used_is_told_with_the_way_out(read, text, said):
 
 def test_the_projects_own_files_can_be_read():
     def gpus(name: str) -> Counter[str]:
-        nodes = nodes_of_file(REPO / "clusters" / name).values()
+        nodes = read_cluster_file(REPO / "clusters" / name).nodes().values()
         return Counter({node.labels["ray.io/accelerator-type"]: 1 for node in nodes if node.resources.get("GPU")})
 
     assert gpus("aws.yaml").keys() == {"A10G", "A100-40G", "V100-16G"}
