@@ -194,11 +194,13 @@ def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | N
 
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
 """The names of the number of positions in configs; the first that is there counts. Bloom's `seq_length` limits none."""
+RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5"})
+"""Model types that know distances in place of positions: `n_positions` of their configs limits no text."""
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
     """Return the most tokens of a text that a config gives; None: it gives no limit."""
-    return _number(config, *POSITIONS)
+    return None if config.get("model_type") in RELATIVE else _number(config, *POSITIONS)
 
 
 def embedding_rows(config: Mapping[str, Any]) -> int | None:

@@ -15,7 +15,16 @@ from raysweep.records import ModelRef, Spec
 PUBLISHED = {
     "bigcode/starcoderbase-1b": 1.137e9,
     "bigcode/starcoderbase-3b": 3.043e9,
+    "bigcode/starcoderbase-7b": 7.327e9,
+    "bigscience/bloom-560m": 559_214_592,
+    "bigscience/bloom-1b7": 1_722_408_960,
+    "bigscience/bloom-7b1": 7_069_016_064,
+    "Salesforce/codegen-350M-multi": 0.357e9,
     "Salesforce/codegen-2B-multi": 2.779e9,
+    "Salesforce/codegen-6B-multi": 7.069e9,
+    "Salesforce/codet5-small": 0.0605e9,
+    "Salesforce/codet5-base": 0.2229e9,
+    "Salesforce/codet5-large": 0.7377e9,
     "codellama/CodeLlama-7b-hf": 6.738e9,
     "codellama/CodeLlama-13b-hf": 13.016e9,
     "deepseek-ai/deepseek-coder-1.3b-base": 1.346e9,
@@ -33,7 +42,8 @@ PUBLISHED = {
     "deepseek-ai/deepseek-coder-6.7b-instruct": 6.741e9,
     "Qwen/Qwen2.5-Coder-32B-Instruct": 32.764e9,
 }
-"""Totals that the hub shows for the models' files (StarCoderBase-3B: its paper says 3 B)."""
+"""Totals that the hub shows for the models' files (StarCoderBase-3B and -7B: the paper says 3 B and 7 B; Bloom's: its
+model cards; CodeGen 350M and 6B, CodeT5: the sizes of the files)."""
 
 
 def test_every_shipped_config_has_a_published_total():
@@ -92,6 +102,12 @@ def test_a_network_of_an_unknown_type_is_built_to_be_counted(tmp_path):
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
     assert shape_at(ModelRef(str(tmp_path))).weights == network.num_parameters()
+
+
+def test_distances_limit_no_text():
+    assert known_shape("Salesforce/codet5-large").positions is None
+    assert known_shape("bigscience/bloom-7b1").positions is None
+    assert known_shape("Salesforce/codegen-6B-multi").positions == 2048
 
 
 def test_a_config_without_numbers_has_no_shape():
