@@ -18,7 +18,16 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.prompts.repair.styles import MASK_END, STYLES, RepairAnswer, shown, trains_suffix_first, untuned_style
+from raysweep.prompts.repair.styles import (
+    INFILL_END,
+    MASK_END,
+    STYLES,
+    RepairAnswer,
+    RepairStyle,
+    shown,
+    trains_suffix_first,
+    untuned_style,
+)
 from raysweep.records import GenerationRequest, Problem, TrainingRow
 
 if TYPE_CHECKING:
@@ -240,8 +249,8 @@ class Prompter:
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
         text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
-        if self.shown.name in STYLES and STYLES[self.shown.name].answer is RepairAnswer.SPAN:
-            turn = (MASK_END,)
+        if self.shown.name in STYLES:
+            turn = _end_of_repair(STYLES[self.shown.name], self.shown.tokenizer)
         own = () if self.whole_answers else problem.stop
         return GenerationRequest(
             request_id,
@@ -251,6 +260,13 @@ class Prompter:
             reference=problem.reference,
             special_tokens=self.shown.adds_special_tokens(text),
         )
+
+
+def _end_of_repair(style: RepairStyle, tokenizer: Any) -> tuple[str, ...]:
+    """Return what ends an answer to a template for repair, beside the end of text."""
+    if style.answer is RepairAnswer.SPAN:
+        return (MASK_END,)
+    return (INFILL_END,) if style.infill and INFILL_END in tokenizer.get_vocab() else ()
 
 
 def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:

@@ -185,10 +185,15 @@ def hunk_of_context(context: str) -> Hunk:
     return Hunk(fields["before"], fields["buggy"], fields["after"])
 
 
+def indent_of(code: str) -> str:
+    """Return the blanks before the first line with text; empty if there is none."""
+    first = next((line for line in lines_of(code) if line.strip()), "")
+    return first[: len(first) - len(first.lstrip(" \t"))]
+
+
 def dedented(parts: Sequence[str]) -> list[str]:
     """Return parts of a code without the indent of its first line, if all lines with text have it."""
-    first = next((line for part in parts for line in lines_of(part) if line.strip()), "")
-    indent = first[: len(first) - len(first.lstrip(" \t"))]
+    indent = next((indent_of(part) for part in parts if part.strip()), "")
     lines = [line for part in parts for line in lines_of(part) if line.strip()]
     if not indent or not all(line.startswith(indent) for line in lines):
         return list(parts)

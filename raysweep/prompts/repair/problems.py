@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
-from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
+from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in, indent_of
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
 from raysweep.records import Problem
 
@@ -38,7 +38,8 @@ class RepairProblem(Problem):
 
     def assemble(self, completion: str) -> Program:
         """Return the program of the file with a text in the hunk's place."""
-        return self._program(self.hunk.patched(completion))
+        last = completion and not completion.endswith("\n") and not self.hunk.after and self.file_after
+        return self._program(f"{self.hunk.patched(completion)}{chr(10) if last else ''}")
 
     def patch(self, answer: str, way: RepairAnswer) -> Patch | None:
         """Return the patch in what a model answered; None if there is none.
@@ -51,11 +52,16 @@ class RepairProblem(Problem):
             return self._patch_of_rest(answer)
         fixed = answer
         if way is RepairAnswer.SPAN:
-            fixed = answer.removeprefix(MASK).partition(MASK_END)[0]
+            fixed = self._behind_indent(answer.removeprefix(MASK).partition(MASK_END)[0])
         if not fixed.strip() and (way is RepairAnswer.SPAN or not self.hunk.buggy.strip()):
             return None
         is_exact = self.reference is not None and self._normal(fixed) == self._normal(self.reference)
         return Patch(self.assemble(fixed), is_exact)
+
+    def _behind_indent(self, span: str) -> str:
+        """Return the text that fills a mask, behind the indent that the prompt shows before the mask."""
+        indent = indent_of(self.hunk.buggy)
+        return f"{indent}{span.lstrip(' ' + chr(9))}" if indent and span.strip() else span
 
     def _patch_of_rest(self, answer: str) -> Patch | None:
         """Return the patch of an answer that goes on where the hunk begins, up to the end of what the prompt shows.
@@ -66,7 +72,7 @@ class RepairProblem(Problem):
         if self.language == PYTHON:
             found = _NEXT_STATEMENT.search(answer, len(answer.partition("\n")[0]) + 1)
             rest = answer[: found.start()] if found else answer
-            code = self.hunk.before + rest
+            code = self.hunk.before + rest + ("" if rest.endswith("\n") else "\n")
             if not rest.strip():
                 return None
         else:

@@ -15,7 +15,7 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.hashing import text_sha
-from raysweep.prompts.repair.hunks import END, START, Hunk, hunk_in, lines_of
+from raysweep.prompts.repair.hunks import END, START, Hunk, hunk_in, indent_of, lines_of
 
 EXAMPLE = f"// {START}wrong();\n// {END}"
 """The shortest code with a marked hunk, to try a template on."""
@@ -73,7 +73,7 @@ STYLES: Mapping[str, RepairStyle] = {
 }
 """The templates for repair by name."""
 
-_INFILL = (
+INFILL = (
     ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),  # StarCoder
     ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),  # DeepSeek-Coder, whose last token stands before the middle
     ("▁<PRE>", "▁<SUF>", "▁<MID>"),  # CodeLlama
@@ -81,15 +81,18 @@ _INFILL = (
 )
 """Tokens before what stands before the hole, before what stands behind it, and before what fills it, by family."""
 
+INFILL_END = "▁<EOT>"
+"""The token with which CodeLlama ends what fills a hole; the other families end it as any text."""
+
 
 def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
-    """Return a tokenizer's tokens for filling in the middle, see `_INFILL`.
+    """Return a tokenizer's tokens for filling in the middle, see `INFILL`.
 
     Raises:
         UsageError: it has none that are known.
     """
     words = tokenizer.get_vocab()
-    found = next((tokens for tokens in _INFILL if all(token in words for token in tokens)), None)
+    found = next((tokens for tokens in INFILL if all(token in words for token in tokens)), None)
     if found is None:
         raise UsageError(
             "the tokenizer has no tokens for filling in the middle, such as <fim_prefix>, which the infill templates "
@@ -153,10 +156,8 @@ def _commented(buggy: str, comment: str) -> str:
 
 def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
     """Return code with CodeT5's mask in the hunk's place, with the indent of its first line."""
-    first = next((line for line in lines_of(hunk.buggy) if line.strip()), "")
-    indent = first[: len(first) - len(first.lstrip(" \t"))]
     shown_lines = _commented(hunk.buggy, comment) if shows_hunk else ""
-    return f"{hunk.before}{shown_lines}{indent}{MASK}\n{hunk.after}"
+    return f"{hunk.before}{shown_lines}{indent_of(hunk.buggy)}{MASK}\n{hunk.after}"
 
 
 def _infilling(before: str, after: str, tokens: tuple[str, str, str], *, suffix_first: bool) -> str:

@@ -9,6 +9,8 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from raysweep.models.logits import LABELS, logits_at
+from raysweep.models.vocabulary import vocabulary_of
+from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import PromptTemplate, encoder_ids, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import Recipe, Row
@@ -77,11 +79,61 @@ def encode_apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe
 
 
 def encode_responses(texts: Sequence[tuple[str, str]], template: PromptTemplate) -> list[EncodedResponse]:
-    """Encode prompts, filled already, with their responses, in the order in which they come."""
+    """Encode prompts, filled already, with their responses, in the order in which they come.
+
+    For repair each is encoded by itself, as in the studies: GPT-2's tokens join the end of a prompt's last line to the
+    indent of the line behind it, and a model would be trained on other tokens than it is shown.
+    """
     encoded: list[EncodedResponse] = []
+    encode = _each_encoded if template.name in STYLES else _encoded
     for special, group in groupby(texts, key=lambda text: template.adds_special_tokens(text[0])):
-        encoded += _encoded(list(group), template, special=special)
+        encoded += encode(list(group), template, special=special)
     return encoded
+
+
+def _each_encoded(
+    texts: Sequence[tuple[str, str]], template: PromptTemplate, *, special: bool
+) -> list[EncodedResponse]:
+    """Encode prompts as generation does, without what a tokenizer appends, and responses as they follow on a line."""
+    import numpy as np
+
+    tokenizer = template.tokenizer
+    lead, appended = _lead(tokenizer), _appended(tokenizer) if special else 0
+    prompts = tokenizer([prompt for prompt, _ in texts], add_special_tokens=special)["input_ids"]
+    led = [f"{lead}{response}" for _, response in texts]
+    batch = tokenizer(led, add_special_tokens=False, return_offsets_mapping=True)
+    end, skipped = tokenizer.convert_tokens_to_ids(template.end), len(_tokens_of(tokenizer, lead)) if lead else 0
+    result = []
+    for number, prompt in enumerate(prompts):
+        start = len(prompt) - appended
+        ids = batch["input_ids"][number][skipped:]
+        offsets = np.array(batch["offset_mapping"][number], dtype=np.int64).reshape(-1, 2)
+        spans = (_untrimmed(offsets, batch.tokens(number), led[number])[skipped:] - len(lead)).clip(min=0)
+        ends = [] if ids[-1:] == [end] else [end]
+        spans = np.concatenate([np.zeros((start, 2), np.int64), spans, np.zeros((len(ends), 2), np.int64)])
+        spans[-1] = 0
+        result.append(EncodedResponse([*prompt[:start], *ids, *ends], start, spans))
+    return result
+
+
+@functools.lru_cache(maxsize=4)
+def _lead(tokenizer: Any) -> str:
+    """Return a line's end for tokenizers that put a blank before a text, as SentencePiece does; empty for others.
+
+    Behind a line's end there is no such blank, so what is encoded behind one is read back as it was.
+    """
+    alone = tokenizer.decode([*_tokens_of(tokenizer, "\n"), *_tokens_of(tokenizer, "a")])
+    return "" if alone.endswith("\na") else "\n"
+
+
+@functools.lru_cache(maxsize=4)
+def _appended(tokenizer: Any) -> int:
+    """Return how many tokens a tokenizer puts behind a text."""
+    return len(vocabulary_of(tokenizer).after)
+
+
+def _tokens_of(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, special: bool) -> list[EncodedResponse]:

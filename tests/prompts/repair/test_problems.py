@@ -76,6 +76,12 @@ def test_a_masked_span_ends_at_the_next_mask() -> None:
     assert PROBLEM.patch("<extra_id_0> <extra_id_1> }", RepairAnswer.SPAN) is None
 
 
+@pytest.mark.parametrize("answer", ["<extra_id_0> return n<extra_id_1>", "return n\n", "    return n\n"])
+def test_a_masked_span_begins_behind_the_indent_before_its_mask(answer: str) -> None:
+    mended = patch(PYTHON, answer, RepairAnswer.SPAN)
+    assert mended.is_exact and mended.program.text.startswith("def f(n):\n    return n\n")
+
+
 def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_is_no_patch() -> None:
     assert patch(PROBLEM, "", RepairAnswer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
     hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
