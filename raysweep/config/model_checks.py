@@ -18,7 +18,12 @@ from typing import Any
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
-from raysweep.config.repair_checks import architecture_mistakes, repair_mistakes
+from raysweep.config.repair_checks import (
+    architecture_mistakes,
+    infill_mistakes,
+    repair_mistakes,
+    training_mistakes,
+)
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
 from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
@@ -63,13 +68,17 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
-        yield from (((*place, *path), text) for path, text in repair_mistakes(config, model))
+        yield from (
+            ((*place, *path), text)
+            for check in (repair_mistakes(config, model), training_mistakes(config, model), infill_mistakes(model))
+            for path, text in check
+        )
         if model.pretrain is not None:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
             pretrain = model.pretrain
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
-            yield from (((*place, *path), text) for path, text in architecture_mistakes(model, architecture))
+            yield from architecture_mistakes(config, model, architecture, place)
             yield from _objectives_for(config, dict.fromkeys([pretrain.recipe, *model.recipes]), architecture)
             yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
@@ -108,7 +117,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
             f"{path} lies in the folder of this Ray job, which is temporary, and adapters name it as their "
             "base; give an absolute path that every node sees, or a hub id",
         )
-    yield from (((*place, *path), text) for path, text in architecture_mistakes(model, resolved.architecture))
+    yield from architecture_mistakes(config, model, resolved.architecture, place)
     if resolved.architecture != "causal":
         yield from _objectives_for(config, model.recipes, resolved.architecture)
         yield from _begun_answers(config, model, resolved.architecture, place)
@@ -355,6 +364,8 @@ def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mist
             f"recipe {pretrain.recipe!r} has the trainer {trainer!r}, which needs a trained model; "
             "a model from scratch needs `trainer: full`",
         )
+    if pretrain.template == CHAT:
+        yield ("template",), "a tokenizer that is trained here has no chat template; take another one"
     for field, text in _size_problems(pretrain):
         yield ("size", field), text
 

@@ -233,8 +233,12 @@ class PretrainConfig(Strict):
     """Recipe that trains it; its trainer must be `full`."""
     vocab_size: Annotated[int, Field(ge=300, le=10**7), UnitMark("tokens")] = 512
     """Size of the vocabulary."""
+    special_tokens: list[ModuleName] = []
+    """Tokens of its tokenizer beside the end of text, such as those for filling in the middle."""
     size: dict[str, SizeValue] = {}
     """Fields of the family's transformers config that differ from its tiny default."""
+    template: Template | None = None
+    """Prompts of its training rows; null: the model's own `template`."""
 
 
 def _as_list(value: Any) -> Any:

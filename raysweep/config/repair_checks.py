@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
-from raysweep.prompts.repair.styles import STYLES
+from raysweep.prompts.repair.styles import INFILL, STYLES, RepairAnswer, answers_in
 from raysweep.prompts.templates import RAW, PromptTemplate, template_shown
 from raysweep.training_sets.base import SOURCES
 
@@ -32,24 +33,66 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[t
             f"problem set {repairs} is code with a fault, which the template {wrong[0]!r} can't show; take one for "
             "repair, such as repair_buggy_line",
         )
-    if model.template in STYLES and model.recipes:
-        sources = [source.rows.name for source in (config.training.row_sources if config.training else ())]
-        for name in (name for name in sources if not SOURCES.get(name).repair):
+
+
+def architecture_mistakes(
+    config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield where a template for repair is for models of the other architecture, and what is wrong.
+
+    `place`: of the model, from the top of the config, as are the places that are yielded.
+    """
+    kinds = {"causal": "a causal model", "seq2seq": "an encoder-decoder model"}
+    asked: dict[KeyPath, str] = {
+        (*place, "template"): model.template,
+        ("evaluation", "prompt_format"): config.evaluation.prompt_format,
+    }
+    if model.pretrain is not None and model.pretrain.template is not None:
+        asked[*place, "pretrain", "template"] = model.pretrain.template
+    for path, name in asked.items():
+        style = STYLES.get(name)
+        if style is not None and style.architecture != architecture:
+            better = [other for other, one in STYLES.items() if one.architecture == architecture and one.untuned]
             yield (
-                ("template",),
-                f"the template {model.template!r} shows code with a fault, and rows of the source {name} have none; "
+                path,
+                f"the template {name!r} is for {kinds[style.architecture]}, and {model.name} is "
+                f"{kinds[architecture]}; take one of {', '.join(better)}",
+            )
+
+
+def training_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key of a model whose training rows can't be shown or answered in a template for repair, and why."""
+    trained: list[tuple[KeyPath, str, list[str]]] = []
+    if model.recipes:
+        sources = [source.rows.name for source in (config.training.row_sources if config.training else ())]
+        trained.append((("template",), model.template, sources))
+    if (made := model.pretrain) is not None:
+        key = ("template",) if made.template is None else ("pretrain", "template")
+        trained.append((key, made.template or model.template, [made.source.name]))
+    for path, name, sources in trained:
+        if answers_in(name) is RepairAnswer.REST:
+            yield (
+                path,
+                f"to the template {name!r} models that aren't fine-tuned answer with the rest of a function, and a "
+                "training row's answer is what mends its hunk; take one that begins with repair",
+            )
+        for source in (source for source in sources if name in STYLES and not SOURCES.get(source).repair):
+            yield (
+                path,
+                f"the template {name!r} shows code with a fault, and rows of the source {source} have none; "
                 "take the source repair",
             )
 
 
-def architecture_mistakes(model: ModelConfig, architecture: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what is wrong where a template for repair is of the other architecture, and the key of the model."""
-    style = STYLES.get(model.template)
-    if style is not None and style.architecture != architecture:
-        kinds = {"causal": "a causal model", "seq2seq": "an encoder-decoder model"}
-        better = [name for name, one in STYLES.items() if one.architecture == architecture and one.untuned]
+def infill_mistakes(model: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the key of a model from scratch whose tokenizer lacks what its templates need, and what that is."""
+    made = model.pretrain
+    if made is None:
+        return
+    names = [name for name in (model.template, made.template or "") if name in STYLES and STYLES[name].infill]
+    if names and not any(set(tokens) <= set(made.special_tokens) for tokens in INFILL):
         yield (
-            ("template",),
-            f"the template {model.template!r} is for {kinds[style.architecture]}, and {model.name} is "
-            f"{kinds[architecture]}; take one of {', '.join(better)}",
+            ("pretrain", "special_tokens"),
+            f"the template {names[0]!r} needs tokens for filling in the middle; give "
+            f"[{', '.join(INFILL[0])}], or those of another family",
         )

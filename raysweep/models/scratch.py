@@ -8,7 +8,7 @@ showed.) Prompts that end with punctuation have no such guarantee, since the bre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,14 @@ TOKEN_PATTERN = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+\n?|\n| +(?!\S)| +|\s"
 """Words and punctuation with the blank before them, single digits, line breaks (joined to punctuation only), blanks."""
 
 
-def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Mapping[str, Any], out: Path) -> None:
+def prepare_scratch(
+    family: str,
+    texts: Iterable[str],
+    vocab_size: int,
+    size: Mapping[str, Any],
+    out: Path,
+    special_tokens: Sequence[str] = (),
+) -> None:
     """Train a tokenizer on `texts` and write it with a small config of the family into `out`.
 
     Args:
@@ -33,11 +40,12 @@ def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Ma
         vocab_size: limit on the number of tokens; the config takes the number that was reached.
         size: fields of the family's config that override `tiny_config`'s.
         out: a folder, created if missing. Trained with ``scratch=True``, it is the job's base model.
+        special_tokens: of the tokenizer, beside the end of text.
 
     Raises:
         UsageError: `size` names a field that the family's config doesn't have.
     """
-    tokenizer = train_tokenizer(texts, vocab_size)
+    tokenizer = train_tokenizer(texts, vocab_size, special_tokens)
     config = FAMILIES.create(Spec(family)).tiny_config(len(tokenizer), tokenizer.eos_token_id)
     known = set(config.to_dict()) | set(config.attribute_map)
     if unknown := sorted(set(size) - known):
@@ -50,10 +58,13 @@ def prepare_scratch(family: str, texts: Iterable[str], vocab_size: int, size: Ma
     tokenizer.save_pretrained(out)
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, special_tokens: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """Train a tokenizer of at most `vocab_size` tokens; the same texts give the same tokenizer.
 
-    The eos token is also the bos token, which is never added automatically. There is no pad token: batches are masked
+    `special_tokens` count among them: each is one token wherever a text holds it, and decoding leaves it out. The eos
+    token is also the bos token, which is never added automatically. There is no pad token: batches are masked
     by length.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -69,13 +80,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, special_tokens=[EOS], initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocab_size, special_tokens=[EOS, *special_tokens], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=EOS,
         bos_token=EOS,
+        **({"additional_special_tokens": list(special_tokens)} if special_tokens else {}),
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],  # else model.generate(**tokenizer(...)) gets token types
     )

@@ -72,20 +72,31 @@ class BaseModelPlanner:
         if model.pretrain is None:
             return self._existing(model)
         pretrain = model.pretrain
-        recipe = self._config.recipes[pretrain.recipe].recipe(model.template, model.system_prompt)
+        template = pretrain.template or model.template
+        recipe = self._config.recipes[pretrain.recipe].recipe(template, model.system_prompt)
         training_set = self._clean_set(pretrain.source.spec(SOURCES, self._config.seed))
         spec = {
             "family": pretrain.family,
             **FAMILIES.plugin_spec(pretrain.family),
             "vocab_size": pretrain.vocab_size,
             "size": pretrain.size,
+            **({"special_tokens": pretrain.special_tokens} if pretrain.special_tokens else {}),
             "recipe": recipe_spec(recipe),
             "seed": self._config.seed,
         }
         node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
         size = tuple(sorted(pretrain.size.items()))
         return BasePlan(
-            name, pretrain.family, {}, None, node, training_set, recipe, pretrain.vocab_size, size, model.dtype
+            name,
+            pretrain.family,
+            {},
+            node=node,
+            training_set=training_set,
+            recipe=recipe,
+            vocab_size=pretrain.vocab_size,
+            special_tokens=tuple(pretrain.special_tokens),
+            size=size,
+            dtype=model.dtype,
         )
 
     def _existing(self, model: ModelConfig) -> BasePlan:

@@ -223,6 +223,7 @@ class BasePlan(ArtefactPlan):
     training_set: TrainingSetPlan | None = None
     recipe: Recipe | None = None
     vocab_size: int = 0
+    special_tokens: tuple[str, ...] = ()  # of the tokenizer that the sweep trains, beside the end of text
     size: tuple[tuple[str, Any], ...] = ()
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
     longest_short: int | None = None  # tokens up to which LongRoPE treats a text as a short one; None: without it

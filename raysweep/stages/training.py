@@ -98,7 +98,7 @@ def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str,
     rows = Store(storage, expected=True).rows(plan.training_set.node, TrainingRow)
     texts = (row.instruction + row.output for row in rows)
     with tempfile.TemporaryDirectory(prefix="raysweep-") as start:
-        prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start))
+        prepare_scratch(plan.family, texts, plan.vocab_size, dict(plan.size), Path(start), plan.special_tokens)
         job = dataclasses.replace(job, base=ModelRef(start))
         return _train_on_worker(job, plan.node, plan.training_set, storage, services, group=group)
 

@@ -45,6 +45,21 @@ def test_training_twice_gives_the_same_tokenizer() -> None:
     assert again.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
 
 
+def test_special_tokens_are_one_token_each_and_survive_loading(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokens = ("<fim_prefix>", "<｜fim▁hole｜>", "▁<MID>")
+    prepare_scratch("llama", TEXTS, 320, {}, tmp_path, tokens)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(tokenizer) <= 320
+    for token in tokens:
+        (number,) = tokenizer(token)["input_ids"]
+        assert (
+            tokenizer.convert_ids_to_tokens(number) == token
+            and tokenizer.decode([number], skip_special_tokens=True) == ""
+        )
+
+
 def test_it_saves_and_loads_like_any_other(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

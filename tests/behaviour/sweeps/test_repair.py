@@ -7,6 +7,7 @@ import pytest
 
 from raysweep.config.loading import config_from, load_config
 from raysweep.errors import UsageError
+from raysweep.planning.planner import build_plan
 from raysweep.records import Result
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.numbers import SavedNumbers
@@ -73,6 +74,49 @@ def test_a_model_that_is_trained_needs_rows_to_repair_and_a_template_of_its_kind
     text = str(error.value)
     assert "is for an encoder-decoder model, and tiny is a causal model; take one of repair_plain" in text
     assert "rows of the source minicode have none; take the source repair" in text
+
+
+def from_scratch(shown: str, family: str = "qwen2", **pretrain: Any) -> list[dict[str, Any]]:
+    """Return a model that is trained from scratch to repair, and not fine-tuned."""
+    rows = {"name": "minirepair", "part": "pretraining", "world": 3, "rows": 100}
+    made = {"family": family, "recipe": "full", "source": rows, "vocab_size": 300, **pretrain}
+    return [{"name": "tiny", "pretrain": made, "template": shown}]
+
+
+@pytest.mark.parametrize("model", [from_scratch("repair_plain"), from_scratch("repair_seq2seq_plain", "t5")])
+def test_a_format_of_all_prompts_is_one_for_each_models_architecture(model: list[dict[str, Any]]) -> None:
+    fits = "repair_plain" if model[0]["pretrain"]["family"] == "qwen2" else "zero_shot_mask_plain"
+    wrong = {"repair_plain": "repair_seq2seq_plain", "zero_shot_mask_plain": "repair_buggy_line"}[fits]
+    recipes = {"full": {"max_tokens": 64}}
+    config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": fits})
+    with pytest.raises(UsageError, match=rf"1 error\n.*evaluation.prompt_format: the template '{wrong}' is for an? "):
+        config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": wrong})
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (
+            from_scratch("repair_infill"),
+            "pretrain.special_tokens: .*give \\[<fim_prefix>, <fim_suffix>, <fim_middle>\\]",
+        ),
+        (from_scratch("repair_plain", template="zero_shot_plain"), "pretrain.template: .* answer with the rest"),
+        (from_scratch("repair_plain", template="chat"), "pretrain.template: .* has no chat template"),
+        (from_scratch("repair_plain", template="zero_shot_mask_plain"), "pretrain.template: .*an encoder-decoder"),
+        (from_scratch("repair_plain", source={"name": "minicode", "world": 3, "rows": 9}), "source minicode have none"),
+    ],
+)
+def test_a_model_from_scratch_is_trained_on_what_it_can_be_shown(model: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(UsageError, match=f"1 error\n.*{message}"):
+        config(model, MINI, recipes={"full": {"max_tokens": 64, "batch_size": 8}})
+
+
+def test_a_model_from_scratch_may_learn_something_else_than_to_repair() -> None:
+    tokens = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"]
+    rows = {"name": "minicode", "part": "pretraining", "world": 3, "rows": 100}
+    model = from_scratch("repair_infill", template="raw", source=rows, special_tokens=tokens)
+    base = build_plan(config(model, MINI, recipes={"full": {"max_tokens": 64}})).cells[0].base
+    assert base.recipe is not None and base.recipe.template == "raw" and base.special_tokens == tuple(tokens)
 
 
 def test_files_that_do_not_exist_are_errors_with_the_configs_line(tmp_path: Path) -> None:
