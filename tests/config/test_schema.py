@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import atexit
 import csv
+import json
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from raysweep.config.document import ConfigError
+from raysweep.config.document import ConfigError, read_document
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
+from raysweep.config.groups import spelled_out
 from raysweep.config.loading import config_from, load_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
@@ -26,6 +29,7 @@ from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
 from tests.conftest import shared_data
 from tests.execution.compiled.processes import needs, needs_headers
+from tests.models.family_tokenizers import tokenizer_of
 from tests.models.tiny import chat_tokenizer
 from tests.paths import CONFIGS, NANO, REPO
 
@@ -84,6 +88,8 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += [
             f"perturbations.{name}.path={prompts}" for name in yaml.safe_load(path.read_text())["perturbations"]
         ]
+    if path.name == "apr.yaml":
+        overrides = repair_overrides(tmp_path, yaml.safe_load(path.read_text()))
     if path.name == "paper-mini.yaml":
         overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
         overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
@@ -95,6 +101,84 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides += ["perturbations={}", "evaluation.perturbations=[clean]"]
     assert path.read_text().splitlines()[0].startswith(f"# raysweep run {path.parent.name}/{path.name}")
     assert load_config(path, overrides).name == path.stem
+
+
+def repair_overrides(folder: Path, document: dict[str, Any]) -> list[str]:
+    """Return overrides of apr.yaml that name tiny models and the benchmarks' files."""
+    row = {"before": "f() {\n", "buggy": "a();\n", "after": "}\n", "fixed": "b();\n"}
+    for name in ("fixes", "validation"):
+        (folder / f"{name}.jsonl").write_text(f"{json.dumps({**row, 'buggy': name})}\n" * 8)
+    causal, seq2seq = (
+        tiny_folder(folder / "causal"),
+        tiny_folder(folder / "t5", '{"model_type": "t5", "is_encoder_decoder": true}'),
+    )
+    tokenizer = tokenizer_of("starcoder")
+    for model in (causal, seq2seq):
+        tokenizer.save_pretrained(model)
+    quixbugs = shared_data("quixbugs", "quixbugs.jsonl.gz")
+    files = {
+        "training.source.path": folder / "fixes.jsonl",
+        "training.validation.path": folder / "validation.jsonl",
+        "evaluation.problems.0.path": quixbugs,
+        "evaluation.problems.1.path": quixbugs,
+        "evaluation.problems.2.path": shared_data("humaneval_java", "humaneval_java.jsonl.gz"),
+        "evaluation.problems.2.positions": shared_data("humaneval_java", "humaneval_loc.txt"),
+        "evaluation.problems.3.path": shared_data(
+            "clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json"
+        ),
+        "evaluation.problems.3.positions": shared_data("clm_apr", "defects4j", "defects4j_loc.txt"),
+        "evaluation.problems.3.patches": shared_data("defects4j", "src_patches.tar.gz"),
+    }
+    is_causal = ["seq2seq" not in model["template"] for model in document["models"]]
+    models = [f"models.{at}.path={causal if decodes else seq2seq}" for at, decodes in enumerate(is_causal)]
+    return [*models, *(f"{key}={value}" for key, value in files.items())]
+
+
+def test_the_grid_of_program_repair():
+    config = repair_grid("apr")
+    grid = build_grid(config)
+    table, sizes, plain = config.models[:6], config.models[6:15], config.models[15:]
+    candidates = [
+        cell for cell in grid.cells if cell.recipe in config.recipes and config.recipes[cell.recipe].is_candidate
+    ]
+    chosen = {cell for cell in grid.cells if cell.recipe in ("full", "lora", "ia3", "ia3-codegen")}
+    assert len(candidates) == 6 * 3 * 25 == 450 and len(chosen) == 6 * 3
+    assert {cell.model for cell in chosen} == {model.name for model in table}
+    equal = [cell for cell in grid.cells if cell.recipe.endswith("-equal")]
+    assert len(equal) == (6 + 9 + 6) * 3 and len(grid.cells) == 450 + 18 + len(equal) + 21
+    assert len(grid.pairs) == (18 + len(equal) + 21) * 4
+    assert len({model.path for model in (*table, *sizes)}) == 15
+    assert [model.path for model in plain] == [model.path for model in table]
+    shown = {model.path: model.template for model in table}
+    for model in plain:
+        assert model.template in (shown[model.path].replace("buggy_line", "plain"), "repair_infill_plain")
+    for cell in candidates:
+        recipe = config.recipes[cell.recipe]
+        assert (recipe.keep, recipe.schedule, recipe.warmup, recipe.batch_size) == ("best", "linear", 0, 4)
+        assert (recipe.weight_decay, recipe.clip, recipe.precision, recipe.max_tokens) == (0, 1, "float32", 768)
+        if recipe.trainer == "lora":
+            assert (recipe.lora.r, recipe.lora.alpha, recipe.lora.dropout, recipe.lora.preset) == (8, 8, 0.05, "peft")
+    grids = {(recipe.lr, recipe.epochs) for recipe in config.recipes.values() if recipe.is_candidate}
+    assert grids == {(lr, epochs) for lr in (1e-5, 3e-5, 1e-4, 3e-4, 1e-3) for epochs in (1, 2, 3, 5, 10)}
+    evaluation = config.evaluation
+    assert (evaluation.beams, evaluation.samples, evaluation.early_stopping) == (10, 10, True)
+    assert (evaluation.temperature, evaluation.max_new_tokens) == (0, 128)
+
+
+def test_the_small_grid_of_program_repair_has_its_families_and_regimes():
+    study, small = repair_grid("apr"), repair_grid("apr-mini")
+    grid = build_grid(small)
+    trained = [cell for cell in grid.cells if cell.recipe in small.recipes and small.recipes[cell.recipe].is_candidate]
+    assert len(small.models) == 6 and len(trained) == 72 and len(grid.pairs) == 6 * 4
+    assert [model.template for model in small.models] == [model.template for model in study.models[:6]]
+    families = [model.pretrain.family for model in small.models if model.pretrain]
+    assert families == ["codegen", "t5", "gpt_bigcode", "llama", "bloom", "llama"]
+
+
+def repair_grid(name: str) -> SweepConfig:
+    """Return a shipped config of repair; its files are not looked at."""
+    document = spelled_out(read_document(CONFIGS / f"{name}.yaml")).value
+    return SweepConfig.model_validate(document)
 
 
 def test_the_studys_config_has_its_grid():
