@@ -248,7 +248,8 @@ class Prompter:
 
     def request(self, request_id: str, problem: Problem, prompt: str) -> GenerationRequest:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
-        text, turn = self.text(problem, prompt), (self.shown.end,) if self.shown.name == CHAT else ()
+        text = self.text(problem, prompt)
+        turn: tuple[str, ...] = (self.shown.end,) if self.shown.name == CHAT else ()
         if self.shown.name in STYLES:
             turn = _end_of_repair(STYLES[self.shown.name], self.shown.tokenizer)
         own = () if self.whole_answers else problem.stop
