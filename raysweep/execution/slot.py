@@ -30,7 +30,7 @@ UP_SECONDS = 600.0
 """Of wall time until a process says that it is up, which takes it less than three seconds of CPU time, compiling
 raysweep's own headers or classes included: only one that hangs takes longer."""
 JUDGE_SECONDS = 10.0  # of CPU time that tests may work on one program's answers, or the program's limit if longer
-COMPILING_SECONDS = 600.0  # of wall time that a program, its problem's server and its tests may take to compile
+COMPILING_SECONDS = 3600.0  # of wall time that a program, its problem's server and its tests may take to compile
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0

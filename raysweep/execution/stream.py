@@ -11,6 +11,7 @@ from multiprocessing.connection import wait
 from typing import Generic, TypeVar
 
 from raysweep.errors import UsageError
+from raysweep.execution.isolation.capacity import granted_mib
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
 from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
 from raysweep.programs import COMPILED, JAVA, Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
@@ -225,3 +226,10 @@ def _check_compiled(program: Program, limits: Limits) -> None:
         )
     if program.language == JAVA and limits.memory_mib < MIN_JVM_MIB:
         raise UsageError(f"memory_mib is {limits.memory_mib}; a JVM alone needs {MIN_JVM_MIB}")
+    granted = granted_mib(limits.memory_mib)
+    if granted < limits.memory_mib:
+        raise UsageError(
+            f"memory_mib is {limits.memory_mib:,}, and this machine grants a process at most {granted:,} MiB of "
+            "address space (its memory and swap, or `ulimit -v`); give no more, or the verdict on a program in "
+            f"{program.language} that needs much can't be told from the machine's doing"
+        )

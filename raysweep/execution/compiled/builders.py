@@ -13,7 +13,6 @@ from raysweep.execution.compiled.peers import Peer
 
 COMPILE_SECONDS = 20.0
 """Of CPU time that compiling one text may take; no part of a program's own time."""
-COMPILE_WALL_FACTOR = 10.0
 TOO_LONG = f"to compile it takes more than {COMPILE_SECONDS:g} s of CPU time"
 COMPILE_MEMORY = 2 * 2**30  # bytes of address space of a compiler
 _MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
@@ -31,7 +30,10 @@ class CompileError(Exception):
 
 
 class CompilerLost(Exception):
-    """The machine has killed a compiler, or had no room for it, more than once: nothing is known of the text."""
+    """The machine has let a compiler not end its work, more than once: nothing is known of the text."""
+
+    def __init__(self, compiler: str, tries: int) -> None:
+        super().__init__(f"{compiler} was killed, hung or found no room, {tries} times, and not for its own limits")
 
 
 class Builder(Protocol):

@@ -31,7 +31,7 @@ from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS, TEXT_CHARACTERS, Judged
-from raysweep.execution.python.outside.launcher import STARTED, End, ended, stop
+from raysweep.execution.python.outside.launcher import STARTED, End, ended, eof_without_launcher, stop
 from raysweep.programs import JAVA, Lane, Outcome
 
 _ASSERTION = re.compile(r": (Assertion `.*' failed)\.?\s*$", re.MULTILINE)
@@ -47,6 +47,13 @@ _ENDS_OF_TESTS: dict[int | None, OutcomeAndDetail] = {
     STACK_OVERFLOW: (Outcome.EXCEPTION, "java.lang.StackOverflowError"),
 }
 """Where a program's answers brought its tests to an end: their exit code, and the verdict on the program."""
+
+
+Converse = Callable[[socket.socket], OutcomeAndDetail]
+"""Returns the verdict on a program from what is said on the socket to its process."""
+
+
+_NOTHING = Judged(Outcome.HARNESS_ERROR, "", "", 0.0)
 
 
 class ProblemTests(NamedTuple):
@@ -115,17 +122,21 @@ class CompiledJudge:
             return self._run(item, program, lambda channel: self._ask(channel, item, parts))
         return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
 
-    def _run(self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]) -> Judged:
+    def _run(self, item: ProgramItem, program: bytes, converse: Converse) -> Judged:
         """Run a program; where the machine, and not the program, decided how it ended, a second try and no more."""
         for _ in range(_TRIES):
-            ran = self._run_once(item, program, converse)
+            try:
+                ran = self._run_once(item, program, converse)
+            except OSError as error:  # no room for a process of its tests, a file in memory, or a socket
+                self._machine_had_room(MAX_THREADS, item.memory)
+                judged, fault = _NOTHING, f"it could not be run: {error.strerror or error}"
+                continue
             outcome, detail = _outcome(ran, item.timeout)
+            judged = Judged(outcome, detail, ran.end.stderr, round(ran.end.seconds, 4))
             fault = self._machines_fault(ran, outcome, detail, item.memory)
             if not fault:
-                break
-        else:
-            outcome, detail = Outcome.HARNESS_ERROR, fault
-        return Judged(outcome, detail, ran.end.stderr, round(ran.end.seconds, 4))
+                return judged
+        return judged._replace(outcome=Outcome.HARNESS_ERROR, detail=fault)
 
     def _machines_fault(self, ran: Ran, outcome: str, detail: str, memory: int) -> str:
         """Return what the machine did to a program; "" if the program itself is the reason for its outcome.
@@ -147,23 +158,34 @@ class CompiledJudge:
 
     def _machine_had_room(self, threads: int, memory: int) -> bool:
         """Ask the launcher whether the machine had room for a program's threads and bytes; see `had_room`."""
-        self._control.send(json.dumps(RoomQuestion(threads, memory)).encode())
-        answer = self._control.recv(len(YES))
+        with eof_without_launcher():
+            self._control.send(json.dumps(RoomQuestion(threads, memory)).encode())
+            answer = self._control.recv(len(YES))
         if not answer:
             raise EOFError
         return answer == YES
 
-    def _run_once(
-        self, item: ProgramItem, program: bytes, converse: Callable[[socket.socket], OutcomeAndDetail]
-    ) -> Ran:
-        """Run a program, and have its tests ask it."""
+    def _launched(self, item: ProgramItem, program: bytes) -> socket.socket:
+        """Ask the launcher for a program's process; return the socket to it. `ended` has to be called once then."""
         file = in_memory("program", program)
-        self._board.begin_program(item.number, max(self._seconds, item.timeout))
-        ours, theirs = socket.socketpair()
-        request = json.dumps(CompiledLaunch(item.timeout, item.wall, item.memory, item.output)).encode()
-        socket.send_fds(self._control, [request], [theirs.fileno(), file])
-        theirs.close()
-        os.close(file)
+        try:
+            ours, theirs = socket.socketpair()
+            self._board.begin_program(item.number, max(self._seconds, item.timeout))
+            request = json.dumps(CompiledLaunch(item.timeout, item.wall, item.memory, item.output)).encode()
+            with theirs, eof_without_launcher():
+                socket.send_fds(self._control, [request], [theirs.fileno(), file])
+        finally:
+            os.close(file)
+        return ours
+
+    def _run_once(self, item: ProgramItem, program: bytes, converse: Converse) -> Ran:
+        """Run a program, and have its tests ask it.
+
+        Raises:
+            EOFError: the launcher has ended, and so the slot.
+            OSError: the machine lacks what it takes to run the program, or its tests.
+        """
+        ours = self._launched(item, program)
         verdict: OutcomeAndDetail | None = None
         has_started = False
         try:

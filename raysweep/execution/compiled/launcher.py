@@ -6,6 +6,7 @@ has to be executable for, or the classes of a Java program, which are files in t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -18,9 +19,9 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
-from raysweep.execution.isolation.capacity import had_room
+from raysweep.execution.isolation.capacity import had_disk, had_room
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
-from raysweep.execution.python.forks import CHANNEL, Forks
+from raysweep.execution.python.forks import CHANNEL, Forks, NotForked
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
 from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End
 from raysweep.programs import Outcome
@@ -119,18 +120,27 @@ class CompiledLauncher:
             stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
 
+    def _unwritten(self, error: OSError | ValueError) -> End:
+        """Return the end of a program whose classes can't be written: too many, too long names, or a full disk."""
+        layers, why = self._forks.layers, error.strerror if isinstance(error, OSError) else error
+        of_program = isinstance(error, ValueError) or layers.own_disk or error.errno == errno.ENAMETOOLONG
+        told = f"its classes can't be written to files: {why}"
+        if of_program:
+            return End([Outcome.COMPILE_ERROR, told], 0, 0.0, False)
+        had_disk(layers.box)
+        return End([Outcome.HARNESS_ERROR, told], 0, 0.0, False)
+
     def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
         box, board, command = self._forks.box, self._board, self._command
         try:
             if command.path:
                 write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
-        except (OSError, ValueError) as error:  # too many, or names that are too long
+        except (OSError, ValueError) as error:
             os.close(channel)
             os.close(program)
             box.renew_streams()  # else what is read next is of the program before
             box.renew_folder()
-            why = error.strerror if isinstance(error, OSError) else error
-            return End([Outcome.COMPILE_ERROR, f"its classes can't be written to files: {why}"], 0, 0.0, False)
+            return self._unwritten(error)
 
         refusals, refusal = os.pipe()
 
@@ -157,25 +167,31 @@ class CompiledLauncher:
             threaded = command.path != ""
             return Watch(pid, self._control.fileno(), check_box, False, board=board, stoppable=True, threaded=threaded)
 
-        end = self._forks.run(
-            run,
-            [channel, program, refusal],
-            lambda reason: None,
-            launch.memory,
-            launch.timeout,
-            watch,
-            lambda _: (launch.timeout, launch.wall),
-        )
+        try:
+            end = self._forks.run(
+                run,
+                [channel, program, refusal],
+                lambda reason: None,
+                launch.memory,
+                launch.timeout,
+                watch,
+                lambda _: (launch.timeout, launch.wall),
+            )
+        except NotForked as error:
+            os.close(refusals)
+            return _not_started(error.strerror)
         with open(refusals, "rb") as file:  # noqa: PTH123
             if reason := file.read().decode():
-                return End(
-                    [Outcome.HARNESS_ERROR, f"it could not be started: {reason}"], end.status, end.seconds, False
-                )
+                return _not_started(reason)
         stopped = end.stopped or check_box()
         killed = end.status == signal.SIGKILL and not stopped
         return End(
             list(stopped) if stopped else None, end.status, end.seconds, killed and self._forks.was_short_of_memory()
         )
+
+
+def _not_started(reason: object) -> End:
+    return End([Outcome.HARNESS_ERROR, f"it could not be started: {reason}"], 0, 0.0, False)
 
 
 def asks_for_interpreter(file: int) -> bool:

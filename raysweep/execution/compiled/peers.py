@@ -23,7 +23,7 @@ from raysweep.execution.isolation.watch import own_cpu_seconds
 
 MAX_FRAME = 16 * 2**20
 CHECK_SECONDS = 0.25  # between two checks of a peer's time
-WALL_FACTOR = 20.0  # a peer that takes so many times its CPU limit of wall time hangs
+WALL_FACTOR = 20.0  # a process that takes so many times its limit of CPU time, by the clock, hangs
 _LENGTH = struct.Struct(">I")
 
 
@@ -37,6 +37,10 @@ class NoFrame(Exception):
 
 class PeerSlow(Exception):
     """A peer needed more CPU time than it may."""
+
+
+class PeerHangs(Exception):
+    """A peer has said nothing for long, and hasn't used its CPU time: the machine doesn't let it work."""
 
 
 def send_frame(channel: socket.socket, data: bytes) -> None:
@@ -76,14 +80,14 @@ class Peer:
         if self._pid == 0:
             _become(layers, start, memory, theirs, file)
         theirs.close()
-        self._cpu_before, self._began = 0.0, time.monotonic()
+        self._cpu_before = 0.0
         self.is_idle = False  # it has ended what it was asked for, and can be asked again
         self.exit_code: int | None = None  # once it was ended: its own, or the signal that killed it, below 0
 
     def begin(self) -> None:
-        """Measure its time from now on."""
+        """Measure its CPU time from now on."""
         self.is_idle = False
-        self._cpu_before, self._began = own_cpu_seconds(self._pid), time.monotonic()
+        self._cpu_before = own_cpu_seconds(self._pid)
 
     def send(self, data: bytes) -> None:
         """Send a frame; raise PeerEnded if it has ended."""
@@ -98,11 +102,14 @@ class Peer:
         Raises:
             PeerEnded: it has ended.
             PeerSlow: it needs longer.
+            PeerHangs: it has said nothing for WALL_FACTOR times as long.
         """
+        until = time.monotonic() + WALL_FACTOR * seconds
         while not select.select([self._channel], [], [], CHECK_SECONDS)[0]:
-            wall = time.monotonic() - self._began
-            if own_cpu_seconds(self._pid) - self._cpu_before > seconds or wall > WALL_FACTOR * seconds:
+            if own_cpu_seconds(self._pid) - self._cpu_before > seconds:
                 raise PeerSlow
+            if time.monotonic() > until:
+                raise PeerHangs
         return read_frame(self._channel)
 
     def end(self) -> None:

@@ -13,7 +13,16 @@ from contextlib import suppress
 
 from raysweep.execution.board import Board
 from raysweep.execution.compiled.outside import MOST_BYTES
-from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerSlow, has_data, read_frame, send_frame
+from raysweep.execution.compiled.peers import (
+    NoFrame,
+    Peer,
+    PeerEnded,
+    PeerHangs,
+    PeerSlow,
+    has_data,
+    read_frame,
+    send_frame,
+)
 from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.programs import Outcome
 
@@ -32,7 +41,8 @@ OF_PROGRAMS = OF_TESTS - {Outcome.PASSED, Outcome.HARNESS_ERROR}
 
 
 TESTS_ENDED = Outcome.HARNESS_ERROR, "the tests' process has ended without a verdict"
-"""The verdict where tests were killed, which no answer can do; asking again may help. Exit codes tell the others."""
+"""The verdict where tests were killed or hang, which no answer can do; asking again may help. Exit codes tell the
+others."""
 
 
 class ProgramEnded(Exception):
@@ -74,13 +84,13 @@ def ask(channel: socket.socket, tests: Peer, board: Board, seconds: float) -> Ou
             tests.send(ANSWER + answer)
     except PeerSlow:
         return Outcome.TIMEOUT, f"its tests needed more than {seconds:g} s for its answers"
-    except (PeerEnded, NoFrame):
+    except (PeerEnded, PeerHangs, NoFrame):
         return TESTS_ENDED
 
 
 def _end(tests: Peer, seconds: float) -> None:
     """Tell tests that there are no more answers, and wait until they have ended, or can be used again."""
-    with suppress(PeerEnded, NoFrame, PeerSlow):
+    with suppress(PeerEnded, PeerHangs, PeerSlow, NoFrame):
         tests.send(ENDED)
         while tests.receive(seconds)[:1] != VERDICT:
             pass

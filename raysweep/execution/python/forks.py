@@ -21,11 +21,15 @@ CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a pr
 NOT_STARTED = 125  # exit code of a fork that could not apply the layers
 
 
+class NotForked(OSError):
+    """The machine had no room for another process, also after some waiting."""
+
+
 class Forks:
     """Forks this process, which has imported what programs need, for programs of one slot."""
 
     def __init__(self, layers: Layers, box: Box) -> None:
-        self._layers, self.box = layers, box
+        self.layers, self.box = layers, box
         self._own_size = 0  # bytes of address space of this process, added to each program's limit
         self._kills = _out_of_memory_kills()
 
@@ -57,15 +61,22 @@ class Forks:
             watch: returns the watch of a process.
             limits: see `Watch.wait`.
             collect: called when its processes have ended, while its folder is still there.
+
+        Raises:
+            NotForked: of what was to run nothing is left.
         """
         self.box.renew_streams()
-        self._layers.numbers.begin_again()
+        self.layers.numbers.begin_again()
         gc.freeze()  # so that garbage collection in the fork doesn't copy the memory pages of existing objects
-        pid = with_room(kernel.fork)
+        try:
+            pid = with_room(kernel.fork)
+        except OSError as error:
+            _close(descriptors)
+            self.box.renew_folder()
+            raise NotForked(error.errno, error.strerror) from error
         if pid == 0:
             self._run_in_fork(run, descriptors, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        _close(descriptors)
         try:
             end = watch(pid).wait(limits)
         finally:
@@ -94,7 +105,7 @@ class Forks:
             lower_limit(resource.RLIMIT_CPU, cpu_seconds)
             lower_limit(resource.RLIMIT_AS, memory)
             try:
-                self._layers.apply(os.getpid())
+                self.layers.apply(os.getpid())
                 os.closerange(CHANNEL + len(descriptors), 256)
             except BaseException as error:  # not the program's fault, since it never ran
                 not_started(f"it could not be started: {error}")
@@ -102,6 +113,11 @@ class Forks:
             run()
         finally:
             os._exit(127)
+
+
+def _close(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _out_of_memory_kills() -> str:

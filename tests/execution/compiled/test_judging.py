@@ -255,6 +255,62 @@ def test_what_the_machine_refuses_a_program_is_no_fault_of_the_program(language,
     assert [str(verdict.outcome) for verdict in last] == ["passed"] * 2
 
 
+NO_FORKS = """
+import os, sys
+sys.path.append(sys.argv.pop(1))
+from raysweep.execution.compiled import launcher
+from raysweep.execution.python import forks
+serve, has_room, left = launcher.CompiledLauncher.serve, forks.with_room, [{}]
+def refuse(start):
+    left[0] -= 1
+    if left[0] >= 0:
+        raise OSError(11, os.strerror(11))
+    return has_room(start)
+def refusing(launcher):
+    forks.with_room = refuse
+    serve(launcher)
+launcher.CompiledLauncher.serve = refusing
+from {{}} import main
+main()
+"""
+"""Starts a slot whose launcher finds no room for so many processes of programs."""
+
+
+@pytest.mark.parametrize(("failures", "outcomes"), [(1, ["passed"] * 2), (3, ["harness_error", "passed"])])
+def test_a_program_for_which_there_is_no_process_is_run_again(one_language, failures, outcomes, monkeypatch):
+    """Both are judged by the slot that has begun with the first one."""
+    monkeypatch.setattr(slot, "_START_CODE", NO_FORKS.format(failures))
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        verdicts = executor.run([program(one_language, "passed")], LIMITS)
+        begun = executor._slots[0].running
+        verdicts += executor.run([program(one_language, "passed", Oracle.OUTSIDE)], LIMITS)
+        assert executor._slots[0].running == begun
+    assert [str(verdict.outcome) for verdict in verdicts] == outcomes
+    told = "it could not be started: Resource temporarily unavailable"
+    assert verdicts[0].detail == ("" if failures == 1 else told)
+
+
+HUNG = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.compiled.cpp import builder; "
+    "builder.WALL_FACTOR = 0.1; from {} import main; main()"
+)
+"""Starts a slot that waits two seconds for g++."""
+
+
+def test_a_gxx_that_hangs_is_the_machines_doing(tmp_path, monkeypatch):
+    """Here it sleeps, as if its container had been stopped, when it is to compile a program."""
+    needs("cpp")
+    (tmp_path / "g++").write_text(
+        f'#!/bin/sh\ncase "$*" in *-o?a.out*) sleep 3600;; *) exec {shutil.which("g++")} "$@";; esac\n'
+    )
+    (tmp_path / "g++").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(slot, "_START_CODE", HUNG)
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=LAYERS) as executor:
+        (verdict,) = executor.run([program("cpp", "passed")], LIMITS)
+    assert (verdict.outcome, verdict.detail) == (Outcome.HARNESS_ERROR, DIED["cpp"])
+
+
 def test_tests_in_java_that_end_for_want_of_memory_or_stack_are_told_from_those_that_are_killed(executor):
     """java/test_sources.py has tests that end in this way, at an answer that doesn't fit."""
     needs("java")
@@ -578,8 +634,8 @@ def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_no_fault_of_t
 
 
 DIED = {
-    "java": "javac was killed, or got no room, 2 times, and not for its own limits",
-    "cpp": "g++ was killed, or got no room, 2 times, and not for its own limits",
+    "java": "javac was killed, hung or found no room, 2 times, and not for its own limits",
+    "cpp": "g++ was killed, hung or found no room, 2 times, and not for its own limits",
 }
 
 
@@ -641,6 +697,24 @@ def test_each_layer_can_be_left_out_and_seccomp_alone_does_not_count_for_a_jvm(l
     assert (verdict.outcome, verdict.level) == (Outcome.PASSED, levels[language])
     if levels[language] is Level.LIMITS:
         assert missing["seccomp"] == "without Landlock it can't tell a JVM's first execve from a later one"
+
+
+@pytest.mark.parametrize(
+    "without",
+    [("namespaces", "landlock"), pytest.param(LAYERS, marks=pytest.mark.long)],
+    ids=["seccomp alone", "limits alone"],
+)
+def test_gxx_shows_no_word_of_a_file_that_it_could_read(without, tmp_path):
+    """At a place in the text it names the first word of the file behind it."""
+    needs("cpp")
+    (tmp_path / "secret").write_text("a_secret of somebody\n")
+    of = program("cpp", "passed")
+    texts = [f'{of.text}int more = (1\n#include "{tmp_path}/secret"\n;', of.text.replace("return", "retrun")]
+    programs = [dataclasses.replace(of, text=text, oracle=oracle) for text in texts for oracle in Oracle]
+    with Executor(sandbox=Sandbox(require=Level.LIMITS), without=without) as executor:
+        verdicts = executor.run(programs, LIMITS)
+    shown = "g++ refused it, and why isn't shown: without Landlock the reason may have words of other files"
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.COMPILE_ERROR, shown)] * 4
 
 
 LOOKS = """\

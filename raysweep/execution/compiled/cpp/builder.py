@@ -22,7 +22,6 @@ from typing import NamedTuple, NoReturn
 from raysweep.execution.compiled.builders import (
     COMPILE_MEMORY,
     COMPILE_SECONDS,
-    COMPILE_WALL_FACTOR,
     TESTS_MEMORY,
     TOO_LONG,
     CompileError,
@@ -32,13 +31,14 @@ from raysweep.execution.compiled.builders import (
 )
 from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
-from raysweep.execution.compiled.peers import Peer
+from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
 from raysweep.execution.compiled.toolchains import Toolchain
-from raysweep.execution.isolation.capacity import grants, had_room
+from raysweep.execution.isolation.capacity import grants, had_disk, had_room
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
 from raysweep.execution.isolation.process_tree import own_marker
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
-from raysweep.execution.python.forks import Forks
+from raysweep.execution.python.forks import Forks, NotForked
+from raysweep.programs import Outcome
 
 GIVEN = (
     "stdlib.h", "algorithm", "math.h", "stdio.h", "vector", "string", "climits", "cstring", "iostream",
@@ -55,7 +55,8 @@ _KEPT = 128  # tests and servers, a megabyte or two each
 _OUTPUT = "a.out"
 _NOT_READABLE = 0o111
 """Of an executable whose process no other one of the same user may look into: the kernel allows no tracing of it."""
-_MESSAGE_BYTES, _MOST_MESSAGES = 2**16, 16 * 2**20  # those that are looked at, and those that g++ may write
+_MESSAGE_CHARACTERS = 2**16  # in which the first error is looked for
+_MOST_MESSAGES = 16 * 2**20  # bytes that g++ may write
 _LOST = re.compile(
     r"[^\s:]+: fatal error: (Killed signal terminated program \S+"
     r"|\S+ terminated with signal 9 \[Killed\](, core dumped)?"
@@ -71,12 +72,16 @@ _CLASH = re.compile(
     r"ambigu|conflict|redeclared|redefinition|different exception specifier|expected (unqualified-id|identifier)"
 )
 """What g++ says where a name of the text is also a function, type or macro of a header."""
+_NO_DISK = re.compile(r"No space left on device|Disk quota exceeded")
 _FULL = {
     "File too large": f"a file that g++ writes for it has more than {FILE_MIB} MiB",
     "No space left on device": f"what g++ writes for it has more than {BOX_MIB} MiB",
 }
 """What its processes say where they exceed a limit of the box, and what that means."""
+_WRITING = re.compile(r"[^\s:]+:\d+:\d+: fatal error: error writing to \S+: .*")
+"""What g++ says of a file that it can't write, as if it were an error in the text's last line."""
 _REFUSED = "g++ refused it, for a reason that lies outside of its own text"
+_HIDDEN = "g++ refused it, and why isn't shown: without Landlock the reason may have words of other files"
 _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<>, *&\[\]()]{1,200})'")
 
 
@@ -114,8 +119,7 @@ class _Compiled(NamedTuple):
 
     output: bytes
     end: ProcessEnd
-    messages: list[str]  # the first ones, by lines
-    is_lost: bool  # the machine is the reason for its end, not the text
+    messages: str
 
 
 class _Refused(CompileError):
@@ -192,6 +196,19 @@ class CppBuilder:
             raise ValueError(str(error)) from None
 
     def _behind_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
+        """Compile a candidate's text; raise CompileError, with g++'s words only if these are about that text alone.
+
+        What g++ says at a place in the text may have words of a file that it includes. With Landlock, g++ can read
+        nothing but headers.
+        """
+        try:
+            return self._behind_some_headers(files, arguments)
+        except _Refused:
+            if self._forks.layers.rules is None:
+                raise _Refused(_HIDDEN) from None
+            raise
+
+    def _behind_some_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         """Compile a text behind the headers that all have; without them if a name of its own is one of theirs."""
         for given in (self._header, self._whole_header):
             try:
@@ -207,65 +224,83 @@ class CppBuilder:
 
         A g++ that something else than its own limits ends is run once more; then this raises CompilerLost.
         """
-        for _ in range(_TRIES):
+        for is_last in (False, True):
             before = _seconds_of_children()
-            output, end, messages, is_lost = self._compile_once(files, arguments)
-            if end.stopped or not is_lost:
+            made = self._compile_once(files, arguments)
+            if made is not None and not self._is_lost(made, is_last=is_last):
                 break
             if _seconds_of_children() - before >= COMPILE_SECONDS:
                 raise CompileError(TOO_LONG)
             had_room(_PROCESSES, COMPILE_MEMORY)
         else:
-            raise CompilerLost(f"g++ was killed, or got no room, {_TRIES} times, and not for its own limits")
-        if end.stopped:
-            raise CompileError(end.stopped[1])
-        if end.status or not output:
-            refusal = first_error(messages, OWN) or _linking_error(messages)
-            full = next((_FULL[words] for words in _FULL if any(words in line for line in messages)), "")
-            raise CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
-        return output
+            raise CompilerLost("g++", _TRIES)
+        if made.end.stopped:
+            raise CompileError(made.end.stopped[1])
+        if made.end.status or not made.output:
+            raise _refusal(made.messages)
+        return made.output
 
-    def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled:
-        """Run g++ once."""
-        forks, output, said = self._forks, bytearray(), bytearray()
-        wall = COMPILE_SECONDS * COMPILE_WALL_FACTOR
-        for name, data in files.items():
-            Path(forks.box.folder, name).write_bytes(data)
+    def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled | None:
+        """Run g++ once. Return None if the machine has no room for it, or for its files; then nothing is left of it."""
+        box, output, said = self._forks.box, bytearray(), bytearray()
+        wall = COMPILE_SECONDS * WALL_FACTOR
+        try:
+            for name, data in files.items():
+                Path(box.folder, name).write_bytes(data)
+        except OSError:
+            box.renew_folder()
+            had_disk(box.folder)
+            return None
 
         def run() -> NoReturn:
             own = [self._chain.program, *options(self._chain), "-o", _OUTPUT]
-            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": forks.box.folder} | own_marker()
+            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": box.folder} | own_marker()
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execve(self._chain.program, [*own, *arguments], environment)
 
         def collect() -> None:
             said.extend(os.pread(2, os.fstat(2).st_size, 0))
-            if (path := Path(forks.box.folder, _OUTPUT)).is_file() and not path.is_symlink():
+            if (path := Path(box.folder, _OUTPUT)).is_file() and not path.is_symlink():
                 output.extend(path.read_bytes())
 
         def watch(pid: int) -> Watch:
-            return Watch(pid, self._requests, lambda: forks.box.exceeded_limit(_MOST_MESSAGES, wall), False)
+            return Watch(pid, self._requests, lambda: box.exceeded_limit(_MOST_MESSAGES, wall), False)
 
         # The kernel limits the CPU time of each of g++'s processes; g++ itself only waits for them.
-        end = forks.run(
-            run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
-        )
-        messages = said[:_MESSAGE_BYTES].decode("utf-8", "replace").splitlines()
-        return _Compiled(
-            bytes(output), end, messages, end.status != 0 and _is_lost(end, said.decode("utf-8", "replace"))
-        )
+        try:
+            end = self._forks.run(
+                run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect
+            )
+        except NotForked:
+            return None
+        return _Compiled(bytes(output), end, said.decode("utf-8", "replace"))
+
+    def _is_lost(self, made: _Compiled, *, is_last: bool) -> bool:
+        """Return True if the machine, and not the text, is the reason for which g++ has failed.
+
+        A text can choose the words of messages and break lines in them, but each that fails has an error of another
+        form: a file that it includes and that isn't there has more words behind its name. And what the machine lacks,
+        it lacks when it is tried: memory, or in the last try room on a disk that isn't the box's own.
+        """
+        _, end, messages = made
+        if end.stopped:
+            return end.stopped[0] == Outcome.TIMEOUT  # by the clock: g++'s CPU time has another limit
+        if end.status in (0, signal.SIGKILL):
+            return end.status != 0
+        if _WANTS_MEMORY.search(messages) and not grants(COMPILE_MEMORY):
+            return True
+        if _NO_DISK.search(messages) and not self._forks.layers.own_disk:
+            return not had_disk(self._forks.box.folder) or not is_last
+        errors = [line for line in messages.splitlines() if _ERROR.search(line)]
+        return bool(errors) and all(_LOST.fullmatch(line) for line in errors)
 
 
-def _is_lost(end: ProcessEnd, messages: str) -> bool:
-    """Return True if the machine, and not the text, is the reason for which g++ has failed.
-
-    A text can choose the words of messages and break lines in them, but each that fails has an error of another form:
-    a file that it includes and that isn't there has more words behind its name.
-    """
-    if end.status == signal.SIGKILL or (_WANTS_MEMORY.search(messages) and not grants(COMPILE_MEMORY)):
-        return True
-    errors = [line for line in messages.splitlines() if _ERROR.search(line)]
-    return bool(errors) and all(_LOST.fullmatch(line) for line in errors)
+def _refusal(messages: str) -> CompileError:
+    """Return what is told of a text that g++ has refused."""
+    lines = [line for line in messages[:_MESSAGE_CHARACTERS].splitlines() if not _WRITING.fullmatch(line)]
+    refusal = first_error(lines, OWN) or _linking_error(lines)
+    full = next((_FULL[words] for words in _FULL if words in messages), "")
+    return CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
 
 
 def _seconds_of_children() -> float:

@@ -30,7 +30,7 @@ from raysweep.execution.compiled.java.junit import FOLDER, JARS, missing_jars
 from raysweep.execution.compiled.java.sources import CANDIDATE, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
 from raysweep.execution.compiled.launcher import JVM_FLAGS
 from raysweep.execution.compiled.outside import Inside, Split
-from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerSlow
+from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerHangs, PeerSlow
 from raysweep.execution.compiled.toolchains import Toolchain
 from raysweep.execution.isolation.capacity import grants, had_room
 from raysweep.execution.isolation.layers import Layers
@@ -139,35 +139,52 @@ class JavaBuilder:
         """Return the classes of some sources, or raise CompileError.
 
         Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
-        If the machine ended the last one, or let it not start, this raises CompilerLost.
+        If the machine ended the last one, or let it not work, this raises CompilerLost.
         """
         request = b"".join(map(_packed, sources, sources.values()))
-        codes: list[int | None] = []  # with which new compilers ended
+        codes: list[int] = []  # with which new compilers ended
         while len(codes) < _TRIES:
             is_new = trusted not in self._compilers
-            if is_new:
-                arguments = [_COMPILER, class_path(self._prepared)]
-                self._compilers[trusted] = self._jvm(self._compiler_layers, arguments, COMPILE_MEMORY)
-            compiler = self._compilers[trusted]
-            compiler.begin()
-            try:
-                compiler.send(request)
-                answer = compiler.receive(COMPILE_SECONDS)
-            except (PeerEnded, NoFrame, PeerSlow) as error:
-                self._compilers.pop(trusted)
-                compiler.end()
-                if isinstance(error, PeerSlow):
-                    raise CompileError(TOO_LONG) from None
-                if is_new:
-                    codes.append(compiler.exit_code)
-                    had_room(_THREADS, COMPILE_MEMORY)
-                continue
+            answer, code = self._answer(request, trusted=trusted)
             if answer[:1] == _CLASSES:
                 return answer[1:]
-            raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
+            if answer:
+                raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
+            if is_new:
+                codes.append(code)
+                had_room(_THREADS, COMPILE_MEMORY)
         if codes[-1] in (-signal.SIGKILL, *_NOT_UP) or (codes[-1] == OUT_OF_MEMORY and not grants(COMPILE_MEMORY)):
-            raise CompilerLost(f"javac was killed, or got no room, {_TRIES} times, and not for its own limits")
+            raise CompilerLost("javac", _TRIES)
         raise CompileError("its compiler ended, for want of memory")
+
+    def _answer(self, request: bytes, *, trusted: bool) -> tuple[bytes, int]:
+        """Return a compiler's answer; if it has none, b"" and its exit code, and it is gone.
+
+        Raises:
+            CompileError: it needs more CPU time than it may.
+        """
+        if trusted not in self._compilers:
+            arguments = [_COMPILER, class_path(self._prepared)]
+            try:
+                self._compilers[trusted] = self._jvm(self._compiler_layers, arguments, COMPILE_MEMORY)
+            except OSError:  # there is no room for another process
+                return b"", -signal.SIGKILL
+        compiler = self._compilers[trusted]
+        compiler.begin()
+        try:
+            compiler.send(request)
+            return compiler.receive(COMPILE_SECONDS), 0
+        except PeerSlow:
+            self._end_compiler(trusted=trusted)
+            raise CompileError(TOO_LONG) from None
+        except (PeerEnded, PeerHangs, NoFrame):
+            return b"", self._end_compiler(trusted=trusted)
+
+    def _end_compiler(self, *, trusted: bool) -> int:
+        """End a compiler, and return its exit code."""
+        compiler = self._compilers.pop(trusted)
+        compiler.end()
+        return -signal.SIGKILL if compiler.exit_code is None else compiler.exit_code
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
         command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", class_path(self._prepared), *arguments]

@@ -152,7 +152,7 @@ def launch(control: socket.socket, request: Launch) -> socket.socket:
     """
     ours, theirs = socket.socketpair()
     try:
-        with _eof_without_launcher():
+        with eof_without_launcher():
             socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
     except BaseException:
         ours.close()
@@ -170,7 +170,7 @@ def stop(control: socket.socket) -> None:
 
 def ended(control: socket.socket) -> End:
     """Wait until the process that was launched has ended; raise EOFError if the launcher has ended."""
-    with _eof_without_launcher():
+    with eof_without_launcher():
         data = control.recv(MESSAGE_BYTES)
     if not data:
         raise EOFError
@@ -179,7 +179,7 @@ def ended(control: socket.socket) -> End:
 
 
 @contextmanager
-def _eof_without_launcher() -> Iterator[None]:
+def eof_without_launcher() -> Iterator[None]:
     """Raise EOFError when the launcher has closed its end, in whichever of three ways the kernel says so."""
     try:
         yield
