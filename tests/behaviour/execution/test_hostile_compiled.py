@@ -78,8 +78,8 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     programs = []
     for text in texts.values():
         programs += [
-            _program(language, text, oracle),
-            _program(language, f"{WITNESSES[language]}// {text[:9]}", oracle),
+            program_of(language, text, oracle),
+            program_of(language, f"{WITNESSES[language]}// {text[:9]}", oracle),
         ]
     with Executor(sandbox=Sandbox(require=Level.STRONG)) as executor:
         verdicts = executor.run(programs, LIMITS)
@@ -100,7 +100,8 @@ def _texts(language: str, folder: Path) -> Iterator[tuple[str, str]]:
         )
 
 
-def _program(language: str, text: str, oracle: Oracle) -> Program:
+def program_of(language: str, text: str, oracle: Oracle | None = None) -> Program:
+    """Return a candidate for the addition of two numbers, with its tests."""
     return Program(text, TESTS[language], language, oracle, DECLARATIONS[language])
 
 

@@ -1,4 +1,4 @@
-"""The corpus as a user without any privilege, where the tests themselves run as root."""
+"""The corpus and compiled programs as a user without any privilege, where the tests themselves run as root."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ import psutil
 import pytest
 
 from raysweep.execution.isolation import kernel
-from raysweep.programs import Level, Limits, Program
+from raysweep.programs import COMPILED, Level, Limits, Oracle, Program
 from tests.behaviour.execution import corpus
+from tests.behaviour.execution.test_hostile_compiled import FOLDER
+from tests.behaviour.execution.test_hostile_compiled import program_of as hostile_program
 from tests.behaviour.execution.world import REPO, World, survivors
+from tests.execution.compiled.processes import needs
+from tests.execution.compiled.test_judging import BODIES, LIMITS, program
 from tests.execution.isolation.test_threads import OLDER, START
 from tests.patience import PATIENCE
 
@@ -34,20 +38,21 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Program, Sandbox
 exec(sys.argv[3])
 given = json.load(sys.stdin)
 work = [
-    (key, Program(text, tests, oracle=oracle and Oracle(oracle)), Limits(**limits))
-    for key, (text, tests, oracle), limits in given
+    (key, Program(**{**program, "oracle": program["oracle"] and Oracle(program["oracle"])}), Limits(**limits))
+    for key, program, limits in given
 ]
 with Executor(2, Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
     verdicts = {key: (verdict.outcome, verdict.detail) for key, verdict in executor.stream(work)}
     print(json.dumps({"level": executor.level(), "missing": executor.missing_layers(), "verdicts": verdicts}))
 """
+HELD_OFF = ("exec", "fork", "socket", "read_outside", "threads")
+"""Hostile programs in Java and C++."""
 SLOW = ("judge-time", "judge-memory")  # groups that keep a judge busy, which depends on no user
 
 
 def as_nobody(lane: str, work: list[tuple[str, Program, Limits]], first: str = "pass") -> dict:
     """Run programs as that user, after a statement; return its level and its verdicts."""
-    programs = [(key, (program.text, program.tests, program.oracle), asdict(limits)) for key, program, limits in work]
-    given = json.dumps(programs)
+    given = json.dumps([(key, asdict(program), asdict(limits)) for key, program, limits in work])
     command = [*AS_NOBODY, PYTHON, "-c", SCRIPT, str(REPO), lane, first]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CANARY_TOKEN": os.environ.get("CANARY_TOKEN", "")}
     options = {"env": environment, "cwd": "/", "timeout": PATIENCE}
@@ -126,6 +131,26 @@ def test_an_ordinary_user_holds_off_what_its_level_says(lane):
 def test_an_ordinary_user_holds_off_all_that_its_level_says(lane):
     """The whole corpus; `test_an_ordinary_user_holds_off_what_its_level_says` runs some programs of each group."""
     hold_off(lane, in_full=True)
+
+
+@pytest.mark.parametrize("language", COMPILED)
+def test_an_ordinary_users_compiled_programs_end_as_they_should_and_hostile_ones_are_held_off(language):
+    """The hostile ones run at the level strong only."""
+    needs(language)
+    work = [
+        (f"{outcome} {oracle}", program(language, outcome, oracle), LIMITS)
+        for outcome in BODIES[language]
+        for oracle in Oracle
+    ]
+    made = as_nobody("strict", work)
+    assert {key: verdict[0] for key, verdict in made["verdicts"].items()} == {key: key.split()[0] for key, *_ in work}
+    if made["level"] != Level.STRONG:
+        pytest.skip(f"the hostile programs run at the level strong, and an ordinary user has {made['level']} here")
+    texts = {name: next((FOLDER / language).glob(f"{name}.*")).read_text() for name in HELD_OFF}
+    texts = {name: text.replace("@SECRET@", "/etc/passwd") for name, text in texts.items()}
+    hostile = as_nobody("strict", [(name, hostile_program(language, text), LIMITS) for name, text in texts.items()])
+    right = {name: text.partition(":")[0].removeprefix("//").split() for name, text in texts.items()}
+    assert {name: told for name, told in hostile["verdicts"].items() if told[0] not in right[name]} == {}
 
 
 def hold_off(lane: str, *, in_full: bool) -> None:
