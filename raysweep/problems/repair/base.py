@@ -12,7 +12,7 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import function_around, without_comments
-from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, marked
+from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, lines_of, marked
 from raysweep.prompts.repair.natural import split_marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, Segment
@@ -109,12 +109,15 @@ def fault_in_class(buggy: str, correct: str, place: str, at_least: tuple[int, in
 
 
 def without_last_docstring(code: str) -> str:
-    """Return Python code without a text that stands behind all statements, as QuixBugs' files have one."""
+    """Return Python code up to a text that stands behind all statements, as QuixBugs' files have one."""
     statements = ast.parse(code).body
     last = statements[-1]
     if len(statements) < 2 or not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Constant):
         return code
-    return "".join(code.splitlines(keepends=True)[: last.lineno - 1]).rstrip() + "\n"
+    lines = lines_of(code)[: last.lineno - 1]
+    while not lines[-1].strip():
+        lines.pop()
+    return "".join(lines)
 
 
 def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> P
     return repair_problem(
         f"QuixBugs/{name}",
         buggy,
-        fault.behind(buggy[len(ours) :]) if buggy.startswith(ours) else fault,
+        fault.behind(buggy[len(ours) :]),
         language=PYTHON,
         test=_graph_tests(test, name, support) if test else _cases(row, name),
         context=context,

@@ -66,7 +66,8 @@ class RepairProblem(Problem):
     def _patch_of_rest(self, answer: str) -> Patch | None:
         """Return the patch of an answer that goes on where the hunk begins, up to the end of what the prompt shows.
 
-        In Java that is the brace that closes the first one. In Python the rest ends before the next line at the margin.
+        In Java that is the brace that closes the first one. In Python the rest ends before the next line at the margin,
+        and what the file has from there on stays.
         """
         shown = hunk_in(self.prompt)[0]
         if self.language == PYTHON:
@@ -75,6 +76,7 @@ class RepairProblem(Problem):
             code = self.hunk.before + rest + ("" if rest.endswith("\n") else "\n")
             if not rest.strip():
                 return None
+            code = self._with_the_rest_of_the_file(code)
         else:
             code = shown.before + answer
             end = end_of_block(code)
@@ -83,6 +85,13 @@ class RepairProblem(Problem):
             code = f"{without_comments(code[:end], self.language)}\n"
         right = None if self.reference is None else self._normal(self.hunk.patched(self.reference))
         return Patch(self._program(code), self._normal(code) == right)
+
+    def _with_the_rest_of_the_file(self, code: str) -> str:
+        """Return a function in Python with what the prompt's file has behind it, such as others that it calls."""
+        found = _NEXT_STATEMENT.search(self.hunk.after)
+        if found is None:
+            return code
+        return f"{code}{'' if code.endswith(chr(10)) else chr(10)}{self.hunk.after[found.start() :]}"
 
     def _normal(self, code: str) -> str:
         return normal(code, self.language)

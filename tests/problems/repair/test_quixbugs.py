@@ -58,6 +58,14 @@ def test_cases_and_graphs_in_python_tell_right_from_wrong(tmp_path: Path, execut
     }
 
 
+@pytest.mark.parametrize("change", [("\n", "\r\n"), ("% b, b)\n", "% b, b)  \n"), ('\n\n\n"""', '\n"""')])
+def test_however_a_file_ends_its_lines_the_faulty_lines_give_it_back(tmp_path: Path, change: tuple[str, str]) -> None:
+    file = str(GCD["python_buggy"]).replace(*change)
+    (problem,) = problems_of(QuixBugs(quixbugs(tmp_path, {**GCD, "python_buggy": file})))
+    assert problem.assemble(problem.hunk.buggy).text == file
+    assert problem.hunk.buggy.strip() == "return gcd(a % b, b)" and problem.file_after.lstrip().startswith('"""')
+
+
 def test_comparisons_are_those_of_quixbugs_own_tests(tmp_path: Path) -> None:
     rows = [
         {**GCD, "name": "sqrt", "testcases": [[[2, 0.01], 1.4166]]},

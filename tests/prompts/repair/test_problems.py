@@ -86,3 +86,13 @@ def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_i
     assert patch(PROBLEM, "", RepairAnswer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
     hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
     assert hole.patch("\n", RepairAnswer.HUNK) is None
+
+
+def test_the_functions_behind_the_one_that_a_model_goes_on_with_stay() -> None:
+    hunk = Hunk("def f(n):\n", "    return g(n)\n", "\n# helps\ndef g(n):\n    return n - 1\n")
+    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="    return g(n) + 1\n", file_after="")
+    behind = "def g(n):\n    return n - 1\n"
+    assert patch(problem, "    return n\n", RepairAnswer.REST).program.text == f"def f(n):\n    return n\n{behind}"
+    for answer in ("    return g(n) + 1\n", "    return g(n) + 1", "    return g(n) + 1\n\ndef g(n):\n    return 5\n"):
+        mended = patch(problem, answer, RepairAnswer.REST)
+        assert mended.is_exact and mended.program.text.endswith(behind) and mended.program.text.count("def g") == 1
