@@ -30,7 +30,7 @@ from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mea
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.config_files import model_config
-from raysweep.models.families.base import FAMILIES
+from raysweep.models.families.base import FAMILIES, ia3_targets
 from raysweep.models.finding import ResolvedModel, has_end_of_text, resolve
 from raysweep.models.loadable import quantization, unloadable
 from raysweep.models.loading import adapter_misfit, load_tokenizer
@@ -121,6 +121,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
     if resolved.architecture != "causal":
         yield from _objectives_for(config, model.recipes, resolved.architecture)
         yield from _begun_answers(config, model, resolved.architecture, place)
+    yield from _without_targets(config, model, (resolved.base or resolved).model_type)
     if mistakes := list(_unloadable(config, model, resolved, place)):
         yield from mistakes
         return
@@ -169,6 +170,18 @@ def _objectives_for(config: SweepConfig, recipes: Iterable[str], architecture: s
             objective_of(recipe, architecture)
         except UsageError as error:
             yield ("recipes", name, "objective"), str(error)
+
+
+def _without_targets(config: SweepConfig, model: ModelConfig, model_type: str) -> Iterator[Mistake]:
+    """Find recipes of IA3 that name no modules, where nobody knows those of a model; places from the config's top."""
+    for name in model.recipes:
+        recipe = config.recipes[name]
+        if recipe.trainer == "ia3" and recipe.ia3.targets is None and not ia3_targets(model_type)[0]:
+            yield (
+                ("recipes", name, "ia3"),
+                f"PEFT knows no modules of {model_type} models that IA3 scales, such as {model.name}; name them as "
+                f"`recipes.{name}.ia3.targets`",
+            )
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:

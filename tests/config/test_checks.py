@@ -216,6 +216,16 @@ def test_lora_takes_an_architecture_without_a_family_and_further_modules(tmp_pat
         assert own_model(tmp_path / str(name), gpt2, *given) == []
 
 
+def test_ia3_on_an_architecture_whose_modules_nobody_knows_needs_their_names(tmp_path):
+    given = ["recipes.lora={trainer: ia3}", "recipes.lora.ia3={targets: [c_attn], feedforward: []}"]
+    persimmon = '{"model_type": "persimmon"}'
+    (found,) = own_model(tmp_path / "none", persimmon, given[0])
+    assert "recipes.lora.ia3: PEFT knows no modules of persimmon models that IA3 scales, such as " in found
+    assert found.endswith("name them as `recipes.lora.ia3.targets`")
+    assert own_model(tmp_path / "named", persimmon, *given) == []
+    assert own_model(tmp_path / "known", LLAMA, given[0]) == []
+
+
 def test_a_tokenizer_without_an_end_of_text_needs_the_key_that_names_it(tmp_path):
     model = tiny_folder(tmp_path / "none")
     settings = json.loads((model / "tokenizer_config.json").read_text())
