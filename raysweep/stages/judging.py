@@ -120,13 +120,16 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
 
 
 def _unrun(asked: Iterable[Iterable[_Asked]], programs: Mapping[Question, Program]) -> dict[Question, Verdict]:
-    """Return the verdicts on answers that are asked for a patch and can't be judged: without one, or without tests."""
+    """Return the verdicts on answers that are asked for a patch and can't be judged: without one, or without tests.
+
+    Without tests none has a verdict, not even an answer without a patch: else it alone would count, as a failure.
+    """
     verdicts = {}
     for one in (one for of_pair in asked for one in of_pair if one.is_exact is not None):
-        if one.found is Found.NO_PATCH:
-            verdicts[one.question] = Verdict(Outcome.NO_PATCH)
-        elif not programs[one.question].tests:
+        if not programs[one.question].tests:
             verdicts[one.question] = Verdict(Outcome.UNTESTED)
+        elif one.found is Found.NO_PATCH:
+            verdicts[one.question] = Verdict(Outcome.NO_PATCH)
     return verdicts
 
 

@@ -1,5 +1,6 @@
 """Whole sweeps of repair problems: patches, answers without one, sets without tests, and what a config may combine."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path)
         ("no_patch", False, "no patch")
     }
     assert {one.outcome for one in rows["hunk", "defects4j"]} == {"untested"}
-    assert {one.outcome for one in rows["rest", "defects4j"]} == {"no_patch"}
+    assert {(one.outcome, one.found) for one in rows["rest", "defects4j"]} == {("untested", "no patch")}
     scores = {(one.model, one.problem_set, one.metric): one.value for one in SavedNumbers(folder).scores()}
     share = sum(one.exact is True for one in rows["hunk", "minirepair"]) / len(rows["hunk", "minirepair"])
     assert scores["hunk", "minirepair", "plausible@1"] == scores["hunk", "minirepair", "exact match@1"] == share
     assert scores["rest", "minirepair", "plausible@1"] == scores["rest", "defects4j", "exact match@1"] == 0
-    assert ("hunk", "defects4j", "plausible@1") not in scores
+    without_tests = {(model, metric) for model, name, metric in scores if name == "defects4j"}
+    assert ("hunk", "plausible@1") not in without_tests and ("rest", "plausible@1") not in without_tests
+    assert math.isnan(scores["rest", "defects4j", "pass@1"])
     assert "correct" not in " ".join(metric for _, _, metric in scores)
 
 
