@@ -128,14 +128,20 @@ def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> 
     return problems
 
 
+def language_name(written: str) -> str:
+    """Return a language as files may name it, in one word for all its names: ``python`` for ``Py``."""
+    name = written.strip().lower()
+    return _NAMES.get(name, name)
+
+
 def language_of(row: JsonRow, default: str = PYTHON) -> str:
     """Return the language of a row's program: its field `language`, or the default.
 
     Raises:
         UsageError: programs in that language can't be run; with the row's place.
     """
-    written = row.text("language", default).strip().lower()
-    language = _NAMES.get(written, written)
+    written = row.text("language", default)
+    language = language_name(written)
     if language not in LANGUAGES:
         near = did_you_mean(language, LANGUAGES)
         raise UsageError(

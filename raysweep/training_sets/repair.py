@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
+from raysweep.problems.file_problems import language_name
 from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
 from raysweep.problems.repair.minirepair import VERSION, faulty
 from raysweep.programs import JAVA, PYTHON
@@ -68,7 +69,7 @@ class RepairRows(_MarkedRows):
     def _row(self, row_id: str, row: JsonRow) -> SourceRow:
         names = _OF_CLM if _OF_CLM[0] in row.fields else _FIELDS
         before, buggy, after, fixed = (_whole_lines(row.text(name)) for name in names)
-        language = row.text("language", "").lower() or self._language
+        language = language_name(row.text("language", "") or self._language)
         if fixed == buggy:
             raise UsageError(f"{row.place}: `{names[3]}` equals `{names[1]}`, so nothing is mended; remove the row")
         try:

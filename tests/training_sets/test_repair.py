@@ -35,6 +35,14 @@ def test_training_rows_hold_the_parts_as_context(tmp_path: Path) -> None:
     assert json.loads(row.context)["buggy"] == "    a();\n"
 
 
+@pytest.mark.parametrize("name", ["python", "Python3", "py"])
+def test_every_name_of_python_gives_pythons_marks(tmp_path: Path, name: str) -> None:
+    row = {"before": "def f():\n", "buggy": "    a()\n", "after": "", "fixed": "    b()\n"}
+    for given in ({**row, "language": name}, row):
+        (read,) = RepairRows(lines(tmp_path / "rows.jsonl", given), language=name).rows()
+        assert read.language == "python" and "# bug start: \n    a()\n" in read.instruction
+
+
 @pytest.mark.parametrize("name", ["repair_plain", "repair_buggy_line", "repair_clm_buggy_line"])
 def test_training_and_prompting_use_one_string(tmp_path: Path, name: str) -> None:
     (read,) = RepairRows(lines(tmp_path / "rows.jsonl", OURS)).rows()
