@@ -14,7 +14,7 @@ _NAMED = 5  # problems in a message
 
 
 def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) -> None:
-    """Raise an error if programs on these problems can't be compiled here; Python's always can.
+    """Raise an error if programs on these problems can't be compiled here; Python's can, and without tests none is.
 
     Args:
         language: of the problems.
@@ -26,10 +26,10 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
             headers that problems include are missing (the problems are named).
         UnusableFlags: g++ doesn't know the flags.
     """
-    if language not in COMPILED:
+    problems = list(problems)
+    if language not in COMPILED or not any(problem.test.strip() for problem in problems):
         return
     toolchain(language, cpp_flags)
-    problems = list(problems)
     if any(is_junit(problem.test) for problem in problems):
         check_junit()
     missing = missing_headers() if language == CPP else {}

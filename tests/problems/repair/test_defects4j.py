@@ -2,11 +2,13 @@
 
 import json
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
+from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.repair.defects4j import Defects4J
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer, shown
@@ -44,6 +46,15 @@ def test_the_fix_is_what_the_patch_takes_out(tmp_path: Path) -> None:
     assert (only(archive), archive.fingerprint()) == (problem, folder.fingerprint())
     exact = problem.patch("b(1); if (a()) // so", RepairAnswer.HUNK)
     assert exact is not None and exact.is_exact and not exact.program.tests
+
+
+def test_hunks_without_tests_need_no_jdk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem_set = Defects4J(**written(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    check_toolchain(problem_set.language, problem_set.problems(), "-O0")
+    with pytest.raises(MissingInput, match="the package default-jdk-headless"):
+        check_toolchain(problem_set.language, [replace(only(problem_set), test="tests")], "-O0")
 
 
 def test_added_lines_come_before_the_line_that_the_prompt_marks(tmp_path: Path) -> None:
