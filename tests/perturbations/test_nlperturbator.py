@@ -63,6 +63,14 @@ def test_humaneval_becomes_humaneval_r_byte_for_byte():
             assert row.changed == (row.prompt != row.clean_prompt)
 
 
+def test_cremes_example_is_the_pair_of_humaneval_49_in_c2():
+    """CREME's motivating example: a repeated character, and a typo (CodeLlama-7B, HumanEval/49)."""
+    rows = build_test_set(HumanEval(), ready(published(), "c2"), seed=42)
+    (row,) = [row for row in rows if row.task_id == "HumanEval/49"]
+    assert "modulo" in row.clean_prompt and "numerics" in row.clean_prompt
+    assert row.prompt == row.clean_prompt.replace("modulo", "mmodulo", 1).replace("numerics", "numerixs")
+
+
 def test_safecoders_sets_take_the_same_descriptions():
     path = str(shared_data("safecoder"))
     for name, least in (("safecoder-humaneval", 150), ("safecoder-mbpp", 400)):

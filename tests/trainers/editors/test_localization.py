@@ -211,9 +211,10 @@ def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(l
     assert asked.asked[1][:5] == asked.asked[0][:5]  # with the original's embeddings
 
 
+@pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("at", ["own", "patched", "judged"])
-def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypatch):
-    model = live("llama")  # no. 7
+def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, family, live, monkeypatch):
+    model = live(family)  # no. 7
     hooks = hooks_on(model.network)
     before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
     asked = judge()
@@ -230,15 +231,17 @@ def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypa
 
         monkeypatch.setattr(torch.nn.Linear, "forward", failing)
     with pytest.raises(ZeroDivisionError):
-        localize(job_of("llama", model), asked, settings())
+        localize(job_of(family, model), asked, settings())
     assert hooks_on(model.network) == hooks and not model.network.training
     assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
 
 
-def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, monkeypatch):
-    model, asked, again = live("qwen2"), judge(), judge()
+@pytest.mark.parametrize("family", EDITED)
+def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(family, live, monkeypatch):
+    model, asked, again = live(family), judge(), judge()
     hooks = hooks_on(model.network)
-    job = job_of("qwen2", model, perturbed=LONGER)
+    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+    job = job_of(family, model, perturbed=LONGER)
     expected = localize(job, asked, settings())
     real, refused = torch.nn.Linear.forward, []
 
@@ -266,6 +269,7 @@ def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, mo
     with pytest.raises(RaysweepError, match="memory ran out with a single completion"):
         localize(job, judge(), settings())
     assert hooks_on(model.network) == hooks
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
 
 
 def test_the_generator_of_a_localization_calls_alive(live):
