@@ -39,6 +39,8 @@ class ProblemSet(ABC):
     """Of its problems' programs, which `Problem.language` says too."""
     repair: ClassVar[bool] = False
     """Whether its problems are code to be repaired, which only templates for repair and `raw` show."""
+    caution: ClassVar[str] = ""
+    """What numbers on it don't show, which reports say first; empty: nothing to beware of."""
     hub: ClassVar[str] = ""
     """The id of the data set on the Hugging Face hub; empty: it has none."""
 

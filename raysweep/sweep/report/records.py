@@ -18,6 +18,7 @@ from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
+from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
@@ -82,7 +83,7 @@ def report_of(
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
-        notice=config.report.notice,
+        notice=config.report.notice or _cautions(config),
         limit=limit_text(config),
         scores=over_pairs(numbers.scores, order.pairs),
         differences=without_pairs(numbers.differences, order.pairs),
@@ -127,6 +128,12 @@ def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
         Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
         for cell, r in failed.items()
     ]
+
+
+def _cautions(config: SweepConfig) -> str:
+    """Return what problem sets say that numbers on them don't show."""
+    sets = [PROBLEMS.get(problems.name).caution for problems in config.evaluation.problems]
+    return " ".join(dict.fromkeys(filter(None, sets)))
 
 
 def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:

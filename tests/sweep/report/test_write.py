@@ -214,6 +214,23 @@ def test_the_report_of_a_sweep_contains_the_execution_lines(storage, tmp_path):
     assert "completions that were not run" in report.read_text() and "required: partial" in report.read_text()
 
 
+def test_a_report_on_minicode_begins_with_what_its_numbers_do_not_show_unless_the_config_says_something(tmp_path):
+    store = str(tmp_path / "store")
+    minicode = {"name": "minicode", "split": "validation", "count": 2}
+    value = {
+        "name": "s",
+        "allow_code_execution": True,
+        "models": [{"name": "solver", "generator": "reference"}],
+        "evaluation": {"problems": [minicode], "perturbations": ["clean"]},
+    }
+    told = "its numbers say nothing about real models."
+    for notice, shown in (("", told), ("Beware.", "Beware.")):
+        config = config_from({**value, "report": {"notice": notice}}, "test")
+        result = run_sweep(config, RunOptions(store, "local"))
+        head, _, rest = (result.folder.path / "report.html").read_text().partition('<section id="findings"')
+        assert rest and f"{shown}</aside>" in head
+
+
 def test_a_rate_above_one_is_shown_as_100_percent():
     lines = dict(settings_lines(load_config(NANO, ["strengths={C3: 20}", "evaluation.perturbations=[C3]"])))
     assert lines["changed case (C3)"] == "ChangeCharCase, strength 20, 100 % of letters with a case"
