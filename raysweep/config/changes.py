@@ -21,7 +21,9 @@ WITHOUT_EFFECT = frozenset(
         "keep_models",
     }
 )
-"""Keys of the first level on which no result depends, as none does on `training.validation`."""
+"""Keys of the first level on which no result depends."""
+NEITHER = ("training.validation", "evaluation.pass_at")
+"""How further keys begin on which none depends."""
 MOST_SHOWN = 3
 """Changes that a message lists; it counts the others."""
 HASH = re.compile("[0-9a-f]{32,}")
@@ -45,7 +47,7 @@ def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:
     """Yield each changed setting in words."""
     old, new = (config.model_dump(mode="json", by_alias=True) for config in (before, after))
     for key, words in differences(old, new):
-        if key.partition(".")[0] not in WITHOUT_EFFECT and not key.startswith("training.validation"):
+        if key.partition(".")[0] not in WITHOUT_EFFECT and not key.startswith(NEITHER):
             yield words
 
 

@@ -155,6 +155,8 @@ class EvaluationConfig(Strict):
     """Longest completion."""
     samples: Annotated[Count, UnitMark("completions")] = DECODING.samples
     """Completions of each prompt."""
+    pass_at: Annotated[list[Count], Field(min_length=1)] | None = None
+    """The k of pass@k, RP_s@k and plausible@k, up to `samples`, and 1 in any case; null: 1, 10, 100 up to `samples`."""
     temperature: Annotated[float, Field(ge=0, le=5)] = DECODING.temperature
     """Randomness of the completions; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
@@ -186,6 +188,11 @@ class EvaluationConfig(Strict):
         if twice := [name for at, name in enumerate(names) if name in names[:at] and name != CLEAN]:
             raise ValueError(f"the perturbation {twice[0]!r} is listed twice; each must differ")
         return [CLEAN, *(name for name in names if name != CLEAN)]
+
+    @property
+    def ks(self) -> list[int] | None:
+        """The k of pass@k in order, 1 among them; None: the usual ones."""
+        return None if self.pass_at is None else sorted({1, *self.pass_at})
 
     @property
     def searched(self) -> str:

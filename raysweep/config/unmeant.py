@@ -26,7 +26,7 @@ from raysweep.trainers.base import OBJECTIVES
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     """Find contradictions and settings without effect in a config that is judged with its models."""
-    yield from _equal_samples(config)
+    yield from _samples(config)
     yield from _steps_and_epochs(config)
     yield from _objectives(config)
     yield from _accelerators(config)
@@ -35,8 +35,8 @@ def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _unused(config)
 
 
-def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
-    """Find several completions of a prompt that must be equal, since nothing is drawn."""
+def _samples(config: SweepConfig) -> Iterator[Mistake]:
+    """Find several completions of a prompt that must be equal, since nothing is drawn, and too few for pass@k."""
     evaluation = config.evaluation
     generators = {model.name: (model.generator or evaluation.generator).name for model in config.judged_models}
     greedy = [name for name, generator in generators.items() if not GENERATORS.get(generator).draws_when_greedy]
@@ -46,6 +46,12 @@ def _equal_samples(config: SweepConfig) -> Iterator[Mistake]:
             f"the {evaluation.samples} completions of a prompt are equal at temperature 0 ({', '.join(greedy)}); give "
             "a `temperature` above 0, `beams`, or `samples: 1`",
         )
+    for at, k in enumerate(evaluation.pass_at or []):
+        if k > evaluation.samples:
+            yield (
+                ("evaluation", "pass_at", at),
+                f"pass@{k} needs {k} completions of a prompt, and there are {evaluation.samples}; give `samples: {k}`",
+            )
     if not evaluation.early_stopping and evaluation.beams == 1:
         yield (
             ("evaluation", "early_stopping"),

@@ -40,6 +40,10 @@ def warnings_of(caplog: Any, *overrides: str, path: Path = NANO) -> list[str]:
             "evaluation.samples: the 10 completions of a prompt are equal at temperature 0 (r); give a",
         ),
         (["evaluation.samples=3", "evaluation.temperature=0.0"], "give a `temperature` above 0, `beams`, or `samples"),
+        (
+            [*DRAWN, "evaluation.pass_at=[1, 5]"],
+            "evaluation.pass_at.1: pass@5 needs 5 completions of a prompt, and there",
+        ),
         (["evaluation.early_stopping=false"], "evaluation.early_stopping: it says when a beam search ends, and there"),
         (["models.0.accelerator=A100", "resources.gpus=0"], "models.0.accelerator: its cells ask for no GPU; give"),
         (

@@ -17,12 +17,12 @@ from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.metrics.base import CellLabels
+from raysweep.metrics.base import METRICS, CellLabels
 from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score
+from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.stages.editing import EDITED
 from raysweep.storage.store import Store
@@ -32,6 +32,9 @@ from raysweep.sweep.report.edits import edit_scores, edits_of
 from raysweep.sweep.report.names import levels_of, order_of
 
 log = logging.getLogger("raysweep")
+
+WITH_K = ("pass_at_k", "robust", "repair")
+"""Metrics that `evaluation.pass_at` tells their k."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     config, store = folder.config(), folder.store
     baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
+    metrics = metric_specs(config)
     cells = by_cell(folder.grid()).values()
     for rows in sorted(cells, key=lambda rows: baselines.place_of(rows[0].training_set)):
         cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
@@ -122,6 +126,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             cell,
             results,
             prompts,
+            metrics,
             more_draws=more_draws,
             more_prompts=more_prompts,
             parts=parts,
@@ -131,6 +136,12 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         yield CellNumbers(cell, scores, problems, baselines.differences(cell, problems))
+
+
+def metric_specs(config: SweepConfig) -> list[Spec]:
+    """Return every registered metric, with the k that a config gives."""
+    ks = config.evaluation.ks
+    return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
 
 def edited_problem(row: GridRow, store: Store) -> str:

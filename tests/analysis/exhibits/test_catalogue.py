@@ -30,6 +30,7 @@ SCORES = (
     "rd",
     "rd-by-level",
     "flips",
+    "pass-at-k",
     "robust",
     "rd-changed",
     "rd-valid",

@@ -288,7 +288,8 @@ def test_numbers_of_several_draws_are_means_over_them(tmp_path):
         "name": "drawn",
         "allow_code_execution": True,
         "models": [{"name": "fake", "generator": "fake"}],
-        "evaluation": {"problems": ["humaneval"], "perturbations": ["C2"], "limit": 20, "draws": 3},
+        "evaluation": {"problems": ["humaneval"], "perturbations": ["C2"], "limit": 20, "draws": 3}
+        | {"samples": 2, "temperature": 1, "pass_at": [2]},
     }
     result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
     samples = raysweep.load_samples("drawn", storage=str(tmp_path))
@@ -298,7 +299,10 @@ def test_numbers_of_several_draws_are_means_over_them(tmp_path):
     assert len(set(by_draw)) > 1 and found["C2", "pass@1"].value == pytest.approx(by_draw.mean())
     assert found["C2", "drop"].value == pytest.approx(by_draw.mean() - found["clean", "pass@1"].value)
     assert found["C2", "pass@1"].n == 20
-    assert "Perturbed numbers are means over 3 draws of each perturbation." in export(result.folder, "md", None)
+    tables = export(result.folder, "md", None)
+    assert "Perturbed numbers are means over 3 draws of each perturbation." in tables
+    assert {name.split("@")[1] for _, name in found if re.match(r"(pass|RP_3)@\d+$", name)} == {"1", "2"}
+    assert re.search(r"\| C2 \| fake \| pass@2 \(%\) \| \d", tables)
 
 
 def test_at_most_20_problems_judged_inside_are_listed_with_their_reasons():
