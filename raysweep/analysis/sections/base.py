@@ -93,6 +93,7 @@ class Content:
 
     Attributes:
         lead: the sentences below its heading; text between backticks is code.
+        footnote: to the lead, below the tables; empty: none.
         tables: a table with the label of a figure stands below it, the others after the figures.
         figures: see `tables`.
         folded: more tables, shown on demand.
@@ -100,6 +101,7 @@ class Content:
     """
 
     lead: str = ""
+    footnote: str = field(default="", kw_only=True)
     tables: Sequence[Table] = ()
     figures: Sequence[ReportFigure] = ()
     folded: Sequence[Folded] = ()

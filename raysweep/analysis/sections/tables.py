@@ -19,7 +19,6 @@ class TablesSection(Section):
     def draw(self, report: Report) -> Content:
         """See `Section.draw`."""
         lead = "Numbers in brackets are 95 % intervals; n is the number of problems behind a number."
-        lead += f" All numbers: {report.signature}." if report.signature else ""
         grids = report.drawn.groups.get(GRIDS, ())
         folded = Folded(
             f"The same numbers in the study's tables ({len(grids)})",
@@ -28,4 +27,5 @@ class TablesSection(Section):
             grids,
         )
         tables = by_problem_set(report.drawn.groups.get(COMPARISONS, ()))
-        return Content(lead, tables, folded=[folded] if grids else [])
+        footnote = f"All numbers: {report.signature}." if report.signature else ""
+        return Content(lead, tables, folded=[folded] if grids else [], footnote=footnote)

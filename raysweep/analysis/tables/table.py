@@ -25,7 +25,7 @@ from raysweep.units import count
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
 LATEX_ROWS = 25
-"""Rows of a page, below a long caption."""
+"""Rows of a page, above a long explanation."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,13 @@ class Table:
     @property
     def full_caption(self) -> str:
         """Return the caption with the number of problems before it, and words for codes and the signature after it."""
-        codes = f"Codes: {self.codes}." if self.codes else ""
         signed = f"Signature: {self.signature}." if self.signature else ""
-        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.caption, codes, signed)))
+        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.explanation, signed)))
+
+    @property
+    def explanation(self) -> str:
+        """Return the caption with words for codes after it."""
+        return " ".join(filter(None, (self.caption, f"Codes: {self.codes}." if self.codes else "")))
 
     def shown(self, row: Row) -> list[tuple[str, str]]:
         """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
@@ -205,8 +209,9 @@ def safe_name(text: str) -> str:
 def to_latex(table: Table) -> str:
     """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes.
 
-    It needs booktabs, and graphicx, which shrinks a table that is wider than the text. A table of more than
-    `LATEX_ROWS` rows comes in several parts, since LaTeX sets each on one page.
+    The caption is one sentence: the title and the number of problems. The table's own caption stands below, and the
+    signature is a comment. It needs booktabs, and graphicx, which shrinks a table that is wider than the text. A
+    table of more than `LATEX_ROWS` rows comes in several parts, since LaTeX sets each on one page.
     """
     parts = [table.rows[start : start + LATEX_ROWS] for start in range(0, len(table.rows), LATEX_ROWS)] or [()]
     return "\n\n".join(
@@ -216,17 +221,18 @@ def to_latex(table: Table) -> str:
 
 
 def _latex_part(table: Table, part: str, number: int) -> str:
-    title = f"{table.title}{part}. {table.full_caption}" if number == 1 else f"{table.title}{part}"
+    sentence = f"{table.title}{part}{f', {table.problems}' if table.problems else ''}."
     label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name) + (f"-{number}" * (number > 1))
-    notes = [
-        f"\\par\\smallskip\\footnotesize\\textsuperscript{{{mark}}} {escape_latex(note)}"
-        for mark, note in enumerate(table.footnotes, 1)
-    ]
+    first = [escape_latex(_one_line(table.explanation))] if number == 1 and table.explanation else []
+    marked = [f"\\textsuperscript{{{mark}}} {escape_latex(note)}" for mark, note in enumerate(table.footnotes, 1)]
+    notes = [f"\\par\\smallskip\\footnotesize {note}" for note in [*first, *marked]]
+    signature = [f"% {_one_line(table.signature)}"] if table.signature else []
     return "\n".join(
         [
             r"\begin{table} % needs \usepackage{booktabs,graphicx}",
+            *signature,
             r"\centering",
-            f"\\caption{{{escape_latex(_one_line(title))}}}",
+            f"\\caption{{{escape_latex(_one_line(sentence))}}}",
             f"\\label{{tab:{label}}}",
             r"\par\smallskip",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",

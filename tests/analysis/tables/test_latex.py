@@ -35,8 +35,9 @@ def fields(row: str) -> list[str]:
 
 def assert_compiles(text: str) -> None:
     """What TeX's tokenizer and booktabs ask of a table."""
+    code = re.sub(r"^% .*\n", "", text, flags=re.MULTILINE)  # comments
     bare = re.sub(
-        r"\\[\\{}$&#%_]", "", text.replace(r" % needs \usepackage{booktabs,graphicx}", "").replace("{%\n", "{\n")
+        r"\\[\\{}$&#%_]", "", code.replace(r" % needs \usepackage{booktabs,graphicx}", "").replace("{%\n", "{\n")
     )
     assert set(re.findall(r"\\([a-z]+)", bare)) <= COMMANDS
     assert not re.search(r"\\(?![a-z])|[%_#^]", bare)
@@ -108,6 +109,13 @@ def test_latex_itself_prints_tables_no_wider_than_the_text(tmp_path):
     assert "Overfull" not in done.stdout and "Float too large" not in done.stdout
 
 
+def test_a_caption_is_one_sentence_and_of_parts_only_the_first_explains():
+    rows = tuple(Row((f"m{at}",), (TableCell("1", n=12),)) for at in range(30))
+    first, second = to_latex(Table("RD", "It is a share. Of what?", ("model",), (Column("x"),), rows)).split("\n\n")
+    assert r"\caption{RD (1 of 2), n = 12 problems.}" in first and "It is a share. Of what?" in first
+    assert r"\caption{RD (2 of 2), n = 12 problems.}" in second and "share" not in second
+
+
 def test_a_table_has_groups_labels_notes_and_failed_rows():
     table = Table(
         "RD on a_b",
@@ -120,11 +128,14 @@ def test_a_table_has_groups_labels_notes_and_failed_rows():
             Row(("n", "RD"), (TableCell("−1"), TableCell("2"), TableCell("3"))),
         ),
         label="table-4",
+        signature="greedy; raysweep 0.1.0",
     )
+    assert_compiles(to_latex(table))
     assert to_latex(table).split("\n") == [
         r"\begin{table} % needs \usepackage{booktabs,graphicx}",
+        "% greedy; raysweep 0.1.0",
         r"\centering",
-        r"\caption{RD on a\_b. In 5 \% of rows.}",
+        r"\caption{RD on a\_b.}",
         r"\label{tab:table-4}",
         r"\par\smallskip",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -140,6 +151,7 @@ def test_a_table_has_groups_labels_notes_and_failed_rows():
         r"n & RD & $-$1 & 2 & 3 \\",
         r"\bottomrule",
         r"\end{tabular}}",
-        r"\par\smallskip\footnotesize\textsuperscript{1} clean is 0",
+        r"\par\smallskip\footnotesize In 5 \% of rows.",
+        r"\par\smallskip\footnotesize \textsuperscript{1} clean is 0",
         r"\end{table}",
     ]
