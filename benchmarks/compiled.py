@@ -1,5 +1,7 @@
 """Programs in Java and C++: what each costs in CPU time, and whether verdicts stay the same on a busy machine.
 
+`python benchmarks/execution.py --compiled FOLDER` runs both in one go; apart, and with other numbers:
+
     python benchmarks/compiled.py --data FOLDER [--language java] [--programs 40] [--rounds 3] [--out FILE]
     python benchmarks/compiled.py --data FOLDER --busy 8 [--programs 100] [--out FILE]
 
@@ -33,7 +35,7 @@ from verdicts import busy
 from raysweep.execution.compiled.cpp.sources import libraries
 from raysweep.execution.pool import Executor
 from raysweep.problems.humaneval_x import HumanEvalX
-from raysweep.programs import CPP, JAVA, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import COMPILED, CPP, JAVA, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 from raysweep.records import Problem
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.execution
@@ -43,6 +45,9 @@ from tests.execution.compiled.mutants import mutants
 TIMEOUT = 10.0  # seconds
 LIMIT = 1.0  # seconds, of programs whose verdicts may flip; the least limit of `execution.reference_factor`
 SLOTS = 2
+PROGRAMS, ROUNDS = 40, 3  # of each language in a round
+JUDGED = 100  # programs of each language whose verdicts may flip
+FOUR_TIMES = 4 * SLOTS  # busy processes
 
 
 @dataclass
@@ -169,23 +174,37 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with HumanEval-X's files")
     parser.add_argument("--language", choices=(JAVA, CPP), action="append", help="one of them; both without it")
-    parser.add_argument("--programs", type=int, help="of each language; 40, with --busy 100")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--programs", type=int, help=f"of each language; {PROGRAMS}, with --busy {JUDGED}")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--busy", type=int, metavar="N", help="judge programs again beside N busy processes")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     options = parser.parse_args()
-    found: dict[str, Any] = {}
-    for language in options.language or (JAVA, CPP):
-        if options.busy:
-            found[language] = flips(language, options.data, options.programs or 100, options.busy)
-            print(json.dumps({language: found[language]}, indent=1), flush=True)
-        else:
-            count = options.programs or 40
-            found[language] = measure(language, options.data, count, options.rounds)
-            print(table(language, count, found[language]), flush=True)
+    languages = options.language or COMPILED
+    if options.busy:
+        found = all_flips(options.data, options.programs or JUDGED, options.busy, languages)
+    else:
+        found = costs(options.data, options.programs or PROGRAMS, options.rounds, languages)
     found["load"] = round(os.getloadavg()[0], 1)
     if options.out:
         options.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def costs(data: Path, count: int, rounds: int, languages: Sequence[str] = COMPILED) -> dict[str, Any]:
+    """Measure each language and print its table; return what `measure` does, by language."""
+    found = {}
+    for language in languages:
+        found[language] = measure(language, data, count, rounds)
+        print(table(language, count, found[language]), flush=True)
+    return found
+
+
+def all_flips(data: Path, count: int, processes: int, languages: Sequence[str] = COMPILED) -> dict[str, Any]:
+    """Judge each language's programs on the idle and on the busy machine; print and return what `flips` does."""
+    found = {}
+    for language in languages:
+        found[language] = flips(language, data, count, processes)
+        print(json.dumps({language: found[language]}, indent=1), flush=True)
+    return found
 
 
 def table(language: str, count: int, of_runner: dict[str, Any]) -> str:

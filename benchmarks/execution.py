@@ -2,14 +2,16 @@
 
     python benchmarks/execution.py --data FOLDER [--rounds 5] [--samples 4] [--light]
     python benchmarks/execution.py --mix [--programs 1000]
+    python benchmarks/execution.py --compiled FOLDER
     python benchmarks/execution.py --ray 100000
     python benchmarks/execution.py --rows 1000000
 
 FOLDER contains humanevalplus/HumanEvalPlus.jsonl.gz and mbppplus/MbppPlus.jsonl.gz (EvalPlus's releases). Without it,
 only HumanEval is measured, and EvalPlus is left out. benchmarks/peers.py says how to install the peers. Nothing that
 starts once (raysweep's executor, the peers' worker processes and their imports) is timed, and the first round is not
-counted. No two texts are equal. benchmarks/scale.py implements --ray and --rows; benchmarks/compiled.py measures
-programs in Java and C++, in CPU time: compilers run beside the program's process.
+counted. No two texts are equal. benchmarks/scale.py implements --ray and --rows. --compiled (benchmarks/compiled.py)
+measures programs in Java and C++ beside a compiler and a process a program, in CPU time, since compilers run beside the
+program's process; then it counts the verdicts that flip at four times the load. Its FOLDER has HumanEval-X's files.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ MIX = {"pass": 0.60, "fail": 0.38, "endless": 0.02}
 def main() -> None:
     """Run the chosen measurement and print its figures; --out also writes them as JSON."""
     options = _options()
-    if options.ray:
+    if options.compiled:
+        results = _compiled(options.compiled, options.light)
+    elif options.ray:
         results = scale.ray_overhead(humaneval(), options.ray, SLOTS, TIMEOUT)
     elif options.rows:
         results = scale.rows_memory(humaneval(), options.rows)
@@ -63,10 +67,19 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--light", action="store_true", help="a few programs and one round, to see whether it works")
     parser.add_argument("--mix", action="store_true", help="60 %% pass, 38 %% fail, 2 %% endless")
     parser.add_argument("--programs", type=int, default=1000, help="number of programs of --mix")
+    parser.add_argument("--compiled", type=Path, metavar="FOLDER", help="programs in Java and C++, HumanEval-X's")
     parser.add_argument("--ray", type=int, metavar="N", help="N programs through Ray and through the library")
     parser.add_argument("--rows", type=int, metavar="N", help="`raysweep execute` on N rows of 1,000 programs")
     parser.add_argument("--out", type=Path, help="write the figures to this JSON file too")
     return parser.parse_args()
+
+
+def _compiled(data: Path, light: bool) -> dict[str, Any]:
+    """Measure Java and C++; print a table for each, and the verdicts that flip."""
+    import compiled  # only here, since it imports the tests' modules
+
+    costs = compiled.costs(data, 4 if light else compiled.PROGRAMS, 1 if light else compiled.ROUNDS)
+    return {"costs": costs, "flips": compiled.all_flips(data, 4 if light else compiled.JUDGED, compiled.FOUR_TIMES)}
 
 
 def throughput(options: argparse.Namespace) -> dict[str, object]:
