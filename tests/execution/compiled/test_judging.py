@@ -599,7 +599,7 @@ def test_killed_compilers_and_tests_lose_no_verdict():
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
         executor.run([program("java", "passed")], LIMITS)
         ((pid, _),) = executor._slots[0].running
-        assert _killed("java", pid) == 3
+        assert _killed("java", pid) == 2
         (verdict,) = executor.run([program("java", "passed")], LIMITS)
         assert executor._slots[0].running[0][0] == pid
     assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")

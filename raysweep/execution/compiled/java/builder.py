@@ -84,7 +84,7 @@ class JavaBuilder:
     def __init__(self, compiler: Layers, tests: Layers, chain: Toolchain, prepared: str) -> None:
         self._compiler_layers, self._tests_layers = compiler, tests
         self._chain, self._prepared = chain, prepared
-        self._compilers: dict[bool, Peer] = {}  # for trusted texts, and for others
+        self._compiler: Peer | None = None
         self._tests: Peer | None = None
         self._has: set[str] = set()  # sha256 of the tests that the tests' JVM has
         self._classes: OrderedDict[str, bytes] = OrderedDict()
@@ -128,14 +128,14 @@ class JavaBuilder:
     def _classes_of_tests(self, sha: str, split: Split) -> bytes:
         classes = self._classes.pop(sha, b"")
         try:
-            self._classes[sha] = classes = classes or self._compile(split.tests, trusted=True)
+            self._classes[sha] = classes = classes or self._compile(split.tests)
         except CompileError as error:
             raise ValueError(f"its tests can't be compiled: {error}") from None
         if len(self._classes) > _KEPT:
             self._classes.popitem(last=False)
         return classes
 
-    def _compile(self, sources: Mapping[str, str], *, trusted: bool = False) -> bytes:
+    def _compile(self, sources: Mapping[str, str]) -> bytes:
         """Return the classes of some sources, or raise CompileError.
 
         Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
@@ -144,8 +144,8 @@ class JavaBuilder:
         request = b"".join(map(_packed, sources, sources.values()))
         codes: list[int] = []  # with which new compilers ended
         while len(codes) < _TRIES:
-            is_new = trusted not in self._compilers
-            answer, code = self._answer(request, trusted=trusted)
+            is_new = self._compiler is None
+            answer, code = self._answer(request)
             if answer[:1] == _CLASSES:
                 return answer[1:]
             if answer:
@@ -157,34 +157,31 @@ class JavaBuilder:
             raise CompilerLost("javac", _TRIES)
         raise CompileError("its compiler ended, for want of memory")
 
-    def _answer(self, request: bytes, *, trusted: bool) -> tuple[bytes, int]:
-        """Return a compiler's answer; if it has none, b"" and its exit code, and it is gone.
+    def _answer(self, request: bytes) -> tuple[bytes, int]:
+        """Return the compiler's answer; if it has none, b"" and its exit code, and it is gone.
+
+        One compiler works for tests and candidates: it runs no code of a text, and one that a text has broken ends.
 
         Raises:
             CompileError: it needs more CPU time than it may.
         """
-        if trusted not in self._compilers:
+        if self._compiler is None:
             arguments = [_COMPILER, class_path(self._prepared)]
             try:
-                self._compilers[trusted] = self._jvm(self._compiler_layers, arguments, COMPILE_MEMORY)
+                self._compiler = self._jvm(self._compiler_layers, arguments, COMPILE_MEMORY)
             except OSError:  # there is no room for another process
                 return b"", -signal.SIGKILL
-        compiler = self._compilers[trusted]
+        compiler = self._compiler
         compiler.begin()
         try:
             compiler.send(request)
             return compiler.receive(COMPILE_SECONDS), 0
-        except PeerSlow:
-            self._end_compiler(trusted=trusted)
-            raise CompileError(TOO_LONG) from None
-        except (PeerEnded, PeerHangs, NoFrame):
-            return b"", self._end_compiler(trusted=trusted)
-
-    def _end_compiler(self, *, trusted: bool) -> int:
-        """End a compiler, and return its exit code."""
-        compiler = self._compilers.pop(trusted)
-        compiler.end()
-        return -signal.SIGKILL if compiler.exit_code is None else compiler.exit_code
+        except (PeerEnded, PeerHangs, PeerSlow, NoFrame) as error:
+            self._compiler = None
+            compiler.end()
+            if isinstance(error, PeerSlow):
+                raise CompileError(TOO_LONG) from None
+            return b"", -signal.SIGKILL if compiler.exit_code is None else compiler.exit_code
 
     def _jvm(self, layers: Layers, arguments: Sequence[str], memory: int) -> Peer:
         command = ["java", *JVM_FLAGS, _QUICK, _HEAP, "-cp", class_path(self._prepared), *arguments]
