@@ -300,7 +300,7 @@ def _execute(
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     check_file(samples)
-    problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True)
+    problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True, mixed=True)
     if out is not None:
         check_results_out(out, [samples, *_files_of(spec)])
         invocation.part = part_of(out)

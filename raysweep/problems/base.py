@@ -58,6 +58,14 @@ class ProblemSet(ABC):
         Sets that read files override this.
         """
 
+    def mixed(self) -> ProblemSet:
+        """Return this set with the rows of all languages that its file has.
+
+        Only what judges programs one by one reads such a set: a sweep has one compiler, and one number, a set. Sets
+        whose files have one language return themselves.
+        """
+        return self
+
     @classmethod
     def recognises(cls, row: Mapping[str, Any]) -> bool:
         """Return True if a file's first row can only be one of this set, which the file's path then names."""
@@ -111,13 +119,14 @@ def _file_entry(path: str) -> dict[str, Any]:
     return {"name": names[0] if len(names) == 1 else JSONL, "path": path}
 
 
-def problem_set_of(text: str, seed: int, *, judged: bool) -> tuple[ProblemSet, dict[str, Any]]:
+def problem_set_of(text: str, seed: int, *, judged: bool, mixed: bool = False) -> tuple[ProblemSet, dict[str, Any]]:
     """Return the problem set that a command line names, and its entry; see `problems_entry`.
 
     Args:
         text: the name, or the file.
         seed: the seed of a generated world, for sets that have one.
         judged: programs will be judged, so every problem needs tests.
+        mixed: the problems may be in several languages.
 
     Raises:
         UsageError: the text is neither a registered name nor a file, or the file is unusable.
@@ -125,5 +134,6 @@ def problem_set_of(text: str, seed: int, *, judged: bool) -> tuple[ProblemSet, d
     entry = problems_entry(text, seed)
     args = {key: value for key, value in entry.items() if key not in ("name", "as")}
     problem_set = PROBLEMS.create(Spec(entry["name"], args))
+    problem_set = problem_set.mixed() if mixed else problem_set
     problem_set.check(judged=judged)
     return problem_set, entry

@@ -8,6 +8,7 @@ row back. One JSON array instead of lines works too, and so do gzipped files (``
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -44,6 +45,7 @@ class JsonlProblems(ProblemSet):
     """
 
     stops = 2
+    _is_mixed = False
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser()
@@ -52,7 +54,13 @@ class JsonlProblems(ProblemSet):
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
-        return read_problems(self._path)
+        return read_problems(self._path, mixed=self._is_mixed)
+
+    def mixed(self) -> JsonlProblems:
+        """Return this set, in which each row may have a `language` of its own."""
+        one = copy.copy(self)
+        one._is_mixed = True
+        return one
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the SHA-256 of the unzipped file."""
@@ -60,7 +68,7 @@ class JsonlProblems(ProblemSet):
 
     def check(self, *, judged: bool = False) -> None:
         """Read the whole file; raise UsageError (file, line, what is wrong) for the first unusable row."""
-        problems = read_problems(self._path)
+        problems = self.problems()
         if judged:
             check_tests(problems, str(self._path))
 
@@ -71,14 +79,19 @@ class JsonlProblems(ProblemSet):
         return super().segments(problem)
 
 
-def read_problems(path: Path) -> list[Problem]:
-    """Read the problems of a file; raise UsageError (file, line) for an unusable row."""
-    language = _first_language(path)
+def read_problems(path: Path, *, mixed: bool = False) -> list[Problem]:
+    """Read the problems of a file; raise UsageError (file, line) for an unusable row.
+
+    Args:
+        path: the file.
+        mixed: its rows may be in several languages.
+    """
+    language = None if mixed else _first_language(path)
     return problems_of(read_json_rows(path), lambda row: _problem(row, language))
 
 
 def _first_language(path: Path) -> str:
-    """Return the language of a file's first row, and so of all; Python's if that row can't be read."""
+    """Return the language of a file's first row; Python's if that row can't be read."""
     with suppress(UsageError):
         for row in stream_json_rows(path):
             return PYTHON if _is_multipl_e(row) else language_of(row)
@@ -89,13 +102,14 @@ def _is_multipl_e(row: JsonRow) -> bool:
     return "task_id" not in row.fields and {"name", "tests"} <= row.fields.keys()
 
 
-def _problem(row: JsonRow, expected: str) -> Problem:
+def _problem(row: JsonRow, expected: str | None) -> Problem:
     if _is_multipl_e(row):
         return multipl_e_problem(row, STOP)
     language = language_of(row)
-    if language != expected:
+    if expected is not None and language != expected:
         raise UsageError(
-            f"{row.place}: its `language` is {language}, and the first row's is {expected}; give each language a file"
+            f"{row.place}: its `language` is {language}, and the first row's is {expected}; give each language a file "
+            "(only `raysweep execute` takes several in one)"
         )
     return compiled_problem(row, language) if language in COMPILED else humaneval_problem(row)
 

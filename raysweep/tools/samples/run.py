@@ -7,7 +7,7 @@ results up in a verdict cache on disk would take a quarter of the speed (benchma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -57,15 +57,23 @@ class SampleJob:
     problems: str = ""
     extract: Extract = Extract.NONE
 
-    def settings(self) -> dict[str, Any]:
-        """Return all that the verdicts depend on, as JSON; `workers` and `problems` are not among it."""
+    def settings(self, languages: Collection[str] = ()) -> dict[str, Any]:
+        """Return all that the verdicts depend on, as JSON; `workers` and `problems` are not among it.
+
+        Args:
+            languages: of the programs; none: the problem set's.
+        """
+        chains = [
+            toolchain_key(one, self.sandbox.cpp_flags) for one in sorted(languages or {self.problem_set.language})
+        ]
+        named = [chain["toolchain"] for chain in chains if chain]
         limits = {name.replace("_", " "): value for name, value in asdict(self.limits).items()}
         return {
             **limits,
             "raysweep": VERSION,
             "verdicts": JUDGED_AS,
             "python": python_version(),
-            **toolchain_key(self.problem_set.language, self.sandbox.cpp_flags),
+            **({"toolchain": "; ".join(named)} if named else {}),
             "samples": content_sha(self.samples),
             "problems": text_sha(canonical_json(self.problem_set.fingerprint())),
             "lane": self.sandbox.lane,
@@ -158,7 +166,9 @@ class SampleRun:
             self._tasks.add(sample.task_id)
             self.samples += 1
         asked = [problem for name, problem in self._problems.items() if name in self._tasks]
-        check_toolchain(job.problem_set.language, asked, job.sandbox.cpp_flags)
+        self._languages = {problem.language for problem in asked}
+        for language in sorted(self._languages):
+            check_toolchain(language, [one for one in asked if one.language == language], job.sandbox.cpp_flags)
 
     def run(self, progress: Progress) -> SampleScores:
         """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.
@@ -173,7 +183,7 @@ class SampleRun:
         job = self._job
         anywhere = replace(job.sandbox, require_oracle=Oracle.INSIDE)  # `_find_oracles` checks it, by task
         uncompiled = Uncompiled(job.extract)
-        opened = nullcontext() if job.out is None else writing_results(job.out, job.settings())
+        opened = nullcontext() if job.out is None else writing_results(job.out, job.settings(self._languages))
         with opened as results, Executor(job.workers, anywhere) as executor:
             self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():

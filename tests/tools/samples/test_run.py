@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -228,6 +229,32 @@ def test_programs_in_cpp_that_do_not_compile_are_told_and_headers_count_for_task
         UsageError, match=r"T/1 includes boost/any.hpp, which this machine lacks; install libboost-dev "
     ):
         run(tmp_path, samples(tmp_path, (1, "return 1; }\n")), None)
+
+
+@pytest.mark.slow
+def test_a_file_may_have_programs_in_several_languages_and_one_that_is_missing_counts_for_its_own_rows(
+    tmp_path, monkeypatch
+):
+    needs("cpp")
+    cpp = {"language": "cpp", "prompt": "int f() {\n", "test": "#include <cassert>\nint main() { assert(f() == 1); }\n"}
+    java = {"language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
+    rows = [FIELDS | {"canonical_solution": RIGHT}, cpp | {"canonical_solution": "return 1; }\n"}]
+    rows.append(java | {"canonical_solution": "return 1; } }"})
+    (tmp_path / "p.jsonl").write_text(
+        "".join(f"{json.dumps({**row, 'task_id': f'T/{n}'})}\n" for n, row in enumerate(rows))
+    )
+    with pytest.raises(UsageError, match=r"p\.jsonl:2: its `language` is cpp.*give each language a file"):
+        JsonlProblems(str(tmp_path / "p.jsonl")).problems()
+    problem_set = JsonlProblems(str(tmp_path / "p.jsonl")).mixed()
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
+    path = samples(tmp_path, (1, "return 1; }\n"), (0, RIGHT), (1, "return 2; }\n"), (0, WRONG), (1, "return one; }\n"))
+    job = SampleJob(path, problem_set, tmp_path / "o.jsonl", Limits(timeout=5), DEFAULT_SANDBOX, 1)
+    scores = SampleRun(job, silent).run(silent)
+    assert [row["passed"] for row in rows_of(tmp_path / "o.jsonl")] == [True, True, False, False, False]
+    assert scores.outcomes == {"passed": 2, "failed": 2, "compile_error": 1}
+    assert job.settings({"python", "cpp"})["toolchain"].startswith("g++ ")
+    with pytest.raises(UsageError, match=r"JAVA_HOME is .*, which holds no JDK"):
+        SampleRun(replace(job, samples=samples(tmp_path, (2, "return 1; } }"))), silent)
 
 
 def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
