@@ -14,7 +14,7 @@ from raysweep.records import ModelKind
 from raysweep.trainers.base import Services, Trainer, TrainJob
 from raysweep.trainers.checks import check_adapter_acts, check_saved
 from raysweep.trainers.encoding import encode_set
-from raysweep.trainers.full import load_for_training
+from raysweep.trainers.full import WEIGHTS, load_for_training, number_of_weights
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.optimizer import is_norm, torch_name
 from raysweep.units import first_of
@@ -55,6 +55,7 @@ class AdapterTrainer(Trainer):
 
         with seeded_torch(job.seed, "initialise"):
             model, tokenizer = load_for_training(job.base, torch_name(job.recipe.precision))
+            total = number_of_weights(model)
             model = self.add_adapter(model, job)
             data = encode_set(job, tokenizer, model.config)
             check_adapter_acts(model, data.rows[0], self.neutral)
@@ -69,7 +70,7 @@ class AdapterTrainer(Trainer):
             sort_names(job.out / SETTINGS, model.active_peft_config)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, [{name} for name in names], uncalled=loop.uncalled)
-        return {**counts, ADAPTED: modules}
+        return {**counts, ADAPTED: modules, WEIGHTS: total}
 
     def add_adapter(self, model: Any, job: TrainJob) -> Any:
         """Wrap a model with a new adapter configured by the job's recipe.

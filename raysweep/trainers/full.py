@@ -15,6 +15,9 @@ from raysweep.trainers.checks import check_saved
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 
+WEIGHTS = "weights"
+"""Among what a training reports: how many weights the model has that is trained, without an adapter's."""
+
 
 @TRAINERS.register("full")
 class Full(Trainer):
@@ -31,6 +34,7 @@ class Full(Trainer):
         with seeded_torch(job.seed, "initialise"):
             model, tokenizer = initialise(job.base) if job.scratch else load_for_training(job.base)
             names, values = tensors_of(model)
+            total = number_of_weights(model)
             loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services)
             counts = loop.run()
         weights = loop.sharding.weights()
@@ -40,7 +44,12 @@ class Full(Trainer):
                 say_float32(job.out)
             tokenizer.save_pretrained(job.out)
             check_saved(job.out, names, values)
-        return counts
+        return {**counts, WEIGHTS: total}
+
+
+def number_of_weights(model: Any) -> int:
+    """Return how many weights a model has; a tied matrix counts once."""
+    return sum(weights.numel() for weights in model.parameters())
 
 
 def say_float32(folder: Path) -> None:

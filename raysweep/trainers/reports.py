@@ -152,6 +152,7 @@ class TrainingReports:
         """Return tokens and losses for the manifest."""
         counts = {
             "tokens": self._tokens,
+            "memory_bytes": _memory(),
             "losses": _lists(thinned(self._losses, CURVE_POINTS)),
             "final_loss": self._losses[-1][1] if self._losses else float("nan"),
         }

@@ -28,6 +28,7 @@ def test_the_vectors_are_trained_reload_and_merge(family: str, make_job: Jobs) -
     saved = load_file(job.out / "adapter_model.safetensors")
     assert counts["losses"][-1][1] < counts["losses"][0][1]
     assert counts["trainable_weights"] == sum(tensor.numel() for tensor in saved.values())
+    assert counts["weights"] == load_model(job.base)[0].num_parameters() and counts["memory_bytes"] > 0
     assert all("ia3_l" in name for name in saved)
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.no_grad():

@@ -48,6 +48,7 @@ def test_the_adapter_reloads_merges_and_differs_from_its_base(
     assert not torch.allclose(tuned, logits(job.base), atol=1e-3)
     torch.testing.assert_close(logits(ref, merged=True), tuned, atol=2e-5, rtol=0)
     assert counts["trainable_weights"] == sum(tensor.numel() for tensor in adapter(job.out).values())
+    assert counts["weights"] == load_model(job.base)[0].num_parameters()
     assert any("lm_head" in name for name in adapter(job.out)) == train_embeddings
 
 

@@ -117,7 +117,8 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
         for weights in model.weights:
             what = f"all {weights.total:,} weights"
             if weights.modules:
-                added = f"{weights.trained:,} weights beside the model's {weights.total:,}, which stay as they are"
+                part = f"{weights.trained:,} weights ({100 * weights.trained / weights.total:.2g} %)"
+                added = f"{part} beside the model's {weights.total:,}, which stay as they are"
                 but = f" (PEFT can't adapt {', '.join(weights.unadapted)})" if weights.unadapted else ""
                 what = f"{weights.adapter} on {', '.join(weights.modules)}{but}: {added}"
             trained.setdefault(what, []).append(f"{model.model}, recipe {weights.recipe}")

@@ -83,7 +83,8 @@ def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_p
         weights = sum(16 * (module.in_features + module.out_features) for module in adapted)
         (line,) = (line for line in out.splitlines() if f"recipe {recipe}," in line)
         assert all(module in line for module in modules) and line.endswith(
-            f": {weights:,} weights beside the model's {total:,}, which stay as they are"
+            f": {weights:,} weights ({100 * weights / total:.2g} %) beside the model's {total:,}, which stay as they "
+            "are"
         )
 
 
