@@ -5,7 +5,7 @@ A patch that passes is plausible. Whether it is correct only a person can say, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
@@ -31,31 +31,47 @@ class Repair(Metric):
 
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
         """Return both numbers for each k up to the number of answers to a problem."""
-        patches = [tuple(one for one in draw if one.exact is not None) for draw in evaluation.draws]
-        tested = [tuple(one for one in draw if one.outcome not in _NO_VERDICTS) for draw in patches]
-        most = max((one.sample + 1 for one in patches[0]), default=0)
-        numbers = []
-        for k in (k for k in self.k if k <= most):
-            if any(tested):
-                numbers.append(_share(f"plausible@{k}", tested, k, lambda one: one.outcome == Outcome.PASSED))
-            numbers.append(_share(f"exact match@{k}", patches, k, lambda one: one.exact is True))
-        return numbers
+        return [_measured(metric, hits) for metric, hits in _hits(evaluation.draws, self.k)]
+
+
+def patch_rates(draws: Sequence[Iterable[Result]], ks: Sequence[int] = KS) -> dict[str, dict[str, float]]:
+    """Return the same numbers problem by problem: by metric and task id, from 0 to 1, the mean over draws."""
+    rates: dict[str, dict[str, float]] = {}
+    for metric, found in _hits(draws, ks):
+        tasks = dict.fromkeys(task for hits in found for task in hits)
+        of_tasks = {task: [hits[task] for hits in found if task in hits] for task in tasks}
+        rates[metric] = {task: sum(hits) / len(hits) for task, hits in of_tasks.items()}
+    return rates
 
 
 _NO_VERDICTS = (Outcome.HARNESS_ERROR, Outcome.UNTESTED)
+Hits = Mapping[str, bool]
+"""Whether a problem counts, by task id, on one draw."""
 
 
-def _share(metric: str, draws: Sequence[Iterable[Result]], k: int, is_hit: Callable[[Result], bool]) -> Measurement:
-    """Return the share of problems with a hit among their first k answers, as the mean over draws."""
+def _hits(draws: Sequence[Iterable[Result]], ks: Sequence[int]) -> Iterator[tuple[str, list[Hits]]]:
+    """Yield each metric with the problems that count on each draw."""
+    patches = [tuple(one for one in draw if one.exact is not None) for draw in draws]
+    tested = [tuple(one for one in draw if one.outcome not in _NO_VERDICTS) for draw in patches]
+    most = max((one.sample + 1 for one in patches[0]), default=0)
+    for k in (k for k in ks if k <= most):
+        if any(tested):
+            yield f"plausible@{k}", [_first(draw, k, lambda one: one.outcome == Outcome.PASSED) for draw in tested]
+        yield f"exact match@{k}", [_first(draw, k, lambda one: one.exact is True) for draw in patches]
+
+
+def _first(draw: Iterable[Result], k: int, is_hit: Callable[[Result], bool]) -> Hits:
+    hits: dict[str, bool] = {}
+    for one in draw:
+        if one.sample < k:
+            hits[one.task_id] = hits.get(one.task_id, False) or is_hit(one)
+    return hits
+
+
+def _measured(metric: str, found: Sequence[Hits]) -> Measurement:
+    """Return the share of problems that count, as the mean over draws."""
     import numpy as np
 
-    found: list[dict[str, bool]] = []
-    for draw in draws:
-        hits: dict[str, bool] = {}
-        for one in draw:
-            if one.sample < k:
-                hits[one.task_id] = hits.get(one.task_id, False) or is_hit(one)
-        found.append(hits)
     tasks = list(dict.fromkeys(task for hits in found for task in hits))
     values = np.array([[float(hits[task]) if task in hits else nan for hits in found] for task in tasks])
     if not tasks:
