@@ -324,7 +324,9 @@ def report(
 @app.command()
 def compare(
     sweep: SweepName,
-    other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`, `fait`")] = None,
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`, `fait`, `apr`")
+    ] = None,
     storage: Storage = None,
     by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from raysweep.analysis.exhibits.answers import ShownAnswer
-from raysweep.analysis.exhibits.base import Evidence, SideBySideTask
+from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, SideBySideTask
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
@@ -18,7 +18,7 @@ from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
-from raysweep.analysis.tables.table import FORMATS, written
+from raysweep.analysis.tables.table import FORMATS, Column, Row, Table, TableCell, written
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.quality.reports import CellReports, FileReport, LintedStratum, LintMessage, LintReports
 from raysweep.records import BASE, CLEAN, NOT_TUNED, Completion, Difference, Score, Spec
@@ -66,7 +66,12 @@ def small_report() -> Report:
         outcomes=[PairOutcomes(*cell, PROBLEMS, name, {"passed": 5, "failed": 3}, 0) for name in (CLEAN, "C1")],
         trainings=[ReportedTraining("small", "C1", "full", SEED, 64, 0, {}, 4, ((1, 2.5), (4, 1.5)), 1.5)],
         differences=[Difference(*cell, CLEAN, PROBLEMS, "C1", "pass@1_difference", 0.125, -0.1, 0.3, 8)],
-        drawn=replace(drawn, side_by_side=(_task(),), pairs=(_pair(),)),
+        drawn=replace(
+            drawn,
+            side_by_side=(_task(),),
+            pairs=(_pair(),),
+            groups={**drawn.groups, PROGRAM_REPAIR: [_patches()]},
+        ),
         signature="1 sample; raysweep 0.1",
         costs=[Cost("small", trainings=1, training_hours=0.5)],
         linted=linted,
@@ -99,6 +104,12 @@ def _task() -> SideBySideTask:
     answers = [("before fine-tuning", "return x - 1"), ("full", "return x + 1")]
     shown = tuple(ShownAnswer(label, label == "full", "judged", text) for label, text in answers)
     return SideBySideTask("Completions", "small", "task/01", "def f(x):", shown)
+
+
+def _patches() -> Table:
+    cell = TableCell("12.5", "[2.0, 40.0]", 12.5, 2.0, 40.0, state="value", n=8)
+    columns = (Column("plausible@1 (%)", PROBLEMS),)
+    return Table("Patches", "", ("model", "regime"), columns, (Row(("small", "full"), (cell,)),))
 
 
 def _pair() -> PairPage:

@@ -10,6 +10,7 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     edits.py        the records of edited models and of rewritten prompts
     edit_pages.py   the records of the pages of edits: prompts, blocks, completions
     layer_editing/  kinds that show edited models
+    program_repair/ kinds that show models that repair programs, by regime
     recipes/        kinds that set recipes of a model side by side
     score_grid.py   kind `scores`: a table of scores: axes, blocks, measures, and tests that are missing
     test_sets.py    kind `test-sets`: a table of unchanged and broken prompts

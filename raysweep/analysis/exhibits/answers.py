@@ -10,6 +10,9 @@ from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.metrics.base import CellLabels
 
+PatchRates = Mapping[str, Mapping[str, float]]
+"""Whether a problem counts, from 0 to 1 by task id, by the metric of `raysweep.metrics.repair`: ``plausible@1``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -63,6 +66,10 @@ class Answers(ABC):
     @abstractmethod
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
         """Return a cell's pass@1 by part of the tests and task id, the mean over the draws; empty if unknown."""
+
+    def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
+        """Return which problems of a set for repair a cell's patches solve, the mean over draws; empty if unknown."""
+        return {}
 
     @abstractmethod
     def prompts(self, test_set: TestSetName) -> Mapping[str, str]:

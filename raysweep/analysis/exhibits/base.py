@@ -18,6 +18,7 @@ from raysweep.analysis.exhibits.answers import Answers, NoAnswers, ShownAnswer
 from raysweep.analysis.exhibits.edit_pages import PairPage
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
+from raysweep.analysis.tables.choices import ReportedChoice
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -47,6 +48,7 @@ class Evidence:
         answers: what the models answered.
         languages: how many rows of each training set are in each programming language; "" where it isn't known.
         edits: models that were edited from one prompt pair, and prompts that a model rewrote.
+        choices: which recipe of a group was chosen for a model, and among which.
     """
 
     book: ScoreBook
@@ -56,6 +58,7 @@ class Evidence:
     answers: Answers = field(default_factory=NoAnswers)
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     edits: Edits = field(default_factory=Edits)
+    choices: Sequence[ReportedChoice] = ()
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
         """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""
@@ -77,7 +80,17 @@ class Conclusion:
 
 
 Group = Literal[
-    "summaries", "comparisons", "grids", "recipes", "tests", "more tests", "quality", "edits", "edit rows", ""
+    "summaries",
+    "comparisons",
+    "grids",
+    "recipes",
+    "tests",
+    "more tests",
+    "quality",
+    "edits",
+    "edit rows",
+    "program repair",
+    "",
 ]
 """Groups of tables without a figure, which sections of the report show; "": no section shows them."""
 SUMMARIES: Final = "summaries"  # scores of one model
@@ -89,6 +102,7 @@ MORE_TESTS: Final = "more tests"  # of one model
 QUALITY: Final = "quality"  # of code
 EDITS: Final = "edits"  # of models edited from one prompt pair, over pairs
 EDIT_ROWS: Final = "edit rows"  # a row for each edit
+PROGRAM_REPAIR: Final = "program repair"  # of models that repair programs, by how they were fine-tuned
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ class ReportedCandidate:
     kept: int  # step whose weights are the model
     is_chosen: bool
     losses: tuple[tuple[int, float], ...] = ()
+    seconds: float = math.nan  # of its training, since it was resumed, if it was
+    cpu_seconds: float = math.nan  # of its first worker, since then
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,31 @@ class RecipeChoice:
         objective: the name of its loss.
         args: the objective's arguments that the config names.
         rest: all other settings of the recipe, as one text.
+        trainer: what trains, such as ``lora``; empty where recipes of several trainers are one group.
+        alike: the settings that recipes of different trainers can have in common, as one text: all of `rest` but the
+            trainer and its adapter.
     """
 
     objective: str
     args: Mapping[str, float | str | bool] = field(default_factory=dict)
     rest: str = ""
+    trainer: str = ""
+    alike: str = ""
+
+
+@dataclass(frozen=True)
+class FaultShown:
+    """How a model that repairs is shown a fault.
+
+    Attributes:
+        form: names the form of its prompts, which says nothing of the faulty lines.
+        before: whether the faulty lines are in the prompts of the base model.
+        after: whether they are in those of its fine-tuned versions.
+    """
+
+    form: str
+    before: bool
+    after: bool
 
 
 @dataclass(frozen=True)
@@ -64,6 +84,7 @@ class Order:
     recipes: Mapping[str, RecipeChoice] = field(default_factory=dict)  # recipe -> its objective, and all else
     clean_of: Mapping[str, str] = field(default_factory=dict)  # training set -> its source's clean one, if not `clean`
     weights: Mapping[str, str] = field(default_factory=dict)  # model -> a name of its weights; equal ones are shared
+    faults: Mapping[str, FaultShown] = field(default_factory=dict)  # model -> how it is shown faults, if it repairs
     languages: Mapping[str, str] = field(default_factory=dict)  # problem set -> programming language of its problems
     draws: int = 1  # of each perturbation that draws
     pairs: tuple[str, ...] = ()  # training sets that name a prompt pair from which a model was edited

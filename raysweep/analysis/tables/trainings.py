@@ -37,6 +37,11 @@ class ReportedTraining:
     numbers: tuple[ReportedNumber, ...] = ()  # of the objective
     validation: ReportedValidation | None = None  # measures that all recipes share
     kept: int | None = None  # the step whose weights are the model; None: the last
+    weights: int | None = None  # of the model that was trained, without an adapter's
+    trained_weights: int | None = None
+    memory_bytes: int | None = None  # most that the first worker held: on its accelerator, or in RAM
+    seconds: float = math.nan  # since it was resumed, if it was
+    cpu_seconds: float = math.nan  # of the first worker, since then
 
 
 def training_tables(trainings: Sequence[ReportedTraining], order: Order) -> list[Table]:

@@ -8,10 +8,11 @@ from itertools import chain
 
 from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.comparisons.sums import PartRates
-from raysweep.analysis.exhibits.answers import Answer, Answers
+from raysweep.analysis.exhibits.answers import Answer, Answers, PatchRates
 from raysweep.errors import RaysweepError
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.passing import task_rates
+from raysweep.metrics.repair import patch_rates
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import Completion, PromptRow, Result
@@ -30,6 +31,7 @@ class SweepAnswers(Answers):
         self._folder, self._store = folder, folder.store
         self._parts = cache(self._read_parts)
         self._problems = cache(self._read_references)
+        self._patches = cache(self._read_patches)
 
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
         """See `Answers.of`."""
@@ -61,6 +63,16 @@ class SweepAnswers(Answers):
             return {}
         draws = [Verdicts.of(self._store.rows(pair.results, Result)) for pair in pairs]
         return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")}
+
+    def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
+        """See `Answers.patches`. They are kept, since several tables read them."""
+        return self._patches(cell, test_set)
+
+    def _read_patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
+        pairs = self._pairs.get((cell, test_set), ())
+        if not pairs or not all(self._store.has(pair.results) for pair in pairs):
+            return {}
+        return patch_rates([self._store.rows(pair.results, Result) for pair in pairs])
 
     def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
         """See `Answers.prompts`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
 from raysweep.records import CandidateLoss
 from raysweep.storage.uses import CHOSEN
@@ -25,7 +27,17 @@ def _choice(folder: SweepFolder, rows: list[CandidateRow]) -> ReportedChoice:
         losses = {loss.model_key: loss for loss in store.rows(first.selection, CandidateLoss)}
         for row in rows:
             loss = losses[row.model_key]
-            curve = tuple((int(step), float(at)) for step, at in store.counts(row.weights).get("validation_losses", ()))
-            is_chosen = row.model_key == chosen
-            candidates.append(ReportedCandidate(row.recipe, loss.loss, loss.steps, loss.kept_step, is_chosen, curve))
+            counts = store.counts(row.weights)
+            candidates.append(
+                ReportedCandidate(
+                    row.recipe,
+                    loss.loss,
+                    loss.steps,
+                    loss.kept_step,
+                    row.model_key == chosen,
+                    tuple((int(step), float(at)) for step, at in counts.get("validation_losses", ())),
+                    float(counts.get("seconds", math.nan)),
+                    float(counts.get("cpu_seconds", math.nan)),
+                )
+            )
     return ReportedChoice(first.model, first.group, first.training_set, first.seed, tuple(candidates))

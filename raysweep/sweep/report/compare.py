@@ -12,15 +12,19 @@ from typing import Any, TypeVar
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
 from raysweep.analysis.comparisons.sums import PartRates
+from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import (
     COMPARABLE,
     SOURCES,
     citation,
     published_averages,
+    published_claims,
     published_scores,
 )
 from raysweep.analysis.published.sums import without_doubles
 from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
+from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words
@@ -33,6 +37,8 @@ from raysweep.records import BASE, CLEAN, PromptRow
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.answers import SweepAnswers
+from raysweep.sweep.report.choices import choices
+from raysweep.sweep.report.facts import trainings
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
@@ -93,12 +99,14 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
     """
     folder = open_folder(sweep, storage)
     if other is None and by is None:
-        raise UsageError("name what to compare with: another sweep, `paper`, `fait`, or --by precision|recipe|decoding")
+        raise UsageError(
+            "name what to compare with: another sweep, `paper`, `fait`, `apr`, or --by precision|recipe|decoding"
+        )
     if by is not None and other in SOURCES:
         raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
     if other == sweep and other not in SOURCES:  # a sweep may have the name of the study that it repeats
         raise UsageError(
-            f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, or --by for twins in it"
+            f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, `apr`, or --by for twins in it"
         )
     others = [open_folder(other, storage, SOURCES)] if other and other not in SOURCES else []
     if by is not None:
@@ -143,6 +151,8 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
     Raises:
         UsageError: the sweep has none of the study's models, training sets and test sets, and none of its recipes.
     """
+    if published_claims(study):
+        return _compared_with_claims(folder, study)
     printed, limit = published_scores(study), limit_text(folder.config())
     tables = [published_table(SavedNumbers(folder).scores(), printed, citation(study), limit)]
     if averages := published_averages(study):
@@ -167,6 +177,27 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
         )
         shown = [replace(table, caption=f"{why} {table.caption}") for table in shown]
     return shown
+
+
+def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
+    """Return the table of a study's claims beside a sweep's numbers; raise UsageError if it has none of them."""
+    config = folder.config()
+    evidence = Evidence(
+        ScoreBook.of(SavedNumbers(folder).scores(), order_of(config)),
+        trainings=trainings(folder, config),
+        answers=SweepAnswers(folder),
+        choices=choices(folder),
+    )
+    exhibit = next(one for one in read_exhibits().values() if getattr(one, "study", None) == study)
+    try:
+        tables = list(exhibit.draw(evidence).tables)
+    except NothingToDraw as reason:
+        raise UsageError(f"the sweep {folder.name!r} can't be compared with {study!r}: {reason}") from None
+    limit = limit_text(config)
+    return [
+        replace(table, caption=f"{table.caption} The sweep is limited: {limit}" if limit else table.caption)
+        for table in tables
+    ]
 
 
 def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:

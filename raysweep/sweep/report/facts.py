@@ -30,6 +30,7 @@ from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
 from raysweep.trainers.base import OBJECTIVES, InWords
+from raysweep.trainers.full import WEIGHTS
 from raysweep.trainers.kinds import kind_of
 from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED
 
@@ -289,6 +290,11 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
         numbers=_objective_numbers(counts, named.objective if (named := config.recipe_of(recipe)) else ""),
         validation=_validation(counts.get("held_out"), kept),
         kept=kept,
+        weights=_whole(counts.get(WEIGHTS)),
+        trained_weights=_whole(counts.get("trainable_weights")),
+        memory_bytes=_whole(counts.get("memory_bytes")),
+        seconds=float(counts.get("seconds", math.nan)),
+        cpu_seconds=float(counts.get("cpu_seconds", math.nan)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from raysweep.analysis.tables.edited import EDITED, WAY, WORDS
-from raysweep.analysis.tables.score_book import Order, RecipeChoice, RowChoice
+from raysweep.analysis.tables.score_book import FaultShown, Order, RecipeChoice, RowChoice
 from raysweep.config.grid import LEVELS, pairs_to_edit
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
@@ -16,11 +16,15 @@ from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
+from raysweep.prompts.repair.styles import STYLES
+from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN
 from raysweep.trainers.kinds import rewrites
 
 OVERALL = "mix_all"
 """The study's mix of all of its methods."""
+OF_TRAINER = ("trainer", "lora", "ia3", "edit")
+"""Settings of a recipe that no recipe of another trainer has."""
 MEMBERS_IN_WORDS = 2
 """A mix of the config is described by its members up to this number, and by their number beyond."""
 
@@ -51,6 +55,7 @@ def order_of(config: SweepConfig) -> Order:
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         recipes=_recipes(config),
         weights={model.name: _weights(model) for model in config.judged_models},
+        faults=_faults(config),
         languages=_languages(config),
         draws=config.evaluation.draws,
         pairs=pairs,
@@ -100,9 +105,28 @@ def _recipes(config: SweepConfig) -> dict[str, RecipeChoice]:
 def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
     """Return a recipe, or what those have in common of which one is chosen."""
     rest = [one.model_dump(mode="json", exclude={"objective", "objective_args", *AROUND}) for one in recipes]
+    alike = [{key: value for key, value in one.items() if key not in OF_TRAINER} for one in rest]
+    trainers = {one.trainer for one in recipes}
     return RecipeChoice(
-        recipes[0].objective, recipes[0].objective_args, canonical_json(rest if len(rest) > 1 else rest[0])
+        recipes[0].objective,
+        recipes[0].objective_args,
+        canonical_json(rest if len(rest) > 1 else rest[0]),
+        trainers.pop() if len(trainers) == 1 else "",
+        canonical_json(alike if len(alike) > 1 else alike[0]),
     )
+
+
+def _faults(config: SweepConfig) -> dict[str, FaultShown]:
+    """Return how the models that repair are shown faults."""
+    found = {}
+    for model in config.judged_models:
+        template = PromptTemplate(model.template)
+        names = [template_shown(config.evaluation.prompt_format, tuned, template).name for tuned in (False, True)]
+        if all(name in STYLES for name in names):
+            before, after = (STYLES[name] for name in names)
+            words = (after.architecture, "clm" if after.clm else "", "infill" if after.infill else "", after.answer)
+            found[model.name] = FaultShown(" ".join(filter(None, words)), before.shows_hunk, after.shows_hunk)
+    return found
 
 
 def _weights(model: ModelConfig) -> str:

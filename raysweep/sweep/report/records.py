@@ -99,7 +99,9 @@ def report_of(
     )
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     answers = SweepAnswers(folder)
-    evidence = Evidence(report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits)
+    evidence = Evidence(
+        report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits, report.choices
+    )
     drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}

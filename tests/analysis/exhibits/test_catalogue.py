@@ -50,6 +50,16 @@ EDITING = (
     "block-heat",
     "block-map",
 )
+REPAIR = (
+    "repair-regimes",
+    "repair-lora-against-ia3",
+    "repair-lora-against-none",
+    "repair-full-below-none",
+    "repair-faulty-lines",
+    "repair-costs",
+    "repair-claims",
+    "repair-sizes",
+)
 SUMMARY = ("choice", "friedman", "heat-map", "languages", "power", "recipes", "trade-off")
 
 
@@ -61,6 +71,7 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *FAIT,
         *(f"fait-figure-{number}" for number in (6, 7)),
         *EDITING,
+        *REPAIR,
         *(f"table-{number}" for number in range(2, 12)),
         *(f"table-{number}" for number in range(14, 17)),
         "tests-in-text",
@@ -69,8 +80,9 @@ def test_the_studys_tables_and_figures_have_a_file_each():
         *SUMMARY,
     ]
     for exhibit in EXHIBITS.values():
-        is_own = exhibit.id in SCORES + SUMMARY + FAIT + EDITING
-        study = "FAIT study's " if exhibit.id.startswith("fait-") else "robust fine-tuning study's "
+        is_own = exhibit.id in (*SCORES, *SUMMARY, *FAIT, *EDITING, "repair-costs", "repair-claims")
+        studies = {"fait-": "FAIT study's ", "repair-": "repair study's "}
+        study = next((of for id, of in studies.items() if exhibit.id.startswith(id)), "robust fine-tuning study's ")
         assert exhibit.source.startswith(study) != is_own
 
 

@@ -12,6 +12,7 @@ from raysweep.planning.planner import build_plan
 from raysweep.records import Result
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.numbers import SavedNumbers
+from raysweep.sweep.report.compare import compared
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.problems.repair.rows import GCD, quixbugs
@@ -51,6 +52,13 @@ def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path)
     assert ("hunk", "plausible@1") not in without_tests and ("rest", "plausible@1") not in without_tests
     assert math.isnan(scores["rest", "defects4j", "pass@1"])
     assert "correct" not in " ".join(metric for _, _, metric in scores)
+    table = (folder.path / "tables" / "repair-regimes.csv").read_text()
+    assert (
+        f"hunk,hunk,none,{100 * share:g}" in table
+        and 'id="program-repair"' in (folder.path / "report.html").read_text()
+    )
+    with pytest.raises(UsageError, match="'repair' can't be compared with 'apr': it has nothing that the repair study"):
+        compared("repair", "apr", None, str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Kind ``repair-claims``: what the repair study says in words, beside the same numbers of a sweep.
+
+The study's own tables are not at hand, so nothing but its claims is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw, Text
+from raysweep.analysis.exhibits.program_repair.cases import WON_RULE, CasesWon, RepairCase, cases_won
+from raysweep.analysis.exhibits.program_repair.faulty_lines import cases_by_fault
+from raysweep.analysis.exhibits.program_repair.models import (
+    HEADLINE_RULE,
+    NONE,
+    Regime,
+    RepairExhibit,
+    pairs_of,
+    repair_sets,
+)
+from raysweep.analysis.exhibits.program_repair.regime_costs import share_text, trained_models
+from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of
+from raysweep.analysis.exhibits.program_repair.size_trend import size_steps
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.published.reference import PublishedClaim, citation, published_claims
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import count
+
+COLUMNS = ("printed", "this sweep", "agrees")
+AGREES = (
+    "Agrees: of numbers of cases, whether the printed share of them lies inside the interval of this sweep's; of words "
+    "and of the largest gain, whether some cases are as they say. A sweep with other models or problem sets than the "
+    "study's has other cases."
+)
+
+
+@EXHIBITS.register("repair-claims")
+class RepairClaims(RepairExhibit):
+    """A table with a row for each claim of the study."""
+
+    study: Text
+    """The name by which `raysweep compare` knows it."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the table."""
+        repair_sets(evidence.book)
+        finders = _finders(evidence, self)
+        rows = [
+            Row((claim.claim,), (TableCell(claim.printed, note=claim.note, state="text"), *found))
+            for claim in published_claims(self.study)
+            if (found := finders[claim.id](claim)) is not None
+        ]
+        if not rows:
+            raise NothingToDraw("it has nothing that the repair study's claims are about")
+        caption = self.captioned(f"Printed: {citation(self.study)}.", HEADLINE_RULE, WON_RULE, AGREES)
+        columns = tuple(map(Column, COLUMNS))
+        return Drawn((Table(self.titled(evidence.book), caption, ("claim",), columns, tuple(rows), label=self.id),))
+
+
+Cells = tuple[TableCell, TableCell]
+Finder = Callable[[PublishedClaim], "Cells | None"]
+
+
+def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]:
+    """Return for each claim's id what finds this sweep's number: its cell, and whether it agrees."""
+    models = exhibit.models(evidence)
+    tests = select_test_sets(evidence.book, exhibit.test_sets).names
+
+    def between(first: Regime, second: Regime) -> list[RepairCase]:
+        return cases_between(evidence, pairs_of(models, first, second)[0], tests)
+
+    def shares(regime: str) -> list[float]:
+        trained = [one for one in trained_models(evidence, models) if one.model.regime == regime]
+        return [one.share for one in trained if not math.isnan(one.share)]
+
+    return {
+        "lora-above-ia3": lambda claim: _won(between("ia3", "lora"), claim),
+        "lora-gain": lambda claim: _gain(between(NONE, "lora"), claim),
+        "full-below-none": lambda claim: _some(between(NONE, "full"), lambda won: (won.lost, won.shown_lost)),
+        "faulty-lines": lambda claim: _both_ways(cases_by_fault(evidence, models, tests)),
+        "larger-better": lambda claim: _mostly(size_steps(evidence, exhibit)),
+        "lora-share": lambda claim: _shares(shares("lora"), claim),
+        "ia3-share": lambda claim: _shares(shares("ia3"), claim),
+    }
+
+
+def _won(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
+    if not cases:
+        return None
+    won = cases_won(cases)
+    low, high = round(won.low), round(won.high)
+    shown = f"shown in {won.shown_won:,}, the reverse in {won.shown_lost:,}"
+    text = TableCell(f"{won.won:,} of {count(won.cases, 'case')}; {shown}", f"[{low:,}, {high:,}]", state="text")
+    return text, _yes(won.low <= claim.value * won.cases <= won.high)
+
+
+def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
+    known = [case for case in cases if not math.isnan(case.gain)]
+    if not cases:
+        return None
+    zero = f"; {count(len(cases) - len(known), 'case')} with 0 before fine-tuning left out"
+    if not known:
+        return TableCell(f"undefined{zero}", state="text"), TableCell("–", state="text")
+    best = max(known, key=lambda case: case.gain)
+    where = f"{best.second.cell.model} on {place_of(best)}"
+    gain = f"{100 * best.gain:+.0f} %".replace("-", "−")
+    text = f"{gain} ({where}){zero if len(known) < len(cases) else ''}"
+    return TableCell(text, state="text"), _yes(best.gain >= claim.value)
+
+
+def _some(cases: Sequence[RepairCase], lost: Callable[[CasesWon], tuple[int, int]]) -> Cells | None:
+    if not cases:
+        return None
+    number, shown = lost(cases_won(cases))
+    text = f"{number:,} of {count(len(cases), 'case')}, shown in {shown:,}"
+    return TableCell(text, state="text"), _yes(number > 0)
+
+
+def _both_ways(cases: Sequence[RepairCase]) -> Cells | None:
+    if not cases:
+        return None
+    won = cases_won(cases)
+    text = (
+        f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'case')}, "
+        f"shown in {won.shown_won:,} and {won.shown_lost:,}"
+    )
+    return TableCell(text, state="text"), _yes(won.won > 0 and won.lost > 0)
+
+
+def _mostly(cases: Sequence[RepairCase]) -> Cells | None:
+    if not cases:
+        return None
+    won = cases_won(cases)
+    text = (
+        f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'step')} to the next larger model, "
+        f"shown in {won.shown_won:,} and {won.shown_lost:,}"
+    )
+    return TableCell(text, state="text"), _yes(won.won > won.lost)
+
+
+def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
+    if not shares:
+        return None
+    least, most = min(shares), max(shares)
+    text = f"{share_text(least)} %" if share_text(least) == share_text(most) else None
+    return (
+        TableCell(text or f"{share_text(least)} to {share_text(most)} %", state="text"),
+        _yes(least <= claim.value <= most),
+    )
+
+
+def _yes(agrees: bool) -> TableCell:
+    return TableCell("yes" if agrees else "no", state="text")

@@ -1,0 +1,154 @@
+"""Finds the models of a sweep by family and regime, and the pairs of them that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.tables.score_book import ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BASE, CLEAN
+
+Regime = Literal["none", "full", "lora", "ia3"]
+NONE: Regime = "none"
+REGIMES: tuple[Regime, ...] = ("none", "full", "lora", "ia3")
+"""How models are fine-tuned, by the names of their trainers; none: not at all."""
+FAMILIES: Mapping[str, Sequence[str]] = {
+    "CodeGen": ["*codegen*"],
+    "CodeT5": ["*codet5*", "*t5*"],
+    "StarCoder": ["*starcoder*", "*bigcode*"],
+    "DeepSeekCoder": ["*deepseek*"],
+    "Bloom": ["*bloom*"],
+    "CodeLlama": ["*codellama*", "*code-llama*"],
+}
+"""The repair study's families, by patterns of the names of models in lower case."""
+PLAUSIBLE, EXACT = "plausible@1", "exact match@1"
+HEADLINE_RULE = f"A problem set with tests counts by {PLAUSIBLE}, one without by {EXACT}."
+
+
+@dataclass(frozen=True)
+class RepairModel:
+    """A model that was judged on problems for repair.
+
+    Attributes:
+        cell: its labels in the scores.
+        family: of its base.
+        regime: how it was fine-tuned.
+        label: the regime, with recipe, training set and seed where there are several.
+        alike: the settings of its recipe that one of another regime may have too; empty for a base model.
+    """
+
+    cell: CellLabels
+    family: str
+    regime: Regime
+    label: str
+    alike: str = ""
+
+    def key(self, problem_set: str, perturbation: str) -> ScoreKey:
+        """Return the key of its scores on a test set."""
+        variant = ModelVariant(self.cell.model, self.cell.recipe, self.cell.seed, self.label)
+        return ScoreKey(variant, self.cell.training_set, problem_set, perturbation)
+
+
+class RepairExhibit(Exhibit):
+    """The keys of all kinds that show models that repair programs."""
+
+    group: Group = PROGRAM_REPAIR
+
+    families: Mapping[str, Annotated[Sequence[Text], Field(min_length=1)]] = FAMILIES
+    """Families with patterns of the names of their models in lower case; a model of none is a family of its own."""
+    test_sets: Annotated[Sequence[Text], Field(min_length=1)] = (CLEAN,)
+    """Perturbations of the comments and docstrings that models are shown, `headline`, `perturbed` or `clean`."""
+
+    def models(self, evidence: Evidence) -> list[RepairModel]:
+        """Return the models by family, model, regime and recipe, in the config's order."""
+        book = evidence.book
+        cells = [(CellLabels(*cell), regime) for cell in book.cells() if (regime := _regime(book.order, cell))]
+        families = {model: self._family(model) for model in dict.fromkeys(cell.model for cell, _ in cells)}
+        order = list(dict.fromkeys([*self.families, *families.values()]))
+
+        def place(one: tuple[CellLabels, Regime]) -> tuple[int, int, int, int, int, int]:
+            cell, regime = one
+            at = book.models.index(cell.model), book.training_sets.index(cell.training_set)
+            recipe = book.order.place_of_recipe(cell.recipe)
+            return order.index(families[cell.model]), at[0], REGIMES.index(regime), recipe, at[1], cell.seed
+
+        return [
+            RepairModel(
+                cell,
+                families[cell.model],
+                regime,
+                _label(cell, regime, cells),
+                "" if regime == NONE else book.order.recipes[cell.recipe].alike,
+            )
+            for cell, regime in sorted(cells, key=place)
+        ]
+
+    def _family(self, model: str) -> str:
+        name = model.lower()
+        found = (family for family, patterns in self.families.items() if any(fnmatchcase(name, p) for p in patterns))
+        return next(found, model)
+
+
+def repair_sets(book: ScoreBook) -> list[str]:
+    """Return the problem sets for repair; raise NothingToDraw without any."""
+    found = [name for name in book.problem_sets if EXACT in book.metrics(name)]
+    if not found:
+        raise NothingToDraw("it has no numbers of a problem set for repair yet")
+    return found
+
+
+def headline_metric(book: ScoreBook, problem_set: str) -> str:
+    """Return the number by which models are compared on a problem set, see `HEADLINE_RULE`."""
+    return PLAUSIBLE if PLAUSIBLE in book.metrics(problem_set) else EXACT
+
+
+def pairs_of(
+    models: Sequence[RepairModel], first: Regime, second: Regime
+) -> tuple[list[tuple[RepairModel, RepairModel]], int]:
+    """Return the pairs of two regimes of one base, and how many models of `second` have no partner.
+
+    A fine-tuned model's partner has its training set and seed. Where a base has several recipes of a regime, its
+    partner also has the same settings beside those of the trainer. A base model is the partner of all.
+    """
+    pairs, alone = [], 0
+    for one in (model for model in models if model.regime == second):
+        others = [other for other in models if other.regime == first and other.cell.model == one.cell.model]
+        if NONE not in (first, second):
+            others = [other for other in others if _trained_on(other) == _trained_on(one)]
+            rivals = [m for m in models if (m.regime, m.cell.model) == (second, one.cell.model)]
+            several = len([m for m in rivals if _trained_on(m) == _trained_on(one)]) > 1 or len(others) > 1
+            others = [other for other in others if other.alike == one.alike] if several else others
+        pairs += [(others[0], one)] if others else []
+        alone += not others
+    return pairs, alone
+
+
+def _trained_on(model: RepairModel) -> tuple[str, int]:
+    return model.cell.training_set, model.cell.seed
+
+
+def _regime(order: Order, cell: tuple[str, str, str, int]) -> Regime | None:
+    """Return the regime of a cell; None for one that was made in another way, such as an edited model."""
+    _, recipe, training_set, _ = cell
+    if training_set == BASE:
+        return NONE
+    trainer = order.recipes[recipe].trainer if recipe in order.recipes else ""
+    return next((regime for regime in REGIMES[1:] if regime == trainer), None)
+
+
+def _label(cell: CellLabels, regime: Regime, cells: Iterable[tuple[CellLabels, Regime]]) -> str:
+    """Return a model's regime, with what tells it from others of its base and regime."""
+    if regime == NONE:
+        return regime
+    tuned = [other for other, of in cells if of != NONE]
+    recipes = {other.recipe for other, of in cells if (other.model, of) == (cell.model, regime)}
+    parts = [regime, *([cell.recipe] if len(recipes) > 1 else [])]
+    parts += [cell.training_set] if len({other.training_set for other in tuned}) > 1 else []
+    parts += [f"seed {cell.seed}"] if len({other.seed for other in tuned}) > 1 else []
+    return " · ".join(parts)

@@ -1,0 +1,154 @@
+"""Kind ``regime-costs``: what each regime takes: hours, memory, and the share of the weights that it trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
+from raysweep.analysis.tables.choices import ReportedCandidate
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.trainings import NOT_RECORDED, ReportedTraining
+from raysweep.units import hours
+
+GIB, HOUR = 2**30, 3600
+_UNKNOWN = TableCell("–", note=NOT_RECORDED, state="undefined")
+SHARE = "trained weights (%)"
+OF_MODEL = ("weights", "trained weights", SHARE, "memory (GiB)", "hours", "CPU-hours", "models trained", "hours of all")
+OF_REGIME = (
+    "models",
+    f"{SHARE}, least",
+    f"{SHARE}, most",
+    "memory (GiB), most",
+    "hours",
+    "models trained",
+    "hours of all",
+)
+HOW = (
+    "Share: trained weights in percent of the base's, without what an adapter adds; LoRA's and IA3's are few, so the "
+    "share says how far apart they are. Memory: most that the first worker held, of its accelerator or else of RAM. "
+    "Hours: from the first step to the last since the training was resumed, if it was; CPU-hours are of the first "
+    "worker. Models trained: all among which the one was chosen, and their hours."
+)
+
+
+@dataclass(frozen=True)
+class TrainedForRepair:
+    """A model with its training, and those among which it was chosen."""
+
+    model: RepairModel
+    training: ReportedTraining
+    candidates: Sequence[ReportedCandidate] = ()
+
+    @property
+    def share(self) -> float:
+        """The share of trained weights; NaN if unknown."""
+        weights, trained = self.training.weights, self.training.trained_weights
+        return trained / weights if weights and trained is not None else math.nan
+
+    @property
+    def number(self) -> int:
+        """How many models were trained for it."""
+        return len(self.candidates) or 1
+
+    @property
+    def all_seconds(self) -> float:
+        """The seconds of all of them."""
+        return math.fsum(one.seconds for one in self.candidates) if self.candidates else self.training.seconds
+
+
+@EXHIBITS.register("regime-costs")
+class RegimeCosts(RepairExhibit):
+    """A table with a row for each regime, and one with a row for each model."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return both tables."""
+        repair_sets(evidence.book)
+        trained = trained_models(evidence, self.models(evidence))
+        if not trained:
+            raise NothingToDraw("no model of it is fine-tuned yet")
+        groups = {
+            regime: found for regime in REGIMES[1:] if (found := [one for one in trained if one.model.regime == regime])
+        }
+        by_regime = Table(
+            title=self.titled(evidence.book, "by regime"),
+            caption=self.captioned(HOW),
+            stub=("regime",),
+            columns=tuple(map(Column, OF_REGIME)),
+            rows=tuple(Row((regime,), _sums(found)) for regime, found in groups.items()),
+            label=f"{self.id}-by-regime",
+        )
+        rows = tuple(Row((one.model.family, one.model.cell.model, one.model.label), _cells(one)) for one in trained)
+        of_models = Table(
+            title=self.titled(evidence.book),
+            caption=self.captioned(HOW),
+            stub=("family", "model", "regime"),
+            columns=tuple(map(Column, OF_MODEL)),
+            rows=rows,
+            label=self.id,
+        )
+        return Drawn((by_regime, of_models))
+
+
+def trained_models(evidence: Evidence, models: Sequence[RepairModel]) -> list[TrainedForRepair]:
+    """Return the fine-tuned models whose trainings are known, in the order given."""
+    trainings = {(t.model, t.recipe, t.training_set, t.seed): t for t in evidence.trainings}
+    choices = {(c.model, c.recipe, c.training_set, c.seed): c.candidates for c in evidence.choices}
+    found = []
+    for model in (model for model in models if model.regime != NONE):
+        place = (model.cell.model, model.cell.recipe, model.cell.training_set, model.cell.seed)
+        if place in trainings:
+            found.append(TrainedForRepair(model, trainings[place], choices.get(place, ())))
+    return found
+
+
+def _cells(one: TrainedForRepair) -> tuple[TableCell, ...]:
+    training = one.training
+    return (
+        _whole(training.weights),
+        _whole(training.trained_weights),
+        _share(one.share),
+        _gib(training.memory_bytes),
+        _hours(training.seconds),
+        _hours(training.cpu_seconds),
+        _whole(one.number),
+        _hours(one.all_seconds),
+    )
+
+
+def _sums(found: Sequence[TrainedForRepair]) -> tuple[TableCell, ...]:
+    """Return the cells of a regime: sums of hours, and the ends of shares and memory."""
+    shares = [one.share for one in found if not math.isnan(one.share)]
+    memory = [one.training.memory_bytes for one in found if one.training.memory_bytes is not None]
+    return (
+        _whole(len(found)),
+        _share(min(shares, default=math.nan)),
+        _share(max(shares, default=math.nan)),
+        _gib(max(memory, default=None)),
+        _hours(math.fsum(one.training.seconds for one in found)),
+        _whole(sum(one.number for one in found)),
+        _hours(math.fsum(one.all_seconds for one in found)),
+    )
+
+
+def _whole(number: int | None) -> TableCell:
+    return _UNKNOWN if number is None else TableCell(f"{number:,}", value=float(number), state="value")
+
+
+def _share(share: float) -> TableCell:
+    return _UNKNOWN if math.isnan(share) else TableCell(share_text(share), value=100 * share, state="value")
+
+
+def share_text(share: float) -> str:
+    """Return a share in percent with two digits that say something: ``0.062``, ``3.1``, ``100``."""
+    return "100" if share == 1 else f"{100 * share:.2g}"
+
+
+def _gib(size: int | None) -> TableCell:
+    return _UNKNOWN if size is None else TableCell(f"{size / GIB:.2f}", value=size / GIB, state="value")
+
+
+def _hours(seconds: float) -> TableCell:
+    return _UNKNOWN if math.isnan(seconds) else TableCell(hours(seconds / HOUR), value=seconds / HOUR, state="value")

@@ -1,0 +1,71 @@
+"""Kind ``regime-scores``: a table of exact matches and plausible patches by family, model and regime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.program_repair.models import REGIMES, RepairExhibit, repair_sets
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.tables.quantities import draws_sentence, quantity_of, score_cell
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import Column, Row, Table
+from raysweep.records import CLEAN
+
+
+@EXHIBITS.register("regime-scores")
+class RegimeScores(RepairExhibit):
+    """A table with a row for each model and regime, and columns for each problem set and number."""
+
+    quantities: Annotated[Mapping[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    """Metrics, each with its digits after the point; a problem set without tests has exact matches only."""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the table."""
+        book = evidence.book
+        sets, models = repair_sets(book), self.models(evidence)
+        places = self._places(book, sets)
+        quantities = {metric: quantity_of(metric, digits) for metric, digits in self.quantities.items()}
+        rows = tuple(
+            Row(
+                (model.family, model.cell.model, model.label),
+                tuple(score_cell(book, model.key(name, test), quantities[metric]) for name, test, metric in places),
+            )
+            for model in models
+        )
+        shown = tuple(row for row in rows if any(cell.state != "empty" for cell in row.cells))
+        if not shown or not places:
+            raise NothingToDraw(f"no model has {' or '.join(self.quantities)} yet")
+        lacking = [regime for regime in REGIMES if all(model.regime != regime for model in models)]
+        columns = tuple(
+            Column(quantities[metric].heading, name if test == CLEAN else f"{name}, {book.order.test_label(test)}")
+            for name, test, metric in places
+        )
+        return Drawn(
+            (
+                Table(
+                    title=self.titled(book),
+                    caption=self.captioned(
+                        f"This sweep has no model of {' or '.join(lacking)}." if lacking else "", draws_sentence(book)
+                    ),
+                    stub=("family", "model", "regime"),
+                    columns=columns,
+                    rows=shown,
+                    label=self.id,
+                ),
+            )
+        )
+
+    def _places(self, book: ScoreBook, sets: Sequence[str]) -> list[tuple[str, str, str]]:
+        """Return the columns that some model has a number for: (problem set, perturbation, metric)."""
+        tests = select_test_sets(book, self.test_sets).names
+        return [
+            (name, test, metric)
+            for name in sets
+            for test in tests
+            for metric in self.quantities
+            if book.all_scores(name, test, metric)
+        ]

@@ -1,0 +1,195 @@
+"""Kind ``size-trend``: scores by the number of weights of a family's models, and whether they rise with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, NothingToDraw
+from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of
+from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
+from raysweep.analysis.exhibits.program_repair.models import (
+    HEADLINE_RULE,
+    REGIMES,
+    RepairExhibit,
+    RepairModel,
+    headline_metric,
+    repair_sets,
+)
+from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.records import CLEAN
+
+COLUMNS = ("models", "from", "to", "smallest (%)", "largest (%)", "difference (points)", "reads", "in between")
+RISES, FALLS, LEVEL, MIXED = "rises at each step", "falls at each step", "all are equal", "rises and falls"
+BETWEEN = f'In between: "{RISES}" where each model is better than the next smaller one, and so on.'
+PROMPTS = {True: "with the faulty lines", False: "without the faulty lines", None: ""}
+
+
+@dataclass(frozen=True)
+class _Series:
+    """The models of a family that differ in size, smallest first: the same regime, prompts and test set."""
+
+    family: str
+    prompts: str  # whether they show the faulty lines, in words
+    label: str  # of the regime
+    problem_set: str
+    perturbation: str
+    metric: str
+    models: tuple[RepairModel, ...]
+    values: tuple[float, ...]  # shares
+
+    @property
+    def steps(self) -> str:
+        """How the values go from one model to the next."""
+        signs = {(after > before) - (after < before) for before, after in pairwise(self.values)}
+        return {frozenset({1}): RISES, frozenset({-1}): FALLS, frozenset({0}): LEVEL}.get(frozenset(signs), MIXED)
+
+
+def weights_by_model(evidence: Evidence) -> dict[str, int]:
+    """Return the number of weights of each base model, as its trainings reported it."""
+    return {training.model: training.weights for training in evidence.trainings if training.weights}
+
+
+def short(number: float) -> str:
+    """Return a number of weights as ``6.7B``, ``350M`` or ``24k``."""
+    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g}{letter}"
+    return f"{number:g}"
+
+
+def size_steps(evidence: Evidence, exhibit: RepairExhibit) -> list[RepairCase]:
+    """Return a case for each two models that are next to each other in size, the smaller one first."""
+    found = []
+    for series in _all_series(evidence, exhibit):
+        place = (series.problem_set, series.perturbation)
+        found += [case_of(evidence, pair, place, series.metric) for pair in pairwise(series.models)]
+    return [case for case in found if case is not None]
+
+
+@EXHIBITS.register("size-trend")
+class SizeTrend(RepairExhibit):
+    """A figure for each problem set, with a panel for each family, and a table of the smallest and largest models."""
+
+    has_figure: ClassVar[bool] = True
+
+    group: Group = ""
+
+    def draw(self, evidence: Evidence) -> Drawn:
+        """Return the figures, each with the table of its numbers."""
+        by_set: dict[tuple[str, str], list[_Series]] = {}
+        for series in _all_series(evidence, self):
+            by_set.setdefault((series.problem_set, series.perturbation), []).append(series)
+        if not by_set:
+            repair_sets(evidence.book)
+            raise NothingToDraw("no family has verdicts of two models whose numbers of weights differ and are known")
+        figures = tuple(self._figure(evidence, name, series) for name, series in by_set.items())
+        tables = tuple(self._table(evidence, name, series) for name, series in by_set.items())
+        return Drawn(tables, figures)
+
+    def _figure(self, evidence: Evidence, name: tuple[str, str], found: Sequence[_Series]) -> LineFigure:
+        weights = weights_by_model(evidence)
+        panels: dict[tuple[str, str], list[_Series]] = {}
+        for series in found:
+            panels.setdefault((series.family, series.prompts), []).append(series)
+        return LineFigure(
+            self.titled(evidence.book, _named(name)),
+            self.captioned(HEADLINE_RULE),
+            self._label(name),
+            "weights of the model",
+            f"{found[0].metric} (%)",
+            tuple(_panel(", ".join(filter(None, title)), of, weights) for title, of in panels.items()),
+        )
+
+    def _table(self, evidence: Evidence, name: tuple[str, str], found: Sequence[_Series]) -> Table:
+        weights = weights_by_model(evidence)
+        rows = []
+        for series in found:
+            ends = (series.models[0], series.models[-1])
+            case = case_of(evidence, ends, name, series.metric)
+            if case is not None:
+                first, last, difference, _, reads = case.cells()
+                texts = (f"{one.cell.model} ({short(weights[one.cell.model])})" for one in ends)
+                cells = (
+                    TableCell(str(len(series.models)), value=float(len(series.models)), state="value"),
+                    *(TableCell(text, state="text") for text in texts),
+                    first,
+                    last,
+                    difference,
+                    reads,
+                    TableCell(series.steps, state="text"),
+                )
+                rows.append(Row((series.family, series.prompts, series.label), cells))
+        return Table(
+            title=self.titled(evidence.book, _named(name)),
+            caption=self.captioned(
+                f"{found[0].metric} of the smallest and the largest model of each family.", READS, BETWEEN
+            ),
+            stub=("family", "prompts", "regime"),
+            columns=tuple(map(Column, COLUMNS)),
+            rows=tuple(rows),
+            label=self._label(name),
+            problem_set=name[0],
+        )
+
+    def _label(self, name: tuple[str, str]) -> str:
+        return "-".join([self.id, *(part for part in name if part != CLEAN)])
+
+
+def _named(name: tuple[str, str]) -> str:
+    return name[0] if name[1] == CLEAN else f"{name[0]}, {name[1]}"
+
+
+def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
+    """Return the series of at least two sizes. Of models of one size, the first one counts."""
+    book, weights = evidence.book, weights_by_model(evidence)
+    tests = select_test_sets(book, exhibit.test_sets).names
+    groups: dict[tuple[str, ...], dict[int, RepairModel]] = {}
+    for model in exhibit.models(evidence):
+        if model.cell.model in weights:
+            key = (model.family, _prompts(evidence, model), _form(evidence, model), model.label)
+            groups.setdefault(key, {}).setdefault(weights[model.cell.model], model)
+    found = []
+    for (family, prompts, _, label), sizes in groups.items():
+        for name, test in ((name, test) for name in repair_sets(book) for test in tests):
+            metric = headline_metric(book, name)
+            rates = {
+                size: of for size in sorted(sizes)
+                if (of := evidence.answers.patches(sizes[size].cell, (name, test)).get(metric))
+            }  # fmt: skip
+            if len(rates) > 1:
+                values = tuple(math.fsum(of.values()) / len(of) for of in rates.values())
+                models = tuple(sizes[size] for size in rates)
+                found.append(_Series(family, prompts, label, name, test, metric, models, values))
+    return found
+
+
+def _prompts(evidence: Evidence, model: RepairModel) -> str:
+    """Return what a series shows its models, in words: the entry of the config decides, so a base is in one series."""
+    return PROMPTS[shows_fault(evidence.book.order, model)]
+
+
+def _form(evidence: Evidence, model: RepairModel) -> str:
+    fault = evidence.book.order.faults.get(model.cell.model)
+    return f"{fault.form} {fault.after}" if fault else ""
+
+
+def _panel(title: str, found: Sequence[_Series], weights: Mapping[str, int]) -> Panel:
+    sizes = sorted({weights[model.cell.model] for series in found for model in series.models})
+    lines = tuple(
+        Line(
+            series.label,
+            REGIMES.index(series.models[0].regime),
+            tuple(
+                Point(math.log10(weights[model.cell.model]), 100 * value)
+                for model, value in zip(series.models, series.values, strict=True)
+            ),
+        )
+        for series in found
+    )
+    return Panel(title, tuple(Tick(math.log10(size), short(size)) for size in sizes), lines)

@@ -1,0 +1,34 @@
+"""Shows models that repair programs by how they were fine-tuned: not at all, all weights, LoRA, IA3."""
+
+from __future__ import annotations
+
+from raysweep.analysis.exhibits.base import PROGRAM_REPAIR
+from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
+from raysweep.units import count
+
+MOST_ROWS = 40
+"""Rows of a table that the page shows at once; longer tables are shown on demand."""
+
+
+@SECTIONS.register("program-repair")
+class ProgramRepairSection(Section):
+    """Patches by family and regime, regimes against each other, faulty lines in prompts, and what each regime takes."""
+
+    title = "Repair"
+    heading = "Program repair by regime"
+    place = 27
+    reads = ("drawn",)
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        tables = report.drawn.groups.get(PROGRAM_REPAIR, ())
+        if not tables:
+            return None
+        lead = (
+            "A regime is the way in which a model was fine-tuned. Where recipes were chosen by validation loss, the "
+            "chosen model stands for its regime. A plausible patch passes all tests; whether it is correct only a "
+            "person can say. How scores go with the size of models stands among the figures."
+        )
+        short, long = ([t for t in tables if (len(t.rows) > MOST_ROWS) == is_long] for is_long in (False, True))
+        folded = [Folded(f"Case by case ({count(len(long), 'table')})", "Tables with many rows.", long)] if long else []
+        return Content(lead, short, folded=folded)

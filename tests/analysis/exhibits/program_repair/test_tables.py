@@ -1,0 +1,263 @@
+"""Tables of models that repair, beside the same numbers recomputed in pandas from the simulated verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import product
+
+import pandas as pd
+import pytest
+
+from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
+from raysweep.analysis.exhibits.program_repair.models import pairs_of
+from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
+from raysweep.analysis.tables.table import FORMATS, written
+from tests.analysis.exhibits.examples import study
+from tests.analysis.exhibits.program_repair.examples import (
+    MODELS,
+    ORDER,
+    PLAIN,
+    SETS,
+    SIZES,
+    UNTESTED,
+    choices,
+    evidence,
+    numbers,
+    texts,
+    trainings,
+    verdicts,
+)
+
+EXHIBITS = {name: one for name, one in read_exhibits().items() if name.startswith("repair-")}
+FAMILIES = {
+    "codegen": "CodeGen", "codet5": "CodeT5", "starcoder": "StarCoder", "deepseek": "DeepSeekCoder", "bloom": "Bloom",
+    "codellama": "CodeLlama",
+}  # fmt: skip
+
+
+def family(model):
+    return next(of for start, of in FAMILIES.items() if model.startswith(start))
+
+
+@pytest.fixture(scope="module")
+def table():
+    return verdicts()
+
+
+@pytest.fixture(scope="module")
+def few(table):
+    """The verdicts of two models, each with both prompts."""
+    return table[table["model"].str.startswith(("bloom", "codellama"))]
+
+
+@pytest.fixture(scope="module")
+def of_sweep(table):
+    return evidence(table, trainings=trainings(), choices=choices())
+
+
+@pytest.fixture(scope="module")
+def means(table):
+    """The headline's number in percent: of the first answers those that pass, or are exact where there are no tests."""
+    first = table[table["sample"] == 0].copy()
+    first["hit"] = first["passed"].where(first["set"] != UNTESTED, first["exact"]).astype(float)
+    return 100 * first.groupby(["model", "recipe", "set"])["hit"].mean()
+
+
+def test_each_model_has_a_row_for_each_regime_with_the_numbers_of_all_sets(of_sweep, table):
+    (shown,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
+    assert [row.labels for row in shown.rows][:4] == [
+        ("CodeGen", "codegen-350m", regime) for regime in ("none", "full", "lora", "ia3")
+    ]
+    assert len(shown.rows) == 4 * len(MODELS)
+    for k, (metric, what) in product((1, 10), (("plausible", "passed"), ("exact match", "exact"))):
+        judged = table[(table["sample"] < k) & table[what].notna()]
+        solved = (
+            judged.groupby(["model", "recipe", "set", "task"])[what].any().groupby(["model", "recipe", "set"]).mean()
+        )
+        for name in SETS:
+            column = f"{name} {metric}@{k} (%)"
+            if name == UNTESTED and what == "passed":
+                assert column not in [one.full_name for one in shown.columns]
+                continue
+            for (_, model, regime), number in numbers(shown, column).items():
+                assert number == pytest.approx(100 * solved[model, regime, name])
+
+
+def test_cases_won_and_lost_are_those_of_the_verdicts(of_sweep, means):
+    sums, cases = EXHIBITS["repair-lora-against-ia3"].draw(of_sweep).tables
+    difference = (means.xs("lora", level="recipe") - means.xs("ia3", level="recipe")).rename("difference")
+    found = numbers(cases, "difference (points)")
+    assert {(labels[1], labels[3]): pytest.approx(value) for labels, value in found.items()} == dict(difference.items())
+    for name, of in [*((name, difference.xs(name, level="set")) for name in SETS), ("all", difference)]:
+        row = texts(sums)[name,]
+        expected = (len(of), (of > 0).sum(), (of < 0).sum(), (of == 0).sum())
+        assert tuple(int(row[column]) for column in ("cases", "higher", "lower", "equal")) == expected
+    of_all = sums.rows[-1].cells
+    assert 0 < of_all[1].low <= of_all[1].value <= of_all[1].high <= 4 * len(MODELS)
+    shown = [row.cells[2] for row in cases.rows]
+    assert int(of_all[4].value) == sum(cell.low > 0 for cell in shown)
+    assert int(of_all[5].value) == sum(cell.high < 0 for cell in shown)
+    assert of_all[4].value > of_all[5].value  # lora is better by design
+
+
+def test_relative_changes_are_over_the_bases_number(of_sweep, means):
+    _, cases = EXHIBITS["repair-lora-against-none"].draw(of_sweep).tables
+    for labels, value in numbers(cases, "relative change (%)").items():
+        before, after = (means[labels[1], recipe, labels[3]] for recipe in ("none", "lora"))
+        assert (math.isnan(value) and before == 0) or value == pytest.approx(100 * (after / before - 1))
+
+
+def test_only_cases_below_no_fine_tuning_have_a_row_of_their_own(of_sweep, means):
+    sums, cases = EXHIBITS["repair-full-below-none"].draw(of_sweep).tables
+    full, none = (means.xs(recipe, level="recipe") for recipe in ("full", "none"))
+    assert {(labels[1], labels[3]) for labels in texts(cases)} == set(full[full < none].index)
+    assert texts(sums)["all",]["lower"] == str((full < none).sum()) and len(cases.rows) < len(full)
+
+
+def test_faulty_lines_are_compared_on_models_of_the_same_weights(of_sweep, means):
+    sums, cases = EXHIBITS["repair-faulty-lines"].draw(of_sweep).tables
+    found = numbers(cases, "difference (points)")
+    assert len(found) == len(SIZES) * 4 * len(SETS)
+    for (of, model, regime, name, _), value in found.items():
+        assert value == pytest.approx(means[model, regime, name] - means[model + PLAIN, regime, name])
+        assert of == family(model)
+    assert list(texts(sums)) == [("none",), ("full",), ("lora",), ("ia3",), ("all",)]
+    by_regime = {regime: [v for labels, v in found.items() if labels[2] == regime] for (regime,) in texts(sums)}
+    assert int(texts(sums)["lora",]["higher"]) == sum(value > 0 for value in by_regime["lora"])
+
+
+def test_a_base_without_the_lines_in_either_prompt_is_no_pair(few):
+    infill = {name: replace(one, form="infill", before=False) for name, one in ORDER.faults.items()}
+    sums, _ = EXHIBITS["repair-faulty-lines"].draw(evidence(few, replace(ORDER, faults=infill))).tables
+    assert list(texts(sums)) == [("full",), ("lora",), ("ia3",), ("all",)]
+
+
+def test_the_ends_of_each_family_are_compared_by_size(of_sweep, means):
+    drawn = EXHIBITS["repair-sizes"].draw(of_sweep)
+    assert [figure.label for figure in drawn.figures] == [table.label for table in drawn.tables]
+    (shown,) = (table for table in drawn.tables if table.problem_set == "humaneval-java")
+    row = texts(shown)["CodeGen", "with the faulty lines", "lora"]
+    assert (row["models"], row["from"], row["to"]) == ("3", "codegen-350m (350M)", "codegen-6b (6B)")
+    of = [means[model, "lora", "humaneval-java"] for model in ("codegen-350m", "codegen-2b", "codegen-6b")]
+    assert (row["smallest (%)"], row["largest (%)"]) == (f"{of[0]:.1f}", f"{of[2]:.1f}")
+    assert numbers(shown, "difference (points)")["CodeGen", "with the faulty lines", "lora"] == pytest.approx(
+        of[2] - of[0]
+    )
+    assert (row["in between"] == "rises at each step") == (of[0] < of[1] < of[2])
+    assert {labels[0] for labels in texts(shown)} == {"CodeGen", "DeepSeekCoder"}  # the others have one size
+    assert {labels[1] for labels in texts(shown)} == {"with the faulty lines", "without the faulty lines"}
+    assert b"<svg" in drawn.figures[0].render("svg")
+
+
+def test_costs_are_those_of_the_chosen_model_and_of_all_that_were_trained(of_sweep):
+    by_regime, of_models = EXHIBITS["repair-costs"].draw(of_sweep).tables
+    assert texts(of_models)["CodeLlama", "codellama-7b", "lora"] == {
+        "weights": "6,700,000,000", "trained weights": "6,700,000", "trained weights (%)": "0.1",
+        "memory (GiB)": "2.00", "hours": "2", "CPU-hours": "4", "models trained": "2", "hours of all": "3",
+    }  # fmt: skip
+    models = len(MODELS)
+    assert texts(by_regime)["ia3",] == {
+        "models": str(models), "trained weights (%), least": "0.01", "trained weights (%), most": "0.01",
+        "memory (GiB), most": "3.00", "hours": f"{3 * models}", "models trained": str(2 * models),
+        "hours of all": f"{4.5 * models:g}",
+    }  # fmt: skip
+    assert texts(by_regime)["full",]["trained weights (%), most"] == "100"
+
+
+def test_what_a_training_did_not_report_is_said_to_be_unknown(few):
+    found = [replace(one, weights=None, memory_bytes=None) for one in trainings()]
+    by_regime, of_models = EXHIBITS["repair-costs"].draw(evidence(few, trainings=found)).tables
+    for shown in (by_regime, of_models):
+        assert "not recorded by the version that trained it" in shown.footnotes
+
+
+def test_claims_stand_beside_the_sweeps_numbers(of_sweep, means):
+    (shown,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
+    found = texts(shown)
+    lora, ia3, full, none = (means.xs(recipe, level="recipe") for recipe in ("lora", "ia3", "full", "none"))
+    won = found["LoRA is above IA3",]
+    assert won["printed"] == "21 of 24 cases"
+    assert won["this sweep"].startswith(f"{(lora > ia3).sum()} of {len(lora)} cases; shown in ")
+    gains = (lora / none - 1)[none > 0]
+    best = [f"{100 * gains.max():+.0f} % ({model} on {name})" for model, name in gains.index[gains == gains.max()]]
+    said = found["LoRA's largest relative gain over no fine-tuning",]["this sweep"]
+    assert said.split("; ")[0] in best and (f"; {(none == 0).sum()} case" in said) == (none == 0).any()
+    below = found["full fine-tuning is below no fine-tuning",]
+    assert below["this sweep"].startswith(f"{(full < none).sum()} of {len(full)} cases") and below["agrees"] == "yes"
+    shares = [found[f"{name}'s share of trained weights",] for name in ("LoRA", "IA3")]
+    assert [(one["printed"], one["this sweep"], one["agrees"]) for one in shares] == [
+        ("0.09 %", "0.1 %", "no"), ("3 %", "0.01 %", "no"),
+    ]  # fmt: skip
+    assert len(found) == 7 and "both shares can't hold" in shown.footnotes[1]
+    assert "github.com/User3574/codeRepair" in shown.caption
+
+
+def test_regimes_are_compared_at_equal_settings_where_there_are_several_recipes(few):
+    renamed = {"lora": "lora.lr1e-4", "ia3": "ia3.lr1e-4"}
+    other = few[few["recipe"] == "lora"].replace({"recipe": {"lora": "lora.lr1e-3"}})
+    several = few.replace({"recipe": renamed})
+    order = replace(
+        ORDER,
+        recipes={
+            "lora.lr1e-3": RecipeChoice("sft", {}, "a", "lora", "lr 1e-3"),
+            "lora.lr1e-4": RecipeChoice("sft", {}, "b", "lora", "lr 1e-4"),
+            "ia3.lr1e-4": RecipeChoice("sft", {}, "c", "ia3", "lr 1e-4"),
+            "full": RecipeChoice("sft", {}, "d", "full", "lr 1e-4"),
+        },
+    )
+    of_sweep = evidence(pd.concat([several, other]), order)
+    exhibit = EXHIBITS["repair-lora-against-ia3"]
+    pairs, alone = pairs_of(exhibit.models(of_sweep), "ia3", "lora")
+    assert alone == 4 and {(a.cell.recipe, b.cell.recipe) for a, b in pairs} == {("ia3.lr1e-4", "lora.lr1e-4")}
+    sums, cases = exhibit.draw(of_sweep).tables
+    assert "4 models of lora left out, without a like one of ia3." in sums.caption
+    assert cases.rows[0].labels[2] == "lora · lora.lr1e-4 against ia3"
+
+
+def test_a_group_stands_for_the_model_that_was_chosen_among_its_own(of_sweep):
+    models = EXHIBITS["repair-regimes"].models(of_sweep)
+    assert {(model.regime, model.cell.recipe) for model in models} == {
+        ("none", "none"), ("full", "full"), ("lora", "lora"), ("ia3", "ia3"),
+    }  # fmt: skip
+    pairs, alone = pairs_of(models, "ia3", "lora")
+    assert len(pairs) == len(MODELS) and not alone
+
+
+def test_a_model_of_no_known_family_is_one_of_its_own(few):
+    renamed = few.replace({"model": {"bloom-560m": "mine"}})
+    order = replace(ORDER, models=tuple("mine" if name == "bloom-560m" else name for name in MODELS))
+    (shown,) = EXHIBITS["repair-regimes"].draw(evidence(renamed, order)).tables
+    assert ("mine", "mine", "lora") in texts(shown)
+
+
+@pytest.mark.parametrize("id", EXHIBITS)
+def test_a_sweep_without_problem_sets_for_repair_has_nothing_to_show(id):
+    with pytest.raises(NothingToDraw, match="no numbers of a problem set for repair"):
+        EXHIBITS[id].draw(study())
+
+
+@pytest.mark.parametrize(
+    ("id", "why"),
+    [
+        ("repair-lora-against-ia3", "no base has verdicts after lora and ia3"),
+        ("repair-full-below-none", "no base has verdicts after full and none"),
+        ("repair-faulty-lines", "no two models that differ in the faulty lines"),
+        ("repair-sizes", "no family has verdicts of two models"),
+        ("repair-costs", "no model of it is fine-tuned yet"),
+        ("repair-claims", "nothing that the repair study's claims are about"),
+    ],
+)
+def test_a_question_that_can_not_be_asked_of_a_sweep_is_left_out(table, id, why):
+    base = table[(table["model"] == "bloom-560m") & (table["recipe"] == "none")]
+    with pytest.raises(NothingToDraw, match=why):
+        EXHIBITS[id].draw(evidence(base, trainings=trainings()))
+
+
+def test_all_tables_are_of_the_section_and_can_be_files(of_sweep):
+    drawn = draw(list(EXHIBITS.values()), of_sweep)
+    grouped = drawn.groups[PROGRAM_REPAIR]
+    assert len(grouped) == len({table.label for table in grouped}) == 12
+    assert all(written(table, format) for table in drawn.tables for format in FORMATS)
+    assert not draw(list(EXHIBITS.values()), Evidence(ScoreBook.of([], ORDER))).tables
