@@ -45,6 +45,7 @@ from raysweep.trainers.best import BEST
 from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.developer_patches import DeveloperPatches
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.rejecting import has_python
 from raysweep.units import count
@@ -75,6 +76,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         check_groups,
         _rejected,
         _sources,
+        _developer_patches,
         _validation,
         _kept,
         partial(_problems, judged=with_models),
@@ -482,6 +484,28 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
             if rows is not None and rows < batch:
                 way = f"; with --set recipes.{name}.batch_size={rows} they fit" if rows and "." not in name else ""
                 yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}{way}"
+
+
+def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
+    """Find training rows that are patches by the developers of evaluated projects, where they would be trained on."""
+    training = config.training
+    if training is None or training.decontaminate == "drop":
+        return
+    try:
+        patches = DeveloperPatches(PROBLEMS.create(p.spec(PROBLEMS, config.seed)) for p in config.evaluation.problems)
+        for source in training.row_sources if patches else ():
+            rows = SOURCES.create(source.rows.spec(SOURCES, config.seed)).rows()
+            found = [(row.row_id, patch) for row in rows if (patch := patches.found(row))]
+            if found:
+                row_id, patch = found[0]
+                yield (
+                    source.place,
+                    f"{count(len(found), 'row')} {'is a patch' if len(found) == 1 else 'are patches'} by developers of "
+                    f"projects that models are judged on, first {row_id!r} ({patch}); remove them, or give "
+                    "`decontaminate: drop`, which leaves them out",
+                )
+    except UsageError:
+        return  # the checks of sources and problems report it
 
 
 def _validation(config: SweepConfig) -> Iterator[Mistake]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
 from raysweep.programs import PYTHON, Limits
 from raysweep.prompts.regions import split_prompt
+from raysweep.prompts.repair.hunks import Fault
 from raysweep.records import Problem, Segment, Spec
 from raysweep.registry import Registry
 from raysweep.rows.json_files import stream_json_rows
@@ -70,6 +71,13 @@ class ProblemSet(ABC):
     def recognises(cls, row: Mapping[str, Any]) -> bool:
         """Return True if a file's first row can only be one of this set, which the file's path then names."""
         return False
+
+    def developer_patches(self) -> Iterable[tuple[str, Fault]]:
+        """Return patches that nobody may be trained on who is judged on the set, with their ids, beside its problems.
+
+        They are the fixes of developers of the projects that its problems are from, also of other bugs.
+        """
+        return ()
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt into natural language and verbatim text, losslessly."""

@@ -14,5 +14,6 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     teacher.py     what a teacher of rejected responses is asked, and what of its answer becomes one
     pair_filters.py leaves out rejected responses that are no near misses
     build.py       builds training rows from source rows and their perturbed texts
+    developer_patches.py finds rows that are patches by developers of evaluated projects
     leakage.py     finds rows that leak test problems: equal descriptions, names, bodies, long common runs
 """

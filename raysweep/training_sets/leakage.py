@@ -2,8 +2,9 @@
 
 Three rules find a row: it has the task id of an evaluated problem; its instruction, its function's name with the first
 sentence, or its solution equals the problem's; or one run of 10-token shingles that both share covers over half of the
-problem's docstring or solution. Of faults to be repaired, the functions before and after count as solutions. Words are
-compared in lower case, without punctuation and blanks. Texts of fewer than ten words have no shingles, so only equality
+problem's docstring or solution. Of faults to be repaired, the functions before and after count as solutions, and
+patches by the same projects' developers leak a set, whatever they mend (developer_patches.py). Words are compared in
+lower case, without punctuation and blanks. Texts of fewer than ten words have no shingles, so only equality
 finds them.
 """
 
@@ -20,9 +21,12 @@ from raysweep.prompts.repair.code import without_comments
 from raysweep.prompts.repair.hunks import hunk_in, is_marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Leak, Problem, Segment, SourceRow
+from raysweep.training_sets.developer_patches import DeveloperPatches
 
-VERSION = 2
+VERSION = 3
 """Version of the rules, part of keys."""
+DEVELOPER_PATCH = "developer patch"
+"""The rule that finds patches by developers of a problem set's projects, also those of no problem."""
 SHINGLE = 10
 """Tokens in a shingle."""
 SHARE = 0.5
@@ -62,6 +66,7 @@ class LeakFinder:
         self._problems: list[tuple[str, str]] = []
         self._lengths: dict[tuple[int, str], int] = {}
         self._index = _Index()
+        self._patches = {name: DeveloperPatches([problem_set]) for name, problem_set in problem_sets.items()}
         for name, problem_set in problem_sets.items():
             for problem in problem_set.problems():
                 self._add(name, problem, problem_set.segments(problem))
@@ -74,6 +79,10 @@ class LeakFinder:
                 rules.setdefault(number, rule)
             for number in sorted(rules):
                 yield Leak(row.row_id, *self._problems[number], rules[number])
+            known = {self._problems[number] for number in rules}
+            for name, patches in self._patches.items():
+                if (found := patches.found(row)) and (name, found) not in known:
+                    yield Leak(row.row_id, name, found, DEVELOPER_PATCH)
 
     def _add(self, name: str, problem: Problem, segments: Sequence[Segment]) -> None:
         """Add a problem to the index."""

@@ -7,12 +7,16 @@ import pytest
 
 from raysweep.problems.base import ProblemSet
 from raysweep.problems.humaneval import HumanEval
+from raysweep.problems.repair.defects4j import Defects4J
 from raysweep.problems.repair.humaneval_java import HumanEvalJava
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.prompts.repair.hunks import Hunk, hunk_in, marked
 from raysweep.records import Problem, SourceRow
+from raysweep.training_sets.developer_patches import DeveloperPatches
 from raysweep.training_sets.leakage import LeakFinder
+from tests.conftest import shared_data
 from tests.problems.repair.rows import ADD, GCD, lines, quixbugs
+from tests.problems.repair.test_defects4j import written
 
 TEXT = "Return the longest of all the words in a sentence, the first one where several are equally long."
 BODY = """    words = sentence.split()
@@ -135,3 +139,55 @@ def test_quixbugs_in_python_is_its_java_and_humaneval_java_is_humaneval(tmp_path
     rows = [replace(row, row_id=name, task_id=name) for name in names]
     found = {leak.row_id for leak in LeakFinder({"quixbugs": python, "humaneval-java": java}).leaks(rows)}
     assert found == {"QuixBugs/GCD", "HumanEval/46", "Java/46", "HumanEval-Java/FIB4"}
+
+
+def test_patches_by_developers_of_evaluated_projects_are_found_by_id_and_by_lines(tmp_path: Path) -> None:
+    paths = written(tmp_path)
+    (tmp_path / "Chart" / "patches" / "9.src.patch").write_text(
+        "diff --git a/src/B.java b/src/B.java\n--- a/src/B.java\n+++ b/src/B.java\n@@ -1,4 +1,3 @@ class B {\n"
+        " void check(List<Range> ranges) {\n-    requireNonNull(ranges, message);\n"
+        "     compute(ranges, first, last);\n }\n"
+    )
+    finder = LeakFinder({"defects4j": Defects4J(**paths)})
+    head, fix, call = (
+        "void check(List<Range> ranges) {\n",
+        "    requireNonNull(ranges, message);\n",
+        "    compute(ranges, first, last);\n",
+    )
+    rows = [
+        repair_row("id of a problem", "int g() {\n", "    h();\n", "}\n", "    i();\n", "Defects4J/Chart-4"),
+        repair_row("id of another bug", "int g() {\n", "    h();\n", "}\n", "    i();\n", "chart_9"),
+        repair_row("lines", f"class B {{\n{head}", "", f"{call}}}\n", fix),
+        repair_row("as clm has it", head, call, "}\n", f"{fix}{call}"),
+        repair_row("with a comment", f"{head}    // first\n", "", f"{call}}}\n", fix),
+        repair_row("elsewhere", "void other(List<Range> ranges) {\n", "", f"{call}}}\n", fix),
+        repair_row("another fix", head, "", f"{call}}}\n", "    requireNonNull(ranges, text);\n"),
+        repair_row("few words", "int f() {\n", "    b();\n", "", "    b(1);\n    if (a())\n"),
+    ]
+    found = {leak.row_id: (leak.task_id, leak.rule) for leak in finder.leaks(rows)}
+    assert found == {
+        "id of a problem": ("Defects4J/Chart-4", "task id"),
+        **dict.fromkeys(
+            ("id of another bug", "lines", "as clm has it", "with a comment"), ("Defects4J/Chart-9", "developer patch")
+        ),
+    }
+    assert not list(LeakFinder({"quixbugs": QuixBugs(quixbugs(tmp_path, GCD))}).leaks(rows[:5]))
+
+
+def test_all_of_defects4js_patches_are_found_by_their_ids_and_nearly_all_by_their_lines() -> None:
+    folder = shared_data("defects4j")
+    clm = shared_data("clm_apr") / "defects4j"
+    problems = Defects4J(
+        str(clm / "codegen_finetune_result" / "codegen_input.json"),
+        str(clm / "defects4j_loc.txt"),
+        str(folder / "src_patches.tar.gz"),
+    )
+    patches = DeveloperPatches([problems])
+    changes = list(problems.developer_patches())
+    rows = [
+        repair_row(str(number), fault.hunk.before, fault.hunk.buggy, fault.hunk.after, fault.fixed)
+        for number, (_, fault) in enumerate(changes)
+    ]
+    by_lines = {id for row, (id, _) in zip(rows, changes, strict=True) if patches.found(row)}
+    assert len({id for id, _ in changes}) == 864 and len(by_lines) > 800  # the others are of a few words
+    assert all(patches.found(replace(row, task_id=id)) for row, (id, _) in zip(rows, changes, strict=True))

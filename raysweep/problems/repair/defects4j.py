@@ -79,6 +79,12 @@ class Defects4J(RepairSet):
         patches = dict(_read_patches(self._patches))
         return [self._problem(key, prompt, positions, patches) for key, prompt in prompts.items()]
 
+    def developer_patches(self) -> Iterator[tuple[str, Fault]]:
+        """Yield each change of all patches, also of those that are no problem here; an id has one for each change."""
+        for (project, number), patch in _read_patches(self._patches):
+            for fault in _changes(patch):
+                yield f"Defects4J/{project}-{number}", fault
+
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the hashes of the files, and of the texts of all patches."""
         patches = text_sha(canonical_json([[*name, text] for name, text in sorted(_read_patches(self._patches))]))
@@ -142,6 +148,36 @@ def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
                     yield (project, name.partition(".")[0]), content.read().decode("utf-8", "replace")
     except tarfile.TarError as error:
         raise UsageError(f"{path}: this is no tar file of patches ({error})") from None
+
+
+def _changes(patch: str) -> Iterator[Fault]:
+    """Yield the changes of a patch that takes a fix out, each with the faulty lines around it that the patch shows."""
+    for section in _sections(patch):
+        kinds = [line[:1] for line in section]
+        at = 0
+        while at < len(section):
+            if kinds[at] not in ("-", "+"):
+                at += 1
+                continue
+            end = next((place for place in range(at, len(section)) if kinds[place] not in ("-", "+")), len(section))
+            changed = section[at:end]
+            buggy, fixed = ("".join(f"{line[1:]}\n" for line in changed if line[:1] == kind) for kind in "+-")
+            faulty = ([line for line in lines if line[:1] != "-"] for lines in (section[:at], section[end:]))
+            before, after = ("".join(f"{line[1:]}\n" for line in lines) for lines in faulty)
+            yield Fault(Hunk(before, buggy, after), fixed)
+            at = end
+
+
+def _sections(patch: str) -> Iterator[list[str]]:
+    """Yield the lines of each section of a patch."""
+    lines: list[str] | None = None
+    for line in [*patch.splitlines(), "diff "]:
+        if line.startswith(("diff ", "--- ", "+++ ", "index ")) or _SECTION.match(line):
+            if lines:
+                yield lines
+            lines = [] if _SECTION.match(line) else None
+        elif lines is not None and line[:1] in ("-", "+", " ", ""):
+            lines.append(line)
 
 
 def _mended_lines(patch: str, position: _Position, place: str) -> str:

@@ -15,7 +15,7 @@ from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.compare import compared
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.problems.repair.rows import GCD, quixbugs
+from tests.problems.repair.rows import GCD, lines, quixbugs
 from tests.problems.repair.test_defects4j import written
 
 MINI = {"name": "minirepair", "world": 3, "count": 8}
@@ -139,3 +139,22 @@ def test_files_that_do_not_exist_are_errors_with_the_configs_line(tmp_path: Path
     )
     with pytest.raises(UsageError, match=r"sweep\.yaml: 1 error\n  line 6, .*nothing\.jsonl doesn't exist"):
         load_config(file)
+
+
+def test_patches_by_defects4js_developers_are_refused_as_training_rows_unless_they_are_dropped(tmp_path: Path) -> None:
+    rows = {"name": "minirepair", "world": 3, "rows": 30, "part": "pretraining"}
+    pretrain = {"family": "qwen2", "recipe": "full", "source": rows, "vocab_size": 300}
+    model = {"name": "tiny", "pretrain": pretrain, "template": "repair_plain", "recipes": ["full"]}
+    fault = {"before": "f() {\n", "buggy": "    a();\n", "after": "}", "fixed": "    b();\n"}
+    source = {"name": "repair", "path": lines(tmp_path / "rows.jsonl", fault, {**fault, "task_id": "Chart-4"})}
+    sets = {"source": source, "sets": ["clean"]}
+    defects4j = {"name": "defects4j", **written(tmp_path)}
+    recipes = {"full": {"max_tokens": 64, "batch_size": 2}}
+    with pytest.raises(UsageError) as error:
+        config([model], defects4j, recipes=recipes, training=sets)
+    assert (
+        "training.source: 1 row is a patch by developers of projects that models are judged on, first '0000001' "
+        "(Defects4J/Chart-4); remove them, or give `decontaminate: drop`, which leaves them out"
+    ) in str(error.value)
+    assert config([model], defects4j, recipes=recipes, training={**sets, "decontaminate": "drop"})
+    assert config([model], MINI, recipes=recipes, training=sets)

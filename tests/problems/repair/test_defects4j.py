@@ -93,3 +93,19 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
         if problem.reference is not None:
             exact = problem.patch(problem.reference, RepairAnswer.HUNK)
             assert exact is None or exact.is_exact
+
+
+def test_every_change_of_a_patch_is_one_that_nobody_is_trained_on(tmp_path: Path) -> None:
+    paths = written(tmp_path)
+    (tmp_path / "Chart" / "patches" / "9.src.patch").write_text(
+        "diff --git a/src/B.java b/src/B.java\nindex 1..2 100644\n--- a/src/B.java\n+++ b/src/B.java\n"
+        "@@ -1,5 +1,4 @@ class B {\n void g() {\n-    guard();\n     call();\n-    last();\n+    first();\n }\n"
+    )
+    found = [(id, fault.hunk.before, fault.hunk.buggy, fault.fixed, fault.hunk.after)
+             for id, fault in Defects4J(**paths).developer_patches()]  # fmt: skip
+    before = " void g() {\n".removeprefix(" ")
+    assert found[1:] == [
+        ("Defects4J/Chart-9", before, "", "    guard();\n", "    call();\n    first();\n}\n"),
+        ("Defects4J/Chart-9", f"{before}    call();\n", "    first();\n", "    last();\n", "}\n"),
+    ]
+    assert found[0][0] == "Defects4J/Chart-4" and found[0][3] == "    b(1);\n    if (a())\n"
