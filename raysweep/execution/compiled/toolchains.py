@@ -69,7 +69,7 @@ def toolchain(language: str, flags: str) -> Toolchain:
         UnusableFlags: g++ doesn't know the flags, or makes no program with them.
         RaysweepError: g++ hangs.
     """
-    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags)
+    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags, tuple(missing_headers()))
 
 
 def identity(language: str, flags: str) -> str:
@@ -120,7 +120,8 @@ def _java(home: str | None) -> Toolchain:
 
 
 @lru_cache
-def _cpp(compiler: str | None, flags: str) -> Toolchain:
+def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain:
+    """Return g++ as a toolchain. `absent`: headers of `HEADERS`, without which some programs can't be compiled."""
     if compiler is None:
         raise MissingInput(_missing(CPP, "g++"))
     compiler = str(Path(compiler).resolve())
@@ -134,8 +135,16 @@ def _cpp(compiler: str | None, flags: str) -> Toolchain:
     folders = [str(Path(path).resolve().parent) for path in found if Path(path).is_absolute()]
     readable = _outermost([*_HEADER_FOLDERS, own, *folders, *_library_folders()])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
-    identity = f"g++ {version} {machine}, {libc}, {' '.join([*given, *_native(compiler, given)])}, {JUDGED_AS}"
+    libraries = " without ".join([libc, *absent])
+    words = " ".join([*given, *_native(compiler, given)])
+    identity = f"g++ {version}{_build(compiler)} {machine}, {libraries}, {words}, {JUDGED_AS}"
     return Toolchain(CPP, compiler, given, identity, readable, (compiler, *parts, *_loaders()))
+
+
+def _build(compiler: str) -> str:
+    """Return who built g++, such as " (Debian 12.2.0-14)": builds of one version may have other flags as defaults."""
+    found = re.search(r" \(.*\)", (_ask(compiler, "--version").stdout.splitlines() or [""])[0])
+    return found[0].replace(",", "") if found else ""
 
 
 def _native(compiler: str, flags: Sequence[str]) -> list[str]:

@@ -29,11 +29,13 @@ def jdk(folder: Path, version: str) -> Path:
     return folder
 
 
-def gxx(folder: Path, version: str) -> Path:
-    """Make a folder with a g++ that is this machine's but for its version."""
+def gxx(folder: Path, version: str, build: str = "(GCC)") -> Path:
+    """Make a folder with a g++ that is this machine's but for its version and who built it."""
     needs("cpp")
     folder.mkdir()
-    script = f'#!/bin/sh\n[ "$1" = -dumpfullversion ] && exec echo {version}\nexec {shutil.which("g++")} "$@"\n'
+    said = f'[ "$1" = -dumpfullversion ] && exec echo {version}\n'
+    said += f'[ "$1" = --version ] && exec echo "g++ {build} {version}"'
+    script = f'#!/bin/sh\n{said}\nexec {shutil.which("g++")} "$@"\n'
     (folder / "g++").write_text(script)
     (folder / "g++").chmod(0o755)
     return folder
@@ -84,7 +86,9 @@ def test_another_gxx_or_other_flags_have_another_name_in_keys(tmp_path, monkeypa
     needs("cpp")
     here = {identity(CPP, flags) for flags in ("-O0", "-O1")}
     monkeypatch.setenv("PATH", str(gxx(tmp_path / "bin", "99.1.0")), prepend=":")
-    assert "g++ 99.1.0" in identity(CPP, "-O0") and len({identity(CPP, "-O0"), *here}) == 3
+    assert "g++ 99.1.0 (GCC) " in identity(CPP, "-O0") and len({identity(CPP, "-O0"), *here}) == 3
+    monkeypatch.setenv("PATH", str(gxx(tmp_path / "other", "99.1.0", "(A, B 99.1.0-1)")), prepend=":")
+    assert "g++ 99.1.0 (A B 99.1.0-1) " in identity(CPP, "-O0")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,9 @@ def test_headers_that_are_missing_are_told_with_their_packages(tmp_path, monkeyp
     monkeypatch.setattr(toolchains, "_header_exists", lambda name: "boost" not in name)
     assert missing_headers() == {"boost/any.hpp": "libboost-dev"}
     assert "no boost/any.hpp, which some problems in C++ include: install libboost-dev" in part_checks.compilers().found
+    assert " without boost/any.hpp, -O0, " in identity(CPP, "-O0")  # other programs may include them, too
+    monkeypatch.setattr(toolchains, "_header_exists", lambda name: True)
+    assert "without" not in identity(CPP, "-O0")
 
 
 def test_flags_that_mean_the_processor_of_this_machine_are_named_by_what_they_mean():
