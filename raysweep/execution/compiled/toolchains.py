@@ -27,7 +27,7 @@ PACKAGES = {JAVA: "default-jdk-headless", CPP: "g++"}
 HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
 """Headers that problems in C++ include and that don't come with g++, each with its package."""
 MIN_JDK = 17
-JUDGED_AS = 4
+JUDGED_AS = 5
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
 _SECONDS = 600.0  # of wall time for a question to g++, which needs less than one of CPU time: only a hang takes longer

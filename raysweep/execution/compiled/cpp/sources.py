@@ -13,6 +13,8 @@ INCLUDE = Path(__file__).parent
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
+_ASSERTIONS = "#undef NDEBUG\n#include <assert.h>\n"
+"""Stands before tests inside: a program that switches its own assertions off leaves those of its tests alone."""
 LIBRARIES = {"openssl/": "-lcrypto"}
 """Folders of headers, and the flag for the library that defines what they declare."""
 
@@ -48,7 +50,7 @@ def split(declaration: str, tests: str) -> Split:
 def inside(candidate: str, tests: str) -> Inside:
     """Return the sources of one program: the candidate with its tests, and what reports their end."""
     end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
-    return Inside({"program.cpp": f"{candidate}\n{_OWN_MAIN}{tests}\n", "inside.cpp": end}, TESTS_FLAGS)
+    return Inside({"program.cpp": f"{candidate}\n{_OWN_MAIN}{_ASSERTIONS}{tests}\n", "inside.cpp": end}, TESTS_FLAGS)
 
 
 def libraries(text: str) -> tuple[str, ...]:

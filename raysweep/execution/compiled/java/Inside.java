@@ -22,6 +22,7 @@ public final class Inside {
         System.setIn(new ByteArrayInputStream(new byte[0]));
         out.write(Wire.READY);
         byte[] token = Wire.receive(in);
+        ClassLoader.getSystemClassLoader().setClassAssertionStatus("Main", true); // not for the program's own classes
         try {
             Class.forName("Main").getMethod("main", String[].class).invoke(null, (Object) new String[0]);
         } catch (InvocationTargetException e) {

@@ -116,6 +116,7 @@ def test_arguments_changed_in_place_and_exceptions_reach_the_tests(problem):
         ("return", 'puts("passed"); fflush(stdout); _Exit(0); return', "ended", ""),
         ('"x"', '"y"', "failed", "found.size() == 2"),
         ("{name,", "{string(9000000, 'a'),", "memory", "too large"),
+        ("return {", "numbers.resize(1 << 20); return {string(1 << 22, 'a'),", "memory", "too large"),
         ("return", "vector<char>(size_t(-1), 0); return", "exception", "length_error"),
         ("return", "throw bad_alloc(); return", "memory", "bad_alloc"),
     ],
@@ -268,6 +269,13 @@ def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(tmp_path, bo
     assert run_inside(tmp_path, text, tests) == outcome
 
 
+@pytest.mark.parametrize("own", ["#define NDEBUG", "#define assert(x)"])
+def test_inside_a_program_without_assertions_leaves_those_of_its_tests_alone(tmp_path, own):
+    needs("cpp")
+    assert run_inside(tmp_path, f"{own}\nint f(int a) {{ return a; }}", FAILING) == "failed"
+    assert run_inside(tmp_path, f"{own}\nint f(int a) {{ return 2; }}", FAILING) == "passed"
+
+
 @pytest.mark.parametrize("reader", ["a reader", "no reader"])
 def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(tmp_path, reader):
     """A judge kills a process whose verdict it has. Without a reader of stderr, writing there ends the process."""
@@ -284,7 +292,7 @@ def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(tmp_path, r
     else:
         candidate.socket.sendall(frame(bytes(16)))
         assert read_frame(candidate.socket.recv)[:1] == b"V"
-        assert stderr.read().endswith(b"/program.cpp:6: int main(): Assertion `f(1) == 2' failed.\n")
+        assert stderr.read().endswith(b"/program.cpp:8: int main(): Assertion `f(1) == 2' failed.\n")
         assert candidate.end() == 1
 
 

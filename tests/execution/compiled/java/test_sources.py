@@ -361,6 +361,14 @@ def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(toolchain, b
     assert toolchain.inside(f"{HEAD}int f(int a) {{ {body} }} }}", tests) == outcome
 
 
+def test_assertions_of_tests_hold_and_those_of_programs_do_not(toolchain, server):
+    tests = "public class Main { public static void main(String[] a) { assert new Solution().f(1) == 2 : 7; } }"
+    problem = Problem(toolchain, server, f"{HEAD}int f(int a) {{", tests)
+    for body, outcome in (("assert a > 1; return 2;", "passed"), ("return 3;", "failed")):
+        text = f"{HEAD}int f(int a) {{ {body} }} }}"
+        assert (problem.judge(text)["outcome"], toolchain.inside(text, tests)) == (outcome, outcome)
+
+
 @pytest.mark.parametrize(
     ("declaration", "tests", "reason"),
     [
