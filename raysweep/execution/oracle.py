@@ -86,9 +86,17 @@ def judge_references(
         if verdict.outcome is not Outcome.PASSED and oracle_of(programs[index]) is Oracle.OUTSIDE
     ]
     again = run([dataclasses.replace(programs[index], oracle=Oracle.INSIDE) for index in doubtful]) if doubtful else []
+    inside = dict(zip(doubtful, again, strict=True))
     judged = [(verdict, oracle_of(program)) for program, verdict in zip(programs, outside, strict=True)]
-    for index, verdict in zip(doubtful, again, strict=True):
-        if verdict.outcome is not outside[index].outcome:
+    # A harness error may have been the machine's, which is no reason to give the boundary up: it counts if it repeats.
+    unclear = [index for index, verdict in inside.items() if outside[index].outcome is Outcome.HARNESS_ERROR]
+    repeated = (
+        run([dataclasses.replace(programs[index], oracle=Oracle.OUTSIDE) for index in unclear]) if unclear else []
+    )
+    for index, verdict in zip(unclear, repeated, strict=True):
+        judged[index] = verdict, Oracle.OUTSIDE
+    for index, verdict in inside.items():
+        if verdict.outcome is not judged[index][0].outcome:
             judged[index] = verdict, Oracle.INSIDE
     return judged
 

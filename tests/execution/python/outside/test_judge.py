@@ -9,7 +9,7 @@ import pytest
 from raysweep.execution import execute
 from raysweep.execution.oracle import judge_references, oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
-from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 LIMITS = Limits(timeout=2)
 
@@ -215,6 +215,17 @@ def test_a_reference_solution_decides_where_the_tests_alone_do_not():
         (Outcome.PASSED, Oracle.INSIDE),
         (Outcome.FAILED, Oracle.OUTSIDE),
     ]
+
+
+@pytest.mark.parametrize(("errors", "oracle"), [(1, Oracle.OUTSIDE), (2, Oracle.INSIDE)])
+def test_an_error_of_the_machine_moves_no_tests_inside_unless_it_repeats(errors, oracle):
+    left = [Outcome.HARNESS_ERROR] * errors
+
+    def run(programs):
+        return [Verdict(left.pop() if left and one.oracle is Oracle.OUTSIDE else Outcome.PASSED) for one in programs]
+
+    ((verdict, found),) = judge_references([Program("def f(n): return n", "assert f(1) == 1")], run)
+    assert (verdict.outcome, found) == (Outcome.PASSED, oracle)
 
 
 def test_programs_of_both_kinds_in_one_call_each_get_their_oracle():
