@@ -167,6 +167,15 @@ def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
     assert "of the one before" in first.stderr and "of the one before" not in then.stderr
 
 
+def test_a_jvm_counts_as_many_cores_on_every_machine(executor):
+    """On a node with 128 cores, a parallel stream would have more threads than a program may."""
+    needs("java")
+    passing = program("java", "passed")
+    counted = passing.text.replace("a / 2", "Runtime.getRuntime().availableProcessors() == 4 ? a / 2 : -1")
+    (verdict,) = executor.run([dataclasses.replace(passing, text=counted)], LIMITS)
+    assert verdict.outcome is Outcome.PASSED
+
+
 def test_verdicts_do_not_depend_on_order_or_batch(language, executor, judged, monkeypatch):
     """Programs one by one, the last ones first and inside and outside mixed, beside all together in their order."""
     endings = ("compile_error", Oracle.OUTSIDE), ("failed", Oracle.INSIDE), ("exception", Oracle.OUTSIDE)
