@@ -39,7 +39,7 @@ def execute(
     """Run programs on this machine and return one verdict for each, in the same order; see `Executor.run`.
 
     Args:
-        programs: complete Python programs; equal ones run once.
+        programs: complete programs; equal ones run once.
         limits: one for all programs, or a sequence with one for each.
         slots: number of programs that run at the same time; None: the number of CPUs that this process may use.
         sandbox: the lane, and the lowest level of isolation that is accepted.
@@ -103,7 +103,7 @@ class Executor:
         """Run programs and return one verdict for each, in the same order. Equal programs with equal limits run once.
 
         Args:
-            programs: complete Python programs.
+            programs: complete programs.
             limits: one for all programs, or a sequence with one for each.
             on_done: called with the number of `programs` that have a verdict, each time that number grows.
 
