@@ -324,6 +324,7 @@ class Transformers(Generator):
         if self.device.type != "cuda" or shape is None:
             return CPU_TOKENS
         free, _ = torch.cuda.mem_get_info(self.device)
+        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)  # torch's own store
         of_a_token = 2 * shape.cached_layers * shape.key_value * self.network.dtype.itemsize
         return max(1, int(free * MEMORY_SHARE / of_a_token))
 

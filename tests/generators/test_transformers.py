@@ -217,6 +217,18 @@ def test_half_precision_models_generate_too(dtype: str, trained: Callable[[str],
     assert all(c.text.startswith("    return") for c in make(ref).generate(requests(4)))
 
 
+def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny: dict[str, ModelRef], monkeypatch: Any) -> None:
+    generator = make(tiny["llama"])
+    assert isinstance(generator, Transformers)
+    for name, answer in {"mem_get_info": (4e9, 80e9), "memory_reserved": 70e9, "memory_allocated": 14e9}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    generator.device = torch.device("cuda")
+    after = generator._tokens_that_fit()
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60e9, 80e9))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 14e9)
+    assert after == generator._tokens_that_fit()
+
+
 def test_no_model_is_refused() -> None:
     with pytest.raises(UsageError, match="needs a model"):
         make(None)
