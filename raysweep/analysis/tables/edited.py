@@ -7,8 +7,9 @@ scores as one training set, `EDITED`, whose numbers are means over pairs; the se
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, Score
 from raysweep.stats.few_values import few_values_mean
 from raysweep.units import count
@@ -21,19 +22,22 @@ WAY = "edited from one prompt pair (mean over pairs)"
 """How a model came by its weights, for sentences."""
 
 
-def over_pairs(scores: Iterable[Score], pairs: Collection[str]) -> list[Score]:
+def over_pairs(
+    scores: Iterable[Score], pairs: Collection[str], problems: Mapping[CellLabels, str] | None = None
+) -> list[Score]:
     """Return scores in their order, those of edited models as means over pairs, with intervals over pairs.
 
     Args:
         scores: of all cells.
         pairs: the training sets that name a pair; without any, the scores are returned as they are.
+        problems: of each edited model's pair, where they are known: pairs of one problem are one cluster.
     """
     found: dict[tuple[object, ...], list[Score]] = {}
     for score in scores:
         training_set = EDITED if score.training_set in pairs else score.training_set
         key = (score.model, score.recipe, training_set, score.seed, score.problem_set, score.perturbation, score.metric)
         found.setdefault(key, []).append(score)
-    return [_mean(of) if of[0].training_set in pairs else of[-1] for of in found.values()]
+    return [_mean(of, problems or {}) if of[0].training_set in pairs else of[-1] for of in found.values()]
 
 
 def without_pairs(differences: Iterable[Difference], pairs: Collection[str]) -> list[Difference]:
@@ -41,10 +45,12 @@ def without_pairs(differences: Iterable[Difference], pairs: Collection[str]) -> 
     return [difference for difference in differences if difference.training_set not in pairs]
 
 
-def _mean(scores: Sequence[Score]) -> Score:
+def _mean(scores: Sequence[Score], problems: Mapping[CellLabels, str]) -> Score:
     """Return the mean of one metric over pairs; those for which it is undefined are left out, and counted."""
-    first, known = scores[0], [score.value for score in scores if not math.isnan(score.value)]
-    mean = few_values_mean(known, "pair")
+    first, defined = scores[0], [score for score in scores if not math.isnan(score.value)]
+    known = [score.value for score in defined]
+    labels = [CellLabels(score.model, score.recipe, score.training_set, score.seed) for score in defined]
+    mean = few_values_mean(known, "pair", [problems.get(one) or one.training_set for one in labels])
     undefined = [score for score in scores if math.isnan(score.value)]
     notes = [f"mean over {count(len(known), 'pair')}"] if known else []
     notes += [f"undefined for {count(len(undefined), 'pair')}: {undefined[0].note}"] if undefined else []

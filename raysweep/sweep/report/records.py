@@ -85,7 +85,7 @@ def report_of(
         title=config.report.title or config.name,
         notice=config.report.notice or _cautions(config),
         limit=limit_text(config),
-        scores=over_pairs(numbers.scores, order.pairs),
+        scores=over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made}),
         differences=without_pairs(numbers.differences, order.pairs),
         order=order,
         failures=_failures(folder, errors),

@@ -16,6 +16,7 @@ from raysweep.analysis.tables.quantities import quantity_of, score_cell
 from raysweep.analysis.tables.score_book import Order, ScoreBook, ScoreKey
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, Score
+from raysweep.stats.few_values import few_values_mean
 
 PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
 
@@ -39,6 +40,16 @@ def test_pairs_become_one_training_set_whose_numbers_are_means_over_pairs():
     ]
     assert found[1].note == "mean over 2 pairs" and found[1].low < 0.7 < found[1].high and found[1].n == 159
     assert isnan(found[2].low)
+
+
+def test_pairs_of_one_problem_are_one_cluster():
+    values = dict(zip(PAIRS, (0.5, 0.7, 0.5), strict=True))
+    scores = [score(pair, value, "clean") for pair, value in values.items()]
+    problems = {CellLabels("m", "creme", pair, 42): problem for pair, problem in zip(PAIRS, "aba", strict=True)}
+    (alone,), (together,) = over_pairs(scores, PAIRS), over_pairs(scores, PAIRS, problems)
+    expected = few_values_mean(list(values.values()), "pair", list("aba"))
+    assert (together.low, together.high) == (expected.low, expected.high)
+    assert together.value == alone.value and together.high - together.low > alone.high - alone.low
 
 
 def test_undefined_numbers_are_left_out_and_said():
