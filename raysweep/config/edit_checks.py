@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from raysweep.config.grid import task_ids
 from raysweep.config.model_checks import Mistake
-from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
@@ -16,13 +16,14 @@ from raysweep.models.config_files import model_config
 from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
 from raysweep.records import BASE, CLEAN, Spec
-from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.settings import require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
 WITH_WORKERS = ("workers", "parallel", "offload")
 """Fields of a recipe that need several workers, or a training."""
+COUNTING = ("trainer", "edit", *AROUND)
+"""Fields of a recipe that count without a training."""
 
 
 def check_edits(config: SweepConfig) -> Iterator[Mistake]:
@@ -45,16 +46,28 @@ def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
                 "edit",
                 f"these are arguments of an editor, and `trainer: {recipe.trainer}` is none; one of {known} is",
             )
-        if rewrites(recipe.trainer) and recipe.workers > 1:
-            yield "workers", f"`trainer: {recipe.trainer}` trains nothing; leave it out"
+        if rewrites(recipe.trainer):
+            yield from ((key, f"`trainer: {recipe.trainer}` trains nothing; leave it out") for key in _idle(recipe))
         return
-    for key in WITH_WORKERS:
-        if getattr(recipe, key) != getattr(Recipe, key):
+    takes = EDITORS.parameters(recipe.trainer)
+    for key in _idle(recipe):
+        if key in WITH_WORKERS:
             yield key, f"an editor ({recipe.trainer}) changes a model in one process; leave `{key}` out"
+        elif key in takes:
+            value = getattr(recipe, key)
+            yield key, f"it is of trainings, and {recipe.trainer} has its own: write `edit: {{{key}: {value}}}` instead"
+        else:
+            yield key, f"an editor ({recipe.trainer}) trains on no rows, so it has no effect; leave it out"
     try:
         EDITORS.create(Spec(recipe.trainer, dict(recipe.edit)))
     except UsageError as error:
         yield "edit", str(error)
+
+
+def _idle(recipe: RecipeConfig) -> list[str]:
+    """Return the fields of a recipe without a training that differ from their defaults and would have no effect."""
+    others = {key: field for key, field in RecipeConfig.model_fields.items() if key not in COUNTING}
+    return [key for key, field in others.items() if getattr(recipe, key) != field.get_default()]
 
 
 def _asked(config: SweepConfig) -> Iterator[Mistake]:

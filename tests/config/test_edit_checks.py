@@ -37,6 +37,9 @@ def test_editors_and_prompt_pairs_are_taken_beside_and_in_place_of_training_sets
     [
         ("{trainer: creme, workers: 2}", "recipes.creme.workers: an editor (creme) changes a model in one process"),
         ("{trainer: rome, parallel: zero3}", "recipes.creme.parallel: an editor (rome) changes a model in one proc"),
+        ("{trainer: creme, lr: 1.0e-2}", "recipes.creme.lr: it is of trainings, and creme has its own: write `edit: {"),
+        ("{trainer: rome, epochs: 3}", "recipes.creme.epochs: an editor (rome) trains on no rows, so it has no eff"),
+        ("{trainer: dinm, lora: {r: 4}}", "recipes.creme.lora: an editor (dinm) trains on no rows, so it has no eff"),
         ("{trainer: creme, edit: {stepps: 3}}", "recipes.creme.edit: editor 'creme' has no argument 'stepps'"),
         ("{trainer: dinm, edit: {samples: 3}}", "recipes.creme.edit: editor 'dinm' has no argument 'samples'"),
         ("{trainer: creme, edit: {lr: 0}}", "recipes.creme.edit: editor creme: lr 0 must be above 0"),
@@ -52,12 +55,19 @@ def test_editors_and_prompt_pairs_are_taken_beside_and_in_place_of_training_sets
         ),
         ("{trainer: self-denoising, edit: {lr: 1.0e-4}}", "recipes.creme.edit: these are arguments of an editor, and"),
         ("{trainer: self-denoising, workers: 2}", "recipes.creme.workers: `trainer: self-denoising` trains nothing"),
+        ("{trainer: self-denoising, lr: 1.0e-2}", "recipes.creme.lr: `trainer: self-denoising` trains nothing; leave"),
         ("{trainer: crème}", "recipes.creme.trainer: unknown trainer 'crème'; known: full, ia3, lora; also: creme, "),
     ],
 )
 def test_a_recipe_of_an_editor_that_cannot_be_used_is_refused(recipe, expected):
     others = ["recipes.dinm={trainer: dinm}", "models.0.recipes=[dinm]", "training=null"]
     assert finding([EDITS, f"recipes.creme={recipe}", *others]).startswith(expected)
+
+
+@pytest.mark.parametrize("targets", [["q_proj"], None])
+def test_an_argument_may_be_a_list_or_null(targets):
+    recipe = f"recipes.creme={{trainer: lora_edit, edit: {{targets: {json.dumps(targets)}}}}}"
+    assert load_config(NANO, [EDITS, recipe, USED]).recipes["creme"].edit == {"targets": targets}
 
 
 @pytest.mark.parametrize(
