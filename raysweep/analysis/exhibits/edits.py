@@ -169,7 +169,8 @@ class ReportedEdit:
             yield CLEAN, change
         if (found := self.found) is not None:
             samples = f"{found.accuracy_perturbed:g} to {found.accuracy:g}, and {found.accuracy_original:g} unperturbed"
-            note = f"block {found.block}, {count(found.samples, 'sample')} of the pair: {samples}"
+            patched = f"block {found.block} (positions: {found.positions}, phase: {found.phase})"
+            note = f"{patched}, {count(found.samples, 'sample')} of the pair: {samples}"
             yield self.perturbation, Measurement(RI, found.restoration, math.nan, math.nan, 1, note)
         for number in self.work.measurements:
             yield self.perturbation, number

@@ -124,7 +124,8 @@ def test_numbers_of_edits_are_scores_and_what_is_undefined_has_its_reason():
     scores = {score.metric: score for score in edit_scores(Edits([edit, ended(edit, "no such pair")]))}
     assert {score.training_set for score in scores.values()} == {"minicode-C1-pair1"}
     assert scores["G-RIR"].value == edit.accuracy.restored.value and scores["G-RIR"].low < scores["G-RIR"].value
-    assert scores["RI"].value == 1 and scores["RI"].note.startswith(f"block {edit.work.block}, 5 samples of the pair")
+    patched = f"block {edit.work.block} (positions: all, phase: prefill)"
+    assert scores["RI"].value == 1 and scores["RI"].note.startswith(f"{patched}, 5 samples of the pair")
     assert (scores["clean_change"].perturbation, scores["G-RIR"].perturbation) == ("clean", "C1")
     assert scores["edited_block"].value == edit.work.block and scores["memory_bytes"].value == edit.work.memory_bytes
     nothing_lost = replace(edit, base=BaseRates(edit.base.clean, edit.base.clean))
