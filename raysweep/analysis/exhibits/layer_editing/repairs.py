@@ -51,6 +51,7 @@ HOW = (
     "base loses nothing. Pass@1: means over edits. Clean: the edited models minus the base, with a paired interval "
     "over problems."
 )
+PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
 
@@ -78,9 +79,11 @@ class Repairs(Exhibit):
 
     def _table(self, evidence: Evidence, problems: str, rows: Mapping[EditGroup, Row], rewrites: bool) -> Table:
         groups = [group for group in rows if group.problem_set == problems]
+        lora = dict.fromkeys(edit.cell.recipe for edit in evidence.edits.made if edit.editor == "lora_edit")
+        plain = PLAIN_LORA.format(", ".join(lora)) if lora else ""
         return Table(
             title=self.titled(evidence.book, problems),
-            caption=self.captioned(HOW, REWRITES if rewrites else "", WITHIN_RULE, no_evidence([problems])),
+            caption=self.captioned(HOW, REWRITES if rewrites else "", plain, WITHIN_RULE, no_evidence([problems])),
             stub=("model", *(["category"] if self.by == "category" else []), "method"),
             columns=COLUMNS,
             rows=tuple(rows[group] for group in _in_order(groups)),

@@ -57,6 +57,12 @@ def test_with_minicode_the_report_says_that_it_says_nothing_about_real_models(al
     assert "MiniCode" not in table_of("repairs", others).caption
 
 
+def test_lora_is_said_to_be_plain_where_it_edits(all_of_it):
+    assert "lora-edit: plain LoRA; what EasyEdit calls LoRA is AdaLoRA" in table_of("repairs", all_of_it).caption
+    others = evidence([edit for edit in made(["llama"]) if edit.editor != "lora_edit"])
+    assert "LoRA" not in table_of("repairs", others).caption
+
+
 def test_rewriting_that_undoes_the_perturbation_restores_all_and_undefined_has_its_reason():
     one = next(one for one in rewritten(["llama"]) if one.perturbation == "C1")
     undone = replace(one, rates=one.base.clean)
