@@ -38,7 +38,8 @@ class RecipeChoice:
         rest: all other settings of the recipe, as one text.
         trainer: what trains, such as ``lora``; empty where recipes of several trainers are one group.
         alike: the settings that recipes of different trainers can have in common, as one text: all of `rest` but the
-            trainer and its adapter.
+            trainer, its adapter, and what only changes speed and memory.
+        is_chosen: whether it stands for the model that was chosen among a group's.
     """
 
     objective: str
@@ -46,6 +47,7 @@ class RecipeChoice:
     rest: str = ""
     trainer: str = ""
     alike: str = ""
+    is_chosen: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,12 @@ from raysweep.trainers.kinds import rewrites
 
 OVERALL = "mix_all"
 """The study's mix of all of its methods."""
-OF_TRAINER = ("trainer", "lora", "ia3", "edit")
-"""Settings of a recipe that no recipe of another trainer has."""
+APART = (
+    *("trainer", "lora", "ia3", "edit"),
+    *("workers", "parallel", "offload", "micro_batch_size", "micro_batch_tokens", "batching"),
+    *("gradient_checkpointing", "compile"),
+)
+"""Settings in which recipes of different trainers that are alike differ: a trainer's own, those of speed and memory."""
 MEMBERS_IN_WORDS = 2
 """A mix of the config is described by its members up to this number, and by their number beyond."""
 
@@ -105,7 +109,7 @@ def _recipes(config: SweepConfig) -> dict[str, RecipeChoice]:
 def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
     """Return a recipe, or what those have in common of which one is chosen."""
     rest = [one.model_dump(mode="json", exclude={"objective", "objective_args", *AROUND}) for one in recipes]
-    alike = [{key: value for key, value in one.items() if key not in OF_TRAINER} for one in rest]
+    alike = [{key: value for key, value in one.items() if key not in APART} for one in rest]
     trainers = {one.trainer for one in recipes}
     return RecipeChoice(
         recipes[0].objective,
@@ -113,6 +117,7 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
         canonical_json(rest if len(rest) > 1 else rest[0]),
         trainers.pop() if len(trainers) == 1 else "",
         canonical_json(alike if len(alike) > 1 else alike[0]),
+        is_chosen=recipes[0].is_candidate,
     )
 
 

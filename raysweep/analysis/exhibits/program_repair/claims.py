@@ -28,6 +28,7 @@ from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.units import count
 
 COLUMNS = ("printed", "this sweep", "agrees")
+CHOSEN = "Regimes are compared on the models that were chosen by validation loss, where a sweep chooses some."
 AGREES = (
     "Agrees: of numbers of cases, whether the printed share of them lies inside the interval of this sweep's; of words "
     "and of the largest gain, whether some cases are as they say. A sweep with other models or problem sets than the "
@@ -53,7 +54,7 @@ class RepairClaims(RepairExhibit):
         ]
         if not rows:
             raise NothingToDraw("it has nothing that the repair study's claims are about")
-        caption = self.captioned(f"Printed: {citation(self.study)}.", HEADLINE_RULE, WON_RULE, AGREES)
+        caption = self.captioned(f"Printed: {citation(self.study)}.", HEADLINE_RULE, CHOSEN, WON_RULE, AGREES)
         columns = tuple(map(Column, COLUMNS))
         return Drawn((Table(self.titled(evidence.book), caption, ("claim",), columns, tuple(rows), label=self.id),))
 
@@ -65,10 +66,12 @@ Finder = Callable[[PublishedClaim], "Cells | None"]
 def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]:
     """Return for each claim's id what finds this sweep's number: its cell, and whether it agrees."""
     models = exhibit.models(evidence)
+    chosen = [one for one in models if one.is_chosen or one.regime == NONE]
+    main = chosen if any(one.is_chosen for one in models) else models
     tests = select_test_sets(evidence.book, exhibit.test_sets).names
 
     def between(first: Regime, second: Regime) -> list[RepairCase]:
-        return cases_between(evidence, pairs_of(models, first, second)[0], tests)
+        return cases_between(evidence, pairs_of(main, first, second)[0], tests)
 
     def shares(regime: str) -> list[float]:
         trained = [one for one in trained_models(evidence, models) if one.model.regime == regime]

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, Exhibit, Group, NothingToDraw, Text
-from raysweep.analysis.tables.score_book import ModelVariant, Order, ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_book import ModelVariant, Order, RecipeChoice, ScoreBook, ScoreKey
 from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE, CLEAN
+from raysweep.records import BASE, CLEAN, NOT_TUNED
 
 Regime = Literal["none", "full", "lora", "ia3"]
 NONE: Regime = "none"
@@ -41,6 +41,7 @@ class RepairModel:
         regime: how it was fine-tuned.
         label: the regime, with recipe, training set and seed where there are several.
         alike: the settings of its recipe that one of another regime may have too; empty for a base model.
+        is_chosen: whether it was chosen among the models of a group of recipes.
     """
 
     cell: CellLabels
@@ -48,6 +49,7 @@ class RepairModel:
     regime: Regime
     label: str
     alike: str = ""
+    is_chosen: bool = False
 
     def key(self, problem_set: str, perturbation: str) -> ScoreKey:
         """Return the key of its scores on a test set."""
@@ -78,13 +80,15 @@ class RepairExhibit(Exhibit):
             recipe = book.order.place_of_recipe(cell.recipe)
             return order.index(families[cell.model]), at[0], REGIMES.index(regime), recipe, at[1], cell.seed
 
+        recipes = {NOT_TUNED: RecipeChoice(""), **book.order.recipes}
         return [
             RepairModel(
                 cell,
                 families[cell.model],
                 regime,
                 _label(cell, regime, cells),
-                "" if regime == NONE else book.order.recipes[cell.recipe].alike,
+                recipes[cell.recipe].alike,
+                recipes[cell.recipe].is_chosen,
             )
             for cell, regime in sorted(cells, key=place)
         ]
@@ -113,8 +117,9 @@ def pairs_of(
 ) -> tuple[list[tuple[RepairModel, RepairModel]], int]:
     """Return the pairs of two regimes of one base, and how many models of `second` have no partner.
 
-    A fine-tuned model's partner has its training set and seed. Where a base has several recipes of a regime, its
-    partner also has the same settings beside those of the trainer. A base model is the partner of all.
+    A fine-tuned model's partner has its training set and seed. Where a base has several recipes of a regime, the
+    partner of a model that was chosen among a group's was chosen too, and that of another one has the same settings but
+    for the trainer. A base model is the partner of all.
     """
     pairs, alone = [], 0
     for one in (model for model in models if model.regime == second):
@@ -122,8 +127,11 @@ def pairs_of(
         if NONE not in (first, second):
             others = [other for other in others if _trained_on(other) == _trained_on(one)]
             rivals = [m for m in models if (m.regime, m.cell.model) == (second, one.cell.model)]
-            several = len([m for m in rivals if _trained_on(m) == _trained_on(one)]) > 1 or len(others) > 1
-            others = [other for other in others if other.alike == one.alike] if several else others
+            rivals = [m for m in rivals if _trained_on(m) == _trained_on(one)]
+            if len(rivals) > 1 or len(others) > 1:
+                others = [other for other in others if other.is_chosen == one.is_chosen]
+            if len(others) > 1 or (others and not one.is_chosen and len(rivals) > 1):
+                others = [other for other in others if other.alike == one.alike]
         pairs += [(others[0], one)] if others else []
         alone += not others
     return pairs, alone

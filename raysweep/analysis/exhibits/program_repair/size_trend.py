@@ -13,6 +13,7 @@ from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, c
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
+    NONE,
     REGIMES,
     RepairExhibit,
     RepairModel,
@@ -152,10 +153,12 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
     groups: dict[tuple[str, ...], dict[int, RepairModel]] = {}
     for model in exhibit.models(evidence):
         if model.cell.model in weights:
-            key = (model.family, _prompts(evidence, model), _form(evidence, model), model.label)
-            groups.setdefault(key, {}).setdefault(weights[model.cell.model], model)
+            groups.setdefault(_alike(evidence, model), {}).setdefault(weights[model.cell.model], model)
+    groups = {key: sizes for key, sizes in groups.items() if len(sizes) > 1}
     found = []
-    for (family, prompts, _, label), sizes in groups.items():
+    for (family, prompts, form, regime, *rest), sizes in groups.items():
+        several = len([key for key in groups if key[:4] == (family, prompts, form, regime)]) > 1
+        label = " · ".join([regime, *(rest if several else ())])
         for name, test in ((name, test) for name in repair_sets(book) for test in tests):
             metric = headline_metric(book, name)
             rates = {
@@ -169,14 +172,13 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
     return found
 
 
-def _prompts(evidence: Evidence, model: RepairModel) -> str:
-    """Return what a series shows its models, in words: the entry of the config decides, so a base is in one series."""
-    return PROMPTS[shows_fault(evidence.book.order, model)]
-
-
-def _form(evidence: Evidence, model: RepairModel) -> str:
+def _alike(evidence: Evidence, model: RepairModel) -> tuple[str, ...]:
+    """Return what the models of a series share: family, prompts, their form, regime, recipe, training set, seed."""
     fault = evidence.book.order.faults.get(model.cell.model)
-    return f"{fault.form} {fault.after}" if fault else ""
+    cell = model.cell
+    tuned = () if model.regime == NONE else (cell.recipe, cell.training_set, f"seed {cell.seed}")
+    form = f"{fault.form} {fault.after}" if fault else ""
+    return (model.family, PROMPTS[shows_fault(evidence.book.order, model)], form, model.regime, *tuned)
 
 
 def _panel(title: str, found: Sequence[_Series], weights: Mapping[str, int]) -> Panel:

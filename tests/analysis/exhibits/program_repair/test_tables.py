@@ -216,6 +216,29 @@ def test_regimes_are_compared_at_equal_settings_where_there_are_several_recipes(
     assert cases.rows[0].labels[2] == "lora · lora.lr1e-4 against ia3"
 
 
+def test_beside_equal_settings_the_chosen_models_are_compared_and_claims_rest_on_them(few):
+    """Each regime has a choice, of grids of its own, and a recipe of equal settings; sizes have the latter alone."""
+    equal = few[few["recipe"] != "none"].assign(recipe=lambda table: table["recipe"] + "-equal")
+    small = equal[equal["model"] == "bloom-560m"].replace({"model": {"bloom-560m": "bloom-1b7"}})
+    base = few[(few["recipe"] == "none") & (few["model"] == "bloom-560m")].assign(model="bloom-1b7")
+    recipes = {
+        **{name: RecipeChoice("sft", {}, name, name, f"grid of {name}", True) for name in ("full", "lora", "ia3")},
+        **{f"{name}-equal": RecipeChoice("sft", {}, "a", name, "equal") for name in ("full", "lora", "ia3")},
+    }
+    faults = {**ORDER.faults, "bloom-1b7": ORDER.faults["bloom-560m"]}
+    order = replace(ORDER, recipes=recipes, models=(*MODELS, "bloom-1b7"), faults=faults)
+    trained = [*trainings(), *(replace(one, model="bloom-1b7", weights=10**9) for one in trainings(["bloom-560m"]))]
+    of_sweep = evidence(pd.concat([few, equal, small, base]), order, trainings=trained)
+    exhibit = EXHIBITS["repair-lora-against-ia3"]
+    pairs, alone = pairs_of(exhibit.models(of_sweep), "ia3", "lora")
+    found = {(one.cell.recipe, other.cell.recipe) for one, other in pairs}
+    assert not alone and len(pairs) == 9 and found == {("ia3", "lora"), ("ia3-equal", "lora-equal")}
+    (claims,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
+    assert " of 16 cases; " in texts(claims)["LoRA is above IA3",]["this sweep"]
+    sizes = texts(EXHIBITS["repair-sizes"].draw(of_sweep).tables[0])
+    assert list(sizes) == [("Bloom", "with the faulty lines", regime) for regime in ("none", "full", "lora", "ia3")]
+
+
 def test_a_group_stands_for_the_model_that_was_chosen_among_its_own(of_sweep):
     models = EXHIBITS["repair-regimes"].models(of_sweep)
     assert {(model.regime, model.cell.recipe) for model in models} == {
