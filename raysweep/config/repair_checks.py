@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
+from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.repair.styles import INFILL, STYLES, RepairAnswer, answers_in
 from raysweep.prompts.templates import RAW, PromptTemplate, template_shown
@@ -33,6 +34,19 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[t
             f"problem set {repairs} is code with a fault, which the template {wrong[0]!r} can't show; take one for "
             "repair, such as repair_buggy_line",
         )
+    if len(others) < len(sets) and _chats(config, model):
+        yield (
+            ("generator",),
+            f"model {model.name!r} answers as a chat, with prose and fences around its code, and a problem set for "
+            "repair takes an answer whole as its patch; give the generator an interface that continues a prompt, such "
+            "as `api: completions`, or the model a config without problem sets for repair",
+        )
+
+
+def _chats(config: SweepConfig, model: ModelConfig) -> bool:
+    """Return True if a model's generator answers prompts as a chat does, whatever their template."""
+    spec = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
+    return GENERATORS.get(spec.name).chats(spec.args)
 
 
 def architecture_mistakes(

@@ -75,6 +75,13 @@ def test_templates_for_repair_and_problem_sets_for_repair_need_each_other(
         config([{"name": "one", "generator": "fake", **model}], problems)
 
 
+def test_a_server_that_chats_can_not_repair_and_one_that_continues_prompts_can() -> None:
+    server = {"name": "openai", "served": "one", "url": "http://127.0.0.1:9/v1"}
+    with pytest.raises(UsageError, match=r"models\.0\.generator: .*answers as a chat.*give .*`api: completions`"):
+        config([{"name": "one", "template": "raw", "generator": {**server, "api": "chat"}}], MINI)
+    config([{"name": "one", "template": "raw", "generator": server}], MINI)
+
+
 def test_a_model_that_is_trained_needs_rows_to_repair_and_a_template_of_its_kind() -> None:
     rows = {"name": "minicode", "part": "pretraining", "world": 3, "rows": 100}
     pretrain = {"family": "qwen2", "recipe": "full", "source": rows, "vocab_size": 300}
