@@ -1,7 +1,8 @@
 """Estimates pass@k, the probability that at least one of k completions passes.
 
 Source: Chen et al. 2021, https://arxiv.org/abs/2107.03374, equation 1. With several draws of a perturbation a
-problem's pass@k is the mean over the draws, and the interval is over problems and draws.
+problem's pass@k is the mean over the draws, and the interval is over problems and draws. The order of completions
+doesn't count: pass@1 of ten beams is the mean of the ten, not the first one (`repair.py` has that).
 """
 
 from __future__ import annotations

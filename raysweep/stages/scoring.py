@@ -22,7 +22,7 @@ def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     """Return pass@1 and RD of a cell's test sets, such as ``RD humaneval C1``; one that is undefined is left out.
 
     An edited model has its share restored, the change of its clean pass@1, and what the edit took, too. All numbers are
-    computed as for `raysweep.load_results`, over all draws of a perturbation.
+    computed as for `raysweep.load_results`, over all draws of a perturbation and all completions, whatever their order.
     """
     if end_of(cell, store):
         return {}
