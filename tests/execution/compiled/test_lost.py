@@ -6,6 +6,7 @@ these cases with whole slots.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,6 +114,25 @@ def test_words_of_gxx_are_shown_only_where_it_can_read_no_other_files(compiled):
     with pytest.raises(CompileError) as refused:
         compiled(WORDS, WORDS, rules=0)
     assert "without Landlock" in str(refused.value) and "WORD" not in str(refused.value)
+
+
+@pytest.mark.parametrize("number", [errno.EFBIG, errno.ENOSPC, errno.EDQUOT])
+def test_a_text_that_is_too_long_for_a_file_is_refused_and_a_disk_without_room_is_not_its_doing(monkeypatch, number):
+    def refuse(path: Path, data: bytes) -> None:
+        raise OSError(number, os.strerror(number))
+
+    renewed: list[str] = []
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    for name in ("had_room", "had_disk"):
+        monkeypatch.setattr(cpp, name, lambda *_: True)
+    fork: Any = SimpleNamespace(box=SimpleNamespace(folder="", renew_folder=lambda: renewed.append("folder")))
+    chain: Any = SimpleNamespace(flags=())
+    expected = (
+        (CompileError, "its text has more than 16 MiB") if number == errno.EFBIG else (CompilerLost, "found no room")
+    )
+    with pytest.raises(expected[0], match=expected[1]):
+        cpp.CppBuilder(fork, Layers(""), chain, "", 0)._compile({"program.cpp": b""}, [])
+    assert len(renewed) == (1 if number == errno.EFBIG else 2)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ server that calls them, which is compiled once a problem, and tests are programs
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -241,14 +242,20 @@ class CppBuilder:
         return made.output
 
     def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled | None:
-        """Run g++ once. Return None if the machine has no room for it, or for its files; then nothing is left of it."""
+        """Run g++ once. Return None if the machine has no room for it, or for its files; then nothing is left of it.
+
+        Raises:
+            CompileError: the text is too long for a file.
+        """
         box, output, said = self._forks.box, bytearray(), bytearray()
         wall = COMPILE_SECONDS * WALL_FACTOR
         try:
             for name, data in files.items():
                 Path(box.folder, name).write_bytes(data)
-        except OSError:
+        except OSError as error:
             box.renew_folder()
+            if error.errno == errno.EFBIG:
+                raise CompileError(f"its text has more than {FILE_MIB} MiB") from None
             had_disk(box.folder)
             return None
 
