@@ -375,7 +375,7 @@ def test_no_process_file_or_mount_is_left_whatever_was_killed(language, killed, 
         verdicts = executor.run(programs, Limits(timeout=4))
         killer.join()
     expected = Outcome.KILLED if killed == "the program" else Outcome.TIMEOUT
-    assert [verdict.outcome for verdict in verdicts] == [expected, Outcome.PASSED, Outcome.FAILED]
+    assert [verdict.outcome for verdict in verdicts] == [expected, Outcome.PASSED, Outcome.FAILED], verdicts
     assert len(seen) > 3 and psutil.wait_procs(seen, 20)[1] == []
     assert list(tmp_path.iterdir()) == []
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
