@@ -21,8 +21,15 @@ _HEAD, _FILE = "// JUnit 4: ", "// file: "
 _PUBLIC = re.compile(
     r"^[ \t]*public\s+(?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\s+(\w+)", re.M
 )
-_TIMEOUT = re.compile(r"(@(?:org\.junit\.)?Test\s*\()\s*timeout\s*=\s*[^,()]+(?:,\s*(?=\w))?([^()]*\))")
-_NO_ARGUMENTS = re.compile(r"(@(?:org\.junit\.)?Test)\s*\(\s*\)")
+_VALUE = r"(?:[^,()]|\([^()]*\))+"
+_TEST = re.compile(rf"(?P<name>@(?:org\.junit\.)?Test)\s*\((?P<arguments>{_VALUE}(?:,{_VALUE})*)\)")
+_TIMEOUT = re.compile(rf"(?:^|,)\s*timeout\s*={_VALUE}")
+_NAME = r"(?:org\.junit\.rules\.)?"
+_RULE = re.compile(
+    rf"@(?:org\.junit\.)?(?:Class)?Rule\b[\w\s]*?\s{_NAME}"
+    rf"(?:Timeout\s+\w+\s*=|TestRule\s+\w+\s*=\s*(?:new\s+{_NAME}DisableOnDebug\s*\(\s*)?(?:new\s+)?{_NAME}Timeout\b)"
+    r"[^;]*;"
+)
 
 
 def junit_tests(name: str, files: Mapping[str, str]) -> str:
@@ -36,8 +43,19 @@ def junit_tests(name: str, files: Mapping[str, str]) -> str:
 
 
 def without_wall_time(text: str) -> str:
-    """Return tests without JUnit's limits, which are of wall time and fail right programs on a busy machine."""
-    return _NO_ARGUMENTS.sub(r"\1", _TIMEOUT.sub(r"\1\2", text))
+    """Return tests without JUnit's limits, which are of wall time and fail right programs on a busy machine.
+
+    These are the argument `timeout` of ``@Test``, and fields that are rules with a `Timeout`.
+    """
+    return _RULE.sub("", _TEST.sub(_without_timeout, text))
+
+
+def _without_timeout(test: re.Match[str]) -> str:
+    arguments = _TIMEOUT.sub("", test["arguments"])
+    if arguments == test["arguments"]:
+        return test[0]
+    arguments = arguments.strip().removeprefix(",").strip()
+    return f"{test['name']}({arguments})" if arguments else test["name"]
 
 
 def is_junit(tests: str) -> bool:
