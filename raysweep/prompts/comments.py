@@ -10,13 +10,18 @@ No method writes a `*/`, so no change can end a comment early.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from raysweep.prompts.regions import description, merge, split_instruction, split_prose
 from raysweep.records import Segment
 
-_COMMENT = re.compile(r"/\*+(.*?)\*+/|^[ \t]*(//[^\n]*(?:\n[ \t]*//[^\n]*)*)", re.DOTALL | re.MULTILINE)
-_STRINGS_AND_COMMENTS = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'", re.DOTALL)
+_STRING = r"\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'"
+_COMMENT = re.compile(
+    r"/\*+(.*?)\*+/|^[ \t]*(//[^\n]*(?:\n[ \t]*//[^\n]*)*)"
+    rf"|//[^\n]*|\"{{3}}(?:[^\\]|\\.)*?\"{{3}}|{_STRING}",  # what may hold the beginning of a comment that is none
+    re.DOTALL | re.MULTILINE,
+)
+_STRINGS_AND_COMMENTS = re.compile(rf"/\*.*?\*/|//[^\n]*|{_STRING}", re.DOTALL)
 _DECORATION = re.compile(r"[ \t]*(?://+|\*+)[ \t]*")
 _BARE_END = re.compile(r"(?:\n[ \t]*(?://+|\*+)?[ \t]*)+\Z")  # lines with nothing but * or //
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
@@ -36,7 +41,7 @@ def code_of(prompt: str) -> str:
 
 def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
     """Split a prompt in Java or C++, losslessly; a prompt without a comment is split as an instruction."""
-    comments = list(_COMMENT.finditer(prompt))
+    comments = list(_comments(prompt))
     if not comments:
         return split_instruction(prompt)
     start, stop = description(prompt, *_inside(comments[-1]), entry_point)
@@ -47,11 +52,16 @@ def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
 def split_comments(code: str, entry_point: str) -> list[Segment]:
     """Split Java or C++ code with comments anywhere, losslessly: the text of each is natural, as in a prompt."""
     segments, position, words = [], 0, code_of(code)
-    for comment in _COMMENT.finditer(code):
+    for comment in _comments(code):
         start, stop = description(code, *_inside(comment), entry_point)
         segments += [Segment(code[position:start], False), *_split_comment(code[start:stop], words)]
         position = stop
     return merge([*segments, Segment(code[position:], False)])
+
+
+def _comments(code: str) -> Iterator[re.Match[str]]:
+    """Yield the comments of a code: blocks, and consecutive lines that hold nothing else."""
+    return (found for found in _COMMENT.finditer(code) if found.lastindex)
 
 
 def _inside(comment: re.Match[str]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raysweep.prompts.comments import entry_point_of, split_comment_prompt
+from raysweep.prompts.comments import entry_point_of, split_comment_prompt, split_comments
 
 JAVA = """class Solution {
     // a helper
@@ -64,3 +64,19 @@ def test_a_prompt_without_a_comment_is_read_as_an_instruction():
 @pytest.mark.parametrize(("prompt", "name"), [(JAVA, "sum"), (CPP, "is_long"), (AFTER, "twice"), ("// f(x) {\n", "")])
 def test_the_entry_point_is_the_last_function_that_the_prompt_opens(prompt, name):
     assert entry_point_of(prompt) == name
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'String a = "/* no comment"; String b = "*/ nor here";\n',
+        "char a = '\"'; String b = \"\\\" /* no */\";\n",
+        'String a = """\n    // no "comment"\n    /* nor this */\n    """;\n',
+        "int a; // a line's end /* begins nothing\nint b; // nor */ here\n",
+    ],
+)
+def test_marks_of_comments_in_strings_and_at_the_end_of_lines_begin_none(code):
+    segments = split_comments(f"{code}/* Return the product. */\n{code}", "")
+    assert "".join(segment.text for segment in segments) == f"{code}/* Return the product. */\n{code}"
+    assert [segment.text for segment in segments if segment.natural] == ["Return the product."]
+    assert natural(f"// Return the product.\n{code}", "f") == ["Return the product."]
