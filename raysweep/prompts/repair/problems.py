@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
-from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in, indent_of
+from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
 from raysweep.records import Problem
 
@@ -60,7 +60,7 @@ class RepairProblem(Problem):
 
     def _behind_indent(self, span: str) -> str:
         """Return the text that fills a mask, behind the indent that the prompt shows before the mask."""
-        indent = indent_of(self.hunk.buggy)
+        indent = self.hunk.indent
         return f"{indent}{span.lstrip(' ' + chr(9))}" if indent and span.strip() else span
 
     def _patch_of_rest(self, answer: str) -> Patch | None:
@@ -91,7 +91,7 @@ class RepairProblem(Problem):
         found = _NEXT_STATEMENT.search(self.hunk.after)
         if found is None:
             return code
-        return f"{code}{'' if code.endswith(chr(10)) else chr(10)}{self.hunk.after[found.start() :]}"
+        return f"{code}{self.hunk.after[found.start() :]}"
 
     def _normal(self, code: str) -> str:
         return normal(code, self.language)
