@@ -9,6 +9,8 @@ from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import ia3_targets, lora_targets, names_lora_targets
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
+from raysweep.prompts.repair.styles import STYLES, RepairAnswer
+from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import Decoding, ModelKind, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.editors.base import EDITORS
@@ -109,8 +111,12 @@ def decoding_spec(decoding: Decoding, generator: str) -> dict[str, Any]:
 def prompt_spec(plan: CellPlan) -> dict[str, Any]:
     """Return the part of a key that determines a model's input text, given the prompt.
 
-    Only the format ``native`` depends on `tuned`; with others it is always False.
+    Only the format ``native`` depends on `tuned`; with others it is always False. A version stands with templates for
+    repair that have changed: what fills a hole ended at fewer tokens, and masks of hunks without lines had no indent.
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     system = {"system": plan.system} if plan.system else {}
-    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, **system}
+    style = STYLES.get(template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template)).name)
+    changed = style is not None and (style.infill or style.answer is RepairAnswer.SPAN)
+    version = {"version": 2} if changed else {}
+    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, **system, **version}

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.prompts.repair.styles import (
-    INFILL_END,
     MASK_END,
     STYLES,
     RepairAnswer,
     RepairStyle,
+    infill_ends,
     shown,
     trains_suffix_first,
     untuned_style,
@@ -267,7 +267,7 @@ def _end_of_repair(style: RepairStyle, tokenizer: Any) -> tuple[str, ...]:
     """Return what ends an answer to a template for repair, beside the end of text."""
     if style.answer is RepairAnswer.SPAN:
         return (MASK_END,)
-    return (INFILL_END,) if style.infill and INFILL_END in tokenizer.get_vocab() else ()
+    return infill_ends(tokenizer) if style.infill else ()
 
 
 def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.planning.keys import adapter_spec, decoding_spec, recipe_spec
-from raysweep.records import Decoding
+from raysweep.config.grid import Cell
+from raysweep.planning.keys import adapter_spec, decoding_spec, prompt_spec, recipe_spec
+from raysweep.planning.plan import CellPlan
+from raysweep.records import BASE, Decoding
 from raysweep.trainers.base import Recipe
 
 
@@ -62,3 +64,18 @@ def test_beams_are_in_keys_only_where_there_are_some():
     assert decoding_spec(Decoding(9), "transformers") == greedy
     searched = {**greedy, "beams": 4, "early_stopping": False}
     assert decoding_spec(Decoding(9, beams=4, early_stopping=False), "transformers") == searched
+
+
+@pytest.mark.parametrize(
+    ("template", "version"),
+    [
+        ("raw", {}),
+        ("repair_buggy_line", {}),
+        ("repair_infill", {"version": 2}),
+        ("repair_seq2seq_plain", {"version": 2}),  # its base fills a mask
+    ],
+)
+def test_templates_for_repair_that_have_changed_name_a_version(template, version):
+    cell = Cell("one", BASE, BASE, 0)
+    plan = CellPlan(cell, None, (), None, Decoding(), "native", template, "", (), None)
+    assert prompt_spec(plan) == {"format": "native", "tuned": False, "template": template, **version}

@@ -70,7 +70,7 @@ def test_the_entry_point_is_the_last_function_that_the_prompt_opens(prompt, name
     "code",
     [
         'String a = "/* no comment"; String b = "*/ nor here";\n',
-        "char a = '\"'; String b = \"\\\" /* no */\";\n",
+        'char a = \'"\'; String b = "\\" /* no */";\n',
         'String a = """\n    // no "comment"\n    /* nor this */\n    """;\n',
         "int a; // a line's end /* begins nothing\nint b; // nor */ here\n",
     ],

@@ -17,6 +17,8 @@ from raysweep.programs import PYTHON
 from raysweep.prompts.repair.code import blanked_comments
 
 START, END = "bug start: \n", "bug end \n"
+_CLOSING = "})]"
+"""What the line behind the end of a block begins with."""
 _MARKED = re.compile(r"^(//|#) bug start: \n(.*?)^\1 bug end \n", re.DOTALL | re.MULTILINE)
 
 
@@ -32,6 +34,15 @@ class Hunk:
     def code(self) -> str:
         """The code as it is."""
         return f"{self.before}{self.buggy}{self.after}"
+
+    @property
+    def indent(self) -> str:
+        """The indent of its first line; without one, of the line behind it, or of that before where a block ends."""
+        code = self.buggy if self.buggy.strip() else self.after
+        indent = indent_of(code)
+        if code is self.after and (not indent or code.lstrip()[0] in _CLOSING):
+            return _last_indent(self.before)
+        return indent
 
     def patched(self, fixed: str) -> str:
         """Return the code with another text in the hunk's place; a line end is added where one is missing.
@@ -189,6 +200,11 @@ def indent_of(code: str) -> str:
     """Return the blanks before the first line with text; empty if there is none."""
     first = next((line for line in lines_of(code) if line.strip()), "")
     return first[: len(first) - len(first.lstrip(" \t"))]
+
+
+def _last_indent(code: str) -> str:
+    """Return the blanks before the last line with text; empty if there is none."""
+    return indent_of(next((line for line in reversed(lines_of(code)) if line.strip()), ""))
 
 
 def dedented(parts: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.hashing import text_sha
-from raysweep.prompts.repair.hunks import END, START, Hunk, hunk_in, indent_of, lines_of
+from raysweep.prompts.repair.hunks import END, START, Hunk, hunk_in, lines_of
 
 EXAMPLE = f"// {START}wrong();\n// {END}"
 """The shortest code with a marked hunk, to try a template on."""
@@ -81,8 +81,13 @@ INFILL = (
 )
 """Tokens before what stands before the hole, before what stands behind it, and before what fills it, by family."""
 
-INFILL_END = "▁<EOT>"
-"""The token with which CodeLlama ends what fills a hole; the other families end it as any text."""
+INFILL_ENDS = (
+    "▁<EOT>",  # CodeLlama
+    "<|file_separator|>",  # CodeGemma
+    "<file_sep>",  # StarCoder2
+    *("<|endoftext|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"),  # Qwen2.5-Coder, instruction-tuned models, too
+)
+"""The tokens with which families end what fills a hole, beside their tokenizers' end of text."""
 
 
 def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
@@ -99,6 +104,12 @@ def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
             "for repair need; take repair_buggy_line or repair_plain"
         )
     return found
+
+
+def infill_ends(tokenizer: Any) -> tuple[str, ...]:
+    """Return those of `INFILL_ENDS` that a tokenizer has, without its end of text, which ends all answers."""
+    words, end = tokenizer.get_vocab(), tokenizer.eos_token
+    return tuple(token for token in INFILL_ENDS if token in words and token != end)
 
 
 def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = False) -> str:
@@ -155,9 +166,9 @@ def _commented(buggy: str, comment: str) -> str:
 
 
 def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
-    """Return code with CodeT5's mask in the hunk's place, with the indent of its first line."""
+    """Return code with CodeT5's mask in the hunk's place, with the hunk's indent."""
     shown_lines = _commented(hunk.buggy, comment) if shows_hunk else ""
-    return f"{hunk.before}{shown_lines}{indent_of(hunk.buggy)}{MASK}\n{hunk.after}"
+    return f"{hunk.before}{shown_lines}{hunk.indent}{MASK}\n{hunk.after}"
 
 
 def _infilling(before: str, after: str, tokens: tuple[str, str, str], *, suffix_first: bool) -> str:

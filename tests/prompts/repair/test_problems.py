@@ -82,6 +82,13 @@ def test_a_masked_span_begins_behind_the_indent_before_its_mask(answer: str) -> 
     assert mended.is_exact and mended.program.text.startswith("def f(n):\n    return n\n")
 
 
+def test_a_masked_span_in_the_place_of_no_lines_has_the_indent_of_the_code_around() -> None:
+    hunk = Hunk("def f(n):\n", "", "    return n\n")
+    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="    n += 1\n")
+    mended = patch(problem, "<extra_id_0>n += 1<extra_id_1>", RepairAnswer.SPAN)
+    assert mended.is_exact and "def f(n):\n    n += 1\n    return n\n" in mended.program.text
+
+
 def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_is_no_patch() -> None:
     assert patch(PROBLEM, "", RepairAnswer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
     hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))

@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.prompts.repair.hunks import Hunk, marked
-from raysweep.prompts.repair.styles import STYLES, answers_in, shown, trains_suffix_first, untuned_style
+from raysweep.prompts.repair.styles import STYLES, answers_in, infill_ends, shown, trains_suffix_first, untuned_style
 
 HUNK = Hunk("f() {\n", "    a();\n", "}\n")
 TEXT = marked(HUNK, "//")
@@ -14,6 +14,8 @@ TEXT = marked(HUNK, "//")
 
 class Words:
     """A tokenizer with some tokens."""
+
+    eos_token = ""
 
     def __init__(self, *words: str) -> None:
         self.words = words
@@ -73,6 +75,42 @@ def test_infill_takes_the_familys_own_tokens_and_either_order() -> None:
 def test_infill_for_a_tokenizer_without_such_tokens_is_one_clear_error() -> None:
     with pytest.raises(UsageError, match=r"no tokens for filling in the middle.*take repair_buggy_line"):
         shown("repair_infill", TEXT, Words("<fim_prefix>", "a"))
+
+
+@pytest.mark.parametrize(
+    "before, after, indent",
+    [
+        ("f() {\n    if (x) {\n", "        a();\n    }\n}\n", 8),
+        ("f() {\n    while (x) {\n        a();\n    }\n\n", "    b();\n}\n", 4),
+        ("f() {\n    if (x) {\n        a();\n", "    }\n}\n", 8),
+        ("def f():\n    a()\n\n", "\ndef g():\n    pass\n", 4),
+        ("def f():\n    a()\n", "", 4),
+        ("a()\n", "b()\n", 0),
+    ],
+)
+def test_a_hunk_without_lines_has_its_mask_at_the_indent_of_the_code_around(
+    before: str, after: str, indent: int
+) -> None:
+    text = shown("zero_shot_mask_plain", marked(Hunk(before, "", after), "//"))
+    assert text == f"{before}{' ' * indent}<extra_id_0>\n{after}"
+
+
+@pytest.mark.parametrize(
+    "eos, words, ends",
+    [
+        ("<|endoftext|>", ("<|endoftext|>", "<|fim_pad|>", "<|file_sep|>"), ("<|fim_pad|>", "<|file_sep|>")),
+        ("<|im_end|>", ("<|im_end|>", "<|endoftext|>", "<|fim_pad|>"), ("<|endoftext|>", "<|fim_pad|>")),
+        ("<eos>", ("<eos>", "<|file_separator|>"), ("<|file_separator|>",)),
+        ("</s>", ("</s>", "▁<EOT>"), ("▁<EOT>",)),
+        ("<|endoftext|>", ("<|endoftext|>", "<fim_prefix>"), ()),
+    ],
+)
+def test_what_fills_a_hole_ends_at_each_end_that_the_tokenizer_has_beside_its_own(
+    eos: str, words: tuple[str, ...], ends: tuple[str, ...]
+) -> None:
+    tokenizer = Words(*words)
+    tokenizer.eos_token = eos
+    assert infill_ends(tokenizer) == ends
 
 
 def test_half_of_the_rows_train_with_the_suffix_first() -> None:
