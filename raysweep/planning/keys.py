@@ -61,7 +61,8 @@ def _editor_spec(recipe: Recipe) -> dict[str, Any]:
     sampling = GENERATORS.get(TRANSFORMERS).sampling
     edit = {**defaults, **recipe.edit}
     edit = {name: value for name, value in edit.items() if name not in LATER_OF_EDITORS or value != defaults[name]}
-    return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
+    own = {"samples": "own"} if "positions" in defaults else {}  # of localizations; those of older ones were the base's
+    return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **own, **EDITORS.plugin_spec(recipe.trainer)}
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of, embedding_of
 from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, PromptPair
+from raysweep.seeding import derive
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import SCOPES, Shared, sources
@@ -199,10 +200,19 @@ class _Samples:
 def _generator(job: EditJob, services: EditServices, settings: Localization) -> Transformers:
     """Return what writes a localization's samples with the job's base."""
     new = settings.max_new_tokens or job.max_new_tokens
-    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, job.seed)
+    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, _seed_of_samples(job.seed))
     generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
     generator.alive = services.alive
     return generator
+
+
+def _seed_of_samples(seed: int) -> int:
+    """Return the seed of a localization's samples.
+
+    With the sweep's own seed they would be those of the base's evaluation, by which the pair was chosen: of these the
+    original prompt's passed and the perturbed one's failed, in part by chance.
+    """
+    return derive(seed, "localization") % 2**63
 
 
 def _modules(job: EditJob, settings: Localization) -> dict[int, Any]:

@@ -12,7 +12,7 @@ import torch
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators.transformers import Transformers
-from raysweep.records import BlockAccuracy
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
 from raysweep.trainers.editors import localization
 from raysweep.trainers.editors.base import NotReproduced
 from raysweep.trainers.editors.localization import Localization, localize, most_restoring
@@ -203,6 +203,16 @@ def test_samples_depend_on_the_seed_and_on_nothing_else(live):
     localize(job_of("llama", live("llama"), seed=3), again, DRAWN)
     localize(job_of("llama", live("llama"), seed=4), other, DRAWN)
     assert one.asked == again.asked != other.asked
+
+
+def test_samples_are_not_those_of_an_evaluation_with_the_same_seed(live):
+    asked, job = judge(), job_of("llama", live("llama"), seed=3)
+    localize(job, asked, DRAWN)
+    decoding = Decoding(TOKENS, temperature=1.0, top_p=1.0, samples=5, seed=3)
+    pair, special = job.pair, job.pair.special_tokens
+    requests = [GenerationRequest("", pair.task_id, ORIGINAL, n, pair.stop, None, special) for n in range(5)]
+    of_evaluation = [completion.text for completion in Transformers(job.base, decoding).generate(requests)]
+    assert len(set(of_evaluation)) == 5 and not set(of_evaluation) & set(asked.asked[0][:5])
 
 
 def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(live):
