@@ -3,7 +3,8 @@
 Zhang et al. 2023, https://arxiv.org/abs/2307.07171, rewrite a text with the very model that reads it. The instruction,
 the form of the request and the rule of acceptance are assumed here, since CREME's text doesn't print them: only natural
 language is replaced, and a rewritten text is taken if it is not empty, has half to twice the length of the perturbed
-one, keeps all code in it, and leaves a prompt that compiles. Otherwise the perturbed text stays, with the reason.
+one, keeps all code in it, closes no docstring, and leaves a prompt that compiles. Otherwise the perturbed text stays,
+with the reason.
 
 Nothing here runs a model: `rewriting` states what is asked, and `Rewriting.accept` what becomes of an answer.
 """
@@ -20,12 +21,14 @@ from raysweep.prompts.templates import RAW, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, PromptRow, Segment
 
 INSTRUCTION = "Correct the spelling, spacing and wording of this text. Change no code, names or examples."
-VERSION = 1
+VERSION = 2
 """Of the instruction and of the rule by which answers are accepted, for the keys of rewritten prompts."""
 DECODING = Decoding(max_new_tokens=256, temperature=0.0)
 """How rewritten texts are drawn."""
 HEADS = ("### Text", "### Corrected text")
 """What stands before the perturbed and the rewritten text where a model gets no template."""
+DELIMITERS = ('"""', "'''", "*/")
+"""What ends a docstring or a comment: text behind it would be code."""
 SHORTEST, LONGEST = 0.5, 2.0
 """Least and most length of a rewritten text, in lengths of the perturbed one."""
 
@@ -105,7 +108,7 @@ class Rewriting:
         if not SHORTEST <= len(answer) / len(self.text.strip()) <= LONGEST:
             return Rewritten(self.row, LENGTH)
         rewritten = self._rebuilt(answer)
-        if rewritten is None:
+        if rewritten is None or any(rewritten.count(mark) > self._count(mark) for mark in DELIMITERS):
             return Rewritten(self.row, CODE)
         prompt = f"{self.before}{rewritten}{self.after}"
         if not compiles(prompt):
@@ -119,6 +122,10 @@ class Rewriting:
         lines = "".join(piece.text for piece in self.pieces).split("\n")[1:]
         blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
         return _common_start(blanks)
+
+    def _count(self, mark: str) -> int:
+        """Return how often a mark is in the description's own code."""
+        return sum(piece.text.count(mark) for piece in self.pieces if not piece.natural)
 
     def _rebuilt(self, answer: str) -> str | None:
         """Return the description with the answer's natural language and its own code; None if some code is missing."""

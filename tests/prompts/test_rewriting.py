@@ -102,7 +102,9 @@ def test_other_words_are_taken_and_the_code_in_the_text_stays():
         ("Return the numbers of `xs` that are close to k. " * 4, LENGTH),
         ("Return the numbers of xs that are close to k.\n\nKeep their order.", CODE),  # without back-ticks
         ("Return the numbers of `xs` that are close to it.\n\nKeep their order.", CODE),
-        ('Return the numbers of `xs` that are close to k.\n\nKeep """ order.', BROKEN),
+        ('Return the numbers of `xs` that are close to k.\n\nKeep """ order.', CODE),
+        ("Return the numbers of `xs` that are close to k.\n\nKeep \\x order.", BROKEN),
+        ('Return the numbers of `xs` that are close to k."""\n    xs = []\n    """Keep their order.', CODE),  # compiles
     ],
 )
 def test_an_answer_that_is_not_taken_leaves_the_perturbed_text(answer: str, reason: str):
