@@ -25,7 +25,7 @@ HOW = (
     "which several blocks had the highest RI, so that the distance of their states decided. Uniform: p of counts as "
     "far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, and "
     "of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
-    "blocks lie together."
+    "blocks lie together. Both tests take edits as independent, those of one problem in several categories too."
 )
 
 
