@@ -59,8 +59,13 @@ def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job: Jobs, tmp
         assert losses[counts["kept_step"]] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
 
 
-@pytest.mark.parametrize("trainer", ["full", "lora"])
-@pytest.mark.parametrize("die_after", [3, 6, 9])
+MORE_DEATHS = [("full", 6), ("full", 9), ("lora", 3), ("lora", 9)]
+
+
+@pytest.mark.parametrize(
+    ("trainer", "die_after"),
+    [("full", 3), ("lora", 6), *(pytest.param(*case, marks=pytest.mark.long) for case in MORE_DEATHS)],
+)
 def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path, trainer: str, die_after: int) -> None:
     whole = job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3)
     undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
@@ -88,8 +93,10 @@ def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_pa
     assert difference(whole.out, broken.out) == 0
 
 
-@pytest.mark.parametrize("parallel", ["ddp", pytest.param("zero2", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("parallel", ["ddp", "zero2"])
 def test_two_workers_choose_as_one_does(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
+    """In small, with one worker: test_the_model_is_that_of_the_epoch_with_the_lowest_loss."""
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
     alone = job_of(make_job, tmp_path, "alone")
