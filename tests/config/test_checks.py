@@ -343,6 +343,22 @@ def test_an_encoder_decoder_model_gets_no_prompt_that_begins_its_answer(tmp_path
     assert own_model(tmp_path, LLAMA, "evaluation.prompt_format=instruct") == []
 
 
+def test_a_template_that_fills_holes_needs_a_tokenizer_with_tokens_for_it(tmp_path):
+    found = own_model(tmp_path, LLAMA, "models.0.template=repair_infill")
+    assert any("models.0.template: the tokenizer has no tokens for filling in the middle" in text for text in found)
+
+
+def test_an_encoder_decoder_template_for_a_causal_model_is_an_error_that_names_others(tmp_path):
+    found = own_model(tmp_path, LLAMA, "models.0.template=repair_seq2seq_plain")
+    said = "models.0.template: the template 'repair_seq2seq_plain' is for an encoder-decoder model"
+    assert sum(said in text and "take one of repair_plain" in text for text in found) == 1
+    t5 = '{"model_type": "t5", "is_encoder_decoder": true}'
+    found = own_model(tmp_path, t5, "models.0.template=raw", "evaluation.prompt_format=repair_buggy_line")
+    assert (
+        sum("evaluation.prompt_format: the template 'repair_buggy_line' is for a causal" in text for text in found) == 1
+    )
+
+
 def test_a_model_from_scratch_with_an_encoder_needs_an_objective_for_it():
     args = ["models.0.pretrain.family=t5", "models.0.pretrain.size={num_layers: 1}"]
     config = load_config(NANO, [*args, "recipes.tiny.objective_args={}"])
