@@ -234,6 +234,9 @@ class SlotProcess:
             self.abandon()
             isolation = self._start_process((*self._without, "namespaces"), patience)
             isolation["missing"]["namespaces"] = reason
+        if "unusable" in isolation:
+            self.abandon()
+            raise UsageError(isolation["unusable"])
         self.level, self.missing = Level(isolation["level"]), isolation["missing"]
         if self.level < self._require:
             self.close()
@@ -299,7 +302,9 @@ class SlotProcess:
         return self._process.stdin.fileno()
 
     def _start_process(self, without: Collection[str], patience: float) -> dict[str, Any]:
-        """Start the process and return its first message: {level, missing}, or {no_namespaces: reason}.
+        """Start the process and return its first message: {level, missing}, or a reason.
+
+        The reason is that of `no_namespaces` or, where the compiler makes no program behind the layers, of `unusable`.
 
         One that ends before is started again, since the machine may have killed it for lack of memory.
         """

@@ -32,7 +32,7 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
     toolchain(language, cpp_flags)
     if any(is_junit(problem.test) for problem in problems):
         check_junit()
-    missing = missing_headers() if language == CPP else {}
+    missing = missing_headers(cpp_flags) if language == CPP else {}
     needed = {problem.task_id: [name for name in missing if _includes(problem, name)] for problem in problems}
     lacking = {task_id: names for task_id, names in needed.items() if names}
     if lacking:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -134,6 +135,9 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
     _move_rules(for_tests, RULES_OF_TESTS)
     verify(for_tests, os.path.realpath(sys.executable))
     builder = _builder(forks, layers, for_tests, chain, prepared)
+    if isinstance(builder, cpp.CppBuilder) and (reason := builder.refusal_of_all()):
+        write_frame(ANSWERS, {"unusable": _unusable(chain, reason)})
+        os._exit(0)
     started = json.loads(control.recv(_MESSAGE_BYTES) or b"{}")
     if "no_namespaces" in started or not started:
         write_frame(ANSWERS, started or {"no_namespaces": "the launcher has ended"})
@@ -193,6 +197,16 @@ def _isolate(
     _move_rules(layers, RULES)
     verify(layers, os.path.realpath(sys.executable))
     return Forks(layers, Box(layers))
+
+
+def _unusable(chain: Toolchain, reason: str) -> str:
+    """Return what is told of a g++ that makes programs, but none behind its layers of isolation."""
+    return (
+        f"g++ ({chain.program}) with the flags {shlex.join(chain.flags)!r} (execution.cpp_flags) makes programs on "
+        f"this machine, but none where it is isolated: {reason}; there it may read its own folders and those that "
+        "flags name with -I and -L, and start its own programs, as and ld; use other flags, or put another g++ first "
+        "on the path"
+    )
 
 
 def _builder(forks: Forks, layers: Layers, tests: Layers, chain: Toolchain, prepared: str) -> Builder:

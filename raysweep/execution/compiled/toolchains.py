@@ -1,7 +1,8 @@
 """Finds the compilers and run times of Java and C++ on this machine, and names them for keys of verdicts.
 
 A `Toolchain` is plain data: the slot finds it in raysweep's own process and sends it to the process that compiles and
-runs programs. Nothing is started for Java; g++ is asked for its version, its parts and whether it knows the flags.
+runs programs. Nothing is started for Java; g++ is asked for its version, its files and whether it knows the
+flags (gxx.py).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,25 +18,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from raysweep.errors import MissingInput, RaysweepError, UsageError
+from raysweep.errors import MissingInput, UsageError
+from raysweep.execution.compiled import gxx
+from raysweep.execution.compiled.gxx import LOADERS, ask
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA
 
 WORDS = {JAVA: "Java", CPP: "C++"}
-PACKAGES = {JAVA: "default-jdk-headless", CPP: "g++"}
+PACKAGES = {JAVA: "default-jdk-headless", CPP: gxx.PACKAGE}
 """What installs a language's compiler and run time in Debian and Ubuntu."""
 HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
 """Headers that problems in C++ include and that don't come with g++, each with its package."""
+_LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-static) for its libcrypto.a")}
+"""What programs with such a header are linked with, and what installs it: some systems have it in another package."""
+MESSAGES = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-w")
+"""How g++ says what it refuses: a line for each error. Versions from 4.9 on know these flags."""
 MIN_JDK = 17
 JUDGED_AS = 5
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
-_CPP_PARTS = ("cc1plus", "collect2", "as", "ld")
-_SECONDS = 600.0  # of wall time for a question to g++, which needs less than one of CPU time: only a hang takes longer
 _OWN_HEADERS = Path(__file__).parent / "cpp"
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
-_HEADER_FOLDERS = ("/usr/include", "/usr/local/include")
 _LOCALES = "/usr/lib/locale"
 """Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond."""
-_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 
 
 class UnusableFlags(UsageError):
@@ -55,6 +57,7 @@ class Toolchain(NamedTuple):
     identity: str
     readable: tuple[str, ...]  # files and folders that it reads
     executable: tuple[str, ...]  # files that it executes
+    path: str = gxx.SYSTEM_PATH  # on which it finds programs
 
 
 def toolchain(language: str, flags: str) -> Toolchain:
@@ -69,7 +72,7 @@ def toolchain(language: str, flags: str) -> Toolchain:
         UnusableFlags: g++ doesn't know the flags, or makes no program with them.
         RaysweepError: g++ hangs.
     """
-    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags, tuple(missing_headers()))
+    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags, tuple(missing_headers(flags)))
 
 
 def identity(language: str, flags: str) -> str:
@@ -83,9 +86,17 @@ def toolchain_key(language: str, flags: str = DEFAULT_SANDBOX.cpp_flags) -> dict
     return {"toolchain": chain} if chain else {}
 
 
-def missing_headers() -> dict[str, str]:
-    """Return the headers of `HEADERS` that g++ doesn't find here, each with the package that has it."""
-    return {name: package for name, package in HEADERS.items() if not _header_exists(name)}
+def missing_headers(flags: str = "") -> dict[str, str]:
+    """Return the headers of `HEADERS` that programs can't use here, each with the package that has what is missing.
+
+    Args:
+        flags: of g++, which may name folders of headers and libraries.
+    """
+    missing = {name: package for name, package in HEADERS.items() if not _header_exists(name, flags)}
+    for name, (library, package) in _LIBRARIES.items():
+        if name not in missing and not _library_exists(library, flags):
+            missing[name] = package
+    return missing
 
 
 def _jdk_home() -> str | None:
@@ -126,24 +137,24 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
         raise MissingInput(_missing(CPP, "g++"))
     compiler = str(Path(compiler).resolve())
     given = _tried_flags(compiler, flags)
-    version = _ask(compiler, "-dumpfullversion").stdout.strip()
-    machine = _ask(compiler, "-dumpmachine").stdout.strip()
-    parts = [_path_of(_ask(compiler, f"-print-prog-name={part}").stdout.strip()) for part in _CPP_PARTS]
-    own = str(Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2])
-    names = ("libc.a", "libstdc++.a", "crt1.o")
-    found = [_ask(compiler, f"-print-file-name={name}").stdout.strip() for name in names]
-    folders = [str(Path(path).resolve().parent) for path in found if Path(path).is_absolute()]
-    readable = _outermost([*_HEADER_FOLDERS, own, *folders, *_library_folders()])
+    version = ask(compiler, "-dumpfullversion").stdout.strip()
+    machine = ask(compiler, "-dumpmachine").stdout.strip()
+    parts = gxx.programs(compiler, given)
+    files = list(dict.fromkeys([compiler, *parts.values()]))
+    libraries = [*gxx.library_folders(compiler, given), *_library_folders(), *gxx.shared_libraries(files)]
+    plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
+    readable = _outermost([*gxx.header_folders(compiler, given), *libraries, *plugins])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
-    libraries = " without ".join([libc, *absent])
+    standard = " without ".join([libc, *absent])
     words = " ".join([*given, *_native(compiler, given)])
-    identity = f"g++ {version}{_build(compiler)} {machine}, {libraries}, {words}, {JUDGED_AS}"
-    return Toolchain(CPP, compiler, given, identity, readable, (compiler, *parts, *_loaders()))
+    identity = f"g++ {version}{_build(compiler)} {machine}, {standard}, {words}, {JUDGED_AS}"
+    path = gxx.search_path([*parts])
+    return Toolchain(CPP, compiler, given, identity, readable, (*files, *_loaders()), path)
 
 
 def _build(compiler: str) -> str:
     """Return who built g++, such as " (Debian 12.2.0-14)": builds of one version may have other flags as defaults."""
-    found = re.search(r" \(.*\)", (_ask(compiler, "--version").stdout.splitlines() or [""])[0])
+    found = re.search(r" \(.*\)", (ask(compiler, "--version").stdout.splitlines() or [""])[0])
     return found[0].replace(",", "") if found else ""
 
 
@@ -151,7 +162,7 @@ def _native(compiler: str, flags: Sequence[str]) -> list[str]:
     """Return what flags such as ``-march=native`` mean on this machine's processor; nothing without such a flag."""
     if not any(flag.endswith("=native") for flag in flags):
         return []
-    said = _ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
+    said = ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
     line = next((line for line in said.splitlines() if "cc1plus" in line), "")
     return [word for word in shlex.split(line) if word.startswith("-m") and word not in flags]
 
@@ -185,7 +196,7 @@ def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
     with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
         source, made = Path(folder, "try.cpp"), Path(folder, "try")
         source.write_text(f"{included}int main() {{}}\n")
-        tried = _ask(compiler, *flags, "-static", "-I", str(_OWN_HEADERS), "-o", str(made), str(source))
+        tried = ask(compiler, *flags, *MESSAGES, "-static", "-I", str(_OWN_HEADERS), "-o", str(made), str(source))
         if tried.returncode:
             lines = tried.stderr.strip().splitlines() or ["it says no reason"]
             first = next((line for line in lines if "error: " in line and not line.startswith("collect2")), lines[0])
@@ -201,31 +212,23 @@ def _missing(language: str, what: str) -> str:
     )
 
 
-def _ask(*command: str) -> subprocess.CompletedProcess[str]:
-    """Ask g++; raise MissingInput if it can't be started, RaysweepError if it says nothing."""
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+def _asked_flags(flags: str) -> tuple[str, ...]:
+    """Return flags one by one; none where they can't be read, which `toolchain` refuses."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise RaysweepError(
-            f"{shlex.join(command)} has not ended within {_SECONDS:g} s; find out why by hand, or put another g++ "
-            "first on the path"
-        ) from None
-    except OSError as error:
-        raise MissingInput(
-            f"{command[0]}, which programs in C++ need to be judged, can't be started: {error.strerror}; put another "
-            f"g++ first on the path (Debian, Ubuntu: the package {PACKAGES[CPP]})"
-        ) from None
+        return tuple(shlex.split(flags))
+    except ValueError:
+        return ()
 
 
-def _path_of(name: str) -> str:
-    """Return the file of a part of g++, which is a path or the name of a command."""
-    return str(Path(shutil.which(name) or name).resolve())
-
-
-def _header_exists(name: str) -> bool:
-    folders = [*_HEADER_FOLDERS, *(str(path) for path in Path("/usr/include").glob("*-linux-gnu*"))]
+def _header_exists(name: str, flags: str) -> bool:
+    compiler = shutil.which("g++")
+    folders = gxx.header_folders(str(Path(compiler).resolve()), _asked_flags(flags)) if compiler else ()
     return any(Path(folder, name).exists() for folder in folders)
+
+
+def _library_exists(name: str, flags: str) -> bool:
+    compiler = shutil.which("g++")
+    return compiler is not None and bool(gxx.file_of_library(str(Path(compiler).resolve()), name, _asked_flags(flags)))
 
 
 def _linked_folders(home: str) -> list[str]:
@@ -248,4 +251,4 @@ def _outermost(folders: list[str]) -> tuple[str, ...]:
 
 
 def _loaders() -> list[str]:
-    return [path for path in _LOADERS if Path(path).exists()]
+    return [path for path in LOADERS if Path(path).exists()]

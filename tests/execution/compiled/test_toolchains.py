@@ -10,6 +10,7 @@ import pytest
 
 from raysweep.engine.ray.cluster.node_versions import identity_or_none
 from raysweep.errors import MissingInput, RaysweepError, UsageError
+from raysweep.execution.compiled import gxx as gxx_questions
 from raysweep.execution.compiled import toolchains
 from raysweep.execution.compiled.toolchains import JUDGED_AS, UnusableFlags, identity, missing_headers, toolchain
 from raysweep.programs import CPP, JAVA, PYTHON
@@ -130,23 +131,22 @@ def test_a_gxx_that_hangs_or_is_no_program_is_one_clear_error(tmp_path, monkeypa
     (tmp_path / "g++").chmod(0o755)
     assert re.search(r"/g\+\+, which programs in C\+\+ need to be judged, can't be started: Exec format", refusal(CPP))
     (tmp_path / "g++").write_text("#!/bin/sh\nexec sleep 3600\n")
-    assert toolchains._SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
-    monkeypatch.setattr(toolchains, "_SECONDS", 0.1)
+    assert gxx_questions.SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
+    monkeypatch.setattr(gxx_questions, "SECONDS", 0.1)
     for ask in (lambda: toolchain(CPP, "-O0"), lambda: identity_or_none(CPP, "-O0")):
-        with pytest.raises(
-            RaysweepError, match=r"g\+\+ -O0 -static .* has not ended within 0.1 s; find out why"
-        ) as raised:
+        with pytest.raises(RaysweepError, match=r"g\+\+ -O0 .* has not ended within 0.1 s; find out why") as raised:
             ask()
         assert not isinstance(raised.value, UsageError)  # nothing is missing, so no key may say so
 
 
 def test_headers_that_are_missing_are_told_with_their_packages(tmp_path, monkeypatch):
     needs("cpp")
-    monkeypatch.setattr(toolchains, "_header_exists", lambda name: "boost" not in name)
+    monkeypatch.setattr(toolchains, "_header_exists", lambda name, flags: "boost" not in name)
+    monkeypatch.setattr(toolchains, "_library_exists", lambda name, flags: True)
     assert missing_headers() == {"boost/any.hpp": "libboost-dev"}
     assert "no boost/any.hpp, which some problems in C++ include: install libboost-dev" in part_checks.compilers().found
     assert " without boost/any.hpp, -O0, " in identity(CPP, "-O0")  # other programs may include them, too
-    monkeypatch.setattr(toolchains, "_header_exists", lambda name: True)
+    monkeypatch.setattr(toolchains, "_header_exists", lambda name, flags: True)
     assert "without" not in identity(CPP, "-O0")
 
 
@@ -155,3 +155,28 @@ def test_flags_that_mean_the_processor_of_this_machine_are_named_by_what_they_me
     assert identity(CPP, "-O2").endswith(f", -O2, {JUDGED_AS}")
     native = identity(CPP, "-O2 -march=native")
     assert re.search(r", -O2 -march=native .*-m(?!arch=native)", native)
+
+
+def test_openssl_without_its_static_library_counts_as_missing(monkeypatch):
+    needs("cpp")
+    monkeypatch.setattr(toolchains, "_header_exists", lambda name, flags: True)
+    monkeypatch.setattr(gxx_questions, "file_of_library", lambda compiler, name, flags: "")
+    assert missing_headers() == {"openssl/md5.h": "libssl-dev (Fedora: openssl-static) for its libcrypto.a"}
+    assert " without openssl/md5.h, -O0, " in identity(CPP, "-O0")
+
+
+def test_folders_that_flags_name_are_searched_for_headers_and_libraries(tmp_path):
+    needs("cpp")
+    (tmp_path / "boost").mkdir()
+    (tmp_path / "boost" / "any.hpp").touch()
+    (tmp_path / "libcrypto.a").touch()
+    flags = f"-O0 -I{tmp_path} -L {tmp_path}"
+    assert "boost/any.hpp" not in missing_headers(flags)
+    assert str(tmp_path) in toolchain(CPP, flags).readable
+    assert str(tmp_path) not in toolchain(CPP, "-O0").readable
+
+
+def test_programs_for_link_time_optimisation_may_be_started():
+    needs("cpp")
+    names = {Path(file).name for file in toolchain(CPP, "-O0").executable}
+    assert {"cc1plus", "collect2", "lto1", "lto-wrapper"} <= names

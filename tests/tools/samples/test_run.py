@@ -218,7 +218,7 @@ def test_programs_in_cpp_that_do_not_compile_are_told_and_headers_count_for_task
     rows = [{**cpp, "task_id": f"T/{at}", "canonical_solution": "return 1; }\n"} for at in range(2)]
     rows[1]["prompt"] = f"#include <boost/any.hpp>\n{cpp['prompt']}"
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: {"boost/any.hpp": "libboost-dev"})
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda flags: {"boost/any.hpp": "libboost-dev"})
     path = samples(tmp_path, (0, "int f() { return 1; }\n"), (0, "return one; }\n"), (0, "return 1; }\n"))
     out = tmp_path / "out.jsonl"
     scores = run(tmp_path, path, out, workers=1)

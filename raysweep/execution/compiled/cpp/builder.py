@@ -33,7 +33,7 @@ from raysweep.execution.compiled.builders import (
 from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
-from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.compiled.toolchains import MESSAGES, Toolchain
 from raysweep.execution.isolation.capacity import grants, had_disk, had_room
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
 from raysweep.execution.isolation.process_tree import own_marker
@@ -69,6 +69,8 @@ _WANTS_MEMORY = re.compile(r"[Oo]ut of memory|memory exhausted|Cannot allocate m
 _PROCESSES = 4  # that g++ has at the same time
 _TRIES = 2  # of a g++ that the machine kills
 _LINKED = ("-s",)
+_SMALLEST = b'#include <stdlib.h>\n#include "raysweep_wire.hpp"\nint main() { return 0; }\n'
+_REASON_CHARACTERS = 300
 _CLASH = re.compile(
     r"ambigu|conflict|redeclared|redefinition|different exception specifier|expected (unqualified-id|identifier)"
 )
@@ -91,7 +93,7 @@ def prepare(folder: Path, chain: Toolchain) -> None:
     (folder / _WHOLE_HEADER).write_text(_including(GIVEN))
     small = _including([name for name in GIVEN if name != _LATE])
     special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
-    environment = {"PATH": "/usr/bin:/bin"} | own_marker()
+    environment = {"PATH": chain.path} | own_marker()
     for text in (small + special, small):  # another version of g++'s library may declare its templates otherwise
         (folder / _HEADER).write_text(text)
         command = [chain.program, *options(chain), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
@@ -103,7 +105,7 @@ def prepare(folder: Path, chain: Toolchain) -> None:
 
 def options(chain: Toolchain) -> list[str]:
     """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
-    return [*chain.flags, "-static", "-fdiagnostics-plain-output", "-w", "-I", str(INCLUDE)]
+    return [*chain.flags, "-static", *MESSAGES, "-I", str(INCLUDE)]
 
 
 def header(prepared: str) -> list[str]:
@@ -144,6 +146,24 @@ class CppBuilder:
         self._whole_header = ["-include", f"{prepared}/{_WHOLE_HEADER}"]
         self._servers: OrderedDict[str, bytes] = OrderedDict()
         self._tests: OrderedDict[str, bytes] = OrderedDict()
+
+    def refusal_of_all(self) -> str:
+        """Compile a small text; return why g++ makes no program behind its layers, or "" if it makes one.
+
+        Outside them it makes one: what is missing is the right to read or start something. Where the machine lets g++
+        not work, nothing is known, and this returns "".
+        """
+        for is_last in (False, True):
+            made = self._compile_once({OWN: _SMALLEST}, [*self._header, OWN, *_LINKED])
+            if made is not None and not self._is_lost(made, is_last=is_last):
+                break
+            had_room(_PROCESSES, COMPILE_MEMORY)
+        else:
+            return ""
+        if made.end.stopped or (made.output and not made.end.status):
+            return ""
+        lines = made.messages.strip().splitlines() or ["it could not be started, as a script can't"]
+        return next((line for line in lines if _ERROR.search(line)), lines[0])[:_REASON_CHARACTERS]
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """See `Builder.program`."""
@@ -261,7 +281,7 @@ class CppBuilder:
 
         def run() -> NoReturn:
             own = [self._chain.program, *options(self._chain), "-o", _OUTPUT]
-            environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TMPDIR": box.folder} | own_marker()
+            environment = {"PATH": self._chain.path, "LC_ALL": "C.UTF-8", "TMPDIR": box.folder} | own_marker()
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execve(self._chain.program, [*own, *arguments], environment)
 
