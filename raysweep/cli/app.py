@@ -330,12 +330,18 @@ def compare(
     storage: Storage = None,
     by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
+    as_json: AsJson = False,
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
-    from raysweep.analysis.tables.table import to_text
+    from raysweep.analysis.tables.table import as_record, to_text
+    from raysweep.cli.views.results import print_json
     from raysweep.sweep.report.compare import compared
 
-    print(to_text(compared(sweep, other, by, storage), format))
+    tables = compared(sweep, other, by, storage)
+    if as_json:
+        print_json([as_record(table) for table in tables])
+    else:
+        print(to_text(tables, format))
 
 
 @app.command()

@@ -10,11 +10,14 @@ import dataclasses
 import math
 import uuid
 from collections.abc import Iterable, Iterator
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raysweep.engine.ledger import GPU_HOURS
 from raysweep.errors import UsageError
+from raysweep.metrics.base import CellLabels
 from raysweep.quality.reports import LintedFile, LintedMessage
 from raysweep.records import Difference, ProblemScore, Score
 from raysweep.rows.parquet import RowWriter, block_count, frame_of, read_block, read_rows, write_rows
@@ -29,6 +32,7 @@ SCORES, PROBLEMS, DIFFERENCES = NUMBERS = ("scores.parquet", "problems.parquet",
 """Files with a sweep's numbers: scores, verdicts by problem, differences of cells to their baselines."""
 QUALITY, QUALITY_MESSAGES = "quality.parquet", "quality_messages.parquet"
 """Files with what a linter said of a sweep's completions, if its config asks for that: its files, its messages."""
+_LABELS = attrgetter(*(field.name for field in dataclasses.fields(CellLabels)))
 UNKNOWN = (math.nan, math.nan)
 """An interval that nothing is known of."""
 
@@ -92,10 +96,24 @@ class SavedNumbers:
             draft.unlink(missing_ok=True)
 
     def problems_by_cell(self) -> Iterator[list[ProblemScore]]:
-        """Yield the verdicts by problem of each cell; nothing before the first analysis."""
+        """Yield the verdicts by problem of each cell, whatever row groups the file has; none before the first analysis.
+
+        Raises:
+            UsageError: rows of one cell stand in two places, as in a file that something else has sorted.
+        """
         path = self._path / PROBLEMS
-        for index in range(block_count(path) if path.is_file() else 0):
-            yield read_block(path, ProblemScore, index)
+        blocks = range(block_count(path) if path.is_file() else 0)
+        rows = chain.from_iterable(read_block(path, ProblemScore, index) for index in blocks)
+        yielded: set[CellLabels] = set()
+        for cell, of_cell in groupby(rows, key=lambda row: CellLabels(*_LABELS(row))):
+            if cell in yielded:
+                name = ", ".join(map(str, _LABELS(cell)))
+                raise UsageError(
+                    f"{path} has rows of one cell ({name}) in two places; `raysweep report {self._folder.name}` writes "
+                    "it again"
+                )
+            yielded.add(cell)
+            yield list(of_cell)
 
     def problems_frame(self) -> pandas.DataFrame:
         """Return the verdicts by problem as a table; see `raysweep.load_problems`."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count as count_from
 from itertools import groupby
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from raysweep.analysis.tables.latex import escape_latex
 from raysweep.analysis.tables.score_book import labelled
@@ -328,6 +328,41 @@ def to_text(tables: Iterable[Table], format: str) -> str:
 def written(table: Table, format: str) -> str:
     """Return one table in one of `FORMATS`."""
     return {"md": to_markdown, "csv": to_csv, "latex": to_latex}[format](table)
+
+
+def as_record(table: Table) -> dict[str, Any]:
+    """Return a table as plain values, for JSON: numbers unrounded in the table's unit, undefined ones null."""
+    return {
+        "title": table.title,
+        "caption": table.explanation,
+        "signature": table.signature,
+        "columns": [column.full_name for column in table.columns],
+        "rows": [
+            {
+                "labels": dict(zip(table.stub, row.labels, strict=True)),
+                "cells": {
+                    column.full_name: _cell_record(cell)
+                    for column, cell in zip(table.columns, row.cells, strict=True)
+                    if cell.state != "empty"
+                },
+            }
+            for row in table.rows
+        ],
+    }
+
+
+def _cell_record(cell: TableCell) -> dict[str, Any]:
+    """Return what a cell says, without what it doesn't have."""
+    note = {"note": cell.note} if cell.note else {}
+    if cell.state in ("text", "failed", "missing"):
+        return {"text": cell.text, **note}
+    bounds = {} if math.isnan(cell.low) else {"low": cell.low, "high": cell.high}
+    return {
+        "value": None if math.isnan(cell.value) else cell.value,
+        **bounds,
+        **({"n": cell.n} if cell.n else {}),
+        **note,
+    }
 
 
 def _pipes(fields: list[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -90,6 +92,41 @@ def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
     assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
     assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
     assert len(rd.rows) == 4
+
+
+def test_json_has_the_numbers_of_the_csv_by_row_and_column(tmp_path):
+    sweep(tmp_path, "mine")
+    sweep(tmp_path, "theirs", {**VERDICTS, ("a", "plain", "C1"): ("+++++---", "----++++")})
+    done = CliRunner().invoke(app, ["compare", "mine", "theirs", "--storage", str(tmp_path), "--json"])
+    passing, rd = json.loads(done.stdout)
+    tables = compared("mine", "theirs", None, str(tmp_path))
+    for found, table in zip((passing, rd), tables, strict=True):
+        assert found["title"] == table.title and len(found["rows"]) == len(table.rows)
+        for row, expected in zip(found["rows"], rows(table), strict=True):
+            assert row["labels"] == {name: expected[name] for name in table.stub}
+            for name, cell in row["cells"].items():
+                assert cell["value"] == pytest.approx(float(expected[name]))
+    assert passing["rows"][0]["cells"]["difference (points)"] == {"value": 0.0, **interval_of(tables[0]), "n": 8}
+
+
+def interval_of(table) -> dict[str, float]:
+    (at,) = [at for at, column in enumerate(table.columns) if column.full_name == "difference (points)"]
+    return {"low": table.rows[0].cells[at].low, "high": table.rows[0].cells[at].high}
+
+
+@pytest.mark.parametrize("group_rows", [1, 3, 1000])
+def test_verdicts_by_problem_are_read_alike_whatever_row_groups_their_file_has(tmp_path, group_rows):
+    numbers = SavedNumbers(sweep(tmp_path, "mine"))
+    cells = list(numbers.problems_by_cell())
+    file = tmp_path / "sweeps" / "mine" / "problems.parquet"
+    table = pyarrow.parquet.read_table(file)
+    pyarrow.parquet.write_table(table, file, row_group_size=group_rows)
+    assert list(numbers.problems_by_cell()) == cells and len(cells) == len(VERDICTS)
+    pyarrow.parquet.write_table(table.sort_by("task_id"), file)
+    with pytest.raises(
+        UsageError, match=r"has rows of one cell \(a, none, base, 42\) in two places; `raysweep report mine`"
+    ):
+        list(numbers.problems_by_cell())
 
 
 def test_flips_come_first_in_the_table_of_rd_too(tmp_path):
