@@ -24,6 +24,8 @@ from raysweep.config.models import PretrainConfig
 from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig
 from raysweep.config.training import TrainingConfig, TrainingSetConfig
 from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
+from raysweep.language.translation.base import AUTO, IF_READY, is_one_ready
+from raysweep.perturbations.mixes import NO_TRANSLATOR, is_left_out
 from raysweep.registry import validation_message
 from raysweep.units import count
 
@@ -117,7 +119,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
         raise ConfigError(document.source, [*document.wrong, *_once(sorted(findings, key=_line))]) from None
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
-    config = _without_translations(config, document.source)
+    config = _without_translations(_with_translator(config), document.source)
     wrong = [*document.wrong]
     lacking: dict[str, str] = {}  # the first place of each
     doubts: dict[str, None] = {}
@@ -152,13 +154,20 @@ def _section(value: Any, name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
+def _with_translator(config: SweepConfig) -> SweepConfig:
+    """Return a config whose translator is ``if_ready`` with ``auto`` or ``none``, whichever this machine can do."""
+    if config.language.translator != IF_READY:
+        return config
+    name = AUTO if is_one_ready() else NO_TRANSLATOR
+    return config.model_copy(update={"language": config.language.model_copy(update={"translator": name})})
+
+
 def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
     """Return a config whose translator is ``none`` without the methods that translate; a warning counts these.
 
     Raises:
         ConfigError: no training set or no test perturbation is left.
     """
-    from raysweep.perturbations.mixes import is_left_out
 
     def stays(name: str) -> bool:
         try:

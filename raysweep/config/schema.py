@@ -45,7 +45,7 @@ from raysweep.errors import UsageError
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
-from raysweep.language.translation.base import AUTO, TRANSLATORS
+from raysweep.language.translation.base import AUTO, IF_READY, TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
 from raysweep.programs import Lane, Level, Limits, Oracle, Sandbox
@@ -248,8 +248,8 @@ class LanguageConfig(Strict):
     """Tagger of the words of a text."""
     synonyms: Annotated[str, registered(SYNONYMS)] = DEFAULT_SYNONYMS
     """Source of the synonyms of W1 and W2."""
-    translator: Annotated[str, registered(TRANSLATORS, AUTO, NO_TRANSLATOR)] = AUTO
-    """Translator of S1; `auto`: the best that is ready; `none`: S1 is left out, also of S and mix_all."""
+    translator: Annotated[str, registered(TRANSLATORS, AUTO, IF_READY, NO_TRANSLATOR)] = AUTO
+    """Translator of S1; `auto`: the best that is ready; `none`: no S1, nor in S and mix_all; `if_ready`: either."""
     participles: bool = False
     """Whether S2 and S3 also conjugate lone participles, as ReCode does."""
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from raysweep.config import loading
 from raysweep.config.document import ConfigError, read_document
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
@@ -94,7 +95,7 @@ def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, mo
         overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
         overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
     if path.name == "evidence-mini.yaml":
-        overrides = ["language.translator=none", "evaluation.quality=null"]
+        overrides = ["evaluation.quality=null"]
     if path == HELD_OUT:
         overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
         overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
@@ -615,9 +616,11 @@ def test_a_slip_in_yaml_is_told_in_plain_words_beside_the_parsers(tmp_path, text
     assert said in finding
 
 
-def test_without_a_translator_s1_is_left_out_and_counted(caplog):
-    overrides = ["language.translator=none", "evaluation.quality=null"]
+def test_without_a_translator_s1_is_left_out_and_counted(caplog, monkeypatch):
+    monkeypatch.setattr(loading, "is_one_ready", lambda: False)
+    overrides = ["evaluation.quality=null"]
     config = load_config(CONFIGS / "evidence-mini.yaml", overrides)
+    assert config.language.translator == "none"
     assert "S1" not in config.evaluation.perturbations and "S1" not in [one.name for one in config.training.sets]
     assert len(config.evaluation.perturbations) == 13 and len(config.training.sets) == 32
     assert "13 of 14 test perturbations stay, 32 of 33 training sets" in caplog.text
@@ -625,3 +628,9 @@ def test_without_a_translator_s1_is_left_out_and_counted(caplog):
     assert line in settings_lines(config)
     with pytest.raises(ConfigError, match=r"training\.sets: language\.translator is none, and all of them translate"):
         load_config(CONFIGS / "evidence-mini.yaml", [*overrides, "training.sets=[S1]"])
+
+
+def test_a_translator_that_is_ready_is_taken_where_one_may_be_missing(monkeypatch):
+    monkeypatch.setattr(loading, "is_one_ready", lambda: True)
+    config = load_config(CONFIGS / "evidence-mini.yaml", ["evaluation.quality=null"], missing=[])
+    assert config.language.translator == "auto" and "S1" in config.evaluation.perturbations

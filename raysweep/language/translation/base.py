@@ -54,6 +54,8 @@ class Translator(ABC):
 TRANSLATORS: Registry[Translator] = Registry("translator", "raysweep.language.translation", Translator)
 """Registered back-translation engines."""
 
+IF_READY = "if_ready"
+"""In a config: ``auto`` where a translator is ready, else none, which leaves out the methods that translate."""
 _PREFERRED = ("fsmt", "apertium")
 """What ``auto`` tries, in this order."""
 
@@ -69,15 +71,23 @@ def resolve(name: str, **args: object) -> str:
         if lack := TRANSLATORS.create(Spec(name, args)).lacks():
             raise MissingInput(f"translator {name}: {lack}")
         return name
-    for ready in _PREFERRED:
-        if TRANSLATORS.create(Spec(ready)).is_ready:
-            return ready
+    if (ready := _ready()) is not None:
+        return ready
     raise MissingInput(
         "back-translation (S1) needs a translator, and none is ready here. Two ways out: hub models, downloaded once "
         "with `hf download facebook/wmt19-en-de` and `hf download facebook/wmt19-de-en`, and `pip install sacremoses` "
         "(translator: fsmt; with other ids marian); or Apertium, which needs no network afterwards, with `apt install "
         "apertium apertium-eng-spa` (translator: apertium). translator: none leaves S1 out, also of S and mix_all"
     )
+
+
+def is_one_ready() -> bool:
+    """Return True if ``auto`` finds a translator on this machine."""
+    return _ready() is not None
+
+
+def _ready() -> str | None:
+    return next((name for name in _PREFERRED if TRANSLATORS.create(Spec(name)).is_ready), None)
 
 
 def is_believable(sentence: Sentence, translated: str) -> bool:
