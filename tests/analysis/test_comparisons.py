@@ -115,6 +115,12 @@ def test_rd_changes_come_with_intervals_that_contain_them():
     assert all(one.low <= one.value <= one.high and one.n == 6 for one in found.values())
 
 
+def test_rd_changes_between_equal_verdicts_have_a_symmetric_interval():
+    cell = rates(1, 0, 1, 0, 1, clean=(1, 1, 1, 0, 1))
+    for found in measured(DegradationChange, cell, cell).values():
+        assert found.value == 0 and -found.low == found.high > 0
+
+
 def test_rd_changes_are_undefined_with_a_reason_and_absent_on_the_clean_set():
     assert measured(DegradationChange, rates(1, 0), rates(1, 1)) == {}
     found = measured(DegradationChange, rates(1, 0, clean=(0, 0)), rates(1, 1, clean=(1, 1)))

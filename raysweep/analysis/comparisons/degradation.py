@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import bootstrap_intervals
-from raysweep.stats.intervals import interval_note, mean_of
+from raysweep.stats.intervals import Interval, interval_note, mean_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +47,8 @@ class DegradationChange(Comparison):
         draws = zip(first.means_by_draw(shared), second.means_by_draw(shared), strict=False)
         by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
         intervals = bootstrap_intervals([values[:, None] for values in rates], _resampled)
+        if (rates[0] == rates[2]).all() and (rates[1] == rates[3]).all():
+            intervals = [_even(interval) for interval in intervals]
         return [
             Measurement(name, value, low, high, len(shared), _note(first, second, sound, value, draws))
             for name, value, (low, high), draws in zip(NAMES, change, intervals, by_draw or [()] * 3, strict=True)
@@ -67,6 +69,12 @@ def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: f
     perturbed_part = (perturbed - new_perturbed) * (1 / clean + 1 / new_clean) / 2
     clean_part = (perturbed + new_perturbed) * (1 / clean - 1 / new_clean) / 2
     return perturbed / clean - new_perturbed / new_clean, perturbed_part, clean_part
+
+
+def _even(interval: Interval) -> Interval:
+    """Return the interval of a change between cells with equal verdicts: the mean of it and of that of the way back."""
+    half = (interval.high - interval.low) / 2
+    return Interval(-half, half)
 
 
 def _note(first: ProblemRates, second: ProblemRates, sound: str, value: float, by_draw: Sequence[float]) -> str:
