@@ -336,4 +336,5 @@ def _points(curve: Iterable[tuple[float, float]] | None) -> tuple[tuple[int, flo
 
 
 def _whole(number: Any) -> int | None:
-    return None if number is None else int(number)
+    """Return a count as a whole number; None for what is none, such as a text that another trainer calls so."""
+    return int(number) if isinstance(number, int | float) else None
