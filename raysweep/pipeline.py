@@ -131,8 +131,16 @@ def make(plans: Sequence[ArtefactPlan], work: Work) -> None:
     """Make the missing artefacts of the plans and of their dependencies, dependencies first.
 
     Earlier tasks have made the dependencies already; they are made again here only if they were damaged or lost since.
+    Where a model is chosen anew, what another one has written is made after that.
     """
-    for group in groups(missing(plans, work.store)):
+    lacking = missing(plans, work.store)
+    _make(lacking, plans, work)
+    if any(isinstance(plan, SelectionPlan) for plan in lacking):
+        _make(missing(plans, work.store), plans, work)
+
+
+def _make(lacking: Sequence[ArtefactPlan], plans: Sequence[ArtefactPlan], work: Work) -> None:
+    for group in groups(lacking):
         with leased(group, plans, work) as mine:
             for kind, same in groupby(mine, key=type):
                 MAKERS[kind](list(same), work)

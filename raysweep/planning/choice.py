@@ -1,11 +1,25 @@
-"""What a store knows of choices: which of its candidates' models is that of a cell."""
+"""What a store knows of choices: which of its candidates' models is that of a cell, and what another one has written.
+
+Keys of completions and of what is made of them depend on the choice, not on what was chosen. Where models are lost and
+trained again, another one may be chosen, since training rounds differently on other accelerators. So the manifests of
+such artefacts name the model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from raysweep.planning.plan import ArtefactPlan, CellPlan, CompletionsPlan, ModelPlan, SelectionPlan
+from raysweep.planning.plan import (
+    ArtefactPlan,
+    CellPlan,
+    CompletionsPlan,
+    ModelPlan,
+    QualityPlan,
+    ResultsPlan,
+    SelectionPlan,
+)
+from raysweep.storage.artefacts import Artefact
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN
 
@@ -30,3 +44,27 @@ def chosen_inputs(plan: ArtefactPlan, store: Store) -> Iterator[ArtefactPlan]:
         chosen = chosen_of(plan.cell, store)
         if chosen is not None and chosen.model is not None:
             yield ModelPlan(chosen.model, chosen)
+
+
+def chosen_count(cell: CellPlan, store: Store) -> Mapping[str, str]:
+    """Return what manifests of completions, and of what is made of them, say of a choice; nothing without one."""
+    chosen = chosen_of(cell, store)
+    return {CHOSEN: chosen.model.key} if chosen and chosen.model else {}
+
+
+def writer_before(cell: CellPlan, node: Artefact, store: Store) -> CellPlan | None:
+    """Return the candidate by which a cell's artefact was made, where another one is chosen now; else None.
+
+    Artefacts of older versions don't name theirs, and count as those of the present one.
+    """
+    key = store.counts(node).get(CHOSEN) if cell.selection else None
+    if cell.selection is None or key is None or key == chosen_count(cell, store).get(CHOSEN, key):
+        return None
+    return next(one for one in cell.selection.candidates if one.model is not None and one.model.key == key)
+
+
+def is_of_choice(plan: ArtefactPlan, store: Store) -> bool:
+    """Return False for an artefact that was made by another model than the one that is chosen now."""
+    if not isinstance(plan, CompletionsPlan | ResultsPlan | QualityPlan) or plan.node is None:
+        return True
+    return writer_before(plan.cell, plan.node, store) is None

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from raysweep.planning.choice import chosen_inputs
+from raysweep.planning.choice import chosen_inputs, is_of_choice
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SelectionPlan
 from raysweep.storage.artefacts import damage_text
 from raysweep.storage.store import Store
@@ -35,9 +35,10 @@ def walk(plans: Iterable[ArtefactPlan]) -> Iterator[ArtefactPlan]:
 def is_made(plan: ArtefactPlan, store: Store) -> bool:
     """Return True if an artefact is complete, undamaged, and made with at least the isolation level required now.
 
-    What a cell that has ended early (`end_of`) will never have counts as made.
+    It must be of the model that is chosen now, too, where there is a choice. What a cell that has ended early
+    (`end_of`) will never have counts as made.
     """
-    return plan.node is None or (store.has(plan.node) and _is_isolated(plan, store)) or _is_given_up(plan, store)
+    return plan.node is None or (store.has(plan.node) and _counts(plan, store)) or _is_given_up(plan, store)
 
 
 def end_of(cell: CellPlan, store: Store) -> str:
@@ -59,6 +60,11 @@ def why_ended(counts: Iterable[Mapping[str, Any]]) -> str:
 
 def _is_given_up(plan: ArtefactPlan, store: Store) -> bool:
     return isinstance(plan, CellArtefactPlan) and bool(end_of(plan.cell, store))
+
+
+def _counts(plan: ArtefactPlan, store: Store) -> bool:
+    """Tell whether an artefact that is there needn't be made again."""
+    return _is_isolated(plan, store) and is_of_choice(plan, store)
 
 
 def _is_isolated(plan: ArtefactPlan, store: Store) -> bool:
@@ -97,7 +103,7 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
             is_there = exists[node.key] if node.key in exists else store.has(node)
             if is_there and isinstance(plan, SelectionPlan):
                 visit(chosen_inputs(plan, store))
-            if not (is_there and _is_isolated(plan, store)) and not _is_given_up(plan, store):
+            if not (is_there and _counts(plan, store)) and not _is_given_up(plan, store):
                 visit((*plan.inputs, *chosen_inputs(plan, store)))
                 lacking.append(plan)
 

@@ -10,20 +10,21 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
-from raysweep.planning.choice import with_choice
+from raysweep.planning.choice import chosen_count, with_choice, writer_before
 from raysweep.planning.plan import CellPlan, CompletionsPlan, RewrittenTextsPlan, TeacherAnswersPlan
 from raysweep.records import Completion, Decoding, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
+from raysweep.storage.store import Store
 
 BLOCK_ROWS, BLOCK_SECONDS = 4096, 30.0
 """A block is written once it has so many completions, or after so long."""
@@ -59,17 +60,28 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     cell = with_choice(plans[0].cell, work.store)
     requests_by_pair = [requests_of(cell, plan.pair, work.store) for plan in plans]
     distinct = distinct_requests(chain.from_iterable(requests_by_pair), cell.decoding, cell.generator)
-    blocks = Blocks(work.store.unfinished(cell.evaluation).below("completions"), Completion)
+    chosen = chosen_count(cell, work.store)
+    name = "completions" + "".join(f"-{key[:16]}" for key in chosen.values())  # another model's are left alone
+    blocks = Blocks(work.store.unfinished(cell.evaluation).below(name), Completion)
     pool = CompletionPool(work.store, cell.pool)
     job = complete_in_blocks(generate_job(cell, work), distinct, blocks, pool, work)
     counted: set[str] = set()  # keys that an earlier pair of this job has, too
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         rows = completions_of(requests, job.rows, cell.decoding, cell.generator)
+        _remove_those_of_another(plan, work.store)
         pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "sample"])
-            draft.counts = counts_of(rows, job, counted, is_first=plan is plans[0])
+            draft.counts = {**counts_of(rows, job, counted, is_first=plan is plans[0]), **chosen}
         counted.update(row.key for row in rows)
+
+
+def _remove_those_of_another(plan: CompletionsPlan, store: Store) -> None:
+    """Remove completions by a model that was chosen before, also from what is found of that model."""
+    before = writer_before(plan.cell, plan.node, store)
+    if before is not None:
+        CompletionPool(store, replace(plan.cell, model=before.model).pool).remove(plan.node)
+        store.remove(plan.node)
 
 
 def complete_in_blocks(

@@ -16,6 +16,7 @@ from raysweep.engine.base import Work
 from raysweep.engine.judging import ProgramJudge
 from raysweep.errors import RaysweepError
 from raysweep.hashing import canonical_json, text_sha
+from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import PairPlan, ResultsPlan
 from raysweep.programs import AUDIT_AGREED, NOT_RUN, Lane, Level, Outcome, Program, Sandbox, Verdict
 from raysweep.prompts.answers.extraction import Extract, Found, extracted
@@ -57,7 +58,7 @@ class _Asked:
 def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     """Judge the completions of a cell's pairs. All plans belong to one cell.
 
-    Results from a weaker sandbox than the one required now are replaced.
+    Results from a weaker sandbox than the one required now are replaced, and those of a model chosen before.
 
     Raises:
         RaysweepError: a program could not be judged.
@@ -76,10 +77,11 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
         if plan.pair.extract is not Extract.NONE:
             counts["found"] = dict(sorted(Counter(str(one.found) for one in asked).items()))
         if work.store.has(plan.node):
-            work.store.remove(plan.node)  # from a weaker sandbox; the new results are complete
+            work.store.remove(plan.node)  # from a weaker sandbox, or of another model; the new results are complete
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Result, rows, ["task_id", "sample"])
-            draft.counts = {**counts, "distinct_programs_of_cell": len(programs)}
+            of_cell = {"distinct_programs_of_cell": len(programs), **chosen_count(plan.cell, work.store)}
+            draft.counts = {**counts, **of_cell}
         counted.update(questions)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
+from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import QualityPlan
 from raysweep.quality.batches import SECOND_LINTER, fingerprint_of_linters, lint_groups
 from raysweep.quality.files import SourceFile, completion_file
@@ -31,9 +32,11 @@ def lint_completions(plans: Sequence[QualityPlan], work: Work) -> None:
         files, second_opinion=second_opinion, report=lambda done, total: work.progress.update("linting", done, total)
     )
     for key, plan in distinct.items():
+        if work.store.has(plan.node):
+            work.store.remove(plan.node)  # of another model than the one that is chosen now
         with work.store.writing(plan.node) as draft:
             groups[key].write(draft.folder)
-            draft.counts = groups[key].counts()
+            draft.counts = {**groups[key].counts(), **chosen_count(plan.cell, work.store)}
 
 
 def _require_linters(plan: QualityPlan, second_opinion: bool) -> None:

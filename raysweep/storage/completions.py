@@ -1,7 +1,8 @@
 """Finds completions that a store has already, so that none is generated twice, whichever sweep or test set asks.
 
 Layout: ``completions/<pool>/<key of an artefact>``, an empty file for each artefact with completions of a pool: those
-of one model, written in one way. Files are added and never changed, so several sweeps may write at the same time. What
+of one model, written in one way. Files are added and never changed, so several sweeps may write at the same time; one
+goes only where an artefact is made again by another model, which was chosen since. What
 counts is the artefact, whose rows have their keys; one that is gone or damaged is passed over.
 """
 
@@ -66,3 +67,7 @@ class CompletionPool:
     def add(self, node: Artefact) -> None:
         """Note an artefact with completions of this pool, which may not be there yet."""
         self._files.write(node.key, "")
+
+    def remove(self, node: Artefact) -> None:
+        """Take back that an artefact has completions of this pool."""
+        self._files.remove(node.key)

@@ -8,6 +8,7 @@ other long tests there, and which models are dropped by tests/storage/test_uses.
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from raysweep.planning.choice import chosen_of
 from raysweep.planning.missing import missing
 from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
-from raysweep.records import CandidateLoss
+from raysweep.records import CandidateLoss, Completion
+from raysweep.stages import selection
 from raysweep.storage.artefacts import DROPPED
 from raysweep.storage.store import Store
+from raysweep.storage.uses import CHOSEN
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.gc import open_for_gc, survey
 from raysweep.sweep.overview.status import CellStatus, cell_states
@@ -209,6 +212,32 @@ def test_a_new_test_set_trains_the_chosen_model_alone_again_where_its_weights_we
     lacking = missing(build_plan(load_config(dropped.config, [more])).targets, Store(dropped.store))
     assert {item.task for item in lacking if item.node.stage == "model"} == {chosen}
     assert not run(dropped, more).errors and set(map(tuple, files(dropped).values())) == {(DROPPED,)}
+
+
+def test_what_another_model_wrote_is_made_again_where_a_new_choice_differs(tmp_path, installed, monkeypatch):
+    made = write(Sweep(tmp_path, installed))
+    assert not run(made).errors
+    (first, _), store, cell = choice_of(made), Store(made.store), cell_of(plan_of(made))
+    (pair,), was = cell.pairs, selection._loss
+    texts = [row.text for row in store.rows(pair.completions, Completion)]
+
+    def choose_again() -> str:
+        store.remove(cell.selection.node)
+        assert not run(made).errors
+        assert missing(plan_of(made).targets, Store(made.store)) == []
+        chosen, _ = choice_of(made)
+        key = cell_of(plan_of(made), chosen).model.key
+        assert [store.counts(node)[CHOSEN] for node in (pair.completions, pair.results)] == [key, key]
+        return chosen
+
+    before = store.manifest(pair.completions)
+    assert choose_again() == first and store.manifest(pair.completions) == before, "an equal choice makes nothing"
+    monkeypatch.setattr(selection, "_loss", lambda one, of: replace(was(one, of), loss=-was(one, of).loss))
+    assert choose_again() != first
+    others = [row.text for row in store.rows(pair.completions, Completion)]
+    monkeypatch.undo()
+    assert choose_again() == first
+    assert [row.text for row in store.rows(pair.completions, Completion)] == texts != others
 
 
 def test_a_failed_candidate_stops_the_choice_which_names_it(tmp_path, installed, monkeypatch):
