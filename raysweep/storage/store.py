@@ -97,7 +97,8 @@ class Store:
 
     def folder(self, node: Artefact) -> str:
         """Return the path or URI of an artefact, which need not exist."""
-        return str(self.files.below(folder_of(node)))
+        local = self.files.local
+        return f"{local}/{folder_of(node)}" if local else str(self.files.below(folder_of(node)))
 
     def progress(self, sweep: str) -> Files:
         """Return the folder of a sweep's progress files."""

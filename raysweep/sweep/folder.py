@@ -3,7 +3,7 @@
 It holds config.yaml (resolved), grid.parquet, candidates.parquet (cells that only train, where some are chosen from),
 uses.parquet (all artefacts that the sweep uses), runs.jsonl (one line for each run), ledger/ (GPU time), progress/,
 scores.parquet, problems.parquet, differences.parquet, quality.parquet and quality_messages.parquet (where completions
-are linted), signature.txt, report.html, tables/, raysweep.log and tune/.
+are linted), summary.json (of a large sweep that is full), signature.txt, report.html, tables/, raysweep.log and tune/.
 The artefacts themselves lie in the store; the grid names them by key. If the store is in an object store, the folder's
 small files are written on this machine and copied there (`raysweep.storage.copies`). grid.py and numbers.py know what
 is in the grid and in the tables of numbers.

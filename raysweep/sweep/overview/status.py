@@ -18,6 +18,7 @@ from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
 from raysweep.sweep.numbers import SCORES
+from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
 from raysweep.units import duration
 
 if TYPE_CHECKING:
@@ -164,32 +165,81 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     Of more than `LISTED` models, only the files of the cell that is shown are looked at; of the others, that they were
     once written.
     """
-    activities, cells, candidates = folder.activities(), folder.grid_by_cell(), folder.candidates()
-    keys = {"results": [key for _, results in cells.values() for key in results]}
-    keys["model"] = [candidate.model_key for candidate in candidates]
-    for first, _ in cells.values():
-        if first.model_stage:
-            keys.setdefault(first.model_stage, []).append(first.model_key)
-        if first.prompt_pair:
-            keys.setdefault(first.prompt_pair.stage, []).append(first.prompt_pair.key)
-    keys_made = {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
-    for name, (first, _) in cells.items():  # a model whose folder is printed is looked at whole, which takes 0.3 ms
-        is_shown = len(cells) <= LISTED or name == shown
+    activities, candidates, times = folder.activities(), folder.candidates(), times_of(folder)
+    known = None if candidates or shown else read_summary(folder)
+    cells = _judged_cells(folder) if known is None else [_JudgedCell(one.first, one.pairs, one.pairs) for one in known]
+    keys_made = _models_made(folder, [cell.first for cell in cells], candidates)
+    for cell in cells:  # a model whose folder is printed is looked at whole, which takes 0.3 ms
+        first, is_shown = cell.first, len(cells) <= LISTED or cell.first.cell == shown
         if is_shown and first.weights and first.model_key in keys_made and not folder.store.has(first.weights):
             keys_made.discard(first.model_key)
+    adapters = _Adapters(folder, {one.first.model_key: one.base for one in known or () if one.base is not None})
     states = [
-        _cell_state(folder, first, results, activities.get(name, Activity(name)), keys_made)
-        for name, (first, results) in cells.items()
+        _cell_state(folder, cell, activities.get(cell.first.cell, Activity(cell.first.cell)), keys_made, adapters)
+        for cell in cells
     ]
-    chosen = {name: first.model_key for name, (first, _) in cells.items()}
-    states += [_candidate_state(folder, one, activities, keys_made, chosen[one.chosen_for]) for one in candidates]
+    if known is None and not candidates and len(cells) > LISTED and all(cell.done == cell.pairs for cell in cells):
+        full = zip(cells, states, strict=True)
+        write_summary(folder, times, (FullCell(cell.first, cell.pairs, _adapter_base(state)) for cell, state in full))
+    chosen = {cell.first.cell: cell.first.model_key for cell in cells}
+    states += [
+        _candidate_state(folder, one, activities, keys_made, chosen[one.chosen_for], adapters) for one in candidates
+    ]
     stored = {cell.cell for cell in states if cell.model}
-    bases = {name: f"{first.model}.{BASE}" for name, (first, _) in cells.items()}
+    bases = {cell.first.cell: f"{cell.first.model}.{BASE}" for cell in cells}
     bases |= {candidate.cell: f"{candidate.model}.{BASE}" for candidate in candidates}
     return [
         dataclasses.replace(cell, base=bases[cell.cell]) if cell.base and bases[cell.cell] in stored else cell
         for cell in states
     ]
+
+
+@dataclass(frozen=True)
+class _JudgedCell:
+    """The first pair of a cell. `done` of its `pairs` evaluation pairs have results."""
+
+    first: GridRow
+    pairs: int
+    done: int
+
+
+def _adapter_base(cell: CellStatus) -> str | None:
+    """Return what the adapter in a cell's model names; None if the store lacks the model."""
+    if not cell.model:
+        return None
+    return "" if cell.edited else cell.base
+
+
+def _judged_cells(folder: SweepFolder) -> list[_JudgedCell]:
+    """Return the cells of the grid, with how many of their pairs have results in the store."""
+    cells = folder.grid_by_cell().values()
+    made = folder.store.with_manifest("results", [key for _, results in cells for key in results])
+    return [_JudgedCell(first, len(results), sum(key in made for key in results)) for first, results in cells]
+
+
+def _models_made(folder: SweepFolder, firsts: Sequence[GridRow], candidates: Sequence[CandidateRow]) -> set[str]:
+    """Return the keys of models and of prompt pairs that the store has."""
+    keys = {"model": [candidate.model_key for candidate in candidates]}
+    for first in firsts:
+        if first.model_stage:
+            keys.setdefault(first.model_stage, []).append(first.model_key)
+        if first.prompt_pair_key:
+            keys.setdefault("prompt_pair", []).append(first.prompt_pair_key)
+    return {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
+
+
+class _Adapters:
+    """The bases that adapters name, those that are known and those that are read. `known`: by the models' keys."""
+
+    def __init__(self, folder: SweepFolder, known: Mapping[str, str]) -> None:
+        self._folder, self._known = folder, known
+
+    def base_of(self, weights: GridArtefact) -> str:
+        """Return the base of a model in the store, a folder (which may have moved since) or a hub id; else empty."""
+        if weights.key in self._known:
+            return self._known[weights.key]
+        config = self._folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
+        return str(json.loads(config)["base_model_name_or_path"]) if config else ""
 
 
 def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[SharedStatus]:
@@ -203,24 +253,24 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
 
 
 def _cell_state(
-    folder: SweepFolder, first: GridRow, results: Sequence[str], activity: Activity, made: Collection[str]
+    folder: SweepFolder, cell: _JudgedCell, activity: Activity, made: Collection[str], adapters: _Adapters
 ) -> CellStatus:
-    """Return the state of a cell with this first pair and these keys of results."""
-    done = sum(key in made for key in results)
+    """Return the state of a cell. `made`: keys of the models and prompt pairs that the store has."""
+    first, done, pairs = cell.first, cell.done, cell.pairs
     weights = first.weights if first.model_key in made else None
-    ended = _end_of(folder, first, made) if done < len(results) else ""
+    ended = _end_of(folder, first, made) if done < pairs else ""
     if ended:
         activity, weights = Activity(first.cell, ENDED_EARLY), None
-    elif done == len(results):
+    elif done == pairs:
         activity = Activity(first.cell, DONE)
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
-    base = _base_of(folder, weights) if weights else ""
+    base = adapters.base_of(weights) if weights else ""
     edited = bool(weights and first.prompt_pair and not base)
     base = f"{first.model}.{BASE}" if edited else base
     dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
-    amount, pairs = _amount(activity), len(results)
+    amount = _amount(activity)
     recipe = f"recipe {first.recipe}" if first.weights and first.training_set != BASE else "not fine-tuned"
     group = f"{first.model}, {recipe}"
     return CellStatus(
@@ -240,7 +290,12 @@ def _cell_state(
 
 
 def _candidate_state(
-    folder: SweepFolder, row: CandidateRow, activities: Mapping[str, Activity], made: Collection[str], chosen: str
+    folder: SweepFolder,
+    row: CandidateRow,
+    activities: Mapping[str, Activity],
+    made: Collection[str],
+    chosen: str,
+    adapters: _Adapters,
 ) -> CellStatus:
     """Return the state of a cell that only trains. `chosen`: key of the model that was chosen, or of the choice."""
     activity = activities.get(row.cell, Activity(row.cell))
@@ -251,7 +306,7 @@ def _candidate_state(
     elif activity.state == DONE:
         activity = Activity(row.cell)
     model = folder.store.folder(row.weights) if is_there else ""
-    base = _base_of(folder, row.weights) if is_there else ""
+    base = adapters.base_of(row.weights) if is_there else ""
     return CellStatus(
         row.cell,
         activity.state,
@@ -274,12 +329,6 @@ def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
         return ""
     known = [node for node in (first.prompt_pair, first.weights) if node is not None and node.key in made]
     return why_ended(map(folder.store.counts, known))
-
-
-def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
-    """Return the base that an adapter names, a folder (which may have moved since) or a hub id; else ""."""
-    config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
-    return str(json.loads(config)["base_model_name_or_path"]) if config else ""
 
 
 def _amount(activity: Activity) -> str:
