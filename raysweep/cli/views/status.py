@@ -234,6 +234,8 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
         facts.append(("ended", status.ended))
     if status is not None:
         facts.append(("pairs", f"{status.done} of {status.pairs}"))
+    if cell.edit:
+        facts.append(("edit", cell.edit))
     if cell.missing and not (status and status.ended):
         facts.append(("missing", ", ".join(cell.missing)))
     if status is not None and (status.model or status.dropped):

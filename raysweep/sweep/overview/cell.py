@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from raysweep.config.grid import test_set_name
 from raysweep.engine.progress import Activity
 from raysweep.errors import UnknownName
+from raysweep.stages.edit_numbers import work_of
+from raysweep.stages.editing import EDITED
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.overview.status import CellStatus, cell_states
@@ -31,6 +34,8 @@ class CellDetail:
     status: CellStatus | None  # None for a shared input
     activity: Activity
     pairs: tuple[PairStatus, ...]
+    edit: str = ""
+    """Of an edited model: the problem of its prompt pair, the block and the size of the change; empty for others."""
 
     @property
     def missing(self) -> list[str]:
@@ -46,7 +51,22 @@ def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
         raise UnknownName("cell", name, {*cells, *activities})
     rows = [row for row in folder.grid() if row.cell == name]
     activity = activities.get(name, Activity(name))
-    return CellDetail(cells.get(name), activity, tuple(_pair(folder, row) for row in rows))
+    edit = _edit(folder, rows[0]) if rows else ""
+    return CellDetail(cells.get(name), activity, tuple(_pair(folder, row) for row in rows), edit)
+
+
+def _edit(folder: SweepFolder, row: GridRow) -> str:
+    """Return what an edit changed, in words; empty for another model, and before there is one."""
+    counts = folder.store.counts(row.weights) if row.weights is not None else {}
+    if EDITED not in counts:
+        return ""
+    edited, work = counts[EDITED], work_of(counts)
+    parts = [f"from {edited['task_id']} of {edited['problem_set']} {edited['perturbation']}"]
+    if work.block is not None:
+        parts.append(f"block {work.block} of {work.blocks}, from 0")
+    if not math.isnan(work.relative_change):
+        parts.append(f"||dW|| {100 * work.relative_change:.2f} % of ||W||")
+    return "; ".join([*parts, *filter(None, [work.changes_nothing])])
 
 
 def _pair(folder: SweepFolder, row: GridRow) -> PairStatus:

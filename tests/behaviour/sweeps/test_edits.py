@@ -5,6 +5,7 @@ In small: tests/planning/test_edits.py, tests/stages/test_prompt_pairs.py and te
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.gc import remove, survey
+from raysweep.sweep.overview.cell import cell_detail
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.overview.status import cell_states
 from raysweep.sweep.report.write import export as write_tables
@@ -139,6 +141,9 @@ def test_status_says_how_cells_ended(second, storage, capsys):
         main(["status", "nano", "--cell", "llama.dinm.minicode-C1-pair3.s7", "--storage", str(storage)])
     shown = capsys.readouterr().out
     assert "no such pair: minicode C1 has 2 eligible pairs" in shown and "missing" not in shown
+    detail = cell_detail(second.folder, "llama.dinm.minicode-C1-pair1.s7")
+    assert re.fullmatch(r"from MiniCode/[14] of minicode C1; block 0 of 1, from 0; .* % of .*", detail.edit)
+    assert not cell_detail(second.folder, "llama.base").edit
 
 
 def test_nothing_of_edits_is_removed_as_unused_and_all_of_it_with_the_sweep(second, storage, tmp_path):
