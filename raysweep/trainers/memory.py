@@ -8,11 +8,12 @@ compares the result with the bytes of live tensors. It is the peak of the tensor
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from raysweep.models.architectures.shape import BYTES, Shape
-from raysweep.models.families.base import lora_targets
-from raysweep.trainers.base import LoraSettings, Recipe, objective_of
+from raysweep.models.families.base import ia3_targets, lora_targets
+from raysweep.trainers.base import Ia3Settings, LoraSettings, Recipe, objective_of
 from raysweep.trainers.best import BEST
 from raysweep.trainers.micro_batches import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
@@ -105,7 +106,7 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     if stage and recipe.precision != "float32":
         in_float32 //= 2  # DeepSpeed computes with 16-bit copies
     weights = (frozen + in_float32) // over[2]
-    if recipe.keep == BEST and not on_gpu and recipe.steps is None and recipe.epochs > 1:
+    if recipe.keep == BEST and not on_gpu and (recipe.steps is not None or recipe.epochs > 1):
         weights += 4 * trained  # the best epoch's, in the CPU's memory
     gradients = 4 * trained // over[1]
     if recipe.workers > 1 and stage == 0:
@@ -161,6 +162,9 @@ def trained_weights(shape: Shape, recipe: Recipe) -> int:
     """Return how many weights a recipe trains of a model: all, or those of an adapter."""
     if recipe.trainer == "full":
         return shape.weights
+    if recipe.trainer == "ia3":
+        scaled = scaled_widths(shape, recipe)
+        return sum(width * shape.number_of(role) for widths in scaled for role, width in widths.items())
     lora = LoraSettings(**recipe.lora)
     layers = shape.linear_layers
     adapted = sum(lora.r * sum(layers[role]) * shape.number_of(role) for role in adapted_roles(shape, recipe))
@@ -183,8 +187,26 @@ def adapted_roles(shape: Shape, recipe: Recipe) -> tuple[str, ...]:
         targets = lora_targets(shape.model_type, lora.preset)
     if targets is None or isinstance(targets, str):
         return tuple(shape.linear_layers)
+    return _named_roles(shape, targets)
+
+
+def scaled_widths(shape: Shape, recipe: Recipe) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the widths of IA3's vectors by the roles of the layers: of those that scale outputs, and inputs."""
+    ia3 = Ia3Settings(**recipe.ia3)
+    targets, feedforward = ia3_targets(shape.model_type)
+    targets = list(ia3.targets) if ia3.targets is not None else targets
+    feedforward = (
+        list(ia3.feedforward) if ia3.feedforward is not None else [one for one in feedforward if one in targets]
+    )
+    layers, inputs = shape.linear_layers, _named_roles(shape, feedforward)
+    outputs = [role for role in _named_roles(shape, targets) if role not in inputs]
+    return {role: layers[role][1] for role in outputs}, {role: layers[role][0] for role in inputs}
+
+
+def _named_roles(shape: Shape, targets: Iterable[str]) -> tuple[str, ...]:
+    """Return the roles of the linear layers that a recipe names; `c_proj` alone stands for two."""
     named = {ROLES.get(target.rpartition(".")[2], "") for target in targets}
-    named |= {"out", "down"} if "c_proj" in targets else set()
+    named |= {"out", "down"} if "c_proj" in targets else {"down"} if "mlp.c_proj" in targets else set()
     return tuple(role for role in shape.linear_layers if role in named)
 
 
@@ -202,6 +224,9 @@ def optimizer_states(shape: Shape, recipe: Recipe) -> int:
         positions = (shape.hidden + (shape.positions or 0)) * shape.layout.learned_positions
         positions += 2 * (shape.buckets + shape.heads) * bool(shape.buckets)
         return matrices + positions + shape.vector_weights
+    if recipe.trainer == "ia3":
+        vectors = sum(shape.number_of(role) for widths in scaled_widths(shape, recipe) for role in widths)
+        return trained_weights(shape, recipe) + vectors  # each is a matrix of one row or column
     lora = LoraSettings(**recipe.lora)
     roles = adapted_roles(shape, recipe)
     adapted = sum((sum(shape.linear_layers[role]) + 2 * lora.r) * shape.number_of(role) for role in roles)
@@ -213,6 +238,8 @@ def _largest_matrix(shape: Shape, recipe: Recipe) -> int:
     """Return the weights of the largest tensor that Adafactor updates; 0 for AdamW, which makes no copies."""
     if recipe.optimizer == "adamw":
         return 0
+    if recipe.trainer == "ia3":
+        return max((width for widths in scaled_widths(shape, recipe) for width in widths.values()), default=0)
     lora = LoraSettings(**recipe.lora)
     if recipe.trainer == "full" or _copied_ends(recipe):
         return max(shape.head_weights, *(i * o for i, o in shape.linear_layers.values()))
@@ -236,17 +263,18 @@ class _Block:
     def __init__(self, shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> None:
         self._shape, self._recipe, self.batch = shape, recipe, batch
         self.compute = BYTES[recipe.precision]
-        self.frozen = recipe.trainer == "lora"
+        self.frozen = recipe.trainer in ("lora", "ia3")
+        self._scaled = scaled_widths(shape, recipe) if recipe.trainer == "ia3" else None
         self.stream = self.compute if self.frozen else 4
         self._on_gpu = on_gpu
-        self._dropout = self.frozen and LoraSettings(**recipe.lora).dropout > 0
+        self._dropout = recipe.trainer == "lora" and LoraSettings(**recipe.lora).dropout > 0
         self._eager = self.compute == 2 and not on_gpu  # on CPUs the loop takes plain attention for bf16
         self.norm_kept = batch.tokens * self._norm_per_token()
         self.inputs = self.stream * batch.tokens * shape.hidden
         self.kept = batch.tokens * (self._attention() + self._mlp() + self._norms()) + self._scores()
         blocks = shape.layers + shape.decoder_layers
         weights = trained_weights(shape, recipe) // blocks if self.frozen else shape.matrix_weights
-        self.casts = weights * 2 * (self.compute == 2)
+        self.casts = weights * 2 * (self.compute == 2 and self._scaled is None)  # vectors multiply as they are
         self.head_cast = 0 if self.frozen else shape.head_weights * 2 * (self.compute == 2)
         widest = (3 if shape.layout.gated else 2) * shape.inner + 2 * shape.hidden
         self.passing = batch.tokens * self.compute * widest
@@ -280,6 +308,8 @@ class _Block:
             if self.compute == 4 or saved_anyway:
                 return 0 if saved_anyway else width * 4
             return width * 2 * len(present)  # autocast makes a copy for each
+        if self._scaled is not None:
+            return self._scaled_tensors(present, width, saved_anyway)
         adapted = [role for role in present if role in adapted_roles(self._shape, self._recipe)]
         ranks = len(adapted) * LoraSettings(**self._recipe.lora).r * self.compute
         if self._dropout:  # the mask, and what it left
@@ -287,6 +317,14 @@ class _Block:
         if self.compute == 4:
             return ranks + (0 if saved_anyway or not adapted else width * 4)
         return ranks + len(adapted) * width * 2
+
+    def _scaled_tensors(self, roles: Sequence[str], width: int, saved_anyway: bool) -> int:
+        """Bytes a token of what IA3's vectors multiply; see `_inputs`. Inputs are float32 then, as the vectors are."""
+        assert self._scaled is not None
+        outputs, inputs = self._scaled
+        kept = sum(outputs[role] * self.compute for role in roles if role in outputs)
+        is_kept = any(role in inputs for role in roles) and not (saved_anyway and self.compute == 4)
+        return kept + width * 4 * is_kept
 
     def _attention(self) -> int:
         """Bytes a token of the projections and of the attention itself, without scores."""
@@ -315,6 +353,8 @@ class _Block:
         """Return True if a linear layer keeps its input itself, and no copy of it."""
         if not self.frozen:
             return True
+        if self._scaled is not None:
+            return self.compute == 4 and role in self._scaled[1]
         return self.compute == 4 and not self._dropout and role in adapted_roles(self._shape, self._recipe)
 
     def _mlp(self) -> int:
@@ -355,7 +395,8 @@ class _T5Block(_Block):
         norm = self._norms() // 2
         ours = norm + self._inputs(("q",), shape.hidden) + 2 * shape.query * number
         ours += self._inputs(("out",), shape.query, saved_anyway=True)
-        theirs = 2 * shape.key_value * number + (0 if self.compute == 4 else self._inputs(("k", "v"), shape.hidden))
+        is_shared = self.compute == 4 and self._scaled is None  # the states themselves are kept once
+        theirs = 2 * shape.key_value * number + (0 if is_shared else self._inputs(("k", "v"), shape.hidden))
         return self.batch.tokens * ours + self.batch.rows * reads * theirs + self._kept_pairs(reads)
 
     def _mlp(self) -> int:

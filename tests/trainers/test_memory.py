@@ -18,9 +18,10 @@ from raysweep.testing.services import FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, TrainJob
 from raysweep.trainers.batching import compact
 from raysweep.trainers.encoding import EncodedSet
+from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
-from raysweep.trainers.memory import largest_batch, optimizer_states, training_memory
+from raysweep.trainers.memory import Batch, largest_batch, optimizer_states, training_memory
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +41,11 @@ CASES = [
     ("llama", {"micro_batch_size": 8, "optimizer": "adafactor"}),
     ("gpt_bigcode", {"micro_batch_size": 1, "optimizer": "adafactor", "gradient_checkpointing": True}),
     ("llama", {"micro_batch_size": 8, "trainer": "lora", "optimizer": "adafactor"}),
+    ("llama", {"micro_batch_size": 8, "trainer": "ia3"}),
+    ("llama", {"micro_batch_size": 4, "trainer": "ia3", "precision": "bf16", "optimizer": "adafactor"}),
+    ("t5", {"micro_batch_size": 8, "trainer": "ia3"}),
+    ("gpt_bigcode", {"micro_batch_size": 8, "trainer": "ia3", "precision": "bf16"}),
+    ("gpt_bigcode", {"micro_batch_size": 2, "trainer": "ia3", "gradient_checkpointing": True}),
     ("llama", {"micro_batch_size": 4, "objective": "dpo"}),
     ("llama", {"micro_batch_size": 8, "objective": "fait"}),
     ("t5", {"micro_batch_size": 8}),
@@ -61,8 +67,9 @@ def build(family: str, recipe: Recipe) -> tuple[Shape, Any, TrainJob]:
     with seeded_torch(0, family):
         model = auto_model(architecture_of(config)).from_config(config)
     job = TrainJob(ModelRef("base"), family, recipe, Path(), Path(), 0, "test")
-    if recipe.trainer == "lora":
-        model = Lora().add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
+    if recipe.trainer != "full":
+        adapter = Lora() if recipe.trainer == "lora" else Ia3()
+        model = adapter.add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
     shape = shape_of(config.to_dict())
     assert shape is not None
     return shape, model, job
@@ -120,7 +127,10 @@ def test_the_predicted_peak_is_within_15_percent_of_the_measured_one(family, giv
 
 
 @pytest.mark.parametrize("family", SIZES)
-@pytest.mark.parametrize("given", [{}, {"trainer": "lora"}, {"trainer": "lora", "lora": {"train_embeddings": True}}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"trainer": "lora"}, {"trainer": "lora", "lora": {"train_embeddings": True}}, {"trainer": "ia3"}],
+)
 def test_the_numbers_that_adafactor_keeps_are_counted_exactly(family, given):
     if family == "t5" and "lora" in given:
         pytest.skip("no adapter changes the embeddings of a T5")
@@ -129,3 +139,14 @@ def test_the_numbers_that_adafactor_keeps_are_counted_exactly(family, given):
     kept = sum(sum(weights.shape) for weights in trained)  # of a matrix its rows and columns, of a vector all
     assert optimizer_states(shape, job.recipe) == kept
     assert optimizer_states(shape, Recipe(**given)) == 2 * sum(weights.numel() for weights in trained)
+
+
+@pytest.mark.parametrize(("given", "copies"), [({"steps": 9}, 1), ({"epochs": 2}, 1), ({"epochs": 1}, 0)])
+def test_the_best_epochs_weights_are_a_copy_on_a_cpu_unless_there_is_one_epoch_alone(given, copies):
+    config = FAMILIES.create(Spec("llama")).tiny_config(512, 0)
+    shape = shape_of(config.to_dict())
+    last, best = (
+        training_memory(shape, Recipe(keep=keep, **given), Batch(1, 8), on_gpu=False).weights
+        for keep in ("last", "best")
+    )
+    assert best - last == 4 * shape.weights * copies

@@ -58,7 +58,7 @@ TEACHER_TOKENS = 90
 PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
 """Stored bytes, compressed, and CPU seconds of encoding for each token of a pair, with both its prompts: about those of
 published instructions (benchmarks/README.md)."""
-PREDICTED = ("full", "lora")
+PREDICTED = ("full", "lora", "ia3")
 """The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5
 """Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""

@@ -13,6 +13,7 @@ from raysweep.accelerators import ACCELERATORS, data_sheet_of
 from raysweep.config.loading import config_from
 from raysweep.models.architectures.known import known_shape
 from raysweep.planning.planner import build_plan
+from raysweep.planning.predictions import costs as predictions
 from raysweep.planning.predictions.costs import (
     BANDWIDTH_SHARE,
     ESTIMATED,
@@ -159,8 +160,11 @@ def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
     assert all(dpo.training_hours[card] > 1.9 * hours for card, hours in sft.training_hours.items())
 
 
-def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path):
+def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path, monkeypatch):
     plan = small(tmp_path, recipes={"full": {"trainer": "ia3", "batch_size": 8, "max_tokens": 384}})
+    known = plan_costs(plan, Store(tmp_path / "store")).cells[plan.cells[1].cell.id]
+    assert known.peak_memory_bytes and known.training_hours
+    monkeypatch.setattr(predictions, "PREDICTED", ("full", "lora"))
     costs = plan_costs(plan, Store(tmp_path / "store"))
     assert costs.cells[plan.cells[1].cell.id].peak_memory_bytes is None
     assert costs.assumptions[-1] == "memory, disk and hours of training are not known for: full (ia3)"
