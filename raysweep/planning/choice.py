@@ -64,7 +64,12 @@ def writer_before(cell: CellPlan, node: Artefact, store: Store) -> CellPlan | No
 
 
 def is_of_choice(plan: ArtefactPlan, store: Store) -> bool:
-    """Return False for an artefact that was made by another model than the one that is chosen now."""
+    """Return False for an artefact that was made by another model than the one that is chosen now.
+
+    What is made after the cells counts so, too, as long as none is chosen: the run that chooses lists it before.
+    """
     if not isinstance(plan, CompletionsPlan | ResultsPlan | QualityPlan) or plan.node is None:
         return True
+    if plan.after_cells and plan.cell.selection and not store.has(plan.cell.selection.node):
+        return False
     return writer_before(plan.cell, plan.node, store) is None

@@ -15,15 +15,17 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import HopelessError
 from raysweep.planning.choice import chosen_of, with_choice
-from raysweep.planning.missing import awaited_tasks, missing
-from raysweep.planning.plan import CellPlan, SelectionPlan, SweepPlan
+from raysweep.planning.missing import awaited_tasks, is_made, missing
+from raysweep.planning.plan import CellPlan, CompletionsPlan, QualityPlan, ResultsPlan, SelectionPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import CandidateLoss, Recovery
 from raysweep.stages.inputs import model_ref
 from raysweep.stages.selection import choose_model
 from raysweep.stages.training import VALIDATION_SET
+from raysweep.storage.artefacts import Node
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.storage.uses import CHOSEN
 from raysweep.trainers.best import KEPT_STEP
 from tests.paths import NANO
 
@@ -180,6 +182,35 @@ def test_a_cell_awaits_its_candidates_and_then_the_chosen_one_alone(store):
     assert chosen.cell.id in {item.task for item in lacking}, "its results are still to be made"
     of_cell = [item for item in lacking if item.task == cell.cell.id]
     assert awaited_tasks(of_cell, names, store) == (chosen.cell.id,)
+
+
+def test_what_another_model_wrote_is_lacking_and_the_linting_already_while_none_is_chosen(store):
+    cell = cell_of(plan())
+    train(cell, store, {0.001: [0.5], 0.002: [0.2], 0.003: [0.3]})
+    choose(cell, store)
+    (pair, *_), keys = cell.pairs, keys_of(cell)
+    linting = QualityPlan(Node("quality", 1, {}, (pair.completions.key,), "linting"), cell, pair, (0,), "batch")
+    made = [
+        CompletionsPlan(pair.completions, cell, pair),
+        ResultsPlan(pair.results, cell, pair),
+        linting,
+    ]
+
+    def lacking(model: str | None) -> list[str]:
+        for item in made:
+            if store.has(item.node):
+                store.remove(item.node)
+            with store.writing(item.node) as draft:
+                (draft.folder / "rows.txt").write_text("content")
+                draft.counts = {"level": "strong", **({CHOSEN: model} if model else {})}
+        return [item.node.stage for item in made if not is_made(item, store)]
+
+    assert lacking(None) == lacking(keys[0.002]) == []
+    assert lacking(keys[0.001]) == ["completions", "results", "quality"]
+    assert lacking(keys[0.002]) == []
+    assert cell.selection is not None
+    store.remove(cell.selection.node)
+    assert lacking(keys[0.002]) == ["quality"]
 
 
 @pytest.mark.parametrize("keep", ["all", "adapters", "chosen"])
