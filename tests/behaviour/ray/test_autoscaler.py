@@ -39,8 +39,8 @@ ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
 @ray.remote(num_cpus=1, label_selector={"ray.io/accelerator-type": "A10000"})
 def never(): pass
 waits = never.remote()
-eventually(lambda: "has no nodes" in _demands(), float(sys.argv[2]))
-print(_demands())
+eventually(lambda: "has no nodes" in _demands().text, float(sys.argv[2]))
+print(_demands().text)
 """
 
 

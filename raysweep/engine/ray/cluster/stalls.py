@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.attempts import run_periodically
@@ -18,8 +19,12 @@ from raysweep.units import duration, size
 log = logging.getLogger("raysweep")
 
 QUIET_SECONDS = 120.0
-"""A wait of one task, or of a sweep without any progress, is reported after so long."""
+"""A sweep without any progress, and a wait for what no node has even when it is idle, are reported after so long."""
+MOVING_SECONDS = 10 * QUIET_SECONDS
+"""A wait of a task while others of its sweep go on is reported after so long; on a small machine waits are normal."""
 POLL_SECONDS = 15.0
+NOT_IN = 2
+"""Ray's number for labels that a node must not have; the other operator names those of which it must have one."""
 IN_GROUP = re.compile(r"_group(_\d+)?_[0-9a-f]{36}$")
 """How the names end by which Ray counts what a placement group has taken of a node: ``CPU_group_0_3f4e...``."""
 
@@ -40,57 +45,94 @@ def watch_stalls(progress: Files) -> AbstractContextManager[None]:
 
 
 class StallDetector:
-    """Follows the waits of a sweep's tasks; reports each once, and again after ten times as long."""
+    """Follows the waits of a sweep's tasks; reports each once, and again after ten times as long.
 
-    def __init__(self) -> None:
+    Args:
+        demands: returns what Ray's queue holds now, in words, and whether no node could ever hold a part of it.
+    """
+
+    def __init__(self, demands: Callable[[], Demands] = lambda: _demands()) -> None:
+        self._demands = demands
         self._updates: Mapping[str, float] = {}
-        self._last_progress = time.monotonic()
+        self._last_progress: float | None = None  # of the clock that `check` is told
         self._since: dict[tuple[str, str], float] = {}  # (activity, awaited resource) -> start of the wait
         self._reported: dict[tuple[str, str], float] = {}
 
     def check(self, activities: Mapping[str, Activity], now: float) -> list[str]:
         """Return a line for each wait that is due for a report. `now`: seconds of a monotonic clock."""
         updates = {name: activity.updated for name, activity in activities.items() if not activity.waits}
-        if updates != self._updates:
+        if updates != self._updates or self._last_progress is None:
             self._updates, self._last_progress = updates, now
         waiting = {(a.id, a.waits) for a in activities.values() if a.waits and a.state == RUNNING}
         idle = not any(a.state == RUNNING for a in activities.values())
         if idle and now - self._last_progress > QUIET_SECONDS:
             waiting = {("the sweep", "resources for its next task")}
         self._since = {wait: self._since.get(wait, now) for wait in waiting}
+        moves = now - self._last_progress < QUIET_SECONDS
         lines = []
         for (name, resource), since in self._since.items():
-            if now - since >= max(QUIET_SECONDS, 10 * self._reported.get((name, resource), 0.0)):
-                self._reported[name, resource] = now - since
-                lines.append(f"{name} has waited {duration(now - since)} for {resource}{_demands()}")
+            if now - since < max(QUIET_SECONDS, 10 * self._reported.get((name, resource), 0.0)):
+                continue
+            demands = self._demands()
+            if now - since < MOVING_SECONDS and moves and not demands.are_hopeless:
+                continue
+            self._reported[name, resource] = now - since
+            lines.append(f"{name} has waited {duration(now - since)} for {resource}{demands.text}")
         return lines
 
 
-def _demands() -> str:
-    """Describe the requests that Ray can't place now, and the free resources; empty if they are unknown."""
-    try:
-        pending, free, never = _state()
-    except Exception:  # the cluster has another version, or has ended; the wait itself is still reported
-        return ""
-    unplaced, hopeless = "; ".join(pending) or "nothing", "; ".join(never)
-    text = f". Ray can't place: {unplaced}. Free: {'; '.join(free) or 'nothing'}"
-    return text + (f". Its autoscaler has no nodes to start for: {hopeless}" if hopeless else "")
+@dataclass(frozen=True)
+class Demands:
+    """What waits in Ray's queue, in words that follow a sentence. `are_hopeless`: no node has what a part asks for."""
+
+    text: str = ""
+    are_hopeless: bool = False
 
 
-def _state() -> tuple[list[str], list[str], list[str]]:
-    """Return the requests that wait, the free resources of each node, and what no autoscaler helps, in words."""
+def _demands() -> Demands:
+    """Return the requests that wait, and the free resources; nothing if they are unknown."""
     import ray
 
     if not ray.is_initialized():  # the calls below would start one
-        return [], [], []
-    status = cluster_status()
+        return Demands()
+    try:
+        return demands_of(cluster_status())
+    except Exception:  # the cluster has another version, or has ended; the wait itself is still reported
+        return Demands()
+
+
+def demands_of(status: Any) -> Demands:
+    """Return what waits in Ray's queue: what no node could hold, idle or not, apart from what waits for its turn.
+
+    Args:
+        status: a `GetClusterStatusReply` of Ray.
+    """
     state, scaling = status.cluster_resource_state, status.autoscaling_state
-    pending = [f"{entry.count} x {_request(entry.request)}" for entry in state.pending_resource_requests]
-    pending += [_together(group) for group in state.pending_gang_resource_requests]
-    free = [f"{node.node_ip_address}: {_amounts(node.available_resources)}" for node in state.node_states]
+    hopeless: list[str] = []
+    queued: list[str] = []
+    for entry in state.pending_resource_requests:
+        fits = any(_could_hold(node, entry.request) for node in state.node_states)
+        (queued if fits else hopeless).append(f"{entry.count} x {_request(entry.request)}")
+    hopeless += [_together(group) for group in state.pending_gang_resource_requests]
+    free = "; ".join(f"{node.node_ip_address}: {_amounts(node.available_resources)}" for node in state.node_states)
     never = [_request(request) for request in scaling.infeasible_resource_requests]
     never += [_together(group) for group in scaling.infeasible_gang_resource_requests]
-    return pending, free, list(dict.fromkeys(never))
+    parts = [
+        f"Ray can't place: {'; '.join(hopeless)}" if hopeless else "",
+        f"Waiting for their turn: {'; '.join(queued)}" if queued else "",
+        f"Free: {free or 'nothing'}",
+        f"Its autoscaler has no nodes to start for: {'; '.join(dict.fromkeys(never))}" if never else "",
+    ]
+    return Demands("".join(f". {part}" for part in parts if part), bool(hopeless or never))
+
+
+def _could_hold(node: Any, request: Any) -> bool:
+    """Return True if an idle node has the resources and the labels that a request asks for."""
+    has = node.total_resources
+    if any(has.get(name, 0.0) < amount for name, amount in request.resources_bundle.items()):
+        return False
+    constraints = [one for selector in request.label_selectors for one in selector.label_constraints]
+    return all((node.labels.get(one.label_key) in one.label_values) == (one.operator != NOT_IN) for one in constraints)
 
 
 def _request(request: Any) -> str:

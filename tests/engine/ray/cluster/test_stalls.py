@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from raysweep.engine.progress import DONE, RUNNING, Activity
-from raysweep.engine.ray.cluster.stalls import QUIET_SECONDS, StallDetector, _amounts
+from raysweep.engine.ray.cluster.stalls import (
+    MOVING_SECONDS,
+    NOT_IN,
+    QUIET_SECONDS,
+    Demands,
+    StallDetector,
+    _amounts,
+    demands_of,
+)
 
 
 def test_a_part_that_waits_is_reported_once_and_again_after_ten_times_as_long():
@@ -38,6 +46,42 @@ def test_a_sweep_that_moves_is_left_alone():
     detector = StallDetector()
     for at in range(0, int(5 * QUIET_SECONDS), 30):
         assert detector.check({"a": Activity("a", RUNNING, "training", updated=float(at))}, float(at)) == []
+
+
+def test_a_wait_while_others_go_on_is_normal_unless_no_node_could_ever_hold_it():
+    def first_report(demands: Demands) -> float:
+        detector = StallDetector(lambda: demands)
+        for at in range(0, int(25 * QUIET_SECONDS), 30):
+            moving = Activity("b", RUNNING, "training", updated=float(at))
+            if detector.check({"a": Activity("a", RUNNING, waits="1 CPU"), "b": moving}, float(at)):
+                return float(at)
+        return float("inf")
+
+    assert first_report(Demands("")) == MOVING_SECONDS
+    assert first_report(Demands("", are_hopeless=True)) == QUIET_SECONDS
+
+
+def test_what_waits_for_its_turn_is_not_called_unplaceable():
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    def asked(status, **resources: float):
+        entry = status.cluster_resource_state.pending_resource_requests.add(count=6)
+        entry.request.resources_bundle.update(resources)
+        return entry.request
+
+    status = GetClusterStatusReply()
+    node = status.cluster_resource_state.node_states.add(node_ip_address="h", labels={"zone": "a"})
+    node.total_resources.update({"CPU": 2.0})
+    asked(status, CPU=1.0)
+    assert demands_of(status) == Demands(". Waiting for their turn: 6 x 1 CPU. Free: h: nothing")
+    asked(status, CPU=3.0)
+    labels = asked(status, CPU=1.0).label_selectors.add().label_constraints
+    labels.add(label_key="zone", operator=NOT_IN, label_values=["a"])
+    found = demands_of(status)
+    assert found.are_hopeless and ". Ray can't place: 6 x 3 CPU; 6 x 1 CPU on nodes with zone=a. Wai" in found.text
+    del status.cluster_resource_state.pending_resource_requests[1:]
+    asked(status, CPU=2.0).label_selectors.add().label_constraints.add(label_key="zone", operator=1, label_values=["a"])
+    assert not demands_of(status).are_hopeless
 
 
 @pytest.mark.parametrize(
