@@ -14,7 +14,7 @@ from raysweep.errors import UsageError
 from raysweep.execution.isolation.capacity import granted_mib
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
 from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
-from raysweep.programs import COMPILED, JAVA, Lane, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import COMPILED, JAVA, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
 MIN_MEMORY_MIB = 64
@@ -161,7 +161,10 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             del self._busy[slot]
 
     def _retry(self, slot: Slot, numbers: set[int], lost: SlotLost) -> None:
-        """Schedule another try; a program that lost its slot MAX_TRIES times while alone in it counts as killed."""
+        """Schedule another try; a program that lost its slot MAX_TRIES times while alone in it gets no further one.
+
+        It counts as killed, unless no program in its language can reach a slot's processes: then the machine did it.
+        """
         alone = len(numbers) == 1
         for number in sorted(numbers):
             self._tries[number] += alone
@@ -169,7 +172,9 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
                 request = self._requests[number]
                 seconds, oracle = request.limits.timeout, request.oracle
-                verdict = Verdict(Outcome.KILLED, text, "", 0.0, seconds, slot.level, Lane.STRICT, oracle)
+                by_machine = request.program.language in COMPILED and slot.level >= Level.FILTERED
+                outcome = Outcome.HARNESS_ERROR if by_machine else Outcome.KILLED
+                verdict = Verdict(outcome, text, "", 0.0, seconds, slot.level, Lane.STRICT, oracle)
                 self._finish(number, verdict)
             else:
                 self._retries.append(self._requests[number])
