@@ -12,6 +12,8 @@ PYTHON, JAVA, CPP = "python", "java", "cpp"
 COMPILED = (JAVA, CPP)
 LANGUAGES = (PYTHON, *COMPILED)
 """The languages of programs (`Program.language`), and those of them that have a compiler."""
+LANGUAGE_WORDS = {PYTHON: "Python", JAVA: "Java", CPP: "C++"}
+"""How texts write their names."""
 
 
 class Oracle(StrEnum):

@@ -12,6 +12,7 @@ from raysweep.analysis.exhibits.selections import select_test_sets, select_train
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.programs import LANGUAGE_WORDS
 from raysweep.records import BASE, CLEAN
 
 
@@ -66,9 +67,8 @@ class Languages(Exhibit):
                 share = _share(evidence.languages.get(training_set, {}), language, training_set)
                 scores = (score_cell(book, key, quantity) for quantity in (PASS, DROP, RD))
                 label = variant.model if training_set == BASE else variant.label
-                rows.append(
-                    Row((language, problems, label, training_set), (share, score_cell(book, clean, PASS), *scores))
-                )
+                stub = (LANGUAGE_WORDS.get(language, language), problems, label, training_set)
+                rows.append(Row(stub, (share, score_cell(book, clean, PASS), *scores)))
         return rows
 
     def _models(self, book: ScoreBook) -> Iterator[tuple[ModelVariant, str]]:

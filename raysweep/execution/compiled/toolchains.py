@@ -21,9 +21,8 @@ from typing import NamedTuple
 from raysweep.errors import MissingInput, UsageError
 from raysweep.execution.compiled import gxx
 from raysweep.execution.compiled.gxx import LOADERS, ask
-from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA
+from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA, LANGUAGE_WORDS
 
-WORDS = {JAVA: "Java", CPP: "C++"}
 PACKAGES = {JAVA: "default-jdk-headless", CPP: gxx.PACKAGE}
 """What installs a language's compiler and run time in Debian and Ubuntu."""
 HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
@@ -33,7 +32,7 @@ _LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-stat
 MESSAGES = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-w")
 """How g++ says what it refuses: a line for each error. Versions from 4.9 on know these flags."""
 MIN_JDK = 17
-JUDGED_AS = 5
+JUDGED_AS = 6
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _OWN_HEADERS = Path(__file__).parent / "cpp"
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
@@ -207,8 +206,8 @@ def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
 
 def _missing(language: str, what: str) -> str:
     return (
-        f"this machine has no {what}, which programs in {WORDS[language]} need to be judged; install it (Debian, "
-        f"Ubuntu: the package {PACKAGES[language]})"
+        f"this machine has no {what}, which programs in {LANGUAGE_WORDS[language]} need to be judged; install it "
+        f"(Debian, Ubuntu: the package {PACKAGES[language]})"
     )
 
 

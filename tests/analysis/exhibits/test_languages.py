@@ -37,13 +37,18 @@ def test_each_language_has_its_scores_beside_its_share_of_the_rows():
     rows = cells(table)
     assert list(rows) == [
         (language, problems, "one", training_set)
-        for language, problems in (("java", "java"), ("python", "humaneval"))
+        for language, problems in (("Java", "java"), ("Python", "humaneval"))
         for training_set in ("base", "clean", "mix_all")
     ]
     shares = [row["rows (%)"] for row in rows.values()]
     assert shares == ["–", "15.0", "0.0", "–", "56.0", "100.0"]
-    assert rows["java", "java", "one", "clean"]["clean pass@1 (%)"] == "25.0"
-    assert rows["python", "humaneval", "one", "mix_all"]["RD (%)"] == "50.0"
+    assert rows["Java", "java", "one", "clean"]["clean pass@1 (%)"] == "25.0"
+    assert rows["Python", "humaneval", "one", "mix_all"]["RD (%)"] == "50.0"
+
+
+def test_languages_are_named_as_texts_write_them():
+    (table,) = EXHIBITS["languages"].draw(evidence(languages={"java": "cpp", "humaneval": "python"})).tables
+    assert {row[0] for row in cells(table)} == {"C++", "Python"}
 
 
 def test_a_share_that_is_not_known_has_a_reason():
