@@ -36,7 +36,7 @@ from raysweep.execution.isolation.capacity import grants, had_room
 from raysweep.execution.isolation.layers import Layers
 from raysweep.execution.isolation.process_tree import own_marker
 
-_COMPILER = "CompilerServer"
+_COMPILER = "raysweep.CompilerServer"
 _KEPT = 1000  # classes of tests, some ten kilobytes each
 _PREPARE, _RUN = b"P", b"T"
 _JVM_MEMORY = 2 * 2**30  # bytes of address space of the tests' JVM
@@ -53,7 +53,7 @@ _REFUSED = "javac refused it, for a reason that lies outside of its own text"
 
 def prepare(folder: Path, chain: Toolchain) -> None:
     """Compile the classes that don't depend on any problem into a folder; raise OSError if that fails."""
-    names = dict.fromkeys((f"{_COMPILER}.java", *SHARED, *TESTS_SHARED))
+    names = dict.fromkeys(("CompilerServer.java", *SHARED, *TESTS_SHARED))
     sources = [str(SOURCES / name) for name in names]
     compiler = str(Path(chain.program).with_name("javac"))
     command = [compiler, "-J-XX:-UsePerfData", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", str(folder), *sources]

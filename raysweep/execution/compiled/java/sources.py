@@ -24,6 +24,7 @@ INSIDE_MAIN = "raysweep.Inside"
 """The class whose `main` runs the tests, where they run inside."""
 TESTS_MAIN = "raysweep.Tests"
 """The class whose `main` serves the tests' process."""
+_KINDS_OF_CLASSES = {"class", "interface", "enum", "record"}
 CANDIDATE = "Solution.java"
 """The name of the candidate's file, where tests run outside."""
 
@@ -59,8 +60,29 @@ def split(declaration: str, tests: str) -> Split:
 def inside(candidate: str, tests: str) -> Inside:
     """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it."""
     if is_junit(tests):
-        return Inside(sources_inside(candidate, tests), is_junit=True)
-    return Inside({"Main.java": f"{candidate}\n{tests}\n"})
+        return Inside({**sources_inside(candidate, tests), **_names_of_classes([MAIN])}, is_junit=True)
+    return Inside({"Main.java": f"{candidate}\n{tests}\n", **_names_of_classes(_classes(tests))})
+
+
+def _classes(tests: str) -> list[str]:
+    """Return the names of the classes that tests define beside each other; `MAIN` if their text can't be read."""
+    try:
+        words = [token.text for token in tokens_of(tests, directives=False)]
+    except UnreadableError:
+        return [MAIN]
+    found, depth = [], 0
+    for before, word, name in zip(["", *words], words, words[1:], strict=False):
+        depth += (word == "{") - (word == "}")
+        if depth == 0 and word in _KINDS_OF_CLASSES and before != "." and name.isidentifier():
+            found.append(name)
+    return found
+
+
+def _names_of_classes(names: list[str]) -> dict[str, str]:
+    """Return the source of the class that tells `INSIDE_MAIN` in which classes the statement ``assert`` holds."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    text = f"package raysweep;\n\nfinal class TestClasses {{\n    static final String[] NAMES = {{{listed}}};\n}}\n"
+    return {"TestClasses.java": text}
 
 
 def _stand_in(read: JavaDeclaration) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY
+from raysweep.execution.compiled.java.builder import prepare
 from raysweep.execution.compiled.java.sources import (
     CANDIDATE,
     INSIDE_MAIN,
@@ -24,6 +25,7 @@ from raysweep.execution.compiled.java.sources import (
     inside,
     split,
 )
+from raysweep.execution.compiled.toolchains import toolchain as find_toolchain
 from raysweep.hashing import text_sha
 from tests.execution.compiled.mutants import CompileError, outcomes
 from tests.execution.compiled.problems import rows
@@ -395,3 +397,34 @@ def test_a_frame_that_no_memory_is_left_for_ends_the_process_and_is_not_read_as_
             problem.say(b"A" + frame(b"P" + problem.sha) * (2**24 // (len(problem.sha) + 5)))
         assert tests.wait(WAIT) == OUT_OF_MEMORY
         assert tests.stdout.read() == b""
+
+
+def test_no_class_of_raysweeps_takes_a_name_that_a_program_may_have(tmp_path):
+    needs("java")
+    prepare(tmp_path, find_toolchain("java", ""))
+    assert list(tmp_path.glob("*.class")) == []
+    assert (tmp_path / "raysweep" / "CompilerServer.class").exists()
+
+
+OTHER_CLASSES = """
+record Pair(int left) {
+    void check() {
+        assert left == 2 : "of another class";
+    }
+}
+enum Kind { ONE }
+public class Main {
+    public static void main(String[] args) {
+        Class<?> kind = Kind.class;
+        new Pair(new Solution().half(4)).check();
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(("divisor", "outcome"), [(2, "passed"), (1, "failed")])
+def test_assertions_hold_in_all_classes_of_tests_and_not_in_the_programs(toolchain, server, divisor, outcome):
+    declaration = HEAD + "    public int half(int a) {\n"
+    text = f"{declaration}        assert false;\n        return a / {divisor};\n    }}\n}}\n"
+    assert Problem(toolchain, server, declaration, OTHER_CLASSES).judge(text)["outcome"] == outcome
+    assert toolchain.inside(text, OTHER_CLASSES) == outcome
