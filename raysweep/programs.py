@@ -129,6 +129,7 @@ class Sandbox:
     require: Level = Level.PARTIAL
     require_oracle: Oracle = Oracle.INSIDE  # OUTSIDE: refuse programs whose tests have to run in their process
     cpp_flags: str = "-O0"  # with which g++ compiles programs in C++
+    compilers: tuple[tuple[str, str], ...] = ()  # languages and what keys name of their compilers: no other one is used
 
 
 DEFAULT_SANDBOX = Sandbox()

@@ -69,7 +69,7 @@ class Executor:
         if slots < 1:
             raise UsageError(f"slots is {slots}; give 1 or more")
         self.sandbox = sandbox
-        self._slots = [Slot(sandbox.require, without, sandbox.cpp_flags) for _ in range(slots)]
+        self._slots = [Slot(sandbox.require, without, sandbox.cpp_flags, dict(sandbox.compilers)) for _ in range(slots)]
 
     def __enter__(self) -> Executor:
         return self

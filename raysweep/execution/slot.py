@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import select
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
@@ -22,7 +24,19 @@ from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
-from raysweep.programs import COMPILED, CPP, JAVA, PYTHON, Level, Limits, Oracle, Outcome, Program, Verdict
+from raysweep.programs import (
+    COMPILED,
+    CPP,
+    JAVA,
+    LANGUAGE_WORDS,
+    PYTHON,
+    Level,
+    Limits,
+    Oracle,
+    Outcome,
+    Program,
+    Verdict,
+)
 
 GRACE_SECONDS = 60.0  # a slot's process counts as lost so long after the wall-time limit of its programs
 START_SECONDS = 60.0  # that a start waits for room on the machine
@@ -73,9 +87,17 @@ class Slot:
         require: the lowest level of isolation at which programs are run.
         without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
         cpp_flags: of g++, see `Sandbox.cpp_flags`.
+        compilers: by language, see `Sandbox.compilers`.
     """
 
-    def __init__(self, require: Level, without: Collection[str] = (), cpp_flags: str = "") -> None:
+    def __init__(
+        self,
+        require: Level,
+        without: Collection[str] = (),
+        cpp_flags: str = "",
+        compilers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._compilers = compilers
         self._require, self._without, self._cpp_flags = require, tuple(without), cpp_flags
         self._processes: dict[tuple[str, Oracle], SlotProcess] = {}
         self._current = self._process_for(PYTHON, Oracle.OUTSIDE)
@@ -133,9 +155,20 @@ class Slot:
     def _process_for(self, language: str, oracle: Oracle) -> SlotProcess:
         key = language, oracle
         if key not in self._processes:
-            chain = toolchain(language, self._cpp_flags) if language in COMPILED else None
+            chain = self._toolchain(language) if language in COMPILED else None
             self._processes[key] = SlotProcess(*key, self._require, self._without, chain)
         return self._processes[key]
+
+    def _toolchain(self, language: str) -> Toolchain:
+        """Return a language's compiler here; raise UsageError if it isn't the one that keys of verdicts name."""
+        chain = toolchain(language, self._cpp_flags)
+        named = self._compilers.get(language, chain.identity)
+        if chain.identity != named:
+            raise UsageError(
+                f"the compiler of programs in {LANGUAGE_WORDS[language]} on {platform.node()} is {chain.identity!r}, "
+                f"and results are made with {named!r}; install the same on all nodes, or start anew where all have it"
+            )
+        return chain
 
 
 class SlotProcess:

@@ -76,7 +76,7 @@ class _Planner:
         self.judged = cache(self._judged)
         self._bases: dict[str, CellPlan] = {}  # the base's own cell, by model; they come first
         self._candidates: dict[tuple[str, str, str, int], list[CellPlan]] = {}  # by the cell that they are for
-        self.sandbox = config.execution.sandbox
+        self.sandbox = dataclasses.replace(config.execution.sandbox, compilers=self.sets.compilers())
         self.decoding = config.evaluation.decoding(config.seed)
 
     def cell(self, cell: Cell, pairs: tuple[Pair, ...]) -> CellPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from raysweep.config.grid import test_set_name
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.errors import MissingInput, UsageError, did_you_mean
-from raysweep.execution.compiled.toolchains import toolchain_key
+from raysweep.execution.compiled.toolchains import identities, toolchain_key
 from raysweep.hashing import text_sha
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR, row_methods
@@ -328,6 +329,14 @@ class SetPlanner:
             return toolchain_key(language, self.config.execution.cpp_flags)
         except UsageError:
             return {"toolchain": "missing"}
+
+    def compilers(self) -> tuple[tuple[str, str], ...]:
+        """Return what keys name of the compilers of the config's problems, each with its language."""
+        languages = set()
+        for spec in self.problem_specs.values():
+            with suppress(UsageError):  # the check of the config tells it
+                languages.add(PROBLEMS.create(spec).language)
+        return identities(languages, self.config.execution.cpp_flags)
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
         """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,6 +13,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
 from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
 from raysweep.errors import UnknownName, UsageError
+from raysweep.execution.compiled.toolchains import identities
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
 from raysweep.planning.plan import ASKING, ArtefactPlan, BasePlan, CellArtefactPlan
@@ -126,7 +128,9 @@ def _context(
 ) -> Context:
     """Return the settings that all stages of a sweep share."""
     recovery, groups = _recovery(config, options), _groups(config, missing_artefacts)
-    return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, config.execution.sandbox, groups)
+    compilers = identities(_compiled(config), config.execution.cpp_flags)
+    sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
+    return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups)
 
 
 def _settings(

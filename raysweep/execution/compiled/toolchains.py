@@ -13,7 +13,8 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -83,6 +84,15 @@ def toolchain_key(language: str, flags: str = DEFAULT_SANDBOX.cpp_flags) -> dict
     """Return what specs of results name of a language's compiler; nothing for Python."""
     chain = identity(language, flags)
     return {"toolchain": chain} if chain else {}
+
+
+def identities(languages: Iterable[str], flags: str) -> tuple[tuple[str, str], ...]:
+    """Return the compiled ones of some languages, each with `identity`, where they can be compiled here."""
+    found = {}
+    for language in set(languages) & set(COMPILED):
+        with suppress(UsageError):
+            found[language] = identity(language, flags)
+    return tuple(sorted(found.items()))
 
 
 def missing_headers(flags: str = "") -> dict[str, str]:

@@ -13,7 +13,8 @@ from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.execution.compiled import gxx as gxx_questions
 from raysweep.execution.compiled import toolchains
 from raysweep.execution.compiled.toolchains import JUDGED_AS, UnusableFlags, identity, missing_headers, toolchain
-from raysweep.programs import CPP, JAVA, PYTHON
+from raysweep.execution.slot import Slot
+from raysweep.programs import CPP, JAVA, PYTHON, Level, Oracle
 from raysweep.tools.doctor import part_checks
 from tests.execution.compiled.processes import needs
 
@@ -180,3 +181,13 @@ def test_programs_for_link_time_optimisation_may_be_started():
     needs("cpp")
     names = {Path(file).name for file in toolchain(CPP, "-O0").executable}
     assert {"cc1plus", "collect2", "lto1", "lto-wrapper"} <= names
+
+
+@pytest.mark.parametrize("language", [JAVA, CPP])
+def test_a_machine_with_another_compiler_than_keys_name_judges_nothing(language):
+    needs(language)
+    one = identity(language, "-O0")
+    Slot(Level.LIMITS, (), "-O0", {language: one})._process_for(language, Oracle.OUTSIDE)
+    with pytest.raises(UsageError, match="results are made with 'another one'; install the same on all n") as raised:
+        Slot(Level.LIMITS, (), "-O0", {language: "another one"})._process_for(language, Oracle.OUTSIDE)
+    assert one in str(raised.value)

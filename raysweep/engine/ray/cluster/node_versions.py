@@ -32,7 +32,7 @@ def require_equal_versions(
 
     The part behind a ``+``, such as ``+cu128``, is compared only among nodes with the same type of accelerator: a head
     without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
-    in the log.
+    in the log; a slot on it refuses another compiler (`Sandbox.compilers`), as it does on a node that joins later.
 
     Args:
         nodes: by their ids.
