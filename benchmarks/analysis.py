@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from raysweep.analysis.comparisons.pairing import Baselines, place_of
+from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.tables.difference_tables import difference_tables
@@ -62,7 +62,7 @@ def measure(config: SweepConfig, grid: Grid, problem_sets: dict[str, int], rng: 
         return time.process_time()
 
     with RowWriter(folder / "problems.parquet", ProblemScore) as writer:
-        for cell in sorted(grid.cells, key=lambda cell: place_of(cell.training_set)):
+        for cell in sorted(grid.cells, key=lambda cell: baselines.place_of(cell.training_set)):
             labels = CellLabels(cell.model, cell.recipe, cell.training_set, cell.seed)
             results = {
                 (pair.problem_set, pair.perturbation): [

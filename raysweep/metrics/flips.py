@@ -9,7 +9,8 @@ many.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import fsum, nan
+from itertools import chain
+from math import fsum, nan, prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
@@ -41,8 +42,9 @@ def flips_of(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> Flip
 
     before = Verdicts.of(clean)
     counted = [Verdicts.of(results).paired_with(before) for results in draws]
-    tallies = np.array([[of_draw[task] for of_draw in counted] for task in counted[0]], dtype=np.float64)
-    counts = tallies.reshape(len(counted[0]), len(draws), len(NO_PAIRS))
+    shape = len(counted[0]), len(draws), len(NO_PAIRS)
+    numbers = chain.from_iterable(of_draw[task] for task in counted[0] for of_draw in counted)
+    counts = np.fromiter(numbers, np.float64, prod(shape)).reshape(shape)
     pairs = counts[:, :, PairTally._fields.index("n")]
     there = pairs.any(axis=1)
     shares = counts[there] / np.where(pairs > 0, pairs, nan)[there, :, None]

@@ -18,6 +18,7 @@ def problem_scores(
         cell: labels of the cell.
         results: by problem set and perturbation, the results on each draw.
     """
+    labels = cell.model, cell.recipe, cell.training_set, cell.seed
     clean = {name: Verdicts.of(draws[0]) for (name, perturbation), draws in results.items() if perturbation == CLEAN}
     for (problem_set, perturbation), draws in results.items():
         for draw, rows in enumerate(draws):
@@ -27,19 +28,4 @@ def problem_scores(
                 pairs = verdicts.paired_with(clean[problem_set])
             for task, tally in verdicts.tallies().items():
                 pair = pairs.get(task, NO_PAIRS)
-                yield ProblemScore(
-                    model=cell.model,
-                    recipe=cell.recipe,
-                    training_set=cell.training_set,
-                    seed=cell.seed,
-                    problem_set=problem_set,
-                    perturbation=perturbation,
-                    draw=draw,
-                    task_id=task,
-                    n=tally.n,
-                    passed=tally.c,
-                    harness_errors=tally.harness_errors,
-                    pairs=pair.n,
-                    lost=pair.lost,
-                    won=pair.won,
-                )
+                yield ProblemScore(*labels, problem_set, perturbation, draw, task, *tally, pair.n, pair.lost, pair.won)

@@ -32,6 +32,8 @@ class PairTally(NamedTuple):
 
 _NO_VERDICTS = frozenset({Outcome.HARNESS_ERROR, Outcome.UNTESTED})
 NO_PAIRS = PairTally(0, 0, 0, 0, 0)
+ONE = {True: Tally(1, 1, 0), False: Tally(1, 0, 0)}
+"""The counts of a problem with one verdict, by whether the completion passes."""
 ONE_PAIR = {
     (True, True): PairTally(1, 1, 1, 0, 0),
     (True, False): PairTally(1, 1, 0, 1, 0),
@@ -73,11 +75,13 @@ class Verdicts(tuple[Result, ...]):
     def passes(self) -> PassTable:
         """Return which completions passed, without those that ended in a harness error."""
         if self._passes is None:
-            self._passes = {}
+            passes: dict[str, dict[int, bool]] = {}
             for result in self:
-                completions = self._passes.setdefault(result.task_id, {})
-                if result.outcome not in _NO_VERDICTS:
-                    completions[result.sample] = result.outcome == Outcome.PASSED
+                completions = passes.setdefault(result.task_id, {})
+                outcome = result.outcome
+                if outcome == Outcome.PASSED or outcome not in _NO_VERDICTS:
+                    completions[result.sample] = outcome == Outcome.PASSED
+            self._passes = passes
         return self._passes
 
     def paired_with(self, clean: Verdicts) -> Mapping[str, PairTally]:
@@ -92,7 +96,11 @@ class Verdicts(tuple[Result, ...]):
         for result in self:
             if result.outcome == Outcome.UNTESTED:
                 continue
-            n, c, errors = counts.get(result.task_id, none)
+            before = counts.get(result.task_id)
+            if before is None and not part and result.outcome != Outcome.HARNESS_ERROR:
+                counts[result.task_id] = ONE[result.outcome == Outcome.PASSED]
+                continue
+            n, c, errors = before or none
             if result.outcome == Outcome.HARNESS_ERROR:
                 counts[result.task_id] = Tally(n, c, errors + 1)
             else:

@@ -12,6 +12,7 @@ import typing
 import uuid
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -193,7 +194,7 @@ class RowWriter(Generic[R]):
         import pyarrow
 
         if rows:
-            columns = {name: [getattr(row, name) for row in rows] for name in self._names}
+            columns = {name: list(map(attrgetter(name), rows)) for name in self._names}
             self._writer.write_table(pyarrow.table(columns, schema=self._schema), row_group_size=len(rows))
             self.rows += len(rows)
 

@@ -125,8 +125,8 @@ def resampled_means(
     resampled = np.empty((count, RESAMPLES, sets))
     for of_sets, corner, out in zip(values, possible.T, resampled, strict=True):
         out[:] = _sums(of_sets, seed)
-        out += np.outer(added.together, (1 - nearness) * of_sets.mean(axis=1))
-        out += np.outer(added.each @ corner, nearness)
+        out += added.together[:, None] * ((1 - nearness) * of_sets.mean(axis=1))
+        out += (added.each @ corner)[:, None] * nearness
     resampled /= added.totals[:, None]
     return resampled
 
