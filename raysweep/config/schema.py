@@ -265,8 +265,7 @@ class ReportConfig(Strict):
     title: str = ""
     """Title of the report; empty: the sweep's name."""
     notice: str = ""
-    """A warning that the report shows first, such as a conclusion that readers must not draw; empty: what problem sets
-    say of themselves, as MiniCode's does."""
+    """A warning that the report shows first, of conclusions not to draw; empty: what problem sets say of themselves."""
     headline: str | None = None
     """The perturbation of the headline; null: the mix with the most methods, without a mix the one that costs most."""
     samples_per_pair: Annotated[CountOrZero, UnitMark("completions")] | None = None
