@@ -23,8 +23,8 @@ outside of any frame, before the candidate's first instruction.
              H (Java) could have no further thread: likewise
 
     changes  C++: the value of each argument that the function takes by a reference to something not const, in order
-             Java: 2 bytes that count them; for each changed list, set or map: 4 bytes that name its object, as R does,
-             and the value that it now has
+             Java: 2 bytes that count them; for each changed list, set, map or array: 4 bytes that name its
+             object, as R does, and the value that it now has
 
 A value begins with a byte that says what it is:
 
@@ -37,6 +37,8 @@ A value begins with a byte that says what it is:
     b, h a byte, a short: 4 bytes as i (Java)
     L, S, M list, set, map: a byte that names the kind (`Wire.java`), 4 bytes that count, the items or pairs
     O optional: the value in it    o an empty optional
+    Y array (Java): a byte that counts its dimensions, a byte that names what it holds (`Wire.java`), 4 bytes that
+      count the items; one of a primitive type has these by 1, 2, 4 or 8 bytes each, any other one as values
     R an object of this call's arguments: 4 bytes, counted in the order in which they were written (Java)
     x another object, which can't be sent: its class, as text without a tag
 
@@ -91,6 +93,7 @@ class Split:
     server: Mapping[str, str] = field(default_factory=dict)
     candidate_end: str = ""  # what stands behind the candidate's text and a line break, in its own file
     flags: tuple[str, ...] = ()  # with which the tests are linked
+    candidate_file: str = ""  # the name of the candidate's file, where its class gives it; Java
 
 
 @dataclass(frozen=True, slots=True)

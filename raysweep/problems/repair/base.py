@@ -96,6 +96,7 @@ def repair_problem(
         hunk=inner,
         file_before=file[:start],
         file_after=file[end:],
+        declaration=file if language == JAVA and test else "",
     )
 
 

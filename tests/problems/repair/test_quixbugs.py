@@ -1,5 +1,6 @@
 """QuixBugs: right programs pass, faulty ones don't, in both languages."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.oracle import reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.problems.repair.quixbugs import QuixBugs
-from raysweep.programs import Outcome
+from raysweep.programs import Oracle, Outcome
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from tests.conftest import shared_data
@@ -96,14 +97,17 @@ def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Exec
         "        return gcd(b, a % b);\n": Outcome.PASSED,
         "        System.exit(0);\n        return a;\n": Outcome.KILLED,
         '        System.out.println("OK (2 tests)");\n        return a;\n': Outcome.FAILED,
-        '        throw new org.junit.AssumptionViolatedException("skip me");\n': Outcome.FAILED,
+        '        throw new org.junit.AssumptionViolatedException("skip me");\n': Outcome.EXCEPTION,
     }
     verdicts = executor.run([problem.assemble(trick) for trick in tricks], QuixBugs.limits)
     assert [verdict.outcome for verdict in verdicts] == list(tricks.values())
+    assert {verdict.oracle for verdict in verdicts} == {Oracle.OUTSIDE}
     edited = "package java_testcases.junit;\npublic class GCD_TEST {\n    @org.junit.Test public void test() {}\n}\n"
     program = problem.assemble("")
-    (verdict,) = executor.run([type(program)(edited, program.tests, "java")], QuixBugs.limits)
-    assert verdict.outcome in (Outcome.COMPILE_ERROR, Outcome.EXCEPTION)
+    inside = [dataclasses.replace(program, text=text, declaration="") for text in (edited, program.text)]
+    verdicts = executor.run([dataclasses.replace(program, text=edited), *inside], QuixBugs.limits)
+    assert [verdict.outcome for verdict in verdicts[:2]] == [Outcome.COMPILE_ERROR] * 2
+    assert verdicts[2].oracle == Oracle.INSIDE and verdicts[2].outcome != Outcome.PASSED
 
 
 @pytest.mark.long

@@ -6,6 +6,7 @@ import java.io.FileDescriptor;
 import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
+import java.lang.reflect.Array;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collection;
@@ -110,8 +111,15 @@ public final class Server {
         return Arrays.copyOf(out.bytes, out.size);
     }
 
-    /** Return what a container holds now; null for anything else. */
+    /** Return what a container or an array holds now; null for anything else. */
     private static Object[] contents(Object object) {
+        if (object != null && object.getClass().isArray()) {
+            Object[] items = new Object[Array.getLength(object)];
+            for (int i = 0; i < items.length; i++) {
+                items[i] = Array.get(object, i);
+            }
+            return items;
+        }
         if (object instanceof Collection) {
             return ((Collection<?>) object).toArray();
         }
@@ -134,21 +142,25 @@ public final class Server {
         int count = 0;
         out.number(0, 2);
         for (int i = 0; i < before.length; i++) {
-            if (before[i] == null || count == 65535 || isSame(before[i], contents(objects.get(i)))) {
+            Object object = objects.get(i);
+            boolean isPrimitive = object != null && object.getClass().isArray()
+                    && object.getClass().getComponentType().isPrimitive();
+            if (before[i] == null || count == 65535 || isSame(before[i], contents(object), isPrimitive)) {
                 continue;
             }
             count++;
             out.number(i, 4);
-            out.contents(objects.get(i));
+            out.contents(object);
         }
         out.bytes[start] = (byte) (count >> 8);
         out.bytes[start + 1] = (byte) count;
     }
 
-    private static boolean isSame(Object[] one, Object[] other) {
+    /** Whether items are the same objects, or equal ones where each was boxed for this. */
+    private static boolean isSame(Object[] one, Object[] other, boolean isPrimitive) {
         boolean same = one.length == other.length;
         for (int i = 0; same && i < one.length; i++) {
-            same = one[i] == other[i];
+            same = isPrimitive ? one[i].equals(other[i]) : one[i] == other[i];
         }
         return same;
     }

@@ -10,6 +10,7 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.lang.reflect.Array;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -249,7 +250,7 @@ public final class Tests {
         throw new AssertionError(); // not reached
     }
 
-    /** Puts into a container of the tests' what the candidate's has now. */
+    /** Puts into a container or array of the tests' what the candidate's has now. */
     @SuppressWarnings("unchecked")
     private static void change(Object container, Object value) throws Wire.Malformed {
         try {
@@ -270,6 +271,9 @@ public final class Tests {
             } else if (container instanceof Collection && value instanceof Collection) {
                 ((Collection<Object>) container).clear();
                 ((Collection<Object>) container).addAll((Collection<Object>) value);
+            } else if (container.getClass().isArray() && container.getClass() == value.getClass()
+                    && Array.getLength(container) == Array.getLength(value)) {
+                System.arraycopy(value, 0, container, 0, Array.getLength(value));
             } else {
                 throw new Wire.Malformed();
             }

@@ -3,6 +3,7 @@ package raysweep;
 import java.io.DataInputStream;
 import java.io.IOException;
 import java.io.OutputStream;
+import java.lang.reflect.Array;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -36,6 +37,15 @@ final class Wire {
     static final int MOST_LEVELS = 100;
     static final int NONCE = 16;
     static final int READY = '!';
+    private static final int MOST_DIMENSIONS = 8;
+    /** What arrays may hold, by the byte that names it: the primitive types first. */
+    private static final Class<?>[] BASES = {
+        boolean.class, byte.class, short.class, char.class, int.class, long.class, float.class, double.class,
+        Boolean.class, Byte.class, Short.class, Character.class, Integer.class, Long.class, Float.class, Double.class,
+        String.class, Object.class, Number.class, List.class, ArrayList.class, Set.class, Map.class
+    };
+    /** Bytes of an item of each primitive type. */
+    private static final int[] SIZES = {1, 1, 2, 2, 4, 8, 4, 8};
 
     private Wire() {}
 
@@ -277,9 +287,55 @@ final class Wire {
                     value(optional.get(), level + 1);
                 }
             } else {
-                return false;
+                return value.getClass().isArray() && array(value, level);
             }
             return true;
+        }
+
+        private boolean array(Object value, int level) throws TooLarge, Unsendable {
+            int dimensions = 0;
+            Class<?> base = value.getClass();
+            while (base.isArray()) {
+                base = base.getComponentType();
+                dimensions++;
+            }
+            int index = 0;
+            while (index < BASES.length && BASES[index] != base) {
+                index++;
+            }
+            if (index == BASES.length || dimensions > MOST_DIMENSIONS) {
+                return false;
+            }
+            int length = Array.getLength(value);
+            one('Y');
+            one(dimensions);
+            one(index);
+            number(length, 4);
+            for (int i = 0; i < length; i++) {
+                if (dimensions == 1 && base.isPrimitive()) {
+                    number(bits(Array.get(value, i)), SIZES[index]);
+                } else {
+                    value(Array.get(value, i), level + 1);
+                }
+            }
+            return true;
+        }
+
+        /** Return a boxed primitive value as a number. */
+        private static long bits(Object item) {
+            if (item instanceof Boolean) {
+                return (Boolean) item ? 1 : 0;
+            }
+            if (item instanceof Character) {
+                return (Character) item;
+            }
+            if (item instanceof Double) {
+                return Double.doubleToRawLongBits((Double) item);
+            }
+            if (item instanceof Float) {
+                return Float.floatToRawIntBits((Float) item);
+            }
+            return ((Number) item).longValue();
         }
 
         private static char kindOfList(Object value) {
@@ -442,6 +498,8 @@ final class Wire {
                 found = set(one(), number, level);
             } else if (tag == 'M') {
                 found = map(one(), number, level);
+            } else if (tag == 'Y') {
+                found = array(number, level);
             } else {
                 throw new Malformed();
             }
@@ -449,6 +507,72 @@ final class Wire {
                 objects.set(number, found);
             }
             return found;
+        }
+
+        private Object array(int number, int level) throws Malformed {
+            int dimensions = one();
+            int index = one();
+            if (dimensions < 1 || dimensions > MOST_DIMENSIONS || index >= BASES.length) {
+                throw new Malformed();
+            }
+            boolean isRaw = dimensions == 1 && index < SIZES.length;
+            int length = count(isRaw ? SIZES[index] : 1);
+            Class<?> items = BASES[index];
+            for (int i = 1; i < dimensions; i++) {
+                items = Array.newInstance(items, 0).getClass();
+            }
+            if (isRaw || isCall) {
+                return filled(Array.newInstance(items, length), number, isRaw ? index : -1, level);
+            }
+            List<Object> arrived = new ArrayList<>(); // many nested arrays would take more than has arrived
+            for (int i = 0; i < length; i++) {
+                arrived.add(value(level + 1));
+            }
+            Object found = Array.newInstance(items, length);
+            for (int i = 0; i < length; i++) {
+                set(found, i, arrived.get(i));
+            }
+            return found;
+        }
+
+        /** Reads the items of an array; `raw`: their primitive type, or -1. */
+        private Object filled(Object array, int number, int raw, int level) throws Malformed {
+            begin(number, array);
+            for (int i = 0; i < Array.getLength(array); i++) {
+                set(array, i, raw < 0 ? value(level + 1) : boxed(raw, number(SIZES[raw])));
+            }
+            return array;
+        }
+
+        private static void set(Object array, int i, Object item) throws Malformed {
+            try {
+                Array.set(array, i, item);
+            } catch (IllegalArgumentException e) { // an item of another type
+                throw new Malformed();
+            }
+        }
+
+        private static Object boxed(int index, long bits) throws Malformed {
+            switch (index) {
+                case 0:
+                    return bits != 0;
+                case 1:
+                    return (byte) bits;
+                case 2:
+                    return (short) bits;
+                case 3:
+                    return (char) bits;
+                case 4:
+                    return (int) bits;
+                case 5:
+                    return bits;
+                case 6:
+                    return Float.intBitsToFloat((int) bits);
+                case 7:
+                    return Double.longBitsToDouble(bits);
+                default:
+                    throw new Malformed();
+            }
         }
 
         private static Object present(Object value) throws Malformed {

@@ -91,7 +91,8 @@ class JavaBuilder:
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """See `Builder.program`."""
-        return self._compile({CANDIDATE: f"{text}\n{split.candidate_end}", **split.server})
+        own = split.candidate_file or CANDIDATE
+        return self._compile({own: f"{text}\n{split.candidate_end}", **split.server}, own=own)
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
@@ -135,8 +136,8 @@ class JavaBuilder:
             self._classes.popitem(last=False)
         return classes
 
-    def _compile(self, sources: Mapping[str, str]) -> bytes:
-        """Return the classes of some sources, or raise CompileError.
+    def _compile(self, sources: Mapping[str, str], own: str = "") -> bytes:
+        """Return the classes of some sources, or raise CompileError. `own`: the file whose first error is told.
 
         Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
         If the machine ended the last one, or let it not work, this raises CompilerLost.
@@ -149,7 +150,8 @@ class JavaBuilder:
             if answer[:1] == _CLASSES:
                 return answer[1:]
             if answer:
-                raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), sources))
+                lines = answer[1:].decode("utf-8", "replace").splitlines()
+                raise CompileError(_first_error(lines, [own] if own else list(sources)))
             if is_new:
                 codes.append(code)
                 had_room(_THREADS, COMPILE_MEMORY)
@@ -198,9 +200,8 @@ def _packed(name: str, text: str) -> bytes:
     return struct.pack(">H", len(name)) + name.encode() + struct.pack(">I", len(content)) + content
 
 
-def _first_error(lines: Sequence[str], sources: Mapping[str, str]) -> str:
-    """Return the first error in the program's own text, or one that stands at no file."""
-    own = [CANDIDATE] if CANDIDATE in sources else list(sources)
+def _first_error(lines: Sequence[str], own: Sequence[str]) -> str:
+    """Return the first error in the program's own files, or one that stands at no file."""
     found = next((error for name in own if (error := first_error(lines, name))), "")
     general = next((line for line in lines if line.startswith(":")), "")
     return found or general.partition(": error: ")[2] or _REFUSED

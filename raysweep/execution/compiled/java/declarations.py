@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, tokens_of
@@ -31,6 +31,16 @@ class Method:
     result: str  # types as the problem writes them
     parameters: tuple[str, ...]
     throws: str  # "throws ..." or ""
+
+
+@dataclass(frozen=True, slots=True)
+class TestedClass:
+    """A class in a file of its own, of which tests call static methods."""
+
+    package: str
+    imports: str
+    name: str
+    methods: tuple[Method, ...]  # the public ones, all of them static
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,53 @@ def read_declaration(text: str) -> JavaDeclaration:
         "\n".join(members),
         _method(tokens[start:]),
     )
+
+
+def read_tested_class(text: str) -> TestedClass:
+    """Return what a file declares: a package and a public class, whose public members are static methods.
+
+    Raises:
+        UnreadableError: it declares something else, or the types of a method are no plain data.
+    """
+    tokens = tokens_of(text, directives=False)
+    pieces: dict[str, list[str]] = {"package": [], "import": []}
+    start = 0
+    while start < len(tokens) and tokens[start].text in pieces and (end := _end(tokens, start)) is not None:
+        pieces[tokens[start].text].append(text[tokens[start].start : tokens[end].end])
+        start = end + 1
+    brace = next((index for index in range(start, len(tokens)) if tokens[index].text == "{"), len(tokens))
+    words = [token.text for token in tokens[start:brace]]
+    last = closing(tokens, brace) if brace < len(tokens) else None
+    if last is None or len(words) < 2 or words[-2] != "class" or "public" not in words:
+        raise UnreadableError("holds something else than one public class, which extends nothing")
+    if last + 1 < len(tokens):
+        raise UnreadableError("holds more than one class")
+    if len(pieces["package"]) != 1:
+        raise UnreadableError("names no package")
+    package = pieces["package"][0].removeprefix("package").rstrip(";").strip()
+    members = list(_members(tokens[brace + 1 : last]))
+    return TestedClass(package, "\n".join(pieces["import"]), words[-1], tuple(map(_static_method, members)))
+
+
+def _members(tokens: Sequence[CodeToken]) -> Iterator[Sequence[CodeToken]]:
+    """Yield the public members of a class's body."""
+    start = 0
+    while start < len(tokens):
+        end = _end(tokens, start)
+        if end is None:
+            raise UnreadableError("holds a member without an end")
+        member = tokens[start : end + 1]
+        modifiers = [token.text for token in member[: next((i for i, t in enumerate(member) if t.text in "({=;"), 0)]]
+        if "public" in modifiers:
+            yield member
+        start = end + 1
+
+
+def _static_method(tokens: Sequence[CodeToken]) -> Method:
+    method = _method(tokens)
+    if not method.is_static:
+        raise UnreadableError(f"has a method {method.name} that isn't static")
+    return method
 
 
 def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
@@ -155,6 +212,8 @@ def _divided(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
 def _check(tokens: Sequence[CodeToken], place: str) -> None:
     """Raise UnreadableError if a type is no plain data."""
     words = [token.text for token in tokens]
+    if words[-2:] == ["[", "]"]:
+        return _check(tokens[:-2], place)
     if words[:1] == ["?"]:
         if words[1:2] not in ([], ["extends"], ["super"]):
             raise UnreadableError(f"has {' '.join(words)!r} as {place}")

@@ -69,12 +69,17 @@ def files_of(tests: str) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
+def class_of_tests(tests: str) -> str:
+    """Return the name of the class of the tests, with its package."""
+    return tests.partition("\n")[0].removeprefix(_HEAD)
+
+
 def runner(tests: str) -> str:
     """Return a class `Main` whose `main` runs all tests, and ends with the error of the first that fails.
 
     A test that is skipped fails: a candidate can throw what JUnit takes for the wish to skip it.
     """
-    name = tests.partition("\n")[0].removeprefix(_HEAD)
+    name = class_of_tests(tests)
     return (
         "public class Main {\n"
         "    public static void main(String[] given) throws Throwable {\n"

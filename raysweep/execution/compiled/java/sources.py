@@ -5,8 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from raysweep.execution.compiled.java.declarations import JavaDeclaration, read_declaration
-from raysweep.execution.compiled.java.junit import is_junit, sources_inside
+from raysweep.execution.compiled.java.declarations import (
+    JavaDeclaration,
+    TestedClass,
+    read_declaration,
+    read_tested_class,
+)
+from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner, sources_inside
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
 
@@ -35,10 +40,13 @@ def split(declaration: str, tests: str) -> Split:
     Args:
         declaration: the problem's imports and its class with helper methods, up to the brace that opens the method to
             complete; what stands behind that brace is left out.
-        tests: text that defines `class Main` with a `main`.
+            For tests of JUnit 4's the whole faulty file.
+        tests: text that defines `class Main` with a `main`, or tests of JUnit 4's.
     """
     if not tests.strip():
         return Split("there are no tests")
+    if is_junit(tests):
+        return _junit_split(declaration, tests)
     if not declaration.strip():
         return Split("there is no declaration of what they call")
     try:
@@ -54,6 +62,76 @@ def split(declaration: str, tests: str) -> Split:
     return Split(
         tests={"Main.java": f"{read.imports}\n{read.types}\n{_stand_in(read)}\n{tests}\n"},
         server={"Main.java": _server(read)},
+    )
+
+
+def _junit_split(declaration: str, tests: str) -> Split:
+    """Return the sources for tests of JUnit 4's outside, of a class whose public members are static methods."""
+    if not declaration.strip():
+        return Split("there is no declaration of the class that they test")
+    name = class_of_tests(tests)
+    test_package, _, test_class = name.rpartition(".")
+    files = files_of(tests)
+    try:
+        read = read_tested_class(declaration)
+        words = [token.text for text in files.values() for token in tokens_of(text, directives=False)]
+    except UnreadableError as error:
+        return Split(f"the file of the class that they test {error}")
+    if read.package == test_package:
+        return Split("they are in the package of the class that they test, so that they see more of it")
+    behind = {
+        (second, third) for one, second, third in zip(words, words[1:], words[2:], strict=False) if one == read.name
+    }
+    if any(second not in (".", "::", ";") or (second, third) == (".", "class") for second, third in behind):
+        return Split(f"they use the class {read.name} itself, and not only its static methods")
+    own = f"{read.name}.java"
+    shared = {file: text for file, text in files.items() if file != f"{test_class}.java"}
+    if own in files or "Main.java" in files:
+        return Split(f"they bring {own} or Main.java along")
+    return Split(
+        tests={**files, own: _static_stand_in(read), "Main.java": runner(tests)},
+        server={**shared, "Main.java": _static_server(read)},
+        candidate_file=own,
+    )
+
+
+def _static_stand_in(read: TestedClass) -> str:
+    """Return the class under test, each method as a call of the candidate's process."""
+    methods = []
+    for number, method in enumerate(read.methods):
+        named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
+        given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
+        call = f"raysweep.Tests.call({number}, 0, new Object[] {{{given}}})"
+        methods.append(
+            '    @SuppressWarnings("unchecked")\n'
+            f"    public static {method.result} {method.name}({named}) {method.throws} {{\n"
+            f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
+            "    }\n"
+        )
+    return f"package {read.package};\n{read.imports}\npublic class {read.name} {{\n{''.join(methods)}}}\n"
+
+
+def _static_server(read: TestedClass) -> str:
+    """Return the class that calls the candidate's static methods; see `_server`."""
+    cases = []
+    for number, method in enumerate(read.methods):
+        given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
+        call = f"{read.package}.{read.name}.{method.name}({given})"
+        cases.append(
+            f"            case {number}: {f'{call}; return null' if method.result == 'void' else f'return {call}'};\n"
+        )
+    return (
+        f"{read.imports}\n"
+        "public class Main implements raysweep.Server.Candidate {\n"
+        "    public Object object() { return null; }\n"
+        '    @SuppressWarnings("unchecked")\n'
+        "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
+        f"        switch (function) {{\n{''.join(cases)}"
+        "            default: throw new IllegalArgumentException();\n"
+        "        }\n"
+        "    }\n"
+        "    static { raysweep.Server.register(new Main()); }\n"
+        "}\n"
     )
 
 
@@ -89,8 +167,9 @@ def _stand_in(read: JavaDeclaration) -> str:
     """Return the class that the problem declares, with the method as a call of the candidate's process."""
     method = read.method
     named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
-    given = ", ".join(["0", "0" if method.is_static else "raysweepObject", *_names(read)])
-    call = f"raysweep.Tests.call({given})"
+    given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
+    on = "0" if method.is_static else "raysweepObject"
+    call = f"raysweep.Tests.call(0, {on}, new Object[] {{{given}}})"
     return (
         f"{read.class_heading} {{\n"
         "    private final int raysweepObject = raysweep.Tests.object();\n"
@@ -101,10 +180,6 @@ def _stand_in(read: JavaDeclaration) -> str:
         "    }\n"
         "}"
     )
-
-
-def _names(read: JavaDeclaration) -> list[str]:
-    return [f"a{index}" for index in range(len(read.method.parameters))]
 
 
 def _server(read: JavaDeclaration) -> str:

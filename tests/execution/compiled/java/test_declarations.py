@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.execution.compiled.java.declarations import read_declaration
+from raysweep.execution.compiled.java.declarations import read_declaration, read_tested_class
 from raysweep.execution.compiled.tokens import UnreadableError
 from raysweep.prompts.comments import entry_point_of
 from tests.execution.compiled.problems import rows
@@ -52,7 +52,7 @@ def test_fields_and_other_classes_stand_before_the_method():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("int f(int[] a) {", r"int\[\] as parameter 1 of f, which is no plain data"),
+        ("int f(Thread[] a) {", "Thread as parameter 1 of f, which is no plain data"),
         ("int f(int... a) {", "as parameter 1 of f"),
         ("int f(String a[]) {", "without a type and a name"),
         ("Node f(int a) {", "Node as the result of f"),
@@ -85,3 +85,54 @@ def test_anything_else_has_a_reason(text, reason):
 def test_a_class_of_another_kind_has_a_reason(text, reason):
     with pytest.raises(UnreadableError, match=reason):
         read_declaration(text)
+
+
+FILE = """package a.b;
+import java.util.*;
+
+/** A class. */
+public class C {
+    private static final Map<String, Node> KEPT = new HashMap<>();
+    static class Node { public int value; }
+    @SuppressWarnings("unchecked") private int helper() { return 1; }
+    public static int[] f(int[][] a, final List<String> b) throws Exception { return new int[] {1}; };
+    public static void g() { }
+}
+"""
+
+
+def test_a_tested_class_has_its_public_static_methods():
+    read = read_tested_class(FILE)
+    assert (read.package, read.imports, read.name) == ("a.b", "import java.util.*;", "C")
+    assert [(one.name, one.result, one.parameters, one.throws) for one in read.methods] == [
+        ("f", "int [ ]", ("int [ ] [ ]", "List < String >"), "throws Exception"), ("g", "void", (), ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("package a.b;", "", "names no package"),
+        ("public class C {", "public class C extends D {", "which extends nothing"),
+        ("public class C {", "class C {", "something else than one public class"),
+        ("static class Node", "public static class Node", "opens something that is no method"),
+        ("private static final Map", "public static final Map", "opens no method|no method"),
+        ("public static void g()", "public void g()", "a method g that isn't static"),
+        ("public static void g()", "public C()", "opens something that is no method"),
+        ("public static void g()", "public static void g(Node n)", "Node as parameter 1 of g"),
+        ("public static void g()", "public static <T> void g(T n)", "generic or annotated"),
+        (
+            "    public static void g() { }\n}\n",
+            "    public static void g() { }\n}\nclass D { }\n",
+            "more than one class",
+        ),
+        (
+            "    public static void g() { }\n}\n",
+            "    public static void g() { }\n",
+            "something else than one public class",
+        ),
+    ],
+)
+def test_a_tested_class_that_is_more_than_static_methods_has_a_reason(old, new, reason):
+    with pytest.raises(UnreadableError, match=reason):
+        read_tested_class(FILE.replace(old, new))

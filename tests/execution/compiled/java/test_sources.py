@@ -14,6 +14,7 @@ import pytest
 
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY
 from raysweep.execution.compiled.java.builder import prepare
+from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.java.sources import (
     CANDIDATE,
     INSIDE_MAIN,
@@ -26,7 +27,9 @@ from raysweep.execution.compiled.java.sources import (
     split,
 )
 from raysweep.execution.compiled.toolchains import toolchain as find_toolchain
+from raysweep.execution.pool import Executor
 from raysweep.hashing import text_sha
+from raysweep.programs import Limits, Oracle, Outcome, Program
 from tests.execution.compiled.mutants import CompileError, outcomes
 from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import (
@@ -225,7 +228,7 @@ def test_no_bytes_of_an_answer_pass_or_end_the_process_of_tests(problem):
         if kind == 2:
             return answer + generator.randbytes(1)
         if kind == 3:
-            data[generator.randrange(16, len(data))] = generator.choice(b"ntfilcgdbhuUROoxLSMafkit\x00\x7f\xff")
+            data[generator.randrange(16, len(data))] = generator.choice(b"ntfilcgdbhuUROoxLSMYafkit\x00\x7f\xff")
         else:
             data[generator.randrange(16, len(data))] ^= 1 << generator.randrange(8)
         return bytes(data)
@@ -240,7 +243,8 @@ def test_no_bytes_of_an_answer_pass_or_end_the_process_of_tests(problem):
 
 
 def test_nested_counts_make_no_room_for_what_has_not_arrived(problem):
-    nested = b"".join(b"L" + kind + struct.pack(">I", 2**22 - 1000) for kind in [b"f", b"a", b"i", b"k"] * 20)
+    kinds = [b"Lf", b"La", b"Li", b"Lk", b"Y\1\x11"] * 18  # 17 names an array of objects
+    nested = b"".join(kind + struct.pack(">I", 2**22 - 1000) for kind in kinds)
     problem.say(b"T" + problem.sha)
     verdict = judged(problem.server, lambda call: (call[:16] + b"R\0\0" + nested).ljust(2**22, b"n"))
     assert verdict == {"outcome": "killed", "detail": "an answer of its process can't be read"}
@@ -276,19 +280,117 @@ def test_values_of_all_kinds_are_the_same_on_both_sides(toolchain, server):
     assert problem.judge(HEAD + heading + body) == {"outcome": "passed", "detail": ""}
 
 
+ARRAYS = """
+package tested;
+import java.util.*;
+public class C {
+    public static int[] sorted(int[] a) { Arrays.sort(a); return a; }
+    public static String[] named(String[] names, double[][] shares, boolean[] flags) {
+        names[0] = "first"; shares[1] = shares[0]; shares[0][1] = -0.0; flags[0] = !flags[0];
+        return new String[] {names[1], "last"};
+    }
+    public static Object kept(List<Integer[]> lists, char c, long n) {
+        lists.get(0)[0] = (int) n; return new char[] {c};
+    }
+    static int hidden = 0;
+}
+"""
+ARRAY_TESTS = """// JUnit 4: tests.CTest
+// file: CTest.java
+package tests;
+import java.util.*;
+import org.junit.Test;
+import static org.junit.Assert.*;
+import tested.C;
+public class CTest {
+    int[] numbers = {300, -5, 300, 1};
+    @Test public void test0() {
+        int[] found = C.sorted(numbers);
+        assertSame(numbers, found);
+        assertArrayEquals(new int[] {-5, 1, 300, 300}, numbers);
+    }
+    @Test public void test1() {
+        String[] names = {"a", null};
+        double[][] shares = {{0.5, Double.NaN}, {}};
+        boolean[] flags = {false, true};
+        assertArrayEquals(new String[] {null, "last"}, C.named(names, shares, flags));
+        assertEquals("first", names[0]);
+        assertSame(shares[0], shares[1]);
+        assertTrue(1 / shares[0][1] < 0 && flags[0] && flags[1]);
+    }
+    @Test public void test2() {
+        List<Integer[]> lists = new ArrayList<>(List.<Integer[]>of(new Integer[] {1, 2}));
+        assertArrayEquals(new char[] {'x'}, (char[]) C.kept(lists, 'x', 7L));
+        assertEquals(Integer.valueOf(7), lists.get(0)[0]);
+    }
+    @Test(expected = ArrayIndexOutOfBoundsException.class) public void test3() { C.named(new String[0], null, null); }
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
+def test_junits_tests_see_arrays_that_a_candidate_changed_in_place():
+    changes = {
+        "": Outcome.PASSED,
+        "Arrays.sort(a); return a;": Outcome.FAILED,
+        'names[0] = "first"; ': Outcome.FAILED,
+        "shares[1] = shares[0]; ": Outcome.FAILED,
+        "lists.get(0)[0] = (int) n; ": Outcome.FAILED,
+    }
+    texts = [ARRAYS.replace(old, "return a.clone();" if "sort" in old else "") if old else ARRAYS for old in changes]
+    outside = [Program(text, ARRAY_TESTS, "java", declaration=ARRAYS) for text in texts]
+    inside = [Program(text, ARRAY_TESTS, "java") for text in texts]
+    with Executor(1) as executor:
+        verdicts = executor.run([*outside, *inside], Limits())
+    assert [verdict.outcome for verdict in verdicts] == [*changes.values()] * 2
+    assert [verdict.oracle for verdict in verdicts] == [Oracle.OUTSIDE] * 5 + [Oracle.INSIDE] * 5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("", "", ""),
+        ("new int[] {-5", "new C() == null ? null : new int[] {-5", "they use the class C itself"),
+        ("int[] numbers =", "Class<?> c = C.class; int[] numbers =", "they use the class C itself"),
+        ("package tests;", "package tests; class D extends C { }", "they use the class C itself"),
+        ("// JUnit 4: tests.", "// JUnit 4: tested.", "in the package of the class that they test"),
+        (
+            "// file: CTest.java",
+            "// file: Main.java\nclass D { }\n// file: CTest.java",
+            "they bring C.java or Main.java",
+        ),
+    ],
+)
+def test_tests_that_need_more_than_static_methods_have_a_reason(old, new, reason):
+    assert reason in split(ARRAYS, ARRAY_TESTS.replace(old, new)).reason or not reason
+    assert bool(split(ARRAYS, ARRAY_TESTS.replace(old, new)).reason) == bool(reason)
+
+
 def test_an_argument_that_has_no_form_has_to_be_tested_inside(toolchain, server):
     heading = "    public int f(Object a) {\n"
-    tests = "public class Main { public static void main(String[] args) { new Solution().f(new int[0]); } }"
+    tests = "public class Main { public static void main(String[] args) { new Solution().f(new Thread[0]); } }"
     problem = Problem(toolchain, server, HEAD + heading, tests)
     verdict = problem.judge(HEAD + heading + "return 1; } }")
-    assert verdict == {"outcome": "harness_error", "detail": "an argument can't be sent: [I"}
+    assert verdict == {"outcome": "harness_error", "detail": "an argument can't be sent: [Ljava.lang.Thread;"}
+
+
+def test_an_array_may_be_the_only_argument(toolchain, server):
+    heading = "    public static String[] f(String[] a) {\n"
+    tests = (
+        'public class Main { public static void main(String[] given) { String[] a = {"x"};'
+        ' if (Solution.f(a) != a || a[0] != "y") throw new AssertionError(); } }'
+    )
+    problem = Problem(toolchain, server, HEAD + heading, tests)
+    assert problem.judge(f'{HEAD}{heading}a[0] = "y"; return a; }} }}')["outcome"] == "passed"
+    assert problem.judge(f'{HEAD}{heading}a = a.clone(); a[0] = "y"; return a; }} }}')["outcome"] == "failed"
 
 
 def test_an_answer_that_has_no_form_is_no_reason_to_test_inside(toolchain, server):
     heading = "    public Object f(Object a) {\n"
     tests = "public class Main { public static void main(String[] a) { new Solution().f(new Solution().f(1)); } }"
     problem = Problem(toolchain, server, HEAD + heading, tests)
-    verdict = problem.judge(HEAD + heading + "return new int[1]; } }")
+    verdict = problem.judge(HEAD + heading + "return new Thread[1]; } }")
     assert verdict["outcome"] == "killed"
 
 
@@ -378,7 +480,11 @@ def test_assertions_of_tests_hold_and_those_of_programs_do_not(toolchain, server
         ("class A { int f() {", "class Other { }", "they define no class Main"),
         ("class A { int f() {", 'class Main { "', "their text can't be read"),
         ("", "class Main { }", "there is no declaration of what they call"),
-        ("class A { int f(int[] a) {", "class Main { }", r"the problem's declaration has int\[\] as parameter 1 of f"),
+        (
+            "class A { int f(Thread[] a) {",
+            "class Main { }",
+            r"the problem's declaration has Thread as parameter 1 of f",
+        ),
     ],
 )
 def test_tests_that_have_to_run_inside_have_a_reason(declaration, tests, reason):
