@@ -22,6 +22,8 @@ from raysweep.records import Completion
 from raysweep.sweep.folder import open_folder
 from raysweep.testing.tiny import make_tiny
 from tests import paths
+from tests.conftest import shared_data
+from tests.execution.compiled.processes import needs
 from tests.models.tiny import chat_tokenizer, make_chat_model
 from tests.patience import PATIENCE
 
@@ -185,6 +187,17 @@ def test_evaluate_the_reference_passes_everything_clean_and_perturbed(cli):
     code, out, _ = cli("evaluate", "reference", *arguments, "--quiet", "--json")
     scores = {s["perturbation"]: s["value"] for s in json.loads(out)["scores"] if s["metric"] == "pass@1"}
     assert code == 0 and scores == {"clean": 1.0, "C1": 1.0, "C2": 1.0, "C3": 1.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["java", "cpp"])
+def test_evaluate_the_reference_passes_compiled_programs_as_the_readmes_line_says(cli, language):
+    needs(language)
+    problems = f"humaneval-x={shared_data('humaneval_x', f'humaneval_{language}.jsonl.gz')}"
+    arguments = ("--problems", problems, "--limit", "2", "--allow-code-execution", "--quiet", "--json")
+    code, out, _ = cli("evaluate", "reference", *arguments)
+    assert [s["value"] for s in json.loads(out)["scores"] if s["metric"] == "pass@1"] == [1.0]
+    assert code == 0
 
 
 @pytest.mark.slow
