@@ -102,6 +102,8 @@ def test_init_lists_what_there_is_to_start_from(cli):
         "own-model",
         "quickstart",
         "study",
+        "apr",
+        "apr-mini",
         "held-out",
         "lora-7b",
         "paper-mini",
