@@ -434,14 +434,21 @@ def test_a_killed_slot_leaves_nothing_that_gxx_has_started(without):
     seen: list[psutil.Process] = []
     with Executor(sandbox=Sandbox(require=Level.LIMITS), without=without) as executor:
         executor.run([program("cpp", "failed", Oracle.INSIDE)], LIMITS)
+        (slot,) = executor._slots
+
+        def compiles(since: float) -> bool:
+            """Return whether the program's text is compiled; a slot that starts compiles one of its own before."""
+            return slot.deadline > since and bool(_compilers(slot.running))
 
         def kill() -> None:
             """Kill the keeper as often as the program is tried."""
+            last = slot.deadline
             for _ in range(2):
-                assert eventually(lambda: bool(_compilers(executor._slots[0].running)))
-                seen.extend(_compilers(executor._slots[0].running))
-                os.kill(executor._slots[0].running[0][0], signal.SIGKILL)
-                assert eventually(lambda: not _compilers(executor._slots[0].running))
+                assert eventually(functools.partial(compiles, last))
+                last = slot.deadline
+                seen.extend(_compilers(slot.running))
+                os.kill(slot.running[0][0], signal.SIGKILL)
+                assert eventually(lambda: not _compilers(slot.running))
 
         killer = threading.Thread(target=kill)
         killer.start()
@@ -615,7 +622,7 @@ def test_killed_compilers_and_tests_lose_no_verdict():
     assert (verdict.outcome, verdict.detail) == (Outcome.PASSED, "")
 
 
-COMPILING = {"java": "CompilerServer", "cpp": "cc1plus"}
+COMPILING = {"java": "raysweep.CompilerServer", "cpp": "cc1plus"}
 """What stands in the command of a process that compiles."""
 
 
@@ -628,7 +635,7 @@ def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_no_fault_of_t
         executor.run([Program("int one() {", "none", language, Oracle.INSIDE)], LIMITS)  # it starts the slot
         ((pid, folder),) = executor._slots[0].running
         if language == "java":
-            assert _killed("CompilerServer", pid) == 1  # the one that compiles is a new one
+            assert _killed(COMPILING["java"], pid) == 1  # the one that compiles is a new one
         with killing(COMPILING[language], pid, kills) as killed:
             (verdict,) = executor.run([slow], LIMITS)
         (after,) = executor.run([dataclasses.replace(passing, oracle=Oracle.INSIDE)], LIMITS)
