@@ -34,7 +34,8 @@ _PRINT_GRANTED = (
 def had_room(threads: int, memory: int) -> bool:
     """Return True if another process could have so much now. If not, wait until one could, up to ROOM_SECONDS.
 
-    A fork of this process tries it, so what limits other children of this process limits it, too.
+    A fork of this process tries it, so what limits other children of this process limits it, too. This process has one
+    thread only, see `kernel.fork`.
 
     Args:
         threads: at the same time, the first one included.

@@ -8,6 +8,7 @@ import sys
 from raysweep.execution.isolation import capacity
 from tests.execution.scarce import few_processes
 
+# The process that asks has one thread, unlike this one: it forks without Python's hooks.
 ASKED = """
 import sys
 from raysweep.execution.isolation import capacity
@@ -20,7 +21,6 @@ for line in sys.stdin:
 def test_a_machine_grants_what_it_has_and_refuses_what_no_machine_has():
     assert capacity.grants(2**20)
     assert not capacity.grants(2**60)
-    assert capacity.had_room(8, 2**20)
 
 
 def test_there_is_no_room_for_threads_beyond_what_is_left_and_again_once_they_are_given_back():
