@@ -50,7 +50,7 @@ def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
             yield from ((key, f"`trainer: {recipe.trainer}` trains nothing; leave it out") for key in _idle(recipe))
         return
     takes = EDITORS.parameters(recipe.trainer)
-    for key in _idle(recipe):
+    for key in _idle(recipe) if not recipe.group else ():  # a group of editors is refused as such
         if key in WITH_WORKERS:
             yield key, f"an editor ({recipe.trainer}) changes a model in one process; leave `{key}` out"
         elif key in takes:

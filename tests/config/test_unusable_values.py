@@ -124,6 +124,7 @@ TAKEN = {
         "modules_to_save",
         "feedforward",
         "loggers",
+        "special_tokens",
         "pairs.C1",
         "evaluation.perturbations",
     },
