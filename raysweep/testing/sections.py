@@ -75,18 +75,7 @@ def small_report() -> Report:
         signature="1 sample; raysweep 0.1",
         costs=[Cost("small", trainings=1, training_hours=0.5)],
         linted=linted,
-        choices=[
-            ReportedChoice(
-                "small",
-                "lora",
-                "C1",
-                SEED,
-                (
-                    ReportedCandidate("lora.lr1e-4", 0.25, 8, 8, is_chosen=True),
-                    ReportedCandidate("lora.lr1e-5", 0.5, 8, 8, is_chosen=False),
-                ),
-            )
-        ],
+        choices=[_choice()],
         strata=[LintedStratum(PROBLEMS, name, 32, 8, 0, "pylint 4.1") for name in ("tuned", "bases")],
     )
 
@@ -104,6 +93,12 @@ def _task() -> SideBySideTask:
     answers = [("before fine-tuning", "return x - 1"), ("full", "return x + 1")]
     shown = tuple(ShownAnswer(label, label == "full", "judged", text) for label, text in answers)
     return SideBySideTask("Completions", "small", "task/01", "def f(x):", shown)
+
+
+def _choice() -> ReportedChoice:
+    chosen = ReportedCandidate("lora.lr1e-4", 0.25, 8, 8, is_chosen=True)
+    other = ReportedCandidate("lora.lr1e-5", 0.5, 8, 8, is_chosen=False)
+    return ReportedChoice("small", "lora", "C1", SEED, (chosen, other))
 
 
 def _patches() -> Table:

@@ -124,6 +124,23 @@ class CompiledLauncher:
             stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
 
+    def _become(self, launch: CompiledLaunch) -> NoReturn:
+        """Become the program, in a fork."""
+        command = self._command
+        self._board.close()
+        os.set_inheritable(_REFUSAL, False)
+        os.write(CHANNEL, STARTED)
+        if command.path:
+            os.dup2(CHANNEL, 0)
+            os.closerange(CHANNEL, CHANNEL + 2)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        try:
+            os.execve(command.path or CHANNEL + 1, command.arguments(launch.memory), self._environment)
+        except OSError as error:
+            if command.path or not asks_for_interpreter(CHANNEL + 1):
+                os.write(_REFUSAL, str(error.strerror).encode())
+            raise
+
     def _unwritten(self, error: OSError | ValueError) -> End:
         """Return the end of a program whose classes can't be written: too many, too long names, or a full disk."""
         layers, why = self._forks.layers, error.strerror if isinstance(error, OSError) else error
@@ -135,9 +152,9 @@ class CompiledLauncher:
         return End([Outcome.HARNESS_ERROR, told], 0, 0.0, False)
 
     def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
-        box, board, command = self._forks.box, self._board, self._command
+        box = self._forks.box
         try:
-            if command.path:
+            if self._command.path:
                 write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
         except (OSError, ValueError) as error:
             os.close(channel)
@@ -148,32 +165,16 @@ class CompiledLauncher:
 
         refusals, refusal = os.pipe()
 
-        def run() -> NoReturn:
-            board.close()
-            os.set_inheritable(_REFUSAL, False)
-            os.write(CHANNEL, STARTED)
-            if command.path:
-                os.dup2(CHANNEL, 0)
-                os.closerange(CHANNEL, CHANNEL + 2)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-            arguments = command.arguments(launch.memory)
-            try:
-                os.execve(command.path or CHANNEL + 1, arguments, self._environment)
-            except OSError as error:
-                if command.path or not asks_for_interpreter(CHANNEL + 1):
-                    os.write(_REFUSAL, str(error.strerror).encode())
-                raise
-
         def check_box() -> OutcomeAndDetail | None:
             return box.exceeded_limit(launch.output, launch.timeout)
 
         def watch(pid: int) -> Watch:
-            threaded = command.path != ""
+            threaded, board = self._command.path != "", self._board
             return Watch(pid, self._control.fileno(), check_box, False, board=board, stoppable=True, threaded=threaded)
 
         try:
             end = self._forks.run(
-                run,
+                lambda: self._become(launch),
                 [channel, program, refusal],
                 lambda reason: None,
                 launch.memory,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts.generation import edit_with_ray
-from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.generators.base import LiveModel
 from raysweep.records import Decoding, Spec
 from raysweep.storage.files import Files
@@ -53,22 +52,6 @@ def edit(spec: Spec, family: str, pair: int, out: str, base: LiveModel, alive: C
     Path(out).mkdir(parents=True)
     save_edit(found, base.network, Path(out))
     return {"digest": digest(found), "pid": os.getpid()}
-
-
-@pytest.fixture
-def keeper() -> Iterator[Callable[..., Any]]:
-    """Start a keeper for cells of given bases."""
-    import ray
-
-    started: list[Any] = []
-
-    def start(**cells: str) -> Any:
-        started.append(start_keeper(cells))
-        return started[-1]
-
-    yield start
-    for one in started:
-        ray.kill(one)
 
 
 def written(folder: Path) -> dict[str, bytes]:

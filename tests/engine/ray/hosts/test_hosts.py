@@ -26,7 +26,6 @@ from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.hosts import keeper as hosts
 from raysweep.engine.ray.hosts.generation import edit_with_ray, generate_with_ray
 from raysweep.engine.ray.hosts.host import HostBatch, HostKind
-from raysweep.engine.ray.hosts.keeper import start_keeper
 from raysweep.engine.ray.numbers import gauges
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import LiveModel
@@ -51,22 +50,6 @@ Made = tuple[dict[int, list[Completion]], int]
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory) -> ModelRef:
     return make_tiny("llama", tmp_path_factory.mktemp("llama"))
-
-
-@pytest.fixture
-def keeper() -> Iterator[Callable[..., Any]]:
-    """Start a keeper for cells of given bases."""
-    import ray
-
-    started: list[Any] = []
-
-    def start(**cells: str) -> Any:
-        started.append(start_keeper(cells))
-        return started[-1]
-
-    yield start
-    for one in started:
-        ray.kill(one)
 
 
 def job(model: ModelRef, base: ModelRef, cell: str, prompts: int = 24) -> GenerateJob:
