@@ -33,13 +33,13 @@ from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind,
 from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.full import Full
-from tests.engine.ray.hosts.test_hosts import keeper, run
+from tests.engine.ray.hosts.test_hosts import run
 from tests.models.test_versions import TARGETS, make_adapter
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
 from tests.trainers.conftest import make_job
 
-__all__ = ["keeper", "make_job"]
+__all__ = ["make_job"]
 
 VLLM = Spec("vllm")
 PYTHON = python_of(VLLM)
