@@ -92,14 +92,15 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
     under, way = order.test_label(perturbation), order.way(tuned_on)
+    by = f", recipe {variant.recipe}{'' if choice else ','}" if variant.names_recipe else ""
     if math.isnan(base):
         score = book.score(keys[0], "RD")
         reason = score.note if score is not None and score.note else "no result"
-        sentence = f"what {variant.label} loses{where} under {under} can't be measured: {reason}"
+        sentence = f"what {variant.base_label} loses{where} under {under} can't be measured: {reason}"
     else:
-        sentence = f"{variant.label} {_change_words(base)} of its pass@1{where} under {under}"
+        sentence = f"{variant.base_label} {_change_words(base)} of its pass@1{where} under {under}"
     if not math.isnan(tuned_rd):
-        sentence += f"; {way}{choice} it {_change_words(tuned_rd)}"
+        sentence += f"; {way}{by}{choice} it {_change_words(tuned_rd)}"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
     names = ("not fine-tuned", way, "fine-tuned on clean prompts")

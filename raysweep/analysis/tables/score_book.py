@@ -163,6 +163,16 @@ class ModelVariant:
     seed: int
     label: str
 
+    @property
+    def names_recipe(self) -> bool:
+        """Whether the label names the recipe."""
+        return self.label.startswith(f"{self.model} · {self.recipe}")
+
+    @property
+    def base_label(self) -> str:
+        """The label of the model that is not fine-tuned, which no recipe made."""
+        return self.label.replace(f" · {self.recipe}", "", 1) if self.names_recipe else self.label
+
 
 @dataclass(frozen=True)
 class ScoreKey:

@@ -24,6 +24,16 @@ def test_the_finding_says_what_a_model_loses_before_and_after():
     )
 
 
+def test_of_several_recipes_the_base_model_is_named_without_one():
+    twice = [*scores(), *(replace(s, recipe="lora") for s in scores() if s.recipe == "full")]
+    full, lora, *_ = findings(twice, ORDER)
+    assert (full.label, lora.label) == ("llama · full", "llama · lora")
+    assert lora.sentence == (
+        "llama loses 47 % of its pass@1 under typos (C); fine-tuned on typos (C), recipe lora, it loses 16 %; "
+        "fine-tuned on clean prompts it loses 42 %."
+    )
+
+
 def test_the_finding_carries_both_pass_at_1_and_their_difference():
     (llama, _) = findings(scores(), ORDER)
     assert "not fine-tuned 88 % and 46 % (−41 points)" in llama.detail
