@@ -2,12 +2,13 @@
 
 Both are (repaired - perturbed) / (original - perturbed), of accuracies on the same problems: RI of the completions of
 one prompt while a block is patched, G-RIR of a model that was edited from one prompt pair, over the other prompts of
-the pair's perturbation. CREME names G-RIR without printing its formula; this one is assumed.
+the pair's perturbation. CREME names G-RIR without printing its formula; this one is assumed. The relative gain,
+(repaired - perturbed) / perturbed, is what its claim of 63 % is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan
 from typing import TYPE_CHECKING
@@ -24,15 +25,18 @@ G_RIR = "G-RIR"
 """The metric of a model that was edited, and of one that rewrites its prompts, on a category."""
 RI = "RI"
 """The metric of an edited model: RI of the block that its localization found."""
+GAIN = "relative gain"
+"""The relative change of pass@1 on a category, a column of tables."""
 
 UNKNOWN = "a score it rests on is undefined"
 NOTHING_LOST = "the base model is no worse on the perturbed prompts than on the original ones"
+NOTHING_PASSED = "the base model passes none of the perturbed prompts"
 NO_PROBLEM = "no problem has verdicts of both models on both prompts"
 
 
 @dataclass(frozen=True, slots=True)
 class Restoration:
-    """The share of a loss that came back: 0 for nothing, 1 for all; above 1 and below 0 there is no limit.
+    """The share of a loss that came back: 0 for nothing, 1 for all, without limits above and below; or a relative gain.
 
     If it is undefined, `value` is NaN and `note` says why.
     """
@@ -54,6 +58,20 @@ def restored_share(original: float, perturbed: float, repaired: float) -> Restor
     if original <= perturbed:
         return Restoration(nan, NOTHING_LOST)
     return Restoration((repaired - perturbed) / (original - perturbed))
+
+
+def relative_gain(perturbed: float, repaired: float) -> Restoration:
+    """Return (repaired - perturbed) / perturbed; undefined where nothing passed before the repair.
+
+    Args:
+        perturbed: accuracy on the perturbed prompts before the repair, from 0 to 1.
+        repaired: after it.
+    """
+    if isnan(perturbed) or isnan(repaired):
+        return Restoration(nan, UNKNOWN)
+    if perturbed <= 0:
+        return Restoration(nan, NOTHING_PASSED)
+    return Restoration((repaired - perturbed) / perturbed)
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,11 @@ class CategoryAccuracy:
         if not self.n:
             return Restoration(nan, NO_PROBLEM)
         return restored_share(self.original, self.perturbed, self.repaired)
+
+    @property
+    def gain(self) -> Restoration:
+        """The relative change of pass@1 on the category."""
+        return relative_gain(self.perturbed, self.repaired) if self.n else Restoration(nan, NO_PROBLEM)
 
 
 def category_accuracy(
@@ -112,13 +135,35 @@ def restored(
     Where it is undefined, it is NaN with the reason in its note.
     """
     accuracy = category_accuracy(original, perturbed, repaired, left_out)
-    share = accuracy.restored
-    if isnan(share.value):
-        return Measurement(G_RIR, nan, nan, nan, accuracy.n, share.note)
     tasks = _shared(original, perturbed, repaired, left_out)
-    values = [[[rates[task]] for task in tasks] for rates in (original, perturbed, repaired)]
-    low, high = bootstrap_intervals(values, _restored_shares)[0] if len(tasks) > 1 else UNDEFINED
-    return Measurement(G_RIR, share.value, low, high, accuracy.n, interval_note(accuracy.n))
+    return _measured(G_RIR, accuracy.restored, [original, perturbed, repaired], tasks, _restored_shares)
+
+
+def gained(
+    original: Mapping[str, float],
+    perturbed: Mapping[str, float],
+    repaired: Mapping[str, float],
+    left_out: Collection[str] = (),
+) -> Measurement:
+    """Return the relative gain of one model with its interval, over the problems and in the way of `restored`."""
+    accuracy = category_accuracy(original, perturbed, repaired, left_out)
+    tasks = _shared(original, perturbed, repaired, left_out)
+    return _measured(GAIN, accuracy.gain, [perturbed, repaired], tasks, _relative_gains)
+
+
+def _measured(
+    metric: str,
+    share: Restoration,
+    rates: Sequence[Mapping[str, float]],
+    tasks: Sequence[str],
+    statistic: Callable[[NDArray[np.float64]], Sequence[NDArray[np.float64]]],
+) -> Measurement:
+    """Return a share of some models' accuracies with its interval over problems."""
+    if isnan(share.value):
+        return Measurement(metric, nan, nan, nan, len(tasks), share.note)
+    values = [[[of_model[task]] for task in tasks] for of_model in rates]
+    low, high = bootstrap_intervals(values, statistic)[0] if len(tasks) > 1 else UNDEFINED
+    return Measurement(metric, share.value, low, high, len(tasks), interval_note(len(tasks)))
 
 
 def _shared(
@@ -137,3 +182,11 @@ def _restored_shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]
     lost = original - perturbed
     with np.errstate(divide="ignore", invalid="ignore"):
         return [np.where(lost > 0, (repaired - perturbed) / lost, np.nan)]
+
+
+def _relative_gains(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    import numpy as np
+
+    perturbed, repaired = means
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return [np.where(perturbed > 0, (repaired - perturbed) / perturbed, np.nan)]

@@ -15,12 +15,14 @@ from statistics import fmean
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
 from raysweep.analysis.tables.quantities import PASS, Quantity
 from raysweep.analysis.tables.table import TableCell
+from raysweep.metrics.restoration import GAIN, Restoration
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
 from raysweep.stats.intervals import COVERAGE
 from raysweep.stats.resampling import DifferenceOfMeans
 from raysweep.units import count
 
 RESTORED = Quantity("G-RIR", "restored")
+RELATIVE_GAIN = Quantity(GAIN, GAIN, signed=True)
 MORE_RESTORED = Quantity("G-RIR", "restored", "points", signed=True)
 CLEAN_CHANGE = Quantity("clean", "clean", "points", signed=True)
 ALL = "all categories"
@@ -83,6 +85,29 @@ def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
     return [edit for edit in edits if edit.is_judged]
 
 
+def on_shared_pairs(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return each group's judged edits of the pairs from which all methods beside it have one.
+
+    Those are the methods of the same model, problem set and category, with the same seed, that have any.
+    """
+    shared: dict[tuple[object, ...], set[str]] = {}
+    for group, edits in groups.items():
+        if done := judged(edits):
+            of_group = {edit.cell.training_set for edit in done}
+            key = _beside(group, done)
+            shared[key] = shared.get(key, of_group) & of_group
+    return {
+        group: [edit for edit in done if edit.cell.training_set in shared[_beside(group, done)]]
+        for group, edits in groups.items()
+        if (done := judged(edits))
+    }
+
+
+def _beside(group: EditGroup, edits: Sequence[ReportedEdit]) -> tuple[object, ...]:
+    """Return what the groups share whose pairs can be the same; those of another seed are other ones."""
+    return group.problem_set, group.model, group.category, edits[0].cell.seed
+
+
 def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> float:
     """Return the mean of a number over the edits that have it; NaN without any."""
     values = [number for edit in edits if not math.isnan(number := value(edit))]
@@ -96,7 +121,16 @@ def share_cell(value: float) -> TableCell:
 
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
-    found = [edit.accuracy.restored for edit in edits]
+    return _mean_share(edits, [edit.accuracy.restored for edit in edits], RESTORED)
+
+
+def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
+    """Return the cell of the mean relative gain of pass@1 over judged edits, with its interval over pairs."""
+    return _mean_share(edits, [edit.accuracy.gain for edit in edits], RELATIVE_GAIN)
+
+
+def _mean_share(edits: Sequence[ReportedEdit], found: Sequence[Restoration], quantity: Quantity) -> TableCell:
+    """Return the cell of the mean of a number of each edit; edits for which it is undefined are left out and counted."""
     defined = [share.value for share in found if not math.isnan(share.value)]
     problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
     undefined = [share.note for share in found if math.isnan(share.value)]
@@ -104,7 +138,7 @@ def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     if not defined:
         return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    return mean_cell(few_values_mean(defined, "pair", problems), RESTORED, left_out)
+    return mean_cell(few_values_mean(defined, "pair", problems), quantity, left_out)
 
 
 def cluster_of(edit: ReportedEdit) -> str:

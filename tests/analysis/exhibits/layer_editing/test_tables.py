@@ -10,10 +10,11 @@ from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
 from raysweep.analysis.tables.table import to_csv
-from raysweep.metrics.restoration import NOTHING_LOST
+from raysweep.metrics.restoration import NOTHING_LOST, NOTHING_PASSED
 from tests.analysis.exhibits.layer_editing.examples import EDITORS, evidence, made, rewritten, texts
 
 EXHIBITS = read_exhibits()
+CREME_LACKS = "minicode-C2-pair2"
 TABLES = ("repairs", "repairs-by-category", "edit-places", "edit-costs", "rewritten-prompts", "edit-ends", "edits")
 
 
@@ -47,6 +48,40 @@ def test_first_stands_a_row_for_each_method_over_all_categories(all_of_it):
         float(by_category["llama", name, "self-denoising"]["pass@1 (%) repaired"]) for name in ("C1", "C2", "C3")
     ]
     assert float(shown["llama", "self-denoising"]["pass@1 (%) repaired"]) == pytest.approx(sum(of_three) / 3, abs=0.1)
+
+
+def test_methods_without_some_pairs_are_compared_on_the_pairs_that_all_have(all_of_it):
+    table = table_of("repairs", all_of_it)
+    shown = texts(table)
+    random = shown["llama", "creme-random"]  # has the pair that CREME did not reproduce
+    assert random["edits"] == "15" and random["restored, shared pairs (%)"] != random["restored (%)"]
+    assert shown["llama", "creme"]["restored, shared pairs (%)"] == shown["llama", "creme"]["restored (%)"]
+    assert "over 14 shared pairs" in table.footnotes
+    alone = texts(table_of("repairs", evidence([e for e in made(["llama"]) if e.cell.training_set != CREME_LACKS])))
+    assert alone["llama", "creme-random"]["restored (%)"] == random["restored, shared pairs (%)"]
+    assert "restored, shared pairs (%)" not in alone["llama", "creme"]  # nothing to compare
+
+
+def test_edits_of_other_seeds_share_no_pair():
+    edits = [e for e in made(["llama"]) if e.cell.recipe == "rome"]
+    later = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in edits[:3]]
+    assert "restored, shared pairs (%)" not in texts(table_of("repairs", evidence([*edits, *later])))[
+        "llama", "rome · seed 42"
+    ]
+
+
+def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing_passed():
+    edit = replace(made(["llama"])[0], base=BaseRates({"a": 1.0, "b": 1.0, "c": 1.0, "d": 1.0}, {}), task_id="e")
+    half = replace(edit, base=replace(edit.base, perturbed={"a": 1.0, "b": 1.0, "c": 0.0, "d": 0.0}),
+                   perturbed={"a": 1.0, "b": 1.0, "c": 1.0, "d": 0.0})  # fmt: skip
+    none = replace(half, base=replace(edit.base, perturbed=dict.fromkeys("abcd", 0.0)))
+    assert texts(table_of("repairs", evidence([half])))["llama", "creme"]["relative gain (%)"] == "+50.0"
+    table = table_of("repairs", evidence([none]))
+    assert texts(table)["llama", "creme"]["relative gain (%)"] == "–"
+    assert f"undefined: {NOTHING_PASSED}" in table.footnotes
+    rewriter = replace(rewritten(["llama"])[1], base=half.base, rates=half.perturbed)
+    row = texts(table_of("repairs", evidence([], rewritten=[rewriter])))["llama", "self-denoising"]
+    assert row["relative gain (%)"] == "+50.0"
 
 
 def test_with_minicode_the_report_says_that_it_says_nothing_about_real_models(all_of_it):
