@@ -28,6 +28,10 @@ LATER_OF_EDITORS = ("embeddings",)
 """Arguments of editors that came later and enter keys only where they are given."""
 
 
+INFILL_VERSION, MASK_VERSION = 3, 2
+"""Versions of the prompts of templates for repair that fill a hole or a mask."""
+
+
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
     if edits(recipe.trainer):
@@ -52,7 +56,8 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
         del spec[name]
     if not recipe.system:
         del spec["system"]
-    return spec
+    style = STYLES.get(recipe.template)
+    return spec | {"prompts": INFILL_VERSION} if style is not None and style.infill else spec
 
 
 def _editor_spec(recipe: Recipe) -> dict[str, Any]:
@@ -113,11 +118,13 @@ def prompt_spec(plan: CellPlan) -> dict[str, Any]:
     """Return the part of a key that determines a model's input text, given the prompt.
 
     Only the format ``native`` depends on `tuned`; with others it is always False. A version stands with templates for
-    repair that have changed: what fills a hole ended at fewer tokens, and masks of hunks without lines had no indent.
+    repair that have changed: what fills a hole ended at fewer tokens, code behind a hole had one more blank where
+    CodeLlama's tokenizer adds one, and masks of hunks without lines had no indent.
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     system = {"system": plan.system} if plan.system else {}
     style = STYLES.get(template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template)).name)
-    changed = style is not None and (style.infill or style.answer is RepairAnswer.SPAN)
-    version = {"version": 2} if changed else {}
+    version: dict[str, int] = {}
+    if style is not None and (style.infill or style.answer is RepairAnswer.SPAN):
+        version = {"version": INFILL_VERSION if style.infill else MASK_VERSION}
     return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, **system, **version}

@@ -8,6 +8,7 @@ the faulty lines the marks stay and the lines between them go.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -132,7 +133,7 @@ def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = F
         return f"{hunk.before}{_commented(hunk.buggy, comment) if style.shows_hunk else ''}"
     if style.infill:
         before = hunk.before if not style.untuned else _with_marks(hunk, comment, style)
-        return _infilling(before, hunk.after, infill_tokens(tokenizer), suffix_first=suffix_first)
+        return _infilling(before, hunk.after, tokenizer, suffix_first=suffix_first)
     if style.clm and style.architecture == "seq2seq":
         return "</s>".join([hunk.before, hunk.buggy if style.shows_hunk else "", hunk.after])
     text = f"{_with_marks(hunk, comment, style)}{hunk.after}"
@@ -171,6 +172,19 @@ def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
     return f"{hunk.before}{shown_lines}{hunk.indent}{MASK}\n{hunk.after}"
 
 
-def _infilling(before: str, after: str, tokens: tuple[str, str, str], *, suffix_first: bool) -> str:
-    prefix, suffix = f"{tokens[0]}{before}", f"{tokens[1]}{after}"
+def _infilling(before: str, after: str, tokenizer: Any, *, suffix_first: bool) -> str:
+    """Return code around a hole, whose second part the tokenizer reads without a blank in front where one stands there.
+
+    CodeLlama was trained so (https://github.com/meta-llama/codellama, `encode_infilling`), and its tokenizer puts a
+    blank behind each of its tokens. Code behind the hole that begins with no blank keeps the tokenizer's.
+    """
+    tokens = infill_tokens(tokenizer)
+    behind = after.removeprefix(" ") if after.startswith(" ") and _adds_blank(tokenizer, tokens[1]) else after
+    prefix, suffix = f"{tokens[0]}{before}", f"{tokens[1]}{behind}"
     return f"{suffix}{prefix}{tokens[2]}" if suffix_first else f"{prefix}{suffix}{tokens[2]}"
+
+
+@functools.lru_cache(maxsize=8)
+def _adds_blank(tokenizer: Any, token: str) -> bool:
+    """Return True if a tokenizer puts a blank between one of its tokens and the text that follows (SentencePiece)."""
+    return bool("".join(tokenizer.tokenize(f"{token}x")[1:]).startswith("▁"))

@@ -12,7 +12,7 @@ from raysweep.models.families.t5 import T5
 from raysweep.models.finding import resolve
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.hunks import Hunk, marked
-from raysweep.prompts.repair.styles import trains_suffix_first
+from raysweep.prompts.repair.styles import shown, trains_suffix_first
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Problem, TrainingRow
 from raysweep.trainers.base import Recipe
@@ -115,6 +115,19 @@ def test_a_hole_is_marked_with_one_token_each(family: str, tokenizers: dict[str,
         ids = tokenizer(text)["input_ids"]
         marks = [tokenizer.convert_tokens_to_ids(token) for token in FIM[family]]
         assert [token for token in ids if token in marks] == marks and ids[-1] == marks[-1]
+
+
+@pytest.mark.parametrize("family", FIM)
+@pytest.mark.parametrize("suffix_first", [False, True])
+def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(
+    family: str, suffix_first: bool, tokenizers: dict[str, Any]
+) -> None:
+    tokenizer = tokenizers[family]
+    text = shown("zero_shot_infill", marked(HUNK, "#"), tokenizer, suffix_first=suffix_first)
+    ids, (before, behind, middle) = tokenizer(text, add_special_tokens=False)["input_ids"], FIM[family]
+    start = ids.index(tokenizer.convert_tokens_to_ids(behind)) + 1
+    end = ids.index(tokenizer.convert_tokens_to_ids(before if suffix_first else middle))
+    assert ids[start:end] == tokens_of(family, HUNK.after, tokenizer)
 
 
 def test_what_fills_a_hole_ends_at_codellamas_own_end(tokenizers: dict[str, Any]) -> None:
