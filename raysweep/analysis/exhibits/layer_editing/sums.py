@@ -130,7 +130,7 @@ def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
 
 
 def _mean_share(edits: Sequence[ReportedEdit], found: Sequence[Restoration], quantity: Quantity) -> TableCell:
-    """Return the cell of the mean of a number of each edit; edits for which it is undefined are left out and counted."""
+    """Return the cell of the mean of a number of each edit; those without it are left out and counted."""
     defined = [share.value for share in found if not math.isnan(share.value)]
     problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
     undefined = [share.note for share in found if math.isnan(share.value)]

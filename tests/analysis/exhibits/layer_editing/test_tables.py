@@ -65,9 +65,10 @@ def test_methods_without_some_pairs_are_compared_on_the_pairs_that_all_have(all_
 def test_edits_of_other_seeds_share_no_pair():
     edits = [e for e in made(["llama"]) if e.cell.recipe == "rome"]
     later = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in edits[:3]]
-    assert "restored, shared pairs (%)" not in texts(table_of("repairs", evidence([*edits, *later])))[
-        "llama", "rome · seed 42"
-    ]
+    assert (
+        "restored, shared pairs (%)"
+        not in texts(table_of("repairs", evidence([*edits, *later])))["llama", "rome · seed 42"]
+    )
 
 
 def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing_passed():
