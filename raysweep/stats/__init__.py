@@ -7,7 +7,7 @@ frozen record with its `n`, what it assumes, and notes in words.
     bootstrap.py     computes 95 % intervals of statistics of several means: a Bayesian bootstrap with problems' weights
     resampling.py    the bootstrap of a difference of two cells, and of which setting has the best score
     rank_tests.py    the Wilcoxon signed-rank test with effect sizes and an estimate; p values of a family of tests
-    paired_tests.py  sign-flip tests of clusters of pairs, and McNemar's test of two models
+    paired_tests.py  sign-flip tests of clusters of pairs and of problems, and McNemar's test of two models
     group_tests.py   Friedman's test of several methods on the same problems
     stability.py     whether a finding rests on one model, on shared weights or on noise
     few_values.py    Student's 95 % interval of the mean of few numbers without limits

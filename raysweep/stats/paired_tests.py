@@ -1,6 +1,7 @@
 """Tests of paired numbers that know what is independent of what: sign-flips of whole clusters, and McNemar's test.
 
-Sources: Fisher (1935), chapter 3, for the sign-flip test; McNemar (1947) in its exact form.
+Sources: Fisher (1935), chapter 3, for the sign-flip test; Streitberg and Roehmel (1986, Statistical Software Newsletter
+12, 10-17) for counting all patterns of signs by their sums; McNemar (1947) in its exact form.
 """
 
 from __future__ import annotations
@@ -9,12 +10,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from raysweep.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FEWEST_UNITS = 2
 MOST_UNITS = 22
 """Two to the power of this many sign patterns are counted, in a second."""
+MOST_COUNTED = 1_000
+"""Two to the power of this many sign patterns is a float; of more differences p is the normal approximation's."""
+STEPS = 1_000
+"""Differences that are no multiples of 1 / d for any d up to this are rounded to multiples of one in so many."""
 BLOCK = 2**16
 ROUNDING = 1e-12
 """Sums that differ by less, relative to the largest, count as equal."""
@@ -75,6 +85,37 @@ def sign_flip(differences: Sequence[float], clusters: Sequence[str]) -> SignFlip
     return SignFlip(len(differences), units, mean, as_far / 2**units, 2.0 ** (1 - units))
 
 
+def sign_flip_p(differences: NDArray[np.float64]) -> float:
+    """Return the two-sided p of a sign-flip test of many differences, such as one for each problem.
+
+    It is the share of all patterns of signs whose sum is as far from 0: of n differences that are not 0, no less than
+    2^(1 - n). All patterns are counted, not sampled: differences of pass rates are multiples of one share, so few sums
+    are possible (the shift algorithm). Where all are equally large it is the sign test, for
+    verdicts McNemar's exact test. Of more than 1,000 differences that are not 0 it is the normal approximation.
+
+    Args:
+        differences: (problems,), from -1 to 1; each is independent of the others, and as likely with the other sign.
+    """
+    import numpy as np
+
+    flipped = differences[np.abs(differences) > ROUNDING]
+    sizes = np.abs(flipped)
+    if not len(flipped):
+        return 1.0
+    if float(np.ptp(sizes)) <= ROUNDING:
+        return _sign_test(int((flipped > 0).sum()), len(flipped))
+    if len(flipped) > MOST_COUNTED:
+        return math.erfc(abs(float(flipped.sum())) / math.sqrt(2 * float((sizes**2).sum())))
+    steps = np.rint(sizes * _denominator(sizes)).astype(int)
+    plus = int(steps[flipped > 0].sum())
+    patterns = np.zeros(min(plus, int(steps.sum()) - plus) + 1)  # by their sum of positive differences, in steps
+    patterns[0] = 1.0
+    for step in steps.tolist():
+        if step < len(patterns):
+            patterns[step:] += patterns[: len(patterns) - step].copy()
+    return min(1.0, 2 * float(patterns.sum()) / 2.0 ** len(flipped))
+
+
 @dataclass(frozen=True)
 class McNemar:
     """An exact McNemar test of two models on the same problems.
@@ -108,6 +149,15 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> McNemar:
     only_second = sum(b and not a for a, b in zip(first, second, strict=True))
     apart = only_first + only_second
     return McNemar(len(first), only_first, only_second, _sign_test(only_first, apart) if apart else 1.0)
+
+
+def _denominator(shares: NDArray[np.float64]) -> int:
+    """Return the least d of which all shares are multiples of 1 / d; `STEPS` if there is none up to that."""
+    import numpy as np
+
+    multiples = np.unique(shares)[:, None] * np.arange(1, STEPS + 1)
+    fits = (np.abs(multiples - np.rint(multiples)) <= STEPS * ROUNDING).all(axis=0)
+    return int(np.argmax(fits)) + 1 if fits.any() else STEPS
 
 
 @lru_cache(maxsize=4096)

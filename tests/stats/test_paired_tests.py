@@ -7,11 +7,11 @@ from itertools import product
 import numpy as np
 import pandas
 import pytest
-from scipy.stats import binomtest, permutation_test
+from scipy.stats import binomtest, norm, permutation_test
 
 from raysweep.errors import UsageError
 from raysweep.stats import mcnemar, sign_flip, signed_rank
-from raysweep.stats.paired_tests import MOST_UNITS
+from raysweep.stats.paired_tests import MOST_COUNTED, MOST_UNITS, sign_flip_p
 
 
 def test_without_clusters_it_is_scipys_permutation_test():
@@ -43,6 +43,38 @@ def test_several_pairs_of_a_cluster_flip_together():
 def test_many_units_are_counted_in_blocks():
     found = sign_flip([1.0] * 18, [str(number) for number in range(18)])
     assert found.p == found.smallest_p == 2 / 2**18
+
+
+@pytest.mark.parametrize("completions", [1, 2, 40])
+def test_patterns_of_signs_are_counted_by_their_sums(completions):
+    rng = np.random.default_rng(completions)
+    for problems in (1, 5, 14):
+        for effect in (0.0, 0.3):
+            before, after = rng.binomial(completions, 0.4, problems), rng.binomial(completions, 0.4 + effect, problems)
+            differences = (after - before) / completions
+            patterns = np.array(list(product((1, -1), repeat=problems))) @ differences
+            as_far = np.abs(patterns) >= abs(differences.sum()) - 1e-9
+            assert sign_flip_p(differences) == pytest.approx(as_far.mean())
+
+
+def test_with_one_completion_for_each_problem_sign_flips_are_mcnemars_test():
+    rng = np.random.default_rng(1)
+    first, second = rng.random(161) < 0.5, rng.random(161) < 0.6
+    assert sign_flip_p(second * 1.0 - first) == mcnemar(first.tolist(), second.tolist()).p
+
+
+def test_of_unlike_shares_p_is_nearly_exact_and_of_very_many_differences_nearly_so():
+    rng = np.random.default_rng(2)
+    differences = rng.uniform(-0.6, 1, 16)
+    exact = sign_flip(differences.tolist(), [str(number) for number in range(16)]).p
+    assert sign_flip_p(differences) == pytest.approx(exact, rel=0.02)
+    many = (rng.binomial(4, 0.53, 1400) - rng.binomial(4, 0.5, 1400)) / 4
+    many = many[many != 0]
+    assert len(many) > MOST_COUNTED > 990
+    halves = many[:990]
+    approximate = 2 * norm.sf(abs(halves.sum()) / np.sqrt((halves**2).sum()))
+    assert sign_flip_p(halves) == pytest.approx(approximate, rel=0.1)
+    assert sign_flip_p(many) == pytest.approx(2 * norm.sf(abs(many.sum()) / np.sqrt((many**2).sum())))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 Begin with base.py. All functions see records only; nothing here reads the store.
 
     base.py         the contract of a comparison; means of a cell's numbers by problem, also by draw
-    pass_rates.py   compares pass@1: difference, problems gained and lost, McNemar's test, a bootstrap's p
+    pass_rates.py   compares pass@1: difference, problems gained and lost, the p of a sign-flip test
     degradation.py  compares RD of two models: change of RD, split into perturbed gain and clean loss
     pairing.py      finds each model's baselines, and measures every comparison on such pairs of cells
     sums.py         compares sums of columns of pass@1: their relative change, and its mean over models

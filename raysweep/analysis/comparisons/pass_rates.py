@@ -1,4 +1,4 @@
-"""Compares pass@1 of two cells on one test set: difference, flipped verdicts, McNemar's test, a bootstrap's p."""
+"""Compares pass@1 of two cells on one test set: difference, flipped verdicts, the p of a sign-flip test."""
 
 from __future__ import annotations
 
@@ -6,29 +6,19 @@ from math import nan
 
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
-from raysweep.stats.bootstrap import RESAMPLES
 from raysweep.stats.intervals import FEWEST, interval_note, mean_of
-from raysweep.stats.paired_tests import mcnemar
+from raysweep.stats.paired_tests import sign_flip_p
 from raysweep.stats.resampling import bootstrap_difference
 
-DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "mcnemar_p"
-BOOTSTRAP_P = "bootstrap_p"
-P_VALUES = {P_VALUE: "McNemar", BOOTSTRAP_P: "bootstrap"}
-"""Metrics that are p values, with the names of their tests."""
-SMALLEST_P = 2 / (RESAMPLES + 1)
-"""That so many resamples can show."""
-TESTS_IN_WORDS = (
-    "The p values are of the difference of pass@1. McNemar's test is exact, where each problem has one completion; the "
-    f"bootstrap over problems is that of the interval, and its p is at least {SMALLEST_P:.1g}. Holm: adjusted over all "
-    f"p values of a test in this table; of more than {int(0.05 / SMALLEST_P)} bootstraps none is below .05 then."
+DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "sign_flip_p"
+P_HEADINGS = ("p (sign flips)", "p (sign flips, Holm)")
+"""Headings of p values, raw and adjusted."""
+TEST_IN_WORDS = (
+    "p: of the difference of pass@1, by a sign-flip test over problems, which is McNemar's exact test where each has "
+    "one completion."
 )
 ROUNDING = 1e-9
 """Means of the same verdicts, added up in another order, differ by less."""
-
-
-def p_headings(test: str) -> tuple[str, str]:
-    """Return the headings of a test's p values, raw and adjusted."""
-    return f"p ({test})", f"p ({test}, Holm)"
 
 
 @COMPARISONS.register("pass_rates")
@@ -36,8 +26,8 @@ class PassRates(Comparison):
     """``pass@1_difference`` (second minus first), with an interval over problems, and the problems that differ.
 
     ``problems_gained`` counts the problems that the second cell solves more often, ``problems_lost`` the reverse.
-    ``bootstrap_p`` is of the same resamples of problems as the interval, so it applies to any number of completions.
-    Where both cells have one verdict for each problem, ``mcnemar_p`` is the two-sided exact p of McNemar's test.
+    ``sign_flip_p`` is the two-sided p of a sign-flip test whose units are the problems, for any number of completions;
+    where both cells have one verdict for each problem, it is that of McNemar's exact test.
     """
 
     def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
@@ -55,9 +45,6 @@ class PassRates(Comparison):
         if n >= FEWEST:
             resampled = bootstrap_difference(before[:, None], after[:, None])
             low, high = (0.0 - end for end in (resampled.high, resampled.low))  # of after minus before; 0 has no sign
-            p_values = [Measurement(BOOTSTRAP_P, resampled.p, nan, nan, n)]
-        if all(cell.completions == cell.draws == 1 for cell in (first, second)):
-            p = mcnemar((before > 0).tolist(), (after > 0).tolist()).p
-            p_values.append(Measurement(P_VALUE, p, nan, nan, n))
+            p_values = [Measurement(P_VALUE, sign_flip_p(after - before), nan, nan, n)]
         counts = [Measurement(GAINED, gained, nan, nan, n), Measurement(LOST, lost, nan, nan, n)]
         return [Measurement(DIFFERENCE, value, low, high, n, note), *counts, *p_values]

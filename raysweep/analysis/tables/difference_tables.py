@@ -2,23 +2,25 @@
 
 The baseline is the same model fine-tuned on the clean training set, by the same recipe with the same seed; without such
 cells it is the base model. A change of RD stands beside the difference of pass@1, and with it the two parts that it
-consists of, because RD also improves when the clean score falls (study.md section 7). P values of the difference of
-pass@1 stand below it, each with its adjusted one.
+consists of, because RD also improves when the clean score falls (study.md section 7). The p of the difference of
+pass@1 stands below it, with the one that is adjusted for the table's tests. A table is a question that the study asks:
+what does a perturbation of the training rows change, what a share of perturbed rows, what a number of rows?
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
-from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_VALUES, TESTS_IN_WORDS, p_headings
+from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_HEADINGS, P_VALUE, TEST_IN_WORDS
 from raysweep.analysis.tables.quantities import Quantity, number_cell, p_text
-from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
+from raysweep.analysis.tables.score_book import Order, RowChoice, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN, Difference
 from raysweep.stats.rank_tests import holm
+from raysweep.units import count
 
 PASS = Quantity(DIFFERENCE, "pass@1", "points", signed=True)
 RD = (
@@ -32,11 +34,17 @@ CAPTION = (
     "RD below 0. A change of RD is the sum of two parts: one from the perturbed pass@1, and one from the clean pass@1, "
     "which is below 0 where the clean pass@1 fell."
 )
+QUESTIONS = {
+    "perturbation": "what fine-tuning on each perturbation changes (RQ1 of the study)",
+    "share of perturbed rows": "what the share of perturbed rows changes (RQ2 of the study)",
+    "number of rows": "what the number of rows changes (RQ3 of the study)",
+}
+"""What training sets differ in, with the question that they answer."""
 Key = tuple[str, str, int, str, str, str, str]  # model, recipe, seed, training set, problem set, perturbation, metric
 
 
 def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> list[Table]:
-    """Return a table for each problem set; none for a sweep in which no model has a baseline.
+    """Return a table for each problem set and question; none for a sweep in which no model has a baseline.
 
     Args:
         differences: of all cells, to any baseline.
@@ -45,13 +53,49 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
     clean = [difference for difference in differences if difference.against != BASE]
     against = CLEAN if clean else BASE
     numbers = {_key(difference): difference for difference in clean or differences}
-    problem_sets = [name for name in book.problem_sets if any(key[4] == name for key in numbers)]
-    return [_table(numbers, book, problems, against) for problems in problem_sets]
+    there = {key[3:5] for key in numbers}
+    questions = {name: question_of(book.order, name) for name in book.training_sets}
+    asked = [name for name in QUESTIONS if any(questions.get(key[3]) == name for key in numbers)]
+    families = [
+        _Family(problems, question, columns)
+        for problems in book.problem_sets
+        for question in asked
+        if (columns := [name for name, asks in questions.items() if asks == question and (name, problems) in there])
+    ]
+    return [_table(numbers, book, family, against, several=len(asked) > 1) for family in families]
 
 
-def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, against: str) -> Table:
-    columns = tuple(name for name in book.training_sets if any(key[3:5] == (name, problems) for key in numbers))
-    adjusted = _adjusted([difference for key, difference in numbers.items() if key[4] == problems])
+def question_of(order: Order, training_set: str) -> str:
+    """Return what a training set differs in from the clean one, as one of `QUESTIONS`."""
+    rows = order.rows.get(training_set, RowChoice())
+    of_sizes = {other.ratio for other in order.rows.values() if other.size != 1}
+    if rows.size != 1 or (rows.ratio != 1 and rows.ratio in of_sizes):
+        return "number of rows"
+    return "share of perturbed rows" if rows.ratio != 1 else "perturbation"
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The training sets that answer one question on a problem set; their tests are a family for Holm's adjustment."""
+
+    problem_set: str
+    question: str
+    training_sets: Sequence[str]
+
+    def caption(self, tests: int, against: str) -> str:
+        """Return what p values are adjusted over, in words; empty without any."""
+        if not tests:
+            return ""
+        question = f"{QUESTIONS[self.question]}, each model against {IN_WORDS[against]} on each test set"
+        return f" {TEST_IN_WORDS} Holm: adjusted over this table's {count(tests, 'test')}, a family: {question}."
+
+
+def _table(
+    numbers: Mapping[Key, Difference], book: ScoreBook, family: _Family, against: str, *, several: bool
+) -> Table:
+    problems, columns = family.problem_set, family.training_sets
+    of_family = [one for key, one in numbers.items() if key[4] == problems and key[3] in columns]
+    adjusted = _adjusted(of_family)
     rows = []
     for perturbation in (CLEAN, *book.perturbations):
         for variant in book.variants:
@@ -64,8 +108,8 @@ def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, ag
             block[1:1] = _test_rows(numbers, adjusted, keys, labels)
             rows += [row for row in block if any(cell.state != "empty" for cell in row.cells)]
     return Table(
-        title=f"Against {IN_WORDS[against]}, {problems}",
-        caption=f"{CAPTION} {TESTS_IN_WORDS}",
+        title=f"Against {IN_WORDS[against]}{f' by {family.question}' if several else ''}, {problems}",
+        caption=f"{CAPTION}{family.caption(len(adjusted), against)}",
         stub=("test prompts", "model", "difference"),
         columns=tuple(map(Column, columns)),
         rows=tuple(rows),
@@ -75,25 +119,21 @@ def _table(numbers: Mapping[Key, Difference], book: ScoreBook, problems: str, ag
 
 
 def _adjusted(differences: Sequence[Difference]) -> dict[Key, float]:
-    """Return the p values of a table's differences after Holm's adjustment, that of each test over all of its own."""
-    adjusted: dict[Key, float] = {}
-    for metric in P_VALUES:
-        tested = [difference for difference in differences if difference.metric == metric]
-        adjusted |= zip(map(_key, tested), holm([difference.value for difference in tested]), strict=True)
-    return adjusted
+    """Return the p values of a table's differences after Holm's adjustment."""
+    tested = [difference for difference in differences if difference.metric == P_VALUE]
+    return dict(zip(map(_key, tested), holm([difference.value for difference in tested]), strict=True))
 
 
 def _test_rows(
     numbers: Mapping[Key, Difference], adjusted: Mapping[Key, float], keys: Sequence[ScoreKey], labels: tuple[str, str]
 ) -> Iterator[Row]:
     """Yield the rows of p values, raw and adjusted, of a model's differences of pass@1 on one test set."""
-    for metric, name in P_VALUES.items():
-        keys_of_metric = [_number_key(key, metric) for key in keys]
-        raw = [numbers[key].value if key in numbers else math.nan for key in keys_of_metric]
-        holms = [adjusted.get(key, math.nan) for key in keys_of_metric]
-        for heading, values in zip(p_headings(name), (raw, holms), strict=True):
-            cells = (TableCell() if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in values)
-            yield Row((*labels, heading), tuple(cells))
+    tested = [_number_key(key, P_VALUE) for key in keys]
+    raw = [numbers[key].value if key in numbers else math.nan for key in tested]
+    holms = [adjusted.get(key, math.nan) for key in tested]
+    for heading, values in zip(P_HEADINGS, (raw, holms), strict=True):
+        cells = (TableCell() if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in values)
+        yield Row((*labels, heading), tuple(cells))
 
 
 def _cell(

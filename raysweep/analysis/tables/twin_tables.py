@@ -16,9 +16,9 @@ from raysweep.analysis.comparisons.pass_rates import (
     DIFFERENCE,
     GAINED,
     LOST,
-    P_VALUES,
-    TESTS_IN_WORDS,
-    p_headings,
+    P_HEADINGS,
+    P_VALUE,
+    TEST_IN_WORDS,
 )
 from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
@@ -215,8 +215,8 @@ def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    tests = [[_value(twin, name) for twin in compared] for name in P_VALUES]
-    for twin, *ps in zip(compared, *(column for raw in tests for column in (raw, holm(raw))), strict=True):
+    raw = [_value(twin, P_VALUE) for twin in compared]
+    for twin, *ps in zip(compared, raw, holm(raw), strict=True):
         rates = _shared(twin.first.rates, twin.second.rates)
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
@@ -227,10 +227,11 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
         rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
-        f"over problems. Gained, lost: problems that the second solves more often, or less often. {TESTS_IN_WORDS}"
+        f"over problems. Gained, lost: problems that the second solves more often, or less often. {TEST_IN_WORDS} "
+        f"Holm: adjusted over this table's tests, a family: where do {first} and {second} differ?"
     )
     columns = [Column(name) for name in (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost")]
-    columns += [Column(name) for test in P_VALUES.values() for name in p_headings(test)]
+    columns += [Column(name) for name in P_HEADINGS]
     return Table(f"pass@1: {first} and {second}", caption, STUB, tuple(columns), tuple(rows))
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import RowChoice, ScoreBook
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores
 
@@ -55,24 +55,46 @@ def test_without_models_fine_tuned_on_clean_prompts_the_baseline_is_the_base_mod
 def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
     raw = {("C", "clean"): 0.01, ("C", "C3"): 0.04, ("C1", "C3"): 0.03}
     tested = [
-        replace(difference(name, "clean", test, metric, p), low=math.nan, high=math.nan)
-        for metric in ("mcnemar_p", "bootstrap_p")
+        replace(difference(name, "clean", test, "sign_flip_p", p), low=math.nan, high=math.nan)
         for (name, test), p in raw.items()
     ]
     others = [
-        difference("C", "base", "C3", "mcnemar_p", 0.5),
+        difference("C", "base", "C3", "sign_flip_p", 0.5),
         difference("C1", "clean", "C3", "pass@1_difference", 0.1),
     ]
     (table,) = difference_tables([*DIFFERENCES, *tested, *others], BOOK)
     names = [column.name for column in table.columns]
     found = {row.labels: {name: cell.value for name, cell in zip(names, row.cells, strict=True)} for row in table.rows}
-    for test in ("McNemar", "bootstrap"):
-        assert found["clean", "llama", f"p ({test})"]["C"] == 0.01
-        assert found["clean", "llama", f"p ({test}, Holm)"]["C"] == pytest.approx(0.03)
-        assert found["C3", "llama", f"p ({test})"] == {"C": 0.04, "C1": 0.03}
-        assert found["C3", "llama", f"p ({test}, Holm)"] == pytest.approx({"C": 0.06, "C1": 0.06})
+    assert found["clean", "llama", "p (sign flips)"]["C"] == 0.01
+    assert found["clean", "llama", "p (sign flips, Holm)"]["C"] == pytest.approx(0.03)
+    assert found["C3", "llama", "p (sign flips)"] == {"C": 0.04, "C1": 0.03}
+    assert found["C3", "llama", "p (sign flips, Holm)"] == pytest.approx({"C": 0.06, "C1": 0.06})
     headings = [labels[2] for labels in found if labels[0] == "C3"]
-    assert headings[:3] == ["pass@1 (points)", "p (McNemar)", "p (McNemar, Holm)"] and headings[5] == "RD (points)"
+    assert headings[:4] == ["pass@1 (points)", "p (sign flips)", "p (sign flips, Holm)", "RD (points)"]
+    assert "this table's 3 tests, a family: what fine-tuning on each perturbation changes" in table.caption
+
+
+def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
+    sets = ("clean", "C", "half", "half-twice")
+    rows = {"half": RowChoice(0.5), "half-twice": RowChoice(0.5, 2.0)}
+    tested = [difference(name, "clean", "C3", "sign_flip_p", 0.03) for name in sets[1:]]
+    first, last = difference_tables(tested, book_of(sets, rows))
+    assert first.title == "Against fine-tuning on clean prompts by perturbation, minicode"
+    assert last.title == "Against fine-tuning on clean prompts by number of rows, minicode"
+    assert [column.name for column in last.columns] == ["half", "half-twice"], "the share at both sizes"
+    of_first, of_last = (
+        [[cell.value for cell in row.cells] for row in table.rows if row.labels[2].startswith("p ")]
+        for table in (first, last)
+    )
+    assert of_last == [[0.03, 0.03], [0.06, 0.06]] and of_first == [[0.03], [0.03]]
+    assert "this table's 1 test, a family: what fine-tuning on each perturbation changes" in first.caption
+    assert "this table's 2 tests, a family: what the number of rows changes (RQ3 of the study)" in last.caption
+    by_share, _ = difference_tables(tested, book_of(sets, {**rows, "half-twice": RowChoice(0.6, 2.0)}))[1:]
+    assert by_share.title == "Against fine-tuning on clean prompts by share of perturbed rows, minicode"
+
+
+def book_of(sets: tuple[str, ...], rows: dict[str, RowChoice]) -> ScoreBook:
+    return ScoreBook.of(scores(), replace(ORDER, training_sets=("base", *sets), rows=rows))
 
 
 def test_without_differences_there_is_no_table():

@@ -154,34 +154,34 @@ def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
     assert checked > 100
 
 
-def test_p_values_of_differences_are_those_of_a_plain_bootstrap_and_adjusted_by_hand(storage, verdicts):
-    """Where each problem's verdicts agree: Dirichlet weights, and one problem more that is lost and one that is won."""
+def test_p_values_of_differences_count_all_patterns_of_signs_and_are_adjusted_by_hand(storage, verdicts):
     shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
     found = raysweep.load_differences("evidence-mini", storage)
-    assert not (found.metric == "mcnemar_p").any(), "problems have two completions each"
-    found = found[(found.metric == "bootstrap_p") & (found.against == "clean")]
-    weights = numpy.random.default_rng(5).dirichlet([1.0] * (5 + 2), 20_000)
+    found = found[(found.metric == "sign_flip_p") & (found.against == "clean")]
+    signs = numpy.array(list(itertools.product((-1, 1), repeat=5)))
     checked = 0
     for one in found.itertuples():
         pair = [shares[one.model, one.recipe, name, one.seed] for name in ("clean", one.training_set)]
         before, after = (side[one.problem_set, one.perturbation].sort_index() for side in pair)
-        if (before == after).all():
-            assert one.value == 1
-        elif before.isin([0, 1]).all() and after.isin([0, 1]).all():
-            gains = weights @ [*(after.to_numpy(float) - before.to_numpy(float)), 1, -1]
-            share = min((gains <= 0).mean(), (gains >= 0).mean())
-            assert one.value == pytest.approx(2 * share, abs=2 * by_chance(share)), one
-            checked += 1
+        gains = after.to_numpy(float) - before.to_numpy(float)
+        as_far = numpy.abs(signs @ gains) >= abs(gains.sum()) - 1e-9
+        assert one.value == pytest.approx(as_far.mean()), one
+        checked += bool(gains.any())
     assert checked
-    for problems, own in found.groupby("problem_set"):
-        shown = table(storage, f"against-fine-tuning-on-clean-prompts-{problems}")
+    in_tables = 0
+    questions = ("perturbation", "share-of-perturbed-rows", "number-of-rows")
+    for (problems, own), question in itertools.product(found.groupby("problem_set"), questions):
+        shown = table(storage, f"against-fine-tuning-on-clean-prompts-by-{question}-{problems}")
         shown = shown.set_index(["test prompts", "model", "difference"])
+        family = own[own.training_set.isin(shown.columns)].sort_values("value")
         highest = 0.0
-        for place, one in enumerate(own.sort_values("value").itertuples()):
-            highest = max(highest, min(1.0, (len(own) - place) * one.value))
-            assert same(shown.loc[(one.perturbation, one.model, "p (bootstrap)"), one.training_set], one.value)
-            adjusted = shown.loc[(one.perturbation, one.model, "p (bootstrap, Holm)"), one.training_set]
+        for place, one in enumerate(family.itertuples()):
+            highest = max(highest, min(1.0, (len(family) - place) * one.value))
+            assert same(shown.loc[(one.perturbation, one.model, "p (sign flips)"), one.training_set], one.value)
+            adjusted = shown.loc[(one.perturbation, one.model, "p (sign flips, Holm)"), one.training_set]
             assert adjusted == pytest.approx(highest)
+        in_tables += len(family)
+    assert in_tables == len(found), "each test is in one family"
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])
