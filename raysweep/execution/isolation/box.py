@@ -20,6 +20,10 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 FolderState = tuple[int, ...]
 
 
+class BoxLost(Exception):
+    """A box can't be renewed, so the process that has it must end: a slot then starts another."""
+
+
 class Box:
     """A slot's box. Programs write their output to two files in memory, descriptors 1 and 2 of this process."""
 
@@ -102,10 +106,21 @@ class Box:
 
         A folder that was emptied could still tell something by its times, its size on disk and its attributes. The
         latter can be changed without a trace where seccomp is missing: times are stored in steps of milliseconds.
+
+        Raises:
+            BoxLost: there is no folder now. It is no OSError, which judges take for an error at one program.
         """
         box, layers = self._layers.box, self._layers
         if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):
             return
+        try:
+            self._make_folder(box, layers)
+        except OSError as error:
+            raise BoxLost(str(error)) from error
+        self._untouched = _state(box)
+
+    @staticmethod
+    def _make_folder(box: str, layers: Layers) -> None:
         os.chdir("/")
         if layers.own_disk:
             kernel.unmount(box)
@@ -116,7 +131,6 @@ class Box:
             os.chmod(box, 0o700)  # noqa: PTH101
             layers.allow_box()
         os.chdir(box)
-        self._untouched = _state(box)
 
 
 def _open_as(descriptor: int, file: int) -> None:
