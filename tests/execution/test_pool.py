@@ -40,6 +40,15 @@ def test_slots_work_at_the_same_time():
     assert (number, verdict.outcome) == (3, Outcome.PASSED)
 
 
+@pytest.mark.parametrize("oracle", Oracle)
+def test_the_kernel_ends_no_program_that_the_watch_leaves_its_time(oracle):
+    """The kernel counts whole ticks of its clock, on a busy machine up to twice the time that a program has used."""
+    text = "from resource import RLIMIT_CPU, getrlimit\ndef f(): return getrlimit(RLIMIT_CPU)"
+    with Executor() as executor:
+        (verdict,) = executor.run([Program(text, "assert f()[0] > 3 * 2", oracle=oracle)], Limits(timeout=2))
+    assert verdict.outcome is Outcome.PASSED
+
+
 def test_equal_programs_run_once():
     program = Program("import time, sys; print(time.monotonic_ns(), file=sys.stderr)\nassert 0")
     other = Program(program.text + "#")

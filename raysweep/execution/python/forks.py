@@ -19,6 +19,9 @@ from raysweep.execution.isolation.watch import ProcessEnd, Watch
 
 CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a program are 0, 1 and 2
 NOT_STARTED = 125  # exit code of a fork that could not apply the layers
+_TICKS = 4
+"""The kernel's limit of CPU time is so many times a program's own, which the watch keeps: it counts a whole tick of its
+clock for whoever runs at the tick, so beside other processes it ends a program that has used less than the limit."""
 
 
 class NotForked(OSError):
@@ -57,7 +60,7 @@ class Forks:
             descriptors: what the fork gets as CHANNEL and the numbers after it, in ascending order; closed here.
             not_started: called in the fork with the reason if the layers can't be applied.
             memory: limit in bytes, beyond what this process uses.
-            cpu_seconds: limit of CPU time that the kernel enforces.
+            cpu_seconds: limit of CPU time, which the kernel enforces only where the watch doesn't, see `_TICKS`.
             watch: returns the watch of a process.
             limits: see `Watch.wait`.
             collect: called when its processes have ended, while its folder is still there.
@@ -75,7 +78,7 @@ class Forks:
             self.box.renew_folder()
             raise NotForked(error.errno, error.strerror) from error
         if pid == 0:
-            self._run_in_fork(run, descriptors, not_started, memory + self._own_size, math.ceil(cpu_seconds) + 1)
+            self._run_in_fork(run, descriptors, not_started, memory + self._own_size, _TICKS * math.ceil(cpu_seconds))
         _close(descriptors)
         try:
             end = watch(pid).wait(limits)

@@ -48,6 +48,7 @@ def _made(status: int = 0, messages: str = "", stopped: tuple[str, str] | None =
 
 GOOD = _made()
 LATE = _made(signal.SIGKILL, stopped=(Outcome.TIMEOUT, "more than 400 s of wall time"))
+SLOW = _made(signal.SIGKILL, stopped=(Outcome.COMPILE_ERROR, TOO_LONG))
 FULL = _made(256, "program.cpp:5:81: fatal error: error writing to /box/cc.s: No space left on device\n")
 FULL_LINKER = _made(256, "/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1\n")
 WORDS = _made(256, "program.cpp:2:1: error: expected ')' before 'WORD'\n")
@@ -93,9 +94,9 @@ def test_a_gxx_that_the_machine_stops_twice_says_nothing_of_the_text(compiled):
 
 
 def test_a_gxx_that_has_used_its_cpu_time_is_the_texts_doing_however_it_ended(compiled):
-    for one in (LATE, _made(signal.SIGKILL)):
+    for one, seconds in ((LATE, 30.0), (_made(signal.SIGKILL), 30.0), (SLOW, 0.1)):
         with pytest.raises(CompileError) as refused:
-            compiled(one, seconds=30.0)
+            compiled(one, seconds=seconds)
         assert str(refused.value) == TOO_LONG
 
 

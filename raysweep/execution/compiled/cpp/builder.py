@@ -15,6 +15,7 @@ import re
 import resource
 import signal
 import subprocess
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,8 +37,8 @@ from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
 from raysweep.execution.compiled.toolchains import MESSAGES, Toolchain
 from raysweep.execution.isolation.capacity import grants, had_disk, had_room
 from raysweep.execution.isolation.layers import BOX_MIB, FILE_MIB, Layers
-from raysweep.execution.isolation.process_tree import own_marker
-from raysweep.execution.isolation.watch import ProcessEnd, Watch
+from raysweep.execution.isolation.process_tree import cpu_seconds, descendants, own_marker
+from raysweep.execution.isolation.watch import OutcomeAndDetail, ProcessEnd, Watch
 from raysweep.execution.python.forks import Forks, NotForked
 from raysweep.programs import Outcome
 
@@ -291,9 +292,15 @@ class CppBuilder:
                 output.extend(path.read_bytes())
 
         def watch(pid: int) -> Watch:
-            return Watch(pid, self._requests, lambda: box.exceeded_limit(_MOST_MESSAGES, wall), False)
+            soonest = time.monotonic() + COMPILE_SECONDS / _PROCESSES
 
-        # The kernel limits the CPU time of each of g++'s processes; g++ itself only waits for them.
+            def exceeded() -> OutcomeAndDetail | None:
+                if time.monotonic() > soonest and sum(map(cpu_seconds, (pid, *descendants(pid)))) > COMPILE_SECONDS:
+                    return Outcome.COMPILE_ERROR, TOO_LONG
+                return box.exceeded_limit(_MOST_MESSAGES, wall)
+
+            return Watch(pid, self._requests, exceeded, False)
+
         try:
             end = self._forks.run(
                 run, [], lambda reason: None, COMPILE_MEMORY, COMPILE_SECONDS, watch, lambda _: (wall, wall), collect

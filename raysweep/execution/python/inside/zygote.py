@@ -104,7 +104,7 @@ class Zygote(Lanes):
         Args:
             run: called in the fork with the function that reports.
             item: the limits of memory and output, and of CPU time where seccomp is missing, are those of this program.
-            cpu_seconds: limit of CPU time that the kernel enforces.
+            cpu_seconds: see `Forks.run`.
             limits: see `Watch.wait`.
             several: see `Watch`.
         """
