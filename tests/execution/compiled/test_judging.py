@@ -23,10 +23,23 @@ from raysweep.errors import UsageError
 from raysweep.execution import slot, stream
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY, STACK_OVERFLOW
 from raysweep.execution.compiled.relay import TESTS_ENDED
+from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.layers import LAYERS
 from raysweep.execution.oracle import oracle_of, reason_for_inside
 from raysweep.execution.pool import Executor
-from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import (
+    COMPILED,
+    CPP,
+    PYTHON,
+    Lane,
+    Level,
+    Limits,
+    Oracle,
+    Outcome,
+    Program,
+    Sandbox,
+    Verdict,
+)
 from tests.execution.compiled.processes import needs
 from tests.execution.scarce import few_processes
 from tests.patience import eventually
@@ -210,8 +223,9 @@ def _told(verdicts: list[Verdict]) -> list[tuple[str, ...]]:
 
 @contextmanager
 def _load(processes: int) -> Iterator[None]:
-    """Keep cores busy for the length of the block."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    """Keep cores busy for the length of the block, and no longer where this process is killed."""
+    code = f"import ctypes\nctypes.CDLL(None).prctl({kernel.PR_SET_PDEATHSIG}, {signal.SIGKILL:d})\nwhile True: pass"
+    busy = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(processes)]
     try:
         yield
     finally:
@@ -306,6 +320,33 @@ HUNG = (
 """Starts a slot that waits two seconds for g++."""
 
 
+NO_DISK = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.isolation import box; "
+    "mount, left = box.mount_empty_disk, iter(range(6)); "
+    "box.mount_empty_disk = lambda *of: mount(*of) if next(left, 0) < 5 else box.os.listdir('/no'); "
+    "from {} import main; main()"
+)
+"""Starts a slot in which each process can mount an empty disk five times, and then never again."""
+
+
+@pytest.mark.parametrize("language", [PYTHON, pytest.param(CPP, marks=pytest.mark.long)])
+def test_a_slot_whose_box_cannot_be_mounted_anew_ends_and_another_judges_on(language, monkeypatch):
+    """Each program has a disk of its own, and so has each run of g++."""
+    needs(*{language} & {CPP})
+    monkeypatch.setattr(slot, "_START_CODE", NO_DISK)
+    of = program(CPP, "passed", Oracle.INSIDE)
+    if language == PYTHON:
+        of = Program("open('x', 'w').close()\ndef half(a): return a // 2", "assert half(4) == 2", oracle=Oracle.INSIDE)
+    with Executor() as executor:
+        if executor.level() < Level.STRONG:
+            pytest.skip("this machine mounts no disks")
+        programs = [
+            dataclasses.replace(of, text=of.text + "\n" * number) for number in range(4 if language == CPP else 7)
+        ]
+        verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(programs)
+
+
 def test_a_gxx_that_hangs_is_the_machines_doing(tmp_path, monkeypatch):
     """Here it sleeps, as if its container had been stopped, when it is to compile a program."""
     needs("cpp")
@@ -372,7 +413,7 @@ def test_no_process_file_or_mount_is_left_whatever_was_killed(language, killed, 
         assert Path(folder).parent == tmp_path
         killer = threading.Thread(target=_kill_once, args=(killed, psutil.Process(pid), seen))
         killer.start()
-        verdicts = executor.run(programs, Limits(timeout=4))
+        verdicts = executor.run(programs, Limits(timeout=4, wall_factor=1000))
         killer.join()
     expected = Outcome.KILLED if killed == "the program" else Outcome.TIMEOUT
     assert [verdict.outcome for verdict in verdicts] == [expected, Outcome.PASSED, Outcome.FAILED], verdicts
@@ -512,7 +553,7 @@ def _kill_once(what: str, keeper: psutil.Process, seen: set[psutil.Process]) -> 
                     busy.append(process)
         return busy != []
 
-    assert eventually(is_working, 60)
+    assert eventually(is_working)
     below = keeper.children(recursive=True)
     seen |= {keeper, *below}
     for process in {"nothing": [], "the keeper": [keeper], "the program": busy}.get(what, below):
