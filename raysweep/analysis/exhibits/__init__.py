@@ -22,7 +22,9 @@ sets are found by their perturbation, ratio and size, so that a definition fits 
     friedman_tests.py kind `friedman`: a table of tests of whether the methods of a level differ
     languages.py    kind `languages`: a table of scores by programming language, beside its share of the training rows
     power.py        kind `power`: a table of the differences that a sweep's problems can show
-    choice.py       kind `choice`: which model to choose, and how sure that is
+    choice.py       kind `choice`: a table of the models with the highest pass@1
+    candidates.py   finds the models that may be chosen, and bootstraps them
+    advice.py       says which model to choose, how sure that is, what it costs and what to do next
     trade_off.py    kind `trade-off`: a figure of clean pass@1 against RD, with the models that none beats in both
     heat_map.py     kind `heat-map`: a figure of every model by training set and test set
 """

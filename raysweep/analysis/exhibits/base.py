@@ -72,11 +72,20 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """A question that a conclusion raises, and the answer; text between backticks is code."""
+
+    question: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Conclusion:
-    """What a table says, in words. `table` is one of `Drawn.tables`."""
+    """What a table says, in words: a sentence, and what qualifies it. `table` is one of `Drawn.tables`."""
 
     text: str
     table: Table
+    points: tuple[Remark, ...] = ()
 
 
 Group = Literal[

@@ -3,6 +3,7 @@
 The page has a section for each of these files, in the order of their `place`; base.py alone is none.
 
 base.py          the contract of a section; the records that it reads; the sections in order
+answer.py        what was asked, which model to choose, how sure that is, what it costs
 findings.py      what each model loses, in sentences, a figure and a table
 samples.py       completions problem by problem
 layer_editing.py what edits from one prompt pair restore, and a page for each pair

@@ -63,7 +63,6 @@ class FindingsSection(Section):
         book = report.book
         panels = all_panels(book)
         values = {
-            "conclusions": report.drawn.conclusions,
             "findings": findings(book),
             "panels": [Effects.of(book, [panel]) for panel in panels],
             "headline_label": report.order.test_label(book.headline),

@@ -11,10 +11,12 @@ import pytest
 from scipy.stats import binom, friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.advice import COST, NEXT, SURE
+from raysweep.analysis.exhibits.base import Conclusion, Evidence, NothingToDraw
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import by_file_name
+from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import pairs_needed, problems_needed
 from tests.analysis.exhibits.examples import (
@@ -35,14 +37,24 @@ def passing(number: int, of: int = 20) -> dict[str, float]:
     return {f"t{t:02}": float(t < number) for t in range(of)}
 
 
+def said(conclusion: Conclusion) -> dict[str, str]:
+    return {point.question: point.text for point in conclusion.points}
+
+
 def test_the_choice_passes_most_perturbed_prompts_and_says_what_it_costs_on_clean_ones():
     (found,) = EXHIBITS["choice"].draw(curve_evidence(["one"])).conclusions
     assert found.text == (
-        "On humaneval under typos of three kinds (typos), one fine-tuned on half passes most: 65.0 % of its "
-        "completions, and 60.0 % on clean prompts (one fine-tuned on some-c: 65.0 %). It is the best of 9 in "
-        "67 % of bootstrap resamples of 20 problems, one fine-tuned on twice (20 %), one fine-tuned on most (7 %), "
-        "one fine-tuned on typos (2 %) in others: the problems don't tell the best ones apart."
+        "On humaneval under typos of three kinds (typos), one fine-tuned on half is best: 65.0 % of its programs pass "
+        "all tests."
     )
+    assert said(found) == {
+        SURE: "It is the best of 9 in 67 % of bootstrap resamples of 20 problems, one fine-tuned on twice (20 %), one "
+        "fine-tuned on most (7 %), one fine-tuned on typos (2 %) in others: the problems don't tell the best ones "
+        "apart.",
+        COST: "On clean prompts 60.0 % of its programs pass; the best there is one fine-tuned on some-c with 65.0 %.",
+        NEXT: "Judge the best ones on more problems (about 160 would tell the best two apart), or take the one of them "
+        "that costs least.",
+    }
     rows = cells(found.table)
     assert next(iter(rows)) == ("one", "half") and len(rows) == 9
     assert (rows["one", "typos"]["pass@1 (%)"], rows["one", "typos"]["RD (%)"]) == ("50.0", "−11.1")
@@ -62,7 +74,7 @@ def test_a_choice_that_the_problems_do_not_settle_names_its_rivals():
     share = {labels[1]: float(row["best in (% of resamples)"]) for labels, row in cells(found.table).items()}
     assert 50 < share["half"] < 90 and share["half"] + share["most"] == pytest.approx(100, abs=0.2)
     names = f"one fine-tuned on most ({share['most']:.0f} %) in others"
-    assert found.text.endswith(
+    assert said(found)[SURE].endswith(
         f"in {share['half']:.0f} % of bootstrap resamples of 20 problems, {names}: the problems don't tell the "
         "best ones apart."
     )
@@ -77,17 +89,16 @@ def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
         for seed, number in enumerate(numbers)
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(evidence.book, rates)).conclusions
-    assert found.text.endswith(
-        "passes most: 95.0 % of its completions. It is the best of 2 in 100 % of bootstrap resamples of 20 problems."
-    )
+    assert found.text.endswith("is best: 95.0 % of its programs pass all tests.")
+    assert said(found)[SURE] == "It is the best of 2 in 100 % of bootstrap resamples of 20 problems."
     assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
 
 
 @pytest.mark.parametrize(
-    ("baseline", "gains", "said"),
+    ("baseline", "gains", "words"),
     [("clean", (6, 0, 8), "within noise"), ("clean", (6, 7, 8), "beyond noise"), ("base", (6, 0, 8), "within noise")],
 )
-def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gains, said):
+def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gains, words):
     test = ("humaneval", "typos")
     rates = {
         CellLabels("one", "full", name, seed): {test: ProblemRates(passing(8 + gain * (name == "half")), {}, 1, 1)}
@@ -99,8 +110,8 @@ def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gai
     second = "one fine-tuned on clean prompts" if baseline == "clean" else "one without fine-tuning"
     lead = 5 * sum(gains) / 3
     sd = stdev([5 * gain for gain in gains])
-    assert found.text.endswith(
-        f"Its lead of {lead:.1f} points over {second} is {said}: 2 SD between 3 seeds are {2 * sd:.3g} points."
+    assert said(found)[SURE].endswith(
+        f"Its lead of {lead:.1f} points over {second} is {words}: 2 SD between 3 seeds are {2 * sd:.3g} points."
     )
 
 
@@ -112,7 +123,7 @@ def test_a_lead_that_is_none_on_the_seeds_of_both_is_not_said():
         for (name, seed), number in passed.items()
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
-    assert "one fine-tuned on half passes most" in found.text and "Its lead" not in found.text
+    assert "one fine-tuned on half is best" in found.text and "Its lead" not in said(found)[SURE]
 
 
 def test_models_that_tie_are_all_said_to_be_the_best():
@@ -123,10 +134,11 @@ def test_models_that_tie_are_all_said_to_be_the_best():
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
     assert found.text == (
-        "On humaneval under typos of three kinds (typos), 4 of 5 models tie with 25.0 % of their completions passing: "
-        "one fine-tuned on half, one fine-tuned on some-a, one fine-tuned on some-b and 1 more. 20 problems don't tell "
-        "them apart."
+        "On humaneval under typos of three kinds (typos), 4 of 5 models tie with 25.0 % of their programs passing all "
+        "tests: one fine-tuned on half, one fine-tuned on some-a, one fine-tuned on some-b and 1 more."
     )
+    assert said(found)[SURE] == "20 problems don't tell them apart."
+    assert said(found)[NEXT] == "Judge the best ones on more problems, or take the one of them that costs least."
 
 
 def test_models_are_compared_on_the_problems_that_all_have():
@@ -137,7 +149,23 @@ def test_models_are_compared_on_the_problems_that_all_have():
         CellLabels("one", "full", "half", 42): {test: ProblemRates(passing(10), {}, 1, 1)},
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(evidence.book, rates)).conclusions
-    assert cells(found.table)["one", "half"]["pass@1 (%)"] == "100.0" and "5 problems" in found.text
+    assert cells(found.table)["one", "half"]["pass@1 (%)"] == "100.0" and "5 problems" in said(found)[SURE]
+
+
+def test_the_choice_stands_beside_its_base_model_and_says_what_its_training_took():
+    test, order = ("humaneval", "typos"), curve_evidence(["one"]).book.order
+    rates = {
+        CellLabels("one", recipe, name, 42): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for recipe, name, number in (("none", "base", 4), ("full", "half", 19))
+    }
+    trained = ReportedTraining("one", "half", "full", 42, 9, 0, {}, 9, (), 0.1, seconds=90)
+    (found,) = EXHIBITS["choice"].draw(Evidence(ScoreBook.of([], order), rates, [trained])).conclusions
+    assert found.text == (
+        "On humaneval under typos of three kinds (typos), one fine-tuned on half is best: 95.0 % of its programs pass "
+        "all tests, against 20.0 % without fine-tuning."
+    )
+    assert said(found)[COST] == "Fine-tuning it took 1 min 30 s."
+    assert said(found)[NEXT].startswith("Train it with several seeds (`seeds: [1, 2, 3]`)")
 
 
 @pytest.mark.parametrize("id", ["choice", "trade-off", "heat-map", "friedman", "power"])

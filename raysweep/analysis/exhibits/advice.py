@@ -1,0 +1,152 @@
+"""Says which model to choose, how sure that is, what it costs and what to do next: the first thing in a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from raysweep.analysis.exhibits.base import Conclusion, Remark
+from raysweep.analysis.exhibits.candidates import Candidate, Choosing
+from raysweep.analysis.tables.quantities import PASS
+from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.errors import UsageError
+from raysweep.records import BASE, CLEAN
+from raysweep.stats import problems_needed
+from raysweep.stats.intervals import COVERAGE
+from raysweep.stats.stability import FEWEST_DRAWS, Noise, noise
+from raysweep.units import count, duration
+
+RIVALS = 3
+"""Candidates beside the choice that are named."""
+WORTH_NAMING = 0.01
+"""The share of resamples from which a rival is named."""
+POWER = 0.8
+"""The chance that so many problems show the lead of the best one over the second."""
+SURE, COST, NEXT = "How sure is that?", "What does it cost?", "What next?"
+SAME_CLEAN = 5e-4
+"""Shares of clean prompts that differ by less are printed alike."""
+
+
+def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: Table) -> Conclusion:
+    """Return the choice in words.
+
+    Args:
+        choosing: the candidates.
+        trainings: the sweep's, for what the chosen model took.
+        table: that of the candidates.
+    """
+    points = [Remark(SURE, _sure(choosing)), Remark(COST, _cost(choosing, trainings)), Remark(NEXT, _next(choosing))]
+    return Conclusion(_answer(choosing), table, tuple(point for point in points if point.text))
+
+
+def _answer(choosing: Choosing) -> str:
+    """Say which model passes most."""
+    where = f"On {choosing.problem_set} under {choosing.book.order.test_label(choosing.test)}"
+    where = f"On clean prompts of {choosing.problem_set}" if choosing.test == CLEAN else where
+    tied, chosen = choosing.tied, choosing.chosen
+    score = PASS.format(choosing.score_of(chosen))
+    if len(tied) > 1:
+        number = f"{len(tied)} of {count(len(choosing.candidates), 'model')}"
+        return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
+    sentence = f"{where}, {name_of(choosing, chosen)} is best: {score} % of its programs pass all tests"
+    base = choosing.base
+    if base is not None and base is not chosen:
+        sentence += f", against {PASS.format(choosing.score_of(base))} % without fine-tuning"
+    return f"{sentence}."
+
+
+def _sure(choosing: Choosing) -> str:
+    """Say what the bootstrap over problems and the spread between seeds say of the choice."""
+    problems = count(choosing.best.n, "problem")
+    if len(choosing.tied) > 1:
+        return f"{problems} don't tell them apart."
+    share, chosen = choosing.share, choosing.chosen
+    sure = f"It is the best of {len(choosing.candidates)} in {100 * share:.0f} % of bootstrap resamples of {problems}"
+    seeds = _lead_words(choosing)
+    if share >= COVERAGE:
+        return f"{sure}.{seeds}"
+    rivals = [one for one in choosing.by_share if one is not chosen and choosing.share_of(one) >= WORTH_NAMING]
+    named = [f"{name_of(choosing, one)} ({100 * choosing.share_of(one):.0f} %)" for one in rivals[:RIVALS]]
+    others = f", {', '.join(named)} in others" if named else ""
+    return f"{sure}{others}: the problems don't tell the best ones apart.{seeds}"
+
+
+def _lead(choosing: Choosing) -> Noise | None:
+    """Return the lead over the second best beside its spread between seeds, in points; None where that is unknown."""
+    leads = [100 * lead for lead in choosing.chosen.leads(choosing.second)]
+    if len(leads) < FEWEST_DRAWS:
+        return None
+    lead = noise(sum(leads) / len(leads), leads, "seed")
+    return None if lead.within_noise is None or lead.effect <= 0 else lead  # the second best may lack a seed
+
+
+def _lead_words(choosing: Choosing) -> str:
+    lead = _lead(choosing)
+    second = name_of(choosing, choosing.second)
+    return f" Its lead of {lead.effect:.1f} points over {second} is {lead.words} points." if lead else ""
+
+
+def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
+    """Say what the choice loses on clean prompts, and how long its training took."""
+    chosen, sentences = choosing.chosen, []
+    if len(choosing.tied) > 1:
+        return ""
+    clean = chosen.clean_mean
+    if clean is not None and choosing.test != CLEAN:
+        known = [(mean, one) for one in choosing.candidates if (mean := one.clean_mean) is not None]
+        highest, best = max(known, key=lambda pair: pair[0])
+        beside = "no model passes more there"
+        if highest > clean + SAME_CLEAN:
+            beside = f"the best there is {name_of(choosing, best)} with {PASS.format(highest)} %"
+        sentences.append(f"On clean prompts {PASS.format(clean)} % of its programs pass; {beside}.")
+    made_by = (chosen.base_model, chosen.recipe, chosen.training_set)
+    seconds = [t.seconds for t in trainings if (t.model, t.recipe, t.training_set) == made_by]
+    if seconds and not any(map(math.isnan, seconds)):
+        average = " on average" if len(seconds) > 1 else ""
+        sentences.append(f"Fine-tuning it took {duration(sum(seconds) / len(seconds))}{average}.")
+    return " ".join(sentences)
+
+
+def _next(choosing: Choosing) -> str:
+    """Say what would make the choice surer."""
+    chosen, lead = choosing.chosen, _lead(choosing)
+    if len(choosing.tied) > 1 or choosing.share < COVERAGE:
+        return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least."
+    if lead is not None and lead.within_noise:
+        return "Train the best two with more seeds, since seeds differ by as much as they do."
+    if chosen.training_set == BASE:
+        return "Keep the model as it is, or try other training sets: none of these makes it better here."
+    if len(chosen.by_seed) < FEWEST_DRAWS:
+        return "Train it with several seeds (`seeds: [1, 2, 3]`): one training doesn't tell how the next one ends."
+    if len(choosing.book.problem_sets) < FEWEST_DRAWS:
+        return f"Judge it on a second problem set: the choice rests on {choosing.problem_set} alone."
+    return "Read under Samples what it still gets wrong."
+
+
+def _more_problems(choosing: Choosing) -> str:
+    """Return how many problems would tell the best two apart, as far as that can be known."""
+    chosen, second = choosing.chosen.perturbed, choosing.second.perturbed
+    changes = [rate - second[task] for task, rate in chosen.items()]
+    lead, apart = sum(changes) / len(changes), sum(map(abs, changes)) / len(changes)
+    if lead <= 0 or len(choosing.tied) > 1:
+        return "more problems"
+    try:
+        needed = problems_needed(lead, apart, POWER).n
+    except UsageError:  # so small a lead that no number of problems shows it
+        return "more problems"
+    about = round(needed, 2 - len(str(needed)))
+    return f"more problems (about {about:,} would tell the best two apart)" if about > len(changes) else "more problems"
+
+
+def _names(choosing: Choosing, candidates: Sequence[Candidate]) -> str:
+    more = f" and {len(candidates) - RIVALS} more" if len(candidates) > RIVALS else ""
+    return ", ".join(name_of(choosing, one) for one in candidates[:RIVALS]) + more
+
+
+def name_of(choosing: Choosing, candidate: Candidate) -> str:
+    """Return a candidate's name with how it was made."""
+    if candidate.training_set == BASE:
+        return f"{candidate.model} without fine-tuning"
+    words = choosing.book.order.training_label(candidate.training_set)
+    return f"{candidate.model} fine-tuned on {'clean prompts' if candidate.training_set == CLEAN else words}"

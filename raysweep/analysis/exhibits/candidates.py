@@ -1,0 +1,162 @@
+"""Finds the models that may be chosen for a kind of prompts, and bootstraps them over the same problems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from raysweep.analysis.exhibits.base import Evidence
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.records import BASE, CLEAN
+from raysweep.stats.resampling import BestSetting, argmax_interval
+
+FEWEST = 2
+NO_SEED = -1
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that may be chosen; its seeds are averaged, problem by problem.
+
+    Attributes:
+        model: the base model, with its recipe where it has several.
+        training_set: that it was fine-tuned on, or ``base``.
+        perturbed: pass@1 by task id on the prompts in question.
+        clean: pass@1 by task id on clean prompts; empty if unknown.
+        by_seed: `perturbed` for each seed of its training; of a base model for `NO_SEED`.
+        base_model: the base model.
+        recipe: that it was fine-tuned by; of a base model ``none``.
+    """
+
+    model: str
+    training_set: str
+    perturbed: Mapping[str, float]
+    clean: Mapping[str, float]
+    by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    base_model: str = ""
+    recipe: str = ""
+
+    def leads(self, other: Candidate) -> list[float]:
+        """Return by how much its pass@1 is above another's, 0 to 1, for each seed that both have."""
+        both = self.by_seed, other.by_seed
+        seeds = [seed for seed in {**both[0], **both[1]} if seed != NO_SEED]
+        return [
+            self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
+        ]
+
+    def _mean(self, seed: int) -> float:
+        rates = self.by_seed[NO_SEED if NO_SEED in self.by_seed else seed]
+        return sum(rates[task] for task in self.perturbed) / len(self.perturbed)
+
+    @property
+    def pair(self) -> tuple[float, float] | None:
+        """Return pass@1 on clean and on these prompts, of the problems with both; None if there are none."""
+        both = [(self.clean[task], rate) for task, rate in self.perturbed.items() if task in self.clean]
+        clean, perturbed = (sum(values) / len(both) for values in zip(*both, strict=True)) if both else (0.0, 0.0)
+        return (clean, perturbed) if both else None
+
+    @property
+    def clean_mean(self) -> float | None:
+        """Return pass@1 on the clean prompts of the same problems; None if unknown."""
+        pair = self.pair
+        return pair[0] if pair else None
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """The candidates on one test set, all on the same problems, and what the bootstrap says of them."""
+
+    book: ScoreBook
+    problem_set: str
+    test: str
+    candidates: tuple[Candidate, ...]
+    best: BestSetting
+
+    @classmethod
+    def of(cls, evidence: Evidence, problem_set: str, test: str) -> Choosing | None:
+        """Return the candidates; None where fewer than two have verdicts on two problems."""
+        candidates = list(_candidates(evidence, problem_set, test))
+        if len(candidates) < FEWEST:
+            return None
+        shared = set(candidates[0].perturbed).intersection(*(candidate.perturbed for candidate in candidates[1:]))
+        tasks = [task for task in candidates[0].perturbed if task in shared]
+        if len(tasks) < FEWEST:
+            return None
+        same = tuple(
+            replace(candidate, perturbed={task: candidate.perturbed[task] for task in tasks})
+            for candidate in candidates
+        )
+        values = {
+            str(number): [[rate] for rate in candidate.perturbed.values()] for number, candidate in enumerate(same)
+        }
+        return cls(evidence.book, problem_set, test, same, argmax_interval(values))
+
+    @property
+    def chosen(self) -> Candidate:
+        """The candidate with the highest pass@1; of several that tie the first."""
+        return self.candidates[int(self.best.best)]
+
+    @property
+    def tied(self) -> list[Candidate]:
+        """The candidates with the highest pass@1: one, or several that tie."""
+        return [self.candidates[int(number)] for number in self.best.tied]
+
+    @property
+    def second(self) -> Candidate:
+        """The candidate with the highest pass@1 but for the chosen one's."""
+        return max((one for one in self.candidates if one is not self.chosen), key=self.score_of)
+
+    @property
+    def base(self) -> Candidate | None:
+        """The chosen one's base model; None where it isn't among the candidates."""
+        bases = (one for one in self.candidates if one.training_set == BASE)
+        return next((one for one in bases if one.base_model == self.chosen.base_model), None)
+
+    @property
+    def share(self) -> float:
+        """The share of resamples in which the chosen one is the best, 0 to 1."""
+        return self.share_of(self.chosen)
+
+    @property
+    def by_share(self) -> list[Candidate]:
+        """The candidates, those first that are the best in most resamples."""
+        return sorted(self.candidates, key=lambda one: -self.share_of(one))
+
+    def score_of(self, candidate: Candidate) -> float:
+        """Return a candidate's pass@1 on the shared problems, 0 to 1."""
+        return self.best.scores[self._place(candidate)]
+
+    def share_of(self, candidate: Candidate) -> float:
+        """Return the share of resamples in which a candidate is the best, 0 to 1."""
+        return self.best.shares[self._place(candidate)]
+
+    def _place(self, candidate: Candidate) -> int:
+        return next(number for number, one in enumerate(self.candidates) if one is candidate)
+
+
+def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
+    """Yield the models with verdicts on a test set, in the order of the cells."""
+    rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}
+    order = evidence.book.order
+    trained = {cell: of for cell, of in evidence.rates.items() if cell.training_set not in (*order.pairs, *order.ways)}
+    for cell, by_test in trained.items():
+        if (problem_set, test) in by_test:
+            perturbed = by_test[problem_set, test].rates
+            clean = by_test[problem_set, CLEAN].rates if (problem_set, CLEAN) in by_test else {}
+            seed = NO_SEED if cell.training_set == BASE else cell.seed
+            rates.setdefault((cell.model, cell.recipe, cell.training_set), {})[seed] = (perturbed, clean)
+    recipes: dict[str, set[str]] = {}
+    for model, recipe, training_set in rates:
+        recipes.setdefault(model, set()).update([] if training_set == BASE else [recipe])
+    for (model, recipe, training_set), seeds in rates.items():
+        name = f"{model} · {recipe}" if training_set != BASE and len(recipes[model]) > 1 else model
+        perturbed, clean = (_means([of_seed[side] for of_seed in seeds.values()]) for side in (0, 1))
+        by_seed = {seed: rates for seed, (rates, _) in seeds.items()}
+        yield Candidate(name, training_set, perturbed, clean, by_seed, model, recipe)
+
+
+def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the means over seeds of the problems that all seeds have."""
+    return {
+        task: sum(rates[task] for rates in seeds) / len(seeds) for task in seeds[0] if all(task in s for s in seeds)
+    }

@@ -1,0 +1,64 @@
+"""Says what a sweep asked, and which model to choose: with the title it is the report's first screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+from raysweep.analysis.tables.quantities import problems_text
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.records import BASE, CLEAN
+from raysweep.units import count
+
+FEW = 3
+"""So many models are named; of more there is the number."""
+
+
+@SECTIONS.register("answer")
+class AnswerSection(Section):
+    """What was asked, and the model to choose: how sure that is, what it costs, what to do next."""
+
+    title = "Answer"
+    place = 5
+    reads = ("drawn",)
+    in_files = False
+    template = "answer.html"
+
+    def draw(self, report: Report) -> Content | None:
+        """See `Section.draw`."""
+        if not report.scores:
+            return None
+        return Content(question(report.book), values={"conclusions": report.drawn.conclusions})
+
+
+def question(book: ScoreBook) -> str:
+    """Return what a sweep asked, for readers who don't know it: its models, problems and prompts."""
+    models, were = _listed(book.models, "code model"), "was" if len(book.models) == 1 else "were"
+    tuned = any(name != BASE for name in book.training_sets)
+    when = ", before and after fine-tuning" if tuned else ""
+    measured = any("pass@1" in book.metrics(problems) for problems in book.problem_sets)
+    passing = " pass@1: the share of programs that pass all tests of their problem." if measured else ""
+    problems = " and ".join(_problems(book, name) for name in book.problem_sets)
+    return f"{models} {were} asked to solve {problems}{when}: {_prompts(book)}.{passing}"
+
+
+def _listed(names: Sequence[str], noun: str) -> str:
+    if len(names) > FEW:
+        return count(len(names), noun)
+    return f"The {noun}{'s' if len(names) > 1 else ''} {' and '.join(names)}"
+
+
+def _problems(book: ScoreBook, problems: str) -> str:
+    """Return a problem set with its size: ``160 problems of minicode``."""
+    tests = (CLEAN, *book.perturbations)
+    sizes = {score.n for test in tests for score in book.all_scores(problems, test, "pass@1")}
+    return f"{problems_text(sizes)} of {problems}" if sizes else f"the problems of {problems}"
+
+
+def _prompts(book: ScoreBook) -> str:
+    """Return how the prompts were shown."""
+    if not book.perturbations:
+        return "from prompts as they are"
+    headline, number = book.order.test_label(book.headline), len(book.perturbations)
+    changes = headline if number == 1 else f"{count(number, 'perturbation')}, such as {headline}"
+    return f"from prompts as they are, and from prompts changed by {changes}"

@@ -1,0 +1,31 @@
+"""The report's first sentence says what was asked, in words that need no knowledge of the sweep."""
+
+from dataclasses import replace
+
+from raysweep.analysis.page.report import render_report
+from raysweep.analysis.sections.answer import question
+from raysweep.analysis.tables.score_book import ScoreBook
+from tests.analysis.examples import ORDER, report, scores
+
+
+def test_the_first_sentence_names_models_problems_and_prompts():
+    assert question(ScoreBook.of(scores(), ORDER)) == (
+        "The code models llama and gpt_bigcode were asked to solve 240 problems of minicode, before and after "
+        "fine-tuning: from prompts as they are, and from prompts changed by 4 perturbations, such as typos (C). "
+        "pass@1: the share of programs that pass all tests of their problem."
+    )
+
+
+def test_a_model_that_was_not_fine_tuned_has_no_before_and_after():
+    only = [s for s in scores() if (s.model, s.training_set) == ("llama", "base") and s.perturbation in ("clean", "C")]
+    order = replace(ORDER, models=("llama",), training_sets=("base",), perturbations=("clean", "C"))
+    assert question(ScoreBook.of(only, order)).startswith(
+        "The code model llama was asked to solve 240 problems of minicode: from prompts as they are, and from prompts "
+        "changed by typos (C)."
+    )
+
+
+def test_the_answer_stands_before_the_findings_and_a_sweep_without_scores_has_none():
+    page = render_report(report())
+    assert page.index('id="answer"') < page.index('id="findings"')
+    assert 'id="answer"' not in render_report(report(scores=[]))
