@@ -246,3 +246,13 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "Usage" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def test_status_imports_no_config_and_no_plan():
+    """Building a config's sections takes half a second, as long as the rest of `raysweep status` of a large sweep."""
+    code = (
+        "import sys, raysweep.cli.views.status\n"
+        "print([name for name in sys.modules if name.startswith(('raysweep.config.', 'raysweep.planning.'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

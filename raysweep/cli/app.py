@@ -334,7 +334,7 @@ def compare(
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
     from raysweep.analysis.tables.table import as_record, to_text
-    from raysweep.cli.views.results import print_json
+    from raysweep.cli.views.console import print_json
     from raysweep.sweep.report.compare import compared
 
     tables = compared(sweep, other, by, storage)

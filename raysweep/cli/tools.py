@@ -42,7 +42,6 @@ from raysweep.cli.options import (
     Workers,
 )
 from raysweep.errors import UnknownName, UsageError
-from raysweep.execution.pool import require_permission
 from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.answers.extraction import PATCHES, Extract
 from raysweep.records import CLEAN, Decoding, Spec
@@ -191,6 +190,7 @@ def attack(
     from raysweep.cli.views.attack import print_attack, write_findings
     from raysweep.cli.views.console import new_console
     from raysweep.cli.views.progress import counting
+    from raysweep.execution.pool import require_permission
     from raysweep.problems.base import problem_set_of
     from raysweep.problems.compiled import check_toolchain
     from raysweep.storage.store import open_store
@@ -290,6 +290,7 @@ def _execute(
     """
     from raysweep.cli.views.console import new_console
     from raysweep.cli.views.progress import counting
+    from raysweep.execution.pool import require_permission
     from raysweep.problems.base import problem_set_of
     from raysweep.rows.json_files import check_file
     from raysweep.tools.samples.results import check_results_out, part_of

@@ -18,18 +18,12 @@ import json
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raysweep.config.changes import changes_in_words
-from raysweep.config.loading import read_config
-from raysweep.config.schema import SweepConfig
 from raysweep.engine import ledger
 from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
-from raysweep.planning.key_changes import changes_since
-from raysweep.planning.plan import ResultsPlan, SweepPlan
-from raysweep.planning.uses import uses_of
 from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
@@ -39,6 +33,10 @@ from raysweep.storage.store import Store, open_store
 from raysweep.storage.uses import write_uses
 from raysweep.sweep.grid import CandidateRow, GridRow, candidate_rows, grid_rows, with_choices
 from raysweep.units import count
+
+if TYPE_CHECKING:  # what knows configs and plans is slow to import for `raysweep status`
+    from raysweep.config.schema import SweepConfig
+    from raysweep.planning.plan import SweepPlan
 
 log = logging.getLogger("raysweep")
 
@@ -132,6 +130,8 @@ class SweepFolder:
         Raises:
             UsageError: the sweep of this name has results that the plan doesn't contain.
         """
+        from raysweep.planning.uses import uses_of
+
         self.files.await_root()
         self._mirror.pull()
         rows = grid_rows(plan)
@@ -150,6 +150,8 @@ class SweepFolder:
 
         It can't if the sweep has results that the plan doesn't contain, since they would disappear from its report.
         """
+        from raysweep.config.changes import changes_in_words
+
         former = self._former_grid()
         planned = {row.results_key for row in grid_rows(plan)} if former else set()
         unplanned = [row.results for row in former if row.results_key not in planned]
@@ -172,6 +174,9 @@ class SweepFolder:
 
     def _cause(self, plan: SweepPlan, lost: Iterable[GridRow]) -> str:
         """Return what changed since results were made that have other keys in a plan; empty if that isn't known."""
+        from raysweep.planning.key_changes import changes_since
+        from raysweep.planning.plan import ResultsPlan
+
         stored = {(row.cell, row.problem_set, row.perturbation, row.test_draw): row.results_key for row in lost}
         for cell in plan.cells:
             for pair in cell.pairs:
@@ -204,6 +209,8 @@ class SweepFolder:
 
     def config(self) -> SweepConfig:
         """Return the config of the last run."""
+        from raysweep.config.loading import read_config
+
         return read_config(self.path / "config.yaml")
 
     def ledger(self) -> Ledger:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from raysweep.config.grid import test_set_name
-from raysweep.planning.missing import why_ended
-from raysweep.planning.plan import CellPlan, SweepPlan
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN, SELECTION
+
+if TYPE_CHECKING:  # what knows configs and plans is slow to import for `raysweep status`
+    from raysweep.planning.plan import CellPlan, SweepPlan
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class GridRow:
     @property
     def test_name(self) -> str:
         """The name of the pair's test set."""
+        from raysweep.config.grid import test_set_name
+
         return test_set_name(self.problem_set, self.perturbation, self.test_draw)
 
     @property
@@ -142,6 +145,8 @@ def with_choices(rows: Iterable[GridRow], store: Store) -> list[GridRow]:
 
 def end_of(row: GridRow, store: Store) -> str:
     """Return why an edited model's cell has ended without results, though nothing failed; empty if it hasn't."""
+    from raysweep.planning.missing import why_ended
+
     if row.prompt_pair is None:
         return ""
     return why_ended(store.counts(one) for one in (row.prompt_pair, row.weights) if one is not None)

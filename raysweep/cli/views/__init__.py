@@ -3,7 +3,7 @@
 Each command's view has the command's name, and names.py is that of `list`; console.py, progress.py and results.py are
 shared.
 
-    console.py       creates consoles that print names and paths unchanged
+    console.py       prints names and paths unchanged, and values as JSON
     progress.py      shows running work: the only live display
     results.py       prints scores of `run` and `evaluate`, the sets of `sets`, anything as JSON
     submit.py        prints the command and the log of a job, and how to reach one that goes on

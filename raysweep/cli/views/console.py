@@ -1,8 +1,12 @@
-"""Consoles that print text as it is, without markup."""
+"""Prints text as it is, without markup, and values as JSON."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console
 
@@ -20,3 +24,16 @@ def new_console(*, stderr: bool = False) -> Console:
     if console.is_terminal or stderr:
         return console
     return Console(file=file, markup=False, emoji=False, highlight=False, width=LOG_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as standard JSON, which has null in place of NaN."""
+    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.text import Text
 
-from raysweep.cli.views.console import new_console
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.machine import VERSION
 from raysweep.tools.doctor.check import Check, State, worst_state
 from raysweep.units import count

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from raysweep.cli.views.console import new_console
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.sweep.export.formats import Exported
 from raysweep.units import count
 

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Column, Table
 
-from raysweep.cli.views.console import new_console
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.storage.store import Store
 from raysweep.sweep.gc import Removal, Survey, Unused, sums_by_kind, total_bytes
 from raysweep.units import count, size

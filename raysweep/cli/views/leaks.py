@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from raysweep.cli.views.console import new_console
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.sweep.leaks import FoundLeaks
 from raysweep.units import count
 

@@ -10,7 +10,7 @@ from raysweep.analysis.comparisons.base import COMPARISONS
 from raysweep.analysis.exhibits.base import EXHIBITS
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.sections.base import SECTIONS
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import print_json
 from raysweep.errors import UnknownName
 from raysweep.generators.base import GENERATORS
 from raysweep.language.synonyms.base import SYNONYMS

@@ -8,8 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from rich.table import Column, Table
 from rich.text import Text
 
-from raysweep.cli.views.console import new_console
-from raysweep.cli.views.results import print_json
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.planning.models import ModelFacts, shown_lines, unused_template_line
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -24,10 +25,12 @@ from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read
 from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
-from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.progress import SweepProgress, progress_of
-from raysweep.sweep.tasks import Watch
 from raysweep.units import duration
+
+if TYPE_CHECKING:  # slow to import for `raysweep status`
+    from raysweep.sweep.folder import SweepFolder
+    from raysweep.sweep.tasks import Watch
 
 log = logging.getLogger("raysweep")
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import watching
 from raysweep.planning.models import prompt_lines
 from raysweep.sweep.data_sets import DataSets
@@ -99,11 +95,6 @@ def _print_numbers(table: ScoreTable, console: Console) -> None:
             console.print(f"  {name} {cell}", soft_wrap=True)
 
 
-def print_json(value: Any) -> None:
-    """Print a value as standard JSON, which has null in place of NaN."""
-    print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))
-
-
 def _grid(table: ScoreTable, between: str) -> Table:
     """Return the rich table; `between` separates pass@1 from RD."""
     labels = ("model", "recipe", "trained on", "seed")
@@ -113,11 +104,3 @@ def _grid(table: ScoreTable, between: str) -> Table:
     for model, cells in table.rows:
         grid.add_row(*model, *(cell.replace(" ", between) for cell in cells))
     return grid
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -6,19 +6,18 @@ import dataclasses
 import io
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from raysweep.accelerators import NO_LABEL
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import Display
-from raysweep.cli.views.results import print_json
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING
 from raysweep.engine.time_left import TimeLeft
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.overview.cell import CellDetail, cell_detail
 from raysweep.sweep.overview.progress import progress_of, with_done
 from raysweep.sweep.overview.status import (
     ENDED_EARLY,
@@ -33,6 +32,9 @@ from raysweep.sweep.overview.status import (
     sweep_status,
 )
 from raysweep.units import count, duration, hours
+
+if TYPE_CHECKING:
+    from raysweep.sweep.overview.cell import CellDetail
 
 WATCH_SECONDS = 2.0
 START_SECONDS, START_LOOK_SECONDS = 30.0, 0.5
@@ -199,6 +201,8 @@ def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
 
 def print_cell(folder: SweepFolder, name: str, as_json: bool) -> None:
     """Print the details of a cell or shared input; raise UnknownName if the sweep has none of that id."""
+    from raysweep.sweep.overview.cell import cell_detail
+
     cell = cell_detail(folder, name)
     if as_json:
         print_json(dataclasses.asdict(cell))

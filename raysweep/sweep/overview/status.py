@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
-from raysweep.planning.missing import why_ended
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
-from raysweep.sweep.numbers import SCORES
 from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
 from raysweep.units import duration
 
@@ -123,6 +121,8 @@ def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:
 
 def warn_of_unfinished(folder: SweepFolder) -> None:
     """Log a warning if a sweep still runs, or if no report has written its numbers yet."""
+    from raysweep.sweep.numbers import SCORES
+
     runs = folder.is_running()
     if runs or not (folder.path / SCORES).is_file():
         state = "still runs" if runs else "has no report yet"
@@ -325,6 +325,8 @@ def _candidate_state(
 
 def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
     """Return why an edited model's cell has ended without results; empty if it hasn't."""
+    from raysweep.planning.missing import why_ended
+
     if first.prompt_pair is None:
         return ""
     known = [node for node in (first.prompt_pair, first.weights) if node is not None and node.key in made]

@@ -10,7 +10,8 @@ import math
 import pytest
 from rich.console import Console
 
-from raysweep.cli.views.results import print_json, print_result, print_scores
+from raysweep.cli.views.console import print_json
+from raysweep.cli.views.results import print_result, print_scores
 from raysweep.config.loading import load_config
 from raysweep.sweep.overview.scores import ScoreTable
 from raysweep.sweep.run import run_sweep
