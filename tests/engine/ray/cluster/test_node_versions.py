@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 
 import pytest
 
+from raysweep.engine.base import ProgramBatch
 from raysweep.engine.placing.nodes import NodeFacts
 from raysweep.engine.ray.cluster import node_versions
 from raysweep.engine.ray.cluster.node_versions import PACKAGES, require_equal_versions
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
+from raysweep.engine.ray.execution import NODE_LABEL, ExecutionActor
 from raysweep.errors import UsageError
+from raysweep.execution.compiled.toolchains import identities
 from raysweep.machine import versions
+from raysweep.programs import CPP, Level, Limits, Outcome, Program, Sandbox
+from tests.execution.compiled.processes import needs
 
 HERE = versions(PACKAGES)
 NODES = {f"{number}" * 56: NodeFacts({}, {"ray.io/accelerator-type": "A100"} if number else {}) for number in range(6)}
@@ -50,6 +57,44 @@ def test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems(
     with pytest.raises(UsageError, match=r"cpp g\+\+ .* on node 00000000, node 11111111 \(A100\),"):
         require_equal_versions(NODES, {"cpp": "-O2"}, allow_mixed=False)
     require_equal_versions(NODES, allow_mixed=False)
+
+
+@pytest.mark.ray
+@pytest.mark.long
+@pytest.mark.usefixtures("connected")
+def test_a_node_with_another_gxx_is_named_before_work_and_judges_nothing_if_it_joins_later(shared_ray, tmp_path):
+    """Two real nodes, on one of which another g++ comes first on the path.
+
+    The short siblings are test_nodes_with_other_compilers_are_refused_where_a_sweep_has_such_problems, and in
+    tests/execution/compiled/test_toolchains.py that of a machine with another compiler.
+    """
+    import ray
+
+    needs(CPP)
+    (tmp_path / "g++").write_text(
+        f'#!/bin/sh\ncase "$1" in -dumpfullversion) echo 9.9.9;; *) exec {shutil.which("g++")} "$@";; esac\n'
+    )
+    (tmp_path / "g++").chmod(0o755)
+    program = Program("int one() { return 1; }", "#include <cassert>\nint main() { assert(one() == 1); }", CPP)
+    batch = ProgramBatch([program], [Limits(timeout=5)])
+    sandbox = Sandbox(require=Level.LIMITS, compilers=identities([CPP], "-O0"))
+    other_path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with shared_ray.nodes({"num_cpus": 1}, {"num_cpus": 1, "env_vars": other_path}) as (same, other):
+        with pytest.raises(
+            UsageError, match=rf"differ from this process .*: cpp g\+\+ 9.9.9 .* on node {other.id[:8]};"
+        ):
+            require_equal_versions(nodes_by_id(), {CPP: "-O0"}, allow_mixed=False)
+        actors = [
+            ray.remote(ExecutionActor).options(label_selector={NODE_LABEL: node.id}).remote("", sandbox)
+            for node in (same, other)
+        ]
+        (verdict,) = ray.get(actors[0].run.remote(batch))
+        with pytest.raises(ray.exceptions.RayTaskError) as raised:
+            ray.get(actors[1].run.remote(batch))
+        ray.get([actor.close.remote() for actor in actors])
+    assert verdict.outcome is Outcome.PASSED
+    assert isinstance(raised.value.cause, UsageError)
+    assert "is 'g++ 9.9.9 (" in str(raised.value) and "install the same on all nodes" in str(raised.value)
 
 
 def test_a_package_that_is_not_there_differs(monkeypatch):
