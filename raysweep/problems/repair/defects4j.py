@@ -21,7 +21,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.problems.repair.base import FILE, RepairSet, repair_problem
 from raysweep.programs import JAVA
 from raysweep.prompts.comments import entry_point_of
-from raysweep.prompts.repair.hunks import Fault, Hunk
+from raysweep.prompts.repair.hunks import Fault, Hunk, lines_of
 from raysweep.records import Problem
 from raysweep.rows.json_files import check_file, content_sha, read_content
 
@@ -30,18 +30,20 @@ _PROMPT = re.compile(
     re.DOTALL,
 )
 _POSITION = re.compile(r"(\w+)\t(\w+)\t(\S+)\t(\d+)-(\d+)\t(\d+)-(\d+)")
-_SECTION = re.compile(r"@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@")
+_SECTION = re.compile(r"@@ -\d+(?:,\d+)? \+(\d+)(?:,\d+)? @@")
 
-WITHOUT_FIX = frozenset({("Closure", "46")})
-"""Bugs whose fix is no text in the hunk's place: the developers took the whole method out. No patch matches it."""
+WITHOUT_FIX = frozenset({("Closure", "46"), ("Closure", "77")})
+"""Bugs whose fix is no text in the hunk's place, so that no patch matches it.
+
+The developers took the whole method of Closure 46 out, and added a line to Closure 77 one line before clm's hunk.
+"""
 
 
 class _Position(NamedTuple):
-    """Lines of a hunk: first, and the one behind the last, in the faulty file and in the mended one."""
+    """Lines of a hunk in the faulty file: the first, and the one behind the last."""
 
     path: str
     buggy: tuple[int, int]
-    fixed: tuple[int, int]
 
 
 @PROBLEMS.register("defects4j")
@@ -107,9 +109,9 @@ class Defects4J(RepairSet):
             raise UsageError(f"{place}: {where} has nothing on {name[0]} {name[1]}")
         position = positions[name]
         is_known = name not in WITHOUT_FIX
-        fixed = _mended_lines(patches[name], position, f"{self._patches}: {name[0]} {name[1]}") if is_known else ""
-        if position.buggy[0] == position.buggy[1]:
-            fixed += parts["buggy"]
+        count = len(lines_of(parts["buggy"]))
+        source = f"{self._patches}: {name[0]} {name[1]}"
+        fixed = _mended_lines(patches[name], position, count, source) if is_known else ""
         fault = Fault(Hunk(parts["before"], parts["buggy"], parts["after"]), fixed)
         problem = repair_problem(
             f"Defects4J/{name[0]}-{name[1]}",
@@ -130,8 +132,7 @@ def _read_positions(path: Path) -> Iterator[tuple[tuple[str, str], _Position]]:
             raise UsageError(
                 f"{path}:{number}: a position is PROJECT, ID, FILE, FIRST-END, FIRST-END, with tabs, not {line:.60}"
             )
-        first, end, mended, mended_end = map(int, found.groups()[3:])
-        yield (found[1], found[2]), _Position(found[3], (first, end), (mended, mended_end))
+        yield (found[1], found[2]), _Position(found[3], (int(found[4]), int(found[5])))
 
 
 def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
@@ -180,21 +181,42 @@ def _sections(patch: str) -> Iterator[list[str]]:
             lines.append(line)
 
 
-def _mended_lines(patch: str, position: _Position, place: str) -> str:
-    """Return the lines of the mended file at a position, of the patch that takes them out: ``-`` marks the fix."""
-    lines: dict[int, str] = {}
+def _mended_lines(patch: str, position: _Position, shown: int, place: str) -> str:
+    """Return the mended file's lines in a hunk's place, of a patch that takes the fix out.
+
+    ``-`` marks lines of the fix, ``+`` those of the fault; the other lines of the hunk stay, each at its own place.
+
+    Args:
+        patch: its text.
+        position: of the hunk.
+        shown: how many lines the prompt marks. Some positions of lines that the developers added hold none.
+        place: what the patch is, for the message.
+
+    Raises:
+        UsageError: the patch doesn't reach all lines of the hunk, or changes none of them.
+    """
+    first, end = position.buggy[0], position.buggy[0] + shown
+    missing, is_changed, mended = set(range(first, end)), False, ""
+    for kind, number, line in _numbered_lines(patch, position.path):
+        if kind != "-":
+            missing.discard(number)
+        if first <= number < end + (kind == "-"):
+            is_changed |= kind != " "
+            mended += "" if kind == "+" else line
+    if missing or not is_changed:
+        lacks = f"lacks lines {', '.join(map(str, sorted(missing)))}" if missing else f"changes nothing at line {first}"
+        raise UsageError(f"{place}: the hunk lies outside of the patch of {position.path}, which {lacks}")
+    return mended
+
+
+def _numbered_lines(patch: str, path: str) -> Iterator[tuple[str, int, str]]:
+    """Yield kind, number in the faulty file and text of a patch's lines; the fix has the number of the line behind."""
     number, is_inside = 0, False
     for line in patch.splitlines():
-        if line.startswith("diff ") or line.startswith("--- "):
-            is_inside = line.rstrip().endswith(position.path)
+        if line.startswith(("diff ", "--- ", "+++ ")):
+            is_inside = line.rstrip().endswith(path)
         elif section := _SECTION.match(line):
             number = int(section[1])
-        elif is_inside and line[:1] in ("-", " ", ""):
-            lines[number] = f"{line[1:]}\n"
-            number += 1
-    first, end = position.fixed
-    if missing := [str(one) for one in range(first, end) if one not in lines]:
-        raise UsageError(
-            f"{place}: the hunk lies outside of the patch of {position.path}, which lacks lines {', '.join(missing)}"
-        )
-    return "".join(lines[one] for one in range(first, end))
+        elif is_inside and line[:1] in ("-", "+", " ", ""):
+            yield line[:1] or " ", number, f"{line[1:]}\n"
+            number += line[:1] != "-"

@@ -21,11 +21,11 @@ PATCH = (
 )
 
 
-def written(folder: Path, position: str = "Chart\t4\tsrc/A.java\t6-7\t6-8\n") -> dict[str, str]:
+def written(folder: Path, position: str = "Chart\t4\tsrc/A.java\t6-7\t6-8\n", patch: str = PATCH) -> dict[str, str]:
     (folder / "prompts.json").write_text(json.dumps({"data": {"Chart_4_src/A.java_6-7": {"input": PROMPT}}}))
     (folder / "loc.txt").write_text(position)
     (folder / "Chart" / "patches").mkdir(parents=True, exist_ok=True)
-    (folder / "Chart" / "patches" / "4.src.patch").write_text(PATCH)
+    (folder / "Chart" / "patches" / "4.src.patch").write_text(patch)
     with tarfile.open(folder / "patches.tar.gz", "w:gz") as archive:
         archive.add(folder / "Chart", "Chart")
     return {"path": str(folder / "prompts.json"), "positions": str(folder / "loc.txt"), "patches": str(folder)}
@@ -57,9 +57,13 @@ def test_hunks_without_tests_need_no_jdk(tmp_path: Path, monkeypatch: pytest.Mon
         check_toolchain(problem_set.language, [replace(only(problem_set), test="tests")], "-O0")
 
 
-def test_added_lines_come_before_the_line_that_the_prompt_marks(tmp_path: Path) -> None:
-    problem = only(Defects4J(**written(tmp_path, "Chart\t4\tsrc/A.java\t6-6\t6-7\n")))
-    assert problem.reference == "    b(1);\n    b();\n"
+@pytest.mark.parametrize("position", ["7-7\t7-8", "7-8\t7-8"])
+def test_a_line_that_the_developers_kept_stays_at_its_place(tmp_path: Path, position: str) -> None:
+    patch = PATCH.split("@@")[0] + "@@ -5,4 +5,3 @@ class A {\n int f() {\n     a();\n-    b();\n     c();\n }\n"
+    paths = written(tmp_path, f"Chart\t4\tsrc/A.java\t{position}\n", patch)
+    assert only(Defects4J(**paths)).reference == "    b();\n    c();\n"
+    paths = written(tmp_path, "Chart\t4\tsrc/A.java\t6-7\t6-7\n", patch)
+    assert only(Defects4J(**paths)).reference == "    a();\n    b();\n"
 
 
 @pytest.mark.parametrize(
@@ -67,7 +71,8 @@ def test_added_lines_come_before_the_line_that_the_prompt_marks(tmp_path: Path) 
     [
         ("Chart 4\n", r"loc.txt:1: a position is PROJECT, ID, FILE"),
         ("Chart\t5\tsrc/A.java\t6-7\t6-8\n", r"prompt Chart_4_src/A.java_6-7: .*loc.txt has nothing on Chart 4"),
-        ("Chart\t4\tsrc/A.java\t6-7\t60-61\n", r"Chart 4: the hunk lies outside of the patch of src/A.java.* 60"),
+        ("Chart\t4\tsrc/A.java\t60-61\t6-7\n", r"Chart 4: the hunk lies outside of the patch of src/A.java.* 60"),
+        ("Chart\t4\tsrc/A.java\t8-8\t8-9\n", r"Chart 4: the hunk lies outside .* which changes nothing at line 8"),
     ],
 )
 def test_what_does_not_fit_together_is_one_clear_error(tmp_path: Path, position: str, message: str) -> None:
@@ -85,7 +90,8 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
     inputs = [one["input"] for one in json.loads(prompts.read_text())["data"].values()]
     texts = [text.replace("fixed lines: \n", "fixed lines:\n") for text in inputs]
     assert [shown("repair_clm_buggy_line", problem.prompt) for problem in problems] == texts
-    assert [problem.task_id for problem in problems if problem.reference is None] == ["Defects4J/Closure-46"]
+    without_fix = [problem.task_id for problem in problems if problem.reference is None]
+    assert without_fix == ["Defects4J/Closure-46", "Defects4J/Closure-77"]
     for problem in problems:
         assert isinstance(problem, RepairProblem)
         faulty = problem.patch(problem.hunk.buggy, RepairAnswer.HUNK)
@@ -109,3 +115,38 @@ def test_every_change_of_a_patch_is_one_that_nobody_is_trained_on(tmp_path: Path
         ("Defects4J/Chart-9", f"{before}    call();\n", "    first();\n", "    last();\n", "}\n"),
     ]
     assert found[0][0] == "Defects4J/Chart-4" and found[0][3] == "    b(1);\n    if (a())\n"
+
+
+def test_whatever_the_patches_leave_of_the_hunks_is_in_the_references() -> None:
+    files = {"positions": ("clm_apr", "defects4j", "defects4j_loc.txt"), "patches": ("defects4j", "src_patches.tar.gz")}
+    prompts = shared_data("clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json")
+    problem_set = Defects4J(str(prompts), **{name: str(shared_data(*parts)) for name, parts in files.items()})
+    with tarfile.open(shared_data(*files["patches"])) as archive:
+        patches = {name: archive.extractfile(name) for name in archive.getnames() if name.endswith(".src.patch")}
+        texts = {"-".join(name.split("/")[-3::2]).split(".")[0]: file.read().decode("utf-8", "replace")
+                 for name, file in patches.items() if file}  # fmt: skip
+    kept = 0
+    for key, problem in zip(json.loads(prompts.read_text())["data"], problem_set.problems(), strict=True):
+        if problem.reference is None or not isinstance(problem, RepairProblem):
+            continue
+        path, first = key.split("_", 2)[2].rsplit("_", 1)
+        start = int(first.split("-")[0])
+        hunk = range(start, start + problem.hunk.buggy.count("\n"))
+        patch = texts[problem.task_id.split("/")[1]]
+        context = {line for number, line in context_lines(patch, path) if number in hunk}
+        assert context <= set(problem.reference.splitlines()), problem.task_id
+        kept += len(context)
+    assert kept > 13
+
+
+def context_lines(patch: str, path: str) -> list[tuple[int, str]]:
+    """Return number in the faulty file, and text, of the lines of a file that a patch leaves as they are."""
+    found = []
+    file = next(part for part in patch.split("diff --git ")[1:] if part.partition("\n")[0].endswith(path))
+    for section in file.split("\n@@ -")[1:]:
+        heading, *lines = section.split("\n")
+        number = int(heading.split("+")[1].split(",")[0].split()[0])
+        for line in (line.rstrip("\r") for line in lines):
+            found += [(number, line[1:])] if line.startswith(" ") else []
+            number += not line.startswith("-")
+    return found
