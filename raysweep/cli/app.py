@@ -23,6 +23,7 @@ from raysweep.cli.options import (
     ClusterFile,
     ConfigFile,
     Dashboard,
+    EachSeed,
     EngineName,
     FailFast,
     JobVariables,
@@ -313,12 +314,13 @@ def report(
         list[Path] | None,
         typer.Option("--exhibits", metavar="FILE|DIR", help="YAML files that define more tables and figures"),
     ] = None,
+    each_seed: EachSeed = False,
 ) -> None:
     """Write a sweep's report again from its results, print its tables, or write its figures."""
     from raysweep.sweep.folder import open_folder
     from raysweep.sweep.report.write import export
 
-    print(export(open_folder(sweep, storage), format, out, only or (), exhibits or ()))
+    print(export(open_folder(sweep, storage), format, out, only or (), exhibits or (), each_seed=each_seed))
 
 
 @app.command()
@@ -330,6 +332,7 @@ def compare(
     storage: Storage = None,
     by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
+    each_seed: EachSeed = False,
     as_json: AsJson = False,
 ) -> None:
     """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
@@ -337,7 +340,7 @@ def compare(
     from raysweep.cli.views.console import print_json
     from raysweep.sweep.report.compare import compared
 
-    tables = compared(sweep, other, by, storage)
+    tables = compared(sweep, other, by, storage, each_seed=each_seed)
     if as_json:
         print_json([as_record(table) for table in tables])
     else:

@@ -21,6 +21,7 @@ Storage = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+EachSeed = Annotated[bool, typer.Option("--each-seed", help="A row for each seed of fine-tuning, not their mean")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Override a config key; repeatable")]
 Limit = Annotated[
     int | None, typer.Option("--limit", metavar="N", min=1, help="Only the first N problems of every set")

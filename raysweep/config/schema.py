@@ -270,6 +270,8 @@ class ReportConfig(Strict):
     """The perturbation of the headline; null: the mix with the most methods, without a mix the one that costs most."""
     samples_per_pair: Annotated[CountOrZero, UnitMark("completions")] | None = None
     """Completions of each evaluation pair in the viewer; null: 20,000 over all pairs."""
+    each_seed: bool = False
+    """Whether tables and figures have a row for each of several `seeds`, in place of their mean."""
 
 
 class SweepConfig(Strict):

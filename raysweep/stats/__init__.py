@@ -10,6 +10,7 @@ frozen record with its `n`, what it assumes, and notes in words.
     paired_tests.py  sign-flip tests of clusters of pairs and of problems, and McNemar's test of two models
     group_tests.py   Friedman's test of several methods on the same problems
     stability.py     whether a finding rests on one model, on shared weights or on noise
+    seeds.py         the mean over few seeds, with an interval over problems and seeds, and a t test
     few_values.py    Student's 95 % interval of the mean of few numbers without limits
     runs_test.py     whether counts of places in a row are uniform, and the places with most of them neighbours
     power.py         how many problems, seeds or pairs a comparison needs, and what difference is detectable
@@ -28,6 +29,7 @@ from raysweep.stats.power import (
 from raysweep.stats.rank_tests import SignedRank, holm, signed_rank
 from raysweep.stats.resampling import BestSetting, DifferenceOfMeans, argmax_interval, bootstrap_difference
 from raysweep.stats.runs_test import RunsTest, runs_test
+from raysweep.stats.seeds import SeedsMean, mean_over_seeds
 from raysweep.stats.stability import (
     IndependentUnits,
     LeaveOneOut,
@@ -49,6 +51,7 @@ __all__ = [
     "Noise",
     "RunsTest",
     "SampleSize",
+    "SeedsMean",
     "SignFlip",
     "SignedRank",
     "Without",
@@ -62,6 +65,7 @@ __all__ = [
     "independent_units",
     "leave_one_out",
     "mcnemar",
+    "mean_over_seeds",
     "noise",
     "pairs_needed",
     "problems_needed",

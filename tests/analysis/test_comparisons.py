@@ -67,13 +67,13 @@ def test_differences_of_pass_rates_are_second_minus_first_with_the_problems_that
     assert found["pass@1_difference"].value == pytest.approx(0.2)
     assert found["pass@1_difference"].low <= 0.2 <= found["pass@1_difference"].high
     assert (found["problems_gained"].value, found["problems_lost"].value) == (2, 1)
-    assert found["sign_flip_p"].value == 1.0
+    assert found["pass@1_difference_p"].value == 1.0
     assert all(one.n == 5 for one in found.values())
 
 
 def test_cells_with_unlike_numbers_of_completions_are_compared_by_their_pass_rates():
     found = measured(PassRates, rates(0.5, 0, completions=2), rates(1, 1))
-    assert (found["pass@1_difference"].value, found["sign_flip_p"].value) == (0.75, 0.5)
+    assert (found["pass@1_difference"].value, found["pass@1_difference_p"].value) == (0.75, 0.5)
 
 
 def test_only_problems_of_both_cells_count():
@@ -135,7 +135,7 @@ def test_each_cell_is_compared_with_its_base_model_and_its_twin_on_clean_rows():
     assert {one.against for one in book.differences(clean, verdicts)} == {"base"}
     found = book.differences(CellLabels("m", "full", "C1", 42), verdicts)
     assert {one.against for one in found} == {"base", "clean"}
-    assert {(one.perturbation, one.metric) for one in found} >= {("clean", "sign_flip_p"), ("C1", "RD_change")}
+    assert {(one.perturbation, one.metric) for one in found} >= {("clean", "pass@1_difference_p"), ("C1", "RD_change")}
     others = [CellLabels("m", "lora", "C1", 42), CellLabels("m", "full", "C1", 43)]
     assert all({one.against for one in book.differences(other, verdicts)} == {"base"} for other in others)
     assert book.differences(CellLabels("other", "full", "C1", 42), verdicts) == []
@@ -193,18 +193,18 @@ def test_p_agrees_with_the_interval_and_needs_two_problems():
     for first, second in ((rates(*[0] * 12), rates(*[1] * 6, *[0] * 6)), (rates(*[0] * 12), rates(1, *[0] * 11))):
         found = measured(PassRates, first, second)
         excludes_0 = found["pass@1_difference"].low > 0
-        assert (found["sign_flip_p"].value < 0.05) == excludes_0
+        assert (found["pass@1_difference_p"].value < 0.05) == excludes_0
         swapped = measured(PassRates, second, first)["pass@1_difference"]
         assert swapped.high == pytest.approx(-found["pass@1_difference"].low, abs=0.06)
     several = measured(PassRates, rates(0.5, 0, 0.25, completions=4), rates(1, 1, 0.25, completions=4))
-    assert several["sign_flip_p"].value == 0.5, "the two problems that differ gain in 1 of 4 patterns of signs"
-    assert measured(PassRates, rates(1, 0, 0.5), rates(1, 0, 0.5))["sign_flip_p"].value == 1
-    assert "sign_flip_p" not in measured(PassRates, rates(1), rates(0))
+    assert several["pass@1_difference_p"].value == 0.5, "the two problems that differ gain in 1 of 4 patterns of signs"
+    assert measured(PassRates, rates(1, 0, 0.5), rates(1, 0, 0.5))["pass@1_difference_p"].value == 1
+    assert "pass@1_difference_p" not in measured(PassRates, rates(1), rates(0))
 
 
 def test_p_has_no_floor_but_the_number_of_patterns_of_signs():
     found = measured(PassRates, rates(*[0.1] * 60, completions=40), rates(*[0.35] * 60, completions=40))
-    assert found["sign_flip_p"].value == pytest.approx(2 / 2**60)
+    assert found["pass@1_difference_p"].value == pytest.approx(2 / 2**60)
 
 
 def test_a_difference_to_the_base_leaves_the_edited_problem_out_on_both_sides():

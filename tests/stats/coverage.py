@@ -20,7 +20,8 @@ import numpy as np
 
 from raysweep.seeding import numpy_rng
 from raysweep.stats.bootstrap import LOST_OR_WON, resampled_means, statistic_ends
-from raysweep.stats.intervals import FEWEST_PASSES, mean_ends
+from raysweep.stats.intervals import FEWEST_PASSES, Interval, mean_ends
+from raysweep.stats.seeds import mean_over_seeds, shared_variance
 
 LEVELS = (0.01, 0.02, 0.05, 0.1, 0.3, 0.5, 0.7, 0.9, 0.95, 0.98, 0.99)
 CONCENTRATIONS = (0.1, 1.0, 10.0, inf)
@@ -101,6 +102,49 @@ def change_coverage(problems: int, lost: float, won: float, edits: int, sweeps: 
     changed = rng.binomial(edits, rate, kind.shape) / edits
     after = before - changed * is_lost + changed * is_won
     return _coverage("few changes", rate * (won - lost), _of_pairs(before, after)[0])
+
+
+def seeds_coverages(
+    population: Population, seeds: int, spread: float, sweeps: int, seed: int = 0
+) -> Iterator[Coverage]:
+    """Yield the coverage of the intervals of means over several seeds of fine-tuning.
+
+    A seed moves each probability p of the first model by a p (1 - p), where a is the sum of a draw of the seed, uniform
+    with mean 0 and the standard deviation `spread`, and of one of the seed and problem, uniform up to .1. On perturbed
+    prompts a third of such a draw of the seed comes to it, so `spread` is at most .38. The second model is a base: it
+    has no seeds. The targets are the means over all seeds and problems of the population.
+    """
+    names = (f"{population.level:g}", f"{population.concentration:g}", population.problems, population.samples)
+    rng = numpy_rng(seed, "seeds", *names, seeds, f"{spread:g}")
+    level, widest = population.level, 3**0.5 * spread
+    first, after, other, _ = _probabilities(population, sweeps, rng)
+    numbers: dict[str, list] = {"pass@1": [], "drop": [], "RD": [], "two models": []}
+    second = rng.binomial(population.samples, other) / population.samples
+    for _ in range(seeds):
+        common, more = rng.uniform(-widest, widest, (sweeps, 1)), rng.uniform(-widest, widest, (sweeps, 1)) / 3
+        way = common + rng.uniform(-0.1, 0.1, first.shape)
+        ways = ((first, way), (after, way + more))
+        clean, noised = (rng.binomial(population.samples, p + a * p * (1 - p)) / population.samples for p, a in ways)
+        drop, loss = _of_pairs(clean, noised)
+        means = clean.mean(axis=1), noised.mean(axis=1), second.mean(axis=1)
+        numbers["pass@1"].append((means[0], *mean_ends(clean), clean))
+        numbers["drop"].append((means[1] - means[0], *drop, noised - clean))
+        numbers["RD"].append((_loss(*means[:2]), *loss, noised - clean))
+        numbers["two models"].append((means[2] - means[0], *_of_pairs(clean, second)[0], second - clean))
+    common, more = rng.uniform(-widest, widest, (2, 100_000)) / [[1], [3]]
+    moved = level + common * (first * (1 - first)).mean(), 0.8 * level + (common + more) * (after * (1 - after)).mean()
+    targets = {"pass@1": level, "drop": -LOSS * level, "RD": float(_loss(*moved).mean()), "two models": -0.2 * level}
+    for name, of_seeds in numbers.items():
+        ends = [_of_seeds([[part[sweep] for part in one] for one in of_seeds]) for sweep in range(sweeps)]
+        yield _coverage(name, targets[name], np.array(ends).T)
+
+
+def _of_seeds(numbers: list) -> tuple[float, float]:
+    """Return the interval of the mean over seeds, given each seed's value, both ends, and values by problem."""
+    values, lows, highs, by_problem = zip(*numbers, strict=True)
+    intervals = [Interval(*ends) for ends in zip(lows, highs, strict=True)]
+    mean = mean_over_seeds(values, intervals, by_problem[0].size, shared_variance(np.array(by_problem)))
+    return mean.low, mean.high
 
 
 def _probabilities(population: Population, sweeps: int, rng: np.random.Generator):

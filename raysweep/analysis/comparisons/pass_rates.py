@@ -10,12 +10,12 @@ from raysweep.stats.intervals import FEWEST, interval_note, mean_of
 from raysweep.stats.paired_tests import sign_flip_p
 from raysweep.stats.resampling import bootstrap_difference
 
-DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "sign_flip_p"
-P_HEADINGS = ("p (sign flips)", "p (sign flips, Holm)")
+DIFFERENCE, GAINED, LOST, P_VALUE = "pass@1_difference", "problems_gained", "problems_lost", "pass@1_difference_p"
+P_HEADINGS = ("p", "p (Holm)")
 """Headings of p values, raw and adjusted."""
 TEST_IN_WORDS = (
     "p: of the difference of pass@1, by a sign-flip test over problems, which is McNemar's exact test where each has "
-    "one completion."
+    "one completion; of several seeds it is that of the t test of their mean, which the interval is of."
 )
 ROUNDING = 1e-9
 """Means of the same verdicts, added up in another order, differ by less."""
@@ -26,8 +26,8 @@ class PassRates(Comparison):
     """``pass@1_difference`` (second minus first), with an interval over problems, and the problems that differ.
 
     ``problems_gained`` counts the problems that the second cell solves more often, ``problems_lost`` the reverse.
-    ``sign_flip_p`` is the two-sided p of a sign-flip test whose units are the problems, for any number of completions;
-    where both cells have one verdict for each problem, it is that of McNemar's exact test.
+    ``pass@1_difference_p`` is the two-sided p of a sign-flip test whose units are the problems, for any number of
+    completions; where both cells have one verdict for each problem, it is that of McNemar's exact test.
     """
 
     def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:

@@ -49,7 +49,9 @@ def _answer(choosing: Choosing) -> str:
     if len(tied) > 1:
         number = f"{len(tied)} of {count(len(choosing.candidates), 'model')}"
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
-    sentence = f"{where}, {name_of(choosing, chosen)} is best: {score} % of its programs pass all tests"
+    seeds = chosen.over_seeds
+    spread = f" (SD {PASS.format(seeds.sd)} over {seeds.n} seeds)" if seeds.n > 1 else ""
+    sentence = f"{where}, {name_of(choosing, chosen)} is best: {score} %{spread} of its programs pass all tests"
     base = choosing.base
     if base is not None and base is not chosen:
         sentence += f", against {PASS.format(choosing.score_of(base))} % without fine-tuning"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal
 
@@ -19,6 +19,7 @@ from raysweep.analysis.exhibits.edit_pages import PairPage
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS, rates_over_seeds
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -49,6 +50,7 @@ class Evidence:
         languages: how many rows of each training set are in each programming language; "" where it isn't known.
         edits: models that were edited from one prompt pair, and prompts that a model rewrote.
         choices: which recipe of a group was chosen for a model, and among which.
+        by_seed: scores and failures with a variant for each seed, where `book` has means over seeds; None: it has not.
     """
 
     book: ScoreBook
@@ -59,12 +61,39 @@ class Evidence:
     languages: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     edits: Edits = field(default_factory=Edits)
     choices: Sequence[ReportedChoice] = ()
+    by_seed: ScoreBook | None = None
+
+    @property
+    def each_seed(self) -> ScoreBook:
+        """The scores with a variant for each seed."""
+        return self.by_seed or self.book
+
+    def for_kind(self, kind: type[Exhibit]) -> Evidence:
+        """Return the evidence as a kind of exhibit reads it."""
+        return replace(self, book=self.each_seed) if kind.reads_seeds else self
 
     def rates_of(self, variant: ModelVariant, training_set: str) -> Mapping[TestSetName, ProblemRates]:
-        """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants."""
+        """Return the verdicts of a variant after a training, by test set; the base model's belong to all variants.
+
+        Those of a variant for all seeds are means over these, problem by problem.
+        """
         if training_set == BASE:
             return self._of_bases.get(variant.model, {})
+        if variant.seed == ALL_SEEDS:
+            return self._over_seeds.get((variant.model, variant.recipe, training_set), {})
         return self.rates.get(CellLabels(variant.model, variant.recipe, training_set, variant.seed), {})
+
+    @cached_property
+    def _over_seeds(self) -> Mapping[tuple[str, str, str], Mapping[TestSetName, ProblemRates]]:
+        seeds: dict[tuple[str, str, str], dict[TestSetName, list[ProblemRates]]] = {}
+        for cell, by_test in self.rates.items():
+            of_group = seeds.setdefault((cell.model, cell.recipe, cell.training_set), {})
+            for test_set, rates in by_test.items():
+                of_group.setdefault(test_set, []).append(rates)
+        return {
+            group: {test_set: rates_over_seeds(rates) for test_set, rates in by_test.items()}
+            for group, by_test in seeds.items()
+        }
 
     @cached_property
     def _of_bases(self) -> Mapping[str, Mapping[TestSetName, ProblemRates]]:
@@ -163,6 +192,7 @@ class Exhibit(FileKeys, ABC):
     name: ClassVar[str]
     has_figure: ClassVar[bool] = False  # whether the kind draws figures
     has_table: ClassVar[bool] = True  # whether it draws tables
+    reads_seeds: ClassVar[bool] = False  # whether it is drawn from a book with a variant for each seed, not for all
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name on the command line and in files: ``table-4``."""

@@ -76,7 +76,7 @@ def _baseline(curve: Curve, values: Mapping[str, float]) -> str:
 
 def _gains(evidence: Evidence, variant: ModelVariant, ends: list[Setting], test_set: TestSetName) -> Iterator[float]:
     """Yield, for each seed of a model and recipe, by how many points the first of two settings is above the second."""
-    for one in evidence.book.variants:
+    for one in evidence.each_seed.variants:
         if (one.model, one.recipe) == (variant.model, variant.recipe):
             draws = [_draws(evidence, one, setting, test_set) for setting in ends]
             tasks = _common([draw for of_setting in draws for draw in of_setting])

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.records import BASE, CLEAN
+from raysweep.stats.intervals import mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval
+from raysweep.stats.seeds import SeedsMean, mean_over_seeds, shared_variance
 
 FEWEST = 2
 NO_SEED = -1
@@ -43,6 +45,15 @@ class Candidate:
         return [
             self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
         ]
+
+    @property
+    def over_seeds(self) -> SeedsMean:
+        """Return the mean over seeds of these prompts' pass@1 with its interval; that of one seed is over problems."""
+        import numpy as np
+
+        rates = np.array([[of_seed[task] for task in self.perturbed] for of_seed in self.by_seed.values()])
+        means, intervals = rates.mean(axis=1).tolist(), [mean_interval(of_seed) for of_seed in rates]
+        return mean_over_seeds(means, intervals, rates.shape[1], shared_variance(rates), limits=(0.0, 1.0))
 
     def _mean(self, seed: int) -> float:
         rates = self.by_seed[NO_SEED if NO_SEED in self.by_seed else seed]
@@ -87,7 +98,8 @@ class Choosing:
             for candidate in candidates
         )
         values = {
-            str(number): [[rate] for rate in candidate.perturbed.values()] for number, candidate in enumerate(same)
+            str(number): [[rates[task] for rates in candidate.by_seed.values()] for task in tasks]
+            for number, candidate in enumerate(same)
         }
         return cls(evidence.book, problem_set, test, same, argmax_interval(values))
 

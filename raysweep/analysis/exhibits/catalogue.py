@@ -106,7 +106,7 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
     groups: dict[str, list[Table]] = {}
     for exhibit in exhibits:
         try:
-            drawn.append(exhibit.draw(evidence))
+            drawn.append(exhibit.draw(evidence.for_kind(type(exhibit))))
         except NothingToDraw as reason:
             lacking.append(f"{exhibit.id}: {reason}")
         else:

@@ -17,10 +17,10 @@ from raysweep.analysis.exhibits.advice import conclude
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity
+from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.stats.intervals import mean_interval
+from raysweep.metrics.base import Measurement
 
 _SHARE = Quantity("", "best in", "% of resamples")
 
@@ -75,9 +75,9 @@ class BestModel(Exhibit):
 
 def _cells(candidate: Candidate, share: float, score: float) -> tuple[TableCell, ...]:
     n, pair = len(candidate.perturbed), candidate.pair
-    low, high = mean_interval(list(candidate.perturbed.values()))
-    interval = f"[{PASS.format(low)}, {PASS.format(high)}]"
-    of_score = TableCell(PASS.format(score), interval, 100 * score, 100 * low, 100 * high, state="value", n=n)
+    seeds = candidate.over_seeds
+    number = Measurement(PASS.metric, score, seeds.low, seeds.high, n)
+    of_score = number_cell(number, PASS, seeds.sd, seeds.n if seeds.n > 1 else 0)
     beside = [TableCell(), TableCell(), TableCell()]
     if pair is not None:
         clean, perturbed = pair

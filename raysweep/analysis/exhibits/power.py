@@ -16,6 +16,7 @@ from pydantic import Field
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS
 from raysweep.analysis.tables.quantities import Quantity
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -82,11 +83,8 @@ class Power(Exhibit):
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),
             rows=tuple(
-                Row(
-                    (pair.variant.label, pair.training_set),
-                    (*self._cells(pair), *([self._seeds(pair, pairs)] if several else [])),
-                )
-                for pair in pairs
+                Row(labels, (*self._cells(of_seeds), *([self._seeds(of_seeds[0], pairs)] if several else [])))
+                for labels, of_seeds in _by_label(book, pairs).items()
             ),
             row_words=book.order.training_words,
             label=f"{self.id}-{problems}",
@@ -98,7 +96,7 @@ class Power(Exhibit):
         baselines = select_training_sets(book, [self.baseline]).names
         names = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
         for test in select_test_sets(book, [self.test_set]).names:
-            for variant in book.variants:
+            for variant in evidence.each_seed.variants:
                 first = evidence.rates_of(variant, baselines[0]).get((problems, test)) if baselines else None
                 for name in names:
                     second = evidence.rates_of(variant, name).get((problems, test))
@@ -108,9 +106,9 @@ class Power(Exhibit):
                         if changes:
                             yield _Pair(variant, name, test, changes)
 
-    def _cells(self, pair: _Pair) -> tuple[TableCell, ...]:
-        problems = len(pair.changes)
-        apart = sum(map(abs, pair.changes)) / problems
+    def _cells(self, seeds: Sequence[_Pair]) -> tuple[TableCell, ...]:
+        problems = min(len(pair.changes) for pair in seeds)
+        apart = sum(pair.apart for pair in seeds) / len(seeds)
         n = _count(problems)
         share = TableCell(_SHARE.format(apart), value=100 * apart, state="value")
         if not apart:
@@ -157,6 +155,11 @@ class _Pair:
         """The mean change."""
         return sum(self.changes) / len(self.changes)
 
+    @property
+    def apart(self) -> float:
+        """The mean size of a change."""
+        return sum(map(abs, self.changes)) / len(self.changes)
+
     def is_alike(self, other: _Pair) -> bool:
         """Return whether another pair differs in the seed only, if at all."""
         return (self.variant.model, self.variant.recipe, self.training_set, self.test_set) == (
@@ -165,6 +168,17 @@ class _Pair:
             other.training_set,
             other.test_set,
         )
+
+
+def _by_label(book: ScoreBook, pairs: Sequence[_Pair]) -> dict[tuple[str, str], list[_Pair]]:
+    """Return the pairs of each row by its labels: those of one seed, or of all where the book has means over them."""
+    labels = {(one.model, one.recipe, one.seed): one.label for one in book.variants}
+    rows: dict[tuple[str, str], list[_Pair]] = {}
+    for pair in pairs:
+        model, recipe, seed = pair.variant.model, pair.variant.recipe, pair.variant.seed
+        label = labels.get((model, recipe, seed)) or labels.get((model, recipe, ALL_SEEDS)) or pair.variant.label
+        rows.setdefault((label, pair.training_set), []).append(pair)
+    return rows
 
 
 def _count(number: int, note: str = "") -> TableCell:

@@ -125,8 +125,10 @@ def row_blocks(table: Table) -> list[Block]:
 
 
 def _size(table: Table, rows: Sequence[Row]) -> str:
+    """Return ``n = 240 problems``; empty where the table's title has it, or where a cell has to say more."""
     sizes = {cell.n for row in rows for cell in row.cells if cell.n}
-    return f"n = {count(sizes.pop(), 'problem')}" if len(sizes) == 1 and not table.problems else ""
+    shown = {table.size(cell) for row in rows for cell in row.cells if cell.n}
+    return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == len(shown) == 1 and shown != {""} else ""
 
 
 def bound(text: str) -> str:

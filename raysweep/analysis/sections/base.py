@@ -17,6 +17,7 @@ from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
+from raysweep.analysis.tables.over_seeds import failures_over_seeds
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -61,6 +62,7 @@ class Report:
     config_yaml: str = ""
     provenance: Lines = ()
     samples: Sequence[PairSamples] = ()
+    over_seeds: bool = False  # whether scores and differences are means over seeds
     samples_per_pair: int | None = None  # see `raysweep.analysis.page.sample_viewer.samples_json`
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[ReportedTraining] = ()
@@ -75,7 +77,8 @@ class Report:
     @cached_property
     def book(self) -> ScoreBook:
         """The scores and failures, indexed."""
-        return ScoreBook.of(self.scores, self.order, self.failures)
+        failures = failures_over_seeds(self.failures) if self.over_seeds else self.failures
+        return ScoreBook.of(self.scores, self.order, failures)
 
 
 @dataclass(frozen=True)

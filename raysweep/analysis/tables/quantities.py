@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from raysweep.analysis.tables.over_seeds import DifferenceOverSeeds, MeasurementOverSeeds, ScoreOverSeeds
 from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
@@ -57,12 +58,23 @@ def quantity_of(metric: str, digits: int = 1) -> Quantity:
     return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 
-def number_cell(number: Score | Difference | Measurement, quantity: Quantity) -> TableCell:
-    """Return the cell of a number: a dash with its reason if it is undefined."""
+def number_cell(
+    number: Score | Difference | Measurement, quantity: Quantity, sd: float = math.nan, seeds: int = 0
+) -> TableCell:
+    """Return the cell of a number: a dash with its reason if it is undefined.
+
+    Args:
+        number: a share.
+        quantity: how it is written.
+        sd: between seeds, if it is a mean over them; one of `raysweep.analysis.tables.over_seeds` has its own.
+        seeds: their number; 0: it is no mean over seeds.
+    """
     if math.isnan(number.value):
         note = number.note or f"{quantity.label} is undefined, no reason recorded"
         return TableCell("–", note=note, state="undefined")
     bounded = not (math.isnan(number.low) or math.isnan(number.high))
+    if isinstance(number, ScoreOverSeeds | DifferenceOverSeeds | MeasurementOverSeeds):
+        sd, seeds = number.sd, number.seeds
     return TableCell(
         text=quantity.format(number.value),
         interval=f"[{quantity.format(number.low)}, {quantity.format(number.high)}]" if bounded else "",
@@ -72,6 +84,9 @@ def number_cell(number: Score | Difference | Measurement, quantity: Quantity) ->
         note=number.note,
         state="value",
         n=number.n,
+        sd=sd if math.isnan(sd) else 100 * sd,
+        spread="" if math.isnan(sd) else f"SD {replace(quantity, signed=False).format(sd)}",
+        seeds=seeds,
     )
 
 

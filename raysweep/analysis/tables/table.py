@@ -24,6 +24,10 @@ from raysweep.units import count
 
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
+OVER_SEEDS = (
+    "Numbers of fine-tuned models are means over seeds of fine-tuning, with the standard deviation between these (SD); "
+    "their intervals are over problems and seeds."
+)
 LATEX_ROWS = 25
 """Rows of a page, above a long explanation."""
 
@@ -32,7 +36,7 @@ LATEX_ROWS = 25
 class TableCell:
     """One cell of a table: `text` and `interval` as shown; `value`, `low`, `high` unrounded, in the table's unit.
 
-    `n` is shown once a table where it is the same for all cells, else beside each number.
+    `n` and `seeds` are shown once a table where they are the same for all cells, else beside each number.
 
     `state`: value | text | undefined | failed | missing | empty. `value` is NaN in all states but the first.
     """
@@ -45,6 +49,9 @@ class TableCell:
     note: str = ""  # becomes a footnote
     state: str = "empty"
     n: int = 0  # number of problems behind the value; 0: it is no number over problems
+    sd: float = math.nan  # standard deviation between seeds, in the table's unit; NaN: the value is of one
+    spread: str = ""  # the same as shown
+    seeds: int = 0  # number of seeds behind a value that is a mean over them; 0: it is none
     curve: tuple[tuple[float, float], ...] = ()  # (step, loss): the HTML page draws it beside the text
 
 
@@ -97,17 +104,29 @@ class Table:
 
     @property
     def problems(self) -> str:
-        """Return ``n = 240 problems`` where all numbers rest on as many; otherwise an empty string."""
-        sizes = self._sizes
-        return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
+        """Return ``n = 240 problems, 3 seeds`` where all numbers rest on as many; otherwise an empty string."""
+        problems = f"n = {count(next(iter(self._sizes)), 'problem')}" if len(self._sizes) == 1 else ""
+        seeds = count(next(iter(self._seeds)), "seed") if len(self._seeds) == 1 else ""
+        return ", ".join(filter(None, (problems, seeds)))
 
     def size(self, cell: TableCell) -> str:
-        """Return ``n = 238`` for a cell of a table whose numbers don't all rest on as many problems; else empty."""
-        return f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
+        """Return ``n = 238`` or ``2 seeds`` for a cell of a table whose numbers don't rest on equally many."""
+        problems = f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
+        seeds = count(cell.seeds, "seed") if cell.seeds and len(self._seeds) > 1 else ""
+        return ", ".join(filter(None, (problems, seeds)))
+
+    @property
+    def has_one_size(self) -> bool:
+        """Return whether all numbers rest on equally many problems."""
+        return len(self._sizes) == 1
 
     @cached_property
     def _sizes(self) -> set[int]:
         return {cell.n for row in self.rows for cell in row.cells if cell.n}
+
+    @cached_property
+    def _seeds(self) -> set[int]:
+        return {cell.seeds for row in self.rows for cell in row.cells if cell.seeds}
 
     @property
     def codes(self) -> str:
@@ -124,13 +143,16 @@ class Table:
 
     @property
     def explanation(self) -> str:
-        """Return the caption with words for codes after it."""
-        return " ".join(filter(None, (self.caption, f"Codes: {self.codes}." if self.codes else "")))
+        """Return the caption, with what means over seeds are and words for codes after it."""
+        seeds = OVER_SEEDS if self._seeds else ""
+        return " ".join(filter(None, (self.caption, seeds, f"Codes: {self.codes}." if self.codes else "")))
 
     def shown(self, row: Row) -> list[tuple[str, str]]:
         """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
         texts = [
-            " ".join(filter(None, (cell.text, cell.interval, f"({size})" if (size := self.size(cell)) else "")))
+            " ".join(
+                filter(None, (cell.text, cell.interval, cell.spread, f"({size})" if (size := self.size(cell)) else ""))
+            )
             for cell in row.cells
         ]
         pairs = [(text, self.mark(cell)) for text, cell in zip(texts, row.cells, strict=True)]
@@ -177,12 +199,14 @@ def to_csv(table: Table) -> str:
     signature, if there is one, has a column too.
     """
     counted = [any(row.cells[i].n for row in table.rows) for i in range(len(table.columns))]
-    one_size = bool(table.problems)
+    one_size = table.has_one_size
     bounded = [any(not math.isnan(row.cells[i].low) for row in table.rows) for i in range(len(table.columns))]
+    seeded = [any(row.cells[i].seeds for row in table.rows) for i in range(len(table.columns))]
     header = list(table.stub)
-    for column, has_bounds, has_n in zip(table.columns, bounded, counted, strict=True):
+    for column, has_bounds, has_n, has_seeds in zip(table.columns, bounded, counted, seeded, strict=True):
         header += [column.full_name]
         header += [f"{column.full_name} low", f"{column.full_name} high"] if has_bounds else []
+        header += [f"{column.full_name} SD", f"{column.full_name} seeds"] if has_seeds else []
         header += [f"{column.full_name} n"] if has_n and not one_size else []
     header += ["n"] if one_size else []
     out = io.StringIO()
@@ -191,9 +215,10 @@ def to_csv(table: Table) -> str:
     writer.writerow([*header, *(["signature"] if signed else []), "notes"])
     for row in table.rows:
         fields = list(row.labels)
-        for cell, has_bounds, has_n in zip(row.cells, bounded, counted, strict=True):
+        for cell, has_bounds, has_n, has_seeds in zip(row.cells, bounded, counted, seeded, strict=True):
             fields.append(cell.text if cell.state in ("text", "failed", "missing") else _exact(cell.value))
             fields += [_exact(cell.low), _exact(cell.high)] if has_bounds else []
+            fields += [_exact(cell.sd), str(cell.seeds or "")] if has_seeds else []
             fields += [str(cell.n or "")] if has_n and not one_size else []
         fields += [str(max(cell.n for cell in row.cells) or "")] if one_size else []
         notes = dict.fromkeys(cell.note for cell in row.cells if cell.note)
@@ -360,6 +385,8 @@ def _cell_record(cell: TableCell) -> dict[str, Any]:
     return {
         "value": None if math.isnan(cell.value) else cell.value,
         **bounds,
+        **({} if math.isnan(cell.sd) else {"sd": cell.sd}),
+        **({"seeds": cell.seeds} if cell.seeds else {}),
         **({"n": cell.n} if cell.n else {}),
         **note,
     }

@@ -23,10 +23,12 @@ from raysweep.analysis.comparisons.pass_rates import (
 from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
 from raysweep.analysis.published.sums import without_doubles
+from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, measurements_over_seeds, rates_over_seeds
 from raysweep.analysis.tables.quantities import RD, Quantity, number_cell, p_text
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.records import Score
+from raysweep.stats.intervals import FEWEST
 from raysweep.stats.rank_tests import holm
 from raysweep.units import count
 
@@ -77,15 +79,17 @@ class _Compared:
         return self.numbers[GAINED].value + self.numbers[LOST].value if GAINED in self.numbers else 0.0
 
 
-def twin_tables(twins: Iterable[Twins], first: str, second: str) -> list[Table]:
+def twin_tables(twins: Iterable[Twins], first: str, second: str, *, each_seed: bool = False) -> list[Table]:
     """Return a table of pass@1 and, where both cells have clean and perturbed results, one of RD.
 
     Args:
         twins: the pairs of cells.
         first: the heading of the first cells' numbers.
         second: the heading of the second ones'. Differences are second minus first.
+        each_seed: whether each of several seeds has a row, in place of their mean.
     """
     compared = _with_seeds_notes([twin for pair in twins for twin in _compared(pair) if twin.numbers[DIFFERENCE].n])
+    compared = compared if each_seed else _over_seeds(compared)
     compared.sort(key=lambda twin: (-twin.flipped, -abs(twin.numbers[DIFFERENCE].value), twin.label, twin.test_set))
     changes = [twin for twin in compared if CHANGE in twin.numbers and twin.numbers[CHANGE].n]
     tables = [_pass_table(compared, first, second)] if compared else []
@@ -113,7 +117,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
     has_rd = any(score.metric == RD.metric for score, _ in rows)
     shown = tuple(
         Row(
-            (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, str(score.seed)),
+            (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, _seed_text(score)),
             (
                 number_cell(replace(score, note=_with_size(score, number)), PASS),
                 TableCell(number.percent, value=100 * number.value, note=number.note, state="value"),
@@ -136,6 +140,10 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
         caption += " Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
     caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
+
+
+def _seed_text(score: Score) -> str:
+    return count(score.seeds, "seed") if isinstance(score, ScoreOverSeeds) else str(score.seed)
 
 
 def _inside(score: Score, printed: PublishedScore) -> str:
@@ -213,6 +221,22 @@ def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
     ]
 
 
+def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
+    """Return the pairs, those that differ in the seed only as one with the means of their numbers."""
+    groups: dict[tuple[str, TestSetName], list[_Compared]] = {}
+    for twin in compared:
+        groups.setdefault((twin.alike, twin.test_set), []).append(twin)
+    asked = max(map(len, groups.values()), default=0)
+    if asked < FEWEST:
+        return list(compared)
+    pooled = []
+    for (alike, test_set), seeds in groups.items():
+        first, second = ([getattr(twin, side) for twin in seeds] for side in ("first", "second"))
+        numbers = measurements_over_seeds([twin.numbers for twin in seeds], second, first, asked)
+        pooled.append(_Compared(alike, alike, test_set, rates_over_seeds(first), rates_over_seeds(second), numbers))
+    return pooled
+
+
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
     raw = [_value(twin, P_VALUE) for twin in compared]
@@ -283,7 +307,7 @@ def _beyond(score: Score, printed: PublishedScore) -> Measurement:
 
 
 def _count(measurement: Measurement) -> TableCell:
-    return TableCell(f"{measurement.value:g}", value=measurement.value, state="value")
+    return TableCell(f"{measurement.value:.4g}", value=measurement.value, state="value")
 
 
 def _size(value: float) -> float:

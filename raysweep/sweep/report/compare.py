@@ -23,6 +23,7 @@ from raysweep.analysis.published.reference import (
     published_scores,
 )
 from raysweep.analysis.published.sums import without_doubles
+from raysweep.analysis.tables.over_seeds import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
@@ -33,7 +34,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UnknownName, UsageError
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
-from raysweep.records import BASE, CLEAN, PromptRow
+from raysweep.records import BASE, CLEAN, PromptRow, Score
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.answers import SweepAnswers
@@ -85,7 +86,9 @@ class JudgedCell:
         )
 
 
-def compared(sweep: str, other: str | None, by: str | None, storage: str | None) -> list[Table]:
+def compared(
+    sweep: str, other: str | None, by: str | None, storage: str | None, *, each_seed: bool = False
+) -> list[Table]:
     """Return the tables of `raysweep compare`.
 
     Args:
@@ -93,6 +96,7 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         other: another sweep's, or a study's with printed numbers; None: only twins in `sweep` are looked for.
         by: the setting in which twins differ; None: equal cells of both are compared.
         storage: the store of the sweeps; None: the default one.
+        each_seed: whether each of several seeds has a row, in place of their mean.
 
     Raises:
         UsageError: a name is unknown, or there is nothing to compare.
@@ -110,15 +114,17 @@ def compared(sweep: str, other: str | None, by: str | None, storage: str | None)
         )
     others = [open_folder(other, storage, SOURCES)] if other and other not in SOURCES else []
     if by is not None:
-        tables = compare_twins([folder, *others], by)
+        tables = compare_twins([folder, *others], by, each_seed=each_seed)
+    elif others:
+        tables = compare_sweeps(folder, *others, each_seed=each_seed)
     else:
-        tables = compare_sweeps(folder, *others) if others else compare_with_study(folder, str(other))
+        tables = compare_with_study(folder, str(other), each_seed=each_seed)
     signatures = {swept.name: text for swept in (folder, *others) if (text := SavedNumbers(swept).signature())}
     signature = ". ".join(f"{name}: {text}" for name, text in signatures.items())
     return [replace(table, signature=signature) for table in tables]
 
 
-def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
+def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool = False) -> list[Table]:
     """Return tables of the cells that two sweeps have in common, side by side.
 
     Raises:
@@ -127,7 +133,7 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
     cells = {cell.labels: cell for cell in judged_cells(first)}
     others = {cell.labels: cell for cell in judged_cells(second)}
     twins = [_twins(cell, others[labels]) for labels, cell in cells.items() if labels in others]
-    tables = twin_tables(twins, first.name, second.name)
+    tables = twin_tables(twins, first.name, second.name, each_seed=each_seed)
     if not tables:
         what = "problem" if twins else "cell (model, recipe, training set and seed)"
         facts = _problems_in_words if twins else _cells_in_words
@@ -145,7 +151,7 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder) -> list[Table]:
     return [replace(table, caption=f"{table.caption}{also}") for table in tables]
 
 
-def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
+def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = False) -> list[Table]:
     """Return the tables of a sweep's scores and averages beside the numbers that a study printed.
 
     Raises:
@@ -154,7 +160,9 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
     if published_claims(study):
         return _compared_with_claims(folder, study)
     printed, limit = published_scores(study), limit_text(folder.config())
-    tables = [published_table(SavedNumbers(folder).scores(), printed, citation(study), limit)]
+    scores = SavedNumbers(folder).scores()
+    scores = scores if each_seed else _over_seeds(folder, scores)
+    tables = [published_table(scores, printed, citation(study), limit)]
     if averages := published_averages(study):
         sweep = _swept_sums(folder, {name for one in averages for name in (one.recipe, one.baseline)})
         if any(cell.training_set != BASE for cell in sweep.cells):
@@ -177,6 +185,17 @@ def compare_with_study(folder: SweepFolder, study: str) -> list[Table]:
         )
         shown = [replace(table, caption=f"{why} {table.caption}") for table in shown]
     return shown
+
+
+def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
+    """Return scores with those of several seeds as one mean."""
+    if not have_several_seeds(scores):
+        return scores
+    groups = SeedGroups()
+    for cell in judged_cells(folder):
+        if cell.labels.training_set != BASE:
+            groups.add(cell.labels, cell.rates, {})
+    return scores_over_seeds(scores, groups.shared)
 
 
 def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
@@ -213,12 +232,13 @@ def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:
     return SweptSums(cells, sets)
 
 
-def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:
+def compare_twins(folders: Sequence[SweepFolder], by: str, *, each_seed: bool = False) -> list[Table]:
     """Return tables of the cells that differ in one setting only, side by side.
 
     Args:
         folders: the sweeps to look for twins in; twins may come from two of them.
         by: ``precision``, ``recipe`` or ``decoding``.
+        each_seed: whether each of several seeds has a row, in place of their mean.
 
     Raises:
         UsageError: there is no such setting, or there are no twins.
@@ -235,7 +255,9 @@ def compare_twins(folders: Sequence[SweepFolder], by: str) -> list[Table]:
         for first, second in combinations(sorted(twins.values(), key=FIELDS[by].words), 2):
             twin = _twins(first, second) if len(folders) == 1 else _placed(_twins(first, second), first, second)
             pairs.setdefault(_unlike(first, second, FIELDS[by].words), []).append(twin)
-    tables = [table for values, alike in sorted(pairs.items()) for table in twin_tables(alike, *values)]
+    tables = [
+        table for values, alike in sorted(pairs.items()) for table in twin_tables(alike, *values, each_seed=each_seed)
+    ]
     if not tables:
         names = " and ".join(repr(folder.name) for folder in folders)
         raise UsageError(f"no two models of {names} differ in {by} only; {FIELDS[by].hint}")

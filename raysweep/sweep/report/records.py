@@ -15,7 +15,8 @@ from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report, Section
 from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.tables.over_seeds import differences_over_seeds, have_several_seeds, scores_over_seeds
+from raysweep.analysis.tables.score_book import Failure, ScoreBook
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
@@ -80,27 +81,35 @@ def report_of(
     """
     linted, order = cell_reports(folder), order_of(config)
     strata = linted_strata(folder, linted)
+    scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
+    differences, failures = without_pairs(numbers.differences, order.pairs), _failures(folder, errors)
+    by_seed = None
+    if not config.report.each_seed and have_several_seeds([*scores, *failures]):
+        by_seed = ScoreBook.of(scores, order, failures)
+        scores = scores_over_seeds(scores, numbers.shared)
+        differences = differences_over_seeds(differences, numbers.shared)
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
         notice=config.report.notice or _cautions(config),
         limit=limit_text(config),
-        scores=over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made}),
-        differences=without_pairs(numbers.differences, order.pairs),
+        scores=scores,
+        differences=differences,
         order=order,
-        failures=_failures(folder, errors),
+        failures=failures,
         config_yaml=to_yaml(config),
         trainings=trainings(folder, config),
         choices=choices(folder),
         signature=sweep_signature(folder, linter=_linter(strata)),
         samples_per_pair=config.report.samples_per_pair,
+        over_seeds=by_seed is not None,
         linted=linted,
         strata=strata,
     )
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     answers = SweepAnswers(folder)
     evidence = Evidence(
-        report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits, report.choices
+        report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits, report.choices, by_seed
     )
     drawn = draw(exhibits, evidence, required=required)
     read = {name for section in sections for name in section.reads}

@@ -14,6 +14,7 @@ from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.exhibits.edits import Edits
+from raysweep.analysis.tables.over_seeds import Place, SeedGroups, SharedVariance
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -22,7 +23,7 @@ from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
 from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
+from raysweep.records import BASE, CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.stages.editing import EDITED
 from raysweep.storage.store import Store
@@ -58,6 +59,8 @@ class SweepNumbers:
     and after clean fine-tuning on all. Where the config names no headline they are all there."""
     edits: Edits = field(default_factory=Edits)
     """Models that were edited from one prompt pair, and prompts that a model rewrote; `scores` has their numbers."""
+    shared: Mapping[Place, SharedVariance] = field(default_factory=dict)
+    """What the seeds of a model share; empty for one seed."""
 
 
 def score(
@@ -83,6 +86,7 @@ def score(
     scores: list[Score] = []
     differences: list[Difference] = []
     rates: dict[CellLabels, dict[TestSetName, ProblemRates]] = {}
+    seeds, several = SeedGroups(), len(config.seeds or ()) > 1
     for cell in cell_numbers(folder):
         scores += cell.scores
         differences += cell.differences
@@ -94,8 +98,13 @@ def score(
             for row in cell.problems
             if everything or row.perturbation in (CLEAN, headline) or (trained, row.perturbation) in read
         )
+        if several and trained != BASE:
+            judged = rates[cell.labels] if everything else rates_of(cell.problems)
+            seeds.add(
+                cell.labels, judged, {label: of for label, of in rates.items() if baselines.has(label.training_set)}
+            )
     edits = edits_of(folder, config, rates)
-    return SweepNumbers([*scores, *edit_scores(edits)], with_seeds_notes(differences), rates, edits)
+    return SweepNumbers([*scores, *edit_scores(edits)], with_seeds_notes(differences), rates, edits, seeds.shared)
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
@@ -104,8 +113,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
     metrics = metric_specs(config)
-    cells = by_cell(folder.grid()).values()
-    for rows in sorted(cells, key=lambda rows: baselines.place_of(rows[0].training_set)):
+    for rows in _in_order(by_cell(folder.grid()).values(), baselines):
         cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         judged = [row for row in rows if store.has(row.results)]
         first_draws = [row for row in judged if not row.test_draw]
@@ -136,6 +144,16 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         all_draws = {name: [rows, *more_draws.get(name, ())] for name, rows in results.items()}
         problems = list(problem_scores(cell, all_draws))
         yield CellNumbers(cell, scores, problems, baselines.differences(cell, problems))
+
+
+def _in_order(cells: Iterable[list[GridRow]], baselines: Baselines) -> list[list[GridRow]]:
+    """Return the rows of each cell, baselines before what is compared with them, and a model's seeds one by one."""
+    first: dict[tuple[str, str, str], int] = {}
+    places = []
+    for number, rows in enumerate(cells):
+        group = (rows[0].model, rows[0].recipe, rows[0].training_set)
+        places.append((baselines.place_of(rows[0].training_set), first.setdefault(group, number), number, rows))
+    return [rows for *_, rows in sorted(places, key=lambda place: place[:3])]
 
 
 def metric_specs(config: SweepConfig) -> list[Spec]:

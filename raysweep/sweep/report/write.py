@@ -161,7 +161,13 @@ def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str])
 
 
 def export(
-    folder: SweepFolder, format: str, out: Path | None, only: Sequence[str] = (), exhibits: Sequence[Path] = ()
+    folder: SweepFolder,
+    format: str,
+    out: Path | None,
+    only: Sequence[str] = (),
+    exhibits: Sequence[Path] = (),
+    *,
+    each_seed: bool = False,
 ) -> str:
     """Write a sweep's report, tables or figures from its results; return the text to print: the tables, or the path.
 
@@ -171,32 +177,40 @@ def export(
         out: the folder to write into; None: the sweep's folder for html and figures, and no file for tables.
         only: the tables and figures to write: ids of exhibits, names of sections of the report; empty: all.
         exhibits: files, or folders of files, that define more tables and figures.
+        each_seed: whether each seed has a row, whatever the config says.
 
     Raises:
         UsageError: something is asked for that doesn't exist, the sweep lacks what it needs, or `out` can't be written.
     """
     chosen, sections = _asked(format, only, exhibits)
+    config = _with_each_seed(folder.config()) if each_seed else folder.config()
     if out is not None:
         _create_folder(out)
     if format == "html":
         numbers = write_numbers(folder) if out is None else score(folder, read_exhibits().values())
-        write_report(folder, folder.config(), numbers, folder.errors(), out or folder.path)
+        write_report(folder, config, numbers, folder.errors(), out or folder.path)
         if out is None:
             folder.publish()
         return str(out / "report.html") if out else f"{folder}/report.html"
-    tables, figures = _drawn(folder, chosen, sections, list(read_exhibits(exhibits).values()), all_of_it=not only)
+    shown = list(read_exhibits(exhibits).values())
+    tables, figures = _drawn(folder, config, chosen, sections, shown, all_of_it=not only)
     drawn, what = (figures, "figure") if format in look.FORMATS else (tables, "table")
     if only and not drawn:
         raise UsageError(f"{', '.join(only)} has no {what} in this sweep")
     if format in look.FORMATS:
         return _write_figures(folder, _rendered(figures, format), format, out)
     if out is None:
-        comment, limit = {"csv": "#", "latex": "%"}.get(format, ""), limit_text(folder.config())
+        comment, limit = {"csv": "#", "latex": "%"}.get(format, ""), limit_text(config)
         head = [f"{comment} Limited run: {limit}".strip()] if limit else []
         return "\n\n".join([*head, to_text(tables, format)])
     for name, table in by_file_name(tables).items():
         write_atomically(out / f"{name}.{FORMATS[format]}", written(table, format).rstrip("\n") + "\n")
     return str(out)
+
+
+def _with_each_seed(config: SweepConfig) -> SweepConfig:
+    """Return a config whose report has a row for each seed."""
+    return config.model_copy(update={"report": config.report.model_copy(update={"each_seed": True})})
 
 
 def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[list[Exhibit], list[Section]]:
@@ -239,6 +253,7 @@ def _require(is_asked: bool, without: Sequence[str], what: str, format: str) -> 
 
 def _drawn(
     folder: SweepFolder,
+    config: SweepConfig,
     chosen: Sequence[Exhibit],
     sections: Sequence[Section],
     exhibits: Sequence[Exhibit],
@@ -246,7 +261,7 @@ def _drawn(
     all_of_it: bool,
 ) -> tuple[list[Table], list[ReportFigure]]:
     """Return the tables and figures of chosen exhibits and of sections; `exhibits`: those that sections may show."""
-    config, errors = folder.config(), folder.errors()
+    errors = folder.errors()
     shared = exhibits if any("drawn" in section.reads for section in sections) else []
     numbers = score(folder, [*chosen, *shared])
     tables: list[Table] = []

@@ -55,35 +55,35 @@ def test_without_models_fine_tuned_on_clean_prompts_the_baseline_is_the_base_mod
 def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
     raw = {("C", "clean"): 0.01, ("C", "C3"): 0.04, ("C1", "C3"): 0.03}
     tested = [
-        replace(difference(name, "clean", test, "sign_flip_p", p), low=math.nan, high=math.nan)
+        replace(difference(name, "clean", test, "pass@1_difference_p", p), low=math.nan, high=math.nan)
         for (name, test), p in raw.items()
     ]
     others = [
-        difference("C", "base", "C3", "sign_flip_p", 0.5),
+        difference("C", "base", "C3", "pass@1_difference_p", 0.5),
         difference("C1", "clean", "C3", "pass@1_difference", 0.1),
     ]
     (table,) = difference_tables([*DIFFERENCES, *tested, *others], BOOK)
     names = [column.name for column in table.columns]
     found = {row.labels: {name: cell.value for name, cell in zip(names, row.cells, strict=True)} for row in table.rows}
-    assert found["clean", "llama", "p (sign flips)"]["C"] == 0.01
-    assert found["clean", "llama", "p (sign flips, Holm)"]["C"] == pytest.approx(0.03)
-    assert found["C3", "llama", "p (sign flips)"] == {"C": 0.04, "C1": 0.03}
-    assert found["C3", "llama", "p (sign flips, Holm)"] == pytest.approx({"C": 0.06, "C1": 0.06})
+    assert found["clean", "llama", "p"]["C"] == 0.01
+    assert found["clean", "llama", "p (Holm)"]["C"] == pytest.approx(0.03)
+    assert found["C3", "llama", "p"] == {"C": 0.04, "C1": 0.03}
+    assert found["C3", "llama", "p (Holm)"] == pytest.approx({"C": 0.06, "C1": 0.06})
     headings = [labels[2] for labels in found if labels[0] == "C3"]
-    assert headings[:4] == ["pass@1 (points)", "p (sign flips)", "p (sign flips, Holm)", "RD (points)"]
+    assert headings[:4] == ["pass@1 (points)", "p", "p (Holm)", "RD (points)"]
     assert "this table's 3 tests, a family: what fine-tuning on each perturbation changes" in table.caption
 
 
 def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
     sets = ("clean", "C", "half", "half-twice")
     rows = {"half": RowChoice(0.5), "half-twice": RowChoice(0.5, 2.0)}
-    tested = [difference(name, "clean", "C3", "sign_flip_p", 0.03) for name in sets[1:]]
+    tested = [difference(name, "clean", "C3", "pass@1_difference_p", 0.03) for name in sets[1:]]
     first, last = difference_tables(tested, book_of(sets, rows))
     assert first.title == "Against fine-tuning on clean prompts by perturbation, minicode"
     assert last.title == "Against fine-tuning on clean prompts by number of rows, minicode"
     assert [column.name for column in last.columns] == ["half", "half-twice"], "the share at both sizes"
     of_first, of_last = (
-        [[cell.value for cell in row.cells] for row in table.rows if row.labels[2].startswith("p ")]
+        [[cell.value for cell in row.cells] for row in table.rows if row.labels[2] in ("p", "p (Holm)")]
         for table in (first, last)
     )
     assert of_last == [[0.03, 0.03], [0.06, 0.06]] and of_first == [[0.03], [0.03]]

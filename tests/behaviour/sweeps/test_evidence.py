@@ -157,7 +157,7 @@ def test_differences_to_baselines_are_those_of_a_plain_count(storage, rates):
 def test_p_values_of_differences_count_all_patterns_of_signs_and_are_adjusted_by_hand(storage, verdicts):
     shares = verdicts.groupby([*CELL, "problem_set", "perturbation", "task_id"]).passed.mean()
     found = raysweep.load_differences("evidence-mini", storage)
-    found = found[(found.metric == "sign_flip_p") & (found.against == "clean")]
+    found = found[(found.metric == "pass@1_difference_p") & (found.against == "clean")]
     signs = numpy.array(list(itertools.product((-1, 1), repeat=5)))
     checked = 0
     for one in found.itertuples():
@@ -177,8 +177,8 @@ def test_p_values_of_differences_count_all_patterns_of_signs_and_are_adjusted_by
         highest = 0.0
         for place, one in enumerate(family.itertuples()):
             highest = max(highest, min(1.0, (len(family) - place) * one.value))
-            assert same(shown.loc[(one.perturbation, one.model, "p (sign flips)"), one.training_set], one.value)
-            adjusted = shown.loc[(one.perturbation, one.model, "p (sign flips, Holm)"), one.training_set]
+            assert same(shown.loc[(one.perturbation, one.model, "p"), one.training_set], one.value)
+            adjusted = shown.loc[(one.perturbation, one.model, "p (Holm)"), one.training_set]
             assert adjusted == pytest.approx(highest)
         in_tables += len(family)
     assert in_tables == len(found), "each test is in one family"
@@ -499,7 +499,7 @@ def test_sign_flips_count_all_patterns_of_the_signs_of_both_models(storage, rate
     ]
     patterns = [abs(a * sums[0] + b * sums[1]) for a in (1, -1) for b in (1, -1)]
     assert line["units"] == 2
-    assert line["p (sign flips)"] == sum(value >= abs(sum(sums)) - 1e-12 for value in patterns) / len(patterns)
+    assert line["p"] == sum(value >= abs(sum(sums)) - 1e-12 for value in patterns) / len(patterns)
 
 
 @pytest.mark.parametrize("problems", ["mini-humaneval", "mini-mbpp"])

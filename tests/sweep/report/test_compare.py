@@ -86,9 +86,9 @@ def test_two_sweeps_stand_side_by_side_and_flips_come_first(tmp_path):
     first = rows(passing)[0]
     assert (first["cell"], first["test set"]) == ("a · plain · C1 · seed 42", "minicode C1")
     assert (float(first["mine (%)"]), float(first["theirs (%)"])) == (50, 50)
-    shown = ("difference (points)", "gained", "lost", "p (sign flips)")
+    shown = ("difference (points)", "gained", "lost", "p")
     assert tuple(map(first.get, shown)) == ("0.0", "4", "4", "1.0")
-    assert [row["p (sign flips, Holm)"] for row in rows(passing)] == ["1.0"] * 8
+    assert [row["p (Holm)"] for row in rows(passing)] == ["1.0"] * 8
     assert len(passing.rows) == 8 and [row["gained"] for row in rows(passing)[1:]] == ["0"] * 7
     assert float(rows(rd)[0]["change (points)"]) == pytest.approx(0)
     assert len(rd.rows) == 4
@@ -153,7 +153,7 @@ def test_p_is_adjusted_over_the_tables_rows(tmp_path):
     sweep(tmp_path, "mine", {**VERDICTS, ("a", "plain", "C1"): ("++++++++", "++++++++")})
     sweep(tmp_path, "theirs", {**VERDICTS, ("a", "plain", "C1"): ("--------", "++++++++")})
     table = rows(compared("mine", "theirs", None, str(tmp_path))[0])
-    assert [float(table[0][name]) for name in ("p (sign flips)", "p (sign flips, Holm)")] == pytest.approx(
+    assert [float(table[0][name]) for name in ("p", "p (Holm)")] == pytest.approx(
         [2 / 2**8, len(table) * 2 / 2**8], rel=0.01
     )
 

@@ -60,6 +60,8 @@ class RepairModel:
 class RepairExhibit(Exhibit):
     """The keys of all kinds that show models that repair programs."""
 
+    reads_seeds = True
+
     group: Group = PROGRAM_REPAIR
 
     families: Mapping[str, Annotated[Sequence[Text], Field(min_length=1)]] = FAMILIES

@@ -82,6 +82,8 @@ class _BesideFirst:
 class RecipeDifferences(Exhibit):
     """Each recipe of a model minus one of them: pass@1, pairs of which the reference is more probable, and margins."""
 
+    reads_seeds = True
+
     group: Group = RECIPES
 
     test_sets: list[Text]

@@ -96,6 +96,8 @@ def failed_tasks(
 class Mended(Exhibit):
     """A table, for each problem set, of mended or failed tasks and of those within one block."""
 
+    reads_seeds = True
+
     group: Group = COMPARISONS
 
     of: Literal["mended", "failed"]

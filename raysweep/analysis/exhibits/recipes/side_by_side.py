@@ -32,6 +32,8 @@ NO_VERDICT = "no verdict"
 class SideBySide(Exhibit):
     """Completions of some tasks in columns, a column for each recipe; for one seed of each model."""
 
+    reads_seeds = True
+
     has_table: ClassVar[bool] = False
 
     recipes: Annotated[Sequence[str], Field(min_length=2)]

@@ -36,6 +36,8 @@ HOW = (
 class SumChanges(Exhibit):
     """A table of the relative changes of sums of pass@1, for each model and over models."""
 
+    reads_seeds = True
+
     group: Group = COMPARISONS
 
     compare: Annotated[Mapping[str, Annotated[Sequence[str], Field(min_length=1)]], Field(min_length=1)]
