@@ -216,7 +216,7 @@ TRANSFORMERS = "transformers"
 
 
 def is_too_long(completion: Completion) -> bool:
-    """Return True if nothing was written, since the prompt leaves the model no position to write to."""
+    """Return True if nothing was written, since the prompt is too long or leaves the model no position to write to."""
     return completion.stop == LENGTH and not completion.tokens and not completion.text
 
 

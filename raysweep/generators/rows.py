@@ -52,12 +52,18 @@ class Tokens:
         max_new_tokens: most tokens of a completion.
         traits: of the model, which say where completions end, and whether an encoder reads prompts, as whole texts:
             `positions` are then of each. None: at the tokenizer's end of text alone, and none does.
+        longest_prompt: most tokens of a prompt; None: those that `positions` hold.
     """
 
     def __init__(
-        self, tokenizer: Any, positions: int | None, max_new_tokens: int, traits: Traits | None = None
+        self,
+        tokenizer: Any,
+        positions: int | None,
+        max_new_tokens: int,
+        traits: Traits | None = None,
+        longest_prompt: int | None = None,
     ) -> None:
-        self.positions = positions
+        self.positions, self._longest_prompt = positions, longest_prompt
         self._apart = bool(traits and traits.has_encoder)
         self._tokenizer, self._max_new_tokens = tokenizer, max_new_tokens
         self._pieces: dict[int, str] = {}  # what tokens say alone
@@ -66,7 +72,7 @@ class Tokens:
         self._appended = tokenizer.convert_tokens_to_ids(list(traits.after)) if traits else []
 
     def row(self, request: GenerationRequest, variant: RowVariant | None = None) -> WrittenRow:
-        """Return a new row; if the prompt leaves no position to write to, it has ended already."""
+        """Return a new row; if the prompt is too long, or leaves no position to write to, it has ended already."""
         prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
         if request.special_tokens and self._appended and not self._apart:
             prompt = prompt[: -len(self._appended)]  # else it would go on after the end of a text
@@ -74,7 +80,8 @@ class Tokens:
         ends = {**self._ends, **asked, self._tokenizer.eos_token_id: EOS}
         stop = tuple(text for text in request.stop if text not in self._special)
         budget = min(self._max_new_tokens, self._room(len(prompt)))
-        ended = budget <= 0 or not prompt
+        is_long = self._longest_prompt is not None and len(prompt) > self._longest_prompt
+        ended = budget <= 0 or not prompt or is_long
         return WrittenRow(request, prompt, budget, ends, stop, ended=ended, variant=variant)
 
     def _room(self, prompt: int) -> int:

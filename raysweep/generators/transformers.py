@@ -73,6 +73,8 @@ class Transformers(Generator):
             device.
         cache: false: a model reads the whole text again for each token, which takes long; true: it keeps what it
             computed, and models whose logits would be wrong then are refused; null: it keeps that unless they would.
+        longest_prompt: most tokens of a prompt; a longer one gets no answer, as in the repair study, and counts as too
+            long; null: those that the model's positions hold.
     """
 
     needs_model = True
@@ -90,6 +92,7 @@ class Transformers(Generator):
         merge: bool | None = None,
         batch_tokens: int | None = None,
         cache: bool | None = None,
+        longest_prompt: int | None = None,
     ) -> None:
         super().__init__(model, decoding)
         if model is None:
@@ -97,7 +100,7 @@ class Transformers(Generator):
         self.network: Any = None
         self.tokenizer: Any = None
         self.versions: ModelVersions | None = None
-        self._budget, self._cache = batch_tokens, cache
+        self._budget, self._cache, self._longest_prompt = batch_tokens, cache, longest_prompt
         self._loop: Loop | None = None
         self._proven: dict[tuple[Any, ...], type[Way]] = {}  # by kind of the model: the way that is right for it
         if isinstance(model, LiveModel):
@@ -137,7 +140,8 @@ class Transformers(Generator):
         self.network, self.tokenizer = network, tokenizer
         self.device = network.get_output_embeddings().weight.device
         disable_cudnn_attention(self.device)
-        self._tokens = Tokens(tokenizer, longest_text(network), self.decoding.max_new_tokens, traits)
+        new = self.decoding.max_new_tokens
+        self._tokens = Tokens(tokenizer, longest_text(network), new, traits, self._longest_prompt)
         kind = (self.loads, self._cache, _kind(network))  # versions that are alike in that differ in weights alone
         if kind not in self._proven:
             for former in [known for known in self._proven if known[0] != self.loads]:
@@ -210,6 +214,11 @@ class Transformers(Generator):
     @classmethod
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
         """See `Generator.require_fit`. What isn't known by a model's type is found when the model is loaded."""
+        longest = arguments.get("longest_prompt")
+        if longest is not None and longest < 1:
+            raise UsageError(
+                f"`longest_prompt: {longest}` of generator transformers must be at least 1: the most tokens of a prompt"
+            )
         if arguments.get("cache") and model.model_type in NEEDED_BY:
             raise UsageError(
                 f"generator transformers can't run model {model.name}, whose type is {model.model_type}, with a cache "

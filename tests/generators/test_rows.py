@@ -11,9 +11,9 @@ import torch
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
-from raysweep.errors import UnfitModel
+from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import EOS as BY_ITSELF
-from raysweep.generators.base import LiveModel
+from raysweep.generators.base import LiveModel, WantedModel, is_too_long
 from raysweep.generators.rows import Tokens
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model, load_tokenizer
@@ -90,6 +90,16 @@ def test_a_prompt_does_not_end_with_what_a_tokenizer_appends(single: str, specia
     )
     first = [257] if special and single.startswith("<s>") else []
     assert row.prompt == [*first, *loaded("def", add_special_tokens=False)["input_ids"]]
+
+
+def test_a_prompt_of_more_tokens_than_are_wanted_gets_no_answer(tmp_path: Path) -> None:
+    model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=PIECES), [PIECES[0]])
+    requests = [GenerationRequest("0", "t", "def"), GenerationRequest("1", "u", "def ")]
+    kept, skipped = Transformers(model, Decoding(2), longest_prompt=3).generate(requests)
+    assert (kept.text, is_too_long(kept)) == (2 * PIECES[0], False)
+    assert (skipped.text, is_too_long(skipped)) == ("", True)
+    with pytest.raises(UsageError, match="`longest_prompt: 0` of generator transformers must be at least 1"):
+        Transformers.require_fit({"longest_prompt": 0}, WantedModel("m", "llama", ModelKind.FULL, {}, Decoding()))
 
 
 def test_a_generator_refuses_tokens_without_embeddings(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from raysweep.records import Problem
 VERSION = 1
 """Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
 then."""
+HUNK_VERSION = 2
+"""The same of answers in a hunk's place. Before it, a prompt that was too long had the hunk taken out."""
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
 READERS: Mapping[str, Callable[[str, str], PythonReader]] = {"python": PythonReader}
@@ -52,7 +54,8 @@ class Extract(StrEnum):
     @property
     def key(self) -> dict[str, str]:
         """Its part of the keys of what is made of programs; none where answers are programs as they are."""
-        return {} if self is Extract.NONE else {"extract": f"{self} {VERSION}"}
+        version = HUNK_VERSION if self is Extract.HUNK else VERSION
+        return {} if self is Extract.NONE else {"extract": f"{self} {version}"}
 
 
 class Found(StrEnum):
@@ -91,20 +94,23 @@ def way_of(extract: str, *, is_chat: bool) -> Extract:
     return way
 
 
-def extracted(problem: Problem, answer: str, way: Extract, *, alone: bool = False) -> Extracted:
+def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool = False) -> Extracted:
     """Return the program of an answer to a problem.
 
     Args:
         problem: with the clean prompt, whatever the model was shown.
-        answer: as it was written.
+        answer: as it was written; None: there is none, since the prompt was too long for the model. An empty one takes
+            a hunk out, and none is no patch.
         way: how.
         alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``.
     """
     if isinstance(problem, RepairProblem):
-        patch = problem.patch(answer, RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK)
+        asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
+        patch = None if answer is None else problem.patch(answer, asked)
         if patch is None:
             return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
         return Extracted(patch.program, Found.PATCH, patch.is_exact)
+    answer = answer or ""
     if way is Extract.NONE and not alone:
         return Extracted(problem.assemble(answer))
     if way in (Extract.NONE, Extract.STUDY):

@@ -15,6 +15,7 @@ from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.compare import compared
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.problems.repair.rows import GCD, lines, quixbugs
 from tests.problems.repair.test_defects4j import written
 
@@ -59,6 +60,21 @@ def test_patches_are_judged_and_compared_with_the_published_ones(tmp_path: Path)
     )
     with pytest.raises(UsageError, match="'repair' can't be compared with 'apr': it has nothing that the repair study"):
         compared("repair", "apr", None, str(tmp_path / "store"))
+
+
+@pytest.mark.slow
+def test_a_prompt_that_is_skipped_has_no_patch_and_an_empty_answer_takes_the_hunk_out(tmp_path: Path) -> None:
+    path = write_scripted(tmp_path / "model", byte_tokenizer()).location  # its answers are empty
+    skips = {"name": "transformers", "longest_prompt": 2}
+    models = [{"name": "answers", "path": path}, {"name": "skips", "path": path, "generator": skips}]
+    shown = {"problems": [{**MINI, "count": 2}], "prompt_format": "repair_plain", "max_new_tokens": 4}
+    swept = config(models, evaluation=shown)
+    assert not run_sweep(swept, RunOptions(str(tmp_path / "store"), "local")).errors
+    folder = open_folder("repair", str(tmp_path / "store"))
+    found = {row.model: {one.found for one in folder.store.rows(row.results, Result)} for row in folder.grid()}
+    assert found == {"answers": {"patch"}, "skips": {"no patch"}}
+    counts = {row.model: folder.store.manifest(row.completions)["counts"]["prompts_too_long"] for row in folder.grid()}
+    assert counts == {"answers": 0, "skips": 2}
 
 
 @pytest.mark.parametrize(
