@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import count, permutations, product
 from random import Random
 
 from raysweep.problems.minicode import atoms, compositions
@@ -34,6 +34,9 @@ PLAIN_NAME, EXAMPLE = 0.7, 0.1
 
 EXAMPLE_LENGTH = 45
 """Limit for the characters of an example's input and result."""
+
+NUMBERS = range(2, 10)
+"""What the constants k and j may be; they differ."""
 
 FUNCTION_NAMES = ("f", "g", "run", "func", "solve", "task")
 ARGUMENT_NAMES: dict[Argument, tuple[str, ...]] = {
@@ -102,6 +105,31 @@ def stratum_of(family: Family) -> str:
     return "atom" if family.kind == "atoms" else "seen cell" if family.split == "train" else "held-out cell"
 
 
+def has_trainable_code(task: DrawnTask) -> bool:
+    """Return whether a training task of any world may have a task's code, but for the names of function and arguments.
+
+    Tasks of held-out combinations may, too: multiples of 2 are even numbers.
+    """
+    return _code(task.family, task.constants) in _trainable_codes()
+
+
+@cache
+def _trainable_codes() -> frozenset[str]:
+    """Return the code of all training tasks."""
+    pairs = list(permutations(NUMBERS, 2))
+    constants: list[Constants] = [{"k": k, "j": j, "c": c} for (k, j), c in product(pairs, LETTERS)]
+    codes = set[str]()
+    for family in (family for family in families() if family.wordings["train"]):
+        used = constants if family.constants else constants[:1]
+        codes |= {_code(family, values) for values in used}
+    return frozenset(codes)
+
+
+def _code(family: Family, constants: Constants) -> str:
+    """Return a family's code with one name for each argument."""
+    return family.body.format(x="x", y="y", **constants)
+
+
 @cache
 def _training_families(kind: Kind) -> tuple[Family, ...]:
     return tuple(family for family in families() if family.kind == kind and family.wordings["train"])
@@ -118,7 +146,7 @@ def _family_sequence(world: int, split: Split, stratum: str) -> Iterator[Family]
 
 def _draw(family: Family, split: Split, rng: Random) -> DrawnTask:
     """Choose wording, constants and names; write prompt and body."""
-    k, j = rng.sample(range(2, 10), 2)
+    k, j = rng.sample(NUMBERS, 2)
     values: dict[str, int | str] = {"k": k, "j": j, "c": rng.choice(LETTERS)}
     constants = {name: values[name] for name in family.constants}
     name = rng.choice(FUNCTION_NAMES) if rng.random() < PLAIN_NAME else family.name

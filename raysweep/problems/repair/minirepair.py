@@ -1,7 +1,8 @@
 """Problem set `minirepair`: MiniCode's solutions with one change each, for tries of repair without a download.
 
 The mutants are those of mutants.py without changed variables, after which a loop may never end. Each fails its
-problem's tests, which run here: solution and tests are MiniCode's own.
+problem's tests, which run here: solution and tests are MiniCode's own. They are mutants of held-out combinations alone,
+whose code no training row has: the other tasks that MiniCode holds out differ from training rows in their words only.
 """
 
 from __future__ import annotations
@@ -9,10 +10,20 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, ClassVar
 
 from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.minicode.families import Split
 from raysweep.problems.minicode.problem_set import MiniCodeProblems
+from raysweep.problems.minicode.world import (
+    STRATA,
+    DrawnTask,
+    evaluation_tasks,
+    has_trainable_code,
+    stratum_of,
+    tests_of,
+)
 from raysweep.problems.mutants import compile_function, drawn_mutations
 from raysweep.problems.repair.base import FUNCTION, checked_context, repair_problem
 from raysweep.programs import PYTHON, Limits
@@ -21,17 +32,18 @@ from raysweep.prompts.repair.natural import split_marked
 from raysweep.records import Problem, Segment
 from raysweep.seeding import python_rng
 
-VERSION = 1
+VERSION = 2
+"""Raise it whenever problems or training rows change."""
 _ENDLESS = "wrong variable"
 
 
 @PROBLEMS.register("minirepair")
 class MiniRepair(ProblemSet):
-    """A mutant of each of the first `count` problems of a world's validation or test split that has one.
+    """A mutant of each of a world's first `count` problems of held-out combinations that has one.
 
     Args:
         world: the world's seed.
-        split: validation or test.
+        split: validation or test, whose combinations differ.
         count: how many problems of MiniCode.
         context: what models are shown: function, or file, which are the same here.
 
@@ -63,18 +75,12 @@ class MiniRepair(ProblemSet):
 
 
 @lru_cache(maxsize=8)
-def _drawn(world: int, split: str, count: int, context: str) -> tuple[Problem, ...]:
+def _drawn(world: int, split: Split, count: int, context: str) -> tuple[Problem, ...]:
     problems = []
-    for number, task in enumerate(MiniCodeProblems(world, split, count).problems()):
-        right = f"{task.prompt}{task.reference}"
-        wrong = next(
-            (
-                code
-                for code in faulty(right, len(task.prompt), python_rng(world, "minirepair", split, number))
-                if not _passes(code, task)
-            ),
-            None,
-        )
+    for number, task in islice(_held_out(world, split, count), count):
+        right, test = f"{task.prompt}{task.body}", tests_of(task, world, split, number)
+        mutants = faulty(right, len(task.prompt), python_rng(world, "minirepair", split, number))
+        wrong = next((code for code in mutants if not _passes(code, test)), None)
         if wrong is not None:
             problems.append(
                 repair_problem(
@@ -82,12 +88,19 @@ def _drawn(world: int, split: str, count: int, context: str) -> tuple[Problem, .
                     wrong,
                     fault_between(wrong, right, PYTHON),
                     language=PYTHON,
-                    test=task.test,
+                    test=test,
                     context=context,
-                    entry_point=task.entry_point,
+                    entry_point=task.name,
                 )
             )
     return tuple(problems)
+
+
+def _held_out(world: int, split: Split, count: int) -> Iterator[tuple[int, DrawnTask]]:
+    """Yield at least `count` of MiniCode's tasks whose code no training row has, each with its number."""
+    tasks = enumerate(evaluation_tasks(world, split, 2 * count * len(STRATA)))
+    held_out = ((number, task) for number, task in tasks if stratum_of(task.family) == "held-out cell")
+    return ((number, task) for number, task in held_out if not has_trainable_code(task))
 
 
 def faulty(code: str, start: int, rng: random.Random) -> Iterator[str]:
@@ -101,9 +114,9 @@ def faulty(code: str, start: int, rng: random.Random) -> Iterator[str]:
     return (change.of(code) for change in drawn_mutations(code, start, rng) if change.operator != _ENDLESS)
 
 
-def _passes(code: str, task: Problem) -> bool:
+def _passes(code: str, test: str) -> bool:
     namespace: dict[str, Any] = {}
-    exec(compile(task.test, "<minicode>", "exec"), namespace)  # MiniCode's own, see the module's docstring
+    exec(compile(test, "<minicode>", "exec"), namespace)  # MiniCode's own, see the module's docstring
     try:
         namespace["check"](compile_function(code))
     except Exception:  # whatever a mutant raises
