@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -111,9 +111,11 @@ def demands_of(status: Any) -> Demands:
     hopeless: list[str] = []
     queued: list[str] = []
     for entry in state.pending_resource_requests:
-        fits = any(_could_hold(node, entry.request) for node in state.node_states)
+        fits = _could_hold(state.node_states, [entry.request])
         (queued if fits else hopeless).append(f"{entry.count} x {_request(entry.request)}")
-    hopeless += [_together(group) for group in state.pending_gang_resource_requests]
+    for group in state.pending_gang_resource_requests:
+        fits = _could_hold(state.node_states, _parts(group))
+        (queued if fits else hopeless).append(_together(group))
     free = "; ".join(f"{node.node_ip_address}: {_amounts(node.available_resources)}" for node in state.node_states)
     never = [_request(request) for request in scaling.infeasible_resource_requests]
     never += [_together(group) for group in scaling.infeasible_gang_resource_requests]
@@ -126,11 +128,23 @@ def demands_of(status: Any) -> Demands:
     return Demands("".join(f". {part}" for part in parts if part), bool(hopeless or never))
 
 
-def _could_hold(node: Any, request: Any) -> bool:
-    """Return True if an idle node has the resources and the labels that a request asks for."""
-    has = node.total_resources
-    if any(has.get(name, 0.0) < amount for name, amount in request.resources_bundle.items()):
-        return False
+def _could_hold(nodes: Sequence[Any], requests: Sequence[Any]) -> bool:
+    """Return True if idle nodes have the resources and the labels that some requests ask for together."""
+    left = [dict(node.total_resources) for node in nodes]
+    for request in sorted(requests, key=lambda one: -sum(one.resources_bundle.values())):
+        asked = request.resources_bundle
+        fitting = (
+            free
+            for node, free in zip(nodes, left, strict=True)
+            if all(free.get(name, 0.0) >= amount for name, amount in asked.items()) and _has_labels(node, request)
+        )
+        if (free := next(fitting, None)) is None:
+            return False
+        free.update({name: free[name] - amount for name, amount in asked.items()})
+    return True
+
+
+def _has_labels(node: Any, request: Any) -> bool:
     constraints = [one for selector in request.label_selectors for one in selector.label_constraints]
     return all((node.labels.get(one.label_key) in one.label_values) == (one.operator != NOT_IN) for one in constraints)
 
@@ -140,8 +154,12 @@ def _request(request: Any) -> str:
 
 
 def _together(group: Any) -> str:
-    parts = [request for selector in group.bundle_selectors for request in selector.resource_requests]
-    return f"together {' + '.join(map(_request, parts or group.requests))}"
+    return f"together {' + '.join(map(_request, _parts(group)))}"
+
+
+def _parts(group: Any) -> Sequence[Any]:
+    """Return the requests that must be held at the same time."""
+    return [one for selector in group.bundle_selectors for one in selector.resource_requests] or list(group.requests)
 
 
 def _amounts(resources: Mapping[str, float]) -> str:

@@ -84,6 +84,24 @@ def test_what_waits_for_its_turn_is_not_called_unplaceable():
     assert not demands_of(status).are_hopeless
 
 
+def test_what_waits_for_its_turn_together_is_not_called_unplaceable():
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    def asked(*cpus: float) -> Demands:
+        status = GetClusterStatusReply()
+        for _ in range(2):
+            node = status.cluster_resource_state.node_states.add(node_ip_address="h")
+            node.total_resources.update({"CPU": 2.0})
+        group = status.cluster_resource_state.pending_gang_resource_requests.add()
+        for each in cpus:
+            group.requests.add().resources_bundle.update({"CPU": each})
+        return demands_of(status)
+
+    assert not asked(1.0).are_hopeless and not asked(1.0, 1.0, 2.0).are_hopeless
+    assert "Waiting for their turn: together 1 CPU + 2 CPU" in asked(1.0, 2.0).text
+    assert asked(3.0).are_hopeless and asked(2.0, 2.0, 1.0).are_hopeless
+
+
 @pytest.mark.parametrize(
     ("resources", "said"),
     [
