@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -32,6 +32,11 @@ TOUCH_SECONDS = 30.0
 """Time between two signs of life of a stage that has nothing to report."""
 LINE_SECONDS = 10.0
 """Time between two lines about one stage."""
+
+WORK = ".work.json"
+"""The file beside the activities that says what the tasks compute."""
+Work = Mapping[str, Mapping[str, float]]
+"""What tasks compute, by task and stage, in one unit for all tasks."""
 
 
 @dataclass(frozen=True)
@@ -276,3 +281,16 @@ def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity
         return {}
     activities = [read_activity(files, name) for name in names if not name.startswith(".")]
     return {activity.id: activity for activity in activities if activity is not None}
+
+
+def write_work(files: Files, work: Work) -> None:
+    """Write what the tasks of a sweep compute beside their activities, for those who estimate the time left."""
+    with contextlib.suppress(StoreError):
+        files.write(WORK, json.dumps(work), patient=False)
+
+
+def read_work(files: Files) -> Work:
+    """Return what the tasks of a sweep compute; empty if nobody wrote it."""
+    with contextlib.suppress(StoreError, ValueError):
+        return dict(json.loads(files.read(WORK, patient=False) or b"{}"))
+    return {}

@@ -1,8 +1,9 @@
 """Estimates how long a sweep still runs, from steps and tasks that were measured while it ran.
 
 An estimate is a range. What the own steps of a running task say is narrow; what finished tasks of the same kind took is
-a little wider; for a kind of which nothing has finished, other kinds give a wide one. The time left is shown only where
-the range is so narrow that its middle is right within a factor of 1.5.
+a little wider. Of a kind of which nothing has finished, what its tasks compute tells more, at the pace of those that
+were measured; else other kinds give a wide range. The time left is shown only where the range is so narrow that its
+middle is right within a factor of 1.5.
 """
 
 from __future__ import annotations
@@ -10,18 +11,21 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from raysweep.engine.progress import DONE, FAILED, RUNNING, WAITING, Activity
+from raysweep.engine.progress import DONE, FAILED, RUNNING, TRAINING, WAITING, Activity, Work
 
 WITHIN = 1.5
 """The factor within which a shown time is right."""
-STEPS, FEW_STEPS, SAME_KIND, OTHER_KIND = 1.15, 1.5, 1.3, 4.0
-"""Factors by which an estimate may be wrong: from a third of the own steps or from a tenth, and from other tasks."""
+STEPS, FEW_STEPS, SAME_KIND, BY_WORK, OTHER_KIND = 1.15, 1.5, 1.3, 1.4, 4.0
+"""Factors by which an estimate may be wrong: from a third of the own steps or from a tenth, from other tasks of the
+kind, from what the task computes, and from tasks of other kinds."""
+FEWEST_STEPS = 0.1
+"""The share of a stage that must have been seen to say how fast it is."""
 MODEL = re.compile(r"\.(base|s-?\d+)$")
 """Ends the id of a model's task; other tasks make inputs that models share."""
-STAGES = ("starting", "training", "generating", "executing")
+STAGES = ("starting", TRAINING, "generating", "executing")
 """The stages of a model's task, in order."""
 _LOOKS = 40
 """Newest looks, which show how many tasks run at once."""
@@ -57,9 +61,11 @@ class TimeLeft:
 
     Args:
         wanted: the ids of the tasks.
+        work: what tasks compute, by task and stage, in one unit for all; of other stages next to nothing is expected.
     """
 
-    def __init__(self, wanted: Sequence[str]) -> None:
+    def __init__(self, wanted: Sequence[str], work: Work | None = None) -> None:
+        self._work = work or {}
         self._tasks = {name: _Followed() for name in wanted}
         self._kinds: dict[str, list[str]] = {}
         for name in wanted:
@@ -67,11 +73,12 @@ class TimeLeft:
         self._last_look: float | None = None
         self._at_once: list[int] = []
         self._activities: Mapping[str, Activity] = {}
+        self._paces: dict[str, float | None] = {}  # since the last look, by stage
 
     def look(self, activities: Mapping[str, Activity], now: float) -> None:
         """Take notice of how far the tasks are at a time (seconds since any moment)."""
         passed = 0.0 if self._last_look is None else now - self._last_look
-        self._last_look, self._activities = now, activities
+        self._last_look, self._activities, self._paces = now, activities, {}
         working = 0
         for name, task in self._tasks.items():
             activity = activities.get(name, Activity(name))
@@ -109,41 +116,81 @@ class TimeLeft:
 
     def _own_steps(self, name: str) -> Range:
         """Return the time left of the running stage."""
-        task, activity = self._tasks[name], self._activities[name]
-        share = (activity.done - task.first) / activity.total if activity.total else 0.0
-        if share >= 0.1:
+        task, activity, share = self._tasks[name], self._activities[name], self._share_seen(name)
+        if share >= FEWEST_STEPS:
             seconds = task.seconds * (activity.total - activity.done) / (activity.done - task.first)
             return _around(seconds, STEPS if share >= 1 / 3 else FEW_STEPS)
         return _without(self._usual(name, task.stage), task.stages.get(task.stage, 0.0))
 
+    def _share_seen(self, name: str) -> float:
+        """Return the share of the running stage that was done while it was looked at."""
+        activity = self._activities[name]
+        return (activity.done - self._tasks[name].first) / activity.total if activity.total else 0.0
+
     def _later_stages(self, name: str) -> Range:
-        stage = self._tasks[name].stage
-        if not MODEL.search(name) or stage not in STAGES:
-            return Range(0.0, 0.0)
-        return sum((self._usual(name, later) for later in STAGES[STAGES.index(stage) + 1 :]), Range(0.0, 0.0))
+        stages, stage = self._stages(name), self._tasks[name].stage
+        later = stages[stages.index(stage) + 1 :] if stage in stages else () if MODEL.search(name) else stages
+        return _sum(self._usual(name, one) for one in later)
+
+    def _stages(self, name: str) -> Sequence[str]:
+        """Return the stages of a task that are known before it starts, in order."""
+        return STAGES if MODEL.search(name) else tuple(self._work.get(name, ()))
 
     def _usual(self, name: str, stage: str) -> Range:
         """Return how long a stage usually takes. A task of the kind that did without it counts as 0 seconds."""
-        same = self._finished(name)
+        same, work = self._finished(name), self._work.get(name, {})
         if same and not any(stage in task.stages for task in same):
             return Range(0.0, 0.0)
-        for tasks, factor in ((same, SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
-            took = [task.stages[stage] for task in tasks if stage in task.stages]
-            if took:
-                return _around(sum(took) / len(took), factor)
-        return UNKNOWN
+        if took := _took(same, stage):
+            return _around(_mean(took), SAME_KIND)
+        if stage in work:
+            pace = self._pace(stage)
+            return UNKNOWN if pace is None else _around(pace * work[stage], BY_WORK)
+        if work and stage == TRAINING:  # its model is there
+            return Range(0.0, 0.0)
+        took = _took(self._finished(name, any_kind=True), stage)
+        if work:
+            return _around(_mean(took) if took else 0.0, BY_WORK)
+        return _around(_mean(took), OTHER_KIND) if took else UNKNOWN
+
+    def _pace(self, stage: str) -> float | None:
+        """Return the seconds of a unit of work in a stage, or in any if none such was measured; None if unknown."""
+        if stage in self._paces:
+            return self._paces[stage]
+        measured = [
+            (one, seconds, work)
+            for name, stages in self._work.items()
+            for one, work in stages.items()
+            if name in self._tasks and (seconds := self._measured(name, one)) is not None
+        ]
+        chosen = [each for each in measured if each[0] == stage] or measured
+        work = sum(each[2] for each in chosen)
+        self._paces[stage] = sum(each[1] for each in chosen) / work if work else None
+        return self._paces[stage]
+
+    def _measured(self, name: str, stage: str) -> float | None:
+        """Return the seconds of a whole stage that has ended, or that runs and has shown how fast it is."""
+        task = self._tasks[name]
+        if task.state == RUNNING and task.stage == stage:
+            share = self._share_seen(name)
+            return task.seconds / share if share >= FEWEST_STEPS else None
+        return task.stages.get(stage) if task.state in (RUNNING, DONE) else None
 
     def _whole(self, name: str) -> Range:
         """Return how long a task usually takes."""
-        for tasks, factor in ((self._finished(name), SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
+        same = self._finished(name)
+        if name in self._work and not same:
+            return _sum(self._usual(name, stage) for stage in self._stages(name))
+        for tasks, factor in ((same, SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
             if tasks:
-                return _around(sum(sum(task.stages.values()) for task in tasks) / len(tasks), factor)
+                return _around(_mean([sum(task.stages.values()) for task in tasks]), factor)
         return UNKNOWN
 
     def _finished(self, name: str, *, any_kind: bool = False) -> list[_Followed]:
-        """Return the finished tasks of a task's kind; `any_kind`: of all models, or of all inputs."""
-        is_model = bool(MODEL.search(name))
+        """Return the finished tasks of a task's kind; `any_kind`: of all models, or of all inputs that are alike."""
+        is_model, has_work = bool(MODEL.search(name)), name in self._work
         alike = [other for other in self._tasks if bool(MODEL.search(other)) == is_model]
+        alike = [other for other in alike if is_model or (other in self._work) == has_work]
         chosen = alike if any_kind else self._kinds[kind_of(name)]
         return [self._tasks[other] for other in chosen if self._tasks[other].state == DONE]
 
@@ -163,6 +210,18 @@ def _last_end(seconds: Sequence[float], slots: int) -> float:
     for length in seconds:
         heapq.heapreplace(ends, ends[0] + length)
     return max(ends)
+
+
+def _took(tasks: Sequence[_Followed], stage: str) -> list[float]:
+    return [task.stages[stage] for task in tasks if stage in task.stages]
+
+
+def _mean(seconds: Sequence[float]) -> float:
+    return sum(seconds) / len(seconds)
+
+
+def _sum(ranges: Iterable[Range]) -> Range:
+    return sum(ranges, Range(0.0, 0.0))
 
 
 def _is_narrow(seconds: Range) -> bool:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Context, Engine, EngineSettings, Task
-from raysweep.engine.progress import STOPPED, ProgressFile, read_activities
+from raysweep.engine.progress import STOPPED, ProgressFile, Work, read_activities, write_work
 from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.compiled.toolchains import identities
 from raysweep.pipeline import make_cell, make_shared
@@ -63,6 +63,7 @@ def make(
     options: RunOptions,
     cached_cells: int = 0,
     hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    work: Work = MappingProxyType({}),
 ) -> dict[str, str]:
     """Have an engine make the missing artefacts: those that cells share, those of the cells, those made after them.
 
@@ -75,6 +76,8 @@ def make(
         options: where and how to run.
         cached_cells: number of the sweep's cells that lack nothing.
         hours: that cells and teachers are expected to take, by accelerator, by their tasks: longer cells start first.
+        work: what tasks compute, by task and stage, by which the time left is estimated; on CPUs alone, since
+            accelerators of several types differ more.
 
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
@@ -84,6 +87,8 @@ def make(
     needs = NeedsPlanner(config)
     shared = shared_tasks(missing_artefacts, context, needs, hours)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
+    if not any(task.needs.training.gpus or task.needs.generation.gpus for task in [*shared, *cell_tasks]):
+        write_work(folder.progress, work)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     settings = _settings(config, folder, options, ids, cached_cells)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from raysweep.engine.progress import DONE, RUNNING, Activity
+from raysweep.engine.progress import DONE, RUNNING, Activity, Work
 from raysweep.engine.time_left import WITHIN, TimeLeft, kind_of
 
 LOOK = 0.5
@@ -57,9 +57,9 @@ def sweep(models: int, sets: int, noise: float, rng: random.Random) -> list[Task
     return tasks
 
 
-def run(tasks: list[Task], at_once: int) -> Iterator[tuple[float, float | None]]:
+def run(tasks: list[Task], at_once: int, work: Work | None = None) -> Iterator[tuple[float, float | None]]:
     """Yield (time, told seconds left) at each look, with so many tasks running at once."""
-    left, now = TimeLeft([task.name for task in tasks]), 0.0
+    left, now = TimeLeft([task.name for task in tasks], work), 0.0
     while True:
         activities = {task.name: task.activity(now) for task in tasks}
         done = {name for name, activity in activities.items() if activity.state == DONE}
@@ -84,6 +84,28 @@ def test_what_is_told_is_right_within_the_factor(at_once: int, seed: int) -> Non
     wrong = [(now, seconds, end - now) for now, seconds in told if not 1 / WITHIN <= seconds / (end - now) <= WITHIN]
     assert len(wrong) <= 0.02 * len(told), wrong[:5]
     assert len(told) > 0.15 * len(looks), "a display that is always silent tells nothing"
+
+
+def work_of(tasks: list[Task]) -> Work:
+    """What the tasks compute, as a plan knows it: a fifth too much of training, a quarter too little of generation."""
+    known = {"training": 1.2, "generating": 0.75}
+    work = {
+        task.name: {stage: 100 * s * known[stage] for stage, s, _ in task.stages if stage in known} for task in tasks
+    }
+    return {name: stages for name, stages in work.items() if stages}
+
+
+@pytest.mark.parametrize("at_once", [2, 3])
+@pytest.mark.parametrize("seed", range(2))
+def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_ended(at_once: int, seed: int) -> None:
+    tasks = sweep(2, 5, 0.15, random.Random(seed))
+    looks = list(run(tasks, at_once, work_of(tasks)))
+    end = looks[-1][0]
+    told = [(now, seconds) for now, seconds in looks if seconds is not None and end - now > 10]
+    wrong = [(now, seconds, end - now) for now, seconds in told if not 1 / WITHIN <= seconds / (end - now) <= WITHIN]
+    assert not wrong, wrong[:5]
+    assert told[0][0] < 45
+    assert len([now for now, _ in told if now >= 120]) >= 0.95 * len([now for now, _ in looks if 120 <= now < end - 10])
 
 
 def test_what_is_told_of_a_running_stage_is_right_within_the_factor() -> None:

@@ -21,7 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work
 from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
 from raysweep.storage.files import PATIENCE
@@ -154,7 +154,7 @@ def _follow(
     display: Display, folder: SweepFolder, wanted: Sequence[str], cached_cells: int, stop: threading.Event
 ) -> None:
     """Show the progress of a sweep's activities until `stop` is set, and then once more."""
-    lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted)
+    lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted, read_work(folder.progress))
     is_readable, has_ended = True, False
     with display:
         pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5

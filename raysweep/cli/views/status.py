@@ -15,7 +15,7 @@ from rich.text import Text
 from raysweep.accelerators import NO_LABEL
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import Display
-from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING
+from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
 from raysweep.engine.time_left import TimeLeft
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.progress import progress_of, with_done
@@ -99,7 +99,7 @@ def watch_status(folder: SweepFolder) -> None:
         while folder.is_running():
             activities, cells = folder.activities(), cell_states(folder)
             wanted = list(dict.fromkeys([*(cell.cell for cell in cells), *activities]))
-            left = left or TimeLeft(wanted)
+            left = left or TimeLeft(wanted, read_work(folder.progress))
             left.look(activities, time.monotonic())
             counts = progress_of(with_done(activities, cells), wanted, left.seconds())
             page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)

@@ -9,7 +9,7 @@ what the models write.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -18,10 +18,15 @@ from raysweep.config.schema import EvaluationConfig, SweepConfig
 from raysweep.generators.base import CPU_TOKENS, MEMORY_SHARE
 from raysweep.models.architectures.known import known_shape, shape_at, shape_from_scratch
 from raysweep.models.architectures.shape import BYTES, Shape
+from raysweep.planning.missing import by_cell
 from raysweep.planning.plan import (
+    ArtefactPlan,
     BasePlan,
+    CellArtefactPlan,
     CellPlan,
+    CompletionsPlan,
     EncodedPairsPlan,
+    ModelPlan,
     SourceRowsPlan,
     SweepPlan,
     TeacherAnswersPlan,
@@ -62,6 +67,10 @@ PREDICTED = ("full", "lora", "ia3")
 """The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5
 """Share of the tokens whose logits are computed, where it is not known: low, so that nothing is refused that fits."""
+TRAINING, GENERATING = "training", "generating"
+"""The stages of a task that compute, as progress names them."""
+WRITING = 2.0
+"""The FLOPs of training that take as long as one of generation, of small models on a CPU: benchmarks/README.md."""
 ESTIMATED, MEASURED = "estimated", "measured"
 
 
@@ -129,6 +138,22 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
     teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
     pairs = {encoded.node.key: costs.pairs(encoded) for encoded in plan.encoded_pairs}
     return PlanCosts(cells, tuple(costs.assumptions()), costs.of_hours(), teachers, pairs)
+
+
+def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str, dict[str, float]]:
+    """Return what tasks compute that train or generate, by task and stage, in FLOPs of training.
+
+    They say how long tasks take relative to each other before one of their kind has ended. Tasks are left out of whose
+    model or trainer nothing is known, and those that edit.
+
+    Args:
+        config: the sweep's.
+        lacking: what is made.
+    """
+    costs = _Costs(config, {})
+    work = {plan.task: costs.pre_training(plan) for plan in lacking if isinstance(plan, BasePlan)}
+    work |= {cell.cell.id: costs.work(cell, plans) for cell, plans in by_cell(lacking)}
+    return {name: stages for name, stages in work.items() if stages}
 
 
 def why_unknown(base: BasePlan) -> str:
@@ -316,6 +341,33 @@ class _Costs:
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         too_small = self._too_small(plan.base.name, facts[0])
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps, unknown)
+
+    def pre_training(self, plan: BasePlan) -> dict[str, float]:
+        """Return what the training of a base model computes; see `plan_work`."""
+        shape = base_shape(plan)
+        if shape is None or plan.recipe is None or plan.training_set is None or plan.recipe.trainer not in PREDICTED:
+            return {}
+        return {TRAINING: self._flops(shape, plan.recipe, plan.training_set)}
+
+    def work(self, plan: CellPlan, lacking: Sequence[CellArtefactPlan]) -> dict[str, float]:
+        """Return what is computed for a cell that lacks some artefacts; see `plan_work`."""
+        shape, trains = base_shape(plan.base), any(isinstance(one, ModelPlan) for one in lacking)
+        if shape is None or plan.pair_search is not None:
+            return {}
+        work = {}
+        if trains and plan.recipe is not None and plan.training_set is not None:
+            if plan.recipe.trainer not in PREDICTED:
+                return {}
+            work[TRAINING] = self._flops(shape, plan.recipe, plan.training_set)
+        share = sum(isinstance(one, CompletionsPlan) for one in lacking) / max(1, len(plan.pairs))
+        tokens = self._prompts(plan) * (ASSUMED_PROMPT_TOKENS / plan.decoding.samples + plan.decoding.max_new_tokens)
+        return {**work, GENERATING: WRITING * share * 2 * shape.weights * tokens}
+
+    def _flops(self, shape: Shape, recipe: Recipe, training_set: TrainingSetPlan) -> float:
+        """Return the FLOPs of each worker of a training."""
+        rows = self.rows_of(training_set.rows)
+        tokens = steps_of(self.set_rows(training_set), recipe) * recipe.batch_size * tokens_of_row(recipe, rows)
+        return training_flops(shape, recipe, tokens, rows.tokens) / recipe.workers
 
     def _edit(self, plan: CellPlan, judged: CellCost) -> CellCost:
         """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from raysweep.engine.attempts import run_periodically
-from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities
+from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, WAITING, Activity, read_activities, read_work
 from raysweep.engine.ray.numbers import meter
 from raysweep.engine.time_left import MODEL, STAGES, TimeLeft
 from raysweep.storage.files import Files
@@ -34,7 +34,7 @@ def watch_outlook(progress: Files, tasks: Sequence[str], cached_cells: int) -> I
         tasks: ids of all tasks of the sweep.
         cached_cells: cells that need no task.
     """
-    left = TimeLeft(tasks)
+    left = TimeLeft(tasks, read_work(progress))
 
     def look() -> None:
         activities = read_activities(progress)
