@@ -28,7 +28,7 @@ LATER_OF_EDITORS = ("embeddings",)
 """Arguments of editors that came later and enter keys only where they are given."""
 
 
-INFILL_VERSION, MASK_VERSION = 3, 2
+INFILL_VERSION, MASK_VERSION = 4, 2
 """Versions of the prompts of templates for repair that fill a hole or a mask."""
 
 
@@ -119,7 +119,8 @@ def prompt_spec(plan: CellPlan) -> dict[str, Any]:
 
     Only the format ``native`` depends on `tuned`; with others it is always False. A version stands with templates for
     repair that have changed: what fills a hole ended at fewer tokens, code behind a hole had one more blank where
-    CodeLlama's tokenizer adds one, and masks of hunks without lines had no indent.
+    CodeLlama's tokenizer adds one, half of the rows were in an order that no model was trained on, and masks of hunks
+    without lines had no indent.
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
     system = {"system": plan.system} if plan.system else {}

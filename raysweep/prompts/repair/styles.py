@@ -173,15 +173,21 @@ def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
 
 
 def _infilling(before: str, after: str, tokenizer: Any, *, suffix_first: bool) -> str:
-    """Return code around a hole, whose second part the tokenizer reads without a blank in front where one stands there.
+    """Return code around a hole, in one of the two orders that models are trained on.
+
+    With the suffix first the code before the hole follows the token for the middle, and so does what fills the hole, as
+    in the study (benchmarks/fim.py, `permute`), in StarCoder's training and with CodeLlama's own tokenizer.
+    The tokenizer reads the code behind the hole without a blank in front where one stands there.
 
     CodeLlama was trained so (https://github.com/meta-llama/codellama, `encode_infilling`), and its tokenizer puts a
     blank behind each of its tokens. Code behind the hole that begins with no blank keeps the tokenizer's.
     """
     tokens = infill_tokens(tokenizer)
     behind = after.removeprefix(" ") if after.startswith(" ") and _adds_blank(tokenizer, tokens[1]) else after
-    prefix, suffix = f"{tokens[0]}{before}", f"{tokens[1]}{behind}"
-    return f"{suffix}{prefix}{tokens[2]}" if suffix_first else f"{prefix}{suffix}{tokens[2]}"
+    prefix, suffix, middle = tokens
+    if suffix_first:
+        return f"{prefix}{suffix}{behind}{middle}{before}"
+    return f"{prefix}{before}{suffix}{behind}{middle}"
 
 
 @functools.lru_cache(maxsize=8)

@@ -69,7 +69,7 @@ def test_python_is_marked_with_its_own_comments() -> None:
 def test_infill_takes_the_familys_own_tokens_and_either_order() -> None:
     assert shown("zero_shot_infill", TEXT, DEEPSEEK) == "<｜fim▁begin｜>f() {\n<｜fim▁hole｜>}\n<｜fim▁end｜>"
     text = shown("zero_shot_infill", TEXT, STARCODER, suffix_first=True)
-    assert text == "<fim_suffix>}\n<fim_prefix>f() {\n<fim_middle>"
+    assert text == "<fim_prefix><fim_suffix>}\n<fim_middle>f() {\n"
 
 
 def test_infill_for_a_tokenizer_without_such_tokens_is_one_clear_error() -> None:

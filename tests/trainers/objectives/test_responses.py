@@ -124,10 +124,35 @@ def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(
 ) -> None:
     tokenizer = tokenizers[family]
     text = shown("zero_shot_infill", marked(HUNK, "#"), tokenizer, suffix_first=suffix_first)
-    ids, (before, behind, middle) = tokenizer(text, add_special_tokens=False)["input_ids"], FIM[family]
+    ids, (_, behind, middle) = tokenizer(text, add_special_tokens=False)["input_ids"], FIM[family]
     start = ids.index(tokenizer.convert_tokens_to_ids(behind)) + 1
-    end = ids.index(tokenizer.convert_tokens_to_ids(before if suffix_first else middle))
+    end = ids.index(tokenizer.convert_tokens_to_ids(middle))
     assert ids[start:end] == tokens_of(family, HUNK.after, tokenizer)
+
+
+@pytest.mark.parametrize("suffix_first", [False, True])
+def test_both_orders_are_those_of_codellamas_own_tokenizer(suffix_first: bool, tokenizers: dict[str, Any]) -> None:
+    tokenizer = tokenizers["codellama"]
+    text = shown("zero_shot_infill", marked(HUNK, "#"), tokenizer, suffix_first=suffix_first)
+    own = tokenizer.encode_plus(HUNK.before, HUNK.after, suffix_first=suffix_first)["input_ids"]
+    assert tokenizer(text)["input_ids"] == own
+    assert own[0] == tokenizer.bos_token_id and own[1] == tokenizer.prefix_id
+
+
+@pytest.mark.parametrize("family", FIM)
+def test_a_row_with_the_suffix_first_ends_in_the_code_before_the_hole_and_the_fix(
+    family: str, tokenizers: dict[str, Any]
+) -> None:
+    tokenizer, recipe = tokenizers[family], Recipe(template="repair_infill")
+    row_id = next(str(number) for number in range(99) if trains_suffix_first(str(number)))
+    fixed = "        return a\n"
+    encoded = encode_response(row_of(HUNK, "#", fixed, row_id), fixed, tokenizer, recipe)
+    before, behind, middle = tokenizer.convert_tokens_to_ids(list(FIM[family]))
+    marks = [token for token in encoded.ids if token in (before, behind, middle)]
+    assert marks == [before, behind, middle]
+    read = tokenizer.decode(encoded.ids[encoded.ids.index(middle) + 1 : -1], clean_up_tokenization_spaces=False)
+    faulty = f"{HUNK.before}# bug start: \n{HUNK.buggy}# bug end \n"
+    assert read == f"{faulty}{fixed}" and encoded.ids[-1] == tokenizer.eos_token_id
 
 
 def test_what_fills_a_hole_ends_at_codellamas_own_end(tokenizers: dict[str, Any]) -> None:
