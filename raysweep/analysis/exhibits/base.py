@@ -143,6 +143,11 @@ EDIT_ROWS: Final = "edit rows"  # a row for each edit
 PROGRAM_REPAIR: Final = "program repair"  # of models that repair programs, by how they were fine-tuned
 
 
+Counted = Literal["model", "mix", "perturbation"]
+"""What `Exhibit.at_least` counts: base models, the mixes of methods that are trained on and judged on (in a sweep
+without any, all perturbations that are), the perturbations of test prompts."""
+
+
 @dataclass(frozen=True)
 class SideBySideTask:
     """One task with the completions of several models. `label`: which models, in words."""
@@ -155,10 +160,19 @@ class SideBySideTask:
 
 
 @dataclass(frozen=True)
+class Unasked:
+    """A table or figure that a report doesn't show. `why`: what the sweep lacks, a clause about it."""
+
+    id: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Drawn:
     """Tables, figures, conclusions, completions side by side, pages of edits; all empty where there is nothing to show.
 
     `groups`: the tables of each group. `pairs`: the pages of edits; `pairs_left_out`: of how many more there is none.
+    `left_out`: the tables and figures whose question can't be asked of the sweep.
     """
 
     tables: tuple[Table, ...] = ()
@@ -168,6 +182,7 @@ class Drawn:
     side_by_side: tuple[SideBySideTask, ...] = ()
     pairs: tuple[PairPage, ...] = ()
     pairs_left_out: int = 0
+    left_out: tuple[Unasked, ...] = ()
 
 
 def unknown_metric(book: ScoreBook, metric: str) -> str:
@@ -203,6 +218,10 @@ class Exhibit(FileKeys, ABC):
     caption: str = ""
     group: Group = ""
     """Of its tables, which says where on the page they stand; empty: with its figures, or only in files."""
+
+    at_least: Mapping[Counted, Annotated[int, Field(ge=2)]] = {}
+    """How many of each a sweep must have for the question to be asked: ``{model: 2, mix: 2}``. A report leaves the
+    exhibit out of other sweeps; one that is named is drawn wherever there are numbers."""
 
     @abstractmethod
     def draw(self, evidence: Evidence) -> Drawn:

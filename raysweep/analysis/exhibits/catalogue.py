@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Unasked
+from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.tables.table import Table
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.registry import validation_message
@@ -92,28 +93,31 @@ def _own_exhibit(path: Path) -> Exhibit:
 
 
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:
-    """Return all tables and figures for which a sweep has numbers.
+    """Return all tables and figures whose question can be asked of a sweep, and for which it has numbers.
 
     Args:
         exhibits: what to draw.
         evidence: the sweep's numbers.
-        required: whether one without any number is an error.
+        required: whether they are asked for by name: then they are drawn wherever there are numbers, and one without
+            any is an error.
 
     Raises:
         UsageError: some are required, and the sweep lacks what they show; it says what.
     """
-    drawn, lacking = [], []
+    drawn, left_out = [], []
     groups: dict[str, list[Table]] = {}
     for exhibit in exhibits:
         try:
+            if not required and (why := unasked(exhibit, evidence.book)):
+                raise NothingToDraw(why)
             drawn.append(exhibit.draw(evidence.for_kind(type(exhibit))))
         except NothingToDraw as reason:
-            lacking.append(f"{exhibit.id}: {reason}")
+            left_out.append(Unasked(exhibit.id, str(reason)))
         else:
             if exhibit.group:
                 groups.setdefault(exhibit.group, []).extend(drawn[-1].tables)
-    if required and lacking:
-        raise UsageError(f"this sweep has nothing to show in {'; '.join(lacking)}")
+    if required and left_out:
+        raise UsageError(f"this sweep has nothing to show in {'; '.join(f'{one.id}: {one.why}' for one in left_out)}")
     return Drawn(
         tuple(table for of_exhibit in drawn for table in of_exhibit.tables),
         tuple(figure for of_exhibit in drawn for figure in of_exhibit.figures),
@@ -122,6 +126,7 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         tuple(task for of_exhibit in drawn for task in of_exhibit.side_by_side),
         tuple(page for of_exhibit in drawn for page in of_exhibit.pairs),
         sum(of_exhibit.pairs_left_out for of_exhibit in drawn),
+        tuple(left_out),
     )
 
 

@@ -6,11 +6,13 @@ and it has the source's size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raysweep.analysis.exhibits.base import Counted, Exhibit
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.records import BASE, CLEAN
+from raysweep.units import count
 
 HEADLINE = "headline"
 """The headline's perturbation, which in the study is mix_all."""
@@ -84,6 +86,20 @@ def mixes(book: ScoreBook) -> tuple[list[str], list[str]]:
     trained = [name for name in perturbed if trained_with(book, name) in book.order.mixes]
     tested = [name for name in book.perturbations if name in book.order.mixes]
     return (trained, tested) if trained and tested else (perturbed, list(book.perturbations))
+
+
+def unasked(exhibit: Exhibit, book: ScoreBook) -> str:
+    """Return why an exhibit's question can't be asked of a sweep, as a clause; empty if it can.
+
+    Of a sweep that nothing is known of it can.
+    """
+    numbers: Mapping[Counted, int] = {
+        "model": len(book.models),
+        "mix": min(map(len, mixes(book))),
+        "perturbation": len(book.perturbations),
+    }
+    lacking = [count(numbers[name], name) for name, least in exhibit.at_least.items() if numbers[name] < least]
+    return f"it has {' and '.join(lacking).replace('mixs', 'mixes')}" if lacking and book.models else ""
 
 
 def whole_sets(book: ScoreBook) -> list[str]:

@@ -23,7 +23,7 @@ from raysweep.analysis.figures.block_bars import block_bars
 from raysweep.analysis.figures.losses import loss_curve
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.page.textdiff import changes
-from raysweep.analysis.sections.base import Report, Shown, show
+from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent
 from raysweep.analysis.tables.score_book import labelled
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
@@ -60,12 +60,14 @@ def render_report(report: Report, shown: Shown | None = None, images: Mapping[st
     from markupsafe import Markup
 
     script, words = _asset("report.js"), {**report.order.training_words, **report.order.words}
+    shown = show(report) if shown is None else shown
     html = (
         _environment()
         .get_template("report.html")
         .render(
             report=report,
-            shown=show(report) if shown is None else shown,
+            shown=shown,
+            absent=absent(report, shown),
             images=defaultdict(bytes, images or {}),
             samples=Markup(samples_json(report.samples, report.samples_per_pair, words)) if report.samples else "",
             style=Markup(_asset("report.css")),
@@ -74,6 +76,25 @@ def render_report(report: Report, shown: Shown | None = None, images: Mapping[st
         )
     )
     return html.encode("utf-8", "replace").decode()  # UTF-8 can't encode lone surrogates
+
+
+@dataclass(frozen=True)
+class Absent:
+    """What a page doesn't show: sections, and the ids of tables and figures, both by what the sweep lacks for them."""
+
+    sections: Sequence[tuple[str, str]]  # (title, why)
+    exhibits: Mapping[str, Sequence[str]]  # why -> ids
+    number: int  # of tables and figures
+
+
+def absent(report: Report, shown: Shown) -> Absent:
+    """Return the sections, tables and figures that a page leaves out since the sweep lacks what they show."""
+    there = {section.name for section, _ in shown}
+    sections = [one for one in all_sections() if one.name not in there and one.without]
+    exhibits: dict[str, list[str]] = {}
+    for one in report.drawn.left_out:
+        exhibits.setdefault(one.why, []).append(one.id)
+    return Absent([(one.title, one.without) for one in sections], exhibits, len(report.drawn.left_out))
 
 
 def column_groups(columns: Sequence[Column]) -> list[Heading]:

@@ -125,6 +125,7 @@ class Section(ABC):
         heading: on the page; empty: the title.
         place: sections stand in this order.
         reads: those of `ON_DEMAND` that it reads; all other fields of `Report` are always there, named or not.
+        without: why a sweep has no such section, a clause that the page's end gives; empty: it says nothing of that.
         in_files: whether it has tables or figures, which are files too.
         template: the page's template, which begins with ``<section id="NAME"``; the usual one shows lead, figures and
             tables.
@@ -135,6 +136,7 @@ class Section(ABC):
     heading: ClassVar[str] = ""
     place: ClassVar[int] = 75
     reads: ClassVar[tuple[str, ...]] = ()
+    without: ClassVar[str] = ""
     in_files: ClassVar[bool] = True
     template: ClassVar[str] = "section.html"
 

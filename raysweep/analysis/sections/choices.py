@@ -14,6 +14,7 @@ class ChoicesSection(Section):
     title = "Choices"
     heading = "Which recipes were chosen"
     place = 55
+    without = "no recipe was chosen by validation loss"
 
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""

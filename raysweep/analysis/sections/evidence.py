@@ -14,20 +14,24 @@ class EvidenceSection(Section):
     title = "Evidence"
     heading = "How sure is it?"
     place = 50
+    without = "there are no two models to compare"
     reads = ("drawn",)
 
-    def draw(self, report: Report) -> Content:
+    def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""
-        differences = difference_tables(report.differences, report.book)
-        tests = report.drawn.groups.get(TESTS, ())
-        edited = "Edited models are compared with their base under Edits." if report.order.pairs else ""
-        lead = ["Each fine-tuned model beside its baseline on the same problems, and tests over all models."]
-        if not differences:
-            lead.append("There is no model to compare with a baseline.")
-        if not tests:
-            lead.append("Tests pair models, and fewer than two models have numbers to compare, so there are none.")
-        lead += filter(None, [edited])
-        chosen = [conclusion.table for conclusion in report.drawn.conclusions]
         groups = report.drawn.groups
-        recipes, more = groups.get(RECIPES, ()), groups.get(MORE_TESTS, ())
-        return Content(" ".join(lead), [*chosen, *recipes, *differences, *tests, *more])
+        chosen = [conclusion.table for conclusion in report.drawn.conclusions]
+        recipes, tests, more = (groups.get(group, ()) for group in (RECIPES, TESTS, MORE_TESTS))
+        differences = difference_tables(report.differences, report.book)
+        tables = [*chosen, *recipes, *differences, *tests, *more]
+        if not tables:
+            return None
+        said = (
+            (chosen, "The models with the highest pass@1."),
+            (recipes, "Recipes of one model side by side."),
+            (differences, "Each fine-tuned model beside its baseline on the same problems."),
+            (tests, "Tests over all models."),
+            (more, "What the problems can show."),
+            (report.order.pairs, "Edited models are compared with their base under Edits."),
+        )
+        return Content(" ".join(sentence for shown, sentence in said if shown), tables)

@@ -11,6 +11,7 @@ class FiguresSection(Section):
 
     title = "Figures"
     place = 40
+    without = "nothing to draw along ratios, sizes or models"
     reads = ("drawn",)
 
     def draw(self, report: Report) -> Content | None:

@@ -16,6 +16,7 @@ class LayerEditingSection(Section):
     title = "Edits"
     heading = "Repairing one layer"
     place = 25
+    without = "no model was edited"
     reads = ("drawn",)
     template = "layer_editing.html"
 

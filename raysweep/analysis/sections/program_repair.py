@@ -17,6 +17,7 @@ class ProgramRepairSection(Section):
     title = "Repair"
     heading = "Program repair by regime"
     place = 27
+    without = "no model repairs programs"
     reads = ("drawn",)
 
     def draw(self, report: Report) -> Content | None:

@@ -13,6 +13,7 @@ class QualitySection(Section):
 
     title = "Code quality"
     place = 70
+    without = "the config has no `evaluation.quality`"
     reads = ("drawn",)
 
     def draw(self, report: Report) -> Content | None:

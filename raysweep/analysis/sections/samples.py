@@ -11,6 +11,7 @@ class SamplesSection(Section):
 
     title = "Samples"
     place = 20
+    without = "no completions are to be shown"
     reads = ("samples",)
     in_files = False
     template = "samples.html"

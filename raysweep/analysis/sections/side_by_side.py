@@ -11,6 +11,7 @@ class SideBySideSection(Section):
 
     title = "Side by side"
     place = 45
+    without = "no recipes to set side by side"
     reads = ("drawn",)
     in_files = False
     template = "side_by_side.html"

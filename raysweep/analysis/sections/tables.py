@@ -12,7 +12,7 @@ class TablesSection(Section):
     """Scores of all models side by side, problem set by problem set."""
 
     title = "Tables"
-    heading = "Comparisons over models"
+    heading = "All scores"
     place = 30
     reads = ("drawn",)
 

@@ -31,8 +31,9 @@ EXHIBITS = read_exhibits()
 
 
 def in_group(*groups: str) -> list[Exhibit]:
-    """Return those of raysweep's own exhibits whose tables are of one of some groups."""
-    return [exhibit for exhibit in EXHIBITS.values() if exhibit.group in groups]
+    """Return those of raysweep's own exhibits whose tables are of one of some groups, drawn from any small sweep."""
+    chosen = [exhibit for exhibit in EXHIBITS.values() if exhibit.group in groups]
+    return [exhibit.model_copy(update={"at_least": {}}) for exhibit in chosen]
 
 
 def score(model: str, training_set: str, perturbation: str, metric: str, value: float, **more: object) -> Score:

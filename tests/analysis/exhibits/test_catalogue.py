@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, Unasked
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.errors import UsageError
-from tests.analysis.exhibits.examples import EXHIBITS, STUDY, cells, curve_evidence, study
+from tests.analysis.exhibits.examples import EXHIBITS, PRINTED, STUDY, cells, curve_evidence, printed_scores, study
 
 OWN = """
 id: {id}
@@ -154,8 +156,18 @@ def test_what_a_sweep_has_no_numbers_for_is_left_out_or_all_of_it_named_if_it_wa
     assert [table.name for table in draw(asked, study()).tables] == ["table-2-humaneval"]
     with pytest.raises(UsageError, match=r"nothing to show in figure-3: it trains on no set.*; figure-5: it trains"):
         draw(asked, study(), required=True)
-    partial = [exhibit for exhibit in EXHIBITS.values() if exhibit.group not in (SUMMARIES, COMPARISONS)]
-    assert draw(partial, Evidence(ScoreBook.of([], STUDY))) == Drawn()
+    whole = (SUMMARIES, COMPARISONS)
+    partial = [exhibit for id, exhibit in EXHIBITS.items() if exhibit.group not in whole and id != "perturbed"]
+    drawn = draw(partial, Evidence(ScoreBook.of([], STUDY)))
+    assert replace(drawn, left_out=()) == Drawn() and len(drawn.left_out) == len(partial)
+
+
+def test_a_question_that_a_sweep_cannot_be_asked_is_left_out_unless_it_is_asked_for_by_name():
+    one = [score for score in printed_scores() if score.model == PRINTED[0].model]
+    evidence = Evidence(ScoreBook.of(one, replace(STUDY, models=(one[0].model,))))
+    assert draw([EXHIBITS["table-2"]], evidence) == Drawn(left_out=(Unasked("table-2", "it has 1 model"),))
+    named = draw([EXHIBITS["table-2"]], evidence, required=True)
+    assert [table.name for table in named.tables] == ["table-2-humaneval"]
 
 
 @pytest.mark.parametrize(

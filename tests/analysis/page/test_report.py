@@ -18,7 +18,7 @@ from raysweep.analysis.tables.table import Row
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, score_tables, scores
-from tests.analysis.exhibits.examples import in_group
+from tests.analysis.exhibits.examples import EXHIBITS, in_group
 from tests.analysis.linted import ORDER as LINTED_ORDER
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.tables.test_difference_tables import DIFFERENCES
@@ -155,17 +155,21 @@ def test_the_tables_of_the_page_are_the_tables(html: str):
     ]
 
 
-def test_the_page_says_why_it_has_no_tests_or_no_baselines():
+def test_the_page_ends_with_what_it_leaves_out_and_why():
     one_model = [score for score in scores() if score.model == "llama"]
-    text = Page(render_report(report(scores=one_model, order=replace(ORDER, models=("llama",))))).text
-    assert "fewer than two models have numbers to compare" in text
-    assert "There is no model to compare with a baseline." in text
+    order = replace(ORDER, models=("llama",))
+    drawn = draw(list(EXHIBITS.values()), Evidence(ScoreBook.of(one_model, order)))
+    page = Page(render_report(report(scores=one_model, order=order, drawn=drawn)))
+    end = page.text.replace("\u00a0", " ").partition("Left out, because this sweep lacks what they show: ")[2]
+    assert "Edits (no model was edited); " in end and f"{len(drawn.left_out)} tables and figures." in end
+    assert "table-2, table-3, table-4" in end and "it has 1 model" in end
+    assert "table-5" in end and "it has 1 model and 1 mix" in end
+    assert not any(table.name.startswith("table-2") for table in drawn.tables)
 
 
 def test_differences_to_baselines_stand_before_the_tests():
     text = Page(render_report(report(differences=DIFFERENCES))).text
     assert text.index("Against fine-tuning on clean prompts, minicode") < text.index("Fine-tuned models against base")
-    assert "There is no model to compare with a baseline." not in text
 
 
 def test_the_headline_the_notice_and_the_settings_are_there(html: str):
@@ -238,8 +242,8 @@ def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     html = render_report(report(scores=altered)).replace("\u00a0", " ").replace("&nbsp;", " ")
     titles = re.findall(r"<figcaption><b>Table (.*?)</b>", html.partition('<section id="evidence">')[0])
     assert [title for title in titles if "n = 240 problems" not in title] == [
-        "6. RD over the prompts that changed and compile, minicode (%).",
-        "7. Test sets of minicode.",
+        "5. RD over the prompts that changed and compile, minicode (%).",
+        "6. Test sets of minicode.",
     ]
     assert "neighbouring keys (C1)<small>n = 239 problems</small>" in html
     assert "typos (C)<small>n = 240 problems</small>" in html
@@ -304,4 +308,4 @@ def test_code_quality_is_a_section_with_a_figure_and_numbered_tables():
 
 def test_a_sample_of_which_nothing_was_linted_is_said_and_a_sweep_without_one_has_no_section(plain: str):
     assert "No file could be linted" in Page(render_report(report(strata=STRATA))).text
-    assert "Code quality" not in Page(plain).text
+    assert 'id="quality"' not in plain
