@@ -99,8 +99,14 @@ def training_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple
 
 
 def infill_mistakes(model: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the key of a model from scratch whose tokenizer lacks what its templates need, and what that is."""
-    made = model.pretrain
+    """Yield the key of a model from scratch, or without weights, that lacks the tokens of its templates, and which."""
+    made, style = model.pretrain, STYLES.get(model.template)
+    if not model.has_weights and style is not None and style.infill:
+        yield (
+            ("template",),
+            f"the template {model.template!r} takes tokens for filling in the middle from a model's tokenizer, and "
+            f"{model.name} has no weights here; take repair_buggy_line or repair_plain",
+        )
     if made is None:
         return
     names = [name for name in (model.template, made.template or "") if name in STYLES and STYLES[name].infill]

@@ -9,13 +9,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 
-from raysweep.errors import RaysweepError
+from raysweep.config.models import ModelConfig
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.hashing import text_sha
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_tokenizer
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import RAW, Prompter, PromptTemplate
-from raysweep.records import BASE, Completion, Problem, PromptRow
+from raysweep.records import BASE, Completion, ModelRef, Problem, PromptRow
+from raysweep.storage.store import location_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 
@@ -34,9 +36,9 @@ class ShownPrompts:
         try:
             prompter = self._prompter(pair.model, pair.training_set != BASE)
             problem = self._problems(pair.problem_set).get(prompt.task_id)
+            text = prompter.text(problem, prompt.prompt) if problem is not None else ""
         except RaysweepError:
             return None
-        text = prompter.text(problem, prompt.prompt) if problem is not None else ""
         return text if text_sha(text) == completion.prompt_sha else None
 
     def examples(self) -> Iterator[tuple[str, str, str]]:
@@ -65,11 +67,24 @@ class ShownPrompts:
         model = self._models[name]
         template = PromptTemplate(model.template, model.system_prompt)
         prompter = Prompter(self._config.evaluation.prompt_format, tuned, template)
-        if model.path is None or not prompter.shown.needs_tokenizer:
+        if not model.has_weights or not prompter.shown.needs_tokenizer:
             return prompter
-        resolved = resolve(model.path, model.revision, trust_remote_code=model.trust_remote_code)
-        tokenizer = load_tokenizer(resolved.ref(model.dtype, model.eos_token))
-        return replace(prompter, template=replace(template, tokenizer=tokenizer))
+        return replace(prompter, template=replace(template, tokenizer=load_tokenizer(self._base(model))))
+
+    def _base(self, model: ModelConfig) -> ModelRef:
+        """Return a base model, of which one from scratch lies in the store.
+
+        Raises:
+            RaysweepError: it isn't here.
+        """
+        if model.path is not None:
+            resolved = resolve(model.path, model.revision, trust_remote_code=model.trust_remote_code)
+            return resolved.ref(model.dtype, model.eos_token)
+        of_model = (row.weights for row in self._folder.grid() if row.model == model.name and row.training_set == BASE)
+        made = next(filter(None, of_model), None)
+        if made is None:
+            raise UsageError(f"the sweep has no base model {model.name!r}")
+        return self._folder.store.located(ModelRef(location_of(made)))
 
     def _new_problems(self, label: str) -> Mapping[str, Problem]:
         spec = next(problems for problems in self._config.evaluation.problems if problems.label == label)

@@ -117,6 +117,22 @@ def from_scratch(shown: str, family: str = "qwen2", **pretrain: Any) -> list[dic
     return [{"name": "tiny", "pretrain": made, "template": shown}]
 
 
+@pytest.mark.slow
+def test_the_report_shows_the_prompts_of_a_model_from_scratch_whose_tokens_lie_in_the_store(tmp_path: Path) -> None:
+    tokens = ["<fim_prefix>", "<fim_suffix>", "<fim_middle>"]
+    shown = {"problems": [{**MINI, "count": 2}], "max_new_tokens": 4}
+    recipes = {"full": {"max_tokens": 128, "steps": 1}}
+    swept = config(from_scratch("zero_shot_infill", special_tokens=tokens), recipes=recipes, evaluation=shown)
+    assert not run_sweep(swept, RunOptions(str(tmp_path / "store"), "local")).errors
+    page = (open_folder("repair", str(tmp_path / "store")).path / "report.html").read_text()
+    assert "&lt;fim_suffix&gt;" in page and "&lt;fim_middle&gt;" in page
+
+
+def test_a_model_without_weights_has_no_tokens_to_fill_holes_with() -> None:
+    with pytest.raises(UsageError, match=r"models\.0\.template: .*one has no weights here; take repair_buggy_line"):
+        config([{"name": "one", "generator": "fake", "template": "repair_infill"}], MINI)
+
+
 @pytest.mark.parametrize("model", [from_scratch("repair_plain"), from_scratch("repair_seq2seq_plain", "t5")])
 def test_a_format_of_all_prompts_is_one_for_each_models_architecture(model: list[dict[str, Any]]) -> None:
     fits = "repair_plain" if model[0]["pretrain"]["family"] == "qwen2" else "zero_shot_mask_plain"
