@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import JAVA, PYTHON
-from raysweep.prompts.repair.code import function_around, without_comments
+from raysweep.prompts.repair.code import method_around, without_comments
 from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, lines_of, marked
 from raysweep.prompts.repair.natural import split_marked
 from raysweep.prompts.repair.problems import RepairProblem
@@ -125,7 +125,5 @@ def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:
     """Return where what models are shown begins and ends: the method in Java, the code without its docstring."""
     if language == PYTHON:
         return 0, len(without_last_docstring(file))
-    at = len(hunk.before) + len(hunk.buggy) - len(hunk.buggy.lstrip())
-    found = function_around(file, at)
-    inside = found is not None and found[0] <= len(hunk.before) and len(file) - len(hunk.after) <= found[1]
-    return found if found is not None and inside else (0, len(file))
+    found = method_around(file, len(hunk.before), len(file) - len(hunk.after))
+    return (found.begin, found.end) if found else (0, len(file))

@@ -7,6 +7,7 @@ counts them (https://github.com/lin-tan/clm).
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from raysweep.programs import PYTHON
 
@@ -20,8 +21,19 @@ _OF_JAVA = re.compile(rf"(?P<comment>{_COMMENTS})|{'|'.join(_TEXTS)}|(?P<brace>[
 _OF_PYTHON = re.compile(
     rf"(?P<comment>\#[^\n]*)|'''(?:\\.|[^\\])*?(?:'''|\Z)|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL
 )
+_HEADING = re.compile(r"(?P<name>\w+)\s*\((?:[^()]|\([^()]*\))*\)\s*(?:throws\s[\w.,\s]+)?$")
+_NO_NAMES = {"if", "for", "while", "switch", "catch", "try", "synchronized"}
+_NO_HEADING = re.compile(r"\b(?:new|record)\s+[\w.<>,\s]*$")
+"""What stands before a name with parentheses that is a class's: an anonymous one's, or a record's."""
 
-_BEFORE_HEADING = re.compile(rf"(?P<end>{_COMMENTS}|[{{}};])|{'|'.join(_TEXTS)}", re.DOTALL)
+
+@dataclass(frozen=True, slots=True)
+class MethodSpan:
+    """A method's place in a code, with whole lines. What it is called by stands between `begin` and `opens`."""
+
+    begin: int  # where the line with its heading begins
+    opens: int  # its brace
+    end: int  # behind its closing brace and the line end
 
 
 def end_of_block(code: str, start: int = 0) -> int | None:
@@ -60,36 +72,32 @@ def normal(hunk: str, language: str) -> str:
     return " ".join(without_comments(hunk, language).split())
 
 
-def function_around(code: str, at: int) -> tuple[int, int] | None:
-    """Return where the method of a Java class that holds a position begins and ends, with whole lines.
-
-    A method begins behind the last brace, semicolon or comment before its heading.
-
-    Args:
-        code: a file with one class, in whose braces methods lie.
-        at: the position.
-    """
-    depth, begins, opens = 0, 0, 0
-    for piece in _OF_JAVA.finditer(code):
-        if piece["brace"] == "{":
-            if depth == 1:
-                opens = piece.start()
-            depth += 1
-        elif piece["brace"] == "}":
-            depth -= 1
-            if depth == 1:
-                begins = _begin_of_heading(code, opens)
-                if begins <= at < piece.end():
-                    return begins, _end_of_line(code, piece.end())
-    return None
+def methods_of(code: str) -> list[MethodSpan]:
+    """Return the methods and constructors of a file in Java, each behind those that lie in it."""
+    bare = _OF_JAVA.sub(lambda piece: piece[0] if piece["brace"] else re.sub(r"[^\n]", " ", piece[0]), code)
+    found, opened, last = [], list[tuple[int, int]](), 0
+    for mark in re.finditer(r"[{};]", bare):
+        if mark[0] == "{":
+            opened.append((last, mark.start()))
+        elif mark[0] == "}" and opened:
+            begin, opens = opened.pop()
+            heading = bare[begin:opens]
+            if _is_heading(heading):
+                first = code.rfind("\n", 0, begin + len(heading) - len(heading.lstrip())) + 1
+                found.append(MethodSpan(first, opens, _end_of_line(code, mark.end())))
+        last = mark.end()
+    return found
 
 
-def _begin_of_heading(code: str, opens: int) -> int:
-    """Return the beginning of the line on which the heading of a block begins, behind anything that ends before."""
-    ends = [piece.end() for piece in _BEFORE_HEADING.finditer(code, 0, opens) if piece["end"] is not None]
-    last = ends[-1] if ends else 0
-    heading = re.compile(r"\S").search(code, last)
-    return code.rfind("\n", 0, heading.start() if heading else opens) + 1
+def method_around(code: str, start: int, end: int) -> MethodSpan | None:
+    """Return the innermost method of a file in Java that holds what stands from `start` to `end`; None: none does."""
+    return next((one for one in methods_of(code) if one.begin <= start < one.end and end <= one.end), None)
+
+
+def _is_heading(text: str) -> bool:
+    """Return True if what stands before a brace, without comments and strings, is the heading of a method."""
+    found = _HEADING.search(text)
+    return found is not None and found["name"] not in _NO_NAMES and not _NO_HEADING.search(text, 0, found.start("name"))
 
 
 def _end_of_line(code: str, at: int) -> int:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from raysweep.prompts.repair.code import end_of_block, function_around, normal, without_comments
+from raysweep.prompts.repair.code import end_of_block, method_around, normal, without_comments
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,55 @@ public class A {
 """
 
 
+def around(code: str, text: str) -> str | None:
+    start = code.index(text)
+    found = method_around(code, start, start + len(text))
+    return code[found.begin : found.end] if found else None
+
+
 def test_a_method_begins_with_its_heading_and_ends_with_its_brace() -> None:
-    start, end = function_around(CLASS, CLASS.index("return n")) or (0, 0)
-    assert CLASS[start:end].startswith('    @SuppressWarnings("a;b")\n    static int f')
-    assert CLASS[start:end].endswith("return n;\n    }\n")
-    start, end = function_around(CLASS, CLASS.index("return 2")) or (0, 0)
-    assert CLASS[start:end] == "    static int g() { return 2; }\n"
-    assert function_around(CLASS, CLASS.index("static int x")) is None
+    assert around(CLASS, "return n") == (
+        '    @SuppressWarnings("a;b")\n    static int f(int n) {\n        return n;\n    }\n'
+    )
+    assert around(CLASS, "return 2") == "    static int g() { return 2; }\n"
+    assert around(CLASS, "static int x") is None
+    assert around(CLASS, "return n;\n    }\n    // g {\n    static int g") is None
+
+
+NESTED = """class A {
+    <T> int f(@Named("f") List<T> all, int[] n /* { */) throws IOException, E {
+        for (int i = 0; i < g(all); i += g(all)) { one(); }
+        if (all.isEmpty()) { two(); } else if (n(1)) { three(); }
+        all.forEach(x -> { four(); });
+        class Search {
+            Search(int n) { five(); }
+            boolean search(Node node) {
+                six();
+            }
+        }
+        run(new Runnable() {
+            public void run() { seven(); }
+        });
+        Object o = new Object() {{ eight(); }};
+        synchronized (this) { nine(); }
+    }
+    static { ten(); }
+}
+"""
+
+
+@pytest.mark.parametrize("call", ["one", "two", "three", "four", "eight", "nine"])
+def test_what_is_no_method_lies_in_the_method_around_it(call: str) -> None:
+    method = around(NESTED, call) or ""
+    assert method.startswith("    <T> int f(@Named") and method.endswith("nine(); }\n    }\n")
+
+
+def test_the_innermost_method_is_the_one_that_holds_all_lines() -> None:
+    assert around(NESTED, "five") == "            Search(int n) { five(); }\n"
+    assert (
+        around(NESTED, "six();") == "            boolean search(Node node) {\n                six();\n            }\n"
+    )
+    assert around(NESTED, "seven") == "            public void run() { seven(); }\n"
+    both = NESTED[NESTED.index("five") : NESTED.index("six")]
+    assert (around(NESTED, both) or "").startswith("    <T> int f(@Named")
+    assert around(NESTED, "ten") is None
