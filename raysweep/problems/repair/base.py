@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import JAVA, PYTHON
-from raysweep.prompts.repair.code import method_around, without_comments
+from raysweep.prompts.repair.code import blanked_comments, method_around, methods_of, without_comments
 from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, lines_of, marked
 from raysweep.prompts.repair.natural import split_marked
 from raysweep.prompts.repair.problems import RepairProblem
@@ -101,12 +101,45 @@ def repair_problem(
 
 
 def fault_in_class(buggy: str, correct: str, place: str, at_least: tuple[int, int] | None = None) -> Fault:
-    """Return the fault of two versions of a Java file whose packages and imports may differ; see `fault_between`."""
+    """Return the fault of two versions of a Java file whose packages and imports may differ; see `fault_between`.
+
+    Where the versions differ in one method, beside methods that only one of them has, the hunk lies in that method.
+    Where the mended version only adds lines, the hunk is the line behind them, as in clm.
+    """
     ours, theirs = _CLASS.search(buggy), _CLASS.search(correct)
     if ours is None or theirs is None:
         raise UsageError(f"{place}: the file in Java holds no class")
     correct = buggy[: ours.start()] + correct[theirs.start() :]
-    return fault_between(buggy, correct, JAVA, at_least=at_least, place=place)
+    fault = fault_between(buggy, correct, JAVA, at_least=at_least, place=place)
+    if not _is_in_a_method(fault.hunk):
+        common = _with_methods_of(buggy, correct)
+        if _bare(common) != _bare(buggy):
+            nearer = fault_between(buggy, common, JAVA, at_least=at_least, place=place)
+            fault, correct = (nearer, common) if _is_in_a_method(nearer.hunk) else (fault, correct)
+    if not fault.hunk.buggy:
+        line = len(lines_of(fault.hunk.before)) + 1
+        fault = fault_between(buggy, correct, JAVA, at_least=(line, line + 1), place=place)
+    return fault
+
+
+def _is_in_a_method(hunk: Hunk) -> bool:
+    return method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy)) is not None
+
+
+def _bare(code: str) -> str:
+    return "".join(blanked_comments(code, JAVA).split())
+
+
+def _with_methods_of(buggy: str, correct: str) -> str:
+    """Return the faulty version of a Java file with those methods of the mended one that both have by heading."""
+    mended = {"".join(correct[one.begin : one.opens].split()): one for one in methods_of(correct)}
+    parts, end = [], len(buggy)
+    for one in sorted(methods_of(buggy), key=lambda one: one.end, reverse=True):
+        other = mended.get("".join(buggy[one.begin : one.opens].split()))
+        if other is not None and one.end <= end:
+            parts += [buggy[one.end : end], correct[other.begin : other.end]]
+            end = one.begin
+    return "".join([buggy[:end], *reversed(parts)])
 
 
 def without_last_docstring(code: str) -> str:

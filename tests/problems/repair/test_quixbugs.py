@@ -1,6 +1,7 @@
 """QuixBugs: right programs pass, faulty ones don't, in both languages."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from raysweep.execution.oracle import reason_for_inside
 from raysweep.execution.pool import Executor
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import Oracle, Outcome
+from raysweep.prompts.repair.hunks import hunk_in
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from tests.conftest import shared_data
@@ -87,6 +89,44 @@ def test_graphs_are_judged_inside_since_tests_hand_over_nodes_of_their_own(tmp_p
     cases, graph = QuixBugs(quixbugs(tmp_path, GCD, LAST)).problems()
     assert reason_for_inside(cases.assemble("")) == ""
     assert reason_for_inside(graph.assemble("")) == "they set .value"
+
+
+def test_a_hunk_in_java_lies_in_the_method_that_both_versions_have(tmp_path: Path) -> None:
+    overload = "    public static int gcd(long a) {\n        return 1;\n    }\n}\n"
+    (problem,) = problems_of(QuixBugs(quixbugs(tmp_path, GCD | {
+        "java_buggy": str(GCD["java_buggy"]).removesuffix("}\n") + overload,
+    }), language="java"))  # fmt: skip
+    assert problem.hunk.buggy == "        return gcd(a % b, b); // wrong\n"
+    assert problem.file_after == overload and problem.prompt.startswith("public static int gcd(int a, int b) {\n")
+
+
+def test_lines_that_are_added_in_java_come_before_the_line_that_is_the_hunk(tmp_path: Path) -> None:
+    buggy = str(GCD["java_correct"]).replace("package correct_", "package ")
+    correct = str(GCD["java_correct"]).replace(
+        "        return gcd", "        // first\n        a = a;\n        return gcd"
+    )
+    row = GCD | {"java_buggy": buggy, "java_correct": correct}
+    (problem,) = problems_of(QuixBugs(quixbugs(tmp_path, row), language="java"))
+    assert problem.hunk.buggy == "        return gcd(b, a % b);\n"
+    assert problem.reference == "        a = a;\n        return gcd(b, a % b);\n"
+
+
+def test_hunks_in_java_are_those_that_clm_marks_but_for_three() -> None:
+    prompts = shared_data("clm_apr", "quixbugs", "codegen_finetune_result", "codegen_input.json")
+    marked = {
+        name.lower(): row["input"].split("// buggy lines start:\n")[1].split("// buggy lines end:")[0]
+        for name, row in json.loads(prompts.read_text())["data"].items()
+    }
+    problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language="java"))
+    ours = {problem.entry_point: hunk_in(problem.prompt)[0].buggy for problem in problems}
+    assert set(ours) == set(marked)
+    others = {name for name, buggy in ours.items() if "".join(buggy.split()) != "".join(marked[name].split())}
+    assert others == {"breadth_first_search", "lcs_length", "shortest_path_lengths"}
+    assert {name: ours[name].count("\n") for name in others} == {
+        "breadth_first_search": 14,  # Java wants its last line, too, which clm's file has
+        "lcs_length": 3,  # the third line is as wrong as the first
+        "shortest_path_lengths": 1,  # another one: the file has changed since
+    }
 
 
 @pytest.mark.slow
