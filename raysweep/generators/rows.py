@@ -10,6 +10,7 @@ from raysweep.generators.base import EOS, LENGTH, cut_at_stop
 from raysweep.generators.patches import RowVariant
 from raysweep.hashing import text_sha
 from raysweep.models.traits import Traits
+from raysweep.prompts.repair.styles import prompt_ids
 from raysweep.prompts.templates import special_tokens
 from raysweep.records import Completion, GenerationRequest
 
@@ -73,7 +74,7 @@ class Tokens:
 
     def row(self, request: GenerationRequest, variant: RowVariant | None = None) -> WrittenRow:
         """Return a new row; if the prompt is too long, or leaves no position to write to, it has ended already."""
-        prompt = self._tokenizer(request.prompt, add_special_tokens=request.special_tokens)["input_ids"]
+        (prompt,) = prompt_ids([request.prompt], self._tokenizer, special=request.special_tokens)
         if request.special_tokens and self._appended and not self._apart:
             prompt = prompt[: -len(self._appended)]  # else it would go on after the end of a text
         asked = {self._special[text]: text for text in request.stop if text in self._special}

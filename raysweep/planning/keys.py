@@ -28,7 +28,7 @@ LATER_OF_EDITORS = ("embeddings",)
 """Arguments of editors that came later and enter keys only where they are given."""
 
 
-INFILL_VERSION, MASK_VERSION = 4, 2
+INFILL_VERSION, MASK_VERSION = 5, 2
 """Versions of the prompts of templates for repair that fill a hole or a mask."""
 
 

@@ -71,7 +71,7 @@ def test_beams_are_in_keys_only_where_there_are_some():
     [
         ("raw", {}),
         ("repair_buggy_line", {}),
-        ("repair_infill", {"version": 4}),
+        ("repair_infill", {"version": 5}),
         ("repair_seq2seq_plain", {"version": 2}),  # its base fills a mask
     ],
 )
@@ -80,4 +80,4 @@ def test_templates_for_repair_that_have_changed_name_a_version(template, version
     plan = CellPlan(cell, None, (), None, Decoding(), "native", template, "", (), None)
     assert prompt_spec(plan) == {"format": "native", "tuned": False, "template": template, **version}
     of_recipe = recipe_spec(Recipe(template=template))
-    assert of_recipe.get("prompts") == (4 if template == "repair_infill" else None)  # what models train on, too
+    assert of_recipe.get("prompts") == (5 if template == "repair_infill" else None)  # what models train on, too

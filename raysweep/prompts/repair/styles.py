@@ -9,7 +9,7 @@ the faulty lines the marks stay and the lines between them go.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -142,6 +142,46 @@ def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = F
     return f"{text}{comment} fixed lines:\n" if style.clm else f"{text}{comment} fix: \n"
 
 
+def prompt_ids(texts: Sequence[str], tokenizer: Any, *, special: bool) -> list[list[int]]:
+    """Return the tokens of prompts, in training and generation, with what the tokenizer puts around a text.
+
+    CodeLlama's tokenizer puts a blank behind each of its special tokens. The model was trained without one before the
+    code behind a hole (https://github.com/meta-llama/codellama, `encode_infilling`), which is encoded apart here.
+
+    Args:
+        texts: filled templates.
+        tokenizer: the model's.
+        special: the tokenizer puts its special tokens around a text.
+    """
+    ids: list[list[int]] = list(tokenizer(list(texts), add_special_tokens=special)["input_ids"])
+    token, lead = "▁<SUF>", line_lead(tokenizer)
+    if not lead:
+        return ids
+    skipped = len(tokens_of(tokenizer, lead))
+    for number, text in enumerate(texts):
+        _, found, behind = text.partition(token)
+        if found and (hole := tokenizer.convert_tokens_to_ids(token)) in ids[number]:
+            start = ids[number].index(hole) + 1
+            end = start + len(tokens_of(tokenizer, f"{token}{behind}")) - 1
+            ids[number][start:end] = tokens_of(tokenizer, f"{lead}{behind}")[skipped:]
+    return ids
+
+
+@functools.lru_cache(maxsize=4)
+def line_lead(tokenizer: Any) -> str:
+    """Return a line's end for tokenizers that put a blank before a text, as SentencePiece does; empty for others.
+
+    Behind a line's end there is no such blank, so what is encoded behind one is read back as it was.
+    """
+    alone = tokenizer.decode([*tokens_of(tokenizer, "\n"), *tokens_of(tokenizer, "a")])
+    return "" if alone.endswith("\na") else "\n"
+
+
+def tokens_of(tokenizer: Any, text: str) -> list[int]:
+    """Return a text's tokens by itself."""
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
 def trains_suffix_first(row_id: str) -> bool:
     """Return whether a training row that fills a hole shows what stands behind it first, as half of them do."""
     return int(text_sha(f"suffix first {row_id}")[:8], 16) % 2 == 0
@@ -177,20 +217,8 @@ def _infilling(before: str, after: str, tokenizer: Any, *, suffix_first: bool) -
 
     With the suffix first the code before the hole follows the token for the middle, and so does what fills the hole, as
     in the study (benchmarks/fim.py, `permute`), in StarCoder's training and with CodeLlama's own tokenizer.
-    The tokenizer reads the code behind the hole without a blank in front where one stands there.
-
-    CodeLlama was trained so (https://github.com/meta-llama/codellama, `encode_infilling`), and its tokenizer puts a
-    blank behind each of its tokens. Code behind the hole that begins with no blank keeps the tokenizer's.
     """
-    tokens = infill_tokens(tokenizer)
-    behind = after.removeprefix(" ") if after.startswith(" ") and _adds_blank(tokenizer, tokens[1]) else after
-    prefix, suffix, middle = tokens
+    prefix, suffix, middle = infill_tokens(tokenizer)
     if suffix_first:
-        return f"{prefix}{suffix}{behind}{middle}{before}"
-    return f"{prefix}{before}{suffix}{behind}{middle}"
-
-
-@functools.lru_cache(maxsize=8)
-def _adds_blank(tokenizer: Any, token: str) -> bool:
-    """Return True if a tokenizer puts a blank between one of its tokens and the text that follows (SentencePiece)."""
-    return bool("".join(tokenizer.tokenize(f"{token}x")[1:]).startswith("▁"))
+        return f"{prefix}{suffix}{after}{middle}{before}"
+    return f"{prefix}{before}{suffix}{after}{middle}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.models.logits import LABELS, logits_at
 from raysweep.models.vocabulary import vocabulary_of
-from raysweep.prompts.repair.styles import STYLES
+from raysweep.prompts.repair.styles import STYLES, line_lead, prompt_ids, tokens_of
 from raysweep.prompts.templates import PromptTemplate, encoder_ids, training_prompt
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import Recipe, Row
@@ -98,11 +98,11 @@ def _each_encoded(
     import numpy as np
 
     tokenizer = template.tokenizer
-    lead, appended = _lead(tokenizer), _appended(tokenizer) if special else 0
-    prompts = tokenizer([prompt for prompt, _ in texts], add_special_tokens=special)["input_ids"]
+    lead, appended = line_lead(tokenizer), _appended(tokenizer) if special else 0
+    prompts = prompt_ids([prompt for prompt, _ in texts], tokenizer, special=special)
     led = [f"{lead}{response}" for _, response in texts]
     batch = tokenizer(led, add_special_tokens=False, return_offsets_mapping=True)
-    end, skipped = tokenizer.convert_tokens_to_ids(template.end), len(_tokens_of(tokenizer, lead)) if lead else 0
+    end, skipped = tokenizer.convert_tokens_to_ids(template.end), len(tokens_of(tokenizer, lead)) if lead else 0
     result = []
     for number, prompt in enumerate(prompts):
         start = len(prompt) - appended
@@ -117,23 +117,9 @@ def _each_encoded(
 
 
 @functools.lru_cache(maxsize=4)
-def _lead(tokenizer: Any) -> str:
-    """Return a line's end for tokenizers that put a blank before a text, as SentencePiece does; empty for others.
-
-    Behind a line's end there is no such blank, so what is encoded behind one is read back as it was.
-    """
-    alone = tokenizer.decode([*_tokens_of(tokenizer, "\n"), *_tokens_of(tokenizer, "a")])
-    return "" if alone.endswith("\na") else "\n"
-
-
-@functools.lru_cache(maxsize=4)
 def _appended(tokenizer: Any) -> int:
     """Return how many tokens a tokenizer puts behind a text."""
     return len(vocabulary_of(tokenizer).after)
-
-
-def _tokens_of(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, special: bool) -> list[EncodedResponse]:

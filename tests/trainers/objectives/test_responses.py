@@ -12,7 +12,7 @@ from raysweep.models.families.t5 import T5
 from raysweep.models.finding import resolve
 from raysweep.models.traits import read_traits
 from raysweep.prompts.repair.hunks import Hunk, marked
-from raysweep.prompts.repair.styles import shown, trains_suffix_first
+from raysweep.prompts.repair.styles import prompt_ids, shown, trains_suffix_first
 from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import Problem, TrainingRow
 from raysweep.trainers.base import Recipe
@@ -119,24 +119,36 @@ def test_a_hole_is_marked_with_one_token_each(family: str, tokenizers: dict[str,
 
 @pytest.mark.parametrize("family", FIM)
 @pytest.mark.parametrize("suffix_first", [False, True])
+@pytest.mark.parametrize("hunk", [HUNK, JAVA, Hunk(JAVA.before, JAVA.buggy, "")])
 def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(
-    family: str, suffix_first: bool, tokenizers: dict[str, Any]
+    family: str, suffix_first: bool, hunk: Hunk, tokenizers: dict[str, Any]
 ) -> None:
     tokenizer = tokenizers[family]
-    text = shown("zero_shot_infill", marked(HUNK, "#"), tokenizer, suffix_first=suffix_first)
-    ids, (_, behind, middle) = tokenizer(text, add_special_tokens=False)["input_ids"], FIM[family]
+    text = shown("zero_shot_infill", marked(hunk, "#"), tokenizer, suffix_first=suffix_first)
+    (ids,), (_, behind, middle) = prompt_ids([text], tokenizer, special=True), FIM[family]
     start = ids.index(tokenizer.convert_tokens_to_ids(behind)) + 1
     end = ids.index(tokenizer.convert_tokens_to_ids(middle))
-    assert ids[start:end] == tokens_of(family, HUNK.after, tokenizer)
+    assert ids[start:end] == (tokens_of(family, hunk.after, tokenizer) if hunk.after else [])
 
 
 @pytest.mark.parametrize("suffix_first", [False, True])
-def test_both_orders_are_those_of_codellamas_own_tokenizer(suffix_first: bool, tokenizers: dict[str, Any]) -> None:
+@pytest.mark.parametrize("hunk", [HUNK, JAVA, Hunk("    a()\n", "", "  b()\n"), Hunk("a\n", "", "\n\tb\n")])
+def test_both_orders_are_those_of_codellamas_own_tokenizer(
+    suffix_first: bool, hunk: Hunk, tokenizers: dict[str, Any]
+) -> None:
     tokenizer = tokenizers["codellama"]
-    text = shown("zero_shot_infill", marked(HUNK, "#"), tokenizer, suffix_first=suffix_first)
-    own = tokenizer.encode_plus(HUNK.before, HUNK.after, suffix_first=suffix_first)["input_ids"]
-    assert tokenizer(text)["input_ids"] == own
-    assert own[0] == tokenizer.bos_token_id and own[1] == tokenizer.prefix_id
+    text = shown("zero_shot_infill", marked(hunk, "#"), tokenizer, suffix_first=suffix_first)
+    own = tokenizer.encode_plus(hunk.before, hunk.after, suffix_first=suffix_first)["input_ids"]
+    assert prompt_ids(["a b", text], tokenizer, special=True) == [tokenizer("a b")["input_ids"], own]
+    assert prompt_ids([text], tokenizer, special=False) == [own[1:]] and own[0] == tokenizer.bos_token_id
+
+
+def test_a_tokenizer_that_ends_texts_keeps_its_end_behind_a_hole() -> None:
+    tokenizer = tokenizer_of("codellama")
+    text = shown("zero_shot_infill", marked(JAVA, "//"), tokenizer)
+    (plain,) = prompt_ids([text], tokenizer, special=True)
+    tokenizer.add_eos_token = True
+    assert prompt_ids([text], tokenizer, special=True) == [[*plain, tokenizer.eos_token_id]]
 
 
 @pytest.mark.parametrize("family", FIM)
