@@ -613,6 +613,19 @@ def test_programs_have_the_headers_that_only_the_second_compilation_has(executor
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(bodies)
 
 
+def test_tests_have_the_headers_that_programs_have_and_what_they_lack_is_told(executor):
+    needs("cpp")
+    passing = program("cpp", "passed", Oracle.OUTSIDE)
+    main = "#include <cassert>\nint main() {{ assert({} && half(4) == 2); }}"
+    programs = [dataclasses.replace(passing, tests=main.format(text)) for text in ("signbit(-INFINITY)", "nowhere(1)")]
+    verdicts = executor.run(programs, LIMITS)
+    told = "ValueError: its tests can't be compiled: line 2: 'nowhere' was not declared in this scope"
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [
+        (Outcome.PASSED, ""),
+        (Outcome.HARNESS_ERROR, told),
+    ]
+
+
 _KILLED = "g++: fatal error: Killed signal terminated program cc1plus\\ncompilation terminated."
 REFUSED = {
     "cpp": [

@@ -31,7 +31,7 @@ from raysweep.execution.compiled.builders import (
     first_error,
     in_memory,
 )
-from raysweep.execution.compiled.cpp.sources import INCLUDE, libraries
+from raysweep.execution.compiled.cpp.sources import CHECKED, INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
 from raysweep.execution.compiled.toolchains import MESSAGES, Toolchain
@@ -195,11 +195,22 @@ class CppBuilder:
         tests.end()
 
     def _compiled_tests(self, split: Split) -> bytes:
-        """Compile tests, in whose text the headers come behind a macro of their own, with their stand-in."""
+        """Compile tests, in whose text the headers come behind a macro of their own, with their stand-in.
+
+        They stand behind the problem's own headers; where these aren't enough, also behind those that programs have.
+        """
         others = {name: text for name, text in split.tests.items() if name != _TESTS}
         files = {_TESTS: split.tests[_TESTS].encode(), _STAND_IN: self._object(others)}
         linked = libraries("\n".join(split.tests.values()))
-        return self._trusted(lambda: self._compile(files, [_TESTS, _STAND_IN, *_LINKED, *split.flags, *linked]))
+        arguments = [_TESTS, _STAND_IN, *_LINKED, *split.flags, *linked]
+        try:
+            return self._compile(files, arguments)
+        except CompileError as error:
+            refusal = error
+        try:
+            return self._compile(files, [f"-D{CHECKED}=1", *self._whole_header, *arguments])
+        except CompileError:
+            raise ValueError(f"its tests can't be compiled: {refusal}") from None
 
     def _object(self, sources: Mapping[str, str]) -> bytes:
         """Compile one source text that comes with the tests to an object file; raise ValueError if g++ refuses it."""
@@ -208,14 +219,10 @@ class CppBuilder:
         try:
             return self._compile(files, [*self._header, *arguments])
         except _Refused:  # maybe for a name that is one of the headers'
-            return self._trusted(lambda: self._compile(files, arguments))
-
-    @staticmethod
-    def _trusted(compiled: Callable[[], bytes]) -> bytes:
-        try:
-            return compiled()
-        except CompileError as error:
-            raise ValueError(str(error)) from None
+            try:
+                return self._compile(files, arguments)
+            except CompileError as error:
+                raise ValueError(str(error)) from None
 
     def _behind_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         """Compile a candidate's text; raise CompileError, with g++'s words only if these are about that text alone.
@@ -332,7 +339,7 @@ class CppBuilder:
 def _refusal(messages: str) -> CompileError:
     """Return what is told of a text that g++ has refused."""
     lines = [line for line in messages[:_MESSAGE_CHARACTERS].splitlines() if not _WRITING.fullmatch(line)]
-    refusal = first_error(lines, OWN) or _linking_error(lines)
+    refusal = first_error(lines, OWN) or first_error(lines, _TESTS) or _linking_error(lines)
     full = next((_FULL[words] for words in _FULL if words in messages), "")
     return CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
 

@@ -13,6 +13,8 @@ INCLUDE = Path(__file__).parent
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
+CHECKED = "_GLIBCXX_ASSERTIONS"
+"""The macro with which a wrong index in tests ends them, and reads nothing that isn't there."""
 _ASSERTIONS = "#undef NDEBUG\n#include <assert.h>\n"
 """Stands before tests inside: a program that switches its own assertions off leaves those of its tests alone."""
 LIBRARIES = {"openssl/": "-lcrypto"}
@@ -38,7 +40,7 @@ def split(declaration: str, tests: str) -> Split:
     function = read.function
     return Split(
         tests={
-            "tests.cpp": f"#define _GLIBCXX_ASSERTIONS 1\n{read.before}\n{_declared(function)}#line 1\n{tests}\n",
+            "tests.cpp": f"#define {CHECKED} 1\n{read.before}\n{_declared(function)}#line 1\n{tests}\n",
             "stand_in.cpp": _stand_in(read),
         },
         server={"server.cpp": _server(read)},
