@@ -8,7 +8,14 @@ import pytest
 
 from raysweep.problems.minicode import world
 from raysweep.problems.minicode.families import split_of_cell
-from raysweep.problems.minicode.world import STRATA, evaluation_tasks, families, stratum_of, training_task
+from raysweep.problems.minicode.world import (
+    STRATA,
+    evaluation_tasks,
+    families,
+    has_trainable_code,
+    stratum_of,
+    training_task,
+)
 
 WORLDS = (1, 2, 3)
 CONSTANT = re.compile(r"`([^`]*)`")
@@ -130,6 +137,15 @@ def test_no_prompt_of_a_split_occurs_in_another(seed):
     assert not train & validation
     assert not train & test
     assert not validation & test
+
+
+def test_training_rows_have_the_code_of_all_tasks_in_new_words_and_of_few_new_combinations():
+    shares = defaultdict(list)
+    for task in evaluation_tasks(42, "test", 100):
+        shares[stratum_of(task.family)].append(has_trainable_code(task))
+    assert all(shares["atom"]) and all(shares["seen cell"])
+    assert 0 < sum(shares["held-out cell"]) < 10
+    assert all(has_trainable_code(training_task(42, "finetuning", number)) for number in range(100))
 
 
 def test_no_wording_of_a_split_occurs_in_another():
