@@ -72,6 +72,8 @@ class Paired(NamedTuple):
 def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
     """Pair clean results with those on each draw of a perturbation by task id."""
     before, after = over_draws([clean], 1), over_draws(draws, 1)
+    if before.tasks == after.tasks:
+        return Paired(before.values[:, 0], after.values)
     there = set(after.tasks)
     shared = [task for task in before.tasks if task in there]
     return Paired(before.of(shared)[:, 0], after.of(shared))
@@ -174,6 +176,5 @@ def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[l
 def harness_error_note(evaluation: Evaluation) -> str:
     """Return how many completions, clean or perturbed, have no verdict; empty if none."""
     all_results = (evaluation.clean or (), *evaluation.draws)
-    tallies = [tally for results in all_results for tally in Verdicts.of(results).tallies().values()]
-    count = sum(tally.harness_errors for tally in tallies)
+    count = sum(Verdicts.of(results).harness_errors for results in all_results)
     return f"{count} harness errors left out" if count else ""

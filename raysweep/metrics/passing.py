@@ -99,6 +99,17 @@ class DrawnRates(NamedTuple):
 
 def over_draws(draws: Sequence[Iterable[Result]], k: int, part: str = "") -> DrawnRates:
     """Return pass@k on each draw, of the tasks with k verdicts on any; `part` as for `Verdicts.tallies`."""
+    if len(draws) > 1 or not isinstance(draws[0], Verdicts):
+        return _over_draws(draws, k, part)
+    kept, key = draws[0].kept, ("pass@k", k, part)  # the clean results are asked for with each perturbed test set
+    if key not in kept:
+        kept[key] = _over_draws(draws, k, part)
+        kept[key].values.flags.writeable = False
+    rates: DrawnRates = kept[key]
+    return rates
+
+
+def _over_draws(draws: Sequence[Iterable[Result]], k: int, part: str) -> DrawnRates:
     import numpy as np
 
     rates = [by_problem(results, k, part) for results in draws]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from raysweep.programs import Outcome, part_passed
 from raysweep.records import Result
@@ -46,6 +47,8 @@ ONE_PAIR = {
 class Verdicts(tuple[Result, ...]):
     """The results of one model on one draw of a test set. Counts are made when first asked for, and kept."""
 
+    kept: dict[Hashable, Any]
+    """What others have computed from these results, by keys of their own."""
     _tallies: dict[str, dict[str, Tally]]
     _passes: dict[str, dict[int, bool]] | None
     _paired: tuple[Verdicts, dict[str, PairTally]] | None
@@ -53,7 +56,7 @@ class Verdicts(tuple[Result, ...]):
     def __new__(cls, results: Iterable[Result]) -> Verdicts:
         """Keep some results."""
         verdicts = super().__new__(cls, results)
-        verdicts._tallies, verdicts._passes, verdicts._paired = {}, None, None
+        verdicts.kept, verdicts._tallies, verdicts._passes, verdicts._paired = {}, {}, None, None
         return verdicts
 
     @classmethod
@@ -70,6 +73,11 @@ class Verdicts(tuple[Result, ...]):
         if part not in self._tallies:
             self._tallies[part] = self._counted(part)
         return self._tallies[part]
+
+    @cached_property
+    def harness_errors(self) -> int:
+        """Return the number of completions without a verdict."""
+        return sum(tally.harness_errors for tally in self.tallies().values())
 
     @property
     def passes(self) -> PassTable:
@@ -114,10 +122,11 @@ def pair_tallies(clean: PassTable, perturbed: PassTable) -> dict[str, PairTally]
     counts = {}
     for task, before in clean.items():
         after = perturbed.get(task, {})
-        both = [(passes, after[number]) for number, passes in before.items() if number in after]
-        if len(both) == 1:  # nearly all: one completion for each prompt
-            counts[task] = ONE_PAIR[both[0]]
+        if len(before) == 1:  # nearly all: one completion for each prompt
+            [(number, passes)] = before.items()
+            counts[task] = ONE_PAIR[passes, after[number]] if number in after else NO_PAIRS
             continue
+        both = [(passes, after[number]) for number, passes in before.items() if number in after]
         lost, won = both.count((True, False)), both.count((False, True))
         passing = both.count((True, True))
         counts[task] = PairTally(len(both), passing + lost, passing + won, lost, won)

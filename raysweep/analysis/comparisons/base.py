@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
 
 from raysweep.metrics.base import Measurement
@@ -46,8 +47,11 @@ def shared_values(*rates: Mapping[str, float]) -> tuple[list[str], NDArray[np.fl
     import numpy as np
 
     first, *others = rates
+    tasks = list(first)
+    if all(list(other) == tasks for other in others):
+        return tasks, np.array([list(rate.values()) for rate in rates], dtype=np.float64)
     common = first.keys() & set.intersection(*(set(other) for other in others))
-    tasks = list(first) if len(common) == len(first) else [task for task in first if task in common]
+    tasks = [task for task in first if task in common]
     return tasks, np.array([[rate[task] for task in tasks] for rate in rates])
 
 
@@ -78,12 +82,17 @@ def rates_of(rows: Iterable[ProblemScore]) -> dict[TestSetName, ProblemRates]:
     """Return one cell's rates by problem set and perturbation; problems without a verdict are left out."""
     shares: dict[TestSetName, dict[str, list[float]]] = {}
     completions: dict[TestSetName, int] = {}
-    for row in rows:
-        if row.n:
-            name = row.problem_set, row.perturbation
-            shares.setdefault(name, {}).setdefault(row.task_id, []).append(row.passed / row.n)
-            completions[name] = max(row.n, completions.get(name, 0))
-    means = {name: {task: sum(s) / len(s) for task, s in tasks.items()} for name, tasks in shares.items()}
+    for name, of_set in groupby(rows, lambda row: (row.problem_set, row.perturbation)):
+        judged = [row for row in of_set if row.n]
+        if judged:
+            by_task = shares.setdefault(name, {})
+            for row in judged:
+                by_task.setdefault(row.task_id, []).append(row.passed / row.n)
+            completions[name] = max(completions.get(name, 0), max(row.n for row in judged))
+    means = {
+        name: {task: s[0] if len(s) == 1 else sum(s) / len(s) for task, s in tasks.items()}
+        for name, tasks in shares.items()
+    }
     draws = {name: max(map(len, tasks.values())) for name, tasks in shares.items()}
     return {
         name: ProblemRates(
