@@ -44,16 +44,20 @@ class RepairProblem(Problem):
     def patch(self, answer: str, way: RepairAnswer) -> Patch | None:
         """Return the patch in what a model answered; None if there is none.
 
+        Nothing in the place of lines takes them out. That is a patch where CodeT5 said what fills its mask: where the
+        next mask or the end of the answer follows at once.
+
         Args:
             answer: as it was written.
             way: what the model was asked for.
         """
         if way is RepairAnswer.REST:
             return self._patch_of_rest(answer)
-        fixed = answer
+        fixed, is_filled = answer, True
         if way is RepairAnswer.SPAN:
-            fixed = self._behind_indent(answer.removeprefix(MASK).partition(MASK_END)[0])
-        if not fixed.strip() and (way is RepairAnswer.SPAN or not self.hunk.buggy.strip()):
+            span, next_mask, _ = answer.removeprefix(MASK).partition(MASK_END)
+            fixed, is_filled = self._behind_indent(span), bool(next_mask) or not span
+        if not fixed.strip() and not (is_filled and self.hunk.buggy.strip()):
             return None
         is_exact = self.reference is not None and self._normal(fixed) == self._normal(self.reference)
         return Patch(self.assemble(fixed), is_exact)
@@ -61,7 +65,9 @@ class RepairProblem(Problem):
     def _behind_indent(self, span: str) -> str:
         """Return the text that fills a mask, behind the indent that the prompt shows before the mask."""
         indent = self.hunk.indent
-        return f"{indent}{span.lstrip(' ' + chr(9))}" if indent and span.strip() else span
+        if not span.strip():
+            return ""
+        return f"{indent}{span.lstrip(' ' + chr(9))}" if indent else span
 
     def _patch_of_rest(self, answer: str) -> Patch | None:
         """Return the patch of an answer that goes on where the hunk begins, up to the end of what the prompt shows.

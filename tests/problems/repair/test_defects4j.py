@@ -11,7 +11,7 @@ from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.repair.defects4j import Defects4J
 from raysweep.prompts.repair.problems import RepairProblem
-from raysweep.prompts.repair.styles import RepairAnswer, shown
+from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer, shown
 from tests.conftest import shared_data
 
 PROMPT = "int f() {\n// buggy lines start:\n    b();\n// buggy lines end:\n    c();\n}\n// fixed lines: \n"
@@ -97,8 +97,10 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
         faulty = problem.patch(problem.hunk.buggy, RepairAnswer.HUNK)
         assert faulty is None or not faulty.is_exact
         if problem.reference is not None:
-            exact = problem.patch(problem.reference, RepairAnswer.HUNK)
-            assert exact is None or exact.is_exact
+            filled = f"{MASK}{problem.reference}{MASK_END}"
+            for answer, way in ((problem.reference, RepairAnswer.HUNK), (filled, RepairAnswer.SPAN)):
+                exact = problem.patch(answer, way)
+                assert exact is not None and exact.is_exact
 
 
 def test_every_change_of_a_patch_is_one_that_nobody_is_trained_on(tmp_path: Path) -> None:

@@ -73,7 +73,18 @@ def test_the_rest_of_a_function_in_python_ends_at_the_margin() -> None:
 
 def test_a_masked_span_ends_at_the_next_mask() -> None:
     assert patch(PROBLEM, "<extra_id_0> return n;<extra_id_1> }", RepairAnswer.SPAN).is_exact
-    assert PROBLEM.patch("<extra_id_0> <extra_id_1> }", RepairAnswer.SPAN) is None
+
+
+@pytest.mark.parametrize("answer", ["<extra_id_0><extra_id_1>", "<extra_id_0> <extra_id_1> }", "<extra_id_0>", ""])
+def test_a_mask_that_nothing_fills_takes_the_lines_in_its_place_out(answer: str) -> None:
+    mended = patch(replace(PROBLEM, reference=""), answer, RepairAnswer.SPAN)
+    assert mended.is_exact and mended.program.text == "class A {\n    int f(int n) {\n    }\n}\n"
+    hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
+    assert hole.patch(answer, RepairAnswer.SPAN) is None
+
+
+def test_blanks_without_an_end_fill_no_mask() -> None:
+    assert PROBLEM.patch("<extra_id_0>\n\n  ", RepairAnswer.SPAN) is None
 
 
 @pytest.mark.parametrize("answer", ["<extra_id_0> return n<extra_id_1>", "return n\n", "    return n\n"])
