@@ -17,7 +17,7 @@ _TEXTS = (
     r"'(?:\\.|[^'\\\n])*'?",
 )
 _COMMENTS = r"//[^\n]*|/\*.*?(?:\*/|\Z)"
-_OF_JAVA = re.compile(rf"(?P<comment>{_COMMENTS})|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL)
+_OF_JAVA = re.compile(rf"(?P<comment>{_COMMENTS})|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])|(?P<bracket>[()])", re.DOTALL)
 _OF_PYTHON = re.compile(
     rf"(?P<comment>\#[^\n]*)|'''(?:\\.|[^\\])*?(?:'''|\Z)|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL
 )
@@ -39,13 +39,17 @@ class MethodSpan:
 def end_of_block(code: str, start: int = 0) -> int | None:
     """Return the index behind the brace that closes the first one in Java or C++; None if none opens or it stays open.
 
+    Before it opens, braces in parentheses don't count, such as those of ``@SuppressWarnings({"a", "b"})``.
+
     Args:
         code: the text.
         start: where to begin.
     """
-    depth = 0
+    depth, parentheses = 0, 0
     for piece in _OF_JAVA.finditer(code, start):
-        if piece["brace"] == "{":
+        if piece["bracket"] and not depth:
+            parentheses = max(0, parentheses + (1 if piece[0] == "(" else -1))
+        elif piece["brace"] == "{" and not parentheses:
             depth += 1
         elif piece["brace"] == "}" and depth:
             depth -= 1
@@ -74,7 +78,9 @@ def normal(hunk: str, language: str) -> str:
 
 def methods_of(code: str) -> list[MethodSpan]:
     """Return the methods and constructors of a file in Java, each behind those that lie in it."""
-    bare = _OF_JAVA.sub(lambda piece: piece[0] if piece["brace"] else re.sub(r"[^\n]", " ", piece[0]), code)
+    bare = _OF_JAVA.sub(
+        lambda piece: piece[0] if piece["brace"] or piece["bracket"] else re.sub(r"[^\n]", " ", piece[0]), code
+    )
     found, opened, last = [], list[tuple[int, int]](), 0
     for mark in re.finditer(r"[{};]", bare):
         if mark[0] == "{":

@@ -10,6 +10,7 @@ import pytest
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.repair.defects4j import Defects4J
+from raysweep.prompts.repair.hunks import hunk_in
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer, shown
 from tests.conftest import shared_data
@@ -92,6 +93,7 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
     assert [shown("repair_clm_buggy_line", problem.prompt) for problem in problems] == texts
     without_fix = [problem.task_id for problem in problems if problem.reference is None]
     assert without_fix == ["Defects4J/Closure-46", "Defects4J/Closure-77"]
+    unmatched = set()
     for problem in problems:
         assert isinstance(problem, RepairProblem)
         faulty = problem.patch(problem.hunk.buggy, RepairAnswer.HUNK)
@@ -101,6 +103,9 @@ def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
             for answer, way in ((problem.reference, RepairAnswer.HUNK), (filled, RepairAnswer.SPAN)):
                 exact = problem.patch(answer, way)
                 assert exact is not None and exact.is_exact
+            rest = problem.patch(f"{problem.reference}{hunk_in(problem.prompt)[0].after}", RepairAnswer.REST)
+            unmatched |= set() if rest is not None and rest.is_exact else {problem.task_id}
+    assert unmatched == {"Defects4J/Chart-4", "Defects4J/Chart-26"}  # docs/repair.md
 
 
 def test_every_change_of_a_patch_is_one_that_nobody_is_trained_on(tmp_path: Path) -> None:

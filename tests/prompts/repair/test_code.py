@@ -16,6 +16,8 @@ from raysweep.prompts.repair.code import end_of_block, method_around, normal, wi
         "f() { g('}'); g('\\''); }",
         'f() { g("""\n } "quoted" \n"""); }',
         "} f() { }",
+        '@A({"a", "b"}) f(@B({}) int n) { g(); }',
+        "f() { g(x -> { return h(); }); }",
     ],
 )
 def test_a_block_ends_with_the_brace_that_closes_its_first(block: str) -> None:
