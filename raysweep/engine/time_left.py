@@ -52,7 +52,7 @@ class _Followed:
     state: str = WAITING
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)
-    first: int = 0  # units of the stage that were done at the first look at it
+    first: int = 0  # units of the stage that were done at the first look at it that found any
     seconds: float = 0.0  # of work in the stage since then
 
 
@@ -88,6 +88,8 @@ class TimeLeft:
                 task.stages[task.stage] = task.stages.get(task.stage, 0.0) + passed
                 task.seconds += passed
                 working += 1
+            if activity.done and not task.first:  # what came before the first units was a start
+                task.first, task.seconds = activity.done, 0.0
             task.state = activity.state
         if working:
             self._at_once = [*self._at_once[-_LOOKS:], working]
@@ -148,7 +150,10 @@ class TimeLeft:
             return UNKNOWN if pace is None else _around(pace * work[stage], BY_WORK)
         if work and stage == TRAINING:  # its model is there
             return Range(0.0, 0.0)
-        took = _took(self._finished(name, any_kind=True), stage)
+        others = self._finished(name, any_kind=True)
+        took = _took(others, stage)
+        if not took and not MODEL.search(name):  # inputs have stages of their own
+            took = [sum(task.stages.values()) for task in others]
         if work:
             return _around(_mean(took) if took else 0.0, BY_WORK)
         return _around(_mean(took), OTHER_KIND) if took else UNKNOWN

@@ -108,6 +108,19 @@ def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_end
     assert len([now for now, _ in told if now >= 120]) >= 0.95 * len([now for now, _ in looks if 120 <= now < end - 10])
 
 
+def test_an_input_in_a_stage_that_no_other_has_hides_no_time_left() -> None:
+    base, sets, rows = "base-model-m-0123abcd", "test-set-x-0123abcd", "perturbed-rows-of-x-0123abcd"
+    left = TimeLeft([base, sets, rows, "m.base"], {base: {"training": 90.0}, "m.base": {"generating": 9.0}})
+    for second in range(60):
+        activities = [
+            Activity(base, RUNNING, "training", second, 90),
+            Activity(sets, DONE if second > 2 else RUNNING, "making"),
+            Activity(rows, RUNNING, "perturbing", 0, 640, waits="a free CPU"),
+        ]
+        left.look({activity.id: activity for activity in activities}, float(second))
+    assert left.seconds() == pytest.approx(31 + 9, rel=0.25)
+
+
 def test_what_is_told_of_a_running_stage_is_right_within_the_factor() -> None:
     name, stages = "base-model-m0-0123abcd", [("making", 3.0, 0), ("training", 90.0, 1200)]
     task, left = Task(name, stages, began=0.0), TimeLeft([name, "m.full.C1.s1"])
