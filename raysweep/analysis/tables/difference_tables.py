@@ -10,11 +10,13 @@ what does a perturbation of the training rows change, what a share of perturbed 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_HEADINGS, P_VALUE, TEST_IN_WORDS
+from raysweep.analysis.tables.over_seeds import DifferenceOverSeeds
 from raysweep.analysis.tables.quantities import Quantity, number_cell, p_text
 from raysweep.analysis.tables.score_book import Order, RowChoice, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -30,9 +32,9 @@ RD = (
 )
 IN_WORDS = {BASE: "the base model", CLEAN: "fine-tuning on clean prompts"}
 CAPTION = (
-    "Each model minus its baseline, on the same problems; the intervals are over problems. Pass@1 is better above 0, "
-    "RD below 0. A change of RD is the sum of two parts: one from the perturbed pass@1, and one from the clean pass@1, "
-    "which is below 0 where the clean pass@1 fell."
+    "Each model minus its baseline, on the same problems; the intervals are over problems{seeds}. Pass@1 is better "
+    "above 0, RD below 0. A change of RD is the sum of two parts: one from the perturbed pass@1, and one from the "
+    "clean pass@1, which is below 0 where the clean pass@1 fell."
 )
 QUESTIONS = {
     "perturbation": "what fine-tuning on each perturbation changes (RQ1 of the study)",
@@ -62,7 +64,11 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
         for question in asked
         if (columns := [name for name, asks in questions.items() if asks == question and (name, problems) in there])
     ]
-    return [_table(numbers, book, family, against, several=len(asked) > 1) for family in families]
+    sizes = Counter(family.problem_set for family in families)
+    return [
+        _table(numbers, book, replace(family, families=sizes[family.problem_set]), against, several=len(asked) > 1)
+        for family in families
+    ]
 
 
 def question_of(order: Order, training_set: str) -> str:
@@ -76,18 +82,26 @@ def question_of(order: Order, training_set: str) -> str:
 
 @dataclass(frozen=True)
 class _Family:
-    """The training sets that answer one question on a problem set; their tests are a family for Holm's adjustment."""
+    """The training sets that answer one question on a problem set; their tests are a family for Holm's adjustment.
+
+    `families`: how many questions have tests on the problem set. Adjusted p values are multiplied by it (Bonferroni),
+    so that they are sound over all of them together.
+    """
 
     problem_set: str
     question: str
     training_sets: Sequence[str]
+    families: int = 1
 
     def caption(self, tests: int, against: str) -> str:
         """Return what p values are adjusted over, in words; empty without any."""
         if not tests:
             return ""
         question = f"{QUESTIONS[self.question]}, each model against {IN_WORDS[against]} on each test set"
-        return f" {TEST_IN_WORDS} Holm: adjusted over this table's {count(tests, 'test')}, a family: {question}."
+        others = f"; and times {self.families}, the families on these problems" if self.families > 1 else ""
+        return (
+            f" {TEST_IN_WORDS} Holm: adjusted over this table's {count(tests, 'test')}, a family: {question}{others}."
+        )
 
 
 def _table(
@@ -95,7 +109,8 @@ def _table(
 ) -> Table:
     problems, columns = family.problem_set, family.training_sets
     of_family = [one for key, one in numbers.items() if key[4] == problems and key[3] in columns]
-    adjusted = _adjusted(of_family)
+    seeds = " and seeds" if any(isinstance(one, DifferenceOverSeeds) for one in of_family) else ""
+    adjusted = {key: min(1.0, p * family.families) for key, p in _adjusted(of_family).items()}
     rows = []
     for perturbation in (CLEAN, *book.perturbations):
         for variant in book.variants:
@@ -109,7 +124,7 @@ def _table(
             rows += [row for row in block if any(cell.state != "empty" for cell in row.cells)]
     return Table(
         title=f"Against {IN_WORDS[against]}{f' by {family.question}' if several else ''}, {problems}",
-        caption=f"{CAPTION}{family.caption(len(adjusted), against)}",
+        caption=f"{CAPTION.format(seeds=seeds)}{family.caption(len(adjusted), against)}",
         stub=("test prompts", "model", "difference"),
         columns=tuple(map(Column, columns)),
         rows=tuple(rows),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS
 from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import Outcome
@@ -79,6 +80,7 @@ def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
         "assertion of the tests failed. Exception: another error. A completion that is cut at the token limit "
         "(max_new_tokens) is judged as it is."
     )
+    caption += " Completions of all seeds are together." if any(pair.seed == ALL_SEEDS for pair in pairs) else ""
     columns = [Column(_in_words(name)) for name in shown]
     return Table(
         f"Outcomes on {problems} (%)",

@@ -24,7 +24,7 @@ from raysweep.units import count
 
 ALL_SEEDS = -1
 """Stands in the place of a seed in numbers that are means over seeds."""
-SHARES = ("pass@", "flips_", "RP_", "plausible", "exact")
+SHARES = ("pass@", "flip", "RP_", "plausible", "exact")
 """Beginnings of the names of metrics that lie between 0 and 1."""
 NO_LIMITS = (-math.inf, math.inf)
 Numbers = Sequence[Score] | Sequence[Difference] | Sequence[Measurement]

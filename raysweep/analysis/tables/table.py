@@ -25,8 +25,8 @@ from raysweep.units import count
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
 OVER_SEEDS = (
-    "Numbers of fine-tuned models are means over seeds of fine-tuning, with the standard deviation between these (SD); "
-    "their intervals are over problems and seeds."
+    "Numbers of fine-tuned models are means over seeds (SD: standard deviation between seeds); their intervals are "
+    "over problems and seeds."
 )
 LATEX_ROWS = 25
 """Rows of a page, above a long explanation."""
@@ -124,6 +124,11 @@ class Table:
     def _sizes(self) -> set[int]:
         return {cell.n for row in self.rows for cell in row.cells if cell.n}
 
+    @property
+    def over_seeds(self) -> str:
+        """Return what means over seeds are, in words; empty for a table without any."""
+        return OVER_SEEDS if self._seeds else ""
+
     @cached_property
     def _seeds(self) -> set[int]:
         return {cell.seeds for row in self.rows for cell in row.cells if cell.seeds}
@@ -144,8 +149,7 @@ class Table:
     @property
     def explanation(self) -> str:
         """Return the caption, with what means over seeds are and words for codes after it."""
-        seeds = OVER_SEEDS if self._seeds else ""
-        return " ".join(filter(None, (self.caption, seeds, f"Codes: {self.codes}." if self.codes else "")))
+        return " ".join(filter(None, (self.caption, self.over_seeds, f"Codes: {self.codes}." if self.codes else "")))
 
     def shown(self, row: Row) -> list[tuple[str, str]]:
         """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""

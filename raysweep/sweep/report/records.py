@@ -15,13 +15,13 @@ from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report, Section
 from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.over_seeds import differences_over_seeds, have_several_seeds, scores_over_seeds
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS, differences_over_seeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
-from raysweep.records import Completion, PromptRow, Result
+from raysweep.records import BASE, Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
@@ -224,10 +224,15 @@ def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
 
 
 def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
-    """Return how completions ended, those of all edited models of a recipe together."""
+    """Return how completions ended, those of all seeds together, and of all edited models of a recipe."""
     pairs = order_of(config).pairs
+    together = len(config.seeds or ()) > 1 and not config.report.each_seed
     return [
-        replace(outcomes, training_set=EDITED) if outcomes.training_set in pairs else outcomes
+        replace(
+            outcomes,
+            training_set=EDITED if outcomes.training_set in pairs else outcomes.training_set,
+            seed=ALL_SEEDS if together and outcomes.training_set != BASE else outcomes.seed,
+        )
         for outcomes in pair_outcomes(folder)
     ]
 

@@ -86,9 +86,10 @@ def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
         [[cell.value for cell in row.cells] for row in table.rows if row.labels[2] in ("p", "p (Holm)")]
         for table in (first, last)
     )
-    assert of_last == [[0.03, 0.03], [0.06, 0.06]] and of_first == [[0.03], [0.03]]
+    assert of_last == [[0.03, 0.03], [0.12, 0.12]] and of_first == [[0.03], [0.06]], "twice, for there are two families"
     assert "this table's 1 test, a family: what fine-tuning on each perturbation changes" in first.caption
     assert "this table's 2 tests, a family: what the number of rows changes (RQ3 of the study)" in last.caption
+    assert last.caption.endswith("on each test set; and times 2, the families on these problems.")
     by_share, _ = difference_tables(tested, book_of(sets, {**rows, "half-twice": RowChoice(0.6, 2.0)}))[1:]
     assert by_share.title == "Against fine-tuning on clean prompts by share of perturbed rows, minicode"
 

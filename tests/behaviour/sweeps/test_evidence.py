@@ -176,7 +176,7 @@ def test_p_values_of_differences_count_all_patterns_of_signs_and_are_adjusted_by
         family = own[own.training_set.isin(shown.columns)].sort_values("value")
         highest = 0.0
         for place, one in enumerate(family.itertuples()):
-            highest = max(highest, min(1.0, (len(family) - place) * one.value))
+            highest = max(highest, min(1.0, len(questions) * (len(family) - place) * one.value))
             assert same(shown.loc[(one.perturbation, one.model, "p"), one.training_set], one.value)
             adjusted = shown.loc[(one.perturbation, one.model, "p (Holm)"), one.training_set]
             assert adjusted == pytest.approx(highest)

@@ -1,7 +1,6 @@
 """Kind ``recipe-differences``: tables of each recipe beside one of them, on the same problems and validation pairs.
 
-Means are over the seeds that both recipes have. The interval of a difference is that of a bootstrap of problems or
-pairs, with the seeds as they are; how much seeds differ stands in a footnote.
+Means are over the seeds that both recipes have, and the interval of a difference is over problems or pairs and seeds.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.seeds import seeds_note
@@ -18,8 +17,9 @@ from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.score_book import ModelVariant
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE
-from raysweep.stats.intervals import FEWEST
+from raysweep.stats.intervals import FEWEST, Interval
 from raysweep.stats.resampling import bootstrap_difference
+from raysweep.stats.seeds import mean_over_seeds, shared_variance
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -51,27 +51,42 @@ class _BesideFirst:
     def cells(self) -> tuple[TableCell, TableCell, TableCell]:
         """Return the mean, its difference with an interval, and what the difference says."""
         mean = float(self.values.mean())
-        cell = TableCell(self._text(mean), value=self.factor * mean, state="value")
+        cell = TableCell(self._text(mean), value=self.factor * mean, state="value", **self._spread(self.values))
         if self.baseline is None:
             return cell, TableCell(), TableCell()
         # the bootstrap takes shares: values in any unit become some, and their difference goes back
         lowest = min(self.values.min(), self.baseline.min())
         span = max(self.values.max(), self.baseline.max()) - lowest or 1.0
-        shares = ((values - lowest) / span for values in (self.values, self.baseline))
-        compared = bootstrap_difference(*shares)
-        value, low, high = (float(span * each) for each in (compared.difference, compared.low, compared.high))
-        noise = seeds_note((self.values - self.baseline).mean(axis=0).tolist())
+        shares = [((values - lowest) / span).T[:, :, None] for values in (self.values, self.baseline)]
+        by_seed = [bootstrap_difference(own, other) for own, other in zip(*shares, strict=True)]
+        changes = self.values - self.baseline
+        compared = mean_over_seeds(
+            [span * one.difference for one in by_seed],
+            [Interval(span * one.low, span * one.high) for one in by_seed],
+            len(changes),
+            shared_variance(changes.T),
+        )
+        value, low, high = compared.mean, compared.low, compared.high
+        noise = seeds_note(changes.mean(axis=0).tolist())
         difference = TableCell(
             text=self._text(value, "+"),
             interval=f"[{self._text(low, '+')}, {self._text(high, '+')}]",
             value=self.factor * value,
             low=self.factor * low,
             high=self.factor * high,
-            note="; ".join(filter(None, (compared.note, noise))),
+            note="; ".join(filter(None, (by_seed[0].note, noise))),
             state="value",
+            **self._spread(changes),
         )
         says = SAME if noise or low <= 0 <= high else ABOVE if value > 0 else BELOW
         return cell, difference, TableCell(says, state="text")
+
+    def _spread(self, values: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the fields of a cell on the spread between several seeds; `values`: (problems or pairs, seeds)."""
+        if values.shape[1] == 1:
+            return {}
+        sd = float(values.mean(axis=0).std(ddof=1))
+        return {"sd": self.factor * sd, "spread": f"SD {self._text(sd)}", "seeds": values.shape[1]}
 
     def _text(self, value: float, sign: str = "") -> str:
         text = f"{self.factor * value:{sign}.{self.digits}f}"
