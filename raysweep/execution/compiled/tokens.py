@@ -10,15 +10,23 @@ _CONTINUED = r"\\[ \t\f\v\r\0]*\n"
 """The end of a line that C++ goes on with the next one: blanks behind the backslash don't count, says g++."""
 
 
-def _token(comment: str) -> re.Pattern[str]:
-    """Return the pattern of a token, given that of a comment to the end of the line."""
+_BLOCK_COMMENT = r"/\*.*?\*/"
+
+
+def _token(comment: str, own_string: str, opening: str) -> re.Pattern[str]:
+    """Return the pattern of a token.
+
+    Args:
+        comment: the pattern of a comment to the end of the line.
+        own_string: of the strings that only this language has.
+        opening: of the beginning of such a string.
+    """
     return re.compile(
         rf"""
         (?P<space>\s+)
-      | (?P<comment>{comment}|/\*.*?\*/)
-      | (?P<string>(?:u8|[LuU])?R"(?P<mark>[^\s()\\]{{0,16}})\(.*?\)(?P=mark)"    # C++'s raw strings
-          |\"\"\"(?:\\.|[^\\])*?\"\"\"                                            # Java's text blocks
-          |(?:u8|[LuU])?"(?:\\.|[^"\\\n])*")
+      | (?P<comment>{comment}|{_BLOCK_COMMENT})
+      | (?P<string>{own_string}|(?:u8|[LuU])?"(?:\\.|[^"\\\n])*")
+      | (?P<endless>/\*|{opening})
       | (?P<character>(?:u8|[LuU])?'(?:\\.|[^'\\\n])+')
       | (?P<number>\.?[0-9](?:[eEpP][+-]|'[0-9a-zA-Z]|[\w.])*)
       | (?P<word>[^\W\d][\w$]*|\$[\w$]*)
@@ -29,8 +37,10 @@ def _token(comment: str) -> re.Pattern[str]:
 
 
 _COMMENT = rf"//(?:{_CONTINUED}|[^\n])*"
-_CPP_TOKEN, _JAVA_TOKEN = _token(_COMMENT), _token(r"//[^\n]*")
-_DIRECTIVE = re.compile(rf"[ \t]*\#(?:{_COMMENT}|{_CONTINUED}|/\*.*?\*/|[^\n])*", re.DOTALL)
+_RAW_START = r'(?:u8|[LuU])?R"(?P<mark>[^\s()\\]{0,16})\('
+_CPP_TOKEN = _token(_COMMENT, rf'{_RAW_START}.*?\)(?P=mark)"', _RAW_START.replace("?P<mark>", "?:"))
+_JAVA_TOKEN = _token(r"//[^\n]*", r'"""(?:\\.|[^\\])*?"""', '"""')
+_DIRECTIVE = re.compile(rf"[ \t]*\#(?:{_COMMENT}|{_CONTINUED}|{_BLOCK_COMMENT}|/(?!\*)|[^\n/])*", re.DOTALL)
 OPEN, CLOSE = "([{", ")]}"
 
 
@@ -72,7 +82,7 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
             position, begins_line = line.end(), True
             continue
         match = pattern.match(text, position)
-        if match is None or (text.startswith("/*", position) and match.lastgroup != "comment"):
+        if match is None or match.lastgroup == "endless":  # the text is searched for an end no second time
             number = text.count("\n", 0, position) + 1
             raise UnreadableError(f"can't be read from line {number} on: {text[position : position + 20]!r}")
         kind = match.lastgroup or ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from raysweep.execution.compiled.tokens import UnreadableError, closing, tokens_of
@@ -15,7 +17,8 @@ def test_comments_are_dropped_and_strings_are_one_token():
     assert texts("int a; // {\n/* } */ f(\"}//\\\"\", '{', 1.5e-3f, 1'000);") == (
         ["int", "a", ";", "f", "(", '"}//\\""', ",", "'{'", ",", "1.5e-3f", ",", "1'000", ")", ";"]
     )
-    assert texts('R"x({")"})x" u8"a" """a "b"\n{""" a$b é') == ['R"x({")"})x"', 'u8"a"', '"""a "b"\n{"""', "a$b", "é"]
+    assert texts('R"x({")"})x" u8"a" a$b é') == ['R"x({")"})x"', 'u8"a"', "a$b", "é"]
+    assert texts('"""a "b"\n{\\""" é""" a', directives=False) == ['"""a "b"\n{\\""" é"""', "a"]
 
 
 def test_directives_are_one_token_where_a_line_begins():
@@ -46,6 +49,14 @@ def test_angle_brackets_are_single_and_two_colons_are_one():
 def test_what_has_no_end_is_unreadable(text):
     with pytest.raises(UnreadableError, match="can't be read from line 2 on"):
         tokens_of(f"int b;\n{text}", directives=True)
+
+
+@pytest.mark.parametrize("is_cpp", [True, False])
+@pytest.mark.parametrize("text", ['R"a(\n', "#/*\n", "/*", "#/*", '"""\\', '"\\', "'", "//\\ "])
+def test_many_beginnings_without_an_end_are_searched_once(text, is_cpp):
+    """A text that is searched for an end at each beginning would take hours."""
+    with suppress(UnreadableError):
+        assert len(tokens_of(text * 200_000, directives=is_cpp)) <= 3 * 200_000
 
 
 def test_places_are_those_in_the_text():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
 from raysweep.execution.compiled.outside import Inside, Split
-from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
+from raysweep.execution.compiled.tokens import UnreadableError
 
 INCLUDE = Path(__file__).parent
 """The folder of `raysweep_wire.hpp`, for ``-I``."""
@@ -19,6 +20,7 @@ _ASSERTIONS = "#undef NDEBUG\n#include <assert.h>\n"
 """Stands before tests inside: a program that switches its own assertions off leaves those of its tests alone."""
 LIBRARIES = {"openssl/": "-lcrypto"}
 """Folders of headers, and the flag for the library that defines what they declare."""
+_INCLUDED = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include[ \t]*[<\"]([^>\"\n]*)", re.MULTILINE)
 
 
 def split(declaration: str, tests: str) -> Split:
@@ -59,14 +61,10 @@ def libraries(text: str) -> tuple[str, ...]:
     """Return the flags for the libraries that a source text includes, for linking.
 
     Args:
-        text: a candidate or a declaration; directives that can't be read count as none.
+        text: a candidate or a declaration, which no C++ has to be.
     """
-    try:
-        directives = [token.text for token in tokens_of(text, directives=True) if token.kind == "directive"]
-    except UnreadableError:
-        directives = text.splitlines()
-    included = [line.replace(" ", "").partition("#include")[2] for line in directives]
-    return tuple(flag for start, flag in LIBRARIES.items() if any(line[1:].startswith(start) for line in included))
+    included = "\n".join(_INCLUDED.findall(text))
+    return tuple(flag for start, flag in LIBRARIES.items() if start in included)
 
 
 def _head(read: CppDeclaration, *, tests: bool) -> str:
@@ -77,13 +75,13 @@ def _head(read: CppDeclaration, *, tests: bool) -> str:
 
 def _named(parameters: tuple[Type, ...]) -> str:
     types = (one.full if one.is_reference else one.text for one in parameters)
-    return ", ".join(f"{one} a{index}" for index, one in enumerate(types))
+    return ", ".join(f"{one} raysweep_a{index}" for index, one in enumerate(types))
 
 
 def _given(parameters: tuple[Type, ...]) -> str:
     """Return the parameters as arguments of a call that hands them on."""
     return ", ".join(
-        f"a{index}" if one.is_reference else f"static_cast<{one.text} &&>(a{index})"
+        f"raysweep_a{index}" if one.is_reference else f"static_cast<{one.text} &&>(raysweep_a{index})"
         for index, one in enumerate(parameters)
     )
 
@@ -108,9 +106,9 @@ def _stand_in(read: CppDeclaration) -> str:
     result = function.result.text
     lines = [
         "raysweep::Call call(0);",
-        *(f"call.give(a{index});" for index, _ in numbered),
+        *(f"call.give(raysweep_a{index});" for index, _ in numbered),
         "call.ask();",
-        *(f"call.take(a{index});" for index, one in numbered if one.is_changed),
+        *(f"call.take(raysweep_a{index});" for index, one in numbered if one.is_changed),
         "call.done();" if result == "void" else f"return call.result<{result}>();",
     ]
     body = "\n".join(f"    {line}" for line in lines)
@@ -140,10 +138,10 @@ def _server(read: CppDeclaration) -> str:
     else:
         run = f"raysweep::put<{function.result.text}>(result, {call});"
     lines = [
-        *(f"{one.text} a{index} = raysweep::get<{one.text} >(call);" for index, one in numbered),
+        *(f"{one.text} raysweep_a{index} = raysweep::get<{one.text} >(call);" for index, one in numbered),
         "raysweep::Writer result, changes;",
         f"char kind = raysweep::run(result, [&] {{ {run} }});",
-        *(f"raysweep::put(changes, a{index});" for index, one in numbered if one.is_changed),
+        *(f"raysweep::put(changes, raysweep_a{index});" for index, one in numbered if one.is_changed),
         "raysweep::answer(out, kind, changes, result);",
     ]
     body = "\n".join(f"    {line}" for line in lines)

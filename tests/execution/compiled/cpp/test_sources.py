@@ -321,7 +321,8 @@ def test_outside_nothing_of_a_program_runs_once_its_tests_have_ended(problem):
 def test_libraries_are_those_of_the_headers_that_a_text_includes():
     assert libraries("# include <openssl/md5.h>\nint f();") == ("-lcrypto",)
     assert libraries('// #include <openssl/md5.h>\n#include <map>\nchar a[] = "openssl/md5.h";') == ()
-    assert libraries("#include <openssl/md5.h>\n/* no end") == ("-lcrypto",)
+    assert libraries('#include "openssl/md5.h"\n/* no end') == ("-lcrypto",)
+    assert libraries('R"a(' * 200_000 + "\n" + "#/*\n" * 200_000) == ()
 
 
 @pytest.mark.parametrize(
