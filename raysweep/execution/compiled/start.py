@@ -27,7 +27,7 @@ from raysweep.execution.compiled.java import builder as java
 from raysweep.execution.compiled.java.sources import INSIDE_MAIN, SERVER_MAIN
 from raysweep.execution.compiled.judge import CompiledJudge
 from raysweep.execution.compiled.launcher import Command, CompiledLauncher, jvm_command
-from raysweep.execution.compiled.toolchains import Toolchain
+from raysweep.execution.compiled.toolchains import LOCALES, Toolchain
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
@@ -235,7 +235,7 @@ def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str
     return jvm_command(chain.program, java.class_path(prepared, box), main)
 
 
-_IN_MEMORY = Access(("/usr/share/zoneinfo",), (), Starts.MEMORY)
+_IN_MEMORY = Access(("/usr/share/zoneinfo", LOCALES), (), Starts.MEMORY)
 
 
 def _moved(control: socket.socket) -> socket.socket:

@@ -37,8 +37,9 @@ JUDGED_AS = 6
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _OWN_HEADERS = Path(__file__).parent / "cpp"
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
-_LOCALES = "/usr/lib/locale"
-"""Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond."""
+LOCALES = "/usr/lib/locale"
+"""Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond; and a C++
+program can't take the locale that the environment names."""
 
 
 class UnusableFlags(UsageError):
@@ -135,7 +136,7 @@ def _java(home: str | None) -> Toolchain:
         )
     java = f"{home}/bin/java"
     runtime = f"{found.get('IMPLEMENTOR', '')} {found.get('JAVA_RUNTIME_VERSION', version)}".strip()
-    readable = _outermost([home, *_linked_folders(home), *_library_folders(), _LOCALES])
+    readable = _outermost([home, *_linked_folders(home), *_library_folders(), LOCALES])
     return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_loaders()))
 
 

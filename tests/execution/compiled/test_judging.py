@@ -626,6 +626,18 @@ def test_tests_have_the_headers_that_programs_have_and_what_they_lack_is_told(ex
     ]
 
 
+@pytest.mark.parametrize("oracle", Oracle)
+def test_programs_may_take_the_machines_locale_and_define_short_macros(oracle, executor):
+    needs("cpp")
+    texts = [
+        '#include <locale>\nint half(int a) { std::locale::global(std::locale("")); return a / 2; }',
+        "#define a0 7\nint half(int a) { return a / 2; }",
+    ]
+    programs = [dataclasses.replace(program("cpp", "passed"), text=text, oracle=oracle) for text in texts]
+    verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(texts)
+
+
 _KILLED = "g++: fatal error: Killed signal terminated program cc1plus\\ncompilation terminated."
 REFUSED = {
     "cpp": [
