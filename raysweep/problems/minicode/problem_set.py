@@ -1,9 +1,9 @@
 """Problem set `minicode`: small generated problems in HumanEval's shape, for tries without a download.
 
 Validation and test problems use wordings and combinations of parts that never occur in the training rows of
-`raysweep.training_sets.minicode`. Their code may occur there: that of tasks in new words always, and that of about one in
-ten of the new combinations too, since multiples of 2 are even numbers. Results say nothing about real models: the world
-was designed to make the effect of noisy prompts visible.
+`raysweep.training_sets.minicode`. Their code may occur there: that of tasks in new words always, and that of about
+one in ten of the new combinations too, since multiples of 2 are even numbers. Results say nothing about real models:
+the world was designed to make the effect of noisy prompts visible.
 """
 
 from __future__ import annotations
