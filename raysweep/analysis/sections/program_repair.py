@@ -16,7 +16,7 @@ class ProgramRepairSection(Section):
 
     title = "Repair"
     heading = "Program repair by regime"
-    place = 27
+    place = 8
     without = "no model repairs programs"
     reads = ("drawn",)
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from raysweep.analysis.sections.base import Section
+from raysweep.analysis.sections.base import SECTIONS, Section
 from raysweep.errors import UsageError
 
 
@@ -23,3 +23,8 @@ def test_a_section_that_reads_what_no_report_has_is_refused(names, said):
 
         class Sums(Section):
             reads = names
+
+
+def test_repair_comes_before_the_tables_by_training_set_which_say_little_of_it():
+    places = [SECTIONS.get(name).place for name in ("answer", "program-repair", "findings")]
+    assert places == sorted(places) and len(set(places)) == 3
