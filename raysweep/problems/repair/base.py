@@ -18,6 +18,8 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import check_file, content_sha
 
+VERSION = 2
+"""Raise it when an equal file gives other hunks, prompts or references."""
 FUNCTION, FILE = "function", "file"
 CONTEXTS = (FUNCTION, FILE)
 """What a model is shown: the function with the hunk, without comments, as in clm's prompts; or the file as it is, whose
@@ -44,8 +46,8 @@ class RepairSet(ProblemSet):
         check_file(self.path)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the SHA-256 of the unzipped file, and what models are shown."""
-        return {"sha256": content_sha(self.path), "context": self.context}
+        """Return how hunks are made, the SHA-256 of the unzipped file, and what models are shown."""
+        return {"repair": VERSION, "sha256": content_sha(self.path), "context": self.context}
 
     def check(self, *, judged: bool = False) -> None:
         """Read the whole file; raise UsageError (file, line) for an unusable row."""

@@ -26,6 +26,7 @@ from raysweep.problems.minicode.world import (
 )
 from raysweep.problems.mutants import compile_function, drawn_mutations
 from raysweep.problems.repair.base import FUNCTION, checked_context, repair_problem
+from raysweep.problems.repair.base import VERSION as HUNKS_VERSION
 from raysweep.programs import PYTHON, Limits
 from raysweep.prompts.repair.hunks import fault_between
 from raysweep.prompts.repair.natural import split_marked
@@ -66,8 +67,9 @@ class MiniRepair(ProblemSet):
         return _drawn(self.world, self._minicode.split, self._minicode.count, self.context)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the versions of both generators and the constructor's arguments."""
-        return {**self._minicode.fingerprint(), "mutants": VERSION, "context": self.context}
+        """Return the versions of both generators and of how hunks are made, and the constructor's arguments."""
+        made = {"mutants": VERSION, "repair": HUNKS_VERSION}
+        return {**self._minicode.fingerprint(), **made, "context": self.context}
 
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt: the text of the docstring is natural."""

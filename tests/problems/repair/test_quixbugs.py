@@ -11,6 +11,8 @@ from raysweep.errors import MissingInput, UsageError
 from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.oracle import reason_for_inside
 from raysweep.execution.pool import Executor
+from raysweep.problems.repair import base
+from raysweep.problems.repair.minirepair import MiniRepair
 from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import Oracle, Outcome
 from raysweep.prompts.repair.hunks import hunk_in
@@ -161,6 +163,14 @@ def test_all_of_quixbugs_in_python(executor: Executor) -> None:
 def test_all_of_quixbugs_in_java(executor: Executor) -> None:
     """In small: test_a_patch_in_java_passes_only_by_its_tests."""
     check_whole_set(executor, "java")
+
+
+def test_how_hunks_are_made_is_part_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem_set, mini = QuixBugs(quixbugs(tmp_path, GCD)), MiniRepair(3, "validation", 1)
+    before = problem_set.fingerprint()
+    assert mini.fingerprint()["repair"] == before["repair"] == base.VERSION
+    monkeypatch.setattr(base, "VERSION", 99)
+    assert problem_set.fingerprint() == {**before, "repair": 99}
 
 
 def test_what_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:

@@ -235,7 +235,14 @@ def test_what_extract_means_of_chats_and_of_completions():
     assert way_of("first", is_chat=False) is Extract.FIRST
     whole = [way for way in Extract if way.needs_whole_answers]
     assert whole == ["auto", "first", "last", "evalplus", *extraction.PATCHES]
-    assert Extract.NONE.key == {} and Extract.LAST.key == {"extract": f"last {extraction.VERSION}"}
+
+
+def test_patches_have_a_version_of_their_own_in_the_keys_of_results(monkeypatch):
+    before = {way: way.key for way in Extract}
+    assert before[Extract.NONE] == {} and before[Extract.LAST] == {"extract": f"last {extraction.VERSION}"}
+    monkeypatch.setattr(extraction, "PATCH_VERSION", 7)
+    assert {way for way in Extract if way.key != before[way]} == set(extraction.PATCHES)
+    assert Extract.HUNK.key == {"extract": "hunk 7"}
 
 
 @pytest.mark.parametrize(
