@@ -2,12 +2,14 @@
 
     python benchmarks/coverage.py [--sweeps 2000] [--problems 161,427] [--samples 1,40]
     python benchmarks/coverage.py --changes [--sweeps 2000] [--problems 161,427]
+    python benchmarks/coverage.py --seeds [--sweeps 2000] [--problems 161]
 
 The populations are stated in tests/stats/coverage.py. A cell of the first table shows the coverage in %, as the mean
 over four populations with the lowest one in brackets; of the second the mean width. Brackets around RD's cells mark
 levels at which fewer than 10 clean passes are expected: reports call the interval rough there, and the last lines
 leave them out. With --changes: the coverage of a change of few verdicts, as that of clean pass@1 after edits, by
-the shares of problems that are lost and won, for one edit and the mean of fifteen.
+the shares of problems that are lost and won, for one edit and the mean of fifteen. With --seeds: the coverage of means
+over 3 and 5 seeds, by how much seeds differ.
 """
 
 from __future__ import annotations
@@ -21,7 +23,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.stats
 
-from tests.stats.coverage import CONCENTRATIONS, LEVELS, Coverage, Population, change_coverage, coverages
+from tests.stats.coverage import (
+    CONCENTRATIONS,
+    LEVELS,
+    Coverage,
+    Population,
+    change_coverage,
+    coverages,
+    seeds_coverages,
+)
 
 LOST, WON = (0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1), (0.0, 0.005, 0.01, 0.02, 0.05)
 """Shares of problems that are lost, and that are won."""
@@ -37,7 +47,11 @@ def main() -> None:
     parser.add_argument("--samples", default="1,40")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--changes", action="store_true", help="simulate changes of few verdicts instead")
+    parser.add_argument("--seeds", action="store_true", help="simulate means over several seeds instead")
     options = parser.parse_args()
+    if options.seeds:
+        print_seeds([int(problems) for problems in options.problems.split(",")], options.sweeps, options.seed)
+        return
     if options.changes:
         print_changes([int(problems) for problems in options.problems.split(",")], options.sweeps, options.seed)
         return
@@ -65,6 +79,19 @@ def print_changes(problems: list[int], sweeps: int, seed: int) -> None:
         shares = [change_coverage(number, lost, won, edits, sweeps, seed).share for won in WON if won <= lost]
         cells = [f"{100 * share:.1f}" for share in shares] + [""] * (len(WON) - len(shares))
         print(f"| {number} | {edits} | {lost:g} | {' | '.join(cells)} |", flush=True)
+
+
+def print_seeds(problems: list[int], sweeps: int, seed: int) -> None:
+    """Print the coverage of means over seeds, in %, and their intervals' mean width, a row for each population."""
+    print("| seeds | problems | level | concentration | samples | spread | pass@1 | drop | RD | two models |")
+    print("|---" * 10 + "|")
+    populations = product((3, 5), problems, ((0.3, 1.0), (0.5, 0.1)), (1, 40), (0.0, 0.15, 0.35))
+    for seeds, number, (level, concentration), samples, spread in populations:
+        population = Population(level, concentration, number, samples)
+        found = seeds_coverages(population, seeds, spread, sweeps, seed)
+        cells = [f"{100 * one.share:.1f} ({one.width:.3f})" for one in found]
+        place = [seeds, number, f"{level:g}", f"{concentration:g}", samples, f"{spread:g}", *cells]
+        print(f"| {' | '.join(map(str, place))} |", flush=True)
 
 
 def print_table(title: str, found: Found, text) -> None:

@@ -36,7 +36,7 @@ CONFIG = {
     "training": {"source": {"name": "jsonl", "path": "rows.jsonl"}, "sets": ["C1"]},
     "evaluation": {"problems": ["minicode"], "perturbations": ["clean", "C1"]},
 }
-VERDICTS = {  # (model, recipe, training set) -> verdicts on the clean and on the perturbed prompts
+VERDICTS = {  # (model, recipe, training set), perhaps with a seed -> verdicts on clean and on perturbed prompts
     ("a", "none", "base"): ("++++----", "++------"),
     ("a", "plain", "C1"): ("+++++---", "++++----"),
     ("a", "other", "C1"): ("+++++---", "++-++---"),
@@ -63,8 +63,8 @@ def sweep(
     (folder.path / "config.yaml").write_text(to_yaml(SweepConfig.model_validate(config)))
     write_rows(folder.path / "grid.parquet", GridRow, [], ["cell"])
     with SavedNumbers(folder).writing_problems() as writer:
-        for (model, recipe, training_set), signs in verdicts.items():
-            cell = (model, recipe, training_set, seed, problems)
+        for (model, recipe, training_set, *own), signs in verdicts.items():
+            cell = (model, recipe, training_set, own[0] if own else seed, problems)
             writer.add(
                 [
                     ProblemScore(*cell, perturbation, 0, f"t{task}", 1, int(sign == "+"), 0)
@@ -381,3 +381,22 @@ def test_verdicts_that_are_older_than_the_config_are_refused(tmp_path):
     (folder.path / "config.yaml").write_text(config.replace("other", "another"))
     with pytest.raises(UsageError, match="no longer has the model a with the recipe other"):
         compared("mine", None, "recipe", str(tmp_path))
+
+
+def test_cells_that_differ_in_the_seed_only_have_one_row_and_each_its_own_on_demand(tmp_path):
+    mine = (("++++----", "++------"), ("++++----", "+++-----"), ("++++----", "+-------"))
+    theirs = (("+++++---", "++++----"), ("++++++--", "++++----"), ("+++++++-", "++------"))
+    for name, verdicts in (("mine", mine), ("theirs", theirs)):
+        by_seed = dict(zip((42, 43, 44), verdicts, strict=True))
+        sweep(tmp_path, name, {("a", "plain", "C1", seed): signs for seed, signs in by_seed.items()})
+    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    clean = next(row for row in rows(passing) if row["test set"] == "minicode clean")
+    assert [row["cell"] for row in rows(passing)] == ["a · plain · C1"] * 2 and len(rd.rows) == 1
+    assert float(clean["difference (points)"]) == pytest.approx(100 * 2 / 8)
+    assert float(clean["difference (points) SD"]) == pytest.approx(12.5) and clean["difference (points) seeds"] == "3"
+    assert (float(clean["mine (%)"]), float(clean["theirs (%)"])) == (pytest.approx(50), pytest.approx(75))
+    assert (float(clean["p"]) < 0.05) == (float(clean["difference (points) low"]) > 0)
+    each, _ = compared("mine", "theirs", None, str(tmp_path), each_seed=True)
+    assert sorted({row["cell"] for row in rows(each)}) == [f"a · plain · C1 · seed {seed}" for seed in (42, 43, 44)]
+    done = CliRunner().invoke(app, ["compare", "mine", "theirs", "--storage", str(tmp_path), "--each-seed"])
+    assert done.exit_code == 0 and "a · plain · C1 · seed 43" in done.stdout

@@ -122,7 +122,7 @@ class RecipeDifferences(Exhibit):
                 place: [self._pass_rates(evidence, place, (problems, test)) for test in tests] for place in places
             }
             columns = [(f"pass@1, {book.order.test_label(test)} (%)", "points") for test in tests]
-            sentence = "pass@1 on the same prompts as the mean over seeds, with intervals over problems."
+            sentence = "pass@1 on the same prompts as the mean over seeds, with intervals over problems{and_seeds}."
             yield from self._table(evidence, problems, sentence, columns, numbers)
 
     def _of_pairs(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
@@ -137,7 +137,7 @@ class RecipeDifferences(Exhibit):
         sentence = (
             f"Validation rows with a rejected response ({', '.join(pairs)}): the share of which the response, the "
             "reference, is more probable than the rejected one, and the mean of log p(response) minus log p(rejected "
-            "response); means over seeds, with intervals over pairs."
+            "response); means over seeds, with intervals over pairs{and_seeds}."
         )
         columns = [("reference preferred (%)", "points"), ("margin (nats)", "nats")]
         yield from self._table(evidence, "validation pairs", sentence, columns, numbers)
@@ -164,6 +164,8 @@ class RecipeDifferences(Exhibit):
         if not rows:
             return
         compared = self.baseline or "the first recipe"
+        several = any(cell.seeds for row in rows for cell in row.cells)
+        sentence = sentence.replace("{and_seeds}", " and seeds" if several else "")
         yield Table(
             title=self.titled(evidence.book, what),
             caption=self.captioned(
