@@ -25,8 +25,9 @@ from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.page.textdiff import changes
 from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent
-from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.score_book import ScoreBook, labelled
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
+from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "c
 """Words that stay on the line of the number before them."""
 DROPS_SHOWN = 6
 """Perturbations that a finding lists at once; the page opens the others on demand."""
+PHONE_COLUMNS = 3
+"""Tables with more columns than this show some of them on demand on a phone."""
 WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
 
@@ -106,6 +109,18 @@ def column_groups(columns: Sequence[Column]) -> list[Heading]:
 def group_edges(columns: Sequence[Column]) -> list[int]:
     """Return the indices of the columns at which a new group begins, without the first column."""
     return [i for i in range(1, len(columns)) if columns[i].group != columns[i - 1].group]
+
+
+def minor_columns(table: Table, book: ScoreBook) -> list[bool]:
+    """Return for each column whether a phone shows it on demand only: other perturbations than the headline's.
+
+    A narrow table, and one without a column of the headline, has none.
+    """
+    main = (BASE, CLEAN, book.headline)
+    names = [column.name for column in table.columns]
+    if len(names) <= PHONE_COLUMNS or book.headline not in names:
+        return [False] * len(names)
+    return [name in (*book.training_sets, *book.perturbations) and name not in main for name in names]
 
 
 def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
@@ -199,6 +214,7 @@ def _environment() -> Environment:
         changes=changes,
         labelled=labelled,
         loss_curve=lambda points: Markup(loss_curve(points)),
+        minor_columns=minor_columns,
         row_blocks=row_blocks,
         drops_shown=DROPS_SHOWN,
         column_groups=column_groups,

@@ -10,7 +10,7 @@ import pytest
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.page.report import bound, render_report, row_headings
+from raysweep.analysis.page.report import bound, minor_columns, render_report, row_headings
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
@@ -247,6 +247,22 @@ def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     ]
     assert "neighbouring keys (C1)<small>n = 239 problems</small>" in html
     assert "typos (C)<small>n = 240 problems</small>" in html
+
+
+def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(plain: str):
+    book = ScoreBook.of(scores(), ORDER)
+    by_title = {table.title: table for table in score_tables(scores(), ORDER)}
+    summary = by_title["llama on minicode"]
+    shown = [c.full_name for c, minor in zip(summary.columns, minor_columns(summary, book), strict=True) if not minor]
+    assert shown == ["pass@1 (%) clean", "pass@1 (%) C", "difference (points) C", "RD (%) C"]
+    rd = by_title["RD on minicode"]
+    assert [c.name for c, minor in zip(rd.columns, minor_columns(rd, book), strict=True) if not minor] == [
+        "base",
+        "clean",
+        "C",
+    ]
+    assert not any(minor_columns(by_title["Test sets of minicode"], book))
+    assert plain.count("all 13 columns") == 2
 
 
 def test_a_limited_run_says_so_first(plain: str):
