@@ -24,8 +24,12 @@ from raysweep.records import Problem
 VERSION = 1
 """Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
 then."""
-HUNK_VERSION = 2
-"""The same of answers in a hunk's place. Before it, a prompt that was too long had the hunk taken out."""
+PATCH_VERSION = 3
+"""Raise it when equal answers to a problem for repair give other patched files, or other ones are an exact match.
+
+Before 3, a mask filled with nothing was no patch, and a brace in an annotation ended a function. Before 2, a prompt
+that was too long had the hunk taken out.
+"""
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
 READERS: Mapping[str, Callable[[str, str], PythonReader]] = {"python": PythonReader}
@@ -54,7 +58,7 @@ class Extract(StrEnum):
     @property
     def key(self) -> dict[str, str]:
         """Its part of the keys of what is made of programs; none where answers are programs as they are."""
-        version = HUNK_VERSION if self is Extract.HUNK else VERSION
+        version = PATCH_VERSION if self in PATCHES else VERSION
         return {} if self is Extract.NONE else {"extract": f"{self} {version}"}
 
 
