@@ -131,7 +131,7 @@ class CompiledJudge:
                 self._machine_had_room(MAX_THREADS, item.memory)
                 judged, fault = _NOTHING, f"it could not be run: {error.strerror or error}"
                 continue
-            outcome, detail = _outcome(ran, item.timeout)
+            outcome, detail = _outcome(ran, item.timeout, self._language)
             judged = Judged(outcome, detail, ran.end.stderr, round(ran.end.seconds, 4))
             fault = self._machines_fault(ran, outcome, detail, item.memory)
             if not fault:
@@ -219,14 +219,14 @@ class CompiledJudge:
         return _ENDS_OF_TESTS.get(tests.exit_code, verdict) if verdict == TESTS_ENDED else verdict
 
 
-def _outcome(ran: Ran, timeout: float) -> OutcomeAndDetail:
+def _outcome(ran: Ran, timeout: float, language: str) -> OutcomeAndDetail:
     """Return outcome and detail of a program, unless the machine is their reason."""
     verdict, end, has_started = ran
     if end.stopped and end.stopped[0] != Outcome.TIMEOUT and verdict != TESTS_ENDED:
         return end.stopped[0], end.stopped[1]
     is_late = end.seconds > timeout
     if verdict is None or (verdict[0] == Outcome.PASSED and (end.stopped or is_late)):
-        return _outcome_of_end(end, timeout, has_started)
+        return _outcome_of_end(end, timeout, has_started, language)
     outcome, detail = verdict
     return (Outcome.MEMORY if detail.startswith(_NO_THREAD) and outcome == Outcome.EXCEPTION else outcome), detail
 
@@ -238,7 +238,7 @@ def _read_byte(channel: socket.socket) -> bytes:
         return b""
 
 
-def _outcome_of_end(end: End, timeout: float, has_started: bool) -> OutcomeAndDetail:
+def _outcome_of_end(end: End, timeout: float, has_started: bool, language: str) -> OutcomeAndDetail:
     """Return outcome and detail of a program whose process ended before its tests did."""
     if end.stopped:
         return end.stopped[0], end.stopped[1]
@@ -252,6 +252,8 @@ def _outcome_of_end(end: End, timeout: float, has_started: bool) -> OutcomeAndDe
     if code == -signal.SIGABRT and (found := _last(_THROWN, end)):
         outcome = Outcome.MEMORY if found[1] == "std::bad_alloc" else Outcome.EXCEPTION
         return outcome, f"{found[1]}: {found[2]}" if found[2] else found[1]
+    if code == OUT_OF_MEMORY and language == JAVA:
+        return Outcome.MEMORY, "java.lang.OutOfMemoryError"
     if code < 0:
         return Outcome.KILLED, f"signal {signal.strsignal(-code)}"
     return Outcome.KILLED, f"it ended with exit code {code} before its tests did"

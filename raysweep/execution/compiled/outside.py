@@ -21,6 +21,8 @@ outside of any frame, before the candidate's first instruction.
              X (C++) threw something other than a std::exception: likewise
              M ran out of memory, or the answer is too large to be sent: nothing else follows
              H (Java) could have no further thread: likewise
+             Java: between the changes and the class of what it threw, 1 byte that is 1 for an AssertionError or a
+             class below it, else 0
 
     changes  C++: the value of each argument that the function takes by a reference to something not const, in order
              Java: 2 bytes that count them; for each changed list, set, map or array: 4 bytes that name its
@@ -93,7 +95,6 @@ class Split:
     server: Mapping[str, str] = field(default_factory=dict)
     candidate_end: str = ""  # what stands behind the candidate's text and a line break, in its own file
     flags: tuple[str, ...] = ()  # with which the tests are linked
-    candidate_file: str = ""  # the name of the candidate's file, where its class gives it; Java
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution import slot, stream
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY, STACK_OVERFLOW
+from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.relay import TESTS_ENDED
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.layers import LAYERS
@@ -178,6 +179,111 @@ def test_classes_that_no_folder_holds_are_an_error_of_the_compiler(executor):
     loud = passing.text.replace("{\n", '{\nstatic { System.err.println("of the one before"); }\n', 1)
     first, then = executor.run([dataclasses.replace(passing, text=text) for text in (loud, texts[1])], LIMITS)
     assert "of the one before" in first.stderr and "of the one before" not in then.stderr
+
+
+def both(language: str, texts: Iterable[str]) -> list[Program]:
+    """Return programs with other texts, each with its tests outside and then inside."""
+    return [dataclasses.replace(program(language, "passed", oracle), text=text) for text in texts for oracle in Oracle]
+
+
+OWN_MAIN = "public class Main { public static void main(String[] args) { Solution s = new Solution(); "
+
+
+def test_a_text_in_java_that_hides_the_tests_behind_it_does_not_compile(executor):
+    """Each would pass if the tests behind it were no part of the text, or only the last of them."""
+    needs("java")
+    wrong = program("java", "passed", Oracle.INSIDE)
+    wrong = dataclasses.replace(wrong, text=wrong.text.replace("a / 2", "3"))
+    text_block = '"""\n /*""" + "*/"'
+    tests = TESTS["java"].replace("if (s.half(4) != 2 ||", f"if (s.half(4) != 2) throw new Error({text_block}); if (")
+    whole = [f"{OWN_MAIN} }} }}\n{end}" for end in ("\x1a", "\\u001a", "/*")]
+    parts = [f"{OWN_MAIN}{start}" for start in ("/*", 'Object o = """\n')]
+    texts = [f"{wrong.text}\n{end}" for end in (*whole, *parts)]
+    verdicts = executor.run([dataclasses.replace(wrong, text=text, tests=tests) for text in texts], LIMITS)
+    assert [str(verdict.outcome) for verdict in verdicts] == ["compile_error"] * len(texts)
+    assert {verdict.detail for verdict in verdicts[:2]} == {
+        "javac refused it, for a reason that lies outside of its own text"
+    }
+
+
+METHODS = {
+    "public short half(int a) { return (short) (a / 2); }": ("passed", "passed"),
+    "public double half(int a) { return a / 2; }": ("compile_error", "passed"),
+    "public Object half(int a) { return a / 2; }": ("compile_error", "compile_error"),
+    "public int half(int a) throws Exception { return a / 2; }": ("compile_error", "compile_error"),
+    "public Solution() throws Exception { } public int half(int a) { return a / 2; }": ("compile_error",) * 2,
+    "public int half(int a) { return a / 2; } } public interface Other {": ("passed", "passed"),
+}
+"""Ways to write a method that is declared to return an int, and the outcomes outside and inside."""
+
+
+def test_results_and_errors_of_a_function_in_java_have_the_declared_types(executor):
+    needs("java")
+    verdicts = executor.run(both("java", (f"public class Solution {{ {method} }}" for method in METHODS)), LIMITS)
+    outcomes = [str(verdict.outcome) for verdict in verdicts]
+    assert dict(zip(METHODS, zip(outcomes[::2], outcomes[1::2], strict=True), strict=True)) == METHODS
+    assert verdicts[4].detail == "where it is called: incompatible types: java.lang.Object cannot be converted to int"
+
+
+DEEP = "int deep(int n) { return n == 0 ? 0 : 1 + deep(n - 1); }"
+
+
+def test_a_program_in_java_has_the_stack_of_one_in_cpp_and_fails_with_any_assertion_error(executor):
+    needs("java")
+    of = program("java", "passed").text
+    deep = of.replace("{\n", f"{{\n{DEEP}\n", 1).replace("return a", "return deep(40_000) - 40_000 + a")
+    own = of.replace("return", "if (a > 4) throw new Own(); return") + "class Own extends AssertionError { }\n"
+    verdicts = executor.run(both("java", [deep, own]), LIMITS)
+    assert [str(verdict.outcome) for verdict in verdicts] == ["passed"] * 2 + ["failed"] * 2
+    assert [verdict.detail for verdict in verdicts[2:]] == ["Own"] * 2
+
+
+FULL = """\
+class Solution {
+    static Object[] all;
+    static void fill() {
+        for (int size = 1 << 22; ; size = size / 2 + 1) {
+            try {
+                while (true) all = new Object[] {all, new byte[size]};
+            } catch (OutOfMemoryError error) {
+                if (size < 3) break;
+            }
+        }
+    }
+    public int half(int a) {
+        fill();
+        while (a > 0) all = new Object[] {all};
+        return a / 2;
+    }
+}
+"""
+"""Leaves no byte of memory for what has to be said."""
+
+
+def test_a_program_in_java_that_leaves_no_memory_to_say_so_is_told_as_one_that_wants_too_much(executor):
+    needs("java")
+    verdicts = executor.run(both("java", [FULL]), dataclasses.replace(LIMITS, memory_mib=384, timeout=20))
+    assert [str(verdict.outcome) for verdict in verdicts] == ["memory"] * 2
+
+
+JUNIT = """\
+// JUnit 4: T
+// file: T.java
+import org.junit.Test;
+import static org.junit.Assert.*;
+public class T { @Test public void adds() { assertEquals(3, A.f(1)); } }
+"""
+
+
+@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
+def test_a_program_in_java_may_be_called_anything_in_any_comment(executor):
+    """Its tests are JUnit's, and inside, where each has a file of its own."""
+    needs("java")
+    own = "public class A { public static int f(int x) { return 3; } }"
+    starts = ["", "/*\npublic class is nice\n*/ ", "/*\npublic class \u00dcber\n*/ ", "public class \u00c4 { } "]
+    texts = [*(f"{start}{own}" for start in starts), own.replace("A {", f"A{'a' * 70_000} {{"), own]
+    verdicts = executor.run([Program(text, JUNIT, "java", Oracle.INSIDE) for text in texts], LIMITS)
+    assert [str(verdict.outcome) for verdict in verdicts] == ["passed"] * 4 + ["compile_error", "passed"]
 
 
 def test_a_jvm_counts_as_many_cores_on_every_machine(executor):

@@ -188,6 +188,12 @@ final class CompilerServer {
         public CharSequence getCharContent(boolean ignoreEncodingErrors) {
             return text;
         }
+
+        /** Lets a public class of any name stand in any text, but takes none for package-info or module-info. */
+        @Override
+        public boolean isNameCompatible(String simpleName, Kind kind) {
+            return kind == Kind.SOURCE && simpleName.indexOf('-') < 0;
+        }
     }
 
     /** Keeps the classes that are written, and shows the compiler no file but those of class path and JDK. */

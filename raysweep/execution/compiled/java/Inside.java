@@ -25,6 +25,21 @@ public final class Inside {
         for (String name : testClasses()) { // not for the program's own classes
             ClassLoader.getSystemClassLoader().setClassAssertionStatus(name, true);
         }
+        byte[] noMemory = Verdict.ofMemory();
+        noMemory = Wire.frame(noMemory, noMemory.length); // made while there is some
+        Verdict.isForAThread(new OutOfMemoryError("")); // loads what it takes
+        try {
+            run(out);
+            show(out, 'D', token);
+            show(out, 'S', Wire.receive(in));
+        } catch (OutOfMemoryError e) {
+            out.write(noMemory);
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    /** Runs the tests, and ends this process if one fails. */
+    private static void run(FileOutputStream out) throws IOException {
         try {
             Class.forName("Main").getMethod("main", String[].class).invoke(null, (Object) new String[0]);
         } catch (InvocationTargetException e) {
@@ -32,9 +47,6 @@ public final class Inside {
         } catch (Throwable e) {
             end(out, e);
         }
-        show(out, 'D', token);
-        show(out, 'S', Wire.receive(in));
-        Runtime.getRuntime().halt(0);
     }
 
     /** Return the names of the tests' classes, which a class that is compiled with them holds. */
@@ -50,8 +62,8 @@ public final class Inside {
     }
 
     private static void end(FileOutputStream out, Throwable thrown) throws IOException {
-        byte[] verdict = Verdict.of(thrown);
         thrown.printStackTrace();
+        byte[] verdict = Verdict.of(thrown);
         Wire.send(out, verdict, verdict.length);
         Runtime.getRuntime().halt(1);
     }

@@ -16,7 +16,10 @@ import java.util.Map;
 
 /** The candidate's process: reads calls from the socket that is its standard input, and writes answers to it. */
 public final class Server {
+    private static final int OUT_OF_MEMORY = 103; // exit code, which the judge knows
+    private static final int RESERVE = 1 << 16; // bytes that ending this process may take
     private static Candidate candidate;
+    private static byte[] reserve;
 
     private Server() {}
 
@@ -46,30 +49,31 @@ public final class Server {
         FileOutputStream out = new FileOutputStream(FileDescriptor.in);
         System.setIn(new ByteArrayInputStream(new byte[0]));
         Map<Integer, Object> instances = new HashMap<>();
+        byte[] noMemory = Wire.frame(new byte[Wire.NONCE + 1], Wire.NONCE + 1); // made while there is some
+        int kind = noMemory.length - 1;
+        Verdict.isForAThread(new OutOfMemoryError("")); // loads what it takes
+        reserve = new byte[RESERVE];
         try {
             while (true) {
                 byte[] call = Wire.receive(in);
-                byte[] answer = answer(candidate, instances, call);
-                Wire.send(out, answer, answer.length);
+                System.arraycopy(call, 0, noMemory, kind - Wire.NONCE, Wire.NONCE);
+                try {
+                    byte[] answer = answer(candidate, instances, call);
+                    Wire.send(out, answer, answer.length);
+                } catch (Wire.TooLarge | OutOfMemoryError e) {
+                    noMemory[kind] = (byte) (Verdict.isForAThread(e) ? 'H' : 'M');
+                    out.write(noMemory);
+                }
             }
         } catch (IOException | Wire.Malformed e) {
             Runtime.getRuntime().halt(0); // the tests have ended
+        } catch (OutOfMemoryError e) {
+            reserve = null;
+            Runtime.getRuntime().halt(OUT_OF_MEMORY);
         }
     }
 
     private static byte[] answer(Candidate candidate, Map<Integer, Object> instances, byte[] call)
-            throws Wire.Malformed {
-        byte[] nonce = Arrays.copyOf(call, Wire.NONCE);
-        try {
-            return answered(candidate, instances, call, nonce);
-        } catch (Wire.TooLarge | OutOfMemoryError e) {
-            byte[] answer = Arrays.copyOf(nonce, Wire.NONCE + 1);
-            answer[Wire.NONCE] = (byte) (Verdict.isForAThread(e) ? 'H' : 'M');
-            return answer;
-        }
-    }
-
-    private static byte[] answered(Candidate candidate, Map<Integer, Object> instances, byte[] call, byte[] nonce)
             throws Wire.Malformed, Wire.TooLarge {
         List<Object> objects = new ArrayList<>();
         Wire.Reader reader = new Wire.Reader(call, Wire.NONCE, objects, true);
@@ -84,7 +88,7 @@ public final class Server {
             before[i] = contents(objects.get(i));
         }
         Wire.Writer out = new Wire.Writer(objects);
-        out.raw(nonce, 0, Wire.NONCE);
+        out.raw(call, 0, Wire.NONCE);
         try {
             if (number != 0 && !instances.containsKey(number)) {
                 instances.put(number, candidate.object());
@@ -104,6 +108,7 @@ public final class Server {
                 out.size = Wire.NONCE + 1;
                 out.number(0, 2);
             }
+            out.one(e instanceof AssertionError ? 1 : 0);
             String message = e.getMessage();
             out.name(e.getClass().getName());
             out.name(message == null ? "" : message.substring(0, Math.min(message.length(), 1000)));

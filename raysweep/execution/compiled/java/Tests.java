@@ -173,6 +173,20 @@ public final class Tests {
         }
     }
 
+    /** An AssertionError of the candidate's of a class of its own. */
+    private static final class Failure extends AssertionError {
+        private static final long serialVersionUID = 1;
+
+        Failure(String text) {
+            super(text);
+        }
+
+        @Override
+        public String toString() {
+            return getMessage();
+        }
+    }
+
     /** Return the number of a new stand-in. */
     public static int object() {
         return ++objects;
@@ -243,10 +257,15 @@ public final class Tests {
         if (kind != 'T') {
             throw new Wire.Malformed();
         }
+        int isFailure = reader.one();
         String type = reader.name();
         String message = reader.name();
         reader.end();
-        Tests.<RuntimeException>raise(thrown(type, message));
+        Throwable thrown = thrown(type, message, isFailure == 1);
+        if (isFailure != (thrown instanceof AssertionError ? 1 : 0)) {
+            throw new Wire.Malformed();
+        }
+        Tests.<RuntimeException>raise(thrown);
         throw new AssertionError(); // not reached
     }
 
@@ -288,7 +307,7 @@ public final class Tests {
     }
 
     /** Rebuilds an exception of the candidate's by its name, of those that tests may expect; loads no class for it. */
-    private static Throwable thrown(String type, String message) {
+    private static Throwable thrown(String type, String message, boolean isFailure) {
         switch (type) {
             case "java.lang.AssertionError":
                 return message.isEmpty() ? new AssertionError() : new AssertionError(message);
@@ -327,7 +346,8 @@ public final class Tests {
             case "java.lang.Exception":
                 return new Exception(message);
             default:
-                return new Thrown(message.isEmpty() ? type : type + ": " + message);
+                String text = message.isEmpty() ? type : type + ": " + message;
+                return isFailure ? new Failure(text) : new Thrown(text);
         }
     }
 }

@@ -14,6 +14,11 @@ final class Verdict {
         return message != null && message.contains("native thread");
     }
 
+    /** Return the verdict on a program whose heap is full. */
+    static byte[] ofMemory() {
+        return of("memory", "java.lang.OutOfMemoryError");
+    }
+
     /** Return the verdict on a program that could have no further thread. */
     static byte[] ofThreads() {
         return of("memory", NO_THREAD);
@@ -24,7 +29,7 @@ final class Verdict {
             return ofThreads();
         }
         if (thrown instanceof OutOfMemoryError) {
-            return of("memory", "java.lang.OutOfMemoryError");
+            return ofMemory();
         }
         String outcome = thrown instanceof AssertionError ? "failed" : "exception";
         if (thrown instanceof ExceptionInInitializerError && thrown.getCause() != null) {

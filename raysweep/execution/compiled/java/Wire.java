@@ -95,13 +95,18 @@ final class Wire {
     }
 
     static void send(OutputStream out, byte[] bytes, int size) throws IOException {
+        out.write(frame(bytes, size));
+        out.flush();
+    }
+
+    /** Return the frame of a message, which is the beginning of some bytes. */
+    static byte[] frame(byte[] bytes, int size) {
         byte[] frame = new byte[4 + size];
         for (int i = 0; i < 4; i++) {
             frame[i] = (byte) (size >> 24 - 8 * i);
         }
         System.arraycopy(bytes, 0, frame, 4, size);
-        out.write(frame);
-        out.flush();
+        return frame;
     }
 
     /** Whether a boxed value is one that `valueOf` keeps: equal ones are the same object, and aren't counted. */

@@ -27,7 +27,7 @@ from raysweep.execution.compiled.builders import (
     first_error,
 )
 from raysweep.execution.compiled.java.junit import FOLDER, JARS, missing_jars
-from raysweep.execution.compiled.java.sources import CANDIDATE, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
+from raysweep.execution.compiled.java.sources import CANDIDATE, MAIN, SEEN, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
 from raysweep.execution.compiled.launcher import JVM_FLAGS
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerHangs, PeerSlow
@@ -91,15 +91,14 @@ class JavaBuilder:
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """See `Builder.program`."""
-        own = split.candidate_file or CANDIDATE
-        return self._compile({own: f"{text}\n{split.candidate_end}", **split.server}, own=own)
+        return self._compile({CANDIDATE: text, **split.server}, [CANDIDATE])
 
     def whole(self, inside: Inside) -> bytes:
         """See `Builder.whole`."""
         lacking = [package for name, package in JARS.items() if not Path(self._prepared, name).exists()]
         if inside.is_junit and lacking:
             raise ValueError(f"this machine lacks the packages {', '.join(lacking)}, which tests of JUnit 4 need")
-        return self._compile(inside.sources)
+        return self._compile(inside.sources, [name for name in inside.sources if name != SEEN])
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`; a JVM that was killed since the last run is replaced."""
@@ -129,15 +128,15 @@ class JavaBuilder:
     def _classes_of_tests(self, sha: str, split: Split) -> bytes:
         classes = self._classes.pop(sha, b"")
         try:
-            self._classes[sha] = classes = classes or self._compile(split.tests)
+            self._classes[sha] = classes = classes or self._compile(split.tests, list(split.tests))
         except CompileError as error:
             raise ValueError(f"its tests can't be compiled: {error}") from None
         if len(self._classes) > _KEPT:
             self._classes.popitem(last=False)
         return classes
 
-    def _compile(self, sources: Mapping[str, str], own: str = "") -> bytes:
-        """Return the classes of some sources, or raise CompileError. `own`: the file whose first error is told.
+    def _compile(self, sources: Mapping[str, str], own: Sequence[str]) -> bytes:
+        """Return the classes of some sources, or raise CompileError. `own`: the files whose first error is told.
 
         Where a compiler ends, new ones are tried: it may have been short of memory through texts before, or was killed.
         If the machine ended the last one, or let it not work, this raises CompilerLost.
@@ -151,7 +150,7 @@ class JavaBuilder:
                 return answer[1:]
             if answer:
                 lines = answer[1:].decode("utf-8", "replace").splitlines()
-                raise CompileError(_first_error(lines, [own] if own else list(sources)))
+                raise CompileError(_first_error(lines, own))
             if is_new:
                 codes.append(code)
                 had_room(_THREADS, COMPILE_MEMORY)
@@ -197,11 +196,13 @@ class JavaBuilder:
 
 def _packed(name: str, text: str) -> bytes:
     content = text.encode("utf-8", "replace")
-    return struct.pack(">H", len(name)) + name.encode() + struct.pack(">I", len(content)) + content
+    file = name.encode()
+    return struct.pack(">H", len(file)) + file + struct.pack(">I", len(content)) + content
 
 
 def _first_error(lines: Sequence[str], own: Sequence[str]) -> str:
-    """Return the first error in the program's own files, or one that stands at no file."""
+    """Return the first error in the program's own files, in the text that calls it, or at no file."""
     found = next((error for name in own if (error := first_error(lines, name))), "")
-    general = next((line for line in lines if line.startswith(":")), "")
-    return found or general.partition(": error: ")[2] or _REFUSED
+    general = next((line for line in lines if line.startswith(":")), "").partition(": error: ")[2]
+    call = first_error(lines, f"{MAIN}.java").partition(": ")[2]
+    return found or (f"where it is called: {call}" if call else general or _REFUSED)

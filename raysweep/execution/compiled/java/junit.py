@@ -18,9 +18,6 @@ third one HumanEval-Java needs javax.xml.bind, which Java itself had up to versi
 FOLDER = Path("/usr/share/java")
 """Where Debian and Ubuntu keep them."""
 _HEAD, _FILE = "// JUnit 4: ", "// file: "
-_PUBLIC = re.compile(
-    r"^[ \t]*public\s+(?:(?:final|abstract|strictfp)\s+)*(?:class|interface|enum|record)\s+(\w+)", re.M
-)
 _VALUE = r"(?:[^,()]|\([^()]*\))+"
 _TEST = re.compile(rf"(?P<name>@(?:org\.junit\.)?Test)\s*\((?P<arguments>{_VALUE}(?:,{_VALUE})*)\)")
 _TIMEOUT = re.compile(rf"(?:^|,)\s*timeout\s*={_VALUE}")
@@ -97,16 +94,6 @@ def runner(tests: str) -> str:
         "    }\n"
         "}\n"
     )
-
-
-def sources_inside(candidate: str, tests: str) -> dict[str, str]:
-    """Return the sources of one program: the candidate's file, the tests and what runs them.
-
-    The tests' files stand for any of the candidate's with their names, and javac refuses a class that is there twice.
-    """
-    public = _PUBLIC.search(candidate)
-    own = f"{public[1]}.java" if public else "Candidate.java"
-    return {own: candidate, **files_of(tests), "Main.java": runner(tests)}
 
 
 def missing_jars() -> dict[str, str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 from itertools import pairwise
 from pathlib import Path
 
 from raysweep.execution.compiled.java.declarations import (
     JavaDeclaration,
+    Method,
     TestedClass,
     read_declaration,
     read_tested_class,
 )
-from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner, sources_inside
+from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
 
@@ -30,8 +32,10 @@ INSIDE_MAIN = "raysweep.Inside"
 TESTS_MAIN = "raysweep.Tests"
 """The class whose `main` serves the tests' process."""
 _KINDS_OF_CLASSES = {"class", "interface", "enum", "record"}
-CANDIDATE = "Solution.java"
-"""The name of the candidate's file, where tests run outside."""
+CANDIDATE = "the-candidate.java"
+"""The name of a file with nothing but the candidate: no file of tests has it. Any public class may stand in it."""
+SEEN = "Seen.java"
+"""The name of the file that doesn't compile if a candidate hides the tests behind it."""
 
 
 def split(declaration: str, tests: str) -> Split:
@@ -91,7 +95,6 @@ def _junit_split(declaration: str, tests: str) -> Split:
     return Split(
         tests={**files, own: _static_stand_in(read), "Main.java": runner(tests)},
         server={**shared, "Main.java": _static_server(read)},
-        candidate_file=own,
     )
 
 
@@ -113,18 +116,13 @@ def _static_stand_in(read: TestedClass) -> str:
 
 def _static_server(read: TestedClass) -> str:
     """Return the class that calls the candidate's static methods; see `_server`."""
-    cases = []
-    for number, method in enumerate(read.methods):
-        given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
-        call = f"{read.package}.{read.name}.{method.name}({given})"
-        cases.append(
-            f"            case {number}: {f'{call}; return null' if method.result == 'void' else f'return {call}'};\n"
-        )
+    name = f"{read.package}.{read.name}"
+    cases = (f"            case {number}: return call{number}(on, a);\n" for number, _ in enumerate(read.methods))
     return (
         f"{read.imports}\n"
         "public class Main implements raysweep.Server.Candidate {\n"
         "    public Object object() { return null; }\n"
-        '    @SuppressWarnings("unchecked")\n'
+        f"{''.join(_caller(number, method, name) for number, method in enumerate(read.methods))}"
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
         f"        switch (function) {{\n{''.join(cases)}"
         "            default: throw new IllegalArgumentException();\n"
@@ -136,10 +134,20 @@ def _static_server(read: TestedClass) -> str:
 
 
 def inside(candidate: str, tests: str) -> Inside:
-    """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it."""
+    """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it.
+
+    A candidate that ends in a comment, or in the character at which javac stops to read, would hide its tests. So a
+    class with a name that no candidate can know stands between the two, and another file refers to it.
+    """
     if is_junit(tests):
-        return Inside({**sources_inside(candidate, tests), **_names_of_classes([MAIN])}, is_junit=True)
-    return Inside({"Main.java": f"{candidate}\n{tests}\n", **_names_of_classes(_classes(tests))})
+        sources = {CANDIDATE: candidate, **files_of(tests), "Main.java": runner(tests)}
+        return Inside(sources | _names_of_classes([MAIN]), is_junit=True)
+    mark = f"Raysweep{secrets.token_hex(16)}"
+    sources = {
+        "Main.java": f"{candidate}\n;final class {mark} {{}}\n{tests}\n",
+        SEEN: f"final class {mark}Seen {{\n    Object mark = {mark}.class;\n}}\n",
+    }
+    return Inside(sources | _names_of_classes(_classes(tests)))
 
 
 def _classes(tests: str) -> list[str]:
@@ -185,17 +193,28 @@ def _stand_in(read: JavaDeclaration) -> str:
 def _server(read: JavaDeclaration) -> str:
     """Return the class that calls the candidate. It avoids what makes a JVM start slowly: lambdas, joined strings."""
     method = read.method
-    given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
     on = read.class_name if method.is_static else f"(({read.class_name}) on)"
-    call = f"{on}.{method.name}({given})"
     return (
         f"{read.imports}\n"
         "public class Main implements raysweep.Server.Candidate {\n"
         f"    public Object object() {{ return {'null' if method.is_static else f'new {read.class_name}()'}; }}\n"
-        '    @SuppressWarnings("unchecked")\n'
+        f"{_caller(0, method, on)}"
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
-        f"        {f'{call}; return null' if method.result == 'void' else f'return {call}'};\n"
+        "        return call0(on, a);\n"
         "    }\n"
         "    static { raysweep.Server.register(new Main()); }\n"
         "}\n"
+    )
+
+
+def _caller(number: int, method: Method, on: str) -> str:
+    """Return the method that calls one of the candidate's, whose result and errors must be of the declared types."""
+    given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
+    call = f"{on}.{method.name}({given});"
+    body = [call, "return null;"] if method.result == "void" else [f"{method.result} result = {call}", "return result;"]
+    return (
+        '    @SuppressWarnings("unchecked")\n'
+        f"    private static Object call{number}(Object on, Object[] a) {method.throws} {{\n"
+        f"        {body[0]}\n        {body[1]}\n"
+        "    }\n"
     )
