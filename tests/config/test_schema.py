@@ -200,6 +200,8 @@ def test_the_grid_of_layer_editing():
         document, context={name: set(document[name]) for name in ("recipes", "perturbations")}
     )
     grid = build_grid(config)
+    mbpp = config.evaluation.problems[1]  # MBPP-R has its 427 sanitized problems alone
+    assert mbpp.model_extra == {"config": "sanitized", "split": "train+test+validation+prompt"}
     edits, others = 2 * 4 * 2 * 17 * 10, 2 + 2  # models, editors, problem sets, categories, pairs; bases, rewriters
     assert len(grid.cells) == edits + others
     assert len(grid.pairs) == 2 * edits + others * 2 * 18
