@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _CONTINUED = r"\\[ \t\f\v\r\0]*\n"
@@ -72,13 +72,17 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
     Raises:
         UnreadableError: a comment or string that has no end, or a character that begins no token.
     """
-    found: list[CodeToken] = []
+    return list(each_token(text, directives=directives))
+
+
+def each_token(text: str, *, directives: bool) -> Iterator[CodeToken]:
+    """Yield the tokens of `tokens_of`, for those who stop before what can't be read."""
     pattern = _CPP_TOKEN if directives else _JAVA_TOKEN
     position = 0
     begins_line = True
     while position < len(text):
         if directives and begins_line and (line := _DIRECTIVE.match(text, position)):
-            found.append(CodeToken("directive", line[0].strip(), position, line.end()))
+            yield CodeToken("directive", line[0].strip(), position, line.end())
             position, begins_line = line.end(), True
             continue
         match = pattern.match(text, position)
@@ -89,10 +93,9 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
         if kind == "space":
             begins_line = begins_line or "\n" in match[0]
         elif kind != "comment":
-            found.append(CodeToken(kind, match[0], position, match.end()))
+            yield CodeToken(kind, match[0], position, match.end())
             begins_line = False
         position = match.end()
-    return found
 
 
 def closing(tokens: Sequence[CodeToken], start: int) -> int | None:

@@ -1,9 +1,11 @@
 """Answers: finds the program in what a model wrote.
 
-Begin with extraction.py, which other folders call. A language has a file of its own, which makes programs of pieces.
+Begin with extraction.py, which other folders call. Python has a file of its own for making programs of
+pieces, and so have the compiled languages.
 
     extraction.py  the ways to take a program out of an answer, and the choice among its candidates
     markdown.py    finds code blocks and reasoning in an answer, whatever language the code is in
     python.py      makes programs of pieces of Python
+    compiled.py    makes programs of pieces of Java and C++
     evalplus.py    takes a program out of an answer as EvalPlus does
 """

@@ -11,17 +11,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, Protocol, TypeVar
 
-from raysweep.programs import Program
+from raysweep.programs import CPP, JAVA, PYTHON, Program
+from raysweep.prompts.answers.compiled import CompiledReader
 from raysweep.prompts.answers.evalplus import sanitized
 from raysweep.prompts.answers.markdown import before_fences, code_blocks, code_spans, is_marked, without_reasoning
-from raysweep.prompts.answers.python import Piece, PythonReader
+from raysweep.prompts.answers.python import PythonReader
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from raysweep.records import Problem
 
-VERSION = 1
+VERSION = 2
 """Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
 then."""
 PATCH_VERSION = 3
@@ -32,9 +34,53 @@ that was too long had the hunk taken out.
 """
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
-READERS: Mapping[str, Callable[[str, str], PythonReader]] = {"python": PythonReader}
-"""Makes the reader of a language's pieces, given prompt and entry point; other answers are judged as they are
-written."""
+
+
+class CodePiece(Protocol):
+    """Code of one language that defines the entry point."""
+
+    @property
+    def text(self) -> str:
+        """The code."""
+
+
+P = TypeVar("P", bound=CodePiece)
+
+
+class Reader(Protocol[P]):
+    """Reads the pieces of one answer in one language; `PythonReader` says what each method does."""
+
+    prompt: str
+    entry_point: str
+
+    def is_body(self, text: str) -> bool:
+        """See `PythonReader`."""
+
+    def begins_as_body(self, text: str) -> bool:
+        """See `PythonReader`."""
+
+    def whole(self, text: str) -> P | None:
+        """See `PythonReader`."""
+
+    def in_text(self, text: str) -> P | None:
+        """See `PythonReader`."""
+
+    def without_examples(self, piece: P) -> P:
+        """See `PythonReader`."""
+
+    def program(self, piece: P, others: Iterable[str] = ()) -> str:
+        """See `PythonReader`."""
+
+    def continued(self, text: str, stops: Sequence[str]) -> str | None:
+        """See `PythonReader`."""
+
+
+READERS: Mapping[str, Callable[[str, str], Reader[Any]]] = {
+    PYTHON: PythonReader,
+    JAVA: partial(CompiledReader, is_cpp=False),
+    CPP: partial(CompiledReader, is_cpp=True),
+}
+"""Makes the reader of a language's pieces, given prompt and entry point."""
 
 
 class Extract(StrEnum):
@@ -141,7 +187,7 @@ def _program(
 class _Candidates:
     """The candidates of one answer, the likeliest first."""
 
-    def __init__(self, answer: str, reader: PythonReader, stop: tuple[str, ...]) -> None:
+    def __init__(self, answer: str, reader: Reader[Any], stop: tuple[str, ...]) -> None:
         self._answer, self._reader, self._stop = answer, reader, stop
 
     def of(self, way: Extract) -> Iterator[tuple[str, Found]]:
@@ -184,10 +230,10 @@ class _Candidates:
         if program := reader.continued(text, self._stop):
             yield program, Found.BODY
 
-    def _program(self, piece: Piece, others: Iterable[str] = ()) -> str:
+    def _program(self, piece: CodePiece, others: Iterable[str] = ()) -> str:
         return self._reader.program(self._reader.without_examples(piece), others)
 
-    def _piece(self, readings: tuple[str, ...]) -> Piece | None:
+    def _piece(self, readings: tuple[str, ...]) -> CodePiece | None:
         """Return a block's piece: of the first reading that is one, else of a part of the first."""
         pieces = (self._reader.whole(reading) for reading in readings)
         return next((piece for piece in pieces if piece), None) or self._reader.in_text(readings[0])
@@ -207,6 +253,8 @@ class _Candidates:
     def _as_evalplus(self, text: str) -> Iterator[tuple[str, Found]]:
         """Yield what EvalPlus keeps: of prompt and answer where that continues the prompt, else of the answer."""
         reader = self._reader
+        if not isinstance(reader, PythonReader):  # EvalPlus reads no other language
+            return
         joined = [f"{reader.prompt}\n{text}"] if reader.prompt else []
         for code in [*joined, text] if reader.begins_as_body(text) else [text, *joined]:
             kept = sanitized(code, reader.entry_point, reader.parsed)
@@ -221,7 +269,7 @@ def _cut(answer: str, stop: tuple[str, ...], defined: str = "") -> str:
     return answer[: min((at for text in stop if (at := answer.find(text, start)) >= 0), default=len(answer))]
 
 
-def _is_excerpt(piece: Piece, others: Sequence[Piece]) -> bool:
+def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:
     """Return True if a piece is some consecutive lines of another one, such as those that an explanation repeats."""
     lines = [line.strip() for line in piece.text.splitlines() if line.strip()]
     for other in others:

@@ -276,7 +276,7 @@ def test_a_program_of_its_own_has_no_prompt():
     assert taken(BODY, alone=True).found is Found.NOTHING
 
 
-def test_another_language_stays_as_it_is_written():
+def test_what_follows_a_prompt_that_opens_no_function_stays_as_it_is_written():
     java = Problem("t/1", "class A {", "squares", "", language="java", stop=("\n}",))
     assert taken("  int x;\n}\n", problem=java) == Extracted(java.assemble("  int x;"), Found.NOTHING)
 

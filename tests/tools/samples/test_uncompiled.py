@@ -63,7 +63,10 @@ def test_the_reason_and_the_option_that_helps(texts, of, said):
 def test_of_a_compiled_language_the_line_that_opens_the_function_is_looked_for():
     whole = "class Solution {\n  public int add(int a,int b)\n  {\n    return a + b;\n  }\n}\n"
     said = advice(f"```java\n{whole}```", whole, "return a +;\n}\n}\n", of=3, problem=JAVA)
-    assert said == "3 of 3 samples don't compile: fenced code (```) or tags in 1, a repeated signature in 1"
+    assert said == (
+        "3 of 3 samples don't compile: fenced code (```) or tags in 1, a repeated signature in 1; --extract auto "
+        "finds a program in 2 of them"
+    )
 
 
 def test_what_was_tried_already_is_not_advised():

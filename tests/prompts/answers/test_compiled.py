@@ -1,0 +1,124 @@
+"""From an answer in Java or C++ to a program: every way of writing a right answer gives one that passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysweep.execution.pool import Executor
+from raysweep.problems.humaneval_x import CompiledProblem
+from raysweep.programs import Level, Limits, Oracle, Outcome, Sandbox
+from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted
+from tests.execution.compiled.processes import needs
+
+JAVA_PROMPT = """import java.util.*;
+
+class Solution {
+    public int twice(int x) {
+        return 2 * x;
+    }
+
+    /** Return four times x. */
+    public int fourfold(int x) {
+"""
+CPP_PROMPT = """/* Return four times x. */
+#include <vector>
+using namespace std;
+int twice(int x) {
+    return 2 * x;
+}
+
+int fourfold(int x) {
+"""
+JAVA_TESTS = """public class Main {
+    public static void main(String[] args) {
+        if (new Solution().fourfold(3) != 12) throw new AssertionError();
+    }
+}
+"""
+CPP_TESTS = "#undef NDEBUG\n#include <assert.h>\nint main() { assert(fourfold(3) == 12); }\n"
+BODY = "    return twice(twice(x));\n"
+METHOD = f"public int fourfold(int x) {{\n{BODY}}}\n"
+TWICE = "int twice(int y) {\n    return y + y;\n}\n"
+FUNCTION = f"int fourfold(int x) {{\n{BODY}}}\n"
+MAIN = "int main() {\n    // don't use it\n    return fourfold(1);\n}\n"
+PROBLEMS = {
+    "java": CompiledProblem("J/1", JAVA_PROMPT, "fourfold", JAVA_TESTS, language="java", declaration=JAVA_PROMPT),
+    "cpp": CompiledProblem("C/1", CPP_PROMPT, "fourfold", CPP_TESTS, language="cpp", declaration=CPP_PROMPT),
+}
+
+
+def fenced(code: str, info: str) -> str:
+    return f"Sure, here's it:\n\n```{info}\n{code}```\n\nIt doesn't need a loop."
+
+
+RIGHT = {
+    "java": [
+        fenced(f"{JAVA_PROMPT}{BODY}    }}\n}}\n", "java"),
+        fenced(METHOD, "java"),
+        fenced(f"import java.util.List;\n\n@Deprecated\npublic {TWICE}\n{METHOD}", "java").replace("\n", "\r\n"),
+        fenced(f"package a.b;\n\npublic final class Numbers {{\n{TWICE}{METHOD}}}\n", ""),
+        fenced(f"class Solution {{\n{TWICE}{METHOD}}}\n\npublic class Main {{\n  void f() {{}}\n}}\n", "java"),
+        fenced(f"{BODY}    }}\n}}\n", "java"),
+        fenced(BODY, "java"),
+        f"{BODY}    }}\n\nThat's all.",
+        f"{METHOD}\nThat's all.",
+        f"Try this:\n{METHOD}\nOr something else; it's up to you.",
+    ],
+    "cpp": [
+        fenced(f"{CPP_PROMPT}{BODY}}}\n\n{MAIN}", "c++"),
+        fenced(FUNCTION, "cpp"),
+        fenced(f"#include <map>\n\n{TWICE}\n{FUNCTION}\n{MAIN}", "cpp"),
+        fenced(f"{BODY}}}\n\n{MAIN}", ""),
+        fenced(BODY, "cpp"),
+        f"{BODY}}}\n\nThat's all.",
+        f"The function:\n{FUNCTION}\nThat's all.",
+        fenced(FUNCTION.replace("twice(twice", "half(half"), "cpp")
+        + "\n\n```cpp\nint half(int x) {\n    return twice(x);\n}\n```\n",
+    ],
+}
+WRONG = ["I can't help with that.", "```\nfourfold(3)\n```", "Use `fourfold`; it returns 4 = 2 * 2.", ""]
+
+
+def program_of(language: str, answer: str, way: Extract = Extract.AUTO) -> Extracted:
+    return extracted(PROBLEMS[language], answer, way)
+
+
+@pytest.mark.parametrize("language", RIGHT)
+def test_right_answers_pass_however_they_are_written(language):
+    needs(language)
+    found = [program_of(language, answer) for answer in RIGHT[language]]
+    assert Found.NOTHING not in {one.found for one in found}
+    with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
+        verdicts = executor.run([one.program for one in found], Limits(timeout=10))
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(found)
+    assert {verdict.oracle for verdict in verdicts} == {Oracle.OUTSIDE}
+
+
+@pytest.mark.parametrize("language", RIGHT)
+@pytest.mark.parametrize("answer", WRONG)
+def test_what_is_no_program_is_judged_as_it_is_written(language, answer):
+    one = program_of(language, answer)
+    assert (one.found, one.program.text) == (Found.NOTHING, PROBLEMS[language].prompt + answer)
+
+
+def test_the_first_and_the_last_block_may_be_asked_for():
+    other = FUNCTION.replace("twice(twice(x))", "4 * x")
+    answer = fenced(FUNCTION, "cpp") + "\n\n" + fenced(other, "cpp")
+    assert program_of("cpp", answer, Extract.FIRST).program.text.endswith(FUNCTION)
+    assert program_of("cpp", answer, Extract.LAST).program.text.endswith(other)
+    assert program_of("cpp", answer).program.text.endswith(other)
+    assert program_of("cpp", answer, Extract.EVALPLUS).found is Found.NOTHING
+
+
+def test_a_class_gets_the_name_that_the_tests_know():
+    code = f'public class Fourfold {{\nFourfold() {{}}\nString name = "x";\n{METHOD}}}\n'
+    text = program_of("java", fenced(code, "java")).program.text
+    assert text.startswith("import java.util.*;\n") and "\nclass Solution {\nSolution() {}" in text
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 20_000, "int f(" * 50_000, "}\n" * 50_000, 'R"a(' * 10_000, "fourfold(1){}" * 9_000]
+)
+@pytest.mark.parametrize("language", RIGHT)
+def test_long_answers_that_are_no_code_end(language, text):
+    assert program_of(language, f"fourfold\n{text}").program.language == language
