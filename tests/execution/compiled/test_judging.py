@@ -206,6 +206,21 @@ def test_a_text_in_java_that_hides_the_tests_behind_it_does_not_compile(executor
     }
 
 
+def test_a_text_in_cpp_that_hides_some_of_the_tests_behind_it_does_not_compile(executor):
+    """Its `main` begins in its own text and ends in the tests' one, behind all but the last of them."""
+    needs("cpp")
+    last = 'std::string end = /* */ ")"; assert(half(7) == 3)'
+    tests = f"#include <string>\n{TESTS['cpp'].replace('assert(half(7) == 3)', last)}"
+    starts = 'std::string all = R"(', "std::string all = /*"
+    texts = [f"#include <cassert>\n{INCLUDES}int half(int a) {{ return 3; }}\nint main() {{ {one}" for one in starts]
+    wrong = program("cpp", "passed", Oracle.INSIDE)
+    verdicts = executor.run([dataclasses.replace(wrong, text=text, tests=tests) for text in texts], LIMITS)
+    assert [str(verdict.outcome) for verdict in verdicts] == ["compile_error"] * 2
+    assert {verdict.detail for verdict in verdicts} == {
+        "g++ refused it, for a reason that lies outside of its own text"
+    }
+
+
 METHODS = {
     "public short half(int a) { return (short) (a / 2); }": ("passed", "passed"),
     "public double half(int a) { return a / 2; }": ("compile_error", "passed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 
 from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
@@ -52,9 +53,16 @@ def split(declaration: str, tests: str) -> Split:
 
 
 def inside(candidate: str, tests: str) -> Inside:
-    """Return the sources of one program: the candidate with its tests, and what reports their end."""
+    """Return the sources of one program: the candidate with its tests, and what reports their end.
+
+    A candidate that ends in a raw string or a comment would hide its tests up to the next sign that ends one. So a
+    class with a name that no candidate can know is declared between the two, and needed behind the tests.
+    """
     end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
-    return Inside({"program.cpp": f"{candidate}\n{_OWN_MAIN}{_ASSERTIONS}{tests}\n", "inside.cpp": end}, TESTS_FLAGS)
+    mark = f"raysweep_{secrets.token_hex(16)}"
+    seen = f'#line 1 "seen"\nstatic ::{mark}* {mark}_seen;\n'
+    program = f"{candidate}\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS}{tests}\n{seen}"
+    return Inside({"program.cpp": program, "inside.cpp": end}, TESTS_FLAGS)
 
 
 def libraries(text: str) -> tuple[str, ...]:
