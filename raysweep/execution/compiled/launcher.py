@@ -88,7 +88,7 @@ def jvm_command(java: str, class_path: str, main: str) -> Command:
 
 def heap_mib(memory_mib: int) -> int:
     """Return the MiB that Java's objects may take of a program's address space: all but the JVM's own needs."""
-    return max(16, min(memory_mib - 320, memory_mib // 2))
+    return max(16, min(memory_mib - 328, memory_mib // 2))
 
 
 class CompiledLauncher:
