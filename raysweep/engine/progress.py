@@ -286,7 +286,7 @@ def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity
 def write_work(files: Files, work: Work) -> None:
     """Write what the tasks of a sweep compute beside their activities, for those who estimate the time left."""
     with contextlib.suppress(StoreError):
-        files.write(WORK, json.dumps(work), patient=False)
+        files.write(WORK, json.dumps(dict(work)), patient=False)
 
 
 def read_work(files: Files) -> Work:
