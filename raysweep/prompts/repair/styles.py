@@ -203,7 +203,8 @@ def _with_marks(hunk: Hunk, comment: str, style: RepairStyle) -> str:
 
 
 def _commented(buggy: str, comment: str) -> str:
-    return "".join(f"{comment} buggy line:{line}" for line in lines_of(buggy))
+    """Return the hunk's lines as comments, without blank ones, as clm shows none."""
+    return "".join(f"{comment} buggy line:{line}" for line in lines_of(buggy) if line.strip())
 
 
 def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:

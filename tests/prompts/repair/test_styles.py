@@ -52,6 +52,11 @@ def test_each_style_is_the_studies_text(name: str, text: str) -> None:
     assert shown(name, TEXT, STARCODER) == text
 
 
+def test_blank_lines_of_a_hunk_are_shown_as_no_comment() -> None:
+    text = marked(Hunk("f() {\n", "\n    a();\n   \n", "}\n"), "//")
+    assert shown("zero_shot_buggy_line", text) == "f() {\n// buggy line:    a();\n"
+
+
 def test_every_style_is_one_of_those_above_and_names_one_for_models_that_are_not_fine_tuned() -> None:
     assert len(STYLES) == 15
     for name, style in STYLES.items():
