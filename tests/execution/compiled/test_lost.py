@@ -161,7 +161,7 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bytes]:
         monkeypatch.setattr(java, "had_room", lambda *_: True)
         monkeypatch.setattr(java.JavaBuilder, "_jvm", refuse if isinstance(ends[0], BlockingIOError) else jvm)
         nothing: Any = None
-        result = java.JavaBuilder(nothing, nothing, nothing, "")._compile({"Main.java": ""})
+        result = java.JavaBuilder(nothing, nothing, nothing, "")._compile({"Main.java": ""}, [])
         assert list(left) == []
         return result
 
