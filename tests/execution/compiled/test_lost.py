@@ -53,6 +53,11 @@ FULL = _made(256, "program.cpp:5:81: fatal error: error writing to /box/cc.s: No
 FULL_LINKER = _made(256, "/usr/bin/ld: final link failed: No space left on device\ncollect2: error: ld returned 1\n")
 WORDS = _made(256, "program.cpp:2:1: error: expected ')' before 'WORD'\n")
 NO_ROOM = None
+NO_PROCESS = _made(
+    256,
+    "g++: fatal error: cannot execute \u2018/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus\u2019: vfork: "
+    "Resource temporarily unavailable\ncompilation terminated.\n",
+)
 LOST = "g++ was killed, hung or found no room, 2 times, and not for its own limits"
 
 
@@ -79,12 +84,12 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bytes]:
 
 
 def test_a_gxx_that_the_machine_stops_is_tried_again(compiled):
-    for first in (LATE, NO_ROOM, FULL, FULL_LINKER, _made(signal.SIGKILL)):
+    for first in (LATE, NO_ROOM, NO_PROCESS, FULL, FULL_LINKER, _made(signal.SIGKILL)):
         assert compiled(first, GOOD) == PROGRAM
 
 
 def test_a_gxx_that_the_machine_stops_twice_says_nothing_of_the_text(compiled):
-    for one in (LATE, NO_ROOM, _made(signal.SIGKILL)):
+    for one in (LATE, NO_ROOM, NO_PROCESS, _made(signal.SIGKILL)):
         with pytest.raises(CompilerLost) as lost:
             compiled(one, one)
         assert str(lost.value) == LOST
