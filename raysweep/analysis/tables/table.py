@@ -30,6 +30,10 @@ OVER_SEEDS = (
 )
 LATEX_ROWS = 25
 """Rows of a page, above a long explanation."""
+LATEX_COLUMN, LATEX_TEXT = 240.0, 490.0
+"""Widths of a two-column paper, in points of TeX: of one column, and of both. Classes often have more."""
+LATEX_PADDING = 4
+"""Space at each side of a column, in points."""
 
 
 @dataclass(frozen=True)
@@ -236,63 +240,143 @@ def safe_name(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a table as a ``table`` environment of LaTeX, with caption, label and footnotes.
+    """Return a table as ``table`` environments of LaTeX, with caption, label and footnotes.
 
     The caption is one sentence: the title and the number of problems. The table's own caption stands below, and the
-    signature is a comment. It needs booktabs, and graphicx, which shrinks a table that is wider than the text. A
-    table of more than `LATEX_ROWS` rows comes in several parts, since LaTeX sets each on one page.
+    signature is a comment. All but the caption is in footnotesize. A table that is wider than a column of a two-column
+    paper is a ``table*`` over both; of one that is wider than the text, columns stand in blocks one below the other.
+    A table of more than `LATEX_ROWS` rows in all its blocks comes in several parts, since LaTeX sets each on one page.
+    It needs booktabs, and graphicx, which shrinks a block that is wider than the text all the same.
     """
-    parts = [table.rows[start : start + LATEX_ROWS] for start in range(0, len(table.rows), LATEX_ROWS)] or [()]
+    widths = _latex_widths(table)
+    blocks = _latex_blocks(table, widths)
+    parts = _latex_row_parts(table.rows, max(LATEX_ROWS // len(blocks), 1))
+    fits = len(blocks) == 1 and sum(widths) <= LATEX_COLUMN
     return "\n\n".join(
-        _latex_part(replace(table, rows=rows), f" ({number} of {len(parts)})" if len(parts) > 1 else "", number)
+        _latex_part(
+            replace(table, rows=rows),
+            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
+            number,
+            blocks,
+            "table" if fits else "table*",
+        )
         for number, rows in enumerate(parts, 1)
     )
 
 
-def _latex_part(table: Table, part: str, number: int) -> str:
+def _latex_row_parts(rows: Sequence[Row], size: int) -> list[tuple[Row, ...]]:
+    """Return rows in parts of at most `size`; those that differ in the last label only stay together where they fit."""
+    parts: list[tuple[Row, ...]] = [()]
+    for labels, members in groupby(rows, key=lambda row: row.labels[:-1]):
+        group = tuple(members)
+        units = [group] if labels and len(group) <= size else [(row,) for row in group]
+        for unit in units:
+            if len(parts[-1]) + len(unit) <= size:
+                parts[-1] += unit
+            else:
+                parts.append(unit)
+    return parts
+
+
+def _latex_widths(table: Table) -> list[float]:
+    """Return about how wide each column is in footnotesize, labels first, in points of TeX."""
+    texts = [[name] for name in (*table.stub, *(column.name for column in table.columns))]
+    for row in table.rows:
+        for column, text in zip(texts, [*row.labels, *map("".join, _latex_cells(table, row))], strict=True):
+            column.append(text)
+    widths = [max(map(_latex_width, column)) + 2 * LATEX_PADDING for column in texts]
+    at = len(table.stub)
+    for name, members in groupby(table.columns, key=lambda column: column.group):
+        end = at + len(list(members))
+        widths[end - 1] += max(_latex_width(name) + 2 * LATEX_PADDING - sum(widths[at:end]), 0)
+        at = end
+    return widths
+
+
+def _latex_width(text: str) -> float:
+    """Return about how wide a text is in 8 points of Computer Modern."""
+    classes = {" .,:;'|[]ijl·": 2.7, "()cefrstz-": 3.6, "−%@mwMWQ&~×±": 7.1}
+    widths = {char: width for chars, width in classes.items() for char in chars}
+    return sum(widths.get(char, 6.0 if char.isupper() else 4.5) for char in text)
+
+
+def _latex_cells(table: Table, row: Row, block: slice = slice(None)) -> list[tuple[str, str]]:
+    """Return text and footnote mark of a row's cells in a block of columns."""
+    shown = table.shown(row)
+    return shown[:1] + shown[1:][: len(shown[block]) - 1] if row.spanning_cell else shown[block]
+
+
+def _latex_blocks(table: Table, widths: Sequence[float]) -> list[slice]:
+    """Return which columns stand in each block: as many as the text is wide, without parting a group that fits."""
+    labels, sizes = sum(widths[: len(table.stub)]), widths[len(table.stub) :]
+    runs: list[slice] = []
+    at = 0
+    for name, members in groupby(table.columns, key=lambda column: column.group):
+        end = at + len(list(members))
+        whole = name and labels + sum(sizes[at:end]) <= LATEX_TEXT
+        runs += [slice(at, end)] if whole else [slice(one, one + 1) for one in range(at, end)]
+        at = end
+    blocks = runs[:1] or [slice(0, 0)]
+    for run in runs[1:]:
+        if labels + sum(sizes[blocks[-1].start : run.stop]) <= LATEX_TEXT:
+            blocks[-1] = slice(blocks[-1].start, run.stop)
+        else:
+            blocks.append(run)
+    return blocks
+
+
+def _latex_part(table: Table, part: str, number: int, blocks: Sequence[slice], environment: str) -> str:
     sentence = f"{table.title}{part}{f', {table.problems}' if table.problems else ''}."
     label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name) + (f"-{number}" * (number > 1))
     first = [escape_latex(_one_line(table.explanation))] if number == 1 and table.explanation else []
     marked = [f"\\textsuperscript{{{mark}}} {escape_latex(note)}" for mark, note in enumerate(table.footnotes, 1)]
-    notes = [f"\\par\\smallskip\\footnotesize {note}" for note in [*first, *marked]]
+    notes = [f"\\par\\smallskip\\noindent {note}" for note in [*first, *marked]]
     signature = [f"% {_one_line(table.signature)}"] if table.signature else []
+    tabulars = [line for block in blocks for line in _latex_tabular(table, block)]
     return "\n".join(
         [
-            r"\begin{table} % needs \usepackage{booktabs,graphicx}",
+            f"\\begin{{{environment}}} % needs \\usepackage{{booktabs,graphicx}}",
             *signature,
-            r"\centering",
             f"\\caption{{{escape_latex(_one_line(sentence))}}}",
             f"\\label{{tab:{label}}}",
-            r"\par\smallskip",
-            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-            f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(table.columns)}}}",
-            r"\toprule",
-            *_latex_head(table),
-            r"\midrule",
-            *_latex_body(table),
-            r"\bottomrule",
-            r"\end{tabular}}",
+            f"\\footnotesize\\setlength{{\\tabcolsep}}{{{LATEX_PADDING}pt}}",
+            *tabulars,
             *notes,
-            r"\end{table}",
+            f"\\end{{{environment}}}",
         ]
     )
 
 
-def _latex_head(table: Table) -> list[str]:
+def _latex_tabular(table: Table, block: slice) -> list[str]:
+    """Return the lines of one block of columns, beside all labels."""
+    columns = table.columns[block]
+    return [
+        r"\par\smallskip\centerline{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(columns)}}}",
+        r"\toprule",
+        *_latex_head(table.stub, columns),
+        r"\midrule",
+        *_latex_body(table, block),
+        r"\bottomrule",
+        r"\end{tabular}}}",
+    ]
+
+
+def _latex_head(stub: Sequence[str], columns: Sequence[Column]) -> list[str]:
     """Return the row of columns' names, and above it that of their groups, if there are any."""
-    names = _latex_row([*table.stub, *(column.name for column in table.columns)])
-    groups = [(name, len(list(members))) for name, members in groupby(table.columns, key=lambda column: column.group)]
+    names = _latex_row(map(escape_latex, [*stub, *(column.name for column in columns)]))
+    groups = [(name, len(list(members))) for name, members in groupby(columns, key=lambda column: column.group)]
     if not any(name for name, _ in groups):
         return [names]
-    heads, rules, at = [""] * len(table.stub), "", len(table.stub) + 1
+    heads, rules, at = [""] * len(stub), "", len(stub) + 1
     for name, size in groups:
         heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(name)}}}")
         rules += f"\\cmidrule(lr){{{at}-{at + size - 1}}}" if name else ""
         at += size
-    return [" & ".join(heads) + r" \\", rules, names]
+    return [_latex_row(heads), rules, names]
 
 
-def _latex_body(table: Table) -> list[str]:
+def _latex_body(table: Table, block: slice) -> list[str]:
     """Return the rows; a label that repeats the row above is left out, and a new first label has space above it."""
     lines, before = [], ("",) * len(table.stub)
     for number, row in enumerate(table.rows):
@@ -300,16 +384,17 @@ def _latex_body(table: Table) -> list[str]:
         labels = ["" if again else label for again, label in zip([*repeated, False], row.labels, strict=True)]
         if number and repeated and not repeated[0]:
             lines.append(r"\addlinespace")
-        marks = [f"\\textsuperscript{{{mark}}}" if mark else "" for _, mark in table.shown(row)]
-        lines.append(_latex_row([*labels, *(text for text, _ in table.shown(row))], [""] * len(labels) + marks))
+        cells = [
+            escape_latex(text) + (f"\\textsuperscript{{{mark}}}" if mark else "")
+            for text, mark in _latex_cells(table, row, block)
+        ]
+        lines.append(_latex_row([*map(escape_latex, labels), *cells]))
         before = row.labels
     return lines
 
 
-def _latex_row(fields: Sequence[str], marks: Sequence[str] | None = None) -> str:
-    """Return a row of escaped fields, each with its footnote's mark."""
-    marked = zip(fields, marks or [""] * len(fields), strict=True)
-    return " & ".join(f"{escape_latex(field)}{mark}" for field, mark in marked) + r" \\"
+def _latex_row(fields: Iterable[str]) -> str:
+    return " & ".join(fields) + r" \\"
 
 
 class Named(Protocol):
