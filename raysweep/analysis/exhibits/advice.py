@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from raysweep.analysis.exhibits.base import Conclusion, Remark
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing
 from raysweep.analysis.tables.quantities import PASS
+from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError
@@ -40,10 +41,36 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
     return Conclusion(_answer(choosing), table, tuple(point for point in points if point.text))
 
 
+def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> Conclusion:
+    """Return what is known of a sweep's only model, in words."""
+    seeds, name = alone.over_seeds, name_of(book, alone)
+    score, low, high = (PASS.format(number) for number in (seeds.mean, seeds.low, seeds.high))
+    over = f"{count(len(alone.perturbed), 'problem')}{f' and {seeds.n} seeds' if seeds.n > 1 else ''}"
+    sure = f"The {100 * COVERAGE:.0f} % interval over {over} is {low} to {high} %. Four times as many halve it."
+    cost, label = "", book.order.test_label(test)
+    if alone.pair is not None and test != CLEAN:
+        clean, perturbed = alone.pair
+        cost = f"On clean prompts {PASS.format(clean)} % of its programs pass, "
+        cost += f"{PASS.format(clean - perturbed)} points more than under {label}."
+    sets = f" on prompts like these (`training.sets: [{CLEAN}, {test}]`)" if test != CLEAN else ""
+    more = f"Fine-tune it{sets}, or add a second model: a choice needs two."
+    points = [Remark(SURE, sure), Remark(COST, cost), Remark(NEXT, more)]
+    return Conclusion(
+        f"{_where(book, problem_set, test)}, {score} % of the programs of {name} pass all tests.",
+        None,
+        tuple(point for point in points if point.text),
+    )
+
+
+def _where(book: ScoreBook, problem_set: str, test: str) -> str:
+    if test == CLEAN:
+        return f"On clean prompts of {problem_set}"
+    return f"On {problem_set} under {book.order.test_label(test)}"
+
+
 def _answer(choosing: Choosing) -> str:
     """Say which model passes most."""
-    where = f"On {choosing.problem_set} under {choosing.book.order.test_label(choosing.test)}"
-    where = f"On clean prompts of {choosing.problem_set}" if choosing.test == CLEAN else where
+    where = _where(choosing.book, choosing.problem_set, choosing.test)
     tied, chosen = choosing.tied, choosing.chosen
     score = PASS.format(choosing.score_of(chosen))
     if len(tied) > 1:
@@ -51,7 +78,7 @@ def _answer(choosing: Choosing) -> str:
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
     seeds = chosen.over_seeds
     spread = f" (SD {PASS.format(seeds.sd)} over {seeds.n} seeds)" if seeds.n > 1 else ""
-    sentence = f"{where}, {name_of(choosing, chosen)} is best: {score} %{spread} of its programs pass all tests"
+    sentence = f"{where}, {name_of(choosing.book, chosen)} is best: {score} %{spread} of its programs pass all tests"
     base = choosing.base
     if base is not None and base is not chosen:
         sentence += f", against {PASS.format(choosing.score_of(base))} % without fine-tuning"
@@ -69,7 +96,7 @@ def _sure(choosing: Choosing) -> str:
     if share >= COVERAGE:
         return f"{sure}.{seeds}"
     rivals = [one for one in choosing.by_share if one is not chosen and choosing.share_of(one) >= WORTH_NAMING]
-    named = [f"{name_of(choosing, one)} ({100 * choosing.share_of(one):.0f} %)" for one in rivals[:RIVALS]]
+    named = [f"{name_of(choosing.book, one)} ({100 * choosing.share_of(one):.0f} %)" for one in rivals[:RIVALS]]
     others = f", {', '.join(named)} in others" if named else ""
     return f"{sure}{others}: the problems don't tell the best ones apart.{seeds}"
 
@@ -85,7 +112,7 @@ def _lead(choosing: Choosing) -> Noise | None:
 
 def _lead_words(choosing: Choosing) -> str:
     lead = _lead(choosing)
-    second = name_of(choosing, choosing.second)
+    second = name_of(choosing.book, choosing.second)
     return f" Its lead of {lead.effect:.1f} points over {second} is {lead.words} points." if lead else ""
 
 
@@ -100,7 +127,7 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
         highest, best = max(known, key=lambda pair: pair[0])
         beside = "no model passes more there"
         if highest > clean + SAME_CLEAN:
-            beside = f"the best there is {name_of(choosing, best)} with {PASS.format(highest)} %"
+            beside = f"the best there is {name_of(choosing.book, best)} with {PASS.format(highest)} %"
         sentences.append(f"On clean prompts {PASS.format(clean)} % of its programs pass; {beside}.")
     made_by = (chosen.base_model, chosen.recipe, chosen.training_set)
     seconds = [t.seconds for t in trainings if (t.model, t.recipe, t.training_set) == made_by]
@@ -143,12 +170,12 @@ def _more_problems(choosing: Choosing) -> str:
 
 def _names(choosing: Choosing, candidates: Sequence[Candidate]) -> str:
     more = f" and {len(candidates) - RIVALS} more" if len(candidates) > RIVALS else ""
-    return ", ".join(name_of(choosing, one) for one in candidates[:RIVALS]) + more
+    return ", ".join(name_of(choosing.book, one) for one in candidates[:RIVALS]) + more
 
 
-def name_of(choosing: Choosing, candidate: Candidate) -> str:
+def name_of(book: ScoreBook, candidate: Candidate) -> str:
     """Return a candidate's name with how it was made."""
     if candidate.training_set == BASE:
         return f"{candidate.model} without fine-tuning"
-    words = choosing.book.order.training_label(candidate.training_set)
+    words = book.order.training_label(candidate.training_set)
     return f"{candidate.model} fine-tuned on {'clean prompts' if candidate.training_set == CLEAN else words}"

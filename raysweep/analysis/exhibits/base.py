@@ -110,10 +110,13 @@ class Remark:
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What a table says, in words: a sentence, and what qualifies it. `table` is one of `Drawn.tables`."""
+    """What a table says, in words: a sentence, and what qualifies it.
+
+    `table` is one of `Drawn.tables`; None where the sentence says all.
+    """
 
     text: str
-    table: Table
+    table: Table | None
     points: tuple[Remark, ...] = ()
 
 
@@ -219,7 +222,7 @@ class Exhibit(FileKeys, ABC):
     group: Group = ""
     """Of its tables, which says where on the page they stand; empty: with its figures, or only in files."""
 
-    at_least: Mapping[Counted, Annotated[int, Field(ge=2)]] = {}
+    at_least: Mapping[Counted, Annotated[int, Field(ge=1)]] = {}
     """How many of each a sweep must have for the question to be asked: ``{model: 2, mix: 2}``. A report leaves the
     exhibit out of other sweeps; one that is named is drawn wherever there are numbers."""
 

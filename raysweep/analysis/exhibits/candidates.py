@@ -146,6 +146,12 @@ class Choosing:
         return next(number for number, one in enumerate(self.candidates) if one is candidate)
 
 
+def alone_of(evidence: Evidence, problem_set: str, test: str) -> Candidate | None:
+    """Return the only model with verdicts on a test set; None where there are others, or fewer than two problems."""
+    candidates = list(_candidates(evidence, problem_set, test))
+    return candidates[0] if len(candidates) == 1 and len(candidates[0].perturbed) >= FEWEST else None
+
+
 def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
     """Yield the models with verdicts on a test set, in the order of the cells."""
     rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}

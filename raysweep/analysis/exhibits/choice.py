@@ -7,20 +7,21 @@ of resamples in which a candidate is the best says how sure the choice is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.advice import conclude
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
-from raysweep.analysis.exhibits.candidates import Candidate, Choosing
+from raysweep.analysis.exhibits.advice import conclude, describe
+from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
+from raysweep.records import CLEAN
 
 _SHARE = Quantity("", "best in", "% of resamples")
 
@@ -30,29 +31,45 @@ class BestModel(Exhibit):
     """A table of the best models on one test set of each problem set, and a sentence that says which to choose."""
 
     test_set: Literal["clean", "headline"]
+    """In a sweep without perturbations the headline is the clean prompts."""
     rows: Annotated[int, Field(ge=1)] = 10
     """At most so many candidates, the best first."""
 
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
         """Return all training sets on the test set."""
-        return product(book.training_sets, select_test_sets(book, [self.test_set]).names)
+        return product(book.training_sets, self._tests(book))
 
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return a table and a sentence for each problem set on which two models have verdicts on the same problems."""
-        choosing = [
-            choice
+        """Return a table and a sentence for each problem set on which two models have verdicts on the same problems.
+
+        Of one model alone there is a sentence without a table.
+        """
+        conclusions = [
+            conclusion
             for problems in evidence.book.problem_sets
-            for test in select_test_sets(evidence.book, [self.test_set]).names
-            if (choice := Choosing.of(evidence, problems, test)) is not None
+            for test in self._tests(evidence.book)
+            if (conclusion := self._conclusion(evidence, problems, test)) is not None
         ]
-        if not choosing:
-            raise NothingToDraw(f"a choice needs two models with verdicts on two problems of {self.test_set}")
-        conclusions = tuple(conclude(choice, evidence.trainings, self._table(choice)) for choice in choosing)
-        return Drawn(tuple(conclusion.table for conclusion in conclusions), conclusions=conclusions)
+        if not conclusions:
+            raise NothingToDraw(f"it needs a model with verdicts on two problems of {self.test_set}")
+        tables = tuple(conclusion.table for conclusion in conclusions if conclusion.table is not None)
+        return Drawn(tables, conclusions=tuple(conclusions))
+
+    def _tests(self, book: ScoreBook) -> Sequence[str]:
+        tests = select_test_sets(book, [self.test_set]).names
+        return tests or (() if book.perturbations else (CLEAN,))
+
+    def _conclusion(self, evidence: Evidence, problems: str, test: str) -> Conclusion | None:
+        choosing = Choosing.of(evidence, problems, test)
+        if choosing is not None:
+            return conclude(choosing, evidence.trainings, self._table(choosing))
+        alone = alone_of(evidence, problems, test)
+        return describe(alone, evidence.book, problems, test) if alone is not None else None
 
     def _table(self, choosing: Choosing) -> Table:
         book = choosing.book
         candidates = sorted(choosing.candidates, key=lambda one: -choosing.score_of(one))
+        beside = () if choosing.test == CLEAN else ("clean pass@1 (%)", DROP.heading, "RD (%)")
         return Table(
             title=self.titled(book, choosing.problem_set),
             caption=self.captioned(
@@ -61,23 +78,20 @@ class BestModel(Exhibit):
                 f"{len(choosing.candidates)}; those that tie share a resample. Seeds and draws are averaged."
             ),
             stub=("model", "training set"),
-            columns=tuple(
-                map(Column, ("pass@1 (%)", "clean pass@1 (%)", DROP.heading, "RD (%)", _SHARE.heading)),
-            ),
-            rows=tuple(
-                Row((one.model, one.training_set), _cells(one, choosing.share_of(one), choosing.score_of(one)))
-                for one in candidates[: self.rows]
-            ),
+            columns=tuple(map(Column, ("pass@1 (%)", *beside, _SHARE.heading))),
+            rows=tuple(Row((one.model, one.training_set), _cells(choosing, one)) for one in candidates[: self.rows]),
             row_words=book.order.training_words,
             label=f"{self.id}-{choosing.problem_set}",
         )
 
 
-def _cells(candidate: Candidate, share: float, score: float) -> tuple[TableCell, ...]:
+def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
     n, pair = len(candidate.perturbed), candidate.pair
-    seeds = candidate.over_seeds
-    number = Measurement(PASS.metric, score, seeds.low, seeds.high, n)
+    seeds, share = candidate.over_seeds, choosing.share_of(candidate)
+    number = Measurement(PASS.metric, choosing.score_of(candidate), seeds.low, seeds.high, n)
     of_score = number_cell(number, PASS, seeds.sd, seeds.n if seeds.n > 1 else 0)
+    if choosing.test == CLEAN:
+        return of_score, _number(share, _SHARE)
     beside = [TableCell(), TableCell(), TableCell()]
     if pair is not None:
         clean, perturbed = pair

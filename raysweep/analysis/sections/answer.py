@@ -12,6 +12,8 @@ from raysweep.units import count
 
 FEW = 3
 """So many models are named; of more there is the number."""
+REPAIR = "plausible@1"
+"""The metric of problem sets whose answers are patches."""
 
 
 @SECTIONS.register("answer")
@@ -39,7 +41,7 @@ def question(book: ScoreBook) -> str:
     measured = any("pass@1" in book.metrics(problems) for problems in book.problem_sets)
     passing = " pass@1: the share of programs that pass all tests of their problem." if measured else ""
     problems = " and ".join(_problems(book, name) for name in book.problem_sets)
-    return f"{models} {were} asked to solve {problems}{when}: {_prompts(book)}.{passing}"
+    return f"{models} {were} asked to {problems}{when}: {_prompts(book)}.{passing}"
 
 
 def _listed(names: Sequence[str], noun: str) -> str:
@@ -49,10 +51,11 @@ def _listed(names: Sequence[str], noun: str) -> str:
 
 
 def _problems(book: ScoreBook, problems: str) -> str:
-    """Return a problem set with its size: ``160 problems of minicode``."""
+    """Return what is done with a problem set, with its size: ``solve 160 problems of minicode``."""
     tests = (CLEAN, *book.perturbations)
     sizes = {score.n for test in tests for score in book.all_scores(problems, test, "pass@1")}
-    return f"{problems_text(sizes)} of {problems}" if sizes else f"the problems of {problems}"
+    verb = "repair the faulty programs of" if REPAIR in book.metrics(problems) else "solve"
+    return f"{verb} {problems_text(sizes)} of {problems}" if sizes else f"{verb} the problems of {problems}"
 
 
 def _prompts(book: ScoreBook) -> str:

@@ -20,7 +20,7 @@ class EvidenceSection(Section):
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""
         groups = report.drawn.groups
-        chosen = [conclusion.table for conclusion in report.drawn.conclusions]
+        chosen = [conclusion.table for conclusion in report.drawn.conclusions if conclusion.table]
         recipes, tests, more = (groups.get(group, ()) for group in (RECIPES, TESTS, MORE_TESTS))
         differences = difference_tables(report.differences, report.book)
         tables = [*chosen, *recipes, *differences, *tests, *more]

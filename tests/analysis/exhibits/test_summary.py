@@ -13,12 +13,14 @@ from scipy.stats import binom, friedmanchisquare
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.advice import COST, NEXT, SURE
 from raysweep.analysis.exhibits.base import Conclusion, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import by_file_name
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import pairs_needed, problems_needed
+from raysweep.stats.intervals import mean_interval
 from tests.analysis.exhibits.examples import (
     CURVES,
     EXHIBITS,
@@ -139,6 +141,48 @@ def test_models_that_tie_are_all_said_to_be_the_best():
     )
     assert said(found)[SURE] == "20 problems don't tell them apart."
     assert said(found)[NEXT] == "Judge the best ones on more problems, or take the one of them that costs least."
+
+
+def test_a_sweep_of_one_model_says_how_sure_what_it_costs_and_what_next():
+    base = CellLabels("one", "none", "base", 42)
+    rates = {("humaneval", "typos"): passing(8), ("humaneval", "clean"): passing(12)}
+    by_test = {test: ProblemRates(passed, {}, 1, 1) for test, passed in rates.items()}
+    drawn = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, {base: by_test}))
+    (found,) = drawn.conclusions
+    interval = mean_interval([1.0] * 8 + [0.0] * 12)
+    low, high = f"{100 * interval.low:.1f}", f"{100 * interval.high:.1f}"
+    assert found.table is None and not drawn.tables
+    assert found.text == (
+        "On humaneval under typos of three kinds (typos), 40.0 % of the programs of one without fine-tuning pass all "
+        "tests."
+    )
+    assert said(found) == {
+        SURE: f"The 95 % interval over 20 problems is {low} to {high} %. Four times as many halve it.",
+        COST: "On clean prompts 60.0 % of its programs pass, 20.0 points more than under typos of three kinds (typos).",
+        NEXT: "Fine-tune it on prompts like these (`training.sets: [clean, typos]`), or add a second model: a choice "
+        "needs two.",
+    }
+
+
+def test_a_sweep_without_perturbations_chooses_on_clean_prompts_and_shows_their_pass_at_1_once():
+    scores = [score("one", name, "clean", "pass@1", 0.5, n=20) for name in ("clean", "half")]
+    clean = ScoreBook.of(scores, replace(CURVES, perturbations=("clean",), headline=""))
+    test = ("humaneval", "clean")
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for name, number in {"clean": 4, "half": 18}.items()
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(clean, rates)).conclusions
+    assert (
+        found.text
+        == "On clean prompts of humaneval, one fine-tuned on half is best: 90.0 % of its programs pass all tests."
+    )
+    assert COST not in said(found)
+    assert found.table is not None and [column.name for column in found.table.columns] == [
+        "pass@1 (%)",
+        "best in (% of resamples)",
+    ]
+    assert "perturbation" in unasked(EXHIBITS["summary"], clean)
 
 
 def test_models_are_compared_on_the_problems_that_all_have():
