@@ -42,11 +42,13 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
 
 
 def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> Conclusion:
-    """Return what is known of a sweep's only model, in words."""
+    """Return what is known of the only model with numbers, in words."""
     seeds, name = alone.over_seeds, name_of(book, alone)
     score, low, high = (PASS.format(number) for number in (seeds.mean, seeds.low, seeds.high))
     over = f"{count(len(alone.perturbed), 'problem')}{f' and {seeds.n} seeds' if seeds.n > 1 else ''}"
-    sure = f"The {100 * COVERAGE:.0f} % interval over {over} is {low} to {high} %. Four times as many halve it."
+    sure = (
+        f"The {100 * COVERAGE:.0f} % interval over {over} is {low} to {high} %. Four times as many problems halve it."
+    )
     cost, label = "", book.order.test_label(test)
     if alone.pair is not None and test != CLEAN:
         clean, perturbed = alone.pair
@@ -54,6 +56,8 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
         cost += f"{PASS.format(clean - perturbed)} points more than under {label}."
     sets = f" on prompts like these (`training.sets: [{CLEAN}, {test}]`)" if test != CLEAN else ""
     more = f"Fine-tune it{sets}, or add a second model: a choice needs two."
+    if len(book.models) > 1 or any(name != alone.training_set for name in book.training_sets):
+        more = "Finish the sweep: its other models have no numbers here yet, and a choice needs two."
     points = [Remark(SURE, sure), Remark(COST, cost), Remark(NEXT, more)]
     return Conclusion(
         f"{_where(book, problem_set, test)}, {score} % of the programs of {name} pass all tests.",
