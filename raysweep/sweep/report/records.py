@@ -106,20 +106,36 @@ def report_of(
         linted=linted,
         strata=strata,
     )
-    languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
-    answers = SweepAnswers(folder)
-    evidence = Evidence(
-        report.book, numbers.rates, report.trainings, linted, answers, languages, numbers.edits, report.choices, by_seed
-    )
-    drawn = draw(exhibits, evidence, required=required)
+    drawn = _drawn(folder, exhibits, report, numbers, by_seed, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}
-    return replace(report, drawn=_signed(drawn, report.signature), **records)
+    return replace(report, drawn=drawn, **records)
 
 
-def _signed(drawn: Drawn, signature: str) -> Drawn:
-    """Return what was drawn, its figures with the sweep's signature."""
-    return replace(drawn, figures=tuple(replace(figure, signature=signature) for figure in drawn.figures))
+def _drawn(
+    folder: SweepFolder,
+    exhibits: Sequence[Exhibit],
+    report: Report,
+    numbers: SweepNumbers,
+    by_seed: ScoreBook | None,
+    *,
+    required: bool,
+) -> Drawn:
+    """Return tables and figures, these with the sweep's signature. `by_seed`: scores before seeds were pooled."""
+    languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
+    evidence = Evidence(
+        report.book,
+        numbers.rates,
+        report.trainings,
+        report.linted,
+        SweepAnswers(folder),
+        languages,
+        numbers.edits,
+        report.choices,
+        by_seed,
+    )
+    drawn = draw(exhibits, evidence, required=required)
+    return replace(drawn, figures=tuple(replace(figure, signature=report.signature) for figure in drawn.figures))
 
 
 def signature_of(folder: SweepFolder) -> str:
