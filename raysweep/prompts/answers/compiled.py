@@ -73,7 +73,7 @@ class CompiledPiece:
 
 
 class CompiledReader:
-    """Reads the pieces of one answer; see `raysweep.prompts.answers.python.PythonReader`, whose methods these are.
+    """Reads the pieces of one answer; the methods are those of `raysweep.prompts.answers.extraction.Reader`.
 
     Args:
         prompt: what the answer may continue, which ends in an open function or method; empty where the answer is a
@@ -246,9 +246,7 @@ class CompiledReader:
             return "\n".join([*own, head, code, "}", ""])
         name = opening[1] if opening else "Solution"
         if owner.name != name:
-            code = re.sub(rf"\b{re.escape(owner.name)}\b", name, code)
-        code = re.sub(r"^([ \t]*)public[ \t]+(?=(?:(?:final|abstract)[ \t]+)*(?:class|interface|enum|record)\b)", r"\1",
-                      code, flags=re.MULTILINE)  # fmt: skip
+            code = _renamed(code, owner.name, name)
         known = re.findall(r"^import\b[^;\n]*;", before, re.MULTILINE)
         return "\n".join([*dict.fromkeys([*known, *own]), "", code, ""])
 
@@ -288,6 +286,16 @@ def _begins_with_prose(text: str, statement: _Statement, entry_point: str) -> bo
         return False
     name = next(token for token in statement.tokens if token.text == entry_point)
     return "\n" in text[statement.start : name.start]
+
+
+def _renamed(text: str, name: str, wanted: str) -> str:
+    """Return Java code in which a name, but no string that holds it, is replaced by another."""
+    parts, position = [], 0
+    for token in tokens_of(text, directives=False):
+        if token.kind == "word" and token.text == name:
+            parts += [text[position : token.start], wanted]
+            position = token.end
+    return "".join([*parts, text[position:]])
 
 
 def _without(text: str, statements: Iterable[_Statement]) -> str:

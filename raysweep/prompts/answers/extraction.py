@@ -48,31 +48,34 @@ P = TypeVar("P", bound=CodePiece)
 
 
 class Reader(Protocol[P]):
-    """Reads the pieces of one answer in one language; `PythonReader` says what each method does."""
+    """Reads the pieces of one answer in one language.
+
+    `prompt` is what the answer may continue, "" where it is a program of its own; a program defines `entry_point`.
+    """
 
     prompt: str
     entry_point: str
 
     def is_body(self, text: str) -> bool:
-        """See `PythonReader`."""
+        """Return True if a text surely is the body that continues the prompt, without reading it as code."""
 
     def begins_as_body(self, text: str) -> bool:
-        """See `PythonReader`."""
+        """Return True if the first line of a text is indented."""
 
     def whole(self, text: str) -> P | None:
-        """See `PythonReader`."""
+        """Return a text as a piece that defines the entry point; None if it is none."""
 
     def in_text(self, text: str) -> P | None:
-        """See `PythonReader`."""
+        """Return the first piece of a text, also of prose, that defines the entry point."""
 
     def without_examples(self, piece: P) -> P:
-        """See `PythonReader`."""
+        """Return a piece without the examples at its end, which may read input or fail."""
 
     def program(self, piece: P, others: Iterable[str] = ()) -> str:
-        """See `PythonReader`."""
+        """Return a piece's program, with what the prompt has before its function and what it lacks of `others`."""
 
     def continued(self, text: str, stops: Sequence[str]) -> str | None:
-        """See `PythonReader`."""
+        """Return the program of the prompt and a text that is the body of its function; None if it is none."""
 
 
 READERS: Mapping[str, Callable[[str, str], Reader[Any]]] = {

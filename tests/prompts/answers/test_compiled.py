@@ -111,9 +111,10 @@ def test_the_first_and_the_last_block_may_be_asked_for():
 
 
 def test_a_class_gets_the_name_that_the_tests_know():
-    code = f'public class Fourfold {{\nFourfold() {{}}\nString name = "x";\n{METHOD}}}\n'
+    code = f'public class Fourfold {{\nFourfold() {{}}\nString name = "Fourfold";\n{METHOD}}}\n'
     text = program_of("java", fenced(code, "java")).program.text
-    assert text.startswith("import java.util.*;\n") and "\nclass Solution {\nSolution() {}" in text
+    assert text.startswith("import java.util.*;\n")
+    assert '\npublic class Solution {\nSolution() {}\nString name = "Fourfold";' in text
 
 
 @pytest.mark.parametrize(
