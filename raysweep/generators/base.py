@@ -220,6 +220,11 @@ def is_too_long(completion: Completion) -> bool:
     return completion.stop == LENGTH and not completion.tokens and not completion.text
 
 
+def answer_of(completion: Completion) -> str | None:
+    """Return what was written; None if nothing could be, which is another thing than an answer without text."""
+    return None if is_too_long(completion) else completion.text
+
+
 def cut_at_stop(text: str, stop: Sequence[str]) -> tuple[str, str | None]:
     """Cut `text` at the earliest stop string; return the text and that stop string, or None if there is none."""
     hits = [(start, string) for string in stop if (start := text.find(string)) >= 0]

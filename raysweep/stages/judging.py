@@ -15,7 +15,7 @@ from typing import Any
 from raysweep.engine.base import Work
 from raysweep.engine.judging import ProgramJudge
 from raysweep.errors import RaysweepError
-from raysweep.generators.base import is_too_long
+from raysweep.generators.base import answer_of
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import PairPlan, ResultsPlan
@@ -112,7 +112,7 @@ def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> l
     asked = []
     for completion in store.rows(pair.completions, Completion):
         problem = problems[completion.task_id]
-        taken = extracted(problem, None if is_too_long(completion) else completion.text, pair.extract)
+        taken = extracted(problem, answer_of(completion), pair.extract)
         oracle, limits = settings(completion.task_id, taken.program)
         question = Question(taken.program.sha, limits, oracle, chain)
         program = programs.setdefault(question, replace(taken.program, oracle=oracle))

@@ -23,7 +23,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError, UnknownName, UsageError
 from raysweep.execution.compiled.toolchains import toolchain_key
-from raysweep.generators.base import GENERATORS, TRANSFORMERS, named_generator
+from raysweep.generators.base import GENERATORS, TRANSFORMERS, answer_of, named_generator
 from raysweep.machine import versions
 from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
@@ -224,7 +224,8 @@ class ModelJudge:
         generator = named_generator(self._job.model) if self._model is None else None
         generator = generator or Spec(TRANSFORMERS)
         completions = self._service.generate(self._model, requests, self._job.decoding, generator)
-        programs = [extracted(self._problem, completion.text, self._job.extract).program for completion in completions]
+        answers = map(answer_of, completions)
+        programs = [extracted(self._problem, answer, self._job.extract).program for answer in answers]
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
         for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
             if verdict.outcome is Outcome.HARNESS_ERROR:
