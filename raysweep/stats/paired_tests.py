@@ -95,9 +95,14 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
 
     Args:
         differences: (problems,), from -1 to 1; each is independent of the others, and as likely with the other sign.
+
+    Raises:
+        UsageError: a difference is not finite.
     """
     import numpy as np
 
+    if not np.isfinite(differences).all():
+        raise UsageError("a difference of a sign-flip test is not a number; leave such problems out, and say how many")
     flipped = differences[np.abs(differences) > ROUNDING]
     sizes = np.abs(flipped)
     if not len(flipped):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum, inf, isfinite, nan, sqrt
+from math import fsum, inf, isfinite, isnan, nan, sqrt
 from statistics import stdev
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ONE_SEED = "one seed: the interval is over problems only"
+NO_SPREAD = "neither problems nor seeds differ, so there is no test"
 TAIL = 0.025
 
 
@@ -42,8 +43,8 @@ class SeedsMean:
         sd: standard deviation between them (divisor n - 1); NaN for one.
         low: lower end of the 95 % interval; NaN if a seed has no interval.
         high: upper end.
-        p: two-sided, of the mean being 0, by the t test that the interval is of; NaN for one seed, or without an
-            interval.
+        p: two-sided, of the mean being 0, by the t test that the interval is of; NaN for one seed, without an
+            interval, and for a mean that isn't 0 where the interval has no width.
         assumes: what must hold for interval and p.
         note: what a reader must know; empty if there is nothing.
     """
@@ -100,7 +101,9 @@ def mean_over_seeds(
 
     ends = [_Spread.of(variance, between, problems - 1, n - 1) for variance in (below, above, over)]
     low, high = mean - ends[0].half, mean + ends[1].half
-    return SeedsMean(n, mean, sd, max(limits[0], low), min(limits[1], high), ends[2].p(mean))
+    p = ends[2].p(mean)
+    note = NO_SPREAD if isnan(p) else ""
+    return SeedsMean(n, mean, sd, max(limits[0], low), min(limits[1], high), p, note=note)
 
 
 class _Spread(NamedTuple):
@@ -133,7 +136,9 @@ class _Spread(NamedTuple):
     def p(self, mean: float) -> float:
         from scipy.special import stdtr
 
-        return 2 * float(stdtr(self.degrees, -abs(mean) / self.error)) if self.error else float(mean == 0)
+        if not self.error:
+            return nan if mean else 1.0
+        return 2 * float(stdtr(self.degrees, -abs(mean) / self.error))
 
 
 def shared_variance(values: NDArray[np.float64]) -> float:

@@ -110,3 +110,8 @@ def test_p_is_scipys_for_any_number_of_problems():
         for least in {0, 1, total // 3, total // 2}:
             found = mcnemar([True] * least + [False] * (total - least), [False] * least + [True] * (total - least))
             assert found.p == pytest.approx(binomtest(least, total).pvalue, rel=1e-9, abs=1e-300)
+
+
+def test_a_difference_that_is_no_number_is_refused():
+    with pytest.raises(UsageError, match="leave such problems out"):
+        sign_flip_p(np.array([0.5, np.nan]))

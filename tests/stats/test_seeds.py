@@ -11,7 +11,7 @@ from scipy.stats import t, ttest_1samp
 from raysweep.errors import UsageError
 from raysweep.stats import mean_over_seeds
 from raysweep.stats.intervals import Interval, Z
-from raysweep.stats.seeds import ONE_SEED, shared_variance
+from raysweep.stats.seeds import NO_SPREAD, ONE_SEED, shared_variance
 from tests.stats.coverage import Population, seeds_coverages
 
 
@@ -81,3 +81,10 @@ def test_intervals_over_problems_and_seeds_hold_about_95_times_in_100(seeds):
         assert [one.quantity for one in found] == ["pass@1", "drop", "RD", "two models"]
         lowest = 0.93 - 2.5 * math.sqrt(0.93 * 0.07 / 150)
         assert min(one.share for one in found) >= lowest and all(0 < one.width < 0.7 for one in found)
+
+
+def test_without_any_spread_there_is_no_test_but_of_a_mean_of_0():
+    found = mean_over_seeds([0.1, 0.1], around([0.1] * 2, 0.0), 8)
+    assert math.isnan(found.p) and found.note == NO_SPREAD
+    found = mean_over_seeds([0.0, 0.0], around([0.0] * 2, 0.0), 8)
+    assert (found.p, found.note) == (1.0, "")

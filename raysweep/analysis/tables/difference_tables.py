@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_HEADINGS, P_VALUE, TEST_IN_WORDS
 from raysweep.analysis.tables.over_seeds import DifferenceOverSeeds
-from raysweep.analysis.tables.quantities import Quantity, number_cell, p_text
+from raysweep.analysis.tables.quantities import Quantity, number_cell, p_cell
 from raysweep.analysis.tables.score_book import Order, RowChoice, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN, Difference
@@ -147,7 +147,10 @@ def _test_rows(
     raw = [numbers[key].value if key in numbers else math.nan for key in tested]
     holms = [adjusted.get(key, math.nan) for key in tested]
     for heading, values in zip(P_HEADINGS, (raw, holms), strict=True):
-        cells = (TableCell() if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in values)
+        cells = (
+            p_cell(p, numbers[key].note) if key in numbers else TableCell()
+            for key, p in zip(tested, values, strict=True)
+        )
         yield Row((*labels, heading), tuple(cells))
 
 

@@ -114,3 +114,10 @@ def problems_text(sizes: Collection[int]) -> str:
 def p_text(p: float) -> str:
     """Return a p value with three significant digits: ``0.0391``, and ``1.97e-21`` where it is below 0.0001."""
     return f"{p:.2e}" if 0 < p < 1e-4 else f"{p:.3g}"
+
+
+def p_cell(p: float, note: str) -> TableCell:
+    """Return the cell of a p value, or a dash with the reason why there is none."""
+    return (
+        TableCell("–", note=note, state="undefined") if math.isnan(p) else TableCell(p_text(p), value=p, state="value")
+    )
