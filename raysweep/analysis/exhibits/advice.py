@@ -80,13 +80,25 @@ def _answer(choosing: Choosing) -> str:
     if len(tied) > 1:
         number = f"{len(tied)} of {count(len(choosing.candidates), 'model')}"
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
-    seeds = chosen.over_seeds
-    spread = f" (SD {PASS.format(seeds.sd)} over {seeds.n} seeds)" if seeds.n > 1 else ""
-    sentence = f"{where}, {name_of(choosing.book, chosen)} is best: {score} %{spread} of its programs pass all tests"
+    named = name_of(choosing.book, chosen)
+    sentence = f"{where}, {named} is best: {score} %{_spread(choosing)} of its programs pass all tests"
     base = choosing.base
     if base is not None and base is not chosen:
         sentence += f", against {PASS.format(choosing.score_of(base))} % without fine-tuning"
     return f"{sentence}."
+
+
+def _spread(choosing: Choosing) -> str:
+    """Say how the chosen one's seeds differ, and how many have a number where that is fewer than there should be."""
+    seeds = choosing.chosen.over_seeds
+    over = f"{seeds.n} of {choosing.seeds}" if _lacks_seeds(choosing) else str(seeds.n)
+    if seeds.n > 1:
+        return f" (SD {PASS.format(seeds.sd)} over {over} seeds)"
+    return f" (over {over} seeds)" if _lacks_seeds(choosing) else ""
+
+
+def _lacks_seeds(choosing: Choosing) -> bool:
+    return choosing.chosen.training_set != BASE and len(choosing.chosen.by_seed) < choosing.seeds
 
 
 def _sure(choosing: Choosing) -> str:
@@ -144,6 +156,12 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
 def _next(choosing: Choosing) -> str:
     """Say what would make the choice surer."""
     chosen, lead = choosing.chosen, _lead(choosing)
+    if len(choosing.tied) == 1 and _lacks_seeds(choosing):
+        missing = choosing.seeds - len(chosen.by_seed)
+        verb = "are" if missing > 1 else "is"
+        return f"Run the sweep again: {missing} of {choosing.seeds} seeds of the best one {verb} missing."
+    if lead is not None and lead.within_noise and choosing.share < COVERAGE:
+        return "Judge the best two on more problems and train them with more seeds, or take the one that costs least."
     if len(choosing.tied) > 1 or choosing.share < COVERAGE:
         return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least."
     if lead is not None and lead.within_noise:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import BASE, CLEAN
 from raysweep.stats.intervals import mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval
@@ -26,6 +27,7 @@ class Candidate:
         perturbed: pass@1 by task id on the prompts in question.
         clean: pass@1 by task id on clean prompts; empty if unknown.
         by_seed: `perturbed` for each seed of its training; of a base model for `NO_SEED`.
+        clean_by_seed: `clean` likewise.
         base_model: the base model.
         recipe: that it was fine-tuned by; of a base model ``none``.
     """
@@ -35,6 +37,7 @@ class Candidate:
     perturbed: Mapping[str, float]
     clean: Mapping[str, float]
     by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    clean_by_seed: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     base_model: str = ""
     recipe: str = ""
 
@@ -65,6 +68,17 @@ class Candidate:
         both = [(self.clean[task], rate) for task, rate in self.perturbed.items() if task in self.clean]
         clean, perturbed = (sum(values) / len(both) for values in zip(*both, strict=True)) if both else (0.0, 0.0)
         return (clean, perturbed) if both else None
+
+    @property
+    def rds(self) -> list[float]:
+        """Return the RD of each seed, NaN where its clean score is 0, of the problems of `pair`; there must be some."""
+        tasks = [task for task in self.perturbed if task in self.clean]
+        return [
+            relative_degradation(
+                *(sum(rates[task] for task in tasks) for rates in (self.clean_by_seed[seed], of_seed))
+            ).value
+            for seed, of_seed in self.by_seed.items()
+        ]
 
     @property
     def clean_mean(self) -> float | None:
@@ -130,6 +144,11 @@ class Choosing:
         return self.share_of(self.chosen)
 
     @property
+    def seeds(self) -> int:
+        """The number of seeds that each fine-tuned candidate should have: the config's, or the most that one has."""
+        return max(self.book.order.seeds, *(len(one.by_seed) for one in self.candidates))
+
+    @property
     def by_share(self) -> list[Candidate]:
         """The candidates, those first that are the best in most resamples."""
         return sorted(self.candidates, key=lambda one: -self.share_of(one))
@@ -169,8 +188,8 @@ def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Can
     for (model, recipe, training_set), seeds in rates.items():
         name = f"{model} · {recipe}" if training_set != BASE and len(recipes[model]) > 1 else model
         perturbed, clean = (_means([of_seed[side] for of_seed in seeds.values()]) for side in (0, 1))
-        by_seed = {seed: rates for seed, (rates, _) in seeds.items()}
-        yield Candidate(name, training_set, perturbed, clean, by_seed, model, recipe)
+        by_seed, clean_by_seed = ({seed: of_seed[side] for seed, of_seed in seeds.items()} for side in (0, 1))
+        yield Candidate(name, training_set, perturbed, clean, by_seed, clean_by_seed, model, recipe)
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:

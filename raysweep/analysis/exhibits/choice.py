@@ -7,7 +7,9 @@ of resamples in which a candidate is the best says how sure the choice is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Annotated, Literal
 
@@ -17,11 +19,12 @@ from raysweep.analysis.exhibits.advice import conclude, describe
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.tables.over_seeds import fewer_seeds
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
-from raysweep.records import CLEAN
+from raysweep.records import BASE, CLEAN
 
 _SHARE = Quantity("", "best in", "% of resamples")
 
@@ -88,17 +91,26 @@ class BestModel(Exhibit):
 def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
     n, pair = len(candidate.perturbed), candidate.pair
     seeds, share = candidate.over_seeds, choosing.share_of(candidate)
-    number = Measurement(PASS.metric, choosing.score_of(candidate), seeds.low, seeds.high, n)
+    asked = 1 if candidate.training_set == BASE else choosing.seeds
+    note = fewer_seeds(seeds.n, asked) if seeds.n < asked else ""
+    number = Measurement(PASS.metric, choosing.score_of(candidate), seeds.low, seeds.high, n, note)
     of_score = number_cell(number, PASS, seeds.sd, seeds.n if seeds.n > 1 else 0)
     if choosing.test == CLEAN:
         return of_score, _number(share, _SHARE)
     beside = [TableCell(), TableCell(), TableCell()]
     if pair is not None:
         clean, perturbed = pair
-        rd = TableCell("–", note="the clean score is 0", state="undefined")
-        rd = _number((clean - perturbed) / clean, RD) if clean else rd
-        beside = [_number(clean, PASS), _number(perturbed - clean, DROP), rd]
-    return of_score, *beside, _number(share, _SHARE)
+        beside = [_number(clean, PASS), _number(perturbed - clean, DROP), _rd(candidate.rds)]
+    return of_score, *beside, _number(choosing.share_of(candidate), _SHARE)
+
+
+def _rd(seeds: Sequence[float]) -> TableCell:
+    """Return the mean of the seeds' RDs, of those that are defined."""
+    known = [rd for rd in seeds if not math.isnan(rd)]
+    if not known:
+        return TableCell("–", note="the clean score is 0", state="undefined")
+    note = f"the clean score is 0; {fewer_seeds(len(known), len(seeds))}" if len(known) < len(seeds) else ""
+    return replace(_number(math.fsum(known) / len(known), RD), note=note)
 
 
 def _number(value: float, quantity: Quantity) -> TableCell:

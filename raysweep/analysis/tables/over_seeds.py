@@ -2,8 +2,9 @@
 
 A model that was fine-tuned by one recipe on one training set with several seeds has one number for each seed. Here
 they become one: the mean over the seeds, the standard deviation between them, and an interval over problems and seeds
-(`raysweep.stats.seeds`). A base model has no seeds and stays as it is. The pooled numbers have `ALL_SEEDS` for a seed,
-so a book of scores has one variant for all. Of a sweep with one seed, all numbers stay as they are.
+(`raysweep.stats.seeds`). RD, too, is the mean of the seeds' RDs, never the RD of mean pass rates. A base model has no
+seeds and stays as it is. The pooled numbers have `ALL_SEEDS` for a seed, so a book of scores has one variant for all.
+Of a sweep with one seed, all numbers stay as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, shared_values
+from raysweep.analysis.comparisons.degradation import NAMES as CHANGES_OF_RD
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_VALUE
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.metrics.base import CellLabels, Measurement
@@ -26,7 +28,8 @@ ALL_SEEDS = -1
 """Stands in the place of a seed in numbers that are means over seeds."""
 SHARES = ("pass@", "flip", "RP_", "plausible", "exact")
 """Beginnings of the names of metrics that lie between 0 and 1."""
-NO_LIMITS = (-math.inf, math.inf)
+DIFFERENCES_OF_SHARES = ("drop", DIFFERENCE)
+"""Beginnings of the names of metrics that lie between -1 and 1."""
 Numbers = Sequence[Score] | Sequence[Difference] | Sequence[Measurement]
 Place = tuple[str, str, str, str, TestSetName]
 """Model, recipe, training set, the training set of a baseline or "" for none, and the test set."""
@@ -229,7 +232,7 @@ def _means_of(
     means = {metric: _mean(seeds, shared.of(metric)) for metric, seeds in metrics.items()}
     p, difference = means.get(P_VALUE), means.get(DIFFERENCE)
     if p is not None and difference is not None and difference.n > 1:
-        means[P_VALUE] = replace(p, mean=difference.p, sd=math.nan, low=math.nan, high=math.nan)
+        means[P_VALUE] = replace(p, mean=difference.p, sd=math.nan, low=math.nan, high=math.nan, note=difference.note)
     return means
 
 
@@ -270,17 +273,32 @@ def _mean(seeds: Numbers, shared: float) -> SeedsMean | None:
     if not known:
         return None
     ends = [Interval(one.low, one.high) for one in known]
-    limits = (0.0, 1.0) if known[0].metric.startswith(SHARES) and "_difference" not in known[0].metric else NO_LIMITS
+    limits = limits_of(known[0].metric)
     return mean_over_seeds([one.value for one in known], ends, min(one.n for one in known), shared, limits)
+
+
+def limits_of(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a metric can have; infinite where there is none."""
+    if metric.startswith(DIFFERENCES_OF_SHARES):
+        return -1.0, 1.0
+    if metric.startswith("RD") and metric not in CHANGES_OF_RD:
+        return -math.inf, 1.0
+    return (0.0, 1.0) if metric.startswith(SHARES) else (-math.inf, math.inf)
+
+
+def fewer_seeds(there: int, asked: int) -> str:
+    """Return the note at a number of fewer seeds than there should be."""
+    return f"{'mean over ' * (there > 1)}{there} of {count(asked, 'seed')}"
 
 
 def _pooled(seeds: Numbers, mean: SeedsMean | None, asked: int) -> dict[str, Any]:
     """Return the fields of a mean over seeds; `asked`: the number of seeds that it should have."""
     first = seeds[0]
     notes = list(dict.fromkeys(one.note for one in seeds if one.note))
+    notes += [mean.note] if mean and math.isnan(mean.mean) else []
     there = mean.n if mean else 0
     if 0 < there < asked:
-        notes.append(f"mean over {there} of {count(asked, 'seed')}" if there > 1 else f"1 of {count(asked, 'seed')}")
+        notes.append(fewer_seeds(there, asked))
     shown = {name.name: getattr(first, name.name) for name in fields(first)}
     shown |= {} if isinstance(first, Measurement) else {"seed": ALL_SEEDS}
     shown |= {"n": min(one.n for one in seeds), "note": "; ".join(notes), "seeds": there}

@@ -25,8 +25,8 @@ from raysweep.units import count
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
 OVER_SEEDS = (
-    "Numbers of fine-tuned models are means over seeds (SD: standard deviation between seeds); their intervals are "
-    "over problems and seeds."
+    "Numbers of fine-tuned models are means over seeds (SD: standard deviation between seeds), RD too: it is the "
+    "mean of the seeds' RDs; their intervals are over problems and seeds."
 )
 LATEX_ROWS = 25
 """Rows of a page, above a long explanation."""

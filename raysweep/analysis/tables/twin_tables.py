@@ -23,10 +23,11 @@ from raysweep.analysis.comparisons.pass_rates import (
 from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, measurements_over_seeds, rates_over_seeds
-from raysweep.analysis.tables.quantities import RD, Quantity, number_cell, p_text
+from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, fewer_seeds, measurements_over_seeds, rates_over_seeds
+from raysweep.analysis.tables.quantities import RD, Quantity, number_cell, p_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
+from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import Score
 from raysweep.stats.intervals import FEWEST
 from raysweep.stats.rank_tests import holm
@@ -43,7 +44,6 @@ EFFECTS = {DIFFERENCE, CHANGE, PERTURBED_PART, CLEAN_PART}
 """Numbers that are compared with the noise between seeds."""
 _Key = tuple[str, str, str, str, str]  # metric, model, training set, problem set, perturbation
 _Place = tuple[str, str, str, str, str, int]  # model, training set, problem set, perturbation, recipe, seed
-NOT_COMPARED = TableCell("–", state="undefined")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Twins:
 
 @dataclass(frozen=True)
 class _Compared:
-    """Two cells on one test set."""
+    """Two cells on one test set; `seeds`: the pairs that it is the mean of, if it is one over several seeds."""
 
     label: str
     alike: str
@@ -73,6 +73,7 @@ class _Compared:
     first: ProblemRates
     second: ProblemRates
     numbers: Mapping[str, Measurement]
+    seeds: Sequence[_Compared] = ()
 
     @property
     def flipped(self) -> float:
@@ -222,7 +223,10 @@ def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
 
 
 def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
-    """Return the pairs, those that differ in the seed only as one with the means of their numbers."""
+    """Return the pairs, those that differ in the seed only as one with the means of their numbers.
+
+    A base model has no seed in its label, and its pair stays as it is.
+    """
     groups: dict[tuple[str, TestSetName], list[_Compared]] = {}
     for twin in compared:
         groups.setdefault((twin.alike, twin.test_set), []).append(twin)
@@ -231,9 +235,13 @@ def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
         return list(compared)
     pooled = []
     for (alike, test_set), seeds in groups.items():
+        if len(seeds) == 1 and seeds[0].label == alike:
+            pooled += seeds
+            continue
         first, second = ([getattr(twin, side) for twin in seeds] for side in ("first", "second"))
         numbers = measurements_over_seeds([twin.numbers for twin in seeds], second, first, asked)
-        pooled.append(_Compared(alike, alike, test_set, rates_over_seeds(first), rates_over_seeds(second), numbers))
+        rates = rates_over_seeds(first), rates_over_seeds(second)
+        pooled.append(_Compared(alike, alike, test_set, *rates, numbers, seeds))
     return pooled
 
 
@@ -246,13 +254,14 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
             *(_mean(column) for column in zip(*rates, strict=True)),
             number_cell(twin.numbers[DIFFERENCE], POINTS),
             *(_count(twin.numbers[name]) for name in (GAINED, LOST)),
-            *(NOT_COMPARED if math.isnan(p) else TableCell(p_text(p), value=p, state="value") for p in ps),
+            *(p_cell(p, twin.numbers[P_VALUE].note if P_VALUE in twin.numbers else "") for p in ps),
         )
         rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
+    and_seeds = " and seeds" if any(twin.seeds for twin in compared) else ""
     caption = (
         f"Pass@1 on the problems that both have a verdict on; differences are {second} minus {first}, with intervals "
-        f"over problems. Gained, lost: problems that the second solves more often, or less often. {TEST_IN_WORDS} "
-        f"Holm: adjusted over this table's tests, a family: where do {first} and {second} differ?"
+        f"over problems{and_seeds}. Gained, lost: problems that the second solves more often, or less often. "
+        f"{TEST_IN_WORDS} Holm: adjusted over this table's tests, a family: where do {first} and {second} differ?"
     )
     columns = [Column(name) for name in (f"{first} (%)", f"{second} (%)", "difference (points)", "gained", "lost")]
     columns += [Column(name) for name in P_HEADINGS]
@@ -265,7 +274,7 @@ def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
         cells = [number_cell(twin.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
         passing = _mean([after for _, after in _shared(twin.first.rates, twin.second.rates)])
         cells.insert(-1, passing)
-        rows.append(Row((twin.label, " ".join(twin.test_set)), (_rd(twin.first, twin), _rd(twin.second, twin), *cells)))
+        rows.append(Row((twin.label, " ".join(twin.test_set)), (*_rds(twin), *cells)))
     caption = (
         "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
         "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
@@ -290,14 +299,29 @@ def _mean(values: Sequence[float]) -> TableCell:
     return TableCell(PASS.format(mean), value=100 * mean, state="value", n=len(values))
 
 
-def _rd(cell: ProblemRates, pair: _Compared) -> TableCell:
+def _rds(pair: _Compared) -> tuple[TableCell, TableCell]:
+    """Return the RD of both cells: of several seeds the mean over those where both are defined, as its change is."""
+    seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in pair.seeds or (pair,)]
+    defined = [rds for rds in seeds if not any(math.isnan(rd.value) for rd in rds)]
+    first, second = (_mean_rd([rds[side] for rds in defined or seeds], len(seeds)) for side in (0, 1))
+    return first, second
+
+
+def _mean_rd(seeds: Sequence[Measurement], asked: int) -> TableCell:
+    values = [rd.value for rd in seeds if not math.isnan(rd.value)]
+    if not values:
+        return number_cell(seeds[0], RD)
+    note = fewer_seeds(len(values), asked) if len(values) < asked else ""
+    mean, n = math.fsum(values) / len(values), min(rd.n for rd in seeds)
+    return number_cell(Measurement(RD.metric, mean, math.nan, math.nan, n, note), RD)
+
+
+def _rd(cell: ProblemRates, pair: _Compared) -> Measurement:
+    """Return a cell's RD on the problems with all four verdicts of a pair."""
     others = (pair.first.clean, pair.first.rates, pair.second.clean, pair.second.rates)
     rows = _shared(cell.clean, cell.rates, *others)
-    clean, perturbed = (sum(row[number] for row in rows) for number in (0, 1))
-    if not clean:
-        return TableCell("–", note="the clean score is 0", state="undefined")
-    value = (clean - perturbed) / clean
-    return TableCell(PASS.format(value), value=100 * value, state="value", n=len(rows))
+    rd = relative_degradation(*(sum(row[number] for row in rows) for number in (0, 1)))
+    return Measurement(RD.metric, rd.value, math.nan, math.nan, len(rows), rd.note)
 
 
 def _beyond(score: Score, printed: PublishedScore) -> Measurement:

@@ -62,6 +62,7 @@ def order_of(config: SweepConfig) -> Order:
         faults=_faults(config),
         languages=_languages(config),
         draws=config.evaluation.draws,
+        seeds=len(config.seeds or (config.seed,)),
         pairs=pairs,
         ways={EDITED: WAY, REWRITTEN: "with prompts that it rewrote itself"},
         undrawn=undrawn(config),

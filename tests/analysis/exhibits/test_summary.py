@@ -368,3 +368,32 @@ def test_figures_of_equal_names_have_files_of_their_own():
     figures = by_file_name(EXHIBITS["trade-off"].draw(Evidence(book)).figures)
     assert list(figures) == ["trade-off-p-p", "trade-off-p-p-2"]
     assert [figure.label for figure in figures.values()] == ["trade-off-p p", "trade-off-p-p"]
+
+
+def test_seeds_that_the_best_one_lacks_are_counted_and_asked_for():
+    test = ("humaneval", "typos")
+    passed = {("half", 0): 18, ("half", 1): 20, ("clean", 0): 2, ("clean", 1): 3, ("clean", 2): 4}
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for (name, seed), number in passed.items()
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    assert "95.0 % (SD 7.1 over 2 of 3 seeds)" in found.text
+    assert said(found)[NEXT] == "Run the sweep again: 1 of 3 seeds of the best one is missing."
+    assert found.table.rows[0].cells[0].note == "mean over 2 of 3 seeds"
+    alone = {labels: of for labels, of in rates.items() if labels.seed == 0}
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"], seeds=3).book, alone)).conclusions
+    assert "90.0 % (over 1 of 3 seeds)" in found.text
+    assert said(found)[NEXT] == "Run the sweep again: 2 of 3 seeds of the best one are missing."
+
+
+def test_a_lead_within_noise_asks_for_problems_and_seeds_and_gives_no_number():
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for name, numbers in {"clean": (8, 14), "half": (9, 14)}.items()
+        for seed, number in enumerate(numbers)
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    assert "within noise" in said(found)[SURE]
+    assert said(found)[NEXT].startswith("Judge the best two on more problems and train them with more seeds, or take")

@@ -22,6 +22,7 @@ from raysweep.analysis.tables.over_seeds import (
     SeedGroups,
     differences_over_seeds,
     have_several_seeds,
+    limits_of,
     scores_over_seeds,
 )
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
@@ -188,3 +189,27 @@ def test_tables_show_sd_and_the_number_of_seeds_in_every_format(report):
     cells = as_record(table)["rows"][0]["cells"]
     assert cells["C1"]["seeds"] == 3 and cells["C1"]["sd"] == pytest.approx(float(row["C1 SD"]))
     assert "seeds" not in cells["base"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "limits"),
+    [
+        ("pass@1", (0, 1)),
+        ("pass@1_difference", (-1, 1)),
+        ("drop_level", (-1, 1)),
+        ("RD", (-math.inf, 1)),
+        ("RD_changed", (-math.inf, 1)),
+        ("RD_change", (-math.inf, math.inf)),
+        ("RD_change_clean", (-math.inf, math.inf)),
+    ],
+)
+def test_no_interval_goes_beyond_what_is_possible(metric, limits):
+    assert limits_of(metric) == limits
+
+
+def test_rd_is_the_same_number_in_the_choice_and_in_the_scores(report):
+    drawn = draw([read_exhibits()["choice"]], report[1])
+    shown = {row.labels: row.cells[3].value for row in drawn.conclusions[0].table.rows}
+    for recipe in ("full", "lora8"):
+        labels = {"recipe": recipe, "training_set": "C1", "perturbation": "C1", "metric": "RD"}
+        assert shown[f"m · {recipe}", "C1"] == pytest.approx(100 * one(report[0].scores, **labels).value)

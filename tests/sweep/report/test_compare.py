@@ -400,3 +400,21 @@ def test_cells_that_differ_in_the_seed_only_have_one_row_and_each_its_own_on_dem
     assert sorted({row["cell"] for row in rows(each)}) == [f"a · plain · C1 · seed {seed}" for seed in (42, 43, 44)]
     done = CliRunner().invoke(app, ["compare", "mine", "theirs", "--storage", str(tmp_path), "--each-seed"])
     assert done.exit_code == 0 and "a · plain · C1 · seed 43" in done.stdout
+
+
+def test_over_seeds_a_change_of_rd_is_the_difference_of_the_rds_and_a_base_lacks_no_seed(tmp_path):
+    mine = (("++------", "+-------"), ("++++++--", "++++++--"), ("--------", "--------"))
+    theirs = (("+++++---", "++++----"), ("++------", "++++----"), ("+++++++-", "++------"))
+    for name, verdicts in (("mine", mine), ("theirs", theirs)):
+        by_seed = dict(zip((42, 43, 44), verdicts, strict=True))
+        cells = {("a", "plain", "C1", seed): signs for seed, signs in by_seed.items()}
+        sweep(tmp_path, name, {("a", "none", "base", 42): VERDICTS["a", "none", "base"], **cells})
+    passing, rd = compared("mine", "theirs", None, str(tmp_path))
+    assert "over problems and seeds" in passing.caption
+    noted = {row.labels[0]: sum("2 of 3 seeds" in cell.note for cell in row.cells) for row in rd.rows}
+    assert noted == {"a · base": 0, "a · plain · C1": 5}, "both RDs, the change and its parts"
+    assert not any("of 3 seeds" in cell.note for row in passing.rows for cell in row.cells)
+    cells = {row.labels[0]: [cell.value for cell in row.cells] for row in rd.rows}
+    before, after, change, perturbed, clean, *_ = cells["a · plain · C1"]
+    assert (before, after) == (pytest.approx(25), pytest.approx(-40))
+    assert change == pytest.approx(after - before) and change == pytest.approx(perturbed + clean)
