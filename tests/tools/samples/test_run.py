@@ -224,7 +224,9 @@ def test_programs_in_cpp_that_do_not_compile_are_told_and_headers_count_for_task
     scores = run(tmp_path, path, out, workers=1)
     assert [row["passed"] for row in rows_of(out)] == [False, False, True]
     assert rows_of(out)[1]["result"].startswith("failed: line 2: 'one' was not declared")
-    assert scores.advice == "2 of 3 samples don't compile: a repeated signature in 1"
+    assert scores.advice == (
+        "2 of 3 samples don't compile: a repeated signature in 1; --extract auto finds a program in 1 of them"
+    )
     with pytest.raises(
         UsageError, match=r"T/1 includes boost/any.hpp, which this machine lacks; install libboost-dev "
     ):

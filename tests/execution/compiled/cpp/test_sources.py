@@ -292,7 +292,7 @@ def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(tmp_path, r
     else:
         candidate.socket.sendall(frame(bytes(16)))
         assert read_frame(candidate.socket.recv)[:1] == b"V"
-        assert stderr.read().endswith(b"/program.cpp:8: int main(): Assertion `f(1) == 2' failed.\n")
+        assert stderr.read().endswith(b"/program.cpp:9: int main(): Assertion `f(1) == 2' failed.\n")
         assert candidate.end() == 1
 
 
