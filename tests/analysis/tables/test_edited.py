@@ -93,7 +93,7 @@ def test_a_recipe_lacks_nothing_where_its_models_are_made_in_another_way_and_is_
     assert score_cell(book, ScoreKey(creme, "C1", "p", "C1"), quantity).state == "missing"
     passed = {("p", "C1"): ProblemRates({"a": 1.0, "b": 0.0}, {}, 1, 1)}
     rates = {CellLabels("m", "creme", name, 42): passed for name in PAIRS}
-    with pytest.raises(NothingToDraw, match="two models"):
+    with pytest.raises(NothingToDraw, match="a model with verdicts"):
         read_exhibits()["choice"].draw(Evidence(book, rates))
 
 
