@@ -70,7 +70,7 @@ WEIGHTED = 0.5
 TRAINING, GENERATING = "training", "generating"
 """The stages of a task that compute, as progress names them."""
 WRITING = 2.0
-"""The FLOPs of training that take as long as one of generation, of small models on a CPU: benchmarks/README.md."""
+"""The FLOPs of training that are assumed to take as long as one of generation, of small models on a CPU."""
 ESTIMATED, MEASURED = "estimated", "measured"
 
 

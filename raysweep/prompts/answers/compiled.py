@@ -156,9 +156,8 @@ class CompiledReader:
         except UnreadableError:  # prose, behind the function or instead of it
             last = ""
         if end:
-            closed = text[:end]
-            missing = depth if depth <= 0 else open_brackets - 1
-            return f"{self.prompt}{closed}\n" + "}\n" * max(0, missing)
+            missing = open_brackets - 1 if depth > 0 else 0
+            return f"{self.prompt}{text[:end]}\n" + "}\n" * missing
         if last not in (";", "}") or not re.search(r"\breturn\b|[^=!<>]=[^=]", text):
             return None
         return f"{self.prompt}{text.rstrip()}\n" + "}\n" * depth
