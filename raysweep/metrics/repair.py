@@ -22,7 +22,7 @@ class Repair(Metric):
     """``plausible@1`` and ``plausible@10``, ``exact match@1`` and ``@10``, of sets whose answers are patches.
 
     A problem counts if one of its first k answers is a patch that passes the tests, or that is the published patch but
-    for comments and white space. The answers have an order, as beams do, the likeliest first; plausible@1 is what the
+    for comments and layout. The answers have an order, as beams do, the likeliest first; plausible@1 is what the
     repair study calls pass@1. Sets without tests have exact matches alone, and other sets none of these numbers.
     """
 

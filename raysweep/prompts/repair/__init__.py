@@ -2,9 +2,10 @@
 
 Begin with hunks.py.
 
-    hunks.py     code before a hunk, the hunk, code after it; the one text that holds all three
-    code.py      braces, comments and white space of code: the end of a function, and when two hunks are equal
-    styles.py    the texts that models are shown, as templates
-    natural.py   the natural language of its comments and docstrings
-    problems.py  a problem whose answers are patches of a file
+    hunks.py          code before a hunk, the hunk, code after it; the one text that holds all three
+    code.py           braces, comments and white space of code: the end of a function, and when two hunks are equal
+    python_tokens.py  the tokens of code in Python, as far as it can be read
+    styles.py         the texts that models are shown, as templates
+    natural.py        the natural language of its comments and docstrings
+    problems.py       a problem whose answers are patches of a file
 """

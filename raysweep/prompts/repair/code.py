@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from raysweep.programs import PYTHON
+from raysweep.prompts.repair.python_tokens import words_of_python
 
 _TEXTS = (
     r'"""(?:\\.|[^\\])*?(?:"""|\Z)',
@@ -21,6 +22,7 @@ _OF_JAVA = re.compile(rf"(?P<comment>{_COMMENTS})|{'|'.join(_TEXTS)}|(?P<brace>[
 _OF_PYTHON = re.compile(
     rf"(?P<comment>\#[^\n]*)|'''(?:\\.|[^\\])*?(?:'''|\Z)|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL
 )
+_BLANK = re.compile(r"\s")
 _HEADING = re.compile(r"(?P<name>\w+)\s*\((?:[^()]|\([^()]*\))*\)\s*(?:throws\s[\w.,\s]+)?$")
 _NO_NAMES = {"if", "for", "while", "switch", "catch", "try", "synchronized"}
 _NO_HEADING = re.compile(r"\b(?:new|record)\s+[\w.<>,\s]*$")
@@ -71,9 +73,22 @@ def blanked_comments(code: str, language: str) -> str:
     return pieces.sub(lambda piece: "\n" * piece[0].count("\n") if piece["comment"] is not None else piece[0], code)
 
 
-def normal(hunk: str, language: str) -> str:
-    """Return a hunk without comments and with white space collapsed: equal ones are an exact match."""
-    return " ".join(without_comments(hunk, language).split())
+def normal(code: str, language: str) -> tuple[str, ...]:
+    """Return the words of a code without comments and layout: a patch whose words are the published one's is exact.
+
+    White space in strings counts. In Python indents count too, by their depth; code in Python that can't be read is
+    compared line by line.
+    """
+    if language == PYTHON:
+        bare = without_comments(code, language)
+        return words_of_python(code) or tuple(line.rstrip() for line in bare.splitlines() if line.strip())
+    kept = _OF_JAVA.sub(lambda piece: piece[0] if piece["comment"] else _BLANK.sub(_escaped, piece[0]), code)
+    return tuple(without_comments(kept, language).split())
+
+
+def _escaped(blank: re.Match[str]) -> str:
+    """Return what stands for a blank in a string."""
+    return f"\\{ord(blank[0]):x};"
 
 
 def methods_of(code: str) -> list[MethodSpan]:

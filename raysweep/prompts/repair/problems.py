@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
+from raysweep.prompts.repair.python_tokens import statement_at_margin
 from raysweep.prompts.repair.styles import MASK, MASK_END, RepairAnswer
 from raysweep.records import Problem
-
-_NEXT_STATEMENT = re.compile(r"^(?=[^\s#)\]}])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +17,7 @@ class Patch:
     """A patch of a file: the program to judge, and whether the patch is the published one."""
 
     program: Program
-    is_exact: bool  # but for comments and white space
+    is_exact: bool  # but for comments and layout, see `normal`
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +57,51 @@ class RepairProblem(Problem):
             fixed, is_filled = self._behind_indent(span), bool(next_mask) or not span
         if not fixed.strip() and not (is_filled and self.hunk.buggy.strip()):
             return None
-        is_exact = self.reference is not None and self._normal(fixed) == self._normal(self.reference)
-        return Patch(self.assemble(fixed), is_exact)
+        return Patch(self.assemble(fixed), self._is_exact(self.hunk.patched(fixed)))
+
+    def _is_exact(self, code: str) -> bool:
+        """Return whether the code of `hunk` after a patch is that after the published one."""
+        if self.reference is None:
+            return False
+        return normal(code, self.language) == normal(self.hunk.patched(self.reference), self.language)
 
     def _behind_indent(self, span: str) -> str:
-        """Return the text that fills a mask, behind the indent that the prompt shows before the mask."""
-        indent = self.hunk.indent
-        if not span.strip():
+        """Return the text that fills a mask, behind the indent that the prompt shows before the mask.
+
+        Where the hunk is empty, that indent is one of the code around, and a span that brings a deeper one keeps it.
+        """
+        indent, bare = self.hunk.indent, span.lstrip(" \t")
+        if not bare.strip():
             return ""
-        return f"{indent}{span.lstrip(' ' + chr(9))}" if indent else span
+        brought = span[: len(span) - len(bare)]
+        is_deeper = len(brought.expandtabs()) > len(indent.expandtabs())
+        return span if not indent or (is_deeper and not self.hunk.buggy.strip()) else f"{indent}{bare}"
 
     def _patch_of_rest(self, answer: str) -> Patch | None:
         """Return the patch of an answer that goes on where the hunk begins, up to the end of what the prompt shows.
 
-        In Java that is the brace that closes the first one. In Python the rest ends before the next line at the margin,
-        and what the file has from there on stays.
+        In Java that is the brace that closes the first one. In Python the rest ends before the next statement at the
+        margin, and what the file has from there on stays.
         """
-        shown = hunk_in(self.prompt)[0]
         if self.language == PYTHON:
-            found = _NEXT_STATEMENT.search(answer, len(answer.partition("\n")[0]) + 1)
-            rest = answer[: found.start()] if found else answer
-            code = self.hunk.before + rest + ("" if rest.endswith("\n") else "\n")
-            if not rest.strip():
+            code = f"{self.hunk.before}{answer}"
+            end = statement_at_margin(code, len(self.hunk.before) + len(answer.partition("\n")[0]) + 1)
+            code = code[:end]
+            if not code[len(self.hunk.before) :].strip():
                 return None
-            code = self._with_the_rest_of_the_file(code)
+            code = self._with_the_rest_of_the_file(code if code.endswith("\n") else f"{code}\n")
         else:
-            code = shown.before + answer
+            code = f"{hunk_in(self.prompt)[0].before}{answer}"
             end = end_of_block(code)
             if end is None:
                 return None
             code = f"{without_comments(code[:end], self.language)}\n"
-        right = None if self.reference is None else self._normal(self.hunk.patched(self.reference))
-        return Patch(self._program(code), self._normal(code) == right)
+        return Patch(self._program(code), self._is_exact(code))
 
     def _with_the_rest_of_the_file(self, code: str) -> str:
         """Return a function in Python with what the prompt's file has behind it, such as others that it calls."""
-        found = _NEXT_STATEMENT.search(self.hunk.after)
-        if found is None:
-            return code
-        return f"{code}{self.hunk.after[found.start() :]}"
-
-    def _normal(self, code: str) -> str:
-        return normal(code, self.language)
+        rest = statement_at_margin(self.hunk.code, len(self.hunk.before) + len(self.hunk.buggy))
+        return code if rest is None else f"{code}{self.hunk.code[rest:]}"
 
     def _program(self, function: str) -> Program:
         text = f"{self.file_before}{function}{self.file_after}"

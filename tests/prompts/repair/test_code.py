@@ -35,9 +35,22 @@ def test_comments_go_and_strings_stay() -> None:
     assert without_comments('x = "# no"  # yes\n# alone\ny = 1\n', "python") == 'x = "# no"\ny = 1\n'
 
 
-def test_hunks_are_equal_without_comments_and_white_space() -> None:
-    assert normal("  return  n;\n\n // why\n", "java") == normal("return n; /* so */", "java") == "return n;"
+def test_code_is_equal_without_comments_and_layout() -> None:
+    assert normal("  return  n;\n\n // why\n", "java") == normal("return n; /* so */", "java")
     assert normal("return n;", "java") != normal("return m;", "java")
+    assert normal("if a:\n    b( 1 )  # so\n", "python") == normal("if a:\n\n  b(1)\n", "python")
+    assert normal("def f(:\n  'a", "python") == normal("def f(:  # so\n\n  'a", "python") != normal("f(:\n", "python")
+
+
+def test_blanks_in_strings_are_no_layout() -> None:
+    assert normal('f("a  b");', "java") != normal('f("a b");', "java") == normal(' f("a b"); // so', "java")
+    assert normal('f("""\n a\n""");', "java") != normal('f("""\n  a\n""");', "java")
+    assert normal("f('a  b')", "python") != normal("f('a b')", "python")
+
+
+def test_indents_count_in_python() -> None:
+    assert normal("if a:\n    b()\n    c()\n", "python") != normal("if a:\n    b()\nc()\n", "python")
+    assert normal("f(:\n    b\n", "python") != normal("f(:\nb\n", "python")
 
 
 CLASS = """package p;

@@ -114,3 +114,25 @@ def test_the_functions_behind_the_one_that_a_model_goes_on_with_stay() -> None:
     for answer in ("    return g(n) + 1\n", "    return g(n) + 1", "    return g(n) + 1\n\ndef g(n):\n    return 5\n"):
         mended = patch(problem, answer, RepairAnswer.REST)
         assert mended.is_exact and mended.program.text.endswith(behind) and mended.program.text.count("def g") == 1
+
+
+def test_a_patch_in_python_that_lacks_its_indent_is_no_exact_match() -> None:
+    assert patch(PYTHON, "    return n\n", RepairAnswer.HUNK).is_exact
+    assert not patch(PYTHON, "return n\n", RepairAnswer.HUNK).is_exact
+
+
+def test_a_span_that_brings_a_deeper_indent_keeps_it_in_the_place_of_no_lines() -> None:
+    hunk = Hunk("def f(n):\n    if n:\n        n += 1\n", "", "    return n\n")
+    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="        n += 2\n")
+    for span, is_exact in (("        n += 2", True), (" n += 2", False), ("n += 2", False)):
+        mended = patch(problem, f"<extra_id_0>{span}<extra_id_1>", RepairAnswer.SPAN)
+        assert mended.is_exact is is_exact, span
+        compile(mended.program.text, "patched", "exec")
+
+
+def test_lines_at_the_margin_in_a_string_or_brackets_end_no_function() -> None:
+    rest = '    text = """\nx\n"""\n    return g(\nn)\n'
+    assert patch(PYTHON, f"{rest}print(f(1))\n", RepairAnswer.REST).program.text.startswith(f'def f(n):\n{rest}"""Says')
+    hunk = Hunk("def f(n):\n", "    n += 1\n", '    return \'n\'\n\nS = """\nx\n"""\n')
+    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), file_after="")
+    assert patch(problem, rest, RepairAnswer.REST).program.text == f'def f(n):\n{rest}S = """\nx\n"""\n'
