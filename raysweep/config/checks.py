@@ -24,7 +24,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.config.unmeant import check_meaning
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
-from raysweep.execution.compiled.toolchains import UnusableFlags
+from raysweep.execution.compiled.gxx_flags import UnusableFlags
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of

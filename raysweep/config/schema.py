@@ -228,7 +228,7 @@ class ExecutionConfig(Strict):
     require_oracle: Literal["inside", "outside"] = SANDBOX.require_oracle.value
     """`outside`: refuse problems whose tests can't run in a process that no program enters."""
     cpp_flags: str = SANDBOX.cpp_flags
-    """Flags of g++ for programs in C++. Tests keep their assertions with `-DNDEBUG`."""
+    """Flags of g++ that say how C++ is compiled; folders are absolute. Tests keep their assertions with `-DNDEBUG`."""
 
     @property
     def sandbox(self) -> Sandbox:

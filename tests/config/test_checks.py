@@ -503,7 +503,7 @@ def compiled(tmp_path: Path, prompt: str) -> Path:
 def test_flags_that_gxx_refuses_are_told_once_at_their_key(tmp_path):
     needs("cpp")
     path = compiled(tmp_path, "int f() {\n")
-    for flags in ("--no-such-flag", "-O0 '"):
+    for flags in ("-fno-such-flag", "-O0 '", "-o mine.jsonl"):
         with pytest.raises(ConfigError) as caught:
             load_config(path, [f'execution.cpp_flags="{flags}"'])
         (found,) = caught.value.findings

@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +28,18 @@ _FOR_SOME_FLAGS = ("lto-wrapper", "lto1", "ld.bfd", "ld.gold", "ld.lld", "ld.mol
 
 
 def ask(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run g++ and return what it says; raise MissingInput if it can't be started, RaysweepError if it hangs."""
+    """Run g++ in an empty folder and return what it says.
+
+    Raises:
+        MissingInput: it can't be started.
+        RaysweepError: it hangs.
+    """
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=False)
+        with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
+            return subprocess.run(
+                command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=False, cwd=folder
+            )
     except subprocess.TimeoutExpired:
         raise RaysweepError(
             f"{shlex.join(command)} has not ended within {SECONDS:g} s; find out why by hand, or put another g++ "

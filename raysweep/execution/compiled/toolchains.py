@@ -22,6 +22,7 @@ from typing import NamedTuple
 from raysweep.errors import MissingInput, UsageError
 from raysweep.execution.compiled import gxx
 from raysweep.execution.compiled.gxx import LOADERS, ask
+from raysweep.execution.compiled.gxx_flags import UnusableFlags, usable_flags
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA, LANGUAGE_WORDS
 
 PACKAGES = {JAVA: "default-jdk-headless", CPP: gxx.PACKAGE}
@@ -40,10 +41,6 @@ _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not 
 LOCALES = "/usr/lib/locale"
 """Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond; and a C++
 program can't take the locale that the environment names."""
-
-
-class UnusableFlags(UsageError):
-    """Flags with which g++ makes no program. The message names the setting."""
 
 
 class Toolchain(NamedTuple):
@@ -70,10 +67,13 @@ def toolchain(language: str, flags: str) -> Toolchain:
 
     Raises:
         MissingInput: they are missing or too old; the message names the package.
-        UnusableFlags: g++ doesn't know the flags, or makes no program with them.
+        UnusableFlags: a flag isn't one of how programs are compiled, g++ doesn't know it, or makes no program with it.
         RaysweepError: g++ hangs.
     """
-    return _java(_jdk_home()) if language == JAVA else _cpp(shutil.which("g++"), flags, tuple(missing_headers(flags)))
+    if language == JAVA:
+        return _java(_jdk_home())
+    usable_flags(flags)  # before g++ is started with them
+    return _cpp(shutil.which("g++"), flags, tuple(missing_headers(flags)))
 
 
 def identity(language: str, flags: str) -> str:
@@ -182,17 +182,14 @@ def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
 
     Assertions hold whatever the flags say: with ``-DNDEBUG`` all programs would pass.
     """
-    setting = f"the flags {flags!r} (execution.cpp_flags)"
-    try:
-        given = tuple(shlex.split(flags))
-    except ValueError as error:
-        raise UnusableFlags(f"{setting} can't be read as a shell reads them: {str(error).lower()}") from None
+    given = usable_flags(flags)
     given += ("-UNDEBUG",) if "NDEBUG" in flags else ()
     reason = _refusal(compiler, given)
     if not reason and flags != DEFAULT_SANDBOX.cpp_flags:  # with these, a known one isn't enough: -std=c++98
         reason = _refusal(compiler, given, '#include "raysweep_wire.hpp"\n')
     if reason and given and not _refusal(compiler, ()):
-        raise UnusableFlags(f"g++ refuses {setting}: {reason}")
+        linked = "; raysweep links programs statically" if "-static" in reason or "-fsanitize" in flags else ""
+        raise UnusableFlags(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}{linked}")
     if reason:
         raise MissingInput(
             f"g++ makes no static program on this machine, which programs in C++ need to be judged: {reason}; install "
@@ -223,10 +220,10 @@ def _missing(language: str, what: str) -> str:
 
 
 def _asked_flags(flags: str) -> tuple[str, ...]:
-    """Return flags one by one; none where they can't be read, which `toolchain` refuses."""
+    """Return flags one by one; none where `toolchain` refuses them."""
     try:
-        return tuple(shlex.split(flags))
-    except ValueError:
+        return usable_flags(flags)
+    except UnusableFlags:
         return ()
 
 

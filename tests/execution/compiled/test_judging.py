@@ -1010,7 +1010,7 @@ def test_what_nothing_could_judge_is_refused():
 def test_flags_that_gxx_does_not_know_are_refused():
     needs("cpp")
     with (
-        Executor(sandbox=Sandbox(cpp_flags="-O0 --no-such-flag")) as executor,
-        pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 --no-such-flag' \(execution.cpp_flags\)"),
+        Executor(sandbox=Sandbox(cpp_flags="-O0 -fno-such-flag")) as executor,
+        pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 -fno-such-flag' \(execution.cpp_flags\)"),
     ):
         executor.run([program("cpp", "passed")], LIMITS)
