@@ -69,7 +69,7 @@ class AdapterTrainer(Trainer):
             model.save_pretrained(job.out, save_embedding_layers=False, state_dict=weights)
             sort_names(job.out / SETTINGS, model.active_peft_config)
             tokenizer.save_pretrained(job.out)
-            check_saved(job.out, [{name} for name in names], uncalled=loop.uncalled)
+            check_saved(job.out, [{name} for name in names], untrained=loop.uncalled)
         return {**counts, ADAPTED: modules, WEIGHTS: total}
 
     def add_adapter(self, model: Any, job: TrainJob) -> Any:

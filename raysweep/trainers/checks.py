@@ -152,7 +152,7 @@ def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:
 
 
 def check_saved(
-    out: Path, expected: Iterable[Collection[str]], values: int | None = None, uncalled: Collection[str] = ()
+    out: Path, expected: Iterable[Collection[str]], values: int | None = None, untrained: Collection[str] = ()
 ) -> None:
     """Raise HopelessError unless the saved tensors are complete, finite and not empty, and no matrix is all zero.
 
@@ -161,7 +161,7 @@ def check_saved(
         expected: the names of each tensor; a tied tensor has several names and may be saved under any of them.
         values: numbers in all tensors; if as many were saved, transformers gave the missing ones other names in the
             files than in memory, as its version 5 does with the experts of a mixture. None: names must agree.
-        uncalled: names of tensors that the model doesn't use, which may be zero.
+        untrained: names of tensors that no training changes, such as buffers, which may be zero.
     """
     from safetensors import safe_open
 
@@ -173,7 +173,7 @@ def check_saved(
                 saved.add(name)
                 tensor = file.get_tensor(name)
                 saved_values += tensor.numel()
-                if (defect := _defect(tensor)) and name not in uncalled:
+                if (defect := _defect(tensor)) and name not in untrained:
                     raise HopelessError(f"the trained tensor {name!r} in {path} {defect}")
     missing = sorted(min(names) for names in expected if not saved.intersection(names))
     if missing and saved_values != values:

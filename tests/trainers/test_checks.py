@@ -77,6 +77,13 @@ def test_a_broken_saved_tensor_is_refused(tensor: torch.Tensor, message: str, tm
         check_saved(tmp_path, [{"w"}])
 
 
+def test_a_tensor_that_no_training_changes_may_be_zero(tmp_path: Path) -> None:
+    save_file({"w": torch.ones(2, 2), "final_logits_bias": torch.zeros(1, 3)}, tmp_path / "model.safetensors")
+    check_saved(tmp_path, [{"w"}], untrained={"final_logits_bias"})
+    with pytest.raises(RaysweepError, match=r"'final_logits_bias'.*all zero"):
+        check_saved(tmp_path, [{"w"}])
+
+
 def test_a_missing_tensor_is_refused_but_one_name_of_a_tied_one_is_enough(tmp_path: Path) -> None:
     save_file({"embed": torch.ones(2, 2)}, tmp_path / "model.safetensors")
     check_saved(tmp_path, [{"embed", "head"}])

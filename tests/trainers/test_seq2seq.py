@@ -28,6 +28,7 @@ from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.lora import Lora
 from raysweep.trainers.objectives.sft import Sft
+from tests.models.configs import make_random
 from tests.trainers.test_best import files
 from tests.trainers.test_distributed import difference, train_together
 from tests.trainers.test_loop import flat_gradient, loop_of, relative
@@ -293,9 +294,17 @@ def test_a_weight_of_prompts_is_refused(make_job: Jobs) -> None:
 def test_a_config_without_a_first_token_of_decoders_is_refused(make_job: Jobs) -> None:
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
-    model.config.decoder_start_token_id = None
+    for config in (model.config, model.generation_config):
+        config.decoder_start_token_id = config.bos_token_id = None
     with pytest.raises(UnfitModel, match="no `decoder_start_token_id`"):
         TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices()).run()
+
+
+def test_all_weights_of_a_bart_are_trained_beside_a_bias_that_stays_zero(make_job: Jobs, tmp_path: Path) -> None:
+    job = dataclasses.replace(make_job("t5", steps=1), base=make_random("bart", tmp_path / "bart"), family="bart")
+    Full().train(job, FolderServices())
+    trained = load_file(job.out / "model.safetensors")
+    assert not trained["final_logits_bias"].any() and trained["model.shared.weight"].any()
 
 
 def test_sixteen_bits_train_a_t5_too(make_job: Jobs) -> None:
