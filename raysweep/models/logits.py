@@ -31,12 +31,15 @@ def inputs_of(model: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.
 
 
 def start_of(model: Any) -> int:
-    """Return the token with which a decoder beside an encoder begins.
+    """Return the token with which a decoder beside an encoder begins, found as transformers' `generate` finds it.
 
     Raises:
-        UnfitModel: the model's config doesn't say which.
+        UnfitModel: neither generation_config nor config says which.
     """
-    start = getattr(bare(model).config, "decoder_start_token_id", None)
+    model = bare(model)
+    own = getattr(model, "generation_config", None)
+    asked = [(own, "decoder_start_token_id"), (model.config, "decoder_start_token_id"), (own, "bos_token_id")]
+    start = next((token for config, name in asked if (token := getattr(config, name, None)) is not None), None)
     if start is None:
         raise UnfitModel(
             "the model's config has no `decoder_start_token_id`, the token with which its decoder begins; add it"

@@ -128,7 +128,8 @@ def test_a_model_that_no_way_is_right_for_is_refused_with_the_way_out(random):
 
 def test_a_decoder_without_a_first_token_is_refused(random):
     network, tokenizer = load_model(random("t5"))
-    network.config.decoder_start_token_id = None
+    for config in (network.config, network.generation_config):
+        config.decoder_start_token_id = config.bos_token_id = None
     with pytest.raises(UnfitModel, match="no `decoder_start_token_id`"):
         GENERATORS.create(Spec("transformers"), model=LiveModel(network, tokenizer), decoding=Decoding(4))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from raysweep.models.loading import load_model
-from raysweep.models.logits import logits_at
+from raysweep.models.logits import logits_at, start_of
 from raysweep.records import ModelRef
 from tests.models.tiny import FAMILIES
 
@@ -34,3 +34,14 @@ def test_the_model_is_left_as_it_was(tiny: dict[str, ModelRef]) -> None:
     ids = torch.tensor([[1, 2, 3]])
     logits_at(model, {"input_ids": ids}, ids > 1)
     assert model(input_ids=ids).logits.shape[:2] == (1, 3)
+
+
+def test_a_decoder_begins_with_the_token_with_which_generate_begins(tiny: dict[str, ModelRef]) -> None:
+    model, tokenizer = load_model(tiny["t5"])
+    prompt = tokenizer("add", return_tensors="pt")
+    for start, by_config, bos in ((7, 5, 9), (None, 5, 9), (None, None, 9)):
+        model.generation_config.decoder_start_token_id, model.generation_config.bos_token_id = start, bos
+        model.config.decoder_start_token_id = by_config
+        if (start, by_config) != (None, 5):  # transformers asks the config when it loads a model
+            assert model.generate(**prompt, max_new_tokens=1)[0, 0] == start_of(model)
+        assert start_of(model) == (start or by_config or bos)
