@@ -71,9 +71,16 @@ def _editor_spec(recipe: Recipe) -> dict[str, Any]:
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
-    """Return the part of an adapter's key that names its modules where neither recipe nor family does, but PEFT."""
-    if recipe.trainer == "ia3" and not recipe.ia3.get("targets"):
-        return {"ia3_targets": ia3_targets(family)}
+    """Return the part of an adapter's key that names its modules where neither recipe nor family does, but PEFT.
+
+    Of IA3's it names those of a recipe's targets whose inputs are scaled, where the recipe leaves that to the family.
+    """
+    if recipe.trainer == "ia3":
+        targets, feedforward = ia3_targets(family)
+        if not (given := recipe.ia3.get("targets")):
+            return {"ia3_targets": (targets, feedforward)}
+        implied = [name for name in feedforward if name in given and recipe.ia3.get("feedforward") is None]
+        return {"ia3_feedforward": implied} if implied else {}
     preset = recipe.lora.get("preset")
     if recipe.trainer != "lora" or recipe.lora.get("targets") or (preset != "peft" and names_lora_targets(family)):
         return {}

@@ -19,6 +19,9 @@ from raysweep.trainers.base import Recipe
         (Recipe(trainer="lora", lora={"preset": "peft"}), {"lora_targets": ["q_proj", "v_proj"]}),
         (Recipe(trainer="lora", lora={"targets": ["q_proj"]}), {}),
         (Recipe(trainer="ia3"), {"ia3_targets": (["q_proj", "v_proj", "down_proj"], ["down_proj"])}),
+        (Recipe(trainer="ia3", ia3={"targets": ["q_proj", "down_proj"]}), {"ia3_feedforward": ["down_proj"]}),
+        (Recipe(trainer="ia3", ia3={"targets": ["q_proj", "down_proj"], "feedforward": []}), {}),
+        (Recipe(trainer="ia3", ia3={"targets": ["q_proj"]}), {}),
         (Recipe(trainer="full"), {}),
     ],
 )
