@@ -291,6 +291,8 @@ class SetPlanner:
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
         spec = {"perturbation": self._method_spec(method), "seed": self.config.seed}
+        version = SOURCES.get(rows.source.name).words
+        spec |= {"words": version} if version != 1 else {}
         node = Node("perturbed_rows", 2, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
@@ -309,10 +311,19 @@ class SetPlanner:
             **mark,
         }
         if method.name != CLEAN:
-            spec = {**spec, "seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
+            spec |= {"seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
+            spec |= self._words(problem_set)
         node = Node("test_set", 2, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
         problems = self.problem_specs[problem_set]
         return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
+
+    def _words(self, problem_set: str) -> dict[str, int]:
+        """Return the version of which words of a set's prompts may be perturbed; nothing of the first one."""
+        try:
+            version = PROBLEMS.create(self.problem_specs[problem_set]).words
+        except UsageError:  # the check of the config tells it
+            return {}
+        return {"words": version} if version != 1 else {}
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError
-from raysweep.programs import PYTHON, Limits
-from raysweep.prompts.regions import split_prompt
+from raysweep.programs import COMPILED, PYTHON, Limits
+from raysweep.prompts.comments import protected_in_comments
+from raysweep.prompts.regions import protected_words, split_prompt
 from raysweep.prompts.repair.hunks import Fault
 from raysweep.records import Problem, Segment, Spec
 from raysweep.registry import Registry
@@ -36,6 +37,8 @@ class ProblemSet(ABC):
     """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
     origin: ClassVar[str] = ""
     """The address at which the data is published; empty: not known, as of a user's file."""
+    words: int = 1
+    """Raise it when other words of equal prompts may be perturbed: then perturbed prompts are made again."""
     language: str = PYTHON
     """Of its problems' programs, which `Problem.language` says too."""
     repair: ClassVar[bool] = False
@@ -82,6 +85,12 @@ class ProblemSet(ABC):
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt into natural language and verbatim text, losslessly."""
         return split_prompt(problem.prompt, problem.entry_point)
+
+    def protected(self, problem: Problem) -> frozenset[str]:
+        """Return the words of a prompt that no perturbation may change."""
+        if problem.language in COMPILED:
+            return protected_in_comments(problem.prompt, problem.language)
+        return protected_words(problem.prompt)
 
 
 JSONL = "jsonl"

@@ -51,6 +51,7 @@ class JsonlProblems(ProblemSet):
         self._path = Path(path).expanduser()
         check_file(self._path)
         self.language = _first_language(self._path)
+        self.words = 2 if self.language in COMPILED else 1  # see HumanEvalX
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""

@@ -12,13 +12,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from raysweep.prompts.regions import description, merge, split_instruction, split_prose
+from raysweep.prompts.regions import (
+    description,
+    merge,
+    protected_names,
+    protected_words,
+    split_instruction,
+    split_prose,
+)
 from raysweep.records import Segment
 
-_STRING = r"\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'"
+_STRING = r"\"{3}(?:[^\\]|\\.)*?\"{3}|\"(?:[^\\\"\n]|\\.)*\"|'(?:[^\\'\n]|\\.)*'"
 _COMMENT = re.compile(
     r"/\*+(.*?)\*+/|^[ \t]*(//[^\n]*(?:\n[ \t]*//[^\n]*)*)"
-    rf"|//[^\n]*|\"{{3}}(?:[^\\]|\\.)*?\"{{3}}|{_STRING}",  # what may hold the beginning of a comment that is none
+    rf"|(//[^\n]*)|{_STRING}",  # a comment behind code; and what may hold the beginning of a comment that is none
     re.DOTALL | re.MULTILINE,
 )
 _STRINGS_AND_COMMENTS = re.compile(rf"/\*.*?\*/|//[^\n]*|{_STRING}", re.DOTALL)
@@ -41,7 +48,7 @@ def code_of(prompt: str) -> str:
 
 def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
     """Split a prompt in Java or C++, losslessly; a prompt without a comment is split as an instruction."""
-    comments = list(_comments(prompt))
+    comments = [comment for comment in _comments(prompt) if comment[3] is None]
     if not comments:
         return split_instruction(prompt)
     start, stop = description(prompt, *_inside(comments[-1]), entry_point)
@@ -50,7 +57,10 @@ def split_comment_prompt(prompt: str, entry_point: str) -> list[Segment]:
 
 
 def split_comments(code: str, entry_point: str) -> list[Segment]:
-    """Split Java or C++ code with comments anywhere, losslessly: the text of each is natural, as in a prompt."""
+    """Split Java or C++ code with comments anywhere, losslessly: the text of each is natural, as in a prompt.
+
+    Comments behind code on their line count too, which describe no task in a prompt.
+    """
     segments, position, words = [], 0, code_of(code)
     for comment in _comments(code):
         start, stop = description(code, *_inside(comment), entry_point)
@@ -59,14 +69,24 @@ def split_comments(code: str, entry_point: str) -> list[Segment]:
     return merge([*segments, Segment(code[position:], False)])
 
 
+def protected_in_comments(code: str, language: str) -> frozenset[str]:
+    """Return the words that no method may change in the comments of Java or C++ code: the names of the code.
+
+    A text without a comment is an instruction, of which the names in its lines of code are protected.
+    """
+    if not any(_comments(code)):
+        return protected_words(code)
+    return protected_names(code_of(code), language)
+
+
 def _comments(code: str) -> Iterator[re.Match[str]]:
-    """Yield the comments of a code: blocks, and consecutive lines that hold nothing else."""
+    """Yield the comments of a code: blocks, consecutive lines that hold nothing else, and those behind code."""
     return (found for found in _COMMENT.finditer(code) if found.lastindex)
 
 
 def _inside(comment: re.Match[str]) -> tuple[int, int]:
     """Return where the text of a comment begins and ends."""
-    return comment.span(1 if comment[1] is not None else 2)
+    return comment.span(comment.lastindex or 0)
 
 
 def _split_comment(text: str, words: str) -> list[Segment]:

@@ -15,6 +15,7 @@ import keyword
 import re
 from collections.abc import Iterable
 
+from raysweep.programs import PYTHON
 from raysweep.records import Segment
 
 ALWAYS_PROTECTED = frozenset(
@@ -69,11 +70,24 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
     if docstring is None:
         return split_instruction(prompt)
     start, stop = description(prompt, *docstring.span(2), entry_point)
-    pieces = [Segment(prompt[:start], False), *split_prose(prompt[start:stop], prompt)]
-    if docstring[1] == "'''":
+    pieces = split_docstring(prompt[start:stop], prompt, docstring[1], ends=stop == docstring.end(2))
+    return merge([Segment(prompt[:start], False), *pieces, Segment(prompt[stop:], False)])
+
+
+def split_docstring(text: str, code: str, quotes: str, *, ends: bool) -> list[Segment]:
+    """Split the description in a docstring, so that no changed word closes it early.
+
+    Args:
+        text: the description.
+        code: its identifiers are verbatim.
+        quotes: around the docstring.
+        ends: whether the closing quotes follow the text at once.
+    """
+    pieces = split_prose(text, code)
+    if quotes == "'''":
         pieces = [piece for part in pieces for piece in _keep_apostrophes(part)]
-        pieces = _keep_last_word(pieces) if stop == docstring.end(2) else pieces
-    return merge([*pieces, Segment(prompt[stop:], False)])
+        pieces = _keep_last_word(pieces) if pieces and ends else pieces
+    return pieces
 
 
 def description(prompt: str, start: int, stop: int, entry_point: str) -> tuple[int, int]:
@@ -103,6 +117,11 @@ def protected_words(prompt: str) -> frozenset[str]:
         return _names(prompt) | ALWAYS_PROTECTED
     code = "".join(line for line, is_code in _lines(_DOCSTRING.sub(" ", prompt)) if is_code)
     return (_names(code) - _NOT_NAMES) | ALWAYS_PROTECTED
+
+
+def protected_names(code: str, language: str) -> frozenset[str]:
+    """Return the identifiers of code and `ALWAYS_PROTECTED`; `code` in Java or C++ without its comments and strings."""
+    return (_names(code) - (frozenset() if language == PYTHON else _NOT_NAMES)) | ALWAYS_PROTECTED
 
 
 def is_prose(segments: Iterable[Segment]) -> bool:

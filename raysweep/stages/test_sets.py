@@ -13,7 +13,6 @@ from raysweep.perturbations.apply import Perturber, RowText
 from raysweep.perturbations.characters.recode import recode_prompt
 from raysweep.planning.plan import TestSetPlan
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.prompts.regions import protected_words
 from raysweep.records import Problem, PromptRow, Spec
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import require_rows, require_unique
@@ -57,7 +56,7 @@ def build_test_set(
             _row(p, recode_prompt(method, p.prompt, p.entry_point, p.reference, seed + draw), method.name)
             for p, method in zip(problems, methods, strict=True)
         ]
-    texts = [RowText(problem_set.segments(p), protected_words(p.prompt), p.task_id) for p in problems]
+    texts = [RowText(problem_set.segments(p), problem_set.protected(p), p.task_id) for p in problems]
     results = perturber.perturb_all(texts)
     return [_row(problem, result.text, result.method) for problem, result in zip(problems, results, strict=True)]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.prompts.regions import split_instruction, split_prompt
+from raysweep.prompts.regions import protected_words, split_instruction, split_prompt
 from raysweep.records import Problem, Segment, SourceRow
 from raysweep.registry import Registry
 from raysweep.units import count
@@ -24,6 +24,8 @@ class TrainingSource(ABC):
     apart_from: ClassVar[frozenset[str]] = frozenset()  # problem sets that its rows can't leak, by construction
     repair: ClassVar[bool] = False
     """Whether its rows are faults and fixes, as templates for repair need them."""
+    words: ClassVar[int] = 1
+    """Raise it when other words of equal rows may be perturbed: then perturbed rows are made again."""
     licence: ClassVar[str] = ""
     """Under which the data is published, as SPDX has it, with the data that it derives from; empty: not known."""
     origin: ClassVar[str] = ""
@@ -52,6 +54,10 @@ class TrainingSource(ABC):
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
         """Split the instruction or input of a row into natural language and verbatim text, losslessly."""
         return split_prompt(text, row.entry_point) if row.entry_point else split_instruction(text)
+
+    def protected(self, row: SourceRow) -> frozenset[str]:
+        """Return the words of a row's instruction and input that no perturbation may change."""
+        return protected_words(row.instruction if row.entry_point else row.input)
 
 
 def checked_size(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from raysweep.perturbations.apply import Perturber, RowText
-from raysweep.prompts.regions import is_prose, protected_words
+from raysweep.prompts.regions import is_prose
 from raysweep.records import PerturbedRow, SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
 
@@ -42,7 +42,7 @@ def perturb_rows(
 
 def _texts(row: SourceRow, source: TrainingSource) -> Iterator[RowText]:
     """Yield the texts of a row that may be changed: the instruction, and the input if it is prose."""
-    protected = protected_words(row.instruction if row.entry_point else row.input)
+    protected = source.protected(row)
     yield RowText(source.segments(row, row.instruction), protected, row.row_id)
     if row.input and is_prose(segments := source.segments(row, row.input)):
         yield RowText(segments, protected, row.row_id, _INPUT)

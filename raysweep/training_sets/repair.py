@@ -17,7 +17,7 @@ from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
 from raysweep.problems.repair.minirepair import VERSION, faulty
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.hunks import Hunk, comment_mark, fault_between, marked
-from raysweep.prompts.repair.natural import split_marked
+from raysweep.prompts.repair.natural import protected_marked, split_marked
 from raysweep.records import Segment, SourceRow
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
 from raysweep.seeding import python_rng
@@ -32,10 +32,15 @@ class _MarkedRows(TrainingSource):
     """Rows whose instructions are code with a marked hunk."""
 
     repair = True
+    words = 2  # before 2, identifiers were not protected, and some strings of Python were taken for docstrings
 
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
         """Split an instruction: the text of comments and docstrings is natural, the rest verbatim."""
         return split_marked(text, row.language, row.entry_point) if text else []
+
+    def protected(self, row: SourceRow) -> frozenset[str]:
+        """Return the names of the code."""
+        return protected_marked(row.instruction, row.language)
 
 
 @SOURCES.register("repair")

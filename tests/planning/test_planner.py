@@ -234,3 +234,16 @@ def test_results_in_a_compiled_language_name_its_compiler_and_their_references_d
     monkeypatch.setattr("raysweep.planning.sets.toolchain_key", lambda _, flags: {"toolchain": f"g++ 12, {flags}"})
     assert specs() == ("g++ 12, -O0",) * 2
     assert specs("execution.cpp_flags=-O2") == ("g++ 12, -O2",) * 2
+
+
+def test_other_words_to_perturb_make_perturbed_texts_again_and_clean_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_sets() -> list[str]:
+        return [pair.test_set.node.key for pair in tuned().pairs]
+
+    before, of_sets = keys(), test_sets()
+    monkeypatch.setattr(PROBLEMS.get("minicode"), "words", 2)
+    assert {name for name, key in keys().items() if key != before[name]} == {"test_set", "completions", "results"}
+    assert [old == new for old, new in zip(of_sets, test_sets(), strict=True)] == [True] + [False] * (len(of_sets) - 1)
+    before = keys()
+    monkeypatch.setattr(SOURCES.get("minicode"), "words", 2)
+    assert {name for name, key in keys().items() if key != before[name]} == AFTER_MODEL | {"training_set"}

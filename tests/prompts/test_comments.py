@@ -2,7 +2,7 @@
 
 import pytest
 
-from raysweep.prompts.comments import entry_point_of, split_comment_prompt, split_comments
+from raysweep.prompts.comments import entry_point_of, protected_in_comments, split_comment_prompt, split_comments
 
 JAVA = """class Solution {
     // a helper
@@ -72,11 +72,25 @@ def test_the_entry_point_is_the_last_function_that_the_prompt_opens(prompt, name
         'String a = "/* no comment"; String b = "*/ nor here";\n',
         'char a = \'"\'; String b = "\\" /* no */";\n',
         'String a = """\n    // no "comment"\n    /* nor this */\n    """;\n',
-        "int a; // a line's end /* begins nothing\nint b; // nor */ here\n",
     ],
 )
-def test_marks_of_comments_in_strings_and_at_the_end_of_lines_begin_none(code):
+def test_marks_of_comments_in_strings_begin_none(code):
     segments = split_comments(f"{code}/* Return the product. */\n{code}", "")
     assert "".join(segment.text for segment in segments) == f"{code}/* Return the product. */\n{code}"
     assert [segment.text for segment in segments if segment.natural] == ["Return the product."]
     assert natural(f"// Return the product.\n{code}", "f") == ["Return the product."]
+
+
+def test_the_words_of_indented_comments_are_not_protected_and_names_are():
+    protected = protected_in_comments(JAVA, "java")
+    assert {"Solution", "sum", "xs", "other", "x"} <= protected and not {"Return", "numbers", "helper"} & protected
+
+
+def test_an_instruction_without_a_comment_protects_what_stands_in_its_code_only():
+    assert "numbers" not in protected_in_comments("Write a function that adds numbers.", "java")
+
+
+def test_comments_behind_code_are_natural_and_describe_no_task():
+    code = "int a = 1; // end /* begins nothing\nint b; // nor */ here\n"
+    assert [one.text for one in split_comments(code, "") if one.natural] == ["end /* begins nothing", "nor */ here"]
+    assert natural(f"/* Return the product. */\n{code}") == ["Return the product."]

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.problems.repair.minirepair import MiniRepair
 from raysweep.prompts.repair.hunks import Hunk, hunk_of_context, marked
 from raysweep.prompts.templates import Prompter, PromptTemplate, training_prompt
-from raysweep.records import Problem
+from raysweep.records import Problem, Spec
 from raysweep.training_sets.build import build_rows
+from raysweep.training_sets.perturbing import perturb_rows, perturber_of
 from raysweep.training_sets.repair import MiniRepairRows, RepairRows
 from tests.problems.repair.rows import lines
 
@@ -76,3 +78,13 @@ def test_mutants_of_training_tasks_are_rows_too() -> None:
     for row in rows:
         assert "# bug start: \n" in row.instruction and row.output
         assert "".join(one.text for one in MiniRepairRows(3, 20).segments(row, row.instruction)) == row.instruction
+
+
+def test_training_protects_the_words_that_a_test_protects(tmp_path: Path) -> None:
+    before = "int largest(int[] numbers) {\n    // the largest of all numbers here\n"
+    source = RepairRows(lines(tmp_path / "rows.jsonl", {**OURS, "before": before}))
+    (row,) = source.rows()
+    problem = Problem("a", row.instruction, "", "", language="java")
+    assert source.protected(row) == MiniRepair(3).protected(problem) >= {"largest", "numbers"}
+    (changed,) = perturb_rows([row], source, [perturber_of(source, Spec("C3"), 1)])[0]
+    assert changed.instruction != row.instruction and changed.instruction.count("numbers") == 2

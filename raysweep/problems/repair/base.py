@@ -13,7 +13,7 @@ from raysweep.problems.base import ProblemSet
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import blanked_comments, method_around, methods_of, without_comments
 from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, lines_of, marked
-from raysweep.prompts.repair.natural import split_marked
+from raysweep.prompts.repair.natural import protected_marked, split_marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import check_file, content_sha
@@ -39,6 +39,7 @@ class RepairSet(ProblemSet):
     """
 
     repair: ClassVar[bool] = True
+    words = 2  # before 2, comments of Java were taken for code, and some strings of Python for docstrings
 
     def __init__(self, path: str, context: str = FUNCTION) -> None:
         self.path = Path(path).expanduser().absolute()
@@ -56,6 +57,10 @@ class RepairSet(ProblemSet):
     def segments(self, problem: Problem) -> list[Segment]:
         """Split a prompt: the text of comments and docstrings is natural; marks, hunk and code are verbatim."""
         return split_marked(problem.prompt, problem.language, problem.entry_point)
+
+    def protected(self, problem: Problem) -> frozenset[str]:
+        """Return the names of the code."""
+        return protected_marked(problem.prompt, problem.language)
 
 
 def checked_context(context: str, name: str) -> str:

@@ -33,7 +33,6 @@ from raysweep.planning.keys import method_spec
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extract, extracted, way_of
-from raysweep.prompts.regions import protected_words
 from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template, template_shown
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows
@@ -194,7 +193,9 @@ def _attack_problems(
         for done, problem in enumerate(job.problems):
             report_done(done)
             judge = ModelJudge(job, problem, model, service, prompter)
-            target = Target(problem.task_id, tuple(job.problem_set.segments(problem)), protected_words(problem.prompt))
+            target = Target(
+                problem.task_id, tuple(job.problem_set.segments(problem)), job.problem_set.protected(problem)
+            )
             for strategy in _strategies(job):
                 key = f"{problem.task_id}/{strategy}"
                 if key not in finished:
@@ -279,6 +280,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "seed": job.seed,
         **job.extract.key,
         **({} if job.problem_set.stops == 1 else {"stops": job.problem_set.stops}),
+        **({} if job.problem_set.words == 1 else {"words": job.problem_set.words}),
     }
 
 
