@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -30,7 +30,7 @@ MIB = 2**20
 _CLASS_NAME = re.compile(r"[^./\0]+(\.[^./\0]+)*")  # Java allows letters of all scripts, and signs of money
 _REFUSAL = CHANNEL + 2  # descriptor on which a fork says why it can't be replaced by the program
 _LAST_BYTES = 4096  # of stderr, where a failed assertion or an error that nothing caught stands
-_PT_INTERP = 3  # <elf.h>
+_PT_LOAD, _PT_INTERP, _PT_TLS = 1, 3, 7  # <elf.h>
 _SHORT, _LONG = struct.Struct(">H"), struct.Struct(">I")
 JVM_FLAGS = (
     "-XX:-UsePerfData", "-XX:+UseSerialGC", "-XX:CompressedClassSpaceSize=32m", "-XX:ReservedCodeCacheSize=32m",
@@ -71,17 +71,19 @@ class Command(NamedTuple):
     arguments: Callable[[int], list[str]]  # from the limit of memory in bytes
 
 
-def jvm_command(java: str, class_path: str, main: str) -> Command:
+def jvm_command(java: str, box: str, class_path: str, main: str) -> Command:
     """Return how Java's programs are started.
 
     Args:
         java: the JVM's file.
+        box: the folder in which programs may write, also the files that Java makes for a while.
         class_path: folders with classes, beside the box.
         main: the class whose `main` is run.
     """
 
     def arguments(memory: int) -> list[str]:
-        return ["java", *JVM_FLAGS, f"-Xmx{heap_mib(memory // MIB)}m", "-cp", class_path, main]
+        own = [f"-Xmx{heap_mib(memory // MIB)}m", f"-Djava.io.tmpdir={box}"]
+        return ["java", *JVM_FLAGS, *own, "-cp", class_path, main]
 
     return Command(java, arguments)
 
@@ -152,17 +154,24 @@ class CompiledLauncher:
         had_disk(layers.box)
         return End([Outcome.HARNESS_ERROR, told], 0, 0.0, False)
 
+    def _not_begun(self, end: End, channel: int, program: int) -> End:
+        """Return the end of a program that was not started, and close what it was to get."""
+        os.close(channel)
+        os.close(program)
+        self._forks.box.renew_streams()  # else what is read next is of the program before
+        self._forks.box.renew_folder()
+        return end
+
     def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
         box = self._forks.box
         try:
             if self._command.path:
                 write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
         except (OSError, ValueError) as error:
-            os.close(channel)
-            os.close(program)
-            box.renew_streams()  # else what is read next is of the program before
-            box.renew_folder()
-            return self._unwritten(error)
+            return self._not_begun(self._unwritten(error), channel, program)
+        if not self._command.path and (needed := static_bytes(program)) > launch.memory:
+            told = f"its static variables take {needed // MIB:,} MiB, and it may have {launch.memory // MIB:,}"
+            return self._not_begun(End([Outcome.MEMORY, told], 0, 0.0, False), channel, program)
 
         refusals, refusal = os.pipe()
 
@@ -202,12 +211,26 @@ def _not_started(reason: object) -> End:
 
 def asks_for_interpreter(file: int) -> bool:
     """Return True if an executable names another file that has to start it, which only its own text can lead to."""
+    return any(kind == _PT_INTERP for kind, _ in _segments(file))
+
+
+def static_bytes(file: int) -> int:
+    """Return the bytes of memory that an executable takes before its first instruction, those of one thread included.
+
+    The kernel ends a program that may not have so many by a signal, as if it had used a wild pointer.
+    """
+    return sum(size for kind, size in _segments(file) if kind in (_PT_LOAD, _PT_TLS))
+
+
+def _segments(file: int) -> Iterator[tuple[int, int]]:
+    """Yield kind and bytes in memory of the segments of an executable in ELF's format; nothing of another file."""
     header = os.pread(file, 64, 0)
     if len(header) < 64 or header[:4] != b"\x7fELF":
-        return False
+        return
     start, (size, count) = int.from_bytes(header[32:40], sys.byteorder), struct.unpack("=HH", header[54:58])
-    kinds = (os.pread(file, 4, start + number * size) for number in range(count))
-    return any(int.from_bytes(kind, sys.byteorder) == _PT_INTERP for kind in kinds)
+    for number in range(count):
+        segment = os.pread(file, 56, start + number * size)
+        yield int.from_bytes(segment[:4], sys.byteorder), int.from_bytes(segment[40:48], sys.byteorder)
 
 
 def write_classes(archive: bytes, folder: Path) -> None:

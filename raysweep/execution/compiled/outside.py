@@ -65,9 +65,9 @@ An object of JSON with `outcome`, a value of `raysweep.programs.Outcome`, and `d
 Tests inside
 ------------
 Candidate and tests are one program, and nothing is a boundary between them. Descriptor 3 (Java: 0) gives a frame of 16
-random bytes before the candidate's first instruction. When the tests have returned, the program writes ``D`` and these
-bytes, gets a frame of 16 others, and writes ``S`` and those: only that is a pass. A failed assertion or an error is
-``V`` and a verdict.
+random bytes before the candidate's constructors and classes. When the tests have returned, the program writes ``D`` and
+these bytes, gets a frame of 16 others, and writes ``S`` and those: only that is a pass. A failed assertion or an error
+is ``V`` and a verdict.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Split:
     reason: str = ""  # why tests have to run inside; "" if they can run outside
     tests: Mapping[str, str] = field(default_factory=dict)
     server: Mapping[str, str] = field(default_factory=dict)
-    candidate_end: str = ""  # what stands behind the candidate's text and a line break, in its own file
+    candidate_end: str = ""  # what stands behind the candidate's text and an empty line, in its file
     flags: tuple[str, ...] = ()  # with which the tests are linked
 
 

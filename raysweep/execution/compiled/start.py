@@ -232,7 +232,7 @@ def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str
     if chain.language == CPP:
         return Command("", lambda memory: ["program"])
     main = SERVER_MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
-    return jvm_command(chain.program, java.class_path(prepared, box), main)
+    return jvm_command(chain.program, box, java.class_path(prepared, box), main)
 
 
 _IN_MEMORY = Access(("/usr/share/zoneinfo", LOCALES), (), Starts.MEMORY)

@@ -34,7 +34,7 @@ _LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-stat
 MESSAGES = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-w")
 """How g++ says what it refuses: a line for each error. Versions from 4.9 on know these flags."""
 MIN_JDK = 17
-JUDGED_AS = 7
+JUDGED_AS = 8
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
 _OWN_HEADERS = Path(__file__).parent / "cpp"
 _OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked

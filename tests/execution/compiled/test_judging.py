@@ -770,6 +770,81 @@ def test_programs_may_take_the_machines_locale_and_define_short_macros(oracle, e
     assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(texts)
 
 
+@pytest.mark.parametrize("oracle", Oracle)
+def test_a_program_in_cpp_may_end_in_a_backslash_and_need_not_use_namespace_std(oracle, executor):
+    needs("cpp")
+    passing = dataclasses.replace(program("cpp", "passed", oracle), text="int half(int a) { return a / 2; } // C:\\")
+    whole = Program(
+        "#include <map>\n#include <string>\n#include <vector>\n"
+        "std::map<std::string, int> sizes(std::vector<std::string> all) {\n"
+        "    std::map<std::string, int> found;\n    for (auto& one : all) found[one] = one.size();\n"
+        "    return found;\n}\n",
+        '#include <cassert>\nint main() { assert(sizes({"a", "bc"})["bc"] == 2); }\n',
+        "cpp",
+        oracle,
+        "#include <map>\n#include <vector>\nusing namespace std;\ntypedef map<string, int> Sizes;\n"
+        "Sizes sizes(vector<string> all) {\n",
+    )
+    verdicts = executor.run([passing, whole], LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * 2
+
+
+def test_static_variables_beyond_the_limit_of_memory_are_told_as_such(executor):
+    needs("cpp")
+    texts = [
+        f"{kind} char all[1300000000];\nint half(int a) {{ return a / 2; }}\n" for kind in ("static", "thread_local")
+    ]
+    texts = [text.replace("return a", "all[a] = 1; return a") for text in texts]
+    verdicts = executor.run([dataclasses.replace(program("cpp", "passed"), text=text) for text in texts], LIMITS)
+    told = "its static variables take 1,240 MiB, and it may have 1,024"
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.MEMORY, told)] * 2
+
+
+TESTS_WITH_IMPORTS = """\
+import java.util.*;
+import static java.lang.Math.abs;
+
+class Main {
+    public static void main(String[] args) {
+        List<Integer> halves = new ArrayList<>(List.of(new Solution().half(4)));
+        if (abs(halves.get(0)) != 2) {
+            throw new AssertionError();
+        }
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("oracle", Oracle)
+def test_tests_in_java_may_import_and_their_class_need_not_be_public(oracle, executor):
+    needs("java")
+    programs = [
+        dataclasses.replace(program("java", outcome, oracle), tests=TESTS_WITH_IMPORTS)
+        for outcome in ("passed", "failed")
+    ]
+    verdicts = executor.run(programs, LIMITS)
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED, Outcome.FAILED]
+
+
+def test_tests_in_java_without_a_class_that_runs_them_are_no_fault_of_the_program(executor):
+    needs("java")
+    (verdict,) = executor.run([dataclasses.replace(program("java", "passed"), tests="class Test {}")], LIMITS)
+    told = "ValueError: its tests define no class Main, whose method `main` runs them"
+    assert (verdict.outcome, verdict.detail) == (Outcome.HARNESS_ERROR, told)
+
+
+def test_a_program_in_java_may_have_a_class_main_and_make_files_for_a_while(executor):
+    needs("java")
+    temporary = 'try { java.nio.file.Files.createTempFile("a", "b"); } catch (java.io.IOException e) { return 0; }'
+    texts = [
+        "class Main {}\nclass Solution { public int half(int a) { return a / 2; } }\n",
+        "@interface SuppressWarnings {}\nclass Solution { public int half(int a) { return a / 2; } }\n",
+        f"class Solution {{ public int half(int a) {{ {temporary} return a / 2; }} }}\n",
+    ]
+    verdicts = executor.run([dataclasses.replace(program("java", "passed"), text=text) for text in texts], LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * len(texts)
+
+
 _KILLED = "g++: fatal error: Killed signal terminated program cc1plus\\ncompilation terminated."
 REFUSED = {
     "cpp": [
@@ -830,7 +905,7 @@ def test_a_compiler_that_is_killed_compiles_again_and_once_more_is_no_fault_of_t
     passing = program(language, "passed", Oracle.INSIDE)
     slow = dataclasses.replace(passing, text=f"#include <regex>\n{passing.text}") if language == "cpp" else passing
     with Executor(sandbox=Sandbox(require=Level.LIMITS)) as executor:
-        executor.run([Program("int one() {", "none", language, Oracle.INSIDE)], LIMITS)  # it starts the slot
+        executor.run([Program("int one() {", TESTS[language], language, Oracle.INSIDE)], LIMITS)  # it starts the slot
         ((pid, folder),) = executor._slots[0].running
         if language == "java":
             assert _killed(COMPILING["java"], pid) == 1  # the one that compiles is a new one

@@ -169,7 +169,7 @@ class CppBuilder:
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """See `Builder.program`."""
         server = _kept(self._servers, sha, lambda: self._object(split.server))
-        candidate = f"{text}\n{split.candidate_end}"
+        candidate = f"{text}\n\n{split.candidate_end}"  # the text's last line may end in a backslash
         files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
         return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *libraries(text)])
 
@@ -178,8 +178,8 @@ class CppBuilder:
         own = inside.sources[OWN]
         others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
         runner = _kept(self._servers, "\0".join(others.values()), lambda: self._object(others))
-        files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}
-        return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *inside.flags, *libraries(own)])
+        files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}  # linked first, so that it begins first
+        return self._behind_headers(files, [_SERVER, OWN, *_LINKED, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`."""

@@ -17,7 +17,7 @@ _ALIASES_AT_MOST = 20  # of one another
 class Type:
     """A type of a parameter or result, which is plain data."""
 
-    text: str  # as the problem writes it, without const and &
+    text: str  # without const and &, with full names: a program need not use namespace std, or a typedef
     is_const: bool = False
     is_reference: bool = False
     has_any: bool = False  # whether a boost::any is in it
@@ -207,9 +207,7 @@ class _TypeReader:
     def read(self) -> Type:
         """Return a type with const and &."""
         is_const = self._took("const")
-        start = self.at
-        self._value()
-        text = " ".join(token.text for token in self.tokens[start : self.at]).replace(" :: ", "::")
+        text = self._value()
         is_const = self._took("const") or is_const
         is_reference = self._took("&")
         if self._next() in ("&", "*"):
@@ -224,8 +222,8 @@ class _TypeReader:
         self.at += took
         return took
 
-    def _value(self) -> None:
-        """Read a type without const and &."""
+    def _value(self) -> str:
+        """Read a type without const and &; return it with full names."""
         if self.level > _ALIASES_AT_MOST:
             raise UnreadableError(f"has a type that is defined by itself as {self.place}")
         if self._next() in _NUMBERS:
@@ -235,14 +233,18 @@ class _TypeReader:
                 self.at += 1
             if words.count("long") and "double" in words:
                 raise UnreadableError(f"has a long double as {self.place}")
-            return
+            return " ".join(words)
         names = self._qualified()
-        if names in (["boost", "any"],):
+        if names == ["boost", "any"]:
             self.has_any = True
-        elif names[-1] in _TEMPLATES and names[:-1] in ([], ["std"]):
-            self._arguments(names[-1])
-        elif names not in (["string"], ["std", "string"]) and not (names == ["void"] and self.level == 0):
-            self._named(names)
+            return "boost::any"
+        if names[-1] in _TEMPLATES and names[:-1] in ([], ["std"]):
+            return f"std::{names[-1]}<{', '.join(self._arguments(names[-1]))} >"
+        if names in (["string"], ["std", "string"]):
+            return "std::string"
+        if names == ["void"] and self.level == 0:
+            return "void"
+        return self._named(names)
 
     def _qualified(self) -> list[str]:
         names = []
@@ -256,25 +258,28 @@ class _TypeReader:
             raise UnreadableError(f"has {self._next() or 'nothing'!r} for a type as {self.place}")
         return names
 
-    def _arguments(self, template: str) -> None:
+    def _arguments(self, template: str) -> list[str]:
         if not self._took("<"):
             raise UnreadableError(f"has a {template} of nothing as {self.place}")
+        found = []
         for number in range(_TEMPLATES[template]):
             if number and not self._took(","):
                 raise UnreadableError(f"has a {template} of too few types as {self.place}")
             self.level += 1
-            self._value()
+            found.append(self._value())
             self.level -= 1
         if not self._took(">"):
             raise UnreadableError(f"has a {template} of other than plain data as {self.place}")
+        return found
 
-    def _named(self, names: Sequence[str]) -> None:
-        """Read a name that a typedef or using defines."""
+    def _named(self, names: Sequence[str]) -> str:
+        """Return the type for which a name stands that a typedef or using defines."""
         known = self.aliases.get(names[0]) if len(names) == 1 else None
         if known is None:
             raise UnreadableError(f"has {'::'.join(names)} as {self.place}, which is no plain data")
         inner = _TypeReader(list(known), self.aliases, self.place, self.level + 1)
-        inner._value()
+        text = inner._value()
         if inner.rest():
             raise UnreadableError(f"has {names[0]} as {self.place}, which is no plain data")
         self.has_any = self.has_any or inner.has_any
+        return text

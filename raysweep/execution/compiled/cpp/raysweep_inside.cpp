@@ -1,5 +1,5 @@
-// Runs tests in the candidate's own process. Descriptor 3 gives a frame of 16 bytes before the candidate's first
-// instruction; when the tests have returned they are shown, and a frame of 16 further bytes comes, which a pass needs.
+// Runs tests in the candidate's own process. Descriptor 3 gives a frame of 16 bytes before the candidate's constructors;
+// when the tests have returned they are shown, and a frame of 16 further bytes comes, which a pass needs.
 // A guard against what models write, no boundary: program and tests share a process.
 // Who gets a verdict kills this process: what stderr is to hold is written before, and nothing is done afterwards.
 // Linked with --wrap=main and --wrap=__assert_fail.
@@ -34,9 +34,12 @@ static bool show(char kind, const char* data) {
     return write_all(3, frame, sizeof frame);
 }
 
-__attribute__((constructor(101))) static void begin() {
+static void begin() {
     if (!receive(token)) _exit(1);
 }
+
+// Before all constructors. It is linked first, so it also comes before what a candidate puts there.
+__attribute__((section(".preinit_array"), used)) static void (*const begin_first)() = begin;
 
 [[noreturn]] static void end(const char* outcome, const char* detail, size_t size) {
     send_verdict(3, outcome, detail, size);

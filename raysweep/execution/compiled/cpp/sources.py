@@ -17,8 +17,15 @@ TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
 CHECKED = "_GLIBCXX_ASSERTIONS"
 """The macro with which a wrong index in tests ends them, and reads nothing that isn't there."""
-_ASSERTIONS = "#undef NDEBUG\n#include <assert.h>\n"
-"""Stands before tests inside: a program that switches its own assertions off leaves those of its tests alone."""
+_ASSERTIONS = """\
+#undef NDEBUG
+#undef __assert_fail
+#define __assert_fail {name}
+extern "C" [[noreturn]] void __assert_fail(const char*, const char*, unsigned, const char*) noexcept;
+#include <assert.h>
+"""
+"""Stands before tests inside: a program that switches its own assertions off, or takes the place of what the C library
+calls where one fails, leaves those of its tests alone."""
 LIBRARIES = {"openssl/": "-lcrypto"}
 """Folders of headers, and the flag for the library that defines what they declare."""
 _INCLUDED = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include[ \t]*[<\"]([^>\"\n]*)", re.MULTILINE)
@@ -56,13 +63,16 @@ def inside(candidate: str, tests: str) -> Inside:
     """Return the sources of one program: the candidate with its tests, and what reports their end.
 
     A candidate that ends in a raw string or a comment would hide its tests up to the next sign that ends one. So a
-    class with a name that no candidate can know is declared between the two, and needed behind the tests.
+    class with a name that no candidate can know is declared between the two, and needed behind the tests. An empty line
+    stands behind the candidate, whose last one may end in a backslash.
     """
     end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
     mark = f"raysweep_{secrets.token_hex(16)}"
     seen = f'#line 1 "seen"\nstatic ::{mark}* {mark}_seen;\n'
-    program = f"{candidate}\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS}{tests}\n{seen}"
-    return Inside({"program.cpp": program, "inside.cpp": end}, TESTS_FLAGS)
+    failed = f"{mark}_failed"
+    program = f"{candidate}\n\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
+    flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
+    return Inside({"inside.cpp": end, "program.cpp": program}, flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:

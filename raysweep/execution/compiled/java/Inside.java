@@ -7,6 +7,7 @@ import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 
 /**
  * Runs tests in the candidate's own process. A token comes through the standard input before the candidate's first
@@ -41,7 +42,9 @@ public final class Inside {
     /** Runs the tests, and ends this process if one fails. */
     private static void run(FileOutputStream out) throws IOException {
         try {
-            Class.forName("Main").getMethod("main", String[].class).invoke(null, (Object) new String[0]);
+            Method main = Class.forName("Main").getMethod("main", String[].class);
+            main.setAccessible(true); // the class need not be public
+            main.invoke(null, (Object) new String[0]);
         } catch (InvocationTargetException e) {
             end(out, e.getCause());
         } catch (Throwable e) {

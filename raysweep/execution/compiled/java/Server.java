@@ -38,7 +38,7 @@ public final class Server {
     /** Tells that this process is up before anything of the candidate's is loaded. */
     public static void main(String[] given) throws Exception {
         new FileOutputStream(FileDescriptor.in).write(Wire.READY);
-        Class.forName("Main");
+        Class.forName("RaysweepCaller");
         if (candidate != null) {
             serve(candidate);
         }

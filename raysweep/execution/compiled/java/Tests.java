@@ -12,6 +12,7 @@ import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.Array;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.security.SecureRandom;
@@ -126,7 +127,9 @@ public final class Tests {
             }
             Loader loader = new Loader(classes);
             loader.setDefaultAssertionStatus(true); // else tests that are written as `assert` check nothing
-            loader.loadClass("Main").getMethod("main", String[].class).invoke(null, (Object) new String[0]);
+            Method main = loader.loadClass("Main").getMethod("main", String[].class);
+            main.setAccessible(true); // the class need not be public
+            main.invoke(null, (Object) new String[0]);
             found = Verdict.of("passed", "");
         } catch (InvocationTargetException e) {
             found = Verdict.of(e.getCause());

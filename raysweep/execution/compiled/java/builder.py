@@ -1,8 +1,8 @@
 """Compiles Java in a warm compiler, and runs tests in one warm JVM with a class loader for each run.
 
 All are started from classes in a folder that is made before the sandbox. A compiler's JVM sees the JDK and that folder
-only, and is replaced where a text kept it busy or took its memory. Tests are compiled in one that no program's text has
-entered.
+only, and is replaced where a text kept it busy or took its memory. It compiles tests and programs, and runs no code of
+theirs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raysweep.execution.compiled.builders import (
     first_error,
 )
 from raysweep.execution.compiled.java.junit import FOLDER, JARS, missing_jars
-from raysweep.execution.compiled.java.sources import CANDIDATE, MAIN, SEEN, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
+from raysweep.execution.compiled.java.sources import CALLER, CANDIDATE, SEEN, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
 from raysweep.execution.compiled.launcher import JVM_FLAGS
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import NoFrame, Peer, PeerEnded, PeerHangs, PeerSlow
@@ -204,5 +204,5 @@ def _first_error(lines: Sequence[str], own: Sequence[str]) -> str:
     """Return the first error in the program's own files, in the text that calls it, or at no file."""
     found = next((error for name in own if (error := first_error(lines, name))), "")
     general = next((line for line in lines if line.startswith(":")), "").partition(": error: ")[2]
-    call = first_error(lines, f"{MAIN}.java").partition(": ")[2]
+    call = first_error(lines, f"{CALLER}.java").partition(": ")[2]
     return found or (f"where it is called: {call}" if call else general or _REFUSED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from itertools import pairwise
 from pathlib import Path
 
 from raysweep.execution.compiled.java.declarations import (
@@ -24,7 +23,9 @@ SHARED = ("Wire.java", "Verdict.java", "Server.java", "Inside.java")
 TESTS_SHARED = ("Wire.java", "Verdict.java", "Tests.java")
 """What the tests' process has beside the tests; compiled once."""
 MAIN = "Main"
-"""The class of tests, and the one that calls the candidate, where tests run outside."""
+"""The class of tests."""
+CALLER = "RaysweepCaller"
+"""The class that calls the candidate, where tests run outside."""
 SERVER_MAIN = "raysweep.Server"
 """The class whose `main` serves the candidate's process, where tests run outside."""
 INSIDE_MAIN = "raysweep.Inside"
@@ -34,6 +35,7 @@ TESTS_MAIN = "raysweep.Tests"
 _KINDS_OF_CLASSES = {"class", "interface", "enum", "record"}
 CANDIDATE = "the-candidate.java"
 """The name of a file with nothing but the candidate: no file of tests has it. Any public class may stand in it."""
+_NO_MAIN = "they define no class Main"
 SEEN = "Seen.java"
 """The name of the file that doesn't compile if a candidate hides the tests behind it."""
 
@@ -54,18 +56,18 @@ def split(declaration: str, tests: str) -> Split:
     if not declaration.strip():
         return Split("there is no declaration of what they call")
     try:
-        words = [token.text for token in tokens_of(tests, directives=False)]
+        imports, tests = _imports_and_rest(tests)
     except UnreadableError as error:
         return Split(f"their text {error}")
-    if ("class", MAIN) not in pairwise(words):
-        return Split("they define no class Main")
+    if MAIN not in _classes(tests):
+        return Split(_NO_MAIN)
     try:
         read = read_declaration(declaration)
     except UnreadableError as error:
         return Split(f"the problem's declaration {error}")
     return Split(
-        tests={"Main.java": f"{read.imports}\n{read.types}\n{_stand_in(read)}\n{tests}\n"},
-        server={"Main.java": _server(read)},
+        tests={"Main.java": f"{read.imports}\n{imports}\n{read.types}\n{_stand_in(read)}\n{tests}\n"},
+        server={f"{CALLER}.java": _server(read)},
     )
 
 
@@ -94,7 +96,7 @@ def _junit_split(declaration: str, tests: str) -> Split:
         return Split(f"they bring {own} or Main.java along")
     return Split(
         tests={**files, own: _static_stand_in(read), "Main.java": runner(tests)},
-        server={**shared, "Main.java": _static_server(read)},
+        server={**shared, f"{CALLER}.java": _static_server(read)},
     )
 
 
@@ -106,7 +108,7 @@ def _static_stand_in(read: TestedClass) -> str:
         given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
         call = f"raysweep.Tests.call({number}, 0, new Object[] {{{given}}})"
         methods.append(
-            '    @SuppressWarnings("unchecked")\n'
+            '    @java.lang.SuppressWarnings("unchecked")\n'
             f"    public static {method.result} {method.name}({named}) {method.throws} {{\n"
             f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
             "    }\n"
@@ -120,7 +122,7 @@ def _static_server(read: TestedClass) -> str:
     cases = (f"            case {number}: return call{number}(on, a);\n" for number, _ in enumerate(read.methods))
     return (
         f"{read.imports}\n"
-        "public class Main implements raysweep.Server.Candidate {\n"
+        f"public class {CALLER} implements raysweep.Server.Candidate {{\n"
         "    public Object object() { return null; }\n"
         f"{''.join(_caller(number, method, name) for number, method in enumerate(read.methods))}"
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
@@ -128,7 +130,7 @@ def _static_server(read: TestedClass) -> str:
         "            default: throw new IllegalArgumentException();\n"
         "        }\n"
         "    }\n"
-        "    static { raysweep.Server.register(new Main()); }\n"
+        f"    static {{ raysweep.Server.register(new {CALLER}()); }}\n"
         "}\n"
     )
 
@@ -142,20 +144,44 @@ def inside(candidate: str, tests: str) -> Inside:
     if is_junit(tests):
         sources = {CANDIDATE: candidate, **files_of(tests), "Main.java": runner(tests)}
         return Inside(sources | _names_of_classes([MAIN]), is_junit=True)
+    try:
+        imports, tests = _imports_and_rest(tests)
+        classes = _classes(tests)
+    except UnreadableError:
+        imports, classes = "", [MAIN]
+    if MAIN not in classes:
+        raise ValueError(f"its tests define no class {MAIN}, whose method `main` runs them")
     mark = f"Raysweep{secrets.token_hex(16)}"
     sources = {
-        "Main.java": f"{candidate}\n;final class {mark} {{}}\n{tests}\n",
+        "Main.java": f"{imports}{candidate}\n;final class {mark} {{}}\n{tests}\n",
         SEEN: f"final class {mark}Seen {{\n    Object mark = {mark}.class;\n}}\n",
     }
-    return Inside(sources | _names_of_classes(_classes(tests)))
+    return Inside(sources | _names_of_classes(classes))
+
+
+def _imports_and_rest(tests: str) -> tuple[str, str]:
+    """Return the imports at the beginning of tests, in one line, and what stands behind them.
+
+    Raises:
+        UnreadableError: their text can't be read.
+    """
+    imports, at = [], 0
+    tokens = tokens_of(tests, directives=False)
+    words = [token.text for token in tokens]
+    while words[at : at + 1] == ["import"] and ";" in words[at:]:
+        end = words.index(";", at)
+        imports.append(" ".join(words[at : end + 1]))
+        at = end + 1
+    return " ".join(imports), tests[tokens[at - 1].end :] if at else tests
 
 
 def _classes(tests: str) -> list[str]:
-    """Return the names of the classes that tests define beside each other; `MAIN` if their text can't be read."""
-    try:
-        words = [token.text for token in tokens_of(tests, directives=False)]
-    except UnreadableError:
-        return [MAIN]
+    """Return the names of the classes that tests define beside each other.
+
+    Raises:
+        UnreadableError: their text can't be read.
+    """
+    words = [token.text for token in tokens_of(tests, directives=False)]
     found, depth = [], 0
     for before, word, name in zip(["", *words], words, words[1:], strict=False):
         depth += (word == "{") - (word == "}")
@@ -182,7 +208,7 @@ def _stand_in(read: JavaDeclaration) -> str:
         f"{read.class_heading} {{\n"
         "    private final int raysweepObject = raysweep.Tests.object();\n"
         f"{read.members}\n"
-        '    @SuppressWarnings("unchecked")\n'
+        '    @java.lang.SuppressWarnings("unchecked")\n'
         f"    public {'static ' if method.is_static else ''}{method.result} {method.name}({named}) {method.throws} {{\n"
         f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
         "    }\n"
@@ -196,13 +222,13 @@ def _server(read: JavaDeclaration) -> str:
     on = read.class_name if method.is_static else f"(({read.class_name}) on)"
     return (
         f"{read.imports}\n"
-        "public class Main implements raysweep.Server.Candidate {\n"
+        f"public class {CALLER} implements raysweep.Server.Candidate {{\n"
         f"    public Object object() {{ return {'null' if method.is_static else f'new {read.class_name}()'}; }}\n"
         f"{_caller(0, method, on)}"
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
         "        return call0(on, a);\n"
         "    }\n"
-        "    static { raysweep.Server.register(new Main()); }\n"
+        f"    static {{ raysweep.Server.register(new {CALLER}()); }}\n"
         "}\n"
     )
 
@@ -213,7 +239,7 @@ def _caller(number: int, method: Method, on: str) -> str:
     call = f"{on}.{method.name}({given});"
     body = [call, "return null;"] if method.result == "void" else [f"{method.result} result = {call}", "return result;"]
     return (
-        '    @SuppressWarnings("unchecked")\n'
+        '    @java.lang.SuppressWarnings("unchecked")\n'
         f"    private static Object call{number}(Object on, Object[] a) {method.throws} {{\n"
         f"        {body[0]}\n        {body[1]}\n"
         "    }\n"

@@ -34,14 +34,14 @@ def test_helper_functions_stand_before_the_function_and_are_no_types():
     assert read.function.heading == "string decode_cyclic(string s)"
 
 
-def test_types_are_as_the_problem_writes_them():
+def test_types_have_full_names():
     read = function(
         "vector<vector<int>>  f( const std::map<char, int> & m,vector<int>l, unsigned long long n = 1, int) {"
     )
-    assert (read.name, read.result.text) == ("f", "vector < vector < int > >")
+    assert (read.name, read.result.text) == ("f", "std::vector<std::vector<int > >")
     assert [one.full for one in read.parameters] == [
-        "const std::map < char , int > &",
-        "vector < int >",
+        "const std::map<char, int > &",
+        "std::vector<int >",
         "unsigned long long",
         "int",
     ]
@@ -54,7 +54,7 @@ def test_types_are_as_the_problem_writes_them():
 
 def test_types_may_have_other_names():
     text = "typedef std::list<boost::any> any_list;\nusing Rows = std::vector<any_list>;\nRows f(any_list a) {"
-    assert function(text).result.text == "Rows" and function(text).result.has_any
+    assert function(text).result.text == "std::vector<std::list<boost::any > >" and function(text).result.has_any
     with pytest.raises(UnreadableError, match="B as the result of f, which is no plain data"):
         function("typedef B *A;\nA f() {")
     with pytest.raises(UnreadableError, match="a type that is defined by itself"):

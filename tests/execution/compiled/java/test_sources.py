@@ -16,6 +16,7 @@ from raysweep.execution.compiled.builders import OUT_OF_MEMORY
 from raysweep.execution.compiled.java.builder import prepare
 from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.java.sources import (
+    CALLER,
     CANDIDATE,
     INSIDE_MAIN,
     SERVER_MAIN,
@@ -208,9 +209,9 @@ def test_answers_that_are_written_ahead_are_no_answers(problem):
     assert verdict == {"outcome": "killed", "detail": "an answer of its process can't be read"}
 
 
-def test_a_class_of_the_tests_name_does_not_compile(problem):
-    with pytest.raises(CompileError, match="duplicate class: Main"):
-        problem.start(HEAD + HEADING + BODY + "class Main { }")
+def test_a_class_of_the_callers_name_does_not_compile(problem):
+    with pytest.raises(CompileError, match=f"duplicate class: {CALLER}"):
+        problem.start(f"{HEAD}{HEADING}{BODY}class {CALLER} {{ }}")
 
 
 def test_no_bytes_of_an_answer_pass_or_end_the_process_of_tests(problem):
