@@ -488,21 +488,24 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
 
 def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
     """Find training rows that are patches by the developers of evaluated projects, where they would be trained on."""
-    training = config.training
-    if training is None or training.decontaminate == "drop":
-        return
+    made = ((("models", at, "pretrain", "source"), model.pretrain) for at, model in enumerate(config.models))
+    sources: list[tuple[KeyPath, SourceConfig, str]] = [
+        (place, pretrain.source, "") for place, pretrain in made if pretrain is not None
+    ]
+    if config.training is not None and config.training.decontaminate != "drop":
+        way = ", or give `decontaminate: drop`, which leaves them out"
+        sources += [(source.place, source.rows, way) for source in config.training.row_sources]
     try:
         patches = DeveloperPatches(PROBLEMS.create(p.spec(PROBLEMS, config.seed)) for p in config.evaluation.problems)
-        for source in training.row_sources if patches else ():
-            rows = SOURCES.create(source.rows.spec(SOURCES, config.seed)).rows()
+        for place, source, way in sources if patches else ():
+            rows = SOURCES.create(source.spec(SOURCES, config.seed)).rows()
             found = [(row.row_id, patch) for row in rows if (patch := patches.found(row))]
             if found:
                 row_id, patch = found[0]
                 yield (
-                    source.place,
+                    place,
                     f"{count(len(found), 'row')} {'is a patch' if len(found) == 1 else 'are patches'} by developers of "
-                    f"projects that models are judged on, first {row_id!r} ({patch}); remove them, or give "
-                    "`decontaminate: drop`, which leaves them out",
+                    f"projects that models are judged on, first {row_id!r} ({patch}); remove them{way}",
                 )
     except UsageError:
         return  # the checks of sources and problems report it

@@ -23,7 +23,7 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Leak, Problem, Segment, SourceRow
 from raysweep.training_sets.developer_patches import DeveloperPatches
 
-VERSION = 3
+VERSION = 4
 """Version of the rules, part of keys."""
 DEVELOPER_PATCH = "developer patch"
 """The rule that finds patches by developers of a problem set's projects, also those of no problem."""
@@ -34,9 +34,9 @@ SHARE = 0.5
 _WORD = re.compile(r"[^\W_]+")
 _FENCED = re.compile(r"^[ \t]*(?:```|~~~)[^\n]*\n(.*?)^[ \t]*(?:```|~~~)", re.DOTALL | re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|\n\s*\n")
-_BY_NAME = ("quixbugs", "defects4j", "minirepair", "humaneval-java")
-"""Sets for repair, whose task ids are names; those of QuixBugs are the same in both languages."""
-_HUMANEVAL = ("python", "java", "cpp", "humaneval")
+_BY_NAME = ("quixbugs", "defects4j", "minirepair", "humanevaljava")
+"""What task ids of sets for repair begin with, whose problems have names; QuixBugs has the same in both languages."""
+_HUMANEVAL = ("python", "java", "cpp", "go", "javascript", "js", "rust", "humaneval")
 """Prefixes of task ids that mean the same problems: HumanEval-X is HumanEval in other languages."""
 
 Words = tuple[str, ...]
@@ -91,7 +91,8 @@ class LeakFinder:
         description = _description(segments)
         self._index.ids[_task(problem.task_id)].append(number)
         self._index.instructions[_words(description)].append(number)
-        self._index.openings[problem.entry_point, _first_sentence(description)].append(number)
+        if opening := _first_sentence(description):
+            self._index.openings[problem.entry_point, opening].append(number)
         codes = _codes_of(problem)
         for code in codes.values():
             self._index.solutions[_words(code)].append(number)
@@ -167,10 +168,11 @@ def _task(task_id: str) -> tuple[str, str]:
 
     Sets for repair have names in place of numbers; those of HumanEval-Java stand for HumanEval's problems.
     """
-    repairs, _, title = task_id.lower().partition("/")
-    if repairs in _BY_NAME:
+    prefix, _, title = task_id.lower().partition("/")
+    written = "".join(_WORD.findall(prefix))
+    if repairs := next((known for known in _BY_NAME if written.startswith(known)), ""):
         title = title.rpartition("/")[2]
-        return ("humaneval", humaneval_number(title)) if repairs == "humaneval-java" else (repairs, title)
+        return ("humaneval", humaneval_number(title)) if repairs == "humanevaljava" else (repairs, title)
     family = re.match(r"[A-Za-z]*", task_id)
     number = re.search(r"\d+", task_id)
     name = family[0].lower() if family else ""

@@ -135,10 +135,27 @@ def test_quixbugs_in_python_is_its_java_and_humaneval_java_is_humaneval(tmp_path
     python = QuixBugs(quixbugs(tmp_path, GCD))
     java = HumanEvalJava(lines(tmp_path / "humaneval_java.jsonl", ADD))  # its FIB4 is HumanEval/46
     row = repair_row("r", "int f() {\n", "    g();\n", "}\n", "    h();\n")
-    names = ["QuixBugs/GCD", "HumanEval/46", "Java/46", "HumanEval-Java/FIB4", "HumanEval/4", "Defects4J/Chart-4"]
-    rows = [replace(row, row_id=name, task_id=name) for name in names]
+    of_humaneval = [f"{name}/46" for name in ("HumanEval", "Java", "Go", "JavaScript", "js", "Rust", "humaneval-x/Go")]
+    of_repair = [
+        "HumanEval-Java/FIB4",
+        "HumanEvalJava/FIB4",
+        "HumanEval_Java/FIB4",
+        "QuixBugs/GCD",
+        "quixbugs-java/GCD",
+    ]
+    same = [*of_humaneval, *of_repair, "QuixBugs_Python/gcd"]
+    rows = [replace(row, row_id=name, task_id=name) for name in [*same, "HumanEval/4", "Go/4", "Defects4J/Chart-4"]]
     found = {leak.row_id for leak in LeakFinder({"quixbugs": python, "humaneval-java": java}).leaks(rows)}
-    assert found == {"QuixBugs/GCD", "HumanEval/46", "Java/46", "HumanEval-Java/FIB4"}
+    assert found == set(same)
+
+
+def test_a_row_without_words_is_not_about_a_problem_without_a_description(tmp_path: Path) -> None:
+    finder = LeakFinder({"quixbugs": QuixBugs(quixbugs(tmp_path, GCD))})
+    assert not list(
+        finder.leaks(
+            [SourceRow("r", "", "def gcd(a, b):\n    return 1"), SourceRow("s", "...", "x", entry_point="gcd")]
+        )
+    )
 
 
 def test_patches_by_developers_of_evaluated_projects_are_found_by_id_and_by_lines(tmp_path: Path) -> None:
@@ -159,6 +176,8 @@ def test_patches_by_developers_of_evaluated_projects_are_found_by_id_and_by_line
         repair_row("id of another bug", "int g() {\n", "    h();\n", "}\n", "    i();\n", "chart_9"),
         repair_row("lines", f"class B {{\n{head}", "", f"{call}}}\n", fix),
         repair_row("as clm has it", head, call, "}\n", f"{fix}{call}"),
+        repair_row("wider", "", f"{head}{call}", "}\n", f"{head}{fix}{call}"),
+        repair_row("with another change", head, f"{call}    end();\n", "}\n", f"{fix}{call}    finish();\n"),
         repair_row("with a comment", f"{head}    // first\n", "", f"{call}}}\n", fix),
         repair_row("elsewhere", "void other(List<Range> ranges) {\n", "", f"{call}}}\n", fix),
         repair_row("another fix", head, "", f"{call}}}\n", "    requireNonNull(ranges, text);\n"),
@@ -168,7 +187,8 @@ def test_patches_by_developers_of_evaluated_projects_are_found_by_id_and_by_line
     assert found == {
         "id of a problem": ("Defects4J/Chart-4", "task id"),
         **dict.fromkeys(
-            ("id of another bug", "lines", "as clm has it", "with a comment"), ("Defects4J/Chart-9", "developer patch")
+            ("id of another bug", "lines", "as clm has it", "wider", "with another change", "with a comment"),
+            ("Defects4J/Chart-9", "developer patch"),
         ),
     }
     assert not list(LeakFinder({"quixbugs": QuixBugs(quixbugs(tmp_path, GCD))}).leaks(rows[:5]))

@@ -197,3 +197,8 @@ def test_patches_by_defects4js_developers_are_refused_as_training_rows_unless_th
     ) in str(error.value)
     assert config([model], defects4j, recipes=recipes, training={**sets, "decontaminate": "drop"})
     assert config([model], MINI, recipes=recipes, training=sets)
+    pretrained = {**model, "pretrain": {**pretrain, "source": source}}
+    for training in ({**sets, "decontaminate": "drop"}, None):
+        taught = {**pretrained, "recipes": ["full"] if training else []}
+        with pytest.raises(UsageError, match=r"models\.0\.pretrain\.source: 1 row is a patch .*; remove them$"):
+            config([taught], defects4j, recipes=recipes, training=training)
