@@ -1,17 +1,19 @@
 """Finds the prompt pair from which a model is edited, among the results of its base.
 
-A pair is eligible if the base solved the clean prompt more often than the perturbed one, and the texts differ. Eligible
-pairs are put in an order that is drawn by (seed, problem set, perturbation) alone, so that all editors and all bases
+A pair is eligible if the base solved the clean prompt more often than the perturbed one, the texts differ, and both had
+room in the model: where one was too long nothing was written, which is no failure of the perturbed text. Eligible pairs
+are put in an order that is drawn by (seed, problem set, perturbation) alone, so that all editors and all bases
 with equal results get the same pairs, and a later number gives a further pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
+from raysweep.generators.base import is_too_long
 from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import PairPlan, PairSearch, PromptPairPlan
 from raysweep.programs import Outcome
@@ -20,7 +22,7 @@ from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import python_rng
 from raysweep.stages.inputs import requests_of
 from raysweep.storage.store import Store
-from raysweep.units import count
+from raysweep.units import count, first_of
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     search, store = plan.search, work.store
     original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
     changed = {row.task_id for row in store.rows(search.perturbed.test_set.node, PromptRow) if row.changed}
-    eligible = sorted(
-        task for task, share in original.shares.items() if task in changed and share > perturbed.shares[task]
-    )
+    worse = {task for task, share in original.shares.items() if task in changed and share > perturbed.shares[task]}
+    too_long = {row.task_id for row in store.rows(search.perturbed.completions, Completion) if is_too_long(row)}
+    eligible = sorted(worse - too_long)
     if not changed:
         raise HopelessError(
             f"{search.wanted.perturbation} changes no prompt of {search.wanted.problem_set}, so there are no prompt "
@@ -60,11 +62,12 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     pairs = [_pair(search, store, task, original, perturbed, len(eligible))] if task else []
     counts = {
         "eligible": len(eligible),
+        "too_long": len(worse & too_long),
         "accuracy_original": original.rate,
         "accuracy_perturbed": perturbed.rate,
         "task_id": task,
     }
-    why = _why(search, len(eligible), original.shares, original.rate, perturbed.rate)
+    why = _why(search, len(eligible), sorted(worse & too_long), original, perturbed)
     end = {} if task else {ENDED: f"no such pair: {why}"}
     with store.writing(plan.node) as draft:
         write_rows(draft.folder / ROWS, PromptPair, pairs, ["task_id"])
@@ -96,18 +99,25 @@ def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
     return drawn[wanted.number - 1] if wanted.number <= len(drawn) else ""
 
 
-def _why(search: PairSearch, eligible: int, tasks: Collection[str], original: float, perturbed: float) -> str:
-    """Say why there is no such pair."""
+def _why(search: PairSearch, eligible: int, too_long: Sequence[str], original: _Solved, perturbed: _Solved) -> str:
+    """Say why there is no such pair.
+
+    `too_long`: the problems that aren't eligible only because the model has no room for their perturbed prompts.
+    """
     wanted, model = search.wanted, search.base.cell.model
     where = f"{wanted.problem_set} {wanted.perturbation}"
-    rates = f"Acc_ori {original:.3f} on clean prompts, Acc_pert {perturbed:.3f} on perturbed ones"
-    if wanted.problem and wanted.problem not in tasks:
+    rates = f"Acc_ori {original.rate:.3f} on clean prompts, Acc_pert {perturbed.rate:.3f} on perturbed ones"
+    left_out = "; too long for it with the perturbed prompt: " + first_of(too_long, "problem") if too_long else ""
+    if wanted.problem in too_long:
+        return f"the prompt of {wanted.problem} of {where} is too long for {model}"
+    if wanted.problem and wanted.problem not in original.shares:
         return f"{wanted.problem_set} has no problem {wanted.problem}"
     if not eligible:
-        return f"{model} solves no problem of {where} more often with its clean prompt ({rates})"
+        return f"{model} solves no problem of {where} more often with its clean prompt ({rates}{left_out})"
     if wanted.problem:
         return f"{model} doesn't solve {wanted.problem} more often with its clean prompt than with that of {where}"
-    return f"{where} has {count(eligible, 'eligible pair')} for {model} ({rates}), and this would be the next"
+    pairs = count(eligible, "eligible pair")
+    return f"{where} has {pairs} for {model} ({rates}{left_out}), and this would be the next"
 
 
 def _pair(

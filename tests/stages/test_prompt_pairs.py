@@ -12,6 +12,7 @@ from raysweep.engine.base import Context, Work
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.errors import HopelessError
+from raysweep.generators.base import EOS, LENGTH
 from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan, PairPlan, PromptPairPlan
 from raysweep.planning.planner import build_plan
@@ -32,7 +33,8 @@ SAMPLES = 2
 class Sweep:
     """A base's results that a test says, and the pairs that are found in them.
 
-    Each problem's verdicts are written as two letters, such as ``p.``: the first sample passed, the second failed.
+    Each problem's verdicts are written as two letters, such as ``p.``: the first sample passed, the second failed; of
+    ``--`` the prompt was too long, so that nothing was written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +66,8 @@ class Sweep:
             for sample, verdict in enumerate(verdicts[at]):
                 outcome = Outcome.PASSED if verdict == "p" else Outcome.FAILED
                 text = f"{'clean' if is_clean else 'perturbed'} {sample}"
-                texts.append(Completion(problem.task_id, sample, text, "eos", 1, ""))
+                written = ("", LENGTH, 0) if verdict == "-" else (text, EOS, 1)
+                texts.append(Completion(problem.task_id, sample, *written, ""))
                 results.append(Result(problem.task_id, sample, outcome, "", "", 0.0, ""))
         self._commit(pair.test_set.node, PromptRow, tests)
         self._commit(pair.completions, Completion, texts)
@@ -143,6 +146,26 @@ def test_a_named_problem_is_taken_or_it_is_said_why_not(sweep):
     assert pair is not None and pair.task_id == "MiniCode/4"
     assert sweep.find(other) is None
     assert "no such pair: llama doesn't solve MiniCode/1 more often with its clean" in end_of(other, sweep.store)
+
+
+def test_a_problem_whose_perturbed_prompt_is_too_long_for_the_model_is_not_eligible(sweep):
+    first, second = sweep.cells("edits.pairs=2")
+    tasks = sweep.judge(first, "pp p. pp .. .. ..", "-- .. -- .. .. ..")
+    pair = sweep.find(first)
+    assert pair is not None and (pair.task_id, pair.eligible) == (tasks[1], 1)
+    assert sweep.find(second) is None
+    assert end_of(second, sweep.store) == (
+        "no such pair: minicode C1 has 1 eligible pair for llama (Acc_ori 0.417 on clean prompts, Acc_pert 0.000 on "
+        "perturbed ones; too long for it with the perturbed prompt: MiniCode/0, MiniCode/2), and this would be the next"
+    )
+    assert sweep.store.counts(second.pair_search.node)["too_long"] == 2
+
+
+def test_a_named_problem_with_too_long_a_prompt_has_no_pair(sweep):
+    (cell,) = sweep.cells("edits.problems=[MiniCode/0]")
+    sweep.judge(cell, "pp .. .. .. .. ..", "-- .. .. .. .. ..")
+    assert sweep.find(cell) is None
+    assert end_of(cell, sweep.store) == "no such pair: the prompt of MiniCode/0 of minicode C1 is too long for llama"
 
 
 def test_a_perturbation_that_changes_no_prompt_is_refused(sweep):

@@ -175,7 +175,7 @@ class _Samples:
             if not row.written:
                 raise UsageError(
                     f"the prompts of {pair.problem_set} {pair.task_id} have no tokens, or leave the model no position "
-                    "to write to; leave the problem out of `edits`"
+                    "to write to; name other problems in `edits.problems`"
                 )
         original, perturbed = self._accuracies(rows)
         return _Written(rows[:number], original), _Written(rows[number:], perturbed)

@@ -137,7 +137,7 @@ def _made(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
         error.__traceback__ = None  # it holds the tensors
         raise RaysweepError(
             f"memory ran out in an edit by {editor.name} for {job.pair.problem_set} {job.pair.task_id}; use a model in "
-            "16 bits, an accelerator with more memory, or leave this problem out of `edits`"
+            "16 bits, an accelerator with more memory, or name other problems in `edits.problems`"
         ) from error
 
 

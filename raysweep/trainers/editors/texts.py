@@ -70,13 +70,11 @@ class TextReader:
         """Return the tokens of a prompt as a generator reads it. `name`: what errors say after "prompt"."""
         ids = self.ids(text, special_tokens)
         if not ids:
-            raise UsageError(
-                f"the prompt {name} has no token, so nothing can be edited for it; leave it out of `edits`"
-            )
+            raise UsageError(f"the prompt {name} has no token, so nothing can be edited for it; take another one")
         if self.positions is not None and len(ids) >= self.positions:
             raise UsageError(
-                f"the prompt {name} has {len(ids)} tokens, and the model reads {self.positions} at most; leave it out "
-                "of `edits`"
+                f"the prompt {name} has {len(ids)} tokens, and the model reads {self.positions} at most; take a "
+                "shorter one"
             )
         return ids
 
@@ -111,7 +109,7 @@ class TextReader:
         if not target:
             raise UsageError(
                 f"the passing completion of {pair.problem_set} {pair.task_id} has no token, so there is nothing to "
-                "write; leave it out of `edits`"
+                "write; name other problems in `edits.problems`"
             )
         return target
 
