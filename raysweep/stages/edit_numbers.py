@@ -12,8 +12,7 @@ from raysweep.metrics.base import CellLabels
 from raysweep.metrics.passing import over_draws
 from raysweep.planning.plan import CellPlan
 from raysweep.records import CLEAN, Result
-from raysweep.stages.editing import localization_of
-from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stages.editing import edited_problem, localization_of
 from raysweep.stats.intervals import draw_means
 from raysweep.storage.store import Store
 from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
@@ -37,7 +36,7 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
         editor=cell.recipe.trainer,
         edit_at=str(counts.get("edit_at", "")),
         settings=canonical_json(dict(cell.recipe.edit)),
-        task_id=prompt_pair(search, store).task_id,
+        task_id=edited_problem(search.node, cell.model, store),
         work=work_of(counts),
         localization=localization_of(cell.model, store),
         base=BaseRates(*(_rates(search.base, store, problems, name) for name in (CLEAN, category))),

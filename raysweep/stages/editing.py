@@ -52,6 +52,17 @@ def localization_of(model: Artefact, store: Store) -> Sequence[BlockAccuracy]:
     return read_rows(folder / BLOCKS, BlockAccuracy) if (folder / BLOCKS).is_file() else ()
 
 
+def edited_problem(pair: Artefact, model: Artefact | None, store: Store) -> str:
+    """Return the problem of the prompt pair from which a model was edited; no score of the model counts it.
+
+    The manifest of the pair says it, or that of the model, also where their files are gone. It is empty where there was
+    no such pair, and where both manifests are missing.
+    """
+    if task := store.counts(pair).get("task_id"):
+        return str(task)
+    return str(store.counts(model).get(EDITED, {}).get("task_id", "")) if model is not None else ""
+
+
 @dataclass(frozen=True)
 class _Editing:
     """What a host needs to make an edit."""

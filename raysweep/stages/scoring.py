@@ -11,7 +11,7 @@ from raysweep.planning.missing import end_of
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Result, Spec
 from raysweep.stages.edit_numbers import edit_numbers
-from raysweep.stages.prompt_pairs import prompt_pair
+from raysweep.stages.editing import edited_problem
 from raysweep.storage.store import Store
 
 METRICS = (Spec("pass_at_k", {"k": [1]}), Spec("relative_degradation"))
@@ -26,7 +26,7 @@ def cell_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
     """
     if end_of(cell, store):
         return {}
-    edited = prompt_pair(cell.pair_search, store).task_id if cell.pair_search else ""
+    edited = edited_problem(cell.pair_search.node, cell.model, store) if cell.pair_search else ""
     results: dict[tuple[str, str], Sequence[Result]] = {}
     later: dict[tuple[str, str], list[Sequence[Result]]] = {}
     for planned in cell.pairs:

@@ -152,6 +152,13 @@ def end_of(row: GridRow, store: Store) -> str:
     return why_ended(store.counts(one) for one in (row.prompt_pair, row.weights) if one is not None)
 
 
+def edited_problem(row: GridRow, store: Store) -> str:
+    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was."""
+    from raysweep.stages import editing
+
+    return editing.edited_problem(row.prompt_pair, row.weights, store) if row.prompt_pair is not None else ""
+
+
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     """Return one row for each evaluation pair of a plan."""
     linted = {(quality.cell.cell.id, quality.pair.pair.test_set): quality.node.key for quality in plan.quality}

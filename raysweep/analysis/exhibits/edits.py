@@ -105,6 +105,7 @@ class ReportedEdit:
         ended: why no model was made, such as ``no such pair``; empty if one was, or the cell failed or is not done.
         task_id: of the pair's problem, which counts nowhere; empty if not known.
         work: what the edit did; None without a model.
+        eligible: number of the eligible pairs of the category; None if not known.
         pair: the prompts; None if not known.
         localization: what patching each block restored; empty without a localization.
         base: the base model's rates.
@@ -120,6 +121,7 @@ class ReportedEdit:
     settings: str = ""
     ended: str = ""
     task_id: str = ""
+    eligible: int | None = None
     work: EditWork | None = None
     pair: PromptPair | None = None
     localization: Sequence[BlockAccuracy] = ()

@@ -13,11 +13,11 @@ from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, PromptPair, Score
 from raysweep.stages.edit_numbers import work_of
-from raysweep.stages.editing import EDITED, localization_of
+from raysweep.stages.editing import localization_of
 from raysweep.stages.rewriting import REASONS
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow, end_of
+from raysweep.sweep.grid import GridRow, edited_problem, end_of
 from raysweep.sweep.report.names import order_of
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits, rewrites
@@ -131,6 +131,7 @@ class EditReader:
         of_model = self._store.counts(first.weights) if first.weights is not None else {}
         is_made = bool(of_model) and not ended
         pair = self._pair(first)
+        of_pair = self._store.counts(first.prompt_pair) if first.prompt_pair is not None else {}
         return ReportedEdit(
             cell=cell,
             problem_set=category[0],
@@ -139,7 +140,8 @@ class EditReader:
             edit_at=editor.edit_at,
             settings=editor.settings,
             ended=ended,
-            task_id=pair.task_id if pair is not None else str((of_model.get(EDITED) or {}).get("task_id", "")),
+            task_id=edited_problem(first, self._store),
+            eligible=None if of_pair.get("eligible") is None else int(of_pair["eligible"]),
             work=work_of(of_model) if is_made else None,
             pair=pair,
             localization=localization_of(first.weights, self._store) if is_made and first.weights is not None else (),

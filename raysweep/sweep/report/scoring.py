@@ -25,10 +25,9 @@ from raysweep.metrics.verdicts import Verdicts
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, Difference, ProblemScore, PromptRow, RatedTexts, Result, Score, Spec
 from raysweep.rows.rated_sheets import read_rated
-from raysweep.stages.editing import EDITED
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow
+from raysweep.sweep.grid import GridRow, edited_problem
 from raysweep.sweep.report.edits import edit_scores, edits_of
 from raysweep.sweep.report.names import levels_of, order_of
 
@@ -108,7 +107,10 @@ def score(
 
 
 def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
-    """Yield the numbers of each cell with results, those of baselines first."""
+    """Yield the numbers of each cell with results, those of baselines first.
+
+    An edited model of which nothing says which problem it was edited from has none.
+    """
     config, store = folder.config(), folder.store
     baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
@@ -121,6 +123,13 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             continue
         with_prompts = [row for row in first_draws if store.has(row.test_set)]
         edited = edited_problem(rows[0], store)
+        if rows[0].prompt_pair and not edited:
+            log.warning(
+                "%s has no scores: its prompt pair and the manifest of its model are gone from the store, so nothing "
+                "says which problem counts in none",
+                rows[0].cell,
+            )
+            continue
         results = {(row.problem_set, row.perturbation): _verdicts(store, row, edited) for row in first_draws}
         prompts = {(row.problem_set, row.perturbation): _prompts(store, row, edited) for row in with_prompts}
         later = _later_draws(rows, judged)
@@ -160,15 +169,6 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
     """Return every registered metric, with the k that a config gives."""
     ks = config.evaluation.ks
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
-
-
-def edited_problem(row: GridRow, store: Store) -> str:
-    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was.
-
-    The model's files may be gone, as in a replication package.
-    """
-    edited = store.counts(row.weights).get(EDITED, {}) if row.weights is not None else {}
-    return str(edited.get("task_id", ""))
 
 
 def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from math import isnan
 from pathlib import Path
@@ -18,10 +19,9 @@ from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.editing import BLOCKS
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
-from raysweep.sweep.grid import GridRow
+from raysweep.sweep.grid import GridRow, edited_problem
 from raysweep.sweep.report.edits import EditorChoice, EditReader, edit_scores
 from raysweep.sweep.report.names import order_of
-from raysweep.sweep.report.scoring import edited_problem
 from tests.analysis.exhibits.layer_editing.examples import edit_of, ended, localization, pair_of, rewritten
 
 COUNTS = {
@@ -74,11 +74,11 @@ def test_an_edit_has_what_its_manifest_its_pair_and_its_localization_say(store):
 
     blocks = localization(random.Random(1), 2)
     model = made(store, "model", COUNTS, blocks, BlockAccuracy, BLOCKS)
-    pair = made(store, "prompt_pair", {}, [PAIR], PromptPair)
+    pair = made(store, "prompt_pair", {"task_id": "minicode/7", "eligible": 62}, [PAIR], PromptPair)
     grid = [*rows_of(BASE), *rows_of(EDITED, model, pair)]
     (edit,) = EditReader(store, grid, RATES).edits(EDITORS, ()).made
     assert (edit.cell, edit.problem_set, edit.perturbation, edit.task_id) == (EDITED, "minicode", "C1", "minicode/7")
-    assert edit.pair == PAIR and list(edit.localization) == blocks and edit.ended == ""
+    assert edit.pair == PAIR and edit.eligible == 62 and list(edit.localization) == blocks and edit.ended == ""
     assert (edit.work.block, edit.work.blocks, edit.work.depth) == (2, 4, 0.5)
     assert (edit.work.localization_seconds, edit.work.edit_seconds, edit.work.check_seconds) == (0.2, 0.5, 0.1)
     assert edit.base == BaseRates(RATES[BASE]["minicode", "clean"].rates, RATES[BASE]["minicode", "C1"].rates)
@@ -89,23 +89,30 @@ def test_the_edited_problem_counts_nowhere_also_where_the_models_files_are_gone(
     node = Node("model", 1, {"of": "dropped"}, (), "model")
     with store.writing(node) as draft:
         draft.counts = COUNTS
-    (row, _) = rows_of(EDITED, node.key)
+    (row, _) = rows_of(EDITED, node.key, "9" * 64)
     assert edited_problem(row, store) == "minicode/7"
     store.drop(node)
     assert not store.has(node) and edited_problem(row, store) == "minicode/7"
+    shutil.rmtree(store.folder(node))
+    assert edited_problem(row, store) == ""
+    pair = made(store, "prompt_pair", {"task_id": "minicode/7"}, [PAIR], PromptPair)
+    assert edited_problem(replace(row, prompt_pair_key=pair), store) == "minicode/7"
+    assert edited_problem(rows_of(BASE)[0], store) == ""
 
 
 @pytest.mark.parametrize("reason", ["no such pair", "not reproduced: both pass"])
 def test_a_cell_that_ended_has_its_reason_and_no_work(store, reason):
-    pair = made(store, "prompt_pair", {"ended": reason} if reason == "no such pair" else {}, [], PromptPair)
+    without = {"ended": reason, "eligible": 0, "task_id": ""} if reason == "no such pair" else {"eligible": 0}
+    pair = made(store, "prompt_pair", without, [], PromptPair)
     model = made(store, "model", {"ended": reason}) if reason != "no such pair" else "8" * 64
     (edit,) = EditReader(store, rows_of(EDITED, model, pair), {}).edits(EDITORS, ()).made
     assert edit.ended == reason and edit.work is None and not edit.is_judged and edit.pair is None
+    assert edit.eligible == 0
 
 
 def test_a_cell_that_is_not_done_has_neither_reason_nor_work(store):
     (edit,) = EditReader(store, rows_of(EDITED, "8" * 64, "9" * 64), {}).edits(EDITORS, ()).made
-    assert (edit.ended, edit.work, edit.pair, edit.task_id) == ("", None, None, "")
+    assert (edit.ended, edit.work, edit.pair, edit.task_id, edit.eligible) == ("", None, None, "", None)
 
 
 def test_rewritten_test_sets_have_their_counts_and_the_bases_rates(store):

@@ -71,7 +71,7 @@ class EditRows(Exhibit):
 
 
 def _edit_cells(edit: ReportedEdit) -> tuple[TableCell, ...]:
-    eligible = TableCell() if edit.pair is None else _number(edit.pair.eligible, "{:,.0f}")
+    eligible = TableCell() if edit.eligible is None else _number(edit.eligible, "{:,.0f}")
     if edit.ended:
         rest = TableCell(edit.ended.partition(":")[0], note=edit.ended if ":" in edit.ended else "", state="text")
         return eligible, rest, *[TableCell()] * 6
@@ -122,7 +122,7 @@ class EditEnds(Exhibit):
         reasons = list(ends(evidence.edits.made))
         rows = []
         for group, edits in groups.items():
-            found, eligible = ends(edits), {edit.pair.eligible for edit in edits if edit.pair is not None}
+            found, eligible = ends(edits), {edit.eligible for edit in edits if edit.eligible is not None}
             made = sum(edit.work is not None for edit in edits)
             without = sum(bool(edit.work and edit.work.changes_nothing) for edit in edits)
             left = len(edits) - made - sum(found.values())

@@ -80,6 +80,7 @@ def edit_of(model: str, recipe: str, category: str, number: int) -> ReportedEdit
         editor=editor,
         edit_at=place,
         task_id=pair.task_id,
+        eligible=pair.eligible,
         work=work,
         pair=pair,
         localization=localization(rng, found) if place == "auto" else (),

@@ -11,7 +11,7 @@ from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
 from raysweep.analysis.tables.table import to_csv
 from raysweep.metrics.restoration import NOTHING_LOST, NOTHING_PASSED
-from tests.analysis.exhibits.layer_editing.examples import EDITORS, evidence, made, rewritten, texts
+from tests.analysis.exhibits.layer_editing.examples import EDITORS, ended, evidence, made, rewritten, texts
 
 EXHIBITS = read_exhibits()
 CREME_LACKS = "minicode-C2-pair2"
@@ -140,6 +140,15 @@ def test_ended_edits_are_counted_and_have_no_number_in_the_rows_of_edits(all_of_
     row = next(row for row in table.rows if row.labels == ("creme", "minicode-C2-pair2", "minicode/14"))
     assert [cell.text for cell in row.cells] == ["63", "not reproduced", "", "", "", "", "", ""]
     assert table.footnotes == ("not reproduced: both prompts pass in 5 of 5 samples",)
+
+
+def test_where_no_pair_was_eligible_the_tables_say_0():
+    edits = [replace(ended(edit, "no such pair"), eligible=0) for edit in made(["llama"], pairs=1)]
+    of_sweep = evidence(edits)
+    assert {row["eligible pairs"] for row in texts(table_of("edit-ends", of_sweep)).values()} == {"0"}
+    assert {row.cells[0].text for row in table_of("edits", of_sweep).rows} == {"0"}
+    unknown = evidence([replace(edit, eligible=None) for edit in edits])
+    assert {row["eligible pairs"] for row in texts(table_of("edit-ends", unknown)).values()} == {""}
 
 
 def test_an_edit_without_effect_is_said_to_have_none():
