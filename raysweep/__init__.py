@@ -123,7 +123,8 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     (of the prompt, from 0); prompt (as perturbed), clean_prompt, shown (what the model was given: the prompt in its
     template; missing if its tokenizer is not here any more), completion, stop (why it ended: a stop string, ``eos`` or
     ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
-    detail, seconds, oracle (where the tests ran: ``outside`` or ``inside`` the program's process).
+    detail, seconds, oracle (where the tests ran: ``outside`` or ``inside`` the program's process); edited (whether the
+    model was edited from this very problem, which then counts in none of its scores).
 
     Raises:
         UsageError: the store has no such sweep.

@@ -2,7 +2,8 @@
 
 The population of a problem set is sample 0 of each of its problems by each fine-tuned model, on clean prompts; the base
 models are a stratum of the same size (`raysweep.quality.sampling`). A problem is drawn by its place in its set, so that
-planning needs only the number of problems, since making a generated world takes seconds.
+planning needs only the number of problems, since making a generated world takes seconds. The problem from which a model
+was edited is known once its base was judged: where it is drawn, there is one file less.
 
 The draw depends on the sweep's seed, the names of cells and the sizes of the strata. A cell that joins the grid changes
 the sizes and takes the place of some files; the others stay in the sample, and what is linted stays in the store.
@@ -120,7 +121,8 @@ def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
 
 
 def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:
-    spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key})
+    left_out = {"without": "the edited problem"} if cell.pair_search else {}  # it was linted in older versions
+    spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key, **left_out})
     node = Node("quality", 1, spec, (pair.completions.key,), f"code quality of {cell.cell.id} on {pair.pair.test_set}")
     return QualityPlan(node, cell, pair, problems, batch="")
 

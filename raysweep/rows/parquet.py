@@ -217,10 +217,18 @@ def row_count(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def count_values(path: Path, column: str) -> dict[str, int]:
-    """Return how often each text of a column occurs, reading that column only; see `read_rows` for what it raises."""
+def count_values(path: Path, column: str, without_task: str = "") -> dict[str, int]:
+    """Return how often each text of a column occurs; see `read_rows` for what it raises.
+
+    Only that column is read, and `task_id` where the rows of one problem, `without_task`, are to be left out.
+    """
+    import pyarrow.compute
+
     with _opened(path, str(path)) as file:
-        values = file.read(columns=[column]).column(column)
+        rows = file.read(columns=[column, "task_id"] if without_task else [column])
+    if without_task:
+        rows = rows.filter(pyarrow.compute.not_equal(rows.column("task_id"), without_task))
+    values = rows.column(column)
     return {pair["values"]: pair["counts"] for pair in values.value_counts().to_pylist()}
 
 

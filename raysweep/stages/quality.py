@@ -11,6 +11,7 @@ from raysweep.planning.plan import QualityPlan
 from raysweep.quality.batches import SECOND_LINTER, fingerprint_of_linters, lint_groups
 from raysweep.quality.files import SourceFile, completion_file
 from raysweep.records import Completion
+from raysweep.stages.editing import edited_problem
 from raysweep.stages.inputs import problems_of
 from raysweep.storage.store import Store
 
@@ -49,14 +50,19 @@ def _require_linters(plan: QualityPlan, second_opinion: bool) -> None:
 
 
 def _files(plan: QualityPlan, store: Store) -> list[SourceFile]:
-    """Return a plan's files, in the problem set's order."""
+    """Return a plan's files, in the problem set's order.
+
+    The problem from which the cell's model was edited has none: planning doesn't know it, and no number counts it.
+    """
     problems = list(problems_of(plan.pair).values())
     if plan.problems[-1] >= len(problems):
         raise HopelessError(
             f"{plan.node.label}: problem {plan.problems[-1] + 1} of a set with {len(problems)} is to be linted; run "
             "the command again"
         )
-    chosen = [problems[number] for number in plan.problems]
+    search = plan.cell.pair_search
+    edited = edited_problem(search.node, plan.cell.model, store) if search else ""
+    chosen = [problem for number in plan.problems if (problem := problems[number]).task_id != edited]
     wanted = {problem.task_id for problem in chosen}
     completions = {
         row.task_id: row

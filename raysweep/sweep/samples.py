@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import UsageError
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.sweep.grid import GridArtefact, GridRow, edited_problem
 from raysweep.sweep.shown import ShownPrompts
 from raysweep.tools.samples.format import passed_or_none, result_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PAIR = ("model", "recipe", "training_set", "seed", "problem_set", "perturbation")
 SAMPLE = ("draw", "task_id", "sample", "prompt", "clean_prompt", "shown", "completion", "program", "stop", "tokens")
-VERDICT = ("passed", "outcome", "detail", "seconds", "oracle")
+VERDICT = ("passed", "outcome", "detail", "seconds", "oracle", "edited")
 
 
 def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
@@ -33,6 +33,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
     rows, texts = [], ShownPrompts(folder)
     for pair in judged_pairs(folder):
         shown = prompts(pair.test_set_key) if folder.store.has(pair.test_set) else {}
+        edited = edited_problem(pair, folder.store)
         for completion, result in _judged(folder, pair):
             prompt = shown.get(completion.task_id)
             rows.append(
@@ -53,9 +54,10 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
                     "detail": result.detail,
                     "seconds": result.seconds,
                     "oracle": result.oracle,
+                    "edited": completion.task_id == edited,
                 }
             )
-    return pandas.DataFrame(rows, columns=[*PAIR, *SAMPLE, *VERDICT]).astype({"passed": "boolean"})
+    return pandas.DataFrame(rows, columns=[*PAIR, *SAMPLE, *VERDICT]).astype({"passed": "boolean", "edited": bool})
 
 
 def write_samples(folder: SweepFolder, out: Path) -> None:

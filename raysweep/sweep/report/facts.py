@@ -25,7 +25,7 @@ from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
 from raysweep.storage.uses import read_uses
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
+from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, edited_problem
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import signature
 from raysweep.trainers.adapters import ADAPTED
@@ -77,8 +77,15 @@ def test_set_manifests(folder: SweepFolder, rows: Iterable[GridRow]) -> dict[str
 
 
 def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) -> list[PairOutcomes]:
-    """Count the outcomes of each judged evaluation pair of a sweep; of `rows` only if given."""
+    """Count the outcomes of each judged evaluation pair of a sweep; of `rows` only if given.
+
+    Of edited models those of the problem that they were edited from are left out.
+    """
     store = folder.store
+
+    def counted(row: GridRow, artefact: GridArtefact, column: str) -> dict[str, int]:
+        return count_values(store.use(artefact) / ROWS, column, edited_problem(row, store))
+
     return [
         PairOutcomes(
             row.model,
@@ -87,10 +94,8 @@ def pair_outcomes(folder: SweepFolder, rows: Iterable[GridRow] | None = None) ->
             row.seed,
             row.problem_set,
             row.perturbation,
-            count_values(store.use(row.results) / ROWS, "outcome"),
-            count_values(store.use(row.completions) / ROWS, "stop").get(CUT_STOP, 0)
-            if store.has(row.completions)
-            else None,
+            counted(row, row.results, "outcome"),
+            counted(row, row.completions, "stop").get(CUT_STOP, 0) if store.has(row.completions) else None,
         )
         for row in (folder.grid() if rows is None else rows)
         if store.has(row.results)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from raysweep import load_samples
 from raysweep.cli.app import main
 from raysweep.config.loading import load_config
 from raysweep.errors import HopelessError
@@ -29,6 +30,8 @@ from raysweep.sweep.gc import remove, survey
 from raysweep.sweep.overview.cell import cell_detail
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.overview.status import cell_states
+from raysweep.sweep.report.facts import pair_outcomes
+from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export as write_tables
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -125,6 +128,25 @@ def test_the_edited_problem_counts_on_no_test_set_of_its_cell(second):
     assert {n for (trained, _), n in counted.items() if trained != "base"} == {5}
 
 
+def test_the_edited_problem_is_in_no_outcome_of_its_cell_and_marked_in_samples(second, storage):
+    totals = {(one.training_set, one.total) for one in pair_outcomes(second.folder)}
+    assert totals == {("base", 6), ("minicode-C1-pair1", 5), ("minicode-C1-pair2", 5)}
+    samples = load_samples("nano", str(storage))
+    marked = samples[samples.edited].groupby("training_set").task_id.unique()
+    assert {len(tasks) for tasks in marked} == {1} and {tasks[0] for tasks in marked} == set(SOLVED)
+
+
+def test_a_cell_of_which_nothing_says_its_edited_problem_has_no_scores(second, storage, tmp_path, caplog):
+    shutil.copytree(storage, tmp_path / "store")
+    folder = open_folder("nano", str(tmp_path / "store"))
+    row = next(row for row in folder.grid() if row.cell == "llama.dinm.minicode-C1-pair1.s7")
+    shutil.rmtree(folder.store.folder(row.weights))
+    assert {one.n for one in score(folder).scores if one.training_set != "base" and one.metric == "pass@1"} == {5}
+    shutil.rmtree(folder.store.folder(row.prompt_pair))
+    assert {one.training_set for one in score(folder).scores} == {"base", "minicode-C1-pair2"}
+    assert "llama.dinm.minicode-C1-pair1.s7 has no scores: its prompt pair and the manifest of its" in caplog.text
+
+
 def test_a_second_run_makes_nothing(second, storage):
     again = run(storage, 3)
     assert again.cells_run == 0 and not again.errors
@@ -162,6 +184,12 @@ def test_nothing_of_edits_is_removed_as_unused_and_all_of_it_with_the_sweep(seco
 def test_edits_are_exported_as_any_cell_and_those_that_ended_are_named_by_their_reason(format, second, tmp_path):
     done = export_format(second.folder, format, tmp_path)
     assert {"llama.base", *MADE} == {name.split("/")[0].removesuffix(".md") for name in done.files}
+    if format in ("human-eval", "evalplus"):
+        files = {name: (tmp_path / name).read_text().splitlines() for name in done.files if name.endswith(".jsonl")}
+        assert {(name.split("/")[0], len(lines)) for name, lines in files.items()} == {
+            ("llama.base", 6),
+            *((cell, 5) for cell in MADE),
+        }
     assert sorted(note.rpartition(": ")[2] for note in done.notes) == ["no such pair", "not reproduced"]
     assert "2 edits, such as llama.creme.minicode-C1-pair1.s7, ended without a model" in "\n".join(done.notes)
 
