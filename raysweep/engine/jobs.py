@@ -133,8 +133,8 @@ class KeptGenerator:
     def edit(self, run: EditRun, alive: Callable[[], None]) -> dict[str, Any]:
         """Return the counts of an edit of a job's base. Nothing is generated meanwhile.
 
-        An editor puts the base back bit for bit. A sample of its numbers tells whether it did; if not, what comes next
-        gets a new generator.
+        An editor puts the base back bit for bit. Sums over all of its numbers tell whether it did; if not, what comes
+        next gets a new generator.
 
         Args:
             run: the edit.

@@ -3,16 +3,18 @@
 Meant for trainers that change few tensors (an editor of one layer): the artefact is small, and one loaded base serves
 many deltas.
 A delta holds whole tensors, not differences, so applying and removing it is exact in every dtype. It names the
-fingerprint of the base that it was made from; deltas of before it did so are put on any base that they fit.
+fingerprints of the base that it was made from, one for each dtype in which that base can be loaded with numbers that
+are known. Deltas of older versions name one that samples each tensor, or none: those are put on any base that they fit.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from raysweep.errors import RaysweepError, UnfitModel
 
@@ -20,12 +22,20 @@ if TYPE_CHECKING:
     import torch
 
 DELTA_FILE = "delta.safetensors"
-BASE, BASE_DTYPE = "base", "base_dtype"
-"""The metadata of a delta: its base's fingerprint, and the dtype that the base had."""
+BASE_DTYPE, BASE_IN = "base_dtype", "base in "
+"""The metadata of a delta: the dtype that its base had, and its base's fingerprint in the dtype whose name follows."""
+SAMPLED = "base"
+"""The metadata of a delta of an older version: its base's fingerprint, of a sample of the numbers."""
 MAY_BE_EQUAL = "may_be_equal"
 """The metadata of a delta that was written although its tensors equal the base's."""
 VALUES = 1024
-"""Numbers of each tensor that enter a base's fingerprint."""
+"""Numbers of each tensor that enter the fingerprint of an older version."""
+ROUNDED = {"float32": ("float32", "bfloat16", "float16")}
+"""The dtypes in which a base's numbers are known, by the dtype in which it was loaded; of others, that one alone."""
+Sums = MutableMapping[tuple[str, str], tuple[tuple[int, int], tuple[int, ...]]]
+"""Sums of tensors that were read, by name and dtype: where each lay, how often it had been written to, and its sums."""
+_sums: WeakKeyDictionary[Any, Sums] = WeakKeyDictionary()
+"""By network: a base is read once, and of it again what was written to since, though hundreds of deltas ask for it."""
 
 
 def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
@@ -51,6 +61,7 @@ def write_delta(
     out: Path,
     *,
     may_be_equal: bool = False,
+    fingerprints: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Write whole new tensors of a base to ``out/delta.safetensors``; return the names of those that differ from it.
 
@@ -59,6 +70,7 @@ def write_delta(
         base_state: the base's `state_dict`.
         out: an existing folder.
         may_be_equal: where none differs, all are written, and `apply_delta` takes the delta, which changes nothing.
+        fingerprints: see `fingerprints_of`; None: they are computed.
 
     Raises:
         RaysweepError: none differs from the base's, and that is not allowed.
@@ -71,7 +83,9 @@ def write_delta(
         for name, tensor in changed.items()
         if not torch.equal(tensor, base_state[name].to(tensor.device))
     }
-    about = {"format": "pt", BASE: fingerprint(base_state), BASE_DTYPE: _dtype(base_state)}
+    made = _dtype(base_state)
+    of_base = fingerprints or {dtype: fingerprint(base_state, dtype) for dtype in _known_in(made)}
+    about = {"format": "pt", BASE_DTYPE: made, **{BASE_IN + dtype: value for dtype, value in of_base.items()}}
     if not differing and not may_be_equal:
         raise RaysweepError("can't save a delta: every tensor equals the base's")
     if not differing:
@@ -97,8 +111,8 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
         path: ``delta.safetensors`` or its folder.
 
     Raises:
-        UnfitModel: the model lacks a tensor, has it in another shape, isn't the base that the delta names, or has the
-            delta's tensors already. It is then unchanged.
+        UnfitModel: the model lacks a tensor, has it in another shape, isn't the base that the delta names, is in a
+            dtype that doesn't tell whether it is, or has the delta's tensors already. It is then unchanged.
     """
     import torch
     from safetensors import safe_open
@@ -115,13 +129,7 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
             )
     with safe_open(file, "pt") as opened:
         about = opened.metadata() or {}
-    if BASE in about and _are_comparable(about.get(BASE_DTYPE, ""), _dtype(state)):
-        found = fingerprint(state)
-        if found != about[BASE]:
-            raise UnfitModel(
-                f"{file} is the delta of another base: that one's weights have the fingerprint {about[BASE]}, and this "
-                f"one's {found}; apply it to the base that it was made from"
-            )
+    _require_base(file, about, model)
     is_equal = all(torch.equal(state[name], tensor.to(state[name])) for name, tensor in delta.items())
     if is_equal and MAY_BE_EQUAL not in about:
         raise UnfitModel(
@@ -138,10 +146,88 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
     return lambda: write(base_tensors)
 
 
-def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
-    """Return a hash of a model's tensors: their names, their shapes, and some of their numbers.
+def _require_base(file: Path, about: Mapping[str, str], model: Any) -> None:
+    """Raise UnfitModel unless a model is the base that a delta's metadata name, if they name one."""
+    if BASE_DTYPE not in about:
+        return
+    state, made = model.state_dict(), about[BASE_DTYPE]
+    loaded = _dtype(state)
+    if SAMPLED in about:
+        is_comparable = made == loaded or "float16" not in (made, loaded)
+        named, found = about[SAMPLED], _sampled_fingerprint(state) if is_comparable else ""
+    else:
+        dtype = loaded if BASE_IN + loaded in about else made
+        is_comparable = dtype in _known_in(loaded)
+        named, found = about[BASE_IN + dtype], _fingerprint_of(model, dtype) if is_comparable else ""
+    if not is_comparable:
+        raise UnfitModel(
+            f"{file} was made from a base in {made}, and this one is in {loaded}, so their numbers differ even if both "
+            f"are the same base; load it in {made}"
+        )
+    if found != named:
+        raise UnfitModel(
+            f"{file} is the delta of another base: that one's weights have the fingerprint {named}, and this one's "
+            f"{found}; apply it to the base that it was made from"
+        )
 
-    It doesn't depend on the dtype, as long as that has bfloat16's range: the numbers are rounded to bfloat16.
+
+def fingerprints_of(network: Any) -> dict[str, str]:
+    """Return a base's fingerprints by dtype, for deltas. Of what was read before, only what has changed is read."""
+    return {dtype: _fingerprint_of(network, dtype) for dtype in _known_in(_dtype(network.state_dict()))}
+
+
+def _fingerprint_of(network: Any, dtype: str) -> str:
+    return fingerprint(network.state_dict(), dtype, _sums.setdefault(network, {}))
+
+
+def fingerprint(state: Mapping[str, torch.Tensor], dtype: str = "", known: Sums | None = None) -> str:
+    """Return a hash of a model's tensors: their names, their shapes, and sums over the bits of all of their numbers.
+
+    Args:
+        state: the tensors.
+        dtype: to which floating numbers are rounded; empty: they are taken as they are.
+        known: sums of the same tensors that were computed before; those computed now are added.
+    """
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach()
+        place = (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+        before = known.get((name, dtype)) if known is not None and not tensor.is_inference() else None
+        if before is not None and before[0] == place:
+            sums = before[1]
+        else:
+            rounded = tensor.to(getattr(torch, dtype)) if dtype and tensor.is_floating_point() else tensor
+            sums = tuple(bit_sums(rounded).tolist())
+            if known is not None:
+                known[name, dtype] = place, sums
+        digest.update(f"{name} {tuple(tensor.shape)} {sums}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def bit_sums(tensor: torch.Tensor) -> torch.Tensor:
+    """Return sums over the bits of a tensor, (2,): of its rows and of its columns, each weighted by its place.
+
+    The bits are read as whole numbers of 8 bytes, and the weights are odd, so any change of one number changes the
+    sums, which wrap around.
+    """
+    import torch
+
+    octets = tensor.detach().contiguous().view(-1).view(torch.uint8)
+    if len(octets) % 8 or octets.data_ptr() % 8 or octets.storage_offset() % 8:
+        octets = torch.cat([octets, octets.new_zeros(-len(octets) % 8)])
+    numbers = octets.view(torch.int64)
+    rows = tensor.shape[0] if tensor.dim() > 1 and tensor.shape[0] and len(numbers) % tensor.shape[0] == 0 else 1
+    table = numbers.view(rows, -1)
+    places = [torch.arange(size, device=table.device) * 2 + 1 for size in table.shape]
+    return torch.stack([(table.sum(dim=1) * places[0]).sum(), (table.sum(dim=0) * places[1]).sum()])
+
+
+def _sampled_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
+    """Return the fingerprint that older versions named: a hash of some numbers of each tensor, rounded to bfloat16.
+
+    It doesn't depend on the dtype, as long as that has bfloat16's range.
     """
     import torch
 
@@ -154,13 +240,13 @@ def fingerprint(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _known_in(dtype: str) -> tuple[str, ...]:
+    """Return the dtypes to which a base's numbers can be rounded as if it had been loaded in them."""
+    return ROUNDED.get(dtype, (dtype,))
+
+
 def _dtype(state: Mapping[str, torch.Tensor]) -> str:
     """Return the dtype of a model's tensors, such as float32; of several, that of the first floating one."""
     return next(
         (str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()), ""
     )
-
-
-def _are_comparable(one: str, other: str) -> bool:
-    """Return whether two dtypes give the numbers of a model the same fingerprint: float16 rounds in its own way."""
-    return one == other or "float16" not in (one, other)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from raysweep.errors import RaysweepError, UnfitModel
+from raysweep.models import deltas
 from raysweep.models.deltas import apply_delta, save_delta, write_delta
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
@@ -101,13 +102,87 @@ def test_a_delta_of_another_base_is_refused_by_both_fingerprints(
     assert same(state(other), before)
 
 
+def named_by_older_versions(delta: Path, ref: ModelRef, dtype: str) -> None:
+    """Have a delta name its base as older versions did."""
+    file = delta / "delta.safetensors"
+    base = load_model(dataclasses.replace(ref, dtype=dtype))[0].state_dict()
+    save_file(load_file(file), file, metadata={"base": deltas._sampled_fingerprint(base), "base_dtype": dtype})
+
+
+@pytest.mark.parametrize("version", ["older", "this"])
 @pytest.mark.parametrize("made_in", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("loaded_in", ["float32", "bfloat16", "float16"])
-def test_a_base_is_known_in_every_dtype(
-    made_in: str, loaded_in: str, tiny: dict[str, ModelRef], tmp_path: Path
+def test_a_base_is_known_in_every_dtype_that_tells_it_and_refused_in_others(
+    version: str, made_in: str, loaded_in: str, tiny: dict[str, ModelRef], tmp_path: Path
 ) -> None:
     delta = half_of(dataclasses.replace(tiny["llama"], dtype=made_in), tmp_path)
-    apply_delta(load_model(dataclasses.replace(tiny["llama"], dtype=loaded_in))[0], delta)
+    if version == "older":
+        named_by_older_versions(delta, tiny["llama"], made_in)
+    dtypes = {made_in, loaded_in}
+    tells = len(dtypes) == 1 or ("float16" not in dtypes if version == "older" else "float32" in dtypes)
+    base = load_model(dataclasses.replace(tiny["llama"], dtype=loaded_in))[0]
+    if tells:
+        apply_delta(base, delta)
+        return
+    before = state(base)
+    with pytest.raises(UnfitModel, match=f"was made from a base in {made_in}, and this one is in {loaded_in}, so .*"):
+        apply_delta(base, delta)
+    assert same(state(base), before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_one_other_number_is_another_base(dtype: str, tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    ref = dataclasses.replace(tiny["llama"], dtype=dtype)
+    delta, base = half_of(ref, tmp_path), load_model(ref)[0]
+    numbers = max((parameter for parameter in base.parameters()), key=torch.numel).data.view(-1)
+    assert len(numbers) > 2 * deltas.VALUES  # of which older versions would have read a part
+    numbers[1] = torch.nextafter(numbers[1], torch.ones_like(numbers[1])) if dtype == "float32" else numbers[1] * 1.5
+    with pytest.raises(UnfitModel, match="delta of another base"):
+        apply_delta(base, delta)
+
+
+def test_an_older_delta_of_another_base_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+    delta = half_of(tiny["llama"], tmp_path)
+    named_by_older_versions(delta, tiny["llama"], "float32")
+    other, _ = load_model(tiny["llama"])
+    with torch.no_grad():
+        other.model.norm.weight.add_(1)
+    with pytest.raises(UnfitModel, match="delta of another base"):
+        apply_delta(other, delta)
+
+
+def test_a_base_is_read_once_and_then_only_what_was_written_to(
+    tiny: dict[str, ModelRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delta, (base, _) = half_of(tiny["llama"], tmp_path), load_model(tiny["llama"])
+    calls: list[int] = []
+    of_bits = deltas.bit_sums
+    monkeypatch.setattr(deltas, "bit_sums", lambda tensor: (calls.append(1), of_bits(tensor))[1])
+    read = []
+    for _ in range(3):
+        calls.clear()
+        apply_delta(base, delta)()
+        read.append(len(calls))
+    assert read == [len(base.state_dict()), 2, 2]  # the embeddings, under both of their names
+    with torch.no_grad():
+        base.model.norm.weight.add_(1)
+    with pytest.raises(UnfitModel, match="delta of another base"):
+        apply_delta(base, delta)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (5, 3), (4, 8), (3, 4, 2), (0, 3)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_sums_of_bits_change_with_any_number_and_not_with_where_it_lies(
+    shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    tensor = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+    sums = deltas.bit_sums(tensor).tolist()
+    moved = torch.empty(tensor.numel() + 1, dtype=dtype)[1:].view(shape)  # doesn't begin at a multiple of 8 bytes
+    assert deltas.bit_sums(moved.copy_(tensor)).tolist() == sums
+    for at in range(tensor.numel()):
+        other = tensor.clone()
+        other.view(-1)[at] = 1 - other.view(-1)[at].int()
+        assert deltas.bit_sums(other).tolist() != sums
 
 
 def test_a_delta_that_names_no_base_still_loads(tiny: dict[str, ModelRef], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import HopelessError, RaysweepError
 from raysweep.machine import is_out_of_memory
 from raysweep.models.adapters import put_adapter_on
-from raysweep.models.deltas import write_delta
+from raysweep.models.deltas import bit_sums, fingerprints_of, write_delta
 from raysweep.models.effects import ShortTexts
 from raysweep.models.rounding import distance, evaluating
 from raysweep.models.versions import unchanged_modules
@@ -92,7 +92,7 @@ def save_edit(edit: ModelEdit, network: Any, out: Path) -> None:
     for name, content in edit.adapter.items():
         (out / name).write_bytes(content)
     if edit.tensors:
-        write_delta(edit.tensors, network.state_dict(), out, may_be_equal=True)
+        write_delta(edit.tensors, network.state_dict(), out, may_be_equal=True, fingerprints=fingerprints_of(network))
 
 
 @contextmanager
@@ -225,26 +225,12 @@ def _state(network: Any) -> _State:
     import torch
 
     with torch.no_grad():
-        sums = {name: _sums(tensor) for name, tensor in network.state_dict().items()}
+        sums = {name: bit_sums(tensor) for name, tensor in network.state_dict().items()}
     names = list(sums)
     numbers = torch.stack([sums[name].cpu() for name in names]).tolist() if names else []
     flags = {f"mode of {name or 'the network'}": module.training for name, module in network.named_modules()}
     flags |= {f"requires_grad of {name}": parameter.requires_grad for name, parameter in network.named_parameters()}
     return _State(dict(zip(names, numbers, strict=True)), flags)
-
-
-def _sums(tensor: torch.Tensor) -> torch.Tensor:
-    """Return sums over the bits of a tensor, (2,): of its rows and of its columns, each weighted by its place.
-
-    Any change of one number changes them.
-    """
-    import torch
-
-    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
-    bits = tensor.detach().contiguous().view(-1).view(whole).view(tensor.shape[0] if tensor.dim() else 1, -1)
-    places = [torch.arange(1, size + 1, device=bits.device) * 2 - 1 for size in bits.shape]
-    by_row, by_column = bits.sum(dim=1, dtype=torch.int64), bits.sum(dim=0, dtype=torch.int64)
-    return torch.stack([(by_row * places[0]).sum(), (by_column * places[1]).sum()])
 
 
 def _differences(before: _State, after: _State) -> list[str]:
