@@ -39,8 +39,9 @@ class Rules:
 class Descent:
     """What a descent has come to.
 
-    `found`: the tensor. `losses`: before each update, and after the last one. `step`: the number of updates of the
-    tensor that is returned. `stopped`: one of `BELOW`, `NO_PROGRESS`, `NOT_FINITE` and `ALL_STEPS`.
+    `found`: the tensor. `losses`: before each update, and after the last one unless that is not finite. `step`: the
+    number of updates of the tensor that is returned. `stopped`: one of `BELOW`, `NO_PROGRESS`, `NOT_FINITE` and
+    `ALL_STEPS`.
     """
 
     found: torch.Tensor
@@ -52,7 +53,7 @@ class Descent:
     def counts(self) -> dict[str, Any]:
         """What manifests say of it, as JSON."""
         return {
-            "steps": len(self.losses) - 1,
+            "steps": len(self.losses) - (self.stopped != NOT_FINITE),
             "step_taken": self.step,
             "losses": [[step, loss] for step, loss in enumerate(self.losses)],
             "final_loss": self.losses[self.step],
