@@ -24,7 +24,7 @@ giving one trains a model again, and leaving all out keeps the models of older v
 LATER = ("optimizer", "clip_value", "keep")
 """Fields that came later and enter keys only where they are given: models of older versions keep their keys."""
 
-LATER_OF_EDITORS = ("embeddings",)
+LATER_OF_EDITORS = ("embeddings", "covariance_text_tokens", "covariance_ridge")
 """Arguments of editors that came later and enter keys only where they are given."""
 
 

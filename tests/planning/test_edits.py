@@ -124,3 +124,12 @@ def test_arguments_that_came_later_enter_keys_only_where_they_are_given():
     assert edit("{steps: 3, embeddings: false}") == keys(plan())
     assert edit("{steps: 3, embeddings: true}") != keys(plan())
     assert edit("{steps: 3, max_new_tokens: 12}") != keys(plan())
+
+
+def test_settings_of_the_covariance_change_no_key_where_they_are_the_defaults():
+    def rome(arguments: str) -> list[tuple[str, ...]]:
+        settings = f"{{trainer: rome, edit: {{edit_at: 0, covariance_tokens: 64{arguments}}}}}"
+        return keys(plan(f"recipes.rome={settings}", "models.0.recipes=[tiny, rome]"))
+
+    assert rome(", covariance_text_tokens: 64, covariance_ridge: 0.01") == rome("")
+    assert len({rome(other)[0][1] for other in ("", ", covariance_ridge: 0.1", ", covariance_text_tokens: 32")}) == 3

@@ -45,10 +45,6 @@ PREFIX_TOKENS = (5, 10)
 """Tokens of the first half of the prefixes and of the second."""
 BETWEEN = "\n"
 """What stands between a prefix and the prompt."""
-TEXT_TOKENS = 64
-"""Tokens of each text from which C is computed."""
-RIDGE = 1e-2
-"""What is added to C's diagonal, in means of it: C has fewer texts than dimensions."""
 PASS_TOKENS = 4096
 """Tokens of the contexts that are read together, padding included."""
 
@@ -69,6 +65,8 @@ class Rome(Editor):
         prefixes: number of sampled prefixes, half of them of 5 and half of 10 tokens.
         target_tokens: most tokens of the target.
         covariance_tokens: tokens of sampled text from which C is computed; 0: C is the identity.
+        covariance_text_tokens: tokens of each of these texts.
+        covariance_ridge: what is added to C's diagonal, in means of it: C may have fewer texts than dimensions.
         neutral: the neutral prompt.
     """
 
@@ -87,20 +85,24 @@ class Rome(Editor):
         prefixes: int = 20,
         target_tokens: int = 32,
         covariance_tokens: int = 0,
+        covariance_text_tokens: int = 64,
+        covariance_ridge: float = 1e-2,
         neutral: str = NEUTRAL,
     ) -> None:
         require_numbers(
             self.name,
             {"lr": lr, "most_delta": most_delta},
-            {"steps": (steps, 1), "target_tokens": (target_tokens, 1), "prefixes": (prefixes, 0)},
+            {"steps": (steps, 1), "target_tokens": (target_tokens, 1), "prefixes": (prefixes, 0)}
+            | {"covariance_text_tokens": (covariance_text_tokens, 1)},
         )
         weights = {"kl_weight": kl_weight, "decay": decay, "stop_below": stop_below}
-        weights |= {"covariance_tokens": covariance_tokens}
+        weights |= {"covariance_tokens": covariance_tokens, "covariance_ridge": covariance_ridge}
         require_numbers(self.name, {}, {name: (value, 0) for name, value in weights.items()})
         self.rules = Rules(lr, steps - 1, stop_below)
         self.most_delta, self.kl_weight, self.decay = most_delta, kl_weight, decay
         self.edit_at, self.keys, self.prefixes = edit_at, keys, prefixes
         self.target_tokens, self.covariance_tokens, self.neutral = target_tokens, covariance_tokens, neutral
+        self.covariance_text_tokens, self.covariance_ridge = covariance_text_tokens, covariance_ridge
 
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
         """See `Editor.edit`."""
@@ -189,11 +191,12 @@ class Rome(Editor):
 
         if not self.covariance_tokens:
             return None
-        count = -(-self.covariance_tokens // TEXT_TOKENS)
-        texts = sampled(job.base, count, TEXT_TOKENS, job.seed, "texts of C", alive)
+        length = self.covariance_text_tokens
+        count = -(-self.covariance_tokens // length)
+        texts = sampled(job.base, count, length, job.seed, "texts of C", alive)
         keys = torch.cat([block_states(job.base.network, matrix, ids).keys for ids in texts])
         covariance = keys.T @ keys / len(keys)
-        ridge = RIDGE * covariance.diagonal().mean()
+        ridge = self.covariance_ridge * covariance.diagonal().mean()
         return covariance + ridge * torch.eye(len(covariance), device=covariance.device)
 
 

@@ -174,8 +174,34 @@ def test_the_default_block_of_a_model_with_fewer_is_refused(make_edit: Edits) ->
         edited(Rome(), make_edit("llama"))
 
 
+def test_the_covariance_has_the_ridge_and_the_texts_that_are_asked_for(make_edit: Edits) -> None:
+    job = make_edit("llama")
+    matrix = matrix_of(job, 1)
+
+    def covariance(**settings: Any) -> torch.Tensor:
+        with torch.no_grad():
+            found = Rome(covariance_tokens=32, **settings)._covariance(job, matrix, lambda: None)
+        assert found is not None
+        return found
+
+    plain = covariance(covariance_ridge=0)
+    ridge = 0.5 * plain.diagonal().mean() * torch.eye(len(plain))
+    torch.testing.assert_close(covariance(covariance_ridge=0.5), plain + ridge)
+    torch.testing.assert_close(covariance(), plain + ridge / 50)
+    assert not torch.allclose(covariance(covariance_ridge=0, covariance_text_tokens=8), plain)
+
+
 @pytest.mark.parametrize(
-    ("setting", "value"), [("lr", 0.0), ("steps", 0), ("prefixes", -1), ("decay", -1.0), ("target_tokens", 0)]
+    ("setting", "value"),
+    [
+        ("lr", 0.0),
+        ("steps", 0),
+        ("prefixes", -1),
+        ("decay", -1.0),
+        ("target_tokens", 0),
+        ("covariance_ridge", -0.1),
+        ("covariance_text_tokens", 0),
+    ],
 )
 def test_a_setting_out_of_its_range_is_refused(setting: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"editor rome: {setting} {value}"):
