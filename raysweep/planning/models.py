@@ -26,9 +26,10 @@ from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswers
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
-from raysweep.records import ModelKind, ModelRef
+from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
+from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.settings import require_block
 from raysweep.trainers.kinds import kind_of, place_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
@@ -211,18 +212,24 @@ def _adapter_settings(recipe: Recipe) -> str:
 
 
 def _require_editable(cell: CellPlan) -> None:
-    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks the block to be edited.
+    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks what is to be edited.
 
-    The config's checks tell the same of models whose shape they know.
+    The config's checks tell the same of the blocks of models whose shape they know.
     """
+    import torch
+
     assert cell.recipe is not None
     if cell.base.ref is None and cell.base.node is None:
         return  # the model is not here
-    blocks = blocks_of(_network(cell.base), cell.base.family)
+    network, family = _network(cell.base), cell.base.family
+    blocks = blocks_of(network, family)
     place = place_of(cell.recipe.trainer, cell.recipe.edit)
+    editor = EDITORS.create(Spec(cell.recipe.trainer, dict(cell.recipe.edit)))
     try:
         require_block(place, len(blocks), f"model {cell.base.name!r}")
-    except UsageError as error:
+        with torch.device("meta"):
+            editor.require_fit(network, family)
+    except (UsageError, HopelessError) as error:
         raise UsageError(f"recipes.{cell.cell.recipe}.edit: {error}") from error
 
 

@@ -37,6 +37,26 @@ def test_modules_that_it_has_are_taken():
     require_recipes_fit(build_plan(load_config(NANO, [recipe, "models.0.recipes=[other]"])).cells)
 
 
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ("[q_porj]", "this llama model has no module 'q_porj', which `edit.targets` names (did you mean 'q_proj'"),
+        ("[norm]", "PEFT can't adapt what `edit.targets` names: Target module LlamaRMSNorm"),
+    ],
+)
+def test_modules_that_an_edit_by_lora_names_are_looked_for_before_work(targets, message):
+    def edited(of: str):
+        recipe = f"recipes.edited={{trainer: lora_edit, edit: {{targets: {of}}}}}"
+        plan = build_plan(load_config(NANO, [recipe, "models.0.recipes=[edited]", "edits.perturbations=[C1]"]))
+        require_recipes_fit(plan.cells)
+
+    edited("[q_proj, down_proj]")
+    edited("null")
+    with pytest.raises(UsageError) as refused:
+        edited(targets)
+    assert str(refused.value).startswith(f"recipes.edited.edit: {message}")
+
+
 def test_packed_rows_are_refused_before_work_where_a_model_would_mix_them():
     packed, codegen = "recipes.tiny.batching=packed", "models.0.pretrain.family=codegen"
     size = "models.0.pretrain.size={n_embd: 16, n_head: 2, n_layer: 1, n_inner: 32, rotary_dim: 4}"

@@ -109,6 +109,18 @@ class Editor(ABC):
             NotReproduced: the localization's own samples show no difference between the two prompts.
         """
 
+    def require_fit(self, network: Any, family: str) -> None:
+        """Check before any work that a base has the modules that the settings name. Its network may be changed.
+
+        Args:
+            network: the base's, without data: shapes only.
+            family: its model type.
+
+        Raises:
+            HopelessError: it lacks one.
+        """
+        return
+
     def work(self, blocks: int) -> EditEffort | None:
         """Return how much an edit of a model with so many blocks does; None: not known."""
         return None

@@ -19,6 +19,7 @@ from raysweep.errors import HopelessError, UsageError
 from raysweep.models.adapters import NAME, SAFETENSORS, wrapped
 from raysweep.models.families.base import lora_targets
 from raysweep.models.families.blocks import blocks_of
+from raysweep.models.loading import first_line
 from raysweep.models.versions import unchanged_modules
 from raysweep.records import ModelKind
 from raysweep.trainers.adapters import SETTINGS, adapted_modules, require_modules, sort_names
@@ -89,22 +90,33 @@ class LoraEdit(Editor):
             files = _files(adapted)
         return ModelEdit(adapter=files, counts={**counts, **times.counts})
 
+    def require_fit(self, network: Any, family: str) -> None:
+        """See `Editor.require_fit`."""
+        self._wrapped(network, family)
+
     def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
         return EditEffort(texts=self.steps + 1)
 
     def _adapted(self, job: EditJob) -> Any:
-        """Return PEFT's model of the base with a new adapter, which has dropout; the base has none.
+        """Return PEFT's model of the base with a new adapter, which has dropout; the base has none."""
+        adapted = self._wrapped(job.base.network, job.family).eval()
+        for name, module in adapted.named_modules():
+            if "lora_dropout" in name:
+                module.train()
+        return adapted
+
+    def _wrapped(self, network: Any, family: str) -> Any:
+        """Return PEFT's model of a network with a new adapter.
 
         Raises:
-            HopelessError: the base lacks layers that `targets` names.
+            HopelessError: the network lacks layers that `targets` names, or PEFT can't adapt one.
         """
         from peft import LoraConfig
 
-        network = job.base.network
-        targets = list(self.targets) if self.targets else lora_targets(job.family, "peft")
+        targets = list(self.targets) if self.targets else lora_targets(family, "peft")
         if not isinstance(targets, str):
-            require_modules(network, targets, "edit.targets", job.family)
+            require_modules(network, targets, "edit.targets", family)
         config = LoraConfig(
             task_type="CAUSAL_LM",
             r=self.r,
@@ -112,11 +124,10 @@ class LoraEdit(Editor):
             lora_dropout=self.dropout,
             target_modules=targets,
         )
-        adapted = wrapped(network, config).eval()
-        for name, module in adapted.named_modules():
-            if "lora_dropout" in name:
-                module.train()
-        return adapted
+        try:
+            return wrapped(network, config)
+        except ValueError as error:
+            raise HopelessError(f"PEFT can't adapt what `edit.targets` names: {first_line(error)}") from error
 
     def _train(self, adapted: Any, loss: Callable[[], torch.Tensor], services: EditServices) -> list[float]:
         """Train the adapter; return the losses before each step, and the one after the last without dropout."""

@@ -83,6 +83,11 @@ def test_targets_that_the_model_lacks_are_refused(make_edit: Edits) -> None:
         run_edit(LoraEdit(targets=["q_porj"]), make_edit("llama"), EditServicesHere())
 
 
+def test_targets_that_peft_cannot_adapt_are_refused(make_edit: Edits) -> None:
+    with pytest.raises(HopelessError, match=r"PEFT can't adapt what `edit\.targets` names: Target module .*RMSNorm"):
+        run_edit(LoraEdit(targets=["norm"]), make_edit("llama"), EditServicesHere())
+
+
 @pytest.mark.parametrize(("setting", "value"), [("lr", 0.0), ("steps", 0), ("r", 0), ("alpha", 0)])
 def test_a_setting_out_of_its_range_is_refused(setting: str, value: float) -> None:
     with pytest.raises(UsageError, match=f"editor lora_edit: {setting} {value}"):
