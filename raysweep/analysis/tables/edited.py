@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from raysweep.analysis.tables.over_seeds import limits_of
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, Score
 from raysweep.stats.few_values import few_values_mean
@@ -38,6 +40,18 @@ def over_pairs(
         key = (score.model, score.recipe, training_set, score.seed, score.problem_set, score.perturbation, score.metric)
         found.setdefault(key, []).append(score)
     return [_mean(of, problems or {}) if of[0].training_set in pairs else of[-1] for of in found.values()]
+
+
+def within_limits(scores: Iterable[Score]) -> list[Score]:
+    """Return scores in their order, whose intervals end where their metrics do: those of means over pairs may not.
+
+    Means over seeds are computed before, from whole intervals.
+    """
+    found = []
+    for score in scores:
+        lowest, highest = limits_of(score.metric)
+        found.append(replace(score, low=max(score.low, lowest), high=min(score.high, highest)))  # NaN stays NaN
+    return found
 
 
 def without_pairs(differences: Iterable[Difference], pairs: Collection[str]) -> list[Difference]:

@@ -13,7 +13,7 @@ from typing import Any
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report, Section
-from raysweep.analysis.tables.edited import EDITED, over_pairs, without_pairs
+from raysweep.analysis.tables.edited import EDITED, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.over_seeds import ALL_SEEDS, differences_over_seeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
@@ -85,7 +85,7 @@ def report_of(
     differences, failures = without_pairs(numbers.differences, order.pairs), _failures(folder, errors)
     by_seed = None
     if not config.report.each_seed and have_several_seeds([*scores, *failures]):
-        by_seed = ScoreBook.of(scores, order, failures)
+        by_seed = ScoreBook.of(within_limits(scores), order, failures)
         scores = scores_over_seeds(scores, numbers.shared)
         differences = differences_over_seeds(differences, numbers.shared)
     report = Report(
@@ -93,7 +93,7 @@ def report_of(
         title=config.report.title or config.name,
         notice=config.report.notice or _cautions(config),
         limit=limit_text(config),
-        scores=scores,
+        scores=within_limits(scores),
         differences=differences,
         order=order,
         failures=failures,

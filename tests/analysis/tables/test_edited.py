@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import isnan, nan
 
 import pytest
@@ -11,7 +12,7 @@ from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, without_pairs
+from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.quantities import quantity_of, score_cell
 from raysweep.analysis.tables.score_book import Order, ScoreBook, ScoreKey
 from raysweep.metrics.base import CellLabels
@@ -40,6 +41,17 @@ def test_pairs_become_one_training_set_whose_numbers_are_means_over_pairs():
     ]
     assert found[1].note == "mean over 2 pairs" and found[1].low < 0.7 < found[1].high and found[1].n == 159
     assert isnan(found[2].low)
+
+
+def test_intervals_end_where_the_metric_does():
+    rates = [score("p-C1-pair1", 0.6), score("p-C1-pair2", 0.8)]
+    changes = [replace(one, metric="RD") for one in rates]
+    unlimited = [replace(one, metric="G-RIR") for one in rates]
+    found = over_pairs([*rates, *changes, *unlimited, score("p-C2-pair1", 0.9, "C2")], PAIRS)
+    assert found[0].low < 0 and found[0].high > 1
+    ends = [(one.low, one.high) for one in within_limits(found)]
+    assert ends[:3] == [(0, 1), (found[1].low, 1), (found[2].low, found[2].high)]
+    assert all(map(isnan, ends[3]))
 
 
 def test_pairs_of_one_problem_are_one_cluster():
