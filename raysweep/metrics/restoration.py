@@ -14,7 +14,7 @@ from math import fsum, isnan, nan
 from typing import TYPE_CHECKING
 
 from raysweep.metrics.base import Measurement
-from raysweep.stats.bootstrap import bootstrap_intervals
+from raysweep.stats.bootstrap import RESAMPLES, bootstrap_intervals
 from raysweep.stats.intervals import UNDEFINED, interval_note
 
 if TYPE_CHECKING:
@@ -132,11 +132,14 @@ def restored(
 ) -> Measurement:
     """Return G-RIR of one model with its 95 % interval over problems, by a Bayesian bootstrap; see `category_accuracy`.
 
-    Where it is undefined, it is NaN with the reason in its note.
+    Where it is undefined, it is NaN with the reason in its note. The note says where few problems were lost, so that
+    the interval is rough, and how many resamples it leaves out, since nothing was lost in them.
     """
     accuracy = category_accuracy(original, perturbed, repaired, left_out)
     tasks = _shared(original, perturbed, repaired, left_out)
-    return _measured(G_RIR, accuracy.restored, [original, perturbed, repaired], tasks, _restored_shares)
+    lost = fsum(original[task] - perturbed[task] for task in tasks)
+    rates, divisor = [original, perturbed, repaired], (lost, "problems lost")
+    return _measured(G_RIR, accuracy.restored, rates, tasks, divisor, _restored_shares)
 
 
 def gained(
@@ -148,7 +151,9 @@ def gained(
     """Return the relative gain of one model with its interval, over the problems and in the way of `restored`."""
     accuracy = category_accuracy(original, perturbed, repaired, left_out)
     tasks = _shared(original, perturbed, repaired, left_out)
-    return _measured(GAIN, accuracy.gain, [perturbed, repaired], tasks, _relative_gains)
+    passed = fsum(perturbed[task] for task in tasks)
+    divisor = passed, "perturbed prompts passed"
+    return _measured(GAIN, accuracy.gain, [perturbed, repaired], tasks, divisor, _relative_gains)
 
 
 def _measured(
@@ -156,14 +161,29 @@ def _measured(
     share: Restoration,
     rates: Sequence[Mapping[str, float]],
     tasks: Sequence[str],
+    divisor: tuple[float, str],
     statistic: Callable[[NDArray[np.float64]], Sequence[NDArray[np.float64]]],
 ) -> Measurement:
-    """Return a share of some models' accuracies with its interval over problems."""
+    """Return a share of some models' accuracies with its interval over problems.
+
+    `divisor`: the number of problems by which the share divides, and these in words.
+    """
     if isnan(share.value):
         return Measurement(metric, nan, nan, nan, len(tasks), share.note)
     values = [[[of_model[task]] for task in tasks] for of_model in rates]
-    low, high = bootstrap_intervals(values, statistic)[0] if len(tasks) > 1 else UNDEFINED
-    return Measurement(metric, share.value, low, high, len(tasks), interval_note(len(tasks)))
+    left_out = 0
+
+    def counted(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+        nonlocal left_out
+        (shares,) = statistic(means)
+        left_out += sum(map(isnan, shares.tolist()))
+        return [shares]
+
+    low, high = bootstrap_intervals(values, counted)[0] if len(tasks) > 1 else UNDEFINED
+    notes = [interval_note(len(tasks), *divisor)]
+    if left_out:
+        notes.append(f"it leaves out {left_out:,} of {RESAMPLES:,} resamples, without any {divisor[1]}")
+    return Measurement(metric, share.value, low, high, len(tasks), ", and ".join(filter(None, notes)))
 
 
 def _shared(

@@ -12,6 +12,8 @@ from raysweep.metrics.restoration import (
     UNKNOWN,
     CategoryAccuracy,
     category_accuracy,
+    gained,
+    restored,
     restored_share,
 )
 
@@ -50,3 +52,26 @@ def test_the_edited_problem_and_problems_that_one_side_lacks_count_nowhere():
 def test_without_a_common_problem_there_is_no_number():
     found = category_accuracy({"a": 1.0}, {"b": 1.0}, {"c": 1.0})
     assert found.n == 0 and found.restored.note == NO_PROBLEM
+
+
+def rates(problems: int, lost: int, back: int) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """A base that passes every clean prompt and loses the first few, of which an edit brings the first ones back."""
+    tasks = [str(number) for number in range(problems)]
+    perturbed = {task: float(number >= lost) for number, task in enumerate(tasks)}
+    return dict.fromkeys(tasks, 1.0), perturbed, perturbed | dict.fromkeys(tasks[:back], 1.0)
+
+
+def test_an_interval_from_few_lost_problems_is_said_to_be_rough():
+    few, enough = restored(*rates(60, 9, 3)), restored(*rates(60, 10, 3))
+    assert few.note == "rough interval: fewer than 10 problems lost" and few.low < few.value < few.high
+    assert enough.note == ""
+    assert gained(*rates(60, 51, 3)).note == "rough interval: fewer than 10 perturbed prompts passed"
+    assert gained(*rates(60, 50, 3)).note == ""
+
+
+def test_resamples_in_which_nothing_was_lost_are_counted():
+    original = {str(number): float(number < 20) for number in range(40)}  # 20 are lost, and 19 won
+    perturbed = {str(number): float(20 <= number < 39) for number in range(40)}
+    found = restored(original, perturbed, original)
+    assert found.note.startswith("rough interval: fewer than 10 problems lost, and it leaves out ")
+    assert found.note.endswith(" of 2,000 resamples, without any problems lost")
