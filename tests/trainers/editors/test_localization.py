@@ -331,5 +331,5 @@ def test_a_family_without_a_template_is_refused_before_work(live):
 
 def test_a_prompt_that_leaves_no_position_to_write_to_is_refused(live):
     job = job_of("llama", live("llama"), original=ORIGINAL * 40)
-    with pytest.raises(UsageError, match="leave the model no position to write to; leave the problem out"):
+    with pytest.raises(UsageError, match="leave the model no position to write to; name other problems in"):
         localize(job, judge(), settings())
