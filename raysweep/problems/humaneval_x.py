@@ -15,8 +15,8 @@ from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import ScriptedProblem, problems_of
-from raysweep.programs import CPP, JAVA, Program
+from raysweep.problems.file_problems import ScriptedProblem, language_name, language_of, problems_of
+from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
@@ -27,6 +27,8 @@ LANGUAGES: Mapping[str, tuple[str, ...]] = {
 }
 """Stop strings: the beginnings of what follows the function. Completions keep their closing braces, and no reference
 solution is cut. There is no published list."""
+_PUBLISHED_IN = {**LANGUAGE_WORDS, "go": "Go", "js": "JavaScript", "javascript": "JavaScript", "rust": "Rust"}
+"""The languages of HumanEval-X, by what task ids begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class HumanEvalX(ProblemSet):
         language: java or cpp; None: found from the task ids, such as ``Java/0``.
 
     Raises:
-        UsageError: another language, or a file that doesn't exist.
+        UsageError: another language, or a file that doesn't exist. Rows of another language are refused when the file
+            is read.
     """
 
     words = 2  # before 2, the lines of comments in Java were taken for code, whose words are protected
@@ -67,7 +70,18 @@ class HumanEvalX(ProblemSet):
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in their published order; raise UsageError (file, line) for an unusable row."""
-        return problems_of(read_json_rows(self._path), lambda row: compiled_problem(row, self.language))
+        return problems_of(read_json_rows(self._path), self._problem)
+
+    def _problem(self, row: JsonRow) -> Problem:
+        """Return the problem in a row; raise UsageError (file, line) if the row says that its language is another."""
+        named = language_of(row) if "language" in row.fields else language_of_task(row.fields.get("task_id"))
+        if named != self.language and named in _PUBLISHED_IN:
+            raise UsageError(
+                f"{row.place}: {row.fields.get('task_id')!r} is a problem in {_PUBLISHED_IN[named]}, and this set's "
+                f"language is {LANGUAGE_WORDS[self.language]}: give each language a file of its own, and name the "
+                f"right `language` where a config names one ({' or '.join(LANGUAGES)})"
+            )
+        return compiled_problem(row, self.language)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """Return the language and the SHA-256 of the unzipped file."""
@@ -111,8 +125,9 @@ def compiled_problem(row: JsonRow, language: str) -> CompiledProblem:
 
 
 def language_of_task(task_id: object) -> str:
-    """Return what stands before the slash of a task id such as ``Java/0``, in small letters."""
-    return str(task_id).partition("/")[0].lower()
+    """Return the language of a task id such as ``Java/0``: what stands before the slash, if there is one."""
+    name, slash, _ = str(task_id).partition("/")
+    return language_name(name) if slash else ""
 
 
 def _language_of(path: Path) -> str:

@@ -1,5 +1,7 @@
 """HumanEval in Java and C++: its files, and what must be there to judge it."""
 
+import json
+
 import pytest
 
 from raysweep.errors import UsageError
@@ -68,6 +70,35 @@ def test_problems_whose_headers_are_missing_are_named_if_they_are_judged(monkeyp
     with pytest.raises(UsageError, match=r"CPP/22 includes boost/any.hpp, .* install libboost-dev "):
         check_toolchain("cpp", problems[:137], "-O0")
     check_toolchain("cpp", problems[:22], "-O0")
+
+
+ROW = {"prompt": "class A {\n    /* Double. */\n    int f(int a) {\n", "canonical_solution": "return 2 * a; } }"}
+
+
+@pytest.mark.parametrize(
+    ("language", "rows", "message"),
+    [
+        (None, ["Java/0", "CPP/0"], r"rows.jsonl:2: 'CPP/0' is a problem in C\+\+, and this set's language is Java"),
+        (None, ["CPP/0", "Java/0"], r"rows.jsonl:2: 'Java/0' is a problem in Java, and this set's language is C\+\+"),
+        ("java", ["CPP/0"], r"rows.jsonl:1: .*give each language a file of its own, and name the right `language`"),
+        ("cpp", ["Python/0"], r"rows.jsonl:1: 'Python/0' is a problem in Python"),
+        ("cpp", ["JavaScript/0"], r"rows.jsonl:1: 'JavaScript/0' is a problem in JavaScript"),
+    ],
+)
+def test_a_row_in_another_language_than_the_set_is_refused_with_its_line(tmp_path, language, rows, message):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({**ROW, "task_id": task_id}) + "\n" for task_id in rows))
+    with pytest.raises(UsageError, match=message):
+        HumanEvalX(str(path), language).check()
+
+
+def test_a_rows_own_language_counts_more_than_its_id_and_other_ids_say_none(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    rows = [{"task_id": "mine/1"}, {"task_id": "java"}, {"task_id": "CPP/3", "language": "Java"}]
+    path.write_text("".join(json.dumps({**ROW, **row}) + "\n" for row in rows))
+    HumanEvalX(str(path), "java").check()
+    with pytest.raises(UsageError, match=r"rows.jsonl:3: 'CPP/3' is a problem in Java, and this set's language is C"):
+        HumanEvalX(str(path), "cpp").check()
 
 
 def test_another_language_or_file_is_reported(tmp_path):
