@@ -202,6 +202,27 @@ def test_a_language_that_there_is_not_or_another_one_is_refused(tmp_path, rows, 
         problem_set(tmp_path, *rows).problems()
 
 
+@pytest.mark.parametrize(
+    ("language", "tests"),
+    [
+        ("java", JAVA_ROW["test"]),
+        ("java", "import java.util.*;\nclass Main {\n  public static void main(String[] a) { }\n}"),
+        ("cpp", "#include <cassert>\nint main() {\n    assert(f(1) == 2);\n}"),
+        ("cpp", "int main(){ return f(1) != 2; }"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"entry_point": "twice"}])
+def test_a_compiled_row_without_its_language_is_told_to_name_it(tmp_path, language, tests, more):
+    row = {key: value for key, value in JAVA_ROW.items() if key != "language"} | {"test": tests, **more}
+    with pytest.raises(UsageError, match=rf'jsonl:1: the row has no `language`.*; add "language": "{language}" to'):
+        problem_set(tmp_path, row).check(judged=True)
+
+
+def test_tests_in_python_may_hold_texts_in_other_languages(tmp_path):
+    test = 'TEXT = """\n#include <x>\nclass Main {\n"""\n' + ROW["test"]
+    problem_set(tmp_path, {**ROW, "test": test}).check(judged=True)
+
+
 def test_other_names_of_languages_are_known(tmp_path):
     assert problem_set(tmp_path, {**ROW, "language": "py"}).language == "python"
     assert problem_set(tmp_path, {**JAVA_ROW, "language": "C++", "prompt": "int f(int a) {\n"}).language == "cpp"
