@@ -18,6 +18,7 @@ from raysweep.execution.compiled.java.junit import junit_tests, without_wall_tim
 from raysweep.problems.base import PROBLEMS
 from raysweep.problems.file_problems import problems_of
 from raysweep.problems.humaneval import HumanEval
+from raysweep.problems.humaneval_x import HumanEvalX
 from raysweep.problems.repair.base import FUNCTION, RepairSet, fault_in_class, repair_problem
 from raysweep.programs import JAVA, Limits
 from raysweep.records import Problem
@@ -95,6 +96,11 @@ def _numbers() -> dict[str, int]:
 
 
 def _problem(row: JsonRow, positions: Mapping[str, tuple[int, int]], context: str) -> Problem:
+    if HumanEvalX.recognises(row.fields):
+        raise UsageError(
+            f"{row.place}: this is a row of HumanEval-X, which the problem set humaneval-x reads; humaneval-java has "
+            "faults to repair, in rows {name, java_buggy, java_correct, java_test}"
+        )
     name, buggy = row.label("name"), row.text("java_buggy")
     test = f"TEST_{name}"
     return repair_problem(

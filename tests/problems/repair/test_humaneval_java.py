@@ -40,6 +40,14 @@ def test_published_positions_make_hunks_larger(tmp_path: Path) -> None:
         HumanEvalJava(path, str(positions)).check()
 
 
+def test_rows_of_humaneval_x_are_sent_to_their_own_set(tmp_path: Path) -> None:
+    path = lines(tmp_path / "rows.jsonl.gz", {"task_id": "Java/0", "prompt": "", "declaration": "", "test": ""})
+    with pytest.raises(
+        UsageError, match=r"gz:1: this is a row of HumanEval-X, which the problem set humaneval-x reads"
+    ):
+        HumanEvalJava(path).check()
+
+
 def test_names_stand_for_problems_of_humaneval() -> None:
     names = ["has_close_elements", "fib4", "digit_sum", "sum_squares", "add", "sort_array", "unknown"]
     assert [humaneval_number(name) for name in names] == ["0", "46", "66", "142", "53", "88", "unknown"]
