@@ -14,6 +14,7 @@ from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKe
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import LANGUAGE_WORDS
 from raysweep.records import BASE, CLEAN
+from raysweep.units import count
 
 
 @EXHIBITS.register("languages")
@@ -31,24 +32,26 @@ class Languages(Exhibit):
         languages = book.order.languages
         if len(set(languages.values())) < 2:
             raise NothingToDraw("its problems are all in one language")
-        tests = select_test_sets(book, [self.test_set]).perturbed
+        tests = select_test_sets(book, [self.test_set]).perturbed or (CLEAN,)
         tables = tuple(self._table(evidence, test, rows) for test in tests if (rows := self._rows(evidence, test)))
         if not tables:
-            raise NothingToDraw(f"it has no pass@1 on {self.test_set}")
+            raise NothingToDraw("it has no pass@1 yet of the models that the table shows")
         return Drawn(tables)
 
     def _table(self, evidence: Evidence, test: str, rows: Sequence[Row]) -> Table:
         book = evidence.book
-        headings = ("rows (%)", f"clean {PASS.heading}", PASS.heading, DROP.heading, RD.heading)
+        perturbed = () if test == CLEAN else (PASS.heading, DROP.heading, RD.heading)
+        under = "" if test == CLEAN else f" and under {book.order.test_label(test)}"
         caption = (
-            f"pass@1 on clean prompts and under {book.order.test_label(test)}. Rows: the share of the training set's "
-            "rows whose output is in the language, by their column or the tag of their first code fence."
+            f"pass@1 on clean prompts{under}. Rows: the share of the training set's "
+            "rows in the language, of those whose language is known: by the column `language`, else by the tag of the "
+            "first code fence in their output."
         )
         return Table(
             title=self.titled(book),
             caption=self.captioned(caption, draws_sentence(book)),
             stub=("language", "problem set", "model", "training set"),
-            columns=tuple(map(Column, headings)),
+            columns=tuple(map(Column, ("rows (%)", f"clean {PASS.heading}", *perturbed))),
             rows=tuple(rows),
             row_words=book.order.training_words,
             label=f"{self.id}-{test}",
@@ -65,7 +68,8 @@ class Languages(Exhibit):
                 if book.score(clean, PASS.metric) is None and book.score(key, PASS.metric) is None:
                     continue
                 share = _share(evidence.languages.get(training_set, {}), language, training_set)
-                scores = (score_cell(book, key, quantity) for quantity in (PASS, DROP, RD))
+                perturbed = () if test == CLEAN else (PASS, DROP, RD)
+                scores = (score_cell(book, key, quantity) for quantity in perturbed)
                 label = variant.model if training_set == BASE else variant.label
                 stub = (LANGUAGE_WORDS.get(language, language), problems, label, training_set)
                 rows.append(Row(stub, (share, score_cell(book, clean, PASS), *scores)))
@@ -85,12 +89,16 @@ class Languages(Exhibit):
 
 def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCell:
     """Return the cell of a language's share of the rows: a dash with its reason where nothing is known of them."""
-    total = sum(rows.values())
-    if not total:
-        note = "not fine-tuned" if training_set == BASE else "the store has no such training set"
-        return TableCell("–", note=note, state="undefined")
-    share = 100 * sum(count for name, count in rows.items() if _same(name, language)) / total
-    return TableCell(f"{share:.1f}", value=share, state="value", n=total)
+    unknown = rows.get("", 0)
+    known = sum(rows.values()) - unknown
+    if not known:
+        lacking = (
+            f"no row says its language ({count(unknown, 'row')})" if unknown else "the store has no such training set"
+        )
+        return TableCell("–", note="not fine-tuned" if training_set == BASE else lacking, state="undefined")
+    share = 100 * sum(number for name, number in rows.items() if _same(name, language)) / known
+    note = f"of {unknown:,} of the {count(known + unknown, 'row')} the language is not known" if unknown else ""
+    return TableCell(f"{share:.1f}", value=share, state="value", n=known, note=note)
 
 
 def _same(tag: str, language: str) -> bool:

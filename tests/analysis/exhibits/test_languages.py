@@ -41,7 +41,9 @@ def test_each_language_has_its_scores_beside_its_share_of_the_rows():
         for training_set in ("base", "clean", "mix_all")
     ]
     shares = [row["rows (%)"] for row in rows.values()]
-    assert shares == ["–", "15.0", "0.0", "–", "56.0", "100.0"]
+    assert shares == ["–", "21.1", "0.0", "–", "78.9", "100.0"]
+    notes = [row.cells[0].note for row in table.rows]
+    assert notes == ["not fine-tuned", "of 29 of the 100 rows the language is not known", ""] * 2
     assert rows["Java", "java", "one", "clean"]["clean pass@1 (%)"] == "25.0"
     assert rows["Python", "humaneval", "one", "mix_all"]["RD (%)"] == "50.0"
 
@@ -55,6 +57,21 @@ def test_a_share_that_is_not_known_has_a_reason():
     found = EXHIBITS["languages"].draw(Evidence(ScoreBook.of(SCORES, ORDER)))
     notes = [row.cells[0].note for row in found.tables[0].rows]
     assert notes[:2] == ["not fine-tuned", "the store has no such training set"]
+
+
+def test_rows_that_say_no_language_have_no_share():
+    found = EXHIBITS["languages"].draw(replace(evidence(), languages={**ROWS, "clean": {"": 72}}))
+    cell = found.tables[0].rows[1].cells[0]
+    assert (cell.text, cell.note) == ("–", "no row says its language (72 rows)")
+
+
+def test_a_sweep_without_perturbations_has_clean_scores_alone():
+    order = replace(ORDER, perturbations=("clean",), mixes=())
+    scores = [score for score in SCORES if score.perturbation == "clean"]
+    (table,) = EXHIBITS["languages"].draw(Evidence(ScoreBook.of(scores, order), languages=ROWS)).tables
+    assert [column.name for column in table.columns] == ["rows (%)", "clean pass@1 (%)"]
+    assert cells(table)["Python", "humaneval", "one", "clean"]["clean pass@1 (%)"] == "50.0"
+    assert "perturb" not in table.caption and "clean prompts. Rows: " in table.caption
 
 
 def test_a_sweep_in_one_language_has_no_such_table():
