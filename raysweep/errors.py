@@ -44,8 +44,8 @@ class UsageError(RaysweepError):
 class MissingInput(UsageError):
     """Something that a config names and that isn't here: a file, a model, a translator.
 
-    A run is refused; a plan lists it and goes on. A name that resembles one that is here is a mistake, thus no
-    MissingInput.
+    A run is refused; a plan lists it and goes on. That a name resembles one that is here is said, and changes nothing:
+    whether a plan ends with an error must not hang on a file's neighbours.
     """
 
 

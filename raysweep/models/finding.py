@@ -67,9 +67,7 @@ def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapt
     folder = Path(location).expanduser()
     if not folder.is_dir():
         if _is_path(location, folder):
-            why = _why_no_model(folder)
-            is_mistake = folder.exists() or "did you mean" in why
-            raise (UsageError if is_mistake else MissingInput)(f"no model at {location}: {why}")
+            raise (UsageError if folder.exists() else MissingInput)(f"no model at {location}: {_why_no_model(folder)}")
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
     folder = folder.absolute()  # workers run in other folders, and an adapter may name its base by a relative path

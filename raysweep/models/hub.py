@@ -97,7 +97,7 @@ def _explained(location: str, revision: str | None, error: Exception) -> UsageEr
         return UsageError(f"model {location!r} on the hub has no revision {revision!r}; see {page}/commits")
     if isinstance(error, errors.EntryNotFoundError) and not isinstance(error, errors.LocalEntryNotFoundError):
         return UsageError(f"{location!r} on the hub has no config.json, so transformers can't load it")
-    return (UsageError if hint else MissingInput)(
+    return MissingInput(
         f"model {location!r} is neither a folder nor in the local cache{hint}, and the hub can't be "
         "reached (no network, or HF_HUB_OFFLINE is set)"
     )

@@ -126,7 +126,7 @@ def content_sha(path: Path) -> str:
 def check_file(path: Path) -> None:
     """Raise UsageError unless `path` is a file; the message suggests the most similar name in its folder.
 
-    It is a MissingInput if there is nothing there, nor anything similar.
+    It is a MissingInput if there is nothing there.
     """
     if path.is_file():
         return
@@ -137,7 +137,7 @@ def check_file(path: Path) -> None:
     if not path.parent.is_dir():
         raise MissingInput(f"{path} doesn't exist, nor does its folder")
     near = did_you_mean(path.name, (other.name for other in path.parent.iterdir()))
-    raise (UsageError if near else MissingInput)(f"{path} doesn't exist{near}")
+    raise MissingInput(f"{path} doesn't exist{near}")
 
 
 def _values(path: Path) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from raysweep.errors import UsageError
+from raysweep.errors import MissingInput, UsageError
 from raysweep.rows.json_files import content_sha, read_json_rows, stream_json_rows
 
 ROWS = [{"a": "1 \u2028 2", "b": "é"}, {"a": "2", "b": None}]
@@ -121,7 +121,7 @@ def test_a_default_stands_in_for_an_absent_or_null_field_only(tmp_path):
 
 def test_a_missing_file_names_the_nearest(tmp_path):
     written(tmp_path, LINES, "train.jsonl")
-    with pytest.raises(UsageError, match=r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"):
+    with pytest.raises(MissingInput, match=r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"):
         read_json_rows(tmp_path / "trian.jsonl")
 
 
