@@ -110,6 +110,7 @@ def evaluate(
     from raysweep.cli.views.results import print_result, watcher
     from raysweep.problems.base import problems_entry
     from raysweep.sweep.evaluate import evaluation_config
+    from raysweep.sweep.overview.scores import reference_lines
     from raysweep.sweep.run import run_sweep
     from raysweep.sweep.samples import write_samples
     from raysweep.sweep.tasks import RunOptions
@@ -135,7 +136,7 @@ def evaluate(
     if out is not None:
         write_samples(result.folder, out)
     print_result(result, as_json)
-    raise typer.Exit(1 if result.errors else 0)
+    raise typer.Exit(1 if result.errors or reference_lines(result) else 0)
 
 
 def execute(

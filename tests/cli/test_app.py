@@ -513,7 +513,7 @@ def test_evaluate_the_reference_names_the_problems_that_it_fails_with_their_outc
     problems = problem_file(tmp_path / "p.jsonl", *range(1, 33), test=tests)
     code, out, _ = evaluate(cli, problems)
     (line,) = [line for line in out.splitlines() if line.startswith("the reference solution of")]
-    assert code == 0 and line.startswith(
+    assert code == 1 and line.startswith(
         "the reference solution of 13 problems of jsonl fails: T/20 (failed: assert f() == 20 % 20), T/21 (failed: as"
     )
     assert line.endswith("T/29 (failed: assert f() == 29 % 20) and 3 more")
@@ -531,6 +531,6 @@ def test_a_limited_evaluation_judges_only_its_references_and_shows_their_errors(
     (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, out, _ = evaluate(cli, Path("p.jsonl"), "--limit", "3", "--storage", "store")
     (line,) = [line for line in out.splitlines() if line.startswith("the reference solution of 3 problems")]
-    assert code == 0 and all(f"T/{at} (exception: {name}" in line for at, name in enumerate(errors.values()))
+    assert code == 1 and all(f"T/{at} (exception: {name}" in line for at, name in enumerate(errors.values()))
     (manifest,) = (tmp_path / "store" / "artefacts" / "references").rglob("manifest.json")
     assert json.loads(manifest.read_text())["counts"]["rows"] == 3
