@@ -145,10 +145,12 @@ class SweepFolder:
         write_atomically(self.path / "config.yaml", config_yaml)
         self.publish()
 
-    def refusal(self, plan: SweepPlan) -> str:
+    def refusal(self, plan: SweepPlan, *, lacks_inputs: bool = False) -> str:
         """Return why a plan can't take this sweep's name; empty if it can.
 
         It can't if the sweep has results that the plan doesn't contain, since they would disappear from its report.
+        `lacks_inputs`: files, compilers or others aren't here, so that keys of the plan fit no results; then a changed
+        setting alone is a reason.
         """
         from raysweep.config.changes import changes_in_words
 
@@ -161,6 +163,8 @@ class SweepFolder:
         changed = ""
         with contextlib.suppress(StoreError):
             changed = changes_in_words(self.config(), plan.config)
+        if lacks_inputs and not changed:
+            return ""
         reason = changed or "no setting changed, so a data file, a model or a version did"
         if not changed and (cause := self._cause(plan, [row for row in former if row.results_key in lost])):
             reason += f": {cause}"

@@ -88,6 +88,8 @@ def test_where_no_setting_changed_data_or_a_version_did(result):
     write_rows(path, GridRow, [gone, *others], ["cell", "problem_set", "perturbation", "test_draw"])
     refusal = result.folder.refusal(plan)
     assert "no setting changed, so a data file, a model or a version did" in refusal
+    assert result.folder.refusal(plan, lacks_inputs=True) == "", "keys of a plan without a compiler fit no results"
+    assert "Give this sweep another name" in result.folder.refusal(build_plan(config(limit=1)), lacks_inputs=True)
     manifest = Path(store.folder(gone.results), "manifest.json")
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**content, "spec": {**content["spec"], "python": "3.9.1"}}))

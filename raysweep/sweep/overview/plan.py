@@ -257,7 +257,7 @@ def plan_facts(
         plan.config.allow_code_execution,
         _timeouts(plan.config),
         "" if elsewhere else _reason_against_this_machine(plan, lacking, missing_of),
-        SweepFolder(store, plan.config.name).refusal(plan),
+        SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
         str(store.files),
         tuple(missing_inputs),
         _downloads(plan),

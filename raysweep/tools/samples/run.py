@@ -15,7 +15,7 @@ from platform import python_version
 from typing import Any, NamedTuple
 
 from raysweep.engine.judging import judge_distinct
-from raysweep.errors import RaysweepError, UsageError
+from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.execution.compiled.toolchains import toolchain_key
 from raysweep.execution.oracle import inside_refused, judge_references, oracle_of
 from raysweep.execution.pool import Executor
@@ -167,8 +167,14 @@ class SampleRun:
             self.samples += 1
         asked = [problem for name, problem in self._problems.items() if name in self._tasks]
         self._languages = {problem.language for problem in asked}
+        missing = []
         for language in sorted(self._languages):
-            check_toolchain(language, [one for one in asked if one.language == language], job.sandbox.cpp_flags)
+            try:
+                check_toolchain(language, [one for one in asked if one.language == language], job.sandbox.cpp_flags)
+            except MissingInput as error:
+                missing.append(str(error))
+        if missing:
+            raise MissingInput("; and ".join(missing))
 
     def run(self, progress: Progress) -> SampleScores:
         """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.

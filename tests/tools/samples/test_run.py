@@ -257,6 +257,9 @@ def test_a_file_may_have_programs_in_several_languages_and_one_that_is_missing_c
     assert job.settings({"python", "cpp"})["toolchain"].startswith("g++ ")
     with pytest.raises(UsageError, match=r"JAVA_HOME is .*, which holds no JDK"):
         SampleRun(replace(job, samples=samples(tmp_path, (2, "return 1; } }"))), silent)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match=r"this machine has no g\+\+.*; and JAVA_HOME is .*, which holds no JDK"):
+        SampleRun(replace(job, samples=samples(tmp_path, (2, ""), (1, ""))), silent)
 
 
 def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
