@@ -7,6 +7,7 @@ results up in a verdict cache on disk would take a quarter of the speed (benchma
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -33,11 +34,14 @@ from raysweep.tools.samples.format import Sample, TaskIds, extracted_from, read_
 from raysweep.tools.samples.results import ResultsFile, writing_results
 from raysweep.tools.samples.scores import SampleScores, ScoreBoard
 from raysweep.tools.samples.uncompiled import Uncompiled
+from raysweep.units import count
+
+log = logging.getLogger("raysweep")
 
 Progress = Callable[[int], None]
 
 _PROGRESS_STEP = 16
-"""Samples between two reports of the progress."""
+"""Samples between two reports of the progress, where their programs have verdicts; else each is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,10 @@ class _Programs:
         self.waiting -= self.is_waiting(key)
         self._states[key] = self._results.setdefault(result, result)
 
+    def lacks_result(self, key: bytes) -> bool:
+        """Return True if a program of the file has no result yet."""
+        return isinstance(self._states.get(key), bool)
+
     def result(self, key: bytes) -> _Result | None:
         """Return a program's result, None while there is none."""
         state = self._states[key]
@@ -194,9 +202,11 @@ class SampleRun:
             self._find_oracles(executor)
             for key, verdict in results.saved_verdicts() if results else ():
                 self._judge(key, verdict, kept=True)
+            if self.board.kept:
+                log.info("kept %s of %s", f"{self.board.kept:,}", count(len(self._programs), "verdict"))
             verdicts = self._verdicts(executor, results)
             for done, (sample, key, taken) in enumerate(self._rows()):
-                if done % _PROGRESS_STEP == 0:
+                if done % _PROGRESS_STEP == 0 or self._programs.lacks_result(key):
                     progress(done)
                 outcome, detail, parts = self._await(key, verdicts, results)
                 self.board.add_sample(sample.task_id, outcome, detail, parts, taken.found)

@@ -79,6 +79,11 @@ class ScoreBoard:
         self._found: Counter[str] = Counter()
         self._harness_error = ""
 
+    @property
+    def kept(self) -> int:
+        """The number of verdicts from an earlier, interrupted command."""
+        return self._facts["kept"]
+
     def add_verdict(self, verdict: Verdict, *, kept: bool) -> None:
         """Count the verdict of a distinct program. `kept`: it comes from an earlier, interrupted command."""
         self._levels[verdict.level] += 1

@@ -190,6 +190,7 @@ def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
     with (tmp_path / f"{out.name}.part").open("ab") as file:
         file.write(b'{"task_id": "T/')
     done = subprocess.run(command(tmp_path, out.name), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "kept 10 of 30 verdicts" in done.stderr
     scores = json.loads(done.stdout)
     assert scores["kept"] == 10 and scores["samples"] == 60 and scores["programs"] == 30
     run(tmp_path, tmp_path / "s.jsonl", tmp_path / f"undisturbed.jsonl{ending}")
