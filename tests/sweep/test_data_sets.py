@@ -221,7 +221,10 @@ def rows_with_a_leak(tmp_path):
 def test_leaked_rows_are_reported_and_kept_or_left_out(tmp_path):
     overrides = rows_with_a_leak(tmp_path)
     kept = make(tmp_path / "store", *overrides)
-    assert "2 of 40 training rows give 2 evaluated problems away (2 by solution)" in kept.leakage
+    shared = "(rows by what they share with a problem: solution 2)"
+    assert f"2 of 40 training rows give 2 evaluated problems away {shared}" in kept.leakage
+    limited = make(tmp_path / "store", *overrides, "evaluation.limit=1")
+    assert "1 of 40 training rows gives 1 evaluated problem away" in limited.leakage
     assert "they are kept" in kept.leakage and len(rows_of(kept, "training-C1")) == 40
     left = make(tmp_path / "store", *overrides, "training.decontaminate=drop")
     assert "they are left out" in left.leakage

@@ -31,6 +31,7 @@ from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import fine_tunes
 from raysweep.training_sets.base import SOURCES
+from raysweep.training_sets.leakage import DEVELOPER_PATCH
 from raysweep.units import count, share
 
 Line = tuple[str, str]
@@ -444,7 +445,11 @@ def leakage_text(config: SweepConfig, plans: Sequence[LeakagePlan], store: Store
 def _leakage_of(config: SweepConfig, plan: LeakagePlan, store: Store) -> str:
     assert config.training is not None
     leaks = store.rows(plan.node, Leak)
-    rows, problems = {leak.row_id for leak in leaks}, {(leak.problem_set, leak.task_id) for leak in leaks}
+    limit = config.evaluation.limit
+    if limit is not None and config.training.decontaminate != "drop":  # rows are dropped for problems beyond it, too
+        judged = {(name, one.task_id) for name, of in plan.problems for one in PROBLEMS.create(of).problems()[:limit]}
+        leaks = [leak for leak in leaks if (leak.problem_set, leak.task_id) in judged or leak.rule == DEVELOPER_PATCH]
+    rows, problems = {leak.row_id: leak.rule for leak in leaks}, {(leak.problem_set, leak.task_id) for leak in leaks}
     treatment = (
         "left out" if config.training.decontaminate == "drop" else "kept (training.decontaminate: drop leaves them out)"
     )
@@ -453,9 +458,9 @@ def _leakage_of(config: SweepConfig, plan: LeakagePlan, store: Store) -> str:
         searched += ", rejected responses included,"
     if not rows:
         return f"none of {searched} gives an evaluated problem away"
-    rules = ", ".join(f"{number} by {rule}" for rule, number in Counter(leak.rule for leak in leaks).most_common())
+    rules = ", ".join(f"{rule} {number:,}" for rule, number in Counter(rows.values()).most_common())
     give, they = ("gives", "it is") if len(rows) == 1 else ("give", "they are")
     return (
         f"{len(rows):,} of {searched} {give} {count(len(problems), 'evaluated problem')} away "
-        f"({rules}); {they} {treatment}; `raysweep leaks CONFIG` lists them"
+        f"(rows by what they share with a problem: {rules}); {they} {treatment}; `raysweep leaks CONFIG` lists them"
     )

@@ -242,12 +242,13 @@ def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
     rows[3]["task_id"] = "HumanEval/2"
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}"
-    small = ["evaluation.problems=[humaneval]", "evaluation.limit=1", "evaluation.perturbations=[clean]"]
+    small = ["evaluation.problems=[humaneval]", "evaluation.limit=3", "evaluation.perturbations=[clean]"]
     config = load_config(NANO, [source, *small, "name=leaky", "training.sets=[clean]"])
     result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
     assert not result.errors
     report = Path(result.report).read_text()
-    assert "1 of 20 training rows gives 1 evaluated problem away (1 by task id); it is kept" in report
+    told = "1 of 20 training rows gives 1 evaluated problem away (rows by what they share with a problem: task id 1)"
+    assert f"{told}; it is kept" in report
 
 
 def test_the_order_puts_the_widest_mix_first_and_has_words_for_all_names():
