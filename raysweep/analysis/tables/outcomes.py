@@ -9,11 +9,18 @@ from dataclasses import dataclass
 from raysweep.analysis.tables.over_seeds import ALL_SEEDS
 from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.programs import Outcome
+from raysweep.programs import COMPILED, Outcome
 from raysweep.records import BASE, CLEAN
 
 ALWAYS = (Outcome.PASSED, Outcome.FAILED, Outcome.EXCEPTION, Outcome.SYNTAX_ERROR, Outcome.TIMEOUT)
 """Outcomes with a column in every table; the others have one where they occur."""
+ALWAYS_COMPILED = (Outcome.PASSED, Outcome.COMPILE_ERROR, Outcome.FAILED, Outcome.EXCEPTION, Outcome.TIMEOUT)
+"""The same for problems in Java or C++."""
+EXPLAINED: Mapping[str, str] = {
+    Outcome.COMPILE_ERROR: "the compiler refuses the program",
+    Outcome.KILLED: "a signal ended the program, such as a wrong access to memory, or it ended before its tests",
+}
+"""Outcomes that not every table has, in words."""
 CUT = "cut at the token limit"
 
 
@@ -65,7 +72,8 @@ def commonest_failure(pairs: Sequence[PairOutcomes]) -> str:
 
 def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
     occurring = {name for pair in pairs for name, number in pair.outcomes.items() if number}
-    shown = [outcome.value for outcome in Outcome if outcome in ALWAYS or outcome.value in occurring]
+    always = ALWAYS_COMPILED if order.languages.get(problems) in COMPILED else ALWAYS
+    shown = [outcome.value for outcome in Outcome if outcome in always or outcome.value in occurring]
     cells: dict[tuple[str, str, str], dict[bool, list[PairOutcomes]]] = {}
     for pair in sorted(pairs, key=lambda pair: _place(pair, order)):
         key = _labels(pair, pairs)
@@ -80,6 +88,7 @@ def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
         "assertion of the tests failed. Exception: another error. A completion that is cut at the token limit "
         "(max_new_tokens) is judged as it is."
     )
+    caption += "".join(f" {_in_words(name).capitalize()}: {EXPLAINED[name]}." for name in shown if name in EXPLAINED)
     caption += " Completions of all seeds are together." if any(pair.seed == ALL_SEEDS for pair in pairs) else ""
     columns = [Column(_in_words(name)) for name in shown]
     return Table(

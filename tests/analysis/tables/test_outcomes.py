@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raysweep.analysis.tables.outcomes import PairOutcomes, commonest_failure, outcome_tables
 from raysweep.analysis.tables.table import Table, to_csv
 from tests.analysis.examples import ORDER
@@ -37,6 +39,16 @@ def test_rare_outcomes_have_a_column_only_where_they_occur():
     (table,) = outcome_tables([outcomes("base", "clean", passed=1, memory=1)], ORDER)
     assert rows(table)["llama", "base", "clean"]["memory"] == "50.0"
     assert "killed" not in {column.name for column in table.columns}
+
+
+def test_problems_in_compiled_languages_have_errors_of_the_compiler_and_none_of_syntax():
+    order = replace(ORDER, languages={"minicode": "cpp"})
+    (table,) = outcome_tables([outcomes("base", "clean", passed=1, killed=1)], order)
+    names = [column.name for column in table.columns]
+    assert names[:6] == ["passed", "failed", "exception", "compile error", "timeout", "killed"]
+    assert "Compile error: the compiler refuses the program. Killed: a signal ended the program" in table.caption
+    (table,) = outcome_tables([outcomes("base", "clean", passed=1)], ORDER)
+    assert "Compile error" not in table.caption and "Killed" not in table.caption
 
 
 def test_completions_that_are_gone_leave_their_share_open_with_the_reason():
