@@ -156,6 +156,11 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
 def _next(choosing: Choosing) -> str:
     """Say what would make the choice surer."""
     chosen, lead = choosing.chosen, _lead(choosing)
+    if not choosing.score_of(chosen):
+        return (
+            "No model passes a problem here, so more problems would tell nothing: look in the table of outcomes how "
+            "most completions end, and read some under Samples."
+        )
     if len(choosing.tied) == 1 and _lacks_seeds(choosing):
         missing = choosing.seeds - len(chosen.by_seed)
         verb = "are" if missing > 1 else "is"

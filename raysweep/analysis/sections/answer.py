@@ -40,8 +40,7 @@ def question(book: ScoreBook) -> str:
     when = ", before and after fine-tuning" if tuned else ""
     measured = any("pass@1" in book.metrics(problems) for problems in book.problem_sets)
     passing = " pass@1: the share of programs that pass all tests of their problem." if measured else ""
-    problems = " and ".join(_problems(book, name) for name in book.problem_sets)
-    return f"{models} {were} asked to {problems}{when}: {_prompts(book)}.{passing}"
+    return f"{models} {were} asked to {_tasks(book)}{when}: {_prompts(book)}.{passing}"
 
 
 def _listed(names: Sequence[str], noun: str) -> str:
@@ -50,12 +49,25 @@ def _listed(names: Sequence[str], noun: str) -> str:
     return f"The {noun}{'s' if len(names) > 1 else ''} {' and '.join(names)}"
 
 
+def _tasks(book: ScoreBook) -> str:
+    """Return what is done with the problem sets, with their sizes: ``solve 160 problems of minicode and 6 of mine``."""
+    sets: dict[str, list[str]] = {}
+    for name in book.problem_sets:
+        verb = "repair the faulty programs of" if REPAIR in book.metrics(name) else "solve"
+        sets.setdefault(verb, []).append(_problems(book, name))
+    return " and ".join(f"{verb} {_in_one_list(problems)}" for verb, problems in sets.items())
+
+
+def _in_one_list(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _problems(book: ScoreBook, problems: str) -> str:
-    """Return what is done with a problem set, with its size: ``solve 160 problems of minicode``."""
+    """Return a problem set with its size: ``160 problems of minicode``."""
     tests = (CLEAN, *book.perturbations)
     sizes = {score.n for test in tests for score in book.all_scores(problems, test, "pass@1")}
-    verb = "repair the faulty programs of" if REPAIR in book.metrics(problems) else "solve"
-    return f"{verb} {problems_text(sizes)} of {problems}" if sizes else f"{verb} the problems of {problems}"
+    return f"{problems_text(sizes)} of {problems}" if sizes else f"the problems of {problems}"
 
 
 def _prompts(book: ScoreBook) -> str:

@@ -74,12 +74,19 @@ def _score_table(
 
 
 def zero_lines(result: SweepResult) -> list[str]:
-    """Return a line, in the grid's order, for each model that solves no problem: the outcome most completions had."""
-    rates: dict[Model, list[float]] = {}
+    """Return a line, in the grid's order, for each model that solves no problem, or none of a problem set.
+
+    It names the outcome that most completions had.
+    """
+    rates: dict[Model, dict[str, list[float]]] = {}
     for score in result.scores:
         if score.metric == "pass@1" and not math.isnan(score.value):
-            rates.setdefault(_model(score), []).append(score.value)
-    failing = {model for model, values in rates.items() if not any(values)}
+            rates.setdefault(_model(score), {}).setdefault(score.problem_set, []).append(score.value)
+    failing = {
+        model: sets
+        for model, by_set in rates.items()
+        if (sets := [name for name, values in by_set.items() if not any(values)])
+    }
     if not failing:
         return []
     rows = [row for row in result.folder.grid() if (row.model, row.recipe, row.training_set, row.seed) in failing]
@@ -87,8 +94,13 @@ def zero_lines(result: SweepResult) -> list[str]:
     pairs, lines = pair_outcomes(result.folder, rows), []
     for model, cell in cells.items():
         outcomes = [pair for pair in pairs if (pair.model, pair.recipe, pair.training_set, pair.seed) == model]
-        if why := commonest_failure(outcomes):
-            lines.append(f"{cell} passes no test set: of its completions {why}")
+        if len(failing[model]) == len(rates[model]):
+            if why := commonest_failure(outcomes):
+                lines.append(f"{cell} passes no test set: of its completions {why}")
+            continue
+        for name in failing[model]:
+            if why := commonest_failure([pair for pair in outcomes if pair.problem_set == name]):
+                lines.append(f"{cell} solves no problem of {name}: of its completions {why}")
     return lines
 
 

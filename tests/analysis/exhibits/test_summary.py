@@ -387,6 +387,15 @@ def test_seeds_that_the_best_one_lacks_are_counted_and_asked_for():
     assert said(found)[NEXT] == "Run the sweep again: 2 of 3 seeds of the best one are missing."
 
 
+def test_models_that_solve_nothing_are_not_judged_on_more_problems():
+    test = ("humaneval", "typos")
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passing(0), {}, 1, 1)} for name in ("clean", "half")
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    assert said(found)[NEXT].startswith("No model passes a problem here, so more problems would tell nothing: look")
+
+
 def test_a_lead_within_noise_asks_for_problems_and_seeds_and_gives_no_number():
     test = ("humaneval", "typos")
     rates = {

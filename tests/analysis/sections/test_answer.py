@@ -16,6 +16,14 @@ def test_the_first_sentence_names_models_problems_and_prompts():
     )
 
 
+def test_several_problem_sets_stand_in_one_list():
+    sets = ("minicode", "java", "cpp")
+    several = [replace(score, problem_set=name, n=6) for name in sets for score in scores()]
+    assert " asked to solve 6 problems of minicode, 6 problems of java and 6 problems of cpp, before and" in question(
+        ScoreBook.of(several, replace(ORDER, problem_sets=sets))
+    )
+
+
 def test_a_model_that_was_not_fine_tuned_has_no_before_and_after():
     only = [s for s in scores() if (s.model, s.training_set) == ("llama", "base") and s.perturbation in ("clean", "C")]
     order = replace(ORDER, models=("llama",), training_sets=("base",), perturbations=("clean", "C"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
+from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.config.loading import load_config
 from raysweep.records import Score
-from raysweep.sweep.overview.scores import score_tables
+from raysweep.sweep.overview.scores import score_tables, zero_lines
 from tests.paths import NANO
 
 
@@ -41,3 +45,26 @@ def test_models_stand_in_the_configs_order_of_recipes_and_not_by_their_names():
     ]
     (table,) = score_tables(scores, config)
     assert [labels[1] for labels, _ in table.rows] == ["none", "tiny", "second", "a"]
+
+
+def test_a_model_that_solves_nothing_of_one_problem_set_is_told_with_its_commonest_outcome(monkeypatch):
+    names = {"model": "llama", "recipe": "none", "training_set": "base", "seed": 7}
+    java, cpp = (
+        replace(score("base", "clean", value), problem_set=name) for name, value in (("java", 0), ("cpp", 0.5))
+    )
+    pairs = [
+        PairOutcomes(**names, problem_set="java", perturbation="clean", outcomes={"compile_error": 6}, cut=0),
+        PairOutcomes(**names, problem_set="cpp", perturbation="clean", outcomes={"passed": 3, "failed": 3}, cut=0),
+    ]
+    monkeypatch.setattr("raysweep.sweep.overview.scores.pair_outcomes", lambda folder, rows: pairs)
+    grid = [SimpleNamespace(**names, cell="llama.base")]
+
+    def told(*scores: Score) -> list[str]:
+        return zero_lines(SimpleNamespace(scores=scores, folder=SimpleNamespace(grid=lambda: grid)))
+
+    assert told(java, cpp) == [
+        "llama.base solves no problem of java: of its completions 6 of 6 end with: compile error"
+    ]
+    assert told(cpp) == []
+    (line,) = told(java)
+    assert line.startswith("llama.base passes no test set: of its completions ")
