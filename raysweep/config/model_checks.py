@@ -20,8 +20,8 @@ from raysweep.config.fields import SourceConfig
 from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config.repair_checks import (
     architecture_mistakes,
-    infill_mistakes,
     repair_mistakes,
+    token_mistakes,
     training_mistakes,
 )
 from raysweep.config.schema import SweepConfig
@@ -70,15 +70,18 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
         yield from (
             ((*place, *path), text)
-            for check in (repair_mistakes(config, model), training_mistakes(config, model), infill_mistakes(model))
+            for check in (repair_mistakes(config, model), training_mistakes(config, model))
             for path, text in check
         )
+        if not model.has_weights:
+            yield from token_mistakes(config, model, "", None, place)
         if model.pretrain is not None:
             yield from (((*place, "pretrain", *path), text) for path, text in _pretraining(config, model.pretrain))
             pretrain = model.pretrain
             shape = shape_from_scratch(pretrain.family, pretrain.vocab_size, pretrain.size)
             architecture = FAMILIES.get(pretrain.family).architecture
             yield from architecture_mistakes(config, model, architecture, place)
+            yield from token_mistakes(config, model, architecture, pretrain.special_tokens, place)
             yield from _objectives_for(config, dict.fromkeys([pretrain.recipe, *model.recipes]), architecture)
             yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
@@ -245,6 +248,10 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
             f"the tokenizer of {model.path} has no chat template; write one as a Jinja string, or take "
             f"`{INSTRUCT}` or `{RAW}`",
         )
+        return
+    lacking = list(token_mistakes(config, model, resolved.architecture, tokenizer.get_vocab(), place))
+    if lacking:
+        yield from lacking
         return
     try:
         for name in asked:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from raysweep.config.document import KeyPath
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
-from raysweep.prompts.repair.styles import INFILL, STYLES, RepairAnswer, answers_in
-from raysweep.prompts.templates import RAW, PromptTemplate, template_shown
+from raysweep.prompts.repair.styles import STYLES, RepairAnswer, answers_in, required_tokens
+from raysweep.prompts.templates import NATIVE, RAW, PromptTemplate, template_shown
 from raysweep.training_sets.base import SOURCES
 
 
@@ -98,21 +98,41 @@ def training_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple
             )
 
 
-def infill_mistakes(model: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the key of a model from scratch, or without weights, that lacks the tokens of its templates, and which."""
-    made, style = model.pretrain, STYLES.get(model.template)
-    if not model.has_weights and style is not None and style.infill:
-        yield (
-            ("template",),
-            f"the template {model.template!r} takes tokens for filling in the middle from a model's tokenizer, and "
-            f"{model.name} has no weights here; take repair_buggy_line or repair_plain",
-        )
-    if made is None:
-        return
-    names = [name for name in (model.template, made.template or "") if name in STYLES and STYLES[name].infill]
-    if names and not any(set(tokens) <= set(made.special_tokens) for tokens in INFILL):
-        yield (
-            ("pretrain", "special_tokens"),
-            f"the template {names[0]!r} needs tokens for filling in the middle; give "
-            f"[{', '.join(INFILL[0])}], or those of another family",
-        )
+def token_mistakes(
+    config: SweepConfig, model: ModelConfig, architecture: str, words: Collection[str] | None, place: KeyPath
+) -> Iterator[tuple[KeyPath, str]]:
+    """Yield where a template for repair needs tokens that a model's tokenizer lacks, and which.
+
+    Args:
+        config: the sweep's.
+        model: one of its models.
+        architecture: causal or seq2seq; templates for the other one are another mistake. Empty: not known.
+        words: of its tokenizer; None: there is none here.
+        place: of the model, from the top of the config, as are the places that are yielded.
+    """
+    own, asked = (*place, "template"), config.evaluation.prompt_format
+    shown = [(own, model.template)] if model.recipes or asked == NATIVE else []
+    base = template_shown(asked, False, PromptTemplate(model.template)).name
+    shown.append((own if asked == NATIVE else ("evaluation", "prompt_format"), base))
+    if model.pretrain is not None and model.pretrain.template is not None:
+        shown.append(((*place, "pretrain", "template"), model.pretrain.template))
+    told = set[KeyPath]()
+    for path, name in shown:
+        use, groups = required_tokens(name)
+        fits = architecture in ("", STYLES[name].architecture) if groups else False
+        if not fits or any(set(group) <= set(words or ()) for group in groups):
+            continue
+        if words is None and STYLES[name].infill:
+            key, lack = path, f"takes tokens for {use} from a model's tokenizer, and {model.name} has no weights here"
+            way = "take repair_buggy_line or repair_plain"
+        elif model.pretrain is not None:
+            key, lack = (*place, "pretrain", "special_tokens"), f"needs tokens for {use}"
+            way = f"give [{', '.join(groups[0])}]{', or those of another family' if len(groups) > 1 else ''}"
+        elif words is not None:
+            key, lack = path, f"needs tokens for {use}, such as {groups[0][0]}, and {model.path} has none"
+            way = "take repair_buggy_line or repair_plain" if len(groups) > 1 else "take another model"
+        else:
+            continue
+        if key not in told:
+            told.add(key)
+            yield key, f"the template {name!r} {lack}; {way}"

@@ -345,7 +345,15 @@ def test_an_encoder_decoder_model_gets_no_prompt_that_begins_its_answer(tmp_path
 
 def test_a_template_that_fills_holes_needs_a_tokenizer_with_tokens_for_it(tmp_path):
     found = own_model(tmp_path, LLAMA, "models.0.template=repair_infill")
-    assert any("models.0.template: the tokenizer has no tokens for filling in the middle" in text for text in found)
+    assert any(
+        "models.0.template: the template 'repair_infill' needs tokens for filling in the" in text for text in found
+    )
+    t5 = '{"model_type": "t5", "is_encoder_decoder": true}'
+    found = own_model(tmp_path, t5, "models.0.template=repair_seq2seq_plain")
+    said = "models.0.template: the template 'zero_shot_mask_plain' needs tokens for a mask, such as <extra_id_0>"
+    assert sum(said in text for text in found) == 1
+    found = own_model(tmp_path, t5, "models.0.template=raw", "evaluation.prompt_format=zero_shot_mask_plain")
+    assert sum("evaluation.prompt_format: the template 'zero_shot_mask_plain' needs" in text for text in found) == 1
 
 
 def test_an_encoder_decoder_template_for_a_causal_model_is_an_error_that_names_others(tmp_path):

@@ -114,8 +114,9 @@ def repair_overrides(folder: Path, document: dict[str, Any]) -> list[str]:
         tiny_folder(folder / "t5", '{"model_type": "t5", "is_encoder_decoder": true}'),
     )
     tokenizer = tokenizer_of("starcoder")
-    for model in (causal, seq2seq):
-        tokenizer.save_pretrained(model)
+    tokenizer.save_pretrained(causal)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<extra_id_0>", "<extra_id_1>"]})
+    tokenizer.save_pretrained(seq2seq)
     quixbugs = shared_data("quixbugs", "quixbugs.jsonl.gz")
     files = {
         "training.source.path": folder / "fixes.jsonl",

@@ -107,6 +107,16 @@ def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
     return found
 
 
+def required_tokens(name: str) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """Return what a template takes tokens of its own for, and groups of them of which a tokenizer must have one."""
+    style = STYLES.get(name)
+    if style is not None and style.infill:
+        return "filling in the middle", INFILL
+    if style is not None and style.answer is RepairAnswer.SPAN:
+        return "a mask", ((MASK, MASK_END),)
+    return "", ()
+
+
 def infill_ends(tokenizer: Any) -> tuple[str, ...]:
     """Return those of `INFILL_ENDS` that a tokenizer has, without its end of text, which ends all answers."""
     words, end = tokenizer.get_vocab(), tokenizer.eos_token

@@ -133,7 +133,11 @@ def test_a_model_without_weights_has_no_tokens_to_fill_holes_with() -> None:
         config([{"name": "one", "generator": "fake", "template": "repair_infill"}], MINI)
 
 
-@pytest.mark.parametrize("model", [from_scratch("repair_plain"), from_scratch("repair_seq2seq_plain", "t5")])
+MASKS = ["<extra_id_0>", "<extra_id_1>"]
+T5 = from_scratch("repair_seq2seq_plain", "t5", special_tokens=MASKS)
+
+
+@pytest.mark.parametrize("model", [from_scratch("repair_plain"), T5])
 def test_a_format_of_all_prompts_is_one_for_each_models_architecture(model: list[dict[str, Any]]) -> None:
     fits = "repair_plain" if model[0]["pretrain"]["family"] == "qwen2" else "zero_shot_mask_plain"
     wrong = {"repair_plain": "repair_seq2seq_plain", "zero_shot_mask_plain": "repair_buggy_line"}[fits]
@@ -143,12 +147,27 @@ def test_a_format_of_all_prompts_is_one_for_each_models_architecture(model: list
         config(model, recipes=recipes, evaluation={"problems": [MINI], "prompt_format": wrong})
 
 
+@pytest.mark.parametrize("shown", ["zero_shot_infill", "repair_infill"])
+def test_a_format_of_all_prompts_needs_tokens_that_each_model_has(shown: str) -> None:
+    evaluation = {"problems": [MINI], "prompt_format": shown}
+    with pytest.raises(
+        UsageError, match=rf"1 error\n.*evaluation\.prompt_format: .*'{shown}'.* one has no weights here"
+    ):
+        config([{"name": "one", "generator": "fake"}], evaluation=evaluation)
+    with pytest.raises(UsageError, match=rf"1 error\n.*special_tokens: the template '{shown}' needs .*give "):
+        config(from_scratch("repair_plain"), recipes={"full": {"max_tokens": 64}}, evaluation=evaluation)
+
+
 @pytest.mark.parametrize(
     "model, message",
     [
         (
             from_scratch("repair_infill"),
             "pretrain.special_tokens: .*give \\[<fim_prefix>, <fim_suffix>, <fim_middle>\\]",
+        ),
+        (
+            from_scratch("repair_seq2seq_plain", "t5"),
+            "special_tokens: the template 'zero_shot_mask_plain' needs .*give \\[<extra_id_0>, <extra_id_1>\\]",
         ),
         (from_scratch("repair_plain", template="zero_shot_plain"), "pretrain.template: .* answer with the rest"),
         (from_scratch("repair_plain", template="chat"), "pretrain.template: .* has no chat template"),
