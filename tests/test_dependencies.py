@@ -27,6 +27,8 @@ CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
 COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint"}
 """Packages that a declared one always brings along, since it takes or gives their objects."""
+OTHERS = {"flair": "0.12.2"}
+"""Packages that only other packages import, each with a release that an installer must not fall back to."""
 TOOLS = {"check-jsonschema", "mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
 """Development tools that no test imports."""
 
@@ -59,7 +61,7 @@ def is_used(distribution: str, text: str, modules: set[str]) -> bool:
 def test_nothing_is_declared_before_the_code_uses_it():
     text, modules = source("raysweep"), imported("raysweep")
     for extra in (PROJECT["dependencies"], *(EXTRAS[name] for name in OPTIONAL)):
-        assert [name for name in names(extra) if not is_used(name, text, modules)] == []
+        assert [name for name in names(extra) - set(OTHERS) if not is_used(name, text, modules)] == []
     modules |= imported("tests")
     assert [name for name in names(EXTRAS["testing"]) if name not in imported("raysweep/testing")] == []
     assert [name for name in names(EXTRAS["dev"]) - TOOLS if name.replace("-", "_") not in {"raysweep"} | modules] == []
@@ -71,6 +73,12 @@ def test_what_the_code_imports_is_declared():
     modules = {MODULES.get(name, name) for name in declared}
     assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
     assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
+
+
+@pytest.mark.parametrize("extra", ["attack", "all"])
+def test_packages_of_others_are_bounded(extra):
+    bounds = {found.name: found.specifier for found in map(Requirement, EXTRAS[extra])}
+    assert not [name for name, old in OTHERS.items() if old in bounds[name]]
 
 
 def test_all_brings_every_extra_but_those_for_developers():
