@@ -76,8 +76,9 @@ def resolve(name: str, **args: object) -> str:
     raise MissingInput(
         "back-translation (S1) needs a translator, and none is ready here. Two ways out: hub models, downloaded once "
         "with `hf download facebook/wmt19-en-de` and `hf download facebook/wmt19-de-en`, and `pip install sacremoses` "
-        "(translator: fsmt; with other ids marian); or Apertium, which needs no network afterwards, with `apt install "
-        "apertium apertium-eng-spa` (translator: apertium). translator: none leaves S1 out, also of S and mix_all"
+        "(translator: fsmt, which also downloads them at first use, as new nodes of a cluster need; with other ids "
+        "marian); or Apertium, which needs no network afterwards, with `apt install apertium apertium-eng-spa` "
+        "(translator: apertium). translator: none leaves S1 out, also of S and mix_all"
     )
 
 

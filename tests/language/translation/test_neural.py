@@ -132,7 +132,10 @@ def test_a_missing_hub_model_is_reported_before_work_starts(monkeypatch):
 
 def test_without_any_translator_the_error_names_both_ways_out(monkeypatch):
     monkeypatch.setattr(base, "_PREFERRED", ("fsmt",))
-    with pytest.raises(UsageError, match=r"hf download facebook/wmt19-en-de.*apt install apertium apertium-eng-spa"):
+    with pytest.raises(
+        UsageError,
+        match=r"hf download facebook/wmt19-en-de.*fsmt, which also downloads.*apt install apertium apertium-eng-spa",
+    ):
         resolve("auto")
 
 
