@@ -338,10 +338,14 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
     """Return the compilers of problem sets that have one, in words; "" where this machine lacks it."""
     compilers = {}
     for problems in config.evaluation.problems:
-        with suppress(UsageError):  # a file that isn't here: its language isn't known
-            language = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).language
-            if language in COMPILED:
-                compilers[problems.label] = ""
+        spec = problems.spec(PROBLEMS, config.seed)
+        try:
+            language = PROBLEMS.create(spec).language
+        except UsageError:  # a file that isn't here: its language is known only where the config names it
+            language = str(spec.args.get("language", ""))
+        if language in COMPILED:
+            compilers[problems.label] = ""
+            with suppress(UsageError):
                 compilers[problems.label] = identity(language, config.execution.cpp_flags).rpartition(", ")[0]
     return compilers
 

@@ -164,6 +164,7 @@ def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch
     row = {"task_id": "a", "language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
     (tmp_path / "java.jsonl").write_text(json.dumps({**row, "canonical_solution": "return 1; } }"}))
     problems = [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "java.jsonl")}]
+    problems.append({"name": "humaneval-x", "as": "gone", "language": "cpp", "path": str(tmp_path / "nowhere.gz")})
     value = {"name": "s", "models": [{"name": "reference", "generator": "reference"}]}
     document = Document("test", {**value, "evaluation": {"problems": problems}}, {}, {})
     plan = build_plan(validate(document, missing=[]), tolerant=True)
@@ -175,7 +176,8 @@ def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch
         monkeypatch.setattr("raysweep.sweep.overview.plan.identity", identity)
         print_plan(plan_facts(plan, Store(tmp_path)), as_json=False)
         lines = capsys.readouterr().out.splitlines()
-        assert f"programs on mine: each has a process of its own; {said}" in lines
+        for name in ("mine", "gone"):
+            assert f"programs on {name}: each has a process of its own; {said}" in lines
         assert any(line.startswith("programs: each has a process of its own (lane strict)") for line in lines)
 
 
