@@ -2,17 +2,21 @@
 
 import json
 import pickle
+import re
 
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution import execute
 from raysweep.execution.oracle import oracle_of
+from raysweep.execution.pool import Executor
 from raysweep.problems.file_problems import problem_fields
 from raysweep.problems.jsonl import JsonlProblems, humaneval_problem
-from raysweep.programs import Limits, Oracle, Outcome
+from raysweep.programs import Level, Limits, Oracle, Outcome, Sandbox
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow
+from tests.execution.compiled.processes import needs
+from tests.paths import REPO
 
 ROW = {
     "task_id": "own/1",
@@ -183,6 +187,20 @@ def test_a_file_in_java_has_programs_whose_tests_run_outside(tmp_path):
     assert [segment.text for segment in problems.segments(problem) if segment.natural] == ["Double it."]
     declared = problem_set(tmp_path, {**JAVA_ROW, "declaration": "class Solution { public int twice(int n) {"})
     assert declared.problems()[0].assemble("").declaration.startswith("class Solution { public")
+
+
+@pytest.mark.slow
+def test_the_rows_that_the_docs_show_are_solved_by_their_references(tmp_path):
+    needs("java", "cpp")
+    shown = re.findall(r"```json\n(.*?)```", (REPO / "docs" / "own-model.md").read_text(), re.DOTALL)
+    rows = [json.loads(block) for block in shown]
+    assert [row.get("language", "python") for row in rows] == ["python", "java", "cpp"]
+    problems = [problem for row in rows for problem in problem_set(tmp_path, row).problems()]
+    programs = [problem.assemble(problem.reference) for problem in problems]
+    with Executor(1, Sandbox(require=Level.LIMITS)) as executor:
+        verdicts = executor.run(programs, Limits(timeout=5))
+    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED] * 3
+    assert {oracle_of(program) for program in programs} == {Oracle.OUTSIDE}
 
 
 @pytest.mark.parametrize(
