@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.file_problems import language_name
 from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
 from raysweep.problems.repair.minirepair import VERSION, faulty
-from raysweep.programs import JAVA, PYTHON
+from raysweep.programs import JAVA, LANGUAGES, PYTHON
 from raysweep.prompts.repair.hunks import Hunk, comment_mark, fault_between, marked
 from raysweep.prompts.repair.natural import protected_marked, split_marked
 from raysweep.records import Segment, SourceRow
@@ -75,6 +75,14 @@ class RepairRows(_MarkedRows):
         names = _OF_CLM if _OF_CLM[0] in row.fields else _FIELDS
         before, buggy, after, fixed = (_whole_lines(row.text(name)) for name in names)
         language = language_name(row.text("language", "") or self._language)
+        if language not in LANGUAGES:
+            near = f"{language!r}{did_you_mean(language, LANGUAGES)}"
+            raise UsageError(f"{row.place}: language {near} is none of {', '.join(LANGUAGES)}")
+        if before != row.text(names[0]):
+            raise UsageError(
+                f"{row.place}: `{names[0]}` ends within a line, and a hunk is whole lines; move the beginning of that "
+                f"line to `{names[1]}` and `{names[3]}`, or end it by a line feed"
+            )
         if fixed == buggy:
             raise UsageError(f"{row.place}: `{names[3]}` equals `{names[1]}`, so nothing is mended; remove the row")
         try:

@@ -63,6 +63,11 @@ def test_training_and_prompting_use_one_string(tmp_path: Path, name: str) -> Non
         ({**OURS, "fixed": "    a();"}, "rows.jsonl:2: `fixed` equals `buggy`"),
         ({**CLMS, "fixed line": "    a();\n"}, "rows.jsonl:2: `fixed line` equals `buggy line`"),
         ({"before": ""}, "rows.jsonl:2: the row has no `buggy`"),
+        ({**OURS, "before": "f() { int n = "}, "rows.jsonl:2: `before` ends within a line.*to `buggy` and `fixed`"),
+        (
+            {**OURS, "language": "jav"},
+            "rows.jsonl:2: language 'jav' .did you mean 'java'.. is none of python, java, cpp",
+        ),
         ({**OURS, "before": "// bug start: \n// bug end \n"}, "rows.jsonl:2: the code holds the comment"),
     ],
 )
