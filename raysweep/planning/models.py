@@ -24,6 +24,7 @@ from raysweep.models.traits import read_traits
 from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
+from raysweep.prompts.answers.extraction import PATCHES
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTemplate, template_shown
 from raysweep.records import ModelKind, ModelRef, Spec
@@ -153,11 +154,11 @@ def _facts(model: ModelConfig, config: SweepConfig, cells: list[CellPlan]) -> Mo
     positions = shape.positions if shape else None
     shorter = positions is not None and any(recipe.max_tokens > positions for recipe in recipes.values())
     shown = shown_in_words(config.evaluation.prompt_format, model)
-    if any(pair.extract.needs_whole_answers for cell in cells for pair in cell.pairs):
-        shown += (
-            "; no stop string of a problem ends an answer: programs are taken out of whole answers, "
-            f"by `extract: {config.evaluation.extract}`"
-        )
+    whole = {pair.extract for cell in cells for pair in cell.pairs if pair.extract.needs_whole_answers}
+    if whole:
+        programs = f"programs are taken out of whole answers, by `extract: {config.evaluation.extract}`"
+        what = "patches are taken out of whole answers" if whole <= set(PATCHES) else programs
+        shown += f"; no stop string of a problem ends an answer: {what}"
     return ModelFacts(model.name, shown, unused, weights, positions if shorter else None, traits)
 
 
