@@ -2,7 +2,8 @@
 
 The headline's training set has the same perturbation. Without one it is the widest mix of the training sets, else the
 one with which most completions pass under that perturbation, and the sentence says so. Nothing is chosen or ordered by
-RD, which also falls when clean pass@1 falls.
+RD, which also falls when clean pass@1 falls. Each edited model is judged without the problem that it was edited from,
+so its RD is not compared with the base's: G-RIR says what edits restore, on the same problems.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from dataclasses import dataclass, replace
 from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+from raysweep.analysis.tables.edited import EDITED, LEFT_OUT
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.metrics.restoration import G_RIR
 from raysweep.records import BASE, CLEAN
 
 
@@ -25,7 +28,8 @@ class Drop:
 
     label: str  # "changed case (C3)"
     base_rd: float
-    tuned_rd: float
+    tuned_rd: float  # NaN for edited models
+    restored: float = math.nan  # share of the loss that edits restore, G-RIR; NaN for other models
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,12 @@ class Finding:
     perturbation: str
     tuned_on: str  # the headline's training set, or ""
     base_rd: float
-    tuned_rd: float
+    tuned_rd: float  # NaN for edited models
     sentence: str
     detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
     drops: tuple[Drop, ...]  # one for each perturbation, that under which fewest pass first; empty if there is one only
     drops_of: str  # the models of `drops` in words: "not fine-tuned → fine-tuned on typos (C)"
+    restored: float = math.nan  # share of the loss that edits restore, G-RIR; NaN for other models
 
     @property
     def complete(self) -> bool:
@@ -67,6 +72,7 @@ class FindingsSection(Section):
             "panels": [Effects.of(book, [panel]) for panel in panels],
             "headline_label": report.order.test_label(book.headline),
             "ways": [(name, book.order.ways[name]) for name in book.training_sets if name in book.order.ways],
+            "left_out": LEFT_OUT if EDITED in book.training_sets else "",
         }
         figures = [Effects.of(book, panels, report.signature)] if panels else []
         return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)
@@ -88,7 +94,8 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     perturbation, order = book.headline, book.order
     tuned_on, choice = _tuned_on(book, variant, problems)
     keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, order.clean_set(tuned_on))]
-    base, tuned_rd, control = (_value(book, key, "RD") for key in keys)
+    base, control = _value(book, keys[0], "RD"), _value(book, keys[2], "RD")
+    tuned_rd, restored = _after(book, keys[1])
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
     under, way = order.test_label(perturbation), order.way(tuned_on)
     by = f", recipe {variant.recipe}{'' if choice else ','}" if variant.names_recipe else ""
@@ -100,11 +107,16 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         sentence = f"{variant.base_label} {_change_words(base)} of its pass@1{where} under {under}"
     if not math.isnan(tuned_rd):
         sentence += f"; {way}{by}{choice} it {_change_words(tuned_rd)}"
+    if not math.isnan(restored):
+        sentence += f"; {way}{by}{choice} it gets back {percent(restored)} of such a loss"
+        sentence += " (G-RIR, without the problem that it was edited from)"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
-    names = ("not fine-tuned", way, "fine-tuned on clean prompts")
+    names = ("not edited" if tuned_on == EDITED else "not fine-tuned", way, "fine-tuned on clean prompts")
     drops = _drops(book, keys[0], keys[1])
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
+    if any(not math.isnan(drop.restored) for drop in drops):
+        drops_of = f"{names[0]}, and what edits restore of that loss (G-RIR)"
     return Finding(
         variant.label,
         problems,
@@ -116,7 +128,15 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         _detail(book, names, keys),
         drops,
         drops_of,
+        restored,
     )
+
+
+def _after(book: ScoreBook, key: ScoreKey) -> tuple[float, float]:
+    """Return a fine-tuned model's RD and NaN, or NaN and the G-RIR of edited models."""
+    if key.training_set == EDITED:
+        return math.nan, _value(book, key, G_RIR)
+    return _value(book, key, "RD"), math.nan
 
 
 def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
@@ -144,7 +164,7 @@ def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]
         Drop(
             book.order.test_label(name),
             _value(book, replace(base, perturbation=name), "RD"),
-            _value(book, replace(tuned, perturbation=name), "RD"),
+            *_after(book, replace(tuned, perturbation=name)),
         )
         for name in book.worst_first
     )
@@ -154,6 +174,8 @@ def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> 
     passes = [text for name, key in zip(names, keys, strict=True) if (text := _pass_rates(book, name, key))]
     sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
     problems = f" ({problems_text(sizes)})" if sizes else ""
+    if len(passes) > 1 and keys[1].training_set == EDITED:
+        passes[1] += f", {LEFT_OUT}"
     return f"pass@1 on clean and on perturbed prompts{problems}: {'; '.join(passes)}." if passes else ""
 
 

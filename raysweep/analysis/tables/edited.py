@@ -22,6 +22,8 @@ WORDS = "from one prompt pair each"
 """In words, for tables."""
 WAY = "edited from one prompt pair (mean over pairs)"
 """How a model came by its weights, for sentences."""
+LEFT_OUT = "each without the problem that it was edited from"
+"""What an edited model is judged on, beside its base, which is judged on all problems."""
 
 
 def over_pairs(
@@ -66,7 +68,7 @@ def _mean(scores: Sequence[Score], problems: Mapping[CellLabels, str]) -> Score:
     labels = [CellLabels(score.model, score.recipe, score.training_set, score.seed) for score in defined]
     mean = few_values_mean(known, "pair", [problems.get(one) or one.training_set for one in labels])
     undefined = [score for score in scores if math.isnan(score.value)]
-    notes = [f"mean over {count(len(known), 'pair')}"] if known else []
+    notes = [f"mean over {count(len(known), 'pair')}, each without its problem"] if known else []
     notes += [f"undefined for {count(len(undefined), 'pair')}: {undefined[0].note}"] if undefined else []
     return Score(
         first.model,

@@ -7,12 +7,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
-from raysweep.analysis.tables.edited import over_pairs
+from raysweep.analysis.tables.edited import EDITED, LEFT_OUT, over_pairs
 from raysweep.analysis.tables.outcomes import commonest_failure
 from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.config.schema import SweepConfig
+from raysweep.metrics.restoration import G_RIR
 from raysweep.records import Result, Score
 from raysweep.sweep.report.facts import pair_outcomes, reference_failures
 from raysweep.sweep.report.names import order_of
@@ -41,6 +43,7 @@ class ScoreTable:
 def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:
     """Return a table for each problem set and pass@k, plain or robust: models on test sets, in the config's order."""
     order = order_of(config)
+    of_pairs = [score for score in scores if score.training_set in order.pairs]
     scores = over_pairs(scores, order.pairs)
     models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
     tables = []
@@ -48,7 +51,9 @@ def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTabl
         by_pair = {(_model(s), s.perturbation, s.metric): s for s in scores if s.problem_set == problems}
         shown = {metric for _, _, metric in by_pair if SHOWN.match(metric)}
         for metric in sorted(shown, key=lambda name: (name.startswith("RP_"), name)):
-            tables.append(_score_table(problems, metric, models, by_pair, order))
+            table = _score_table(problems, metric, models, by_pair, order)
+            restored = _restored(of_pairs, problems, order) if metric == "pass@1" else []
+            tables.append(dataclasses.replace(table, notes=(*table.notes, *restored)))
     if not tables:
         return []
     return [dataclasses.replace(tables[0], notes=(*tables[0].notes, *_codes(order))), *tables[1:]]
@@ -69,8 +74,20 @@ def _score_table(
         if any(cells):
             rows.append(((model[0], model[1], model[2], str(model[3])), tuple(cells)))
     several = order.draws_text and not metric.startswith("RP_")
-    notes = (f"perturbed: means over {order.draws_text}",) if several else ()
-    return ScoreTable(title, order.perturbations, tuple(rows), notes)
+    notes = [f"perturbed: means over {order.draws_text}"] if several else []
+    if any(labels[2] == EDITED for labels, _ in rows):
+        notes.append(f"{EDITED}: means over models, {LEFT_OUT}, so on other problems than base")
+    return ScoreTable(title, order.perturbations, tuple(rows), tuple(notes))
+
+
+def _restored(scores: Sequence[Score], problems: str, order: Order) -> list[str]:
+    """Return the line of what edits restore on a problem set, by model and recipe; none where nothing is defined."""
+    shares: dict[tuple[str, str], list[float]] = {}
+    for score in sorted(scores, key=lambda one: (order.models.index(one.model), order.place_of_recipe(one.recipe))):
+        if (score.problem_set, score.metric) == (problems, G_RIR) and not math.isnan(score.value):
+            shares.setdefault((score.model, score.recipe), []).append(score.value)
+    means = [f"{model} {recipe} {100 * fmean(values):.1f} %" for (model, recipe), values in shares.items()]
+    return [f"restored of what base loses, on the same problems (G-RIR): {', '.join(means)}"] if means else []
 
 
 def zero_lines(result: SweepResult) -> list[str]:

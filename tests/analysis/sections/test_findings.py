@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from raysweep.analysis.sections.findings import Finding
 from raysweep.analysis.sections.findings import findings as findings_of
+from raysweep.analysis.tables.edited import EDITED, WAY
 from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.records import Score
 from tests.analysis.examples import ORDER, score, scores
@@ -99,3 +100,22 @@ def test_the_headline_of_the_order_decides_the_perturbation():
 
 def test_nothing_perturbed_gives_no_finding():
     assert findings([s for s in scores() if s.perturbation == "clean"], replace(ORDER, perturbations=("clean",))) == []
+
+
+def test_an_edited_model_is_not_compared_with_its_base_over_other_problems():
+    edited = [replace(s, training_set=EDITED, recipe="creme", n=239) for s in scores() if s.training_set == "C"]
+    restored = [replace(s, metric="G-RIR", value=0.04) for s in edited if s.metric == "RD"]
+    bases = [s for s in scores() if s.training_set == "base"]
+    order = replace(ORDER, training_sets=("base", EDITED), trained_with={}, ways={EDITED: WAY}, mixes=())
+    llama, _ = findings([*bases, *edited, *restored], replace(order, headline="C"))
+    assert llama.sentence == (
+        "llama loses 47 % of its pass@1 under typos (C); edited from one prompt pair (mean over pairs) it gets back "
+        "4 % of such a loss (G-RIR, without the problem that it was edited from)."
+    )
+    assert math.isnan(llama.tuned_rd) and llama.restored == 0.04 and not llama.complete
+    assert llama.detail.endswith("points), each without the problem that it was edited from.")
+    assert "not edited 88 % and 46 %" in llama.detail
+    assert llama.drops_of == "not edited, and what edits restore of that loss (G-RIR)"
+    assert llama.drops[0].restored == 0.04 and math.isnan(llama.drops[0].tuned_rd)
+    undefined = [replace(s, value=math.nan) for s in restored]
+    assert findings([*bases, *edited, *undefined], replace(order, headline="C"))[0].sentence.count(";") == 0

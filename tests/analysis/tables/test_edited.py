@@ -39,7 +39,11 @@ def test_pairs_become_one_training_set_whose_numbers_are_means_over_pairs():
         ("rome", EDITED, "C1", 0.7),
         ("full", "C", "C1", 0.4),
     ]
-    assert found[1].note == "mean over 2 pairs" and found[1].low < 0.7 < found[1].high and found[1].n == 159
+    assert (
+        found[1].note == "mean over 2 pairs, each without its problem"
+        and found[1].low < 0.7 < found[1].high
+        and found[1].n == 159
+    )
     assert isnan(found[2].low)
 
 
@@ -67,7 +71,7 @@ def test_pairs_of_one_problem_are_one_cluster():
 def test_undefined_numbers_are_left_out_and_said():
     found = over_pairs([score("p-C1-pair1", nan, note="the clean score is 0"), score("p-C1-pair2", 0.5)], PAIRS)
     assert found[0].value == 0.5
-    assert found[0].note == "mean over 1 pair; undefined for 1 pair: the clean score is 0"
+    assert found[0].note == "mean over 1 pair, each without its problem; undefined for 1 pair: the clean score is 0"
     (alone,) = over_pairs([score("p-C1-pair1", nan, note="the clean score is 0")], PAIRS)
     assert isnan(alone.value) and "the clean score is 0" in alone.note
 

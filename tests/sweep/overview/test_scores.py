@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import nan
 from types import SimpleNamespace
 
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.config.loading import load_config
 from raysweep.records import Score
 from raysweep.sweep.overview.scores import score_tables, zero_lines
-from tests.paths import NANO
+from tests.paths import CONFIGS, NANO
 
 
 def score(training_set: str, perturbation: str, value: float, n: int = 6, tuned_by: str = "tiny") -> Score:
@@ -35,6 +36,21 @@ def test_the_codes_of_the_columns_and_training_sets_are_explained_once():
         "perturbed: means over 2 draws of each perturbation",
         "codes: neighbouring keys (C1), added synonyms (W1)",
     )
+
+
+def test_edited_models_are_said_to_be_judged_on_other_problems_and_what_they_restore_on_the_same():
+    config = load_config(CONFIGS / "creme-mini.yaml")
+    edited = [f"minicode-C1-pair{number}" for number in (1, 2)]
+    scores = [score("base", "C1", 0.5)]
+    scores += [score(pair, "C1", 0.4, n=5, tuned_by=name) for name in ("rome", "creme") for pair in edited]
+    assert score_tables(scores, config)[0].notes[:-1] == (
+        "edited: means over models, each without the problem that it was edited from, so on other problems than base",
+    )
+    restored = [replace(s, metric="G-RIR", value=share) for s, share in zip(scores[1:], (0.1, 0.2, -0.1, nan))]
+    assert score_tables([*scores, *restored], config)[0].notes[1:-1] == (
+        "restored of what base loses, on the same problems (G-RIR): llama creme -10.0 %, llama rome 15.0 %",
+    )
+    assert "edited" not in str(score_tables(scores[:1], config)[0].notes[:-1])
 
 
 def test_models_stand_in_the_configs_order_of_recipes_and_not_by_their_names():
