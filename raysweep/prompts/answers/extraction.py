@@ -156,14 +156,11 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
         answer: as it was written; None: there is none, since the prompt was too long for the model. An empty one takes
             a hunk out, and none is no patch.
         way: how.
-        alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``.
+        alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``; for
+            repair, the whole patched file.
     """
     if isinstance(problem, RepairProblem):
-        asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
-        patch = None if answer is None else problem.patch(answer, asked)
-        if patch is None:
-            return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
-        return Extracted(patch.program, Found.PATCH, patch.is_exact)
+        return _patched(problem, answer, way, is_file=alone)
     answer = answer or ""
     if way is Extract.NONE and not alone:
         return Extracted(problem.assemble(answer))
@@ -173,6 +170,16 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
     prompt = "" if alone else problem.prompt
     text, found = _program(answer, way, prompt, problem.entry_point, problem.stop, problem.language)
     return Extracted(replace(problem.assemble(""), text=text), found)
+
+
+def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
+    """Return the patched file of an answer, which is a patch or, if `is_file`, the whole file."""
+    asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
+    read = problem.patch_of_file if is_file else partial(problem.patch, way=asked)
+    patch = None if answer is None else read(answer)
+    if patch is None:
+        return Extracted(replace(problem.assemble(""), text=""), Found.NO_PATCH, False)
+    return Extracted(patch.program, Found.PATCH, patch.is_exact)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
@@ -58,6 +58,13 @@ class RepairProblem(Problem):
         if not fixed.strip() and not (is_filled and self.hunk.buggy.strip()):
             return None
         return Patch(self.assemble(fixed), self._is_exact(self.hunk.patched(fixed)))
+
+    def patch_of_file(self, text: str) -> Patch | None:
+        """Return the patch that a whole patched file is; None if the file is empty."""
+        if not text.strip():
+            return None
+        mended = None if self.reference is None else normal(self.assemble(self.reference).text, self.language)
+        return Patch(replace(self.assemble(""), text=text), normal(text, self.language) == mended)
 
     def _is_exact(self, code: str) -> bool:
         """Return whether the code of `hunk` after a patch is that after the published one."""

@@ -2,8 +2,9 @@
 
 A row has ``task_id`` and either ``completion``, which continues the problem's prompt, or ``solution``, a whole program
 (https://github.com/openai/human-eval, https://github.com/evalplus/evalplus). Of both, ``solution`` counts, as in
-EvalPlus, unless it is null. A row may name its ``language``, which must be its problem's. All fields are written back
-unchanged, and ``passed`` and ``result`` are added.
+EvalPlus, unless it is null. In a set for repair ``completion`` is a patch and ``solution`` the patched file. A row may
+name its ``language``, which must be its problem's. All fields are written back unchanged, and ``passed`` and ``result``
+are added.
 
 A file of bigcode's harness (https://github.com/bigcode-project/bigcode-evaluation-harness, ``generations.json``) is one
 array with a list of whole programs for each problem, in order.

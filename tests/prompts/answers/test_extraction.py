@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from raysweep.prompts.answers import extraction
 from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted, in_words, way_of
+from raysweep.prompts.repair.hunks import Hunk, marked
+from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem
 
 PROMPT = 'from typing import List\n\n\ndef squares(xs: List[int]) -> int:\n    """Return the sum of the squares."""\n'
@@ -274,6 +277,19 @@ def test_a_program_of_its_own_has_no_prompt():
     for answer in (own, fenced(own), f"Here:\n\n{own}"):
         assert taken(answer, alone=True).program.text.strip() == own.strip()
     assert taken(BODY, alone=True).found is Found.NOTHING
+
+
+def test_of_code_to_repair_a_program_of_its_own_is_the_whole_patched_file():
+    hunk = Hunk("def f(n):\n", "    return n - 1\n", "")
+    problem = RepairProblem("B/f", marked(hunk, "#"), "f", "tests", "    return n\n", hunk=hunk, file_after="\nX = 1\n")
+    file = "def f(n):\n    return n  # mended\n\nX = 1\n"
+    whole = taken(file, Extract.NONE, problem, alone=True)
+    assert whole.program == replace(problem.assemble(""), text=file) and (whole.found, whole.is_exact) == (
+        "patch",
+        True,
+    )
+    assert taken("def f(n):\n    return 1\n", Extract.NONE, problem, alone=True).is_exact is False
+    assert taken("", Extract.NONE, problem, alone=True).found is Found.NO_PATCH
 
 
 def test_what_follows_a_prompt_that_opens_no_function_stays_as_it_is_written():

@@ -13,6 +13,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.problems.jsonl import JsonlProblems
+from raysweep.problems.repair.quixbugs import QuixBugs
 from raysweep.programs import DEFAULT_SANDBOX, Limits, Outcome, Verdict
 from raysweep.prompts.answers.extraction import Extract
 from raysweep.storage.blocks import Blocks
@@ -21,6 +22,7 @@ from raysweep.tools.samples.run import SampleJob, SampleRun
 from raysweep.tools.samples.scores import SampleScores
 from tests.execution.compiled.processes import needs
 from tests.patience import PATIENCE, eventually
+from tests.problems.repair.rows import GCD, quixbugs
 
 FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
 RIGHT, WRONG = "    return 1\n", "    return 2\n"
@@ -283,3 +285,15 @@ def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
     assert (first["completion"], first["program"]) == (fenced, "def f():\n    return 1\n")
     assert (first["found"], last["found"]) == ("fence", "nothing")
     assert job.settings() != dict(SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2).settings())
+
+
+def test_for_repair_a_completion_is_a_patch_and_a_solution_the_whole_patched_file(tmp_path):
+    mended = "def gcd(a, b):\n    while b:\n        a, b = b, a % b\n    return a\n"
+    rows = [{"completion": "    return gcd(b, a % b)\n"}, {"solution": mended}, {"solution": GCD["python_buggy"]}]
+    path = tmp_path / "s.jsonl"
+    path.write_text("".join(json.dumps({"task_id": "QuixBugs/gcd", **row}) + "\n" for row in rows))
+    job = SampleJob(path, QuixBugs(quixbugs(tmp_path, GCD)), tmp_path / "o.jsonl", Limits(), DEFAULT_SANDBOX, 1)
+    SampleRun(job, silent).run(silent)
+    judged = rows_of(tmp_path / "o.jsonl")
+    assert [row["passed"] for row in judged] == [True, True, False]
+    assert judged[1]["program"] == mended
