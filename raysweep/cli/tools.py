@@ -303,6 +303,10 @@ def _execute(
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     check_file(samples)
     problem_set, spec = problem_set_of(problems, seed=DEFAULT_SEED, judged=True, mixed=True)
+    if problem_set.repair and extract not in (Extract.NONE, Extract.AUTO):
+        raise UsageError(
+            f"--extract {extract} is for whole programs; for {problems}, code to repair, give auto or none"
+        )
     if out is not None:
         check_results_out(out, [samples, *_files_of(spec)])
         invocation.part = part_of(out)

@@ -26,6 +26,7 @@ from tests.conftest import shared_data
 from tests.execution.compiled.processes import needs
 from tests.models.tiny import chat_tokenizer, make_chat_model
 from tests.patience import PATIENCE
+from tests.problems.repair.rows import GCD, quixbugs
 
 NANO = str(paths.NANO)
 
@@ -243,6 +244,13 @@ def test_execute_says_how_programs_were_isolated_and_run(cli, tmp_path):
     assert code == 0 and lines[0].startswith("3 samples of 1 task: 1 distinct program; 66.7 % of the samples repeat")
     assert any(re.match(r"isolation: (partial|filtered|strong); lanes: strict 1", line) for line in lines)
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+def test_execute_refuses_ways_that_take_whole_programs_out_of_patches(cli, tmp_path):
+    (tmp_path / "s.jsonl").write_text(json.dumps({"task_id": "QuixBugs/gcd", "completion": ""}) + "\n")
+    problems = f"quixbugs={quixbugs(tmp_path, GCD)}"
+    code, _, err = cli("execute", "s.jsonl", "--problems", problems, "--extract", "last", "--allow-code-execution")
+    assert code == 2 and "--extract last is for whole programs" in err and "give auto or none" in err
 
 
 def test_execute_needs_permission_and_leaves_nothing_without(cli, tmp_path):

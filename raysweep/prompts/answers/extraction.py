@@ -173,7 +173,14 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
 
 
 def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
-    """Return the patched file of an answer, which is a patch or, if `is_file`, the whole file."""
+    """Return the patched file of an answer, which is a patch or, if `is_file`, the whole file.
+
+    `Extract.AUTO` takes the last block of code where there is one. Templates for repair, and so all sweeps, never ask
+    for it.
+    """
+    if way is Extract.AUTO and answer is not None and is_marked(answer):
+        answer = without_reasoning(answer.replace("\r\n", "\n"))
+        answer = ([answer] + [block.readings[0] for block in code_blocks(answer)])[-1]
     asked = RepairAnswer(way.value) if way in PATCHES else RepairAnswer.HUNK
     read = problem.patch_of_file if is_file else partial(problem.patch, way=asked)
     patch = None if answer is None else read(answer)

@@ -279,9 +279,12 @@ def test_a_program_of_its_own_has_no_prompt():
     assert taken(BODY, alone=True).found is Found.NOTHING
 
 
+HUNK = Hunk("def f(n):\n", "    return n - 1\n", "")
+TO_REPAIR = RepairProblem("B/f", marked(HUNK, "#"), "f", "tests", "    return n\n", hunk=HUNK, file_after="\nX = 1\n")
+
+
 def test_of_code_to_repair_a_program_of_its_own_is_the_whole_patched_file():
-    hunk = Hunk("def f(n):\n", "    return n - 1\n", "")
-    problem = RepairProblem("B/f", marked(hunk, "#"), "f", "tests", "    return n\n", hunk=hunk, file_after="\nX = 1\n")
+    problem = TO_REPAIR
     file = "def f(n):\n    return n  # mended\n\nX = 1\n"
     whole = taken(file, Extract.NONE, problem, alone=True)
     assert whole.program == replace(problem.assemble(""), text=file) and (whole.found, whole.is_exact) == (
@@ -290,6 +293,17 @@ def test_of_code_to_repair_a_program_of_its_own_is_the_whole_patched_file():
     )
     assert taken("def f(n):\n    return 1\n", Extract.NONE, problem, alone=True).is_exact is False
     assert taken("", Extract.NONE, problem, alone=True).found is Found.NO_PATCH
+
+
+@pytest.mark.parametrize(
+    "answer", ["    return n\n", fenced("    return n\n"), f"Now:\n{fenced('    return n')}\nDone."]
+)
+def test_a_patch_is_taken_out_of_a_block_of_code(answer):
+    assert taken(answer, problem=TO_REPAIR).is_exact
+    file = TO_REPAIR.assemble(answer if "`" not in answer else "    return n\n").text
+    assert taken(answer, problem=TO_REPAIR).program.text == file
+    assert taken(answer, Extract.NONE, TO_REPAIR).is_exact is ("`" not in answer)
+    assert taken(fenced(file), problem=TO_REPAIR, alone=True).program.text.strip() == file.strip()
 
 
 def test_what_follows_a_prompt_that_opens_no_function_stays_as_it_is_written():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from raysweep.prompts.answers.extraction import Extract
+from raysweep.prompts.repair.hunks import Hunk, marked
+from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem
 from raysweep.tools.samples.format import Sample
 from raysweep.tools.samples.uncompiled import Uncompiled
@@ -66,6 +68,14 @@ def test_of_a_compiled_language_the_line_that_opens_the_function_is_looked_for()
     assert said == (
         "3 of 3 samples don't compile: fenced code (```) or tags in 1, a repeated signature in 1; --extract auto "
         "finds a program in 2 of them"
+    )
+
+
+def test_a_patch_in_fenced_code_is_said_and_taken_out():
+    hunk = Hunk("def f(n):\n", "    return n - 1\n", "")
+    problem = RepairProblem("t/1", marked(hunk, "#"), "f", "tests", "    return n\n", hunk=hunk)
+    assert advice("```python\n    return n\n```", of=2, problem=problem) == (
+        "1 of 2 samples doesn't compile: fenced code (```) or tags in 1; --extract auto finds a program in 1 of them"
     )
 
 
