@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from raysweep.analysis.exhibits.base import Conclusion, Remark
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing
+from raysweep.analysis.tables.edited import EDITED
 from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
@@ -27,6 +28,8 @@ POWER = 0.8
 SURE, COST, NEXT = "How sure is that?", "What does it cost?", "What next?"
 SAME_CLEAN = 5e-4
 """Shares of clean prompts that differ by less are printed alike."""
+READ_EDITS = "Read under Repairing one layer what edits restore"
+"""What is next where models were edited and none was fine-tuned; edited models are no candidates."""
 
 
 def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: Table) -> Conclusion:
@@ -56,7 +59,9 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
         cost += f"{PASS.format(clean - perturbed)} points more than under {label}."
     sets = f" on prompts like these (`training.sets: [{CLEAN}, {test}]`)" if test != CLEAN else ""
     more = f"Fine-tune it{sets}, or add a second model: a choice needs two."
-    if len(book.models) > 1 or any(name != alone.training_set for name in book.training_sets):
+    if _only_edits(book):
+        more = f"{READ_EDITS}. To choose a model, add a second one."
+    if len(book.models) > 1 or any(name != alone.training_set for name in (BASE, *book.tuned_sets)):
         more = "Finish the sweep: its other models have no numbers here yet, and a choice needs two."
     points = [Remark(SURE, sure), Remark(COST, cost), Remark(NEXT, more)]
     return Conclusion(
@@ -64,6 +69,11 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
         None,
         tuple(point for point in points if point.text),
     )
+
+
+def _only_edits(book: ScoreBook) -> bool:
+    """Return whether models were edited and none was fine-tuned."""
+    return EDITED in book.training_sets and not book.tuned_sets
 
 
 def _where(book: ScoreBook, problem_set: str, test: str) -> str:
@@ -171,6 +181,8 @@ def _next(choosing: Choosing) -> str:
         return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least."
     if lead is not None and lead.within_noise:
         return "Train the best two with more seeds, since seeds differ by as much as they do."
+    if _only_edits(choosing.book):
+        return f"{READ_EDITS}."
     if chosen.training_set == BASE:
         return "Keep the model as it is, or try other training sets: none of these makes it better here."
     if len(chosen.by_seed) < FEWEST_DRAWS:
@@ -203,6 +215,6 @@ def _names(choosing: Choosing, candidates: Sequence[Candidate]) -> str:
 def name_of(book: ScoreBook, candidate: Candidate) -> str:
     """Return a candidate's name with how it was made."""
     if candidate.training_set == BASE:
-        return f"{candidate.model} without fine-tuning"
+        return candidate.model if _only_edits(book) else f"{candidate.model} without fine-tuning"
     words = book.order.training_label(candidate.training_set)
     return f"{candidate.model} fine-tuned on {'clean prompts' if candidate.training_set == CLEAN else words}"

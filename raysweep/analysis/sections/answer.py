@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
+from raysweep.analysis.tables.edited import EDITED
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.records import BASE, CLEAN
+from raysweep.records import CLEAN
 from raysweep.units import count
 
 FEW = 3
@@ -36,8 +37,8 @@ class AnswerSection(Section):
 def question(book: ScoreBook) -> str:
     """Return what a sweep asked, for readers who don't know it: its models, problems and prompts."""
     models, were = _listed(book.models, "code model"), "was" if len(book.models) == 1 else "were"
-    tuned = any(name != BASE for name in book.training_sets)
-    when = ", before and after fine-tuning" if tuned else ""
+    changes = ["fine-tuning"] * bool(book.tuned_sets) + ["editing"] * (EDITED in book.training_sets)
+    when = f", before and after {' or '.join(changes)}" if changes else ""
     measured = any("pass@1" in book.metrics(problems) for problems in book.problem_sets)
     passing = " pass@1: the share of programs that pass all tests of their problem." if measured else ""
     return f"{models} {were} asked to {_tasks(book)}{when}: {_prompts(book)}.{passing}"

@@ -72,6 +72,7 @@ class FindingsSection(Section):
             "panels": [Effects.of(book, [panel]) for panel in panels],
             "headline_label": report.order.test_label(book.headline),
             "ways": [(name, book.order.ways[name]) for name in book.training_sets if name in book.order.ways],
+            "tuned": bool(book.tuned_sets) or not book.order.ways.keys() & set(book.training_sets),
             "left_out": LEFT_OUT if EDITED in book.training_sets else "",
         }
         figures = [Effects.of(book, panels, report.signature)] if panels else []
@@ -112,7 +113,7 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         sentence += " (G-RIR, without the problem that it was edited from)"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
-    names = ("not edited" if tuned_on == EDITED else "not fine-tuned", way, "fine-tuned on clean prompts")
+    names = ("before" if tuned_on in order.ways else "not fine-tuned", way, "fine-tuned on clean prompts")
     drops = _drops(book, keys[0], keys[1])
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
     if any(not math.isnan(drop.restored) for drop in drops):

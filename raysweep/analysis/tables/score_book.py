@@ -251,6 +251,11 @@ class ScoreBook:
         """Return False if the key's cell is missing and its recipe makes models in another way only, as editors do."""
         return key.training_set not in self.order.ways or not self.is_missing(key)
 
+    @property
+    def tuned_sets(self) -> tuple[str, ...]:
+        """The training sets that models were fine-tuned on, without ``base``, edits and rewritten prompts."""
+        return tuple(name for name in self.training_sets if name != BASE and name not in self.order.ways)
+
     def all_scores(self, problem_set: str, perturbation: str, metric: str) -> list[Score]:
         """Return all scores of one metric on one test set, over all cells."""
         return self._by_test_set.get((problem_set, perturbation, metric), [])

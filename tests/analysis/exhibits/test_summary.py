@@ -15,6 +15,7 @@ from raysweep.analysis.exhibits.advice import COST, NEXT, SURE
 from raysweep.analysis.exhibits.base import Conclusion, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
+from raysweep.analysis.tables.edited import EDITED, WAY
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import by_file_name
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -169,6 +170,23 @@ def test_a_sweep_of_one_model_says_how_sure_what_it_costs_and_what_next():
         NEXT: "Fine-tune it on prompts like these (`training.sets: [clean, typos]`), or add a second model: a choice "
         "needs two.",
     }
+
+
+@pytest.mark.parametrize("models", [("one",), ("one", "two")])
+def test_a_finished_sweep_of_edits_is_not_asked_to_go_on_and_has_no_word_of_fine_tuning(models):
+    by_test = {("humaneval", test): ProblemRates(passing(8), {}, 1, 1) for test in ("typos", "clean")}
+    made = [(model, name) for model in models for name in ("base", EDITED)]
+    order = replace(CURVES, models=models, training_sets=("base", EDITED), ways={EDITED: WAY})
+    book = ScoreBook.of([score(*one, test, "pass@1", 0.4, n=20) for one in made for test in ("clean", "typos")], order)
+    rates = {CellLabels(model, "none", "base", 42): by_test for model in models}
+    rates[CellLabels("one", "none", "base", 42)] = {test: ProblemRates(passing(12), {}, 1, 1) for test in by_test}
+    (found,) = EXHIBITS["choice"].draw(Evidence(book, rates)).conclusions
+    assert "fine-tun" not in f"{found.text} {said(found)}".lower() and "Finish" not in said(found)[NEXT]
+    if len(models) == 1:
+        assert (
+            said(found)[NEXT]
+            == "Read under Repairing one layer what edits restore. To choose a model, add a second one."
+        )
 
 
 def test_a_sweep_without_perturbations_chooses_on_clean_prompts_and_shows_their_pass_at_1_once():

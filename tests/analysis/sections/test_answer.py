@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.answer import question
+from raysweep.analysis.tables.edited import EDITED, WAY
 from raysweep.analysis.tables.score_book import ScoreBook
 from tests.analysis.examples import ORDER, report, scores
 
@@ -31,6 +32,19 @@ def test_a_model_that_was_not_fine_tuned_has_no_before_and_after():
         "The code model llama was asked to solve 240 problems of minicode: from prompts as they are, and from prompts "
         "changed by typos (C)."
     )
+
+
+def test_a_sweep_of_edits_speaks_of_editing_and_not_of_fine_tuning():
+    edited = [replace(s, training_set=EDITED, recipe="creme") for s in scores() if s.training_set == "C"]
+    bases = [s for s in scores() if s.training_set == "base"]
+    order = replace(ORDER, training_sets=("base", EDITED), ways={EDITED: WAY})
+    assert ", before and after editing: " in question(ScoreBook.of([*bases, *edited], order))
+    of_findings = str(render_report(report(scores=[*bases, *edited], order=order))).partition('<section id="findings"')[
+        2
+    ]
+    assert "In place of a training set" in of_findings and "fine-tun" not in of_findings.partition("</section>")[0]
+    both = ScoreBook.of([*scores(), *edited], replace(ORDER, ways={EDITED: WAY}))
+    assert ", before and after fine-tuning or editing: " in question(both)
 
 
 def test_the_answer_stands_before_the_findings_and_a_sweep_without_scores_has_none():

@@ -114,8 +114,8 @@ def test_an_edited_model_is_not_compared_with_its_base_over_other_problems():
     )
     assert math.isnan(llama.tuned_rd) and llama.restored == 0.04 and not llama.complete
     assert llama.detail.endswith("points), each without the problem that it was edited from.")
-    assert "not edited 88 % and 46 %" in llama.detail
-    assert llama.drops_of == "not edited, and what edits restore of that loss (G-RIR)"
+    assert ": before 88 % and 46 %" in llama.detail
+    assert llama.drops_of == "before, and what edits restore of that loss (G-RIR)"
     assert llama.drops[0].restored == 0.04 and math.isnan(llama.drops[0].tuned_rd)
     undefined = [replace(s, value=math.nan) for s in restored]
     assert findings([*bases, *edited, *undefined], replace(order, headline="C"))[0].sentence.count(";") == 0
