@@ -14,7 +14,7 @@ import logging
 import pkgutil
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
@@ -160,9 +160,7 @@ class Registry(Generic[T]):
             try:
                 _validator(cls, name).validate_python(value, strict=not isinstance(value, list))
             except ValidationError as error:
-                raise UsageError(
-                    f"{subject}, argument {name!r}: {validation_message(dict(error.errors()[0]))}"
-                ) from None
+                raise UsageError(f"{subject}, argument {name!r}: {_one_message(list(error.errors()))}") from None
             if isinstance(value, int | float) and not abs(value) < 2**63:  # also NaN and infinity
                 raise UsageError(
                     f"{subject}, argument {name!r}: must be a finite number below 2**63, not {value!r:.60}"
@@ -270,6 +268,21 @@ def validation_message(detail: Mapping[str, Any]) -> str:
     return f"{requirement}, not {shown if len(shown) <= 80 else shown[:77] + '...'}{_hint(kind, value, limits)}"
 
 
+def _one_message(details: Sequence[Mapping[str, Any]]) -> str:
+    """Return the message for a value that is none of an argument's words, and of no type that it may have instead."""
+    words = [word for detail in details if detail["type"] == "literal_error" for word in _quoted(detail["ctx"])]
+    if not words:
+        return validation_message(details[0])
+    types = [_REQUIREMENTS[detail["type"]] for detail in details if detail["type"].endswith("_type")]
+    *first, last = [*map(repr, words), *(requirement.removeprefix("must be ") for requirement in types)]
+    expected = f"{', '.join(first)} or {last}" if first else last
+    return validation_message({**details[0], "type": "literal_error", "ctx": {"expected": expected}})
+
+
+def _quoted(limits: Mapping[str, Any]) -> list[str]:
+    return re.findall(r"'([^']+)'", limits["expected"])
+
+
 def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
     """Return advice: how to write a value that YAML reads as another type, or the most similar choice."""
     if value is None:
@@ -284,7 +297,7 @@ def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
     if number and kind in ("int_type", "float_type", "bool_type"):
         return f", which is text; write {value}"
     if kind == "literal_error":
-        return did_you_mean(value, re.findall(r"'([^']+)'", limits["expected"]))
+        return did_you_mean(value, _quoted(limits))
     if kind == "float_type" and (power := _EXPONENT.fullmatch(value)):
         return f", which is text to YAML; write {power[1]}{power[2] or '.0'}e{int(power[3]):+d}"
     return ""

@@ -61,7 +61,8 @@ def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     try:
         EDITORS.create(Spec(recipe.trainer, dict(recipe.edit)))
     except UsageError as error:
-        yield "edit", str(error)
+        alone = "; creme alone has auto" if recipe.edit.get("edit_at") == "auto" else ""
+        yield "edit", f"{error}{alone}"
 
 
 def _idle(recipe: RecipeConfig) -> list[str]:

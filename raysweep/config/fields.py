@@ -112,7 +112,8 @@ def _looked_up(name: str, registry: Registry[Any], there: str, others: Sequence[
     try:
         registry.get(name)
     except UsageError as error:
-        more = f"; {there}: {', '.join(others)}" if others else ""
+        near = "" if did_you_mean(name, registry.names()) else did_you_mean(name, others)
+        more = f"; {there}: {', '.join(others)}{near}" if others else ""
         raise ValueError(f"{error}{more}") from None
     return name
 

@@ -48,7 +48,21 @@ def test_editors_and_prompt_pairs_are_taken_beside_and_in_place_of_training_sets
             "recipes.creme.edit: `temperature: 0` with `samples: 5`: greedy samples are equal; write `samples: 1`",
         ),
         ("{trainer: creme, edit: {positions: window}}", "recipes.creme.edit: `positions: window` must be all, last"),
-        ("{trainer: creme, edit: {edit_at: lats}}", "recipes.creme.edit: "),
+        (
+            "{trainer: creme, edit: {edit_at: lats}}",
+            "recipes.creme.edit: editor 'creme', argument 'edit_at': must be 'auto', 'first', 'middle', 'last', "
+            "'random', 'dinm' or a whole number, not 'lats' (did you mean 'last'?)",
+        ),
+        (
+            "{trainer: rome, edit: {edit_at: auto}}",
+            "recipes.creme.edit: editor 'rome', argument 'edit_at': must be 'first', 'middle', 'last', 'random', "
+            "'dinm' or a whole number, not 'auto'; creme alone has auto",
+        ),
+        (
+            "{trainer: creem}",
+            "recipes.creme.trainer: unknown trainer 'creem'; known: full, ia3, lora; also: creme, dinm, lora_edit, "
+            "rome, self-denoising (did you mean 'creme'?)",
+        ),
         (
             "{trainer: lora, edit: {lr: 1.0e-4}}",
             "recipes.creme.edit: these are arguments of an editor, and `trainer: lora` is none; one of creme, dinm, ",
@@ -141,3 +155,4 @@ def test_a_block_that_the_model_lacks_is_refused_before_work(block):
 def test_an_editor_whose_own_block_the_model_lacks_is_refused_before_work():
     found = finding([EDITS, "recipes.creme={trainer: rome}", USED])
     assert found.startswith("recipes.creme.edit: `edit_at: 5` names no block of model 'llama', which has 1; write a")
+    assert found.endswith("or first, middle, last, random or dinm; creme alone has auto, too")

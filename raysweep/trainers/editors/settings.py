@@ -36,5 +36,5 @@ def require_block(place: object, blocks: int, whose: str) -> None:
     if isinstance(place, int) and not 0 <= place < blocks:
         raise UsageError(
             f"`edit_at: {place}` names no block of {whose}, which has {blocks}; write a number from 0 to {blocks - 1}, "
-            "or first, middle, last, random or dinm"
+            "or first, middle, last, random or dinm; creme alone has auto, too"
         )
