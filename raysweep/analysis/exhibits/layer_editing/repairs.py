@@ -57,7 +57,7 @@ HOW = (
     "ones. Restored (G-RIR): (repaired − perturbed) / (original − perturbed), the mean over edits with its 95 % "
     "interval over pairs, where pairs of one problem in several categories are one cluster; it is undefined where the "
     "base loses nothing. Relative gain: (repaired − perturbed) / perturbed, likewise. Pass@1: means over edits. Clean: "
-    "the edited models minus the base, with a paired interval over problems."
+    "the edited models minus the base, the mean over edits, with a paired interval over problems."
 )
 SHARED = (
     "Methods without an edited model from some pairs have their other numbers over other pairs; on shared pairs: the "

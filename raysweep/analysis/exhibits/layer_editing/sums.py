@@ -161,12 +161,19 @@ def mean_cell(mean: FewValuesMean, quantity: Quantity, note: str = "") -> TableC
 
 
 def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
-    """Return how clean pass@1 differs after edits, over problems; None for fewer than two problems.
+    """Return how clean pass@1 differs after edits: the mean over edits; None for fewer than two problems.
 
-    A problem's number is its mean over the edits that were judged on it, none of which was made from it.
+    No edit counts the problem that it was made from. The interval is over problems, each with its mean over the
+    edits that were judged on it. Since an edit leaves a problem out, the mean over problems differs a little from the
+    one over edits; the interval is moved by that.
     """
     pairs = [edit.clean_rates for edit in edits]
-    return rates_change([own for own, _ in pairs], [base for _, base in pairs])
+    change = rates_change([own for own, _ in pairs], [base for _, base in pairs])
+    if change is None:
+        return None
+    mean = fmean(of_edit.value for edit in edits if (of_edit := edit.clean_change) is not None)
+    moved = mean - change.difference
+    return replace(change, difference=mean, low=max(change.low + moved, -1.0), high=min(change.high + moved, 1.0))
 
 
 def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell]:

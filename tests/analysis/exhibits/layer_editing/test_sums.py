@@ -74,6 +74,17 @@ def test_clean_accuracy_is_compared_problem_by_problem_over_all_edits():
     assert clean_change([]) is None
 
 
+def test_the_change_on_clean_prompts_is_the_mean_of_the_rows_of_single_edits():
+    edits = [edit_of("llama", "creme", "C1", number) for number in (1, 2)]
+    few = [
+        replace(e, clean={t: r for t, r in e.clean.items() if t in list(e.base.clean)[:9]} | {edits[1].task_id: 0.0})
+        for e in edits
+    ]
+    change, rows = clean_change(few), [edit.clean_change.value for edit in few]
+    assert change.difference == pytest.approx(sum(rows) / 2) and rows[0] != rows[1]
+    assert change.low < change.difference < change.high and change.n == 10
+
+
 @pytest.mark.parametrize(
     ("low", "high", "says"),
     [(-0.009, 0.004, WITHIN), (-0.05, -0.02, BEYOND), (-0.02, 0.001, UNSHOWN), (0.02, 0.03, BEYOND)],
