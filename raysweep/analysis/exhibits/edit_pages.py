@@ -26,7 +26,7 @@ class ShownBlocks:
 class ShownEdit:
     """What one method made of a pair.
 
-    `ended`: why it made no model; empty if it made one. `facts`: short texts, such as ``block 2 of 4``.
+    `ended`: why it made no model; empty if it made one. `facts`: short texts, such as ``block 2 of 0 to 3``.
     """
 
     method: str

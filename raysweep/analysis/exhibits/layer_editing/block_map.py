@@ -50,11 +50,15 @@ def has_localization(edit: ReportedEdit) -> bool:
     return edit.edit_at == AUTO and edit.work is not None and edit.work.depth is not None
 
 
+def best_blocks(edit: ReportedEdit) -> list[int]:
+    """Return the blocks with the highest RI of an edit's localization: several if distances decided."""
+    known = {row.block: row.restoration for row in edit.deciding if row.block >= 0 and not math.isnan(row.restoration)}
+    return [block for block, restoration in known.items() if restoration == max(known.values())]
+
+
 def is_tied(edit: ReportedEdit) -> bool:
     """Return whether several blocks had the highest RI of an edit's localization, so that distances decided."""
-    known = [row.restoration for row in edit.deciding if row.block >= 0]
-    known = [restoration for restoration in known if not math.isnan(restoration)]
-    return bool(known) and known.count(max(known)) > 1
+    return len(best_blocks(edit)) > 1
 
 
 def by_model(edits: Iterable[ReportedEdit]) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:

@@ -16,9 +16,12 @@ from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, 
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownBlocks, ShownEdit
 from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.block_heat import in_words, restorations
+from raysweep.analysis.exhibits.layer_editing.block_map import best_blocks
 from raysweep.analysis.exhibits.layer_editing.edit_rows import seconds_of
 from raysweep.analysis.exhibits.layer_editing.sums import RESTORED, grouped
-from raysweep.records import CLEAN, PromptPair
+from raysweep.metrics.base import CellLabels
+from raysweep.records import BASE, CLEAN, NOT_TUNED, PromptPair
+from raysweep.units import count
 
 NO_VERDICT = "no verdict"
 Place = tuple[str, str, str, str, int]  # problem set, model, category, pair, seed
@@ -56,7 +59,9 @@ class EditPages(Exhibit):
         group = " · ".join((model, problems, evidence.book.order.test_label(category)))
         before = (
             ShownAnswer("base on the original prompt", True, "passed", self._cut(pair.passing)),
-            ShownAnswer("base on the perturbed prompt", False, "failed", self._cut(pair.failing)),
+            ShownAnswer(
+                "base on the perturbed prompt", False, _failure(evidence, place, pair), self._cut(pair.failing)
+            ),
         )
         shown = [self._edit(evidence, method, edit, pair) for method, edit in edits]
         return PairPage(group, name, pair.task_id, pair.original, pair.perturbed, before, shown)
@@ -87,6 +92,15 @@ class EditPages(Exhibit):
         return text if len(text) <= self.characters else f"{text[: self.characters]} …"
 
 
+def _failure(evidence: Evidence, place: Place, pair: PromptPair) -> str:
+    """Return how the base's first failing completion ended; ``failed`` where its results are gone."""
+    problems, model, category, _, seed = place
+    known = (cell for cell in evidence.book.cells() if (cell[0], cell[2]) == (model, BASE))
+    base = CellLabels(*next(known, (model, NOT_TUNED, BASE, seed)))  # a base has one seed, however many edits have
+    answers = evidence.answers.of_task(base, (problems, category), pair.task_id)
+    return next((_verdict(answer) for answer in answers if answer.passed is False), "failed")
+
+
 def _facts(edit: ReportedEdit) -> Iterator[str]:
     if edit.is_judged:
         share = edit.accuracy.restored
@@ -95,13 +109,29 @@ def _facts(edit: ReportedEdit) -> Iterator[str]:
     if work is None:
         return
     if work.block is not None:
-        yield f"block {work.block} of {work.blocks}" if work.blocks else f"block {work.block}"
+        yield f"block {work.block} of 0 to {work.blocks - 1}" if work.blocks else f"block {work.block}"
+    yield from _localized(edit)
     if not math.isnan(work.relative_change):
         yield f"||dW|| {100 * work.relative_change:.2f} % of ||W||"
     if not math.isnan(seconds := seconds_of(work)):
         yield f"{seconds:.1f} s"
     if work.changes_nothing:
         yield f"without effect: {work.changes_nothing}"
+
+
+def _localized(edit: ReportedEdit) -> Iterator[str]:
+    """Yield the accuracies of a localization without a patch, and what decided where several blocks tied."""
+    found, best = edit.found, best_blocks(edit)
+    if found is None:
+        return
+    original, perturbed = (f"{100 * share:.0f} %" for share in (found.accuracy_original, found.accuracy_perturbed))
+    yield f"Acc_ori {original}, Acc_pert {perturbed} of {count(found.samples, 'sample')}"
+    if len(best) > 1:
+        blocks = f"blocks {', '.join(map(str, best))}"
+        if len(best) == len([row for row in edit.deciding if row.block >= 0]):
+            blocks = "all blocks"
+        equally = f"{blocks} restored equally much" if found.restoration > 0 else "no block restored anything"
+        yield f"{equally}; distance chose block {found.block}"
 
 
 def _verdict(answer: Answer) -> str:

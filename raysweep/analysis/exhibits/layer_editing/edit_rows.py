@@ -44,9 +44,9 @@ class EditRows(Exhibit):
         return Table(
             title=self.titled(evidence.book, model, problems),
             caption=self.captioned(
-                "Block: the one that was changed, of how many. Eligible: the pairs of the category that this model "
-                "solves clean more often than perturbed. Pass@1 on the category and restored (G-RIR): without the "
-                "edited problem. Clean: pass@1 minus the base's. Both have intervals over problems."
+                "Block: the one that was changed, counted from 0, of how many. Eligible: the pairs of the category "
+                "that this model solves clean more often than perturbed. Pass@1 on the category and restored (G-RIR): "
+                "without the edited problem. Clean: pass@1 minus the base's. Both have intervals over problems."
             ),
             stub=("method", "pair", "problem"),
             columns=tuple(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from raysweep.analysis.exhibits.answers import Answer, NoAnswers
 from raysweep.analysis.exhibits.base import NothingToDraw
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
+from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.edit_pages import EditPages
 from raysweep.analysis.page.report import render_report
 from tests.analysis.examples import HOSTILE, report
@@ -74,9 +76,36 @@ def test_the_page_marks_what_differs_between_the_prompts_and_shows_blocks_with_t
     assert "<del>m</del><ins>n</ins>" in html  # number -> nunber
     assert re.search(r'aria-label="RI by block: 0: -?\d+ %, 1: ', html) and 'class="chosen"' in html
     assert re.search(r"<figcaption>RI by block, all positions: 0: -?\d+ %, 1: ", html)
-    assert 'base on the perturbed prompt <span class="bad">✗ failed</span>' in html
+    assert 'base on the perturbed prompt <span class="bad">✗ wrong answer</span>' in html
     assert "pair1 <small>minicode/7 · creme restored " in html
     Page(html)
+
+
+def test_without_the_bases_results_its_completion_failed():
+    page = PAGES.draw(evidence([edit_of("llama", "rome", "C1", 1)])).pairs[0]
+    assert [answer.verdict for answer in page.before] == ["passed", "failed"]
+
+
+def with_restored(*shares: float) -> ReportedEdit:
+    """An edit of block 3 after a localization that restored so much at each block."""
+    edit = edit_of("llama", "creme", "C1", 1)
+    rows = [replace(row, restoration=shares[row.block]) for row in edit.localization]
+    return replace(edit, work=replace(edit.work, block=3), localization=rows)
+
+
+@pytest.mark.parametrize(
+    ("restored", "decided"),
+    [
+        ((0, 0, 0, 0), "no block restored anything; distance chose block 3"),
+        ((1, 1, 1, 1), "all blocks restored equally much; distance chose block 3"),
+        ((0, 0.5, 0, 0.5), "blocks 1, 3 restored equally much; distance chose block 3"),
+        ((0, 0.5, 0, 1), None),
+    ],
+)
+def test_an_edit_says_its_accuracies_and_where_distance_decided(restored, decided):
+    (edit,) = PAGES.draw(evidence([with_restored(*restored)])).pairs[0].edits
+    assert edit.facts[1:3] == ["block 3 of 0 to 3", "Acc_ori 100 %, Acc_pert 20 % of 5 samples"]
+    assert [fact for fact in edit.facts if "distance" in fact] == [decided] * (decided is not None)
 
 
 def test_texts_of_models_are_escaped():
