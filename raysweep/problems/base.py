@@ -41,6 +41,8 @@ class ProblemSet(ABC):
     """Raise it when other words of equal prompts may be perturbed: then perturbed prompts are made again."""
     language: str = PYTHON
     """Of its problems' programs, which `Problem.language` says too."""
+    languages: ClassVar[tuple[str, ...]] = ()
+    """What its argument `language` may be, where one file holds the problems in several."""
     repair: ClassVar[bool] = False
     """Whether its problems are code to be repaired, which only templates for repair and `raw` show."""
     caution: ClassVar[str] = ""
@@ -103,7 +105,8 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
 
     Args:
         text: a registered name; a JSONL file, or one whose rows a set recognises; ``NAME=PATH``, where NAME is a
-            registered set with files, or the name that results get for a file.
+            registered set with files, one with a language behind it, such as ``quixbugs-java``, or the name that
+            results get for a file.
         seed: the seed of a generated world, for sets that have one.
 
     Raises:
@@ -111,7 +114,12 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
     """
     name, equals, path = text.partition("=")
     if equals and not Path(text).exists():
-        return {"name": name, "path": path} if name in PROBLEMS.names() else {**_file_entry(path), "as": name}
+        if name in PROBLEMS.names():
+            return {"name": name, "path": path}
+        registered, _, language = name.rpartition("-")
+        if registered in PROBLEMS.names() and language in PROBLEMS.get(registered).languages:
+            return {"name": registered, "path": path, "language": language, "as": name}
+        return {**_file_entry(path), "as": name}
     if text in PROBLEMS.names() and not Path(text).is_file():
         if "path" in PROBLEMS.required_arguments(text):
             raise UsageError(f"problem set {text} reads a file: give {text}=PATH{_from(PROBLEMS.get(text).origin)}")

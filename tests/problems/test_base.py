@@ -7,6 +7,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.problems.base import problem_set_of, problems_entry
+from tests.problems.repair.rows import ADD, GCD, lines, quixbugs
 
 EVALPLUS = {
     "task_id": "HumanEval/0",
@@ -61,6 +62,18 @@ def test_rows_of_humaneval_x_are_known_by_what_they_say_of_their_language(tmp_pa
     (tmp_path / "java.jsonl").write_text(json.dumps({**HUMANEVAL_X, **more}))
     problem_set, entry = problem_set_of(str(tmp_path / "java.jsonl"), 7, judged=False)
     assert (entry["name"], problem_set.language, problem_set.problems()[0].language) == (name, "java", "java")
+
+
+def test_repair_sets_are_known_by_their_rows_and_a_name_chooses_the_language(tmp_path):
+    path, add = quixbugs(tmp_path, GCD), lines(tmp_path / "hj.jsonl.gz", ADD)
+    assert problems_entry(add, 7) == {"name": "humaneval-java", "path": add}
+    for text, name, language in ((path, "quixbugs", "python"), (f"quixbugs-java={path}", "quixbugs-java", "java")):
+        problem_set, entry = problem_set_of(text, 7, judged=True)
+        assert (entry["name"], entry.get("as", "quixbugs")) == ("quixbugs", name)
+        assert [(problem.task_id, problem.language) for problem in problem_set.problems()] == [
+            ("QuixBugs/gcd", language)
+        ]
+    assert problems_entry(f"quixbugs-cpp={path}", 7) == {"name": "quixbugs", "as": "quixbugs-cpp", "path": path}
 
 
 def test_a_set_that_reads_a_file_says_where_its_data_is_from():

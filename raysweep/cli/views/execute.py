@@ -10,7 +10,7 @@ from typing import Any
 
 from raysweep.cli.views.console import new_console
 from raysweep.execution.oracle import NO_BOUNDARY
-from raysweep.programs import Oracle
+from raysweep.programs import PYTHON, Oracle
 from raysweep.prompts.answers.extraction import in_words
 from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
@@ -50,8 +50,9 @@ def score_lines(scores: SampleScores) -> list[str]:
     """Return the scores as lines of text."""
     programs = count(scores.programs, "distinct program")
     repeated = share(scores.samples - scores.programs, scores.samples)
+    languages = "" if scores.languages in ((), (PYTHON,)) else f" in {' and '.join(scores.languages)}"
     lines = [
-        f"{count(scores.samples, 'sample')} of {count(scores.tasks, 'task')}: {programs}; "
+        f"{count(scores.samples, 'sample')} of {count(scores.tasks, 'task')}{languages}: {programs}; "
         f"{repeated} of the samples repeat another one and were not run again",
         f"outcomes: {_counts(scores.outcomes)}",
     ]

@@ -69,6 +69,11 @@ class HumanEvalJava(RepairSet):
         if self._positions is not None:
             check_file(self._positions)
 
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """Return True for a row with a faulty program in Java alone."""
+        return {"java_buggy", "java_correct", "java_test"} <= set(row) and "python_buggy" not in row
+
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row or position."""
         positions = _read_positions(self._positions) if self._positions else {}

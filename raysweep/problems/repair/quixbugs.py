@@ -33,7 +33,6 @@ from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_cont
 LEFT_OUT = {"knapsack": 10, "levenshtein": 4}
 """Cases that QuixBugs itself leaves out unless asked, from 1: the first takes a GiB, the second over a minute."""
 _LISTS = {"flatten", "kheapsort"}  # generators
-_LANGUAGES = (PYTHON, JAVA)
 _PACKAGE = "java_testcases.junit"
 
 
@@ -53,17 +52,24 @@ class QuixBugs(RepairSet):
         UsageError: another language or context, or a file that doesn't exist.
     """
 
+    languages = (PYTHON, JAVA)
     licence = "MIT"
     origin = "https://github.com/jkoppel/QuixBugs"
 
     def __init__(self, path: str, support: str | None = None, language: str = PYTHON, context: str = FUNCTION) -> None:
         super().__init__(path, context)
-        if language not in _LANGUAGES:
-            near = did_you_mean(language, _LANGUAGES)
-            raise UsageError(f"problem set quixbugs: language {language!r}{near} is none of {', '.join(_LANGUAGES)}")
+        if language not in self.languages:
+            near = did_you_mean(language, self.languages)
+            known = ", ".join(self.languages)
+            raise UsageError(f"problem set quixbugs: language {language!r}{near} is none of {known}")
         self.language = language
         self._support = Path(support).expanduser().absolute() if support else self.path.with_name("support_files.json")
         check_file(self._support)
+
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """Return True for a row with a faulty program in both languages."""
+        return "python_buggy" in row and "java_buggy" in row
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""

@@ -217,7 +217,8 @@ class SampleRun:
                     parts_passed = parts if job.problem_set.parts else None
                     results.write(result_line(sample, outcome, detail, oracle, parts_passed, taken))
         scores = self.board.scores(self._problems.values())
-        return replace(scores, advice=uncompiled.advice(scores.samples))
+        advice, languages = uncompiled.advice(scores.samples), tuple(sorted(self._languages))
+        return replace(scores, advice=advice, languages=languages)
 
     def _find_oracles(self, executor: Executor) -> None:
         """Find from the reference solutions where the tests of the file's tasks run."""

@@ -55,6 +55,7 @@ class SampleScores:
     parts: Mapping[str, Mapping[int, SampleRate]] = field(default_factory=dict)  # the same for parts of the tests
     found: Mapping[str, int] = field(default_factory=dict)  # by where programs were, a `Found`; empty: not looked for
     advice: str = ""  # why most samples don't compile, and what helps; empty: most do
+    languages: tuple[str, ...] = ()  # of the programs
 
     @property
     def repeated_share(self) -> float:
