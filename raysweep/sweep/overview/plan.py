@@ -23,12 +23,14 @@ from raysweep.planning.plan import (
     CellPlan,
     EncodedPairsPlan,
     ModelPlan,
+    PairSearch,
     ResultsPlan,
     SweepPlan,
     TeacherAnswersPlan,
 )
 from raysweep.planning.predictions.costs import MEASURED, CellCost, PairsCost, PlanCosts, base_shape, plan_costs
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, doubtful_types
+from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import COMPILED
@@ -94,7 +96,7 @@ class Summary:
     fine_tuned_models: int
     test_sets: int
     pairs: int
-    edited_models: int = 0  # cells whose models are edited: the most, since a base may have fewer prompt pairs
+    edited_models: int = 0  # the most: at most one for each problem, and a base may have fewer prompt pairs
     ended_edits: int = 0  # of them, without a prompt pair, or not reproduced
     rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
     choices: int = 0  # cells whose model is chosen among others
@@ -436,12 +438,25 @@ def _summary(plan: SweepPlan, store: Store) -> Summary:
         sum(cell.model is not None and cell.is_fine_tuned for cell in cells),
         len(tests),
         sum(len(cell.pairs) for cell in cells),
-        sum(cell.pair_search is not None for cell in cells),
+        _most_edits(cells, config.evaluation.limit),
         sum(bool(end_of(cell, store)) for cell in cells),
         tuple(cell.cell.id for cell in cells if cell.cell.training_set == REWRITTEN),
         sum(cell.selection is not None for cell in cells),
         sum(cell.is_candidate for cell in cells),
     )
+
+
+def _most_edits(cells: Sequence[CellPlan], limit: int | None) -> int:
+    """Return how many edits there can be: as many of a problem set and perturbation as it has problems."""
+    asked: dict[tuple[str, ...], list[PairSearch]] = {}
+    for cell in cells:
+        if (search := cell.pair_search) is not None:
+            made, wanted = cell.cell, search.wanted
+            key = made.model, made.recipe, str(made.seed), wanted.problem_set, wanted.perturbation
+            asked.setdefault(key, []).append(search)
+    sets = {of[0].wanted.problem_set: of[0].perturbed.test_set.problem_set for of in asked.values()}
+    problems = {name: problem_count(spec) for name, spec in sets.items()}
+    return sum(min(len(of), problems[of[0].wanted.problem_set], limit or len(of)) for of in asked.values())
 
 
 def _downloads(plan: SweepPlan) -> dict[str, int]:

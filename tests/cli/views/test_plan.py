@@ -188,6 +188,10 @@ def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path)
     print_plan(plan_facts(plan, store), as_json=False)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "3 edits at most, since a base may have fewer eligible pairs than asked for" in lines
+    many = load_config(NANO, [*overrides, "edits.pairs=100", "recipes.rome={trainer: rome, edit: {edit_at: 0}}"])
+    many.models[0].recipes.append("rome")
+    edits_of_two_methods = plan_facts(build_plan(many), store).summary.edited_models
+    assert edits_of_two_methods == 2 * 6, "a problem set of six problems has six pairs of a perturbation"
     assert [line.split()[:3] for line in lines if line.startswith("llama ")][:3] == [
         ["llama", "1", "0"],
         ["llama", "creme", "3"],
