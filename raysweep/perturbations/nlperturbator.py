@@ -106,7 +106,7 @@ def _files_of(path: Path, category: str) -> list[Path]:
     if not by_category:
         raise UsageError(
             f"perturbation nlperturbator: no {' or '.join(FOLDERS)} in {path} or in its folder Dataset; give `path:` "
-            "NLPerturbator's checkout"
+            "NLPerturbator's checkout, or that folder"
         )
     if category not in by_category:
         near = did_you_mean(category, by_category)

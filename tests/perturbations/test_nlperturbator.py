@@ -146,7 +146,7 @@ def test_a_category_that_is_not_there_or_changes_nothing_is_refused(tmp_path, ca
 
 
 def test_a_folder_that_is_not_nlperturbators_and_a_file_that_is_broken_are_named(tmp_path):
-    with pytest.raises(UsageError, match=r"no HumanEval-R or MBPP-R in .*give `path:` NLPerturbator's checkout"):
+    with pytest.raises(UsageError, match=r"no HumanEval-R or MBPP-R in .*give `path:` NLPerturbator's .*, or that"):
         PERTURBATIONS.create(ready(tmp_path, "c1"))
     mbpp_folder(tmp_path, ("Sort it.", "Srot it."))
     (tmp_path / "MBPP-R" / "mbpp_keyboard_typo.csv").write_text("prompt\nSort it.\n")
