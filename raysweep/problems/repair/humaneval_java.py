@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from raysweep.errors import UsageError
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
@@ -21,6 +21,7 @@ from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.humaneval_x import HumanEvalX
 from raysweep.problems.repair.base import FUNCTION, RepairSet, fault_in_class, repair_problem
 from raysweep.programs import JAVA, Limits
+from raysweep.prompts.repair.hunks import hunk_at
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content, read_json_rows
 
@@ -42,6 +43,13 @@ _RENAMED = {
 }
 """Numbers in HumanEval of the problems that have another name there, or one that two of its problems have."""
 _POSITION = re.compile(r"(\w+)\s+(\d+)-(\d+)")
+
+
+class _PublishedHunk(NamedTuple):
+    """The lines of a hunk: the first, and the one behind the last; and the file and line that says so."""
+
+    lines: tuple[int, int]
+    place: str
 
 
 @PROBLEMS.register("humaneval-java")
@@ -100,18 +108,20 @@ def _numbers() -> dict[str, int]:
     return {problem.entry_point.lower(): number for number, problem in reversed(list(enumerate(problems)))}
 
 
-def _problem(row: JsonRow, positions: Mapping[str, tuple[int, int]], context: str) -> Problem:
+def _problem(row: JsonRow, positions: Mapping[str, _PublishedHunk], context: str) -> Problem:
     if HumanEvalX.recognises(row.fields):
         raise UsageError(
             f"{row.place}: this is a row of HumanEval-X, which the problem set humaneval-x reads; humaneval-java has "
             "faults to repair, in rows {name, java_buggy, java_correct, java_test}"
         )
     name, buggy = row.label("name"), row.text("java_buggy")
-    test = f"TEST_{name}"
+    test, position = f"TEST_{name}", positions.get(name)
+    if position is not None:
+        hunk_at(buggy, *position.lines, f"{position.place}, {name}")
     return repair_problem(
         f"HumanEval-Java/{name}",
         buggy,
-        fault_in_class(buggy, row.text("java_correct"), f"{row.place}, {name}", positions.get(name)),
+        fault_in_class(buggy, row.text("java_correct"), f"{row.place}, {name}", position and position.lines),
         language=JAVA,
         test=junit_tests(f"humaneval.{test}", {f"{test}.java": without_wall_time(row.text("java_test"))}),
         context=context,
@@ -119,7 +129,7 @@ def _problem(row: JsonRow, positions: Mapping[str, tuple[int, int]], context: st
     )
 
 
-def _read_positions(path: Path) -> dict[str, tuple[int, int]]:
+def _read_positions(path: Path) -> dict[str, _PublishedHunk]:
     positions = {}
     for number, line in enumerate(read_content(path).decode("utf-8", "replace").splitlines(), 1):
         if not line.strip():
@@ -127,5 +137,5 @@ def _read_positions(path: Path) -> dict[str, tuple[int, int]]:
         found = _POSITION.fullmatch(line.strip())
         if found is None:
             raise UsageError(f"{path}:{number}: a position must be NAME FIRST-END, such as ADD 5-6, not {line:.60}")
-        positions[found[1]] = int(found[2]), int(found[3])
+        positions[found[1]] = _PublishedHunk((int(found[2]), int(found[3])), f"{path}:{number}")
     return positions

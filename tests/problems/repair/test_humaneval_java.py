@@ -33,7 +33,7 @@ def test_published_positions_make_hunks_larger(tmp_path: Path) -> None:
     (problem,) = HumanEvalJava(path, str(positions)).problems()
     assert problem.reference == "    public static int add(int x, int y) {\n        return x + y;\n"
     positions.write_text("FIB4 8-100\n")
-    with pytest.raises(UsageError, match=r"gz:1, FIB4: the hunk of lines 8 to 100 .* lies outside of the file"):
+    with pytest.raises(UsageError, match=r"loc.txt:1, FIB4: the hunk of lines 8 to 100 .* lies outside of the file"):
         HumanEvalJava(path, str(positions)).check()
     positions.write_text("\nFIB4 8\n")
     with pytest.raises(UsageError, match=r"loc.txt:2: a position must be NAME FIRST-END"):
