@@ -12,6 +12,8 @@ ROWS = {"name": "minirepair", "world": 3, "rows": 20}
 
 def _model(name: str, template: str, *recipes: str, family: str = "qwen2") -> dict[str, Any]:
     made = {"family": family, "recipe": "full", "source": {**ROWS, "part": "pretraining"}, "vocab_size": 300}
+    if family == "t5":
+        made["special_tokens"] = ["<extra_id_0>", "<extra_id_1>"]
     return {"name": name, "template": template, "pretrain": made, "recipes": list(recipes)}
 
 
