@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,8 +28,9 @@ MODEL = re.compile(r"\.(base|s-?\d+)$")
 """Ends the id of a model's task; other tasks make inputs that models share."""
 STAGES = ("starting", TRAINING, "generating", "executing")
 """The stages of a model's task, in order."""
-_LOOKS = 40
-"""Newest looks, which show how many tasks run at once."""
+_LOOKS = 80
+"""Newest looks, whose median shows how many tasks run at once: short ones run beside the others now and then."""
+_FEW_LOOKS = 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Followed:
     state: str = WAITING
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)
+    starts: dict[str, float] = field(default_factory=dict)  # of these, seconds before the first units were done
     first: int = 0  # units of the stage that were done at the first look at it that found any
     seconds: float = 0.0  # of work in the stage since then
 
@@ -72,6 +75,7 @@ class TimeLeft:
             self._kinds.setdefault(kind_of(name), []).append(name)
         self._last_look: float | None = None
         self._at_once: list[int] = []
+        self._has_models = False  # one has run
         self._activities: Mapping[str, Activity] = {}
         self._paces: dict[str, float | None] = {}  # since the last look, by stage
 
@@ -79,7 +83,7 @@ class TimeLeft:
         """Take notice of how far the tasks are at a time (seconds since any moment)."""
         passed = 0.0 if self._last_look is None else now - self._last_look
         self._last_look, self._activities, self._paces = now, activities, {}
-        working = 0
+        working, models = 0, 0
         for name, task in self._tasks.items():
             activity = activities.get(name, Activity(name))
             if activity.stage != task.stage:
@@ -88,9 +92,12 @@ class TimeLeft:
                 task.stages[task.stage] = task.stages.get(task.stage, 0.0) + passed
                 task.seconds += passed
                 working += 1
+                models += bool(MODEL.search(name))
             if activity.done and not task.first:  # what came before the first units was a start
-                task.first, task.seconds = activity.done, 0.0
+                task.starts[task.stage], task.first, task.seconds = task.seconds, activity.done, 0.0
             task.state = activity.state
+        if models and not self._has_models:  # inputs don't show how many models run at once
+            self._has_models, self._at_once = True, self._at_once[-_FEW_LOOKS:]
         if working:
             self._at_once = [*self._at_once[-_LOOKS:], working]
 
@@ -100,7 +107,7 @@ class TimeLeft:
         if not names or not self._at_once:
             return None
         names.sort(key=lambda name: self._tasks[name].state != RUNNING)
-        left, slots = [self._left(name) for name in names], max(self._at_once)
+        left, slots = [self._left(name) for name in names], statistics.median_high(self._at_once)
         whole = Range(_last_end([guess.low for guess in left], slots), _last_end([guess.high for guess in left], slots))
         return math.sqrt(whole.low * whole.high) if _is_narrow(whole) else None
 
@@ -147,7 +154,7 @@ class TimeLeft:
             return _around(_mean(took), SAME_KIND)
         if stage in work:
             pace = self._pace(stage)
-            return UNKNOWN if pace is None else _around(pace * work[stage], BY_WORK)
+            return UNKNOWN if pace is None else _around(self._start(stage) + pace * work[stage], BY_WORK)
         if work and stage == TRAINING:  # its model is there
             return Range(0.0, 0.0)
         others = self._finished(name, any_kind=True)
@@ -174,12 +181,19 @@ class TimeLeft:
         return self._paces[stage]
 
     def _measured(self, name: str, stage: str) -> float | None:
-        """Return the seconds of a whole stage that has ended, or that runs and has shown how fast it is."""
+        """Return the seconds of a whole stage without its start, if it has ended or has shown how fast it is."""
         task = self._tasks[name]
         if task.state == RUNNING and task.stage == stage:
             share = self._share_seen(name)
             return task.seconds / share if share >= FEWEST_STEPS else None
-        return task.stages.get(stage) if task.state in (RUNNING, DONE) else None
+        if task.state not in (RUNNING, DONE) or stage not in task.stages:
+            return None
+        return task.stages[stage] - task.starts.get(stage, 0.0)
+
+    def _start(self, stage: str) -> float:
+        """Return the mean seconds that a stage took before its first units, such as those of imports; 0 if unknown."""
+        starts = [task.starts[stage] for task in self._tasks.values() if stage in task.starts]
+        return _mean(starts) if starts else 0.0
 
     def _whole(self, name: str) -> Range:
         """Return how long a task usually takes."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from raysweep.engine.progress import DONE, RUNNING, Activity, Work
+from raysweep.engine.progress import DONE, RUNNING, WAITING, Activity, Work
 from raysweep.engine.time_left import WITHIN, TimeLeft, kind_of
 
 LOOK = 0.5
+START = {"training": 0.12, "generating": 0.3}
+"""The share of a stage's time before its first units are done, such as that of imports."""
 
 
 @dataclass
@@ -34,7 +36,9 @@ class Task:
         passed = now - self.began
         for stage, seconds, units in self.stages:
             if passed < seconds:
-                return Activity(self.name, RUNNING, stage, int(units * passed / seconds), units)
+                start = START.get(stage, 0.0) * seconds
+                done = int(units * max(0.0, passed - start) / (seconds - start))
+                return Activity(self.name, RUNNING, stage, done, units)
             passed -= seconds
         return Activity(self.name, DONE, self.stages[-1][0])
 
@@ -98,7 +102,7 @@ def work_of(tasks: list[Task]) -> Work:
 @pytest.mark.parametrize("at_once", [2, 3])
 @pytest.mark.parametrize("seed", range(2))
 def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_ended(at_once: int, seed: int) -> None:
-    tasks = sweep(2, 5, 0.15, random.Random(seed))
+    tasks = sweep(at_once, 5, 0.15, random.Random(seed))  # as many base models as run at once, which nothing else tells
     looks = list(run(tasks, at_once, work_of(tasks)))
     end = looks[-1][0]
     told = [(now, seconds) for now, seconds in looks if seconds is not None and end - now > 10]
@@ -106,6 +110,27 @@ def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_end
     assert not wrong, wrong[:5]
     assert told[0][0] < 45
     assert len([now for now, _ in told if now >= 120]) >= 0.95 * len([now for now, _ in looks if 120 <= now < end - 10])
+
+
+def test_short_tasks_beside_the_long_ones_and_a_last_one_alone_leave_the_number_that_runs_at_once() -> None:
+    names = [
+        "base-model-a-01",
+        "base-model-b-02",
+        "test-set-x-03",
+        "test-set-w-04",
+        *(f"a.full.C{n}.s1" for n in range(10)),
+    ]
+    work = {name: {"training": 100.0} for name in names if "test-set" not in name}
+    left = TimeLeft(names, work)
+    for second in range(0, 101):
+        activities = [Activity(names[n], RUNNING, "training", min(second + 10 * n, 100), 100) for n in range(2)]
+        activities = [Activity(one.id, DONE, "training") if one.done == 100 else one for one in activities]
+        activities.append(Activity(names[2], (RUNNING if second < 75 else DONE) if second >= 60 else WAITING, "making"))
+        activities.append(Activity(names[3], DONE if second else RUNNING, "making"))
+        for now in (second, second + 0.5):
+            left.look({one.id: one for one in activities}, now)
+        if 20 <= second < 100:
+            assert left.seconds() == pytest.approx((100 - second) + 5 * 100, rel=0.15), second
 
 
 def test_an_input_in_a_stage_that_no_other_has_hides_no_time_left() -> None:

@@ -71,6 +71,9 @@ TRAINING, GENERATING = "training", "generating"
 """The stages of a task that compute, as progress names them."""
 WRITING = 2.0
 """The FLOPs of training that are assumed to take as long as one of generation, of small models on a CPU."""
+STEP_FLOPS = 8e8
+"""The FLOPs of training that take as long as what a step costs however few its tokens are: 12 of 64 ms of the
+quickstart's llama (16 rows, one core of a CPU)."""
 ESTIMATED, MEASURED = "estimated", "measured"
 
 
@@ -366,8 +369,9 @@ class _Costs:
     def _flops(self, shape: Shape, recipe: Recipe, training_set: TrainingSetPlan) -> float:
         """Return the FLOPs of each worker of a training."""
         rows = self.rows_of(training_set.rows)
-        tokens = steps_of(self.set_rows(training_set), recipe) * recipe.batch_size * tokens_of_row(recipe, rows)
-        return training_flops(shape, recipe, tokens, rows.tokens) / recipe.workers
+        steps = steps_of(self.set_rows(training_set), recipe)
+        tokens = steps * recipe.batch_size * tokens_of_row(recipe, rows)
+        return training_flops(shape, recipe, tokens, rows.tokens) / recipe.workers + STEP_FLOPS * steps
 
     def _edit(self, plan: CellPlan, judged: CellCost) -> CellCost:
         """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""
