@@ -96,8 +96,9 @@ class TimeLeft:
             if activity.done and not task.first:  # what came before the first units was a start
                 task.starts[task.stage], task.first, task.seconds = task.seconds, activity.done, 0.0
             task.state = activity.state
-        if models and not self._has_models:  # inputs don't show how many models run at once
-            self._has_models, self._at_once = True, self._at_once[-_FEW_LOOKS:]
+        if models and not self._has_models:  # inputs don't show for long how many models run at once
+            self._has_models, known = True, self._at_once or [models]
+            self._at_once = [statistics.median_high(known)] * _FEW_LOOKS
         if working:
             self._at_once = [*self._at_once[-_LOOKS:], working]
 
