@@ -25,6 +25,8 @@ WORTH_NAMING = 0.01
 """The share of resamples from which a rival is named."""
 POWER = 0.8
 """The chance that so many problems show the lead of the best one over the second."""
+SEEDS_NAMED = 5
+"""Most seeds whose leads are said one by one."""
 SURE, COST, NEXT = "How sure is that?", "What does it cost?", "What next?"
 SAME_CLEAN = 5e-4
 """Shares of clean prompts that differ by less are printed alike."""
@@ -92,10 +94,15 @@ def _answer(choosing: Choosing) -> str:
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
     named = name_of(choosing.book, chosen)
     sentence = f"{where}, {named} is best: {score} %{_spread(choosing)} of its programs pass all tests"
-    base = choosing.base
-    if base is not None and base is not chosen:
-        sentence += f", against {PASS.format(choosing.score_of(base))} % without fine-tuning"
-    return f"{sentence}."
+    others = [
+        f"{PASS.format(choosing.score_of(other))} % {words}"
+        for other, words in (
+            (choosing.base, "without fine-tuning"),
+            (choosing.clean_twin, "fine-tuned on clean prompts"),
+        )
+        if other is not None and other is not chosen
+    ]
+    return f"{sentence}{', against ' if others else ''}{' and '.join(others)}."
 
 
 def _spread(choosing: Choosing) -> str:
@@ -117,14 +124,33 @@ def _sure(choosing: Choosing) -> str:
     if len(choosing.tied) > 1:
         return f"{problems} don't tell them apart."
     share, chosen = choosing.share, choosing.chosen
-    sure = f"It is the best of {len(choosing.candidates)} in {100 * share:.0f} % of bootstrap resamples of {problems}"
+    best = f"It is the best of {len(choosing.candidates)} models in {share_text(share)} of bootstrap resamples"
     seeds = _lead_words(choosing)
     if share >= COVERAGE:
-        return f"{sure}.{seeds}"
+        return f"{_gain(choosing)}{best} of {problems}.{seeds}"
     rivals = [one for one in choosing.by_share if one is not chosen and choosing.share_of(one) >= WORTH_NAMING]
-    named = [f"{name_of(choosing.book, one)} ({100 * choosing.share_of(one):.0f} %)" for one in rivals[:RIVALS]]
-    others = f", {', '.join(named)} in others" if named else ""
-    return f"{sure}{others}: the problems don't tell the best ones apart.{seeds}"
+    named = [f"{name_of(choosing.book, one)} in {100 * choosing.share_of(one):.0f} %" for one in rivals[:RIVALS]]
+    others = "".join(f", {one}" for one in named)
+    return f"{_gain(choosing)}{problems} don't tell the best ones apart: {best.lower()}{others}.{seeds}"
+
+
+def _gain(choosing: Choosing) -> str:
+    """Say how much more the choice passes than its base model, with the interval; empty where that is unknown."""
+    base, chosen = choosing.base, choosing.chosen
+    gained = chosen.gain(base) if base is not None and base is not chosen else None
+    if gained is None or math.isnan(gained.low) or gained.value <= 0:
+        return ""
+    over = f"over problems{' and seeds' if gained.seeds > 1 else ' only'}"
+    low, high = (PASS.format(end) for end in (gained.low, gained.high))
+    points = f"{100 * gained.value:.1f} points more than without fine-tuning"
+    return f"It passes {points} ({100 * COVERAGE:.0f} % interval {low} to {high}, {over}). "
+
+
+def share_text(share: float) -> str:
+    """Return a share in whole percent, or in tenths, rounded down, where it is too small by less than one percent."""
+    if share < COVERAGE <= round(share, 2):
+        return f"{math.floor(1000 * share) / 10} %"
+    return f"{100 * share:.0f} %"
 
 
 def _lead(choosing: Choosing) -> Noise | None:
@@ -137,9 +163,20 @@ def _lead(choosing: Choosing) -> Noise | None:
 
 
 def _lead_words(choosing: Choosing) -> str:
+    """Say whether the lead over the second best is larger than seeds differ, and what it is in each."""
     lead = _lead(choosing)
-    second = name_of(choosing.book, choosing.second)
-    return f" Its lead of {lead.effect:.1f} points over {second} is {lead.words} points." if lead else ""
+    if lead is None:
+        return ""
+    second, leads = name_of(choosing.book, choosing.second), choosing.chosen.leads(choosing.second)
+    verdict = "within noise" if lead.within_noise else "beyond noise"
+    of_seeds = f"with an SD of {lead.sd:.1f} points between {lead.n} seeds"
+    if lead.n <= SEEDS_NAMED:
+        of_seeds = f"in the {lead.n} seeds it is {_listed([PASS.format(one) for one in leads])}"
+    return f" Its lead of {lead.effect:.1f} points over {second} is {verdict}: {of_seeds}."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
@@ -154,13 +191,24 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
         beside = "no model passes more there"
         if highest > clean + SAME_CLEAN:
             beside = f"the best there is {name_of(choosing.book, best)} with {PASS.format(highest)} %"
-        sentences.append(f"On clean prompts {PASS.format(clean)} % of its programs pass; {beside}.")
-    made_by = (chosen.base_model, chosen.recipe, chosen.training_set)
-    seconds = [t.seconds for t in trainings if (t.model, t.recipe, t.training_set) == made_by]
-    if seconds and not any(map(math.isnan, seconds)):
-        average = " on average" if len(seconds) > 1 else ""
-        sentences.append(f"Fine-tuning it took {duration(sum(seconds) / len(seconds))}{average}.")
+        before = choosing.base.clean_mean if choosing.base not in (None, chosen, best) else None
+        without = f" ({PASS.format(before)} % without fine-tuning)" if before is not None else ""
+        sentences.append(f"On clean prompts {PASS.format(clean)} % of its programs pass{without}; {beside}.")
+    seconds = _seconds(chosen, trainings)
+    if seconds is not None:
+        average = " on average" if len(chosen.by_seed) > 1 else ""
+        second = choosing.second
+        others = _seconds(second, trainings) if choosing.share < COVERAGE else None
+        rival = f", that of {name_of(choosing.book, second)} {duration(others)}" if others is not None else ""
+        sentences.append(f"Fine-tuning it took {duration(seconds)}{average}{rival}.")
     return " ".join(sentences)
+
+
+def _seconds(candidate: Candidate, trainings: Sequence[ReportedTraining]) -> float | None:
+    """Return the mean seconds of a candidate's trainings; None without one, or where that of one is unknown."""
+    made_by = (candidate.base_model, candidate.recipe, candidate.training_set)
+    seconds = [t.seconds for t in trainings if (t.model, t.recipe, t.training_set) == made_by]
+    return sum(seconds) / len(seconds) if seconds and not any(map(math.isnan, seconds)) else None
 
 
 def _next(choosing: Choosing) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, PassRates
 from raysweep.analysis.exhibits.base import Evidence
+from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds, measurements_over_seeds
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import BASE, CLEAN
@@ -48,6 +51,24 @@ class Candidate:
         return [
             self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
         ]
+
+    def gain(self, base: Candidate) -> MeasurementOverSeeds | None:
+        """Return by how much its pass@1 is above that of its base model, with an interval, 0 to 1.
+
+        It is what comparisons say of the same problems; None where the base lacks some of them.
+        """
+        before, asked = base.by_seed[NO_SEED], len(self.by_seed)
+        if not before.keys() >= self.perturbed.keys():
+            return None
+        seeds = [ProblemRates({task: of[task] for task in self.perturbed}, {}, 1, 1) for of in self.by_seed.values()]
+        twins = [ProblemRates({task: before[task] for task in self.perturbed}, {}, 1, 1)] * asked
+        numbers = [
+            {one.metric: one for one in PassRates().measure(first, second)}
+            for first, second in zip(twins, seeds, strict=True)
+        ]
+        found = measurements_over_seeds(numbers, seeds, twins, asked)[DIFFERENCE]
+        assert isinstance(found, MeasurementOverSeeds)
+        return found
 
     @property
     def over_seeds(self) -> SeedsMean:
@@ -137,6 +158,14 @@ class Choosing:
         """The chosen one's base model; None where it isn't among the candidates."""
         bases = (one for one in self.candidates if one.training_set == BASE)
         return next((one for one in bases if one.base_model == self.chosen.base_model), None)
+
+    @property
+    def clean_twin(self) -> Candidate | None:
+        """The same model fine-tuned in the same way on clean prompts; None where it isn't among the candidates."""
+        chosen = self.chosen
+        clean = self.book.order.clean_set(chosen.training_set)
+        alike = (one for one in self.candidates if (one.base_model, one.recipe) == (chosen.base_model, chosen.recipe))
+        return next((one for one in alike if one.training_set == clean), None)
 
     @property
     def share(self) -> float:

@@ -12,7 +12,7 @@ from raysweep.records import CLEAN
 from raysweep.units import count
 
 FEW = 3
-"""So many models are named; of more there is the number."""
+"""So many models, perturbations and members of a mix are named; of more there is the number."""
 REPAIR = "plausible@1"
 """The metric of problem sets whose answers are patches."""
 
@@ -75,6 +75,17 @@ def _prompts(book: ScoreBook) -> str:
     """Return how the prompts were shown."""
     if not book.perturbations:
         return "from prompts as they are"
-    headline, number = book.order.test_label(book.headline), len(book.perturbations)
-    changes = headline if number == 1 else f"{count(number, 'perturbation')}, such as {headline}"
+    labels = [_label(book, name) for name in book.perturbations]
+    changes = f"{count(len(labels), 'perturbation')}, such as {_label(book, book.headline)}"
+    if len(labels) <= FEW:
+        changes = _in_one_list(labels)
     return f"from prompts as they are, and from prompts changed by {changes}"
+
+
+def _label(book: ScoreBook, name: str) -> str:
+    """Return a perturbation with its words; the headline's, if it is a mix of few methods, with what it draws from."""
+    members = book.order.members.get(name, ()) if name == book.headline else ()
+    if not 1 < len(members) <= FEW:
+        return book.order.test_label(name)
+    one_of = _in_one_list([book.order.test_label(member) for member in members])
+    return f"{book.order.words.get(name, 'a mix')} ({name}: for each prompt one of {one_of})"

@@ -79,6 +79,7 @@ class Order:
     perturbations: tuple[str, ...] = ()
     headline: str = ""
     mixes: tuple[str, ...] = ()  # test perturbations that draw from several methods, the one with the most first
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # mix -> methods of which each prompt has one
     words: Mapping[str, str] = field(default_factory=dict)  # for test perturbations and members: "typos" for C
     training_words: Mapping[str, str] = field(default_factory=dict)  # likewise for training sets
     trained_with: Mapping[str, str] = field(default_factory=dict)  # training set -> its perturbation

@@ -52,6 +52,7 @@ def order_of(config: SweepConfig) -> Order:
         perturbations=tuple(tests),
         headline=config.report.headline or "",
         mixes=tuple(name for name in sorted(tests, key=lambda name: -mixes[name]) if mixes[name]),
+        members={name: tuple(members_of(config, name)) for name in tests if _draws_one(config, name)},
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={**{s.name: _training_words(config, s) for s in sets if s.name != CLEAN}, **others},
         trained_with={s.name: s.perturbation for s in sets},
@@ -164,6 +165,11 @@ def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
     words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
     words = f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
     return f"{words} of {wanted.source}" if wanted.source is not None else words
+
+
+def _draws_one(config: SweepConfig, name: str) -> bool:
+    """Return whether a perturbation is a mix that draws one of its members for each prompt."""
+    return bool(members_of(config, name)) and config.perturbation(name).args.get("compose", "draw") == "draw"
 
 
 def members_of(config: SweepConfig, name: str) -> Sequence[str]:

@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import binom, friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.advice import COST, NEXT, SURE
+from raysweep.analysis.comparisons.pass_rates import PassRates
+from raysweep.analysis.exhibits.advice import COST, NEXT, SURE, share_text
 from raysweep.analysis.exhibits.base import Conclusion, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
@@ -48,12 +49,11 @@ def test_the_choice_passes_most_perturbed_prompts_and_says_what_it_costs_on_clea
     (found,) = EXHIBITS["choice"].draw(curve_evidence(["one"])).conclusions
     assert found.text == (
         "On humaneval under typos of three kinds (typos), one fine-tuned on half is best: 65.0 % of its programs pass "
-        "all tests."
+        "all tests, against 30.0 % fine-tuned on clean prompts."
     )
     assert said(found) == {
-        SURE: "It is the best of 9 in 67 % of bootstrap resamples of 20 problems, one fine-tuned on twice (20 %), one "
-        "fine-tuned on most (7 %), one fine-tuned on typos (2 %) in others: the problems don't tell the best ones "
-        "apart.",
+        SURE: "20 problems don't tell the best ones apart: it is the best of 9 models in 67 % of bootstrap resamples, "
+        "one fine-tuned on twice in 20 %, one fine-tuned on most in 7 %, one fine-tuned on typos in 2 %.",
         COST: "On clean prompts 60.0 % of its programs pass; the best there is one fine-tuned on some-c with 65.0 %.",
         NEXT: "Judge the best ones on more problems (about 160 would tell the best two apart), or take the one of them "
         "that costs least.",
@@ -76,10 +76,9 @@ def test_a_choice_that_the_problems_do_not_settle_names_its_rivals():
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
     share = {labels[1]: float(row["best in (% of resamples)"]) for labels, row in cells(found.table).items()}
     assert 50 < share["half"] < 90 and share["half"] + share["most"] == pytest.approx(100, abs=0.2)
-    names = f"one fine-tuned on most ({share['most']:.0f} %) in others"
-    assert said(found)[SURE].endswith(
-        f"in {share['half']:.0f} % of bootstrap resamples of 20 problems, {names}: the problems don't tell the "
-        "best ones apart."
+    assert said(found)[SURE] == (
+        "20 problems don't tell the best ones apart: it is the best of 3 models in "
+        f"{share['half']:.0f} % of bootstrap resamples, one fine-tuned on most in {share['most']:.0f} %."
     )
 
 
@@ -92,8 +91,11 @@ def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
         for seed, number in enumerate(numbers)
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(evidence.book, rates)).conclusions
-    assert found.text.endswith("is best: 95.0 % (SD 7.1 over 2 seeds) of its programs pass all tests.")
-    assert said(found)[SURE] == "It is the best of 2 in 100 % of bootstrap resamples of 20 problems."
+    assert found.text.endswith(
+        "is best: 95.0 % (SD 7.1 over 2 seeds) of its programs pass all tests, against 15.0 % fine-tuned on clean "
+        "prompts."
+    )
+    assert said(found)[SURE] == "It is the best of 2 models in 100 % of bootstrap resamples of 20 problems."
     assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
 
 
@@ -111,11 +113,28 @@ def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gai
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
     second = "one fine-tuned on clean prompts" if baseline == "clean" else "one without fine-tuning"
-    lead = 5 * sum(gains) / 3
-    sd = stdev([5 * gain for gain in gains])
+    lead, leads = 5 * sum(gains) / 3, "{:.1f}, {:.1f} and {:.1f}".format(*(5 * gain for gain in gains))
     assert said(found)[SURE].endswith(
-        f"Its lead of {lead:.1f} points over {second} is {words}: 2 SD between 3 seeds are {2 * sd:.3g} points."
+        f"Its lead of {lead:.1f} points over {second} is {words}: in the 3 seeds it is {leads}."
     )
+
+
+def test_of_many_seeds_the_lead_has_its_sd_and_not_each_number():
+    test, gains = ("humaneval", "typos"), (6, 7, 8, 6, 7, 8)
+    rates = {
+        CellLabels("one", "full", name, seed): {test: ProblemRates(passing(8 + gain * (name == "half")), {}, 1, 1)}
+        for seed, gain in enumerate(gains)
+        for name in ("half", "clean")
+    }
+    (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
+    sd = 5 * stdev(gains)
+    assert said(found)[SURE].endswith(f"is beyond noise: with an SD of {sd:.1f} points between 6 seeds.")
+
+
+def test_a_share_below_the_coverage_is_not_rounded_up_to_it():
+    assert [share_text(share) for share in (0.944, 0.948, 0.9499, 0.95, 0.998, 1.0)] == [
+        *("94 %", "94.8 %", "94.9 %", "95 %", "100 %", "100 %"),
+    ]
 
 
 def test_a_lead_that_is_none_on_the_seeds_of_both_is_not_said():
@@ -198,9 +217,9 @@ def test_a_sweep_without_perturbations_chooses_on_clean_prompts_and_shows_their_
         for name, number in {"clean": 4, "half": 18}.items()
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(clean, rates)).conclusions
-    assert (
-        found.text
-        == "On clean prompts of humaneval, one fine-tuned on half is best: 90.0 % of its programs pass all tests."
+    assert found.text == (
+        "On clean prompts of humaneval, one fine-tuned on half is best: 90.0 % of its programs pass all tests, against "
+        "20.0 % fine-tuned on clean prompts."
     )
     assert COST not in said(found)
     assert found.table is not None and [column.name for column in found.table.columns] == [
@@ -234,6 +253,12 @@ def test_the_choice_stands_beside_its_base_model_and_says_what_its_training_took
         "all tests, against 20.0 % without fine-tuning."
     )
     assert said(found)[COST] == "Fine-tuning it took 1 min 30 s."
+    gain = PassRates().measure(*(ProblemRates(passing(number), {}, 1, 1) for number in (4, 19)))[0]
+    assert said(found)[SURE] == (
+        f"It passes 75.0 points more than without fine-tuning (95 % interval {100 * gain.low:.1f} to "
+        f"{100 * gain.high:.1f}, over problems only). It is the best of 2 models in 100 % of bootstrap resamples of "
+        "20 problems."
+    )
     assert said(found)[NEXT].startswith("Train it with several seeds (`seeds: [1, 2, 3]`)")
 
 

@@ -17,6 +17,16 @@ def test_the_first_sentence_names_models_problems_and_prompts():
     )
 
 
+def test_few_perturbations_are_named_with_what_a_mix_draws_from():
+    words = {"C": "typos", "C1": "neighbouring keys", "C2": "swapped characters"}
+    order = replace(ORDER, perturbations=("C1", "C"), headline="C", words=words, members={"C": ("C1", "C2")})
+    few = [one for one in scores() if one.perturbation in ("clean", "C1", "C")]
+    assert (
+        ": from prompts as they are, and from prompts changed by neighbouring keys (C1) and typos (C: for each prompt "
+        "one of neighbouring keys (C1) and swapped characters (C2)). pass@1: "
+    ) in question(ScoreBook.of(few, order))
+
+
 def test_several_problem_sets_stand_in_one_list():
     sets = ("minicode", "java", "cpp")
     several = [replace(score, problem_set=name, n=6) for name in sets for score in scores()]

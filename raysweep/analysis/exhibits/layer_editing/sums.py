@@ -226,4 +226,4 @@ def no_evidence(problem_sets: Iterable[str]) -> str:
     """Return the sentence that MiniCode shows nothing of real models; empty without it among the problem sets."""
     if not any(name.startswith("minicode") for name in problem_sets):
         return ""
-    return "MiniCode shows the engine at work: its numbers say nothing about real models."
+    return "MiniCode is a toy for trying raysweep out: its numbers say nothing about real models."

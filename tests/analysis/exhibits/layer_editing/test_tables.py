@@ -86,7 +86,7 @@ def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing
 
 
 def test_with_minicode_the_report_says_that_it_says_nothing_about_real_models(all_of_it):
-    said = "MiniCode shows the engine at work: its numbers say nothing about real models."
+    said = "MiniCode is a toy for trying raysweep out: its numbers say nothing about real models."
     for id in ("repairs", "edit-places"):
         assert said in table_of(id, all_of_it).caption
     others = evidence([replace(edit, problem_set="humaneval") for edit in made(["llama"])])
