@@ -82,11 +82,13 @@ def fill(store: Store, plan: SweepPlan) -> int:
 
 def measured(*command: str) -> dict[str, float]:
     """Run a command of raysweep and return what it took."""
+    started = time.monotonic()
     process = subprocess.Popen([sys.executable, "-m", "raysweep", *command], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     return {
         "exit code": os.waitstatus_to_exitcode(status),
         "CPU seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "seconds": round(time.monotonic() - started, 1),
         "MiB": round(usage.ru_maxrss / 1024),
     }
 
