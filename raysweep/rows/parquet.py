@@ -11,7 +11,8 @@ import types
 import typing
 import uuid
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -77,15 +78,19 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
     return _read(path, str(path), record)
 
 
-def read_rows_of(path: Path, record: type[R], column: str, value: str) -> list[R]:
-    """Read the rows of a file in which a column has a value; see `read_rows` for what it raises.
+def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> list[R]:
+    """Read the rows of a file in which a column has one of some values; see `read_rows` for what it raises.
 
-    Making records takes most of the time that reading a table takes, and only these are made.
+    Only the record's columns are read and only these records are made, which is what reading a table takes long for.
+    The record may have fewer fields than the one of which the file is.
     """
+    import pyarrow
     from pyarrow import compute
 
-    table = _table_in(path, str(path))
-    return _records(table.filter(compute.equal(table.column(column), value)), record)
+    fields = dataclasses.fields(record)  # type: ignore[arg-type]
+    table = _table_in(path, str(path), [name for one in fields for name in (one.name, one.metadata.get(FORMERLY, ""))])
+    wanted = pyarrow.array(list(values), pyarrow.string())
+    return _records(table.filter(compute.is_in(table.column(column), wanted)), record)
 
 
 def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple[R, list[Any]]]:
@@ -123,9 +128,10 @@ def _read(source: Any, name: str, record: type[R]) -> list[R]:
     return _records(_table_in(source, name), record)
 
 
-def _table_in(source: Any, name: str) -> Any:
+def _table_in(source: Any, name: str, columns: list[str] | None = None) -> Any:
+    """Read a table; `columns`: those to read, as far as it has them."""
     with _opened(source, name) as file:
-        table = file.read()
+        table = file.read(columns=columns)
     metadata = table.schema.metadata or {}
     version = int(metadata.get(b"raysweep.schema_version", b"0"))
     if version > SCHEMA_VERSION:
@@ -148,12 +154,13 @@ def _opened(source: Any, name: str) -> Iterator[Any]:
 
 def _records(table: Any, record: type[R]) -> list[R]:
     there = set(table.column_names)
-    columns = {}
+    columns: list[Iterable[Any]] = []
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         name = next((name for name in (field.name, field.metadata.get(FORMERLY)) if name in there), None)
-        if name is not None:
-            columns[field.name] = _values(table.column(name))
-    return [record(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+        if name is None and field.default is dataclasses.MISSING:
+            raise UnreadableTable(f"a table of {record.__name__} lacks the column {field.name}")
+        columns.append(repeat(field.default, table.num_rows) if name is None else _values(table.column(name)))
+    return list(map(record, *columns))
 
 
 def _values(column: Any) -> list[Any]:

@@ -22,13 +22,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from raysweep.analysis.page.textdiff import changes
-from raysweep.analysis.sections.base import PairSamples
+from raysweep.analysis.sections.base import PairSamples, ShownResult
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result
+
+R = TypeVar("R", bound=Result | ShownResult)
 
 PAGE_SAMPLES = 20_000
 """Default limit on a page's samples: about 10 MB of real completions, 3 MB of MiniCode's."""
@@ -46,7 +48,7 @@ def samples_json(
             different models stay comparable.
         words: plain words for the codes of methods and training sets.
     """
-    limit = max(1, PAGE_SAMPLES // max(1, len(samples))) if max_per_pair is None else max_per_pair
+    limit = samples_shown(len(samples), max_per_pair)
     return safe_json({"words": dict(words or {}), **_JsonBuilder().build(samples, limit)})
 
 
@@ -56,10 +58,24 @@ def safe_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def choose_results(results: Sequence[Result], limit: int) -> list[Result]:
+def samples_shown(pairs: int, max_per_pair: int | None) -> int:
+    """Return the limit on the results shown of each of so many pairs; `max_per_pair`: see `samples_json`."""
+    return max(1, PAGE_SAMPLES // max(1, pairs)) if max_per_pair is None else max_per_pair
+
+
+def choose_tasks(tasks: Iterable[str], limit: int) -> list[str]:
+    """Return at most `limit` task ids, chosen by a hash."""
+    return sorted(tasks, key=_hash)[:limit]
+
+
+def choose_results(results: Sequence[R], limit: int) -> list[R]:
     """Return at most `limit` results, chosen by draw, then by a hash of the task id; sorted by task and draw."""
-    ranked = sorted(results, key=lambda r: (r.sample, hashlib.sha256(r.task_id.encode("utf-8", "replace")).digest()))
+    ranked = sorted(results, key=lambda r: (r.sample, _hash(r.task_id)))
     return sorted(ranked[:limit], key=lambda r: (_natural_order(r.task_id), r.sample))
+
+
+def _hash(task_id: str) -> bytes:
+    return hashlib.sha256(task_id.encode("utf-8", "replace")).digest()
 
 
 class _JsonBuilder:
@@ -98,7 +114,9 @@ class _JsonBuilder:
             "texts": list(self.texts),
         }
 
-    def _pair(self, pair: PairSamples, results: Sequence[Result], tasks: dict[str, int]) -> dict[str, Any]:
+    def _pair(
+        self, pair: PairSamples, results: Sequence[Result | ShownResult], tasks: dict[str, int]
+    ) -> dict[str, Any]:
         completions = {(completion.task_id, completion.sample): completion.text for completion in pair.completions}
         rows: list[int] = []
         programs = [result.program for result in results]
@@ -112,7 +130,7 @@ class _JsonBuilder:
             "recipe": pair.recipe,
             "seed": pair.seed,
             "test": self.tests[pair.problem_set, pair.perturbation],
-            "total": len(pair.results),
+            "total": len(pair.results) if pair.total is None else pair.total,
             "rows": rows,
             "programs": [self._index(program) for program in programs] if any(programs) else [],
         }

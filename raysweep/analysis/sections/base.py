@@ -23,7 +23,7 @@ from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.quality.reports import CellReports, LintedStratum
-from raysweep.records import Completion, Difference, PromptRow, Result, Score
+from raysweep.records import FORMERLY, Completion, Difference, PromptRow, Result, Score
 from raysweep.registry import Registry
 
 Lines = Sequence[tuple[str, str]]  # (label, value) of readable text
@@ -32,9 +32,33 @@ ON_DEMAND = ("outcomes", "costs", "samples", "settings", "provenance", "drawn")
 """Fields of `Report` that take long to read: they are read if a section's `reads` names them."""
 
 
+@dataclass(frozen=True, slots=True)
+class ShownText:
+    """What the page shows of a `Completion`."""
+
+    task_id: str
+    sample: int = field(metadata={FORMERLY: "draw"})
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownResult:
+    """What the page shows of a `Result`."""
+
+    task_id: str
+    sample: int = field(metadata={FORMERLY: "draw"})
+    outcome: str
+    detail: str
+    stderr: str
+    program: str = ""
+
+
 @dataclass(frozen=True)
 class PairSamples:
-    """The samples of one model on one test set. A result without its completion is shown with an empty one."""
+    """The samples of one model on one test set. A result without its completion is shown with an empty one.
+
+    `total`: number of the pair's results, where `results` has only some of them; None: all are there.
+    """
 
     model: str
     training_set: str
@@ -43,8 +67,9 @@ class PairSamples:
     problem_set: str
     perturbation: str
     prompts: Sequence[PromptRow]
-    completions: Sequence[Completion]
-    results: Sequence[Result]
+    completions: Sequence[Completion | ShownText]
+    results: Sequence[Result | ShownResult]
+    total: int | None = None
 
 
 @dataclass(frozen=True)

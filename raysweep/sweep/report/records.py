@@ -12,7 +12,8 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.sections.base import PairSamples, Report, Section
+from raysweep.analysis.page.sample_viewer import choose_tasks, samples_shown
+from raysweep.analysis.sections.base import PairSamples, Report, Section, ShownResult, ShownText
 from raysweep.analysis.tables.edited import EDITED, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.over_seeds import ALL_SEEDS, differences_over_seeds, have_several_seeds, scores_over_seeds
@@ -21,7 +22,8 @@ from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
-from raysweep.records import BASE, Completion, PromptRow, Result
+from raysweep.records import BASE, PromptRow
+from raysweep.rows.parquet import ROWS, read_rows_of, row_count
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
@@ -169,21 +171,31 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
 
 
 def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSamples]:
+    """Yield the pairs with the samples that the page may show; all of a large sweep would take gigabytes."""
     store = folder.store
     prompts = cache(lambda stage, key: store.rows(GridArtefact(stage, key, ""), PromptRow))
-    for row in _sampled(folder.grid(), order_of(config).pairs):
-        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results)):
-            yield PairSamples(
-                row.model,
-                row.training_set,
-                row.seed,
-                row.recipe,
-                row.problem_set,
-                row.test_name.removeprefix(f"{row.problem_set} "),
-                prompts(row.test_set_stage, row.test_set_key),
-                store.rows(row.completions, Completion),
-                store.rows(row.results, Result),
-            )
+    rows = [
+        row
+        for row in _sampled(folder.grid(), order_of(config).pairs)
+        if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results))
+    ]
+    limit = samples_shown(len(rows), config.report.samples_per_pair)
+    for row in rows:
+        of_set = prompts(row.test_set_stage, row.test_set_key)
+        tasks = choose_tasks((prompt.task_id for prompt in of_set), limit)
+        results, completions = (store.use(artefact) / ROWS for artefact in (row.results, row.completions))
+        yield PairSamples(
+            row.model,
+            row.training_set,
+            row.seed,
+            row.recipe,
+            row.problem_set,
+            row.test_name.removeprefix(f"{row.problem_set} "),
+            of_set,
+            read_rows_of(completions, ShownText, "task_id", tasks),
+            read_rows_of(results, ShownResult, "task_id", tasks),
+            row_count(results),
+        )
 
 
 def _sampled(rows: Iterable[GridRow], pairs: Collection[str]) -> Iterator[GridRow]:

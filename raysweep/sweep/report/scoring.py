@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
@@ -115,6 +116,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     baselines = Baselines(order_of(config).clean_of)
     parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
     metrics = metric_specs(config)
+    read_prompts = cache(lambda test_set: store.rows(test_set, PromptRow))  # cells share test sets
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
         cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
         judged = [row for row in rows if store.has(row.results)]
@@ -131,11 +133,13 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
             )
             continue
         results = {(row.problem_set, row.perturbation): _verdicts(store, row, edited) for row in first_draws}
-        prompts = {(row.problem_set, row.perturbation): _prompts(store, row, edited) for row in with_prompts}
+        prompts = {
+            (row.problem_set, row.perturbation): _without(read_prompts(row.test_set), edited) for row in with_prompts
+        }
         later = _later_draws(rows, judged)
         more_draws = {name: [_verdicts(store, row, edited) for row in draws] for name, draws in later.items()}
         more_prompts = {
-            name: [_prompts(store, row, edited) for row in draws]
+            name: [_without(read_prompts(row.test_set), edited) for row in draws]
             for name, draws in later.items()
             if all(store.has(row.test_set) for row in draws)
         }
@@ -172,11 +176,12 @@ def metric_specs(config: SweepConfig) -> list[Spec]:
 
 
 def _verdicts(store: Store, row: GridRow, edited: str) -> Verdicts:
-    return Verdicts.of([result for result in store.rows(row.results, Result) if result.task_id != edited])
+    results = store.rows(row.results, Result)
+    return Verdicts.of([result for result in results if result.task_id != edited] if edited else results)
 
 
-def _prompts(store: Store, row: GridRow, edited: str) -> Sequence[PromptRow]:
-    return [prompt for prompt in store.rows(row.test_set, PromptRow) if prompt.task_id != edited]
+def _without(prompts: Sequence[PromptRow], edited: str) -> Sequence[PromptRow]:
+    return [prompt for prompt in prompts if prompt.task_id != edited] if edited else prompts
 
 
 def rated_texts(config: SweepConfig) -> RatedTexts | None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysweep.analysis.page.sample_viewer import choose_results, safe_json, samples_json
+from raysweep.analysis.page.sample_viewer import choose_results, choose_tasks, safe_json, samples_json
+from raysweep.analysis.sections.base import ShownResult, ShownText
 from raysweep.records import PromptRow, Result
 from tests.analysis.examples import HOSTILE, pair, realistic_samples
 
@@ -83,6 +84,25 @@ def test_a_cap_takes_first_draws_first_and_not_the_first_tasks():
     assert {row.sample for row in kept} == {0}
     assert [row.task_id for row in kept] != [f"t/{task}" for task in range(10)]
     assert choose_results(list(reversed(rows)), 10) == kept
+
+
+def test_a_pair_without_the_results_that_a_cap_leaves_out_is_shown_alike():
+    whole = [pair("llama", "base", "clean", 50), pair("gpt_bigcode", "C", "C", 50, fails=[1, 2])]
+    tasks = choose_tasks([prompt.task_id for prompt in whole[0].prompts], 7)
+    some = [
+        replace(
+            one,
+            completions=[ShownText(row.task_id, 0, row.text) for row in one.completions if row.task_id in tasks],
+            results=[
+                ShownResult(row.task_id, 0, row.outcome, row.detail, row.stderr)
+                for row in one.results
+                if row.task_id in tasks
+            ],
+            total=50,
+        )
+        for one in whole
+    ]
+    assert samples_json(some, max_per_pair=7) == samples_json(whole, max_per_pair=7)
 
 
 def test_tasks_are_listed_as_people_count():
