@@ -77,8 +77,9 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     limit = _upper_limit(book)
     keys = [ScoreKey(variant, name, problems, book.headline) for name in book.training_sets]
     keys = [key for key in keys if book.is_asked(key)]
+    _marks(axes, book, keys)
     for row, key in enumerate(keys):
-        _dumbbell(axes, book, key, row, limit)
+        _words(axes, book, key, row, limit)
     axes.set_yticks(range(len(keys)), labels=[_row_label(book, key.training_set) for key in keys])
     axes.set_ylim(len(keys) - 0.5, -0.6)
     axes.set_xlim(0, limit)
@@ -108,34 +109,54 @@ def _row_label(book: ScoreBook, training_set: str) -> str:
     return training_set if explained else book.order.training_label(training_set)
 
 
-def _dumbbell(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -> None:
-    clean = book.score(ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN), "pass@1")
-    perturbed, rd = book.score(key, "pass@1"), book.score(key, "RD")
-    others = [(marker, book.score(replace(key, perturbation=name), "pass@1")) for name, marker in _others(book)]
-    values = [s.value for s in (clean, perturbed, *(s for _, s in others)) if s is not None and not math.isnan(s.value)]
-    if len(values) > 1:
-        axes.plot([100 * min(values), 100 * max(values)], [row, row], color=MUTED, linewidth=1, zorder=2, **_UNCUT)
-    for marker, score in others:
-        if score is not None and not math.isnan(score.value):
-            axes.plot([100 * score.value], [row], marker, zorder=3.5, **_OTHER, **_UNCUT)
-    _point(axes, clean, row, CLEAN_COLOUR, "o")
-    _point(axes, perturbed, row, PERTURBED_COLOUR, "D")
+def _marks(axes: Axes, book: ScoreBook, keys: Sequence[ScoreKey]) -> None:
+    """Draw all rows' marks, those of one kind at once: thousands of single ones would take seconds."""
+    clean = [_score(book, key, CLEAN) for key in keys]
+    perturbed = [_score(book, key, book.headline) for key in keys]
+    others = [(marker, [_score(book, key, name) for key in keys]) for name, marker in _others(book)]
+    spans = []
+    for row, of_row in enumerate(zip(clean, perturbed, *(of for _, of in others), strict=True)):
+        values = [score.value for score in of_row if score is not None]
+        if len(values) > 1:
+            spans.append((row, 100 * min(values), 100 * max(values)))
+    if spans:
+        axes.hlines(*zip(*spans, strict=True), color=MUTED, linewidth=1, zorder=2, **_UNCUT)
+    for marker, scores in others:
+        _points(axes, scores, marker, zorder=3.5, **_OTHER)
+    for marker, size, colour, scores in (("o", 7, CLEAN_COLOUR, clean), ("D", 6, PERTURBED_COLOUR, perturbed)):
+        _bands(axes, scores, colour)
+        _points(axes, scores, marker, color=colour, markersize=size, zorder=4)
+
+
+def _score(book: ScoreBook, key: ScoreKey, perturbation: str) -> Score | None:
+    """Return a row's pass@1 on a test set; None where it is unknown or undefined."""
+    score = book.score(replace(key, perturbation=perturbation), "pass@1")
+    return None if score is None or math.isnan(score.value) else score
+
+
+def _points(axes: Axes, scores: Sequence[Score | None], marker: str, **style: Any) -> None:
+    places = [(100 * score.value, row) for row, score in enumerate(scores) if score is not None]
+    if places:
+        axes.plot(*zip(*places, strict=True), marker, **style, **_UNCUT)
+
+
+def _bands(axes: Axes, scores: Sequence[Score | None], colour: str) -> None:
+    """Draw the intervals of all rows."""
+    known = [(row, score) for row, score in enumerate(scores) if score is not None]
+    ends = [(row, 100 * s.low, 100 * s.high) for row, s in known if not (math.isnan(s.low) or math.isnan(s.high))]
+    if ends:
+        axes.hlines(*zip(*ends, strict=True), color=colour, alpha=0.28, linewidth=7, zorder=3, **_UNCUT)
+
+
+def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -> None:
+    """Write a row's RD at its right, or why there are no marks."""
+    rd = book.score(key, "RD")
     if rd is not None:
         text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
-    elif not values:
+    elif all(_score(book, key, name) is None for name in (CLEAN, *book.perturbations)):
         reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")
         axes.text(limit * 0.02, row, reason, va="center", color=MUTED, fontstyle="italic")
-
-
-def _point(axes: Axes, score: Score | None, row: int, colour: str, marker: str) -> None:
-    if score is None or math.isnan(score.value):
-        return
-    if not (math.isnan(score.low) or math.isnan(score.high)):
-        ends = [100 * score.low, 100 * score.high]
-        axes.plot(ends, [row, row], color=colour, alpha=0.28, linewidth=7, solid_capstyle="butt", zorder=3, **_UNCUT)
-    size = 7 if marker == "o" else 6
-    axes.plot([100 * score.value], [row], marker, color=colour, markersize=size, zorder=4, **_UNCUT)
 
 
 def _others(book: ScoreBook) -> list[tuple[str, str]]:

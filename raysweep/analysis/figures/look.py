@@ -102,6 +102,7 @@ def rendered(figure: Figure, format: str, signature: str = "") -> bytes:
     """
     if format not in FORMATS:
         raise UnknownName("format of figures", format, FORMATS)
+    figure.set_layout_engine(None)  # after `tight_layout` there is one that does nothing, for which all is drawn twice
     return _svg(figure, signature).encode() if format == "svg" else _pdf(figure, signature)
 
 
