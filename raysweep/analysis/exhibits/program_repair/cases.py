@@ -7,21 +7,24 @@ set share the resampled problems, and problem sets are resampled apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import stdev
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.exhibits.program_repair.models import RepairModel
-from raysweep.analysis.tables.quantities import Quantity, number_cell
+from raysweep.analysis.exhibits.program_repair.models import NONE, RepairModel
+from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds
+from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.seeding import DEFAULT_SEED, derive
 from raysweep.stats.bootstrap import LOST_OR_WON, resampled_means, statistic_ends
-from raysweep.stats.intervals import FEWEST
-from raysweep.stats.resampling import DifferenceOfMeans, bootstrap_difference
+from raysweep.stats.intervals import FEWEST, Interval
+from raysweep.stats.resampling import bootstrap_difference
+from raysweep.stats.seeds import mean_over_seeds, shared_variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 
 CASE_DIFFERENCE = Quantity("difference", "difference", "points", signed=True)
 HIGHER, LOWER, UNSHOWN = "higher", "lower", "no difference shown"
-READS = f'Reads: "{HIGHER}" or "{LOWER}" where 0 lies outside of the 95 % interval over problems.'
+OVER_SEEDS = "Of several seeds the means are compared; the interval of how many leaves out how seeds differ."
+READS = f'Reads: "{HIGHER}" or "{LOWER}" where 0 lies outside of the 95 % interval.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,8 @@ class RepairCase:
         problem_set: of the test set.
         perturbation: of the test set.
         metric: what is compared.
-        values: (2, problems): the first's and the second's, each from 0 to 1.
+        values: (2, seeds, problems): the first's and the second's, each from 0 to 1; a base model has no seed of its
+            own, so it has the same for each.
     """
 
     first: RepairModel
@@ -55,12 +60,23 @@ class RepairCase:
     @property
     def n(self) -> int:
         """The number of problems."""
+        return int(self.values.shape[2])
+
+    @property
+    def seeds(self) -> int:
+        """The number of seeds that both have."""
         return int(self.values.shape[1])
 
     @cached_property
+    def by_seed(self) -> tuple[list[float], list[float]]:
+        """The first's and the second's number for each seed, as shares."""
+        first, second = ([math.fsum(of_seed) / self.n for of_seed in of_model] for of_model in self.values)
+        return first, second
+
+    @cached_property
     def means(self) -> tuple[float, float]:
-        """The first's and the second's number, as shares."""
-        first, second = (math.fsum(values) / self.n for values in self.values)
+        """The first's and the second's number, as shares: of several seeds the mean."""
+        first, second = (math.fsum(of_seeds) / self.seeds for of_seeds in self.by_seed)
         return first, second
 
     @property
@@ -70,53 +86,82 @@ class RepairCase:
         return second / first - 1 if first else math.nan
 
     @cached_property
-    def difference(self) -> DifferenceOfMeans | None:
-        """The second minus the first, with its interval; None for fewer than two problems."""
+    def difference(self) -> Measurement:
+        """The second minus the first, with its interval over problems, and seeds where there are several."""
+        value = self.means[1] - self.means[0]
         if self.n < FEWEST:
-            return None
-        return bootstrap_difference(self.values[1][:, None], self.values[0][:, None])
+            return Measurement("difference", value, math.nan, math.nan, self.n, "one problem only")
+        found = [
+            bootstrap_difference(second[:, None], first[:, None]) for first, second in zip(*self.values, strict=True)
+        ]
+        if self.seeds == 1:
+            return Measurement("difference", value, found[0].low, found[0].high, self.n, found[0].note)
+        differences, ends = [one.difference for one in found], [Interval(one.low, one.high) for one in found]
+        shared = shared_variance(self.values[1] - self.values[0])
+        mean = mean_over_seeds(differences, ends, self.n, shared, limits=(-1.0, 1.0))
+        return MeasurementOverSeeds(
+            "difference", value, mean.low, mean.high, self.n, mean.note, sd=mean.sd, seeds=self.seeds
+        )
 
     @property
     def reads(self) -> str:
         """What the difference says."""
         found = self.difference
-        if found is None or found.low <= 0 <= found.high:
+        if math.isnan(found.low) or found.low <= 0 <= found.high:
             return UNSHOWN
-        return HIGHER if found.difference > 0 else LOWER
+        return HIGHER if found.value > 0 else LOWER
 
     def resampled(self, seed: int) -> NDArray[np.float64]:
-        """Return (RESAMPLES,): the second minus the first in each resample of the problems."""
+        """Return (RESAMPLES,): the second minus the first, means over seeds, in each resample of the problems."""
         import numpy as np
 
         seed = derive(seed, "repair", self.problem_set, self.perturbation)
-        first, second = resampled_means(self.values[:, None, :], LOST_OR_WON, seed)[:, :, 0]
+        first, second = resampled_means(self.values.mean(axis=1)[:, None, :], LOST_OR_WON, seed)[:, :, 0]
         return np.asarray(second - first)
 
     def cells(self) -> tuple[TableCell, ...]:
         """Return the cells of its row: both numbers, difference, relative change, what it says."""
-        first, second = (
-            TableCell(f"{100 * mean:.1f}", value=100 * mean, state="value", n=self.n) for mean in self.means
-        )
-        value = self.means[1] - self.means[0]
-        found = self.difference
-        low, high, note = (found.low, found.high, found.note) if found else (math.nan, math.nan, "one problem only")
-        difference = number_cell(Measurement("difference", value, low, high, self.n, note), CASE_DIFFERENCE)
+        first, second = map(self._mean_cell, (self.first, self.second), self.by_seed)
+        difference = number_cell(self.difference, CASE_DIFFERENCE)
         gain = TableCell("–", note="undefined: the first number is 0", state="undefined")
         if not math.isnan(self.gain):
             text = f"{100 * self.gain:+.0f}".replace("-", "−") if round(100 * self.gain) else "0"
             gain = TableCell(text, value=100 * self.gain, state="value")
         return first, second, difference, gain, TableCell(self.reads, state="text")
 
+    def _mean_cell(self, model: RepairModel, by_seed: Sequence[float]) -> TableCell:
+        mean = math.fsum(by_seed) / len(by_seed)
+        if model.regime == NONE or self.seeds == 1:
+            return TableCell(PASS.format(mean), value=100 * mean, state="value", n=self.n)
+        number = MeasurementOverSeeds("mean", mean, math.nan, math.nan, self.n, sd=stdev(by_seed), seeds=self.seeds)
+        return number_cell(number, PASS)
+
 
 def case_of(
     evidence: Evidence, pair: tuple[RepairModel, RepairModel], test_set: tuple[str, str], metric: str
 ) -> RepairCase | None:
     """Return the case of two models on a test set, (problem set, perturbation); None without a shared problem."""
-    found = [evidence.answers.patches(model.cell, test_set).get(metric, {}) for model in pair]
-    if not all(found):
+    first, second = (patches_by_seed(evidence, model, test_set, metric) for model in pair)
+    if pair[0].regime == NONE:
+        first = dict.fromkeys(second, *first.values()) if first else {}
+    seeds = [seed for seed in second if seed in first]
+    if not seeds:
         return None
-    tasks, values = shared_values(*found)
-    return RepairCase(*pair, *test_set, metric, values) if tasks else None
+    tasks, values = shared_values(*(of_model[seed] for of_model in (first, second) for seed in seeds))
+    return RepairCase(*pair, *test_set, metric, values.reshape(2, len(seeds), -1)) if tasks else None
+
+
+def patches_by_seed(
+    evidence: Evidence, model: RepairModel, test_set: tuple[str, str], metric: str
+) -> dict[int, Mapping[str, float]]:
+    """Return which problems a model solves, from 0 to 1 by task id, for each of its seeds that has verdicts."""
+    found = {cell.seed: evidence.answers.patches(cell, test_set).get(metric, {}) for cell in model.seeds}
+    return {seed: rates for seed, rates in found.items() if rates}
+
+
+def seeds_text(cases: Iterable[RepairCase]) -> str:
+    """Return what captions say of several seeds; empty for one."""
+    return OVER_SEEDS if any(case.seeds > 1 for case in cases) else ""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
-from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase
+from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
     NONE,
@@ -69,7 +69,9 @@ class FaultyLines(RepairExhibit):
             groups.setdefault(case.second.regime, []).append(case)
         sums = sums_table(
             self.titled(book, "cases"),
-            self.captioned("With the faulty lines compared with prompts without them.", HEADLINE_RULE, WON_RULE),
+            self.captioned(
+                "With the faulty lines compared with prompts without them.", HEADLINE_RULE, WON_RULE, seeds_text(cases)
+            ),
             f"{self.id}-cases",
             "regime",
             groups,

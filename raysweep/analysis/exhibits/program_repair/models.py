@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS
 from raysweep.analysis.tables.score_book import ModelVariant, Order, RecipeChoice, ScoreBook, ScoreKey
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, NOT_TUNED
@@ -36,12 +37,13 @@ class RepairModel:
     """A model that was judged on problems for repair.
 
     Attributes:
-        cell: its labels in the scores.
+        cell: its labels in the scores; its seed is `ALL_SEEDS` where they are means over seeds.
         family: of its base.
         regime: how it was fine-tuned.
         label: the regime, with recipe, training set and seed where there are several.
         alike: the settings of its recipe that one of another regime may have too; empty for a base model.
         is_chosen: whether it was chosen among the models of a group of recipes.
+        seeds: the cells of its seeds; of a base model, and where each seed is a model of its own, `cell` alone.
     """
 
     cell: CellLabels
@@ -50,6 +52,7 @@ class RepairModel:
     label: str
     alike: str = ""
     is_chosen: bool = False
+    seeds: tuple[CellLabels, ...] = ()
 
     def key(self, problem_set: str, perturbation: str) -> ScoreKey:
         """Return the key of its scores on a test set."""
@@ -59,8 +62,6 @@ class RepairModel:
 
 class RepairExhibit(Exhibit):
     """The keys of all kinds that show models that repair programs."""
-
-    reads_seeds = True
 
     group: Group = PROGRAM_REPAIR
 
@@ -83,6 +84,14 @@ class RepairExhibit(Exhibit):
             return order.index(families[cell.model]), at[0], REGIMES.index(regime), recipe, at[1], cell.seed
 
         recipes = {NOT_TUNED: RecipeChoice(""), **book.order.recipes}
+        trained: dict[tuple[str, str, str], list[CellLabels]] = {}
+        for labels in (CellLabels(*cell) for cell in evidence.each_seed.cells()):
+            trained.setdefault((labels.model, labels.recipe, labels.training_set), []).append(labels)
+
+        def seeds_of(cell: CellLabels) -> tuple[CellLabels, ...]:
+            pooled = cell.seed == ALL_SEEDS
+            return tuple(trained[cell.model, cell.recipe, cell.training_set]) if pooled else (cell,)
+
         return [
             RepairModel(
                 cell,
@@ -91,6 +100,7 @@ class RepairExhibit(Exhibit):
                 _label(cell, regime, cells),
                 recipes[cell.recipe].alike,
                 recipes[cell.recipe].is_chosen,
+                seeds_of(cell),
             )
             for cell, regime in sorted(cells, key=place)
         ]

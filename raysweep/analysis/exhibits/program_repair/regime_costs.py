@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
@@ -30,17 +31,34 @@ HOW = (
     "Share: trained weights in percent of the base's, without what an adapter adds; LoRA's and IA3's are few, so the "
     "share says how far apart they are. Memory: most that the first worker held, of its accelerator or else of RAM. "
     "Hours: from the first step to the last since the training was resumed, if it was; CPU-hours are of the first "
-    "worker. Models trained: all among which the one was chosen, and their hours."
+    "worker. Models trained: all among which the one was chosen, and their hours; of several seeds those of all, while "
+    "the hours before them are the mean of a seed in a model's row, and the memory is the most of any."
 )
 
 
 @dataclass(frozen=True)
 class TrainedForRepair:
-    """A model with its training, and those among which it was chosen."""
+    """A model with its training for each seed, and those among which it was chosen."""
 
     model: RepairModel
-    training: ReportedTraining
-    candidates: Sequence[ReportedCandidate] = ()
+    trainings: Sequence[ReportedTraining]
+    candidates: Sequence[Sequence[ReportedCandidate]]
+
+    @property
+    def training(self) -> ReportedTraining:
+        """One for all seeds: mean times, and the most memory."""
+        memory = [one.memory_bytes for one in self.trainings if one.memory_bytes is not None]
+        return replace(
+            self.trainings[0],
+            seconds=fmean(one.seconds for one in self.trainings),
+            cpu_seconds=fmean(one.cpu_seconds for one in self.trainings),
+            memory_bytes=max(memory, default=None),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of the trainings of all seeds."""
+        return math.fsum(one.seconds for one in self.trainings)
 
     @property
     def share(self) -> float:
@@ -51,12 +69,15 @@ class TrainedForRepair:
     @property
     def number(self) -> int:
         """How many models were trained for it."""
-        return len(self.candidates) or 1
+        return sum(len(of_seed) or 1 for of_seed in self.candidates)
 
     @property
     def all_seconds(self) -> float:
         """The seconds of all of them."""
-        return math.fsum(one.seconds for one in self.candidates) if self.candidates else self.training.seconds
+        return math.fsum(
+            math.fsum(one.seconds for one in of_seed) if of_seed else training.seconds
+            for training, of_seed in zip(self.trainings, self.candidates, strict=True)
+        )
 
 
 @EXHIBITS.register("regime-costs")
@@ -98,9 +119,10 @@ def trained_models(evidence: Evidence, models: Sequence[RepairModel]) -> list[Tr
     choices = {(c.model, c.recipe, c.training_set, c.seed): c.candidates for c in evidence.choices}
     found = []
     for model in (model for model in models if model.regime != NONE):
-        place = (model.cell.model, model.cell.recipe, model.cell.training_set, model.cell.seed)
-        if place in trainings:
-            found.append(TrainedForRepair(model, trainings[place], choices.get(place, ())))
+        places = [(cell.model, cell.recipe, cell.training_set, cell.seed) for cell in model.seeds]
+        if known := [place for place in places if place in trainings]:
+            of_seeds = [trainings[place] for place in known]
+            found.append(TrainedForRepair(model, of_seeds, [choices.get(place, ()) for place in known]))
     return found
 
 
@@ -127,7 +149,7 @@ def _sums(found: Sequence[TrainedForRepair]) -> tuple[TableCell, ...]:
         _share(min(shares, default=math.nan)),
         _share(max(shares, default=math.nan)),
         _gib(max(memory, default=None)),
-        _hours(math.fsum(one.training.seconds for one in found)),
+        _hours(math.fsum(one.seconds for one in found)),
         _whole(sum(one.number for one in found)),
         _hours(math.fsum(one.all_seconds for one in found)),
     )

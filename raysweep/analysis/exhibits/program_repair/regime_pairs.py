@@ -14,6 +14,7 @@ from raysweep.analysis.exhibits.program_repair.cases import (
     case_of,
     cases_won,
     groups_of,
+    seeds_text,
 )
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
@@ -79,7 +80,11 @@ class RegimePairs(RepairExhibit):
         sums = sums_table(
             self.titled(book, "cases"),
             self.captioned(
-                f"{self.regime} compared with {self.against}.", HEADLINE_RULE, WON_RULE, left if alone else ""
+                f"{self.regime} compared with {self.against}.",
+                HEADLINE_RULE,
+                WON_RULE,
+                seeds_text(cases),
+                left if alone else "",
             ),
             f"{self.id}-cases",
             "problem set",

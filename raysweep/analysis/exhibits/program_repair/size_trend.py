@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 from typing import ClassVar
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, NothingToDraw
-from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of
+from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of, patches_by_seed
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
@@ -22,6 +23,7 @@ from raysweep.analysis.exhibits.program_repair.models import (
 )
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
 
@@ -163,10 +165,10 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
             metric = headline_metric(book, name)
             rates = {
                 size: of for size in sorted(sizes)
-                if (of := evidence.answers.patches(sizes[size].cell, (name, test)).get(metric))
+                if (of := patches_by_seed(evidence, sizes[size], (name, test), metric))
             }  # fmt: skip
             if len(rates) > 1:
-                values = tuple(math.fsum(of.values()) / len(of) for of in rates.values())
+                values = tuple(fmean(fmean(rates.values()) for rates in of.values()) for of in rates.values())
                 models = tuple(sizes[size] for size in rates)
                 found.append(_Series(family, prompts, label, name, test, metric, models, values))
     return found
@@ -176,7 +178,8 @@ def _alike(evidence: Evidence, model: RepairModel) -> tuple[str, ...]:
     """Return what the models of a series share: family, prompts, their form, regime, recipe, training set, seed."""
     fault = evidence.book.order.faults.get(model.cell.model)
     cell = model.cell
-    tuned = () if model.regime == NONE else (cell.recipe, cell.training_set, f"seed {cell.seed}")
+    seed = () if cell.seed == ALL_SEEDS else (f"seed {cell.seed}",)
+    tuned = () if model.regime == NONE else (cell.recipe, cell.training_set, *seed)
     form = f"{fault.form} {fault.after}" if fault else ""
     return (model.family, PROMPTS[shows_fault(evidence.book.order, model)], form, model.regime, *tuned)
 

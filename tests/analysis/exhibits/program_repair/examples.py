@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from statistics import fmean
 from typing import Any
@@ -16,6 +17,7 @@ from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.analysis.exhibits.answers import Answer, Answers, PatchRates
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
+from raysweep.analysis.tables.over_seeds import scores_over_seeds
 from raysweep.analysis.tables.score_book import FaultShown, Order, RecipeChoice, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -48,13 +50,18 @@ ORDER = Order(
 )
 
 
-def verdicts(models: Sequence[str] = MODELS, recipes: Sequence[str] = tuple(RECIPES), samples: int = SAMPLES) -> Any:
-    """A row for each answer: model, recipe, problem set, task, sample, whether it passes and is the published fix."""
+def verdicts(
+    models: Sequence[str] = MODELS, recipes: Sequence[str] = tuple(RECIPES), samples: int = SAMPLES, seed: str = ""
+) -> Any:
+    """A row for each answer: model, recipe, problem set, task, sample, whether it passes and is the published fix.
+
+    `seed`: another one gives fine-tuned models other answers.
+    """
     rows = []
     for model in models:
         for recipe in ("none", *recipes):
             for name, number in SETS.items():
-                rng = random.Random(f"{model} {recipe} {name}")
+                rng = random.Random(f"{model} {recipe} {name}{'' if recipe == 'none' else seed}")
                 share = SIZES[model.removesuffix(PLAIN)][1] + RECIPES.get(recipe, 0) - 0.05 * model.endswith(PLAIN)
                 for task in range(number):
                     for sample in range(samples):
@@ -86,6 +93,16 @@ class Patches(Answers):
 
     def references(self, problem_set: str) -> Mapping[str, str]:
         return {}
+
+
+class PatchesOfSeeds(Patches):
+    """The answers of a table of verdicts for each seed; base models have those of the first."""
+
+    def __init__(self, tables: Mapping[int, Any]) -> None:
+        self.of_seeds = {seed: Patches(table) for seed, table in tables.items()}
+
+    def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
+        return self.of_seeds.get(cell.seed, next(iter(self.of_seeds.values()))).patches(cell, test_set)
 
 
 def _result(row: Any) -> Result:
@@ -142,6 +159,20 @@ def choices(models: Sequence[str] = MODELS) -> list[ReportedChoice]:
 def evidence(table: Any, order: Order = ORDER, **more: Any) -> Evidence:
     patches = Patches(table)
     return Evidence(ScoreBook.of(scores(patches), order), answers=patches, **more)
+
+
+def evidence_of_seeds(tables: Mapping[int, Any], *, each_seed: bool = False, **more: Any) -> Evidence:
+    """A sweep of several seeds, whose scores are means over them, or stand for each seed."""
+    patches = PatchesOfSeeds(tables)
+    found = [
+        replace(score, seed=42 if score.recipe == "none" else seed)
+        for seed, of_seed in patches.of_seeds.items() for score in scores(of_seed)
+        if score.recipe != "none" or seed == next(iter(tables))
+    ]  # fmt: skip
+    order, book = replace(ORDER, seeds=len(tables)), ScoreBook.of(found, replace(ORDER, seeds=len(tables)))
+    if each_seed:
+        return Evidence(book, answers=patches, **more)
+    return Evidence(ScoreBook.of(scores_over_seeds(found, {}), order), answers=patches, by_seed=book, **more)
 
 
 def texts(table: Table) -> dict[tuple[str, ...], dict[str, str]]:

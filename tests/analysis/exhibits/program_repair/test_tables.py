@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import product
+from statistics import mean, stdev
 
 import pandas as pd
 import pytest
@@ -14,6 +15,8 @@ from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.program_repair.models import pairs_of
 from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
 from raysweep.analysis.tables.table import FORMATS, written
+from raysweep.stats.intervals import Interval
+from raysweep.stats.seeds import mean_over_seeds
 from tests.analysis.exhibits.examples import study
 from tests.analysis.exhibits.program_repair.examples import (
     MODELS,
@@ -24,6 +27,7 @@ from tests.analysis.exhibits.program_repair.examples import (
     UNTESTED,
     choices,
     evidence,
+    evidence_of_seeds,
     numbers,
     texts,
     trainings,
@@ -284,3 +288,81 @@ def test_all_tables_are_of_the_section_and_can_be_files(of_sweep):
     assert len(grouped) == len({table.label for table in grouped}) == 12
     assert all(written(table, format) for table in drawn.tables for format in FORMATS)
     assert not draw(list(EXHIBITS.values()), Evidence(ScoreBook.of([], ORDER))).tables
+
+
+@pytest.fixture(scope="module")
+def tables_of_seeds():
+    names = ("codegen-350m", "codegen-2b")
+    return {seed: verdicts(names, seed=f" {seed}") for seed in (1, 2, 3)}
+
+
+def trainings_of_seeds(found):
+    return [replace(one, seed=seed, seconds=seed * one.seconds) for seed in (1, 2, 3) for one in found]
+
+
+def means_of(tables_of_seeds, model, recipe, name):
+    """The headline's number of each seed, in percent."""
+    found = []
+    for table in tables_of_seeds.values():
+        rows = table[(table["model"] == model) & (table["recipe"] == recipe) & (table["set"] == name)]
+        rows = rows[rows["sample"] == 0]
+        found.append(100 * rows["exact" if name == UNTESTED else "passed"].astype(float).mean())
+    return found
+
+
+def test_several_seeds_are_one_row_with_their_mean_and_spread(tables_of_seeds):
+    of_sweep = evidence_of_seeds(tables_of_seeds, trainings=trainings_of_seeds(trainings(("codegen-350m",))))
+    (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
+    assert [row.labels[2] for row in regimes.rows] == ["none", "full", "lora", "ia3"] * 2
+    sums, cases = EXHIBITS["repair-lora-against-none"].draw(of_sweep).tables
+    assert len(cases.rows) == 2 * len(SETS) and "leaves out how seeds differ" in sums.caption
+    for row in cases.rows:
+        _, model, label, name, _ = row.labels
+        before, after, difference, _, reads = row.cells
+        base, tuned = (means_of(tables_of_seeds, model, recipe, name) for recipe in ("none", "lora"))
+        assert label == "lora against none" and before.value == pytest.approx(base[0]) and not before.seeds
+        assert (after.value, after.sd, after.seeds) == pytest.approx((mean(tuned), stdev(tuned), 3))
+        assert difference.value == pytest.approx(mean(tuned) - base[0])
+        assert difference.sd == pytest.approx(stdev(tuned)) and difference.seeds == 3
+        assert difference.low < difference.value < difference.high
+        assert (reads.text == "no difference shown") == (difference.low <= 0 <= difference.high)
+    of_seed = evidence_of_seeds({2: tables_of_seeds[2]})
+    _, alone = EXHIBITS["repair-lora-against-none"].draw(of_seed).tables
+    assert {row.labels for row in alone.rows} == {row.labels for row in cases.rows}
+    assert any(abs(a.cells[1].value - b.cells[1].value) > 1 for a, b in zip(alone.rows, cases.rows, strict=True))
+
+
+def test_the_interval_of_several_seeds_is_that_of_the_mean_over_seeds(tables_of_seeds):
+    pooled = EXHIBITS["repair-lora-against-ia3"].draw(evidence_of_seeds(tables_of_seeds)).tables[1]
+    alone = [
+        EXHIBITS["repair-lora-against-ia3"].draw(evidence_of_seeds({seed: table})).tables[1]
+        for seed, table in tables_of_seeds.items()
+    ]
+    for at, row in enumerate(pooled.rows):
+        found, of_seeds = row.cells[2], [table.rows[at].cells[2] for table in alone]
+        ends = [Interval(one.low, one.high) for one in of_seeds]
+        widest = mean_over_seeds([one.value for one in of_seeds], ends, SETS[row.labels[3]])
+        assert found.value == pytest.approx(widest.mean)
+        assert widest.low - 1e-9 <= found.low and found.high <= widest.high + 1e-9
+
+
+def test_seeds_that_stand_for_themselves_have_a_row_each(tables_of_seeds):
+    of_sweep = evidence_of_seeds(tables_of_seeds, each_seed=True)
+    (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
+    labels = [row.labels[2] for row in regimes.rows]
+    assert labels[:4] == ["none", "full · seed 1", "full · seed 2", "full · seed 3"] and len(labels) == 20
+    _, cases = EXHIBITS["repair-lora-against-ia3"].draw(of_sweep).tables
+    assert cases.rows[0].labels[2] == "lora · seed 1 against ia3 · seed 1"
+
+
+def test_costs_and_sizes_of_several_seeds_are_those_of_one_model(tables_of_seeds):
+    found = trainings_of_seeds(trainings(("codegen-350m", "codegen-2b")))
+    of_sweep = evidence_of_seeds(tables_of_seeds, trainings=found)
+    by_regime, of_models = EXHIBITS["repair-costs"].draw(of_sweep).tables
+    row = texts(of_models)["CodeGen", "codegen-350m", "lora"]
+    assert (row["hours"], row["models trained"], row["hours of all"]) == ("4", "3", "12")
+    assert texts(by_regime)["lora",]["models"] == "2" and texts(by_regime)["lora",]["hours"] == "24"
+    drawn = EXHIBITS["repair-sizes"].draw(of_sweep)
+    assert {row.labels[2] for table in drawn.tables for row in table.rows} == {"none", "full", "lora", "ia3"}
+    (claims,) = EXHIBITS["repair-claims"].draw(of_sweep).tables
+    assert any("of 8 cases" in row.cells[1].text for row in claims.rows)
