@@ -5,8 +5,10 @@ Times in configs ("10min") are read here too.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 
 def count(number: int, noun: str) -> str:
@@ -18,6 +20,22 @@ def first_of(names: Sequence[str], noun: str, shown: int = 3) -> str:
     """Return the first of several names, and how many more there are: ``a, b, c and 2 more cells``."""
     more = len(names) - shown
     return ", ".join(names[:shown]) + (f" and {more:,} more {noun}{'s' * (more != 1)}" if more > 0 else "")
+
+
+def decimal(number: float, digits: int = 1, sign: str = "") -> str:
+    """Return a number with `digits` after the point: ``71.5``, ``−36.3``, and ``0.0`` for what rounds to 0.
+
+    Halves are rounded away from 0, also those that a float holds a little below themselves.
+
+    Args:
+        number: NaN gives ``nan``.
+        digits: after the point.
+        sign: ``+`` shows a plus, too, but at 0.
+    """
+    if not math.isfinite(number):
+        return f"{number}".replace("-", "−")
+    rounded = Decimal(f"{number:.{max(9, digits)}f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{rounded:{sign}f}".replace("-", "−") if rounded else f"{abs(rounded):f}"
 
 
 def share(part: int, whole: int) -> str:

@@ -12,6 +12,7 @@ from raysweep.analysis.tables.score_book import ModelVariant
 from raysweep.analysis.tables.table import TableCell
 from raysweep.stats.resampling import argmax_interval
 from raysweep.stats.stability import noise
+from raysweep.units import decimal
 
 FEWEST = 2
 """Settings, and problems, below which nothing is the best."""
@@ -43,7 +44,7 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
     baseline = _baseline(curve, {label: values[label] for label in draws})
     if interval.best != baseline:
         effect = _mean(means[interval.best]) - _mean(means[baseline])
-        gain = f"{interval.best} is {effect:+.1f} points from {baseline}".replace("-", "−")
+        gain = f"{interval.best} is {decimal(effect, 1, '+')} points from {baseline}"
         most_draws = max(means, key=lambda label: (len(means[label]), label == interval.best))
         of_another = "" if most_draws == interval.best or len(means[most_draws]) == 1 else f", of {most_draws}"
         notes.append(f"{gain}, {noise(effect, means[most_draws]).words}{of_another}")
@@ -54,7 +55,7 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
         gains = list(_gains(evidence, variant, ends, test_set))
         if len(gains) > 1:
             mean = _mean(gains)
-            notes.append(f"over {len(gains)} seeds {mean:+.1f}, {noise(mean, gains, 'seed').words}".replace("-", "−"))
+            notes.append(f"over {len(gains)} seeds {decimal(mean, 1, '+')}, {noise(mean, gains, 'seed').words}")
     return TableCell(
         text=interval.best,
         interval=f"[{interval.interval[0]}, {interval.interval[-1]}]",

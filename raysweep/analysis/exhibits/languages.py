@@ -14,7 +14,7 @@ from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKe
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import LANGUAGE_WORDS
 from raysweep.records import BASE, CLEAN
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 
 @EXHIBITS.register("languages")
@@ -98,7 +98,7 @@ def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCe
         return TableCell("–", note="not fine-tuned" if training_set == BASE else lacking, state="undefined")
     share = 100 * sum(number for name, number in rows.items() if _same(name, language)) / known
     note = f"of {unknown:,} of the {count(known + unknown, 'row')} the language is not known" if unknown else ""
-    return TableCell(f"{share:.1f}", value=share, state="value", n=known, note=note)
+    return TableCell(decimal(share), value=share, state="value", n=known, note=note)
 
 
 def _same(tag: str, language: str) -> bool:

@@ -25,6 +25,7 @@ from raysweep.analysis.figures.look import (
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
+from raysweep.units import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -152,7 +153,7 @@ def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -
     """Write a row's RD at its right, or why there are no marks."""
     rd = book.score(key, "RD")
     if rd is not None:
-        text = "–" if math.isnan(rd.value) else f"{100 * rd.value:.0f} %".replace("-", "−")
+        text = "–" if math.isnan(rd.value) else f"{decimal(100 * rd.value, 0)} %"
         axes.text(limit * 1.05, row, text, va="center", ha="left", fontweight="bold")
     elif all(_score(book, key, name) is None for name in (CLEAN, *book.perturbations)):
         reason = "failed" if book.failure(key) else ("missing" if book.is_missing(key) else "not evaluated")

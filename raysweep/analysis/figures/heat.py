@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.figures.look import MUTED, ReportFigure, make_plain, new_figure, plotting, rendered
+from raysweep.units import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLUMN_INCHES, _ROW_INCHES = 0.44, 0.2
+_SMALL, _LARGE = (0.44, 0.2, 6.5, 7.5), (0.72, 0.3, 9.5, 9.0)
+"""Of cells: width and height in inches, and the size of their numbers and of the labels beside them in points."""
+_FEW_COLUMNS = 8
+"""Up to so many columns have large cells."""
 _LABEL_INCHES, _HEAD_INCHES = 1.3, 0.75
 _MOST_WIDTH = 15.0
 _FEWEST_ROWS = 3  # for which there is room
@@ -40,11 +44,12 @@ class HeatFigure(ReportFigure):
 
     def render(self, format: str = "svg") -> bytes:
         """Return the figure as SVG or PDF; equal figures give equal bytes."""
-        width = _LABEL_INCHES + _COLUMN_INCHES * len(self.columns)
+        column, row, *_ = self._sizes
+        width = _LABEL_INCHES + column * len(self.columns)
         across = max(1, min(len(self.panels), int(_MOST_WIDTH // width)))
         down = math.ceil(len(self.panels) / across)
         most = max(len(panel.rows) for panel in self.panels)
-        height = _HEAD_INCHES + _ROW_INCHES * max(most, _FEWEST_ROWS)
+        height = _HEAD_INCHES + row * max(most, _FEWEST_ROWS)
         numbers = [v for panel in self.panels for row in panel.values for v in row if not math.isnan(v)]
         limits = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
         with plotting():
@@ -56,11 +61,16 @@ class HeatFigure(ReportFigure):
             drawn.tight_layout(w_pad=1.5, h_pad=1.5)
             return rendered(drawn, format, self.signature)
 
+    @property
+    def _sizes(self) -> tuple[float, float, float, float]:
+        return _LARGE if len(self.columns) <= _FEW_COLUMNS else _SMALL
+
     def _panel(self, axes: Axes, panel: HeatPanel, limits: tuple[float, float]) -> None:
         import matplotlib
         import numpy as np
 
         low, high = limits
+        *_, of_numbers, of_labels = self._sizes
         colours = matplotlib.colormaps[_MAP]
         axes.pcolormesh(np.array(panel.values), cmap=_MAP, vmin=low, vmax=max(high, low + 1e-9), linewidth=0.5,
                         edgecolors="white")  # fmt: skip
@@ -68,15 +78,14 @@ class HeatFigure(ReportFigure):
             for column, value in enumerate(values):
                 if not math.isnan(value):
                     shade = sum(colours((value - low) / max(high - low, 1e-9))[:3]) / 3
-                    text = f"{value:.{self.digits}f}"
-                    text = text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
-                    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=6.5,
+                    text = decimal(value, self.digits)
+                    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=of_numbers,
                               color="#000000" if shade > 0.45 else "#ffffff")  # fmt: skip
         axes.set_xticks([n + 0.5 for n in range(len(self.columns))], labels=self.columns, rotation=45, ha="left",
-                        rotation_mode="anchor", fontsize=7.5)  # fmt: skip
+                        rotation_mode="anchor", fontsize=of_labels)  # fmt: skip
         axes.xaxis.tick_top()
-        axes.set_yticks([n + 0.5 for n in range(len(panel.rows))], labels=panel.rows, fontsize=7.5)
+        axes.set_yticks([n + 0.5 for n in range(len(panel.rows))], labels=panel.rows, fontsize=of_labels)
         make_plain(axes, None)
         axes.set_title(panel.title, loc="left", fontsize=10.5, fontweight="bold", pad=8)
-        axes.set_xlabel(f"{self.column_label} ({self.unit})", color=MUTED, fontsize=8)
-        axes.set_ylabel(self.row_label, color=MUTED, fontsize=8)
+        axes.set_xlabel(f"{self.column_label} ({self.unit})", color=MUTED, fontsize=of_labels + 0.5)
+        axes.set_ylabel(self.row_label, color=MUTED, fontsize=of_labels + 0.5)

@@ -16,10 +16,11 @@ from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.edited import EDITED, LEFT_OUT
-from raysweep.analysis.tables.quantities import problems_text
+from raysweep.analysis.tables.quantities import DROP, problems_text
 from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import BASE, CLEAN
+from raysweep.units import decimal
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def findings(book: ScoreBook) -> list[Finding]:
     return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
 
 
-def percent(share: float) -> str:
-    """Format a share as whole percent: 0.474 gives ``47 %``; a share that is no number gives a dash."""
-    return "–" if math.isnan(share) else f"{round(100 * share)} %".replace("-", "−")
+def percent(share: float, digits: int = 0) -> str:
+    """Format a share as percent: 0.474 gives ``47 %``; a share that is no number gives a dash."""
+    return "–" if math.isnan(share) else f"{decimal(100 * share, digits)} %"
 
 
 def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
@@ -186,8 +187,8 @@ def _pass_rates(book: ScoreBook, name: str, key: ScoreKey) -> str:
     perturbed = _value(book, key, "pass@1")
     if math.isnan(clean) or math.isnan(perturbed):
         return ""
-    points = f"{round(100 * (perturbed - clean)):+d}".replace("-", "−")
-    return f"{name} {percent(clean)} and {percent(perturbed)} ({points} points)"
+    points = DROP.format(perturbed - clean)
+    return f"{name} {percent(clean, 1)} and {percent(perturbed, 1)} ({points} points)"
 
 
 def _value(book: ScoreBook, key: ScoreKey, metric: str) -> float:
@@ -196,4 +197,4 @@ def _value(book: ScoreBook, key: ScoreKey, metric: str) -> float:
 
 
 def _change_words(rd: float) -> str:
-    return f"{'gains' if round(100 * rd) < 0 else 'loses'} {percent(abs(rd))}"
+    return f"{'gains' if percent(rd).startswith('−') else 'loses'} {percent(abs(rd))}"

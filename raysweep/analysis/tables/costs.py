@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import decimal
 
 ALL = "all"
 _UNKNOWN = TableCell("–", note="not recorded by the version that made it", state="undefined")
@@ -117,4 +118,4 @@ def _share(part: float, whole: float) -> TableCell:
         return TableCell()
     if math.isnan(part / whole):
         return _UNKNOWN
-    return TableCell(f"{100 * part / whole:.1f}", value=100 * part / whole, state="value")
+    return TableCell(decimal(100 * part / whole), value=100 * part / whole, state="value")

@@ -11,6 +11,7 @@ from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import COMPILED, Outcome
 from raysweep.records import BASE, CLEAN
+from raysweep.units import decimal
 
 ALWAYS = (Outcome.PASSED, Outcome.FAILED, Outcome.EXCEPTION, Outcome.SYNTAX_ERROR, Outcome.TIMEOUT)
 """Outcomes with a column in every table; the others have one where they occur."""
@@ -113,7 +114,7 @@ def _row(pairs: Sequence[PairOutcomes], shown: Sequence[str]) -> tuple[TableCell
 def _share_cell(value: float | None) -> TableCell:
     if value is None:
         return TableCell("–", note="the completions are no longer in the store", state="undefined")
-    return TableCell(f"{100 * value:.1f}", value=100 * value, state="value")
+    return TableCell(decimal(100 * value), value=100 * value, state="value")
 
 
 def _pooled(pairs: Sequence[PairOutcomes]) -> tuple[Counter[str], int | None]:

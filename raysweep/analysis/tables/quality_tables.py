@@ -24,7 +24,7 @@ from raysweep.quality.sampling import TUNED
 from raysweep.quality.summary import CodeCount, CodeRow, GroupSummary, code_table
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, pylint_code, tiers
 from raysweep.records import BASE
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 TUNED_MODELS = "all fine-tuned"
 """The row of all training sets of a model."""
@@ -246,8 +246,8 @@ def _mean_cell(summary: GroupSummary) -> TableCell:
         return TableCell("–", note="no file with a score" if summary.files else NO_FILE, state="undefined")
     low, high = summary.interval
     return TableCell(
-        text=f"{summary.mean_score:.2f}",
-        interval="" if math.isnan(low) else f"[{low:.2f}, {high:.2f}]",
+        text=decimal(summary.mean_score, 2),
+        interval="" if math.isnan(low) else f"[{decimal(low, 2)}, {decimal(high, 2)}]",
         value=summary.mean_score,
         low=low,
         high=high,
@@ -259,7 +259,7 @@ def _per_100(value: float, note: str = "", files: int = 0) -> TableCell:
     """Return the cell of a count per 100 files. `files`: those in the sample, also where the linter ended with none."""
     if math.isnan(value):
         return TableCell("–", note=NOT_LINTED if files else NO_FILE, state="undefined")
-    return TableCell(f"{value:.1f}", value=value, note=note, state="value")
+    return TableCell(decimal(value), value=value, note=note, state="value")
 
 
 def _number(value: int, note: str = "") -> TableCell:

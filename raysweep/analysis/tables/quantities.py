@@ -12,7 +12,7 @@ from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
 from raysweep.records import Difference, Score
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,7 @@ class Quantity:
 
     def format(self, value: float) -> str:
         """Return a share as text: 0.123 gives ``12.3``, with `digits` after the point."""
-        text = f"{100 * value:{'+' if self.signed else ''}.{self.digits}f}"
-        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+        return decimal(100 * value, self.digits, "+" if self.signed else "")
 
 
 PASS = Quantity("pass@1", "pass@1")

@@ -292,7 +292,7 @@ def test_the_heat_map_has_a_panel_for_each_model_and_a_number_for_each_score():
     panel = dict(zip(figure.panels[0].rows, figure.panels[0].values, strict=True))
     assert panel["most"] == pytest.approx((50, 55)) and "base" not in panel
     svg = figure.render().decode()
-    assert svg.count(">55</text>") == 4 and tables("heat-map", curve_evidence()) == []
+    assert svg.count(">55.0</text>") == 4 and tables("heat-map", curve_evidence()) == []
 
 
 def test_friedmans_test_names_the_hardest_method_of_a_level():

@@ -20,6 +20,7 @@ from raysweep.analysis.exhibits.layer_editing.sums import no_evidence
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BlockAccuracy
+from raysweep.units import decimal
 
 EMBEDDINGS = -1
 HOW = (
@@ -103,10 +104,7 @@ class BlockHeat(Exhibit):
     def _cell(self, value: float) -> TableCell:
         if math.isnan(value):
             return TableCell()
-        text = f"{100 * value:.{self.digits}f}"
-        return TableCell(
-            text.lstrip("-") if float(text) == 0 else text.replace("-", "−"), value=100 * value, state="value"
-        )
+        return TableCell(decimal(100 * value, self.digits), value=100 * value, state="value")
 
 
 def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[Patched, dict[str, dict[int, float]]]:

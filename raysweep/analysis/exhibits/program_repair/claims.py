@@ -25,7 +25,7 @@ from raysweep.analysis.exhibits.program_repair.size_trend import size_steps
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.published.reference import PublishedClaim, citation, published_claims
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 COLUMNS = ("printed", "this sweep", "agrees")
 CHOSEN = "Regimes are compared on the models that were chosen by validation loss, where a sweep chooses some."
@@ -107,7 +107,7 @@ def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
         return TableCell(f"undefined{zero}", state="text"), TableCell("–", state="text")
     best = max(known, key=lambda case: case.gain)
     where = f"{best.second.cell.model} on {place_of(best)}"
-    gain = f"{100 * best.gain:+.0f} %".replace("-", "−")
+    gain = f"{decimal(100 * best.gain, 0, '+')} %"
     text = f"{gain} ({where}){zero if len(known) < len(cases) else ''}"
     return TableCell(text, state="text"), _yes(best.gain >= claim.value)
 

@@ -20,7 +20,7 @@ from raysweep.records import BASE
 from raysweep.stats.intervals import FEWEST, Interval
 from raysweep.stats.resampling import bootstrap_difference
 from raysweep.stats.seeds import mean_over_seeds, shared_variance
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,8 +89,7 @@ class _BesideFirst:
         return {"sd": self.factor * sd, "spread": f"SD {self._text(sd)}", "seeds": values.shape[1]}
 
     def _text(self, value: float, sign: str = "") -> str:
-        text = f"{self.factor * value:{sign}.{self.digits}f}"
-        return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+        return decimal(self.factor * value, self.digits, sign)
 
 
 @EXHIBITS.register("recipe-differences")

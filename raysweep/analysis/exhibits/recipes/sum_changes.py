@@ -22,7 +22,7 @@ from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN
-from raysweep.units import count
+from raysweep.units import count, decimal
 
 COLUMNS = ("baseline's sum (%)", "its sum (%)", "relative change (%)", "reads")
 HOW = (
@@ -113,7 +113,7 @@ def _over_cells(changes: Mapping[CellLabels, SumChange]) -> SumChange:
     sets = {cell.training_set for cell in known}
     by_seed = {seed: [v for cell, v in known.items() if cell.seed == seed] for seed in {cell.seed for cell in known}}
     of_seeds = [sum(values) / len(values) for values in by_seed.values() if len(values) == len(sets)]
-    spread = ", ".join(f"{100 * value:+.1f}".replace("-", "−") for value in known.values())
+    spread = ", ".join(decimal(100 * value, 1, "+") for value in known.values())
     note = f"mean of {len(known)} fine-tuned models: {spread} %"
     return replace(mean, note="; ".join(filter(None, (note, mean.note, seeds_note(of_seeds)))))
 

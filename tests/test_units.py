@@ -1,0 +1,26 @@
+import math
+
+import pytest
+
+from raysweep.units import decimal
+
+
+@pytest.mark.parametrize(
+    ("number", "digits", "shown"),
+    [
+        (47.5, 0, "48"),
+        (46.5, 0, "47"),
+        (-42.5, 0, "−43"),
+        (-36.25, 1, "−36.3"),
+        (100 * 0.29 - 0.5, 0, "29"),  # a float a little below 28.5
+        (-0.04, 1, "0.0"),
+        (71.458, 1, "71.5"),
+        (math.nan, 1, "nan"),
+    ],
+)
+def test_halves_are_rounded_away_from_0(number: float, digits: int, shown: str):
+    assert decimal(number, digits) == shown
+
+
+def test_a_sign_is_shown_where_there_is_one():
+    assert [decimal(number, 1, "+") for number in (0.25, 0.04, -0.25)] == ["+0.3", "0.0", "−0.3"]
