@@ -72,13 +72,16 @@ class BestModel(Exhibit):
     def _table(self, choosing: Choosing) -> Table:
         book = choosing.book
         candidates = sorted(choosing.candidates, key=lambda one: -choosing.score_of(one))
+        several = any(len(one.by_seed) > 1 for one in candidates)
+        also = ", and of each model's training seeds," if several else ""
         beside = () if choosing.test == CLEAN else ("clean pass@1 (%)", DROP.heading, "RD (%)")
         return Table(
             title=self.titled(book, choosing.problem_set),
             caption=self.captioned(
                 "The models with the highest pass@1, best first. Best in: the share of "
-                "bootstrap resamples of the problems in which a model has the highest pass@1 of all "
-                f"{len(choosing.candidates)}; those that tie share a resample. Seeds and draws are averaged."
+                f"bootstrap resamples of the problems{also} in which a model has the highest pass@1 of all "
+                f"{len(choosing.candidates)}; where several tie, each gets an equal part. "
+                "Other numbers are means over seeds and draws."
             ),
             stub=("model", "training set"),
             columns=tuple(map(Column, ("pass@1 (%)", *beside, _SHARE.heading))),

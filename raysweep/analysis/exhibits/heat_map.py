@@ -60,5 +60,5 @@ def _panel(book: ScoreBook, variant: ModelVariant, problems: str, columns: list[
         scores = [book.score(ScoreKey(variant, training_set, problems, test), quantity.metric) for test in columns]
         values = tuple(math.nan if score is None else 100 * score.value for score in scores)
         if not all(map(math.isnan, values)):
-            rows[training_set] = values
+            rows[book.order.training_label(training_set)] = values
     return HeatPanel(variant.label, tuple(rows), tuple(rows.values()))

@@ -317,6 +317,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
             column_words=_words(book, self.columns),
             label="" if in_title else "-".join([self.id, *reversed(list(labels.values()))]),
             problem_set=labels.get("problem set", ""),
+            column_kind="training set" if self.columns == ["training set"] else "",
         )
 
     def _caption(self, book: ScoreBook, places: Sequence[Place], parts: Sequence[str], lacking: Sequence[str]) -> str:

@@ -15,10 +15,8 @@ from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
 
 _QUANTITIES = (PASS, Quantity("RD", "RD"), Quantity("drop", "difference", "points", signed=True))
-FRONT = (
-    "The line joins the models that no other beats in both: each other one has a lower clean pass@1, or an RD that is "
-    "further from 0."
-)
+FRONT = "Right and down is better. For each model off the line, some model on it is at least as good in both."
+BELOW_0 = "The size of an RD below 0, where a perturbation made a model better, is how far it is from 0."
 
 
 @EXHIBITS.register("trade-off")
@@ -42,13 +40,16 @@ class TradeOff(Exhibit):
             raise NothingToDraw(f"it needs two models with clean pass@1 and RD on {self.test_set}")
         return Drawn(
             tuple(self._table(book, problems, test, [key for key, _ in dots]) for problems, test, dots in plots),
-            tuple(self._figure(book, problems, test, [dot for _, dot in dots]) for problems, test, dots in plots),
+            tuple(self._figure(book, problems, test, dots) for problems, test, dots in plots),
         )
 
-    def _figure(self, book: ScoreBook, problems: str, test: str, dots: Sequence[Dot]) -> ScatterFigure:
-        title = self.titled(book, problems)
+    def _figure(
+        self, book: ScoreBook, problems: str, test: str, plotted: Sequence[tuple[ScoreKey, Dot]]
+    ) -> ScatterFigure:
+        title, dots = self.titled(book, problems), [dot for _, dot in plotted]
+        gains = any(_rd(book, key) < 0 for key, _ in plotted)
         axes = ("clean pass@1, %", f"size of RD on {test}, %")
-        caption = self.captioned(FRONT, draws_sentence(book))
+        caption = self.captioned(FRONT, BELOW_0 if gains else "", draws_sentence(book))
         return ScatterFigure(title, caption, f"{self.id}-{problems}", *axes, tuple(dots))
 
     def _table(self, book: ScoreBook, problems: str, test: str, keys: Sequence[ScoreKey]) -> Table:
@@ -65,7 +66,8 @@ class TradeOff(Exhibit):
         return Table(
             title=self.titled(book, problems),
             caption=self.captioned(
-                "The models that no other beats in both clean pass@1 and the size of RD, by clean pass@1.",
+                "The models on the figure's line, by clean pass@1: no other is at least as good in both numbers, and "
+                "better in one.",
                 draws_sentence(book),
             ),
             stub=("model", "training set"),
@@ -91,7 +93,7 @@ def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot
 def _dot(book: ScoreBook, key: ScoreKey) -> Dot:
     perturbation = trained_with(book, key.training_set)
     mark = {BASE: BASE_MARK, CLEAN: CLEAN_MARK}.get(perturbation, OTHER_MARK)
-    name = "base" if key.training_set == BASE else key.training_set
+    name = book.order.training_label(key.training_set)
     return Dot(100 * _clean(book, key), abs(100 * _rd(book, key)), f"{key.variant.label}, {name}", mark)
 
 

@@ -81,7 +81,7 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     _marks(axes, book, keys)
     for row, key in enumerate(keys):
         _words(axes, book, key, row, limit)
-    axes.set_yticks(range(len(keys)), labels=[_row_label(book, key.training_set) for key in keys])
+    axes.set_yticks(range(len(keys)), labels=[book.order.training_label(key.training_set) for key in keys])
     axes.set_ylim(len(keys) - 0.5, -0.6)
     axes.set_xlim(0, limit)
     axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=MUTED)
@@ -102,12 +102,6 @@ def _sizes(book: ScoreBook, variant: ModelVariant, problems: str) -> str:
     ]
     sizes = {score.n for key in keys if (score := book.score(key, "pass@1")) is not None}
     return f" ({problems_text(sizes)})" if sizes else ""
-
-
-def _row_label(book: ScoreBook, training_set: str) -> str:
-    """Return a training set's name, with its words if it is a code that the legend doesn't explain."""
-    explained = training_set in book.perturbations or book.order.trained_with.get(training_set) != training_set
-    return training_set if explained else book.order.training_label(training_set)
 
 
 def _marks(axes: Axes, book: ScoreBook, keys: Sequence[ScoreKey]) -> None:
@@ -161,22 +155,20 @@ def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -
 
 
 def _others(book: ScoreBook) -> list[tuple[str, str]]:
-    """Return the perturbations beside the headline's, worst first, each with the shape of its mark."""
-    names = [name for name in book.worst_first if name != book.headline]
+    """Return the perturbations beside the headline's, in the order of tables, each with the shape of its mark."""
+    names = [name for name in book.perturbations if name != book.headline]
     return list(zip(names, _SHAPES if len(names) <= len(_SHAPES) else "|" * len(names), strict=False))
 
 
 def _legend_entries(book: ScoreBook) -> list[tuple[str, str, dict[str, Any]]]:
     """Return label, shape and style of each kind of mark."""
-    others, label = _others(book), book.order.test_label
-    explained = [(label(name), marker, _OTHER) for name, marker in others]
+    others, label = dict(_others(book)), book.order.test_label
+    clean = ("clean prompts", "o", {"color": CLEAN_COLOUR, "markersize": 6})
+    headline = (label(book.headline), "D", {"color": PERTURBED_COLOUR, "markersize": 6})
     if len(others) > len(_SHAPES):
-        explained = [(f"each of the {len(others)} other perturbations", "|", _OTHER)]
-    return [
-        ("clean prompts", "o", {"color": CLEAN_COLOUR, "markersize": 6}),
-        (label(book.headline), "D", {"color": PERTURBED_COLOUR, "markersize": 6}),
-        *explained,
-    ]
+        return [clean, headline, (f"each of the {len(others)} other perturbations", "|", _OTHER)]
+    marks = (headline if name == book.headline else (label(name), others[name], _OTHER) for name in book.perturbations)
+    return [clean, *marks]
 
 
 def _legend_columns(book: ScoreBook) -> int:

@@ -17,6 +17,8 @@ _SMALL, _LARGE = (0.44, 0.2, 6.5, 7.5), (0.72, 0.3, 9.5, 9.0)
 _FEW_COLUMNS = 8
 """Up to so many columns have large cells."""
 _LABEL_INCHES, _HEAD_INCHES = 1.3, 0.75
+_LETTER = 0.6  # the width of a letter, in its size
+_AXIS_INCHES = 0.5  # at the left of the rows' labels
 _MOST_WIDTH = 15.0
 _FEWEST_ROWS = 3  # for which there is room
 _MAP = "cividis"  # equally readable with a colour vision deficiency, and light to dark in grey
@@ -45,7 +47,9 @@ class HeatFigure(ReportFigure):
     def render(self, format: str = "svg") -> bytes:
         """Return the figure as SVG or PDF; equal figures give equal bytes."""
         column, row, *_ = self._sizes
-        width = _LABEL_INCHES + column * len(self.columns)
+        longest = max(len(name) for panel in self.panels for name in panel.rows)
+        beside = max(_LABEL_INCHES, _AXIS_INCHES + _LETTER * self._sizes[-1] / 72 * longest)
+        width = beside + column * len(self.columns)
         across = max(1, min(len(self.panels), int(_MOST_WIDTH // width)))
         down = math.ceil(len(self.panels) / across)
         most = max(len(panel.rows) for panel in self.panels)

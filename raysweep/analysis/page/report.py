@@ -40,6 +40,8 @@ DROPS_SHOWN = 6
 """Perturbations that a finding lists at once; the page opens the others on demand."""
 PHONE_COLUMNS = 3
 """Tables with more columns than this show some of them on demand on a phone."""
+MOST_NAMED = 3
+"""Kinds of columns that a phone doesn't show and that are named; of more there is a number."""
 WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
 
@@ -100,10 +102,9 @@ def absent(report: Report, shown: Shown) -> Absent:
     return Absent([(one.title, one.without) for one in sections], exhibits, len(report.drawn.left_out))
 
 
-def column_groups(columns: Sequence[Column]) -> list[Heading]:
-    """Return the upper row of a table's head; empty if no column belongs to a group."""
-    groups = [Heading(name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group)]
-    return groups if any(group.text for group in groups) else []
+def column_groups(table: Table) -> list[Heading]:
+    """Return the upper row of a table's head; empty if no column belongs to a group, and none says what all are."""
+    return [Heading(name, size) for name, size in table.column_groups]
 
 
 def group_edges(columns: Sequence[Column]) -> list[int]:
@@ -121,6 +122,24 @@ def minor_columns(table: Table, book: ScoreBook) -> list[bool]:
     if len(names) <= PHONE_COLUMNS or book.headline not in names:
         return [False] * len(names)
     return [name in (*book.training_sets, *book.perturbations) and name not in main for name in names]
+
+
+def row_label(label: str, words: Mapping[str, str]) -> str:
+    """Return a row's label with words for its code, also where more follows it: ``typos (C) · full``."""
+    code, *more = label.split(" · ")
+    return " · ".join([labelled(code, words), *more])
+
+
+def shows_all(table: Table, book: ScoreBook) -> str:
+    """Return the label of the box with which a phone shows a table's other columns; empty if it shows all."""
+    minor = minor_columns(table, book)
+    hidden = list(dict.fromkeys(c.name for c, is_minor in zip(table.columns, minor, strict=True) if is_minor))
+    if not hidden:
+        return ""
+    if len(hidden) > MOST_NAMED:
+        return f"all {len(minor)} columns"
+    *first, last = hidden
+    return f"show {', '.join(first)} and {last} too" if first else f"show {last} too"
 
 
 def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
@@ -152,11 +171,12 @@ class Block:
 def row_blocks(table: Table) -> list[Block]:
     """Return the rows in blocks of one first label, which becomes a line of its own, so that labels take less width.
 
-    A table with one column of labels is one block without a label.
+    A table with one column of labels is one block without a label, and so is one in which no two neighbouring rows
+    share their first label.
     """
-    if len(table.stub) == 1:
-        return [Block("", "", table.rows)]
     blocks = [(label, list(rows)) for label, rows in groupby(table.rows, key=lambda row: row.labels[0])]
+    if len(table.stub) == 1 or (len(blocks) > 1 and len(blocks) == len(table.rows)):
+        return [Block("", "", table.rows)]
     return [Block(label, _size(table, rows), [Row(r.labels[1:], r.cells) for r in rows]) for label, rows in blocks]
 
 
@@ -216,6 +236,8 @@ def _environment() -> Environment:
         loss_curve=lambda points: Markup(loss_curve(points)),
         minor_columns=minor_columns,
         row_blocks=row_blocks,
+        row_label=row_label,
+        shows_all=shows_all,
         drops_shown=DROPS_SHOWN,
         column_groups=column_groups,
         group_edges=group_edges,

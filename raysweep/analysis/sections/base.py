@@ -25,6 +25,7 @@ from raysweep.errors import UsageError, did_you_mean
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.records import FORMERLY, Completion, Difference, PromptRow, Result, Score
 from raysweep.registry import Registry
+from raysweep.units import count
 
 Lines = Sequence[tuple[str, str]]  # (label, value) of readable text
 
@@ -104,6 +105,21 @@ class Report:
         """The scores and failures, indexed."""
         failures = failures_over_seeds(self.failures) if self.over_seeds else self.failures
         return ScoreBook.of(self.scores, self.order, failures)
+
+    @property
+    def training_runs(self) -> str:
+        """``3 training runs (seeds 1, 2, 3)`` where numbers of fine-tuned models are means over them; otherwise empty.
+
+        The seeds are named where all trainings have reported theirs.
+        """
+        if not self.over_seeds:
+            return ""
+        found = sorted(
+            {t.seed for t in self.trainings if t.training_set in self.book.tuned_sets and t.seed is not None}
+        )
+        number = max(self.order.seeds, len(found))
+        named = f" (seeds {', '.join(map(str, found))})" if len(found) == number else ""
+        return f"{count(number, 'training run')}{named}"
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,13 @@ class EvidenceSection(Section):
         if not tables:
             return None
         said = (
-            (chosen, "The models with the highest pass@1."),
-            (recipes, "Recipes of one model side by side."),
-            (differences, "Each fine-tuned model beside its baseline on the same problems."),
-            (tests, "Tests over all models."),
-            (more, "What the problems can show."),
-            (report.order.pairs, "Edited models are compared with their base under Edits."),
+            (chosen, "in how many resamples each model is the best"),
+            (recipes, "how recipes of one model differ"),
+            (differences, "how each fine-tuned model differs from its baseline on the same problems"),
+            (tests, "what tests over all models say"),
+            (more, "how small a difference these problems can show"),
         )
-        return Content(" ".join(sentence for shown, sentence in said if shown), tables)
+        *first, last = [clause for shown, clause in said if shown]
+        lead = f"The tables show {', '.join(first)}{' and ' if first else ''}{last}."
+        lead += " Edited models are compared with their base under Edits." if report.order.pairs else ""
+        return Content(lead, tables)

@@ -46,7 +46,7 @@ class Finding:
     sentence: str
     detail: str  # clean and perturbed pass@1 behind every RD of the sentence, and the number of problems
     drops: tuple[Drop, ...]  # one for each perturbation, that under which fewest pass first; empty if there is one only
-    drops_of: str  # the models of `drops` in words: "not fine-tuned → fine-tuned on typos (C)"
+    drops_of: str  # the models of `drops` in words: "without fine-tuning → fine-tuned on typos (C)"
     restored: float = math.nan  # share of the loss that edits restore, G-RIR; NaN for other models
 
     @property
@@ -71,13 +71,31 @@ class FindingsSection(Section):
         values = {
             "findings": findings(book),
             "panels": [Effects.of(book, [panel]) for panel in panels],
-            "headline_label": report.order.test_label(book.headline),
+            "several_sets": len(book.problem_sets) > 1,
+            "caption": effects_caption(report),
+            "runs": report.training_runs,
             "ways": [(name, book.order.ways[name]) for name in book.training_sets if name in book.order.ways],
             "tuned": bool(book.tuned_sets) or not book.order.ways.keys() & set(book.training_sets),
             "left_out": LEFT_OUT if EDITED in book.training_sets else "",
         }
         figures = [Effects.of(book, panels, report.signature)] if panels else []
         return Content(tables=report.drawn.groups.get(SUMMARIES, ()), figures=figures, values=values)
+
+
+def effects_caption(report: Report) -> str:
+    """Return what the marks of the figure of pass@1 are."""
+    book = report.book
+    under = report.order.test_label(book.headline)
+    over = "over problems"
+    if report.training_runs:
+        over += f"; those of fine-tuned models, means over {report.training_runs}, are over problems and training seeds"
+    alone = [name for name in book.perturbations if name != book.headline]
+    others = " Other perturbations have a mark without a band, so that bands don't hide each other." if alone else ""
+    return (
+        f"pass@1 is the share of programs that pass all tests. Bands, at clean prompts and {under}, are 95 % intervals "
+        f"{over}.{others} RD, at the right, is the relative degradation under {under}: the share of its clean pass@1 "
+        "that a model loses."
+    )
 
 
 def findings(book: ScoreBook) -> list[Finding]:
@@ -114,7 +132,7 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
         sentence += " (G-RIR, without the problem that it was edited from)"
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
-    names = ("before" if tuned_on in order.ways else "not fine-tuned", way, "fine-tuned on clean prompts")
+    names = ("before" if tuned_on in order.ways else "without fine-tuning", way, "fine-tuned on clean prompts")
     drops = _drops(book, keys[0], keys[1])
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
     if any(not math.isnan(drop.restored) for drop in drops):

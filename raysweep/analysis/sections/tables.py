@@ -6,6 +6,11 @@ from raysweep.analysis.exhibits.base import COMPARISONS, GRIDS
 from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
 from raysweep.analysis.tables.table import by_problem_set
 
+SEVERAL_RUNS = (
+    " Numbers of each fine-tuned model are means over {runs}, with SD, the standard deviation between these, and with "
+    "intervals over problems and training seeds. Its RD is the mean of the runs' RDs."
+)
+
 
 @SECTIONS.register("tables")
 class TablesSection(Section):
@@ -18,7 +23,9 @@ class TablesSection(Section):
 
     def draw(self, report: Report) -> Content:
         """See `Section.draw`."""
-        lead = "Numbers in brackets are 95 % intervals; n is the number of problems behind a number."
+        lead = "Numbers in brackets are 95 % intervals, over problems; n is the number of problems behind a number."
+        if runs := report.training_runs:
+            lead += SEVERAL_RUNS.format(runs=runs)
         grids = report.drawn.groups.get(GRIDS, ())
         folded = Folded(
             f"The same numbers in the study's tables ({len(grids)})",

@@ -130,6 +130,7 @@ def _table(
         rows=tuple(rows),
         row_words=book.order.words,
         column_words=book.order.training_words,
+        column_kind="training set",
     )
 
 

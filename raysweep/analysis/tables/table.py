@@ -24,10 +24,6 @@ from raysweep.units import count
 
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
-OVER_SEEDS = (
-    "Numbers of fine-tuned models are means over seeds (SD: standard deviation between seeds), RD too: it is the "
-    "mean of the seeds' RDs; their intervals are over problems and seeds."
-)
 LATEX_ROWS = 25
 """Rows of a page, above a long explanation."""
 LATEX_COLUMN, LATEX_TEXT = 240.0, 490.0
@@ -105,12 +101,13 @@ class Table:
     label: str = ""  # names the table in file names and references; empty: its title does
     signature: str = ""  # settings and versions that all numbers rest on
     problem_set: str = ""  # that all numbers are of; empty: of several, or unsaid
+    column_kind: str = ""  # what all columns are: "training set"; it stands above them, but not in names of columns
 
     @property
     def problems(self) -> str:
-        """Return ``n = 240 problems, 3 seeds`` where all numbers rest on as many; otherwise an empty string."""
+        """Return ``n = 240 problems, 3 training seeds`` where all numbers rest on as many; otherwise ""."""
         problems = f"n = {count(next(iter(self._sizes)), 'problem')}" if len(self._sizes) == 1 else ""
-        seeds = count(next(iter(self._seeds)), "seed") if len(self._seeds) == 1 else ""
+        seeds = count(next(iter(self._seeds)), "training seed") if len(self._seeds) == 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
 
     def size(self, cell: TableCell) -> str:
@@ -130,12 +127,24 @@ class Table:
 
     @property
     def over_seeds(self) -> str:
-        """Return what means over seeds are, in words; empty for a table without any."""
-        return OVER_SEEDS if self._seeds else ""
+        """Return what this table's means over seeds are, for files, which stand alone; empty for a table without."""
+        cells = [cell for row in self.rows for cell in row.cells if cell.seeds]
+        if not cells:
+            return ""
+        spread = " (SD: standard deviation between these)" if any(cell.spread for cell in cells) else ""
+        intervals = ", with intervals over problems and seeds" if any(cell.interval for cell in cells) else ""
+        names = [*(column.full_name for column in self.columns), *(label for row in self.rows for label in row.labels)]
+        of_rd = "; RD is the mean of the seeds' RDs" if any(re.match(r"RD\b", name) for name in names) else ""
+        return f"Fine-tuned models: means over training seeds{spread}{intervals}{of_rd}."
 
     @cached_property
     def _seeds(self) -> set[int]:
         return {cell.seeds for row in self.rows for cell in row.cells if cell.seeds}
+
+    @property
+    def column_groups(self) -> list[tuple[str, int]]:
+        """Return the heads above those of the columns, with how many columns each spans; empty if there are none."""
+        return head_groups(self.columns, self.column_kind)
 
     @property
     def codes(self) -> str:
@@ -148,7 +157,8 @@ class Table:
     def full_caption(self) -> str:
         """Return the caption with the number of problems before it, and words for codes and the signature after it."""
         signed = f"Signature: {self.signature}." if self.signature else ""
-        return " ".join(filter(None, (self.problems and f"{self.problems}.", self.explanation, signed)))
+        kind = f"Columns: the {self.column_kind}." if self.column_kind and "Columns: " not in self.caption else ""
+        return " ".join(filter(None, (self.problems and f"{self.problems}.", kind, self.explanation, signed)))
 
     @property
     def explanation(self) -> str:
@@ -185,6 +195,14 @@ class Table:
     def mark(self, cell: TableCell) -> str:
         """Return the number of a cell's footnote, from 1; empty if it has none."""
         return self._marks[cell.note] if cell.note else ""
+
+
+def head_groups(columns: Sequence[Column], kind: str = "") -> list[tuple[str, int]]:
+    """Return the groups of columns with their sizes; without any, `kind` spans them all where it is given."""
+    groups = [(name, len(list(members))) for name, members in groupby(columns, key=lambda column: column.group)]
+    if any(name for name, _ in groups):
+        return groups
+    return [(kind, len(columns))] if kind and columns else []
 
 
 def to_markdown(table: Table) -> str:
@@ -286,8 +304,8 @@ def _latex_widths(table: Table) -> list[float]:
             column.append(text)
     widths = [max(map(_latex_width, column)) + 2 * LATEX_PADDING for column in texts]
     at = len(table.stub)
-    for name, members in groupby(table.columns, key=lambda column: column.group):
-        end = at + len(list(members))
+    for name, size in table.column_groups:
+        end = at + size
         widths[end - 1] += max(_latex_width(name) + 2 * LATEX_PADDING - sum(widths[at:end]), 0)
         at = end
     return widths
@@ -354,7 +372,7 @@ def _latex_tabular(table: Table, block: slice) -> list[str]:
         r"\par\smallskip\centerline{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(columns)}}}",
         r"\toprule",
-        *_latex_head(table.stub, columns),
+        *_latex_head(table.stub, columns, table.column_kind),
         r"\midrule",
         *_latex_body(table, block),
         r"\bottomrule",
@@ -362,11 +380,11 @@ def _latex_tabular(table: Table, block: slice) -> list[str]:
     ]
 
 
-def _latex_head(stub: Sequence[str], columns: Sequence[Column]) -> list[str]:
-    """Return the row of columns' names, and above it that of their groups, if there are any."""
+def _latex_head(stub: Sequence[str], columns: Sequence[Column], kind: str) -> list[str]:
+    """Return the row of columns' names, and above it that of their groups, or of what they are, if there are any."""
     names = _latex_row(map(escape_latex, [*stub, *(column.name for column in columns)]))
-    groups = [(name, len(list(members))) for name, members in groupby(columns, key=lambda column: column.group)]
-    if not any(name for name, _ in groups):
+    groups = head_groups(columns, kind)
+    if not groups:
         return [names]
     heads, rules, at = [""] * len(stub), "", len(stub) + 1
     for name, size in groups:

@@ -323,6 +323,10 @@ def signature(
     for artefact in completions:
         generators |= dict.fromkeys(_generators(artefact) if artefact else [UNKNOWN_GENERATOR])
         _add_versions(versions, artefact or {})
+    stated = {number for name in generators for number in name.partition(" (")[2].removesuffix(")").split(", ")}
+    others = [
+        text for name, numbers in versions.items() if (text := f"{name} {' and '.join(sorted(numbers))}") not in stated
+    ]
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
         f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
@@ -331,8 +335,8 @@ def signature(
         *(f"{', '.join(names)} translated by {by}" for by, names in translators_by_test(test_sets).items()),
         f"training {'seeds' if len(seeds) > 1 else 'seed'} {', '.join(map(str, seeds))}" if seeds else "",
         f"sweep seed {config.seed}",
-        f"isolation {' and '.join(sorted(levels)) or 'unknown'}",
-        ", ".join(f"{name} {' and '.join(sorted(numbers))}" for name, numbers in versions.items()),
+        f"programs run at isolation level {' and '.join(sorted(levels)) or 'unknown'}",
+        ", ".join(others),
         f"linted by {linter}" if linter else "",
         f"limited to the first {count(evaluation.limit, 'problem')} of a set" if evaluation.limit is not None else "",
     ]

@@ -282,6 +282,7 @@ def test_the_printed_numbers_have_their_trade_off_as_figure_and_table():
     assert values == sorted(values, reverse=True) and len(values) > 1
     assert all(any(math.isclose(dot.x, x, abs_tol=0.06) for dot in figure.dots) for x, _ in values)
     svg, pdf = figure.render("svg"), figure.render("pdf")
+    assert figure.caption.startswith("Right and down is better.") and "below 0" in figure.caption
     assert b"size of RD on mix_all" in svg and pdf.startswith(b"%PDF") and figure.render("pdf") == pdf
 
 

@@ -72,7 +72,7 @@ def test_a_recipe_that_makes_models_in_one_way_has_no_row_of_another():
 
 def test_every_row_has_its_training_set_and_its_rd():
     shown = texts(panel("llama"))
-    for word in ("base", "clean", "C", "47 %", "42 %", "16 %", "llama", "pass@1 on minicode, % (240 problems)"):
+    for word in ("base", "clean", "typos (C)", "47 %", "42 %", "16 %", "llama", "pass@1 on minicode, % (240 problems)"):
         assert word in shown
 
 
@@ -108,6 +108,9 @@ def test_all_perturbations_of_the_sweep_have_a_mark_with_its_words():
         "swapped characters (C2)",
     ):
         assert label in shown
+    legend = [text for text in shown if text == "clean prompts" or text.endswith(")")]
+    columns = ["clean prompts", "swapped characters (C2)", "typos (C)"], ["neighbouring keys (C1)", "changed case (C3)"]
+    assert legend[-5:] == [*columns[0], *columns[1]], "row by row in the order of tables"
     rows = len(SHORT.training_sets)
     for names, marks in ((4, 3), (14, 13)):
         more = [f"X{number}" for number in range(names - 4)]

@@ -10,11 +10,11 @@ import pytest
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.page.report import bound, minor_columns, render_report, row_headings
+from raysweep.analysis.page.report import bound, minor_columns, render_report, row_blocks, row_headings, row_label
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
-from raysweep.analysis.tables.table import Row
+from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_latex, to_markdown
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, score_tables, scores
@@ -233,7 +233,11 @@ def test_a_code_has_its_words_where_it_is_first_used(plain: str):
 
 def test_every_perturbation_stands_in_the_headline(plain: str):
     text = Page(plain).text.partition("Figure")[0].replace("\u00a0", " ")
-    for words in ("changed case (C3)58 % → 18 %", "typos (C)47 % → 16 %", "swapped characters (C2)36 % → 17 %"):
+    for words in (
+        "changed case (C3)58.1 % → 18.1 %",
+        "typos (C)47.1 % → 16.2 %",
+        "swapped characters (C2)35.8 % → 16.7 %",
+    ):
         assert words in text
 
 
@@ -262,7 +266,46 @@ def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(
         "C",
     ]
     assert not any(minor_columns(by_title["Test sets of minicode"], book))
-    assert plain.count("all 13 columns") == 2
+    assert plain.count("> show C1, C2 and C3 too<") == 5 and "columns</label>" not in plain
+    more = [replace(one, perturbation=f"X{n}") for n in (1, 2) for one in scores() if one.perturbation == "C1"]
+    assert render_report(report(scores=[*scores(), *more])).count("> all 19 columns<") == 2
+
+
+def test_what_columns_are_stands_above_them(plain: str):
+    names = Page(plain).tables
+    assert ["", "training set"] in [row for table in names for row in table] and "n = 240 problems" in plain
+    (clean,) = [table for table in score_tables(scores(), ORDER) if table.label == "clean-minicode"]
+    assert clean.column_kind == "training set"
+    assert "Columns: the training set." in to_markdown(clean)
+    assert r"\multicolumn{6}{c}{training set}" in to_latex(clean)
+    assert to_csv(clean).startswith("model,base,base low,base high,clean,")
+
+
+def test_rows_that_share_no_label_have_no_line_for_it():
+    rows = (("a", "C"), ("b", "C"), ("a", "clean"))
+    ranking = Table(
+        "best", "", ("model", "training set"), (Column("x"),), tuple(Row(r, (TableCell("1"),)) for r in rows)
+    )
+    assert [block.label for block in row_blocks(ranking)] == [""]
+    grouped = replace(ranking, rows=(*ranking.rows, ranking.rows[-1]))
+    assert [block.label for block in row_blocks(grouped)] == ["a", "b", "a"]
+
+
+def test_a_code_has_its_words_also_where_a_recipe_follows():
+    assert (
+        row_label("C · full", {"C": "typos"}) == "typos (C) · full" and row_label("llama · full", {}) == "llama · full"
+    )
+
+
+def test_a_page_says_once_what_means_over_seeds_are():
+    trainings = [ReportedTraining("llama", "C", "full", seed, 9, 0, {}, 9, (), 0.5) for seed in (3, 1, 2)]
+    several = report(trainings=trainings, over_seeds=True)
+    assert several.training_runs == "3 training runs (seeds 1, 2, 3)"
+    text = Page(render_report(several)).text.replace("\u00a0", " ")
+    lead = text[text.index("All scores") :]
+    assert "means over 3 training runs (seeds 1, 2, 3), with SD, the standard deviation between these" in lead
+    assert "those of fine-tuned models, means over 3 training runs (seeds 1, 2, 3), are over problems and" in text
+    assert report(trainings=trainings).training_runs == "" and "training run" not in Page(render_report(report())).text
 
 
 def test_a_limited_run_says_so_first(plain: str):

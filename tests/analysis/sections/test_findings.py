@@ -37,7 +37,7 @@ def test_of_several_recipes_the_base_model_is_named_without_one():
 
 def test_the_finding_carries_both_pass_at_1_and_their_difference():
     (llama, _) = findings(scores(), ORDER)
-    assert "not fine-tuned 87.5 % and 46.3 % (−41.2 points)" in llama.detail
+    assert "without fine-tuning 87.5 % and 46.3 % (−41.2 points)" in llama.detail
     assert "fine-tuned on typos (C) 87.5 % and 73.3 % (−14.2 points)" in llama.detail
     assert llama.detail.startswith("pass@1 on clean and on perturbed prompts (240 problems): ")
 
@@ -73,7 +73,7 @@ def test_every_perturbation_stands_in_the_finding_worst_first_before_and_after_t
         "changed case (C3)", "typos (C)", "neighbouring keys (C1)", "swapped characters (C2)",
     ]  # fmt: skip
     assert (round(llama.drops[0].base_rd, 3), round(llama.drops[0].tuned_rd, 3)) == (0.581, 0.181)
-    assert llama.drops_of == "not fine-tuned → fine-tuned on typos (C)"
+    assert llama.drops_of == "without fine-tuning → fine-tuned on typos (C)"
 
 
 def test_a_training_set_with_the_headline_s_perturbation_counts_whatever_its_name():

@@ -179,10 +179,10 @@ def test_the_choice_names_the_spread_between_seeds(report):
 
 def test_tables_show_sd_and_the_number_of_seeds_in_every_format(report):
     (table,) = draw([read_exhibits()["clean"]], report[1]).tables
-    assert table.problems == "n = 60 problems, 3 seeds"
+    assert table.problems == "n = 60 problems, 3 training seeds"
     for text in (to_markdown(table), to_latex(table)):
         assert "SD 5." in text or "SD 4." in text
-        assert "means over seeds (SD: standard" in text and "over problems and seeds" in text
+        assert "Fine-tuned models: means over training seeds (SD: standard deviation between these), with" in text
     row = next(csv.DictReader(to_csv(table).splitlines()))
     assert row["C1 seeds"] == "3" and 0 < float(row["C1 SD"]) < 20 and row["n"] == "60"
     assert not row.get("base seeds")

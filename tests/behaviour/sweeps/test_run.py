@@ -282,7 +282,7 @@ def test_ray_and_the_local_engine_train_on_pairs_alike(shared_ray, tmp_path):
     kept = [sorted(path.name for path in (tmp_path / way / "row-numbers").rglob("*") if path.is_file()) for way in ways]
     assert kept[0] == kept[1] and len(kept[0]) == 3  # DPO's reference of both sets, and the base model's measures
     report = (tmp_path / "local" / "sweeps" / "nano" / "report.html").read_text()
-    for words in ("mean weight W of the rows with marks", "reference preferred (%)", "Recipes beside the first one"):
+    for words in ("mean weight W of the rows with marks", "reference preferred (%)", " compared with "):
         assert words in report
 
 

@@ -51,10 +51,13 @@ def test_the_signature_names_what_all_numbers_rest_on():
     assert signature(config, manifests, [*completions, None], "pylint 4.1.4", [1, 2]) == (
         "20 samples for each prompt; T 0.2, top-p 0.9, at most 256 tokens; completions by transformers (torch 2.12.0) "
         "and fake and what is no longer known; 3 draws of a perturbation; training seeds 1, 2; sweep seed 42; "
-        "isolation basic and strong; torch 2.12.0 and 2.13.0 and 2.14.0, vllm 0.14; linted by pylint 4.1.4"
+        "programs run at isolation level basic and strong; torch 2.12.0 and 2.13.0 and 2.14.0, vllm 0.14; linted by "
+        "pylint 4.1.4"
     )
     limited = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"limit": 5})})
-    assert signature(limited, []).endswith("isolation unknown; limited to the first 5 problems of a set")
+    assert signature(limited, []).endswith(
+        "programs run at isolation level unknown; limited to the first 5 problems of a set"
+    )
 
 
 def test_an_editor_has_its_own_settings_and_none_of_a_training():

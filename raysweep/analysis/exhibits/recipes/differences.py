@@ -165,8 +165,9 @@ class RecipeDifferences(Exhibit):
         compared = self.baseline or "the first recipe"
         several = any(cell.seeds for row in rows for cell in row.cells)
         sentence = sentence.replace("{and_seeds}", " and seeds" if several else "")
+        recipes = list(dict.fromkeys(row.labels[-1] for row in rows))
         yield Table(
-            title=self.titled(evidence.book, what),
+            title=self.titled(evidence.book, what).replace("{recipes}", self._which(recipes)),
             caption=self.captioned(
                 f"{sentence} Differences are to {compared} of each model and training set, over the seeds that both "
                 f"have. {VERDICT}"
@@ -177,6 +178,13 @@ class RecipeDifferences(Exhibit):
             row_words=evidence.book.order.training_words,
             label=f"{self.id}-{what.replace(' ', '-')}",
         )
+
+    def _which(self, recipes: Sequence[str]) -> str:
+        """Return which recipes are compared with which: ``lora compared with full``."""
+        if len(recipes) > FEWEST:
+            return f"Recipes compared with {self.baseline or 'the first one'}"
+        first = self.baseline or recipes[0]
+        return f"{' and '.join(name for name in recipes if name != first)} compared with {first}"
 
     def _pass_rates(self, evidence: Evidence, place: _RecipesOfModel, test: tuple[str, str]) -> dict[str, _BesideFirst]:
         """Return the recipes' pass@1 by problem and seed."""

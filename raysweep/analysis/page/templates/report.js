@@ -80,7 +80,7 @@
   };
   const FIELDS = [
     ["model", "Model", (s) => s.pair.model], ["set", "Training set", (s) => s.pair.training_set, labelled],
-    ["recipe", "Recipe", (s) => s.pair.recipe], ["seed", "Seed", (s) => String(s.pair.seed)],
+    ["recipe", "Recipe", (s) => s.pair.recipe], ["seed", "Seed", (s) => (s.pair.training_set === "base" ? "–" : String(s.pair.seed))],
     ["problems", "Problem set", (s) => data.sets[s.set].problems], ["test", "Test prompts", (s) => s.test.name, labelled],
     ["verdict", "Verdict", (s) => s.outcome, (name) => name.replaceAll("_", " ")],
   ];

@@ -56,6 +56,7 @@ def drawn(found: Evidence) -> Drawn:
 def test_recipes_stand_beside_the_first_one_on_problems_and_pairs():
     problems, pairs = drawn(evidence({"sft": 10, "fait": 30}, {"sft": -10.5, "fait": -4.5})).tables
     assert [row.labels for row in problems.rows] == [("llama", "clean", "sft"), ("llama", "clean", "fait")]
+    assert problems.title == "fait compared with sft, set" and problems.label == "recipes-set"
     first, second = problems.rows
     assert [cell.text for cell in first.cells] == ["25.8", "", "", "25.8", "", ""]
     assert [cell.text for cell in second.cells] == ["75.8", "+50.0", "above"] * 2
