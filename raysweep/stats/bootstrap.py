@@ -119,14 +119,17 @@ def resampled_means(
     import numpy as np
 
     count, sets, problems = values.shape
-    possible = array(corners or _all_corners(count))
+    possible = tuple(corners or _all_corners(count))
     added = _corner_weights(problems, len(possible), seed)
     nearness = _nearness(values)
     resampled = np.empty((count, RESAMPLES, sets))
-    for of_sets, corner, out in zip(values, possible.T, resampled, strict=True):
+    for of_sets, of_corners, out in zip(values, _corner_sums(problems, possible, seed), resampled, strict=True):
         out[:] = _sums(of_sets, seed)
-        out += added.together[:, None] * ((1 - nearness) * of_sets.mean(axis=1))
-        out += (added.each @ corner)[:, None] * nearness
+        if nearness is None:
+            out += of_corners
+        else:
+            out += added.together[:, None] * ((1 - nearness) * of_sets.mean(axis=1))
+            out += of_corners * nearness
     resampled /= added.totals[:, None]
     return resampled
 
@@ -147,7 +150,8 @@ def resampled_settings(settings: Sequence[NDArray[np.float64]], seed: int = DEFA
 
     problems, count = len(settings[0]), len(settings)
     means = array([values.mean(axis=1) for values in settings])
-    nearness = float(_nearness(means[:, None, :])[0])
+    near = _nearness(means[:, None, :])
+    nearness = 1.0 if near is None else float(near[0])
     added = _corner_weights(problems, ATOMS, seed, ATOMS_TOGETHER)
     rng = numpy_rng(seed, "settings", problems, count)
     resampled = np.empty((count, RESAMPLES))
@@ -200,13 +204,13 @@ def _all_corners(values: int) -> Corners:
     return list(product((1.0, 0.0), repeat=values))
 
 
-def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (sets,): how near a corner is: 1 where verdicts put it, 0 at the means."""
+def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return (sets,): how near a corner is: 1 where verdicts put it, 0 at the means; None: all are 1."""
     import numpy as np
 
     pairs = list(combinations(values, 2))
-    if not pairs:
-        return np.ones(values.shape[1])
+    if not pairs or ((values == 0) | (values == 1)).all():
+        return None
     squares = sum((value - other) ** 2 for value, other in pairs)
     discordance = sum(value * (1 - other) + other * (1 - value) for value, other in pairs)
     sizes = sum(np.abs(value - other) for value, other in pairs)
@@ -255,6 +259,13 @@ def _corner_weights(problems: int, corners: int, seed: int, imaginary: float = P
     each = rng.standard_gamma(imaginary / corners, (RESAMPLES, corners))
     together = each.sum(axis=1)
     return _CornerWeights(each, together, together + _problem_weights(problems, seed).sum(axis=1))
+
+
+@lru_cache(maxsize=64)
+def _corner_sums(problems: int, corners: tuple[tuple[float, ...], ...], seed: int) -> list[NDArray[np.float64]]:
+    """Return for each value the weighted sums over the corners, (RESAMPLES, 1)."""
+    each = _corner_weights(problems, len(corners), seed).each
+    return [(each @ corner)[:, None] for corner in array(corners).T]
 
 
 def _redrawn(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
