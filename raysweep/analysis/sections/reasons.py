@@ -20,7 +20,7 @@ class ReasonsSection(Section):
     def draw(self, report: Report) -> Content | None:
         """See `Section.draw`."""
         tables = outcome_tables(report.outcomes, report.order)
-        tables += training_tables(report.trainings, report.order)
+        tables += training_tables(report.trainings, report.order, over_seeds=report.over_seeds)
         tables += [cost_table(report.costs)] if report.costs else []
         lead = "How completions ended, how each model was trained, and what it took."
         return Content(lead, tables) if tables else None

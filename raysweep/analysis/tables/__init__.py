@@ -13,6 +13,7 @@ printed_averages.py builds the table of a study's averages: printed, recomputed,
 outcomes.py      builds the table of outcomes: why completions fail
 costs.py         builds the table of what a sweep cost
 choices.py       builds the tables of choices: the recipe of a group that was chosen, and all losses
+seed_rows.py     makes one row of a training's rows with several seeds, for the tables below
 trainings.py     builds the table of trainings: rows, dropped rows, losses
     validation.py    builds the table of validation rows: measures that all recipes share
     objective_numbers.py builds the table of the numbers that objectives report beside their losses

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.analysis.tables.objective_numbers import ReportedNumber, numbers_table
 from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.analysis.tables.validation import ReportedValidation, validation_table
 from raysweep.units import count
@@ -17,6 +18,8 @@ UNCHANGED = (
     "the loss is the one of the first step, so the model may have learned nothing: look at the recipe's lr and steps, "
     "and at which weights train"
 )
+LOSS = "{:.3g}"
+"""Format of a loss."""
 
 
 @dataclass(frozen=True)
@@ -44,29 +47,64 @@ class ReportedTraining:
     cpu_seconds: float = math.nan  # of the first worker, since then
 
 
-def training_tables(trainings: Sequence[ReportedTraining], order: Order) -> list[Table]:
-    """Return the tables of a sweep's trainings, in the given order: losses, validation rows, numbers of objectives."""
+def training_tables(trainings: Sequence[ReportedTraining], order: Order, *, over_seeds: bool = False) -> list[Table]:
+    """Return the tables of a sweep's trainings, in the given order: losses, validation rows, numbers of objectives.
+
+    `over_seeds`: whether the trainings of a model, training set and recipe with several seeds have one row.
+    """
     if not trainings:
         return []
-    labels, words = _labels(trainings), order.training_words
-    measured = [(names, t.validation) for names, t in zip(labels, trainings, strict=True) if t.validation is not None]
-    numbers = [(names, t.numbers) for names, t in zip(labels, trainings, strict=True)]
-    tables = (training_table(trainings, order), validation_table(measured, words), numbers_table(numbers, words))
+    groups, words = _grouped(trainings, over_seeds), order.training_words
+    asked = _most_seeds(groups)
+    measured = [
+        (labels, validated)
+        for labels, seeds in groups
+        if (validated := {seed: t.validation for seed, t in seeds.items() if t.validation is not None})
+    ]
+    numbers = [(labels, {seed: t.numbers for seed, t in seeds.items()}) for labels, seeds in groups]
+    tables = (
+        training_table(trainings, order, over_seeds=over_seeds),
+        validation_table(measured, words, asked),
+        numbers_table(numbers, words, asked),
+    )
     return [table for table in tables if table is not None]
 
 
-def _labels(trainings: Sequence[ReportedTraining]) -> list[tuple[str, str, str]]:
-    """Return model, training set and recipe of each training, with the seed where there are several."""
-    seeds = {training.seed for training in trainings} - {None}
-    return [
-        (t.model, t.training_set, t.recipe + (f", seed {t.seed}" if len(seeds) > 1 and t.seed else ""))
-        for t in trainings
-    ]
+Labels = tuple[str, str, str]
+"""Model, training set and recipe."""
+BySeed = Mapping[int | None, ReportedTraining]
+"""Trainings by seed; None stands for a base model's."""
 
 
-def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table:
-    """Return the table of a sweep's trainings, in the given order."""
-    rows = [Row(labels, _row(t)) for labels, t in zip(_labels(trainings), trainings, strict=True)]
+def _grouped(trainings: Sequence[ReportedTraining], over_seeds: bool) -> list[tuple[Labels, BySeed]]:
+    """Return the trainings of each row with its labels: those of all seeds, or each with the seed in its label."""
+    if not over_seeds:
+        seeds = {training.seed for training in trainings} - {None}
+        return [
+            (
+                (
+                    t.model,
+                    t.training_set,
+                    t.recipe + (f", seed {t.seed}" if len(seeds) > 1 and t.seed is not None else ""),
+                ),
+                {None: t},
+            )
+            for t in trainings
+        ]
+    groups: dict[Labels, dict[int | None, ReportedTraining]] = {}
+    for t in trainings:
+        groups.setdefault((t.model, t.training_set, t.recipe), {})[t.seed] = t
+    return list(groups.items())
+
+
+def _most_seeds(groups: Sequence[tuple[Labels, BySeed]]) -> int:
+    """Return the number of seeds of the rows that have most."""
+    return max(len(seeds) for _, seeds in groups)
+
+
+def training_table(trainings: Sequence[ReportedTraining], order: Order, *, over_seeds: bool = False) -> Table:
+    """Return the table of a sweep's trainings, in the given order. `over_seeds`: see `training_tables`."""
+    groups = _grouped(trainings, over_seeds)
     caption = (
         "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
         "first step, and over the last steps. A row that is left over at the end of an epoch, where a step takes more, "
@@ -78,14 +116,20 @@ def training_table(trainings: Sequence[ReportedTraining], order: Order) -> Table
             " The loss of the validation rows is the objective's own, of the model: it doesn't compare recipes with "
             "unlike objectives."
         )
-        rows = [Row(row.labels, (*row.cells, _validation_cell(t))) for row, t in zip(rows, trainings, strict=True)]
     names = ("rows", "dropped", "steps", "first loss", "last loss", *(["validation loss"] if validated else []))
+    asked, formats = _most_seeds(groups), (COUNT, COUNT, COUNT, *([LOSS] * (len(names) - 3)))
+    rows = [
+        Row(labels, cells_over_seeds({seed: _row(t, validated) for seed, t in seeds.items()}, formats, asked))
+        for labels, seeds in groups
+    ]
+    caption += f" {BY_SEED}" if asked > 1 else ""
     columns = tuple(map(Column, names))
     stub = ("model", "training set", "recipe")
     return Table("Trainings", caption, stub, columns, tuple(rows), row_words=order.training_words)
 
 
-def _row(training: ReportedTraining) -> tuple[TableCell, ...]:
+def _row(training: ReportedTraining, validated: bool) -> tuple[TableCell, ...]:
+    """Return the cells of a training. `validated`: whether one of the table had validation rows."""
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in training.reasons.items())
     dropped = _count_cell(training.dropped)
     if training.dropped:
@@ -100,6 +144,7 @@ def _row(training: ReportedTraining) -> tuple[TableCell, ...]:
         _count_cell(training.steps),
         _loss_cell(first, curve=curve),
         replace(_loss_cell(training.final_loss), note=UNCHANGED) if is_flat else _loss_cell(training.final_loss),
+        *([_validation_cell(training)] if validated else []),
     )
 
 
@@ -123,4 +168,4 @@ def _count_cell(number: int | None) -> TableCell:
 def _loss_cell(loss: float, curve: tuple[tuple[float, float], ...] = ()) -> TableCell:
     if math.isnan(loss):
         return TableCell("–", note=NOT_RECORDED, state="undefined", curve=curve)
-    return TableCell(f"{loss:.3g}", value=loss, state="value", curve=curve)
+    return TableCell(LOSS.format(loss), value=loss, state="value", curve=curve)

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 Points = tuple[tuple[int, float], ...]
-
+MEASURE = "{:.4g}"
+"""Format of a measure."""
 CAPTION = (
     "The same measures of the same validation rows for every recipe, before training and of the trained model. "
     "Cross-entropy: "
@@ -48,24 +50,31 @@ class ReportedValidation:
 
 
 def validation_table(
-    trainings: Sequence[tuple[tuple[str, ...], ReportedValidation]], row_words: Mapping[str, str]
+    trainings: Sequence[tuple[tuple[str, ...], Mapping[int | None, ReportedValidation]]],
+    row_words: Mapping[str, str],
+    asked: int = 1,
 ) -> Table | None:
     """Return the table of trainings with validation rows; None without any.
 
     Args:
-        trainings: model, training set and recipe of each, with its measures.
+        trainings: model, training set and recipe of each row, with the measures by seed.
         row_words: words for the codes of training sets.
+        asked: see `raysweep.analysis.tables.seed_rows.cells_over_seeds`.
     """
     if not trainings:
         return None
-    has_pairs = any(measured.preferred for _, measured in trainings)
-    has_dropped = any(measured.dropped for _, measured in trainings)
+    has_pairs = any(measured.preferred for _, seeds in trainings for measured in seeds.values())
+    has_dropped = any(measured.dropped for _, seeds in trainings for measured in seeds.values())
     columns = [Column("rows"), *([Column("left out")] if has_dropped else []), *_columns("cross-entropy (nats)")]
     if has_pairs:
         columns += [Column("pairs"), *_columns("reference preferred (%)"), *_columns("margin (nats)")]
-    rows = tuple(Row(labels, _cells(measured, has_pairs, has_dropped)) for labels, measured in trainings)
-    stub = ("model", "training set", "recipe")
-    return Table("Validation rows", CAPTION, stub, tuple(columns), rows, row_words=row_words)
+    formats = [MEASURE if column.group else COUNT for column in columns]
+    rows = []
+    for labels, seeds in trainings:
+        by_seed = {seed: _cells(measured, has_pairs, has_dropped) for seed, measured in seeds.items()}
+        rows.append(Row(labels, cells_over_seeds(by_seed, formats, asked)))
+    stub, caption = ("model", "training set", "recipe"), f"{CAPTION} {BY_SEED}" if asked > 1 else CAPTION
+    return Table("Validation rows", caption, stub, tuple(columns), tuple(rows), row_words=row_words)
 
 
 def _columns(group: str) -> list[Column]:
@@ -100,7 +109,7 @@ def _ends(points: Points, kept: int | None, factor: float = 1) -> tuple[TableCel
 def _number(value: float) -> TableCell:
     if not math.isfinite(value):
         return TableCell("–", note="the model's probabilities are no finite numbers", state="undefined")
-    return TableCell(f"{value:.4g}".replace("-", "−"), value=value, state="value")
+    return TableCell(MEASURE.format(value).replace("-", "−"), value=value, state="value")
 
 
 def _missing() -> TableCell:

@@ -52,3 +52,38 @@ def test_a_model_of_an_older_version_shows_what_its_manifest_has():
     assert [cell.text for cell in table.rows[0].cells] == ["90", "3", "9", "–", "0.25"]
     assert [cell.text for cell in table.rows[1].cells] == ["–", "0", "9", "–", "–"]
     assert table.footnotes == (f"why 3 rows were dropped: {NOT_RECORDED}", NOT_RECORDED)
+
+
+def seeds_of(*seeds: dict[str, object]) -> list[ReportedTraining]:
+    base = training(training_set="pre-training", recipe="scratch", seed=None)
+    return [base, *(training(seed=seed, **fields) for seed, fields in enumerate(seeds, 42))]
+
+
+def test_several_seeds_have_one_row_with_means_and_the_spread_and_the_base_stands_once():
+    seeds = seeds_of({}, {"losses": ((1, 4.0), (9, 1.5)), "final_loss": 1.5})
+    table = training_table(seeds, ORDER, over_seeds=True)
+    assert [row.labels for row in table.rows] == [("llama", "pre-training", "scratch"), ("llama", "C", "full")]
+    base, (rows, dropped, steps, first, last) = (row.cells for row in table.rows)
+    assert [cell.text for cell in base] == ["90", "0", "9", "3", "0.5"] and not any(cell.seeds for cell in base)
+    assert [cell.text for cell in (rows, dropped, steps)] == ["90", "0", "9"] and not rows.seeds
+    assert (first.text, first.spread, first.seeds, first.curve) == ("3.5", "SD 0.707", 2, ((1.0, 3.5), (9.0, 1.0)))
+    assert (last.value, last.sd) == (1.0, math.sqrt(0.5))
+    assert table.problems == "2 training seeds" and "SD: standard deviation between" in table.explanation
+
+
+def test_each_seed_has_a_row_on_demand():
+    labels = [row.labels[-1] for row in training_table(seeds_of({}, {}), ORDER).rows]
+    assert labels == ["scratch", "full, seed 42", "full, seed 43"]
+
+
+def test_counts_that_differ_between_seeds_are_a_mean_with_the_count_of_each():
+    seeds = seeds_of({"steps": 9}, {"steps": 12, "dropped": 3, "reasons": {"no prompt": 3}})
+    rows, dropped, steps, *_ = training_table(seeds, ORDER, over_seeds=True).rows[1].cells
+    assert (rows.text, dropped.text, steps.text, steps.note) == ("90", "1.5", "10.5", "of the seeds: 9, 12")
+    assert dropped.note == "seed 43: dropped: 3 no prompt; of the seeds: 0, 3"
+
+
+def test_a_seed_that_reported_no_loss_is_left_out_and_counted():
+    seeds = seeds_of({}, {"losses": (), "final_loss": math.nan}, {"final_loss": 1.5})
+    last = training_table(seeds, ORDER, over_seeds=True).rows[1].cells[-1]
+    assert (last.text, last.seeds, last.note) == ("1", 2, f"seed 43: {NOT_RECORDED}; mean over 2 of 3 seeds")

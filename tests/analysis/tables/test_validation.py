@@ -76,3 +76,20 @@ def test_numbers_of_an_objective_are_shown_with_their_words_counts_and_curves():
 def test_what_was_never_there_has_no_number():
     _, table = training_tables([training(numbers=(ReportedNumber("mean weight W", "", (), 0.0, 0.0),))], ORDER)
     assert [cell.text for cell in table.rows[0].cells] == ["–", "–", "–", ""]
+
+
+def test_several_seeds_have_one_row_in_each_table():
+    other = replace(MEASURED, cross_entropy=((0, 1.25), (6, 2.0), (9, 1.0)), margin=((0, -0.5), (9, -2.0)))
+    half = replace(ONE_SIDE, points=((1, 0.5), (9, 0.5)), total=4.0)
+    both = [
+        training(seed=seed, validation=measured, numbers=(WEIGHT, number))
+        for seed, measured, number in ((42, MEASURED, ONE_SIDE), (43, other, half))
+    ]
+    _, validated, counted = training_tables(both, ORDER, over_seeds=True)
+    (row,) = validated.rows
+    assert [cell.text for cell in row.cells] == ["4", "1.25", "0.75", "4", "50", "75", "−0.5", "0"]
+    assert (row.cells[2].spread, row.cells[2].curve) == ("SD 0.3536", ((0.0, 1.25), (9.0, 0.75)))
+    assert [row.labels[-1] for row in counted.rows] == ["mean weight W", "rows with marks on one side only"]
+    assert [cell.text for cell in counted.rows[1].cells] == ["25 %", "50 %", "37.5 %", "6 of 16 rows"]
+    assert counted.rows[1].cells[2].spread == "SD 17.7" and "all seeds' together" in counted.caption
+    assert [len(table.rows) for table in training_tables(both, ORDER)] == [2, 2, 4]

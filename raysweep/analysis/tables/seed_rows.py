@@ -1,0 +1,78 @@
+"""Makes one row of the rows that a training has with each of several seeds: means, with the SD between seeds.
+
+What these rows show are no numbers over problems, so their means have no intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean, stdev
+
+from raysweep.analysis.tables.over_seeds import fewer_seeds
+from raysweep.analysis.tables.table import TableCell
+
+COUNT = "{:,.1f}"
+"""Format of the mean of a count, such as training rows; a count that is the same with all seeds stands as it is."""
+PERCENT = "{:.3g} %"
+BY_SEED = (
+    "Of several seeds a count stands once where all have it, and a curve is their mean at the steps that all have."
+)
+"""A sentence for the captions of tables with such rows."""
+
+
+def cells_over_seeds(
+    by_seed: Mapping[int | None, Sequence[TableCell]], formats: Sequence[str], asked: int
+) -> tuple[TableCell, ...]:
+    """Return the cells of one row for all seeds.
+
+    Args:
+        by_seed: the cells of the row of each seed; None stands for the seed of a base model, which has one row only.
+        formats: how each cell's mean is written, `COUNT` for counts.
+        asked: the number of seeds that there should be; below 2 the only row stays as it is.
+    """
+    seeds = {seed: cells for seed, cells in by_seed.items() if seed is not None}
+    if asked < 2 or not seeds:
+        return tuple(next(iter(by_seed.values())))
+    columns = zip(*seeds.values(), strict=True)
+    return tuple(
+        _mean_cell(dict(zip(seeds, column, strict=True)), form, asked)
+        for column, form in zip(columns, formats, strict=True)
+    )
+
+
+def _mean_cell(by_seed: Mapping[int, TableCell], form: str, asked: int) -> TableCell:
+    """Return the cell of a mean over seeds: without a number of any seed, the first one's with what all of them say."""
+    cells = list(by_seed.values())
+    values = [cell.value for cell in cells if cell.state == "value"]
+    note, curve = _notes(by_seed), _mean_curve([cell.curve for cell in cells if cell.curve])
+    if not values:
+        return replace(cells[0], note=note, curve=curve)
+    if form == COUNT:
+        if len(values) == len(cells) and len(set(values)) == 1:
+            return replace(cells[0], note=note, curve=curve)
+        differing = ", ".join(cell.text for cell in cells)
+        note = "; ".join(filter(None, (note, f"of the seeds: {differing}")))
+    elif len(values) < asked:
+        note = "; ".join(filter(None, (note, fewer_seeds(len(values), asked))))
+    mean, number = fmean(values), form.removesuffix(" %")
+    shown = TableCell(form.format(mean).replace("-", "−"), value=mean, note=note, state="value", curve=curve)
+    if len(values) < 2:
+        return replace(shown, seeds=1)
+    return replace(shown, sd=stdev(values), spread=f"SD {number.format(stdev(values))}", seeds=len(values))
+
+
+def _notes(by_seed: Mapping[int, TableCell]) -> str:
+    """Return what the notes of all seeds say: once if they are the same, else each with its seed."""
+    notes = {seed: cell.note for seed, cell in by_seed.items()}
+    if len(set(notes.values())) == 1:
+        return next(iter(notes.values()))
+    return "; ".join(f"seed {seed}: {note}" for seed, note in notes.items() if note)
+
+
+def _mean_curve(curves: Sequence[tuple[tuple[float, float], ...]]) -> tuple[tuple[float, float], ...]:
+    """Return the mean of some curves, at the steps that all have."""
+    if not curves:
+        return ()
+    points = [dict(curve) for curve in curves]
+    return tuple((step, fmean(of[step] for of in points)) for step in points[0] if all(step in of for of in points))
