@@ -29,6 +29,7 @@ from raysweep.units import decimal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 NAME = "figure"
 """Names its files."""
@@ -39,6 +40,7 @@ _PANEL_INCHES = 4.6
 _ROW_INCHES = 0.36
 _LEGEND_INCHES = 0.19  # a line of the legend
 _SHAPES = "^svph<>X"  # of the perturbations beside the headline's; where there are more, all have a stroke
+_SHORT_ROW, _LONG_ROW = 9, 20  # characters of a row's label; a longer one pushes axes to the right, or has two lines
 _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themselves
 
 
@@ -69,7 +71,9 @@ class Effects(ReportFigure):
         with plotting():
             figure = new_figure(_PANEL_INCHES * columns, panel_height * rows)
             for number, (variant, problems) in enumerate(self.panels, 1):
-                _panel(figure.add_subplot(rows, columns, number), book, variant, problems)
+                axes = figure.add_subplot(rows, columns, number)
+                _panel(axes, book, variant, problems)
+                _legend(figure, axes, book, (number - 1) % columns / columns)
             figure.tight_layout(w_pad=3, h_pad=2)
             return rendered(figure, format, self.signature)
 
@@ -81,7 +85,8 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     _marks(axes, book, keys)
     for row, key in enumerate(keys):
         _words(axes, book, key, row, limit)
-    axes.set_yticks(range(len(keys)), labels=[book.order.training_label(key.training_set) for key in keys])
+    labels = [_row_label(book, key.training_set) for key in keys]
+    axes.set_yticks(range(len(keys)), labels=labels)
     axes.set_ylim(len(keys) - 0.5, -0.6)
     axes.set_xlim(0, limit)
     axes.set_xlabel(f"pass@1 on {problems}, %{_sizes(book, variant, problems)}", color=MUTED)
@@ -90,7 +95,12 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
     axes.text(limit * 1.05, -0.85, "RD", color=MUTED, va="bottom", ha="left")
     make_plain(axes, "x")
     axes.tick_params(axis="y", pad=9)  # room for a mark at 0 %
-    _legend(axes, book)
+
+
+def _row_label(book: ScoreBook, training_set: str) -> str:
+    """Return a training set's name with its words; in two lines where one would leave little room for marks."""
+    label = book.order.training_label(training_set)
+    return label.replace(f" ({training_set})", f"\n({training_set})") if len(label) > _LONG_ROW else label
 
 
 def _sizes(book: ScoreBook, variant: ModelVariant, problems: str) -> str:
@@ -179,17 +189,25 @@ def _legend_lines(book: ScoreBook) -> int:
     return math.ceil(len(_legend_entries(book)) / _legend_columns(book))
 
 
-def _legend(axes: Axes, book: ScoreBook) -> None:
-    """Explain the marks above the panel, row by row; matplotlib itself fills a legend column by column."""
+def _legend(figure: Figure, axes: Axes, book: ScoreBook, left: float) -> None:
+    """Explain the marks above the panel, row by row; matplotlib itself fills a legend column by column.
+
+    It begins at the axes, or where rows' labels are long at the left of the panel, `left` as a share of the figure.
+    """
     from matplotlib.lines import Line2D
+    from matplotlib.transforms import blended_transform_factory
 
     columns, entries = _legend_columns(book), _legend_entries(book)
     handles = [Line2D([], [], marker=m, linestyle="none", label=label, **style) for label, m, style in entries]
-    axes.legend(
+    is_pushed = any(len(_row_label(book, name)) > _SHORT_ROW for name in book.training_sets)
+    across = figure.transFigure if is_pushed else axes.transAxes
+    legend = axes.legend(
         handles=[handle for column in range(columns) for handle in handles[column::columns]],
-        loc="lower left", bbox_to_anchor=(-0.07, 1.0), ncols=columns, frameon=False, fontsize=9,
+        loc="lower left", bbox_to_anchor=(left if is_pushed else -0.07, 1.0), ncols=columns, frameon=False, fontsize=9,
+        bbox_transform=blended_transform_factory(across, axes.transAxes),
         labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
     )  # fmt: skip
+    legend.set_in_layout(not is_pushed)
 
 
 def _upper_limit(book: ScoreBook) -> float:

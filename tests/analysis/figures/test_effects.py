@@ -138,6 +138,14 @@ def test_a_code_of_a_training_set_that_no_mark_explains_has_its_words():
     assert "added synonyms (W1)" in texts(ElementTree.fromstring(effect_figure(named, order)))
 
 
+def test_beside_long_labels_of_rows_the_legend_begins_at_the_panels_left():
+    named = replace(ORDER, training_words={name: "words of the training set" for name in ORDER.training_sets})
+    for order, is_left in ((SHORT, False), (named, True)):
+        tree = ElementTree.fromstring(effect_figure(scores(), replace(order, models=("llama",))))
+        at = {"".join(node.itertext()).strip(): float(node.get("x", "nan")) for node in tree.iter(f"{SVG}text")}
+        assert (at["clean prompts"] < at["0"] - 30) == is_left
+
+
 def test_a_loss_curve_goes_from_the_first_point_down_to_the_last():
     svg = ElementTree.fromstring(loss_curve([(1, 4.0), (51, 2.0), (101, 1.0)]))
     points = [tuple(map(float, point.split(","))) for point in svg[0].get("points").split()]

@@ -25,6 +25,7 @@ from raysweep.stats.bootstrap import LOST_OR_WON, resampled_means, statistic_end
 from raysweep.stats.intervals import FEWEST, Interval
 from raysweep.stats.resampling import bootstrap_difference
 from raysweep.stats.seeds import mean_over_seeds, shared_variance
+from raysweep.units import decimal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,8 +126,7 @@ class RepairCase:
         difference = number_cell(self.difference, CASE_DIFFERENCE)
         gain = TableCell("–", note="undefined: the first number is 0", state="undefined")
         if not math.isnan(self.gain):
-            text = f"{100 * self.gain:+.0f}".replace("-", "−") if round(100 * self.gain) else "0"
-            gain = TableCell(text, value=100 * self.gain, state="value")
+            gain = TableCell(decimal(100 * self.gain, 0, "+"), value=100 * self.gain, state="value")
         return first, second, difference, gain, TableCell(self.reads, state="text")
 
     def _mean_cell(self, model: RepairModel, by_seed: Sequence[float]) -> TableCell:
