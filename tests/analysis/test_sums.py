@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from raysweep.analysis.comparisons.sums import change_of_sums, changes_between, mean_change
+from raysweep.analysis.comparisons.sums import change_of_sums, change_over_seeds, changes_between, mean_change
 from raysweep.metrics.base import CellLabels
 
 SIGNS = {"+": 1.0, "-": 0.0}
@@ -118,3 +120,20 @@ def test_sums_over_fewer_columns_than_other_cells_have_say_so_also_in_their_mean
     (whole,), (partial,) = (changes_between(cells, model, "fait", "base", ["evol"]).values() for model in ("m", "few"))
     assert not whole.note and partial.note == "over 2 of 3 columns; the others have no verdicts of both"
     assert mean_change([whole, partial]).note == mean_change([partial, partial]).note == partial.note
+
+
+def test_an_interval_over_seeds_is_wider_than_over_problems_where_the_seeds_differ():
+    rng = np.random.default_rng(1)
+    before, *seeds = (cell(a="".join(rng.choice(["+", "-"], 80, p=[p, 1 - p]))) for p in (0.3, 0.4, 0.5, 0.6))
+    changes = [change_of_sums(before, of_seed) for of_seed in seeds]
+    over_seeds, over_problems = change_over_seeds(changes), mean_change(changes)
+    values = [change.value for change in changes]
+    assert over_seeds.value == pytest.approx(np.mean(values)) and over_seeds.sd == pytest.approx(np.std(values, ddof=1))
+    assert over_seeds.seeds == 3 and over_seeds.n == 80
+    assert over_seeds.high - over_seeds.low > over_problems.high - over_problems.low
+    same = change_over_seeds([changes[0]] * 3)  # what all seeds share is not averaged away
+    width = changes[0].high - changes[0].low
+    assert same.sd == 0 and same.high - same.low == pytest.approx(width, rel=0.05)
+    one, other = (change_of_sums(before, cell(a=column)) for column in ("+-" * 40, "-+" * 40))
+    apart = change_over_seeds([one, replace(other, tasks={"a": ("t1",)})])
+    assert apart.high > change_over_seeds([one, other]).high  # what they share is unknown, so it may be all

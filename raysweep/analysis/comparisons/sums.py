@@ -13,11 +13,13 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import shared_values
+from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, NOT_TUNED
 from raysweep.seeding import DEFAULT_SEED, derive
 from raysweep.stats.bootstrap import resampled_means, statistic_ends
-from raysweep.stats.intervals import FEWEST
+from raysweep.stats.intervals import FEWEST, Interval
+from raysweep.stats.seeds import mean_over_seeds, shared_variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +30,7 @@ PartRates = Mapping[str, Mapping[str, float]]
 Cells = Mapping[CellLabels, Mapping[str, PartRates]]
 """The rates of a sweep's cells by problem set."""
 UNPAIRED = "no interval: the changes are not over the same problems"
+NO_COMMON_SEED = "no interval: the models have no seed in common"
 COLUMNS_DIFFER = "only the columns that both have count"
 
 
@@ -42,9 +45,11 @@ class SumChange:
         first: the baseline's sum of pass@1, each from 0 to 1.
         second: the other cell's.
         n: number of problems, over all problem sets.
+        sd: of a mean over seeds, the standard deviation between them; NaN for one.
+        seeds: of a mean over seeds, how many have the change; 0: it is none.
         tasks: their ids in order, by problem set.
         note: what a reader must know; empty if there is nothing.
-        resampled: the change in each resample, (RESAMPLES,); None if there is no interval.
+        resampled: the change in each resample, (RESAMPLES,); None if there is no interval, and of several seeds.
     """
 
     value: float = math.nan
@@ -53,6 +58,8 @@ class SumChange:
     first: float = math.nan
     second: float = math.nan
     n: int = 0
+    sd: float = math.nan
+    seeds: int = 0
     note: str = ""
     tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
     resampled: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
@@ -136,17 +143,80 @@ def mean_change(changes: Sequence[SumChange]) -> SumChange:
 
     known = [change for change in changes if not math.isnan(change.value)]
     left_out = f"mean of {len(known)} of {len(changes)}" if len(known) < len(changes) else ""
-    tasks = {name: of for change in known for name, of in change.tasks.items()}
-    is_paired = all(tasks[name] == of for change in known for name, of in change.tasks.items())
-    notes = (left_out, *(change.note for change in known), "" if is_paired else UNPAIRED)
+    is_paired = _are_paired(known)
+    mean = _mean(known, (left_out, *(change.note for change in known), "" if is_paired else UNPAIRED))
+    resampled = _resampled(known)
+    return _with_interval(mean, np.mean(resampled, axis=0)) if known and is_paired and resampled else mean
+
+
+def change_over_seeds(seeds: Sequence[SumChange]) -> SumChange:
+    """Return the mean of the changes of several seeds, with an interval over problems and seeds.
+
+    Its note says where the mean is within the noise between seeds.
+
+    Args:
+        seeds: the change of each, resampled with one seed; those that are undefined are left out.
+    """
+    import numpy as np
+
+    known = [change for change in seeds if not math.isnan(change.value)]
+    mean = replace(_mean(known, [change.note for change in known or seeds]), seeds=len(known))
+    if len(known) < FEWEST:
+        return replace(known[0], seeds=1) if known else mean
+    resampled = _resampled(known) if _are_paired(known) else []
+    shared = shared_variance(np.stack(resampled)) if resampled else 1.0
+    ends = [Interval(change.low, change.high) for change in known]
+    found = mean_over_seeds(
+        [change.value for change in known], ends, min(change.n for change in known), shared, (-1, math.inf)
+    )
+    note = "; ".join(filter(None, (mean.note, seeds_note(change.value for change in known))))
+    return replace(mean, low=found.low, high=found.high, sd=found.sd, note=note)
+
+
+def changes_by_seed(changes: Mapping[CellLabels, SumChange]) -> dict[int, SumChange]:
+    """Return a model's change for each seed: the mean over training sets, of the seeds that have most of these."""
+    of_seeds: dict[int, list[SumChange]] = {}
+    for cell, change in changes.items():
+        of_seeds.setdefault(cell.seed, []).append(change)
+    known = {seed: sum(not math.isnan(one.value) for one in of_seed) for seed, of_seed in of_seeds.items()}
+    return {
+        seed: of_seed[0] if len(of_seed) == 1 else mean_change(of_seed)
+        for seed, of_seed in of_seeds.items()
+        if known[seed] == max(known.values())
+    }
+
+
+def change_over_models(models: Sequence[Mapping[int, SumChange]]) -> SumChange:
+    """Return the mean over models, each with its changes by seed; over problems and the seeds that all models have."""
+    if seeds := [seed for seed in models[0] if all(seed in by_seed for by_seed in models)]:
+        return change_over_seeds([mean_change([by_seed[seed] for by_seed in models]) for seed in seeds])
+    mean = mean_change([change_over_seeds(list(by_seed.values())) for by_seed in models])
+    note = "; ".join(filter(None, (mean.note, NO_COMMON_SEED)))
+    return replace(mean, low=math.nan, high=math.nan, note=note)
+
+
+def _mean(known: Sequence[SumChange], notes: Iterable[str]) -> SumChange:
+    """Return the mean of defined changes, without an interval. `notes`: those that it has, each once."""
     note = "; ".join(filter(None, dict.fromkeys(notes)))
     if not known:
         return SumChange(note=note)
-    value = sum(change.value for change in known) / len(known)
-    first, second = (sum(getattr(change, name) for change in known) / len(known) for name in ("first", "second"))
-    mean = SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note, tasks=tasks)
-    resampled = [change.resampled for change in known if change.resampled is not None]
-    return _with_interval(mean, np.mean(resampled, axis=0)) if is_paired and len(resampled) == len(known) else mean
+    value, first, second = (
+        sum(getattr(change, name) for change in known) / len(known) for name in ("value", "first", "second")
+    )
+    tasks = {name: of for change in known for name, of in change.tasks.items()}
+    return SumChange(value, first=first, second=second, n=max(change.n for change in known), note=note, tasks=tasks)
+
+
+def _are_paired(known: Sequence[SumChange]) -> bool:
+    """Return whether changes are over the same problems of each problem set, so that their resamples are, too."""
+    tasks = {name: of for change in known for name, of in change.tasks.items()}
+    return all(tasks[name] == of for change in known for name, of in change.tasks.items())
+
+
+def _resampled(known: Sequence[SumChange]) -> list[NDArray[np.float64]]:
+    """Return the resamples of each change; none if one has none."""
+    found = [change.resampled for change in known if change.resampled is not None]
+    return found if len(found) == len(known) else []
 
 
 def _columns(cells: Iterable[Mapping[str, PartRates]]) -> set[tuple[str, str]]:

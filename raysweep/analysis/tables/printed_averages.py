@@ -6,9 +6,9 @@ An average is the relative change of the sum of a table's columns from a baselin
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from raysweep.analysis.comparisons.sums import Cells, SumChange, changes_between, mean_change
+from raysweep.analysis.comparisons.sums import Cells, SumChange, change_over_models, changes_between, changes_by_seed
 from raysweep.analysis.published.reference import PublishedAverage, PublishedScore
 from raysweep.analysis.published.sums import columns_of, recomputed
 from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
@@ -52,11 +52,16 @@ class SweptSums:
         return SweptSums({cell: rates for cell, rates in kept.items() if rates}, self.training_sets)
 
     def change(self, models: Sequence[str], recipe: str, baseline: str) -> SumChange | None:
-        """Return the mean change over models, each the mean over its training sets and seeds; None if one has none."""
+        """Return the mean change over models, each the mean over its training sets and seeds; None if one has none.
+
+        Of several seeds its interval is over problems and seeds.
+        """
         of_models = [changes_between(self.cells, model, recipe, baseline, self.training_sets) for model in models]
         if not all(of_models):
             return None
-        return mean_change([mean_change(list(changes.values())) for changes in of_models])
+        found = change_over_models([changes_by_seed(changes) for changes in of_models])
+        several = len({cell.seed for changes in of_models for cell in changes}) > 1
+        return found if several else replace(found, seeds=0)
 
 
 def averages_table(
@@ -83,7 +88,7 @@ def averages_table(
     caption = (
         "The relative change of the sum of a table's columns; of several models the mean of their changes. "
         f"Printed: {source}. Recomputed: from the pass@1 in its tables. The sweep's 95 % intervals are over problems, "
-        "and both sums share the resampled problems."
+        "of several seeds over these too, and both sums share the resampled problems."
     )
     caption += (
         f" The sweep has {part}, and its sums are over these." if shared else " The sweep has none of its columns."
@@ -151,7 +156,8 @@ def _swept(change: SumChange | None, printed: float = float("nan")) -> tuple[Tab
 
 def change_cell(change: SumChange) -> TableCell:
     """Return the cell of a relative change."""
-    return number_cell(Measurement(CHANGE.metric, change.value, change.low, change.high, change.n, change.note), CHANGE)
+    number = Measurement(CHANGE.metric, change.value, change.low, change.high, change.n, change.note)
+    return number_cell(number, CHANGE, change.sd, change.seeds)
 
 
 def _number(value: float) -> TableCell:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -73,3 +74,16 @@ def test_the_caption_says_over_which_columns_the_sums_of_other_models_are():
     )
     says = "Rows of models that the study lacks are over all of the sweep's columns."
     assert says in own.caption and says not in none.caption
+
+
+def test_several_seeds_of_a_sweep_are_one_number_with_the_spread_between_them():
+    one = swept("semcoder-s", "humaneval-plus", {"none": 20, "fait": 24})
+    (fait,) = (cell for cell in one.cells if cell.recipe == "fait")
+    other = {"humaneval-plus": {"base": rates(32), "": rates(28)}}
+    both = SweptSums({**one.cells, replace(fait, seed=2): other}, ["evol"])
+    row = next(
+        r for r in rows(both) if (r["models"], r["recipe"], r["compared with"]) == ("semcoder-s", "fait", "base")
+    )
+    assert float(row["sweep (%)"]) == pytest.approx(100 * (56 / 44 - 1)) and row["sweep (%) seeds"] == "2"
+    assert float(row["sweep (%) SD"]) == pytest.approx(100 * 8 / 44 / 2**0.5)
+    assert "sweep (%) seeds" not in rows(one)[0]

@@ -7,29 +7,41 @@ study of FAIT calls the average relative improvement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean, stdev
 from typing import Annotated
 
 from pydantic import Field
 
-from raysweep.analysis.comparisons.seeds import BELOW_SEEDS, seeds_note
-from raysweep.analysis.comparisons.sums import Cells, PartRates, SumChange, changes_between, mean_change
+from raysweep.analysis.comparisons.seeds import BELOW_SEEDS
+from raysweep.analysis.comparisons.sums import (
+    Cells,
+    PartRates,
+    SumChange,
+    change_over_models,
+    change_over_seeds,
+    changes_between,
+    changes_by_seed,
+)
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
+from raysweep.analysis.tables.over_seeds import fewer_seeds
 from raysweep.analysis.tables.printed_averages import change_cell
-from raysweep.analysis.tables.quantities import PASS
+from raysweep.analysis.tables.quantities import PASS, number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import CellLabels
+from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN
-from raysweep.units import count, decimal
+from raysweep.units import count
 
 COLUMNS = ("baseline's sum (%)", "its sum (%)", "relative change (%)", "reads")
 HOW = (
-    "Relative change: of the sum of all columns, with its 95 % interval over problems; both sums share the resampled "
-    "problems. Higher, lower: 0 lies outside of the interval, and of "
+    "Relative change: of the sum of all columns, with its 95 % interval over problems, and over seeds where there are "
+    "several; both sums share the resampled problems. Higher, lower: 0 lies outside of the interval, and of "
     "several seeds the mean is beyond the noise between them."
 )
+Changes = Mapping[CellLabels, SumChange]
+"""The changes of a model's cells."""
 
 
 @EXHIBITS.register("sum-changes")
@@ -87,43 +99,82 @@ class SumChanges(Exhibit):
         return cells
 
     def _rows(self, evidence: Evidence, cells: Cells, recipe: str, sets: Sequence[str]) -> Iterator[Row]:
+        seeds = sorted({cell.seed for cell in cells if cell.training_set != BASE})
+        apart = seeds if evidence.by_seed is None and len(seeds) > 1 else []
         for baseline in self.compare[recipe]:
             of_models = {
                 model: changes
                 for model in evidence.book.models
                 if (changes := changes_between(cells, model, recipe, baseline, sets))
             }
-            for model, changes in of_models.items():
-                yield Row((recipe, baseline, model), _cells_of(_over_cells(changes)))
-            if len(of_models) > 1:
-                means = [mean_change(list(changes.values())) for changes in of_models.values()]
-                label = f"mean of {count(len(of_models), 'model')}"
-                yield Row((recipe, baseline, label), (TableCell(), TableCell(), *_cells_of(mean_change(means))[2:]))
+            if not apart:
+                rows = _rows_of(of_models, baseline, len(seeds))
+            else:
+                rows = (row for seed in apart for row in _rows_of(_with_seed(of_models, seed), baseline, 1, seed))
+            for label, found in rows:
+                yield Row((recipe, baseline, label), found)
 
 
-def _over_cells(changes: Mapping[CellLabels, SumChange]) -> SumChange:
-    """Return a model's change: the mean over its seeds and training sets, with what the spread between seeds says.
+def _with_seed(of_models: Mapping[str, Changes], seed: int) -> dict[str, Changes]:
+    """Return the changes of the cells with one seed, by model."""
+    of_seed = {
+        model: {cell: change for cell, change in changes.items() if cell.seed == seed}
+        for model, changes in of_models.items()
+    }
+    return {model: changes for model, changes in of_seed.items() if changes}
 
-    That is of the seeds' means over training sets, whose own spread is no noise; seeds that lack a set don't count.
+
+def _rows_of(
+    of_models: Mapping[str, Changes], baseline: str, asked: int, seed: int | None = None
+) -> Iterator[tuple[str, tuple[TableCell, ...]]]:
+    """Yield the row of each model, and that of their mean, with its label.
+
+    Args:
+        of_models: the changes of each model's cells.
+        baseline: the recipe of their baselines.
+        asked: the number of seeds that each should have.
+        seed: the only one, if labels name it.
     """
-    if len(changes) == 1:
-        return next(iter(changes.values()))
-    mean = mean_change(list(changes.values()))
-    known = {cell: change.value for cell, change in changes.items() if not math.isnan(change.value)}
-    sets = {cell.training_set for cell in known}
-    by_seed = {seed: [v for cell, v in known.items() if cell.seed == seed] for seed in {cell.seed for cell in known}}
-    of_seeds = [sum(values) / len(values) for values in by_seed.values() if len(values) == len(sets)]
-    spread = ", ".join(decimal(100 * value, 1, "+") for value in known.values())
-    note = f"mean of {len(known)} fine-tuned models: {spread} %"
-    return replace(mean, note="; ".join(filter(None, (note, mean.note, seeds_note(of_seeds)))))
+    by_model, suffix = {}, "" if seed is None else f" · seed {seed}"
+    for model, changes in of_models.items():
+        by_model[model] = by_seed = changes_by_seed(changes)
+        sums = (
+            _sum_cell([change.first for change in by_seed.values()], baseline != BASE and asked > 1, by_seed.values()),
+            _sum_cell([change.second for change in by_seed.values()], asked > 1, by_seed.values()),
+        )
+        yield f"{model}{suffix}", (*sums, *_change_cells(_over_cells(changes, asked)))
+    if len(by_model) > 1:
+        mean = _noted(change_over_models(list(by_model.values())), asked)
+        yield f"mean of {count(len(by_model), 'model')}{suffix}", (TableCell(), TableCell(), *_change_cells(mean))
 
 
-def _cells_of(change: SumChange) -> tuple[TableCell, ...]:
+def _over_cells(changes: Changes, asked: int) -> SumChange:
+    """Return a model's change: the mean over its training sets and seeds."""
+    sets = len({cell.training_set for cell, change in changes.items() if not math.isnan(change.value)})
+    note = f"mean over {count(sets, 'training set')}" if sets > 1 else ""
+    return _noted(change_over_seeds(list(changes_by_seed(changes).values())), asked, note)
+
+
+def _noted(mean: SumChange, asked: int, note: str = "") -> SumChange:
+    """Return a mean over seeds with what their number says; it is no such mean where only one is asked for."""
+    fewer = fewer_seeds(mean.seeds, asked) if 0 < mean.seeds < asked else ""
+    notes = (note, mean.note, fewer)
+    return replace(mean, seeds=mean.seeds if asked > 1 else 0, note="; ".join(filter(None, notes)))
+
+
+def _sum_cell(sums: Sequence[float], over_seeds: bool, changes: Iterable[SumChange]) -> TableCell:
+    """Return the cell of a sum of pass@1, the mean over seeds; empty where no seed has one."""
+    known = [value for value in sums if not math.isnan(value)]
+    if not known:
+        return TableCell()
+    n, mean = max(change.n for change in changes), fmean(known)
+    sd = stdev(known) if over_seeds and len(known) > 1 else math.nan
+    return number_cell(Measurement("sum", mean, math.nan, math.nan, n), PASS, sd, len(known) if over_seeds else 0)
+
+
+def _change_cells(change: SumChange) -> tuple[TableCell, TableCell]:
+    """Return the cells of a relative change, and of what it says."""
     reads = "–" if math.isnan(change.low) else "no clear difference"
     if not math.isnan(change.low) and not change.low <= 0 <= change.high and BELOW_SEEDS not in change.note:
         reads = "higher" if change.value > 0 else "lower"
-    sums = (TableCell(PASS.format(v), value=100 * v, state="value", n=change.n) for v in (change.first, change.second))
-    known = (
-        TableCell() if math.isnan(v) else cell for v, cell in zip((change.first, change.second), sums, strict=True)
-    )
-    return (*known, change_cell(change), TableCell(reads, state="text"))
+    return change_cell(change), TableCell(reads, state="text")

@@ -29,13 +29,14 @@ def answer(task: str, text: str, sample: int = 0, *, passed: bool | None = None,
 
 
 class Made(Answers):
-    """Answers by recipe; task t of each is right or not as its text says."""
+    """Answers by recipe, or by recipe and seed; task t of each is right or not as its text says."""
 
     def __init__(self, texts: Mapping[str, Sequence[str]]) -> None:
         self.texts = texts
 
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
-        return [answer(f"t{number}", text) for number, text in enumerate(self.texts.get(cell.recipe, ()))]
+        texts = self.texts.get(f"{cell.recipe} {cell.seed}", self.texts.get(cell.recipe, ()))
+        return [answer(f"t{number}", text) for number, text in enumerate(texts)]
 
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
         passed = {one.task_id: float(one.passed) for one in self.of(cell, test_set)}
@@ -55,14 +56,27 @@ TEXTS = {
 }
 
 
-def evidence(texts: Mapping[str, Sequence[str]] = TEXTS, seeds: Sequence[int] = (1,), models: str = "m") -> Evidence:
+OTHER_SEED = {"sft 2": TEXTS["none"], "fait 2": (RIGHT, RIGHT, RIGHT, RIGHT, RIGHT, NEAR)}
+"""Beside `TEXTS`: what the second seed's models answer."""
+
+
+def evidence(
+    texts: Mapping[str, Sequence[str]] = TEXTS,
+    seeds: Sequence[int] = (1,),
+    models: str = "m",
+    *,
+    each_seed: bool = False,
+) -> Evidence:
+    """Return a sweep's evidence as exhibits read it that pool several seeds themselves."""
     labels = [
         (model, recipe, "base" if recipe == "none" else "evol", seed)
-        for model in models for seed in seeds for recipe in texts if recipe != "none" or seed == seeds[0]
+        for model in models for seed in seeds for recipe in texts
+        if " " not in recipe and (recipe != "none" or seed == seeds[0])
     ]  # fmt: skip
     scores = [Score(*one, "minicode", "clean", "pass@1", 0.5, math.nan, math.nan, 6) for one in labels]
     order = Order(training_sets=("base", "evol"), trained_with={"evol": "clean"})
-    return Evidence(ScoreBook.of(scores, order), answers=Made(texts))
+    book = ScoreBook.of(scores, order)
+    return Evidence(book, answers=Made(texts), by_seed=book if len(seeds) > 1 and not each_seed else None)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +146,36 @@ def test_the_average_is_the_change_of_the_sum_of_the_columns_over_models_and_see
     assert found["fait", "base", "mean of 2 models"]["relative change (%)"] == "+28.6"
     assert found["fait", "sft", "m"]["relative change (%)"] == "+0.0".lstrip("+")
     assert ("fait", "dpo", "m") not in found and "minicode (base tests), minicode" in table.caption
-    assert "mean of 2 fine-tuned models: +28.6, +28.6 %" in table.footnotes[0]
+    assert table.rows[0].cells[2].spread == "SD 0.0" and table.problems == "n = 6 problems, 2 training seeds"
+
+
+def test_the_average_of_several_seeds_has_their_spread_and_the_base_none():
+    (table,) = EXHIBITS["fait-average"].draw(evidence(TEXTS | OTHER_SEED, (1, 2), "mo")).tables
+    rows = {row.labels: row.cells for row in table.rows}
+    base, own, change, reads = rows["fait", "base", "m"]  # the sums are 7 / 6, and 9 / 6 and 11 / 6
+    assert (base.text, base.spread, base.seeds) == ("116.7", "", 0)
+    assert (own.text, own.spread, own.seeds) == ("166.7", "SD 23.6", 2)
+    assert change.value == pytest.approx(100 * 3 / 7) and change.sd == pytest.approx(100 * 2 / 7 / math.sqrt(2))
+    assert reads.text == "no clear difference", "two seeds that differ say little"
+    of_both = rows["fait", "base", "mean of 2 models"][2]
+    assert (of_both.value, of_both.sd) == (pytest.approx(change.value), pytest.approx(change.sd))
+    assert change.low < 0 < change.value < change.high
+
+
+def test_the_average_of_each_seed_has_a_row_on_demand():
+    shown = evidence(TEXTS | OTHER_SEED, (1, 2), "mo", each_seed=True)
+    (table,) = EXHIBITS["fait-average"].draw(shown).tables
+    rows = [row for row in table.rows if row.labels[:2] == ("fait", "base")]
+    labels = ["m · seed 1", "o · seed 1", "mean of 2 models · seed 1"]
+    assert [row.labels[2] for row in rows] == [*labels, *(label.replace("1", "2") for label in labels)]
+    assert [row.cells[2].text for row in rows] == ["+28.6"] * 3 + ["+57.1"] * 3
+    assert not any(cell.seeds for row in rows for cell in row.cells)
+
+
+def test_a_seed_without_a_change_is_left_out_and_counted():
+    of_seeds = {CellLabels("m", "fait", "a", seed): SumChange(value) for seed, value in [(1, 0.1), (2, math.nan)]}
+    change = _over_cells(of_seeds, 2)
+    assert (change.value, change.seeds, change.note) == (0.1, 1, "1 of 2 seeds")
 
 
 def test_a_base_model_is_one_row_of_failures_whatever_the_seeds():
@@ -145,7 +188,7 @@ def test_a_base_model_is_one_row_of_failures_whatever_the_seeds():
 def test_noise_between_seeds_is_that_of_their_means_over_training_sets():
     def noted(*values: float) -> str:  # of two sets, for each seed
         of = zip([("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3)], values, strict=False)
-        return _over_cells({CellLabels("m", "fait", *one): SumChange(value) for one, value in of}).note
+        return _over_cells({CellLabels("m", "fait", *one): SumChange(value) for one, value in of}, 3).note
 
     assert "within noise" not in noted(0.10, 0.30, 0.11, 0.31, 0.10, 0.30)  # the sets differ, the seeds don't
     assert "within noise" in noted(0.10, 0.10, -0.10, -0.10, 0.02, 0.02)
