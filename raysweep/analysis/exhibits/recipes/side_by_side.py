@@ -79,7 +79,9 @@ class SideBySide(Exhibit):
         differing = {task: row for task, row in rows.items() if len({answer.text for answer in row}) > 1}
         chosen = sorted(differing, key=lambda task: _rank(differing[task]))[: self.tasks]
         prompts, first = evidence.answers.prompts(name), models[0]
-        label = " · ".join((first.model, problems, f"trained on {first.training_set}"))
+        label = " · ".join(
+            (first.model, problems, f"trained on {evidence.book.order.training_label(first.training_set)}")
+        )
         return [
             SideBySideTask(self.titled(evidence.book), label, task, prompts.get(task, ""), _columns(known, rows[task]))
             for task in chosen
