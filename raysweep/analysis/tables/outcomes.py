@@ -75,9 +75,12 @@ def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
     occurring = {name for pair in pairs for name, number in pair.outcomes.items() if number}
     always = ALWAYS_COMPILED if order.languages.get(problems) in COMPILED else ALWAYS
     shown = [outcome.value for outcome in Outcome if outcome in always or outcome.value in occurring]
+    alike: dict[tuple[str, str], list[PairOutcomes]] = {}
+    for pair in pairs:
+        alike.setdefault((pair.model, pair.training_set), []).append(pair)
     cells: dict[tuple[str, str, str], dict[bool, list[PairOutcomes]]] = {}
     for pair in sorted(pairs, key=lambda pair: _place(pair, order)):
-        key = _labels(pair, pairs)
+        key = _labels(pair, alike[pair.model, pair.training_set])
         cells.setdefault(key, {}).setdefault(pair.perturbation != CLEAN, []).append(pair)
     rows = [
         Row((model, training_set, "perturbed" if perturbed else "clean"), _row(half, shown))
@@ -125,9 +128,11 @@ def _pooled(pairs: Sequence[PairOutcomes]) -> tuple[Counter[str], int | None]:
     return counts, sum(cuts) if len(cuts) == len(pairs) else None
 
 
-def _labels(pair: PairOutcomes, pairs: Sequence[PairOutcomes]) -> tuple[str, str, str]:
-    """Return model, a part that only orders, and training set; recipe and seed are named where a model has several."""
-    alike = [p for p in pairs if (p.model, p.training_set) == (pair.model, pair.training_set)]
+def _labels(pair: PairOutcomes, alike: Sequence[PairOutcomes]) -> tuple[str, str, str]:
+    """Return model, a part that only orders, and training set; recipe and seed are named where a model has several.
+
+    `alike`: the pairs of the same model and training set.
+    """
     label = [pair.training_set]
     label += [pair.recipe] * (len({p.recipe for p in alike}) > 1)
     label += [f"seed {pair.seed}"] * (len({p.seed for p in alike}) > 1)

@@ -173,16 +173,20 @@ def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
 def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSamples]:
     """Yield the pairs with the samples that the page may show; all of a large sweep would take gigabytes."""
     store = folder.store
-    prompts = cache(lambda stage, key: store.rows(GridArtefact(stage, key, ""), PromptRow))
     rows = [
         row
         for row in _sampled(folder.grid(), order_of(config).pairs)
         if all(store.has(artefact) for artefact in (row.test_set, row.completions, row.results))
     ]
     limit = samples_shown(len(rows), config.report.samples_per_pair)
+
+    @cache
+    def chosen(stage: str, key: str) -> tuple[Sequence[PromptRow], Sequence[str]]:
+        prompts = store.rows(GridArtefact(stage, key, ""), PromptRow)
+        return prompts, choose_tasks((prompt.task_id for prompt in prompts), limit)
+
     for row in rows:
-        of_set = prompts(row.test_set_stage, row.test_set_key)
-        tasks = choose_tasks((prompt.task_id for prompt in of_set), limit)
+        prompts, tasks = chosen(row.test_set_stage, row.test_set_key)
         results, completions = (store.use(artefact) / ROWS for artefact in (row.results, row.completions))
         yield PairSamples(
             row.model,
@@ -191,7 +195,7 @@ def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSampl
             row.recipe,
             row.problem_set,
             row.test_name.removeprefix(f"{row.problem_set} "),
-            of_set,
+            prompts,
             read_rows_of(completions, ShownText, "task_id", tasks),
             read_rows_of(results, ShownResult, "task_id", tasks),
             row_count(results),
