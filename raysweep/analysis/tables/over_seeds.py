@@ -26,7 +26,7 @@ from raysweep.units import count
 
 ALL_SEEDS = -1
 """Stands in the place of a seed in numbers that are means over seeds."""
-SHARES = ("pass@", "flip", "RP_", "plausible", "exact")
+SHARES = ("pass@", "flip", "RP_", "plausible", "exact", "share")
 """Beginnings of the names of metrics that lie between 0 and 1."""
 DIFFERENCES_OF_SHARES = ("drop", DIFFERENCE)
 """Beginnings of the names of metrics that lie between -1 and 1."""
@@ -223,6 +223,18 @@ def measurements_over_seeds(
             metrics.setdefault(metric, []).append(number)
     means = _means_of(metrics, _shared(seeds, twins) if len(seeds) > 1 else SharedVariance())
     return {metric: MeasurementOverSeeds(**_pooled(of_all, means[metric], asked)) for metric, of_all in metrics.items()}
+
+
+def measurement_over_seeds(seeds: Sequence[Measurement], asked: int, shared: float = 1.0) -> MeasurementOverSeeds:
+    """Return the mean of a number over seeds; those without it are left out, and a note counts them.
+
+    Args:
+        seeds: the number of each.
+        asked: the number of seeds that there should be.
+        shared: how much of the variance over problems they share; 1 is the most that it can be.
+    """
+    known = [one for one in seeds if not math.isnan(one.value)] or seeds
+    return MeasurementOverSeeds(**_pooled(known, _mean(known, shared), asked))
 
 
 def _means_of(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean, stdev
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -19,11 +20,13 @@ from raysweep.analysis.exhibits.answers import Answer
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
 from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.tables.over_seeds import measurement_over_seeds
 from raysweep.analysis.tables.quantities import Quantity, number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN, NOT_TUNED
 from raysweep.stats.intervals import interval_note, mean_interval
+from raysweep.units import decimal
 
 SHARE = Quantity("share", "share")
 MENDED = (
@@ -114,11 +117,20 @@ class Mended(Exhibit):
         models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
         shown = [one for one in models if one.trained_on != BASE] if self.of == "mended" else _bases_once(models)
         several = len({one.training_set for one in shown if one.training_set != BASE}) > 1
+        rows_of = _with_all_seeds(shown) if evidence.by_seed is not None else {one: [one] for one in shown}
+        asked = max(map(len, rows_of.values()), default=1)
         tables = []
         for problems in evidence.book.problem_sets:
-            found = [(one, pairs) for one in shown if (pairs := self._pairs(evidence, one, problems)) is not None]
-            if any(pairs for _, pairs in found):
-                rows = tuple(self._row(one, pairs, several=several) for one, pairs in found)
+            of_rows = {
+                one: [pairs for seed in seeds if (pairs := self._pairs(evidence, seed, problems)) is not None]
+                for one, seeds in rows_of.items()
+            }
+            if any(any(pairs) for pairs in of_rows.values()):
+                rows = tuple(
+                    self._row(one, pairs, 1 if one.trained_on == BASE else asked, several=several)
+                    for one, pairs in of_rows.items()
+                    if pairs
+                )
                 tables.append(self._table(evidence, problems, rows, several=several))
         if not tables:
             raise NothingToDraw(f"no task is {self.of} by a model of {', '.join(self.recipes)}")
@@ -135,21 +147,29 @@ class Mended(Exhibit):
         before = evidence.answers.of(base_cell(evidence, one), name)
         return mended_tasks(before, after) if before else None
 
-    def _row(self, one: TrainedModel, pairs: Sequence[TextPair], *, several: bool) -> Row:
-        near = [float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs]
-        share = sum(near) / len(near) if near else float("nan")
+    def _row(self, one: TrainedModel, seeds: Sequence[Sequence[TextPair]], asked: int, *, several: bool) -> Row:
+        """Return the row of a model.
+
+        Args:
+            one: the model.
+            seeds: its pairs of texts with each seed.
+            asked: the number of seeds that there should be; 1: its numbers are no means over seeds.
+            several: whether there are several training sets.
+        """
+        near = [[float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs] for pairs in seeds]
+        shares = [self._share(of_seed) for of_seed in near]
+        counts: list[list[float]] = [[len(of_seed) for of_seed in near], [sum(of_seed) for of_seed in near]]
+        if self.of == "failed":
+            counts.append([sum(not pair.own for pair in pairs) for pairs in seeds])
+        cells = [_count_cell(numbers, asked) for numbers in counts]
+        share = number_cell(shares[0] if asked == 1 else measurement_over_seeds(shares, asked), SHARE)
+        return Row((*([one.training_set] if several else []), one.model, one.recipe), (*cells[:2], share, *cells[2:]))
+
+    def _share(self, near: Sequence[float]) -> Measurement:
+        """Return the share of 1 among some 1 and 0, over tasks."""
         low, high = mean_interval(near)
         note = interval_note(len(near)) if near else f"no task is {self.of}"
-        counts = [len(pairs), int(sum(near))]
-        counts += [sum(not pair.own for pair in pairs)] if self.of == "failed" else []
-        return Row(
-            (*([one.training_set] if several else []), one.model, one.recipe),
-            (
-                *(TableCell(f"{number:,}", value=number, state="value") for number in counts[:2]),
-                number_cell(Measurement(SHARE.metric, share, low, high, len(near), note), SHARE),
-                *(TableCell(f"{number:,}", value=number, state="value") for number in counts[2:]),
-            ),
-        )
+        return Measurement(SHARE.metric, fmean(near) if near else float("nan"), low, high, len(near), note)
 
     def _table(self, evidence: Evidence, problems: str, rows: tuple[Row, ...], *, several: bool) -> Table:
         within = "within one block (tasks)" if self.blocks == 1 else f"within {self.blocks} blocks (tasks)"
@@ -165,6 +185,23 @@ class Mended(Exhibit):
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
+
+
+def _with_all_seeds(models: Sequence[TrainedModel]) -> dict[TrainedModel, list[TrainedModel]]:
+    """Return the models with all seeds of each, by the first of them under a label without its seed."""
+    rows: dict[tuple[str, ...], list[TrainedModel]] = {}
+    for one in models:
+        rows.setdefault((one.variant.model, one.training_set, one.recipe), []).append(one)
+    return {replace(seeds[0], model=seeds[0].variant.model): seeds for seeds in rows.values()}
+
+
+def _count_cell(numbers: Sequence[float], asked: int) -> TableCell:
+    """Return the cell of a count of tasks, the mean over seeds if there are several."""
+    if asked == 1:
+        return TableCell(f"{numbers[0]:,.0f}", value=numbers[0], state="value")
+    mean, sd = fmean(numbers), stdev(numbers) if len(numbers) > 1 else float("nan")
+    spread = f"SD {decimal(sd)}" if len(numbers) > 1 else ""
+    return TableCell(decimal(mean), value=mean, state="value", sd=sd, spread=spread, seeds=len(numbers))
 
 
 def _bases_once(models: Sequence[TrainedModel]) -> list[TrainedModel]:

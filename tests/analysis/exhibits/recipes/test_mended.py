@@ -179,10 +179,26 @@ def test_a_seed_without_a_change_is_left_out_and_counted():
 
 
 def test_a_base_model_is_one_row_of_failures_whatever_the_seeds():
-    (failed,) = EXHIBITS["fait-failed"].draw(evidence(seeds=(1, 2))).tables
+    (failed,) = EXHIBITS["fait-failed"].draw(evidence(seeds=(1, 2), each_seed=True)).tables
     labels = [row.labels for row in failed.rows]
     assert labels[0] == ("m", "base") and [name for _, name in labels].count("base") == 1
     assert ("m · seed 1", "sft") in labels and ("m · seed 2", "fait") in labels
+
+
+def test_tasks_of_several_seeds_are_means_with_the_spread_between_them():
+    shown = evidence(TEXTS | OTHER_SEED, (1, 2))
+    (mended,) = EXHIBITS["fait-mended"].draw(shown).tables
+    rows = {row.labels: row.cells for row in mended.rows}
+    tasks, near, share = rows["m", "fait"]
+    assert (tasks.text, tasks.spread, near.text, near.spread) == ("3.5", "SD 0.7", "2.0", "SD 0.0")
+    assert share.value == pytest.approx(100 * (2 / 3 + 2 / 4) / 2) and (share.spread, share.seeds) == ("SD 11.8", 2)
+    assert 0 <= share.low < share.value < share.high <= 100
+    _, _, of_one = rows["m", "sft"]  # the second seed mends nothing, so it has no share
+    assert (rows["m", "sft"][0].text, of_one.text, of_one.seeds, of_one.note) == ("1.0", "50.0", 1, "1 of 2 seeds")
+    (failed,) = EXHIBITS["fait-failed"].draw(shown).tables
+    assert [row.labels for row in failed.rows] == [("m", "base"), ("m", "sft"), ("m", "fait")]
+    base, _, fait = (row.cells[0] for row in failed.rows)
+    assert (base.text, base.seeds, fait.text, fait.spread) == ("5", 0, "2.0", "SD 1.4")
 
 
 def test_noise_between_seeds_is_that_of_their_means_over_training_sets():
