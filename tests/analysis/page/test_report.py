@@ -274,6 +274,7 @@ def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(
 def test_what_columns_are_stands_above_them(plain: str):
     names = Page(plain).tables
     assert ["", "training set"] in [row for table in names for row in table]
+    assert '<tr class="groups kind">' in plain and '<tr class="groups">' in plain, "a phone hides the others"
     (clean,) = [table for table in score_tables(scores(), ORDER) if table.title.startswith("pass@1 clean")]
     assert clean.column_kind == "training set"
     assert "Columns: the training set." in to_markdown(clean)
