@@ -68,6 +68,11 @@ class Evidence:
         """The scores with a variant for each seed."""
         return self.by_seed or self.book
 
+    @property
+    def pools_seeds(self) -> bool:
+        """Whether several seeds have one row, also in what is drawn from `each_seed`."""
+        return self.by_seed is not None
+
     def for_kind(self, kind: type[Exhibit]) -> Evidence:
         """Return the evidence as a kind of exhibit reads it."""
         return replace(self, book=self.each_seed) if kind.reads_seeds else self

@@ -45,7 +45,7 @@ class BlockHeat(Exhibit):
         """Return the figures, each with the table of its numbers."""
         figures, tables = [], []
         localized = [edit for edit in evidence.edits.made if edit.localization]
-        for (problems, model), categories in by_model(localized).items():
+        for (problems, model), categories in by_model(localized, over_seeds=evidence.pools_seeds).items():
             panels = _panels(categories)
             blocks = sorted({block for means in panels.values() for of in means.values() for block in of})
             if blocks:

@@ -25,7 +25,8 @@ HOW = (
     "which several blocks had the highest RI, so that the distance of their states decided. Uniform: p of counts as "
     "far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, and "
     "of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
-    "blocks lie together. Both tests take edits as independent, those of one problem in several categories too."
+    "blocks lie together. Both tests take edits as independent, those of one problem in several categories or with "
+    "several seeds too."
 )
 
 
@@ -61,9 +62,14 @@ def is_tied(edit: ReportedEdit) -> bool:
     return len(best_blocks(edit)) > 1
 
 
-def by_model(edits: Iterable[ReportedEdit]) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
-    """Return edits by problem set and model, then by category; a model has its method where there are several."""
-    groups = grouped(edits)
+def by_model(
+    edits: Iterable[ReportedEdit], *, over_seeds: bool
+) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
+    """Return edits by problem set and model, then by category; a model has its method where there are several.
+
+    `over_seeds`: whether those of all seeds are together.
+    """
+    groups = grouped(edits, over_seeds=over_seeds)
     several = len({group.method for group in groups}) > 1
     found: dict[tuple[str, str], dict[str, list[ReportedEdit]]] = {}
     for group, of_group in groups.items():
@@ -81,7 +87,8 @@ class BlockMap(Exhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the figures, each with the table of its numbers."""
         of_sets: dict[str, list[FoundBlocks]] = {}
-        for (problems, model), categories in by_model(filter(has_localization, evidence.edits.made)).items():
+        localized = filter(has_localization, evidence.edits.made)
+        for (problems, model), categories in by_model(localized, over_seeds=evidence.pools_seeds).items():
             of_sets.setdefault(problems, []).extend(_found(model, categories))
         if not of_sets:
             raise NothingToDraw(NO_BLOCK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
@@ -12,14 +13,14 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     MORE_RESTORED,
     WITHIN_COLUMN,
     WITHIN_RULE,
-    change_cells,
-    clean_change,
+    clean_cells,
     cluster_of,
     judged,
     judged_cell,
     mean_cell,
     no_evidence,
     restored_cell,
+    with_spread,
 )
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.stats.few_values import few_values_mean
@@ -46,16 +47,19 @@ class EditPlaces(Exhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables of editors that edit at two places or more."""
         rows: dict[str, list[Row]] = {}
-        for edits in _alike(evidence.edits.made).values():
+        made = evidence.edits.made
+        several = not evidence.pools_seeds and len({edit.cell.seed for edit in made}) > 1
+        for edits in _alike(made, over_seeds=evidence.pools_seeds).values():
             places = _by_place(edits)
             if len(places) > 1:
-                rows.setdefault(edits[0].problem_set, []).extend(self._rows(edits[0], places))
+                seed = f" · seed {edits[0].cell.seed}" if several else ""
+                rows.setdefault(edits[0].problem_set, []).extend(self._rows(edits[0], places, seed))
         if not rows:
             raise NothingToDraw("it has no editor with two values of `edit_at`")
         return Drawn(tuple(self._table(evidence, problems, of_set) for problems, of_set in rows.items()))
 
-    def _rows(self, first: ReportedEdit, places: Mapping[str, Sequence[ReportedEdit]]) -> list[Row]:
-        """Return the rows of one editor and model: those of each category, then of all."""
+    def _rows(self, first: ReportedEdit, places: Mapping[str, Sequence[ReportedEdit]], seed: str) -> list[Row]:
+        """Return the rows of one editor and model: those of each category, then of all. `seed`: ends their labels."""
         categories = list(dict.fromkeys(edit.perturbation for edits in places.values() for edit in edits))
         rows = []
         for category in [*categories, *([ALL] if len(categories) > 1 else [])]:
@@ -67,8 +71,8 @@ class EditPlaces(Exhibit):
             for place, edits in of_category.items():
                 done = judged(edits)
                 difference = TableCell() if place == self.beside else _difference(done, beside)
-                cells = (judged_cell(edits), restored_cell(done), difference, *change_cells(clean_change(done)))
-                labels = (first.cell.model, category, f"{first.editor}, {WORDS.get(place, place)}")
+                cells = (judged_cell(edits), restored_cell(done), difference, *clean_cells(done))
+                labels = (first.cell.model, category, f"{first.editor}, {WORDS.get(place, place)}{seed}")
                 rows.append(Row(labels, cells))
         return rows
 
@@ -91,12 +95,16 @@ class EditPlaces(Exhibit):
         )
 
 
-def _alike(edits: Sequence[ReportedEdit]) -> dict[tuple[object, ...], list[ReportedEdit]]:
-    """Return the edits of one problem set, model, seed and editor with settings that are the same but the block."""
+def _alike(edits: Sequence[ReportedEdit], *, over_seeds: bool) -> dict[tuple[object, ...], list[ReportedEdit]]:
+    """Return the edits of one problem set, model, seed and editor with settings that are the same but the block.
+
+    `over_seeds`: whether those of all seeds are together.
+    """
     groups: dict[tuple[object, ...], list[ReportedEdit]] = {}
     for edit in edits:
         if edit.edit_at:
-            key = (edit.problem_set, edit.cell.model, edit.cell.seed, edit.editor, edit.settings)
+            seed = None if over_seeds else edit.cell.seed
+            key = (edit.problem_set, edit.cell.model, seed, edit.editor, edit.settings)
             groups.setdefault(key, []).append(edit)
     return groups
 
@@ -110,13 +118,14 @@ def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
 
 def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean difference of shares restored, over the pairs that both have."""
-    others = {edit.cell.training_set: edit.accuracy.restored.value for edit in beside}
-    known = [
-        (value, cluster_of(edit))
-        for edit in edits
-        if not math.isnan(value := edit.accuracy.restored.value - others.get(edit.cell.training_set, math.nan))
-    ]
+    others = {(edit.cell.training_set, edit.cell.seed): edit.accuracy.restored.value for edit in beside}
+    known = []
+    for edit in edits:
+        value = edit.accuracy.restored.value - others.get((edit.cell.training_set, edit.cell.seed), math.nan)
+        if not math.isnan(value):
+            known.append((value, cluster_of(edit), edit.cell.seed))
     if not known:
         return TableCell("–", note="no pair was edited at both blocks", state="undefined")
-    values, problems = zip(*known, strict=True)
-    return mean_cell(few_values_mean(values, "pair", problems), MORE_RESTORED)
+    values, problems, seeds = zip(*known, strict=True)
+    of_seeds = (fmean(value for value, _, of in known if of == seed) for seed in dict.fromkeys(seeds))
+    return with_spread(mean_cell(few_values_mean(values, "pair", problems), MORE_RESTORED), of_seeds, MORE_RESTORED)

@@ -116,7 +116,7 @@ class EditEnds(Exhibit):
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table."""
-        groups = grouped(evidence.edits.made)
+        groups = grouped(evidence.edits.made, over_seeds=evidence.pools_seeds)
         if not groups:
             raise NothingToDraw(NOTHING)
         reasons = list(ends(evidence.edits.made))
@@ -159,7 +159,7 @@ class EditCosts(Exhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the table."""
         methods: dict[tuple[str, str], list[ReportedEdit]] = {}
-        for group, edits in grouped(evidence.edits.made).items():
+        for group, edits in grouped(evidence.edits.made, over_seeds=evidence.pools_seeds).items():
             methods.setdefault((group.model, group.method), []).extend(e for e in edits if e.work is not None)
         rows = [Row(labels, _cost_cells(edits)) for labels, edits in methods.items() if edits]
         if not rows:

@@ -6,8 +6,10 @@ share restored is G-RIR, see `raysweep.metrics.restoration`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
@@ -15,13 +17,14 @@ from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Ex
 from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
+    CLEAN_CHANGE,
     RELATIVE_GAIN,
     RESTORED,
     WITHIN_COLUMN,
     WITHIN_RULE,
     EditGroup,
     change_cells,
-    clean_change,
+    clean_cells,
     gain_cell,
     grouped,
     judged,
@@ -30,13 +33,18 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     no_evidence,
     on_shared_pairs,
     over_categories,
+    over_seeds,
+    repaired_cell,
     restored_cell,
     share_cell,
+    with_spread,
 )
-from raysweep.analysis.tables.quantities import number_cell
+from raysweep.analysis.tables.over_seeds import measurement_over_seeds
+from raysweep.analysis.tables.quantities import PASS, number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.restoration import gained, restored
 from raysweep.records import CLEAN
+from raysweep.stats.resampling import DifferenceOfMeans
 from raysweep.units import count
 
 ON_SHARED = Column("restored, shared pairs (%)")
@@ -64,6 +72,7 @@ SHARED = (
     "share restored over the pairs from which each of these methods has one."
 )
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
+SEEDS = "Edits of all seeds count together, and those of one problem are one cluster whatever their seed."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
 
@@ -78,13 +87,13 @@ class Repairs(Exhibit):
 
     def draw(self, evidence: Evidence) -> Drawn:
         """Return the tables."""
-        groups = grouped(evidence.edits.made)
-        rewritten = _by_category(evidence.edits.rewritten)
+        groups = grouped(evidence.edits.made, over_seeds=evidence.pools_seeds)
+        rewritten = _by_category(evidence.edits.rewritten, together=evidence.pools_seeds)
         if self.by == "method":
             groups, rewritten = over_categories(groups), _over_categories(rewritten)
         shared = on_shared_pairs(groups)
         rows = {group: Row(group.labels, _cells(edits, shared.get(group, ()))) for group, edits in groups.items()}
-        rows |= {group: Row(group.labels, one.cells()) for group, one in rewritten.items()}
+        rows |= {group: Row(group.labels, _rewriting_cells(seeds)) for group, seeds in rewritten.items()}
         if not rows:
             raise NothingToDraw("it has no edited models and no rewritten prompts")
         unlike = {group.problem_set for group, edits in shared.items() if len(edits) < len(judged(groups[group]))}
@@ -99,7 +108,15 @@ class Repairs(Exhibit):
         groups = [group for group in rows if group.problem_set == problems]
         lora = dict.fromkeys(edit.cell.recipe for edit in evidence.edits.made if edit.editor == "lora_edit")
         plain = PLAIN_LORA.format(", ".join(lora)) if lora else ""
-        said = (SHARED if unlike else "", REWRITES if rewrites else "", plain, WITHIN_RULE, no_evidence([problems]))
+        seeds = SEEDS if any(cell.seeds for group in groups for cell in rows[group].cells) else ""
+        said = (
+            SHARED if unlike else "",
+            REWRITES if rewrites else "",
+            seeds,
+            plain,
+            WITHIN_RULE,
+            no_evidence([problems]),
+        )
         table = Table(
             title=self.titled(evidence.book, problems),
             caption=self.captioned(HOW, *said),
@@ -133,11 +150,11 @@ def _cells(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> tup
         judged_cell(edits),
         share_cell(mean_of(done, lambda edit: edit.accuracy.original)),
         share_cell(mean_of(done, lambda edit: edit.accuracy.perturbed)),
-        share_cell(mean_of(done, lambda edit: edit.accuracy.repaired)),
+        repaired_cell(done),
         gain_cell(done),
         restored_cell(done),
         _on_shared(done, shared),
-        *change_cells(clean_change(done)),
+        *clean_cells(done),
     )
 
 
@@ -148,27 +165,20 @@ def _on_shared(done: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> 
     if not shared:
         return TableCell("–", note="no pair has an edited model of each method", state="undefined")
     cell = restored_cell(shared)
-    return replace(cell, note="; ".join(filter(None, (f"over {count(len(shared), 'shared pair')}", cell.note))))
+    pairs = len({(edit.cell.training_set, edit.cell.seed) for edit in shared})
+    return replace(cell, note="; ".join(filter(None, (f"over {count(pairs, 'shared pair')}", cell.note))))
 
 
 @dataclass(frozen=True)
 class _Rewriting:
-    """What a model's rewriting of prompts does to some categories, and to clean prompts where these were judged."""
+    """What a model's rewriting of prompts, with one seed, does to categories, and to clean prompts if judged."""
 
     categories: Sequence[RewrittenPrompts]
     clean: RewrittenPrompts | None
 
-    def cells(self) -> tuple[TableCell, ...]:
-        """Return the cells of its row."""
-        original, perturbed, repaired = (rates.values() for rates in self._rates())
-        change = rates_change([self.clean.rates], [self.clean.base.clean]) if self.clean is not None else None
-        shares = (share_cell(fmean(values)) if values else TableCell() for values in (original, perturbed, repaired))
-        gain = number_cell(gained(*self._rates()), RELATIVE_GAIN)
-        restoration = number_cell(restored(*self._rates()), RESTORED)
-        return TableCell(), *shares, gain, restoration, TableCell(), *change_cells(change)
-
-    def _rates(self) -> tuple[Rates, Rates, Rates]:
-        """Return the rates on original, perturbed and rewritten prompts, the means over categories."""
+    @cached_property
+    def rates(self) -> tuple[Rates, Rates, Rates]:
+        """The rates on original, perturbed and rewritten prompts, the means over categories."""
         found: tuple[dict[str, list[float]], ...] = ({}, {}, {})
         for one in self.categories:
             own = (one.base.clean, one.base.perturbed, one.rates)
@@ -178,24 +188,75 @@ class _Rewriting:
         original, perturbed, repaired = ({task: fmean(of) for task, of in values.items()} for values in found)
         return original, perturbed, repaired
 
+    @property
+    def means(self) -> tuple[float, ...]:
+        """The means of these; NaN without a problem."""
+        return tuple(fmean(rates.values()) if rates else math.nan for rates in self.rates)
 
-def _by_category(rewritten: Sequence[RewrittenPrompts]) -> dict[EditGroup, _Rewriting]:
-    """Return what was rewritten and judged by model and category."""
+    @property
+    def change(self) -> DifferenceOfMeans | None:
+        """How pass@1 on clean prompts differs from the base's; None if it isn't known."""
+        return rates_change([self.clean.rates], [self.clean.base.clean]) if self.clean is not None else None
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """The same on each problem that both have."""
+        if self.clean is None:
+            return {}
+        base = self.clean.base.clean
+        return {task: rate - base[task] for task, rate in self.clean.rates.items() if task in base}
+
+
+def _rewriting_cells(seeds: Sequence[_Rewriting]) -> tuple[TableCell, ...]:
+    """Return the cells of the row of a rewriting: of several seeds the means, over problems and seeds."""
+    gains, restorations = ([of(*one.rates) for one in seeds] for of in (gained, restored))
+    original, perturbed, repaired = (
+        share_cell(_mean(values)) for values in zip(*(s.means for s in seeds), strict=True)
+    )
+    number, within = change_cells(over_seeds([one.change for one in seeds], [one.changes for one in seeds]))
+    differences = (change.difference for one in seeds if (change := one.change) is not None)
+    several = len(seeds) > 1
+    return (
+        TableCell(),
+        original,
+        perturbed,
+        with_spread(repaired, (one.means[-1] for one in seeds), PASS),
+        number_cell(measurement_over_seeds(gains, len(seeds)) if several else gains[0], RELATIVE_GAIN),
+        number_cell(measurement_over_seeds(restorations, len(seeds)) if several else restorations[0], RESTORED),
+        TableCell(),
+        with_spread(number, differences, CLEAN_CHANGE),
+        within,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return fmean(known) if known else math.nan
+
+
+Rewritings = Mapping[EditGroup, Sequence[_Rewriting]]
+"""What was rewritten, for each of the seeds whose rewriting has one row."""
+
+
+def _by_category(rewritten: Sequence[RewrittenPrompts], *, together: bool) -> Rewritings:
+    """Return what was rewritten and judged by model and category. `together`: whether all seeds have one row."""
     clean = {(one.cell, one.problem_set): one for one in rewritten if one.perturbation == CLEAN and one.rates}
     seeds = {one.cell.seed for one in rewritten}
-    found = {}
+    found: dict[EditGroup, list[_Rewriting]] = {}
     for one in (one for one in rewritten if one.perturbation != CLEAN and one.rates):
-        method = one.cell.recipe if len(seeds) == 1 else f"{one.cell.recipe} · seed {one.cell.seed}"
+        method = one.cell.recipe + ("" if together or len(seeds) == 1 else f" · seed {one.cell.seed}")
         group = EditGroup(one.problem_set, one.cell.model, one.perturbation, method)
-        found[group] = _Rewriting([one], clean.get((one.cell, one.problem_set)))
+        found.setdefault(group, []).append(_Rewriting([one], clean.get((one.cell, one.problem_set))))
     return found
 
 
-def _over_categories(rewritten: Mapping[EditGroup, _Rewriting]) -> dict[EditGroup, _Rewriting]:
+def _over_categories(rewritten: Rewritings) -> Rewritings:
     """Return what was rewritten by model, over all categories."""
-    together: dict[EditGroup, _Rewriting] = {}
-    for group, one in rewritten.items():
-        all_of_it = replace(group, category=ALL)
-        before = together[all_of_it].categories if all_of_it in together else ()
-        together[all_of_it] = _Rewriting([*before, *one.categories], one.clean)
-    return together
+    together: dict[EditGroup, dict[int, _Rewriting]] = {}
+    for group, seeds in rewritten.items():
+        of_all = together.setdefault(replace(group, category=ALL), {})
+        for one in seeds:
+            seed = one.categories[0].cell.seed
+            before = of_all[seed].categories if seed in of_all else ()
+            of_all[seed] = _Rewriting([*before, *one.categories], one.clean)
+    return {group: list(of_all.values()) for group, of_all in together.items()}

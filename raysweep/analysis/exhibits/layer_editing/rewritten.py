@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.tables.seed_rows import COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 
@@ -18,16 +19,18 @@ class RewrittenPromptCounts(Exhibit):
         if not rewritten:
             raise NothingToDraw("no model rewrote prompts")
         reasons = list(dict.fromkeys(reason for one in rewritten for reason in one.reasons))
-        rows = tuple(
-            Row(
-                (one.problem_set, one.cell.model, one.perturbation),
-                tuple(
-                    TableCell(f"{number:,}", value=float(number), state="value")
-                    for number in (sum(one.reasons.values()), *(one.reasons.get(reason, 0) for reason in reasons))
-                ),
+        several = len({one.cell.seed for one in rewritten}) > 1
+        found: dict[tuple[tuple[str, str, str], str], dict[int | None, tuple[TableCell, ...]]] = {}
+        for one in rewritten:
+            apart = f" · seed {one.cell.seed}" if several and not evidence.pools_seeds else ""
+            labels = (one.problem_set, f"{one.cell.model}{apart}", one.perturbation)
+            found.setdefault((labels, one.cell.recipe), {})[one.cell.seed] = tuple(
+                TableCell(f"{number:,}", value=float(number), state="value")
+                for number in (sum(one.reasons.values()), *(one.reasons.get(reason, 0) for reason in reasons))
             )
-            for one in rewritten
-        )
+        asked = max(map(len, found.values()))
+        formats = [COUNT] * (1 + len(reasons))
+        rows = tuple(Row(labels, cells_over_seeds(seeds, formats, asked)) for (labels, _), seeds in found.items())
         return Drawn(
             (
                 Table(

@@ -2,7 +2,8 @@
 
 Intervals of the share restored are over pairs: each pair is one value, pairs of one problem are one cluster, and the
 prompts of a category are those that there are. Intervals of clean accuracy are over problems, paired with the base
-model's, and the pairs are those that there are.
+model's, and the pairs are those that there are. Edits with several seeds are more edits; beside their mean stands the
+standard deviation between the means of the seeds.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, stdev
 
+from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
 from raysweep.analysis.tables.quantities import PASS, Quantity
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.restoration import GAIN, Restoration
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
-from raysweep.stats.intervals import COVERAGE
+from raysweep.stats.intervals import COVERAGE, Interval
 from raysweep.stats.resampling import DifferenceOfMeans
+from raysweep.stats.seeds import mean_over_seeds, shared_variance
 from raysweep.units import count
 
 RESTORED = Quantity("G-RIR", "restored")
@@ -44,9 +47,10 @@ WITHIN_RULE = (
 
 @dataclass(frozen=True)
 class EditGroup:
-    """The edits of one method, with one seed, for one model and category of a problem set.
+    """The edits of one method for one model and category of a problem set.
 
-    `category`: a perturbation, or `ALL`. `method`: the recipe, with its seed where there are several.
+    `category`: a perturbation, or `ALL`. `method`: the recipe, with its seed where there are several and each has a
+    row.
     """
 
     problem_set: str
@@ -60,13 +64,16 @@ class EditGroup:
         return self.model, *([] if self.category == ALL else [self.category]), self.method
 
 
-def grouped(edits: Iterable[ReportedEdit]) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return edits by problem set, model, category and method, in their order; none of `ALL`."""
+def grouped(edits: Iterable[ReportedEdit], *, over_seeds: bool = False) -> dict[EditGroup, list[ReportedEdit]]:
+    """Return edits by problem set, model, category and method, in their order; none of `ALL`.
+
+    `over_seeds`: whether those of all seeds are together.
+    """
     edits = list(edits)
     seeds = {edit.cell.seed for edit in edits}
     groups: dict[EditGroup, list[ReportedEdit]] = {}
     for edit in edits:
-        method = edit.cell.recipe if len(seeds) == 1 else f"{edit.cell.recipe} · seed {edit.cell.seed}"
+        method = edit.cell.recipe + ("" if over_seeds or len(seeds) == 1 else f" · seed {edit.cell.seed}")
         group = EditGroup(edit.problem_set, edit.cell.model, edit.perturbation, method)
         groups.setdefault(group, []).append(edit)
     return groups
@@ -88,24 +95,32 @@ def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
 def on_shared_pairs(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
     """Return each group's judged edits of the pairs from which all methods beside it have one.
 
-    Those are the methods of the same model, problem set and category, with the same seed, that have any.
+    Those are the methods of the same model, problem set and category that have any with the same seed: pairs of another
+    seed are other ones.
     """
     shared: dict[tuple[object, ...], set[str]] = {}
     for group, edits in groups.items():
-        if done := judged(edits):
-            of_group = {edit.cell.training_set for edit in done}
-            key = _beside(group, done)
+        for seed, done in by_seed(judged(edits)).items():
+            of_group, key = {edit.cell.training_set for edit in done}, _beside(group, seed)
             shared[key] = shared.get(key, of_group) & of_group
     return {
-        group: [edit for edit in done if edit.cell.training_set in shared[_beside(group, done)]]
+        group: [edit for edit in done if edit.cell.training_set in shared[_beside(group, edit.cell.seed)]]
         for group, edits in groups.items()
         if (done := judged(edits))
     }
 
 
-def _beside(group: EditGroup, edits: Sequence[ReportedEdit]) -> tuple[object, ...]:
-    """Return what the groups share whose pairs can be the same; those of another seed are other ones."""
-    return group.problem_set, group.model, group.category, edits[0].cell.seed
+def _beside(group: EditGroup, seed: int) -> tuple[object, ...]:
+    """Return what the groups share whose pairs can be the same."""
+    return group.problem_set, group.model, group.category, seed
+
+
+def by_seed(edits: Iterable[ReportedEdit]) -> dict[int, list[ReportedEdit]]:
+    """Return edits by their seed."""
+    seeds: dict[int, list[ReportedEdit]] = {}
+    for edit in edits:
+        seeds.setdefault(edit.cell.seed, []).append(edit)
+    return seeds
 
 
 def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> float:
@@ -119,18 +134,46 @@ def share_cell(value: float) -> TableCell:
     return TableCell() if math.isnan(value) else TableCell(PASS.format(value), value=100 * value, state="value")
 
 
+def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> TableCell:
+    """Return the cell of a mean with the standard deviation between seeds.
+
+    Args:
+        cell: as it is without.
+        seeds: the mean of each seed, a share; those that are NaN don't count, and one has no deviation.
+        quantity: how it is written.
+    """
+    known = [value for value in seeds if not math.isnan(value)]
+    if len(known) < 2 or cell.state != "value":
+        return cell
+    sd = stdev(known)
+    spread = f"SD {replace(quantity, signed=False).format(sd)}"
+    return replace(cell, sd=100 * sd, spread=spread, seeds=len(known))
+
+
+def repaired_cell(edits: Sequence[ReportedEdit]) -> TableCell:
+    """Return the cell of the mean pass@1 of judged edits on their category."""
+
+    def mean(of: Sequence[ReportedEdit]) -> float:
+        return mean_of(of, lambda edit: edit.accuracy.repaired)
+
+    return with_spread(share_cell(mean(edits)), map(mean, by_seed(edits).values()), PASS)
+
+
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
-    return _mean_share(edits, [edit.accuracy.restored for edit in edits], RESTORED)
+    return _mean_share(edits, lambda edit: edit.accuracy.restored, RESTORED)
 
 
 def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean relative gain of pass@1 over judged edits, with its interval over pairs."""
-    return _mean_share(edits, [edit.accuracy.gain for edit in edits], RELATIVE_GAIN)
+    return _mean_share(edits, lambda edit: edit.accuracy.gain, RELATIVE_GAIN)
 
 
-def _mean_share(edits: Sequence[ReportedEdit], found: Sequence[Restoration], quantity: Quantity) -> TableCell:
+def _mean_share(
+    edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration], quantity: Quantity
+) -> TableCell:
     """Return the cell of the mean of a number of each edit; those without it are left out and counted."""
+    found = [share_of(edit) for edit in edits]
     defined = [share.value for share in found if not math.isnan(share.value)]
     problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
     undefined = [share.note for share in found if math.isnan(share.value)]
@@ -138,7 +181,8 @@ def _mean_share(edits: Sequence[ReportedEdit], found: Sequence[Restoration], qua
     if not defined:
         return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    return mean_cell(few_values_mean(defined, "pair", problems), quantity, left_out)
+    means = (mean_of(of_seed, lambda edit: share_of(edit).value) for of_seed in by_seed(edits).values())
+    return with_spread(mean_cell(few_values_mean(defined, "pair", problems), quantity, left_out), means, quantity)
 
 
 def cluster_of(edit: ReportedEdit) -> str:
@@ -165,8 +209,11 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
 
     No edit counts the problem that it was made from. The interval is over problems, each with its mean over the
     edits that were judged on it. Since an edit leaves a problem out, the mean over problems differs a little from the
-    one over edits; the interval is moved by that.
+    one over edits; the interval is moved by that. Of several seeds it is over seeds, too.
     """
+    seeds = list(by_seed(edits).values())
+    if len(seeds) > 1:
+        return over_seeds([clean_change(of_seed) for of_seed in seeds], [_changes(of_seed) for of_seed in seeds])
     pairs = [edit.clean_rates for edit in edits]
     change = rates_change([own for own, _ in pairs], [base for _, base in pairs])
     if change is None:
@@ -174,6 +221,48 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
     mean = fmean(of_edit.value for edit in edits if (of_edit := edit.clean_change) is not None)
     moved = mean - change.difference
     return replace(change, difference=mean, low=max(change.low + moved, -1.0), high=min(change.high + moved, 1.0))
+
+
+def over_seeds(
+    seeds: Sequence[DifferenceOfMeans | None], values: Sequence[Mapping[str, float]]
+) -> DifferenceOfMeans | None:
+    """Return the mean of the differences of several seeds, with an interval over problems and seeds.
+
+    Args:
+        seeds: the difference of each; None for one without.
+        values: the difference on each problem, for each seed.
+    """
+    known = [(change, of_seed) for change, of_seed in zip(seeds, values, strict=True) if change is not None]
+    if len(known) < 2:
+        return known[0][0] if known else None
+    tasks, table = shared_values(*(of_seed for _, of_seed in known))
+    changes = [change for change, _ in known]
+    found = mean_over_seeds(
+        [change.difference for change in changes],
+        [Interval(change.low, change.high) for change in changes],
+        min(change.n for change in changes),
+        shared_variance(table) if tasks else 1.0,
+        (-1.0, 1.0),
+    )
+    note = "; ".join(dict.fromkeys(change.note for change in changes if change.note))
+    n = max(change.n for change in changes)
+    return replace(changes[0], n=n, difference=found.mean, low=found.low, high=found.high, p=found.p, note=note)
+
+
+def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
+    """Return how clean pass@1 changes on each problem: the mean over the edits that were judged on it."""
+    changes: dict[str, list[float]] = {}
+    for own, base in (edit.clean_rates for edit in edits):
+        for task, rate in own.items():
+            changes.setdefault(task, []).append(rate - base[task])
+    return {task: fmean(of_task) for task, of_task in changes.items()}
+
+
+def clean_cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, TableCell]:
+    """Return the cells of how clean pass@1 differs after edits, see `clean_change` and `change_cells`."""
+    number, within = change_cells(clean_change(edits))
+    means = (change.difference for of in by_seed(edits).values() if (change := clean_change(of)) is not None)
+    return with_spread(number, means, CLEAN_CHANGE), within
 
 
 def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell]:

@@ -117,7 +117,7 @@ class Mended(Exhibit):
         models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
         shown = [one for one in models if one.trained_on != BASE] if self.of == "mended" else _bases_once(models)
         several = len({one.training_set for one in shown if one.training_set != BASE}) > 1
-        rows_of = _with_all_seeds(shown) if evidence.by_seed is not None else {one: [one] for one in shown}
+        rows_of = _with_all_seeds(shown) if evidence.pools_seeds else {one: [one] for one in shown}
         asked = max(map(len, rows_of.values()), default=1)
         tables = []
         for problems in evidence.book.problem_sets:

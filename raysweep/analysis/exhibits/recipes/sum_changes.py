@@ -100,7 +100,7 @@ class SumChanges(Exhibit):
 
     def _rows(self, evidence: Evidence, cells: Cells, recipe: str, sets: Sequence[str]) -> Iterator[Row]:
         seeds = sorted({cell.seed for cell in cells if cell.training_set != BASE})
-        apart = seeds if evidence.by_seed is None and len(seeds) > 1 else []
+        apart = seeds if len(seeds) > 1 and not evidence.pools_seeds else []
         for baseline in self.compare[recipe]:
             of_models = {
                 model: changes

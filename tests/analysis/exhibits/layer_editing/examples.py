@@ -111,6 +111,16 @@ def made(models: Sequence[str] = MODELS, pairs: int = 5) -> list[ReportedEdit]:
     return edits
 
 
+def two_seeds(models: Sequence[str] = MODELS) -> list[ReportedEdit]:
+    """The edits with the seed 42, and those of as many other pairs with the seed 43."""
+    later = [
+        replace(edit_of(model, recipe, category, number + 5), cell=CellLabels(model, recipe, pair, 43))
+        for model in models for recipe in EDITORS for category in CATEGORIES for number in range(1, 6)
+        for pair in [f"minicode-{category}-pair{number}"]
+    ]  # fmt: skip
+    return [*made(models), *later]
+
+
 def rewritten(models: Sequence[str] = MODELS) -> list[RewrittenPrompts]:
     found = []
     for model in models:
@@ -129,6 +139,11 @@ ORDER = Order(MODELS, ("base",), ("minicode",), ("clean", *CATEGORIES), words=WO
 def evidence(edits: Sequence[ReportedEdit] | None = None, **more: Any) -> Evidence:
     of_sweep = Edits(made() if edits is None else edits, more.pop("rewritten", ()))
     return Evidence(ScoreBook.of([], ORDER), edits=of_sweep, **more)
+
+
+def pooled(evidence: Evidence) -> Evidence:
+    """The evidence of a report in which several seeds have one row."""
+    return replace(evidence, by_seed=evidence.book)
 
 
 def texts(table: Any) -> Mapping[tuple[str, ...], dict[str, str]]:

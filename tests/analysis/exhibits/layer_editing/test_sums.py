@@ -126,6 +126,26 @@ def test_groups_are_methods_of_a_category_and_categories_add_up():
     assert {group.category for group in together} == {ALL}
 
 
-def test_several_seeds_are_methods_of_their_own():
+def test_several_seeds_are_one_method_or_methods_of_their_own():
     other = replace(FIRST, cell=replace(FIRST.cell, seed=43))
     assert [group.method for group in grouped([FIRST, other])] == ["creme · seed 42", "creme · seed 43"]
+    assert [group.method for group in grouped([FIRST, other], over_seeds=True)] == ["creme"]
+
+
+def test_edits_of_one_problem_with_several_seeds_are_one_cluster():
+    first = [with_restored(8, back, number) for number, back in enumerate((2, 4, 6))]
+    again = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in first]
+    alone, twice = restored_cell(first), restored_cell([*first, *again])
+    assert (twice.value, twice.low, twice.high) == pytest.approx((alone.value, alone.low, alone.high))
+    assert (alone.spread, twice.spread, twice.seeds) == ("", "SD 0.0", 2)
+
+
+def test_the_interval_of_a_clean_change_is_over_problems_and_seeds():
+    first = [edit_of("llama", "creme", "C1", number) for number in range(1, 6)]
+    again = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in first]
+    alone, twice = clean_change(first), clean_change([*first, *again])
+    assert twice.difference == pytest.approx(alone.difference)
+    assert twice.high - twice.low == pytest.approx(alone.high - alone.low, rel=0.05), "the same seed again says no more"
+    worse = [replace(edit, clean=dict.fromkeys(edit.clean, 0.0)) for edit in again]
+    apart = clean_change([*first, *worse])
+    assert apart.low == -1.0 and apart.high > 0 and apart.n == alone.n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import mean, stdev
 
 import pytest
 
@@ -11,7 +12,16 @@ from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.edits import BaseRates
 from raysweep.analysis.tables.table import to_csv
 from raysweep.metrics.restoration import NOTHING_LOST, NOTHING_PASSED
-from tests.analysis.exhibits.layer_editing.examples import EDITORS, ended, evidence, made, rewritten, texts
+from tests.analysis.exhibits.layer_editing.examples import (
+    EDITORS,
+    ended,
+    evidence,
+    made,
+    pooled,
+    rewritten,
+    texts,
+    two_seeds,
+)
 
 EXHIBITS = read_exhibits()
 CREME_LACKS = "minicode-C2-pair2"
@@ -69,6 +79,76 @@ def test_edits_of_other_seeds_share_no_pair():
         "restored, shared pairs (%)"
         not in texts(table_of("repairs", evidence([*edits, *later])))["llama", "rome · seed 42"]
     )
+
+
+def test_edits_of_several_seeds_are_one_row_with_the_spread_between_the_seeds():
+    edits = two_seeds(["llama"])
+    table = table_of("repairs", pooled(evidence(edits)))
+    of_seeds = [table_of("repairs", evidence(of)) for of in (edits[: len(edits) // 2], edits[len(edits) // 2 :])]
+    row, *seeds = (
+        {
+            c.full_name: cell
+            for r in of.rows
+            if r.labels[1] == "rome"
+            for c, cell in zip(of.columns, r.cells, strict=True)
+        }
+        for of in (table, *of_seeds)
+    )
+    assert [row.labels[1] for row in table.rows] == list(EDITORS) and row["edits"].text == "30"
+    for name in ("pass@1 (%) repaired", "relative gain (%)", "restored (%)", "clean pass@1 change (points)"):
+        values = [seed[name].value for seed in seeds]
+        assert (row[name].value, row[name].sd) == pytest.approx((mean(values), stdev(values)), abs=1e-9), name
+        assert row[name].seeds == 2 and row[name].spread.startswith("SD "), name
+    assert not row["pass@1 (%) base, perturbed"].seeds
+    assert "Edits of all seeds count together" in table.caption
+    creme = texts(table)["llama", "creme-random"]["restored, shared pairs (%)"]
+    assert creme != "–" and "over 29 shared pairs" in table.footnotes
+
+
+def test_edits_of_each_seed_have_a_row_on_demand():
+    shown = evidence(two_seeds(["llama"]), rewritten=two_rewritings())
+    labels = [row.labels for row in table_of("repairs", shown).rows]
+    methods = [*EDITORS, "self-denoising"]
+    assert set(labels) == {("llama", f"{method} · seed {seed}") for method in methods for seed in (42, 43)}
+    places = [row.labels[-1] for row in table_of("edit-places", shown).rows]
+    assert {label.partition(" · ")[2] for label in places} == {"seed 42", "seed 43"}
+    counts = [row.labels[1] for row in table_of("rewritten-prompts", shown).rows]
+    assert set(counts) == {"llama · seed 42", "llama · seed 43"}
+
+
+def two_rewritings():
+    """What llama rewrote with two seeds; the second undoes half of what each perturbation lost."""
+    first = rewritten(["llama"])
+    half = [
+        replace(
+            one,
+            cell=replace(one.cell, seed=43),
+            reasons=one.reasons | {"accepted": 14},
+            rates={t: (r + one.base.clean[t]) / 2 for t, r in one.rates.items()},
+        )
+        for one in first
+    ]
+    return [*first, *half]
+
+
+def test_rewriting_with_several_seeds_is_one_row():
+    shown = pooled(evidence([], rewritten=two_rewritings()))
+    table = table_of("repairs", shown)
+    (row,) = table.rows
+    restored = row.cells[[column.full_name for column in table.columns].index("restored (%)")]
+    assert (restored.text, restored.spread, restored.seeds) == ("25.0", "SD 35.4", 2)
+    assert restored.low < 0 < 50 < restored.high, "two seeds that differ say little"
+    counts = texts(table_of("rewritten-prompts", shown))["minicode", "llama", "C1"]
+    assert counts["accepted"] == "13.0" and counts["empty"] == "40"
+
+
+def test_other_tables_of_edits_have_one_row_for_all_seeds():
+    shown, once = pooled(evidence(two_seeds())), evidence()
+    for id in ("repairs-by-category", "edit-places", "edit-costs", "edit-ends", "block-heat", "block-map"):
+        table, of_one = table_of(id, shown), table_of(id, once)
+        assert [row.labels for row in table.rows] == [row.labels for row in of_one.rows], id
+    found = texts(table_of("edit-places", shown))["llama", "all categories", "creme, found (l*)"]
+    assert found["edits"] == "29 of 30"
 
 
 def test_the_relative_gain_is_of_the_same_accuracies_and_undefined_where_nothing_passed():
