@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from raysweep.analysis.exhibits.base import Conclusion, Remark
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing
 from raysweep.analysis.tables.edited import EDITED
+from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds
 from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
@@ -42,7 +43,11 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
         trainings: the sweep's, for what the chosen model took.
         table: that of the candidates.
     """
-    points = [Remark(SURE, _sure(choosing)), Remark(COST, _cost(choosing, trainings)), Remark(NEXT, _next(choosing))]
+    points = [
+        Remark(SURE, _sure(choosing)),
+        Remark(COST, _cost(choosing, trainings)),
+        Remark(NEXT, _next(choosing, trainings)),
+    ]
     return Conclusion(_answer(choosing), table, tuple(point for point in points if point.text))
 
 
@@ -93,16 +98,18 @@ def _answer(choosing: Choosing) -> str:
         number = f"{len(tied)} of {count(len(choosing.candidates), 'model')}"
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
     named = name_of(choosing.book, chosen)
-    sentence = f"{where}, {named} is best: {score} %{_spread(choosing)} of its programs pass all tests"
+    is_clear, second = choosing.share >= COVERAGE, choosing.second
+    verb = "is best" if is_clear else "scores highest"
+    sentence = f"{where}, {named} {verb}: {score} %{_spread(choosing)} of its programs pass all tests"
+    beside = {"without fine-tuning": choosing.base, "fine-tuned on clean prompts": choosing.clean_twin}
     others = [
         f"{PASS.format(choosing.score_of(other))} % {words}"
-        for other, words in (
-            (choosing.base, "without fine-tuning"),
-            (choosing.clean_twin, "fine-tuned on clean prompts"),
-        )
-        if other is not None and other is not chosen
+        for words, other in beside.items()
+        if other is not None and other is not chosen and (is_clear or other is not second)
     ]
-    return f"{sentence}{', against ' if others else ''}{' and '.join(others)}."
+    rival = f"{name_of(choosing.book, second)}, with {PASS.format(choosing.score_of(second))} %"
+    close = "" if is_clear else f" {rival}, is too close to tell apart."
+    return f"{sentence}{', against ' if others else ''}{' and '.join(others)}.{close}"
 
 
 def _spread(choosing: Choosing) -> str:
@@ -126,12 +133,16 @@ def _sure(choosing: Choosing) -> str:
     share, chosen = choosing.share, choosing.chosen
     best = f"It is the best of {len(choosing.candidates)} models in {share_text(share)} of bootstrap resamples"
     seeds = _lead_words(choosing)
+    drawn = f"{problems} and {choosing.seeds} seeds" if choosing.seeds > 1 else problems
     if share >= COVERAGE:
-        return f"{_gain(choosing)}{best} of {problems}.{seeds}"
+        return f"{_gain(choosing)}{best} of {drawn}.{seeds}"
     rivals = [one for one in choosing.by_share if one is not chosen and choosing.share_of(one) >= WORTH_NAMING]
     named = [f"{name_of(choosing.book, one)} in {100 * choosing.share_of(one):.0f} %" for one in rivals[:RIVALS]]
     others = "".join(f", {one}" for one in named)
-    return f"{_gain(choosing)}{problems} don't tell the best ones apart: {best.lower()}{others}.{seeds}"
+    settled = f"it counts as settled from {100 * COVERAGE:.0f} %"
+    return (
+        f"{_gain(choosing)}{drawn} don't settle which is best: {best[0].lower()}{best[1:]}{others} ({settled}).{seeds}"
+    )
 
 
 def _gain(choosing: Choosing) -> str:
@@ -141,9 +152,8 @@ def _gain(choosing: Choosing) -> str:
     if gained is None or math.isnan(gained.low) or gained.value <= 0:
         return ""
     over = f"over problems{' and seeds' if gained.seeds > 1 else ' only'}"
-    low, high = (PASS.format(end) for end in (gained.low, gained.high))
     points = f"{100 * gained.value:.1f} points more than without fine-tuning"
-    return f"It passes {points} ({100 * COVERAGE:.0f} % interval {low} to {high}, {over}). "
+    return f"It passes {points} ({_ends(gained)}, {over}). "
 
 
 def share_text(share: float) -> str:
@@ -172,7 +182,13 @@ def _lead_words(choosing: Choosing) -> str:
     of_seeds = f"with an SD of {lead.sd:.1f} points between {lead.n} seeds"
     if lead.n <= SEEDS_NAMED:
         of_seeds = f"in the {lead.n} seeds it is {_listed([PASS.format(one) for one in leads])}"
-    return f" Its lead of {lead.effect:.1f} points over {second} is {verdict}: {of_seeds}."
+    found = choosing.chosen.gain(choosing.second)
+    ends = "" if found is None or math.isnan(found.low) else f" ({_ends(found)})"
+    return f" Its lead of {lead.effect:.1f} points over {second}{ends} is {verdict}: {of_seeds}."
+
+
+def _ends(found: MeasurementOverSeeds) -> str:
+    return f"{100 * COVERAGE:.0f} % interval {PASS.format(found.low)} to {PASS.format(found.high)}"
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -193,10 +209,11 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
             beside = f"the best there is {name_of(choosing.book, best)} with {PASS.format(highest)} %"
         before = choosing.base.clean_mean if choosing.base not in (None, chosen, best) else None
         without = f" ({PASS.format(before)} % without fine-tuning)" if before is not None else ""
-        sentences.append(f"On clean prompts {PASS.format(clean)} % of its programs pass{without}; {beside}.")
+        nothing = "nothing: " if before is not None and before <= clean else ""
+        sentences.append(f"On clean prompts {nothing}{PASS.format(clean)} % of its programs pass{without}; {beside}.")
     seconds = _seconds(chosen, trainings)
     if seconds is not None:
-        average = " on average" if len(chosen.by_seed) > 1 else ""
+        average = " a seed" if len(chosen.by_seed) > 1 else ""
         second = choosing.second
         others = _seconds(second, trainings) if choosing.share < COVERAGE else None
         rival = f", that of {name_of(choosing.book, second)} {duration(others)}" if others is not None else ""
@@ -211,7 +228,7 @@ def _seconds(candidate: Candidate, trainings: Sequence[ReportedTraining]) -> flo
     return sum(seconds) / len(seconds) if seconds and not any(map(math.isnan, seconds)) else None
 
 
-def _next(choosing: Choosing) -> str:
+def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
     """Say what would make the choice surer."""
     chosen, lead = choosing.chosen, _lead(choosing)
     if not choosing.score_of(chosen):
@@ -224,9 +241,13 @@ def _next(choosing: Choosing) -> str:
         verb = "are" if missing > 1 else "is"
         return f"Run the sweep again: {missing} of {choosing.seeds} seeds of the best one {verb} missing."
     if lead is not None and lead.within_noise and choosing.share < COVERAGE:
-        return "Judge the best two on more problems and train them with more seeds, or take the one that costs least."
+        return (
+            "Judge the best two on more problems and train them with more seeds, or take the one that costs "
+            f"least{_faster(choosing, trainings)}."
+        )
     if len(choosing.tied) > 1 or choosing.share < COVERAGE:
-        return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least."
+        faster = _faster(choosing, trainings) if len(choosing.tied) == 1 else ""
+        return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least{faster}."
     if lead is not None and lead.within_noise:
         return "Train the best two with more seeds, since seeds differ by as much as they do."
     if _only_edits(choosing.book):
@@ -238,6 +259,15 @@ def _next(choosing: Choosing) -> str:
     if len(choosing.book.problem_sets) < FEWEST_DRAWS:
         return f"Judge it on a second problem set: the choice rests on {choosing.problem_set} alone."
     return "Read under Samples what it still gets wrong."
+
+
+def _faster(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
+    """Say which of the best two takes less time to fine-tune; empty where that is unknown or alike."""
+    both = [(_seconds(one, trainings), name_of(choosing.book, one)) for one in (choosing.chosen, choosing.second)]
+    known = [(seconds, name) for seconds, name in both if seconds is not None]
+    if len(known) < len(both) or len({duration(seconds) for seconds, _ in known}) == 1:
+        return ""
+    return f", which in time is {min(known)[1]}"
 
 
 def _more_problems(choosing: Choosing) -> str:

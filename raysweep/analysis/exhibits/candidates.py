@@ -52,21 +52,28 @@ class Candidate:
             self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
         ]
 
-    def gain(self, base: Candidate) -> MeasurementOverSeeds | None:
-        """Return by how much its pass@1 is above that of its base model, with an interval, 0 to 1.
+    def gain(self, other: Candidate) -> MeasurementOverSeeds | None:
+        """Return by how much its pass@1 is above another's, with an interval, 0 to 1, as comparisons say it.
 
-        It is what comparisons say of the same problems; None where the base lacks some of them.
+        It is over the problems of `perturbed` and the seeds that both have; None where there are none.
         """
-        before, asked = base.by_seed[NO_SEED], len(self.by_seed)
-        if not before.keys() >= self.perturbed.keys():
+        alike = [
+            (theirs, ours)
+            for seed, ours in self.by_seed.items()
+            if (theirs := other.by_seed.get(seed, other.by_seed.get(NO_SEED))) is not None
+            and theirs.keys() >= self.perturbed.keys()
+        ]
+        if not alike:
             return None
-        seeds = [ProblemRates({task: of[task] for task in self.perturbed}, {}, 1, 1) for of in self.by_seed.values()]
-        twins = [ProblemRates({task: before[task] for task in self.perturbed}, {}, 1, 1)] * asked
+        twins, seeds = (
+            [ProblemRates({task: of[task] for task in self.perturbed}, {}, 1, 1) for of in side]
+            for side in zip(*alike, strict=True)
+        )
         numbers = [
             {one.metric: one for one in PassRates().measure(first, second)}
             for first, second in zip(twins, seeds, strict=True)
         ]
-        found = measurements_over_seeds(numbers, seeds, twins, asked)[DIFFERENCE]
+        found = measurements_over_seeds(numbers, seeds, twins, len(seeds))[DIFFERENCE]
         assert isinstance(found, MeasurementOverSeeds)
         return found
 

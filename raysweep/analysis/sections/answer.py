@@ -8,7 +8,7 @@ from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.edited import EDITED
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.records import CLEAN
+from raysweep.records import CLEAN, NOT_TUNED
 from raysweep.units import count
 
 FEW = 3
@@ -37,11 +37,20 @@ class AnswerSection(Section):
 def question(book: ScoreBook) -> str:
     """Return what a sweep asked, for readers who don't know it: its models, problems and prompts."""
     models, were = _listed(book.models, "code model"), "was" if len(book.models) == 1 else "were"
-    changes = ["fine-tuning"] * bool(book.tuned_sets) + ["editing"] * (EDITED in book.training_sets)
+    changes = [f"fine-tuning{_ways(book)}"] * bool(book.tuned_sets) + ["editing"] * (EDITED in book.training_sets)
     when = f", before and after {' or '.join(changes)}" if changes else ""
     measured = any("pass@1" in book.metrics(problems) for problems in book.problem_sets)
     passing = " pass@1: the share of programs that pass all tests of their problem." if measured else ""
     return f"{models} {were} asked to {_tasks(book)}{when}: {_prompts(book)}.{passing}"
+
+
+def _ways(book: ScoreBook) -> str:
+    """Return how models were fine-tuned, where in several ways: `` (by the recipes full and lora)``."""
+    tuned = {variant.recipe for variant in book.variants if variant.recipe != NOT_TUNED}
+    recipes = [name for name in book.order.recipes if name in tuned]
+    ways = [f"by the recipes {_in_one_list(recipes)}"] if 1 < len(recipes) <= FEW else []
+    ways += [f"with {book.order.seeds} seeds each"] if book.order.seeds > 1 else []
+    return f" ({', '.join(ways)})" if ways else ""
 
 
 def _listed(names: Sequence[str], noun: str) -> str:

@@ -11,12 +11,13 @@ import pytest
 from scipy.stats import binom, friedmanchisquare
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.comparisons.pass_rates import PassRates
+from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, PassRates
 from raysweep.analysis.exhibits.advice import COST, NEXT, SURE, share_text
 from raysweep.analysis.exhibits.base import Conclusion, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
 from raysweep.analysis.tables.edited import EDITED, WAY
+from raysweep.analysis.tables.over_seeds import measurements_over_seeds
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import by_file_name
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -48,12 +49,14 @@ def said(conclusion: Conclusion) -> dict[str, str]:
 def test_the_choice_passes_most_perturbed_prompts_and_says_what_it_costs_on_clean_ones():
     (found,) = EXHIBITS["choice"].draw(curve_evidence(["one"])).conclusions
     assert found.text == (
-        "On humaneval under typos of three kinds (typos), one fine-tuned on half is best: 65.0 % of its programs pass "
-        "all tests, against 30.0 % fine-tuned on clean prompts."
+        "On humaneval under typos of three kinds (typos), one fine-tuned on half scores highest: 65.0 % of its "
+        "programs pass all tests, against 30.0 % fine-tuned on clean prompts. one fine-tuned on twice, with 60.0 %, is "
+        "too close to tell apart."
     )
     assert said(found) == {
-        SURE: "20 problems don't tell the best ones apart: it is the best of 9 models in 67 % of bootstrap resamples, "
-        "one fine-tuned on twice in 20 %, one fine-tuned on most in 7 %, one fine-tuned on typos in 2 %.",
+        SURE: "20 problems don't settle which is best: it is the best of 9 models in 67 % of bootstrap resamples, "
+        "one fine-tuned on twice in 20 %, one fine-tuned on most in 7 %, one fine-tuned on typos in 2 % (it counts as "
+        "settled from 95 %).",
         COST: "On clean prompts 60.0 % of its programs pass; the best there is one fine-tuned on some-c with 65.0 %.",
         NEXT: "Judge the best ones on more problems (about 160 would tell the best two apart), or take the one of them "
         "that costs least.",
@@ -77,8 +80,9 @@ def test_a_choice_that_the_problems_do_not_settle_names_its_rivals():
     share = {labels[1]: float(row["best in (% of resamples)"]) for labels, row in cells(found.table).items()}
     assert 50 < share["half"] < 90 and share["half"] + share["most"] == pytest.approx(100, abs=0.2)
     assert said(found)[SURE] == (
-        "20 problems don't tell the best ones apart: it is the best of 3 models in "
-        f"{share['half']:.0f} % of bootstrap resamples, one fine-tuned on most in {share['most']:.0f} %."
+        "20 problems don't settle which is best: it is the best of 3 models in "
+        f"{share['half']:.0f} % of bootstrap resamples, one fine-tuned on most in {share['most']:.0f} % (it "
+        "counts as settled from 95 %)."
     )
 
 
@@ -95,7 +99,7 @@ def test_a_clear_choice_is_said_to_be_clear_and_seeds_are_averaged():
         "is best: 95.0 % (SD 7.1 over 2 seeds) of its programs pass all tests, against 15.0 % fine-tuned on clean "
         "prompts."
     )
-    assert said(found)[SURE] == "It is the best of 2 models in 100 % of bootstrap resamples of 20 problems."
+    assert said(found)[SURE] == "It is the best of 2 models in 100 % of bootstrap resamples of 20 problems and 2 seeds."
     assert [row["pass@1 (%)"] for row in cells(found.table).values()] == ["95.0", "15.0"]
 
 
@@ -114,8 +118,14 @@ def test_the_choices_lead_is_held_against_the_spread_between_seeds(baseline, gai
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
     second = "one fine-tuned on clean prompts" if baseline == "clean" else "one without fine-tuning"
     lead, leads = 5 * sum(gains) / 3, "{:.1f}, {:.1f} and {:.1f}".format(*(5 * gain for gain in gains))
+    first = [ProblemRates(passing(8), {}, 1, 1)] * 3
+    halves = [ProblemRates(passing(8 + gain), {}, 1, 1) for gain in gains]
+    numbers = [{one.metric: one for one in PassRates().measure(*pair)} for pair in zip(first, halves, strict=True)]
+    ends = measurements_over_seeds(numbers, halves, first, 3)[DIFFERENCE]
+    low, high = (f"{100 * end:.1f}".replace("-", "−") for end in (ends.low, ends.high))
     assert said(found)[SURE].endswith(
-        f"Its lead of {lead:.1f} points over {second} is {words}: in the 3 seeds it is {leads}."
+        f" Its lead of {lead:.1f} points over {second} (95 % interval {low} to {high}) is {words}: in the 3 seeds it "
+        f"is {leads}."
     )
 
 
@@ -145,7 +155,7 @@ def test_a_lead_that_is_none_on_the_seeds_of_both_is_not_said():
         for (name, seed), number in passed.items()
     }
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
-    assert "one fine-tuned on half is best" in found.text and "Its lead" not in said(found)[SURE]
+    assert "one fine-tuned on half scores highest" in found.text and "Its lead" not in said(found)[SURE]
 
 
 def test_models_that_tie_are_all_said_to_be_the_best():
@@ -450,3 +460,18 @@ def test_a_lead_within_noise_asks_for_problems_and_seeds_and_gives_no_number():
     (found,) = EXHIBITS["choice"].draw(Evidence(curve_evidence(["one"]).book, rates)).conclusions
     assert "within noise" in said(found)[SURE]
     assert said(found)[NEXT].startswith("Judge the best two on more problems and train them with more seeds, or take")
+
+
+def test_of_two_that_are_too_close_the_one_that_is_trained_faster_is_named():
+    test, order = ("humaneval", "typos"), curve_evidence(["one"]).book.order
+    rates = {
+        CellLabels("one", "full", name, 42): {test: ProblemRates(passing(number), {}, 1, 1)}
+        for name, number in (("half", 12), ("most", 11))
+    }
+    trained = [
+        ReportedTraining("one", name, "full", 42, 9, 0, {}, 9, (), 0.1, seconds=seconds)
+        for name, seconds in (("half", 90), ("most", 60))
+    ]
+    (found,) = EXHIBITS["choice"].draw(Evidence(ScoreBook.of([], order), rates, trained)).conclusions
+    assert said(found)[NEXT].endswith("costs least, which in time is one fine-tuned on most.")
+    assert said(found)[COST] == "Fine-tuning it took 1 min 30 s, that of one fine-tuned on most 1 min 00 s."

@@ -5,7 +5,7 @@ from dataclasses import replace
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.answer import question
 from raysweep.analysis.tables.edited import EDITED, WAY
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
 from tests.analysis.examples import ORDER, report, scores
 
 
@@ -25,6 +25,15 @@ def test_few_perturbations_are_named_with_what_a_mix_draws_from():
         ": from prompts as they are, and from prompts changed by neighbouring keys (C1) and typos (C: for each prompt "
         "one of neighbouring keys (C1) and swapped characters (C2)). pass@1: "
     ) in question(ScoreBook.of(few, order))
+
+
+def test_recipes_and_seeds_are_named_where_there_are_several():
+    both = [*scores(), *(replace(one, recipe="lora") for one in scores() if one.training_set != "base")]
+    recipes = {name: RecipeChoice("sft") for name in dict.fromkeys(one.recipe for one in both if one.recipe != "none")}
+    order = replace(ORDER, recipes=recipes, seeds=3)
+    assert f", before and after fine-tuning (by the recipes {' and '.join(recipes)}, with 3 seeds each): " in question(
+        ScoreBook.of(both, order)
+    )
 
 
 def test_several_problem_sets_stand_in_one_list():
