@@ -2,7 +2,8 @@
 
 The front matter's ``model-index`` is made by huggingface_hub from one `EvalResult` for each number, so the hub and its
 library read it; a metric's arguments have the signature. A number that is undefined is left out there, and the text
-below says why; the text has the intervals. The data set's configuration is the test set's perturbation, so that numbers
+below says why; the text has the intervals, and where a sweep has several seeds the means over these beside the numbers
+of the model, which has one. The data set's configuration is the test set's perturbation, so that numbers
 on different prompts are never merged.
 
 Source: https://huggingface.co/docs/huggingface_hub/guides/model-cards
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from raysweep.analysis.tables.over_seeds import ScoreOverSeeds
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.machine import VERSION
@@ -31,6 +33,12 @@ if TYPE_CHECKING:
 CARD = "README.md"
 TASK = "text-generation"
 """The hub's name for the task of completing code."""
+COLUMNS = ("test set", "metric", "value", "95 % interval", "problems", "note")
+OF_SEEDS = ("mean over seeds", "SD", "seeds", "95 % interval over problems and seeds")
+OVER_SEEDS = (
+    "The mean over seeds, and SD, the standard deviation between them, are of all models of the sweep that were "
+    "fine-tuned like this one with another seed, and this one."
+)
 
 
 def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
@@ -92,24 +100,42 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
     what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
     limited = f"**Limited run:** {limit_text(config)}\n\n" if limit_text(config) else ""
-    rows = [_row(score, words.words) for test_set in cell.test_sets for score in test_set.scores]
+    several = any(test_set.over_seeds for test_set in cell.test_sets)
+    rows = [
+        [*_row(score, words.words), *(_of_seeds(test_set.over_seeds.get(score.metric)) if several else [])]
+        for test_set in cell.test_sets
+        for score in test_set.scores
+    ]
+    columns = [*COLUMNS, *(OF_SEEDS if several else [])]
+    table = [columns, ["---"] * len(columns), *rows]
     undefined = [score for test_set in cell.test_sets for score in test_set.undefined]
     left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
     lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
     parts = [
         f"# {cell.id}\n\n{what}. Judged by raysweep {VERSION} in the sweep `{config.name}`, on clean and on perturbed "
         f"prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean pass@1.\n\n{limited}"
-        "| test set | metric | value | 95 % interval | problems | note |\n|---|---|---|---|---|---|\n"
-        + "\n".join(rows),
+        + "\n".join(f"| {' | '.join(row)} |" for row in table),
+        *([OVER_SEEDS] if several else []),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
         "How the numbers were made:\n\n" + "\n".join(lines),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(score: Score, words: Mapping[str, str]) -> str:
-    """Return a number as a row of the card's table."""
+def _row(score: Score, words: Mapping[str, str]) -> list[str]:
+    """Return the fields of a number's row in the card's table."""
     meaning = f" ({words[score.perturbation]})" if score.perturbation in words else ""
-    interval = f"{score.low:.3f} to {score.high:.3f}" if isfinite(score.low) and isfinite(score.high) else ""
     name = f"{score.problem_set} {score.perturbation}{meaning}"
-    return f"| {name} | {score.metric} | {score.value:.3f} | {interval} | {score.n} | {score.note} |"
+    return [name, score.metric, f"{score.value:.3f}", _interval(score), f"{score.n}", score.note]
+
+
+def _of_seeds(mean: ScoreOverSeeds | None) -> list[str]:
+    """Return the fields of the mean over seeds; empty ones without it."""
+    if mean is None or not isfinite(mean.value):
+        return [""] * len(OF_SEEDS)
+    sd = f"{mean.sd:.3f}" if isfinite(mean.sd) else ""
+    return [f"{mean.value:.3f}", sd, f"{mean.seeds}", _interval(mean)]
+
+
+def _interval(score: Score) -> str:
+    return f"{score.low:.3f} to {score.high:.3f}" if isfinite(score.low) and isfinite(score.high) else ""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import sqrt
 from statistics import stdev
 
+from raysweep.analysis.comparisons.base import rates_of
+from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.metrics.passing import pass_at_k
-from raysweep.records import CLEAN, ProblemScore, Score
+from raysweep.records import BASE, CLEAN, ProblemScore, Score
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.scoring import CellNumbers, by_cell, cell_numbers
 
 DIRECTIONS = {"pass@": True, "RP_": True, "RD": False, "drop": True}
@@ -30,6 +33,8 @@ class TestSetScores:
         scores: the defined numbers.
         undefined: the numbers that are NaN, with the reasons in their notes.
         problems: the verdicts by problem, of all draws.
+        over_seeds: the means over the seeds of the same model, recipe and training set, by metric; empty where the
+            sweep has one seed.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
@@ -39,6 +44,7 @@ class TestSetScores:
     scores: tuple[Score, ...]
     undefined: tuple[Score, ...]
     problems: tuple[ProblemScore, ...]
+    over_seeds: Mapping[str, ScoreOverSeeds] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -82,16 +88,39 @@ def higher_is_better(metric: str) -> bool | None:
 def cell_scores(folder: SweepFolder) -> Iterator[CellScores]:
     """Yield the exported numbers of each cell with results, in the order of the grid."""
     by_labels = {_labels(cell.scores[0]): cell for cell in cell_numbers(folder) if cell.scores}
+    pairs_edited = set(order_of(folder.config()).pairs)
+    pooled = _over_seeds([cell for cell in by_labels.values() if cell.labels.training_set not in pairs_edited])
     for cell, pairs in by_cell(folder.grid()).items():
         if (labels := _labels(pairs[0])) in by_labels:
-            yield CellScores(cell, tuple(_test_sets(by_labels[labels], pairs)))
+            yield CellScores(cell, tuple(_test_sets(by_labels[labels], pairs, pooled)))
+
+
+Pooled = Mapping[tuple[str, ...], Mapping[str, ScoreOverSeeds]]
+"""Means over seeds by model, recipe, training set, problem set and perturbation, then by metric."""
+
+
+def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
+    """Return the means over the seeds of fine-tuned models; none where each has one seed."""
+    scores = [score for cell in cells for score in cell.scores]
+    if not have_several_seeds(scores):
+        return {}
+    groups = SeedGroups()
+    for cell in cells:
+        if cell.labels.training_set != BASE:
+            groups.add(cell.labels, rates_of(cell.problems), {})
+    found: dict[tuple[str, ...], dict[str, ScoreOverSeeds]] = {}
+    for mean in scores_over_seeds(scores, groups.shared):
+        if isinstance(mean, ScoreOverSeeds):
+            place = (mean.model, mean.recipe, mean.training_set, mean.problem_set, mean.perturbation)
+            found.setdefault(place, {})[mean.metric] = mean
+    return found
 
 
 def _labels(row: GridRow | Score) -> tuple[str, str, str, int]:
     return row.model, row.recipe, row.training_set, row.seed
 
 
-def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow]) -> Iterator[TestSetScores]:
+def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow], pooled: Pooled) -> Iterator[TestSetScores]:
     """Yield a cell's numbers by test set; those of a level stand with the mix of its name, if that is a test set."""
     rows_of: dict[tuple[str, str], list[ProblemScore]] = {}
     for row in numbers.problems:
@@ -104,7 +133,8 @@ def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow]) -> Iterator[TestS
         if problems:
             defined = tuple(s for s in scores if math.isfinite(s.value))
             undefined = tuple(s for s in scores if not math.isfinite(s.value))
-            yield TestSetScores(first, len({p.draw for p in problems}), defined, undefined, problems)
+            means = pooled.get((first.model, first.recipe, first.training_set, *name), {})
+            yield TestSetScores(first, len({p.draw for p in problems}), defined, undefined, problems, means)
 
 
 def _rates(problems: Iterable[ProblemScore], k: int) -> Iterable[float]:

@@ -23,6 +23,7 @@ from raysweep.cli.app import main
 from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.records import Completion, Result
+from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
@@ -191,13 +192,20 @@ def test_adding_a_training_set_trains_exactly_one_cell(finished):
     assert {k: v for k, v in commit_times(finished).items() if k in before} == before
 
 
-def test_adding_a_seed_trains_exactly_one_cell_on_the_sets_that_are_there(finished):
+def test_adding_a_seed_trains_exactly_one_cell_on_the_sets_that_are_there(finished, tmp_path):
     before = commit_times(finished)
     result = run(finished, "seeds=[7, 8]")
     assert result.cells_run == 1 and not result.errors
     new = Counter(path.split("/artefacts/")[1].split("/")[0] for path in commit_times(finished).keys() - before.keys())
     assert new == {"model": 1, "completions": 2, "results": 2}
     assert {k: v for k, v in commit_times(finished).items() if k in before} == before
+    cards = export_format(open_folder("nano", str(finished)), "model-card", tmp_path)
+    texts = {name: (tmp_path / name).read_text() for name in cards.files}
+    of_seeds = {name for name, text in texts.items() if "| mean over seeds | SD | seeds |" in text}
+    assert of_seeds == {name for name in texts if ".base/" not in name} and len(of_seeds) == 2
+    rows = [next(line for line in texts[name].splitlines() if "| pass@1 |" in line).split(" | ") for name in of_seeds]
+    mean = sum(float(row[2]) for row in rows) / 2
+    assert all(row[8] == "2" and float(row[6]) == pytest.approx(mean, abs=0.001) for row in rows)
 
 
 def test_a_name_taken_by_another_config_is_refused(finished):
