@@ -25,6 +25,7 @@ class ChoicesSection(Section):
             "chosen by its loss on rows that it wasn't trained on. No test set had a part in the choice."
         )
         number = sum(len(choice.candidates) for choice in report.choices)
-        table = candidate_table(report.choices, report.order)
+        table = candidate_table(report.choices, report.order, over_seeds=report.over_seeds)
         folded = [Folded(f"All {count(number, 'candidate')}", table.caption, [table])] if number else []
-        return Content(lead, [choice_table(report.choices, report.order)], folded=folded)
+        chosen = choice_table(report.choices, report.order, over_seeds=report.over_seeds)
+        return Content(lead, [chosen], folded=folded)

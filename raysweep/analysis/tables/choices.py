@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import count
 
+LOSS = "{:.4f}"
+"""Format of a loss."""
 NOT_YET = TableCell("–", note="not chosen yet: a model of its group is still to be trained", state="undefined")
 
 
@@ -42,41 +48,95 @@ class ReportedChoice:
         return next((candidate for candidate in self.candidates if candidate.is_chosen), None)
 
 
-def choice_table(choices: Sequence[ReportedChoice], order: Order) -> Table:
-    """Return the table with a row for each choice: the chosen recipe, its loss, and the next one's."""
+def choice_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
+    """Return the table with a row for each choice: the chosen recipe, its loss, and the next one's.
+
+    `over_seeds`: whether the choices of all seeds have one row.
+    """
     caption = (
         "The recipe of each group whose model has the lowest loss of the validation rows; that model alone was "
         "evaluated. Of equal losses the one with fewer optimizer steps is chosen."
     )
     names = ("chosen recipe", "its loss", "next loss", "candidates")
-    rows = [Row(_labels(choice, choices), _cells(choice)) for choice in choices]
+    groups = _grouped(choices, over_seeds)
+    asked = _most_seeds(groups)
+    rows = []
+    for labels, of_seeds in groups.items():
+        _, *numbers = cells_over_seeds(
+            {seed: _cells(choice) for seed, choice in of_seeds.items()}, ("", LOSS, LOSS, COUNT), asked
+        )
+        rows.append(Row(labels, (_chosen_cell([choice.chosen for choice in of_seeds.values()]), *numbers)))
     stub = ("model", "training set", "recipe")
     return Table("Chosen recipes", caption, stub, tuple(map(Column, names)), tuple(rows), order.training_words)
 
 
-def candidate_table(choices: Sequence[ReportedChoice], order: Order) -> Table:
-    """Return the table with a row for each candidate."""
+def candidate_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
+    """Return the table with a row for each candidate. `over_seeds`: whether those of all seeds have one row."""
+    groups = _grouped(choices, over_seeds)
+    asked = _most_seeds(groups)
     caption = "All candidates, with the losses of the validation rows by which one of each group was chosen."
+    caption += f" {BY_SEED}" if asked > 1 else ""
     rows = []
-    for choice in choices:
-        for candidate in sorted(choice.candidates, key=lambda one: (not math.isfinite(one.loss), one.loss)):
-            model, trained, _ = _labels(choice, choices)
-            curve = tuple((float(step), loss) for step, loss in candidate.losses)
-            cells = (
-                replace(_loss(candidate.loss), curve=curve),
-                TableCell(f"{candidate.kept:,}", value=float(candidate.kept), state="value"),
-                TableCell(f"{candidate.steps:,}", value=float(candidate.steps), state="value"),
-                TableCell("chosen" if candidate.is_chosen else "", state="text" if candidate.is_chosen else "empty"),
-            )
-            rows.append(Row((model, trained, candidate.recipe), cells))
+    for (model, trained, _), of_seeds in groups.items():
+        candidates: dict[str, dict[int | None, ReportedCandidate]] = {}
+        for seed, choice in of_seeds.items():
+            for candidate in choice.candidates:
+                candidates.setdefault(candidate.recipe, {})[seed] = candidate
+        for recipe, seeds in sorted(candidates.items(), key=lambda item: _place(item[1].values())):
+            cells = {seed: _candidate_cells(candidate) for seed, candidate in seeds.items()}
+            numbers = cells_over_seeds(cells, (LOSS, COUNT, COUNT), asked)
+            times = sum(candidate.is_chosen for candidate in seeds.values())
+            chosen = f"chosen with {times} of {count(asked, 'seed')}" if asked > 1 else "chosen"
+            choice_cell = TableCell(chosen, state="text") if times else TableCell()
+            rows.append(Row((model, trained, recipe), (*numbers, choice_cell)))
     names = ("validation loss", "at step", "steps", "choice")
     stub = ("model", "training set", "recipe")
     return Table("Candidates", caption, stub, tuple(map(Column, names)), tuple(rows), order.training_words)
 
 
-def _labels(choice: ReportedChoice, choices: Sequence[ReportedChoice]) -> tuple[str, str, str]:
-    seed = f", seed {choice.seed}" if len({one.seed for one in choices}) > 1 else ""
-    return choice.model, choice.training_set + seed, choice.recipe
+Grouped = Mapping[tuple[str, str, str], Mapping[int | None, ReportedChoice]]
+"""The choices of each row by its labels (model, training set, recipe), then by seed; None: the only one."""
+
+
+def _grouped(choices: Sequence[ReportedChoice], over_seeds: bool) -> Grouped:
+    several = len({one.seed for one in choices}) > 1
+    groups: dict[tuple[str, str, str], dict[int | None, ReportedChoice]] = {}
+    for choice in choices:
+        apart = f", seed {choice.seed}" if several and not over_seeds else ""
+        labels = (choice.model, choice.training_set + apart, choice.recipe)
+        groups.setdefault(labels, {})[choice.seed if over_seeds else None] = choice
+    return groups
+
+
+def _most_seeds(groups: Grouped) -> int:
+    """Return the number of seeds of the rows that have most."""
+    return max(map(len, groups.values()), default=1)
+
+
+def _place(candidates: Iterable[ReportedCandidate]) -> tuple[bool, float]:
+    """Return what a candidate's seeds are sorted by: the mean of their losses, those without a finite one last."""
+    losses = [one.loss for one in candidates if math.isfinite(one.loss)]
+    return not losses, fmean(losses) if losses else 0.0
+
+
+def _candidate_cells(candidate: ReportedCandidate) -> tuple[TableCell, ...]:
+    curve = tuple((float(step), loss) for step, loss in candidate.losses)
+    return (
+        replace(_loss(candidate.loss), curve=curve),
+        TableCell(f"{candidate.kept:,}", value=float(candidate.kept), state="value"),
+        TableCell(f"{candidate.steps:,}", value=float(candidate.steps), state="value"),
+    )
+
+
+def _chosen_cell(seeds: Sequence[ReportedCandidate | None]) -> TableCell:
+    """Return the cell of the recipe that was chosen; of several, with how many seeds each was."""
+    times = Counter(candidate.recipe for candidate in seeds if candidate is not None)
+    if not times:
+        return NOT_YET
+    if len(times) == 1 and times.total() == len(seeds):
+        return TableCell(next(iter(times)), state="text")
+    each = ", ".join(f"{recipe} ({number} of {len(seeds)})" for recipe, number in times.most_common())
+    return TableCell(each, note="of how many seeds it is the choice", state="text")
 
 
 def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
@@ -96,4 +156,4 @@ def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
 def _loss(loss: float) -> TableCell:
     if not math.isfinite(loss):
         return TableCell("–", note=f"its loss is {loss}", state="undefined")
-    return TableCell(f"{loss:.4f}", value=loss, state="value")
+    return TableCell(LOSS.format(loss), value=loss, state="value")
