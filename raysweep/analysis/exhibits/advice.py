@@ -216,7 +216,9 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
         average = " a seed" if len(chosen.by_seed) > 1 else ""
         second = choosing.second
         others = _seconds(second, trainings) if choosing.share < COVERAGE else None
-        rival = f", that of {name_of(choosing.book, second)} {duration(others)}" if others is not None else ""
+        rival = ""
+        if others is not None and duration(others) != duration(seconds):
+            rival = f", that of {name_of(choosing.book, second)} {duration(others)}"
         sentences.append(f"Fine-tuning it took {duration(seconds)}{average}{rival}.")
     return " ".join(sentences)
 

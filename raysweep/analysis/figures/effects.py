@@ -41,6 +41,7 @@ _ROW_INCHES = 0.36
 _LEGEND_INCHES = 0.19  # a line of the legend
 _SHAPES = "^svph<>X"  # of the perturbations beside the headline's; where there are more, all have a stroke
 _SHORT_ROW, _LONG_ROW = 9, 20  # characters of a row's label; a longer one pushes axes to the right, or has two lines
+_LONGEST_LINE = 25  # characters of a line of a row's label
 _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themselves
 
 
@@ -98,7 +99,16 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
 
 
 def _row_label(book: ScoreBook, training_set: str) -> str:
-    """Return a training set's name with its words; in two lines where one would leave little room for marks."""
+    """Return a training set's name with its words, in two lines where it is long.
+
+    Without words for all of them where those of one would leave little room for marks.
+    """
+    labels = {name: _in_two_lines(book, name) for name in book.training_sets}
+    longest = max(len(line) for label in labels.values() for line in label.splitlines())
+    return labels[training_set] if longest <= _LONGEST_LINE else training_set
+
+
+def _in_two_lines(book: ScoreBook, training_set: str) -> str:
     label = book.order.training_label(training_set)
     return label.replace(f" ({training_set})", f"\n({training_set})") if len(label) > _LONG_ROW else label
 

@@ -138,6 +138,15 @@ def test_a_code_of_a_training_set_that_no_mark_explains_has_its_words():
     assert "added synonyms (W1)" in texts(ElementTree.fromstring(effect_figure(named, order)))
 
 
+def test_rows_have_codes_alone_where_words_would_leave_no_room_for_marks():
+    words = {"C": "typos", "C1": "sixty percent of typos, two times the rows"}
+    order = replace(ORDER, training_sets=("base", "clean", "C", "C1"), training_words=words)
+    shown = texts(ElementTree.fromstring(effect_figure(scores(), order)))
+    assert {"C", "C1"} <= set(shown) and not any("two times the rows" in text for text in shown)
+    fewer = replace(order, training_sets=("base", "clean", "C"))
+    assert "typos (C)" in texts(ElementTree.fromstring(effect_figure(scores(), fewer)))
+
+
 def test_beside_long_labels_of_rows_the_legend_begins_at_the_panels_left():
     named = replace(ORDER, training_words={name: "words of the training set" for name in ORDER.training_sets})
     for order, is_left in ((SHORT, False), (named, True)):
