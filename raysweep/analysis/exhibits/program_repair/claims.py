@@ -19,7 +19,7 @@ from raysweep.analysis.exhibits.program_repair.models import (
     pairs_of,
     repair_sets,
 )
-from raysweep.analysis.exhibits.program_repair.regime_costs import share_text, trained_models
+from raysweep.analysis.exhibits.program_repair.regime_costs import trained_models, two_digits
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of
 from raysweep.analysis.exhibits.program_repair.size_trend import size_steps
 from raysweep.analysis.exhibits.selections import select_test_sets
@@ -146,9 +146,9 @@ def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
     if not shares:
         return None
     least, most = min(shares), max(shares)
-    text = f"{share_text(least)} %" if share_text(least) == share_text(most) else None
+    text = f"{two_digits(least)} %" if two_digits(least) == two_digits(most) else None
     return (
-        TableCell(text or f"{share_text(least)} to {share_text(most)} %", state="text"),
+        TableCell(text or f"{two_digits(least)} to {two_digits(most)} %", state="text"),
         _yes(least <= claim.value <= most),
     )
 

@@ -160,10 +160,10 @@ def _whole(number: int | None) -> TableCell:
 
 
 def _share(share: float) -> TableCell:
-    return _UNKNOWN if math.isnan(share) else TableCell(share_text(share), value=100 * share, state="value")
+    return _UNKNOWN if math.isnan(share) else TableCell(two_digits(share), value=100 * share, state="value")
 
 
-def share_text(share: float) -> str:
+def two_digits(share: float) -> str:
     """Return a share in percent with two digits that say something: ``0.062``, ``3.1``, ``100``."""
     return "100" if share == 1 else f"{100 * share:.2g}"
 
