@@ -8,7 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+LONGEST = 309
+"""Digits before the point of the largest float."""
 
 
 def count(number: int, noun: str) -> str:
@@ -34,7 +37,8 @@ def decimal(number: float, digits: int = 1, sign: str = "") -> str:
     """
     if not math.isfinite(number):
         return f"{number}".replace("-", "−")
-    rounded = Decimal(f"{number:.{max(9, digits)}f}").quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    exact = Decimal(f"{number:.{max(9, digits)}f}")
+    rounded = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, Context(LONGEST + digits))
     return f"{rounded:{sign}f}".replace("-", "−") if rounded else f"{abs(rounded):f}"
 
 
