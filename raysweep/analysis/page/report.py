@@ -42,6 +42,8 @@ PHONE_COLUMNS = 3
 """Tables with more columns than this show some of them on demand on a phone."""
 MOST_NAMED = 3
 """Kinds of columns that a phone doesn't show and that are named; of more there is a number."""
+MOST_WORDED = 2
+"""Of those, as many have words beside their codes; with more, the line would be long."""
 WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
 
@@ -138,7 +140,7 @@ def shows_all(table: Table, book: ScoreBook) -> str:
         return ""
     if len(hidden) > MOST_NAMED:
         return f"all {len(minor)} columns"
-    *first, last = hidden
+    *first, last = [labelled(name, table.column_words) for name in hidden] if len(hidden) <= MOST_WORDED else hidden
     return f"show {', '.join(first)} and {last} too" if first else f"show {last} too"
 
 

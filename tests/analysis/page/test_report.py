@@ -267,6 +267,11 @@ def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(
     ]
     assert not any(minor_columns(by_title["Test sets of minicode"], book))
     assert plain.count("> show C1, C2 and C3 too<") == 5 and "columns</label>" not in plain
+    few = replace(ORDER, training_sets=("base", "clean", "C1", "C"), perturbations=("clean", "C1", "C"))
+    of_few = [one for one in scores() if one.perturbation in few.perturbations]
+    assert render_report(report(scores=of_few, order=few)).count("> show neighbouring keys (C1) too<") == 5
+    few = replace(few, words={}, training_words={})
+    assert render_report(report(scores=of_few, order=few)).count("> show C1 too<") == 5
     more = [replace(one, perturbation=f"X{n}") for n in (1, 2) for one in scores() if one.perturbation == "C1"]
     assert render_report(report(scores=[*scores(), *more])).count("> all 19 columns<") == 2
 
