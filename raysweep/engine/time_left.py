@@ -11,11 +11,11 @@ from __future__ import annotations
 import heapq
 import math
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from raysweep.engine.progress import DONE, FAILED, RUNNING, TRAINING, WAITING, Activity, Work
+from raysweep.engine.progress import AT_ONCE, DONE, FAILED, MODELS, RUNNING, TRAINING, WAITING, Activity, Work
 
 WITHIN = 1.5
 """The factor within which a shown time is right."""
@@ -28,9 +28,8 @@ MODEL = re.compile(r"\.(base|s-?\d+)$")
 """Ends the id of a model's task; other tasks make inputs that models share."""
 STAGES = ("starting", TRAINING, "generating", "executing")
 """The stages of a model's task, in order."""
-_LOOKS = 80
-"""Newest looks, whose median shows how many tasks run at once: short ones run beside the others now and then."""
-_FEW_LOOKS = 5
+_WINDOW_SECONDS, _FEWEST_LOOKS = 60.0, 3
+"""How many tasks run at once is the most of the last seconds, or looks: a place is empty for a while between tasks."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,36 @@ UNKNOWN = Range(0.0, math.inf)
 
 @dataclass
 class _Followed:
-    """What was seen of one task. `stages`: seconds of work in each stage, waiting left out."""
+    """What was seen of one task.
 
+    Attributes:
+        work: what each of its stages computes.
+        state: of the last look.
+        stage: of the last look.
+        stages: seconds of work in each stage, waiting left out.
+        starts: of these, seconds before the first units were done.
+        whole: seconds that a whole stage takes after its start, as far as its units were seen.
+        first: units of the stage that were done at the first look at it that found any.
+        seconds: of work in the stage since then.
+    """
+
+    work: Mapping[str, float]
     state: str = WAITING
     stage: str = ""
     stages: dict[str, float] = field(default_factory=dict)
-    starts: dict[str, float] = field(default_factory=dict)  # of these, seconds before the first units were done
-    first: int = 0  # units of the stage that were done at the first look at it that found any
-    seconds: float = 0.0  # of work in the stage since then
+    starts: dict[str, float] = field(default_factory=dict)
+    whole: dict[str, float] = field(default_factory=dict)
+    first: int = 0
+    seconds: float = 0.0
+
+
+class _AtOnce(NamedTuple):
+    """How many tasks worked at a look: models, all that were in a stage of `STAGES`, all."""
+
+    time: float
+    models: int
+    training: int
+    working: int
 
 
 class TimeLeft:
@@ -65,17 +86,19 @@ class TimeLeft:
     Args:
         wanted: the ids of the tasks.
         work: what tasks compute, by task and stage, in one unit for all; of other stages next to nothing is expected.
+            Under `AT_ONCE` how many models can run at once, if that is known.
     """
 
     def __init__(self, wanted: Sequence[str], work: Work | None = None) -> None:
         self._work = work or {}
-        self._tasks = {name: _Followed() for name in wanted}
+        self._tasks = {name: _Followed(self._work.get(name, {})) for name in wanted}
         self._kinds: dict[str, list[str]] = {}
         for name in wanted:
             self._kinds.setdefault(kind_of(name), []).append(name)
         self._last_look: float | None = None
-        self._at_once: list[int] = []
-        self._has_models = False  # one has run
+        self._can_run = int(self._work.get(AT_ONCE, {}).get(MODELS, 0))
+        self._at_once: list[_AtOnce] = []
+        self._first_model: float | None = None  # when the first one was seen to run
         self._activities: Mapping[str, Activity] = {}
         self._paces: dict[str, float | None] = {}  # since the last look, by stage
 
@@ -83,7 +106,7 @@ class TimeLeft:
         """Take notice of how far the tasks are at a time (seconds since any moment)."""
         passed = 0.0 if self._last_look is None else now - self._last_look
         self._last_look, self._activities, self._paces = now, activities, {}
-        working, models = 0, 0
+        models, training, working = 0, 0, 0
         for name, task in self._tasks.items():
             activity = activities.get(name, Activity(name))
             if activity.stage != task.stage:
@@ -93,14 +116,28 @@ class TimeLeft:
                 task.seconds += passed
                 working += 1
                 models += bool(MODEL.search(name))
+                training += task.stage in STAGES
             if activity.done and not task.first:  # what came before the first units was a start
                 task.starts[task.stage], task.first, task.seconds = task.seconds, activity.done, 0.0
             task.state = activity.state
-        if models and not self._has_models:  # inputs don't show for long how many models run at once
-            self._has_models, known = True, self._at_once or [models]
-            self._at_once = [statistics.median_high(known)] * _FEW_LOOKS
+            share = (activity.done - task.first) / activity.total if activity.total else 0.0
+            if share >= FEWEST_STEPS and activity.state == RUNNING:
+                task.whole[task.stage] = task.seconds / share
         if working:
-            self._at_once = [*self._at_once[-_LOOKS:], working]
+            recent = [look for look in self._at_once if now - look.time < _WINDOW_SECONDS]
+            recent = max(recent, self._at_once[1 - _FEWEST_LOOKS :], key=len)
+            self._at_once = [*recent, _AtOnce(now, models, training, working)]
+        if models and self._first_model is None:
+            self._first_model = now
+
+    def _slots(self, models: bool) -> int:
+        """Return how many models, or inputs, run at once; short inputs that run beside trainings don't count."""
+        inputs = max(look.training for look in self._at_once) or max(look.working for look in self._at_once)
+        if not models:
+            return inputs
+        seen = max(look.models for look in self._at_once)
+        is_new = self._first_model is None or self._at_once[-1].time - self._first_model < _WINDOW_SECONDS
+        return max(seen, self._can_run or inputs) if is_new else max(seen, 1)
 
     def seconds(self) -> float | None:
         """Return the seconds left; None while they can't be predicted within a factor of `WITHIN`."""
@@ -108,8 +145,14 @@ class TimeLeft:
         if not names or not self._at_once:
             return None
         names.sort(key=lambda name: self._tasks[name].state != RUNNING)
-        left, slots = [self._left(name) for name in names], statistics.median_high(self._at_once)
-        whole = Range(_last_end([guess.low for guess in left], slots), _last_end([guess.high for guess in left], slots))
+        whole = Range(0.0, 0.0)
+        for models in (False, True):  # models start when all inputs are made
+            left, slots = (
+                [self._left(name) for name in names if bool(MODEL.search(name)) == models],
+                self._slots(models),
+            )
+            low, high = (_last_end([getattr(guess, end) for guess in left], slots) for end in ("low", "high"))
+            whole += Range(low, high)
         return math.sqrt(whole.low * whole.high) if _is_narrow(whole) else None
 
     def stage_seconds(self) -> dict[str, float]:
@@ -151,7 +194,7 @@ class TimeLeft:
         same, work = self._finished(name), self._work.get(name, {})
         if same and not any(stage in task.stages for task in same):
             return Range(0.0, 0.0)
-        if took := _took(same, stage):
+        if took := _took(same, stage, work):
             return _around(_mean(took), SAME_KIND)
         if stage in work:
             pace = self._pace(stage)
@@ -159,7 +202,7 @@ class TimeLeft:
         if work and stage == TRAINING:  # its model is there
             return Range(0.0, 0.0)
         others = self._finished(name, any_kind=True)
-        took = _took(others, stage)
+        took = _took(others, stage, work)
         if not took and not MODEL.search(name):  # inputs have stages of their own
             took = [sum(task.stages.values()) for task in others]
         if work:
@@ -184,12 +227,10 @@ class TimeLeft:
     def _measured(self, name: str, stage: str) -> float | None:
         """Return the seconds of a whole stage without its start, if it has ended or has shown how fast it is."""
         task = self._tasks[name]
-        if task.state == RUNNING and task.stage == stage:
-            share = self._share_seen(name)
-            return task.seconds / share if share >= FEWEST_STEPS else None
-        if task.state not in (RUNNING, DONE) or stage not in task.stages:
-            return None
-        return task.stages[stage] - task.starts.get(stage, 0.0)
+        if stage in task.whole:
+            return task.whole[stage]
+        has_ended = task.state == DONE or (task.state == RUNNING and task.stage != stage)
+        return task.stages.get(stage) if has_ended else None
 
     def _start(self, stage: str) -> float:
         """Return the mean seconds that a stage took before its first units, such as those of imports; 0 if unknown."""
@@ -198,10 +239,9 @@ class TimeLeft:
 
     def _whole(self, name: str) -> Range:
         """Return how long a task usually takes."""
-        same = self._finished(name)
-        if name in self._work and not same:
+        if name in self._work:
             return _sum(self._usual(name, stage) for stage in self._stages(name))
-        for tasks, factor in ((same, SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
+        for tasks, factor in ((self._finished(name), SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
             if tasks:
                 return _around(_mean([sum(task.stages.values()) for task in tasks]), factor)
         return UNKNOWN
@@ -232,8 +272,17 @@ def _last_end(seconds: Sequence[float], slots: int) -> float:
     return max(ends)
 
 
-def _took(tasks: Sequence[_Followed], stage: str) -> list[float]:
-    return [task.stages[stage] for task in tasks if stage in task.stages]
+def _took(tasks: Sequence[_Followed], stage: str, work: Mapping[str, float]) -> list[float]:
+    """Return the seconds that tasks took for a stage, for as much work as another's where both are known."""
+    seconds = []
+    for task in (one for one in tasks if stage in one.stages):
+        start = task.starts.get(stage, 0.0) if stage in task.whole else 0.0
+        rest = task.stages[stage] - start
+        if stage == TRAINING:  # a resumed one took less than a whole one
+            rest = task.whole.get(stage, rest)
+        scale = work[stage] / task.work[stage] if work.get(stage) and task.work.get(stage) else 1.0
+        seconds.append(start + rest * scale)
+    return seconds
 
 
 def _mean(seconds: Sequence[float]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from raysweep.engine.progress import DONE, RUNNING, WAITING, Activity, Work
+from raysweep.engine.progress import AT_ONCE, DONE, MODELS, RUNNING, WAITING, Activity, Work
 from raysweep.engine.time_left import WITHIN, TimeLeft, kind_of
 
 LOOK = 0.5
@@ -51,8 +51,9 @@ def sweep(models: int, sets: int, noise: float, rng: random.Random) -> list[Task
 
     tasks = [Task(f"test-set-{n}-0123abcd", [("making", about(1), 0)]) for n in range(sets)]
     tasks += [Task(f"base-model-m{m}-0123abcd", [("training", about(90 + 60 * m), 1200)]) for m in range(models)]
+    needs = tuple(task.name for task in tasks)  # models start when all inputs are made
     for m in range(models):
-        needs, judged = (f"base-model-m{m}-0123abcd",), [("generating", about(9), 1200), ("executing", about(3), 800)]
+        judged = [("generating", about(9), 1200), ("executing", about(3), 800)]
         tasks.append(Task(f"m{m}.base", [("starting", about(1), 0), *judged], needs))
         tasks += [
             Task(f"m{m}.full.C{n}.s42", [("starting", 1.0, 0), ("training", about(20 + 25 * m), 118), *judged], needs)
@@ -61,7 +62,13 @@ def sweep(models: int, sets: int, noise: float, rng: random.Random) -> list[Task
     return tasks
 
 
-def run(tasks: list[Task], at_once: int, work: Work | None = None) -> Iterator[tuple[float, float | None]]:
+def can_run(at_once: int) -> Work:
+    return {AT_ONCE: {MODELS: float(at_once)}}
+
+
+def run(
+    tasks: list[Task], at_once: int, work: Work | None = None, look: float = LOOK
+) -> Iterator[tuple[float, float | None]]:
     """Yield (time, told seconds left) at each look, with so many tasks running at once."""
     left, now = TimeLeft([task.name for task in tasks], work), 0.0
     while True:
@@ -76,7 +83,7 @@ def run(tasks: list[Task], at_once: int, work: Work | None = None) -> Iterator[t
         yield now, left.seconds()
         if len(done) == len(tasks):
             return
-        now += LOOK
+        now += look
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 4])
@@ -99,17 +106,39 @@ def work_of(tasks: list[Task]) -> Work:
     return {name: stages for name, stages in work.items() if stages}
 
 
-@pytest.mark.parametrize("at_once", [2, 3])
+@pytest.mark.parametrize("at_once", [2, 3, 8])
 @pytest.mark.parametrize("seed", range(2))
 def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_ended(at_once: int, seed: int) -> None:
-    tasks = sweep(at_once, 5, 0.15, random.Random(seed))  # as many base models as run at once, which nothing else tells
-    looks = list(run(tasks, at_once, work_of(tasks)))
+    tasks = sweep(2, 5, 0.15, random.Random(seed))
+    looks = list(run(tasks, at_once, {**work_of(tasks), **can_run(at_once)}))
     end = looks[-1][0]
     told = [(now, seconds) for now, seconds in looks if seconds is not None and end - now > 10]
     wrong = [(now, seconds, end - now) for now, seconds in told if not 1 / WITHIN <= seconds / (end - now) <= WITHIN]
     assert not wrong, wrong[:5]
     assert told[0][0] < 45
     assert len([now for now, _ in told if now >= 120]) >= 0.95 * len([now for now, _ in looks if 120 <= now < end - 10])
+
+
+def test_stages_that_pass_between_two_looks_tell_how_long_others_take() -> None:
+    judged = [("generating", 12.0, 160), ("executing", 2.0, 0)]
+    tasks = [Task("tiny.full.C.s1", [("starting", 1.0, 0), ("training", 14.0, 118), *judged])]
+    for number, seconds in enumerate((120.0, 240.0, 360.0)):
+        stages = [("starting", 1.0, 0), ("training", 2 * seconds, 900), ("generating", seconds, 160), judged[1]]
+        tasks.append(Task(f"big{number}.full.C.s1", stages, ("tiny.full.C.s1",)))
+    looks = list(run(tasks, 1, work_of(tasks), look=2.0))
+    end = looks[-1][0]
+    told = [(now, seconds / (end - now)) for now, seconds in looks if seconds is not None and end - now > 20]
+    assert len(told) > 500 and all(1 / WITHIN <= ratio <= WITHIN for _, ratio in told)
+
+
+@pytest.mark.parametrize("resumed", [50, 80])
+def test_what_is_left_of_a_resumed_training_tells_how_long_whole_ones_take(resumed: int) -> None:
+    names = [f"m.full.C{number}.s1" for number in range(5)]
+    left = TimeLeft(names, {**{name: {"training": 100.0} for name in names}, **can_run(1)})
+    for second in range(100 - resumed):
+        left.look({names[0]: Activity(names[0], RUNNING, "training", resumed + second, 100)}, second)
+    left.look({names[0]: Activity(names[0], DONE, "training")}, 100 - resumed)
+    assert left.seconds() == pytest.approx(400, rel=0.1)
 
 
 def test_short_tasks_beside_the_long_ones_and_a_last_one_alone_leave_the_number_that_runs_at_once() -> None:
