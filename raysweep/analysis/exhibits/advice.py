@@ -98,7 +98,7 @@ def _answer(choosing: Choosing) -> str:
         number = f"{len(tied)} of {count(len(choosing.candidates), 'model')}"
         return f"{where}, {number} tie with {score} % of their programs passing all tests: {_names(choosing, tied)}."
     named = name_of(choosing.book, chosen)
-    is_clear, second = choosing.share >= COVERAGE, choosing.second
+    is_clear, second = choosing.is_clear, choosing.second
     verb = "is best" if is_clear else "scores highest"
     sentence = f"{where}, {named} {verb}: {score} %{_spread(choosing)} of its programs pass all tests"
     beside = {"without fine-tuning": choosing.base, "fine-tuned on clean prompts": choosing.clean_twin}
@@ -115,14 +115,16 @@ def _answer(choosing: Choosing) -> str:
 def _spread(choosing: Choosing) -> str:
     """Say how the chosen one's seeds differ, and how many have a number where that is fewer than there should be."""
     seeds = choosing.chosen.over_seeds
-    over = f"{seeds.n} of {choosing.seeds}" if _lacks_seeds(choosing) else str(seeds.n)
+    lacks = _missing_seeds(choosing, choosing.chosen)
+    over = f"{seeds.n} of {choosing.seeds}" if lacks else str(seeds.n)
     if seeds.n > 1:
         return f" (SD {PASS.format(seeds.sd)} over {over} seeds)"
-    return f" (over {over} seeds)" if _lacks_seeds(choosing) else ""
+    return f" (over {over} seeds)" if lacks else ""
 
 
-def _lacks_seeds(choosing: Choosing) -> bool:
-    return choosing.chosen.training_set != BASE and len(choosing.chosen.by_seed) < choosing.seeds
+def _missing_seeds(choosing: Choosing, candidate: Candidate) -> int:
+    """Return how many seeds a candidate has no number of."""
+    return 0 if candidate.training_set == BASE else choosing.seeds - len(candidate.by_seed)
 
 
 def _sure(choosing: Choosing) -> str:
@@ -131,18 +133,18 @@ def _sure(choosing: Choosing) -> str:
     if len(choosing.tied) > 1:
         return f"{problems} don't tell them apart."
     share, chosen = choosing.share, choosing.chosen
-    best = f"It is the best of {len(choosing.candidates)} models in {share_text(share)} of bootstrap resamples"
+    best = f"is the best of {len(choosing.candidates)} models in {share_text(share)} of bootstrap resamples"
     seeds = _lead_words(choosing)
-    drawn = f"{problems} and {choosing.seeds} seeds" if choosing.seeds > 1 else problems
-    if share >= COVERAGE:
-        return f"{_gain(choosing)}{best} of {drawn}.{seeds}"
+    number = choosing.resampled_seeds
+    drawn = f"{problems} and {number} seeds" if number > 1 else problems
+    if choosing.is_clear:
+        return f"{_gain(choosing)}It {best} of {drawn}.{seeds}"
     rivals = [one for one in choosing.by_share if one is not chosen and choosing.share_of(one) >= WORTH_NAMING]
     named = [f"{name_of(choosing.book, one)} in {100 * choosing.share_of(one):.0f} %" for one in rivals[:RIVALS]]
     others = "".join(f", {one}" for one in named)
-    settled = f"it counts as settled from {100 * COVERAGE:.0f} %"
-    return (
-        f"{_gain(choosing)}{drawn} don't settle which is best: {best[0].lower()}{best[1:]}{others} ({settled}).{seeds}"
-    )
+    settled = "" if seeds else f", where {100 * COVERAGE:.0f} % would settle it"
+    named_best = name_of(choosing.book, chosen)
+    return f"{_gain(choosing)}{drawn} don't settle which is best: {named_best} {best}{others}{settled}.{seeds}"
 
 
 def _gain(choosing: Choosing) -> str:
@@ -152,7 +154,7 @@ def _gain(choosing: Choosing) -> str:
     if gained is None or math.isnan(gained.low) or gained.value <= 0:
         return ""
     over = f"over problems{' and seeds' if gained.seeds > 1 else ' only'}"
-    points = f"{100 * gained.value:.1f} points more than without fine-tuning"
+    points = f"{PASS.format(gained.value)} points more than without fine-tuning"
     return f"It passes {points} ({_ends(gained)}, {over}). "
 
 
@@ -178,13 +180,12 @@ def _lead_words(choosing: Choosing) -> str:
     if lead is None:
         return ""
     second, leads = name_of(choosing.book, choosing.second), choosing.chosen.leads(choosing.second)
-    verdict = "within noise" if lead.within_noise else "beyond noise"
-    of_seeds = f"with an SD of {lead.sd:.1f} points between {lead.n} seeds"
+    of_seeds = f"with an SD of {PASS.format(lead.sd / 100)} points between {lead.n} seeds"
     if lead.n <= SEEDS_NAMED:
         of_seeds = f"in the {lead.n} seeds it is {_listed([PASS.format(one) for one in leads])}"
-    found = choosing.chosen.gain(choosing.second)
+    verdict, found = "beyond noise" if choosing.is_clear else "within noise", choosing.lead
     ends = "" if found is None or math.isnan(found.low) else f" ({_ends(found)})"
-    return f" Its lead of {lead.effect:.1f} points over {second}{ends} is {verdict}: {of_seeds}."
+    return f" Its lead of {PASS.format(lead.effect / 100)} points over {second}{ends} is {verdict}: {of_seeds}."
 
 
 def _ends(found: MeasurementOverSeeds) -> str:
@@ -215,11 +216,11 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
     if seconds is not None:
         average = " a seed" if len(chosen.by_seed) > 1 else ""
         second = choosing.second
-        others = _seconds(second, trainings) if choosing.share < COVERAGE else None
+        others = None if choosing.is_clear else _seconds(second, trainings)
         rival = ""
         if others is not None and duration(others) != duration(seconds):
-            rival = f", that of {name_of(choosing.book, second)} {duration(others)}"
-        sentences.append(f"Fine-tuning it took {duration(seconds)}{average}{rival}.")
+            rival = f"; that of {name_of(choosing.book, second)}, {duration(others)}"
+        sentences.append(f"Fine-tuning took {duration(seconds)}{average}{rival}.")
     return " ".join(sentences)
 
 
@@ -238,20 +239,18 @@ def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
             "No model passes a problem here, so more problems would tell nothing: look in the table of outcomes how "
             "most completions end, and read some under Samples."
         )
-    if len(choosing.tied) == 1 and _lacks_seeds(choosing):
-        missing = choosing.seeds - len(chosen.by_seed)
-        verb = "are" if missing > 1 else "is"
-        return f"Run the sweep again: {missing} of {choosing.seeds} seeds of the best one {verb} missing."
-    if lead is not None and lead.within_noise and choosing.share < COVERAGE:
+    for which, one in {"best": chosen, "second best": choosing.second}.items():
+        if len(choosing.tied) == 1 and (missing := _missing_seeds(choosing, one)):
+            verb = "are" if missing > 1 else "is"
+            return f"Run the sweep again: {missing} of {choosing.seeds} seeds of the {which} one {verb} missing."
+    if lead is not None and not choosing.is_clear:
         return (
             "Judge the best two on more problems and train them with more seeds, or take the one that costs "
             f"least{_faster(choosing, trainings)}."
         )
-    if len(choosing.tied) > 1 or choosing.share < COVERAGE:
+    if not choosing.is_clear:
         faster = _faster(choosing, trainings) if len(choosing.tied) == 1 else ""
         return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least{faster}."
-    if lead is not None and lead.within_noise:
-        return "Train the best two with more seeds, since seeds differ by as much as they do."
     if _only_edits(choosing.book):
         return f"{READ_EDITS}."
     if chosen.training_set == BASE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds, measuremen
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import BASE, CLEAN
-from raysweep.stats.intervals import mean_interval
+from raysweep.stats.intervals import COVERAGE, mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval
 from raysweep.stats.seeds import SeedsMean, mean_over_seeds, shared_variance
 
@@ -175,6 +176,22 @@ class Choosing:
         return next((one for one in alike if one.training_set == clean), None)
 
     @property
+    def lead(self) -> MeasurementOverSeeds | None:
+        """By how much the chosen one's pass@1 is above the second best's, see `Candidate.gain`."""
+        return self.chosen.gain(self.second)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether one is the best: of several seeds whether the interval of its lead over the second leaves out 0.
+
+        Without such an interval it has to be the best in 95 % of the resamples.
+        """
+        lead = self.lead
+        if len(self.tied) == 1 and lead is not None and lead.seeds > 1 and not math.isnan(lead.low):
+            return lead.low > 0
+        return len(self.tied) == 1 and self.share >= COVERAGE
+
+    @property
     def share(self) -> float:
         """The share of resamples in which the chosen one is the best, 0 to 1."""
         return self.share_of(self.chosen)
@@ -183,6 +200,11 @@ class Choosing:
     def seeds(self) -> int:
         """The number of seeds that each fine-tuned candidate should have: the config's, or the most that one has."""
         return max(self.book.order.seeds, *(len(one.by_seed) for one in self.candidates))
+
+    @property
+    def resampled_seeds(self) -> int:
+        """The most seeds that a candidate has, which are resampled beside the problems."""
+        return max(len(one.by_seed) for one in self.candidates)
 
     @property
     def by_share(self) -> list[Candidate]:

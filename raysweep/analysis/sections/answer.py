@@ -8,7 +8,7 @@ from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.edited import EDITED
 from raysweep.analysis.tables.quantities import problems_text
 from raysweep.analysis.tables.score_book import ScoreBook
-from raysweep.records import CLEAN, NOT_TUNED
+from raysweep.records import CLEAN
 from raysweep.units import count
 
 FEW = 3
@@ -46,10 +46,10 @@ def question(book: ScoreBook) -> str:
 
 def _ways(book: ScoreBook) -> str:
     """Return how models were fine-tuned, where in several ways: `` (by the recipes full and lora)``."""
-    tuned = {variant.recipe for variant in book.variants if variant.recipe != NOT_TUNED}
+    tuned = {recipe for _, recipe, training_set, _ in book.cells() if training_set in book.tuned_sets}
     recipes = [name for name in book.order.recipes if name in tuned]
     ways = [f"by the recipes {_in_one_list(recipes)}"] if 1 < len(recipes) <= FEW else []
-    ways += [f"with {book.order.seeds} seeds each"] if book.order.seeds > 1 else []
+    ways += [f"with {book.order.seeds} seeds each"] if tuned and book.order.seeds > 1 else []
     return f" ({', '.join(ways)})" if ways else ""
 
 

@@ -36,6 +36,15 @@ def test_recipes_and_seeds_are_named_where_there_are_several():
     )
 
 
+def test_recipes_that_edit_are_no_fine_tuning():
+    edited = [replace(s, training_set=EDITED, recipe="creme") for s in scores() if s.training_set == "C"]
+    tuned = next(s.recipe for s in scores() if s.training_set == "C")
+    order = replace(ORDER, ways={EDITED: WAY}, recipes={name: RecipeChoice("sft") for name in (tuned, "creme")})
+    assert ", before and after fine-tuning or editing: " in question(ScoreBook.of([*scores(), *edited], order))
+    bases = [s for s in scores() if s.training_set == "base"]
+    assert "seeds" not in question(ScoreBook.of(bases, replace(ORDER, seeds=3)))
+
+
 def test_several_problem_sets_stand_in_one_list():
     sets = ("minicode", "java", "cpp")
     several = [replace(score, problem_set=name, n=6) for name in sets for score in scores()]
