@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import fsum, isfinite, nan, sqrt
 
 from raysweep.errors import UsageError
-from raysweep.stats.intervals import COVERAGE, FEWEST
+from raysweep.stats.intervals import COVERAGE, FEWEST, Interval, Z
 
 ONE_CLUSTER = "no interval: all values are of one cluster"
 """Why values that are not independent of each other have none."""
@@ -30,6 +30,8 @@ class FewValuesMean:
         high: upper end.
         assumes: what must hold for the interval.
         note: why there is no interval; empty if there is one.
+        error: the standard error of the mean; NaN if there is no interval.
+        clusters: number of clusters behind the interval, one more than its degrees of freedom; 0 without one.
     """
 
     n: int
@@ -38,6 +40,13 @@ class FewValuesMean:
     high: float
     assumes: str = "values are independent of each other and roughly normal"
     note: str = ""
+    error: float = nan
+    clusters: int = 0
+
+    @property
+    def large_sample(self) -> Interval:
+        """The interval if there were many values, for `mean_over_seeds`, which adds Student's width by itself."""
+        return Interval(self.mean - Z * self.error, self.mean + Z * self.error)
 
     @property
     def leaves_out_zero(self) -> bool:
@@ -86,4 +95,4 @@ def few_values_mean(
     if error <= 1e-12 * max(map(abs, values)):
         return FewValuesMean(len(values), mean, nan, nan, note=BALANCED)
     low, high = t.interval(COVERAGE, groups - 1, loc=mean, scale=error)
-    return FewValuesMean(len(values), mean, float(low), float(high))
+    return FewValuesMean(len(values), mean, float(low), float(high), error=error, clusters=groups)

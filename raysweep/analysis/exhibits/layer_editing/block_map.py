@@ -25,8 +25,11 @@ HOW = (
     "which several blocks had the highest RI, so that the distance of their states decided. Uniform: p of counts as "
     "far from equal ones, by simulation. Runs: of blocks that were found more often than equal counts give, and "
     "of others, in the model's order; p: of so few, if all orders are equally likely. A small p says that these "
-    "blocks lie together. Both tests take edits as independent, those of one problem in several categories or with "
-    "several seeds too."
+    "blocks lie together. Both tests take edits as independent, those of one problem in several categories too."
+)
+SEEDS = (
+    "Edits of several seeds count together: both tests take them as independent, too, so that p is too small where "
+    "seeds have the same problems."
 )
 
 
@@ -111,7 +114,7 @@ class BlockMap(Exhibit):
         names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
             title=self.titled(evidence.book, problems),
-            caption=self.captioned(HOW),
+            caption=self.captioned(HOW, SEEDS if _has_seeds(evidence) else ""),
             stub=("model", "category"),
             columns=tuple(map(Column, names)),
             rows=tuple(Row((one.model, one.category), _cells(one)) for one in found),
@@ -119,6 +122,12 @@ class BlockMap(Exhibit):
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
+
+
+def _has_seeds(evidence: Evidence) -> bool:
+    """Return whether rows have the blocks that several seeds found."""
+    localized = filter(has_localization, evidence.edits.made)
+    return evidence.pools_seeds and len({edit.cell.seed for edit in localized}) > 1
 
 
 def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:

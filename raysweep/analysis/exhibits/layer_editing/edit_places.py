@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
@@ -13,17 +12,15 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     MORE_RESTORED,
     WITHIN_COLUMN,
     WITHIN_RULE,
+    PairValue,
     clean_cells,
-    cluster_of,
     judged,
     judged_cell,
-    mean_cell,
     no_evidence,
+    pairs_cell,
     restored_cell,
-    with_spread,
 )
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.stats.few_values import few_values_mean
 
 RANDOM = "random"
 PLACES = (AUTO, RANDOM, "first", "middle", "last", "dinm")
@@ -31,7 +28,8 @@ WORDS = {AUTO: "found (l*)", RANDOM: "random", "dinm": "DINM's"}
 HOW = (
     "One edit, all its settings alike, at other blocks: the one that the localization finds (l*), a random one, the "
     "first, the middle, the last, the one that DINM chooses. Difference: the share restored minus that of the edit of "
-    "the same pair at a random block, with its 95 % interval over pairs, where pairs of one problem are one cluster."
+    "the same pair at a random block, with its 95 % interval over pairs, where pairs of one problem are one cluster, "
+    "and over seeds where there are several."
 )
 
 
@@ -123,9 +121,7 @@ def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -
     for edit in edits:
         value = edit.accuracy.restored.value - others.get((edit.cell.training_set, edit.cell.seed), math.nan)
         if not math.isnan(value):
-            known.append((value, cluster_of(edit), edit.cell.seed))
+            known.append(PairValue.of(edit, value))
     if not known:
         return TableCell("–", note="no pair was edited at both blocks", state="undefined")
-    values, problems, seeds = zip(*known, strict=True)
-    of_seeds = (fmean(value for value, _, of in known if of == seed) for seed in dict.fromkeys(seeds))
-    return with_spread(mean_cell(few_values_mean(values, "pair", problems), MORE_RESTORED), of_seeds, MORE_RESTORED)
+    return pairs_cell(known, MORE_RESTORED)

@@ -23,13 +23,13 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     WITHIN_COLUMN,
     WITHIN_RULE,
     EditGroup,
+    base_cell,
     change_cells,
     clean_cells,
     gain_cell,
     grouped,
     judged,
     judged_cell,
-    mean_of,
     no_evidence,
     on_shared_pairs,
     over_categories,
@@ -72,7 +72,7 @@ SHARED = (
     "share restored over the pairs from which each of these methods has one."
 )
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
-SEEDS = "Edits of all seeds count together, and those of one problem are one cluster whatever their seed."
+SEEDS = "Of several seeds a number is the mean over the seeds' own, and its interval is over seeds, too."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
 
@@ -148,8 +148,8 @@ def _cells(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> tup
     done = judged(edits)
     return (
         judged_cell(edits),
-        share_cell(mean_of(done, lambda edit: edit.accuracy.original)),
-        share_cell(mean_of(done, lambda edit: edit.accuracy.perturbed)),
+        base_cell(done, lambda edit: edit.accuracy.original),
+        base_cell(done, lambda edit: edit.accuracy.perturbed),
         repaired_cell(done),
         gain_cell(done),
         restored_cell(done),

@@ -2,8 +2,8 @@
 
 Intervals of the share restored are over pairs: each pair is one value, pairs of one problem are one cluster, and the
 prompts of a category are those that there are. Intervals of clean accuracy are over problems, paired with the base
-model's, and the pairs are those that there are. Edits with several seeds are more edits; beside their mean stands the
-standard deviation between the means of the seeds.
+model's, and the pairs are those that there are. Of several seeds a number is the mean over the seeds' own, with the
+standard deviation between them, and its interval is over seeds, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
@@ -150,22 +151,31 @@ def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> 
     return replace(cell, sd=100 * sd, spread=spread, seeds=len(known))
 
 
+def mean_by_seed(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> list[float]:
+    """Return the mean of a number over the edits of each seed, of seeds with an edit that has it."""
+    means = (mean_of(of_seed, value) for of_seed in by_seed(edits).values())
+    return [mean for mean in means if not math.isnan(mean)]
+
+
+def base_cell(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> TableCell:
+    """Return the cell of the base model's mean pass@1 beside judged edits: over seeds, as the edits' own is."""
+    means = mean_by_seed(edits, value)
+    return share_cell(fmean(means) if means else math.nan)
+
+
 def repaired_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     """Return the cell of the mean pass@1 of judged edits on their category."""
-
-    def mean(of: Sequence[ReportedEdit]) -> float:
-        return mean_of(of, lambda edit: edit.accuracy.repaired)
-
-    return with_spread(share_cell(mean(edits)), map(mean, by_seed(edits).values()), PASS)
+    means = mean_by_seed(edits, lambda edit: edit.accuracy.repaired)
+    return with_spread(share_cell(fmean(means) if means else math.nan), means, PASS)
 
 
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean share restored over judged edits, with its interval over pairs."""
+    """Return the cell of the mean share restored over judged edits, with its interval over pairs and seeds."""
     return _mean_share(edits, lambda edit: edit.accuracy.restored, RESTORED)
 
 
 def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean relative gain of pass@1 over judged edits, with its interval over pairs."""
+    """Return the cell of the mean relative gain of pass@1 over judged edits, with its interval over pairs and seeds."""
     return _mean_share(edits, lambda edit: edit.accuracy.gain, RELATIVE_GAIN)
 
 
@@ -173,24 +183,64 @@ def _mean_share(
     edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration], quantity: Quantity
 ) -> TableCell:
     """Return the cell of the mean of a number of each edit; those without it are left out and counted."""
-    found = [share_of(edit) for edit in edits]
-    defined = [share.value for share in found if not math.isnan(share.value)]
-    problems = [cluster_of(edit) for edit, share in zip(edits, found, strict=True) if not math.isnan(share.value)]
-    undefined = [share.note for share in found if math.isnan(share.value)]
+    found = [(edit, share_of(edit)) for edit in edits]
+    defined = [PairValue.of(edit, share.value) for edit, share in found if not math.isnan(share.value)]
+    undefined = [share.note for _, share in found if math.isnan(share.value)]
     reasons = " or ".join(dict.fromkeys(undefined))
     if not defined:
         return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
-    means = (mean_of(of_seed, lambda edit: share_of(edit).value) for of_seed in by_seed(edits).values())
-    return with_spread(mean_cell(few_values_mean(defined, "pair", problems), quantity, left_out), means, quantity)
+    return pairs_cell(defined, quantity, left_out)
 
 
-def cluster_of(edit: ReportedEdit) -> str:
-    """Return what an edit shares with others that are not independent of it: its problem, or its own pair's name."""
-    return edit.task_id or edit.cell.training_set
+class PairValue(NamedTuple):
+    """A number of an edit, with what it shares with others that are not independent of it, and its seed."""
+
+    value: float
+    cluster: str
+    seed: int
+
+    @classmethod
+    def of(cls, edit: ReportedEdit, value: float) -> PairValue:
+        """Return that of an edit: its cluster is its problem, or without one its own pair's name."""
+        return cls(value, edit.task_id or edit.cell.training_set, edit.cell.seed)
 
 
-def mean_cell(mean: FewValuesMean, quantity: Quantity, note: str = "") -> TableCell:
+def pairs_cell(values: Sequence[PairValue], quantity: Quantity, note: str = "") -> TableCell:
+    """Return the cell of a mean over pairs, or of several seeds over these, with its interval and SD between seeds.
+
+    Args:
+        values: shares, at least one.
+        quantity: how they are written.
+        note: what else is said at the number.
+    """
+    seeds: dict[int, list[PairValue]] = {}
+    for one in values:
+        seeds.setdefault(one.seed, []).append(one)
+    means = {
+        seed: few_values_mean([one.value for one in found], "pair", [one.cluster for one in found])
+        for seed, found in seeds.items()
+    }
+    of_seeds = [mean.mean for mean in means.values()]
+    mean = _over_seeds(means) if len(means) > 1 else next(iter(means.values()))
+    return with_spread(_mean_cell(mean, quantity, note), of_seeds, quantity)
+
+
+def _over_seeds(seeds: Mapping[int, FewValuesMean]) -> FewValuesMean:
+    """Return the mean over seeds with its interval over pairs and seeds; none where a seed has none.
+
+    The pairs of a seed are few, and mostly not those of another, so what seeds share counts as all of it.
+    """
+    found = mean_over_seeds(
+        [mean.mean for mean in seeds.values()],
+        [mean.large_sample for mean in seeds.values()],
+        min(mean.clusters for mean in seeds.values()),
+    )
+    note = "; ".join(f"seed {seed}: {mean.note}" for seed, mean in seeds.items() if mean.note)
+    return FewValuesMean(sum(mean.n for mean in seeds.values()), found.mean, found.low, found.high, note=note)
+
+
+def _mean_cell(mean: FewValuesMean, quantity: Quantity, note: str) -> TableCell:
     """Return the cell of a mean over pairs, from shares, with its interval and notes."""
     bounded = not math.isnan(mean.low)
     return TableCell(

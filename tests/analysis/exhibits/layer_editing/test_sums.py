@@ -18,9 +18,11 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     clean_change,
     closeness,
     ends,
+    gain_cell,
     grouped,
     judged_cell,
     over_categories,
+    repaired_cell,
     restored_cell,
 )
 from raysweep.stats.few_values import ONE_CLUSTER
@@ -132,12 +134,42 @@ def test_several_seeds_are_one_method_or_methods_of_their_own():
     assert [group.method for group in grouped([FIRST, other], over_seeds=True)] == ["creme"]
 
 
-def test_edits_of_one_problem_with_several_seeds_are_one_cluster():
+def with_seed(edits, seed: int = 43):
+    return [replace(edit, cell=replace(edit.cell, seed=seed)) for edit in edits]
+
+
+def test_the_same_edits_with_another_seed_say_no_more_and_no_less():
     first = [with_restored(8, back, number) for number, back in enumerate((2, 4, 6))]
-    again = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in first]
-    alone, twice = restored_cell(first), restored_cell([*first, *again])
+    alone, twice = restored_cell(first), restored_cell([*first, *with_seed(first)])
     assert (twice.value, twice.low, twice.high) == pytest.approx((alone.value, alone.low, alone.high))
     assert (alone.spread, twice.spread, twice.seeds) == ("", "SD 0.0", 2)
+
+
+@pytest.mark.parametrize("cell_of", [restored_cell, gain_cell])
+def test_seeds_that_differ_widen_the_interval_of_their_mean(cell_of):
+    first = [with_restored(8, back, number) for number, back in enumerate((1, 1, 2, 2))]
+    second = with_seed([with_restored(8, back, number) for number, back in enumerate((7, 7, 6, 6))])
+    cells = [cell_of(edits) for edits in (first, second, [*first, *second])]
+    low, high, both = (cell.high - cell.low for cell in cells)
+    assert cells[2].value == pytest.approx((cells[0].value + cells[1].value) / 2)
+    # problem by problem the seeds cancel: as values of one sample they would have no interval at all
+    assert both > 10 * max(low, high) and cells[2].low < cells[0].value < cells[1].value < cells[2].high
+    assert not cells[2].note and cells[2].seeds == 2
+
+
+def test_each_seed_counts_once_whatever_the_number_of_its_edits():
+    first = [with_restored(8, back, number) for number, back in enumerate((2, 2, 2, 4, 2, 2))]
+    second = with_seed([with_restored(8, back, number) for number, back in enumerate((6, 4))])
+    means = [cell(edits).value for cell in (restored_cell, repaired_cell) for edits in (first, second)]
+    assert restored_cell([*first, *second]).value == pytest.approx(sum(means[:2]) / 2)
+    assert repaired_cell([*first, *second]).value == pytest.approx(sum(means[2:]) / 2)
+
+
+def test_a_seed_with_one_pair_leaves_the_mean_without_an_interval():
+    first = [with_restored(8, back, number) for number, back in enumerate((2, 4, 6))]
+    cell = restored_cell([*first, *with_seed([with_restored(8, 8)])])
+    assert (cell.text, cell.interval, cell.spread) == ("75.0", "", "SD 35.4")
+    assert cell.note == "seed 43: no interval from one pair"
 
 
 def test_the_interval_of_a_clean_change_is_over_problems_and_seeds():

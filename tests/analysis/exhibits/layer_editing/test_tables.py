@@ -100,7 +100,7 @@ def test_edits_of_several_seeds_are_one_row_with_the_spread_between_the_seeds():
         assert (row[name].value, row[name].sd) == pytest.approx((mean(values), stdev(values)), abs=1e-9), name
         assert row[name].seeds == 2 and row[name].spread.startswith("SD "), name
     assert not row["pass@1 (%) base, perturbed"].seeds
-    assert "Edits of all seeds count together" in table.caption
+    assert "its interval is over seeds, too" in table.caption
     creme = texts(table)["llama", "creme-random"]["restored, shared pairs (%)"]
     assert creme != "–" and "over 29 shared pairs" in table.footnotes
 
@@ -147,6 +147,8 @@ def test_other_tables_of_edits_have_one_row_for_all_seeds():
     for id in ("repairs-by-category", "edit-places", "edit-costs", "edit-ends", "block-heat", "block-map"):
         table, of_one = table_of(id, shown), table_of(id, once)
         assert [row.labels for row in table.rows] == [row.labels for row in of_one.rows], id
+        says_of_seeds = "p is too small where seeds have the same problems" in table.caption
+        assert says_of_seeds == (id == "block-map") and "p is too small" not in of_one.caption
     found = texts(table_of("edit-places", shown))["llama", "all categories", "creme, found (l*)"]
     assert found["edits"] == "29 of 30"
 
@@ -196,6 +198,25 @@ def test_the_block_that_was_found_is_compared_with_a_random_one_pair_by_pair(all
     assert (found["edits"], drawn["edits"]) == ("14 of 15", "15")
     assert found["minus random (points)"].startswith("+") and drawn["minus random (points)"] == ""
     assert not any("rome" in label for labels in shown for label in labels)  # it edits at one block only
+
+
+def test_the_difference_between_blocks_has_an_interval_over_seeds():
+    edits = [edit for edit in two_seeds(["llama"]) if edit.editor == "creme"]
+    worse = [
+        replace(edit, perturbed=edit.base.perturbed) if (edit.edit_at, edit.cell.seed) == ("auto", 43) else edit
+        for edit in edits
+    ]
+    table, *apart = (
+        table_of("edit-places", pooled(evidence(of)))
+        for of in (worse, *([edit for edit in worse if edit.cell.seed == seed] for seed in (42, 43)))
+    )
+    both, first, second = (
+        next(row for row in of.rows if row.labels[1:] == ("all categories", "creme, found (l*)")).cells[2]
+        for of in (table, *apart)
+    )
+    assert second.value < 0 < first.value and both.value == pytest.approx((first.value + second.value) / 2)
+    assert both.low < second.low < first.high < both.high and both.seeds == 2
+    assert "over seeds where there are several" in table.caption
 
 
 def test_other_settings_than_the_block_are_not_compared():
