@@ -24,6 +24,7 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     WITHIN_RULE,
     EditGroup,
     base_cell,
+    by_seed,
     change_cells,
     clean_cells,
     gain_cell,
@@ -69,7 +70,7 @@ HOW = (
 )
 SHARED = (
     "Methods without an edited model from some pairs have their other numbers over other pairs; on shared pairs: the "
-    "share restored over the pairs from which each of these methods has one."
+    "share restored over the pairs from which each of these methods has one, those of another seed being other pairs."
 )
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
 SEEDS = "Of several seeds a number is the mean over the seeds' own, and its interval is over seeds, too."
@@ -91,7 +92,7 @@ class Repairs(Exhibit):
         rewritten = _by_category(evidence.edits.rewritten, together=evidence.pools_seeds)
         if self.by == "method":
             groups, rewritten = over_categories(groups), _over_categories(rewritten)
-        shared = on_shared_pairs(groups)
+        shared = on_shared_pairs(groups, over_seeds=evidence.pools_seeds)
         rows = {group: Row(group.labels, _cells(edits, shared.get(group, ()))) for group, edits in groups.items()}
         rows |= {group: Row(group.labels, _rewriting_cells(seeds)) for group, seeds in rewritten.items()}
         if not rows:
@@ -166,7 +167,9 @@ def _on_shared(done: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> 
         return TableCell("–", note="no pair has an edited model of each method", state="undefined")
     cell = restored_cell(shared)
     pairs = len({(edit.cell.training_set, edit.cell.seed) for edit in shared})
-    return replace(cell, note="; ".join(filter(None, (f"over {count(pairs, 'shared pair')}", cell.note))))
+    lost = ", ".join(str(seed) for seed in sorted(by_seed(done).keys() - by_seed(shared).keys()))
+    without = f"without the seed {lost}: not all methods share a pair" if lost else ""
+    return replace(cell, note="; ".join(filter(None, (f"over {count(pairs, 'shared pair')}", without, cell.note))))
 
 
 @dataclass(frozen=True)

@@ -93,26 +93,34 @@ def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
     return [edit for edit in edits if edit.is_judged]
 
 
-def on_shared_pairs(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
+def on_shared_pairs(
+    groups: Mapping[EditGroup, Sequence[ReportedEdit]], *, over_seeds: bool = False
+) -> dict[EditGroup, list[ReportedEdit]]:
     """Return each group's judged edits of the pairs from which all methods beside it have one.
 
-    Those are the methods of the same model, problem set and category that have any with the same seed: pairs of another
-    seed are other ones.
+    Those are the methods of the same model, problem set and category. Pairs of another seed are other ones, so where
+    groups have all seeds together, a seed that one of the methods lacks has no shared pair.
+
+    `over_seeds`: whether groups have all seeds together; else only groups of the same seed are beside one another.
     """
-    shared: dict[tuple[object, ...], set[str]] = {}
-    for group, edits in groups.items():
-        for seed, done in by_seed(judged(edits)).items():
-            of_group, key = {edit.cell.training_set for edit in done}, _beside(group, seed)
-            shared[key] = shared.get(key, of_group) & of_group
+    done = {group: of_group for group, edits in groups.items() if (of_group := judged(edits))}
+    shared: dict[tuple[object, ...], set[tuple[str, int]]] = {}
+    for group, edits in done.items():
+        pairs, key = set(map(_pair_of, edits)), _beside(group, edits, over_seeds)
+        shared[key] = shared.get(key, pairs) & pairs
     return {
-        group: [edit for edit in done if edit.cell.training_set in shared[_beside(group, edit.cell.seed)]]
-        for group, edits in groups.items()
-        if (done := judged(edits))
+        group: [edit for edit in edits if _pair_of(edit) in shared[_beside(group, edits, over_seeds)]]
+        for group, edits in done.items()
     }
 
 
-def _beside(group: EditGroup, seed: int) -> tuple[object, ...]:
+def _pair_of(edit: ReportedEdit) -> tuple[str, int]:
+    return edit.cell.training_set, edit.cell.seed
+
+
+def _beside(group: EditGroup, edits: Sequence[ReportedEdit], over_seeds: bool) -> tuple[object, ...]:
     """Return what the groups share whose pairs can be the same."""
+    seed = None if over_seeds else edits[0].cell.seed
     return group.problem_set, group.model, group.category, seed
 
 

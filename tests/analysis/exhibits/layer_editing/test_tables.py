@@ -105,6 +105,22 @@ def test_edits_of_several_seeds_are_one_row_with_the_spread_between_the_seeds():
     assert creme != "–" and "over 29 shared pairs" in table.footnotes
 
 
+def test_a_seed_that_one_method_lacks_has_no_shared_pair_in_a_row_of_all_seeds():
+    edits = [e for e in two_seeds(["llama"]) if (e.cell.recipe, e.cell.seed) != ("dinm", 43)]
+    table = table_of("repairs", pooled(evidence(edits)))
+    at = [column.full_name for column in table.columns].index("restored, shared pairs (%)")
+    cells = {row.labels[1]: row.cells[at] for row in table.rows}
+    assert all(cell.note.startswith("over 14 shared pairs") for cell in cells.values())
+    says = {
+        method for method, cell in cells.items() if "without the seed 43: not all methods share a pair" in cell.note
+    }
+    assert says == set(EDITORS) - {"dinm"} and not any(cell.seeds for cell in cells.values())
+    first = table_of("repairs", evidence([e for e in edits if e.cell.seed == 42]))
+    assert {r.labels[1]: r.cells[at].text for r in first.rows} == {name: cell.text for name, cell in cells.items()}
+    alone = [e for e in edits if (e.cell.recipe, e.cell.seed) != ("rome", 42)]
+    assert "no pair has an edited model of each method" in table_of("repairs", pooled(evidence(alone))).footnotes
+
+
 def test_edits_of_each_seed_have_a_row_on_demand():
     shown = evidence(two_seeds(["llama"]), rewritten=two_rewritings())
     labels = [row.labels for row in table_of("repairs", shown).rows]
