@@ -9,7 +9,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from raysweep.analysis.comparisons.sums import change_of_sums, change_over_seeds, changes_between, mean_change
+from raysweep.analysis.comparisons.sums import (
+    SumChange,
+    change_of_sums,
+    change_over_seeds,
+    changes_between,
+    changes_by_seed,
+    mean_change,
+)
 from raysweep.metrics.base import CellLabels
 
 SIGNS = {"+": 1.0, "-": 0.0}
@@ -137,3 +144,32 @@ def test_an_interval_over_seeds_is_wider_than_over_problems_where_the_seeds_diff
     one, other = (change_of_sums(before, cell(a=column)) for column in ("+-" * 40, "-+" * 40))
     apart = change_over_seeds([one, replace(other, tasks={"a": ("t1",)})])
     assert apart.high > change_over_seeds([one, other]).high  # what they share is unknown, so it may be all
+
+
+@pytest.mark.parametrize(
+    ("of_seeds", "kept", "note"),
+    [
+        ({1: "AB", 2: "AB"}, {1: 1.5, 2: 2.5}, ""),
+        ({1: "AB", 2: "AC"}, {1: 1, 2: 2}, "without B, C, of which not all seeds have a number"),
+        ({1: "AB", 2: "A"}, {1: 1, 2: 2}, "without B, of which not all seeds have a number"),
+        ({1: "ABC", 2: "ABC", 3: "A"}, {1: 2, 2: 3}, "without seed 3, of other training sets"),
+        ({1: "AB", 2: "AB", 3: "AC", 4: "D"}, {1: 1.5, 2: 2.5}, "without seeds 3, 4, of other training sets"),
+        ({1: "A", 2: "B"}, {1: 1}, "without seed 2, of other training sets"),
+        ({1: "AB", 2: "Ab"}, {1: 1, 2: 2}, "without B, of which not all seeds have a number"),
+        ({1: "Ab", 2: "Ab"}, {1: 1, 2: 2}, "without B, of which not all seeds have a number"),
+        ({1: "Ab"}, {1: 1}, "mean of 1 of 2"),
+        ({1: "a", 2: "b"}, {1: math.nan, 2: math.nan}, ""),
+    ],
+)  # fmt: skip
+def test_seeds_are_compared_on_the_same_training_sets(of_seeds, kept, note):
+    """A letter is a training set, small where its change is undefined; the change of seed 1 is 1 on A, 2 on B."""
+    changes = {
+        CellLabels("m", "fait", name.upper(), seed): SumChange(
+            math.nan if name.islower() else seed + "ABCD".index(name)
+        )
+        for seed, names in of_seeds.items()
+        for name in names
+    }
+    found = changes_by_seed(changes)
+    assert {seed: change.value for seed, change in found.items()} == pytest.approx(kept, nan_ok=True)
+    assert {change.note for change in found.values()} == {note}

@@ -174,16 +174,44 @@ def change_over_seeds(seeds: Sequence[SumChange]) -> SumChange:
 
 
 def changes_by_seed(changes: Mapping[CellLabels, SumChange]) -> dict[int, SumChange]:
-    """Return a model's change for each seed: the mean over training sets, of the seeds that have most of these."""
+    """Return a model's change for each seed: the mean over training sets, see `on_shared_sets`."""
     of_seeds: dict[int, list[SumChange]] = {}
-    for cell, change in changes.items():
+    for cell, change in on_shared_sets(changes).items():
         of_seeds.setdefault(cell.seed, []).append(change)
-    known = {seed: sum(not math.isnan(one.value) for one in of_seed) for seed, of_seed in of_seeds.items()}
+    return {seed: of_seed[0] if len(of_seed) == 1 else mean_change(of_seed) for seed, of_seed in of_seeds.items()}
+
+
+def on_shared_sets(changes: Mapping[CellLabels, SumChange]) -> dict[CellLabels, SumChange]:
+    """Return a model's changes of several seeds that all are on the same training sets; a note says what is left out.
+
+    Training sets that some seeds lack are left out, or seeds that lack training sets: the way that keeps most changes,
+    and of such ways the one that keeps most seeds. Of one seed, or without a defined change, all stay.
+    """
+    by_seed: dict[int, set[str]] = {}
+    for cell, change in changes.items():
+        if not math.isnan(change.value):
+            by_seed.setdefault(cell.seed, set()).add(cell.training_set)
+    if len({cell.seed for cell in changes}) < FEWEST or not by_seed:
+        return dict(changes)
+    ways = [set.intersection(*by_seed.values()), *by_seed.values()]
+    kept = max(ways, key=lambda sets: (len(sets) * len(_having(by_seed, sets)), len(_having(by_seed, sets))))
+    seeds = _having(by_seed, kept)
+    sets = ", ".join(sorted({cell.training_set for cell in changes if cell.seed in seeds} - kept))
+    lost = sorted(by_seed.keys() - seeds)
+    left_out = (
+        f"without {sets}, of which not all seeds have a number" if sets else "",
+        f"without seed{'s' * (len(lost) > 1)} {', '.join(map(str, lost))}, of other training sets" if lost else "",
+    )
     return {
-        seed: of_seed[0] if len(of_seed) == 1 else mean_change(of_seed)
-        for seed, of_seed in of_seeds.items()
-        if known[seed] == max(known.values())
+        cell: replace(change, note="; ".join(filter(None, (change.note, *left_out))))
+        for cell, change in changes.items()
+        if cell.seed in seeds and cell.training_set in kept
     }
+
+
+def _having(by_seed: Mapping[int, set[str]], sets: set[str]) -> set[int]:
+    """Return the seeds that have some training sets; none if there are no sets."""
+    return {seed for seed, of_seed in by_seed.items() if sets and sets <= of_seed}
 
 
 def change_over_models(models: Sequence[Mapping[int, SumChange]]) -> SumChange:

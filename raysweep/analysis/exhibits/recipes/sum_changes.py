@@ -23,6 +23,7 @@ from raysweep.analysis.comparisons.sums import (
     change_over_seeds,
     changes_between,
     changes_by_seed,
+    on_shared_sets,
 )
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
@@ -150,9 +151,10 @@ def _rows_of(
 
 def _over_cells(changes: Changes, asked: int) -> SumChange:
     """Return a model's change: the mean over its training sets and seeds."""
-    sets = len({cell.training_set for cell, change in changes.items() if not math.isnan(change.value)})
+    kept = on_shared_sets(changes)
+    sets = len({cell.training_set for cell, change in kept.items() if not math.isnan(change.value)})
     note = f"mean over {count(sets, 'training set')}" if sets > 1 else ""
-    return _noted(change_over_seeds(list(changes_by_seed(changes).values())), asked, note)
+    return _noted(change_over_seeds(list(changes_by_seed(kept).values())), asked, note)
 
 
 def _noted(mean: SumChange, asked: int, note: str = "") -> SumChange:
