@@ -25,6 +25,12 @@ def first_of(names: Sequence[str], noun: str, shown: int = 3) -> str:
     return ", ".join(names[:shown]) + (f" and {more:,} more {noun}{'s' * (more != 1)}" if more > 0 else "")
 
 
+def formatted(number: float, form: str) -> str:
+    """Return a number in a format such as ``{:.3g}``, with the minus sign that `decimal` has."""
+    text = form.format(number)
+    return f"−{text[1:]}" if text.startswith("-") else text
+
+
 def decimal(number: float, digits: int = 1, sign: str = "") -> str:
     """Return a number with `digits` after the point: ``71.5``, ``−36.3``, and ``0.0`` for what rounds to 0.
 

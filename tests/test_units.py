@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from raysweep.units import decimal
+from raysweep.units import decimal, formatted
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,10 @@ def test_halves_are_rounded_away_from_0(number: float, digits: int, shown: str):
 def test_the_largest_floats_have_all_their_digits(number: float):
     assert decimal(number, 1) == f"{int(number)}.0".replace("-", "−")
     assert decimal(number, 0) == f"{int(number)}".replace("-", "−")
+
+
+def test_a_format_has_the_same_minus_sign_and_leaves_exponents_as_they_are():
+    assert [formatted(number, "{:.3g}") for number in (-0.5, 1e-5, -1e-5, 0)] == ["−0.5", "1e-05", "−1e-05", "0"]
 
 
 def test_a_sign_is_shown_where_there_is_one():

@@ -11,7 +11,7 @@ from statistics import fmean
 from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.units import count
+from raysweep.units import count, formatted
 
 LOSS = "{:.4f}"
 """Format of a loss."""
@@ -156,4 +156,4 @@ def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
 def _loss(loss: float) -> TableCell:
     if not math.isfinite(loss):
         return TableCell("–", note=f"its loss is {loss}", state="undefined")
-    return TableCell(LOSS.format(loss), value=loss, state="value")
+    return TableCell(formatted(loss, LOSS), value=loss, state="value")

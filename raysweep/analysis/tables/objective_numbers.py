@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.analysis.tables.seed_rows import BY_SEED, PERCENT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import formatted
 
 CAPTION = (
     "What an objective counts beside its loss: at the first step, over the last steps, and over the whole training. A "
@@ -97,5 +98,5 @@ def _cell(number: ReportedNumber, value: float | None) -> TableCell:
     if value is None:
         return TableCell("–", note="nothing to count", state="undefined")
     if number.share_of:
-        return TableCell(PERCENT.format(100 * value), value=100 * value, state="value")
-    return TableCell(MEAN.format(value), value=value, state="value")
+        return TableCell(formatted(100 * value, PERCENT), value=100 * value, state="value")
+    return TableCell(formatted(value, MEAN), value=value, state="value")

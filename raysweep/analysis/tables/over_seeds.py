@@ -225,16 +225,17 @@ def measurements_over_seeds(
     return {metric: MeasurementOverSeeds(**_pooled(of_all, means[metric], asked)) for metric, of_all in metrics.items()}
 
 
-def measurement_over_seeds(seeds: Sequence[Measurement], asked: int, shared: float = 1.0) -> MeasurementOverSeeds:
+def measurement_over_seeds(seeds: Sequence[Measurement], asked: int) -> MeasurementOverSeeds:
     """Return the mean of a number over seeds; those without it are left out, and a note counts them.
+
+    What the seeds share of the variance over problems isn't known, so it counts as all of it.
 
     Args:
         seeds: the number of each.
         asked: the number of seeds that there should be.
-        shared: how much of the variance over problems they share; 1 is the most that it can be.
     """
     known = [one for one in seeds if not math.isnan(one.value)] or seeds
-    return MeasurementOverSeeds(**_pooled(known, _mean(known, shared), asked))
+    return MeasurementOverSeeds(**_pooled(known, _mean(known, 1.0), asked))
 
 
 def _means_of(

@@ -1,16 +1,19 @@
 """Makes one row of the rows that a training has with each of several seeds: means, with the SD between seeds.
 
-What these rows show are no numbers over problems, so their means have no intervals.
+What these rows show are no numbers over problems, so their means have no intervals. Other tables have such cells from
+`seeds_cell`, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from statistics import fmean, stdev
 
 from raysweep.analysis.tables.over_seeds import fewer_seeds
 from raysweep.analysis.tables.table import TableCell
+from raysweep.units import formatted
 
 COUNT = "{:,.1f}"
 """Format of the mean of a count, such as training rows; a count that is the same with all seeds stands as it is."""
@@ -19,6 +22,36 @@ BY_SEED = (
     "Of several seeds a count stands once where all have it, and a curve is their mean at the steps that all have."
 )
 """A sentence for the captions of tables with such rows."""
+
+
+def seeds_cell(
+    values: Sequence[float], write: Callable[[float], str], asked: int = 0, *, note: str = "", factor: float = 1.0
+) -> TableCell:
+    """Return the cell of the mean of a number over seeds, with the SD between them and without an interval.
+
+    Args:
+        values: one for each seed that has the number, at least one.
+        write: gives the text of the mean and of the SD, which stands without ``%``.
+        asked: the number of seeds that there should be; a note counts the seeds if they are fewer.
+        note: what else is said at the number.
+        factor: what values are multiplied by, such as 100 for shares in a table in percent.
+    """
+    fewer, mean = fewer_seeds(len(values), asked) if len(values) < asked else "", fmean(values)
+    notes = "; ".join(filter(None, (note, fewer)))
+    return with_sd(TableCell(write(mean), value=factor * mean, note=notes, state="value"), values, write, factor=factor)
+
+
+def with_sd(
+    cell: TableCell, values: Sequence[float], write: Callable[[float], str], *, factor: float = 1.0
+) -> TableCell:
+    """Return the cell of a mean over seeds with their number and the SD between them, which one seed hasn't.
+
+    See `seeds_cell` for the arguments.
+    """
+    if len(values) < 2:
+        return replace(cell, seeds=len(values))
+    sd = stdev(values)
+    return replace(cell, sd=factor * sd, spread=f"SD {write(sd).removesuffix(' %')}", seeds=len(values))
 
 
 def cells_over_seeds(
@@ -52,14 +85,8 @@ def _mean_cell(by_seed: Mapping[int, TableCell], form: str, asked: int) -> Table
         if len(values) == len(cells) and len(set(values)) == 1:
             return replace(cells[0], note=note, curve=curve)
         differing = ", ".join(cell.text for cell in cells)
-        note = "; ".join(filter(None, (note, f"of the seeds: {differing}")))
-    elif len(values) < asked:
-        note = "; ".join(filter(None, (note, fewer_seeds(len(values), asked))))
-    mean, number = fmean(values), form.removesuffix(" %")
-    shown = TableCell(form.format(mean).replace("-", "−"), value=mean, note=note, state="value", curve=curve)
-    if len(values) < 2:
-        return replace(shown, seeds=1)
-    return replace(shown, sd=stdev(values), spread=f"SD {number.format(stdev(values))}", seeds=len(values))
+        note, asked = "; ".join(filter(None, (note, f"of the seeds: {differing}"))), 0
+    return replace(seeds_cell(values, partial(formatted, form=form), asked, note=note), curve=curve)
 
 
 def _notes(by_seed: Mapping[int, TableCell]) -> str:

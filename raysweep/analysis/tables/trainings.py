@@ -11,7 +11,7 @@ from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.analysis.tables.validation import ReportedValidation, validation_table
-from raysweep.units import count
+from raysweep.units import count, formatted
 
 NOT_RECORDED = "not recorded by the version that trained it"
 UNCHANGED = (
@@ -168,4 +168,4 @@ def _count_cell(number: int | None) -> TableCell:
 def _loss_cell(loss: float, curve: tuple[tuple[float, float], ...] = ()) -> TableCell:
     if math.isnan(loss):
         return TableCell("–", note=NOT_RECORDED, state="undefined", curve=curve)
-    return TableCell(LOSS.format(loss), value=loss, state="value", curve=curve)
+    return TableCell(formatted(loss, LOSS), value=loss, state="value", curve=curve)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.units import formatted
 
 Points = tuple[tuple[int, float], ...]
 MEASURE = "{:.4g}"
@@ -109,7 +110,7 @@ def _ends(points: Points, kept: int | None, factor: float = 1) -> tuple[TableCel
 def _number(value: float) -> TableCell:
     if not math.isfinite(value):
         return TableCell("–", note="the model's probabilities are no finite numbers", state="undefined")
-    return TableCell(MEASURE.format(value).replace("-", "−"), value=value, state="value")
+    return TableCell(formatted(value, MEASURE), value=value, state="value")
 
 
 def _missing() -> TableCell:

@@ -76,6 +76,12 @@ def test_each_seed_has_a_row_on_demand():
     assert labels == ["scratch", "full, seed 42", "full, seed 43"]
 
 
+def test_losses_below_0_have_one_minus_sign_whatever_the_number_of_seeds():
+    fields = [{"losses": ((1, loss), (9, loss - 1)), "final_loss": loss - 1} for loss in (-0.5, -0.25)]
+    apart, both = (training_table(seeds_of(*fields), ORDER, over_seeds=over) for over in (False, True))
+    assert [row.cells[3].text for row in (*apart.rows[1:], both.rows[1])] == ["−0.5", "−0.25", "−0.375"]
+
+
 def test_counts_that_differ_between_seeds_are_a_mean_with_the_count_of_each():
     seeds = seeds_of({"steps": 9}, {"steps": 12, "dropped": 3, "reasons": {"no prompt": 3}})
     rows, dropped, steps, *_ = training_table(seeds, ORDER, over_seeds=True).rows[1].cells

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import NamedTuple
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
 from raysweep.analysis.tables.quantities import PASS, Quantity
+from raysweep.analysis.tables.seed_rows import with_sd
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.restoration import GAIN, Restoration
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
@@ -154,9 +155,7 @@ def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> 
     known = [value for value in seeds if not math.isnan(value)]
     if len(known) < 2 or cell.state != "value":
         return cell
-    sd = stdev(known)
-    spread = f"SD {replace(quantity, signed=False).format(sd)}"
-    return replace(cell, sd=100 * sd, spread=spread, seeds=len(known))
+    return with_sd(cell, known, replace(quantity, signed=False).format, factor=100)
 
 
 def mean_by_seed(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> list[float]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -22,6 +22,7 @@ from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.over_seeds import measurement_over_seeds
 from raysweep.analysis.tables.quantities import Quantity, number_cell
+from raysweep.analysis.tables.seed_rows import seeds_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN, NOT_TUNED
@@ -199,9 +200,7 @@ def _count_cell(numbers: Sequence[float], asked: int) -> TableCell:
     """Return the cell of a count of tasks, the mean over seeds if there are several."""
     if asked == 1:
         return TableCell(f"{numbers[0]:,.0f}", value=numbers[0], state="value")
-    mean, sd = fmean(numbers), stdev(numbers) if len(numbers) > 1 else float("nan")
-    spread = f"SD {decimal(sd)}" if len(numbers) > 1 else ""
-    return TableCell(decimal(mean), value=mean, state="value", sd=sd, spread=spread, seeds=len(numbers))
+    return seeds_cell(numbers, decimal, asked)
 
 
 def _bases_once(models: Sequence[TrainedModel]) -> list[TrainedModel]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field
@@ -30,6 +30,7 @@ from raysweep.analysis.exhibits.selections import select_test_sets, select_train
 from raysweep.analysis.tables.over_seeds import fewer_seeds
 from raysweep.analysis.tables.printed_averages import change_cell
 from raysweep.analysis.tables.quantities import PASS, number_cell
+from raysweep.analysis.tables.seed_rows import seeds_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN
@@ -140,8 +141,10 @@ def _rows_of(
     for model, changes in of_models.items():
         by_model[model] = by_seed = changes_by_seed(changes)
         sums = (
-            _sum_cell([change.first for change in by_seed.values()], baseline != BASE and asked > 1, by_seed.values()),
-            _sum_cell([change.second for change in by_seed.values()], asked > 1, by_seed.values()),
+            _sum_cell(
+                [change.first for change in by_seed.values()], 1 if baseline == BASE else asked, by_seed.values()
+            ),
+            _sum_cell([change.second for change in by_seed.values()], asked, by_seed.values()),
         )
         yield f"{model}{suffix}", (*sums, *_change_cells(_over_cells(changes, asked)))
     if len(by_model) > 1:
@@ -164,14 +167,15 @@ def _noted(mean: SumChange, asked: int, note: str = "") -> SumChange:
     return replace(mean, seeds=mean.seeds if asked > 1 else 0, note="; ".join(filter(None, notes)))
 
 
-def _sum_cell(sums: Sequence[float], over_seeds: bool, changes: Iterable[SumChange]) -> TableCell:
-    """Return the cell of a sum of pass@1, the mean over seeds; empty where no seed has one."""
+def _sum_cell(sums: Sequence[float], asked: int, changes: Iterable[SumChange]) -> TableCell:
+    """Return the cell of a sum of pass@1, the mean over seeds if several are asked for; empty where no seed has one."""
     known = [value for value in sums if not math.isnan(value)]
     if not known:
         return TableCell()
-    n, mean = max(change.n for change in changes), fmean(known)
-    sd = stdev(known) if over_seeds and len(known) > 1 else math.nan
-    return number_cell(Measurement("sum", mean, math.nan, math.nan, n), PASS, sd, len(known) if over_seeds else 0)
+    n = max(change.n for change in changes)
+    if asked > 1:
+        return replace(seeds_cell(known, PASS.format, asked, factor=100), n=n)
+    return number_cell(Measurement("sum", fmean(known), math.nan, math.nan, n), PASS)
 
 
 def _change_cells(change: SumChange) -> tuple[TableCell, TableCell]:

@@ -201,6 +201,17 @@ def test_tasks_of_several_seeds_are_means_with_the_spread_between_them():
     assert (base.text, base.seeds, fait.text, fait.spread) == ("5", 0, "2.0", "SD 1.4")
 
 
+def test_counts_and_sums_of_fewer_seeds_say_so():
+    shown = evidence(TEXTS | OTHER_SEED | {"fait 2": ()}, (1, 2))
+    (mended,) = EXHIBITS["fait-mended"].draw(shown).tables
+    rows = {row.labels: row.cells for row in mended.rows}
+    assert [cell.note for cell in rows["m", "fait"][:2]] == ["1 of 2 seeds"] * 2 and not rows["m", "sft"][0].note
+    assert [cell.seeds for cell in rows["m", "fait"]] == [1, 1, 1]
+    (average,) = EXHIBITS["fait-average"].draw(shown).tables
+    own = next(row for row in average.rows if row.labels == ("fait", "base", "m")).cells[1]
+    assert (own.text, own.note, own.seeds) == ("150.0", "1 of 2 seeds", 1)
+
+
 def test_noise_between_seeds_is_that_of_their_means_over_training_sets():
     def noted(*values: float) -> str:  # of two sets, for each seed
         of = zip([("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3), ("b", 3)], values, strict=False)
