@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.program_repair.models import NONE, RepairModel
-from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS, MeasurementOverSeeds, fewer_seeds
 from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CASE_DIFFERENCE = Quantity("difference", "difference", "points", signed=True)
 HIGHER, LOWER, UNSHOWN = "higher", "lower", "no difference shown"
 OVER_SEEDS = "Of several seeds the means are compared; the interval of how many leaves out how seeds differ."
+SHARED_SEEDS = "A case is over the seeds that both of its models have."
 READS = f'Reads: "{HIGHER}" or "{LOWER}" where 0 lies outside of the 95 % interval.'
 
 
@@ -49,6 +50,7 @@ class RepairCase:
         metric: what is compared.
         values: (2, seeds, problems): the first's and the second's, each from 0 to 1; a base model has no seed of its
             own, so it has the same for each.
+        asked: the number of seeds that there should be; 1 where each seed is a model of its own.
     """
 
     first: RepairModel
@@ -57,6 +59,7 @@ class RepairCase:
     perturbation: str
     metric: str
     values: NDArray[np.float64]
+    asked: int = 1
 
     @property
     def n(self) -> int:
@@ -67,6 +70,11 @@ class RepairCase:
     def seeds(self) -> int:
         """The number of seeds that both have."""
         return int(self.values.shape[1])
+
+    @property
+    def lacks_seeds(self) -> bool:
+        """Whether both have fewer seeds than there should be."""
+        return self.seeds < self.asked
 
     @cached_property
     def by_seed(self) -> tuple[list[float], list[float]]:
@@ -91,18 +99,16 @@ class RepairCase:
         """The second minus the first, with its interval over problems, and seeds where there are several."""
         value = self.means[1] - self.means[0]
         if self.n < FEWEST:
-            return Measurement("difference", value, math.nan, math.nan, self.n, "one problem only")
+            return self._number("difference", value, note="one problem only")
         found = [
             bootstrap_difference(second[:, None], first[:, None]) for first, second in zip(*self.values, strict=True)
         ]
         if self.seeds == 1:
-            return Measurement("difference", value, found[0].low, found[0].high, self.n, found[0].note)
+            return self._number("difference", value, found[0].low, found[0].high, note=found[0].note)
         differences, ends = [one.difference for one in found], [Interval(one.low, one.high) for one in found]
         shared = shared_variance(self.values[1] - self.values[0])
         mean = mean_over_seeds(differences, ends, self.n, shared, limits=(-1.0, 1.0))
-        return MeasurementOverSeeds(
-            "difference", value, mean.low, mean.high, self.n, mean.note, sd=mean.sd, seeds=self.seeds
-        )
+        return self._number("difference", value, mean.low, mean.high, mean.sd, mean.note)
 
     @property
     def reads(self) -> str:
@@ -131,10 +137,25 @@ class RepairCase:
 
     def _mean_cell(self, model: RepairModel, by_seed: Sequence[float]) -> TableCell:
         mean = math.fsum(by_seed) / len(by_seed)
-        if model.regime == NONE or self.seeds == 1:
-            return TableCell(PASS.format(mean), value=100 * mean, state="value", n=self.n)
-        number = MeasurementOverSeeds("mean", mean, math.nan, math.nan, self.n, sd=stdev(by_seed), seeds=self.seeds)
-        return number_cell(number, PASS)
+        if model.regime == NONE:
+            return number_cell(Measurement("mean", mean, math.nan, math.nan, self.n), PASS)
+        return number_cell(self._number("mean", mean, sd=stdev(by_seed) if self.seeds > 1 else math.nan), PASS)
+
+    def _number(
+        self,
+        name: str,
+        value: float,
+        low: float = math.nan,
+        high: float = math.nan,
+        sd: float = math.nan,
+        note: str = "",
+    ) -> Measurement:
+        """Return a number of the case; where models have several seeds, it says how many of them both have."""
+        if self.asked == 1:
+            return Measurement(name, value, low, high, self.n, note)
+        notes = [note, fewer_seeds(self.seeds, self.asked) if self.lacks_seeds else ""]
+        note = "; ".join(filter(None, notes))
+        return MeasurementOverSeeds(name, value, low, high, self.n, note, sd=sd, seeds=self.seeds)
 
 
 def case_of(
@@ -143,12 +164,23 @@ def case_of(
     """Return the case of two models on a test set, (problem set, perturbation); None without a shared problem."""
     first, second = (patches_by_seed(evidence, model, test_set, metric) for model in pair)
     if pair[0].regime == NONE:
-        first = dict.fromkeys(second, *first.values()) if first else {}
+        first = _for_seeds(first, second)
+    if pair[1].regime == NONE:
+        second = _for_seeds(second, first)
     seeds = [seed for seed in second if seed in first]
     if not seeds:
         return None
     tasks, values = shared_values(*(of_model[seed] for of_model in (first, second) for seed in seeds))
-    return RepairCase(*pair, *test_set, metric, values.reshape(2, len(seeds), -1)) if tasks else None
+    if not tasks:
+        return None
+    is_pooled = any(model.cell.seed == ALL_SEEDS for model in pair)
+    asked = max(evidence.book.order.seeds, len(seeds)) if is_pooled else 1
+    return RepairCase(*pair, *test_set, metric, values.reshape(2, len(seeds), -1), asked)
+
+
+def _for_seeds(base: Mapping[int, Mapping[str, float]], seeds: Iterable[int]) -> dict[int, Mapping[str, float]]:
+    """Return the verdicts of a base model, which has no seeds, for each of the seeds of another one."""
+    return {seed: rates for rates in base.values() for seed in seeds}
 
 
 def patches_by_seed(
@@ -160,8 +192,15 @@ def patches_by_seed(
 
 
 def seeds_text(cases: Iterable[RepairCase]) -> str:
-    """Return what captions say of several seeds; empty for one."""
-    return OVER_SEEDS if any(case.seeds > 1 for case in cases) else ""
+    """Return what captions of sums say of several seeds; empty for one."""
+    cases = list(cases)
+    several = OVER_SEEDS if any(case.seeds > 1 for case in cases) else ""
+    return " ".join(filter(None, (several, shared_seeds_text(cases))))
+
+
+def shared_seeds_text(cases: Iterable[RepairCase]) -> str:
+    """Return what captions say of seeds where models lack some; empty where they have all."""
+    return SHARED_SEEDS if any(case.lacks_seeds for case in cases) else ""
 
 
 @dataclass(frozen=True)

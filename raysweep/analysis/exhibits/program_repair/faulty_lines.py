@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
-from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text
+from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text, shared_seeds_text
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
     NONE,
@@ -84,5 +84,5 @@ class FaultyLines(RepairExhibit):
             for case in cases
         )
         stub = ("family", "model", "regime", "problem set", "number")
-        caption = self.captioned(HEADLINE_RULE, READS)
+        caption = self.captioned(HEADLINE_RULE, READS, shared_seeds_text(cases))
         return Drawn((sums, Table(self.titled(book), caption, stub, tuple(map(Column, COLUMNS)), rows, label=self.id)))

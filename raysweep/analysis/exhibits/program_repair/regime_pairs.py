@@ -15,6 +15,7 @@ from raysweep.analysis.exhibits.program_repair.cases import (
     cases_won,
     groups_of,
     seeds_text,
+    shared_seeds_text,
 )
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
@@ -102,7 +103,7 @@ class RegimePairs(RepairExhibit):
         )
         return Table(
             title=self.titled(evidence.book),
-            caption=self.captioned(only, HEADLINE_RULE, READS),
+            caption=self.captioned(only, HEADLINE_RULE, READS, shared_seeds_text(cases)),
             stub=("family", "model", "regimes", "problem set", "number"),
             columns=tuple(map(Column, names)),
             rows=rows,

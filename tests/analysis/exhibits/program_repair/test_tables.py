@@ -346,6 +346,46 @@ def test_the_interval_of_several_seeds_is_that_of_the_mean_over_seeds(tables_of_
         assert widest.low - 1e-9 <= found.low and found.high <= widest.high + 1e-9
 
 
+@pytest.fixture(scope="module")
+def lacking(tables_of_seeds):
+    """The verdicts of three seeds, but LoRA has those of the second alone."""
+    return {seed: of if seed == 2 else of[of["recipe"] != "lora"] for seed, of in tables_of_seeds.items()}
+
+
+def test_a_case_of_fewer_seeds_says_how_many_its_models_share(lacking, tables_of_seeds):
+    of_sweep = evidence_of_seeds(lacking)
+    sums, cases = EXHIBITS["repair-lora-against-ia3"].draw(of_sweep).tables
+    assert "A case is over the seeds that both of its models have." in sums.caption
+    assert "A case is over the seeds that both of its models have." in cases.caption
+    alone = EXHIBITS["repair-lora-against-ia3"].draw(evidence_of_seeds({2: tables_of_seeds[2]})).tables[1]
+    for row, of_seed in zip(cases.rows, alone.rows, strict=True):
+        for cell, same in zip(row.cells[:3], of_seed.cells[:3], strict=True):
+            assert (cell.note, cell.seeds) == ("1 of 3 seeds", 1) and not cell.spread and not same.note
+            assert (cell.text, cell.interval) == (same.text, same.interval)
+    (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
+    assert "1 of 3 seeds" in {cell.note for row in regimes.rows for cell in row.cells if row.labels[2] == "lora"}
+
+    two = {**lacking, 3: tables_of_seeds[3]}
+    base, lora, difference, *_ = (
+        EXHIBITS["repair-lora-against-none"].draw(evidence_of_seeds(two)).tables[1].rows[0].cells
+    )
+    assert lora.note == difference.note == "mean over 2 of 3 seeds" and lora.seeds == 2 and not base.note
+    full = EXHIBITS["repair-full-below-none"].draw(evidence_of_seeds(two)).tables
+    assert not any("seeds that both" in table.caption for table in full)
+    assert not any("seeds" in cell.note for table in full for row in table.rows for cell in row.cells)
+
+
+def test_a_base_has_a_case_with_all_seeds_on_either_side(tables_of_seeds):
+    exhibit, of_sweep = EXHIBITS["repair-lora-against-none"], evidence_of_seeds(tables_of_seeds)
+    reverse = exhibit.model_copy(update={"regime": "none", "against": "lora"})
+    cases, reversed_cases = (one.draw(of_sweep).tables[1] for one in (exhibit, reverse))
+    assert len(cases.rows) == len(reversed_cases.rows) == 2 * len(SETS)
+    for row, other in zip(cases.rows, reversed_cases.rows, strict=True):
+        (base, lora, difference, *_), (first, second, less, *_) = row.cells, other.cells
+        assert (first.text, first.spread, second.text, second.seeds) == (lora.text, lora.spread, base.text, 0)
+        assert (less.value, less.sd, less.seeds) == pytest.approx((-difference.value, difference.sd, 3))
+
+
 def test_seeds_that_stand_for_themselves_have_a_row_each(tables_of_seeds):
     of_sweep = evidence_of_seeds(tables_of_seeds, each_seed=True)
     (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
