@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean
 from typing import ClassVar
@@ -30,12 +30,13 @@ from raysweep.records import CLEAN
 COLUMNS = ("models", "from", "to", "smallest (%)", "largest (%)", "difference (points)", "reads", "in between")
 RISES, FALLS, LEVEL, MIXED = "rises at each step", "falls at each step", "all are equal", "rises and falls"
 BETWEEN = f'In between: "{RISES}" where each model is better than the next smaller one, and so on.'
+SHARED_SEEDS = "The models of a family and regime are compared over the seeds that all of them have."
 PROMPTS = {True: "with the faulty lines", False: "without the faulty lines", None: ""}
 
 
 @dataclass(frozen=True)
 class _Series:
-    """The models of a family that differ in size, smallest first: the same regime, prompts and test set."""
+    """The models of a family that differ in size, smallest first: the same regime, prompts, test set and seeds."""
 
     family: str
     prompts: str  # whether they show the faulty lines, in words
@@ -102,7 +103,7 @@ class SizeTrend(RepairExhibit):
             panels.setdefault((series.family, series.prompts), []).append(series)
         return LineFigure(
             self.titled(evidence.book, _named(name)),
-            self.captioned(HEADLINE_RULE),
+            self.captioned(HEADLINE_RULE, _shared_seeds_text(evidence, found)),
             self._label(name),
             "weights of the model",
             f"{found[0].metric} (%)",
@@ -131,7 +132,10 @@ class SizeTrend(RepairExhibit):
         return Table(
             title=self.titled(evidence.book, _named(name)),
             caption=self.captioned(
-                f"{found[0].metric} of the smallest and the largest model of each family.", READS, BETWEEN
+                f"{found[0].metric} of the smallest and the largest model of each family.",
+                READS,
+                BETWEEN,
+                _shared_seeds_text(evidence, found),
             ),
             stub=("family", "prompts", "regime"),
             columns=tuple(map(Column, COLUMNS)),
@@ -163,15 +167,36 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
         label = " · ".join([regime, *(rest if several else ())])
         for name, test in ((name, test) for name in repair_sets(book) for test in tests):
             metric = headline_metric(book, name)
-            rates = {
-                size: of for size in sorted(sizes)
-                if (of := patches_by_seed(evidence, sizes[size], (name, test), metric))
-            }  # fmt: skip
-            if len(rates) > 1:
-                values = tuple(fmean(fmean(rates.values()) for rates in of.values()) for of in rates.values())
-                models = tuple(sizes[size] for size in rates)
-                found.append(_Series(family, prompts, label, name, test, metric, models, values))
+            values = _over_shared_seeds(evidence, [sizes[size] for size in sorted(sizes)], (name, test), metric)
+            if len(values) > 1:
+                models, shares = zip(*values, strict=True)
+                found.append(_Series(family, prompts, label, name, test, metric, models, shares))
     return found
+
+
+def _over_shared_seeds(
+    evidence: Evidence, models: Sequence[RepairModel], test_set: tuple[str, str], metric: str
+) -> list[tuple[RepairModel, float]]:
+    """Return the models with verdicts, each with the seeds that all of these have, and its number over them, a share.
+
+    Base models have no seeds. Fine-tuned ones without a seed in common can't be compared, so there is none.
+    """
+    judged = [(model, of) for model in models if (of := patches_by_seed(evidence, model, test_set, metric))]
+    shared = set[int].intersection(*(set(of) for _, of in judged)) if judged else set()
+    found = []
+    for model, of in judged:
+        seeds = tuple(cell for cell in model.seeds if model.regime == NONE or cell.seed in shared)
+        if seeds:
+            share = fmean(fmean(of[cell.seed].values()) for cell in seeds)
+            found.append((replace(model, seeds=seeds), share))
+    return found
+
+
+def _shared_seeds_text(evidence: Evidence, found: Sequence[_Series]) -> str:
+    """Return what captions say where models lack some seeds; empty where all have all."""
+    asked = evidence.book.order.seeds
+    pooled = [model for series in found for model in series.models if model.cell.seed == ALL_SEEDS]
+    return SHARED_SEEDS if any(len(model.seeds) < asked for model in pooled) else ""
 
 
 def _alike(evidence: Evidence, model: RepairModel) -> tuple[str, ...]:

@@ -386,6 +386,34 @@ def test_a_base_has_a_case_with_all_seeds_on_either_side(tables_of_seeds):
         assert (less.value, less.sd, less.seeds) == pytest.approx((-difference.value, difference.sd, 3))
 
 
+def test_sizes_are_compared_over_the_seeds_that_all_models_have():
+    names = ("codegen-350m", "codegen-2b", "codegen-6b")
+    tables = {seed: verdicts(names, seed=f" {seed}") for seed in (1, 2, 3)}
+    tables[3] = tables[3][tables[3]["model"] != "codegen-2b"]
+    found = trainings_of_seeds(trainings(names))
+    drawn = EXHIBITS["repair-sizes"].draw(evidence_of_seeds(tables, trainings=found))
+    without = {seed: tables[seed] for seed in (1, 2)}
+    expected = EXHIBITS["repair-sizes"].draw(evidence_of_seeds(without, trainings=found))
+    assert [one.panels for one in drawn.figures] == [one.panels for one in expected.figures]
+    for table, other in zip(drawn.tables, expected.tables, strict=True):
+        assert texts(table) == texts(other)
+        notes = {row.labels[2]: {cell.note for cell in row.cells[3:6]} for row in table.rows}
+        assert notes.pop("none") == {""} and all(of == {"mean over 2 of 3 seeds"} for of in notes.values())
+    said = "are compared over the seeds that all of them have"
+    assert all(said in one.caption for one in (*drawn.tables, *drawn.figures))
+    assert not any(said in one.caption for one in (*expected.tables, *expected.figures))
+
+
+def test_sizes_without_a_seed_in_common_are_not_compared(tables_of_seeds):
+    tables = {
+        seed: of[(of["recipe"] != "lora") | (of["model"] == name)]
+        for (seed, of), name in zip(tables_of_seeds.items(), ("codegen-350m", "codegen-2b", ""), strict=True)
+    }
+    found = trainings_of_seeds(trainings(("codegen-350m", "codegen-2b")))
+    drawn = EXHIBITS["repair-sizes"].draw(evidence_of_seeds(tables, trainings=found))
+    assert {row.labels[2] for table in drawn.tables for row in table.rows} == {"none", "full", "ia3"}
+
+
 def test_seeds_that_stand_for_themselves_have_a_row_each(tables_of_seeds):
     of_sweep = evidence_of_seeds(tables_of_seeds, each_seed=True)
     (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
