@@ -6,6 +6,7 @@ files, those of one section with ``--only NAME``. So a new number is one file: a
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -88,7 +89,7 @@ class Report:
     config_yaml: str = ""
     provenance: Lines = ()
     samples: Sequence[PairSamples] = ()
-    over_seeds: bool = False  # whether scores and differences are means over seeds
+    by_seed: ScoreBook | None = None  # scores and failures of each seed, where those above are means over seeds
     samples_per_pair: int | None = None  # see `raysweep.analysis.page.sample_viewer.samples_json`
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[ReportedTraining] = ()
@@ -107,19 +108,28 @@ class Report:
         return ScoreBook.of(self.scores, self.order, failures)
 
     @property
+    def over_seeds(self) -> bool:
+        """Whether scores and differences are means over seeds."""
+        return self.by_seed is not None
+
+    @cached_property
     def training_runs(self) -> str:
         """``3 training runs (seeds 1, 2, 3)`` where numbers of fine-tuned models are means over them; otherwise empty.
 
-        The seeds are named where all trainings have reported theirs.
+        Those count that have numbers: ``up to 3`` where some models have fewer on a test set than others. The seeds are
+        named where one model has them all.
         """
-        if not self.over_seeds:
+        seeds: dict[tuple[str, ...], set[int]] = {}
+        for score in self.by_seed.scores() if self.by_seed else ():
+            if score.training_set in self.book.tuned_sets and not math.isnan(score.value):
+                place = (score.model, score.recipe, score.training_set, score.problem_set, score.perturbation)
+                seeds.setdefault(place, set()).add(score.seed)
+        if not seeds:
             return ""
-        found = sorted(
-            {t.seed for t in self.trainings if t.training_set in self.book.tuned_sets and t.seed is not None}
-        )
-        number = max(self.order.seeds, len(found))
-        named = f" (seeds {', '.join(map(str, found))})" if len(found) == number else ""
-        return f"{count(number, 'training run')}{named}"
+        number, found = max(map(len, seeds.values())), sorted(set[int]().union(*seeds.values()))
+        up_to = "up to " if min(map(len, seeds.values())) < number else ""
+        named = f" (seed{'s' * (number > 1)} {', '.join(map(str, found))})" if len(found) == number else ""
+        return f"{up_to}{count(number, 'training run')}{named}"
 
 
 @dataclass(frozen=True)

@@ -239,6 +239,10 @@ class ScoreBook:
         cell = self._cell(key.variant, key.training_set)
         return self._scores.get((*cell, key.problem_set, key.perturbation, metric)) if cell else None
 
+    def scores(self) -> list[Score]:
+        """Return all scores, in their order."""
+        return list(self._scores.values())
+
     def failure(self, key: ScoreKey) -> Failure | None:
         """Return the failure of the key's cell, or None if it didn't fail."""
         cell = self._cell(key.variant, key.training_set)

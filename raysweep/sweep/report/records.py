@@ -17,12 +17,12 @@ from raysweep.analysis.sections.base import PairSamples, Report, Section, ShownR
 from raysweep.analysis.tables.edited import EDITED, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.over_seeds import ALL_SEEDS, differences_over_seeds, have_several_seeds, scores_over_seeds
-from raysweep.analysis.tables.score_book import Failure, ScoreBook
+from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
-from raysweep.records import BASE, PromptRow
+from raysweep.records import BASE, Difference, PromptRow, Score
 from raysweep.rows.parquet import ROWS, read_rows_of, row_count
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow
@@ -83,19 +83,14 @@ def report_of(
     """
     linted, order = cell_reports(folder), order_of(config)
     strata = linted_strata(folder, linted)
-    scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
-    differences, failures = without_pairs(numbers.differences, order.pairs), _failures(folder, errors)
-    by_seed = None
-    if not config.report.each_seed and have_several_seeds([*scores, *failures]):
-        by_seed = ScoreBook.of(within_limits(scores), order, failures)
-        scores = scores_over_seeds(scores, numbers.shared)
-        differences = differences_over_seeds(differences, numbers.shared)
+    failures = _failures(folder, errors)
+    scores, differences, by_seed = _shown_numbers(config, numbers, order, failures)
     report = Report(
         name=config.name,
         title=config.report.title or config.name,
         notice=config.report.notice or _cautions(config),
         limit=limit_text(config),
-        scores=within_limits(scores),
+        scores=scores,
         differences=differences,
         order=order,
         failures=failures,
@@ -104,26 +99,33 @@ def report_of(
         choices=choices(folder),
         signature=sweep_signature(folder, linter=_linter(strata)),
         samples_per_pair=config.report.samples_per_pair,
-        over_seeds=by_seed is not None,
+        by_seed=by_seed,
         linted=linted,
         strata=strata,
     )
-    drawn = _drawn(folder, exhibits, report, numbers, by_seed, required=required)
+    drawn = _drawn(folder, exhibits, report, numbers, required=required)
     read = {name for section in sections for name in section.reads}
     records = {name: read_records(folder, config) for name, read_records in READERS.items() if name in read}
     return replace(report, drawn=drawn, **records)
 
 
+def _shown_numbers(
+    config: SweepConfig, numbers: SweepNumbers, order: Order, failures: Sequence[Failure]
+) -> tuple[list[Score], list[Difference], ScoreBook | None]:
+    """Return the scores and the differences that a report shows, and its `Report.by_seed`."""
+    scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
+    differences = without_pairs(numbers.differences, order.pairs)
+    if config.report.each_seed or not have_several_seeds([*scores, *failures]):
+        return within_limits(scores), differences, None
+    by_seed = ScoreBook.of(within_limits(scores), order, failures)
+    pooled = within_limits(scores_over_seeds(scores, numbers.shared))
+    return pooled, differences_over_seeds(differences, numbers.shared), by_seed
+
+
 def _drawn(
-    folder: SweepFolder,
-    exhibits: Sequence[Exhibit],
-    report: Report,
-    numbers: SweepNumbers,
-    by_seed: ScoreBook | None,
-    *,
-    required: bool,
+    folder: SweepFolder, exhibits: Sequence[Exhibit], report: Report, numbers: SweepNumbers, *, required: bool
 ) -> Drawn:
-    """Return tables and figures, these with the sweep's signature. `by_seed`: scores before seeds were pooled."""
+    """Return tables and figures, these with the sweep's signature."""
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     evidence = Evidence(
         report.book,
@@ -134,7 +136,7 @@ def _drawn(
         languages,
         numbers.edits,
         report.choices,
-        by_seed,
+        report.by_seed,
     )
     drawn = draw(exhibits, evidence, required=required)
     return replace(drawn, figures=tuple(replace(figure, signature=report.signature) for figure in drawn.figures))

@@ -2,8 +2,10 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -12,11 +14,14 @@ from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, E
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.report import bound, minor_columns, render_report, row_blocks, row_headings, row_label
 from raysweep.analysis.page.sample_viewer import samples_json
+from raysweep.analysis.sections.base import Report
 from raysweep.analysis.tables.outcomes import PairOutcomes
+from raysweep.analysis.tables.over_seeds import scores_over_seeds
 from raysweep.analysis.tables.score_book import Failure, ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_latex, to_markdown
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
+from raysweep.records import Score
 from tests.analysis.examples import HOSTILE, ORDER, WORDS, pair, report, score_tables, scores
 from tests.analysis.exhibits.examples import EXHIBITS, in_group
 from tests.analysis.linted import ORDER as LINTED_ORDER
@@ -303,15 +308,40 @@ def test_a_code_has_its_words_also_where_a_recipe_follows():
     )
 
 
+def report_of_seeds(has: Callable[[Score, int], bool], **more: Any) -> Report:
+    """A report of means over seeds 1 to 3, of which fine-tuned models have those scores that `has` says."""
+    found = [
+        replace(one, seed=seed) for one in scores() for seed in (3, 1, 2)
+        if (seed == 1 if one.training_set == "base" else has(one, seed))
+    ]  # fmt: skip
+    order = replace(ORDER, seeds=3)
+    return report(scores=scores_over_seeds(found, {}), order=order, by_seed=ScoreBook.of(found, order), **more)
+
+
 def test_a_page_says_once_what_means_over_seeds_are():
-    trainings = [ReportedTraining("llama", "C", "full", seed, 9, 0, {}, 9, (), 0.5) for seed in (3, 1, 2)]
-    several = report(trainings=trainings, over_seeds=True)
+    several = report_of_seeds(lambda score, seed: True)
     assert several.training_runs == "3 training runs (seeds 1, 2, 3)"
     text = Page(render_report(several)).text.replace("\u00a0", " ")
     lead = text[text.index("All scores") :]
     assert "means over 3 training runs (seeds 1, 2, 3), with SD, the standard deviation between these" in lead
     assert "those of fine-tuned models, means over 3 training runs (seeds 1, 2, 3), are over problems and" in text
-    assert report(trainings=trainings).training_runs == "" and "training run" not in Page(render_report(report())).text
+    assert report().training_runs == "" and "training run" not in Page(render_report(report())).text
+
+
+def test_training_runs_without_numbers_do_not_count():
+    trainings = [ReportedTraining("llama", "C", "full", seed, 9, 0, {}, 9, (), 0.5) for seed in (1, 2, 3)]
+    two = report_of_seeds(lambda score, seed: seed != 3, trainings=trainings)
+    assert two.training_runs == "2 training runs (seeds 1, 2)"
+    some = report_of_seeds(lambda score, seed: seed != 3 or score.model == "llama", trainings=trainings)
+    assert some.training_runs == "up to 3 training runs (seeds 1, 2, 3)"
+    assert "means over up to 3 training runs (seeds 1, 2, 3), with SD" in render_report(some)
+    on_clean = report_of_seeds(lambda score, seed: seed != 3 or score.perturbation == "clean")
+    assert on_clean.training_runs == "up to 3 training runs (seeds 1, 2, 3)"
+    others = report_of_seeds(lambda score, seed: seed != (3 if score.model == "llama" else 1))
+    assert others.training_runs == "2 training runs"
+    one = report_of_seeds(lambda score, seed: seed == 2, failures=[Failure("llama", "full", "C", 1, "out of memory")])
+    assert one.training_runs == "1 training run (seed 2)"
+    assert report_of_seeds(lambda score, seed: False).training_runs == ""
 
 
 def test_a_limited_run_says_so_first(plain: str):
