@@ -25,6 +25,7 @@ from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from raysweep.units import decimal
 from tests.paths import CONFIGS
 
 pytestmark = pytest.mark.slow
@@ -481,13 +482,13 @@ def test_the_heat_map_has_the_numbers_of_the_verdicts(storage, rates, problems):
     by_name = rates.droplevel(["recipe", "seed"]).xs(problems, level="problem_set")
     drawn = Path(storage, "sweeps", "evidence-mini", "figures", f"heat-map-{problems}.svg").read_text()
     wanted = [
-        f"{100 * by_name[model, training_set, test]:.0f}"
+        decimal(100 * by_name[model, training_set, test])
         for model in ("llama", "gpt_bigcode")
         for training_set in ("base", "clean", *PERTURBED)
         for test in ("clean", "C1", "C2", "C3", "mix_all")
         if (model, training_set, test) in by_name.index
     ]
-    assert re.findall(r">(\d+)</text>", drawn) == wanted and len(wanted) > 20
+    assert re.findall(r">(\d+\.\d)</text>", drawn) == wanted and len(wanted) > 20
 
 
 def test_sign_flips_count_all_patterns_of_the_signs_of_both_models(storage, rates):
