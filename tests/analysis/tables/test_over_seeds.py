@@ -73,11 +73,11 @@ def numbers():
 @pytest.fixture(scope="module")
 def report(numbers) -> tuple[Report, Evidence]:
     scores, differences, shared, rates = numbers
-    pooled = scores_over_seeds(scores, shared)
+    pooled, by_seed = scores_over_seeds(scores, shared), ScoreBook.of(scores, ORDER)
     report = Report(
-        "s", "s", "", pooled, ORDER, (), differences=differences_over_seeds(differences, shared), over_seeds=True
+        "s", "s", "", pooled, ORDER, (), differences=differences_over_seeds(differences, shared), by_seed=by_seed
     )
-    return report, Evidence(report.book, rates, by_seed=ScoreBook.of(scores, ORDER))
+    return report, Evidence(report.book, rates, by_seed=by_seed)
 
 
 def one(records, **labels):
