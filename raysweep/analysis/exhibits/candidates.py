@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, PassRates
@@ -175,7 +176,7 @@ class Choosing:
         alike = (one for one in self.candidates if (one.base_model, one.recipe) == (chosen.base_model, chosen.recipe))
         return next((one for one in alike if one.training_set == clean), None)
 
-    @property
+    @cached_property
     def lead(self) -> MeasurementOverSeeds | None:
         """By how much the chosen one's pass@1 is above the second best's, see `Candidate.gain`."""
         return self.chosen.gain(self.second)
