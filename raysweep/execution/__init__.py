@@ -5,6 +5,7 @@ Begin with pool.py; ``from raysweep.execution import execute`` is all that a scr
     pool.py          runs programs in several slots and returns their verdicts in order: `execute`, `Executor`
     stream.py        hands programs in requests to idle slots, yields their verdicts, with few programs in memory
     slot.py          starts the process that runs programs, sends it programs and reads verdicts
+    endings.py       tells how a slot's process ended, with its last lines on stderr and the way out
     messages.py      writes and reads the messages between a slot and its process
     oracle.py        finds out where tests can run: outside the program's process or only inside it, and why
     board.py         numbers in memory that a slot's processes share: whose turn it is, for how long

@@ -16,10 +16,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
+from raysweep.execution.endings import last_lines, why_ended, why_not_started
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import with_room
@@ -48,6 +49,7 @@ COMPILING_SECONDS = 3600.0  # of wall time that a program, its problem's server 
 STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
+_TOLD_BYTES = 2**14  # of stderr that is read
 TEXT_CHARACTERS = 300  # of a verdict's detail and stderr
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 _COMPILED = "raysweep.execution.compiled.start"
@@ -57,7 +59,10 @@ _UNSHOWN = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800
 """Characters that a program can write, and that a file can't hold or a terminal or page obeys: lone surrogates,
 control characters, and those that turn the direction of writing."""
 _IN_LINES, _IN_A_LINE = re.compile(f"[{_UNSHOWN}]"), re.compile(rf"[{_UNSHOWN}\t\n\r]")
-_START_CODE = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main()"
+_START_CODE = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.endings import run; "
+    "from {} import main; run(main)"
+)
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
@@ -188,6 +193,7 @@ class SlotProcess:
         self._language, self._oracle, self._chain = language, oracle, chain
         self._require, self._without = require, without
         self._process: subprocess.Popen[bytes] | None = None
+        self._words: BinaryIO | None = None  # the file that is stderr of its processes, see endings.py
         self._folder = ""
         self._marker = ""
         self._sent_tests: set[str] = set()  # sha256 of the tests that the process has
@@ -226,9 +232,10 @@ class SlotProcess:
                 write_frame(self._stdin(), self._message(requests, shared))
                 break
             except OSError as error:
+                why = self._why_ended()
                 self.abandon()
                 if last_try:
-                    raise NotStarted(f"a process for programs ended at once ({error})") from error
+                    raise NotStarted(f"a process for programs can't be used: {why}") from error
         self._limits = {request.number: request.limits for request in requests}
         self._extend_deadline()
 
@@ -241,7 +248,8 @@ class SlotProcess:
         try:
             answer = read_frame(self.fileno())
         except (EOFError, OSError, ValueError):
-            raise SlotLost("it died") from None
+            words = last_lines(self._told())
+            raise SlotLost(f"it died: {words}" if words else "it died") from None
         verdicts = {}
         for item in [VerdictItem(*fields) for fields in answer["verdicts"]]:
             if item.number not in self._limits:  # the keeper ended the judge just after it had told the verdict
@@ -346,16 +354,17 @@ class SlotProcess:
             starts += 1
             try:
                 return self._first_message(without, patience)
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, ValueError) as error:  # ValueError: what answered is no process of raysweep's
+                why = why_not_started(error) if isinstance(error, OSError) else self._why_ended()
                 self.abandon()
                 if starts == STARTS or not isinstance(error, EOFError):
-                    why = str(error) or "it ended at once; its own error message is on stderr"
                     raise NotStarted(f"a process for programs can't be started: {why}") from error
 
     def _first_message(self, without: Collection[str], patience: float) -> dict[str, Any]:
         self._folder = tempfile.mkdtemp(prefix="raysweep-")
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process's pipes
         paths = sysconfig.get_paths()
         packages = list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
         settings = {
@@ -375,6 +384,7 @@ class SlotProcess:
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                stderr=self._words,
                 cwd="/",
                 env=self._environment(),
                 start_new_session=True,
@@ -397,9 +407,23 @@ class SlotProcess:
             MARKER: self._marker,
         }
 
+    def _why_ended(self) -> str:
+        """Wait for the end of a process that has closed its pipe; return how it ended, and the way out."""
+        assert self._process is not None
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(CLOSE_SECONDS)
+        return why_ended(self._process.returncode, self._told())
+
+    def _told(self) -> str:
+        """Return the end of what the process and its forks have written to stderr."""
+        if self._words is None:
+            return ""
+        self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - _TOLD_BYTES))
+        return self._words.read().decode("utf-8", "replace")
+
     def _close_pipes(self) -> None:
         assert self._process is not None
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._words):
             if pipe is not None:
                 pipe.close()
 

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple, NoReturn
 from raysweep.execution.board import Board
 from raysweep.execution.compiled.builders import Builder
 from raysweep.execution.compiled.cpp import builder as cpp
-from raysweep.execution.compiled.cpp.sources import INCLUDE
 from raysweep.execution.compiled.java import builder as java
 from raysweep.execution.compiled.java.sources import INSIDE_MAIN, SERVER_MAIN
 from raysweep.execution.compiled.judge import CompiledJudge
 from raysweep.execution.compiled.launcher import Command, CompiledLauncher, jvm_command
 from raysweep.execution.compiled.toolchains import LOCALES, Toolchain
+from raysweep.execution.endings import close_others, tell_end
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
@@ -86,11 +86,11 @@ def main() -> None:
     if programs == 0:
         _run_programs(layers, f"{folder}/programs", setup, mount, launchers)
     launchers.close()
-    Keeper(programs, judge, owner, setup.board).run()
+    code = Keeper(programs, judge, owner, setup.board).run()
     with suppress(TimeoutError):
         kill_descendants()
     remove_folder(folder)
-    os._exit(0)
+    os._exit(code)
 
 
 def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: socket.socket) -> Mount:
@@ -114,8 +114,8 @@ def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoRe
     judge = with_room(os.fork)
     if judge == 0:
         _run_judge(layers, folder, setup, mount, control)
-    os.closerange(0, 256)
-    os.waitpid(judge, 0)
+    close_others(0)
+    tell_end("the judge", os.waitpid(judge, 0)[1])
     os._exit(0)
 
 
@@ -220,7 +220,7 @@ def _accesses(chain: Toolchain, prepared: str) -> tuple[Access, Access]:
     readable = [*chain.readable, prepared]
     if chain.language == JAVA:
         return (Access(readable, chain.executable, Starts.PATHS),) * 2
-    return Access([*readable, str(INCLUDE)], chain.executable, Starts.PATHS | Starts.PROCESSES), _IN_MEMORY
+    return Access(readable, chain.executable, Starts.PATHS | Starts.PROCESSES), _IN_MEMORY
 
 
 def _programs_access(chain: Toolchain, prepared: str) -> Access:
@@ -246,7 +246,7 @@ def _moved(control: socket.socket) -> socket.socket:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.closerange(CONTROL + 1, 256)
+    close_others(CONTROL + 1)
     os.closerange(3, REQUESTS)
     return socket.socket(fileno=CONTROL)
 

@@ -12,6 +12,7 @@ import signal
 from contextlib import suppress
 
 from raysweep.execution.board import Board
+from raysweep.execution.endings import tell_end
 from raysweep.execution.isolation.watch import ExitWaiter, own_cpu_seconds
 from raysweep.execution.messages import VerdictItem, write_frame
 from raysweep.programs import Lane, Outcome
@@ -36,8 +37,11 @@ class Keeper:
         self._program = -1  # the count of programs at the last check
         self._cpu_before = 0.0  # of the judge, when its current program was first seen
 
-    def run(self) -> None:
-        """Wait until one of the processes ends or has to be ended, and end the others."""
+    def run(self) -> int:
+        """Wait until one of the processes ends or has to be ended, and end the others; return an exit code.
+
+        It is 1, and the slot is told more, if one of them ended with another exit code than 0, or by a signal.
+        """
         waiters = [ExitWaiter(pid) for pid in self._pids]
         os.close(0)
         if self._judge is None:
@@ -50,7 +54,20 @@ class Keeper:
                     self._end([self._judge])
                     self._tell_timeout()
                     break
+        failed = self._tell_failures()
         self._end(self._pids)
+        return int(failed)
+
+    def _tell_failures(self) -> bool:
+        """Tell how those failed that have ended by themselves; return True if one did."""
+        failed = False
+        for pid in list(self._pids):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._pids.remove(pid)
+                tell_end("the judge" if pid == self._judge else "the process that starts programs", status)
+                failed |= status != 0
+        return failed
 
     def _judge_hangs(self, judge: int) -> bool:
         """Return True if the judge has worked on one program for longer than it may."""

@@ -27,6 +27,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from raysweep.execution.board import Board
+from raysweep.execution.endings import close_others
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
@@ -53,6 +54,7 @@ PRELOADED = """
     datetime random json decimal statistics time io textwrap enum contextlib abc ctypes
 """
 PACKAGE = "raysweep.execution.python"
+Serve = Callable[[], NoReturn]
 _CANDIDATES_MODULES = (
     "outcomes", "harmless", "libraries", "screen", "processes", "outside.codec", "outside.plain", "outside.numpy_kinds",
     "outside.kinds", "outside.changes", "outside.candidate",
@@ -60,7 +62,7 @@ _CANDIDATES_MODULES = (
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
     "outcomes", "inside.calls", "inside.rewriting", "harmless", "libraries", "screen", "processes",
-    "inside.prepared_tests", "inside.decoys", "inside.comparisons", "inside.child",
+    "inside.prepared_tests", "inside.decoys", "inside.comparisons", "inside.child", "inside.guards",
 )  # fmt: skip
 
 
@@ -88,9 +90,9 @@ def main() -> None:
         _run_programs(layers, folder, settings, mount, launchers, board, ahead)
     if launchers is not None:
         launchers.close()
-    Keeper(programs, judge, owner, board).run()
+    code = Keeper(programs, judge, owner, board).run()
     remove_folder(folder)  # with namespaces it is empty: no command is needed, and none could be started
-    os._exit(0)
+    os._exit(code)
 
 
 def _run_judge(control: socket.socket, board: Board, ahead: Ahead, settings: dict[str, Any]) -> NoReturn:
@@ -128,6 +130,9 @@ def _run_programs(
     """Isolate this process, tell the slot the level, and fork programs: for a judge, or with their tests in them."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     _move_descriptors(control)
+    # Before the mounts, which cover raysweep where it is an installed package.
+    _import_modules([])
+    start_serving = _load_launcher(board, ahead) if control is not None else _load_zygote()
     try:
         if mount is not None:
             mount(settings["packages"])
@@ -146,8 +151,7 @@ def _run_programs(
         layers.rules = RULES
     forks = Forks(layers, Box(layers))
     verify(layers, os.path.realpath(sys.executable))
-    _import_modules([])
-    serve = _launch(forks, board, ahead) if control is not None else _judge_inside(forks)
+    serve = start_serving(forks)
     _hide_raysweep(settings["packages"])
     gc.collect()
     gc.disable()
@@ -157,29 +161,32 @@ def _run_programs(
     os._exit(0)
 
 
-def _launch(forks: Forks, board: Board, ahead: Ahead) -> Callable[[], NoReturn]:
-    """Return the function that starts programs for a judge."""
+def _load_launcher(board: Board, ahead: Ahead) -> Callable[[Forks], Serve]:
+    """Load the modules that start programs for a judge; return what makes of forks the function that does it."""
     from raysweep.execution.python.outside.launcher import Launcher
 
     os.close(REQUESTS)
     modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _CANDIDATES_MODULES}
-    modules["outside.candidate"].rehearse()
-    return Launcher(forks, socket.socket(fileno=CONTROL), board, ahead, modules["outside.candidate"].serve).serve
+    candidate = modules["outside.candidate"]
+    candidate.rehearse()
+    return lambda forks: Launcher(forks, socket.socket(fileno=CONTROL), board, ahead, candidate.serve).serve
 
 
-def _judge_inside(forks: Forks) -> Callable[[], NoReturn]:
-    """Set up the guards, and return the function that judges programs in forks with their tests."""
+def _load_zygote() -> Callable[[Forks], Serve]:
+    """Load the modules that judge programs in forks with their tests; return what makes of forks who does it."""
     from raysweep.execution.python.inside.zygote import Harness, Zygote
 
     modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _HARNESS_MODULES}
-    guards = _load_with_own_builtins(f"{PACKAGE}.inside.guards")
-    for module in [module for name, module in sys.modules.items() if name.startswith("raysweep.")]:
-        for kind in [value for value in vars(module).values() if isinstance(value, type)]:
-            if kind.__module__.startswith("raysweep."):  # programs find them through `object.__subclasses__`
-                kernel.freeze_type(kind)
-    return Zygote(
-        forks, Harness(modules["inside.prepared_tests"].prepare, modules["inside.child"], guards.set_up())
-    ).serve
+
+    def with_guards(forks: Forks) -> Serve:
+        for module in [module for name, module in sys.modules.items() if name.startswith("raysweep.")]:
+            for kind in [value for value in vars(module).values() if isinstance(value, type)]:
+                if kind.__module__.startswith("raysweep."):  # programs find them through `object.__subclasses__`
+                    kernel.freeze_type(kind)
+        frame_of = modules["inside.guards"].set_up()
+        return Zygote(forks, Harness(modules["inside.prepared_tests"].prepare, modules["inside.child"], frame_of)).serve
+
+    return with_guards
 
 
 def _import_modules(packages: list[str]) -> None:
@@ -202,7 +209,7 @@ def _move_descriptors(control: socket.socket | None) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
-    os.closerange((ANSWERS if control is None else CONTROL) + 1, 256)
+    close_others((ANSWERS if control is None else CONTROL) + 1)
     os.closerange(3, REQUESTS)
 
 

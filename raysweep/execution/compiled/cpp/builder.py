@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -90,23 +91,28 @@ _LINKING = re.compile(r"(undefined reference to|multiple definition of) `([\w:~<
 
 
 def prepare(folder: Path, chain: Toolchain) -> None:
-    """Write the headers that programs get into a folder, one precompiled; raise OSError if that fails."""
+    """Write the headers that programs get into a folder, one precompiled; raise OSError if that fails.
+
+    raysweep's own are copied, since the folder that they are installed in is hidden from compilers.
+    """
+    for own in INCLUDE.glob("*.hpp"):
+        shutil.copyfile(own, folder / own.name)
     (folder / _WHOLE_HEADER).write_text(_including(GIVEN))
     small = _including([name for name in GIVEN if name != _LATE])
     special = (INCLUDE / "raysweep_special.hpp").read_text(encoding="utf-8")
     environment = {"PATH": chain.path} | own_marker()
     for text in (small + special, small):  # another version of g++'s library may declare its templates otherwise
         (folder / _HEADER).write_text(text)
-        command = [chain.program, *options(chain), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
+        command = [chain.program, *options(chain, str(folder)), "-x", "c++-header", _HEADER, "-o", f"{_HEADER}.gch"]
         made = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
         if made.returncode == 0:
             return
     raise OSError(0, f"g++ can't compile its own headers: {made.stderr[:200].decode(errors='replace')}")
 
 
-def options(chain: Toolchain) -> list[str]:
+def options(chain: Toolchain, prepared: str) -> list[str]:
     """Return the options that every text is compiled with; a precompiled header is read behind the same ones only."""
-    return [*chain.flags, "-static", *MESSAGES, "-I", str(INCLUDE)]
+    return [*chain.flags, "-static", *MESSAGES, "-I", prepared]
 
 
 def header(prepared: str) -> list[str]:
@@ -137,12 +143,13 @@ class CppBuilder:
         forks: forks a process for g++ behind its layers, in the folder of a box.
         tests: the layers of tests.
         chain: g++ and its flags.
-        prepared: the folder with the precompiled header.
+        prepared: the folder with raysweep's own headers and the precompiled one.
         requests: a descriptor; when the slot closes it, compiling raises EOFError.
     """
 
     def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
         self._forks, self._layers, self._chain, self._requests = forks, tests, chain, requests
+        self._options = options(chain, prepared)
         self._header = header(prepared)
         self._whole_header = ["-include", f"{prepared}/{_WHOLE_HEADER}"]
         self._servers: OrderedDict[str, bytes] = OrderedDict()
@@ -288,7 +295,7 @@ class CppBuilder:
             return None
 
         def run() -> NoReturn:
-            own = [self._chain.program, *options(self._chain), "-o", _OUTPUT]
+            own = [self._chain.program, *self._options, "-o", _OUTPUT]
             environment = {"PATH": self._chain.path, "LC_ALL": "C.UTF-8", "TMPDIR": box.folder} | own_marker()
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             os.execve(self._chain.program, [*own, *arguments], environment)

@@ -11,7 +11,8 @@ from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.tokens import UnreadableError
 
 INCLUDE = Path(__file__).parent
-"""The folder of `raysweep_wire.hpp`, for ``-I``."""
+"""The folder of raysweep's own headers."""
+_INSIDE = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")  # now: where programs run, the folder is hidden
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
@@ -66,13 +67,12 @@ def inside(candidate: str, tests: str) -> Inside:
     class with a name that no candidate can know is declared between the two, and needed behind the tests. An empty line
     stands behind the candidate, whose last one may end in a backslash.
     """
-    end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
     mark = f"raysweep_{secrets.token_hex(16)}"
     seen = f'#line 1 "seen"\nstatic ::{mark}* {mark}_seen;\n'
     failed = f"{mark}_failed"
     program = f"{candidate}\n\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
-    return Inside({"inside.cpp": end, "program.cpp": program}, flags)
+    return Inside({"inside.cpp": _INSIDE, "program.cpp": program}, flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:

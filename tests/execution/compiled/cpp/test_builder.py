@@ -20,7 +20,7 @@ def test_the_precompiled_header_is_read_in_place_of_the_headers_and_assertions_s
     (tmp_path / "program.cpp").write_text(
         "#include <vector>\n#include <math.h>\nstd::vector<int> found;\n#ifdef NDEBUG\n#error\n#endif\n"
     )
-    command = [chain.program, *options(chain), *header(str(tmp_path)), "-H", "-c", "program.cpp"]
+    command = [chain.program, *options(chain, str(tmp_path)), *header(str(tmp_path)), "-H", "-c", "program.cpp"]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stderr
     assert f"! {tmp_path}/common.hpp.gch" in said.splitlines()
     assert ".. " not in said  # what includes others is guarded by then

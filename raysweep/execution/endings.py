@@ -1,0 +1,103 @@
+"""Tells how a slot's process ended: its exit code or signal, the last lines of its stderr, and the way out.
+
+The process and its forks write why they end to a file that the slot reads. They keep a descriptor of their own for it:
+their standard streams are a program's, or /dev/null, as soon as they run programs. No program gets that descriptor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+from raysweep.execution.isolation.room import lacks_room
+
+WORDS = 15  # the descriptor, which isn't inherited by what they execute
+LINES = 3  # of stderr that an error shows
+LINE_CHARACTERS = 300
+_WAYS_OUT = {
+    "SIGSYS": (
+        "a seccomp profile (a container's, a service's) ends whoever makes a system call that raysweep needs, such as "
+        "unshare, mount or seccomp; start it with another profile"
+    ),
+    "No module named 'encodings'": "this interpreter lacks its standard library; start raysweep with another one",
+    "No module named": "this installation of raysweep or of Python is incomplete; install it again",
+    "Operation not permitted": (
+        "the kernel, or a container's seccomp profile, forbids what the last line names; allow it there"
+    ),
+}
+_NO_MEMORY = "it got no memory; allow more (`ulimit -v`, the limit of the container, service or job)"
+_WAYS_OUT |= dict.fromkeys(("MemoryError", "Cannot allocate memory", "failed to map segment"), _NO_MEMORY)
+_WAYS_OUT["SIGKILL"] = "most often the kernel does that for want of memory; allow more (the container, service or job)"
+_NO_WAY_OUT = "nothing of that is expected; please report these lines"
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Run the `main` of a slot's process; it and its forks tell an error before they end with exit code 1."""
+    os.dup2(2, WORDS, inheritable=False)
+    try:
+        main()
+    except BaseException:
+        import traceback  # here, since most processes never need it
+
+        tell(traceback.format_exc())
+    os._exit(1)
+
+
+def tell(text: str) -> None:
+    """Write a text to the file that the slot reads."""
+    with suppress(OSError):
+        os.write(WORDS, f"{text.rstrip()}\n".encode(errors="replace"))
+
+
+def tell_end(name: str, status: int) -> None:
+    """Tell how another process ended, unless its exit code is 0; `status`: as `os.waitpid` returns it."""
+    code = os.waitstatus_to_exitcode(status)
+    if code:
+        tell(f"{name} ended with {ending(code)}")
+
+
+def ending(code: int) -> str:
+    """Return an exit code, or for a negative one the signal, in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"signal {-code} ({signal.Signals(-code).name})"
+    return f"signal {-code}"
+
+
+def close_others(first: int, last: int = 256) -> None:
+    """Close the descriptors from the first one up to but not including the last one, and keep WORDS."""
+    os.closerange(first, WORDS)
+    os.closerange(WORDS + 1, last)
+
+
+def last_lines(words: str) -> str:
+    """Return the last lines that a process wrote, in one line; "" if it wrote none."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    return " | ".join(line[:LINE_CHARACTERS] for line in lines[-LINES:])
+
+
+def why_ended(code: int | None, words: str) -> str:
+    """Return how a process ended before it was up, and the way out.
+
+    Args:
+        code: its exit code, or minus the number of the signal that ended it; None if it was still running.
+        words: what it wrote to stderr.
+    """
+    end = "it closed its pipe" if code is None else f"it ended with {ending(code)}"
+    lines = last_lines(words)
+    said = f"{end}, and the last lines of its stderr are: {lines}" if lines else f"{end} and said nothing"
+    way = next((way for sign, way in _WAYS_OUT.items() if sign in f"{said} {words}"), _NO_WAY_OUT)
+    return f"{said}; {way.replace('; ', ', ')}"
+
+
+def why_not_started(error: OSError) -> str:
+    """Return why no process can be made of the interpreter, or none that answers, and the way out."""
+    if isinstance(error, TimeoutError):
+        return str(error)
+    if lacks_room(error):
+        return f"{error}; end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
+    return f"{error}; start raysweep with a Python that this user may execute"
