@@ -52,6 +52,7 @@ CLOSE_SECONDS = 10.0
 _TOLD_BYTES = 2**14  # of stderr that is read
 TEXT_CHARACTERS = 300  # of a verdict's detail and stderr
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
+_NAMES_OF_FOLDERS = ("site-packages", "dist-packages")
 _COMPILED = "raysweep.execution.compiled.start"
 LANGUAGES = {PYTHON: "raysweep.execution.python.start", JAVA: _COMPILED, CPP: _COMPILED}
 """For each language, the module whose `main` runs as a slot's process and answers requests as python/lanes.py does."""
@@ -365,10 +366,8 @@ class SlotProcess:
         self._marker = os.urandom(16).hex()
         self._sent_tests = set()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process's pipes
-        paths = sysconfig.get_paths()
-        packages = list(dict.fromkeys([paths["purelib"], paths["platlib"]]))
         settings = {
-            "packages": packages,
+            "packages": _package_folders(),
             "without": list(without),
             "oracle": self._oracle,
             "judge_seconds": JUDGE_SECONDS,
@@ -426,6 +425,18 @@ class SlotProcess:
         for pipe in (self._process.stdin, self._process.stdout, self._words):
             if pipe is not None:
                 pipe.close()
+
+
+def _package_folders() -> list[str]:
+    """Return the folders of installed packages on this interpreter's path, which programs can import."""
+    paths = sysconfig.get_paths()
+    others = [path for path in sys.path if Path(path).name in _NAMES_OF_FOLDERS or _has_packages(path)]
+    return list(dict.fromkeys([paths["purelib"], paths["platlib"], *others]))
+
+
+def _has_packages(folder: str) -> bool:
+    """Return True for a folder that `pip install --target` has filled."""
+    return bool(folder) and any(Path(folder).glob("*.dist-info"))
 
 
 def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:
