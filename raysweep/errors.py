@@ -105,5 +105,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def install_extra(name: str) -> str:
-    """Return how to install an extra of raysweep, which no package index has."""
-    return f"pip install -e '.[{name}]' in raysweep's checkout"
+    """Return the command that installs the packages of an extra: raysweep itself is in no package index."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+
+    try:
+        needs = [Requirement(text) for text in requires("raysweep") or []]
+    except PackageNotFoundError:  # a copy that isn't installed
+        needs = []
+    needs = [need for need in needs if need.marker and need.marker.evaluate({"extra": name})]
+    packages = [f"'{need.name}{need.specifier}'" for need in needs]
+    return f"pip install {' '.join(packages) or f'with the packages of the extra {name}'}"

@@ -157,9 +157,7 @@ def test_zero_without_deepspeed_names_the_line_that_installs_it(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "deepspeed" else found(name))
     (given,) = findings(NANO, "recipes.tiny.parallel=zero1")
-    assert given.startswith(
-        "recipes.tiny.parallel: `parallel: zero1` needs DeepSpeed: pip install -e '.[deepspeed]' in raysweep's checkout"
-    )
+    assert given.startswith("recipes.tiny.parallel: `parallel: zero1` needs DeepSpeed: pip install 'deepspeed>=0.17'")
     (default,) = findings(NANO, "recipes.tiny.workers=2")
     assert "`parallel: zero2`, the default of 2 workers, needs DeepSpeed" in default
     load_config(NANO, ["recipes.tiny.workers=2", "recipes.tiny.parallel=ddp"])

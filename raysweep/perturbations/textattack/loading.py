@@ -22,11 +22,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, install_extra
 from raysweep.language.stop_words import STOP_WORDS
 
-_ADVICE = "install raysweep with its extra `attack`; in a checkout: pip install -e '.[attack]'"
-"""raysweep is in no package index; docs/attack.md has the commands for a wheel and for git."""
 INSTALLED_MARK = "post_install_check_3"
 """A file of this name in textattack's cache keeps textattack from downloading when it is imported."""
 
@@ -35,7 +33,7 @@ def require_textattack() -> Path:
     """Return the folder of the installed textattack without importing it; raise UsageError if it isn't installed."""
     spec = find_spec("textattack")
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"textattack isn't installed; {_ADVICE}")
+        raise UsageError(f"textattack isn't installed: {install_extra('attack')}")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -62,7 +60,7 @@ def load_textattack() -> Any:
         except (ImportError, LookupError, OSError, AttributeError) as error:
             raise UsageError(
                 f"textattack can't be imported ({type(error).__name__}: {str(error).strip().splitlines()[0]}); "
-                f"{_ADVICE}"
+                f"{install_extra('attack')}"
             ) from error
     logging.getLogger("textattack.shared.utils.install").setLevel(logging.ERROR)  # its warnings are of no use
     return textattack

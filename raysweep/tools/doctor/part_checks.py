@@ -53,7 +53,7 @@ def vllm() -> Check:
     generator = Spec("vllm")
     python = python_of(generator)
     if python is not None and not python.exists():
-        return Check("vLLM", State.ABSENT, "no environment for the generator vllm; `make vllm` makes one")
+        return Check("vLLM", State.ABSENT, "no environment for the generator vllm; `make vllm` in a checkout makes one")
     try:
         there = environment_of(generator)
     except UsageError as error:

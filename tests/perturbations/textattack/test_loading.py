@@ -39,7 +39,7 @@ def test_a_fresh_interpreter_with_an_empty_home_and_no_network_can_use_textattac
 
 def test_where_textattack_is_missing_the_way_out_is_named(monkeypatch):
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"extra `attack`; in a checkout: pip install -e '\.\[attack\]'"):
+    with pytest.raises(UsageError, match=r"pip install 'flair\S+' .*'textattack>=\S+'"):
         loading.require_textattack()
 
 
