@@ -298,7 +298,7 @@ class SweepConfig(Strict):
     execution: ExecutionConfig = ExecutionConfig()
     resources: ResourcesConfig = ResourcesConfig()
     prices: dict[str, AmountOrZero] = {}
-    """Price of an hour of one accelerator, by its label, in any currency: `{A100: 2.5}`; `plan --cluster` adds up."""
+    """Price of an hour of one accelerator, by its label, in any currency: `{A100: 2.5}`; `raysweep plan` adds up."""
     recovery: RecoveryConfig = RecoveryConfig()
     loggers: Annotated[list[LoggerSpec], Field(validate_default=True)] = ["tensorboard"]  # type: ignore[list-item]
     """Loggers of Ray Tune beside its result.json: of loss and speed while a model trains, then of its pass@1."""

@@ -13,6 +13,7 @@ from raysweep.planning.models import ModelFacts, shown_lines, unused_template_li
 from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
+from raysweep.sweep.overview.accelerators import PricedHours
 from raysweep.sweep.overview.plan import Asked, CellFacts, PairsFacts, PlanFacts, StepFacts, TeacherFacts
 from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
 from raysweep.units import count, duration, size
@@ -22,6 +23,7 @@ MADE_FIRST = 12
 UNKNOWN = "unknown"
 TOO_SMALL = " *"
 """Marks hours on an accelerator that can't hold a cell."""
+TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16"
 LEAST_HOURS = 0.01
 """Fewer hours are not told apart."""
 PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has a process of its own"}
@@ -47,8 +49,8 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         else:
             console.print(_hours_table(to_come, hours))
             if any(sums.too_small for sums in recipe_sums(to_come)):
-                console.print(f"{TOO_SMALL.strip()} one accelerator has less memory than a cell needs", soft_wrap=True)
-        console.print()
+                console.print(TOO_SMALL_MEANS, soft_wrap=True)
+        console.print("\n".join(_cost_lines(facts.costs)), soft_wrap=True)
     if facts.forecast:
         console.print(_forecast_table(facts.forecast))
         console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
@@ -147,7 +149,7 @@ def _teacher_line(facts: TeacherFacts) -> str:
     """Return what a teacher of rejected responses has to write first, and what that takes."""
     line = f"teacher {facts.teacher}: {count(facts.answers, 'answer')} of at most {facts.tokens:,} tokens about "
     line += f"{facts.rows}, before the cells; a process asks for {amounts_text(facts.asks)}"
-    hours, small = facts.takes.hours, facts.takes.too_small
+    hours, small = facts.takes.hours, facts.too_small
     if not hours:
         return line
     if max(hours.values()) < LEAST_HOURS:
@@ -205,6 +207,14 @@ def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> T
         small = {device for sums in groups for device in sums.too_small}
         table.add_row("together", "", *(_hours(together, device, small) for device in together), "", style="bold")
     return table
+
+
+def _cost_lines(costs: Sequence[PricedHours]) -> Iterator[str]:
+    """Yield what the hours cost where all is done on one type of accelerator; then an empty line."""
+    shown = (f"{of.accelerator} {'at least ' * of.at_least}{of.cost:,.2f}{TOO_SMALL * of.too_small}" for of in costs)
+    if costs:
+        yield f"cost by `prices`, if all runs on one type: {', '.join(shown)}; an estimate, from the hours"
+    yield ""
 
 
 def _forecast_table(forecast: Forecast) -> Table:

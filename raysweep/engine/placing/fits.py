@@ -42,6 +42,11 @@ def unfit(needs: Needs, label: str) -> str:
     selector = needs.labels.get(ACCELERATOR_LABEL, "")
     if selector and not matches_one(selector, label or None):
         return f"doesn't match {selector}"
+    return lack_of_type(needs, label)
+
+
+def lack_of_type(needs: Needs, label: str) -> str:
+    """Return what a type of accelerator lacks for a process, whatever its labels ask for; empty if it lacks nothing."""
     room = room_on(label, needs.gpus) if needs.gpus else None
     return room.lack(needs.least_on_accelerator, needs.in_bf16) if room else ""
 

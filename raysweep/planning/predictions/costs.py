@@ -83,7 +83,6 @@ class CellCost:
 
     `hours`: of training and generation, by accelerator, all workers' together; `training_hours`: of training alone. An
     edit, with its localization, stands in the place of a training.
-    `too_small`: the accelerators with a data sheet that can't hold a training worker, or the model's weights.
     """
 
     peak_memory_bytes: int | None = None  # of a training worker, or of the process that edits
@@ -95,7 +94,6 @@ class CellCost:
     training_hours: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None  # of training, where it was measured
     basis: str = ESTIMATED
-    too_small: tuple[str, ...] = ()
     rows: int = 0  # of the training set
     steps: int = 0  # of the optimizer
     unknown: str = ""  # why memory, hours and disk of the model are not known; empty if they are, or it has no weights
@@ -317,8 +315,7 @@ class _Costs:
         if plan.recipe is not None and plan.pair_search is not None:
             return self._edit(plan, CellCost(None, generating, stored, hours=hours, unknown=unknown))
         if plan.recipe is None or plan.training_set is None:
-            too_small = self._too_small(plan.base.name, None)
-            return CellCost(None, generating, stored, 0, 0, hours, too_small=too_small, unknown=unknown)
+            return CellCost(None, generating, stored, 0, 0, hours, unknown=unknown)
         key = (plan.base.name, plan.cell.recipe)
         self._recipes[key] = plan.recipe
         rows = self.rows_of(plan.training_set.rows)
@@ -342,8 +339,7 @@ class _Costs:
                 MEASURED,
             )
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
-        too_small = self._too_small(plan.base.name, facts[0])
-        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, too_small, set_rows, steps, unknown)
+        return CellCost(*facts, tokens, both, training, cpu_seconds, basis, set_rows, steps, unknown)
 
     def pre_training(self, plan: BasePlan) -> dict[str, float]:
         """Return what the training of a base model computes; see `plan_work`."""
@@ -381,7 +377,7 @@ class _Costs:
         if shape is None or work is None:
             if shape is not None:
                 self._unknown_edits[plan.cell.recipe] = plan.recipe.trainer
-            return dataclasses.replace(judged, too_small=self._too_small(name, None))
+            return judged
         new = evaluation.max_new_tokens
         on_gpu = bool(self._config.asked("generation", name, plan.cell.recipe).gpus)
         peak = editing_memory(shape, dtype, work, new, on_gpu)
@@ -397,7 +393,6 @@ class _Costs:
             disk_bytes=judged.disk_bytes + delta_bytes(shape, dtype, plan.recipe),
             hours={card: hours + judged.hours[card] for card, hours in editing.items()},
             training_hours=editing,
-            too_small=self._too_small(name, peak),
         )
 
     def teacher(self, plan: TeacherAnswersPlan) -> CellCost:
@@ -408,20 +403,13 @@ class _Costs:
         hours = self._generation_hours(name, rows.rows, 1, new, round(rows.tokens) + TEACHER_TOKENS)
         unknown = "" if self._shape(name) else why_unknown(plan.base)
         stored, memory = round(rows.rows * new * COMPLETION_BYTES), self._generating(name)
-        too_small = self._too_small(name, None)
-        return CellCost(None, memory, stored, hours=hours, too_small=too_small, rows=rows.rows, unknown=unknown)
+        return CellCost(None, memory, stored, hours=hours, rows=rows.rows, unknown=unknown)
 
     def pairs(self, plan: EncodedPairsPlan) -> PairsCost:
         """Return what the encoding of a training set's pairs takes."""
         rows, number = self.rows_of(plan.training_set.rows), self.set_rows(plan.training_set)
         tokens = number * (rows.tokens + rows.rejected)
         return PairsCost(number, round(tokens * PAIR_BYTES), tokens * PAIR_SECONDS)
-
-    def _too_small(self, name: str, peak: int | None) -> tuple[str, ...]:
-        """Return the accelerators that lack memory for a training worker of this peak, or for a model's weights."""
-        shape = self._shape(name)
-        needed = max(peak or 0, shape.weights * BYTES[self._dtypes[name]] if shape else 0)
-        return tuple(card for card, sheet in ACCELERATORS.items() if needed > sheet.room())
 
     def of_hours(self) -> str:
         """Return in words what the estimates of hours assume."""

@@ -51,12 +51,16 @@ def group_of(config: SweepConfig, base: BasePlan) -> str:
 class NeedsPlanner:
     """Finds out what the tasks of a config's sweep ask for.
 
+    Args:
+        config: the sweep's.
+        on_accelerators: supposes that processes of models ask for an accelerator where the config gives them none.
+
     Its methods raise UsageError for a model of a group that would be trained on accelerators and run on CPUs, or the
     other way round.
     """
 
-    def __init__(self, config: SweepConfig) -> None:
-        self._config = config
+    def __init__(self, config: SweepConfig, *, on_accelerators: bool = False) -> None:
+        self._config, self._on_accelerators = config, on_accelerators
         self._models = {model.name: model for model in config.models}
         self._known: dict[tuple[str, str], CellNeeds] = {}
 
@@ -97,10 +101,14 @@ class NeedsPlanner:
     def _found(self, base: BasePlan, recipe_name: str, recipe: Recipe | None) -> CellNeeds:
         config, model, shape = self._config, self._models[base.name], base_shape(base)
         training, generation, execution = (config.asked(stage, model.name, recipe_name) for stage in STAGES)
+        if self._on_accelerators:
+            training, generation = (
+                stage if stage.gpus else stage.model_copy(update={"gpus": 1.0}) for stage in (training, generation)
+            )
         workers = recipe.workers if recipe else 0
         processes = config.resources.processes
         chosen = processes == "trial" or (processes == "auto" and not training.gpus)
-        trained = least = written = loaded = kept = 0
+        trained = least = written = loaded = kept = 0  # bytes
         if shape is not None:
             if recipe:
                 trained = _peak(predicted_memory(shape, recipe, bool(training.gpus)))
@@ -108,12 +116,14 @@ class NeedsPlanner:
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
             works = [edit_work(config.recipes[name].recipe("", ""), shape) for name in model.recipes]
-            for work in filter(None, works):  # hosts that edit are those of all cells of the model
-                written = max(written, editing_memory(shape, model.dtype, work, new, bool(generation.gpus)))
+            edited = [
+                editing_memory(shape, model.dtype, work, new, bool(generation.gpus)) for work in filter(None, works)
+            ]
+            written = max(written, *edited, 0)  # hosts that edit are those of all cells of the model
             if recipe_name in config.recipes and edits(config.recipes[recipe_name].trainer) and not generation.gpus:
                 trained = written  # of a host of its own, which holds no place: else as many as there are CPUs begin
             loaded = shape.weights * BYTES["float32"]
-            kept = shape.weights * BYTES[model.dtype]
+            kept = max(shape.weights * BYTES[model.dtype], *edited, 0)
         trains = _resolved(training, trained, loaded)
         if trains.gpus and recipe:
             trains = replace(trains, least_on_accelerator=least, in_bf16=recipe.precision == "bf16")

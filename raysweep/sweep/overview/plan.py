@@ -39,6 +39,7 @@ from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
 from raysweep.sweep.guards import require_comparable, require_oracle, require_resources
+from raysweep.sweep.overview.accelerators import PricedHours, priced, too_small_types
 
 if TYPE_CHECKING:
     import pandas
@@ -62,7 +63,7 @@ class CellFacts:
 
     `model`: base, exists, to train, dropped (its weights were, and nothing needs them), or to train again (something
     does); where it is chosen among others', to choose or chosen. `group`: of recipes that its recipe is one of, or that
-    one is chosen of.
+    one is chosen of. `too_small`: the known accelerators that can't hold it.
     """
 
     cell: str
@@ -74,6 +75,7 @@ class CellFacts:
     missing: bool
     takes: CellCost
     group: str = ""
+    too_small: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class TeacherFacts:
     tokens: int
     takes: CellCost
     asks: Mapping[str, float]  # amounts by Ray's names
+    too_small: tuple[str, ...]  # the known accelerators that can't hold the teacher
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ class PlanFacts:
     teachers: tuple[TeacherFacts, ...] = ()  # of rejected responses
     encoded: tuple[PairsFacts, ...] = ()  # pairs
     compilers: Mapping[str, str] = field(default_factory=dict)  # by problem set in Java or C++; "": not on this machine
+    costs: tuple[PricedHours, ...] = ()  # of all that is to do, by `prices`, where no cluster was named
 
 
 @dataclass(frozen=True)
@@ -247,9 +251,11 @@ def plan_facts(
     costs = plan_costs(plan, store)
     pairs, execution = plan.config.evaluation.pairs, plan.config.execution
     elsewhere = bool(cluster or address)
+    foretold = forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None
+    there = [pool.accelerator for pool in foretold.pools] if foretold else []
     return PlanFacts(
         _summary(plan, store),
-        _cells(plan, missing_of, costs.cells, store),
+        _cells(plan, missing_of, costs.cells, store, there),
         model_facts(plan),
         tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
         pairs if isinstance(pairs, str) else "as written",
@@ -263,21 +269,34 @@ def plan_facts(
         str(store.files),
         tuple(missing_inputs),
         _downloads(plan),
-        forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None,
+        foretold,
         _assumptions(plan, costs, missing_of),
         _linted(plan, {item.node.key for item in lacking if item.node}),
         tuple(require_readable(plan.config, plan.cells)),
         tuple(unused_settings([*plan.cells, *plan.teachers])),
         _steps(plan, costs.cells),
         tuple(doubtful_types(plan.config)),
-        _teachers(plan, lacking, costs),
+        _teachers(plan, lacking, costs, there),
         tuple(
             PairsFacts(item.node.label, costs.pairs[item.node.key])
             for item in lacking
             if isinstance(item, EncodedPairsPlan)
         ),
         _compilers(plan.config),
+        () if elsewhere else _priced(plan, lacking, costs),
     )
+
+
+def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[PricedHours, ...]:
+    """Return what the cells and teachers that are to do cost by the config's `prices`."""
+    needs = NeedsPlanner(plan.config, on_accelerators=True)
+    cells = [(costs.cells[cell.cell.id], needs.of_cell(cell)) for cell, _ in by_cell(lacking)]
+    teachers = [
+        (costs.teachers[item.task], needs.of_teacher(item.base))
+        for item in lacking
+        if isinstance(item, TeacherAnswersPlan)
+    ]
+    return priced(plan.config.prices, [*cells, *teachers])
 
 
 def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> tuple[str, ...]:
@@ -296,9 +315,11 @@ def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iter
             yield WITHOUT_GPUS
 
 
-def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[TeacherFacts, ...]:
-    """Return the facts of the teachers' answers that the store lacks."""
-    needs = NeedsPlanner(plan.config)
+def _teachers(
+    plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts, there: Collection[str]
+) -> tuple[TeacherFacts, ...]:
+    """Return the facts of the teachers' answers that the store lacks. `there`: types of accelerators of a cluster."""
+    needs, supposed = NeedsPlanner(plan.config), NeedsPlanner(plan.config, on_accelerators=True)
     return tuple(
         TeacherFacts(
             answers.base.name,
@@ -307,6 +328,7 @@ def _teachers(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts
             answers.decoding.max_new_tokens,
             costs.teachers[answers.task],
             needs.of_teacher(answers.base).generation.amounts,
+            too_small_types(supposed.of_teacher(answers.base), there),
         )
         for answers in lacking
         if isinstance(answers, TeacherAnswersPlan)
@@ -392,11 +414,23 @@ def _cells(
     missing_of: Mapping[str, Sequence[ArtefactPlan]],
     costs: Mapping[str, CellCost],
     store: Store,
+    there: Collection[str],
 ) -> tuple[CellFacts, ...]:
-    """Return the facts of all cells; `missing_of` and `costs`: by the cell's id."""
+    """Return the facts of all cells.
+
+    `missing_of` and `costs`: by the cell's id. `there`: the types of accelerators of a cluster, if one was named.
+    """
+    too_small: dict[str, tuple[str, ...]] = {}
+    for names, needs in NeedsPlanner(plan.config, on_accelerators=True).distinct(plan.cells):
+        too_small |= dict.fromkeys(names, too_small_types(needs, there))
     return tuple(
         _cell_facts(
-            cell, missing_of.get(cell.cell.id, []), store, costs[cell.cell.id], _group_of(plan.config, cell.cell.recipe)
+            cell,
+            missing_of.get(cell.cell.id, []),
+            store,
+            costs[cell.cell.id],
+            _group_of(plan.config, cell.cell.recipe),
+            too_small[cell.cell.id],
         )
         for cell in plan.cells
     )
@@ -409,12 +443,17 @@ def _group_of(config: SweepConfig, recipe: str) -> str:
 
 
 def _cell_facts(
-    cell: CellPlan, lacking: Sequence[ArtefactPlan], store: Store, takes: CellCost, group: str
+    cell: CellPlan,
+    lacking: Sequence[ArtefactPlan],
+    store: Store,
+    takes: CellCost,
+    group: str,
+    too_small: tuple[str, ...],
 ) -> CellFacts:
     done = len(cell.pairs) - sum(isinstance(plan, ResultsPlan) for plan in lacking)
     model = _model_state(cell, any(isinstance(plan, ModelPlan) for plan in lacking), store)
     names = (cell.cell.id, cell.base.name, cell.cell.recipe)
-    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes, group)
+    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes, group, too_small)
 
 
 def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:

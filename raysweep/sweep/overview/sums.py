@@ -88,6 +88,6 @@ def _sums(cells: Sequence[CellFacts]) -> RecipeSums:
         sum(cell.takes.disk_bytes for cell in cells),
         hour_sums(cells),
         tuple(dict.fromkeys(cell.takes.basis for cell in cells)),
-        tuple(dict.fromkeys(device for cell in cells for device in cell.takes.too_small)),
+        tuple(dict.fromkeys(device for cell in cells for device in cell.too_small)),
         any(cell.takes.unknown for cell in cells),
     )

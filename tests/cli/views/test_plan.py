@@ -251,18 +251,20 @@ def test_a_run_is_refused_where_a_plan_goes_on(alone, cli):
 
 
 def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
-    code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"))
+    prices = ("--set", "prices.H100=4", "--set", "prices.L4=1")
+    code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"), *prices)
     assert code == 0 and "missing (a run would stop here):" in out
     assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
     assert "204 cells, 4,308 evaluation pairs (rule: paper); 204 cells to do" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
     assert "hours are estimates, from FLOPs at 20% (16 bits) or 50% (float32) of a card's peak" in out
-    assert "* one accelerator has less memory than a cell needs" in out
+    assert "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16" in out
     hours = out.split("accelerator hours")[1].splitlines()
     base, largest = (line for line in hours if line.startswith(" codellama-7b-hf "))
     assert base.count(" *") < largest.count(" *") < len(ACCELERATORS), (base, largest)
     (together,) = (line for line in hours if line.startswith(" together "))
     assert together.count(" *") == largest.count(" *"), "the sum counts hours that can't be had there"
+    assert re.search(r"cost by `prices`, if all runs on one type: H100 6,\d{3}\.\d\d, L4 \d+,\d{3}\.\d\d \*; an", out)
     assert "disk of weights are not known" not in out
 
 

@@ -7,8 +7,18 @@ from raysweep.sweep.overview.plan import CellFacts
 from raysweep.sweep.overview.sums import hour_sums, recipe_sums, work_sums
 
 
-def cell(name: str, base: str, recipe: str, model: str, *, missing: bool = True, **takes: object) -> CellFacts:
-    return CellFacts(name, base, recipe, 4, model, 0 if missing else 4, missing, CellCost(**takes))
+def cell(
+    name: str,
+    base: str,
+    recipe: str,
+    model: str,
+    *,
+    missing: bool = True,
+    too_small: tuple[str, ...] = (),
+    **takes: object,
+) -> CellFacts:
+    of = (name, base, recipe, 4, model, 0 if missing else 4, missing)
+    return CellFacts(*of, CellCost(**takes), too_small=too_small)
 
 
 CELLS = [

@@ -1,0 +1,77 @@
+"""What a plan says of each type of accelerator beside the hours: whether it can hold the cells, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+
+from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of
+from raysweep.engine.placing.cells import CellToPlace
+from raysweep.engine.placing.fits import lack_of_type
+from raysweep.planning.predictions.costs import CellCost
+from raysweep.planning.predictions.needs import CellNeeds, Needs, matches_one, names_in
+
+
+@dataclass(frozen=True)
+class PricedHours:
+    """What all that is to do costs on accelerators of one type.
+
+    `accelerator`: its name in `prices`; `at_least`: hours of a part are not known; `too_small`: it can't hold all.
+    """
+
+    accelerator: str
+    cost: float
+    at_least: bool = False
+    too_small: bool = False
+
+
+def too_small_types(needs: CellNeeds, there: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the known accelerators that can't hold a cell, by the answer that decides on a cluster (fits.py).
+
+    Args:
+        needs: what the cell asks for.
+        there: the labels of a cluster's nodes, which stand for the accelerators that they name: ``A100-40G`` for A100.
+            Of accelerators that no node has, the cell's own labels decide in the same way.
+    """
+    return tuple(card for card in ACCELERATORS if not _can_hold(needs, _labels_of(card, needs, there)))
+
+
+def _can_hold(needs: CellNeeds, labels: Collection[str]) -> bool:
+    """Return True if one of some types of accelerators holds every stage of a cell."""
+    stages = [stage for stage, _ in CellToPlace("", needs).stages_on_accelerators]
+    return any(not any(lack_of_type(_placed(stage, label), label) for stage in stages) for label in labels)
+
+
+def _labels_of(card: str, needs: CellNeeds, there: Collection[str]) -> list[str]:
+    """Return the labels that stand for a known accelerator; its own name if none does."""
+    named = [name for _, stage, _ in needs.stages for name in names_in(stage.labels.get(ACCELERATOR_LABEL, ""))]
+    for labels in (there, named):
+        if found := [label for label in labels if (known := data_sheet_of(label)) and known[0] == card]:
+            return found
+    return [card]
+
+
+def _placed(needs: Needs, label: str) -> Needs:
+    """Return what a process asks for on a type: a whole one where its labels exclude the type, whose share is unknown."""
+    selector = needs.labels.get(ACCELERATOR_LABEL, "")
+    return needs if not selector or matches_one(selector, label) else replace(needs, gpus=max(1.0, needs.gpus))
+
+
+def priced(prices: Mapping[str, float], work: Collection[tuple[CellCost, CellNeeds]]) -> tuple[PricedHours, ...]:
+    """Return what the hours of a plan cost, were all of it done on one type, for each that has a price and hours.
+
+    Args:
+        prices: of an hour, by accelerator.
+        work: what each cell and teacher that is to do takes and asks for.
+    """
+    found = []
+    for name, price in prices.items():
+        known = data_sheet_of(name)
+        column = known[0] if known else name
+        if hours := [cost.hours[column] for cost, _ in work if column in cost.hours]:
+            lacking = [cost for cost, _ in work if column not in cost.hours]
+            at_least = any(cost.unknown or cost.generation_memory_bytes for cost in lacking)
+            distinct = {id(needs): needs for _, needs in work}.values()
+            small = not all(_can_hold(needs, [name]) for needs in distinct)
+            found.append(PricedHours(name, price * sum(hours), at_least, small))
+    return tuple(found)
