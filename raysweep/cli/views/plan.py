@@ -14,7 +14,7 @@ from raysweep.planning.predictions.needs import amounts_text
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
 from raysweep.sweep.overview.accelerators import PricedHours
-from raysweep.sweep.overview.plan import Asked, CellFacts, PairsFacts, PlanFacts, StepFacts, TeacherFacts
+from raysweep.sweep.overview.plan import Asked, CellFacts, PairsFacts, PlanFacts, StepFacts, Summary, TeacherFacts
 from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
 from raysweep.units import count, duration, size
 
@@ -280,6 +280,20 @@ def _size(amount: int) -> str:
     return size(amount) if amount else ""
 
 
+def _edits_line(summary: Summary) -> str:
+    """Return how many edits there can be, and why they may be fewer than cells."""
+    line = f"{count(summary.edited_models, 'edit')} at most"
+    if beyond := summary.edit_cells - summary.edited_models:
+        more = "end without a model, since `edits` asks for more pairs than there are problems;"
+        line += f" in {count(summary.edit_cells, 'cell')}: the other {beyond:,} {more}"
+    else:
+        line += ", since"
+    line += " a base may have fewer eligible pairs than asked for"
+    if summary.ended_edits:
+        line += f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
+    return line
+
+
 def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     """Yield how large the plan is, and what it takes on disks."""
     summary = facts.summary
@@ -289,10 +303,7 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
     if summary.edited_models:
-        ended, edits = "", count(summary.edited_models, "edit")
-        if summary.ended_edits:
-            ended = f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
-        yield f"{edits} at most, since a base may have fewer eligible pairs than asked for{ended}"
+        yield _edits_line(summary)
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
     if summary.choices:

@@ -52,7 +52,7 @@ def _labels_of(card: str, needs: CellNeeds, there: Collection[str]) -> list[str]
 
 
 def _placed(needs: Needs, label: str) -> Needs:
-    """Return what a process asks for on a type: a whole one where its labels exclude the type, whose share is unknown."""
+    """Return what a process asks for on a type: a whole one where its labels exclude the type."""
     selector = needs.labels.get(ACCELERATOR_LABEL, "")
     return needs if not selector or matches_one(selector, label) else replace(needs, gpus=max(1.0, needs.gpus))
 

@@ -103,6 +103,7 @@ class Summary:
     rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
     choices: int = 0  # cells whose model is chosen among others
     candidates: int = 0  # models that are trained to be chosen from
+    edit_cells: int = 0  # cells that edit, of which those beyond `edited_models` find no pair
 
 
 @dataclass(frozen=True)
@@ -482,6 +483,7 @@ def _summary(plan: SweepPlan, store: Store) -> Summary:
         tuple(cell.cell.id for cell in cells if cell.cell.training_set == REWRITTEN),
         sum(cell.selection is not None for cell in cells),
         sum(cell.is_candidate for cell in cells),
+        sum(cell.pair_search is not None for cell in cells),
     )
 
 
