@@ -18,7 +18,7 @@ from raysweep.config.edit_checks import check_edits
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.group_checks import check_groups
-from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of
+from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of, has_rejected
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
@@ -317,7 +317,7 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
     """Find recipes that compare responses with rejected ones, where a source's rows have none."""
     for place, source, recipes in _row_sources(config):
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
-        if names and not _has_rejected(source, config.seed):
+        if names and not has_rejected(source, config.seed):
             objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
             way = (
                 "name the field that has one, as in `rejected: {field: rejected}`, have their Python code changed "
@@ -374,17 +374,6 @@ def _without_code(source: SourceConfig, seed: int) -> int:
     except UsageError:
         return 0  # other checks say what is wrong with it
     return 0 if any(map(has_python, rows)) else len(rows)
-
-
-def _has_rejected(source: SourceConfig, seed: int) -> bool:
-    """Return True unless a source names no way to rejected responses, and its first row can be read and has none."""
-    if source.rejected is not None:
-        return True  # they are made, or the source itself looks for the field
-    try:
-        first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
-    except UsageError:
-        return True  # other checks say what is wrong with it
-    return first is None or first.rejected is not None
 
 
 SAFECODERS = {

@@ -39,7 +39,7 @@ from raysweep.prompts.repair.styles import EXAMPLE, STYLES
 from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, NATIVE, RAW, PromptTemplate
 from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
-from raysweep.trainers.base import TRAINERS, Recipe, objective_of
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, objective_of
 from raysweep.trainers.kinds import fine_tunes, kind_of
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.rejecting import variants
@@ -285,6 +285,17 @@ def _rows(
             yield from _rows_of(config, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
 
 
+def has_rejected(source: SourceConfig, seed: int) -> bool:
+    """Return True unless a source names no way to rejected responses, and its first row can be read and has none."""
+    if source.rejected is not None:
+        return True  # they are made, or the source itself looks for the field
+    try:
+        first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
+    except UsageError:
+        return True  # other checks say what is wrong with it
+    return first is None or first.rejected is not None
+
+
 def _rows_of(
     config: SweepConfig,
     model: ModelConfig,
@@ -295,6 +306,8 @@ def _rows_of(
     size: float,
 ) -> Iterator[Mistake]:
     """Find a source too few of whose rows fit. `size`: of the smallest set of them."""
+    if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(rows, config.seed):
+        return  # none can be encoded: another check
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
     positions = resolved.positions
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)

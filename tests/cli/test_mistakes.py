@@ -87,6 +87,11 @@ IN_CONFIGS: list[tuple[str, str, str]] = [
     ("batch_size: 4", "batch_size: 0", "recipes.lora.batch_size: "),
     ("batch_size: 4", "batch_size: 9", "9 is more than the 8 rows of `training.source`"),
     ("batch_size: 4", "batch_size: 4, max_tokens: 8", "0 of 8 rows fit into 8 tokens of mine"),
+    (
+        "batch_size: 4",
+        "batch_size: 4, objective: fait",
+        "training.source: its rows have no rejected response, with which",
+    ),
     ("batch_size: 4", "batch_size: 4, lr: 1e-4", "recipes.lora.lr: "),
     ("batch_size: 4", "batch_size: 4, lora: {rank: 8}", "recipes.lora.lora.rank: unknown key"),
     ("trainer: lora", "trainer: qlora", "unknown trainer 'qlora' (did you mean 'lora'?)"),
