@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Tag, field_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, field_validator
 
 from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark, is_quoted_number
+from raysweep.errors import did_you_mean
 
 STAGES = ("training", "generation", "execution")
 BY_PREDICTION = "auto"
@@ -27,14 +28,33 @@ def _form(value: Any) -> str:
     return "rule" if isinstance(value, str) and not is_quoted_number(value) else "written"
 
 
-Executors = Annotated[Annotated[Literal["auto"], Tag("rule")] | Annotated[Count, Tag("written")], Discriminator(_form)]
+def _rule(number: str) -> BeforeValidator:
+    """Return a validator of `auto` in the place of a number, whose error says that a plain number will do."""
+
+    def check(text: str) -> str:
+        if text == BY_PREDICTION:
+            return text
+        plain = _WITH_UNIT.fullmatch(text)
+        way = f"; write {plain[1]}" if plain else did_you_mean(text, [BY_PREDICTION])
+        raise ValueError(f"must be {number} or {BY_PREDICTION!r}, not {text!r:.60}{way}")
+
+    return BeforeValidator(check)
+
+
+_WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?) *(?:G|GB|GiB|GPUs?|actors?)", re.IGNORECASE)
+"""A number with the unit that its key has anyway."""
+Executors = Annotated[
+    Annotated[Literal["auto"], _rule("a whole number"), Tag("rule")] | Annotated[Count, Tag("written")],
+    Discriminator(_form),
+]
 Gpus = Annotated[
-    Annotated[Literal["auto"], Tag("rule")] | Annotated[AmountOrZero, AfterValidator(_whole_above_one), Tag("written")],
+    Annotated[Literal["auto"], _rule("a number"), Tag("rule")]
+    | Annotated[AmountOrZero, AfterValidator(_whole_above_one), Tag("written")],
     Discriminator(_form),
     UnitMark("GPUs"),
 ]
 Memory = Annotated[
-    Annotated[Literal["auto"], Tag("rule")] | Annotated[AmountOrZero, Tag("written")],
+    Annotated[Literal["auto"], _rule("a number of GiB"), Tag("rule")] | Annotated[AmountOrZero, Tag("written")],
     Discriminator(_form),
     UnitMark("GiB"),
 ]
