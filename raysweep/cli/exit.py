@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -15,7 +16,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,8 +180,10 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
         code = INTERRUPTED
     except Exception as error:
         if isinstance(error, _USAGE_ERROR):
-            error.show()
-            return int(error.exit_code)
+            shown: Any = error
+            shown.message += _several_values(shown, sys.argv[1:] if arguments is None else arguments)
+            shown.show()
+            return int(shown.exit_code)
         return _print_error(error, 1)
     if invocation.stopped_by:  # typer turns Ctrl-C into an exit code
         code = 128 + invocation.stopped_by
@@ -189,6 +192,33 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
     elif code in (INTERRUPTED, TERMINATED) and not invocation.goes_on:
         print(f"stopped{_kept(arguments)}", file=sys.stderr)
     return int(code or 0)
+
+
+def _several_values(error: Any, words: Sequence[str]) -> str:
+    """Return how an option takes several values, if words that a usage error is of follow its value.
+
+    Args:
+        error: click's.
+        words: of the command line.
+    """
+    context = getattr(error, "ctx", None)
+    extra = _EXTRA.search(error.message)
+    if not (context and extra and extra[1] in words):
+        return ""
+    options = {name: option for option in context.command.params for name in option.opts}
+    until = words[: words.index(extra[1]) + 1]
+    at = max((at for at, word in enumerate(until) if word in options), default=len(until))
+    name, values = "".join(until[at : at + 1]), [value.rstrip(",") for value in until[at + 1 : at + 3]]
+    if len(values) < 2:
+        return ""
+    if getattr(options[name], "multiple", False):
+        return f"; several are given as `{name} {values[0]} {name} {values[1]}`"
+    has_commas = "," in (options[name].metavar or "")
+    return f"; several have commas between them: `{name} {','.join(values)}`" if has_commas else ""
+
+
+_EXTRA = re.compile(r"unexpected extra arguments?\S* \((\S+?)[ )]")
+"""What click says of words that no argument takes, with the first of them."""
 
 
 def _kept(arguments: list[str] | None) -> str:

@@ -81,7 +81,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
     problems: SeveralProblems,
     perturbations: Annotated[
-        str, typer.Option("--perturbations", help="C1,C2,... or all: clean, 9 methods, 4 mixes")
+        str, typer.Option("--perturbations", metavar="C1,C2", help="Names, or all: clean, 9 methods, 4 mixes")
     ] = CLEAN,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
@@ -172,7 +172,9 @@ def attack(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
     problems: Problems,
     budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
-    methods: Annotated[str, typer.Option("--methods", "-m", help="Perturbations to search among")] = "C1,C2,C3",
+    methods: Annotated[
+        str, typer.Option("--methods", "-m", metavar="C1,C2", help="Perturbations to search among")
+    ] = "C1,C2,C3",
     search: Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
     max_characters: MaxCharacters = None,

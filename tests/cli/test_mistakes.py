@@ -71,6 +71,12 @@ IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("perturb", "humaneval", "--method", "W1", "--set", "tagger"), "write it as key.path=value"),
     (("evaluate", "reference", "--problems", "humaneval", "--perturbations", "mix"), "needs arguments; name it"),
     (("evaluate", "reference", "--problems", "humaneval", "--set", "languge.tagger=x"), "did you mean 'language'?"),
+    (
+        ("evaluate", "m", "-p", "humaneval", "--perturbations", "C1", "C2"),
+        "commas between them: `--perturbations C1,C2`",
+    ),
+    (("attack", "m", "-p", "humaneval", "-m", "C1,", "C2", "C3"), "several have commas between them: `-m C1,C2`"),
+    (("evaluate", "m", "-p", "humaneval", "mbpp"), "several are given as `-p humaneval -p mbpp`"),
     (("perturb", "nowhere.jsonl", "--method", "C1"), "nowhere.jsonl doesn't exist"),
     (("evaluate", "./nowhere", "--problems", "humaneval"), "no model at ./nowhere"),
     (("evaluate", "reference", "--problems", "humaneval"), "--allow-code-execution"),
