@@ -15,6 +15,10 @@ LANGUAGES = (PYTHON, *COMPILED)
 LANGUAGE_WORDS = {PYTHON: "Python", JAVA: "Java", CPP: "C++"}
 """How texts write their names."""
 
+MIN_MEMORY_MIB, MIN_JVM_MIB = 64, 384
+"""Memory without which no program of Python and none of Java starts."""
+MAX_WALL_SECONDS = 7 * 24 * 3600.0
+
 
 class Oracle(StrEnum):
     """Where tests run: a property of a problem, whatever a program returns."""
@@ -66,6 +70,15 @@ class Limits:
     wall_factor: float = 20.0  # wall_factor x timeout is the limit of wall time, however busy the machine is
     memory_mib: int = 1024  # address space
     output_kib: int = 1024  # stdout and stderr each
+
+    def unusable(self, language: str) -> str:
+        """Return why no program in a language can be run with them; empty if some can."""
+        if not self.timeout > 0 or self.wall_factor < 1 or self.output_kib < 0:
+            return f"{self}: timeout must be above 0, wall_factor at least 1, output_kib at least 0"
+        if self.timeout * self.wall_factor > MAX_WALL_SECONDS:
+            return f"timeout {self.timeout:g} s x wall_factor {self.wall_factor:g} is more than a week; give less"
+        least, what = (MIN_JVM_MIB, "a JVM") if language == JAVA else (MIN_MEMORY_MIB, "an interpreter")
+        return f"memory_mib is {self.memory_mib}; {what} alone needs {least}" if self.memory_mib < least else ""
 
 
 class Outcome(StrEnum):

@@ -42,7 +42,7 @@ from raysweep.cli.options import (
     Workers,
 )
 from raysweep.errors import UnknownName, UsageError
-from raysweep.programs import DEFAULT_SANDBOX, Lane, Level, Limits, Oracle, Sandbox
+from raysweep.programs import DEFAULT_SANDBOX, MAX_WALL_SECONDS, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.answers.extraction import PATCHES, Extract
 from raysweep.records import CLEAN, Decoding, Spec
 from raysweep.rows.json_files import check_out
@@ -337,8 +337,6 @@ def _files_of(problems: Mapping[str, Any]) -> list[Path]:
 
 
 def _check_timeout(timeout: float) -> None:
-    from raysweep.execution.stream import MAX_WALL_SECONDS
-
     longest = MAX_WALL_SECONDS / Limits().wall_factor
     if not (math.isfinite(timeout) and timeout > 0):
         raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")

@@ -393,10 +393,14 @@ SAFECODERS = {
 def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     """Find settings of another trainer, and those that contradict `compat`."""
     for section in ("lora", "ia3"):
-        is_given = section in recipe.model_fields_set and getattr(recipe, section) is not None
-        if recipe.trainer != section and is_given and recipe.trainer in ("lora", "ia3"):
+        if recipe.trainer == section or not fine_tunes(recipe.trainer) or not _says_something(recipe, section):
+            continue
+        if recipe.trainer in ("lora", "ia3"):
             rank = "; IA3 has no rank `r`" if section == "lora" else ""
             yield section, f"the trainer {recipe.trainer!r} takes its settings from `{recipe.trainer}:`{rank}"
+        else:
+            way = f"write `trainer: {section}`, or leave it out"
+            yield section, Doubt(f"it counts with the trainer {section!r}, and this is {recipe.trainer!r}; {way}")
     if recipe.trainer == "lora" and recipe.lora.preset is not None:
         if recipe.lora.targets is not None:
             yield "lora", "`targets` and `preset` both name the modules; remove one of them"
@@ -423,6 +427,13 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
                 yield field, "only AdamW has it, and the recipe has `optimizer: adafactor`; remove one of them"
     if recipe.clip_value is not None and recipe.clip != RecipeConfig.model_fields["clip"].default:
         yield "clip", "`clip_value` takes its place; remove one of them"
+
+
+def _says_something(recipe: RecipeConfig, section: str) -> bool:
+    """Return True if a section of a recipe is given with settings; a resolved config has them all, and the defaults."""
+    own = getattr(recipe, section)
+    is_resolved = len(recipe.model_fields_set) == len(RecipeConfig.model_fields)
+    return bool(own.model_fields_set) and not (is_resolved and own == type(own)())
 
 
 def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str | MissingInput]]:
@@ -569,6 +580,8 @@ def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     for at, problems in enumerate(config.evaluation.problems):
         try:
             problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
+            if why := config.execution.limits(problem_set.limits).unusable(problem_set.language):
+                yield ("execution",), why
             problem_set.check(judged=judged)
             if judged and problem_set.language in COMPILED:
                 asked = problem_set.problems()[: config.evaluation.limit]

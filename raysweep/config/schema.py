@@ -48,7 +48,7 @@ from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.translation.base import AUTO, IF_READY, TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
-from raysweep.programs import Lane, Level, Limits, Oracle, Sandbox
+from raysweep.programs import MIN_MEMORY_MIB, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Recovery, Spec
@@ -214,7 +214,7 @@ class ExecutionConfig(Strict):
     """Limit of effective time, which is CPU time, or wall time without the waiting for a core."""
     wall_factor: Annotated[Factor, UnitMark("x timeout")] | None = None
     """Limit of wall time."""
-    memory_mib: Annotated[int, Field(ge=64, lt=2**31), UnitMark("MiB")] | None = None
+    memory_mib: Annotated[int, Field(ge=MIN_MEMORY_MIB, lt=2**31), UnitMark("MiB")] | None = None
     """Limit of memory."""
     output_kib: Annotated[Count, UnitMark("KiB")] | None = None
     """Limit of stdout, and of stderr."""

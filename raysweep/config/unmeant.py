@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
 from raysweep.config.document import KeyPath
@@ -20,16 +22,33 @@ from raysweep.config.schema import SweepConfig
 from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
+from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN, Spec
+from raysweep.registry import Registry
 from raysweep.trainers.base import OBJECTIVES
+from raysweep.trainers.editors.base import EDITORS
+from raysweep.trainers.kinds import edits
+
+MANY_EPOCHS = 1000
+LONG = 50
+"""A time limit is long from so many times the problem sets' own."""
+RAY = "ray.io/"
+RAYS_LABELS = {
+    ACCELERATOR_LABEL,
+    *(f"{RAY}{name}" for name in ("market-type", "availability-region", "availability-zone")),
+}
 
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     """Find contradictions and settings without effect in a config that is judged with its models."""
     yield from _samples(config)
     yield from _steps_and_epochs(config)
-    yield from _objectives(config)
+    yield from _arguments(config)
     yield from _accelerators(config)
+    yield from _labels(config)
+    yield from _seeds(config)
+    yield from _timeout(config)
+    yield from _choices(config)
     yield from _loggers(config)
     yield from _equal_sets(config)
     yield from _unused(config)
@@ -65,16 +84,54 @@ def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
         is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
         if recipe.steps is not None and is_given:
             yield ("recipes", name, "epochs"), Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
+        elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
+            way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
+            text = f"{recipe.epochs:,.12g} passes over a training set are many; {way}"
+            yield ("recipes", name, "epochs"), Doubt(text)
 
 
-def _objectives(config: SweepConfig) -> Iterator[Mistake]:
+def _arguments(config: SweepConfig) -> Iterator[Mistake]:
+    """Find what objectives and editors doubt of their arguments."""
     for name, recipe in config.recipes.items():
-        try:
-            doubts = OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args))).doubts()
-        except UsageError:
-            continue  # another check says what is wrong
-        for doubt in doubts:
-            yield ("recipes", name, "objective_args"), Doubt(doubt)
+        parts: list[tuple[str, Registry[Any], Spec]] = [
+            ("objective_args", OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
+        ]
+        if edits(recipe.trainer):
+            parts.append(("edit", EDITORS, Spec(recipe.trainer, dict(recipe.edit))))
+        for key, registry, spec in parts:
+            with suppress(UsageError):  # another check says what is wrong
+                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in registry.create(spec).doubts())
+
+
+def _seeds(config: SweepConfig) -> Iterator[Mistake]:
+    """Find negative seeds, which other tools take for random ones."""
+    given: list[tuple[KeyPath, int]] = [(("seed",), config.seed)]
+    given += [(("seeds", at), seed) for at, seed in enumerate(config.seeds or [])]
+    for path, seed in given:
+        if seed < 0:
+            yield path, Doubt(f"{seed} is a seed like any other, not a random one; give such as 1, 2, 3")
+
+
+def _timeout(config: SweepConfig) -> Iterator[Mistake]:
+    """Find a time limit that may be in milliseconds."""
+    usual = max(PROBLEMS.get(problems.name).limits.timeout for problems in config.evaluation.problems)
+    given = config.execution.timeout
+    if given is not None and given > LONG * usual:
+        way = f"write {given / 1000:g} if milliseconds are meant"
+        text = f"{given:,g} seconds for each program are many, where {usual:g} are usual; {way}"
+        yield ("execution", "timeout"), Doubt(text)
+
+
+def _choices(config: SweepConfig) -> Iterator[Mistake]:
+    """Find that only chosen models are kept, where none is chosen."""
+    used = {name for model in config.models for name in model.recipes}
+    if config.keep_models == "chosen" and not any(config.recipes[name].is_candidate for name in used):
+        yield (
+            ("keep_models",),
+            Doubt(
+                "no recipe has `select`, so none is chosen and all models are kept; give one, or `all` or `adapters`"
+            ),
+        )
 
 
 def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
@@ -97,16 +154,30 @@ def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
 
 def _labelled(config: SweepConfig) -> dict[str, KeyPath]:
     """Return the accelerators that labels name, with the first place of each."""
+    named: dict[str, KeyPath] = {}
+    for path, conditions in _selectors(config):
+        if condition := conditions.get(ACCELERATOR_LABEL):
+            named |= {name: named.get(name, (*path, ACCELERATOR_LABEL)) for name in values_of(condition)}
+    return named
+
+
+def _selectors(config: SweepConfig) -> list[tuple[KeyPath, Mapping[str, str]]]:
+    """Return all conditions on labels, with their places."""
     own: list[tuple[KeyPath, StagesConfig]] = [(("resources",), config.resources)]
     own += [(("models", at, "resources"), model.resources) for at, model in enumerate(config.models)]
     own += [(("recipes", name, "resources"), recipe.resources) for name, recipe in config.recipes.items()]
-    labels: list[tuple[KeyPath, Mapping[str, str] | None]] = [(("resources", "labels"), config.resources.labels)]
-    labels += [((*path, stage, "labels"), getattr(level, stage).labels) for path, level in own for stage in STAGES]
-    named: dict[str, KeyPath] = {}
-    for path, conditions in labels:
-        if condition := (conditions or {}).get(ACCELERATOR_LABEL):
-            named |= {name: named.get(name, (*path, ACCELERATOR_LABEL)) for name in values_of(condition)}
-    return named
+    below = [((*path, stage, "labels"), getattr(level, stage).labels or {}) for path, level in own for stage in STAGES]
+    return [(("resources", "labels"), config.resources.labels), *below]
+
+
+def _labels(config: SweepConfig) -> Iterator[Mistake]:
+    """Find labels that are called as Ray's own, without their prefix or with another spelling."""
+    for path, conditions in _selectors(config):
+        for name in conditions:
+            meant = RAY + name.removeprefix(RAY).replace("_", "-").lower()
+            if meant in RAYS_LABELS and name != meant:
+                text = f"Ray's own label is `{meant}`; a node has {name!r} only if it was started with it"
+                yield (*path, name), Doubt(text)
 
 
 def _loggers(config: SweepConfig) -> Iterator[Mistake]:

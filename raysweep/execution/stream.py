@@ -14,12 +14,9 @@ from raysweep.errors import UsageError
 from raysweep.execution.isolation.capacity import granted_mib
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
 from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
-from raysweep.programs import COMPILED, JAVA, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
-MIN_MEMORY_MIB = 64
-MIN_JVM_MIB = 384
-MAX_WALL_SECONDS = 7 * 24 * 3600.0
 BATCH_SIZES = {Lane.SHARED: (4, 64), Lane.STRICT: (1, 8)}
 """How many programs one request to a slot has: the minimum (if so many are left), and the maximum."""
 REST_SECONDS = 10.0  # before a slot that could not be started is tried again, while others work
@@ -215,22 +212,16 @@ def check_program(program: Program, limits: Limits) -> None:
         _check_compiled(program, limits)
     if program.oracle is Oracle.OUTSIDE and not program.tests:
         raise UsageError("a program has no tests and is to be judged outside; give it tests, or leave `oracle` out")
-    if not limits.timeout > 0 or limits.wall_factor < 1 or limits.output_kib < 0:
-        raise UsageError(f"{limits}: timeout must be above 0, wall_factor at least 1, output_kib at least 0")
-    if limits.timeout * limits.wall_factor > MAX_WALL_SECONDS:
-        raise UsageError(f"{limits}: timeout x wall_factor is more than a week; give less")
-    if limits.memory_mib < MIN_MEMORY_MIB:
-        raise UsageError(f"memory_mib is {limits.memory_mib}; an interpreter alone needs {MIN_MEMORY_MIB}")
+    if why := limits.unusable(program.language):
+        raise UsageError(why)
 
 
 def _check_compiled(program: Program, limits: Limits) -> None:
-    """Raise UsageError for a program in Java or C++ that nothing can judge, or for which no JVM starts."""
+    """Raise UsageError for a program in Java or C++ that nothing can judge, or whose memory a machine can't grant."""
     if not program.tests.strip():
         raise UsageError(
             f"a program in {program.language} has no tests, and its exit code tells nothing; give it tests"
         )
-    if program.language == JAVA and limits.memory_mib < MIN_JVM_MIB:
-        raise UsageError(f"memory_mib is {limits.memory_mib}; a JVM alone needs {MIN_JVM_MIB}")
     granted = granted_mib(limits.memory_mib)
     if granted < limits.memory_mib:
         raise UsageError(

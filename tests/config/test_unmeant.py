@@ -44,6 +44,10 @@ def warnings_of(caplog: Any, *overrides: str, path: Path = NANO) -> list[str]:
             [*DRAWN, "evaluation.pass_at=[1, 5]"],
             "evaluation.pass_at.1: pass@5 needs 5 completions of a prompt, and there",
         ),
+        (
+            ["execution.timeout=50000"],
+            "execution: timeout 50000 s x wall_factor 20 is more than a week",
+        ),
         (["evaluation.early_stopping=false"], "evaluation.early_stopping: it says when a beam search ends, and there"),
         (["models.0.accelerator=A100", "resources.gpus=0"], "models.0.accelerator: its cells ask for no GPU; give"),
         (
@@ -143,6 +147,34 @@ def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logg
             ["models.0.accelerator=[H100, TPU-v5]"],
             "models.0.accelerator: there is no data sheet of 'TPU-v5', so mem",
         ),
+        (["execution.timeout=5000"], "execution.timeout: 5,000 seconds for each program are many, where 1 are usual"),
+        (
+            ["recipes.tiny.steps=null", "recipes.tiny.epochs=1000000"],
+            "tiny.epochs: 1,000,000 passes over a training set",
+        ),
+        (
+            ["resources.labels={accelerator-type: A100}"],
+            "accelerator-type: Ray's own label is `ray.io/accelerator-type`",
+        ),
+        (
+            ["models.0.resources={training: {labels: {ray.io/market_type: spot}}}"],
+            "models.0.resources.training.labels.ray.io/market_type: Ray's own label is `ray.io/market-type`; a node",
+        ),
+        (["keep_models=chosen"], "keep_models: no recipe has `select`, so none is chosen and all models are kept"),
+        (
+            ["recipes.tiny.lora={r: 4}"],
+            "recipes.tiny.lora: it counts with the trainer 'lora', and this is 'full'; write",
+        ),
+        (["recipes.tiny.ia3={targets: [q_proj]}"], "recipes.tiny.ia3: it counts with the trainer 'ia3', and this is"),
+        (["seeds=[1, -1]"], "seeds.1: -1 is a seed like any other, not a random one"),
+        (
+            ["recipes.c={trainer: creme, edit: {most_change: 30}}"],
+            "recipes.c.edit: `most_change: 30` allows a change 30 times as large as the matrix; write 0.3 if",
+        ),
+        (
+            ["recipes.b={objective: dpo, objective_args: {beta: 100}}"],
+            "recipes.b.objective_args: with `beta: 100` a pair teaches nothing once its response gained 0.1 nats",
+        ),
         (
             ["evaluation.max_new_tokens=4096"],
             "evaluation.max_new_tokens: 4,096 tokens are more than a prompt leaves",
@@ -166,6 +198,10 @@ def test_a_config_without_doubts_warns_of_nothing(caplog):
         ["prices={A100: 2, RTX-4090: 1}"],
         ["training.sets=[C1, {name: again, perturbation: C1, draw: 1}]"],
         ["evaluation.pairs={C1: [C1]}"],
+        ["execution.timeout=30", "execution.memory_mib=64"],
+        ["recipes.tiny.steps=null", "recipes.tiny.epochs=100", "recipes.tiny.lora={}", "recipes.tiny.ia3={}"],
+        ["resources.labels={accelerator: A100, ray.io/availability-zone: a}", "seed=0"],
+        ["recipes.c={trainer: creme, edit: {most_change: 1}}", "recipes.d={objective: dpo, objective_args: {beta: 5}}"],
     ):
         assert warnings_of(caplog, *overrides) == [], overrides
 

@@ -121,6 +121,10 @@ class Editor(ABC):
         """
         return
 
+    def doubts(self) -> Sequence[str]:
+        """Return a sentence for each consequence of the settings that is hardly meant; it warns and stops nothing."""
+        return ()
+
     def work(self, blocks: int) -> EditEffort | None:
         """Return how much an edit of a model with so many blocks does; None: not known."""
         return None

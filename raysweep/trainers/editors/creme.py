@@ -115,6 +115,14 @@ class Creme(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts, blocks=found)
 
+    def doubts(self) -> Sequence[str]:
+        """Return that the change may be larger than the matrix."""
+        most = self.most_change
+        if most <= 1:
+            return ()
+        way = f"write {most / 100:g} if {most:g} % are meant"
+        return [f"`most_change: {most:g}` allows a change {most:g} times as large as the matrix; {way}"]
+
     def work(self, blocks: int) -> EditEffort:
         """See `Editor.work`."""
         localized = self.localization

@@ -41,6 +41,15 @@ class Dpo(Comparing):
             raise UsageError(f"objective dpo: beta {beta} isn't above 0")
         self.beta = beta
 
+    def doubts(self) -> Sequence[str]:
+        """Return that a large beta ends the learning early."""
+        if self.beta <= 10:
+            return ()
+        gained = f"{10 / self.beta:.2g} nats"
+        return [
+            f"with `beta: {self.beta:g}` a pair teaches nothing once its response gained {gained}; usual: 0.01 to 1"
+        ]
+
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
         """Return token ids and weights of both."""
         chosen, rejected = pair.response, pair.rejected
