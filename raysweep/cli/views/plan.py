@@ -213,7 +213,8 @@ def _cost_lines(costs: Sequence[PricedHours]) -> Iterator[str]:
     """Yield what the hours cost where all is done on one type of accelerator; then an empty line."""
     shown = (f"{of.accelerator} {'at least ' * of.at_least}{of.cost:,.2f}{TOO_SMALL * of.too_small}" for of in costs)
     if costs:
-        yield f"cost by `prices`, if all runs on one type: {', '.join(shown)}; an estimate, from the hours"
+        basis = "an estimate, from the hours of cells and teachers"
+        yield f"cost by `prices`, if all runs on one type: {', '.join(shown)}; {basis}"
     yield ""
 
 
