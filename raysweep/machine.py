@@ -26,6 +26,8 @@ from typing import Any
 VERSION = "0.1.0"
 """The version of raysweep, which `raysweep.__version__` returns."""
 ROOT = Path("/")
+CPU_CAPABILITY = "cpu_capability"
+"""Name of the number of a trained or edited model that has the result of `cpu_capability`."""
 DRIVERS = (
     "proc/driver/nvidia",
     "dev/nvidiactl",
@@ -147,6 +149,18 @@ def accelerator_in_use() -> str:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+
+
+def cpu_capability() -> str:
+    """Return which vector instructions torch computes with on this CPU, such as AVX512.
+
+    It is empty where an accelerator computes, or where torch isn't imported.
+
+    Sums are rounded otherwise with other instructions, so that a model trained anew gets other weights. The variable
+    ATEN_CPU_CAPABILITY lowers it.
+    """
+    torch = sys.modules.get("torch")
+    return "" if torch is None or torch.cuda.is_available() else str(torch.backends.cpu.get_cpu_capability())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
-from raysweep.execution.isolation.room import lacks_room
-
 WORDS = 15  # the descriptor, which isn't inherited by what they execute
 LINES = 3  # of stderr that an error shows
 LINE_CHARACTERS = 300
@@ -92,12 +90,3 @@ def why_ended(code: int | None, words: str) -> str:
     said = f"{end}, and the last lines of its stderr are: {lines}" if lines else f"{end} and said nothing"
     way = next((way for sign, way in _WAYS_OUT.items() if sign in f"{said} {words}"), _NO_WAY_OUT)
     return f"{said}; {way.replace('; ', ', ')}"
-
-
-def why_not_started(error: OSError) -> str:
-    """Return why no process can be made of the interpreter, or none that answers, and the way out."""
-    if isinstance(error, TimeoutError):
-        return str(error)
-    if lacks_room(error):
-        return f"{error}; end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
-    return f"{error}; start raysweep with a Python that this user may execute"

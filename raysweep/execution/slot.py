@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
-from raysweep.execution.endings import last_lines, why_ended, why_not_started
+from raysweep.execution.endings import last_lines, why_ended
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
-from raysweep.execution.isolation.room import with_room
+from raysweep.execution.isolation.room import lacks_room, with_room
 from raysweep.execution.messages import ProgramItem, VerdictItem, read_frame, write_frame
 from raysweep.programs import (
     COMPILED,
@@ -356,7 +356,7 @@ class SlotProcess:
             try:
                 return self._first_message(without, patience)
             except (OSError, EOFError, ValueError) as error:  # ValueError: what answered is no process of raysweep's
-                why = why_not_started(error) if isinstance(error, OSError) else self._why_ended()
+                why = _why_not_started(error) if isinstance(error, OSError) else self._why_ended()
                 self.abandon()
                 if starts == STARTS or not isinstance(error, EOFError):
                     raise NotStarted(f"a process for programs can't be started: {why}") from error
@@ -425,6 +425,15 @@ class SlotProcess:
         for pipe in (self._process.stdin, self._process.stdout, self._words):
             if pipe is not None:
                 pipe.close()
+
+
+def _why_not_started(error: OSError) -> str:
+    """Return why no process can be made of the interpreter, or none that answers, and the way out."""
+    if isinstance(error, TimeoutError):
+        return str(error)
+    if lacks_room(error):
+        return f"{error}; end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
+    return f"{error}; start raysweep with a Python that this user may execute"
 
 
 def _package_folders() -> list[str]:

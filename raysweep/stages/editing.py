@@ -21,7 +21,7 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import LiveModel
-from raysweep.machine import accelerator_in_use
+from raysweep.machine import CPU_CAPABILITY, accelerator_in_use, cpu_capability
 from raysweep.planning.missing import ENDED
 from raysweep.planning.plan import ModelPlan, PairPlan
 from raysweep.programs import Outcome, Sandbox
@@ -135,6 +135,7 @@ def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict
             "edit_seconds": round(time.perf_counter() - began, 3),
             "edit_cpu_seconds": round(time.process_time() - cpu_began, 3),
             "device": accelerator_in_use(),
+            CPU_CAPABILITY: cpu_capability(),
         }
         draft.counts = {**counts, **edit.counts, **spent}
     return draft.counts

@@ -16,7 +16,7 @@ from typing import Any
 
 from raysweep.engine.base import TrainingRun, Work
 from raysweep.hashing import canonical_json, text_sha
-from raysweep.machine import accelerator_in_use, software
+from raysweep.machine import CPU_CAPABILITY, accelerator_in_use, cpu_capability, software
 from raysweep.planning.plan import BasePlan, EncodedPairsPlan, ModelPlan, TrainingSetPlan
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import ROWS
@@ -141,6 +141,7 @@ def _train_on_worker(
             "seconds": round(time.perf_counter() - started, 3),  # since it was resumed, if it was
             "cpu_seconds": round(time.process_time() - cpu_started, 3),  # of the first worker
             "device": accelerator_in_use(),
+            CPU_CAPABILITY: cpu_capability(),
         }
         of = {VALIDATION_SET: validation.node.key} if validation else {}
         draft.counts = {**counts, **of, **spent}

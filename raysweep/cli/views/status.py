@@ -17,6 +17,7 @@ from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import Display
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
 from raysweep.engine.time_left import TimeLeft
+from raysweep.sweep.capabilities import in_words
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.overview.progress import progress_of, with_done
 from raysweep.sweep.overview.status import (
@@ -75,6 +76,8 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     if status.gpu_hours:
         parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
+    if status.cpu_capabilities:
+        console.print(f"trained on CPUs with {in_words(status.cpu_capabilities)}", soft_wrap=True)
     _print_models([cell for cell in status.cells if cell.model], console)
     for text, dropped in (
         (DROPPED_TEXT, [cell.cell for cell in status.cells if cell.dropped and not _is_unchosen(cell)]),

@@ -8,12 +8,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
+from raysweep.sweep.capabilities import cpu_capabilities
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
 from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
@@ -78,7 +79,7 @@ class SweepStatus:
     """The state of a sweep.
 
     `shared`: inputs of several cells that failed, stopped or are being made. `gpu_hours`: used, by type of accelerator.
-    `runs`: the sweep's runs, oldest first.
+    `runs`: the sweep's runs, oldest first. `cpu_capabilities`: see there; not looked up for more than `LISTED` cells.
     """
 
     sweep: str
@@ -86,6 +87,7 @@ class SweepStatus:
     shared: tuple[SharedStatus, ...]
     gpu_hours: Mapping[str, float]
     runs: tuple[Mapping[str, Any], ...]
+    cpu_capabilities: Mapping[str, int] = field(default_factory=dict)
 
     def frame(self) -> pandas.DataFrame:
         """Return the cells as a table with a cell in each row, and the fields of `CellStatus` as columns."""
@@ -99,7 +101,9 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
     """Return the state of a sweep; raise StoreError if its ledger of GPU-hours is damaged."""
     cells = cell_states(folder)
     used = folder.ledger().by_accelerator()
-    return SweepStatus(folder.name, tuple(cells), tuple(shared_states(folder, cells)), used, tuple(folder.runs()))
+    shared, runs = tuple(shared_states(folder, cells)), tuple(folder.runs())
+    capabilities = cpu_capabilities(folder) if len(cells) <= LISTED else {}
+    return SweepStatus(folder.name, tuple(cells), shared, used, runs, capabilities)
 
 
 def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:

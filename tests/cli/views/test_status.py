@@ -17,6 +17,7 @@ from raysweep.cli.views import status
 from raysweep.cli.views.status import print_status
 from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, Activity
 from raysweep.errors import UsageError
+from raysweep.machine import CPU_CAPABILITY
 from raysweep.models.loading import load_model
 from raysweep.rows.parquet import write_rows
 from raysweep.storage.artefacts import Node
@@ -33,6 +34,9 @@ def commit(store: Store, stage: str, *names: str) -> str:
     with store.writing(node) as draft:
         for name in names:
             (draft.folder / name).write_text('{"base_model_name_or_path": "/moved/away"}')
+        draft.counts = (
+            {CPU_CAPABILITY: "AVX2" if "adapter_config.json" in names else "AVX512"} if stage == "model" else {}
+        )
     return node.key
 
 
@@ -139,6 +143,14 @@ def test_each_kind_of_model_comes_with_lines_that_load_it(folder, capsys):
     assert 'AutoModelForCausalLM.from_pretrained("PATH")' in out
     assert "  from peft import PeftModel\n  from transformers import AutoModelForCausalLM, AutoTokenizer\n" in out
     assert 'PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "PATH")' in out
+
+
+def test_it_is_told_what_the_cpus_could_that_trained_the_models(folder, capsys):
+    """A model of another CPU rounds otherwise. The base was trained elsewhere, three models aren't there yet."""
+    print_status(folder, as_json=False)
+    assert "\ntrained on CPUs with AVX2 (1 model), AVX512 (1 model)\n" in capsys.readouterr().out
+    print_status(folder, as_json=True)
+    assert json.loads(capsys.readouterr().out)["cpu_capabilities"] == {"AVX2": 1, "AVX512": 1}
 
 
 def test_json_holds_cells_and_shared_inputs(folder, capsys):
