@@ -1,7 +1,7 @@
 """Problems made from rows of files: two shapes of tests, checks of rows and tests, and the way back to a row.
 
-The problem sets that read files share this module: jsonl, humaneval, humaneval-x, mbpp, and those of EvalPlus and
-SafeCoder.
+The problem sets that read files share this module: jsonl, humaneval, humaneval-x, mbpp, repair, and those of EvalPlus
+and SafeCoder.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import ast
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.programs import LANGUAGES, PYTHON, Program
+from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, LANGUAGES, PYTHON, Program
 from raysweep.prompts.regions import merge
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -29,6 +30,11 @@ _NAMES = {"py": PYTHON, "python3": PYTHON, "c++": "cpp"}
 """Other names of languages in files."""
 _DEFINITION = re.compile(r"\bdef\b\s*(\w*)")
 _TOP_LEVEL = re.compile(r"^(?:def|class) +(\w+)|^(\w+) *=[^=]", re.MULTILINE)
+_TESTS_IN = {
+    JAVA: re.compile(r"^\s*(public\s+)?(final\s+)?class\s+\w+[^:;()]*\{|\bpublic static void main\(", re.MULTILINE),
+    CPP: re.compile(r"^\s*int\s+main\s*\(|^\s*#\s*include\s*[<\"]", re.MULTILINE),
+}
+"""What tests in a compiled language have, and none in Python."""
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
@@ -148,6 +154,43 @@ def language_of(row: JsonRow, default: str = PYTHON) -> str:
             f"{row.place}: programs in the `language` {written!r}{near} can't be run; known: {', '.join(LANGUAGES)}"
         )
     return language
+
+
+def row_language(row: JsonRow, tests: str, expected: str | None, default: str | None = None) -> str:
+    """Return the language of a row of a user's file.
+
+    Args:
+        row: with or without a field `language`.
+        tests: the row's.
+        expected: that of the file's first row; None: a file's rows may be in several languages.
+        default: that of rows without the field, if the user has named it; None: Python.
+
+    Raises:
+        UsageError: programs in that language can't be run, it is another than the expected one, or the tests can be in
+            no language but one that nobody has named; with the row's place.
+    """
+    if default is None and "language" not in row.fields and (likely := _likely_language(tests)):
+        raise UsageError(
+            f"{row.place}: the row has no `language`, which stands for Python, and its tests are in "
+            f'{LANGUAGE_WORDS[likely]}; add "language": "{likely}" to each row'
+        )
+    language = language_of(row, default or PYTHON)
+    if expected is not None and language != expected:
+        raise UsageError(
+            f"{row.place}: its `language` is {language}, and the first row's is {expected}; give each language a file "
+            "(only `raysweep execute` takes several in one)"
+        )
+    return language
+
+
+def _likely_language(tests: str) -> str:
+    """Return the compiled language that tests can only be in, "" if there is none."""
+    likely = next((language for language, sign in _TESTS_IN.items() if sign.search(tests)), "")
+    if likely:
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+            ast.parse(tests)
+            return ""  # texts of Python's
+    return likely
 
 
 def check_tests(problems: Iterable[Problem], place: str) -> None:

@@ -8,9 +8,7 @@ row back. One JSON array instead of lines works too, and so do gzipped files (``
 
 from __future__ import annotations
 
-import ast
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,20 +23,15 @@ from raysweep.problems.file_problems import (
     language_of,
     multipl_e_problem,
     problems_of,
+    row_language,
     with_helpers,
     with_names,
 )
 from raysweep.problems.humaneval_x import compiled_problem
-from raysweep.programs import COMPILED, CPP, JAVA, LANGUAGE_WORDS, PYTHON
+from raysweep.programs import COMPILED, PYTHON
 from raysweep.prompts.comments import split_comment_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
-
-_TESTS_IN = {
-    JAVA: re.compile(r"^\s*(public\s+)?(final\s+)?class\s+\w+[^:;()]*\{|\bpublic static void main\(", re.MULTILINE),
-    CPP: re.compile(r"^\s*int\s+main\s*\(|^\s*#\s*include\s*[<\"]", re.MULTILINE),
-}
-"""What tests in a compiled language have, and none in Python."""
 
 
 @PROBLEMS.register("jsonl")
@@ -114,29 +107,8 @@ def _is_multipl_e(row: JsonRow) -> bool:
 def _problem(row: JsonRow, expected: str | None) -> Problem:
     if _is_multipl_e(row):
         return multipl_e_problem(row, STOP)
-    if "language" not in row.fields and (likely := _likely_language(row)):
-        raise UsageError(
-            f"{row.place}: the row has no `language`, which stands for Python, and its tests are in "
-            f'{LANGUAGE_WORDS[likely]}; add "language": "{likely}" to each row'
-        )
-    language = language_of(row)
-    if expected is not None and language != expected:
-        raise UsageError(
-            f"{row.place}: its `language` is {language}, and the first row's is {expected}; give each language a file "
-            "(only `raysweep execute` takes several in one)"
-        )
+    language = row_language(row, str(row.fields.get("test") or ""), expected)
     return compiled_problem(row, language) if language in COMPILED else humaneval_problem(row)
-
-
-def _likely_language(row: JsonRow) -> str:
-    """Return the compiled language that a row's tests can only be in, "" if there is none."""
-    tests = str(row.fields.get("test") or "")
-    likely = next((language for language, sign in _TESTS_IN.items() if sign.search(tests)), "")
-    if likely:
-        with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            ast.parse(tests)
-            return ""  # texts of Python's
-    return likely
 
 
 def humaneval_problem(row: JsonRow) -> Problem:

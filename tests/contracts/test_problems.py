@@ -25,6 +25,12 @@ ROWS = [
     }
     for n in range(3)
 ]
+FAULT = {
+    "name": "double",
+    "buggy": 'def double(n):\n    """Return twice n."""\n    return 3 * n\n',
+    "correct": "def double(n):\n    return 2 * n\n",
+    "tests": "assert double(2) == 4\n",
+}
 
 SHARED: dict[str, tuple[str, dict[str, tuple[str, ...]], dict[str, Any]]] = {  # case: set, paths of its data, arguments
     "mbpp of ReCode": ("mbpp", {"path": ("recode", "nominal", "mbpp_wtest.jsonl.gz")}, {}),
@@ -91,6 +97,9 @@ class TestProblemSets(ProblemSetContract):
         file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
         self.name, args = name, {"jsonl": {"path": str(file)}, "minicode": {"world": 3, "count": 20}}
         args["minirepair"] = args["minicode"]
+        own = tmp_path / "faults.jsonl"
+        own.write_text(json.dumps(FAULT) + "\n")
+        args["repair"] = {"path": str(own), "context": "file"}
         self.args: dict[str, Any] = args.get(name, {})
         self.programs = FEWER.get(name, SAMPLE) if SAMPLE else None
         self.failing, self.broken, self.cut = FAILING.get(name, {}), BROKEN.get(name, ()), CUT.get(name, ())
@@ -118,5 +127,5 @@ class TestProblemSets(ProblemSetContract):
 def test_every_set_but_a_users_file_says_its_licence_and_where_it_is_published():
     kinds = [PROBLEMS.get(name) for name in PROBLEMS.names()]
     built_in = [kind for kind in kinds if kind.__module__.startswith("raysweep.")]
-    assert {kind.name for kind in built_in if not (kind.licence and kind.origin)} == {"jsonl"}
+    assert {kind.name for kind in built_in if not (kind.licence and kind.origin)} == {"jsonl", "repair"}
     assert all(re.fullmatch(r"([A-Za-z0-9.-]+( AND [A-Za-z0-9.-]+)*)?", kind.licence) for kind in built_in)

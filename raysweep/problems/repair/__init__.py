@@ -3,6 +3,7 @@
 Begin with base.py.
 
     base.py            what the sets share: their arguments, and problems made of two versions of a file
+    own.py             faults of a user's file, in Python, Java or C++
     quixbugs.py        QuixBugs in Python and Java
     humaneval_java.py  HumanEval-Java, faults put into solutions in Java
     defects4j.py       single hunks of Defects4J, without tests

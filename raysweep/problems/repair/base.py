@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.execution.compiled.java.junit import is_junit
 from raysweep.problems.base import ProblemSet
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import blanked_comments, method_around, methods_of, without_comments
@@ -103,7 +104,7 @@ def repair_problem(
         hunk=inner,
         file_before=file[:start],
         file_after=file[end:],
-        declaration=file if language == JAVA and test else "",
+        declaration=_declaration(file, hunk, language, test),
     )
 
 
@@ -150,9 +151,15 @@ def _with_methods_of(buggy: str, correct: str) -> str:
 
 
 def without_last_docstring(code: str) -> str:
-    """Return Python code up to a text that stands behind all statements, as QuixBugs' files have one."""
-    statements = ast.parse(code).body
-    last = statements[-1]
+    """Return Python code up to a text that stands behind all statements, as QuixBugs' files have one.
+
+    Code that can't be parsed is returned as it is: that may be its fault.
+    """
+    try:
+        statements = ast.parse(code).body
+    except (SyntaxError, ValueError):
+        return code
+    last = statements[-1] if statements else None
     if len(statements) < 2 or not isinstance(last, ast.Expr) or not isinstance(last.value, ast.Constant):
         return code
     lines = lines_of(code)[: last.lineno - 1]
@@ -162,8 +169,21 @@ def without_last_docstring(code: str) -> str:
 
 
 def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:
-    """Return where what models are shown begins and ends: the method in Java, the code without its docstring."""
+    """Return where what models are shown begins and ends: a method, a function in C++, code without its docstring."""
     if language == PYTHON:
-        return 0, len(without_last_docstring(file))
+        return 0, max(len(without_last_docstring(file)), len(hunk.before) + len(hunk.buggy))
     found = method_around(file, len(hunk.before), len(file) - len(hunk.after))
     return (found.begin, found.end) if found else (0, len(file))
+
+
+def _declaration(file: str, hunk: Hunk, language: str, test: str) -> str:
+    """Return what tests outside the program's process are told of a faulty file in Java or C++; empty: nothing.
+
+    JUnit's tests get all of it, other ones what stands up to the brace that opens the function with the hunk.
+    """
+    if language == PYTHON or not test:
+        return ""
+    if is_junit(test):
+        return file
+    found = method_around(file, len(hunk.before), len(file) - len(hunk.after))
+    return file[: found.opens + 1] if found else ""

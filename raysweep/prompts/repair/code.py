@@ -23,7 +23,11 @@ _OF_PYTHON = re.compile(
     rf"(?P<comment>\#[^\n]*)|'''(?:\\.|[^\\])*?(?:'''|\Z)|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL
 )
 _BLANK = re.compile(r"\s")
-_HEADING = re.compile(r"(?P<name>\w+)\s*\((?:[^()]|\([^()]*\))*\)\s*(?:throws\s[\w.,\s]+)?$")
+_HEADING = re.compile(
+    r"(?P<name>\w+)\s*\((?:[^()]|\([^()]*\))*\)\s*(?:throws\s[\w.,\s]+|(?:(?:const|noexcept|override|final)\s*)+)?$"
+)
+_NO_HEADING_OF_CPP = re.compile(r"^[ \t]*(?:#[^\n]*|(?:public|protected|private)[ \t]*:(?!:))", re.MULTILINE)
+"""Directives and labels of C++, which stand before a function and are none of its heading; Java has neither."""
 _NO_NAMES = {"if", "for", "while", "switch", "catch", "try", "synchronized"}
 _NO_HEADING = re.compile(r"\b(?:new|record)\s+[\w.<>,\s]*$")
 """What stands before a name with parentheses that is a class's: an anonymous one's, or a record's."""
@@ -92,10 +96,9 @@ def _escaped(blank: re.Match[str]) -> str:
 
 
 def methods_of(code: str) -> list[MethodSpan]:
-    """Return the methods and constructors of a file in Java, each behind those that lie in it."""
-    bare = _OF_JAVA.sub(
-        lambda piece: piece[0] if piece["brace"] or piece["bracket"] else re.sub(r"[^\n]", " ", piece[0]), code
-    )
+    """Return the methods and constructors of a file in Java, or the functions of one in C++, innermost first."""
+    bare = _OF_JAVA.sub(lambda piece: piece[0] if piece["brace"] or piece["bracket"] else _blanked(piece), code)
+    bare = _NO_HEADING_OF_CPP.sub(_blanked, bare)
     found, opened, last = [], list[tuple[int, int]](), 0
     for mark in re.finditer(r"[{};]", bare):
         if mark[0] == "{":
@@ -111,8 +114,12 @@ def methods_of(code: str) -> list[MethodSpan]:
 
 
 def method_around(code: str, start: int, end: int) -> MethodSpan | None:
-    """Return the innermost method of a file in Java that holds what stands from `start` to `end`; None: none does."""
+    """Return the innermost method or function, see `methods_of`, that holds what stands from `start` to `end`."""
     return next((one for one in methods_of(code) if one.begin <= start < one.end and end <= one.end), None)
+
+
+def _blanked(piece: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", piece[0])
 
 
 def _is_heading(text: str) -> bool:

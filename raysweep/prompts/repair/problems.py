@@ -25,14 +25,15 @@ class RepairProblem(Problem):
     """A file with a faulty hunk.
 
     `prompt` is what models are shown of it, as one text with a marked hunk (hunks.py): the function, or the file.
-    `reference` mends the hunk. `test` is as in `Problem` in Python, and the tests of JUnit in Java. Without tests, a
-    patch can only be an exact match.
+    `reference` mends the hunk. `test` is as in `Problem` in Python, or statements that run as they are; in Java it is
+    JUnit's tests or a class `Main`, in C++ a `main`. Without tests, a patch can only be an exact match.
     """
 
     hunk: Hunk = NO_HUNK  # in what the prompt shows, as the file has it: indented, with comments
     file_before: str = ""  # what the file has before that
     file_after: str = ""  # and behind it
     declaration: str = ""  # see `Program.declaration`
+    is_script: bool = False  # Python: `test` runs as it is, without a call of ``check`` behind it
 
     def assemble(self, completion: str) -> Program:
         """Return the program of the file with a text in the hunk's place."""
@@ -112,5 +113,6 @@ class RepairProblem(Problem):
 
     def _program(self, function: str) -> Program:
         text = f"{self.file_before}{function}{self.file_after}"
-        test = f"{self.test}\ncheck({self.entry_point})" if self.language == PYTHON and self.test else self.test
+        calls_check = self.language == PYTHON and self.test and not self.is_script
+        test = f"{self.test}\ncheck({self.entry_point})" if calls_check else self.test
         return Program(text, test, self.language, declaration=self.declaration)

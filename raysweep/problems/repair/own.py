@@ -1,0 +1,157 @@
+"""Problem set `repair`: faults of one's own in Python, Java or C++, from a JSONL file and no other one.
+
+Fields: name, buggy and correct (a whole file before and after its repair), tests, and `language` for Java and C++. The
+hunk is the run of lines in which the two files differ. Tests in Python are statements such as asserts, functions
+``test...``, or a function ``check(candidate)``; in Java they are JUnit 4's or a class `Main`, in C++ a `main`.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from raysweep.errors import UsageError, did_you_mean
+from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
+from raysweep.problems.base import PROBLEMS
+from raysweep.problems.file_problems import language_name, language_of, problems_of, row_language, with_names
+from raysweep.problems.repair.base import FUNCTION, RepairSet, repair_problem
+from raysweep.programs import JAVA, LANGUAGES, PYTHON
+from raysweep.prompts.comments import entry_point_of
+from raysweep.prompts.repair.code import method_around
+from raysweep.prompts.repair.hunks import Fault, fault_between
+from raysweep.records import Problem
+from raysweep.rows.json_files import JsonRow, read_json_rows, stream_json_rows
+
+_DEFINED = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
+_RUNS_NOTHING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+_PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.MULTILINE)
+_CLASS = re.compile(r"^\s*(?:public\s+|final\s+)*class\s+(\w+)", re.MULTILINE)
+
+
+@PROBLEMS.register("repair")
+class OwnRepairs(RepairSet):
+    """Faults of a user's file.
+
+    Args:
+        path: a JSONL file with rows {name, buggy, correct, tests}, and `language` where it isn't Python.
+        language: of rows that name none.
+        context: what models are shown: function, or file.
+
+    Raises:
+        UsageError: another language or context, or a file that doesn't exist.
+    """
+
+    languages = LANGUAGES
+    _is_mixed = False
+
+    def __init__(self, path: str, language: str | None = None, context: str = FUNCTION) -> None:
+        super().__init__(path, context)
+        self._default = language if language is None else language_name(language)
+        if self._default is not None and self._default not in LANGUAGES:
+            near = did_you_mean(self._default, LANGUAGES)
+            raise UsageError(f"problem set repair: language {language!r}{near} is none of {', '.join(LANGUAGES)}")
+        self.language = self._first_language()
+
+    @classmethod
+    def recognises(cls, row: Mapping[str, Any]) -> bool:
+        """Return True for a row with a faulty and a mended file."""
+        return {"name", "buggy", "correct"} <= set(row)
+
+    def mixed(self) -> OwnRepairs:
+        """Return this set, in which each row may have a `language` of its own."""
+        one = copy.copy(self)
+        one._is_mixed = True
+        return one
+
+    def problems(self) -> Sequence[Problem]:
+        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
+        return problems_of(read_json_rows(self.path), self._problem)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Return the hash of the file, the language of rows that name none, and what models are shown."""
+        return {**super().fingerprint(), **({"language": self._default} if self._default else {})}
+
+    def _first_language(self) -> str:
+        with suppress(UsageError):  # `problems` raises it
+            for row in stream_json_rows(self.path):
+                return language_of(row, self._default or PYTHON)
+        return PYTHON
+
+    def _problem(self, row: JsonRow) -> Problem:
+        name, buggy, tests = row.label("name"), row.text("buggy"), row.text("tests")
+        language = row_language(row, tests, None if self._is_mixed else self.language, self._default)
+        fault = fault_between(buggy, row.text("correct"), language, place=row.place)
+        entry_point = _entry_point(name, fault, language)
+        problem = repair_problem(
+            name,
+            buggy,
+            fault,
+            language=language,
+            test=_tests(row, tests, language, entry_point),
+            context=self.context,
+            entry_point=entry_point,
+        )
+        return replace(problem, is_script=True)
+
+
+def _entry_point(name: str, fault: Fault, language: str) -> str:
+    """Return the function that a problem is about: in Python the one called `name`, else the one with the hunk."""
+    hunk = fault.hunk
+    if language != PYTHON:
+        found = method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy))
+        return entry_point_of(hunk.code[: found.opens + 1]) if found else ""
+    defined = _DEFINED.findall(hunk.patched(fault.fixed))
+    around = _DEFINED.findall(f"{hunk.before}{fault.fixed}")
+    return name if name in defined else [name, *defined[:1], *around[-1:]][-1]
+
+
+def _tests(row: JsonRow, tests: str, language: str, entry_point: str) -> str:
+    """Return a row's tests in the form that judges take; raise UsageError (its place) for those that judge nothing."""
+    if not tests.strip():
+        raise UsageError(f"{row.place}: `tests` is empty, so nothing can judge the row")
+    if language == PYTHON:
+        return _script(row, tests, entry_point)
+    return _java_tests(row, tests) if language == JAVA else tests
+
+
+def _script(row: JsonRow, tests: str, entry_point: str) -> str:
+    """Return tests in Python with calls of their functions ``test...`` and of ``check`` behind them."""
+    try:
+        body = ast.parse(tests).body
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{row.place}: `tests` can't judge: {error}; correct it") from None
+    functions = [node.name for node in body if isinstance(node, ast.FunctionDef)]
+    calls = [f"{name}()" for name in functions if name.startswith("test")]
+    calls += [f"check({entry_point})"] if "check" in functions else []
+    runs = [node for node in body if not isinstance(node, _RUNS_NOTHING) and not _is_text(node)]
+    if not calls and not runs:
+        raise UsageError(
+            f"{row.place}: `tests` runs nothing, so any program passes; write asserts, functions test_..., or a "
+            "function check(candidate)"
+        )
+    return with_names(row.text("correct"), entry_point, "\n".join([tests, *calls]))
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _java_tests(row: JsonRow, tests: str) -> str:
+    """Return tests of JUnit 4's as one text with the name of their class, without limits of wall time, or a `Main`."""
+    if "org.junit.jupiter" in tests:
+        raise UsageError(f"{row.place}: `tests` is for JUnit 5, and only JUnit 4's run here: import org.junit.Test")
+    package, name = _PACKAGE.search(tests), _CLASS.search(tests)
+    if "org.junit" not in tests or name is None:
+        if own := _PACKAGE.search(row.text("buggy")):
+            raise UsageError(
+                f"{row.place}: `buggy` is in the package {own[1]}, and the class Main of its `tests` can be in "
+                "none; take the package out of `buggy` and `correct`, or test with JUnit 4"
+            )
+        return tests
+    full_name = f"{package[1]}.{name[1]}" if package else name[1]
+    return junit_tests(full_name, {f"{name[1]}.java": without_wall_time(tests)})
