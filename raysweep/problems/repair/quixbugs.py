@@ -34,6 +34,11 @@ LEFT_OUT = {"knapsack": 10, "levenshtein": 4}
 """Cases that QuixBugs itself leaves out unless asked, from 1: the first takes a GiB, the second over a minute."""
 _LISTS = {"flatten", "kheapsort"}  # generators
 _PACKAGE = "java_testcases.junit"
+_SHARED = {
+    PYTHON: {"Node": "python/node.py"},
+    JAVA: {name: f"java/{name}.java" for name in ("Node", "WeightedEdge", "QuixFixOracleHelper")},
+}
+"""Classes that tests share, and the files of `support` that define them."""
 
 
 @PROBLEMS.register("quixbugs")
@@ -43,8 +48,8 @@ class QuixBugs(RepairSet):
     Args:
         path: a JSONL file with rows {name, python_buggy, python_correct, java_buggy, java_correct, testcases,
             python_test, java_test}.
-        support: a JSON file with the texts of python/node.py, java/Node.java and other files that tests share; None:
-            support_files.json beside `path`.
+        support: a JSON file with the texts of python/node.py, java/Node.java and other files that tests of graphs
+            share; None: support_files.json beside `path`, if it is there.
         language: python or java.
         context: what models are shown: function, or file.
 
@@ -64,7 +69,8 @@ class QuixBugs(RepairSet):
             raise UsageError(f"problem set quixbugs: language {language!r}{near} is none of {known}")
         self.language = language
         self._support = Path(support).expanduser().absolute() if support else self.path.with_name("support_files.json")
-        check_file(self._support)
+        if support:
+            check_file(self._support)
 
     @classmethod
     def recognises(cls, row: Mapping[str, Any]) -> bool:
@@ -73,23 +79,44 @@ class QuixBugs(RepairSet):
 
     def problems(self) -> Sequence[Problem]:
         """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
-        support = self._shared_files()
+        support = self._read_support()
+        return problems_of(read_json_rows(self.path), lambda row: self._problem(row, support))
+
+    def _problem(self, row: JsonRow, support: Mapping[str, str]) -> Problem:
+        if "buggy" in row.fields:
+            raise UsageError(
+                f"{row.place}: rows {{name, buggy, correct, tests}} are read by the problem set repair, which needs no "
+                f"other file: repair={self.path}"
+            )
+        if lacking := [file for file in _shared_files(row, self.language) if file not in support]:
+            raise UsageError(
+                f"{row.place}: its tests need {', '.join(lacking)}, which {self._support} doesn't have; give QuixBugs' "
+                "own classes there, or another file as `support`"
+            )
         make = _python_problem if self.language == PYTHON else _java_problem
-        return problems_of(read_json_rows(self.path), lambda row: make(row, support, self.context))
+        return make(row, support, self.context)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hashes of both files, the language, and what models are shown."""
-        return {**super().fingerprint(), "support": content_sha(self._support), "language": self.language}
+        """Return the hashes of the files, the language, and what models are shown."""
+        support = {"support": content_sha(self._support)} if self._support.exists() else {}
+        return {**super().fingerprint(), **support, "language": self.language}
 
-    def _shared_files(self) -> Mapping[str, str]:
+    def _read_support(self) -> Mapping[str, str]:
+        if not self._support.exists():
+            return {}
         try:
             files = json.loads(read_content(self._support))
         except ValueError as error:
             raise UsageError(f"{self._support}: broken JSON ({error}); it must map names of files to texts") from None
-        missing = [name for name in ("python/node.py", "java/Node.java") if name not in files]
-        if missing:
-            raise UsageError(f"{self._support}: it lacks {', '.join(missing)}, which tests of graphs need")
         return {str(name): str(text) for name, text in files.items()}
+
+
+def _shared_files(row: JsonRow, language: str) -> list[str]:
+    """Return the files of `_SHARED` whose classes a row's tests use, and neither they nor the program define."""
+    fields = ("python_test",) if language == PYTHON else ("java_test", "java_buggy")
+    text = "\n".join(str(row.fields.get(name) or "") for name in fields)
+    used = set(re.findall(r"\w+", text)) - set(re.findall(r"\bclass +(\w+)", text))
+    return [file for name, file in _SHARED[language].items() if name in used]
 
 
 def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:
@@ -143,7 +170,7 @@ def _graph_tests(test: str, name: str, support: Mapping[str, str]) -> str:
     ]
     functions = "\n\n".join(map(ast.unparse, kept))
     check = "\n".join([f"def check(candidate):\n    global {name}\n    {name} = candidate", *calls, ""])
-    return f"{support['python/node.py']}\n{functions}\n\n{check}"
+    return f"{support.get('python/node.py', '')}\n{functions}\n\n{check}"
 
 
 def _java_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:

@@ -19,7 +19,7 @@ from raysweep.prompts.repair.hunks import hunk_in
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from tests.conftest import shared_data
-from tests.problems.repair.rows import GCD, LAST, quixbugs
+from tests.problems.repair.rows import GCD, LAST, lines, quixbugs
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +181,19 @@ def test_what_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
         QuixBugs(path, language="jav")
     with pytest.raises(UsageError, match=r"quixbugs.jsonl.gz:2: the correct code is the faulty code"):
         QuixBugs(path).check()
-    (tmp_path / "support_files.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"it lacks python/node\.py, java/Node\.java"):
-        QuixBugs(path).check()
+    with pytest.raises(UsageError, match=r":1: .* read by the problem set repair, .*: repair=/"):
+        QuixBugs(quixbugs(tmp_path, {"name": "a", "buggy": "a", "correct": "b", "tests": "assert a"})).check()
+
+
+def test_the_classes_that_tests_share_are_needed_only_where_tests_use_them(tmp_path: Path) -> None:
+    path = quixbugs(tmp_path, GCD)
+    before = QuixBugs(path).fingerprint()
+    (tmp_path / "support_files.json").unlink()
+    assert [problem.entry_point for problem in QuixBugs(path).problems()] == ["gcd"]
+    assert before["support"] and "support" not in QuixBugs(path).fingerprint()
+    with pytest.raises(
+        UsageError, match=r":1: its tests need java/Node\.java, which .*support_files\.json doesn't have"
+    ):
+        QuixBugs(path, language="java").check()
+    with pytest.raises(UsageError, match=r":1: its tests need python/node\.py"):
+        QuixBugs(lines(Path(path), LAST)).check()
