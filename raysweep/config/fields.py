@@ -318,12 +318,13 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
         return ""
     path = (value.model_extra or {}).get("path")
     label, equals, file = value.name.partition("=")
-    if path is None and not value.name.endswith((".jsonl", ".json", ".gz")):
+    if path is None and not value.name.endswith((".jsonl", ".json", ".csv", ".gz")):
         return ""
     fields = {"name": JSONL, "as": value.name if path is not None else label if equals else None}
     fields["path"] = str(path) if path is not None else file if equals else value.name
     if registry is not PROBLEMS:
-        fields["as"] = None
+        is_csv = ".csv" in Path(str(fields["path"])).suffixes
+        fields |= {"name": "csv" if is_csv else JSONL, "as": None}
     shown = ", ".join(f"{key}: {text}" for key, text in fields.items() if text is not None)
     return f"; for a file of your own write {{{shown}}}"
 

@@ -113,13 +113,13 @@ def row_of(place: str, value: Any) -> JsonRow:
 
 def read_content(path: Path) -> bytes:
     """Return a file's bytes, unzipped; raise UsageError when it can't be read."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return file.read()
 
 
 def content_sha(path: Path) -> str:
     """Return the SHA-256 of a file's unzipped bytes as 64 hex digits; raise UsageError when it can't be read."""
-    with _opened(path) as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
@@ -155,7 +155,7 @@ def _values(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """Open a file for reading its unzipped bytes; raise UsageError for what goes wrong until the block ends."""
     check_file(path)
     try:
@@ -168,7 +168,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _lines(path: Path) -> Iterator[str]:
-    with _opened(path) as file:
+    with opened(path) as file:
         for number, line in enumerate(file, 1):  # splits at "\n" only: JSON strings may hold U+2028 as it is
             try:
                 yield line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -195,6 +195,11 @@ def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
+        if number == 1 and ".csv" in path.suffixes:
+            raise UsageError(
+                f"{path}: this is CSV, and JSON is read here, one object a line; training rows can stay CSV: "
+                f"{{name: csv, path: {path}}}; save other files as JSONL"
+            ) from None
         line = number + error.lineno - 1
         raise UsageError(f"{path}:{line}: broken JSON at column {error.colno} ({error.msg}); {rule}") from None
     except (ValueError, RecursionError) as error:  # a number of too many digits, too deep nesting

@@ -5,6 +5,7 @@ Begin with base.py for the contract of a source; selection.py, perturbing.py and
     base.py        defines the contract of a source of rows
     hf.py          reads rows with Hugging Face's `datasets`
     jsonl.py       reads rows from a user's JSON file
+    csv.py         reads rows from a user's CSV file
     row_shapes.py  finds instruction and response in rows of other data sets' shapes
     repair.py      reads faults and fixes from a user's JSON file, or changes MiniCode's solutions
     minicode.py    generates rows of MiniCode, the embedded world

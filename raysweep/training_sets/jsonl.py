@@ -8,17 +8,17 @@ lower case.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from raysweep.errors import UsageError
 from raysweep.records import SourceRow
-from raysweep.rows.json_files import content_sha, read_json_rows
+from raysweep.rows.json_files import JsonRow, content_sha, read_json_rows
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
 from raysweep.training_sets.row_shapes import instruction_and_output, rejected_response
 
-_FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*$", re.MULTILINE)
+_FENCE_TAG = re.compile(r"^[ \t]*(?:```|~~~)[ \t]*([\w+#.-]+)[ \t]*\r?$", re.MULTILINE)
 
 
 @SOURCES.register("jsonl")
@@ -42,9 +42,13 @@ class JsonlSource(TrainingSource):
         """Yield the rows in the file's order; raise UsageError (file, line) for a row that can't be used."""
         return (row for _, row in self._placed_rows())
 
+    def _file_rows(self) -> Iterable[JsonRow]:
+        """Return the file's rows, each with its place; raise UsageError for what can't be read."""
+        return read_json_rows(self._path)
+
     def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
         """Yield each row with its file and line."""
-        for number, row in enumerate(read_json_rows(self._path)):
+        for number, row in enumerate(self._file_rows()):
             instruction, output = instruction_and_output(row)
             if not instruction.strip():
                 raise UsageError(f"{row.place}: the instruction is empty; remove the row")
@@ -62,7 +66,7 @@ class JsonlSource(TrainingSource):
 
     def check(self) -> None:
         """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used or has no output."""
-        columns = next((list(row.fields) for row in read_json_rows(self._path)), []) if self._rejected else []
+        columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
         self.size = checked_size(self._placed_rows(), rejected=self._rejected, columns=columns)
 
 

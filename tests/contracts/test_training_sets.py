@@ -31,9 +31,12 @@ class TestSources(TrainingSourceContract):
         file = tmp_path / "rows" / "train.jsonl"
         file.parent.mkdir()
         file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+        table = tmp_path / "rows.csv"
+        table.write_text('instruction,output,input\n"Add `a`, and b.",007,\n"Say\n\nhello.",NA,True\n')
         faults = tmp_path / "faults.jsonl"
         faults.write_text("".join(json.dumps(row) + "\n" for row in FAULTS))
         args: dict[str, dict[str, Any]] = {
+            "csv": {"path": str(table)},
             "hf": {"path": str(file.parent)},
             "jsonl": {"path": str(file)},
             "minicode": {"world": 1, "rows": 100},

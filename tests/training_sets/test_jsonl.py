@@ -47,7 +47,7 @@ def test_lines_arrays_and_gzip_give_the_same_rows(tmp_path, name, text):
     [
         ("Here:\n\n```Java\nclass A {}\n```\n```sql\n```", "java"),
         ("```c++\nint a;\n```", "c++"),
-        ("  ~~~js\n~~~", "js"),
+        ("  ~~~js\r\n~~~", "js"),
         ("```\nno tag\n```", ""),
         ("Use ```inline``` marks.", ""),
     ],

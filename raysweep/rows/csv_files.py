@@ -1,0 +1,58 @@
+"""Reads users' CSV files, gzipped too: the first line names the columns, and every cell is a text as it is written.
+
+Nothing is guessed: ``007``, ``1e5``, ``True``, ``NA``, empty cells and line ends in quotes stay what they are.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from raysweep.errors import UsageError
+from raysweep.rows.json_files import JsonRow, opened
+from raysweep.units import count
+
+
+def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
+    """Yield the rows of a file in order, each with the line in which it begins; lines without text are passed over.
+
+    Raises:
+        UsageError: the file is missing, is no CSV in UTF-8, names a column twice or has no rows, or a row has more or
+            fewer cells than there are columns. Rows before it are yielded first.
+    """
+    with opened(path) as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as text:
+        reader = csv.reader(text, strict=True)
+        columns: list[str] = []
+        line, is_empty = 1, True
+        try:
+            for cells in reader:
+                place, line = f"{path}:{line}", reader.line_num + 1
+                if not columns:
+                    columns = _checked_columns(cells, place)
+                elif cells:
+                    is_empty = False
+                    yield JsonRow(place, dict(zip(columns, _checked_cells(cells, columns, place), strict=True)))
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{path}: not UTF-8 ({error.reason}); save the file as CSV in UTF-8") from None
+        except csv.Error as error:
+            raise UsageError(f"{path}:{line}: this can't be read as CSV ({error}); correct the quotes") from None
+    if is_empty:
+        raise UsageError(f"{path}: the file has no rows; it needs a line with the names of the columns, and rows below")
+
+
+def _checked_columns(cells: list[str], place: str) -> list[str]:
+    twice = [name for name in dict.fromkeys(cells) if cells.count(name) > 1]
+    if twice:
+        raise UsageError(f"{place}: the column {twice[0]!r} is there twice; give each a name of its own")
+    return cells
+
+
+def _checked_cells(cells: list[str], columns: list[str], place: str) -> list[str]:
+    if len(cells) != len(columns):
+        raise UsageError(
+            f"{place}: the row has {count(len(cells), 'cell')} for {count(len(columns), 'column')}; put quotes around "
+            "texts with commas or line ends"
+        )
+    return cells

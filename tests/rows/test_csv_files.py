@@ -1,0 +1,53 @@
+"""CSV files of users: every cell is a text as it is written."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from raysweep.errors import UsageError
+from raysweep.rows.csv_files import stream_csv_rows
+from raysweep.rows.json_files import read_json_rows
+
+CELLS = ["007", "1e5", "True", "NA", "", " x ", 'a "b", c', "one\r\ntwo\n\nthree", "1.50"]
+
+
+def file(tmp_path: Path, content: str | bytes, name: str = "rows.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_cells_stay_as_they_are_written_and_rows_have_the_line_in_which_they_begin(tmp_path, start, end):
+    quoted = ['"' + cell.replace('"', '""') + '"' for cell in CELLS]
+    text = f"{start}n,text{end}" + "".join(f"{n},{cell}{end}" for n, cell in enumerate(quoted)) + f"{end}9,last{end}"
+    for content, name in ((text, "rows.csv"), (gzip.compress(text.encode()), "rows.csv.gz")):
+        rows = list(stream_csv_rows(path := file(tmp_path, content, name)))
+        assert [row.fields["text"] for row in rows] == [*CELLS, "last"]
+        assert rows[0].fields == {"n": "0", "text": "007"}
+        assert [row.place for row in rows[-3:]] == [f"{path}:{line}" for line in (9, 13, 15)]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "has no rows"),
+        ("a,b\n", "has no rows"),
+        ("a,b\n1,2\n1,2,3\n", r"csv:3: the row has 3 cells for 2 columns; put quotes"),
+        ("a,b,a\n1,2,3\n", "csv:1: the column 'a' is there twice"),
+        ('a,b\n1,"2\n', r"csv:2: this can't be read as CSV \(unexpected end of data\)"),
+        ("a,b\n1,é\n".encode("latin-1"), "not UTF-8"),
+    ],
+)
+def test_what_is_no_table_of_texts_is_one_clear_error(tmp_path, content, message):
+    with pytest.raises(UsageError, match=message):
+        list(stream_csv_rows(file(tmp_path, content)))
+
+
+def test_json_that_is_csv_names_the_way(tmp_path):
+    with pytest.raises(
+        UsageError, match=r"rows.csv: this is CSV, .* \{name: csv, path: .*rows.csv\}; save other files as"
+    ):
+        read_json_rows(file(tmp_path, "a,b\n1,2\n"))
