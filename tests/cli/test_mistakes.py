@@ -46,6 +46,7 @@ IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
     (("plann", NANO), "Did you mean 'plan'?"),
     (("plan", NANO, "--storag", "x"), "--storage"),
     (("run", NANO, "--set", "evaluation.problems=[mine.jsonl]"), "write {name: jsonl, path: mine.jsonl}"),
+    (("run", NANO, "--set", "training.source=rows.csv"), "write {name: csv, path: rows.csv}"),
     (("run", NANO, "--set", "seeed=1"), "unknown key (did you mean 'seed'?)"),
     (("run", NANO, "--set", "evaluation.perturbations=[C9]"), "unknown perturbation 'C9'"),
     (("run", NANO, "--set", "models.0.pretrain.family=lama"), "did you mean 'llama'?"),
