@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
 from raysweep.analysis.tables.edited import EDITED, LEFT_OUT, over_pairs
-from raysweep.analysis.tables.outcomes import commonest_failure
+from raysweep.analysis.tables.outcomes import PairOutcomes, commonest_failure
+from raysweep.analysis.tables.over_seeds import ALL_SEEDS, ScoreOverSeeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.score_book import Order, labelled
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.restoration import G_RIR
@@ -24,12 +25,16 @@ from raysweep.units import count
 SHOWN = re.compile(r"(pass@\d+( .+)?|RP_.+)$")
 """Metrics that have tables: pass@k of whole test sets or of parts of their tests, and its worst case over draws."""
 Model = tuple[str, str, str, int]
-"""Model, recipe, training set and seed of a cell."""
+"""Model, recipe, training set and seed of a cell; `ALL_SEEDS` for the mean over several."""
+FEWER = "*"
+"""Stands at a mean over fewer seeds than others of its row."""
 
 
 @dataclass(frozen=True)
 class ScoreTable:
     """pass@k of models (model, recipe, training set, seed) on test sets, as text: ``0.812 (0.07)``, or empty.
+
+    Several seeds are one row: ``0.812±0.031 (0.07±0.02)``, means and the SD between seeds.
 
     `notes`: lines below the table, such as what its codes mean.
     """
@@ -41,10 +46,15 @@ class ScoreTable:
 
 
 def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTable]:
-    """Return a table for each problem set and pass@k, plain or robust: models on test sets, in the config's order."""
+    """Return a table for each problem set and pass@k, plain or robust: models on test sets, in the config's order.
+
+    Several seeds have one row, as in the report, unless the config has `report.each_seed`.
+    """
     order = order_of(config)
     of_pairs = [score for score in scores if score.training_set in order.pairs]
     scores = over_pairs(scores, order.pairs)
+    if have_several_seeds(scores) and not config.report.each_seed:
+        scores = scores_over_seeds(scores, {})  # what seeds share concerns intervals, which aren't shown here
     models = sorted({_model(score) for score in scores}, key=lambda model: _place(model, order))
     tables = []
     for problems in order.problem_sets:
@@ -70,11 +80,17 @@ def _score_table(
     title += " (robust: passes on all draws)" if metric.startswith("RP_") else ""
     rows = []
     for model in models:
-        cells = [_number(scores, model, name, metric, len(sizes) > 1) for name in order.perturbations]
+        of_row = {(name, kind): score for (one, name, kind), score in scores.items() if one == model}
+        cells = [_number(of_row, name, metric, with_size=len(sizes) > 1) for name in order.perturbations]
         if any(cells):
-            rows.append(((model[0], model[1], model[2], str(model[3])), tuple(cells)))
+            seed = count(_seeds(of_row.values()), "seed") if model[3] == ALL_SEEDS else str(model[3])
+            rows.append(((*model[:3], seed), tuple(cells)))
     several = order.draws_text and not metric.startswith("RP_")
     notes = [f"perturbed: means over {order.draws_text}"] if several else []
+    if any("±" in cell for _, cells in rows for cell in cells):
+        notes.append("several seeds: mean ± SD between them")
+    if any(FEWER in cell for _, cells in rows for cell in cells):
+        notes.append(f"{FEWER} mean over fewer seeds than its row has")
     if any(labels[2] == EDITED for labels, _ in rows):
         notes.append(f"{EDITED}: means over models, {LEFT_OUT}, so on other problems than base")
     return ScoreTable(title, order.perturbations, tuple(rows), tuple(notes))
@@ -91,9 +107,9 @@ def _restored(scores: Sequence[Score], problems: str, order: Order) -> list[str]
 
 
 def zero_lines(result: SweepResult) -> list[str]:
-    """Return a line, in the grid's order, for each model that solves no problem, or none of a problem set.
+    """Return a line on the models that solve no problem, and one for each set of which models solve none.
 
-    It names the outcome that most completions had.
+    It names the models, in the grid's order, and the outcome that most of their completions had.
     """
     rates: dict[Model, dict[str, list[float]]] = {}
     for score in result.scores:
@@ -108,19 +124,32 @@ def zero_lines(result: SweepResult) -> list[str]:
         return []
     rows = [row for row in result.folder.grid() if (row.model, row.recipe, row.training_set, row.seed) in failing]
     cells = {(row.model, row.recipe, row.training_set, row.seed): row.cell for row in rows}
-    pairs, lines = pair_outcomes(result.folder, rows), []
+    pairs = pair_outcomes(result.folder, rows)
+    found: dict[str, dict[str, list[PairOutcomes]]] = {}  # by problem set, "" for all, and cell
     for model, cell in cells.items():
         outcomes = [pair for pair in pairs if (pair.model, pair.recipe, pair.training_set, pair.seed) == model]
-        if len(failing[model]) == len(rates[model]):
-            if why := commonest_failure(outcomes):
-                lines.append(f"{cell} passes no test set: of its completions {why}")
-            continue
-        for name in failing[model]:
-            if why := commonest_failure([pair for pair in outcomes if pair.problem_set == name]):
-                lines.append(f"{cell} solves no problem of {name}: of its completions {why}")
-    return lines
+        for name in [""] if len(failing[model]) == len(rates[model]) else failing[model]:
+            found.setdefault(name, {})[cell] = [pair for pair in outcomes if name in ("", pair.problem_set)]
+    return [line for name, by_cell in found.items() if (line := _zero_line(name, by_cell))]
 
 
+def _zero_line(problems: str, outcomes: Mapping[str, Sequence[PairOutcomes]]) -> str:
+    """Return the line on cells that solve nothing of a problem set, or of any; empty if none has completions."""
+    cells = [cell for cell, pairs in outcomes.items() if commonest_failure(pairs)]
+    if not cells:
+        return ""
+    why = commonest_failure([pair for cell in cells for pair in outcomes[cell]])
+    if len(cells) == 1:
+        does = f"solves no problem of {problems}" if problems else "passes no test set"
+        return f"{cells[0]} {does}: of its completions {why}"
+    more = f" and {len(cells) - ZEROS_SHOWN:,} more" if len(cells) > ZEROS_SHOWN else ""
+    does = f"solve no problem of {problems}" if problems else "pass no test set"
+    listed = f"{', '.join(cells[:ZEROS_SHOWN])}{more}"
+    return f"{count(len(cells), 'model')} {does} ({listed}): of their completions {why}"
+
+
+ZEROS_SHOWN = 3
+"""Models that solve nothing, which are listed."""
 FAILURES_SHOWN = 10
 """Problems that their reference solution fails, which are listed for a set."""
 
@@ -159,12 +188,29 @@ def _place(model: Model, order: Order) -> tuple[int, int, int, int]:
     return (order.models.index(name), order.place_of_recipe(recipe), order.training_sets.index(training_set), seed)
 
 
-def _number(scores: Mapping[Any, Score], model: Model, perturbation: str, metric: str, with_size: bool) -> str:
-    score = scores.get((model, perturbation, metric))
+def _number(scores: Mapping[tuple[str, str], Score], perturbation: str, metric: str, *, with_size: bool) -> str:
+    """Return a row's number on a test set. `scores`: of the row, by perturbation and metric."""
+    score, degraded = scores.get((perturbation, metric)), scores.get((perturbation, "RD"))
     if score is None:
         return ""
-    degraded = scores.get((model, perturbation, "RD"))
-    text = "undefined" if math.isnan(score.value) else f"{score.value:.3f}"
+    seeds = _seeds(scores.values())
+    text = _mean(score, 3, seeds) or "undefined"
     if degraded is not None and metric == "pass@1":
-        text += f" ({'–' if math.isnan(degraded.value) else f'{degraded.value:.2f}'})"
+        text += f" ({_mean(degraded, 2, seeds) or '–'})"
     return text + f" n={score.n}" * with_size
+
+
+def _mean(score: Score, digits: int, seeds: int) -> str:
+    """Return a score as text, that of several seeds with their SD; "" if it is undefined. `seeds`: of its row."""
+    if math.isnan(score.value):
+        return ""
+    text = f"{score.value:.{digits}f}"
+    if not isinstance(score, ScoreOverSeeds):
+        return text
+    text += "" if math.isnan(score.sd) else f"±{score.sd:.{digits}f}"
+    return text + FEWER * (score.seeds < seeds)
+
+
+def _seeds(scores: Iterable[Score]) -> int:
+    """Return the number of seeds of a row: of those of its numbers that have most."""
+    return max(score.seeds if isinstance(score, ScoreOverSeeds) else 1 for score in scores)

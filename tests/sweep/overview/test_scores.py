@@ -84,3 +84,35 @@ def test_a_model_that_solves_nothing_of_one_problem_set_is_told_with_its_commone
     assert told(cpp) == []
     (line,) = told(java)
     assert line.startswith("llama.base passes no test set: of its completions ")
+
+
+def test_models_that_solve_nothing_are_one_line_with_the_first_of_them(monkeypatch):
+    cells = [{"model": "llama", "recipe": "tiny", "training_set": "C1", "seed": seed} for seed in range(5)]
+    more = {"problem_set": "java", "perturbation": "clean", "cut": 0}
+    pairs = [PairOutcomes(**cell, **more, outcomes={"failed": 4, "timeout": 2}) for cell in cells]
+    monkeypatch.setattr("raysweep.sweep.overview.scores.pair_outcomes", lambda folder, rows: pairs)
+    grid = [SimpleNamespace(**cell, cell=f"llama.tiny.C1.s{cell['seed']}") for cell in cells]
+    scores = [replace(score("C1", "clean", 0), seed=cell["seed"], problem_set="java") for cell in cells]
+    assert zero_lines(SimpleNamespace(scores=scores, folder=SimpleNamespace(grid=lambda: grid))) == [
+        "5 models pass no test set (llama.tiny.C1.s0, llama.tiny.C1.s1, llama.tiny.C1.s2 and 2 more): of their "
+        "completions 20 of 30 end with: failed"
+    ]
+
+
+def test_several_seeds_are_one_row_with_mean_and_sd_as_in_the_report():
+    overrides = ["seeds=[1, 2, 3]"]
+    scores = [score("base", "clean", 0.25)]
+    for seed, (clean, perturbed, lost) in enumerate([(0.5, 0.25, 0.5), (0.7, 0.35, 0.5), (0.0, 0.0, nan)], 1):
+        values = [("clean", "pass@1", clean), ("C1", "pass@1", perturbed), ("C1", "RD", lost)]
+        scores += [replace(score("C1", name, value), metric=metric, seed=seed) for name, metric, value in values]
+    (table,) = score_tables(scores, load_config(NANO, overrides))
+    assert table.rows == (
+        (("llama", "none", "base", "7"), ("0.250", "")),
+        (("llama", "tiny", "C1", "3 seeds"), ("0.400±0.361", "0.200±0.180 (0.50±0.00*)")),
+    )
+    assert table.notes[:2] == (
+        "several seeds: mean ± SD between them",
+        "* mean over fewer seeds than its row has",
+    )
+    (each,) = score_tables(scores, load_config(NANO, [*overrides, "report.each_seed=true"]))
+    assert [labels[3] for labels, _ in each.rows] == ["7", "1", "2", "3"] and "±" not in str(each)
