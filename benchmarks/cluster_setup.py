@@ -1,4 +1,4 @@
-"""Runs the set-up commands of the files of clusters/ in a clean Debian, then `raysweep plan` of the study there.
+"""Runs the set-up commands of the files of clusters/ in a clean Debian, plans the study and judges programs there.
 
     python benchmarks/cluster_setup.py FOLDER [--wheels WHEELS] [--only aws gcp on-premise kuberay]
 
@@ -93,6 +93,7 @@ def commands_of(name: str) -> list[str]:
         f"~/.local/bin/uv pip check --python {python}",
         f"{python} -c 'import boto3, deepspeed, flair, pylint, ray, sacremoses, torch'",
         f"HF_HUB_OFFLINE=1 {environment}/bin/raysweep plan configs/study.yaml",
+        f"{environment}/bin/raysweep evaluate reference --problems humaneval --limit 10 --allow-code-execution",
     ]
 
 
