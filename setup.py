@@ -16,7 +16,9 @@ class BuildWithConfigs(build_py):
     """Copies configs/*.yaml into the package."""
 
     def run(self) -> None:
-        """Build the package, then add the configs to it."""
+        """Build the package anew, without what an earlier build left of files that are gone; add the configs."""
+        if not self.editable_mode:
+            shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         if not self.editable_mode:
             target = Path(self.build_lib, "raysweep", "configs")

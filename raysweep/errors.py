@@ -115,5 +115,5 @@ def install_extra(name: str) -> str:
     except PackageNotFoundError:  # a copy that isn't installed
         needs = []
     needs = [need for need in needs if need.marker and need.marker.evaluate({"extra": name})]
-    packages = [f"'{need.name}{need.specifier}'" for need in needs]
+    packages = [f"'{str(need).partition(';')[0].strip()}'" for need in needs]
     return f"pip install {' '.join(packages) or f'with the packages of the extra {name}'}"

@@ -21,13 +21,17 @@ _WAYS_OUT = {
         "unshare, mount or seccomp; start it with another profile"
     ),
     "No module named 'encodings'": "this interpreter lacks its standard library; start raysweep with another one",
-    "No module named": "this installation of raysweep or of Python is incomplete; install it again",
+    **dict.fromkeys(
+        ("No module named", "No such file or directory", "file not found"),
+        "this installation of raysweep or of Python is incomplete; install it again",
+    ),
     "Operation not permitted": (
         "the kernel, or a container's seccomp profile, forbids what the last line names; allow it there"
     ),
 }
 _NO_MEMORY = "it got no memory; allow more (`ulimit -v`, the limit of the container, service or job)"
-_WAYS_OUT |= dict.fromkeys(("MemoryError", "Cannot allocate memory", "failed to map segment"), _NO_MEMORY)
+_LACK = ("MemoryError", "Cannot allocate memory", "failed to map segment", "Could not allocate", "Could not reserve")
+_WAYS_OUT |= dict.fromkeys(_LACK, _NO_MEMORY)
 _WAYS_OUT["SIGKILL"] = "most often the kernel does that for want of memory; allow more (the container, service or job)"
 _NO_WAY_OUT = "nothing of that is expected; please report these lines"
 
@@ -72,21 +76,21 @@ def close_others(first: int, last: int = 256) -> None:
     os.closerange(WORDS + 1, last)
 
 
-def last_lines(words: str) -> str:
-    """Return the last lines that a process wrote, in one line; "" if it wrote none."""
+def how_ended(code: int | None, words: str) -> str:
+    """Return how a process ended, in one line.
+
+    Args:
+        code: its exit code, or minus the number of the signal that ended it; None if it goes on.
+        words: what it wrote to stderr.
+    """
+    end = "it goes on without answering" if code is None else f"it ended with {ending(code)}"
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    return " | ".join(line[:LINE_CHARACTERS] for line in lines[-LINES:])
+    shown = " | ".join(line[:LINE_CHARACTERS] for line in lines[-LINES:])
+    return f"{end}, and the last lines of its stderr are: {shown}" if shown else f"{end} and said nothing"
 
 
 def why_ended(code: int | None, words: str) -> str:
-    """Return how a process ended before it was up, and the way out.
-
-    Args:
-        code: its exit code, or minus the number of the signal that ended it; None if it was still running.
-        words: what it wrote to stderr.
-    """
-    end = "it closed its pipe" if code is None else f"it ended with {ending(code)}"
-    lines = last_lines(words)
-    said = f"{end}, and the last lines of its stderr are: {lines}" if lines else f"{end} and said nothing"
+    """Return how a process ended before it was up, and the way out; see `how_ended`."""
+    said = how_ended(code, words)
     way = next((way for sign, way in _WAYS_OUT.items() if sign in f"{said} {words}"), _NO_WAY_OUT)
     return f"{said}; {way.replace('; ', ', ')}"

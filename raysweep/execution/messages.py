@@ -47,9 +47,16 @@ def write_frame(descriptor: int, message: dict[str, Any]) -> None:
         rest = rest[os.write(descriptor, rest) :]
 
 
-def read_frame(descriptor: int) -> dict[str, Any]:
-    """Wait for one message and return it; raise EOFError when the other side has closed the pipe."""
+def read_frame(descriptor: int, longest: int = 2**32) -> dict[str, Any]:
+    """Wait for one message of at most so many bytes and return it.
+
+    Raises:
+        EOFError: the other side has closed the pipe.
+        ValueError: what came is no message.
+    """
     (length,) = _LENGTH.unpack(_read(descriptor, _LENGTH.size))
+    if length > longest:
+        raise ValueError(f"a message of {length:,} bytes")
     message: dict[str, Any] = json.loads(_read(descriptor, length))
     return message
 

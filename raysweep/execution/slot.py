@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
-from raysweep.execution.endings import last_lines, why_ended
+from raysweep.execution.endings import how_ended, why_ended
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.process_tree import MARKER, kill_marked
 from raysweep.execution.isolation.room import lacks_room, with_room
@@ -50,6 +51,7 @@ STARTS = 3
 """A process that ends before it is up is started at most so often."""
 CLOSE_SECONDS = 10.0
 _TOLD_BYTES = 2**14  # of stderr that is read
+_FIRST_BYTES = 2**20  # of the first message: what is longer is no message, but what another program prints
 TEXT_CHARACTERS = 300  # of a verdict's detail and stderr
 MAX_PREPARED_TESTS = 1000  # a process that keeps more than these is replaced
 _NAMES_OF_FOLDERS = ("site-packages", "dist-packages")
@@ -233,7 +235,7 @@ class SlotProcess:
                 write_frame(self._stdin(), self._message(requests, shared))
                 break
             except OSError as error:
-                why = self._why_ended()
+                why = why_ended(*self._end())
                 self.abandon()
                 if last_try:
                     raise NotStarted(f"a process for programs can't be used: {why}") from error
@@ -249,8 +251,7 @@ class SlotProcess:
         try:
             answer = read_frame(self.fileno())
         except (EOFError, OSError, ValueError):
-            words = last_lines(self._told())
-            raise SlotLost(f"it died: {words}" if words else "it died") from None
+            raise SlotLost(_escaped(_IN_A_LINE, how_ended(*self._end()))) from None
         verdicts = {}
         for item in [VerdictItem(*fields) for fields in answer["verdicts"]]:
             if item.number not in self._limits:  # the keeper ended the judge just after it had told the verdict
@@ -302,8 +303,8 @@ class SlotProcess:
 
     def abandon(self) -> None:
         """Kill the process and everything that it started, and remove its folder."""
+        self._close_pipes()
         if self._process is not None:
-            self._close_pipes()
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -356,7 +357,7 @@ class SlotProcess:
             try:
                 return self._first_message(without, patience)
             except (OSError, EOFError, ValueError) as error:  # ValueError: what answered is no process of raysweep's
-                why = _why_not_started(error) if isinstance(error, OSError) else self._why_ended()
+                why = _why_not_started(error) if isinstance(error, OSError) else why_ended(*self._end())
                 self.abandon()
                 if starts == STARTS or not isinstance(error, EOFError):
                     raise NotStarted(f"a process for programs can't be started: {why}") from error
@@ -392,7 +393,7 @@ class SlotProcess:
         self._process = with_room(start, patience)
         if not select.select([self.fileno()], [], [], UP_SECONDS)[0]:
             raise TimeoutError(f"it hangs, with no word from it for {UP_SECONDS:g} s")
-        return read_frame(self.fileno())
+        return read_frame(self.fileno(), _FIRST_BYTES)
 
     def _environment(self) -> Mapping[str, str]:
         box = f"{self._folder}/box"
@@ -406,46 +407,44 @@ class SlotProcess:
             MARKER: self._marker,
         }
 
-    def _why_ended(self) -> str:
-        """Wait for the end of a process that has closed its pipe; return how it ended, and the way out."""
-        assert self._process is not None
+    def _end(self) -> tuple[int | None, str]:
+        """Wait for the end of a process that has closed its pipe; return its exit code, and what stderr ends with."""
+        assert self._process is not None and self._words is not None
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(CLOSE_SECONDS)
-        return why_ended(self._process.returncode, self._told())
-
-    def _told(self) -> str:
-        """Return the end of what the process and its forks have written to stderr."""
-        if self._words is None:
-            return ""
         self._words.seek(max(0, self._words.seek(0, os.SEEK_END) - _TOLD_BYTES))
-        return self._words.read().decode("utf-8", "replace")
+        return self._process.returncode, self._words.read().decode("utf-8", "replace")
 
     def _close_pipes(self) -> None:
-        assert self._process is not None
-        for pipe in (self._process.stdin, self._process.stdout, self._words):
+        pipes = (self._process.stdin, self._process.stdout) if self._process else ()
+        for pipe in (*pipes, self._words):
             if pipe is not None:
                 pipe.close()
 
 
 def _why_not_started(error: OSError) -> str:
-    """Return why no process can be made of the interpreter, or none that answers, and the way out."""
+    """Return why no process can be made, or none that answers, and the way out."""
     if isinstance(error, TimeoutError):
-        return str(error)
-    if lacks_room(error):
-        return f"{error}; end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
-    return f"{error}; start raysweep with a Python that this user may execute"
+        way = "end what keeps this machine busy"
+    elif lacks_room(error):
+        way = "end other processes, or allow more (`ulimit -u`, `ulimit -v`, the limit of the container)"
+    elif error.filename == sys.executable:
+        way = "start raysweep with a Python that this user may execute"
+    elif error.errno in (errno.EMFILE, errno.ENFILE):
+        way = "allow more open files (`ulimit -n`)"
+    else:
+        way = "a slot needs some room in the temporary folder (TMPDIR); name another one"
+    return f"{error}; {way}"
 
 
 def _package_folders() -> list[str]:
-    """Return the folders of installed packages on this interpreter's path, which programs can import."""
+    """Return the folders of installed packages on this interpreter's path, which programs can read and import.
+
+    They are known by their names: another folder on the path, as of PYTHONPATH, may hold more than packages.
+    """
     paths = sysconfig.get_paths()
-    others = [path for path in sys.path if Path(path).name in _NAMES_OF_FOLDERS or _has_packages(path)]
+    others = [path for path in sys.path if path.startswith("/") and Path(path).name in _NAMES_OF_FOLDERS]
     return list(dict.fromkeys([paths["purelib"], paths["platlib"], *others]))
-
-
-def _has_packages(folder: str) -> bool:
-    """Return True for a folder that `pip install --target` has filled."""
-    return bool(folder) and any(Path(folder).glob("*.dist-info"))
 
 
 def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:

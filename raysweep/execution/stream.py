@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from raysweep.errors import UsageError
 from raysweep.execution.isolation.capacity import granted_mib
 from raysweep.execution.oracle import inside_refused, oracle_of, reason_for_inside
-from raysweep.execution.slot import LANGUAGES, START_SECONDS, NotStarted, Request, Slot, SlotLost
+from raysweep.execution.slot import LANGUAGES, START_SECONDS, TEXT_CHARACTERS, NotStarted, Request, Slot, SlotLost
 from raysweep.programs import COMPILED, Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
 
 K = TypeVar("K")
@@ -166,7 +166,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         for number in sorted(numbers):
             self._tries[number] += alone
             if self._tries[number] >= MAX_TRIES:
-                text = f"it ended its slot {self._tries[number]} times; the last time {lost}"
+                text = f"it ended its slot {self._tries[number]} times; the last time {lost}"[:TEXT_CHARACTERS]
                 request = self._requests[number]
                 seconds, oracle = request.limits.timeout, request.oracle
                 by_machine = request.program.language in COMPILED and slot.level >= Level.FILTERED

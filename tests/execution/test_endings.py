@@ -10,7 +10,8 @@ import pytest
 from raysweep.errors import RaysweepError
 from raysweep.execution import slot
 from raysweep.execution.pool import Executor
-from raysweep.programs import PYTHON, Limits, Oracle, Program
+from raysweep.programs import JAVA, PYTHON, Limits, Oracle, Program
+from tests.execution.compiled.processes import needs
 from tests.execution.isolation.test_old_kernels import REFUSING
 
 UNSHARE = 272  # on x86_64
@@ -50,6 +51,29 @@ def test_the_error_tells_why_a_process_ended(name, start_with):
     start_with(script)
     with Executor() as executor, pytest.raises(RaysweepError, match=rf"can't be started: it ended with .*{message}"):
         executor.level()
+
+
+def test_a_program_that_prints_in_the_place_of_python_and_goes_on_is_no_process(start_with):
+    start_with("echo welcome; exec sleep 3600")
+    with Executor() as executor, pytest.raises(RaysweepError, match=r"it goes on without answering"):
+        executor.level()
+
+
+def test_a_java_compiler_without_memory_says_so(start_with):
+    needs(JAVA)
+    start_with('ulimit -v 500000; exec {python} "$@"')
+    program = Program("class A {}", "public class Main { public static void main(String[] a) { } }", JAVA)
+    with Executor() as executor, pytest.raises(RaysweepError, match=r"javac can't .*; it got no memory, .*`ulimit -v`"):
+        executor.run([program], Limits())
+
+
+def test_folders_of_packages_alone_are_shown_to_programs(monkeypatch, tmp_path):
+    """Another folder on Python's path may hold anything, also where packages were installed into it."""
+    (tmp_path / "foo-1.0.dist-info").mkdir()
+    more = tmp_path / "lib" / "site-packages"
+    monkeypatch.setattr(slot.sys, "path", [*sys.path, str(tmp_path), str(more), "site-packages", ""])
+    assert str(more) in slot._package_folders()
+    assert not {str(tmp_path), "site-packages", ""} & set(slot._package_folders())
 
 
 @pytest.mark.parametrize("oracle", Oracle)

@@ -78,6 +78,8 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     if status.cpu_capabilities:
         console.print(f"trained on CPUs with {in_words(status.cpu_capabilities)}", soft_wrap=True)
+    elif status.cpu_capabilities is None:
+        console.print("the kinds of CPUs that trained the models stand in the report", soft_wrap=True)
     _print_models([cell for cell in status.cells if cell.model], console)
     for text, dropped in (
         (DROPPED_TEXT, [cell.cell for cell in status.cells if cell.dropped and not _is_unchosen(cell)]),

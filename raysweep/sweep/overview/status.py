@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
@@ -79,7 +79,7 @@ class SweepStatus:
     """The state of a sweep.
 
     `shared`: inputs of several cells that failed, stopped or are being made. `gpu_hours`: used, by type of accelerator.
-    `runs`: the sweep's runs, oldest first. `cpu_capabilities`: see there; not looked up for more than `LISTED` cells.
+    `runs`: the sweep's runs, oldest first. `cpu_capabilities`: see there; None for more than `LISTED` cells.
     """
 
     sweep: str
@@ -87,7 +87,7 @@ class SweepStatus:
     shared: tuple[SharedStatus, ...]
     gpu_hours: Mapping[str, float]
     runs: tuple[Mapping[str, Any], ...]
-    cpu_capabilities: Mapping[str, int] = field(default_factory=dict)
+    cpu_capabilities: Mapping[str, int] | None = None
 
     def frame(self) -> pandas.DataFrame:
         """Return the cells as a table with a cell in each row, and the fields of `CellStatus` as columns."""
@@ -102,7 +102,7 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
     cells = cell_states(folder)
     used = folder.ledger().by_accelerator()
     shared, runs = tuple(shared_states(folder, cells)), tuple(folder.runs())
-    capabilities = cpu_capabilities(folder) if len(cells) <= LISTED else {}
+    capabilities = cpu_capabilities(folder) if len(cells) <= LISTED else None
     return SweepStatus(folder.name, tuple(cells), shared, used, runs, capabilities)
 
 

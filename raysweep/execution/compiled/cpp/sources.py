@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from functools import cache
 from pathlib import Path
 
 from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
@@ -12,7 +13,7 @@ from raysweep.execution.compiled.tokens import UnreadableError
 
 INCLUDE = Path(__file__).parent
 """The folder of raysweep's own headers."""
-_INSIDE = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")  # now: where programs run, the folder is hidden
+HEADERS = tuple(f"raysweep_{name}.hpp" for name in ("special", "tests", "verdict", "wire"))
 TESTS_FLAGS = ("-Wl,--wrap=main", "-Wl,--wrap=__assert_fail")
 """What tests are linked with, outside and inside: the harness runs before and after their `main`."""
 _OWN_MAIN = "#ifdef main\n#error it renames main, which is the tests'\n#endif\n"
@@ -60,6 +61,12 @@ def split(declaration: str, tests: str) -> Split:
     )
 
 
+@cache
+def end_of_inside() -> str:
+    """Return what reports the end of tests inside. It is kept: where programs run, raysweep's folder is hidden."""
+    return (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
+
+
 def inside(candidate: str, tests: str) -> Inside:
     """Return the sources of one program: the candidate with its tests, and what reports their end.
 
@@ -72,7 +79,7 @@ def inside(candidate: str, tests: str) -> Inside:
     failed = f"{mark}_failed"
     program = f"{candidate}\n\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
-    return Inside({"inside.cpp": _INSIDE, "program.cpp": program}, flags)
+    return Inside({"inside.cpp": end_of_inside(), "program.cpp": program}, flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ _QUICK = "-XX:TieredStopAtLevel=1"
 back, even after hundreds of programs. Programs keep it: loops may run long in them."""
 _CLASSES, _ERRORS = b"K", b"E"
 _TRIES = 2  # of a compiler or of tests that die
+_MESSAGE_BYTES = 400
 _NOT_UP = (1, 127)  # exit codes of a JVM that can't start or gets no thread, and of a fork that can't become one
 _THREADS = 30  # of a JVM
 _REFUSED = "javac refused it, for a reason that lies outside of its own text"
@@ -59,8 +60,9 @@ def prepare(folder: Path, chain: Toolchain) -> None:
     command = [compiler, "-J-XX:-UsePerfData", "-J-XX:TieredStopAtLevel=1", "-nowarn", "-d", str(folder), *sources]
     environment = {"PATH": "/usr/bin:/bin"} | own_marker()
     made = subprocess.run(command, env=environment, capture_output=True, check=False)
+    said = made.stderr + made.stdout  # where a JVM writes its own errors
     if made.returncode:
-        raise OSError(0, f"javac can't compile raysweep's classes: {made.stderr[:200].decode(errors='replace')}")
+        raise OSError(0, f"javac can't compile raysweep's classes: {said[:_MESSAGE_BYTES].decode(errors='replace')}")
     for name in JARS.keys() - missing_jars().keys():
         shutil.copyfile(FOLDER / name, folder / name)
 
