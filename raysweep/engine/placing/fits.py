@@ -212,9 +212,10 @@ class IdleNodes:
             if amount > largest:
                 has = f"has at most {amounts_text({name: largest})}" if largest else f"has none{_hint(name, labelled)}"
                 among = " on nodes with those labels" if needs.labels else ""
+                less = "lower it" if largest or name != "GPU" else "set it to 0 to work on CPUs,"
                 return (
                     f"{stage} asks for {amounts_text({name: amount})} ({_config_key(name, stage)}), "
-                    f"but {self.where} {has}{among}; lower it or {larger}"
+                    f"but {self.where} {has}{among}; {less} or {larger}"
                 )
         capacity = self.capacity(needs)
         if capacity < max(number, 1):

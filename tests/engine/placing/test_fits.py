@@ -48,6 +48,11 @@ def test_what_no_node_can_hold_is_refused_with_its_name(resources, workers, said
     assert re.search(said, idle(node, node).shortage("training", Needs(**resources), workers))
 
 
+def test_where_no_gpu_is_there_the_way_out_is_to_ask_for_none():
+    said = idle(NodeFacts({"CPU": 8.0})).shortage("training", Needs(gpus=1))
+    assert said.endswith("but here has none; set it to 0 to work on CPUs, or use larger nodes")
+
+
 def test_what_fits_is_let_through():
     node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
     assert idle(node, node).shortage("training", Needs(cpus=4, gpus=1), 2) == ""
