@@ -11,7 +11,7 @@ from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
 from raysweep.records import ModelRef
-from raysweep.rows.hub import TIMEOUT_SECONDS, hub_is_reachable
+from raysweep.rows.hub import TIMEOUT_SECONDS, hub_is_reachable, network_errors
 
 
 def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str]:
@@ -29,7 +29,7 @@ def hub_config(location: str, revision: str | None) -> tuple[dict[str, Any], str
         path = Path(
             huggingface_hub.hf_hub_download(location, "config.json", revision=revision, local_files_only=not reachable)
         )
-    except (OSError, ValueError, errors.EntryNotFoundError) as error:
+    except network_errors(ValueError, errors.EntryNotFoundError) as error:
         raise _explained(location, revision, error) from error
     return json.loads(path.read_text()), path.parent.name
 
@@ -55,7 +55,7 @@ def model_file(ref: ModelRef, name: str) -> Path | None:
         raise _explained(ref.location, ref.revision, error) from error
     except errors.EntryNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except network_errors(ValueError) as error:
         raise _explained(ref.location, ref.revision, error) from error
 
 
@@ -73,7 +73,7 @@ def _hub_is_reachable(location: str, revision: str | None) -> bool:
         HfApi().model_info(location, revision=revision, timeout=TIMEOUT_SECONDS)
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError):
         raise
-    except OSError:
+    except network_errors():
         return False
     return True
 

@@ -158,9 +158,18 @@ def _answers_now() -> bool:
 
     try:
         get_session().head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
-    except OSError:  # also in offline mode
+    except network_errors():  # also in offline mode
         return False
     return True
+
+
+def network_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what huggingface_hub raises where the network fails, and `others`: its version 1 has httpx's errors."""
+    try:
+        import httpx
+    except ImportError:
+        return OSError, *others
+    return OSError, httpx.HTTPError, *others
 
 
 def cache_alone(location: str) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import huggingface_hub
 import pytest
 import requests
@@ -62,9 +64,12 @@ def test_a_mistyped_folder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path:
         hub_config("models/lama-tiny", None)
 
 
-@pytest.mark.parametrize("error", [requests.ConnectionError, requests.Timeout, errors.OfflineModeIsEnabled])
+@pytest.mark.parametrize(
+    "error",
+    [requests.ConnectionError, requests.Timeout, lambda: httpx.ConnectError("gone"), errors.OfflineModeIsEnabled],
+)
 def test_a_hub_that_does_not_answer_is_asked_once_and_the_cache_then(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]
 ) -> None:
     asked: list[dict[str, Any]] = []
 

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
+from unittest.mock import Mock
 
+import httpx
 import pytest
 
 from raysweep.errors import UsageError
@@ -114,6 +116,14 @@ def test_a_cache_that_can_not_be_written_is_reported(folder, tmp_path, monkeypat
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "file"))
     with pytest.raises(UsageError, match="set RAYSWEEP_CACHE"):
         fetch(DataSetRef(str(folder), "test"))
+
+
+def test_a_hub_without_a_network_is_no_error_with_httpx_either(monkeypatch):
+    """Version 1 of huggingface_hub asks with httpx, whose errors are no OSErrors."""
+    get_session = Mock(**{"return_value.head.side_effect": httpx.ConnectError("Name or service not known")})
+    monkeypatch.setattr("huggingface_hub.utils.get_session", get_session)
+    monkeypatch.setattr(hub_rows, "_answers", [])
+    assert hub_rows.hub_is_reachable() is False
 
 
 @pytest.mark.slow
