@@ -59,6 +59,8 @@ class _Followed:
         whole: seconds that a whole stage takes after its start, as far as its units were seen.
         first: units of the stage that were done at the first look at it that found any.
         seconds: of work in the stage since then.
+        done: units of the stage that were done at the last look.
+        quiet: of `seconds`, those since the last units were done.
     """
 
     work: Mapping[str, float]
@@ -69,6 +71,20 @@ class _Followed:
     whole: dict[str, float] = field(default_factory=dict)
     first: int = 0
     seconds: float = 0.0
+    done: int = 0
+    quiet: float = 0.0
+
+    def count(self, seconds: float, done: int) -> None:
+        """Count seconds of work in the stage, of which so many units are done now."""
+        self.stages[self.stage] = self.stages.get(self.stage, 0.0) + seconds
+        self.seconds += seconds
+        self.quiet = self.quiet + seconds if done and done == self.done else 0.0
+        self.done = done
+
+    def take_back(self) -> None:
+        """Count no work since the last units: a wait is told only after it has lasted a while."""
+        self.stages[self.stage] = self.stages.get(self.stage, 0.0) - self.quiet
+        self.seconds, self.quiet = max(0.0, self.seconds - self.quiet), 0.0
 
 
 class _AtOnce(NamedTuple):
@@ -110,10 +126,11 @@ class TimeLeft:
         for name, task in self._tasks.items():
             activity = activities.get(name, Activity(name))
             if activity.stage != task.stage:
-                task.stage, task.first, task.seconds = activity.stage, activity.done, 0.0
-            if activity.state == RUNNING and not activity.waits:
-                task.stages[task.stage] = task.stages.get(task.stage, 0.0) + passed
-                task.seconds += passed
+                task.stage, task.first, task.seconds, task.quiet = activity.stage, activity.done, 0.0, 0.0
+            if activity.waits:
+                task.take_back()
+            elif activity.state == RUNNING:
+                task.count(passed, activity.done)
                 working += 1
                 models += bool(MODEL.search(name))
                 training += task.stage in STAGES

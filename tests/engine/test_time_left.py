@@ -177,6 +177,20 @@ def test_an_input_in_a_stage_that_no_other_has_hides_no_time_left() -> None:
     assert left.seconds() == pytest.approx(31 + 9, rel=0.25)
 
 
+def test_a_wait_that_is_told_late_makes_no_stage_look_slow() -> None:
+    base, sets, rows = "base-model-m-0123abcd", "test-set-x-0123abcd", "perturbed-rows-of-x-0123abcd"
+    left, told = TimeLeft([base, sets, rows], {base: {"training": 90.0}}), {}
+    for second in range(92):
+        done, waits = 512 if second < 90 else 1536, "its next block of rows" if 30 <= second < 90 else ""
+        activities = [Activity(base, RUNNING, "training", second, 100)]
+        activities.append(Activity(sets, DONE if second > 2 else RUNNING, "making"))
+        activities.append(Activity(rows, RUNNING, "perturbing", done, 8000, waits=waits))
+        left.look({activity.id: activity for activity in activities}, float(second))
+        told[second] = left.seconds()
+    assert all(seconds == pytest.approx(100 - second, abs=30) for second, seconds in told.items() if seconds)
+    assert told[80]
+
+
 def test_what_is_told_of_a_running_stage_is_right_within_the_factor() -> None:
     name, stages = "base-model-m0-0123abcd", [("making", 3.0, 0), ("training", 90.0, 1200)]
     task, left = Task(name, stages, began=0.0), TimeLeft([name, "m.full.C1.s1"])
