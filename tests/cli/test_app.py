@@ -102,6 +102,7 @@ def test_init_lists_what_there_is_to_start_from(cli):
     assert set(json.loads(cli("init", "--list", "--json")[1])) == {
         "own-model",
         "quickstart",
+        "minicode",
         "study",
         "apr",
         "apr-mini",

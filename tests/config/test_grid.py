@@ -11,7 +11,7 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from tests.paths import CONFIGS
 
-QUICKSTART = CONFIGS / "quickstart.yaml"
+QUICKSTART, MINICODE = CONFIGS / "quickstart.yaml", CONFIGS / "minicode.yaml"
 SINGLES = ["C1", "C2", "C3", "W1", "W2", "W3", "S1", "S2", "S3"]
 TESTS = ["clean", *SINGLES, "C", "W", "S", "mix_all"]
 
@@ -30,21 +30,23 @@ def test_a_rule_gives_the_studys_pairs_per_base_model(rule, pairs):
     assert sum(benchmarks * len(RULES[rule](trained, TESTS)) for trained in study()) == pairs
 
 
-def test_the_quickstart_has_twelve_cells_judged_on_five_test_sets():
-    grid = build_grid(load_config(QUICKSTART))
+def test_the_quickstart_is_half_of_minicodes_twelve_cells_judged_on_five_test_sets():
+    grid, half = build_grid(load_config(MINICODE)), build_grid(load_config(QUICKSTART))
     assert [cell.id for cell in grid.cells[:2]] == ["llama.base", "gpt_bigcode.base"]
     assert len(grid.cells) == 12 and len(grid.pairs) == 60
     assert grid.cells[2].id == "llama.full.clean.s42"
     assert len({cell.id for cell in grid.cells}) == 12
+    kept = [pair for pair in grid.pairs if pair.cell.training_set in ("base", "clean", "C")]
+    assert [(pair.cell.id, pair.test_set) for pair in half.pairs] == [(pair.cell.id, pair.test_set) for pair in kept]
 
 
 def test_each_seed_is_a_cell_of_its_own_and_the_base_is_judged_once():
     grid = build_grid(load_config(QUICKSTART, ["seeds=[1, 2]"]))
-    assert len(grid.cells) == 2 + 20
+    assert len(grid.cells) == 2 + 8
 
 
 def test_pairs_written_in_the_config_are_taken_and_clean_always_is():
-    grid = build_grid(load_config(QUICKSTART, ["evaluation.pairs={C1: [C1], base: []}"]))
+    grid = build_grid(load_config(MINICODE, ["evaluation.pairs={C1: [C1], base: []}"]))
     pairs = {(pair.cell.training_set, pair.perturbation) for pair in grid.pairs}
     assert {p for t, p in pairs if t == "C1"} == {"clean", "C1"}
     assert {p for t, p in pairs if t == "base"} == {"clean"}
@@ -53,7 +55,7 @@ def test_pairs_written_in_the_config_are_taken_and_clean_always_is():
 
 def test_draws_are_pairs_of_their_own_and_the_clean_set_has_none():
     grid = build_grid(load_config(QUICKSTART, ["evaluation.draws=3"]))
-    assert len(grid.pairs) == 12 * (1 + 4 * 3)
+    assert len(grid.pairs) == 6 * (1 + 4 * 3)
     names = [pair.test_set for pair in grid.pairs_of(grid.cells[0])]
     assert names[:4] == ["minicode clean", "minicode C1", "minicode C1 draw 1", "minicode C1 draw 2"]
 
