@@ -2,7 +2,7 @@
 
     python benchmarks/attack.py base=FOLDER C=FOLDER --storage STORE --figure docs/attack.png
 
-After `raysweep run configs/quickstart.yaml`, `raysweep status quickstart` prints each FOLDER. The problems are
+After `raysweep run configs/minicode.yaml`, `raysweep status minicode` prints each FOLDER. The problems are
 MiniCode's test problems of world 42. One run at the largest budget gives the results at the smaller budgets too.
 """
 
