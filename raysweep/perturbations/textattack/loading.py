@@ -33,7 +33,7 @@ def require_textattack() -> Path:
     """Return the folder of the installed textattack without importing it; raise UsageError if it isn't installed."""
     spec = find_spec("textattack")
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"textattack isn't installed: {install_extra('attack')}")
+        raise UsageError(f"textattack isn't installed; {install_extra('attack')}")
     return Path(spec.submodule_search_locations[0])
 
 
