@@ -154,10 +154,8 @@ def accelerator_in_use() -> str:
 def cpu_capability() -> str:
     """Return which vector instructions torch computes with on this CPU, such as AVX512.
 
-    It is empty where an accelerator computes, or where torch isn't imported.
-
-    Sums are rounded otherwise with other instructions, so that a model trained anew gets other weights. The variable
-    ATEN_CPU_CAPABILITY lowers it.
+    It is empty where an accelerator computes, or where torch isn't imported. With other instructions sums are
+    rounded in another way, so that a model trained anew gets other weights. The variable ATEN_CPU_CAPABILITY lowers it.
     """
     torch = sys.modules.get("torch")
     return "" if torch is None or torch.cuda.is_available() else str(torch.backends.cpu.get_cpu_capability())

@@ -70,10 +70,10 @@ def ending(code: int) -> str:
     return f"signal {-code}"
 
 
-def close_others(first: int, last: int = 256) -> None:
-    """Close the descriptors from the first one up to but not including the last one, and keep WORDS."""
+def close_others(first: int) -> None:
+    """Close the descriptors from the first one on, and keep WORDS."""
     os.closerange(first, WORDS)
-    os.closerange(WORDS + 1, last)
+    os.closerange(WORDS + 1, 256)
 
 
 def how_ended(code: int | None, words: str) -> str:
