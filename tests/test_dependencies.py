@@ -25,8 +25,8 @@ MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
 """Imported names that differ from the distribution's."""
 CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
-COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint"}
-"""Packages that a declared one always brings along, since it takes or gives their objects."""
+COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint", "httpx": "huggingface-hub"}
+"""Packages that a declared one brings along wherever it takes or gives their objects."""
 OTHERS = {"flair": "0.12.2"}
 """Packages that only other packages import, each with a release that an installer must not fall back to."""
 TOOLS = {"check-jsonschema", "mypy", "ruff", "pytest-xdist", "pandas-stubs", "types-PyYAML"}
