@@ -6,6 +6,7 @@ training resumes even on another Ray.
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from raysweep.engine.ray.numbers import meter
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.services import ModelService
 from raysweep.errors import RaysweepError
+from raysweep.execution.isolation.kernel import return_memory
 from raysweep.machine import own_process
 from raysweep.records import TrainingStep
 from raysweep.storage.files import Files
@@ -206,7 +208,10 @@ def _worker_loop(
             services.tags = tags
             if services.rank == 0:  # the workers were scheduled; from now on a hang counts as a stall
                 progress.update("training", force=True)
-            return training.train(services)
+            counts = training.train(services)
+        gc.collect()
+        return_memory()  # the trial waits for its generation, which needs it
+        return counts
 
     return loop
 

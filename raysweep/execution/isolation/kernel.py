@@ -1,6 +1,6 @@
 """System calls that Python has no functions for, made through ctypes. Each raises OSError with the call's name.
 
-Only the slot's process uses this module; tests and programs never see it.
+Tests and programs never see this module.
 """
 
 from __future__ import annotations

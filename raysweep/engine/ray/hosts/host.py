@@ -18,6 +18,7 @@ from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
 from raysweep.engine.ray.numbers.gauges import MeasuredGenerator
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.engine.ray.numbers.meter import require_gpu_hours
+from raysweep.execution.isolation.kernel import return_memory
 from raysweep.generators.base import GENERATORS
 from raysweep.machine import limit_kernel_caches, own_process
 from raysweep.records import ModelRef
@@ -102,7 +103,9 @@ class Host:
         It is `Generated`, and of an edit its counts.
         """
         with self._held.working_for(asked.cell):
-            return pickle_result(lambda: self._make(asked))
+            result = pickle_result(lambda: self._make(asked))
+        return_memory()  # while it waits for batches, others may need it
+        return result
 
     def _make(self, asked: HostBatch) -> Generated | dict[str, Any]:
         latest = asked.progress.latest()

@@ -8,7 +8,6 @@ node isn't drained. A process that gets no cell at once ends, since others may w
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from raysweep.engine.ray.cluster.drains import own_notice
+from raysweep.execution.isolation.kernel import return_memory
 from raysweep.machine import own_bytes
 
 log = logging.getLogger("raysweep")
@@ -64,8 +64,7 @@ def _held() -> tuple[int, int]:
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
         on_gpus = sum(int(torch.cuda.memory_reserved(index)) for index in range(torch.cuda.device_count()))
-    with contextlib.suppress(AttributeError, OSError):  # a C library other than GNU's
-        ctypes.CDLL(None).malloc_trim(0)
+    return_memory()
     return on_gpus, own_bytes()
 
 
