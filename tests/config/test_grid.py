@@ -36,8 +36,10 @@ def test_the_quickstart_is_half_of_minicodes_twelve_cells_judged_on_five_test_se
     assert len(grid.cells) == 12 and len(grid.pairs) == 60
     assert grid.cells[2].id == "llama.full.clean.s42"
     assert len({cell.id for cell in grid.cells}) == 12
-    kept = [pair for pair in grid.pairs if pair.cell.training_set in ("base", "clean", "C")]
-    assert [(pair.cell.id, pair.test_set) for pair in half.pairs] == [(pair.cell.id, pair.test_set) for pair in kept]
+    kept, pairs = (
+        [(pair.cell.model, pair.cell.training_set, pair.test_set) for pair in of.pairs] for of in (grid, half)
+    )
+    assert pairs == [pair for pair in kept if pair[1] in ("base", "clean", "C")]
 
 
 def test_each_seed_is_a_cell_of_its_own_and_the_base_is_judged_once():
