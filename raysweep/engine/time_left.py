@@ -20,9 +20,9 @@ from raysweep.engine.progress import AT_ONCE, DONE, FAILED, MODELS, RUNNING, TRA
 WITHIN = 1.5
 """The factor within which a shown time is right."""
 STEPS, FEW_STEPS, SAME_KIND, BY_WORK, OTHER_KIND = 1.15, 1.5, 1.3, 1.4, 4.0
-"""Factors by which an estimate may be wrong: from a third of the own steps or from a tenth, from other tasks of the
+"""Factors by which an estimate may be wrong: from a third of the own steps or from fewer, from other tasks of the
 kind, from what the task computes, and from tasks of other kinds."""
-FEWEST_STEPS = 0.1
+FEWEST_STEPS = 0.07
 """The share of a stage that must have been seen to say how fast it is."""
 MODEL = re.compile(r"\.(base|s-?\d+)$")
 """Ends the id of a model's task; other tasks make inputs that models share."""
