@@ -169,7 +169,7 @@ def row_language(row: JsonRow, tests: str, expected: str | None, default: str | 
         UsageError: programs in that language can't be run, it is another than the expected one, or the tests can be in
             no language but one that nobody has named; with the row's place.
     """
-    if default is None and "language" not in row.fields and (likely := _likely_language(tests)):
+    if default is None and row.fields.get("language") is None and (likely := _likely_language(tests)):
         raise UsageError(
             f"{row.place}: the row has no `language`, which stands for Python, and its tests are in "
             f'{LANGUAGE_WORDS[likely]}; add "language": "{likely}" to each row'

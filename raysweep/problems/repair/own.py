@@ -22,15 +22,16 @@ from raysweep.problems.file_problems import language_name, language_of, problems
 from raysweep.problems.repair.base import FUNCTION, RepairSet, repair_problem
 from raysweep.programs import JAVA, LANGUAGES, PYTHON
 from raysweep.prompts.comments import entry_point_of
-from raysweep.prompts.repair.code import method_around
+from raysweep.prompts.repair.code import blanked_comments, method_around
 from raysweep.prompts.repair.hunks import Fault, fault_between
 from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, read_json_rows, stream_json_rows
 
 _DEFINED = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
-_RUNS_NOTHING = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_RUNS_NOTHING = (*_DEFINITIONS, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Pass)
 _PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.MULTILINE)
-_CLASS = re.compile(r"^\s*(?:public\s+|final\s+)*class\s+(\w+)", re.MULTILINE)
+_CLASS = re.compile(r"^\s*((?:public\s+|final\s+)*)class\s+(\w+)", re.MULTILINE)
 
 
 @PROBLEMS.register("repair")
@@ -128,16 +129,19 @@ def _script(row: JsonRow, tests: str, entry_point: str) -> str:
     functions = [node.name for node in body if isinstance(node, ast.FunctionDef)]
     calls = [f"{name}()" for name in functions if name.startswith("test")]
     calls += [f"check({entry_point})"] if "check" in functions else []
-    runs = [node for node in body if not isinstance(node, _RUNS_NOTHING) and not _is_text(node)]
+    runs = [node for node in body if not isinstance(node, _RUNS_NOTHING) and not _is_text_or_guard(node)]
     if not calls and not runs:
         raise UsageError(
             f"{row.place}: `tests` runs nothing, so any program passes; write asserts, functions test_..., or a "
-            "function check(candidate)"
+            "function check(candidate), outside of classes and of `if __name__ == ...`"
         )
     return with_names(row.text("correct"), entry_point, "\n".join([tests, *calls]))
 
 
-def _is_text(node: ast.stmt) -> bool:
+def _is_text_or_guard(node: ast.stmt) -> bool:
+    """Return True for a docstring, and for a block that runs only in a program's main module."""
+    if isinstance(node, ast.If):
+        return any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
@@ -145,13 +149,15 @@ def _java_tests(row: JsonRow, tests: str) -> str:
     """Return tests of JUnit 4's as one text with the name of their class, without limits of wall time, or a `Main`."""
     if "org.junit.jupiter" in tests:
         raise UsageError(f"{row.place}: `tests` is for JUnit 5, and only JUnit 4's run here: import org.junit.Test")
-    package, name = _PACKAGE.search(tests), _CLASS.search(tests)
-    if "org.junit" not in tests or name is None:
+    code = blanked_comments(tests, JAVA)
+    package, classes = _PACKAGE.search(code), _CLASS.findall(code)
+    if "org.junit" not in code or not classes:
         if own := _PACKAGE.search(row.text("buggy")):
             raise UsageError(
                 f"{row.place}: `buggy` is in the package {own[1]}, and the class Main of its `tests` can be in "
                 "none; take the package out of `buggy` and `correct`, or test with JUnit 4"
             )
         return tests
-    full_name = f"{package[1]}.{name[1]}" if package else name[1]
-    return junit_tests(full_name, {f"{name[1]}.java": without_wall_time(tests)})
+    name = next((name for words, name in classes if "public" in words), classes[0][1])
+    full_name = f"{package[1]}.{name}" if package else name
+    return junit_tests(full_name, {f"{name}.java": without_wall_time(tests)})

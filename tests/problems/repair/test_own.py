@@ -87,7 +87,8 @@ def test_an_import_that_only_the_repair_has_is_part_of_it_in_java(tmp_path: Path
 
 
 def test_tests_of_junit_are_known_by_what_they_import(tmp_path: Path) -> None:
-    row = {"name": "add", "language": "java", "buggy": ADD["java_buggy"], "tests": ADD["java_test"]}
+    tests = ADD["java_test"].replace("public class", "/*\nclass of tests\n*/\nclass Helper {}\n\npublic class", 1)
+    row = {"name": "add", "language": "java", "buggy": ADD["java_buggy"], "tests": tests}
     (mine,) = problems(tmp_path, {**row, "correct": row["buggy"].replace("x | y", "x + y")})
     assert is_junit(mine.test) and "humaneval.TEST_FIB4" in mine.test and "timeout" not in mine.test
     assert mine.assemble("").declaration == row["buggy"]
@@ -109,6 +110,8 @@ def test_a_path_or_a_name_with_a_language_is_enough_on_a_command_line(tmp_path: 
         ({"tests": " "}, r":2: `tests` is empty"),
         ({"tests": "assert half(3 == 1"}, r":2: `tests` can't judge: '\(' was never closed"),
         ({"tests": "class T:\n    def test_a(self):\n        pass\n"}, r":2: `tests` runs nothing"),
+        ({"tests": "async def test_a():\n    assert half(4) == 2\n"}, r":2: `tests` runs nothing"),
+        ({"tests": "if __name__ == '__main__':\n    assert half(4) == 2\n"}, r":2: `tests` runs nothing"),
         ({"tests": "#include <cassert>\nint main() {}"}, r':2: .*; add "language": "cpp" to each row'),
         ({"correct": HALF["buggy"]}, r":2: the correct code is the faulty code"),
         ({"language": "java"}, r":2: its `language` is java, and the first row's is python"),
