@@ -14,6 +14,9 @@ from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow, opened
 from raysweep.units import count
 
+LONGEST_CELL = 2**31 - 1
+"""Characters of the longest cell that is read; csv's own limit is 131,072."""
+
 
 def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
     """Yield the rows of a file in order, each with the line in which it begins; lines without text are passed over.
@@ -23,6 +26,7 @@ def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
             fewer cells than there are columns. Rows before it are yielded first.
     """
     with opened(path) as content, io.TextIOWrapper(content, "utf-8-sig", newline="") as text:
+        csv.field_size_limit(LONGEST_CELL)
         reader = csv.reader(text, strict=True)
         columns: list[str] = []
         line, is_empty = 1, True
@@ -43,6 +47,11 @@ def stream_csv_rows(path: Path) -> Iterator[JsonRow]:
 
 
 def _checked_columns(cells: list[str], place: str) -> list[str]:
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(cells) == 1 and mark in cells[0]:
+            raise UsageError(f"{place}: commas separate columns here, not {name}; save the file with commas")
+    if "" in cells:
+        raise UsageError(f"{place}: column {cells.index('') + 1} has no name; give it one, or remove the column")
     twice = [name for name in dict.fromkeys(cells) if cells.count(name) > 1]
     if twice:
         raise UsageError(f"{place}: the column {twice[0]!r} is there twice; give each a name of its own")

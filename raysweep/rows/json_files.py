@@ -195,7 +195,7 @@ def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        if number == 1 and ".csv" in path.suffixes:
+        if ".csv" in path.name.lower() and not text.lstrip().startswith(("{", "[")):
             raise UsageError(
                 f"{path}: this is CSV, and JSON is read here, one object a line; training rows can stay CSV: "
                 f"{{name: csv, path: {path}}}; save other files as JSONL"
