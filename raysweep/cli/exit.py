@@ -207,8 +207,9 @@ def _several_values(error: Any, words: Sequence[str]) -> str:
         return ""
     options = {name: option for option in context.command.params for name in option.opts}
     until = words[: words.index(extra[1]) + 1]
-    at = max((at for at, word in enumerate(until) if word in options), default=len(until))
-    name, values = "".join(until[at : at + 1]), [value.rstrip(",") for value in until[at + 1 : at + 3]]
+    at = max((at for at, word in enumerate(until) if word.partition("=")[0] in options), default=len(until))
+    name, _, first = "".join(until[at : at + 1]).partition("=")
+    values = [value.rstrip(",") for value in (*([first] if first else []), *until[at + 1 :])][:2]
     if len(values) < 2:
         return ""
     if getattr(options[name], "multiple", False):

@@ -77,6 +77,7 @@ IN_COMMANDS: list[tuple[tuple[str, ...], str]] = [
         "commas between them: `--perturbations C1,C2`",
     ),
     (("attack", "m", "-p", "humaneval", "-m", "C1,", "C2", "C3"), "several have commas between them: `-m C1,C2`"),
+    (("attack", "m", "-p", "humaneval", "--methods=C1", "C2"), "have commas between them: `--methods C1,C2`"),
     (("evaluate", "m", "-p", "humaneval", "mbpp"), "several are given as `-p humaneval -p mbpp`"),
     (("perturb", "nowhere.jsonl", "--method", "C1"), "nowhere.jsonl doesn't exist"),
     (("evaluate", "./nowhere", "--problems", "humaneval"), "no model at ./nowhere"),
