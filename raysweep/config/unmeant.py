@@ -30,8 +30,8 @@ from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits
 
 MANY_EPOCHS = 1000
-LONG = 50
-"""A time limit is long from so many times the problem sets' own."""
+LONG = 500
+"""A time limit that is so many times the problem sets' own was meant in milliseconds."""
 RAY = "ray.io/"
 RAYS_LABELS = {
     ACCELERATOR_LABEL,
@@ -118,7 +118,7 @@ def _timeout(config: SweepConfig) -> Iterator[Mistake]:
     given = config.execution.timeout
     if given is not None and given > LONG * usual:
         way = f"write {given / 1000:g} if milliseconds are meant"
-        text = f"{given:,g} seconds for each program are many, where {usual:g} are usual; {way}"
+        text = f"{given:,g} seconds for each program are many, where {usual:g} s is usual; {way}"
         yield ("execution", "timeout"), Doubt(text)
 
 
@@ -174,7 +174,7 @@ def _labels(config: SweepConfig) -> Iterator[Mistake]:
     """Find labels that are called as Ray's own, without their prefix or with another spelling."""
     for path, conditions in _selectors(config):
         for name in conditions:
-            meant = RAY + name.removeprefix(RAY).replace("_", "-").lower()
+            meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
             if meant in RAYS_LABELS and name != meant:
                 text = f"Ray's own label is `{meant}`; a node has {name!r} only if it was started with it"
                 yield (*path, name), Doubt(text)

@@ -147,7 +147,7 @@ def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logg
             ["models.0.accelerator=[H100, TPU-v5]"],
             "models.0.accelerator: there is no data sheet of 'TPU-v5', so mem",
         ),
-        (["execution.timeout=5000"], "execution.timeout: 5,000 seconds for each program are many, where 1 are usual"),
+        (["execution.timeout=5000"], "execution.timeout: 5,000 seconds for each program are many, where 1 s is usual"),
         (
             ["recipes.tiny.steps=null", "recipes.tiny.epochs=1000000"],
             "tiny.epochs: 1,000,000 passes over a training set",
@@ -157,8 +157,8 @@ def test_a_logger_that_is_not_installed_is_refused_before_work(monkeypatch, logg
             "accelerator-type: Ray's own label is `ray.io/accelerator-type`",
         ),
         (
-            ["models.0.resources={training: {labels: {ray.io/market_type: spot}}}"],
-            "models.0.resources.training.labels.ray.io/market_type: Ray's own label is `ray.io/market-type`; a node",
+            ["models.0.resources={training: {labels: {Ray.io/market_type: spot}}}"],
+            "models.0.resources.training.labels.Ray.io/market_type: Ray's own label is `ray.io/market-type`; a node",
         ),
         (["keep_models=chosen"], "keep_models: no recipe has `select`, so none is chosen and all models are kept"),
         (
@@ -198,7 +198,7 @@ def test_a_config_without_doubts_warns_of_nothing(caplog):
         ["prices={A100: 2, RTX-4090: 1}"],
         ["training.sets=[C1, {name: again, perturbation: C1, draw: 1}]"],
         ["evaluation.pairs={C1: [C1]}"],
-        ["execution.timeout=30", "execution.memory_mib=64"],
+        ["execution.timeout=300", "execution.memory_mib=64"],
         ["recipes.tiny.steps=null", "recipes.tiny.epochs=100", "recipes.tiny.lora={}", "recipes.tiny.ia3={}"],
         ["resources.labels={accelerator: A100, ray.io/availability-zone: a}", "seed=0"],
         ["recipes.c={trainer: creme, edit: {most_change: 1}}", "recipes.d={objective: dpo, objective_args: {beta: 5}}"],
