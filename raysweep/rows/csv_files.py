@@ -50,11 +50,10 @@ def _checked_columns(cells: list[str], place: str) -> list[str]:
     for mark, name in ((";", "semicolons"), ("\t", "tabs")):
         if len(cells) == 1 and mark in cells[0]:
             raise UsageError(f"{place}: commas separate columns here, not {name}; save the file with commas")
-    if "" in cells:
-        raise UsageError(f"{place}: column {cells.index('') + 1} has no name; give it one, or remove the column")
     twice = [name for name in dict.fromkeys(cells) if cells.count(name) > 1]
     if twice:
-        raise UsageError(f"{place}: the column {twice[0]!r} is there twice; give each a name of its own")
+        name = repr(twice[0]) if twice[0] else "without a name"
+        raise UsageError(f"{place}: the column {name} is there twice; give each a name of its own")
     return cells
 
 

@@ -30,6 +30,11 @@ def test_cells_stay_as_they_are_written_and_rows_have_the_line_in_which_they_beg
         assert [row.place for row in rows[-3:]] == [f"{path}:{line}" for line in (9, 13, 15)]
 
 
+def test_one_column_may_lack_a_name_as_the_index_that_pandas_writes(tmp_path):
+    (row,) = stream_csv_rows(file(tmp_path, ",text\n0,x\n"))
+    assert row.fields == {"": "0", "text": "x"}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -38,7 +43,7 @@ def test_cells_stay_as_they_are_written_and_rows_have_the_line_in_which_they_beg
         ("a,b\n1,2\n1,2,3\n", r"csv:3: the row has 3 cells for 2 columns; put quotes"),
         ("a,b,a\n1,2,3\n", "csv:1: the column 'a' is there twice"),
         ("a;b\n1;2\n", "csv:1: commas separate columns here, not semicolons"),
-        ("a,b,\n1,2,\n", "csv:1: column 3 has no name"),
+        ("a,,\n1,2,\n", "csv:1: the column without a name is there twice"),
         ('a,b\n1,"2\n', r"csv:2: this can't be read as CSV \(unexpected end of data\)"),
         ("a,b\n1,é\n".encode("latin-1"), "not UTF-8"),
     ],
