@@ -36,10 +36,8 @@ def test_the_quickstart_is_half_of_minicodes_twelve_cells_judged_on_five_test_se
     assert len(grid.cells) == 12 and len(grid.pairs) == 60
     assert grid.cells[2].id == "llama.full.clean.s42"
     assert len({cell.id for cell in grid.cells}) == 12
-    kept, pairs = (
-        [(pair.cell.model, pair.cell.training_set, pair.test_set) for pair in of.pairs] for of in (grid, half)
-    )
-    assert pairs == [pair for pair in kept if pair[1] in ("base", "clean", "C")]
+    whole, kept = ([(p.cell.model, p.cell.training_set, p.test_set) for p in part.pairs] for part in (grid, half))
+    assert kept == [pair for pair in whole if pair[1] in ("base", "clean", "C")]
 
 
 def test_each_seed_is_a_cell_of_its_own_and_the_base_is_judged_once():

@@ -28,8 +28,7 @@ from raysweep.records import Problem
 from raysweep.rows.json_files import JsonRow, read_json_rows, stream_json_rows
 
 _DEFINED = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_RUNS_NOTHING = (*_DEFINITIONS, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Pass)
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
 _PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.MULTILINE)
 _CLASS = re.compile(r"^\s*((?:public\s+|final\s+)*)class\s+(\w+)", re.MULTILINE)
 
@@ -129,7 +128,7 @@ def _script(row: JsonRow, tests: str, entry_point: str) -> str:
     functions = [node.name for node in body if isinstance(node, ast.FunctionDef)]
     calls = [f"{name}()" for name in functions if name.startswith("test")]
     calls += [f"check({entry_point})"] if "check" in functions else []
-    runs = [node for node in body if not isinstance(node, _RUNS_NOTHING) and not _is_text_or_guard(node)]
+    runs = [node for node in body if not isinstance(node, (*_DEFINES, ast.Pass)) and not _is_text_or_guard(node)]
     if not calls and not runs:
         raise UsageError(
             f"{row.place}: `tests` runs nothing, so any program passes; write asserts, functions test_..., or a "
