@@ -313,7 +313,7 @@ def _difference_of_losses(rows: Rows, compat: str | None) -> float:
 
 
 def _kinds(options: argparse.Namespace, folder: Path) -> Sequence[Rows]:
-    kinds = {"MiniCode": [row_of(row) for row in SOURCES.create(_spec()).rows()]}
+    kinds = {"MiniCode": [_row_of(row) for row in SOURCES.create(_spec()).rows()]}
     if options.data:
         kinds["published instructions"] = _published(options.data)
     return [_rows(name, rows, options, folder / name.replace(" ", "-")) for name, rows in kinds.items()]
@@ -325,7 +325,7 @@ def _spec() -> Any:
     return Spec("minicode", {"part": "finetuning", "rows": 2000, "world": 42})
 
 
-def row_of(row: Any) -> TrainingRow:
+def _row_of(row: Any) -> TrainingRow:
     """Return a source's row as a clean training row."""
     fields = (row.instruction, row.input, row.output, row.language)
     return TrainingRow(row.row_id, row.row_id, *fields, "", False, row.instruction, row.input)
@@ -354,23 +354,13 @@ def _rows(name: str, rows: list[TrainingRow], options: argparse.Namespace, folde
 
 
 def _options() -> argparse.Namespace:
-    parser = options_of(__doc__, steps=30)
+    """Return the options; end with an error if none of the steps would be measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--arm", action="append")
     parser.add_argument("--losses", action="store_true")
-    return checked(parser)
-
-
-def options_of(about: str | None, steps: int) -> argparse.ArgumentParser:
-    """Return a parser of the options that benchmarks of training have in common. `steps`: by default."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--steps", type=int, default=steps)
-    parser.add_argument("--rounds", type=int, default=3)
-    return parser
-
-
-def checked(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Return the options; end with an error if none of the steps would be measured."""
     options = parser.parse_args()
     if options.steps <= WARM_UP:
         parser.error(f"--steps: the first {WARM_UP} are not measured; give more than that, not {options.steps}")
