@@ -7,12 +7,38 @@
 It needs torch, transformers, peft and this checkout, not raysweep's other packages. The models have
 StarCoderBase-1B's and CodeLlama-7B's shapes and random weights. The arms run in the order of what they tell, each in a
 process of its own, and `--out` is written after each: an arm that fails, lacks a package or has no time left is named
-there, and the others go on. benchmarks/README.md ("On a GPU") says what the file holds.
+there, and the others go on. It stops after `--seconds`; started again with the same `--out`, it goes on with the arms
+that aren't done. A file of another card, of other packages or of another raysweep is refused.
 
 Peers, in turns with raysweep: SafeCoder's loop (one row a pass, https://github.com/eth-sri/SafeCoder trainer.py) and
 TRL's SFTTrainer and DPOTrainer for training, SafeCoder's way to generate (a prompt with all its samples a call) and
 `generate`. Tokens a second are those of prompts with their own responses, also where a rejected response goes through
 the model too: so rates of SFT, FAIT and DPO on rows of the same lengths compare steps.
+
+What the file of `--out` holds:
+
+- format: 1
+- card, memory_bytes, cuda: the accelerator's name and memory, torch's CUDA; null without one
+- quick, seconds, code, versions: tiny shapes or not; of the latest run so far; a hash of raysweep's files; of the
+  packages, null where one is missing
+- arms.NAME.status: done, failed, missing (what it needs), no time, or running while it does
+- arms.NAME.why, traceback, seconds: why it isn't done; how long it took, its models' initialisation included
+- tokens_per_second, peak_bytes, mfu: by arm (raysweep, SafeCoder ...): of training, without padding; of sampling, all
+  rows together. Most bytes of tensors at a time. FLOPs that the model needs over the card's peak
+- tokens_per_second_at_first: of training, in steps whose shapes the process hasn't seen; tokens_per_second is that of
+  the same steps again
+- PEER failed: why a peer failed; the others go on
+- batch_tokens, share_of_choosing_tokens: the generator's budget from the free memory; the part of its time in which
+  it chooses tokens from logits
+- equal_share, equal_share_of_generate_in_a_batch, differing: greedy completions equal to those of `generate`, prompt
+  by prompt: raysweep's, and its own in a padded batch; of the others the first position that differs, the gap of the
+  two largest logits there, and one step of bf16 at their size
+- training, generation: where memory was made to run out: tokens of a pass or of a batch before and after
+- adapters, loads, base_is_bit_equal, seconds_of_a_change: adapters used one after the other on one base
+- localized_edit, edits: CREME's edit of one pair of 300 tokens, with its localization: seconds by part, most bytes,
+  most rows of a pass; a hundred edits of one base without it: how many, seconds each, most bytes
+- difference_of_losses, same_again, same_resumed, resumed_from: float32, 30 steps: the largest relative difference to
+  the CPU's losses; whether weights are bit for bit those of another run, and of a resumed one
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
+    "benchmarks/history/2026-11.md": "benchmarks-2026-11.md",
 }
 """Files of the checkout that become pages, and the pages' names."""
 SOURCES = {page: path for path, page in PAGES.items()}

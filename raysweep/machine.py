@@ -100,7 +100,7 @@ def memory(root: Path = ROOT) -> Memory:
 def emulates(precision: str, root: Path = ROOT) -> bool:
     """Return True if this machine's CPU is known to lack a 16-bit number format, which torch then emulates.
 
-    Training took 7 times as long as in float32 on such a CPU (benchmarks/README.md, "Training").
+    Training took 7 times as long as in float32 on such a CPU.
     oneDNN, which torch asks for them, wants AVX-512 or AVX-NE-CONVERT for bf16, and AVX-512-FP16 or AVX-NE-CONVERT for
     float16. CPUs that are not x86 are taken for ones that have both.
     """

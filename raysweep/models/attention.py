@@ -13,7 +13,7 @@ def disable_cudnn_attention(device: torch.device) -> None:
 
     cuDNN plans each shape anew, which takes tens of milliseconds, and torch prefers it on Hopper. Here nearly every
     forward pass has another shape: the cache grows by each token, and batches are as wide as their longest row
-    (benchmarks/README.md, "On a GPU"). torch's other kernels take any shape.
+    (benchmarks/history/2026-11.md, "On a GPU"). torch's other kernels take any shape.
     """
     if device.type == "cuda":
         import torch

@@ -1,8 +1,8 @@
 """Joins the workers of a training into torch's process group.
 
 Ray's own `TorchTrainer` imports torch wherever it is named: in the trial and in Train's controller too, which compute
-nothing. Here only the workers import it, which spares each training two such starts of a process (benchmarks/README.md,
-"Processes of a cell").
+nothing. Here only the workers import it, which spares each training two such starts of a process
+(benchmarks/history/2026-11.md, "Processes of a cell").
 """
 
 from __future__ import annotations

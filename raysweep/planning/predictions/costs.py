@@ -53,7 +53,7 @@ from raysweep.trainers.memory import (
 FLOPS_SHARES: Mapping[int, float] = {2: 0.2, 4: 0.5}
 BANDWIDTH_SHARE = 0.35
 """Shares of a data sheet's rates that FLOPs, by the bytes of a number, and a generation's bytes are assumed to reach:
-those of an H100 (benchmarks/README.md, "On a GPU"). Slower cards may reach more in 16 bits, where the H100 waits."""
+those of an H100 (benchmarks/history/2026-11.md, "On a GPU"). Slower cards may reach more in 16 bits, where it waits."""
 COMPLETION_BYTES = 1.5
 """Stored bytes of a completion's token, compressed, its verdict included."""
 CHECKPOINT_BYTES = 8
@@ -62,7 +62,7 @@ TEACHER_TOKENS = 90
 """Tokens of a teacher's prompt beside its row, about."""
 PAIR_BYTES, PAIR_SECONDS = 0.7, 2.4e-6
 """Stored bytes, compressed, and CPU seconds of encoding for each token of a pair, with both its prompts: about those of
-published instructions (benchmarks/README.md)."""
+published instructions (benchmarks/history/2026-11.md, "Objectives")."""
 PREDICTED = ("full", "lora", "ia3")
 """The trainers whose operations are known here; others' costs are left out."""
 WEIGHTED = 0.5

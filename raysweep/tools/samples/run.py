@@ -2,7 +2,7 @@
 
 The file is read three times, one row at a time: to check it and collect its distinct programs, to run these, and to
 write the rows. Memory holds a digest and a result for each distinct program, equal results once, and no rows. Looking
-results up in a verdict cache on disk would take a quarter of the speed (benchmarks/README.md).
+results up in a verdict cache on disk would take a quarter of the speed (benchmarks/history/2026-11.md, "Execution").
 """
 
 from __future__ import annotations
