@@ -63,7 +63,7 @@ class Limits:
     """Limits of one program.
 
     Effective time is CPU time, or wall time minus the time spent waiting for a core, whichever is larger
-    (docs/execution.md).
+    (docs/execution-design.md).
     """
 
     timeout: float = 5.0  # seconds of effective time

@@ -1,7 +1,7 @@
 """The zygote for tests that need the program's process: a warm interpreter whose forks contain program and tests.
 
-Such tests look at the program's source or frames, patch it, or hand it functions (oracle.py). docs/execution.md says
-what protects their verdicts: guards, not a boundary.
+Such tests look at the program's source or frames, patch it, or hand it functions (oracle.py).
+docs/execution-design.md says what protects their verdicts: guards, not a boundary.
 """
 
 from __future__ import annotations
