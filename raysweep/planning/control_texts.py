@@ -1,7 +1,7 @@
 """Counts training rows and prompts with the texts of control tokens, such as ``</s>`` inside a program.
 
-A tokenizer reads such a text as the token, here as in transformers, and docs/training-design.md says why that stays so. Not
-covered: rows from which models are pre-trained, and texts that only a perturbation or a template makes.
+A tokenizer reads such a text as the token, here as in transformers, and docs/training-design.md says why that stays so.
+Not covered: rows from which models are pre-trained, and texts that only a perturbation or a template makes.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ lost accuracy that its patch brings back, RI = (Acc_l - Acc_pert) / (Acc_ori - A
 The paper leaves open, and assumed here are: where prompts have unequal lengths, their last tokens are the shared ones,
 as many as the shorter one has; samples are drawn at temperature .2 from a nucleus of .95, since greedy samples are
 equal; equal restorations are told apart by the distance of the block's states on the two prompts, as DINM chooses its
-block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing.md says what RI can't tell.
+block (Wang et al. 2024, https://arxiv.org/abs/2403.14472). docs/editing-design.md says what RI can't tell.
 """
 
 from __future__ import annotations
