@@ -1,0 +1,70 @@
+"""Suites hold the contracts of the parts; the other tests hold what is this package's own."""
+
+import random
+
+import pytest
+from raysweep_example.arithmetic import Arithmetic
+from raysweep_example.dropped_vowels import DroppedVowels
+from raysweep_example.forgetful import Forgetful
+from raysweep_example.per_token import PerToken
+from raysweep_example.starcoder2 import StarCoder2
+from raysweep_example.timeouts import Timeouts
+
+from raysweep.errors import UsageError
+from raysweep.metrics.base import CellLabels, Evaluation
+from raysweep.records import Decoding, GenerationRequest, Result
+from raysweep.testing.families import ModelFamilyContract
+from raysweep.testing.generators import GeneratorContract
+from raysweep.testing.metrics import MetricContract
+from raysweep.testing.objectives import ObjectiveContract
+from raysweep.testing.perturbations import PerturbationContract
+from raysweep.testing.problems import ProblemSetContract
+
+CELL = CellLabels("model", "none", "base", 42)
+
+
+class TestDroppedVowels(PerturbationContract):
+    make = DroppedVowels
+
+
+class TestArithmetic(ProblemSetContract):
+    make = Arithmetic
+
+
+class TestTimeouts(MetricContract):
+    make = Timeouts
+
+
+class TestForgetful(GeneratorContract):
+    make = Forgetful
+
+
+class TestPerToken(ObjectiveContract):
+    make = PerToken
+
+
+class TestStarCoder2(ModelFamilyContract):
+    make = StarCoder2
+
+
+def test_at_strength_5_all_vowels_go_but_first_letters_and_protected_words():
+    text = DroppedVowels(strength=5).perturb_text("Add every number to total", random.Random(1), frozenset({"total"}))
+    assert text == "Add evry nmbr t total"
+
+
+def test_a_count_below_1_is_refused():
+    with pytest.raises(UsageError, match="at least 1"):
+        Arithmetic(count=0)
+
+
+def test_timeouts_are_counted_by_problem():
+    outcomes = [("a", "timeout"), ("a", "passed"), ("b", "failed"), ("b", "harness_error")]
+    results = tuple(Result(task, sample, outcome, "", "", 0.1, "") for sample, (task, outcome) in enumerate(outcomes))
+    (measured,) = Timeouts().measure(Evaluation("arithmetic", "clean", results), CELL)
+    assert (measured.value, measured.n) == (0.25, 2)
+
+
+def test_some_solutions_lack_their_last_line():
+    requests = [GenerationRequest(f"r{n}", f"task/{n}", "prompt", reference="    a\n    b\n") for n in range(50)]
+    completions = Forgetful(None, Decoding(), share=0.5).generate(requests)
+    assert {completion.text for completion in completions} == {"    a\n", "    a\n    b\n"}
