@@ -102,7 +102,7 @@ class SourceRow:
     row_id: str  # unique in the source, and the same each time the source is read
     instruction: str
     output: str
-    input: str = ""
+    input: str = ""  # further context
     language: str = ""
     entry_point: str = ""  # the function to write, if the instruction is a prompt in HumanEval's form; empty otherwise
     task_id: str = ""  # the id of a published problem, if the row names one
@@ -257,7 +257,7 @@ class Completion:
     text: str
     stop: str  # why generation ended: a stop string, "eos" or "length"
     tokens: int  # generated, with those cut off
-    prompt_sha: str
+    prompt_sha: str  # `raysweep.hashing.text_sha` of the prompt
     prompt_tokens: int = 0  # that a server counted; 0: it was not asked
     key: str = ""  # in a store: a hash of what it depends on beside the model
 
@@ -268,9 +268,9 @@ class Result:
 
     task_id: str
     sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
-    outcome: str
-    detail: str
-    stderr: str
+    outcome: str  # a `raysweep.programs.Outcome`, such as passed, failed, timeout or harness_error
+    detail: str  # the assertion or exception in one line
+    stderr: str  # its beginning
     seconds: float  # effective time
     program_sha: str
     limit_seconds: float = 0.0  # of effective time; 0: unknown

@@ -42,7 +42,17 @@ class Generator(ABC):
 
     A completion depends on (model, prompt, sample, decoding) only, not on the other requests of its batch or on earlier
     calls. The random numbers of a sample come from (decoding.seed, task id, sample), so the clean and the perturbed
-    prompt of a problem share them. Completions are cut at eos, then at the first of the request's stop strings.
+    prompt of a problem share them. Completions are cut at eos, then at the first of the request's stop strings:
+
+        text, stop = cut_at_stop(written, request.stop)
+        return Completion(request.task_id, request.sample, text, stop or "eos", tokens, text_sha(request.prompt))
+
+    `Completion.stop` is that string, else "eos" if the model ended the text, or "length" if it reached
+    `decoding.max_new_tokens`. With beam search a request's `sample` is the rank of its text.
+
+    The constructor gets `model` and `decoding` by name, then the config's arguments, and `batch_tokens` if it has an
+    argument of that name. `model` is None where a config names the generator in a model's place. A generator that loads
+    weights of its own does so at its first `generate`, and keeps them.
     """
 
     name: ClassVar[str]
@@ -143,7 +153,11 @@ class Generator(ABC):
 
     @classmethod
     def chats(cls, arguments: Mapping[str, Any]) -> bool:
-        """Return whether it answers prompts as a chat does, whatever their template. `arguments`: from the config."""
+        """Return whether it answers prompts as a chat does, whatever their template. `arguments`: from the config.
+
+        Then a request has no stop strings of the problem, and `text` is the whole answer, out of which the program is
+        taken.
+        """
         return False
 
     @classmethod

@@ -29,13 +29,13 @@ class Evaluation:
 
     problem_set: str
     perturbation: str  # "clean": not perturbed
-    results: tuple[Result, ...]
-    prompts: tuple[PromptRow, ...] = ()
+    results: tuple[Result, ...]  # sorted by task id and sample
+    prompts: tuple[PromptRow, ...] = ()  # empty: the store no longer has the test set
     clean: tuple[Result, ...] | None = None  # None: not evaluated, or `results` are the clean ones
     more_draws: tuple[tuple[Result, ...], ...] = ()  # of later draws; empty unless all were evaluated
     more_prompts: tuple[tuple[PromptRow, ...], ...] = ()  # of later draws, in the order of `more_draws`
     parts: tuple[str, ...] = ()  # names of the parts that the set's tests report (`ProblemSet.parts`)
-    rated: RatedTexts | None = None  # the prompts that raters judged; None: the config names no rated sheet
+    rated: RatedTexts | None = None  # (task id, prompt) to whether raters found that it still asks for the task
 
     @property
     def draws(self) -> tuple[tuple[Result, ...], ...]:
@@ -61,6 +61,12 @@ class Metric(ABC):
     A harness error is not a verdict: it is left out, and the note counts it. A metric that doesn't apply to an
     evaluation (relative degradation on the clean set) returns no measurement. `cell` is for metrics that leave
     something out for one model, such as a problem that it was edited with.
+
+    It raises nothing: a number that can't be computed is NaN with the reason in `note`, never 0. An error in a metric
+    stops nothing else in a sweep: it becomes one undefined number with the error as its note, and a warning in the log.
+    The suite takes it for a fault.
+
+    `raysweep.stats.intervals.mean_interval` gives the interval of a mean of values from 0 to 1, or of other `limits`.
     """
 
     name: ClassVar[str]

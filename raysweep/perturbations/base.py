@@ -24,7 +24,13 @@ class Perturbation(ABC):
     draws from the given generator only. It never fails: text that it can't change comes back as it is.
     Strength 1 is the study's rate, and 0 changes nothing.
 
-    A variant whose texts depend on files, models or packages also writes `fingerprint`.
+    A variant whose texts depend on files, models or packages also writes `fingerprint`. One that is faster with many
+    texts at once, such as one that runs a model, inherits from `raysweep.perturbations.batches.BatchPerturbation` and
+    writes `perturb_all(texts)`: each text has its `segments`, `rng` and `protected`, and the answer is one list of
+    segments for each, in the same order.
+
+    The arguments of the constructor are what ``perturbations:`` in a config and ``raysweep perturb --set`` can give;
+    `strength` stays among them.
 
     Args:
         strength: from 0 to 20; multiplies the variant's rate of changes.
@@ -68,7 +74,8 @@ class Perturbation(ABC):
         """Return a text's segments with the natural ones changed; verbatim ones and line breaks stay.
 
         A word whose first run of letters and digits is in `protected` stays too. A method that
-        changes words one by one can leave both rules to `raysweep.prompts.protection.change_words`.
+        changes words one by one can leave both rules to `raysweep.prompts.protection.change_words(segments, protected,
+        change)`: `change` gets each other word, which may hold line breaks that it must leave.
         """
 
     @property

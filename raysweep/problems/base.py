@@ -24,13 +24,22 @@ class ProblemSet(ABC):
     `check` runs before any work and raises UsageError (file, line, what is wrong) for unusable data.
     `fingerprint` is cheap and changes whenever `problems` would, since it is part of the keys of all that depends on
     the set.
+
+    Tests that are not a function ``check(candidate)`` need a subclass of `raysweep.records.Problem` that overrides
+    `assemble`, as ``ScriptedProblem`` in raysweep/problems/ does. A set in Java or C++ says so with `language`
+    (``java``, ``cpp``), as its problems do, and their `assemble` gives the program a `declaration`: the functions that
+    tests call, as the problem declares them. Without it tests run in the program's process.
+
+    `licence`, `origin` and `hub` stand in what ``raysweep export`` writes.
     """
 
     name: ClassVar[str]
     limits: ClassVar[Limits] = Limits()
+    """Time and memory of one program."""
     parts: ClassVar[tuple[str, ...]] = ()
-    """Names of the parts that the tests consist of, if they report them (`Verdict.parts`). The last one completes the
-    tests; each other one gets a pass@k of its own."""
+    """Names of the parts that the tests consist of, such as ``("base", "plus")``, if they report them: tests begin with
+    ``PARTS_PASSED = []`` and append each part's name once it has passed. The last one completes the tests; each other
+    one gets a pass@k of its own."""
     stops: ClassVar[int] = 1
     """Raise it when equal data gives other stop strings: then completions are written again, and models stay."""
     licence: ClassVar[str] = ""
@@ -85,7 +94,10 @@ class ProblemSet(ABC):
         return ()
 
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt into natural language and verbatim text, losslessly."""
+        """Split a prompt into natural language and verbatim text, losslessly.
+
+        A set whose prompts have another shape than HumanEval's overrides it.
+        """
         return split_prompt(problem.prompt, problem.entry_point)
 
     def protected(self, problem: Problem) -> frozenset[str]:

@@ -21,7 +21,7 @@ def rates(*passed: float, clean: Sequence[float] = (), completions: int = 1) -> 
 
 
 class ComparisonContract(MeasurementContract):
-    """Tests of what docs/plugins.md asks of a comparison of two models.
+    """Tests of what docs/contracts.md asks of a comparison of two models.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments.

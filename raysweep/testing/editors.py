@@ -28,7 +28,7 @@ SEED = 7
 
 
 class EditorContract(WithoutArguments):
-    """Tests of what docs/plugins.md asks of an editor. They edit a tiny model with random weights a few times.
+    """Tests of what docs/contracts.md asks of an editor. They edit a tiny model with random weights a few times.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments. Make it a method for an editor whose defaults

@@ -20,7 +20,7 @@ OUTPUT = "lm_head"
 
 
 class ModelFamilyContract(WithoutArguments):
-    """Tests of what docs/plugins.md asks of a model family. They build its tiny model with random weights.
+    """Tests of what docs/contracts.md asks of a model family. They build its tiny model with random weights.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments.

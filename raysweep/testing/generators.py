@@ -20,7 +20,7 @@ FEW = 3
 
 
 class GeneratorContract(Contract):
-    """Tests of what docs/plugins.md asks of a generator.
+    """Tests of what docs/contracts.md asks of a generator.
 
     Attributes:
         make: to be set, see `Contract`; it is called with `model` and `decoding`.

@@ -49,7 +49,7 @@ def prompts(count: int) -> tuple[PromptRow, ...]:
 
 
 class MetricContract(MeasurementContract):
-    """Tests of what docs/plugins.md asks of a metric.
+    """Tests of what docs/contracts.md asks of a metric.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments.

@@ -23,7 +23,7 @@ RELATIVE = 1e-4
 
 
 class ObjectiveContract(Contract):
-    """Tests of what docs/plugins.md asks of an objective. They compute losses of a tiny llama with random weights.
+    """Tests of what docs/contracts.md asks of an objective. They compute losses of a tiny llama with random weights.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments.

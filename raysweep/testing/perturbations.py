@@ -32,7 +32,7 @@ own words: that traces every line, which takes seconds.
 
 
 class PerturbationContract(Contract):
-    """Tests of what docs/plugins.md asks of a perturbation.
+    """Tests of what docs/contracts.md asks of a perturbation.
 
     Attributes:
         make: to be set, see `Contract`; it is called with `strength`, or without arguments.

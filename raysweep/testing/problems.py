@@ -22,7 +22,7 @@ PYTHON = "python"
 
 
 class ProblemSetContract(Contract):
-    """Tests of what docs/plugins.md asks of a problem set. Solutions and tests are run where they are in Python.
+    """Tests of what docs/contracts.md asks of a problem set. Solutions and tests are run where they are in Python.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments.

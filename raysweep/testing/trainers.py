@@ -46,7 +46,7 @@ class Training:
 
 
 class TrainerContract(WithoutArguments):
-    """Tests of what docs/plugins.md asks of a trainer. They train a tiny model a few times.
+    """Tests of what docs/contracts.md asks of a trainer. They train a tiny model a few times.
 
     A trainer need not use gradient descent: override `base`, `rows` and `load` for one that needs other models.
 

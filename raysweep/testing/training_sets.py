@@ -15,7 +15,7 @@ from raysweep.training_sets.base import SOURCES, TrainingSource
 
 
 class TrainingSourceContract(Contract):
-    """Tests of what docs/plugins.md asks of a source of training rows. They read all rows several times.
+    """Tests of what docs/contracts.md asks of a source of training rows. They read all rows several times.
 
     Attributes:
         make: to be set, see `Contract`; it is called without arguments. Let it build a small source if it can.

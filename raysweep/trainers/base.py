@@ -160,7 +160,14 @@ class Trainer(ABC):
 
     A trainer need not use gradient descent: an editor may take one prompt pair and change one tensor. It writes into
     `job.out` a model that other tools load unchanged (save_pretrained, PEFT, or delta.safetensors), and resumes from
-    `services.latest_checkpoint()` when there is one. The returned counts go into the manifest.
+    `services.latest_checkpoint()` when there is one. The returned counts go into the manifest. A delta is written by
+    `raysweep.models.deltas.save_delta`, which names its base's fingerprint.
+
+    On a CPU, equal jobs write equal files, byte by byte, also after an interruption. A checkpoint is saved every
+    `job.checkpoint_every` steps (0: never) and where `services.tick` returns True. Cells follow one another in a
+    process, so a training must not depend on what the process did before. A trainer that looks at its own outputs calls
+    `services.generate` and `services.execute`, which use the engine's accelerators and isolation, and the store's
+    verdicts. raysweep/trainers/lora.py is an example.
     """
 
     name: ClassVar[str]
@@ -242,7 +249,11 @@ class Objective(ABC):
     """A loss as a sum and a normaliser, so that every way of batching gives the gradient of the whole step.
 
     The normaliser counts rows, tokens, or whatever the loss is a mean of. It depends on the rows
-    alone, so it is known before a step's first forward pass.
+    alone, so it is known before a step's first forward pass. A step's loss is the sum over all its batches and workers,
+    divided by the normaliser; a mean over the batch would depend on the batching.
+
+    A recipe names the objective (``objective: per_token``), and raysweep's trainers call it. With 16-bit precision the
+    model's logits are in 16 bits; convert them with ``.float()``. A loss that is not finite ends the training.
 
     Attributes:
         architectures: the models that it trains, `causal` and `seq2seq`; those of the latter have an encoder and a
@@ -251,7 +262,8 @@ class Objective(ABC):
         packs: `loss` also takes rows that lie one after the other in one sequence (`position_ids` in the batch).
         prefers: rows need `rejected`, a worse response beside their own.
         reads_pairs: it takes rows that were encoded once for all trainings; only raysweep's own objectives can.
-        numbers: names of the numbers that `loss` returns beside the loss; reported with it.
+        numbers: names of the numbers that `loss` returns beside the loss, as `LossSum`; sums and counts are added up
+            over batches and workers, and go to loggers and reports.
         in_words: how reports write these numbers; one that is not there is written by its name.
     """
 
@@ -281,7 +293,16 @@ class Objective(ABC):
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
         """Return a row's token ids and weights ({"input_ids", "weights", ...}), or None if the row must be dropped.
 
-        With the architecture `seq2seq` the weights are those of `labels`.
+        Called once for each row, before the first step, and for some rows when a config is checked. The text before the
+        response is `training_prompt(row, template)` with the template `PromptTemplate(recipe.template, recipe.system,
+        tokenizer)`, both of `raysweep.prompts.templates`; `template.adds_special_tokens(text)` says whether the
+        tokenizer adds its own.
+
+        Both lists have one entry for each token. Further keys with lists of numbers, of any length, are allowed, except
+        ``attention_mask``; all rows have the same keys. The last token is `template.end`, with a weight above 0, or
+        training ends with an error. A row of more than `recipe.max_tokens` tokens must be dropped: nothing cuts it. The
+        ids of the prompt with the rejected response are called ``rejected_ids``. With the architecture `seq2seq` the
+        prompt is ``input_ids``, the response with its end ``labels``, and the weights are those of the labels.
         """
 
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
@@ -295,7 +316,8 @@ class Objective(ABC):
     def tokens(self, response: int, rejected: int) -> int:
         """Return how many tokens a row costs, in tokens of a forward and a backward pass.
 
-        Forward passes, order by length, predicted memory and hours, and reported speeds count rows by it.
+        Forward passes, order by length, predicted memory and hours, and reported speeds count rows by it. An objective
+        that sends both responses through the model in one pass returns ``2 * max(response, rejected)``.
 
         Args:
             response: tokens of the prompt with the response.
@@ -304,7 +326,7 @@ class Objective(ABC):
         return response
 
     def prepare(self, model: Any, rows: Sequence[Row], services: RowServices) -> Sequence[Row]:
-        """Return the rows with what `loss` needs beside what `encode` returned.
+        """Return the rows with what `loss` needs beside what `encode` returned: further keys, as arrays of NumPy.
 
         Called once on all workers, for the rows that train and for those of validation, after encoding and before a
         checkpoint is loaded: the model is the one with which training starts, also after a restart. It is in evaluation
@@ -314,11 +336,20 @@ class Objective(ABC):
 
     @abstractmethod
     def normaliser(self, rows: Sequence[Row]) -> float:
-        """Return what the sum of the losses of some encoded rows is divided by: the rows of one step."""
+        """Return what the sum of the losses of one step's rows is divided by; above 0."""
 
     @abstractmethod
     def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | LossSum:
-        """Return the sum of the losses of a batch's rows, a scalar; with its numbers where `numbers` names some."""
+        """Return the sum of the losses of a batch's rows, a scalar; with its numbers where `numbers` names some.
+
+        Args:
+            model: a causal language model in training mode, which may be wrapped (PEFT, DistributedDataParallel): call
+                it, and reach for nothing inside. It gets no labels: the logits at position t predict token t + 1.
+            batch: a tensor (rows, width) for each key of `encode`, int64 or float32, on the model's device, with zeros
+                on the right as padding. ``attention_mask`` is int64, 1 where ``input_ids`` has a token; that of
+                ``rejected_ids`` is ``rejected_attention_mask``. Packed rows are (1, tokens of all rows) with
+                ``position_ids`` that begin with 0 in each row, without a mask; nothing predicts a row's first token.
+        """
 
 
 TRAINERS: Registry[Trainer] = Registry("trainer", "raysweep.trainers", Trainer)

@@ -18,6 +18,9 @@ class TrainingSource(ABC):
 
     The constructor is cheap. `check` runs before any work starts; it raises UsageError with the file, the line and
     the mistake. `fingerprint` is cheap compared to training and changes whenever `rows` would.
+
+    A row with an `entry_point` has an instruction that is a prompt like a test set's; without one the instruction is
+    prose, and code in it is left alone.
     """
 
     name: ClassVar[str]
@@ -33,7 +36,7 @@ class TrainingSource(ABC):
 
     @abstractmethod
     def rows(self) -> Iterable[SourceRow]:
-        """Yield the rows in a fixed order; row ids are unique."""
+        """Yield the rows in a fixed order; row ids are unique, and the same each time."""
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, Any]:

@@ -116,8 +116,9 @@ def _by_draw(shares: Mapping[str, Sequence[float]], draws: int) -> Mapping[str, 
 class Comparison(ABC):
     """Computes numbers from two cells on one test set. Equal cells give equal numbers, intervals included.
 
-    Only problems with a verdict of both cells count. A comparison that doesn't apply (of RD on the clean set) returns
-    no measurement.
+    Only problems with a verdict of both cells count (`shared_values`). A comparison that doesn't apply (of RD on the
+    clean set) returns no measurement. Undefined numbers and errors are treated as a metric's. The numbers are in
+    `raysweep.load_differences(sweep)`.
     """
 
     name: ClassVar[str]

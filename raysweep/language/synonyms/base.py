@@ -26,7 +26,7 @@ class Synonyms(ABC):
             upos: NOUN, VERB, ADJ or ADV (Universal Dependencies); other parts of speech have no synsets.
 
         Returned words are in lower case; those of several parts are joined with blanks (``phone number``). The word
-        itself is included if it is the first word of a synset.
+        itself and repetitions may be among them; the methods leave them out.
         """
 
     def frequent(self, word: str, upos: str) -> Sequence[str]:
@@ -42,7 +42,7 @@ class Synonyms(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the version of the source, for keys and manifests; never a path."""
+        """Return the version of the source under the key `wordnet`, for keys and manifests; never a path."""
 
 
 SYNONYMS: Registry[Synonyms] = Registry("source of synonyms", "raysweep.language.synonyms", Synonyms)

@@ -13,7 +13,8 @@ class Tagger(ABC):
     """Tags words in context; a sentence gets the same tags in every process.
 
     The constructor is cheap and raises UsageError if the tagger can't be used on this machine. A model is loaded at the
-    first sentence, once in each process.
+    first sentence, once in each process. raysweep builds a tagger anew for each text, so a loaded model is kept in its
+    module, for instance in a function with `functools.cache`, and not in the object.
     """
 
     name: ClassVar[str]
@@ -23,12 +24,16 @@ class Tagger(ABC):
         """Return one Penn Treebank tag (``VBZ``, ``NNS``) for each word; an empty one for a word that it can't tag.
 
         Args:
-            words: of one sentence, with clitics split off (``is n't``) and punctuation marks; none is empty.
+            words: of one sentence in its own capitals, with clitics split off (``is n't``) and punctuation marks; none
+                is empty, and verbatim pieces that are no word appear as ``x``.
+
+        Tags of another set are mapped to Penn's. The tag of a full stop is ``.``; those of other punctuation marks
+        don't matter.
         """
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the versions of the package and of the model, for keys and manifests."""
+        """Return the versions of the package and of the model under the key `tagger`, for keys and manifests."""
 
 
 TAGGERS: Registry[Tagger] = Registry("tagger", "raysweep.language.tagging", Tagger)

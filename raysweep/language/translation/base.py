@@ -23,7 +23,9 @@ _NUMBER = re.compile(r"\d+")
 class Translator(ABC):
     """Translates sentences to another language and back; equal sentences give equal texts.
 
-    The constructor is cheap; models are loaded at the first sentence, once in each process.
+    The constructor is cheap; models are loaded at the first sentence, once in each process. It may have the arguments
+    `there`, `back` and `revision`, which S1's arguments `models` (two texts) and `revision` give. ``translator: auto``
+    tries raysweep's own translators only; others are named under ``language:``.
     """
 
     name: ClassVar[str]
@@ -32,7 +34,10 @@ class Translator(ABC):
 
     @abstractmethod
     def lacks(self) -> str:
-        """Return what this machine lacks to use the engine and how to get it; empty if nothing is missing. Cheap."""
+        """Return what this machine lacks to use the engine and how to get it; empty if nothing is missing.
+
+        It is cheap, and is asked before any work.
+        """
 
     @abstractmethod
     def back_translate(self, sentences: Sequence[Sentence]) -> list[str | None]:
@@ -43,11 +48,11 @@ class Translator(ABC):
 
     @abstractmethod
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the engine with its models or dictionaries and their versions, for keys and manifests."""
+        """Return the engine with its models or dictionaries and their versions under the key `translator`, for keys."""
 
     @property
     def is_ready(self) -> bool:
-        """True if the engine can be used at once and without a network."""
+        """True if the engine can be used at once and without a network; override it where `lacks` doesn't tell."""
         return not self.lacks()
 
 

@@ -37,7 +37,12 @@ class ModelFamily(ABC):
 
     @abstractmethod
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return the config of a small model of this architecture; `size` overrides its fields."""
+        """Return the config of a small causal model of this architecture; `size` overrides its fields.
+
+        It is called for models that a config trains from scratch (``pretrain: {family: NAME}``), once their tokenizer
+        exists, with its number of tokens and its end-of-text id, and when a config is checked, to see which fields
+        exist. raysweep gives no `size`: it sets the fields under ``pretrain.size`` on the config that comes back.
+        """
 
     def fields(self, vocab_size: int, eos_token_id: int, size: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of `tiny_config` where they are those of `tiny`, with one token that begins and ends."""

@@ -92,7 +92,9 @@ class Editor(ABC):
 
     An edit depends on (weights, pair, settings, seed, `max_new_tokens`) only: not on edits made before with the same
     base, and not on the process. When `edit` returns or raises, the base's weights are bit for bit what they were, and
-    it has no hooks.
+    it has no hooks; its modes and gradients are what they were, too. So nothing is written into its tensors: a change
+    is added in a hook (`with_change` of `raysweep.trainers.editors.states`), and returned tensors have memory of their
+    own. `blocks_of` and `projection_of` of `raysweep.models.families.blocks` find blocks and matrices.
     """
 
     name: ClassVar[str]
