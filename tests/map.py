@@ -15,6 +15,10 @@ from tests.syntax import parsed
 MAP = REPO / "docs" / "map.md"
 PACKAGE = REPO / "raysweep"
 ENTRY = re.compile(r"^ *(\w+(?:\.py|/)) +(.+)$")
+DOORS = """pipeline records cli/app sweep/run config/schema planning/planner planning/plan planning/keys stages/training
+stages/generation engine/base engine/ray/engine storage/store storage/leases registry perturbations/base trainers/loop
+generators/transformers execution/pool sweep/report/write"""
+"""The files that show most of how raysweep works, in the order in which to read them."""
 HEAD = """# Map
 
 Every file of raysweep, folder by folder, as the folders' docstrings describe them. `pipeline.py` is the place to start
@@ -32,6 +36,11 @@ def docstring(path: Path) -> str:
     return ast.get_docstring(parsed(path)) or ""
 
 
+def summary(path: Path) -> str:
+    """Return the first line of a module's docstring, without its full stop."""
+    return docstring(path).partition("\n")[0].rstrip(".")
+
+
 def section(folder: Path) -> str:
     """Return the section of a folder: its sentences, then its files and folders."""
     sentences, files = [], []
@@ -47,11 +56,14 @@ def section(folder: Path) -> str:
 
 def written() -> str:
     """Return the page."""
+    doors = [f"| `{door}.py` | {summary(PACKAGE / f'{door}.py')} |" for door in DOORS.split()]
+    first = "\n".join(["| file | what it does |", "|---|---|", *doors])
     top = [path for path in sorted(PACKAGE.glob("*.py")) if not path.name.startswith("__")]
-    lines = [f"| `{path.name}` | {docstring(path).partition(chr(10))[0].rstrip('.')} |" for path in top]
+    lines = [f"| `{path.name}` | {summary(path)} |" for path in top]
     modules = "\n".join(["| module | what it holds |", "|---|---|", *lines])
     folders = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
-    return "\n".join([HEAD, f"## The package's own modules\n\n{modules}\n", *map(section, folders)])
+    doors_section = f"## {len(doors)} files to open first\n\n{first}\n"
+    return "\n".join([HEAD, doors_section, f"## The package's own modules\n\n{modules}\n", *map(section, folders)])
 
 
 if __name__ == "__main__":
