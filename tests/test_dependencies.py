@@ -21,7 +21,7 @@ OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
 """Extras that users may install."""
 DEVELOPERS = ("testing", "docs", "dev")
 """Extras for those who write tests or build the docs."""
-MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub"}
+MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub", "typing-extensions": "typing_extensions"}
 """Imported names that differ from the distribution's."""
 CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
