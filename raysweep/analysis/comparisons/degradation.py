@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import bootstrap_intervals
@@ -33,8 +35,8 @@ UNDEFINED_RD = "an RD is undefined: a clean score is 0"
 class DegradationChange(Comparison):
     """``RD_change`` (second minus first) and its two parts, ``RD_change_perturbed`` and ``RD_change_clean``."""
 
+    @override
     def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
-        """Return the numbers over the problems with all four verdicts; nothing on the clean set."""
         if not first.clean or not second.clean:
             return []
         shared, rates = shared_values(first.clean, first.rates, second.clean, second.rates)
@@ -58,11 +60,7 @@ class DegradationChange(Comparison):
 def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: float) -> tuple[float, float, float]:
     """Return the change of RD between two cells, its perturbed part and its clean part; NaN where a clean score is 0.
 
-    Args:
-        clean: the first cell's pass@1 on clean prompts, 0 to 1.
-        perturbed: likewise on perturbed prompts.
-        new_clean: the second cell's pass@1 on clean prompts.
-        new_perturbed: likewise on perturbed prompts.
+    The scores are pass@1 of the first cell and of the second (`new_`), from 0 to 1.
     """
     if clean == 0 or new_clean == 0:
         return nan, nan, nan
@@ -84,7 +82,6 @@ def _note(first: ProblemRates, second: ProblemRates, sound: str, value: float, b
 
 
 def _resampled(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    """Return `rd_change` of each resample."""
     import numpy as np
 
     clean, perturbed, new_clean, new_perturbed = means

@@ -14,7 +14,6 @@ from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
 def measure_pair(
     first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
 ) -> Iterator[tuple[TestSetName, Measurement]]:
-    """Yield the numbers of every comparison on each test set of both cells, in the first cell's order."""
     make = cache(lambda comparison: COMPARISONS.create(Spec(comparison)))
     for name, rates in first.items():
         if name in second:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import nan
 
+from typing_extensions import override
+
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, draws_note, shared_values
 from raysweep.metrics.base import Measurement
 from raysweep.stats.intervals import FEWEST, interval_note, mean_of
@@ -30,8 +32,8 @@ class PassRates(Comparison):
     completions; where both cells have one verdict for each problem, it is that of McNemar's exact test.
     """
 
+    @override
     def measure(self, first: ProblemRates, second: ProblemRates) -> list[Measurement]:
-        """Return the numbers over the problems that both cells have a verdict on."""
         shared, (before, after) = shared_values(first.rates, second.rates)
         n = len(shared)
         if not n:

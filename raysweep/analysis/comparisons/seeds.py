@@ -15,8 +15,7 @@ BELOW_SEEDS = "within noise: the mean over seeds is below 2 SD between them"
 def seeds_note(values: Iterable[float]) -> str:
     """Return `BELOW_SEEDS` where it holds; empty where it doesn't, and for one seed, which tells nothing of noise.
 
-    Args:
-        values: one difference for each seed; those that are NaN don't count.
+    `values`: one difference for each seed; those that are NaN don't count.
     """
     known = [value for value in values if not math.isnan(value)]
     if len(known) < FEWEST_DRAWS:
@@ -41,7 +40,6 @@ def with_seeds_notes(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def _without_seed(difference: Difference) -> Difference:
-    """Return what a difference has in common with those of the other seeds."""
     return replace(difference, seed=0, value=0, low=0, high=0, n=0, note="")
 
 

@@ -68,15 +68,7 @@ class SumChange:
 def change_of_sums(
     first: Mapping[str, PartRates], second: Mapping[str, PartRates], seed: int = DEFAULT_SEED
 ) -> SumChange:
-    """Return the relative change from one cell's sum of columns to another's, on the problems that both have.
-
-    The columns of one problem set, and both cells, share the resampled problems; problem sets are resampled apart.
-
-    Args:
-        first: the baseline's rates by problem set.
-        second: the other cell's.
-        seed: the seed of the resamples.
-    """
+    """The columns of a problem set, and both cells, share the resampled problems; problem sets are resampled apart."""
     import numpy as np
 
     sums, resampled, has_interval, all_shared = np.zeros(2), 0.0, True, first.keys() == second.keys()
@@ -110,13 +102,7 @@ def changes_between(
 
     A note says where both lack columns that other cells have: such a sum is smaller than theirs.
 
-    Args:
-        cells: a sweep's.
-        model: the base model.
-        recipe: of the cells.
-        baseline: the recipe of the baseline, on the same training set with the same seed; ``base``: the base model.
-        training_sets: those that count.
-        seed: the seed of the resamples.
+    `baseline`: the recipe of the baseline, on the same training set with the same seed; ``base``: the base model.
     """
     changes, every = {}, _columns(cells.values())
     for cell in cells:
@@ -150,13 +136,7 @@ def mean_change(changes: Sequence[SumChange]) -> SumChange:
 
 
 def change_over_seeds(seeds: Sequence[SumChange]) -> SumChange:
-    """Return the mean of the changes of several seeds, with an interval over problems and seeds.
-
-    Its note says where the mean is within the noise between seeds.
-
-    Args:
-        seeds: the change of each, resampled with one seed; those that are undefined are left out.
-    """
+    """Return the mean of the defined changes, resampled with one seed; a note says where it is within seeds' noise."""
     import numpy as np
 
     known = [change for change in seeds if not math.isnan(change.value)]
@@ -174,7 +154,6 @@ def change_over_seeds(seeds: Sequence[SumChange]) -> SumChange:
 
 
 def changes_by_seed(changes: Mapping[CellLabels, SumChange]) -> dict[int, SumChange]:
-    """Return a model's change for each seed: the mean over training sets, see `on_shared_sets`."""
     of_seeds: dict[int, list[SumChange]] = {}
     for cell, change in on_shared_sets(changes).items():
         of_seeds.setdefault(cell.seed, []).append(change)
@@ -210,7 +189,6 @@ def on_shared_sets(changes: Mapping[CellLabels, SumChange]) -> dict[CellLabels, 
 
 
 def _having(by_seed: Mapping[int, set[str]], sets: set[str]) -> set[int]:
-    """Return the seeds that have some training sets; none if there are no sets."""
     return {seed for seed, of_seed in by_seed.items() if sets and sets <= of_seed}
 
 
@@ -224,7 +202,6 @@ def change_over_models(models: Sequence[Mapping[int, SumChange]]) -> SumChange:
 
 
 def _mean(known: Sequence[SumChange], notes: Iterable[str]) -> SumChange:
-    """Return the mean of defined changes, without an interval. `notes`: those that it has, each once."""
     note = "; ".join(filter(None, dict.fromkeys(notes)))
     if not known:
         return SumChange(note=note)
@@ -236,13 +213,11 @@ def _mean(known: Sequence[SumChange], notes: Iterable[str]) -> SumChange:
 
 
 def _are_paired(known: Sequence[SumChange]) -> bool:
-    """Return whether changes are over the same problems of each problem set, so that their resamples are, too."""
     tasks = {name: of for change in known for name, of in change.tasks.items()}
     return all(tasks[name] == of for change in known for name, of in change.tasks.items())
 
 
 def _resampled(known: Sequence[SumChange]) -> list[NDArray[np.float64]]:
-    """Return the resamples of each change; none if one has none."""
     found = [change.resampled for change in known if change.resampled is not None]
     return found if len(found) == len(known) else []
 

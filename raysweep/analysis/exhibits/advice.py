@@ -36,13 +36,6 @@ READ_EDITS = "Read under Repairing one layer what edits restore"
 
 
 def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: Table) -> Conclusion:
-    """Return the choice in words.
-
-    Args:
-        choosing: the candidates.
-        trainings: the sweep's, for what the chosen model took.
-        table: that of the candidates.
-    """
     points = [
         Remark(SURE, _sure(choosing)),
         Remark(COST, _cost(choosing, trainings)),
@@ -52,7 +45,6 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
 
 
 def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> Conclusion:
-    """Return what is known of the only model with numbers, in words."""
     seeds, name = alone.over_seeds, name_of(book, alone)
     score, low, high = (PASS.format(number) for number in (seeds.mean, seeds.low, seeds.high))
     over = f"{count(len(alone.perturbed), 'problem')}{f' and {seeds.n} seeds' if seeds.n > 1 else ''}"
@@ -79,7 +71,6 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
 
 
 def _only_edits(book: ScoreBook) -> bool:
-    """Return whether models were edited and none was fine-tuned."""
     return EDITED in book.training_sets and not book.tuned_sets
 
 
@@ -90,7 +81,6 @@ def _where(book: ScoreBook, problem_set: str, test: str) -> str:
 
 
 def _answer(choosing: Choosing) -> str:
-    """Say which model passes most."""
     where = _where(choosing.book, choosing.problem_set, choosing.test)
     tied, chosen = choosing.tied, choosing.chosen
     score = PASS.format(choosing.score_of(chosen))
@@ -113,7 +103,6 @@ def _answer(choosing: Choosing) -> str:
 
 
 def _spread(choosing: Choosing) -> str:
-    """Say how the chosen one's seeds differ, and how many have a number where that is fewer than there should be."""
     seeds = choosing.chosen.over_seeds
     lacks = _missing_seeds(choosing, choosing.chosen)
     over = f"{seeds.n} of {choosing.seeds}" if lacks else str(seeds.n)
@@ -123,12 +112,10 @@ def _spread(choosing: Choosing) -> str:
 
 
 def _missing_seeds(choosing: Choosing, candidate: Candidate) -> int:
-    """Return how many seeds a candidate has no number of."""
     return 0 if candidate.training_set == BASE else choosing.seeds - len(candidate.by_seed)
 
 
 def _sure(choosing: Choosing) -> str:
-    """Say what the bootstrap over problems and the spread between seeds say of the choice."""
     problems = count(choosing.best.n, "problem")
     if len(choosing.tied) > 1:
         return f"{problems} don't tell them apart."
@@ -148,7 +135,6 @@ def _sure(choosing: Choosing) -> str:
 
 
 def _gain(choosing: Choosing) -> str:
-    """Say how much more the choice passes than its base model, with the interval; empty where that is unknown."""
     base, chosen = choosing.base, choosing.chosen
     gained = chosen.gain(base) if base is not None and base is not chosen else None
     if gained is None or math.isnan(gained.low) or gained.value <= 0:
@@ -175,7 +161,6 @@ def _lead(choosing: Choosing) -> Noise | None:
 
 
 def _lead_words(choosing: Choosing) -> str:
-    """Say whether the lead over the second best is larger than seeds differ, and what it is in each."""
     lead = _lead(choosing)
     if lead is None:
         return ""
@@ -197,7 +182,6 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
-    """Say what the choice loses on clean prompts, and how long its training took."""
     chosen, sentences = choosing.chosen, []
     if len(choosing.tied) > 1:
         return ""
@@ -225,14 +209,12 @@ def _cost(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
 
 
 def _seconds(candidate: Candidate, trainings: Sequence[ReportedTraining]) -> float | None:
-    """Return the mean seconds of a candidate's trainings; None without one, or where that of one is unknown."""
     made_by = (candidate.base_model, candidate.recipe, candidate.training_set)
     seconds = [t.seconds for t in trainings if (t.model, t.recipe, t.training_set) == made_by]
     return sum(seconds) / len(seconds) if seconds and not any(map(math.isnan, seconds)) else None
 
 
 def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
-    """Say what would make the choice surer."""
     chosen, lead = choosing.chosen, _lead(choosing)
     if not choosing.score_of(chosen):
         return (
@@ -263,7 +245,6 @@ def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
 
 
 def _faster(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
-    """Say which of the best two takes less time to fine-tune; empty where that is unknown or alike."""
     both = [(_seconds(one, trainings), name_of(choosing.book, one)) for one in (choosing.chosen, choosing.second)]
     known = [(seconds, name) for seconds, name in both if seconds is not None]
     if len(known) < len(both) or len({duration(seconds) for seconds, _ in known}) == 1:
@@ -272,7 +253,6 @@ def _faster(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
 
 
 def _more_problems(choosing: Choosing) -> str:
-    """Return how many problems would tell the best two apart, as far as that can be known."""
     chosen, second = choosing.chosen.perturbed, choosing.second.perturbed
     changes = [rate - second[task] for task, rate in chosen.items()]
     lead, apart = sum(changes) / len(changes), sum(map(abs, changes)) / len(changes)
@@ -292,7 +272,6 @@ def _names(choosing: Choosing, candidates: Sequence[Candidate]) -> str:
 
 
 def name_of(book: ScoreBook, candidate: Candidate) -> str:
-    """Return a candidate's name with how it was made."""
     if candidate.training_set == BASE:
         return candidate.model if _only_edits(book) else f"{candidate.model} without fine-tuning"
     words = book.order.training_label(candidate.training_set)

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.metrics.base import CellLabels
@@ -83,18 +85,18 @@ class Answers(ABC):
 class NoAnswers(Answers):
     """Knows none."""
 
+    @override
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
-        """See `Answers.of`."""
         return ()
 
+    @override
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
-        """See `Answers.rates`."""
         return {}
 
+    @override
     def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
-        """See `Answers.prompts`."""
         return {}
 
+    @override
     def references(self, problem_set: str) -> Mapping[str, str]:
-        """See `Answers.references`."""
         return {}

@@ -68,7 +68,6 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
 
 
 def _baseline(curve: Curve, values: Mapping[str, float]) -> str:
-    """Return the label of the setting that gains are counted from. `values`: those of the settings, by label."""
     if curve.along == "size":
         return min(values, key=lambda label: abs(math.log(values[label])))  # the source's size, or the nearest one
     given = [label for label, value in values.items() if curve.argument and value == curve.argument.baseline]
@@ -89,13 +88,11 @@ def _gains(evidence: Evidence, variant: ModelVariant, ends: list[Setting], test_
 def _draws(
     evidence: Evidence, variant: ModelVariant, setting: Setting, test_set: TestSetName
 ) -> list[Mapping[str, float]]:
-    """Return the rates by task id of each draw of a setting that has verdicts."""
     rates = [evidence.rates_of(setting.of(variant), name) for name in setting.training_sets]
     return [by_test[test_set].rates for by_test in rates if test_set in by_test]
 
 
 def _common(draws: list[Mapping[str, float]]) -> list[str]:
-    """Return the task ids that all draws have, in the first one's order."""
     return [task for task in draws[0] if all(task in draw for draw in draws)] if draws else []
 
 

@@ -55,10 +55,7 @@ class Candidate:
         ]
 
     def gain(self, other: Candidate) -> MeasurementOverSeeds | None:
-        """Return by how much its pass@1 is above another's, with an interval, 0 to 1, as comparisons say it.
-
-        It is over the problems of `perturbed` and the seeds that both have; None where there are none.
-        """
+        """Return by how much its pass@1 is above another's, 0 to 1, over the problems and seeds that both have."""
         alike = [
             (theirs, ours)
             for seed, ours in self.by_seed.items()
@@ -81,7 +78,6 @@ class Candidate:
 
     @property
     def over_seeds(self) -> SeedsMean:
-        """Return the mean over seeds of these prompts' pass@1 with its interval; that of one seed is over problems."""
         import numpy as np
 
         rates = np.array([[of_seed[task] for task in self.perturbed] for of_seed in self.by_seed.values()])
@@ -112,7 +108,6 @@ class Candidate:
 
     @property
     def clean_mean(self) -> float | None:
-        """Return pass@1 on the clean prompts of the same problems; None if unknown."""
         pair = self.pair
         return pair[0] if pair else None
 
@@ -154,17 +149,14 @@ class Choosing:
 
     @property
     def tied(self) -> list[Candidate]:
-        """The candidates with the highest pass@1: one, or several that tie."""
         return [self.candidates[int(number)] for number in self.best.tied]
 
     @property
     def second(self) -> Candidate:
-        """The candidate with the highest pass@1 but for the chosen one's."""
         return max((one for one in self.candidates if one is not self.chosen), key=self.score_of)
 
     @property
     def base(self) -> Candidate | None:
-        """The chosen one's base model; None where it isn't among the candidates."""
         bases = (one for one in self.candidates if one.training_set == BASE)
         return next((one for one in bases if one.base_model == self.chosen.base_model), None)
 
@@ -178,7 +170,6 @@ class Choosing:
 
     @cached_property
     def lead(self) -> MeasurementOverSeeds | None:
-        """By how much the chosen one's pass@1 is above the second best's, see `Candidate.gain`."""
         return self.chosen.gain(self.second)
 
     @property
@@ -204,12 +195,10 @@ class Choosing:
 
     @property
     def resampled_seeds(self) -> int:
-        """The most seeds that a candidate has, which are resampled beside the problems."""
         return max(len(one.by_seed) for one in self.candidates)
 
     @property
     def by_share(self) -> list[Candidate]:
-        """The candidates, those first that are the best in most resamples."""
         return sorted(self.candidates, key=lambda one: -self.share_of(one))
 
     def score_of(self, candidate: Candidate) -> float:
@@ -231,7 +220,6 @@ def alone_of(evidence: Evidence, problem_set: str, test: str) -> Candidate | Non
 
 
 def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Candidate]:
-    """Yield the models with verdicts on a test set, in the order of the cells."""
     rates: dict[tuple[str, str, str], dict[int, tuple[Mapping[str, float], Mapping[str, float]]]] = {}
     order = evidence.book.order
     trained = {cell: of for cell, of in evidence.rates.items() if cell.training_set not in (*order.pairs, *order.ways)}
@@ -252,7 +240,6 @@ def _candidates(evidence: Evidence, problem_set: str, test: str) -> Iterator[Can
 
 
 def _means(seeds: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the means over seeds of the problems that all seeds have."""
     return {
         task: sum(rates[task] for rates in seeds) / len(seeds) for task in seeds[0] if all(task in s for s in seeds)
     }

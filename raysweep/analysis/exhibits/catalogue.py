@@ -27,8 +27,7 @@ ENDING = ".yaml"
 def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     """Return the tables and figures that files define, by id: raysweep's own, tables first, then others.
 
-    Args:
-        more: files, or folders of them.
+    `more`: files, or folders of them.
 
     Raises:
         UsageError: a file can't be read or is no definition, or two have one id; the message names the file.
@@ -95,11 +94,8 @@ def _own_exhibit(path: Path) -> Exhibit:
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:
     """Return all tables and figures whose question can be asked of a sweep, and for which it has numbers.
 
-    Args:
-        exhibits: what to draw.
-        evidence: the sweep's numbers.
-        required: whether they are asked for by name: then they are drawn wherever there are numbers, and one without
-            any is an error.
+    `required`: whether they are asked for by name: then they are drawn wherever there are numbers, and one without any
+    is an error.
 
     Raises:
         UsageError: some are required, and the sweep lacks what they show; it says what.

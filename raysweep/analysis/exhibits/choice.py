@@ -14,6 +14,7 @@ from itertools import product
 from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.advice import conclude, describe
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
@@ -38,15 +39,12 @@ class BestModel(Exhibit):
     rows: Annotated[int, Field(ge=1)] = 10
     """At most so many candidates, the best first."""
 
+    @override
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        """Return all training sets on the test set."""
         return product(book.training_sets, self._tests(book))
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return a table and a sentence for each problem set on which two models have verdicts on the same problems.
-
-        Of one model alone there is a sentence without a table.
-        """
         conclusions = [
             conclusion
             for problems in evidence.book.problem_sets
@@ -108,7 +106,6 @@ def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
 
 
 def _rd(seeds: Sequence[float]) -> TableCell:
-    """Return the mean of the seeds' RDs, of those that are defined."""
     known = [rd for rd in seeds if not math.isnan(rd)]
     if not known:
         return TableCell("–", note="the clean score is 0", state="undefined")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
@@ -25,8 +27,8 @@ class LintMessages(Exhibit):
     by: Literal["training set", "ratio", "size"]
     """What the columns are: groups of training sets, shares of perturbed rows, or numbers of rows."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table of each problem set of which a completion was linted."""
         if not evidence.linted:
             raise NothingToDraw(NOT_LINTED)
         groups, sentence = self._groups(evidence.book.order)
@@ -41,7 +43,6 @@ class LintMessages(Exhibit):
             yield code_count_table(evidence.linted, groups, order, problems, **head, label=f"{self.id}-{problems}")
 
     def _groups(self, order: Order) -> tuple[tuple[FileGroup, ...], str]:
-        """Return the columns, and the sentence that explains them."""
         if self.by == "training set":
             groups = training_groups(order)
             return groups, "perturbed: all training sets with perturbed rows." if groups[-1].name == PERTURBED else ""
@@ -67,8 +68,8 @@ class LintScores(Exhibit):
     has_figure: ClassVar[bool] = True
     has_table: ClassVar[bool] = False
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figure of all problem sets."""
         order = evidence.book.order
         figure = quality_figure(evidence.linted, order, self.titled(evidence.book), self.captioned(), self.id)
         if figure is None:

@@ -13,6 +13,7 @@ from itertools import product
 from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
 from raysweep.analysis.exhibits.best import best_setting
@@ -63,16 +64,16 @@ class Curves(Exhibit):
             raise ValueError("`beside` and `training_sets` belong to a curve along an argument; leave them out")
         return self
 
+    @override
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        """Return the training sets of the curve on the test sets, where the table names the best setting."""
         curves = self._curves(book)
         if PASS.metric not in self.quantities:
             return ()
         names = (name for curve in curves for setting in curve.settings for name in setting.training_sets)
         return product(dict.fromkeys(names), select_test_sets(book, self.test_sets).names)
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figure and the table of each problem set."""
         curves = self._curves(evidence.book)
         if not curves:
             raise NothingToDraw(self._lacking())
@@ -90,7 +91,6 @@ class Curves(Exhibit):
         return Drawn(tuple(tables), tuple(figures))
 
     def _curves(self, book: ScoreBook) -> list[Curve]:
-        """Return the curves of a sweep: one, and of an argument one for each training set."""
         if self.argument is None:
             return [curve] if (curve := curve_of(book.order, self.along)) is not None else []
         sets = [name for name in select_training_sets(book, self.training_sets).names if name != BASE]
@@ -107,8 +107,6 @@ class Curves(Exhibit):
 
 
 class _Drawing:
-    """Figure and table of one problem set."""
-
     def __init__(
         self, exhibit: Curves, evidence: Evidence, curve: Curve, tests: tuple[str, ...], problems: str, part: str = ""
     ) -> None:
@@ -129,7 +127,6 @@ class _Drawing:
         }
 
     def figure(self) -> LineFigure | None:
-        """Return the figure; None if no model has a number."""
         panels = [self._panel(variant) for variant in self.variants]
         drawn = tuple(panel for panel in panels if panel.lines)
         if not drawn:
@@ -142,7 +139,6 @@ class _Drawing:
         return LineFigure(self.title, caption, self.label, x_label, f"{quantity.label}, {quantity.unit}", drawn)
 
     def table(self) -> Table:
-        """Return the numbers of the figure, and the best setting of each line."""
         rows = [row for variant in self.variants for row in self._rows(variant)]
         best = any(cell.text for cell in self.best.values())
         heading = self.curve.argument.label if self.curve.argument else HEADINGS[self.curve.along]
@@ -246,7 +242,6 @@ class _Drawing:
         )
 
     def _beside(self, variant: ModelVariant, recipe: str, test: str, quantity: Quantity) -> TableCell:
-        """Return the score of a recipe beside the curve, on its training set; ``base``: before fine-tuning."""
         trained_on = BASE if recipe == BASE else self.curve.settings[0].training_sets[0]
         cell = score_cell(
             self.book, ScoreKey(replace(variant, recipe=recipe), trained_on, self.problems, test), quantity
@@ -254,7 +249,6 @@ class _Drawing:
         return TableCell() if cell.state == "missing" else cell
 
     def _steps(self, variant: ModelVariant, setting: Setting) -> int:
-        """Return the optimizer steps of a setting's first training; 0 if they are unknown."""
         trained = [
             training.steps or 0
             for training in self.evidence.trainings
@@ -277,7 +271,6 @@ class _Drawing:
 
 
 def _panels(book: ScoreBook, curve: Curve) -> list[ModelVariant]:
-    """Return what has a panel: a model under a recipe and seed, or on a curve of recipes a model with a seed."""
     if curve.argument is None:
         return list(book.variants)
     panels: dict[tuple[str, int], ModelVariant] = {}
@@ -291,7 +284,6 @@ def _panels(book: ScoreBook, curve: Curve) -> list[ModelVariant]:
 
 
 def _argument_sentences(curve: Curve, argument: Argument, beside: Sequence[str]) -> list[str]:
-    """Return what a curve of an argument shows, in words."""
     own = [setting for setting in curve.settings if setting.recipe not in argument.also]
     sentences = (
         [f"Recipes of the objective {argument.objective} that differ in {argument.argument} only."] if own else []

@@ -50,6 +50,5 @@ class PairPage:
 
     @property
     def summary(self) -> str:
-        """One line: the problem, and the first fact of each method."""
         shown = [f"{edit.method} {edit.ended or ', '.join(edit.facts[:1])}".strip() for edit in self.edits]
         return " · ".join([self.task_id or self.pair, *shown])

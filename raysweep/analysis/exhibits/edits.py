@@ -131,7 +131,6 @@ class ReportedEdit:
 
     @property
     def is_judged(self) -> bool:
-        """Whether the edited model has verdicts on its category."""
         return bool(self.perturbed)
 
     @cached_property
@@ -157,7 +156,6 @@ class ReportedEdit:
 
     @property
     def found(self) -> BlockAccuracy | None:
-        """What patching the block restored that the localization chose; None without one."""
         block = self.work.block if self.work is not None and self.edit_at == AUTO else None
         return next((row for row in self.deciding if row.block == block), None)
 
@@ -223,12 +221,7 @@ class Edits:
 
 
 def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceOfMeans | None:
-    """Return how pass@1 differs between two models on the problems that both have; None for fewer than two.
-
-    Args:
-        after: one model's rates, of one or several test sets.
-        before: the other's, of the same ones.
-    """
+    """The rates are of one or several test sets, the same ones of both; None for fewer than two shared problems."""
     both: tuple[dict[str, list[float]], ...] = ({}, {})
     for own, other in zip(after, before, strict=True):
         for task in (task for task in own if task in other):
@@ -241,7 +234,6 @@ def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceO
 
 
 def _change(after: Rates, before: Rates) -> Measurement | None:
-    """Return the change of pass@1 between rates of the same problems; None without one."""
     if not after:
         return None
     change = rates_change([after], [before])

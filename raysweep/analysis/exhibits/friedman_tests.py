@@ -7,6 +7,7 @@ from itertools import product
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_training_sets
@@ -28,13 +29,13 @@ class FriedmanTests(Exhibit):
     """By the level's name, its methods: three or more."""
     training_sets: Annotated[list[Text], Field(min_length=1)]
 
+    @override
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        """Return the training sets under all methods."""
         methods = (name for level in self.levels.values() for name in level)
         return product(select_training_sets(book, self.training_sets).names, methods)
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table of each problem set on which a model was judged on all methods of a level."""
         compared = [(problems, tuple(self._rows(evidence, problems))) for problems in evidence.book.problem_sets]
         tables = tuple(self._table(evidence, problems, rows) for problems, rows in compared if rows)
         if not tables:
@@ -62,7 +63,6 @@ class FriedmanTests(Exhibit):
         )
 
     def _rows(self, evidence: Evidence, problems: str) -> Iterator[Row]:
-        """Yield rows without the adjusted p."""
         book, bases = evidence.book, set()
         for variant in book.variants:
             for training_set in select_training_sets(book, self.training_sets).names:

@@ -6,6 +6,7 @@ import math
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text, unknown_metric
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
@@ -24,8 +25,8 @@ class HeatMap(Exhibit):
     quantity: Text
     digits: Annotated[int, Field(ge=0, le=3)] = 0
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figure of each problem set with two training sets and two test sets."""
         book, quantity = evidence.book, quantity_of(self.quantity, self.digits)
         figures = [self._figure(book, problems, quantity) for problems in book.problem_sets]
         drawn = tuple(figure for figure in figures if figure is not None)
@@ -54,7 +55,6 @@ class HeatMap(Exhibit):
 
 
 def _panel(book: ScoreBook, variant: ModelVariant, problems: str, columns: list[str], quantity: Quantity) -> HeatPanel:
-    """Return the rows of the training sets that have a number."""
     rows = {}
     for training_set in book.training_sets:
         scores = [book.score(ScoreKey(variant, training_set, problems, test), quantity.metric) for test in columns]

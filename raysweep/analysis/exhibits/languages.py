@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
@@ -26,8 +27,8 @@ class Languages(Exhibit):
     training_sets: Annotated[list[Text], Field(min_length=1)]
     test_set: Text
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables; a sweep whose problems are all in one language has none."""
         book = evidence.book
         languages = book.order.languages
         if len(set(languages.values())) < 2:
@@ -76,7 +77,6 @@ class Languages(Exhibit):
         return rows
 
     def _models(self, book: ScoreBook) -> Iterator[tuple[ModelVariant, str]]:
-        """Yield models with their training sets; a base model once, however many recipes and seeds it has."""
         bases: set[str] = set()
         for variant in book.variants:
             for training_set in select_training_sets(book, self.training_sets).names:
@@ -88,7 +88,6 @@ class Languages(Exhibit):
 
 
 def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCell:
-    """Return the cell of a language's share of the rows: a dash with its reason where nothing is known of them."""
     unknown = rows.get("", 0)
     known = sum(rows.values()) - unknown
     if not known:

@@ -13,6 +13,7 @@ from statistics import stdev
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
@@ -45,13 +46,13 @@ class Power(Exhibit):
     difference: Annotated[float, Field(gt=0, le=100)] = 5.0
     """The difference of pass@1 in points for which the needed problems and seeds are given."""
 
+    @override
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
-        """Return the baseline and the training sets on the test set."""
         names = select_training_sets(book, [self.baseline, *self.training_sets]).names
         return product(names, select_test_sets(book, [self.test_set]).names)
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table of each problem set on which a model has verdicts after both trainings."""
         tables = []
         for problems in evidence.book.problem_sets:
             pairs = list(self._pairs(evidence, problems))
@@ -91,7 +92,6 @@ class Power(Exhibit):
         )
 
     def _pairs(self, evidence: Evidence, problems: str) -> Iterator[_Pair]:
-        """Yield the pairs of trainings that have verdicts on the same problems."""
         book = evidence.book
         baselines = select_training_sets(book, [self.baseline]).names
         names = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
@@ -127,7 +127,6 @@ class Power(Exhibit):
             return n, share, smallest, _dash(str(error))
 
     def _seeds(self, pair: _Pair, pairs: Sequence[_Pair]) -> TableCell:
-        """Return how many seeds show the wanted difference, by the spread between the seeds that there are."""
         differences = [100 * other.difference for other in pairs if other.is_alike(pair)]
         seeds = count(len(differences), "seed")
         if len(differences) < FEWEST_PAIRS:
@@ -152,16 +151,13 @@ class _Pair:
 
     @property
     def difference(self) -> float:
-        """The mean change."""
         return sum(self.changes) / len(self.changes)
 
     @property
     def apart(self) -> float:
-        """The mean size of a change."""
         return sum(map(abs, self.changes)) / len(self.changes)
 
     def is_alike(self, other: _Pair) -> bool:
-        """Return whether another pair differs in the seed only, if at all."""
         return (self.variant.model, self.variant.recipe, self.training_set, self.test_set) == (
             other.variant.model,
             other.variant.recipe,
@@ -171,7 +167,6 @@ class _Pair:
 
 
 def _by_label(book: ScoreBook, pairs: Sequence[_Pair]) -> dict[tuple[str, str], list[_Pair]]:
-    """Return the pairs of each row by its labels: those of one seed, or of all where the book has means over them."""
     labels = {(one.model, one.recipe, one.seed): one.label for one in book.variants}
     rows: dict[tuple[str, str], list[_Pair]] = {}
     for pair in pairs:

@@ -14,6 +14,7 @@ from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import (
     EXHIBITS,
@@ -61,7 +62,6 @@ class ScoreBlock(FileKeys):
     of the metric's pattern stands for."""
 
     def measures(self, book: ScoreBook, problems: str) -> list[Measure]:
-        """Return what is shown of a problem set."""
         return [
             self._measure(metric, name)
             for name in self.quantities
@@ -167,8 +167,8 @@ class ScoreGrid(Exhibit, ScoreBlock):
             raise ValueError("the mean is over models; add 'model' to the rows, or leave `mean` out")
         return self
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables: one for each value of the dimensions that are neither rows nor columns."""
         book = evidence.book
         axes, lacking = self._axes(book)
         tables: dict[Labels, list[Place]] = {}
@@ -190,7 +190,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return Drawn(tuple(drawn))
 
     def _order(self) -> list[Dimension]:
-        """Return the dimensions, that whose values change last first; parts change with quantities."""
         shown: list[Dimension] = ["quantity" if name == "part" else name for name in (*self.rows, *self.columns)]
         return list(dict.fromkeys([*(name for name in DIMENSIONS[:-1] if name not in shown), *shown]))
 
@@ -199,11 +198,9 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return [self, *self.more]
 
     def _names(self) -> list[str]:
-        """Return the metrics, or their patterns, of all blocks."""
         return list(dict.fromkeys(name for block in self._blocks for name in block.quantities))
 
     def _axes(self, book: ScoreBook) -> tuple[list[Axes], list[str]]:
-        """Return the values of each dimension, by problem set and block, and sentences on what the sweep lacks."""
         lacking = [] if self.whole else self._lacking(book)
         trained = self._trained(book)
         axes = [
@@ -216,7 +213,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return axes, lacking
 
     def _trained(self, book: ScoreBook) -> Sequence[TrainedModel]:
-        """Return the models that the table shows; raise NothingToDraw where it has none that are named."""
         sets = select_training_sets(book, self.training_sets).names
         if self._shows("recipe"):
             trained = by_recipe(book, sets, self.recipes, untuned=self.untuned_models)
@@ -246,7 +242,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return [name for name in tests if not self.only_with or book.all_scores(problems, name, self.only_with)]
 
     def _lacking(self, book: ScoreBook) -> list[str]:
-        """Return sentences on what the sweep lacks; raise NothingToDraw where nothing is left to show."""
         known = dict.fromkeys(metric for problems in book.problem_sets for metric in book.metrics(problems))
         unknown = [name for name in self._names() if "*" not in name and name not in known]
         if known and not any(_matching(name, list(known)) for name in self._names()):
@@ -271,7 +266,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return [*lacking, *(f"It has no metric {name}{did_you_mean(name, known)}." for name in unknown)]
 
     def _separate(self, axes: Sequence[Axes]) -> list[Dimension]:
-        """Return the dimensions of which every value has a table; problem sets and models even if there is one."""
         measures = [measure for of_block in axes for measure in of_block.measures]
         values: dict[Dimension, Iterable[str]] = {
             "test set": (name for of_block in axes for name in of_block.test_sets),
@@ -342,11 +336,9 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return Column(named) if named else Column(labels[-1], *labels[:-1])
 
     def _shows(self, dimension: Dimension) -> bool:
-        """Return whether rows or columns name a number's value of a dimension."""
         return dimension in (*self.rows, *self.columns)
 
     def _means(self, cells: Grid, models: Mapping[str, str]) -> Grid:
-        """Return the rows of means over models; none for one model. `models`: by the labels of their rows."""
         at = self.rows.index("model")
         of_rows: dict[Labels, list[Labels]] = {}
         for row in cells:
@@ -359,7 +351,6 @@ class ScoreGrid(Exhibit, ScoreBlock):
         return means
 
     def _mean(self, row: Labels, column: Labels, cells: Sequence[tuple[str, TableCell]]) -> TableCell:
-        """Return the mean over models that have a number, each the mean over its recipes and seeds."""
         of_models: dict[str, list[float]] = {model: [] for model, _ in cells}
         for model, cell in cells:
             of_models[model] += [] if math.isnan(cell.value) else [cell.value]
@@ -384,13 +375,11 @@ def _has_any(cells: Iterable[TableCell]) -> bool:
 
 
 def _has_numbers(book: ScoreBook, places: Sequence[Place]) -> bool:
-    """Return whether a table has a number, or a failed cell; on perturbed prompts, if any of its places is there."""
     perturbed = [place for place in places if place.key.perturbation != CLEAN]
     states = {score_cell(book, place.key, place.quantity).state for place in perturbed or places}
     return not states <= {"empty", "missing"}
 
 
 def _words(book: ScoreBook, dimensions: Sequence[Dimension]) -> dict[str, str]:
-    """Return the words for the codes of test sets and training sets among some dimensions."""
     words = {"test set": book.order.words, "training set": book.order.training_words}
     return {code: text for name in dimensions for code, text in words.get(name, {}).items()}

@@ -41,18 +41,11 @@ class Selection:
 
     @property
     def perturbed(self) -> tuple[str, ...]:
-        """The names but those of no perturbation."""
         return tuple(name for name in self.names if name not in (BASE, CLEAN))
 
 
 def select_test_sets(book: ScoreBook, wanted: Sequence[str], problem_set: str = "") -> Selection:
-    """Return the perturbations of test sets.
-
-    Args:
-        book: the sweep's scores.
-        wanted: perturbations, `HEADLINE`, `MIXES`, `PERTURBED` or `LEVELS`.
-        problem_set: whose levels `LEVELS` stands for.
-    """
+    """`wanted`: perturbations, `HEADLINE`, `MIXES`, `PERTURBED` or `LEVELS`, which means those of `problem_set`."""
     selected: list[str] = []
     lacking = []
     for word in wanted:
@@ -89,10 +82,7 @@ def mixes(book: ScoreBook) -> tuple[list[str], list[str]]:
 
 
 def unasked(exhibit: Exhibit, book: ScoreBook) -> str:
-    """Return why an exhibit's question can't be asked of a sweep, as a clause; empty if it can.
-
-    Of a sweep that nothing is known of it can.
-    """
+    """Return why an exhibit's question can't be asked of a sweep, as a clause; empty if it can, or nothing is known."""
     numbers: Mapping[Counted, int] = {
         "model": len(book.models),
         "mix": min(map(len, mixes(book))),
@@ -111,5 +101,4 @@ def whole_sets(book: ScoreBook) -> list[str]:
 
 
 def trained_with(book: ScoreBook, training_set: str) -> str:
-    """Return the perturbation of a training set's rows; that of the base model is called `BASE`."""
     return book.order.trained_with.get(training_set, training_set)

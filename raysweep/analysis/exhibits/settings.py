@@ -60,7 +60,6 @@ class Setting:
     recipe: str = ""
 
     def of(self, variant: ModelVariant) -> ModelVariant:
-        """Return a variant with the recipe of this setting."""
         return replace(variant, recipe=self.recipe) if self.recipe else variant
 
 
@@ -116,7 +115,6 @@ def argument_curve(order: Order, argument: Argument, training_set: str) -> Curve
 
 
 def _value(recipe: RecipeChoice, argument: Argument) -> float | None:
-    """Return a recipe's value of an argument; None if it has another objective, or names no number."""
     value = recipe.args.get(argument.argument)
     if recipe.objective != argument.objective or isinstance(value, str | bool | None):
         return None
@@ -124,7 +122,6 @@ def _value(recipe: RecipeChoice, argument: Argument) -> float | None:
 
 
 def _all_else(recipe: RecipeChoice, argument: str) -> str:
-    """Return what recipes of one curve must share: all settings but the argument."""
     return canonical_json([recipe.rest, {name: value for name, value in recipe.args.items() if name != argument}])
 
 

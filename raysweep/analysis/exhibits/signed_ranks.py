@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
@@ -37,7 +38,6 @@ class RankTests(BaseModel):
     label: str = ""
 
     def cases(self, book: ScoreBook) -> list[Case]:
-        """Return the tests that a sweep has the models and test sets for."""
         baselines = select_training_sets(book, [self.baseline]).names
         sets = [name for name in select_training_sets(book, self.training_sets).names if name not in baselines]
         tests = list(select_test_sets(book, self.test_sets).names)
@@ -62,15 +62,14 @@ class SignedRanks(Exhibit):
     sizes: bool = False
     """Whether a second table has the tests of the numbers without their signs."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables of each problem set on which two models can be compared."""
         tables = tuple(self.tables(evidence.book))
         if not tables:
             raise NothingToDraw("a test needs two models, each with the baseline and another training set")
         return Drawn(tables)
 
     def tables(self, book: ScoreBook) -> Sequence[Table]:
-        """Return the tables."""
         cases = [case for tests in self.tests for case in tests.cases(book)]
         title, caption = self.titled(book), self.captioned()
         families = [TestFamily(title, caption, self.stub, cases, label=self.id)]

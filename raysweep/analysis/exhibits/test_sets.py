@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -18,8 +20,8 @@ class TestSets(Exhibit):
 
     group: Group = COMPARISONS
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables of the problem sets whose prompts were counted."""
         book = evidence.book
         tables = tuple(
             Table(
@@ -41,7 +43,6 @@ class TestSets(Exhibit):
 
 
 def unchanged_sentence(book: ScoreBook, problems: str) -> str:
-    """Return the sentence on the prompts of a problem set that stayed as they were or broke; empty if unknown."""
     counts = [
         f"{book.order.test_label(row.labels[0])} {row.cells[1].text}/{row.cells[2].text}"
         for row in _rows(book, problems)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
@@ -27,8 +29,8 @@ class TradeOff(Exhibit):
 
     test_set: Text
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figure and the table of each problem set on which two models have both numbers."""
         book = evidence.book
         plots = [
             (problems, test, dots)
@@ -79,7 +81,6 @@ class TradeOff(Exhibit):
 
 
 def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot]]:
-    """Return the models with both numbers; a base model once, however many recipes and seeds it has."""
     dots: dict[tuple[str, ...], tuple[ScoreKey, Dot]] = {}
     for variant in book.variants:
         for training_set in book.training_sets:

@@ -18,9 +18,7 @@ def block_bars(rows: Sequence[BlockAccuracy], chosen: int | None = None) -> str:
     Bars below 0 hang from the line. A block whose RI isn't defined has none. The label for readers of the page's text
     has the numbers.
 
-    Args:
-        rows: of a localization, in the order of the blocks.
-        chosen: the block that was edited, whose bar stands out.
+    `rows`: of a localization, in the order of the blocks. `chosen`: the block that was edited, whose bar stands out.
     """
     known = {row.block: min(max(row.restoration, _LOWEST), _HIGHEST) for row in rows if not math.isnan(row.restoration)}
     if not known:

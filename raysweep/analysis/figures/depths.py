@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     MUTED,
@@ -44,8 +46,8 @@ class DepthFigure(ReportFigure):
     depth_label: str
     panels: tuple[DepthPanel, ...]
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """Return the figure as SVG or PDF; equal figures give equal bytes."""
         by_place = {(panel.row, panel.column): panel for panel in self.panels}
         down, across = len(self.rows), len(self.columns)
         with plotting():
@@ -67,7 +69,6 @@ class DepthFigure(ReportFigure):
 
 
 def _draw(axes: Axes, panel: DepthPanel) -> None:
-    """Draw one histogram: a bar for each block, as wide as its share of the depth, with its count above it."""
     counts = panel.counts
     axes.set_xlim(0, 1)
     axes.set_xticks([])

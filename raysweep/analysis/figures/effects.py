@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     MUTED,
@@ -46,7 +48,6 @@ _LONG_LABEL = 30  # characters; longer ones have a line of the legend for themse
 
 
 def all_panels(book: ScoreBook) -> list[tuple[ModelVariant, str]]:
-    """Return every model variant with every problem set; none where nothing is perturbed."""
     problem_sets = book.problem_sets if book.headline else ()
     return [(variant, problems) for problems in problem_sets for variant in book.variants]
 
@@ -63,8 +64,8 @@ class Effects(ReportFigure):
         """Return the figure of a sweep in which something is perturbed; `panels`: one at least."""
         return cls(TITLE, "", NAME, book, panels, signature=signature)
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """See `ReportFigure.render`."""
         columns = min(2, len(self.panels))
         rows = math.ceil(len(self.panels) / columns)
         book = self.book
@@ -99,10 +100,7 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
 
 
 def _row_label(book: ScoreBook, training_set: str) -> str:
-    """Return a training set's name with its words, in two lines where it is long.
-
-    Without words for all of them where those of one would leave little room for marks.
-    """
+    """Two lines where it is long; without any words where those of one set would leave little room for marks."""
     labels = {name: _in_two_lines(book, name) for name in book.training_sets}
     longest = max(len(line) for label in labels.values() for line in label.splitlines())
     return labels[training_set] if longest <= _LONGEST_LINE else training_set
@@ -114,7 +112,6 @@ def _in_two_lines(book: ScoreBook, training_set: str) -> str:
 
 
 def _sizes(book: ScoreBook, variant: ModelVariant, problems: str) -> str:
-    """Return the number of problems behind a panel's points as text; empty where there are no points."""
     keys = [
         ScoreKey(variant, training_set, problems, name)
         for training_set in book.training_sets
@@ -144,7 +141,6 @@ def _marks(axes: Axes, book: ScoreBook, keys: Sequence[ScoreKey]) -> None:
 
 
 def _score(book: ScoreBook, key: ScoreKey, perturbation: str) -> Score | None:
-    """Return a row's pass@1 on a test set; None where it is unknown or undefined."""
     score = book.score(replace(key, perturbation=perturbation), "pass@1")
     return None if score is None or math.isnan(score.value) else score
 
@@ -156,7 +152,6 @@ def _points(axes: Axes, scores: Sequence[Score | None], marker: str, **style: An
 
 
 def _bands(axes: Axes, scores: Sequence[Score | None], colour: str) -> None:
-    """Draw the intervals of all rows."""
     known = [(row, score) for row, score in enumerate(scores) if score is not None]
     ends = [(row, 100 * s.low, 100 * s.high) for row, s in known if not (math.isnan(s.low) or math.isnan(s.high))]
     if ends:
@@ -164,7 +159,6 @@ def _bands(axes: Axes, scores: Sequence[Score | None], colour: str) -> None:
 
 
 def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -> None:
-    """Write a row's RD at its right, or why there are no marks."""
     rd = book.score(key, "RD")
     if rd is not None:
         text = "–" if math.isnan(rd.value) else f"{decimal(100 * rd.value, 0)} %"
@@ -175,13 +169,11 @@ def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -
 
 
 def _others(book: ScoreBook) -> list[tuple[str, str]]:
-    """Return the perturbations beside the headline's, in the order of tables, each with the shape of its mark."""
     names = [name for name in book.perturbations if name != book.headline]
     return list(zip(names, _SHAPES if len(names) <= len(_SHAPES) else "|" * len(names), strict=False))
 
 
 def _legend_entries(book: ScoreBook) -> list[tuple[str, str, dict[str, Any]]]:
-    """Return label, shape and style of each kind of mark."""
     others, label = dict(_others(book)), book.order.test_label
     clean = ("clean prompts", "o", {"color": CLEAN_COLOUR, "markersize": 6})
     headline = (label(book.headline), "D", {"color": PERTURBED_COLOUR, "markersize": 6})
@@ -200,10 +192,7 @@ def _legend_lines(book: ScoreBook) -> int:
 
 
 def _legend(figure: Figure, axes: Axes, book: ScoreBook, left: float) -> None:
-    """Explain the marks above the panel, row by row; matplotlib itself fills a legend column by column.
-
-    It begins at the axes, or where rows' labels are long at the left of the panel, `left` as a share of the figure.
-    """
+    """By rows; matplotlib fills a legend column by column. `left`: as a share of the figure's width."""
     from matplotlib.lines import Line2D
     from matplotlib.transforms import blended_transform_factory
 
@@ -221,7 +210,6 @@ def _legend(figure: Figure, axes: Axes, book: ScoreBook, left: float) -> None:
 
 
 def _upper_limit(book: ScoreBook) -> float:
-    """Return the right end of all panels: the highest interval, rounded up to a multiple of 20 %."""
     names = (CLEAN, *book.perturbations)
     shown = [s for p in book.problem_sets for name in names for s in book.all_scores(p, name, "pass@1")]
     highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)

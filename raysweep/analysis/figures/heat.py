@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import MUTED, ReportFigure, make_plain, new_figure, plotting, rendered
 from raysweep.units import decimal
 
@@ -44,8 +46,8 @@ class HeatFigure(ReportFigure):
     digits: int
     panels: tuple[HeatPanel, ...]
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """Return the figure as SVG or PDF; equal figures give equal bytes."""
         column, row, *_ = self._sizes
         longest = max(len(name) for panel in self.panels for name in panel.rows)
         beside = max(_LABEL_INCHES, _AXIS_INCHES + _LETTER * self._sizes[-1] / 72 * longest)

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
@@ -98,8 +100,8 @@ class LineFigure(ReportFigure):
     y_label: str
     panels: tuple[Panel, ...]
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """Return the figure as SVG or PDF; equal figures give equal bytes."""
         panels = self.panels
         columns = min(_MOST_COLUMNS, len(panels))
         rows = math.ceil(len(panels) / columns)
@@ -171,7 +173,6 @@ def _legend(panels: Sequence[Panel]) -> list[Any]:
 
 
 def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
-    """Return the ends of all panels' vertical axes: the points with their bars, and room above and below."""
     points = [point for panel in panels for line in panel.lines for point in line.points]
     ends = [v for point in points for v in (point.value, point.low, point.high) if not math.isnan(v)]
     ends += [level.value for panel in panels for level in panel.levels]

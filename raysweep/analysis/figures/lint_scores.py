@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
@@ -44,8 +46,8 @@ class QualityFigure(ReportFigure):
 
     panels: tuple[tuple[str, tuple[tuple[str, GroupSummary], ...]], ...]
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """Return the figure as SVG or PDF; equal figures give equal bytes."""
         most = max(len(rows) for _, rows in self.panels)
         with plotting():
             figure = new_figure(_WIDTH_INCHES * len(self.panels), _HEAD_INCHES + _ROW_INCHES * most)
@@ -58,14 +60,12 @@ class QualityFigure(ReportFigure):
 def quality_figure(
     cells: Sequence[CellReports], order: Order, title: str, caption: str, label: str
 ) -> QualityFigure | None:
-    """Return the figure of the scores of linted files; None if no file was linted."""
     panels = tuple((name, tuple(_rows(cells, order, name))) for name in problem_sets_of(cells, order))
     drawn = tuple((name, rows) for name, rows in panels if rows)
     return QualityFigure(title, caption, label, drawn) if drawn else None
 
 
 def _rows(cells: Sequence[CellReports], order: Order, problems: str) -> list[tuple[str, GroupSummary]]:
-    """Return the rows of a panel, each with its label: the groups of each model that have files."""
     return [
         (f"{model.label}, {summary.group}", summary)
         for model in linted_models(cells, problems, order)

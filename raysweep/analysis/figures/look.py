@@ -58,7 +58,6 @@ class ReportFigure(ABC):
 
 
 def plotting() -> AbstractContextManager[None]:
-    """Return the context in which figures are drawn and rendered."""
     import matplotlib
 
     settings: dict[Any, Any] = {
@@ -92,10 +91,8 @@ def make_plain(axes: Axes, grid: Literal["both", "x", "y"] | None) -> None:
 def rendered(figure: Figure, format: str, signature: str = "") -> bytes:
     """Return a figure as SVG or PDF, without date and versions of its making.
 
-    Args:
-        figure: a drawn figure.
-        format: one of `FORMATS`.
-        signature: what its numbers rest on: the description of an SVG, the subject of a PDF; empty: neither.
+    `format`: one of `FORMATS`. `signature`: what its numbers rest on: the description of an SVG, the subject of a PDF;
+    empty: neither.
 
     Raises:
         UnknownName: there is no such format.

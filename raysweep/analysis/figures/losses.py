@@ -9,10 +9,7 @@ _CURVE_WIDTH, _CURVE_HEIGHT = 120, 26  # px
 
 
 def loss_curve(points: Sequence[tuple[float, float]]) -> str:
-    """Return a small SVG of a number by step; empty text for fewer than two finite points.
-
-    0 is at its bottom, or the smallest number where that is negative.
-    """
+    """Return a small SVG of a number by step, from 0 or the smallest; empty text for fewer than two finite points."""
     finite = [(step, loss) for step, loss in points if math.isfinite(loss)]
     if len(finite) < 2:
         return ""

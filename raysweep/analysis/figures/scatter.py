@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.analysis.figures.look import (
     CLEAN_COLOUR,
     INK,
@@ -48,8 +50,8 @@ class ScatterFigure(ReportFigure):
     y_label: str
     dots: tuple[Dot, ...]
 
+    @override
     def render(self, format: str = "svg") -> bytes:
-        """Return the figure as SVG or PDF; equal figures give equal bytes."""
         with plotting():
             drawn = new_figure(*_INCHES)
             axes = drawn.add_subplot()

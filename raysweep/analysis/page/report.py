@@ -59,10 +59,8 @@ class Heading:
 def render_report(report: Report, shown: Shown | None = None, images: Mapping[str, bytes] | None = None) -> str:
     """Return the report as one HTML text; equal reports give equal texts.
 
-    Args:
-        report: the records.
-        shown: the sections with what they show; None: all sections of these records.
-        images: figures as SVG, by the names of their files; those that are lacking are rendered.
+    `shown`: the sections with what they show; None: all sections of these records. `images`: figures as SVG, by the
+    names of their files; those that are lacking are rendered.
     """
     from markupsafe import Markup
 
@@ -95,7 +93,6 @@ class Absent:
 
 
 def absent(report: Report, shown: Shown) -> Absent:
-    """Return the sections, tables and figures that a page leaves out since the sweep lacks what they show."""
     there = {section.name for section, _ in shown}
     sections = [one for one in all_sections() if one.name not in there and one.without]
     exhibits: dict[str, list[str]] = {}
@@ -105,12 +102,10 @@ def absent(report: Report, shown: Shown) -> Absent:
 
 
 def column_groups(table: Table) -> list[Heading]:
-    """Return the upper row of a table's head; empty if no column belongs to a group, and none says what all are."""
     return [Heading(name, size) for name, size in table.column_groups]
 
 
 def group_edges(columns: Sequence[Column]) -> list[int]:
-    """Return the indices of the columns at which a new group begins, without the first column."""
     return [i for i in range(1, len(columns)) if columns[i].group != columns[i - 1].group]
 
 
@@ -133,7 +128,6 @@ def row_label(label: str, words: Mapping[str, str]) -> str:
 
 
 def shows_all(table: Table, book: ScoreBook) -> str:
-    """Return the label of the box with which a phone shows a table's other columns; empty if it shows all."""
     minor = minor_columns(table, book)
     hidden = list(dict.fromkeys(c.name for c, is_minor in zip(table.columns, minor, strict=True) if is_minor))
     if not hidden:
@@ -183,7 +177,6 @@ def row_blocks(table: Table) -> list[Block]:
 
 
 def _size(table: Table, rows: Sequence[Row]) -> str:
-    """Return ``n = 240 problems``; empty where the table's title has it, or where a cell has to say more."""
     sizes = {cell.n for row in rows for cell in row.cells if cell.n}
     shown = {table.size(cell) for row in rows for cell in row.cells if cell.n}
     return f"n = {count(next(iter(sizes)), 'problem')}" if len(sizes) == len(shown) == 1 and shown != {""} else ""

@@ -41,12 +41,9 @@ def samples_json(
 ) -> str:
     """Return the samples as JSON for a <script> element.
 
-    Args:
-        samples: the pairs to show, in order.
-        max_per_pair: limit on the results shown of each pair; None divides `PAGE_SAMPLES` among the pairs. The first
-            sample of each task is kept first, and the same tasks in all pairs, so that clean and perturbed samples and
-            different models stay comparable.
-        words: plain words for the codes of methods and training sets.
+    `max_per_pair`: limit on the results shown of each pair; None divides `PAGE_SAMPLES` among the pairs. The first
+    sample of each task is kept first, and the same tasks in all pairs, so that clean and perturbed samples and
+    different models stay comparable.
     """
     limit = samples_shown(len(samples), max_per_pair)
     return safe_json({"words": dict(words or {}), **_JsonBuilder().build(samples, limit)})
@@ -59,7 +56,6 @@ def safe_json(value: Any) -> str:
 
 
 def samples_shown(pairs: int, max_per_pair: int | None) -> int:
-    """Return the limit on the results shown of each of so many pairs; `max_per_pair`: see `samples_json`."""
     return max(1, PAGE_SAMPLES // max(1, pairs)) if max_per_pair is None else max_per_pair
 
 
@@ -163,5 +159,4 @@ def _units(text: str) -> int:
 
 
 def _natural_order(task_id: str) -> list[tuple[int, str]]:
-    """Return a sort key that puts HumanEval/9 before HumanEval/10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", task_id)]

@@ -48,17 +48,13 @@ def _words(text: str) -> list[str]:
 
 
 def _opcodes(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    """Return difflib's operations; if both texts have the same whitespace, pair their words by position instead."""
     if [word.isspace() and word for word in old] == [word.isspace() and word for word in new]:
         return [("replace", 0, len(old), 0, len(new))]
     return difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
 
 
 def _inside(word: str, other: str, whole_words: bool) -> Iterator[Change]:
-    """Yield the common start of two words, the two middles, and the common end.
-
-    With `whole_words`, start and end hold no part of a changed word.
-    """
+    """With `whole_words`, the common start and end hold no part of a changed word."""
     start = _common(word, other)
     while whole_words and word != other and _cuts(word, other, start):
         start -= 1
@@ -73,18 +69,15 @@ def _inside(word: str, other: str, whole_words: bool) -> Iterator[Change]:
 
 
 def _cuts(text: str, other: str, at: int) -> bool:
-    """Return True if a common start of so many characters ends inside a word of either text."""
     following = text[at : at + 1], other[at : at + 1]
     return at > 0 and bool(_LETTER.match(text[at - 1])) and any(_LETTER.match(letter) for letter in following)
 
 
 def _common(text: str, other: str) -> int:
-    """Return the length of the common start of two texts."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False)))
 
 
 def _joined(pieces: Iterable[Change]) -> Iterator[Change]:
-    """Join neighbouring pieces of the same kind; drop empty pieces."""
     nonempty = (piece for piece in pieces if piece.text)
     for kind, group in groupby(nonempty, key=lambda piece: piece.kind):
         yield Change(kind, "".join(piece.text for piece in group))

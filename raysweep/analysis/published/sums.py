@@ -24,17 +24,14 @@ def without_doubles(scores: Iterable[PublishedScore]) -> list[PublishedScore]:
 
 
 def columns_of(scores: Iterable[PublishedScore]) -> list[tuple[str, str]]:
-    """Return the columns that scores have, in their order."""
     return list(dict.fromkeys((score.problem_set, score.metric) for score in scores))
 
 
 def recomputed(average: PublishedAverage, scores: Sequence[PublishedScore], columns: Columns | None = None) -> float:
     """Return an average, as a share, computed from printed scores; NaN if a score of it is lacking.
 
-    Args:
-        average: says which one.
-        scores: the study's, one for each place: see `without_doubles`.
-        columns: those that count; None: all of the study's.
+    `scores`: the study's, one for each place: see `without_doubles`. `columns`: those that count; None: all of the
+    study's.
     """
     counted = [
         column

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.edited import EDITED
 from raysweep.analysis.tables.quantities import problems_text
@@ -27,8 +29,8 @@ class AnswerSection(Section):
     in_files = False
     template = "answer.html"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         if not report.scores:
             return None
         return Content(question(report.book), values={"conclusions": report.drawn.conclusions})
@@ -45,7 +47,6 @@ def question(book: ScoreBook) -> str:
 
 
 def _ways(book: ScoreBook) -> str:
-    """Return how models were fine-tuned, where in several ways: `` (by the recipes full and lora)``."""
     tuned = {recipe for _, recipe, training_set, _ in book.cells() if training_set in book.tuned_sets}
     recipes = [name for name in book.order.recipes if name in tuned]
     ways = [f"by the recipes {_in_one_list(recipes)}"] if 1 < len(recipes) <= FEW else []
@@ -60,7 +61,6 @@ def _listed(names: Sequence[str], noun: str) -> str:
 
 
 def _tasks(book: ScoreBook) -> str:
-    """Return what is done with the problem sets, with their sizes: ``solve 160 problems of minicode and 6 of mine``."""
     sets: dict[str, list[str]] = {}
     for name in book.problem_sets:
         verb = "repair the faulty programs of" if REPAIR in book.metrics(name) else "solve"
@@ -74,14 +74,12 @@ def _in_one_list(words: Sequence[str]) -> str:
 
 
 def _problems(book: ScoreBook, problems: str) -> str:
-    """Return a problem set with its size: ``160 problems of minicode``."""
     tests = (CLEAN, *book.perturbations)
     sizes = {score.n for test in tests for score in book.all_scores(problems, test, "pass@1")}
     return f"{problems_text(sizes)} of {problems}" if sizes else f"the problems of {problems}"
 
 
 def _prompts(book: ScoreBook) -> str:
-    """Return how the prompts were shown."""
     if not book.perturbations:
         return "from prompts as they are"
     labels = [_label(book, name) for name in book.perturbations]
@@ -92,7 +90,6 @@ def _prompts(book: ScoreBook) -> str:
 
 
 def _label(book: ScoreBook, name: str) -> str:
-    """Return a perturbation with its words; the headline's, if it is a mix of few methods, with what it draws from."""
     members = book.order.members.get(name, ()) if name == book.headline else ()
     if not 1 < len(members) <= FEW:
         return book.order.test_label(name)

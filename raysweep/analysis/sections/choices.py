@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
 from raysweep.analysis.tables.choices import candidate_table, choice_table
 from raysweep.units import count
@@ -16,8 +18,8 @@ class ChoicesSection(Section):
     place = 55
     without = "no recipe was chosen by validation loss"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         if not report.choices:
             return None
         lead = (

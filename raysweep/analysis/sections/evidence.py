@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import MORE_TESTS, RECIPES, TESTS
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.difference_tables import difference_tables
@@ -17,8 +19,8 @@ class EvidenceSection(Section):
     without = "there are no two models to compare"
     reads = ("drawn",)
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         groups = report.drawn.groups
         chosen = [conclusion.table for conclusion in report.drawn.conclusions if conclusion.table]
         recipes, tests, more = (groups.get(group, ()) for group in (RECIPES, TESTS, MORE_TESTS))

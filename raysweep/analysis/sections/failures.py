@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.score_book import Failure
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -17,8 +19,8 @@ class FailuresSection(Section):
     place = 90
     template = "failures.html"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         if not report.failures:
             return None
         by_error = _by_error(report.failures)
@@ -31,7 +33,6 @@ class FailuresSection(Section):
 
 
 def _by_error(failures: Sequence[Failure]) -> list[tuple[str, str]]:
-    """Return (cells, error) for each distinct error; the cells' names are joined by semicolons."""
     cells: dict[str, list[str]] = {}
     for failure in failures:
         cells.setdefault(failure.error, []).append(failure.cell)

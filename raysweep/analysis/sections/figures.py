@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 
 
@@ -14,8 +16,8 @@ class FiguresSection(Section):
     without = "nothing to draw along ratios, sizes or models"
     reads = ("drawn",)
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         figures = report.drawn.figures
         if not figures:
             return None

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
@@ -51,7 +53,6 @@ class Finding:
 
     @property
     def complete(self) -> bool:
-        """Return True if both RDs of the comparison, base and tuned, are numbers."""
         return not (math.isnan(self.base_rd) or math.isnan(self.tuned_rd))
 
 
@@ -64,8 +65,8 @@ class FindingsSection(Section):
     reads = ("drawn",)
     template = "findings.html"
 
+    @override
     def draw(self, report: Report) -> Content:
-        """See `Section.draw`."""
         book = report.book
         panels = all_panels(book)
         values = {
@@ -83,7 +84,6 @@ class FindingsSection(Section):
 
 
 def effects_caption(report: Report) -> str:
-    """Return what the marks of the figure of pass@1 are."""
     book = report.book
     under = report.order.test_label(book.headline)
     over = "over problems"
@@ -99,7 +99,6 @@ def effects_caption(report: Report) -> str:
 
 
 def findings(book: ScoreBook) -> list[Finding]:
-    """Return one finding per model variant and problem set; none if nothing is perturbed."""
     if not book.headline:
         return []
     return [_finding(book, variant, problems) for problems in book.problem_sets for variant in book.variants]
@@ -153,14 +152,12 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
 
 
 def _after(book: ScoreBook, key: ScoreKey) -> tuple[float, float]:
-    """Return a fine-tuned model's RD and NaN, or NaN and the G-RIR of edited models."""
     if key.training_set == EDITED:
         return math.nan, _value(book, key, G_RIR)
     return _value(book, key, "RD"), math.nan
 
 
 def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
-    """Return the training set of the headline, and how it was chosen where a reader would not expect it."""
     tuned = [name for name in book.training_sets if name not in {BASE, *book.order.clean_sets}]
     made_with = {name: book.order.trained_with.get(name, name) for name in tuned}
     if book.headline in tuned:
@@ -177,7 +174,6 @@ def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[st
 
 
 def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]:
-    """Return what the model loses under each perturbation, by the drop of pass@1; empty if there is one only."""
     if len(book.perturbations) < 2:
         return ()
     return tuple(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS
 from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
 from raysweep.units import count
@@ -20,8 +22,8 @@ class LayerEditingSection(Section):
     reads = ("drawn",)
     template = "layer_editing.html"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         tables, rows = (report.drawn.groups.get(group, ()) for group in (EDITS, EDIT_ROWS))
         pages = report.drawn.pairs
         if not tables and not rows and not pages:

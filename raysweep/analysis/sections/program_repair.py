@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR
 from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
 from raysweep.units import count
@@ -20,8 +22,8 @@ class ProgramRepairSection(Section):
     without = "no model repairs programs"
     reads = ("drawn",)
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         tables = report.drawn.groups.get(PROGRAM_REPAIR, ())
         if not tables:
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import QUALITY
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.quality_tables import quality_tables
@@ -16,8 +18,8 @@ class QualitySection(Section):
     without = "the config has no `evaluation.quality`"
     reads = ("drawn",)
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         if not report.strata:
             return None
         tables = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 from raysweep.analysis.tables.costs import cost_table
 from raysweep.analysis.tables.outcomes import outcome_tables
@@ -17,8 +19,8 @@ class ReasonsSection(Section):
     place = 60
     reads = ("outcomes", "costs")
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         tables = outcome_tables(report.outcomes, report.order)
         tables += training_tables(report.trainings, report.order, over_seeds=report.over_seeds)
         tables += [cost_table(report.costs)] if report.costs else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 
 
@@ -16,8 +18,8 @@ class SamplesSection(Section):
     in_files = False
     template = "samples.html"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         if not report.samples:
             return None
         return Content(values={"headline": report.book.headline})

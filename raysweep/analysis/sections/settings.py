@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 
 
@@ -15,6 +17,6 @@ class SettingsSection(Section):
     in_files = False
     template = "lines.html"
 
+    @override
     def draw(self, report: Report) -> Content:
-        """See `Section.draw`."""
         return Content(values={"lines": report.settings, "config_yaml": report.config_yaml})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
 
 
@@ -16,8 +18,8 @@ class SideBySideSection(Section):
     in_files = False
     template = "side_by_side.html"
 
+    @override
     def draw(self, report: Report) -> Content | None:
-        """See `Section.draw`."""
         tasks = report.drawn.side_by_side
         if not tasks:
             return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import COMPARISONS, GRIDS
 from raysweep.analysis.sections.base import SECTIONS, Content, Folded, Report, Section
 from raysweep.analysis.tables.table import by_problem_set
@@ -21,8 +23,8 @@ class TablesSection(Section):
     place = 30
     reads = ("drawn",)
 
+    @override
     def draw(self, report: Report) -> Content:
-        """See `Section.draw`."""
         lead = "Numbers in brackets are 95 % intervals, over problems; n is the number of problems behind a number."
         if runs := report.training_runs:
             lead += SEVERAL_RUNS.format(runs=runs)

@@ -44,15 +44,11 @@ class ReportedChoice:
 
     @property
     def chosen(self) -> ReportedCandidate | None:
-        """The candidate that was chosen."""
         return next((candidate for candidate in self.candidates if candidate.is_chosen), None)
 
 
 def choice_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
-    """Return the table with a row for each choice: the chosen recipe, its loss, and the next one's.
-
-    `over_seeds`: whether the choices of all seeds have one row.
-    """
+    """`over_seeds`: whether the choices of all seeds have one row."""
     caption = (
         "The recipe of each group whose model has the lowest loss of the validation rows; that model alone was "
         "evaluated. Of equal losses the one with fewer optimizer steps is chosen."
@@ -71,7 +67,6 @@ def choice_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds:
 
 
 def candidate_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
-    """Return the table with a row for each candidate. `over_seeds`: whether those of all seeds have one row."""
     groups = _grouped(choices, over_seeds)
     asked = _most_seeds(groups)
     caption = "All candidates, with the losses of the validation rows by which one of each group was chosen."
@@ -109,12 +104,10 @@ def _grouped(choices: Sequence[ReportedChoice], over_seeds: bool) -> Grouped:
 
 
 def _most_seeds(groups: Grouped) -> int:
-    """Return the number of seeds of the rows that have most."""
     return max(map(len, groups.values()), default=1)
 
 
 def _place(candidates: Iterable[ReportedCandidate]) -> tuple[bool, float]:
-    """Return what a candidate's seeds are sorted by: the mean of their losses, those without a finite one last."""
     losses = [one.loss for one in candidates if math.isfinite(one.loss)]
     return not losses, fmean(losses) if losses else 0.0
 
@@ -129,7 +122,6 @@ def _candidate_cells(candidate: ReportedCandidate) -> tuple[TableCell, ...]:
 
 
 def _chosen_cell(seeds: Sequence[ReportedCandidate | None]) -> TableCell:
-    """Return the cell of the recipe that was chosen; of several, with how many seeds each was."""
     times = Counter(candidate.recipe for candidate in seeds if candidate is not None)
     if not times:
         return NOT_YET

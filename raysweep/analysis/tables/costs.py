@@ -53,7 +53,6 @@ class Cost:
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
-    """Return the table with a row for each base model, and one for all of them."""
     edits = any(cost.edits for cost in costs)
     rows = [Row((cost.model,), _cells(cost, edits)) for cost in costs]
     if len(costs) > 1:

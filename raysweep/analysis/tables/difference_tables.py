@@ -46,12 +46,7 @@ Key = tuple[str, str, int, str, str, str, str]  # model, recipe, seed, training 
 
 
 def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> list[Table]:
-    """Return a table for each problem set and question; none for a sweep in which no model has a baseline.
-
-    Args:
-        differences: of all cells, to any baseline.
-        book: the sweep's scores, for rows and columns.
-    """
+    """Return a table for each problem set and question; none for a sweep in which no model has a baseline."""
     clean = [difference for difference in differences if difference.against != BASE]
     against = CLEAN if clean else BASE
     numbers = {_key(difference): difference for difference in clean or differences}
@@ -72,7 +67,6 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
 
 
 def question_of(order: Order, training_set: str) -> str:
-    """Return what a training set differs in from the clean one, as one of `QUESTIONS`."""
     rows = order.rows.get(training_set, RowChoice())
     of_sizes = {other.ratio for other in order.rows.values() if other.size != 1}
     if rows.size != 1 or (rows.ratio != 1 and rows.ratio in of_sizes):
@@ -94,7 +88,6 @@ class _Family:
     families: int = 1
 
     def caption(self, tests: int, against: str) -> str:
-        """Return what p values are adjusted over, in words; empty without any."""
         if not tests:
             return ""
         question = f"{QUESTIONS[self.question]}, each model against {IN_WORDS[against]} on each test set"
@@ -135,7 +128,6 @@ def _table(
 
 
 def _adjusted(differences: Sequence[Difference]) -> dict[Key, float]:
-    """Return the p values of a table's differences after Holm's adjustment."""
     tested = [difference for difference in differences if difference.metric == P_VALUE]
     return dict(zip(map(_key, tested), holm([difference.value for difference in tested]), strict=True))
 
@@ -143,7 +135,6 @@ def _adjusted(differences: Sequence[Difference]) -> dict[Key, float]:
 def _test_rows(
     numbers: Mapping[Key, Difference], adjusted: Mapping[Key, float], keys: Sequence[ScoreKey], labels: tuple[str, str]
 ) -> Iterator[Row]:
-    """Yield the rows of p values, raw and adjusted, of a model's differences of pass@1 on one test set."""
     tested = [_number_key(key, P_VALUE) for key in keys]
     raw = [numbers[key].value if key in numbers else math.nan for key in tested]
     holms = [adjusted.get(key, math.nan) for key in tested]
@@ -158,7 +149,6 @@ def _test_rows(
 def _cell(
     numbers: Mapping[Key, Difference], book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str
 ) -> TableCell:
-    """Return a number's cell; without a number it says whether the model or its baseline failed or is missing."""
     number = numbers.get(_number_key(key, quantity.metric))
     if number is not None:
         return number_cell(number, quantity)

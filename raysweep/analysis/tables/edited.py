@@ -31,10 +31,8 @@ def over_pairs(
 ) -> list[Score]:
     """Return scores in their order, those of edited models as means over pairs, with intervals over pairs.
 
-    Args:
-        scores: of all cells.
-        pairs: the training sets that name a pair; without any, the scores are returned as they are.
-        problems: of each edited model's pair, where they are known: pairs of one problem are one cluster.
+    `pairs`: the training sets that name a pair; without any, the scores are returned as they are. `problems`: of each
+    edited model's pair, where they are known: pairs of one problem are one cluster.
     """
     found: dict[tuple[object, ...], list[Score]] = {}
     for score in scores:
@@ -62,7 +60,6 @@ def without_pairs(differences: Iterable[Difference], pairs: Collection[str]) -> 
 
 
 def _mean(scores: Sequence[Score], problems: Mapping[CellLabels, str]) -> Score:
-    """Return the mean of one metric over pairs; those for which it is undefined are left out, and counted."""
     first, defined = scores[0], [score for score in scores if not math.isnan(score.value)]
     known = [score.value for score in defined]
     labels = [CellLabels(score.model, score.recipe, score.training_set, score.seed) for score in defined]

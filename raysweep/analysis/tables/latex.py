@@ -43,7 +43,6 @@ _NEED_T1 = "ÐðÞþ"
 
 
 def escape_latex(text: str) -> str:
-    """Return a text as one line of LaTeX that prints it; other characters than those above become their names."""
     escaped: list[str] = []
     for before, char in zip(f" {text}", text, strict=False):
         if char == before == "-":

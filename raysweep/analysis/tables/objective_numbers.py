@@ -42,13 +42,7 @@ def numbers_table(
     row_words: Mapping[str, str],
     asked: int = 1,
 ) -> Table | None:
-    """Return the table of trainings whose objectives count something; None without any.
-
-    Args:
-        numbers: model, training set and recipe of each row, with its numbers by seed.
-        row_words: words for the codes of training sets.
-        asked: see `raysweep.analysis.tables.seed_rows.cells_over_seeds`.
-    """
+    """`numbers`: model, training set and recipe of each row, with numbers by seed. `asked`: see `cells_over_seeds`."""
     rows = tuple(
         Row((*labels, text), _over_seeds(by_seed, asked))
         for labels, seeds in numbers
@@ -63,7 +57,6 @@ def numbers_table(
 
 
 def _by_text(seeds: Mapping[int | None, Sequence[ReportedNumber]]) -> dict[str, dict[int | None, ReportedNumber]]:
-    """Return the numbers of some seeds by what they are, then by seed."""
     numbers: dict[str, dict[int | None, ReportedNumber]] = {}
     for seed, of_seed in seeds.items():
         for number in of_seed:
@@ -72,7 +65,6 @@ def _by_text(seeds: Mapping[int | None, Sequence[ReportedNumber]]) -> dict[str, 
 
 
 def _over_seeds(by_seed: Mapping[int | None, ReportedNumber], asked: int) -> tuple[TableCell, ...]:
-    """Return the cells of a number of one or several seeds."""
     first = next(iter(by_seed.values()))
     form = PERCENT if first.share_of else MEAN
     cells = cells_over_seeds({seed: _cells(number) for seed, number in by_seed.items()}, [form] * 3, asked)

@@ -43,12 +43,10 @@ class PairOutcomes:
 
     @property
     def total(self) -> int:
-        """Number of completions."""
         return sum(self.outcomes.values())
 
 
 def outcome_tables(pairs: Sequence[PairOutcomes], order: Order) -> list[Table]:
-    """Return a table for each problem set: shares of completions by outcome, on clean and on all perturbed prompts."""
     names = dict.fromkeys((*order.problem_sets, *(pair.problem_set for pair in pairs)))
     return [
         _table(name, pairs_of_set, order)
@@ -58,10 +56,7 @@ def outcome_tables(pairs: Sequence[PairOutcomes], order: Order) -> list[Table]:
 
 
 def commonest_failure(pairs: Sequence[PairOutcomes]) -> str:
-    """Return the most frequent outcome of some pairs without passed completions.
-
-    As in ``10 of 12 end with a syntax error; 12 were cut at the token limit``; empty if there are no completions.
-    """
+    """Return ``10 of 12 end with a syntax error; 12 were cut at the token limit``; empty without completions."""
     counts, cut = _pooled(pairs)
     total = sum(counts.values())
     if not total:
@@ -129,10 +124,6 @@ def _pooled(pairs: Sequence[PairOutcomes]) -> tuple[Counter[str], int | None]:
 
 
 def _labels(pair: PairOutcomes, alike: Sequence[PairOutcomes]) -> tuple[str, str, str]:
-    """Return model, a part that only orders, and training set; recipe and seed are named where a model has several.
-
-    `alike`: the pairs of the same model and training set.
-    """
     label = [pair.training_set]
     label += [pair.recipe] * (len({p.recipe for p in alike}) > 1)
     label += [f"seed {pair.seed}"] * (len({p.seed for p in alike}) > 1)

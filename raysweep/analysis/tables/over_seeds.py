@@ -72,7 +72,6 @@ class SharedVariance:
     losses: float = 1.0
 
     def of(self, metric: str) -> float:
-        """Return that of a metric; 1, the most that it can be, of one that rests on neither."""
         if metric.startswith(("RD", "drop")):
             return self.losses
         return self.rates if metric.startswith("pass@") else 1.0
@@ -94,13 +93,7 @@ class SeedGroups:
         rates: Mapping[TestSetName, ProblemRates],
         baselines: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]],
     ) -> None:
-        """Add a cell.
-
-        Args:
-            cell: its labels.
-            rates: its verdicts by problem, on all test sets.
-            baselines: those of the cells that it is compared with.
-        """
+        """Add a cell with its verdicts by problem on all test sets, and those of the cells that it is compared with."""
         if self._group and _group_of(next(iter(self._group))) != _group_of(cell):
             self._group = {}
         self._group[cell] = rates
@@ -117,7 +110,6 @@ class SeedGroups:
 def _twin(
     cell: CellLabels, against: str, baselines: Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
 ) -> Mapping[TestSetName, ProblemRates]:
-    """Return the verdicts of a cell's baseline: a base model has no seed, other ones have the cell's."""
     found = (
         by_test
         for label, by_test in baselines.items()
@@ -132,7 +124,6 @@ def _group_of(cell: CellLabels | Score | Difference | Failure) -> tuple[str, str
 
 
 def _shared(seeds: Sequence[ProblemRates], twins: Sequence[ProblemRates | None]) -> SharedVariance:
-    """Return what seeds share of pass rates and losses, or of their differences to each seed's twin."""
     minus = [twin for twin in twins if twin is not None]
     rates = [one.rates for one in (*seeds, *minus)]
     clean = [one.clean for one in (*seeds, *minus)]
@@ -145,11 +136,9 @@ def _shared(seeds: Sequence[ProblemRates], twins: Sequence[ProblemRates | None])
 def _shared_values(columns: Sequence[Mapping[str, float]], twins: int, parts: int = 1) -> float:
     """Return what seeds share of values over the problems that all have.
 
-    Args:
-        columns: values by task id: of the seeds, then of their twins; where there are two parts, the second is
-            subtracted from the first.
-        twins: how many of each part are the seeds' twins, which are subtracted: none, or one for each seed.
-        parts: of the columns.
+    `columns`: values by task id: of the seeds, then of their twins; where there are two parts, the second is subtracted
+    from the first. `twins`: how many of each part are the seeds' twins, which are subtracted: none, or one for each
+    seed.
     """
     tasks, values = shared_values(*columns)
     if not tasks:
@@ -160,13 +149,11 @@ def _shared_values(columns: Sequence[Mapping[str, float]], twins: int, parts: in
 
 
 def have_several_seeds(cells: Iterable[Score | Difference | Failure]) -> bool:
-    """Return whether a model was fine-tuned in the same way with several seeds."""
     seeds: dict[tuple[str, str, str], int] = {}
     return any(seeds.setdefault(_group_of(one), one.seed) != one.seed for one in cells if one.training_set != BASE)
 
 
 def scores_over_seeds(scores: Sequence[Score], shared: Mapping[Place, SharedVariance]) -> list[Score]:
-    """Return scores in their order, those of several seeds as one mean; `shared`: what seeds share, where known."""
     groups: dict[tuple[object, ...], list[Score]] = {}
     for score in scores:
         seed = score.seed if score.training_set == BASE else ALL_SEEDS
@@ -230,9 +217,7 @@ def measurement_over_seeds(seeds: Sequence[Measurement], asked: int) -> Measurem
 
     What the seeds share of the variance over problems isn't known, so it counts as all of it.
 
-    Args:
-        seeds: the number of each.
-        asked: the number of seeds that there should be.
+    `asked`: the number of seeds that there should be.
     """
     known = [one for one in seeds if not math.isnan(one.value)] or seeds
     return MeasurementOverSeeds(**_pooled(known, _mean(known, 1.0), asked))
@@ -241,7 +226,6 @@ def measurement_over_seeds(seeds: Sequence[Measurement], asked: int) -> Measurem
 def _means_of(
     metrics: Mapping[str, Sequence[Difference]] | Mapping[str, Sequence[Measurement]], shared: SharedVariance
 ) -> dict[str, SeedsMean | None]:
-    """Return the mean of each metric of a comparison; the p of several seeds is that of their mean difference."""
     means = {metric: _mean(seeds, shared.of(metric)) for metric, seeds in metrics.items()}
     p, difference = means.get(P_VALUE), means.get(DIFFERENCE)
     if p is not None and difference is not None and difference.n > 1:
@@ -255,7 +239,6 @@ def failures_over_seeds(failures: Sequence[Failure]) -> list[Failure]:
 
 
 def rates_over_seeds(seeds: Sequence[ProblemRates]) -> ProblemRates:
-    """Return the means of several seeds' pass rates, problem by problem, of the problems that all have."""
     first = seeds[0]
     if len(seeds) == 1:
         return first
@@ -273,7 +256,6 @@ def _means(columns: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _most_seeds(numbers: Iterable[Score | Difference]) -> int:
-    """Return the number of seeds of the models that have most."""
     seeds: dict[tuple[str, str, str], set[int]] = {}
     for one in numbers:
         seeds.setdefault(_group_of(one), set()).add(one.seed)
@@ -281,7 +263,6 @@ def _most_seeds(numbers: Iterable[Score | Difference]) -> int:
 
 
 def _mean(seeds: Numbers, shared: float) -> SeedsMean | None:
-    """Return the mean over the seeds with a number; None without one."""
     known = [one for one in seeds if not math.isnan(one.value)]
     if not known:
         return None
@@ -300,12 +281,10 @@ def limits_of(metric: str) -> tuple[float, float]:
 
 
 def fewer_seeds(there: int, asked: int) -> str:
-    """Return the note at a number of fewer seeds than there should be."""
     return f"{'mean over ' * (there > 1)}{there} of {count(asked, 'seed')}"
 
 
 def _pooled(seeds: Numbers, mean: SeedsMean | None, asked: int) -> dict[str, Any]:
-    """Return the fields of a mean over seeds; `asked`: the number of seeds that it should have."""
     first = seeds[0]
     notes = list(dict.fromkeys(one.note for one in seeds if one.note))
     notes += [mean.note] if mean and math.isnan(mean.mean) else []

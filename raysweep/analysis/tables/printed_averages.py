@@ -45,17 +45,13 @@ class SweptSums:
         }
 
     def only(self, problem_sets: Collection[str]) -> SweptSums:
-        """Return the same of some problem sets."""
         kept = {
             cell: {name: rates[name] for name in rates if name in problem_sets} for cell, rates in self.cells.items()
         }
         return SweptSums({cell: rates for cell, rates in kept.items() if rates}, self.training_sets)
 
     def change(self, models: Sequence[str], recipe: str, baseline: str) -> SumChange | None:
-        """Return the mean change over models, each the mean over its training sets and seeds; None if one has none.
-
-        Of several seeds its interval is over problems and seeds.
-        """
+        """None if a model has none. Of several seeds its interval is over problems and seeds."""
         of_models = [changes_between(self.cells, model, recipe, baseline, self.training_sets) for model in models]
         if not all(of_models):
             return None
@@ -71,15 +67,7 @@ def averages_table(
     source: str,
     limit: str = "",
 ) -> Table:
-    """Return printed averages beside recomputed ones and a sweep's; those of the sweep's own models come last.
-
-    Args:
-        averages: the printed ones.
-        scores: the printed scores, one for each place.
-        sweep: the sweep's sums.
-        source: where the numbers were printed.
-        limit: what a limited run left out, in words; empty: nothing.
-    """
+    """`scores`: the printed ones, one for each place. `limit`: what a limited run left out, in words; may be empty."""
     columns = columns_of(scores)
     shared = [column for column in columns if column in sweep.columns()]
     own = list(_own_rows(averages, sweep))
@@ -136,7 +124,6 @@ def _printed_rows(
 
 
 def _own_rows(averages: Sequence[PublishedAverage], sweep: SweptSums) -> Iterator[Row]:
-    """Yield the rows of models that the study lacks: the same changes, without printed numbers."""
     printed = {model for average in averages for model in average.models}
     for model in dict.fromkeys(cell.model for cell in sweep.cells if cell.model not in printed):
         for recipe, baseline in dict.fromkeys((average.recipe, average.baseline) for average in averages):
@@ -146,7 +133,6 @@ def _own_rows(averages: Sequence[PublishedAverage], sweep: SweptSums) -> Iterato
 
 
 def _swept(change: SumChange | None, printed: float = float("nan")) -> tuple[TableCell, TableCell]:
-    """Return the sweep's number, and whether a printed one lies inside its interval."""
     if change is None:
         return TableCell(), TableCell()
     bounded = change.low == change.low and printed == printed
@@ -155,7 +141,6 @@ def _swept(change: SumChange | None, printed: float = float("nan")) -> tuple[Tab
 
 
 def change_cell(change: SumChange) -> TableCell:
-    """Return the cell of a relative change."""
     number = Measurement(CHANGE.metric, change.value, change.low, change.high, change.n, change.note)
     return number_cell(number, CHANGE, change.sd, change.seeds)
 

@@ -31,11 +31,9 @@ class LintedModel:
     cells: tuple[CellReports, ...]  # of one problem set
 
     def summary(self, group: FileGroup) -> GroupSummary:
-        """Count what a linter says of the group's files."""
         return summarise(group.name, self.reports(group))
 
     def second_counts(self, group: FileGroup) -> dict[str, CodeCount]:
-        """Count the second linter's messages on those of the group's files that the first has linted, by code."""
         files, messages = 0, []
         for number, cell in enumerate(cell for cell in self.cells if cell.training_set in group.training_sets):
             linted = {file.file_id for file in cell.reports.files if file.outcome == LintOutcome.LINTED}
@@ -45,12 +43,10 @@ class LintedModel:
         return {count.code: count for count in count_codes(messages, files)}
 
     def reports(self, group: FileGroup) -> LintReports:
-        """Return the reports on the group's files."""
         return pool(cell for cell in self.cells if cell.training_set in group.training_sets)
 
 
 def linted_models(cells: Sequence[CellReports], problems: str, order: Order) -> list[LintedModel]:
-    """Return the models with files of a problem set, in the sweep's order, and before several of them all together."""
     cells_of_set = [cell for cell in cells if cell.problem_set == problems]
     models = []
     names = dict.fromkeys((*order.models, *(cell.model for cell in cells_of_set)))

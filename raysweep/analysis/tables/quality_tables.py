@@ -36,13 +36,7 @@ _MESSAGES = "messages per 100 files"
 
 
 def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order) -> list[Table]:
-    """Return the tables of scores and of tiers, by problem set; none if nothing was linted.
-
-    Args:
-        cells: what the linter says.
-        strata: of the sample.
-        order: the sweep's names.
-    """
+    """Return the tables of scores and of tiers, by problem set; none if nothing was linted."""
     return [
         table
         for problems in problem_sets_of(cells, order)
@@ -56,13 +50,11 @@ def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum]
 
 
 def problem_sets_of(cells: Sequence[CellReports], order: Order) -> list[str]:
-    """Return the problem sets with linted files, in the sweep's order."""
     there = dict.fromkeys(cell.problem_set for cell in cells)
     return [name for name in dict.fromkeys((*order.problem_sets, *there)) if name in there]
 
 
 def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order, problems: str) -> Table:
-    """Return the mean score and the messages by severity, of each model and training set with files."""
     columns = [Column("files"), Column("mean score"), Column("no score")]
     columns += [Column(severity.name.lower(), _MESSAGES) for severity in Severity]
     rows = [
@@ -82,7 +74,6 @@ def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], o
 
 
 def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table:
-    """Return the messages by the study's tiers, of each model and training set with files."""
     rows = [
         (model.label, model.summary(group))
         for model in linted_models(cells, problems, order)
@@ -104,7 +95,6 @@ def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Tab
 
 
 def second_opinion_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table | None:
-    """Return ruff's messages by code beside pylint's of the same fault; None where ruff has read no file."""
     read = [cell for cell in cells if cell.second is not None]
     rows: list[Row] = []
     words: dict[str, str] = {}
@@ -162,10 +152,7 @@ def code_count_table(
     caption: str = "",
     label: str = "",
 ) -> Table:
-    """Return the messages by code of every model: a column for each group, a block of rows for each model.
-
-    Its columns make it the study's table 14, 15 or 16: groups of training sets, ratios or sizes.
-    """
+    """A column a group, a block of rows a model: the study's tables 14 to 16, by training sets, ratios and sizes."""
     rows: list[Row] = []
     words: dict[str, str] = {}
     for model in linted_models(cells, problems, order):
@@ -192,7 +179,6 @@ def code_count_table(
 
 
 def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
-    """Return the rows of a model: its training sets with files; of all models the groups of table 14."""
     there = {cell.training_set for cell in model.cells}
     if model.label == ALL_MODELS:
         groups = training_groups(order)
@@ -206,7 +192,6 @@ def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
 
 
 def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
-    """Return how many files were linted of how many completions."""
     strata_of_set = [stratum for stratum in strata if stratum.problem_set == problems]
     parts = [
         f"{stratum.files:,} of {stratum.population:,} completions of "
@@ -256,7 +241,6 @@ def _mean_cell(summary: GroupSummary) -> TableCell:
 
 
 def _per_100(value: float, note: str = "", files: int = 0) -> TableCell:
-    """Return the cell of a count per 100 files. `files`: those in the sample, also where the linter ended with none."""
     if math.isnan(value):
         return TableCell("–", note=NOT_LINTED if files else NO_FILE, state="undefined")
     return TableCell(decimal(value), value=value, note=note, state="value")

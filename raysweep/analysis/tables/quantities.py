@@ -30,7 +30,6 @@ class Quantity:
 
     @property
     def heading(self) -> str:
-        """Return label and unit."""
         return f"{self.label} ({self.unit})"
 
     def format(self, value: float) -> str:
@@ -62,11 +61,8 @@ def number_cell(
 ) -> TableCell:
     """Return the cell of a number: a dash with its reason if it is undefined.
 
-    Args:
-        number: a share.
-        quantity: how it is written.
-        sd: between seeds, if it is a mean over them; one of `raysweep.analysis.tables.over_seeds` has its own.
-        seeds: their number; 0: it is no mean over seeds.
+    `number`: a share. `sd`: between seeds, if it is a mean over them; one of `raysweep.analysis.tables.over_seeds` has
+    its own. `seeds`: their number; 0: it is no mean over seeds.
     """
     if math.isnan(number.value):
         note = number.note or f"{quantity.label} is undefined, no reason recorded"
@@ -90,7 +86,6 @@ def number_cell(
 
 
 def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
-    """Return the cell of a score; without one it says that the cell failed or is missing, or it is empty."""
     score = book.score(key, quantity.metric)
     if score is not None:
         return number_cell(score, quantity)
@@ -100,7 +95,6 @@ def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
 
 
 def draws_sentence(book: ScoreBook) -> str:
-    """Return the sentence on several draws of a perturbation; empty for one draw."""
     return f"Perturbed numbers are means over {text}." if (text := book.order.draws_text) else ""
 
 
@@ -116,7 +110,6 @@ def p_text(p: float) -> str:
 
 
 def p_cell(p: float, note: str) -> TableCell:
-    """Return the cell of a p value, or a dash with the reason why there is none."""
     return (
         TableCell("–", note=note, state="undefined") if math.isnan(p) else TableCell(p_text(p), value=p, state="value")
     )

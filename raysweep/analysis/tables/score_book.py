@@ -96,12 +96,10 @@ class Order:
     undrawn: tuple[str, ...] = ()  # test perturbations that draw nothing, and have one draw however many others have
 
     def clean_set(self, training_set: str) -> str:
-        """Return the set that has all rows of the same source as they are; empty if its source has none."""
         return self.clean_of.get(training_set, CLEAN)
 
     @property
     def clean_sets(self) -> frozenset[str]:
-        """The training sets that have all rows of a source as they are."""
         return frozenset({CLEAN, *self.clean_of.values()} - {""})
 
     @property
@@ -116,27 +114,22 @@ class Order:
 
     @property
     def draws_text(self) -> str:
-        """``3 draws of each perturbation``, and which ones have one draw since they draw nothing; empty for one."""
         if self.draws == 1:
             return ""
         single = f" (1 draw of {', '.join(self.undrawn)}: nothing is drawn there)" if self.undrawn else ""
         return f"{self.draws} draws of each perturbation{single}"
 
     def test_label(self, name: str) -> str:
-        """Return a test perturbation with its words: ``typos (C)``."""
         return labelled(name, self.words)
 
     def training_label(self, name: str) -> str:
-        """Return a training set with its words."""
         return labelled(name, self.training_words)
 
     def way(self, name: str) -> str:
-        """Return how the models of a training set were made: ``fine-tuned on typos (C)``."""
         return self.ways.get(name) or f"fine-tuned on {self.training_label(name)}"
 
 
 def labelled(name: str, words: Mapping[str, str]) -> str:
-    """Return ``words (name)``, or the name alone where there are no words for it."""
     return f"{words[name]} ({name})" if words.get(name, name) != name else name
 
 
@@ -152,7 +145,6 @@ class Failure:
 
     @property
     def cell(self) -> str:
-        """Return the cell in words: ``llama · full · C1 · seed 42``."""
         return f"{self.model} · {self.recipe} · {self.training_set} · seed {self.seed}"
 
 
@@ -167,12 +159,10 @@ class ModelVariant:
 
     @property
     def names_recipe(self) -> bool:
-        """Whether the label names the recipe."""
         return self.label.startswith(f"{self.model} · {self.recipe}")
 
     @property
     def base_label(self) -> str:
-        """The label of the model that is not fine-tuned, which no recipe made."""
         return self.label.replace(f" · {self.recipe}", "", 1) if self.names_recipe else self.label
 
 
@@ -235,16 +225,13 @@ class ScoreBook:
         )
 
     def score(self, key: ScoreKey, metric: str) -> Score | None:
-        """Return the score of a metric, or None if there is none."""
         cell = self._cell(key.variant, key.training_set)
         return self._scores.get((*cell, key.problem_set, key.perturbation, metric)) if cell else None
 
     def scores(self) -> list[Score]:
-        """Return all scores, in their order."""
         return list(self._scores.values())
 
     def failure(self, key: ScoreKey) -> Failure | None:
-        """Return the failure of the key's cell, or None if it didn't fail."""
         cell = self._cell(key.variant, key.training_set)
         return self._failures.get(cell) if cell else None
 
@@ -262,7 +249,6 @@ class ScoreBook:
         return tuple(name for name in self.training_sets if name != BASE and name not in self.order.ways)
 
     def all_scores(self, problem_set: str, perturbation: str, metric: str) -> list[Score]:
-        """Return all scores of one metric on one test set, over all cells."""
         return self._by_test_set.get((problem_set, perturbation, metric), [])
 
     @cached_property
@@ -277,12 +263,10 @@ class ScoreBook:
         return [(*cell, seed) for cell, seeds in self._cells.items() for seed in seeds]
 
     def levels(self, problem_set: str) -> tuple[str, ...]:
-        """Return the levels that some cell was measured on, in the order of the scores."""
         scores = (s for s in self._scores.values() if s.problem_set == problem_set and s.metric in LEVEL_METRICS)
         return tuple(dict.fromkeys(score.perturbation for score in scores))
 
     def metrics(self, problem_set: str) -> list[str]:
-        """Return the metrics that a problem set has, in the order of the scores."""
         return list(dict.fromkeys(s.metric for s in self._scores.values() if s.problem_set == problem_set))
 
     def _cell(self, variant: ModelVariant, training_set: str) -> tuple[str, str, str, int] | None:
@@ -294,7 +278,6 @@ class ScoreBook:
 
 
 def _worst_first(perturbations: Sequence[str], scores: Sequence[Score]) -> tuple[str, ...]:
-    """Sort perturbations by the mean difference of pass@1 over base models; over all models where there is no base."""
     drops = [s for s in scores if s.metric == "drop" and not math.isnan(s.value)]
     drops = [s for s in drops if s.training_set == BASE] or drops
 
@@ -312,10 +295,6 @@ def _merged(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
 def _variants(
     models: Sequence[str], cells: dict[tuple[str, str, str], list[int]], order: Order
 ) -> tuple[ModelVariant, ...]:
-    """List each model's (recipe, seed) pairs, by seed, then in the config's order of recipes.
-
-    The base model's own is listed only if nothing was fine-tuned.
-    """
     tuned: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
     base: dict[str, dict[tuple[str, int], None]] = {model: {} for model in models}
     for (model, recipe, training_set), seeds in cells.items():

@@ -44,10 +44,7 @@ def seeds_cell(
 def with_sd(
     cell: TableCell, values: Sequence[float], write: Callable[[float], str], *, factor: float = 1.0
 ) -> TableCell:
-    """Return the cell of a mean over seeds with their number and the SD between them, which one seed hasn't.
-
-    See `seeds_cell` for the arguments.
-    """
+    """See `seeds_cell` for the arguments; one seed has no SD."""
     if len(values) < 2:
         return replace(cell, seeds=len(values))
     sd = stdev(values)
@@ -75,7 +72,6 @@ def cells_over_seeds(
 
 
 def _mean_cell(by_seed: Mapping[int, TableCell], form: str, asked: int) -> TableCell:
-    """Return the cell of a mean over seeds: without a number of any seed, the first one's with what all of them say."""
     cells = list(by_seed.values())
     values = [cell.value for cell in cells if cell.state == "value"]
     note, curve = _notes(by_seed), _mean_curve([cell.curve for cell in cells if cell.curve])
@@ -90,7 +86,6 @@ def _mean_cell(by_seed: Mapping[int, TableCell], form: str, asked: int) -> Table
 
 
 def _notes(by_seed: Mapping[int, TableCell]) -> str:
-    """Return what the notes of all seeds say: once if they are the same, else each with its seed."""
     notes = {seed: cell.note for seed, cell in by_seed.items()}
     if len(set(notes.values())) == 1:
         return next(iter(notes.values()))
@@ -98,7 +93,6 @@ def _notes(by_seed: Mapping[int, TableCell]) -> str:
 
 
 def _mean_curve(curves: Sequence[tuple[tuple[float, float], ...]]) -> tuple[tuple[float, float], ...]:
-    """Return the mean of some curves, at the steps that all have."""
     if not curves:
         return ()
     points = [dict(curve) for curve in curves]

@@ -80,7 +80,6 @@ class TestFamily:
 
 
 def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Table | None:
-    """Return the table of a family of tests on a problem set; None if no test has pairs of two models."""
     cases, sizes = family.cases, family.sizes
     found_pairs = [_pairs(book, problems, case, sizes=sizes) for case in cases]
     pairs, lacking = [pairs for pairs, _ in found_pairs], [number for _, number in found_pairs]
@@ -111,10 +110,6 @@ def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Ta
 
 
 def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[list[ScorePair], int]:
-    """Return the pairs of a case, each the mean over seeds, and how many lack a model that failed or is missing.
-
-    A number that is undefined is NaN.
-    """
     values: dict[tuple[str, str, str, str], list[tuple[float, float]]] = {}
     lacking = 0
     for variant in book.variants:
@@ -136,7 +131,6 @@ def _pairs(book: ScoreBook, problems: str, case: Case, *, sizes: bool) -> tuple[
 
 
 def _left_out(undefined: int, lacking: int) -> list[str]:
-    """Return notes on pairs that a test leaves out."""
     notes = [f"{count(undefined, 'pair')} with an undefined number left out"] if undefined else []
     return notes + ([f"{count(lacking, 'pair')} without a model that failed or is missing"] if lacking else [])
 
@@ -181,7 +175,6 @@ def _units_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
 
 
 def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
-    """Return the largest p without one unit, named by its models."""
     models: dict[str, dict[str, None]] = {}
     for pair, unit in zip(pairs, units, strict=True):
         models.setdefault(unit, {})[pair.model] = None

@@ -77,7 +77,6 @@ class Row:
 
     @property
     def spanning_cell(self) -> TableCell | None:
-        """Return the first cell if all cells failed or are missing with the same text, else None."""
         first = self.cells[0] if self.cells else TableCell()
         all_equal = all(cell.text == first.text for cell in self.cells)
         return first if all_equal and first.state in ("failed", "missing") else None
@@ -105,7 +104,6 @@ class Table:
 
     @property
     def problems(self) -> str:
-        """Return ``n = 240 problems, 3 training seeds`` where all numbers rest on as many; otherwise ""."""
         problems = f"n = {count(next(iter(self._sizes)), 'problem')}" if len(self._sizes) == 1 else ""
         seeds = count(next(iter(self._seeds)), "training seed") if len(self._seeds) == 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
@@ -118,7 +116,6 @@ class Table:
 
     @property
     def has_one_size(self) -> bool:
-        """Return whether all numbers rest on equally many problems."""
         return len(self._sizes) == 1
 
     @cached_property
@@ -127,7 +124,6 @@ class Table:
 
     @property
     def over_seeds(self) -> str:
-        """Return what this table's means over seeds are, for files, which stand alone; empty for a table without."""
         cells = [cell for row in self.rows for cell in row.cells if cell.seeds]
         if not cells:
             return ""
@@ -155,18 +151,15 @@ class Table:
 
     @property
     def full_caption(self) -> str:
-        """Return the caption with the number of problems before it, and words for codes and the signature after it."""
         signed = f"Signature: {self.signature}." if self.signature else ""
         kind = f"Columns: the {self.column_kind}." if self.column_kind and "Columns: " not in self.caption else ""
         return " ".join(filter(None, (self.problems and f"{self.problems}.", kind, self.explanation, signed)))
 
     @property
     def explanation(self) -> str:
-        """Return the caption, with what means over seeds are and words for codes after it."""
         return " ".join(filter(None, (self.caption, self.over_seeds, f"Codes: {self.codes}." if self.codes else "")))
 
     def shown(self, row: Row) -> list[tuple[str, str]]:
-        """Return text and footnote mark of a row's cells; of equal cells that failed or are missing only the first."""
         texts = [
             " ".join(
                 filter(None, (cell.text, cell.interval, cell.spread, f"({size})" if (size := self.size(cell)) else ""))
@@ -178,22 +171,18 @@ class Table:
 
     @property
     def name(self) -> str:
-        """Return the label, or else the title, reduced to characters that are safe in a file name."""
         return safe_name(self.label or self.title)
 
     @property
     def footnotes(self) -> tuple[str, ...]:
-        """Return the notes of all cells, each once, in reading order."""
         return tuple(self._marks)
 
     @cached_property
     def _marks(self) -> dict[str, str]:
-        """The number of each footnote, from 1, by its text."""
         notes = dict.fromkeys(cell.note for row in self.rows for cell in row.cells if cell.note)
         return {note: str(number) for number, note in enumerate(notes, 1)}
 
     def mark(self, cell: TableCell) -> str:
-        """Return the number of a cell's footnote, from 1; empty if it has none."""
         return self._marks[cell.note] if cell.note else ""
 
 
@@ -206,7 +195,6 @@ def head_groups(columns: Sequence[Column], kind: str = "") -> list[tuple[str, in
 
 
 def to_markdown(table: Table) -> str:
-    """Return a table as GitHub Markdown: heading, caption, pipe table, footnotes."""
     headings = [*table.stub, *(column.full_name for column in table.columns)]
     lines = [_pipes(headings), _pipes(["---"] * len(table.stub) + ["---:"] * len(table.columns))]
     for row in table.rows:
@@ -283,7 +271,6 @@ def to_latex(table: Table) -> str:
 
 
 def _latex_row_parts(rows: Sequence[Row], size: int) -> list[tuple[Row, ...]]:
-    """Return rows in parts of at most `size`; those that differ in the last label only stay together where they fit."""
     parts: list[tuple[Row, ...]] = [()]
     for labels, members in groupby(rows, key=lambda row: row.labels[:-1]):
         group = tuple(members)
@@ -319,13 +306,11 @@ def _latex_width(text: str) -> float:
 
 
 def _latex_cells(table: Table, row: Row, block: slice = slice(None)) -> list[tuple[str, str]]:
-    """Return text and footnote mark of a row's cells in a block of columns."""
     shown = table.shown(row)
     return shown[:1] + shown[1:][: len(shown[block]) - 1] if row.spanning_cell else shown[block]
 
 
 def _latex_blocks(table: Table, widths: Sequence[float]) -> list[slice]:
-    """Return which columns stand in each block: as many as the text is wide, without parting a group that fits."""
     labels, sizes = sum(widths[: len(table.stub)]), widths[len(table.stub) :]
     runs: list[slice] = []
     at = 0
@@ -366,7 +351,6 @@ def _latex_part(table: Table, part: str, number: int, blocks: Sequence[slice], e
 
 
 def _latex_tabular(table: Table, block: slice) -> list[str]:
-    """Return the lines of one block of columns, beside all labels."""
     columns = table.columns[block]
     return [
         r"\par\smallskip\centerline{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
@@ -381,7 +365,6 @@ def _latex_tabular(table: Table, block: slice) -> list[str]:
 
 
 def _latex_head(stub: Sequence[str], columns: Sequence[Column], kind: str) -> list[str]:
-    """Return the row of columns' names, and above it that of their groups, or of what they are, if there are any."""
     names = _latex_row(map(escape_latex, [*stub, *(column.name for column in columns)]))
     groups = head_groups(columns, kind)
     if not groups:
@@ -395,7 +378,6 @@ def _latex_head(stub: Sequence[str], columns: Sequence[Column], kind: str) -> li
 
 
 def _latex_body(table: Table, block: slice) -> list[str]:
-    """Return the rows; a label that repeats the row above is left out, and a new first label has space above it."""
     lines, before = [], ("",) * len(table.stub)
     for number, row in enumerate(table.rows):
         repeated = [row.labels[: at + 1] == before[: at + 1] for at in range(len(row.labels) - 1)]
@@ -419,8 +401,7 @@ class Named(Protocol):
     """A table or figure: it has a name that is safe in a file name."""
 
     @property
-    def name(self) -> str:
-        """The name."""
+    def name(self) -> str: ...
 
 
 N = TypeVar("N", bound=Named)
@@ -437,7 +418,6 @@ def by_file_name(things: Iterable[N]) -> dict[str, N]:
 
 
 def by_problem_set(tables: Iterable[Table]) -> list[Table]:
-    """Return tables with those of one problem set together, the problem sets in the order of their first tables."""
     groups: dict[str, list[Table]] = {}
     for table in tables:
         groups.setdefault(table.problem_set, []).append(table)
@@ -445,11 +425,7 @@ def by_problem_set(tables: Iterable[Table]) -> list[Table]:
 
 
 def to_text(tables: Iterable[Table], format: str) -> str:
-    """Return tables one below the other, as Markdown, CSV or LaTeX.
-
-    Raises:
-        UnknownName: the format is none of `FORMATS`.
-    """
+    """Join tables as Markdown, CSV or LaTeX; raise UnknownName if the format is none of `FORMATS`."""
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
     if format == "csv":
@@ -458,7 +434,6 @@ def to_text(tables: Iterable[Table], format: str) -> str:
 
 
 def written(table: Table, format: str) -> str:
-    """Return one table in one of `FORMATS`."""
     return {"md": to_markdown, "csv": to_csv, "latex": to_latex}[format](table)
 
 
@@ -484,7 +459,6 @@ def as_record(table: Table) -> dict[str, Any]:
 
 
 def _cell_record(cell: TableCell) -> dict[str, Any]:
-    """Return what a cell says, without what it doesn't have."""
     note = {"note": cell.note} if cell.note else {}
     if cell.state in ("text", "failed", "missing"):
         return {"text": cell.text, **note}

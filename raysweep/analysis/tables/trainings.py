@@ -48,10 +48,7 @@ class ReportedTraining:
 
 
 def training_tables(trainings: Sequence[ReportedTraining], order: Order, *, over_seeds: bool = False) -> list[Table]:
-    """Return the tables of a sweep's trainings, in the given order: losses, validation rows, numbers of objectives.
-
-    `over_seeds`: whether the trainings of a model, training set and recipe with several seeds have one row.
-    """
+    """`over_seeds`: whether the trainings of a model, training set and recipe with several seeds have one row."""
     if not trainings:
         return []
     groups, words = _grouped(trainings, over_seeds), order.training_words
@@ -77,7 +74,6 @@ BySeed = Mapping[int | None, ReportedTraining]
 
 
 def _grouped(trainings: Sequence[ReportedTraining], over_seeds: bool) -> list[tuple[Labels, BySeed]]:
-    """Return the trainings of each row with its labels: those of all seeds, or each with the seed in its label."""
     if not over_seeds:
         seeds = {training.seed for training in trainings} - {None}
         return [
@@ -98,12 +94,10 @@ def _grouped(trainings: Sequence[ReportedTraining], over_seeds: bool) -> list[tu
 
 
 def _most_seeds(groups: Sequence[tuple[Labels, BySeed]]) -> int:
-    """Return the number of seeds of the rows that have most."""
     return max(len(seeds) for _, seeds in groups)
 
 
 def training_table(trainings: Sequence[ReportedTraining], order: Order, *, over_seeds: bool = False) -> Table:
-    """Return the table of a sweep's trainings, in the given order. `over_seeds`: see `training_tables`."""
     groups = _grouped(trainings, over_seeds)
     caption = (
         "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
@@ -129,7 +123,6 @@ def training_table(trainings: Sequence[ReportedTraining], order: Order, *, over_
 
 
 def _row(training: ReportedTraining, validated: bool) -> tuple[TableCell, ...]:
-    """Return the cells of a training. `validated`: whether one of the table had validation rows."""
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in training.reasons.items())
     dropped = _count_cell(training.dropped)
     if training.dropped:

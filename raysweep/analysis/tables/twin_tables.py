@@ -83,11 +83,8 @@ class _Compared:
 def twin_tables(twins: Iterable[Twins], first: str, second: str, *, each_seed: bool = False) -> list[Table]:
     """Return a table of pass@1 and, where both cells have clean and perturbed results, one of RD.
 
-    Args:
-        twins: the pairs of cells.
-        first: the heading of the first cells' numbers.
-        second: the heading of the second ones'. Differences are second minus first.
-        each_seed: whether each of several seeds has a row, in place of their mean.
+    `first`: the heading of the first cells' numbers. `second`: the heading of the second ones'. Differences are second
+    minus first. `each_seed`: whether each of several seeds has a row, in place of their mean.
     """
     compared = _with_seeds_notes([twin for pair in twins for twin in _compared(pair) if twin.numbers[DIFFERENCE].n])
     compared = compared if each_seed else _over_seeds(compared)
@@ -105,11 +102,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
     number of problems isn't the study's. Of a place that the study prints in two tables the first counts in which
     nothing is known to be wrong.
 
-    Args:
-        scores: the sweep's.
-        printed: the printed numbers.
-        source: where they were printed.
-        limit: what a limited run left out, in words; empty: nothing.
+    `limit`: what a limited run left out, in words; empty: nothing.
     """
     theirs = {_printed_key(score): score for score in reversed(without_doubles(printed))}
     passing = {_place(score): score for score in scores if score.metric == PASS.metric}
@@ -172,7 +165,6 @@ def _place(score: Score) -> _Place:
 
 
 def _with_size(score: Score, printed: PublishedScore) -> str:
-    """Return a score's note, and the number of problems where it isn't that of the printed number."""
     theirs = PROBLEMS[printed.problem_set]
     size = f"over {count(score.n, 'problem')}; the printed number is over {theirs}" if score.n != theirs else ""
     return "; ".join(filter(None, (score.note, size)))
@@ -181,13 +173,6 @@ def _with_size(score: Score, printed: PublishedScore) -> str:
 def _behind(
     score: Score, passing: Mapping[_Place, Score], printed: Mapping[tuple[_Key, str], PublishedScore]
 ) -> tuple[TableCell, TableCell]:
-    """Return the cells of `BEHIND`; empty ones beside pass@1, and where the numbers are not known.
-
-    Args:
-        score: the number whose row it is.
-        passing: the sweep's pass@1 by `_place`.
-        printed: all printed numbers, by `_printed_key`.
-    """
     rate = passing.get(_place(score))
     if score.metric != RD.metric or rate is None:
         return TableCell(), TableCell()
@@ -206,7 +191,6 @@ def _compared(pair: Twins) -> list[_Compared]:
 
 
 def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
-    """Return the pairs, with a note at each number that has several seeds and is within the noise between these."""
     by_seed: dict[tuple[str, TestSetName, str], list[float]] = {}
     for twin in compared:
         for name in EFFECTS & twin.numbers.keys():
@@ -223,10 +207,6 @@ def _with_seeds_notes(compared: Sequence[_Compared]) -> list[_Compared]:
 
 
 def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
-    """Return the pairs, those that differ in the seed only as one with the means of their numbers.
-
-    A base model has no seed in its label, and its pair stays as it is.
-    """
     groups: dict[tuple[str, TestSetName], list[_Compared]] = {}
     for twin in compared:
         groups.setdefault((twin.alike, twin.test_set), []).append(twin)
@@ -290,7 +270,6 @@ def _value(twin: _Compared, metric: str) -> float:
 
 
 def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
-    """Return the values of each task that all columns have."""
     return [[column[task] for column in columns] for task in columns[0] if all(task in column for column in columns)]
 
 
@@ -300,7 +279,6 @@ def _mean(values: Sequence[float]) -> TableCell:
 
 
 def _rds(pair: _Compared) -> tuple[TableCell, TableCell]:
-    """Return the RD of both cells: of several seeds the mean over those where both are defined, as its change is."""
     seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in pair.seeds or (pair,)]
     defined = [rds for rds in seeds if not any(math.isnan(rd.value) for rd in rds)]
     first, second = (_mean_rd([rds[side] for rds in defined or seeds], len(seeds)) for side in (0, 1))
@@ -317,7 +295,6 @@ def _mean_rd(seeds: Sequence[Measurement], asked: int) -> TableCell:
 
 
 def _rd(cell: ProblemRates, pair: _Compared) -> Measurement:
-    """Return a cell's RD on the problems with all four verdicts of a pair."""
     others = (pair.first.clean, pair.first.rates, pair.second.clean, pair.second.rates)
     rows = _shared(cell.clean, cell.rates, *others)
     rd = relative_degradation(*(sum(row[number] for row in rows) for number in (0, 1)))

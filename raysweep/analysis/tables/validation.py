@@ -55,13 +55,7 @@ def validation_table(
     row_words: Mapping[str, str],
     asked: int = 1,
 ) -> Table | None:
-    """Return the table of trainings with validation rows; None without any.
-
-    Args:
-        trainings: model, training set and recipe of each row, with the measures by seed.
-        row_words: words for the codes of training sets.
-        asked: see `raysweep.analysis.tables.seed_rows.cells_over_seeds`.
-    """
+    """`trainings`: model, training set and recipe of each row, with measures by seed. `asked`: see `numbers_table`."""
     if not trainings:
         return None
     has_pairs = any(measured.preferred for _, seeds in trainings for measured in seeds.values())
@@ -97,10 +91,6 @@ def _count(number: int) -> TableCell:
 
 
 def _ends(points: Points, kept: int | None, factor: float = 1) -> tuple[TableCell, TableCell]:
-    """Return the cells of a curve's value at step 0 and of the model, with the curve beside the latter.
-
-    `kept`: the model's step; None: the last.
-    """
     before = _number(points[0][1] * factor) if points and points[0][0] == 0 else _missing()
     models = [value for step, value in points if step > 0 and kept in (None, step)]
     after = _number(models[-1] * factor) if models else _missing()

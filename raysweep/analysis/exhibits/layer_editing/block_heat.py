@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.edits import ReportedEdit
@@ -41,8 +42,8 @@ class BlockHeat(Exhibit):
 
     digits: Annotated[int, Field(ge=0, le=2)] = 0
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figures, each with the table of its numbers."""
         figures, tables = [], []
         localized = [edit for edit in evidence.edits.made if edit.localization]
         for (problems, model), categories in by_model(localized, over_seeds=evidence.pools_seeds).items():
@@ -108,7 +109,6 @@ class BlockHeat(Exhibit):
 
 
 def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[Patched, dict[str, dict[int, float]]]:
-    """Return the mean RI of each block, by what was patched and by category."""
     patched = restorations([row for edits in categories.values() for edit in edits for row in edit.localization])
     panels = {one: {name: _means(edits, one) for name, edits in categories.items()} for one in patched}
     return {one: {name: of for name, of in means.items() if of} for one, means in panels.items()}
@@ -123,7 +123,6 @@ def _means(edits: Sequence[ReportedEdit], patched: Patched) -> dict[int, float]:
 
 
 def in_words(patched: Patched) -> str:
-    """Return what was patched in words."""
     positions, phase = patched
     return WORDS.get(positions, positions) + (", also while decoding" if phase == "all" else "")
 
@@ -137,7 +136,6 @@ def _of_embeddings(blocks: Sequence[int]) -> str:
 
 
 def restorations(rows: Sequence[BlockAccuracy]) -> dict[Patched, list[BlockAccuracy]]:
-    """Return a localization's rows by what was patched, each in the order of the blocks."""
     patched = dict.fromkeys((row.positions, row.phase) for row in rows)
     return {
         one: sorted((row for row in rows if (row.positions, row.phase) == one), key=lambda row: row.block)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evidence
@@ -45,12 +47,10 @@ class FoundBlocks:
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """How often each block was found."""
         return tuple(sum(block == number for block in self.blocks) for number in range(self.of))
 
 
 def has_localization(edit: ReportedEdit) -> bool:
-    """Return whether a localization chose an edit's block."""
     return edit.edit_at == AUTO and edit.work is not None and edit.work.depth is not None
 
 
@@ -61,17 +61,13 @@ def best_blocks(edit: ReportedEdit) -> list[int]:
 
 
 def is_tied(edit: ReportedEdit) -> bool:
-    """Return whether several blocks had the highest RI of an edit's localization, so that distances decided."""
     return len(best_blocks(edit)) > 1
 
 
 def by_model(
     edits: Iterable[ReportedEdit], *, over_seeds: bool
 ) -> dict[tuple[str, str], dict[str, list[ReportedEdit]]]:
-    """Return edits by problem set and model, then by category; a model has its method where there are several.
-
-    `over_seeds`: whether those of all seeds are together.
-    """
+    """A model has its method where there are several. `over_seeds`: whether those of all seeds are together."""
     groups = grouped(edits, over_seeds=over_seeds)
     several = len({group.method for group in groups}) > 1
     found: dict[tuple[str, str], dict[str, list[ReportedEdit]]] = {}
@@ -87,8 +83,8 @@ class BlockMap(Exhibit):
 
     has_figure: ClassVar[bool] = True
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figures, each with the table of its numbers."""
         of_sets: dict[str, list[FoundBlocks]] = {}
         localized = filter(has_localization, evidence.edits.made)
         for (problems, model), categories in by_model(localized, over_seeds=evidence.pools_seeds).items():
@@ -125,13 +121,11 @@ class BlockMap(Exhibit):
 
 
 def _has_seeds(evidence: Evidence) -> bool:
-    """Return whether rows have the blocks that several seeds found."""
     localized = filter(has_localization, evidence.edits.made)
     return evidence.pools_seeds and len({edit.cell.seed for edit in localized}) > 1
 
 
 def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:
-    """Return a model's blocks by category, those of all categories first; most blocks that a localization had count."""
     tied = {name: sum(map(is_tied, edits)) for name, edits in categories.items()}
     works = {name: [e.work for e in edits if e.work is not None] for name, edits in categories.items()}
     size = max(work.blocks for of_category in works.values() for work in of_category)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
@@ -38,8 +39,8 @@ class EditPages(Exhibit):
     characters: Annotated[int, Field(ge=100)] = 2000
     """Most characters of a completion."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the pages, those of a model and category one after the other."""
         places: dict[Place, list[tuple[str, ReportedEdit]]] = {}
         for group, edits in grouped(evidence.edits.made).items():
             for edit in edits:
@@ -77,7 +78,6 @@ class EditPages(Exhibit):
         )
 
     def _after(self, evidence: Evidence, edit: ReportedEdit, pair: PromptPair) -> Iterator[ShownAnswer]:
-        """Yield the edited model's first completion of the pair's problem, perturbed and clean, as far as known."""
         if edit.work is None:
             return
         for test, label in ((edit.perturbation, "perturbed"), (CLEAN, "original")):
@@ -93,7 +93,6 @@ class EditPages(Exhibit):
 
 
 def _failure(evidence: Evidence, place: Place, pair: PromptPair) -> str:
-    """Return how the base's first failing completion ended; ``failed`` where its results are gone."""
     problems, model, category, _, seed = place
     known = (cell for cell in evidence.book.cells() if (cell[0], cell[2]) == (model, BASE))
     base = CellLabels(*next(known, (model, NOT_TUNED, BASE, seed)))  # a base has one seed, however many edits have
@@ -120,7 +119,6 @@ def _facts(edit: ReportedEdit) -> Iterator[str]:
 
 
 def _localized(edit: ReportedEdit) -> Iterator[str]:
-    """Yield the accuracies of a localization without a patch, and what decided where several blocks tied."""
     found, best = edit.found, best_blocks(edit)
     if found is None:
         return
@@ -139,7 +137,6 @@ def _verdict(answer: Answer) -> str:
 
 
 def _first_of_each(places: Sequence[Place], most: int) -> set[Place]:
-    """Return at most so many places: the first pair of each model and category, then the second ones, and so on."""
     rank: dict[tuple[str, ...], int] = {}
     ranked = []
     for number, place in enumerate(places):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import (
@@ -42,8 +44,8 @@ class EditPlaces(Exhibit):
     beside: Text = RANDOM
     """The value of `edit_at` that the others are compared with."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables of editors that edit at two places or more."""
         rows: dict[str, list[Row]] = {}
         made = evidence.edits.made
         several = not evidence.pools_seeds and len({edit.cell.seed for edit in made}) > 1
@@ -57,7 +59,6 @@ class EditPlaces(Exhibit):
         return Drawn(tuple(self._table(evidence, problems, of_set) for problems, of_set in rows.items()))
 
     def _rows(self, first: ReportedEdit, places: Mapping[str, Sequence[ReportedEdit]], seed: str) -> list[Row]:
-        """Return the rows of one editor and model: those of each category, then of all. `seed`: ends their labels."""
         categories = list(dict.fromkeys(edit.perturbation for edits in places.values() for edit in edits))
         rows = []
         for category in [*categories, *([ALL] if len(categories) > 1 else [])]:
@@ -94,10 +95,7 @@ class EditPlaces(Exhibit):
 
 
 def _alike(edits: Sequence[ReportedEdit], *, over_seeds: bool) -> dict[tuple[object, ...], list[ReportedEdit]]:
-    """Return the edits of one problem set, model, seed and editor with settings that are the same but the block.
-
-    `over_seeds`: whether those of all seeds are together.
-    """
+    """Group the edits of one problem set, model, seed and editor whose settings differ in the block alone."""
     groups: dict[tuple[object, ...], list[ReportedEdit]] = {}
     for edit in edits:
         if edit.edit_at:
@@ -108,14 +106,12 @@ def _alike(edits: Sequence[ReportedEdit], *, over_seeds: bool) -> dict[tuple[obj
 
 
 def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
-    """Return edits by the setting of their block, `PLACES` first."""
     found = dict.fromkeys(edit.edit_at for edit in edits)
     names = [*(name for name in PLACES if name in found), *(name for name in found if name not in PLACES)]
     return {name: [edit for edit in edits if edit.edit_at == name] for name in names}
 
 
 def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean difference of shares restored, over the pairs that both have."""
     others = {(edit.cell.training_set, edit.cell.seed): edit.accuracy.restored.value for edit in beside}
     known = []
     for edit in edits:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.edits import EditWork, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import (
@@ -28,8 +30,8 @@ class EditRows(Exhibit):
 
     group: Group = EDIT_ROWS
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables."""
         tables: dict[tuple[str, str], list[Row]] = {}
         for group, edits in grouped(evidence.edits.made).items():
             place = group.problem_set, group.model
@@ -114,8 +116,8 @@ class EditEnds(Exhibit):
 
     group: Group = EDIT_ROWS
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         groups = grouped(evidence.edits.made, over_seeds=evidence.pools_seeds)
         if not groups:
             raise NothingToDraw(NOTHING)
@@ -156,8 +158,8 @@ class EditCosts(Exhibit):
 
     group: Group = EDITS
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         methods: dict[tuple[str, str], list[ReportedEdit]] = {}
         for group, edits in grouped(evidence.edits.made, over_seeds=evidence.pools_seeds).items():
             methods.setdefault((group.model, group.method), []).extend(e for e in edits if e.work is not None)

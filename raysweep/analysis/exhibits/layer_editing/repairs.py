@@ -13,6 +13,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import Literal
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
@@ -86,8 +88,8 @@ class Repairs(Exhibit):
     by: Literal["method", "category"]
     """What has a row: each method of a model, over all its categories, or each of them."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables."""
         groups = grouped(evidence.edits.made, over_seeds=evidence.pools_seeds)
         rewritten = _by_category(evidence.edits.rewritten, together=evidence.pools_seeds)
         if self.by == "method":
@@ -105,7 +107,6 @@ class Repairs(Exhibit):
     def _table(
         self, evidence: Evidence, problems: str, rows: Mapping[EditGroup, Row], rewrites: bool, unlike: bool
     ) -> Table:
-        """Return the table of a problem set; `unlike`: whether its methods have edited models from different pairs."""
         groups = [group for group in rows if group.problem_set == problems]
         lora = dict.fromkeys(edit.cell.recipe for edit in evidence.edits.made if edit.editor == "lora_edit")
         plain = PLAIN_LORA.format(", ".join(lora)) if lora else ""
@@ -138,7 +139,6 @@ def _without(table: Table, column: Column) -> Table:
 
 
 def _in_order(groups: Sequence[EditGroup]) -> list[EditGroup]:
-    """Return groups with those of a model and category together, in the order in which these appear first."""
     models = list(dict.fromkeys(group.model for group in groups))
     categories = list(dict.fromkeys(group.category for group in groups))
     return sorted(groups, key=lambda group: (models.index(group.model), categories.index(group.category)))
@@ -160,7 +160,6 @@ def _cells(edits: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> tup
 
 
 def _on_shared(done: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> TableCell:
-    """Return the share restored on shared pairs, with their number as a note where others were left out."""
     if not done:
         return TableCell()
     if not shared:
@@ -174,14 +173,11 @@ def _on_shared(done: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> 
 
 @dataclass(frozen=True)
 class _Rewriting:
-    """What a model's rewriting of prompts, with one seed, does to categories, and to clean prompts if judged."""
-
     categories: Sequence[RewrittenPrompts]
     clean: RewrittenPrompts | None
 
     @cached_property
     def rates(self) -> tuple[Rates, Rates, Rates]:
-        """The rates on original, perturbed and rewritten prompts, the means over categories."""
         found: tuple[dict[str, list[float]], ...] = ({}, {}, {})
         for one in self.categories:
             own = (one.base.clean, one.base.perturbed, one.rates)
@@ -193,17 +189,14 @@ class _Rewriting:
 
     @property
     def means(self) -> tuple[float, ...]:
-        """The means of these; NaN without a problem."""
         return tuple(fmean(rates.values()) if rates else math.nan for rates in self.rates)
 
     @property
     def change(self) -> DifferenceOfMeans | None:
-        """How pass@1 on clean prompts differs from the base's; None if it isn't known."""
         return rates_change([self.clean.rates], [self.clean.base.clean]) if self.clean is not None else None
 
     @property
     def changes(self) -> dict[str, float]:
-        """The same on each problem that both have."""
         if self.clean is None:
             return {}
         base = self.clean.base.clean
@@ -211,7 +204,6 @@ class _Rewriting:
 
 
 def _rewriting_cells(seeds: Sequence[_Rewriting]) -> tuple[TableCell, ...]:
-    """Return the cells of the row of a rewriting: of several seeds the means, over problems and seeds."""
     gains, restorations = ([of(*one.rates) for one in seeds] for of in (gained, restored))
     original, perturbed, repaired = (
         share_cell(_mean(values)) for values in zip(*(s.means for s in seeds), strict=True)
@@ -242,7 +234,6 @@ Rewritings = Mapping[EditGroup, Sequence[_Rewriting]]
 
 
 def _by_category(rewritten: Sequence[RewrittenPrompts], *, together: bool) -> Rewritings:
-    """Return what was rewritten and judged by model and category. `together`: whether all seeds have one row."""
     clean = {(one.cell, one.problem_set): one for one in rewritten if one.perturbation == CLEAN and one.rates}
     seeds = {one.cell.seed for one in rewritten}
     found: dict[EditGroup, list[_Rewriting]] = {}
@@ -254,7 +245,6 @@ def _by_category(rewritten: Sequence[RewrittenPrompts], *, together: bool) -> Re
 
 
 def _over_categories(rewritten: Rewritings) -> Rewritings:
-    """Return what was rewritten by model, over all categories."""
     together: dict[EditGroup, dict[int, _Rewriting]] = {}
     for group, seeds in rewritten.items():
         of_all = together.setdefault(replace(group, category=ALL), {})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.tables.seed_rows import COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -13,8 +15,8 @@ class RewrittenPromptCounts(Exhibit):
 
     group: Group = EDITS
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         rewritten = [one for one in evidence.edits.rewritten if one.reasons]
         if not rewritten:
             raise NothingToDraw("no model rewrote prompts")

@@ -62,15 +62,11 @@ class EditGroup:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels of its row: model, category unless it is `ALL`, method."""
         return self.model, *([] if self.category == ALL else [self.category]), self.method
 
 
 def grouped(edits: Iterable[ReportedEdit], *, over_seeds: bool = False) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return edits by problem set, model, category and method, in their order; none of `ALL`.
-
-    `over_seeds`: whether those of all seeds are together.
-    """
+    """Return edits in their order; none of `ALL`. `over_seeds`: whether those of all seeds are together."""
     edits = list(edits)
     seeds = {edit.cell.seed for edit in edits}
     groups: dict[EditGroup, list[ReportedEdit]] = {}
@@ -82,7 +78,6 @@ def grouped(edits: Iterable[ReportedEdit], *, over_seeds: bool = False) -> dict[
 
 
 def over_categories(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[EditGroup, list[ReportedEdit]]:
-    """Return the edits of each method in all categories together, as groups of the category `ALL`."""
     together: dict[EditGroup, list[ReportedEdit]] = {}
     for group, edits in groups.items():
         together.setdefault(replace(group, category=ALL), []).extend(edits)
@@ -90,7 +85,6 @@ def over_categories(groups: Mapping[EditGroup, Sequence[ReportedEdit]]) -> dict[
 
 
 def judged(edits: Iterable[ReportedEdit]) -> list[ReportedEdit]:
-    """Return the edits whose models were judged."""
     return [edit for edit in edits if edit.is_judged]
 
 
@@ -120,13 +114,11 @@ def _pair_of(edit: ReportedEdit) -> tuple[str, int]:
 
 
 def _beside(group: EditGroup, edits: Sequence[ReportedEdit], over_seeds: bool) -> tuple[object, ...]:
-    """Return what the groups share whose pairs can be the same."""
     seed = None if over_seeds else edits[0].cell.seed
     return group.problem_set, group.model, group.category, seed
 
 
 def by_seed(edits: Iterable[ReportedEdit]) -> dict[int, list[ReportedEdit]]:
-    """Return edits by their seed."""
     seeds: dict[int, list[ReportedEdit]] = {}
     for edit in edits:
         seeds.setdefault(edit.cell.seed, []).append(edit)
@@ -140,18 +132,11 @@ def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float
 
 
 def share_cell(value: float) -> TableCell:
-    """Return the cell of a mean pass@1; empty for NaN."""
     return TableCell() if math.isnan(value) else TableCell(PASS.format(value), value=100 * value, state="value")
 
 
 def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> TableCell:
-    """Return the cell of a mean with the standard deviation between seeds.
-
-    Args:
-        cell: as it is without.
-        seeds: the mean of each seed, a share; those that are NaN don't count, and one has no deviation.
-        quantity: how it is written.
-    """
+    """`seeds`: the mean of each seed, a share; those that are NaN don't count, and one has no deviation."""
     known = [value for value in seeds if not math.isnan(value)]
     if len(known) < 2 or cell.state != "value":
         return cell
@@ -159,37 +144,31 @@ def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> 
 
 
 def mean_by_seed(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> list[float]:
-    """Return the mean of a number over the edits of each seed, of seeds with an edit that has it."""
     means = (mean_of(of_seed, value) for of_seed in by_seed(edits).values())
     return [mean for mean in means if not math.isnan(mean)]
 
 
 def base_cell(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> TableCell:
-    """Return the cell of the base model's mean pass@1 beside judged edits: over seeds, as the edits' own is."""
     means = mean_by_seed(edits, value)
     return share_cell(fmean(means) if means else math.nan)
 
 
 def repaired_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean pass@1 of judged edits on their category."""
     means = mean_by_seed(edits, lambda edit: edit.accuracy.repaired)
     return with_spread(share_cell(fmean(means) if means else math.nan), means, PASS)
 
 
 def restored_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean share restored over judged edits, with its interval over pairs and seeds."""
     return _mean_share(edits, lambda edit: edit.accuracy.restored, RESTORED)
 
 
 def gain_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of the mean relative gain of pass@1 over judged edits, with its interval over pairs and seeds."""
     return _mean_share(edits, lambda edit: edit.accuracy.gain, RELATIVE_GAIN)
 
 
 def _mean_share(
     edits: Sequence[ReportedEdit], share_of: Callable[[ReportedEdit], Restoration], quantity: Quantity
 ) -> TableCell:
-    """Return the cell of the mean of a number of each edit; those without it are left out and counted."""
     found = [(edit, share_of(edit)) for edit in edits]
     defined = [PairValue.of(edit, share.value) for edit, share in found if not math.isnan(share.value)]
     undefined = [share.note for _, share in found if math.isnan(share.value)]
@@ -214,13 +193,7 @@ class PairValue(NamedTuple):
 
 
 def pairs_cell(values: Sequence[PairValue], quantity: Quantity, note: str = "") -> TableCell:
-    """Return the cell of a mean over pairs, or of several seeds over these, with its interval and SD between seeds.
-
-    Args:
-        values: shares, at least one.
-        quantity: how they are written.
-        note: what else is said at the number.
-    """
+    """Return the cell of the mean of shares, at least one, with its interval and the SD between seeds."""
     seeds: dict[int, list[PairValue]] = {}
     for one in values:
         seeds.setdefault(one.seed, []).append(one)
@@ -234,10 +207,7 @@ def pairs_cell(values: Sequence[PairValue], quantity: Quantity, note: str = "") 
 
 
 def _over_seeds(seeds: Mapping[int, FewValuesMean]) -> FewValuesMean:
-    """Return the mean over seeds with its interval over pairs and seeds; none where a seed has none.
-
-    The pairs of a seed are few, and mostly not those of another, so what seeds share counts as all of it.
-    """
+    """The pairs of a seed are few, and mostly not those of another, so what seeds share counts as all of it."""
     found = mean_over_seeds(
         [mean.mean for mean in seeds.values()],
         [mean.large_sample for mean in seeds.values()],
@@ -248,7 +218,6 @@ def _over_seeds(seeds: Mapping[int, FewValuesMean]) -> FewValuesMean:
 
 
 def _mean_cell(mean: FewValuesMean, quantity: Quantity, note: str) -> TableCell:
-    """Return the cell of a mean over pairs, from shares, with its interval and notes."""
     bounded = not math.isnan(mean.low)
     return TableCell(
         text=quantity.format(mean.mean),
@@ -283,12 +252,7 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
 def over_seeds(
     seeds: Sequence[DifferenceOfMeans | None], values: Sequence[Mapping[str, float]]
 ) -> DifferenceOfMeans | None:
-    """Return the mean of the differences of several seeds, with an interval over problems and seeds.
-
-    Args:
-        seeds: the difference of each; None for one without.
-        values: the difference on each problem, for each seed.
-    """
+    """`seeds`: the difference of each, None for one without. `values`: the difference on each problem, by seed."""
     known = [(change, of_seed) for change, of_seed in zip(seeds, values, strict=True) if change is not None]
     if len(known) < 2:
         return known[0][0] if known else None
@@ -307,7 +271,6 @@ def over_seeds(
 
 
 def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
-    """Return how clean pass@1 changes on each problem: the mean over the edits that were judged on it."""
     changes: dict[str, list[float]] = {}
     for own, base in (edit.clean_rates for edit in edits):
         for task, rate in own.items():
@@ -316,7 +279,6 @@ def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
 
 
 def clean_cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, TableCell]:
-    """Return the cells of how clean pass@1 differs after edits, see `clean_change` and `change_cells`."""
     number, within = change_cells(clean_change(edits))
     means = (change.difference for of in by_seed(edits).values() if (change := clean_change(of)) is not None)
     return with_spread(number, means, CLEAN_CHANGE), within
@@ -342,14 +304,12 @@ def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell
 
 
 def closeness(change: DifferenceOfMeans) -> str:
-    """Return whether a clean accuracy is shown to be within one point of what it was."""
     if change.low >= -NEAR and change.high <= NEAR:
         return WITHIN
     return BEYOND if change.low > NEAR or change.high < -NEAR else UNSHOWN
 
 
 def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
-    """Return how many edits ended without a model, by reason; a reason's details after a colon don't count."""
     reasons: dict[str, int] = {}
     for edit in edits:
         if edit.ended:
@@ -359,7 +319,6 @@ def ends(edits: Iterable[ReportedEdit]) -> dict[str, int]:
 
 
 def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
-    """Return the cell of how many edits of some were judged: ``4 of 5``, with the reasons of others as a note."""
     number = len(judged(edits))
     reasons = [f"{count(of_reason, 'edit')}: {reason}" for reason, of_reason in ends(edits).items()]
     rest = len(edits) - number - sum(ends(edits).values())

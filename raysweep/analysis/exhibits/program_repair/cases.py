@@ -63,17 +63,14 @@ class RepairCase:
 
     @property
     def n(self) -> int:
-        """The number of problems."""
         return int(self.values.shape[2])
 
     @property
     def seeds(self) -> int:
-        """The number of seeds that both have."""
         return int(self.values.shape[1])
 
     @property
     def lacks_seeds(self) -> bool:
-        """Whether both have fewer seeds than there should be."""
         return self.seeds < self.asked
 
     @cached_property
@@ -96,7 +93,6 @@ class RepairCase:
 
     @cached_property
     def difference(self) -> Measurement:
-        """The second minus the first, with its interval over problems, and seeds where there are several."""
         value = self.means[1] - self.means[0]
         if self.n < FEWEST:
             return self._number("difference", value, note="one problem only")
@@ -112,7 +108,6 @@ class RepairCase:
 
     @property
     def reads(self) -> str:
-        """What the difference says."""
         found = self.difference
         if math.isnan(found.low) or found.low <= 0 <= found.high:
             return UNSHOWN
@@ -127,7 +122,6 @@ class RepairCase:
         return np.asarray(second - first)
 
     def cells(self) -> tuple[TableCell, ...]:
-        """Return the cells of its row: both numbers, difference, relative change, what it says."""
         first, second = map(self._mean_cell, (self.first, self.second), self.by_seed)
         difference = number_cell(self.difference, CASE_DIFFERENCE)
         gain = TableCell("–", note="undefined: the first number is 0", state="undefined")
@@ -150,7 +144,6 @@ class RepairCase:
         sd: float = math.nan,
         note: str = "",
     ) -> Measurement:
-        """Return a number of the case; where models have several seeds, it says how many of them both have."""
         if self.asked == 1:
             return Measurement(name, value, low, high, self.n, note)
         notes = [note, fewer_seeds(self.seeds, self.asked) if self.lacks_seeds else ""]
@@ -179,7 +172,6 @@ def case_of(
 
 
 def _for_seeds(base: Mapping[int, Mapping[str, float]], seeds: Iterable[int]) -> dict[int, Mapping[str, float]]:
-    """Return the verdicts of a base model, which has no seeds, for each of the seeds of another one."""
     return {seed: rates for rates in base.values() for seed in seeds}
 
 
@@ -192,14 +184,12 @@ def patches_by_seed(
 
 
 def seeds_text(cases: Iterable[RepairCase]) -> str:
-    """Return what captions of sums say of several seeds; empty for one."""
     cases = list(cases)
     several = OVER_SEEDS if any(case.seeds > 1 for case in cases) else ""
     return " ".join(filter(None, (several, shared_seeds_text(cases))))
 
 
 def shared_seeds_text(cases: Iterable[RepairCase]) -> str:
-    """Return what captions say of seeds where models lack some; empty where they have all."""
     return SHARED_SEEDS if any(case.lacks_seeds for case in cases) else ""
 
 
@@ -217,11 +207,9 @@ class CasesWon:
 
     @property
     def equal(self) -> int:
-        """Cases in which both numbers are equal."""
         return self.cases - self.won - self.lost
 
     def cells(self) -> tuple[TableCell, ...]:
-        """Return the cells of its row, see `WON_COLUMNS`."""
         low, high = round(self.low), round(self.high)
         won = TableCell(f"{self.won:,}", f"[{low:,}, {high:,}]", self.won, self.low, self.high, state="value")
         rest = (self.lost, self.equal, self.shown_won, self.shown_lost)
@@ -237,7 +225,6 @@ WON_RULE = (
 
 
 def cases_won(cases: Sequence[RepairCase], seed: int = DEFAULT_SEED) -> CasesWon:
-    """Return how many of some cases, at least one, the second model won."""
     import numpy as np
 
     signs = [_sign(case) for case in cases]
@@ -250,7 +237,6 @@ def cases_won(cases: Sequence[RepairCase], seed: int = DEFAULT_SEED) -> CasesWon
 
 
 def groups_of(cases: Iterable[RepairCase], name: str) -> dict[str, list[RepairCase]]:
-    """Return cases by a name of theirs, ``problem_set`` or ``metric``, in their order."""
     groups: dict[str, list[RepairCase]] = {}
     for case in cases:
         groups.setdefault(str(getattr(case, name)), []).append(case)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import WON_RULE, CasesWon, RepairCase, cases_won
 from raysweep.analysis.exhibits.program_repair.faulty_lines import cases_by_fault
@@ -43,8 +45,8 @@ class RepairClaims(RepairExhibit):
     study: Text
     """The name by which `raysweep compare` knows it."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         repair_sets(evidence.book)
         finders = _finders(evidence, self)
         rows = [
@@ -64,7 +66,6 @@ Finder = Callable[[PublishedClaim], "Cells | None"]
 
 
 def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]:
-    """Return for each claim's id what finds this sweep's number: its cell, and whether it agrees."""
     models = exhibit.models(evidence)
     chosen = [one for one in models if one.is_chosen or one.regime == NONE]
     main = chosen if any(one.is_chosen for one in models) else models

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text, shared_seeds_text
 from raysweep.analysis.exhibits.program_repair.models import (
@@ -34,8 +36,6 @@ def shows_fault(order: Order, model: RepairModel) -> bool | None:
 
 
 def pairs_by_fault(order: Order, models: Sequence[RepairModel]) -> list[tuple[RepairModel, RepairModel]]:
-    """Return the pairs of models that differ in the faulty lines of their prompts alone, without them first."""
-
     def alike(model: RepairModel) -> tuple[object, ...]:
         cell = model.cell
         tuned = () if model.regime == NONE else (cell.recipe, cell.training_set, cell.seed)
@@ -49,7 +49,6 @@ def pairs_by_fault(order: Order, models: Sequence[RepairModel]) -> list[tuple[Re
 
 
 def cases_by_fault(evidence: Evidence, models: Sequence[RepairModel], tests: Sequence[str]) -> list[RepairCase]:
-    """Return the cases of `pairs_by_fault` on all problem sets for repair."""
     return cases_between(evidence, pairs_by_fault(evidence.book.order, models), tests)
 
 
@@ -57,8 +56,8 @@ def cases_by_fault(evidence: Evidence, models: Sequence[RepairModel], tests: Seq
 class FaultyLines(RepairExhibit):
     """A table of the cases in which the faulty lines help, by regime, and one with a row for each case."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the sums, then the cases."""
         book = evidence.book
         repair_sets(book)
         cases = cases_by_fault(evidence, self.models(evidence), select_test_sets(book, self.test_sets).names)

@@ -55,7 +55,6 @@ class RepairModel:
     seeds: tuple[CellLabels, ...] = ()
 
     def key(self, problem_set: str, perturbation: str) -> ScoreKey:
-        """Return the key of its scores on a test set."""
         variant = ModelVariant(self.cell.model, self.cell.recipe, self.cell.seed, self.label)
         return ScoreKey(variant, self.cell.training_set, problem_set, perturbation)
 
@@ -71,7 +70,6 @@ class RepairExhibit(Exhibit):
     """Perturbations of the comments and docstrings that models are shown, `headline`, `perturbed` or `clean`."""
 
     def models(self, evidence: Evidence) -> list[RepairModel]:
-        """Return the models by family, model, regime and recipe, in the config's order."""
         book = evidence.book
         cells = [(CellLabels(*cell), regime) for cell in book.cells() if (regime := _regime(book.order, cell))]
         families = {model: self._family(model) for model in dict.fromkeys(cell.model for cell, _ in cells)}
@@ -120,7 +118,6 @@ def repair_sets(book: ScoreBook) -> list[str]:
 
 
 def headline_metric(book: ScoreBook, problem_set: str) -> str:
-    """Return the number by which models are compared on a problem set, see `HEADLINE_RULE`."""
     return PLAUSIBLE if PLAUSIBLE in book.metrics(problem_set) else EXACT
 
 
@@ -154,7 +151,6 @@ def _trained_on(model: RepairModel) -> tuple[str, int]:
 
 
 def _regime(order: Order, cell: tuple[str, str, str, int]) -> Regime | None:
-    """Return the regime of a cell; None for one that was made in another way, such as an edited model."""
     _, recipe, training_set, _ = cell
     if training_set == BASE:
         return NONE
@@ -163,7 +159,6 @@ def _regime(order: Order, cell: tuple[str, str, str, int]) -> Regime | None:
 
 
 def _label(cell: CellLabels, regime: Regime, cells: Iterable[tuple[CellLabels, Regime]]) -> str:
-    """Return a model's regime, with what tells it from others of its base and regime."""
     if regime == NONE:
         return regime
     tuned = [other for other, of in cells if of != NONE]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
 from raysweep.analysis.tables.choices import ReportedCandidate
@@ -57,7 +59,6 @@ class TrainedForRepair:
 
     @property
     def seconds(self) -> float:
-        """The seconds of the trainings of all seeds."""
         return math.fsum(one.seconds for one in self.trainings)
 
     @property
@@ -68,12 +69,10 @@ class TrainedForRepair:
 
     @property
     def number(self) -> int:
-        """How many models were trained for it."""
         return sum(len(of_seed) or 1 for of_seed in self.candidates)
 
     @property
     def all_seconds(self) -> float:
-        """The seconds of all of them."""
         return math.fsum(
             math.fsum(one.seconds for one in of_seed) if of_seed else training.seconds
             for training, of_seed in zip(self.trainings, self.candidates, strict=True)
@@ -84,8 +83,8 @@ class TrainedForRepair:
 class RegimeCosts(RepairExhibit):
     """A table with a row for each regime, and one with a row for each model."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return both tables."""
         repair_sets(evidence.book)
         trained = trained_models(evidence, self.models(evidence))
         if not trained:
@@ -114,7 +113,6 @@ class RegimeCosts(RepairExhibit):
 
 
 def trained_models(evidence: Evidence, models: Sequence[RepairModel]) -> list[TrainedForRepair]:
-    """Return the fine-tuned models whose trainings are known, in the order given."""
     trainings = {(t.model, t.recipe, t.training_set, t.seed): t for t in evidence.trainings}
     choices = {(c.model, c.recipe, c.training_set, c.seed): c.candidates for c in evidence.choices}
     found = []
@@ -141,7 +139,6 @@ def _cells(one: TrainedForRepair) -> tuple[TableCell, ...]:
 
 
 def _sums(found: Sequence[TrainedForRepair]) -> tuple[TableCell, ...]:
-    """Return the cells of a regime: sums of hours, and the ends of shares and memory."""
     shares = [one.share for one in found if not math.isnan(one.share)]
     memory = [one.training.memory_bytes for one in found if one.training.memory_bytes is not None]
     return (

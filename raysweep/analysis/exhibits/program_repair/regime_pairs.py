@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.cases import (
     READS,
@@ -37,7 +39,6 @@ ALL = "all"
 def cases_between(
     evidence: Evidence, pairs: Sequence[tuple[RepairModel, RepairModel]], tests: Sequence[str]
 ) -> list[RepairCase]:
-    """Return the cases of pairs of models on all problem sets for repair, by the headline's metric of each."""
     book = evidence.book
     places = [(name, test, headline_metric(book, name)) for name in repair_sets(book) for test in tests]
     found = [case_of(evidence, pair, (name, test), metric) for pair in pairs for name, test, metric in places]
@@ -45,7 +46,6 @@ def cases_between(
 
 
 def sums_table(title: str, caption: str, label: str, stub: str, groups: Mapping[str, Sequence[RepairCase]]) -> Table:
-    """Return a table of how many cases of each group were won, and of all of them where there are several groups."""
     rows = [Row((name,), cases_won(cases).cells()) for name, cases in groups.items()]
     if len(groups) > 1:
         rows.append(Row((ALL,), cases_won([case for cases in groups.values() for case in cases]).cells()))
@@ -53,7 +53,6 @@ def sums_table(title: str, caption: str, label: str, stub: str, groups: Mapping[
 
 
 def place_of(case: RepairCase) -> str:
-    """Return the problem set of a case, with the perturbation of its prompts if there is one."""
     return case.problem_set if case.perturbation == CLEAN else f"{case.problem_set}, {case.perturbation}"
 
 
@@ -68,8 +67,8 @@ class RegimePairs(RepairExhibit):
     cases: Literal["all", "lower"] = "all"
     """Which cases have a row of their own: all, or those in which the regime is below the other one."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the sums, then the cases."""
         book = evidence.book
         tests = select_test_sets(book, self.test_sets).names
         repair_sets(book)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.models import REGIMES, RepairExhibit, repair_sets
@@ -23,8 +24,8 @@ class RegimeScores(RepairExhibit):
     quantities: Annotated[Mapping[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
     """Metrics, each with its digits after the point; a problem set without tests has exact matches only."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         book = evidence.book
         sets, models = repair_sets(book), self.models(evidence)
         places = self._places(book, sets)

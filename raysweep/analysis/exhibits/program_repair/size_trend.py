@@ -9,6 +9,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import ClassVar
 
+from typing_extensions import override
+
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of, patches_by_seed
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
@@ -49,13 +51,11 @@ class _Series:
 
     @property
     def steps(self) -> str:
-        """How the values go from one model to the next."""
         signs = {(after > before) - (after < before) for before, after in pairwise(self.values)}
         return {frozenset({1}): RISES, frozenset({-1}): FALLS, frozenset({0}): LEVEL}.get(frozenset(signs), MIXED)
 
 
 def weights_by_model(evidence: Evidence) -> dict[str, int]:
-    """Return the number of weights of each base model, as its trainings reported it."""
     return {training.model: training.weights for training in evidence.trainings if training.weights}
 
 
@@ -68,7 +68,6 @@ def short(number: float) -> str:
 
 
 def size_steps(evidence: Evidence, exhibit: RepairExhibit) -> list[RepairCase]:
-    """Return a case for each two models that are next to each other in size, the smaller one first."""
     found = []
     for series in _all_series(evidence, exhibit):
         place = (series.problem_set, series.perturbation)
@@ -84,8 +83,8 @@ class SizeTrend(RepairExhibit):
 
     group: Group = ""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the figures, each with the table of its numbers."""
         by_set: dict[tuple[str, str], list[_Series]] = {}
         for series in _all_series(evidence, self):
             by_set.setdefault((series.problem_set, series.perturbation), []).append(series)
@@ -153,7 +152,6 @@ def _named(name: tuple[str, str]) -> str:
 
 
 def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
-    """Return the series of at least two sizes. Of models of one size, the first one counts."""
     book, weights = evidence.book, weights_by_model(evidence)
     tests = select_test_sets(book, exhibit.test_sets).names
     groups: dict[tuple[str, ...], dict[int, RepairModel]] = {}
@@ -177,10 +175,7 @@ def _all_series(evidence: Evidence, exhibit: RepairExhibit) -> list[_Series]:
 def _over_shared_seeds(
     evidence: Evidence, models: Sequence[RepairModel], test_set: tuple[str, str], metric: str
 ) -> list[tuple[RepairModel, float]]:
-    """Return the models with verdicts, each with the seeds that all of these have, and its number over them, a share.
-
-    Base models have no seeds. Fine-tuned ones without a seed in common can't be compared, so there is none.
-    """
+    """Base models have no seeds. Fine-tuned ones without a seed in common can't be compared, so there is none."""
     judged = [(model, of) for model in models if (of := patches_by_seed(evidence, model, test_set, metric))]
     shared = set[int].intersection(*(set(of) for _, of in judged)) if judged else set()
     found = []
@@ -193,14 +188,12 @@ def _over_shared_seeds(
 
 
 def _shared_seeds_text(evidence: Evidence, found: Sequence[_Series]) -> str:
-    """Return what captions say where models lack some seeds; empty where all have all."""
     asked = evidence.book.order.seeds
     pooled = [model for series in found for model in series.models if model.cell.seed == ALL_SEEDS]
     return SHARED_SEEDS if any(len(model.seeds) < asked for model in pooled) else ""
 
 
 def _alike(evidence: Evidence, model: RepairModel) -> tuple[str, ...]:
-    """Return what the models of a series share: family, prompts, their form, regime, recipe, training set, seed."""
     fault = evidence.book.order.faults.get(model.cell.model)
     cell = model.cell
     seed = () if cell.seed == ALL_SEEDS else (f"seed {cell.seed}",)

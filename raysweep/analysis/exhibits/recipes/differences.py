@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
@@ -49,7 +51,6 @@ class _BesideFirst:
     digits: int = 1
 
     def cells(self) -> tuple[TableCell, TableCell, TableCell]:
-        """Return the mean, its difference with an interval, and what the difference says."""
         mean = float(self.values.mean())
         cell = TableCell(self._text(mean), value=self.factor * mean, state="value", **self._spread(self.values))
         if self.baseline is None:
@@ -104,8 +105,8 @@ class RecipeDifferences(Exhibit):
     baseline: Text | None = None
     """The recipe that others are compared with; none: the first that the model has."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return a table of pass@1 for each problem set, and one of the validation pairs."""
         places = _places(evidence)
         tables = [*self._of_problems(evidence, places), *self._of_pairs(evidence, places)]
         if not tables:
@@ -113,7 +114,6 @@ class RecipeDifferences(Exhibit):
         return Drawn(tuple(tables))
 
     def _of_problems(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
-        """Yield the table of each problem set on which two recipes have verdicts."""
         book = evidence.book
         tests = select_test_sets(book, self.test_sets).names
         for problems in book.problem_sets:
@@ -125,7 +125,6 @@ class RecipeDifferences(Exhibit):
             yield from self._table(evidence, problems, sentence, columns, numbers)
 
     def _of_pairs(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
-        """Yield the table of validation pairs, if two recipes have measured the same ones."""
         numbers = {}
         for place in places:
             margins = self._margins(evidence, place)
@@ -149,7 +148,6 @@ class RecipeDifferences(Exhibit):
         columns: Sequence[tuple[str, str]],
         numbers: Mapping[_RecipesOfModel, Sequence[Mapping[str, _BesideFirst]]],
     ) -> Iterator[Table]:
-        """Yield a table; nothing if no two recipes have numbers. `columns`: headings, and units of differences."""
         names = [Column(name, head) for head, unit in columns for name in ("mean", f"difference ({unit})", "says")]
         rows = tuple(
             Row(
@@ -180,14 +178,12 @@ class RecipeDifferences(Exhibit):
         )
 
     def _which(self, recipes: Sequence[str]) -> str:
-        """Return which recipes are compared with which: ``lora compared with full``."""
         if len(recipes) > FEWEST:
             return f"Recipes compared with {self.baseline or 'the first one'}"
         first = self.baseline or recipes[0]
         return f"{' and '.join(name for name in recipes if name != first)} compared with {first}"
 
     def _pass_rates(self, evidence: Evidence, place: _RecipesOfModel, test: tuple[str, str]) -> dict[str, _BesideFirst]:
-        """Return the recipes' pass@1 by problem and seed."""
         found = {
             (recipe, variant.seed): rates.rates
             for recipe, variants in place.recipes.items()
@@ -197,10 +193,7 @@ class RecipeDifferences(Exhibit):
         return self._compared(found, place)
 
     def _margins(self, evidence: Evidence, place: _RecipesOfModel) -> dict[str, _BesideFirst]:
-        """Return the recipes' margins by pair and seed, in nats; only the same pairs are compared.
-
-        Margins that are no finite numbers are left out: the table of validation rows says where probabilities are none.
-        """
+        """Return margins by pair and seed, in nats, of the same pairs; those that are not finite are left out."""
         found = {
             (t.recipe, t.seed or 0): {
                 f"{t.validation.pairs} {at}": margin
@@ -214,7 +207,6 @@ class RecipeDifferences(Exhibit):
         return {recipe: replace(each, factor=1, digits=2) for recipe, each in compared.items()}
 
     def _compared(self, found: Found, place: _RecipesOfModel) -> dict[str, _BesideFirst]:
-        """Return each recipe's values beside the baseline's of the same seeds, over what both have."""
         first = self.baseline or next(iter(place.recipes))
         compared = {}
         for recipe, variants in place.recipes.items():
@@ -231,8 +223,6 @@ class RecipeDifferences(Exhibit):
 
 @dataclass(frozen=True)
 class _RecipesOfModel:
-    """A model and a training set on which several recipes fine-tuned it: variants by recipe, one a seed."""
-
     model: str
     training_set: str
     recipes: Mapping[str, Sequence[ModelVariant]]
@@ -242,7 +232,6 @@ class _RecipesOfModel:
 
 
 def _places(evidence: Evidence) -> list[_RecipesOfModel]:
-    """Return the models and training sets for which there are several recipes."""
     book, places = evidence.book, []
     for model in book.models:
         recipes: dict[str, list[ModelVariant]] = {}
@@ -255,7 +244,6 @@ def _places(evidence: Evidence) -> list[_RecipesOfModel]:
 
 
 def _preferred(margins: _BesideFirst) -> _BesideFirst:
-    """Return which margins are above 0, as 1 and 0."""
     baseline = None if margins.baseline is None else (margins.baseline > 0).astype(float)
     return _BesideFirst((margins.values > 0).astype(float), baseline)
 

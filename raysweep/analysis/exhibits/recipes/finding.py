@@ -41,11 +41,9 @@ def by_recipe(
 ) -> list[TrainedModel]:
     """Return the models of a sweep by recipe, each recipe on each training set, and the base models beside them.
 
-    Args:
-        book: the sweep's scores.
-        training_sets: names of training sets; ``base`` among them counts as the recipe of this name.
-        recipes: names of recipes in the order of the rows; a star stands for any letters, `EVERY` for base and all.
-        untuned: whether models that are not fine-tuned at all are shown, as base models.
+    `training_sets`: names of training sets; ``base`` among them counts as the recipe of this name. `recipes`: names of
+    recipes in the order of the rows; a star stands for any letters, `EVERY` for base and all. `untuned`: whether models
+    that are not fine-tuned at all are shown, as base models.
     """
     sets = [name for name in training_sets if name != BASE]
     fewest = FEWEST if len(_named(recipes)) >= FEWEST else 1
@@ -66,7 +64,6 @@ def by_recipe(
 
 
 def absent_recipes(book: ScoreBook, recipes: Sequence[str]) -> list[str]:
-    """Return those of some names that no recipe of a sweep has."""
     known = [BASE, EVERY, *(variant.recipe for variant in book.variants)]
     return [name for name in recipes if not any(fnmatchcase(recipe, name) for recipe in known)]
 
@@ -77,7 +74,6 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
 
 
 def _named(recipes: Sequence[str]) -> list[str]:
-    """Return the recipes that are named one by one."""
     return [name for name in recipes if name not in (BASE, EVERY) and "*" not in name]
 
 
@@ -86,7 +82,6 @@ def _is_wanted(recipe: str, recipes: Sequence[str]) -> bool:
 
 
 def _ordered(present: Sequence[str], recipes: Sequence[str]) -> Iterator[str]:
-    """Yield those recipes of a model that are wanted, in the order of the definition."""
     rest = list(present)
     for name in recipes:
         for recipe in [one for one in rest if name == EVERY or fnmatchcase(one, name)]:
@@ -102,7 +97,6 @@ def _by_model_and_seed(book: ScoreBook) -> list[list[ModelVariant]]:
 
 
 def label_without_recipe(book: ScoreBook, variant: ModelVariant) -> str:
-    """Return the label of a variant's model, with its seed where the model has several."""
     seeds = {one.seed for one in book.variants if one.model == variant.model}
     return f"{variant.model} · seed {variant.seed}" if len(seeds) > 1 else variant.model
 

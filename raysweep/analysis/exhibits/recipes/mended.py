@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Annotated, Literal
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
@@ -112,8 +113,8 @@ class Mended(Exhibit):
     blocks: Annotated[int, Field(ge=1)] = 1
     """Most blocks that count."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tables."""
         sets = select_training_sets(evidence.book, self.training_sets).names
         models = by_recipe(evidence.book, sets, self.recipes, untuned=self.of == "failed")
         shown = [one for one in models if one.trained_on != BASE] if self.of == "mended" else _bases_once(models)
@@ -138,7 +139,6 @@ class Mended(Exhibit):
         return Drawn(tuple(tables))
 
     def _pairs(self, evidence: Evidence, one: TrainedModel, problems: str) -> list[TextPair] | None:
-        """Return the pairs of texts of a model; None where its answers, or the base model's, are not known."""
         name = (problems, CLEAN)
         after = evidence.answers.of(cell_of(evidence, one), name)
         if not after:
@@ -149,14 +149,7 @@ class Mended(Exhibit):
         return mended_tasks(before, after) if before else None
 
     def _row(self, one: TrainedModel, seeds: Sequence[Sequence[TextPair]], asked: int, *, several: bool) -> Row:
-        """Return the row of a model.
-
-        Args:
-            one: the model.
-            seeds: its pairs of texts with each seed.
-            asked: the number of seeds that there should be; 1: its numbers are no means over seeds.
-            several: whether there are several training sets.
-        """
+        """`asked`: the number of seeds that there should be; 1: the numbers are no means over seeds."""
         near = [[float(blocks(pair.failing, pair.passing) <= self.blocks) for pair in pairs] for pairs in seeds]
         shares = [self._share(of_seed) for of_seed in near]
         counts: list[list[float]] = [[len(of_seed) for of_seed in near], [sum(of_seed) for of_seed in near]]
@@ -167,7 +160,6 @@ class Mended(Exhibit):
         return Row((*([one.training_set] if several else []), one.model, one.recipe), (*cells[:2], share, *cells[2:]))
 
     def _share(self, near: Sequence[float]) -> Measurement:
-        """Return the share of 1 among some 1 and 0, over tasks."""
         low, high = mean_interval(near)
         note = interval_note(len(near)) if near else f"no task is {self.of}"
         return Measurement(SHARE.metric, fmean(near) if near else float("nan"), low, high, len(near), note)
@@ -189,7 +181,6 @@ class Mended(Exhibit):
 
 
 def _with_all_seeds(models: Sequence[TrainedModel]) -> dict[TrainedModel, list[TrainedModel]]:
-    """Return the models with all seeds of each, by the first of them under a label without its seed."""
     rows: dict[tuple[str, ...], list[TrainedModel]] = {}
     for one in models:
         rows.setdefault((one.variant.model, one.training_set, one.recipe), []).append(one)
@@ -197,14 +188,12 @@ def _with_all_seeds(models: Sequence[TrainedModel]) -> dict[TrainedModel, list[T
 
 
 def _count_cell(numbers: Sequence[float], asked: int) -> TableCell:
-    """Return the cell of a count of tasks, the mean over seeds if there are several."""
     if asked == 1:
         return TableCell(f"{numbers[0]:,.0f}", value=numbers[0], state="value")
     return seeds_cell(numbers, decimal, asked)
 
 
 def _bases_once(models: Sequence[TrainedModel]) -> list[TrainedModel]:
-    """Return the models with each base model once, whatever the seeds and training sets that it is compared with."""
     once: dict[object, TrainedModel] = {}
     for one in models:
         base = replace(one, model=one.variant.model, training_set=BASE)
@@ -221,7 +210,6 @@ def cell_of(evidence: Evidence, one: TrainedModel) -> CellLabels:
 
 
 def base_cell(evidence: Evidence, one: TrainedModel) -> CellLabels:
-    """Return the labels of a model before fine-tuning."""
     own = (CellLabels(*c) for c in evidence.book.cells() if (c[0], c[2]) == (one.variant.model, BASE))
     return next(own, CellLabels(one.variant.model, NOT_TUNED, BASE, one.variant.seed))
 

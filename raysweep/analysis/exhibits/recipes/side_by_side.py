@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
 from raysweep.analysis.exhibits.base import (
@@ -43,8 +44,8 @@ class SideBySide(Exhibit):
     """Most tasks of a model and problem set. First come those that only the last recipe passes, then those that it
     passes and the first doesn't, then other tasks on which the completions differ."""
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the tasks with their completions."""
         sets = select_training_sets(evidence.book, self.training_sets).names
         groups: dict[tuple[str, str], list[TrainedModel]] = {}
         for one in by_recipe(evidence.book, sets, self.recipes):

@@ -13,6 +13,7 @@ from statistics import fmean
 from typing import Annotated
 
 from pydantic import Field
+from typing_extensions import override
 
 from raysweep.analysis.comparisons.seeds import BELOW_SEEDS
 from raysweep.analysis.comparisons.sums import (
@@ -60,8 +61,8 @@ class SumChanges(Exhibit):
     training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
     test_set: str = CLEAN
 
+    @override
     def draw(self, evidence: Evidence) -> Drawn:
-        """Return the table."""
         sets = [name for name in select_training_sets(evidence.book, self.training_sets).names if name != BASE]
         cells = self._cells(evidence, sets)
         rows = [row for recipe in self.compare for row in self._rows(evidence, cells, recipe, sets)]
@@ -84,7 +85,6 @@ class SumChanges(Exhibit):
         )
 
     def _cells(self, evidence: Evidence, sets: Sequence[str]) -> Cells:
-        """Return the rates of the cells that are compared, by problem set."""
         book = evidence.book
         tests = select_test_sets(book, [self.test_set]).names
         recipes = {*self.compare, *(name for others in self.compare.values() for name in others)}
@@ -118,7 +118,6 @@ class SumChanges(Exhibit):
 
 
 def _with_seed(of_models: Mapping[str, Changes], seed: int) -> dict[str, Changes]:
-    """Return the changes of the cells with one seed, by model."""
     of_seed = {
         model: {cell: change for cell, change in changes.items() if cell.seed == seed}
         for model, changes in of_models.items()
@@ -129,14 +128,6 @@ def _with_seed(of_models: Mapping[str, Changes], seed: int) -> dict[str, Changes
 def _rows_of(
     of_models: Mapping[str, Changes], baseline: str, asked: int, seed: int | None = None
 ) -> Iterator[tuple[str, tuple[TableCell, ...]]]:
-    """Yield the row of each model, and that of their mean, with its label.
-
-    Args:
-        of_models: the changes of each model's cells.
-        baseline: the recipe of their baselines.
-        asked: the number of seeds that each should have.
-        seed: the only one, if labels name it.
-    """
     by_model, suffix = {}, "" if seed is None else f" · seed {seed}"
     for model, changes in of_models.items():
         by_model[model] = by_seed = changes_by_seed(changes)
@@ -153,7 +144,6 @@ def _rows_of(
 
 
 def _over_cells(changes: Changes, asked: int) -> SumChange:
-    """Return a model's change: the mean over its training sets and seeds."""
     kept = on_shared_sets(changes)
     sets = len({cell.training_set for cell, change in kept.items() if not math.isnan(change.value)})
     note = f"mean over {count(sets, 'training set')}" if sets > 1 else ""
@@ -161,14 +151,12 @@ def _over_cells(changes: Changes, asked: int) -> SumChange:
 
 
 def _noted(mean: SumChange, asked: int, note: str = "") -> SumChange:
-    """Return a mean over seeds with what their number says; it is no such mean where only one is asked for."""
     fewer = fewer_seeds(mean.seeds, asked) if 0 < mean.seeds < asked else ""
     notes = (note, mean.note, fewer)
     return replace(mean, seeds=mean.seeds if asked > 1 else 0, note="; ".join(filter(None, notes)))
 
 
 def _sum_cell(sums: Sequence[float], asked: int, changes: Iterable[SumChange]) -> TableCell:
-    """Return the cell of a sum of pass@1, the mean over seeds if several are asked for; empty where no seed has one."""
     known = [value for value in sums if not math.isnan(value)]
     if not known:
         return TableCell()
@@ -179,7 +167,6 @@ def _sum_cell(sums: Sequence[float], asked: int, changes: Iterable[SumChange]) -
 
 
 def _change_cells(change: SumChange) -> tuple[TableCell, TableCell]:
-    """Return the cells of a relative change, and of what it says."""
     reads = "–" if math.isnan(change.low) else "no clear difference"
     if not math.isnan(change.low) and not change.low <= 0 <= change.high and BELOW_SEEDS not in change.note:
         reads = "higher" if change.value > 0 else "lower"
