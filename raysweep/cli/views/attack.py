@@ -24,7 +24,6 @@ _MARKS = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}"}
 
 
 def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) -> None:
-    """Print the results of an attack, as lines or as one JSON object."""
     if as_json:
         print(json.dumps(attack_json(job, rows), indent=1, ensure_ascii=False, allow_nan=False))
         return
@@ -42,7 +41,6 @@ def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> 
 
 
 def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
-    """Return the results of an attack as JSON; undefined numbers are null."""
     summary = summary_of(job, rows)
     return {
         "model": job.model,
@@ -63,7 +61,6 @@ def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
 
 
 def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:
-    """Return the results as lines of text."""
     budget, summary = job.limits.budget, summary_of(job, rows)
     names = ", ".join(method.name for method in job.methods)
     lines = [

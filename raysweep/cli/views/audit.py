@@ -18,7 +18,6 @@ from raysweep.units import count
 
 
 def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
-    """Print where the sheet is, and how raters fill it in."""
     methods, what = len({item.method for item in items}), "pair" if items[0].kind == PAIRS else "text"
     console = new_console()
     console.print(f"{count(len(items), what)} of {count(methods, 'method')} to judge, methods hidden", soft_wrap=True)
@@ -27,7 +26,6 @@ def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
 
 
 def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_json: bool) -> None:
-    """Print each method's share of valid texts, or of yes to each question, and each two raters' Cohen's kappa."""
     shares, kappas = validity(items, answers), agreements(items, answers)
     if as_json:
         facts = {

@@ -36,7 +36,6 @@ def print_keys(text: str | None, as_json: bool) -> None:
 
 
 def as_markdown(keys: Sequence[Key]) -> str:
-    """Return the page docs/config.md: a table for each section, in the schema's order."""
     sections: dict[str, list[Key]] = {}
     for key in keys:
         sections.setdefault(_section(key.path), []).append(key)

@@ -15,10 +15,7 @@ LOG_WIDTH = 200
 
 
 def new_console(*, stderr: bool = False) -> Console:
-    """Return a console on stdout or stderr.
-
-    Names, paths and error texts may hold square brackets and colons: rich's markup and emoji codes are off.
-    """
+    """Without rich's markup and emoji codes: names, paths and error texts may hold square brackets and colons."""
     file = sys.stderr if stderr else sys.stdout
     console = Console(file=file, markup=False, emoji=False, highlight=False)
     if console.is_terminal or stderr:

@@ -45,7 +45,6 @@ def print_checks(checks: Iterable[Check], as_json: bool) -> State:
 
 
 def _line(check: Check, console: Console) -> Text:
-    """Return a check as text that is wrapped beside its name, without trailing blanks."""
     mark, plain, style = MARKS[check.state]
     unicode = console.encoding.startswith("utf")
     text = Text(check.found)

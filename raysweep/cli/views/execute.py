@@ -18,7 +18,6 @@ from raysweep.units import count, share
 
 
 def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
-    """Print the scores of a samples file as lines, or as one JSON object."""
     if as_json:
         print(json.dumps(scores_json(scores), indent=1, ensure_ascii=False, allow_nan=False))
         return
@@ -31,10 +30,7 @@ def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
 
 
 def scores_json(scores: SampleScores) -> dict[str, Any]:
-    """Return the scores as JSON: pass@k by name, with 95 % intervals by the same names, null if undefined.
-
-    The rate of a part of the tests stands beside that of all tests: ``pass@1 base``.
-    """
+    """Return pass@k by name, with 95 % intervals, null if undefined, also of parts of the tests: ``pass@1 base``."""
     values = dataclasses.asdict(scores)
     values["repeated_share"] = scores.repeated_share
     rates = _rates(scores)
@@ -47,7 +43,6 @@ def scores_json(scores: SampleScores) -> dict[str, Any]:
 
 
 def score_lines(scores: SampleScores) -> list[str]:
-    """Return the scores as lines of text."""
     programs = count(scores.programs, "distinct program")
     repeated = share(scores.samples - scores.programs, scores.samples)
     languages = "" if scores.languages in ((), (PYTHON,)) else f" in {' and '.join(scores.languages)}"
@@ -70,7 +65,6 @@ def score_lines(scores: SampleScores) -> list[str]:
 
 
 def _rates(scores: SampleScores) -> dict[str, SampleRate]:
-    """Return pass@k by name; each k of all tests is followed by that of the parts, where tests have parts."""
     rates = {}
     for k, rate in scores.pass_at_k.items():
         rates[f"pass@{k}"] = rate

@@ -8,7 +8,6 @@ from raysweep.units import count
 
 
 def print_exported(done: Exported, as_json: bool) -> None:
-    """Print how many files lie where, and a line for each note; JSON names each file."""
     if as_json:
         print_json({"folder": str(done.folder), "files": list(done.files), "notes": list(done.notes)})
         return

@@ -15,7 +15,6 @@ from raysweep.units import count, size
 
 
 def print_gc(result: Survey | Removal, store: Store, as_json: bool) -> None:
-    """Print what may be removed and how to remove it, or what was removed; JSON names each folder and file."""
     if isinstance(result, Removal):
         _print_removal(result, store, as_json)
     else:
@@ -68,7 +67,6 @@ def _plain(survey: Survey, things: Sequence[Unused], *, deleted: bool) -> dict[s
 
 
 def _print_things(things: Sequence[Unused], console: Console) -> None:
-    """Print a line for each kind, in the order in which they are removed, and their sum."""
     if not things:
         return
     table = Table("not used by any sweep", *(Column(name, justify="right") for name in ("number", "size")), box=None)

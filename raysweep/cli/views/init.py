@@ -12,7 +12,6 @@ ALLOW = " --allow-code-execution"
 
 
 def print_examples(known: Mapping[str, Example], as_json: bool) -> None:
-    """Print the names of the configs to start from, each with its first sentence."""
     if as_json:
         print_json({name: example.about for name, example in known.items()})
         return
@@ -22,7 +21,6 @@ def print_examples(known: Mapping[str, Example], as_json: bool) -> None:
 
 
 def print_written(copy: Example) -> None:
-    """Print which file was written, and how to look at its plan and to run it."""
     console = new_console()
     commands = [f"raysweep plan {copy.arguments.replace(ALLOW, '')}", f"raysweep run {copy.arguments}"]
     lines = [f"wrote {copy.file}", "", "Edit it; then, to see what would be done and to do it:"]

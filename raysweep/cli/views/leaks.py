@@ -13,7 +13,6 @@ WIDTH = 60
 
 
 def print_leaks(found: FoundLeaks, as_json: bool) -> None:
-    """Print a line for each leak and their number, or JSON with whole instructions."""
     if as_json:
         print_json(dataclasses.asdict(found))
         return

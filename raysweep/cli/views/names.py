@@ -76,7 +76,6 @@ def entries(kind: str) -> dict[str, str]:
 
 
 def _arguments(kind: str, name: str) -> str:
-    """Return the arguments that a config may give a class, with their defaults, in words; empty if there are none."""
     if kind == TABLES_AND_FIGURES:
         return ""
     arguments = {

@@ -20,7 +20,6 @@ _LEGEND = ("", "mark 1: its line differs", "mark 2: its own characters differ, t
 
 
 def print_pairs(pairs: Sequence[ShownPair], counts: PairCounts, as_json: bool) -> None:
-    """Print each pair with its tokens coloured by their marks, in brackets without colours, and then the counts."""
     if as_json:
         shown = [dataclasses.asdict(pair) for pair in pairs]
         print(json.dumps({"counts": dataclasses.asdict(counts), "pairs": shown}, indent=1))

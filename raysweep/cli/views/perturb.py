@@ -36,22 +36,18 @@ def preview(rows: Sequence[PromptRow], console: Console, limit: int) -> None:
 
 
 def summary(rows: Sequence[PromptRow]) -> str:
-    """Return one line with the numbers of all, changed, unchanged and no longer compiling rows."""
     changed = sum(row.changed for row in rows)
     broken = sum(not row.compiles for row in rows)
     return f"{len(rows)} rows, {changed} changed, {len(rows) - changed} unchanged, {broken} not compiling"
 
 
 def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], path: Path) -> None:
-    """Write a problem file, as JSONL, with a line for each perturbed prompt.
+    """Write a problem file, as JSONL, with a line for each perturbed prompt; an existing file is replaced.
 
-    Args:
-        problems: the problem set; problems without a prompt row are left out.
-        rows: the perturbed prompts.
-        path: the file to write; an existing one is replaced.
+    Problems without a prompt row are left out.
 
     Raises:
-        UsageError: when the file can't be written.
+        UsageError: the file can't be written.
     """
     by_id = {problem.task_id: problem for problem in problems}
     lines = [json.dumps(problem_fields(by_id[row.task_id]) | {"prompt": row.prompt}) + "\n" for row in rows]
@@ -62,7 +58,6 @@ def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], p
 
 
 def _diff(row: PromptRow, colour: bool) -> Text:
-    """Return the changed lines of a prompt, indented; a line of dots replaces unchanged lines."""
     text = Text()
     skipping = False
     for line in _lines(changes(row.clean_prompt, row.prompt, whole_words=_changes_words(row.method))):
@@ -81,12 +76,10 @@ def _diff(row: PromptRow, colour: bool) -> Text:
 
 
 def _changes_words(method: str) -> bool:
-    """Return True for a method of words or sentences, whose changes are easier to read as whole words."""
     return method in PERTURBATIONS.names() and PERTURBATIONS.get(method).level in ("word", "sentence")
 
 
 def _lines(pieces: Sequence[Change]) -> list[list[Change]]:
-    """Cut pieces into lines without their line breaks."""
     lines: list[list[Change]] = [[]]
     for piece in pieces:
         first, *others = piece.text.split("\n")

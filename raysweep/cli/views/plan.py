@@ -31,7 +31,6 @@ PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has a
 
 
 def print_plan(facts: PlanFacts, as_json: bool) -> None:
-    """Print the facts as a table and lines, or as JSON."""
     if as_json:
         plain = dataclasses.asdict(facts)
         plain["cells"] = [{**cell.pop("takes"), **cell} for cell in plain["cells"]]
@@ -59,7 +58,6 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
 
 
 def _warnings(facts: PlanFacts) -> Iterator[str]:
-    """Yield what stops a run here, and what may surprise in its results."""
     if facts.here:
         yield f"not on this machine: {facts.here}"
     if facts.refusal:
@@ -71,7 +69,6 @@ def _warnings(facts: PlanFacts) -> Iterator[str]:
 
 
 def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
-    """Yield what the tables don't say: sizes, models, what is made first, and how programs are run."""
     yield from _summary_lines(facts, to_do)
     yield from facts.assumptions
     yield from shown_lines({model.model: model.shown for model in facts.models})
@@ -104,7 +101,6 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
 
 
 def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
-    """Yield what of models each recipe trains, and what of their abilities is unused; equal lines once."""
     if unused := unused_template_line([model.model for model in models if model.unused_chat_template]):
         yield unused
     short: dict[int, list[str]] = {}
@@ -138,7 +134,6 @@ LEFT_OVER = 0.1
 
 
 def _steps_line(facts: StepFacts) -> str:
-    """Return how many steps a training takes, and which rows none takes if these are many."""
     line = f"recipe {facts.recipe}: {count(facts.steps, 'step')} of {facts.batch_size:,} on {count(facts.rows, 'row')}"
     if facts.left_over >= LEFT_OVER * facts.rows:
         line += f"; {facts.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
@@ -146,7 +141,6 @@ def _steps_line(facts: StepFacts) -> str:
 
 
 def _teacher_line(facts: TeacherFacts) -> str:
-    """Return what a teacher of rejected responses has to write first, and what that takes."""
     line = f"teacher {facts.teacher}: {count(facts.answers, 'answer')} of at most {facts.tokens:,} tokens about "
     line += f"{facts.rows}, before the cells; a process asks for {amounts_text(facts.asks)}"
     hours, small = facts.takes.hours, facts.too_small
@@ -158,7 +152,6 @@ def _teacher_line(facts: TeacherFacts) -> str:
 
 
 def _pairs_line(facts: PairsFacts) -> str:
-    """Return which pairs are encoded first, and what that takes."""
     takes = facts.takes
     spent = f"about {duration(takes.cpu_seconds)} of a CPU" if takes.cpu_seconds >= 1 else "less than a second"
     return f"{facts.rows}: {takes.pairs:,} to encode before the cells, {size(takes.disk_bytes)}, {spent}"
@@ -168,7 +161,6 @@ PROCESSES = {"training": "a training worker", "generation": "a generation actor"
 
 
 def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
-    """Yield for each stage a line for each different amount, with its cells where there are several."""
     for stage, process in PROCESSES.items():
         alike: dict[str, list[str]] = {}
         for asked in asks:
@@ -179,7 +171,6 @@ def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
 
 
 def _cells_table(cells: Sequence[CellFacts]) -> Table:
-    """Return a line for each base model and recipe: how many cells, what of them is done, and what one takes."""
     names = ("cells", "trained", "pairs done", "memory: train", "generate", "disk, all")
     table = Table("model", "recipe", *(Column(name, justify="right") for name in names), box=None)
     for sums in recipe_sums(cells):
@@ -193,10 +184,6 @@ def _cells_table(cells: Sequence[CellFacts]) -> Table:
 
 
 def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> Table:
-    """Return the hours of the cells to do: a line for each base model and recipe, a column for each accelerator.
-
-    Models of an unknown size have no line. `together`: the hours of all cells, by accelerator.
-    """
     columns = (Column(device, justify="right") for device in together)
     table = Table("accelerator hours, cells to do", "recipe", *columns, Column("", justify="left"), box=None)
     groups = [sums for sums in recipe_sums(cells) if sums.hours]
@@ -210,7 +197,6 @@ def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> T
 
 
 def _cost_lines(costs: Sequence[PricedHours]) -> Iterator[str]:
-    """Yield what the hours cost where all is done on one type of accelerator; then an empty line."""
     shown = (f"{of.accelerator} {'at least ' * of.at_least}{of.cost:,.2f}{TOO_SMALL * of.too_small}" for of in costs)
     if costs:
         basis = "an estimate, from the hours of cells and teachers"
@@ -219,7 +205,6 @@ def _cost_lines(costs: Sequence[PricedHours]) -> Iterator[str]:
 
 
 def _forecast_table(forecast: Forecast) -> Table:
-    """Return a line for each type of accelerator of a cluster: what works there, how long, and at which price."""
     names = ("GPUs", "cells", "GPU-hours", "ends after", "cost")
     numbers = [Column(name, justify="right") for name in names]
     table = Table("accelerator", *numbers, Column("models", overflow="fold"), box=None)
@@ -233,7 +218,6 @@ def _forecast_table(forecast: Forecast) -> Table:
 
 
 def _forecast_lines(forecast: Forecast) -> Iterator[str]:
-    """Yield in words how a sweep goes on a cluster."""
     unpriced = [pool.accelerator for pool in forecast.pools if pool.gpus and pool.models and pool.cost is None]
     cost = "" if forecast.cost is None else f", cost {'at least ' * bool(unpriced)}{forecast.cost:,.2f}"
     where = f"on {forecast.cluster} ({count(forecast.nodes, 'node')})"
@@ -269,7 +253,6 @@ def _hours(hours: Mapping[str, float], device: str, too_small: Collection[str]) 
 
 
 def _amount(total: float) -> str:
-    """Return hours with as many digits as tell something."""
     if total == 0:
         return "0"
     if total < LEAST_HOURS:
@@ -282,7 +265,6 @@ def _size(amount: int) -> str:
 
 
 def _edits_line(summary: Summary) -> str:
-    """Return how many edits there can be, and why they may be fewer than cells."""
     line = f"{count(summary.edited_models, 'edit')} at most"
     if beyond := summary.edit_cells - summary.edited_models:
         more = "end without a model, since `edits` asks for more pairs than there are problems;"
@@ -296,7 +278,6 @@ def _edits_line(summary: Summary) -> str:
 
 
 def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
-    """Yield how large the plan is, and what it takes on disks."""
     summary = facts.summary
     if summary.fine_tuned_models:
         yield (

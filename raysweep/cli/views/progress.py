@@ -45,9 +45,7 @@ SAME_SECONDS = 60
 class Display:
     """A picture that is redrawn in place while a block runs, or lines where the console is no terminal.
 
-    Args:
-        console: where to show it.
-        quiet: show nothing.
+    `console`: where to show it. `quiet`: show nothing.
     """
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
@@ -80,9 +78,7 @@ class PlainLog:
 
     Where a stage gets no further, its line is repeated once a minute. The log file gets the lines too, with tracebacks.
 
-    Args:
-        wanted: ids of the activities.
-        display: where the lines go.
+    `wanted`: ids of the activities.
     """
 
     def __init__(self, wanted: Sequence[str], display: Display) -> None:
@@ -120,7 +116,6 @@ class PlainLog:
             self._seen[activity.id] = tail[-1]
 
     def _trace(self, activity: Activity) -> str:
-        """Return an activity's traceback, unless an earlier call returned it."""
         if activity.trace == self._traces.get(activity.id, ""):
             return ""
         self._traces[activity.id] = activity.trace
@@ -128,12 +123,7 @@ class PlainLog:
 
 
 def watching(console: Console, quiet: bool = False) -> Watch:
-    """Return what shows a sweep's progress files while the engine works, and logs changes.
-
-    Args:
-        console: where to show it (stderr): a live table on a terminal, else lines.
-        quiet: show nothing.
-    """
+    """Return what shows progress files on `console`: a live table on a terminal, else lines; `quiet`: nothing."""
 
     @contextmanager
     def watch(folder: SweepFolder, wanted: Sequence[str], cached_cells: int) -> Iterator[None]:
@@ -153,7 +143,6 @@ def watching(console: Console, quiet: bool = False) -> Watch:
 def _follow(
     display: Display, folder: SweepFolder, wanted: Sequence[str], cached_cells: int, stop: threading.Event
 ) -> None:
-    """Show the progress of a sweep's activities until `stop` is set, and then once more."""
     lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted, read_work(folder.progress))
     is_readable, has_ended = True, False
     with display:
@@ -170,7 +159,6 @@ def _follow(
 
 
 def _read(folder: SweepFolder, was_readable: bool) -> tuple[dict[str, Activity], bool]:
-    """Return the activities, and whether the storage can be read; log a change of that."""
     try:
         activities = read_activities(folder.progress, strict=True)
     except StoreError as error:
@@ -240,7 +228,6 @@ def _line(activity: Activity, counts: SweepProgress) -> str:
 
 
 def _stage_left(task: str, counts: SweepProgress) -> str:
-    """Return how long the running stage of a task still takes, to be put after its amount; empty if that is unknown."""
     seconds = counts.stages_left.get(task, 0.0)
     return f", about {duration(seconds)} left of this stage" if seconds >= 1 else ""
 

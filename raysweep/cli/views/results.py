@@ -21,12 +21,10 @@ from raysweep.sweep.tasks import Watch
 
 
 def watcher(quiet: bool) -> Watch:
-    """Return what shows a sweep's progress on stderr."""
     return watching(new_console(stderr=True), quiet)
 
 
 def print_result(result: SweepResult, as_json: bool) -> None:
-    """Print a run's scores and errors, and the path of its report."""
     if as_json:
         rows = [dataclasses.asdict(score) for score in result.scores]
         errors = dict(result.errors)
@@ -52,7 +50,6 @@ def print_result(result: SweepResult, as_json: bool) -> None:
 
 
 def print_data_sets(made: DataSets, as_json: bool) -> None:
-    """Print the sets that exist, with their numbers of rows; JSON also has their folders."""
     rows = [dataclasses.asdict(data_set) | {"folder": made.store.folder(data_set.node)} for data_set in made.sets]
     if as_json:
         print_json(
@@ -75,7 +72,6 @@ def print_data_sets(made: DataSets, as_json: bool) -> None:
 
 
 def print_scores(table: ScoreTable, console: Console) -> None:
-    """Print a table without cutting any number: RD beside pass@1 or below it, or all numbers one below another."""
     console.print(table.title, style="italic", soft_wrap=True)
     _print_numbers(table, console)
     for note in table.notes:
@@ -96,7 +92,6 @@ def _print_numbers(table: ScoreTable, console: Console) -> None:
 
 
 def _grid(table: ScoreTable, between: str) -> Table:
-    """Return the rich table; `between` separates pass@1 from RD."""
     labels = ("model", "recipe", "trained on", "seed")
     grid = Table(*labels, box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in table.columns:

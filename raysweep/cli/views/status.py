@@ -66,7 +66,6 @@ _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
 
 def print_status(folder: SweepFolder, as_json: bool) -> None:
-    """Print each cell's state, shared inputs that are not done, errors, and the models' folders."""
     status = sweep_status(folder)
     if as_json:
         print_json(dataclasses.asdict(status))
@@ -120,11 +119,7 @@ def watch_status(folder: SweepFolder) -> None:
 
 
 def _await_start(folder: SweepFolder, display: Display) -> None:
-    """Wait until a process runs the sweep, if the store has no such sweep yet or has cells that never began.
-
-    Raises:
-        UsageError: after `START_SECONDS` there is still no such sweep.
-    """
+    """Raise UsageError where there is no such sweep after `START_SECONDS`."""
     last = time.monotonic() + START_SECONDS
     if is_about_to_start(folder):
         text = f"no process runs {folder.name} yet; waiting for one, for up to {duration(START_SECONDS)}"
@@ -162,7 +157,6 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
 
 
 def _summary(cells: Sequence[CellStatus]) -> Table:
-    """Return a table with a row for the cells of each model and recipe."""
     groups = group_states(cells)
     states = [state for state in STATES if any(group.states[state] for group in groups)]
     table = Table(Column("models", overflow="fold"), box=None)
@@ -180,7 +174,6 @@ def _state(item: CellStatus | SharedStatus) -> Text:
 
 
 def _print_models(cells: Sequence[CellStatus], console: Console) -> None:
-    """Print every model's path on its own line, uncut, then the code that loads each kind of model."""
     if cells:
         console.print()
     if len(cells) > LISTED:

@@ -13,7 +13,6 @@ from raysweep.sweep.submit import Submission
 
 
 def print_job(submission: Submission) -> None:
-    """Print what is uploaded, what to know about it, and the command that does the same."""
     console = new_console(stderr=True)
     for note in submission.notes:
         console.print(note, soft_wrap=True)
