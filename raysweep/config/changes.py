@@ -37,14 +37,12 @@ def changes_in_words(before: SweepConfig, after: SweepConfig) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Return the first of some changes, which are given in words, and how many others there are."""
     every = list(words)
     rest = f" and {len(every) - MOST_SHOWN} more" if len(every) > MOST_SHOWN else ""
     return ", ".join(every[:MOST_SHOWN]) + rest
 
 
 def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:
-    """Yield each changed setting in words."""
     old, new = (config.model_dump(mode="json", by_alias=True) for config in (before, after))
     for key, words in differences(old, new):
         if key.partition(".")[0] not in WITHOUT_EFFECT and not key.startswith(NEITHER):
@@ -52,10 +50,7 @@ def changes(before: SweepConfig, after: SweepConfig) -> Iterator[str]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the key of each value that differs, with its change in words.
-
-    Entries of lists go by their names, so that their order has no effect.
-    """
+    """Yield the key of each value that differs, with its change in words; entries of lists go by their names."""
     old, new = dict(_settings("", before)), dict(_settings("", after))
     for key in dict.fromkeys([*old, *new]):
         if key not in new:
@@ -67,7 +62,6 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator
 
 
 def _settings(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the values below a key, with their keys; a list of named entries counts as a mapping."""
     if isinstance(value, list) and value and all(isinstance(entry, dict) and "name" in entry for entry in value):
         value = {str(entry.get("as") or entry["name"]): entry for entry in value}
     if isinstance(value, Mapping) and value:

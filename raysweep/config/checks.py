@@ -56,10 +56,7 @@ NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
 
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
-    """Return all mistakes and doubts in a config that fits the schema, and in the files and models that it names.
-
-    `with_models`: False if only training and test sets will be made.
-    """
+    """`with_models`: False if only training and test sets will be made."""
     checks: list[Callable[[SweepConfig], Iterator[Mistake]]]
     checks = [
         _doubled,
@@ -170,7 +167,6 @@ def _headline(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _audit(config: SweepConfig) -> Iterator[Mistake]:
-    """Find a rated sheet that can't be read."""
     if config.evaluation.audit is not None:
         try:
             read_rated(Path(config.evaluation.audit).expanduser())
@@ -179,7 +175,6 @@ def _audit(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _quality(config: SweepConfig) -> Iterator[Mistake]:
-    """Find a linter that isn't installed."""
     if config.evaluation.quality is not None:
         try:
             require_pylint()
@@ -190,7 +185,6 @@ def _quality(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
-    """Find generators whose package or environment is missing, or can't be used."""
     for path, generator in _generators_of(config, config.models):
         spec = generator.spec(GENERATORS, config.seed)
         try:
@@ -202,7 +196,6 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _beams(config: SweepConfig) -> Iterator[Mistake]:
-    """Find generators without beam search, and beams that go with nothing else."""
     decoding, found = config.evaluation.decoding(config.seed), dict[KeyPath, str]()
     for path, generator in _generators_of(config, config.judged_models) if decoding.beams > 1 else ():
         used = GENERATORS.get(generator.name)
@@ -211,7 +204,6 @@ def _beams(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iterator[tuple[KeyPath, SpecConfig]]:
-    """Yield the generators of some of the models, each where a config names it."""
     if any(model.generator is None for model in models):
         yield ("evaluation", "generator"), config.evaluation.generator
     for at, model in enumerate(config.models):
@@ -220,7 +212,6 @@ def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iter
 
 
 def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
-    """Find perturbations that can't be built as configured, or not on this machine."""
     used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
     for name in config.strengths:
         if name in config.perturbations or PERTURBATIONS.required_arguments(name):
@@ -239,7 +230,6 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str | MissingInput:
-    """Return why a perturbation can't be built; empty if it can."""
     if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
         entry = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
         return (
@@ -256,7 +246,6 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
 
 
 def _cautions(config: SweepConfig) -> Iterator[Mistake]:
-    """Find perturbations whose texts are made here in a way that isn't for every use: a line for each way."""
     tests, sets = config.evaluation, config.training.sets if config.training else []
     used = [(name, tests.compose) for name in tests.perturbations] + [(s.perturbation, s.compose) for s in sets]
     names: dict[str, dict[str, None]] = {}  # by caution
@@ -272,7 +261,6 @@ def _cautions(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _sizes(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training sets that need more perturbed rows than there are pairs of row and method."""
     for at, wanted in enumerate(config.training.sets if config.training else []):
         if wanted.perturbation == CLEAN or wanted.size == 1:
             continue
@@ -304,7 +292,6 @@ def _recipes(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _judged_on(config: SweepConfig) -> Iterator[Mistake]:
-    """Find recipes whose models are to be judged on problem sets that the config lacks."""
     labels = [problems.label for problems in config.evaluation.problems]
     for name, recipe in config.recipes.items():
         for at, label in enumerate(recipe.problems or []):
@@ -314,7 +301,6 @@ def _judged_on(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _preferences(config: SweepConfig) -> Iterator[Mistake]:
-    """Find recipes that compare responses with rejected ones, where a source's rows have none."""
     for place, source, recipes in _row_sources(config):
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
         if names and not has_rejected(source, config.seed):
@@ -333,7 +319,6 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _rejected(config: SweepConfig) -> Iterator[Mistake]:
-    """Find teachers that are no models or write no variants, and rows without Python code for the mutator."""
     models = {model.name: model for model in config.models}
     for place, source, _ in _row_sources(config):
         made = source.rejected
@@ -354,7 +339,6 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _no_teacher(name: str, models: Mapping[str, ModelConfig]) -> str:
-    """Return why a name is not that of a model that writes variants of responses; empty if it is."""
     if name not in models:
         return f"no model is called {name!r}{did_you_mean(name, models)}; `models` has {', '.join(models)}"
     generator = models[name].generator
@@ -391,7 +375,6 @@ SAFECODERS = {
 
 
 def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
-    """Find settings of another trainer, and those that contradict `compat`."""
     for section in ("lora", "ia3"):
         if recipe.trainer == section or not fine_tunes(recipe.trainer) or not _says_something(recipe, section):
             continue
@@ -437,7 +420,6 @@ def _says_something(recipe: RecipeConfig, section: str) -> bool:
 
 
 def _sharing(recipe: RecipeConfig, on_gpu: bool) -> Iterator[tuple[str, str | MissingInput]]:
-    """Find what several workers can't share, or can't do here."""
     parallel = sharding_name(recipe.recipe("", ""), recipe.workers)
     if recipe.workers > recipe.batch_size:
         yield "workers", f"{recipe.workers} workers are more than the {recipe.batch_size} rows of a step (`batch_size`)"
@@ -487,7 +469,6 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training rows that are patches by the developers of evaluated projects, where they would be trained on."""
     made = ((("models", at, "pretrain", "source"), model.pretrain) for at, model in enumerate(config.models))
     sources: list[tuple[KeyPath, SourceConfig, str]] = [
         (place, pretrain.source, "") for place, pretrain in made if pretrain is not None
@@ -512,10 +493,7 @@ def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _validation(config: SweepConfig) -> Iterator[Mistake]:
-    """Find validation rows that are trained on, and those that leak test problems.
-
-    The loss of the first says nothing, and to choose by the loss of the others is to choose by the test.
-    """
+    """The loss of rows that are trained on says nothing; to choose by that of leaking rows is to choose by the test."""
     for source in config.training.row_sources if config.training else ():
         if source.validation is not None:
             for finding in _validation_rows(config, source, source.validation):
@@ -523,7 +501,6 @@ def _validation(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _kept(config: SweepConfig) -> Iterator[Mistake]:
-    """Find recipes that are to keep the best epoch, and have no validation rows by which to choose it."""
     lacking: dict[str, str] = {}
     for model in config.models:
         if model.pretrain is not None:
@@ -545,7 +522,6 @@ def _kept(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfig) -> Iterator[str]:
-    """Find what is wrong with the validation rows of one source."""
     try:
         source = SOURCES.create(validation.spec(SOURCES, config.seed))
         evaluated = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
@@ -571,10 +547,7 @@ def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfi
 
 
 def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
-    """Find problem sets that can't be read, and problems that `require_oracle` refuses by their tests alone.
-
-    What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py).
-    """
+    """What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py)."""
     reasons: dict[str, str] = {}
     flags = ""
     for at, problems in enumerate(config.evaluation.problems):

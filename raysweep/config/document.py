@@ -42,7 +42,6 @@ class ConfigError(UsageError):
 
     @property
     def findings(self) -> list[str]:
-        """The mistakes, one line each."""
         return list(self.args[1])
 
     def __str__(self) -> str:
@@ -81,7 +80,6 @@ class Document:
         return next((f"line {self.lines[prefix]}, " for prefix in prefixes if prefix in self.lines), "")
 
     def override_below(self, path: KeyPath) -> str:
-        """Return the first --set that named a key below a path; empty if none did."""
         return next((text for place, text in self.overrides.items() if path and place[: len(path)] == path), "")
 
 
@@ -114,7 +112,6 @@ def read_document(path: Path, overrides: Sequence[str] = ()) -> Document:
 
 
 def _near(path: Path) -> str:
-    """Return which config may be meant by one that can't be read, or how to get it."""
     for folder in (path.parent, path.parent / "configs"):
         file = folder / f"{path.name.removesuffix('.yaml')}.yaml"
         if file != path and file.is_file():
@@ -140,7 +137,6 @@ def overridden(document: Document, overrides: Sequence[str]) -> Document:
 
 
 def _unusable(node: yaml.Node) -> list[str]:
-    """Say which values mean something else than they seem to, or can't be written to a file."""
     problems: list[tuple[int, str]] = []
     waiting, seen = [node], {id(node)}
     while waiting:
@@ -166,7 +162,6 @@ def _scalar_problem(text: str, is_number: bool) -> str:
 
 
 def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wrong: list[str]) -> None:
-    """Note the line of each key and list entry; find doubled keys and keys without a value."""
     lines.setdefault(path, node.start_mark.line + 1)
     if len(lines) > MOST_VALUES:
         raise ValueError(f"its aliases (*) stand for more than {MOST_VALUES:,} values; write it out")
@@ -209,7 +204,6 @@ def unusable_values(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, s
 
 
 def _as_yaml(value: Any) -> str:
-    """Return a value as people write it in YAML, with its kind where that isn't plain."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, date):

@@ -27,7 +27,6 @@ COUNTING = ("trainer", "edit", *AROUND)
 
 
 def check_edits(config: SweepConfig) -> Iterator[Mistake]:
-    """Find recipes of editors that can't be used, and prompt pairs that nobody asks for or that there can't be."""
     unusable = [(name, key, why) for name, recipe in config.recipes.items() for key, why in _recipe(recipe)]
     yield from ((("recipes", name, key), why) for name, key, why in unusable)
     yield from _asked(config)
@@ -66,13 +65,11 @@ def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
 
 
 def _idle(recipe: RecipeConfig) -> list[str]:
-    """Return the fields of a recipe without a training that differ from their defaults and would have no effect."""
     others = {key: field for key, field in RecipeConfig.model_fields.items() if key not in COUNTING}
     return [key for key, field in others.items() if getattr(recipe, key) != field.get_default()]
 
 
 def _asked(config: SweepConfig) -> Iterator[Mistake]:
-    """Find editors without pairs, and pairs without editors."""
     editing = False
     for at, model in enumerate(config.models):
         for recipe in model.recipes:
@@ -113,7 +110,6 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _unjudged(config: SweepConfig, asked: Sequence[str]) -> Iterator[Mistake]:
-    """Find perturbations of pairs that base models aren't judged on."""
     tests, rule = config.evaluation.perturbations, config.evaluation.pairs
     of_bases = rule.get(BASE) if not isinstance(rule, str) else None
     for at, name in enumerate(asked):
@@ -126,7 +122,6 @@ def _unjudged(config: SweepConfig, asked: Sequence[str]) -> Iterator[Mistake]:
 
 
 def _blocks(config: SweepConfig) -> Iterator[Mistake]:
-    """Find models whose family doesn't say where their blocks are, and blocks that a model lacks."""
     for at, model in enumerate(config.models):
         editors = [name for name in model.recipes if edits(config.recipes[name].trainer)]
         known = _shape(model) if editors else None
@@ -166,7 +161,6 @@ def _shape(model: ModelConfig) -> tuple[str, int, tuple[str, ...]] | None:
 
 
 def _problems(config: SweepConfig) -> Iterator[Mistake]:
-    """Find named problems that no problem set has."""
     named = config.edits.problems if config.edits is not None else None
     if not named:
         return
@@ -188,7 +182,6 @@ def _problems(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _generators(config: SweepConfig) -> Iterator[Mistake]:
-    """Find models that are edited and don't lie in the memory of a process of raysweep's."""
     for at, model in enumerate(config.models):
         editors = [name for name in model.recipes if edits(config.recipes[name].trainer)]
         generator = (model.generator or config.evaluation.generator).name

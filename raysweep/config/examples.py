@@ -35,16 +35,11 @@ class Example:
 
     @property
     def arguments(self) -> str:
-        """What follows ``raysweep run``."""
         return f"{shlex.quote(str(self.file))} {self.options}".strip()
 
 
 def examples() -> dict[str, Example]:
-    """Return the configs by name, the default first.
-
-    Raises:
-        UsageError: this installation has none.
-    """
+    """Return the configs by name, the default first; raise UsageError if this installation has none."""
     for folder in (PACKAGE / "configs", PACKAGE.parent / "configs"):
         examples = {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
         if DEFAULT in examples:
@@ -84,6 +79,5 @@ def _read(path: Path) -> Example:
 
 
 def _comment(text: str) -> list[str]:
-    """Return the lines of the comment at the start of a text."""
     lines = text.split("\n")
     return lines[: next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))]

@@ -123,10 +123,7 @@ def _name_of(registry: Registry[Any]) -> str:
 
 
 def registered(registry: Registry[Any], *others: str | Registry[Any]) -> DescribedCheck:
-    """Return a validator that a name is in a registry, among others, or in another registry.
-
-    The error offers the nearest name.
-    """
+    """Return a validator that a name is in a registry, or among others; the error offers the nearest name."""
 
     def check(name: str) -> str:
         more = [each for other in others for each in ([other] if isinstance(other, str) else other.names())]
@@ -205,7 +202,6 @@ class ProblemsConfig(SpecConfig):
 
     @property
     def label(self) -> str:
-        """The set's name in results and files."""
         return self.own_name or self.name
 
 
@@ -298,8 +294,6 @@ class SourceConfig(SpecConfig):
 
 
 def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
-    """Return a validator that a SpecConfig can be built by a registry, arguments (and `more` of them) included."""
-
     def check(value: SpecConfig) -> SpecConfig:
         try:
             registry.create(value.spec(registry, seed=0), **more)
@@ -313,7 +307,6 @@ def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
 
 
 def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
-    """Return how to name a file of the user's, if that is what an unknown name seems to be."""
     if value.name in registry.names() or JSONL not in registry.names():
         return ""
     path = (value.model_extra or {}).get("path")

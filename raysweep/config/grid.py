@@ -73,7 +73,6 @@ class Pair:
 
     @property
     def test_set(self) -> str:
-        """The test set's name: ``humaneval C1``, and ``humaneval C1 draw 2`` of a later draw."""
         return test_set_name(self.problem_set, self.perturbation, self.draw)
 
 
@@ -106,7 +105,6 @@ class Grid:
         return pairs_of
 
     def pairs_of(self, cell: Cell) -> tuple[Pair, ...]:
-        """Return the pairs of one cell, in order."""
         return tuple(self._by_cell.get(cell, ()))
 
 
@@ -143,8 +141,7 @@ def build_grid(config: SweepConfig) -> Grid:
 def _cells_of(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[str, str]]:
     """Yield the recipes of a model's cells, and after those of a group from which one is chosen the group itself.
 
-    Yields:
-        The name in the place of a recipe's, and a recipe that makes models of the same inputs.
+    Each is the name in the place of a recipe's, and a recipe that makes models of the same inputs.
     """
     groups = config.candidates_of(model)
     for name in model.recipes:
@@ -169,7 +166,6 @@ def _inputs(
 
 
 def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
-    """Return the prompt pairs that a config asks for, in its order."""
     asked = config.edits
     if asked is None:
         return []
@@ -186,7 +182,6 @@ def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
 
 
 def _named(config: SweepConfig, problems: SpecConfig) -> list[str]:
-    """Return the ids of the problems that `edits` names, of those of a problem set; all of them, if it isn't here."""
     named = (config.edits.problems if config.edits else None) or []
     if len(config.evaluation.problems) == 1:
         return named  # each is one of this set, or else refused
@@ -205,7 +200,6 @@ def task_ids(config: SweepConfig, problems: SpecConfig) -> list[str]:
 def _perturbations(
     config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn], rule: Rule
 ) -> list[str]:
-    """Return the perturbations of a problem set that a cell is judged on."""
     if cell.edit is not None:
         return [CLEAN, cell.edit.perturbation] if cell.edit.problem_set == problem_set else []
     if cell.training_set == REWRITTEN:
@@ -214,7 +208,6 @@ def _perturbations(
 
 
 def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:
-    """Return whether the models of a recipe, or `NOT_TUNED` ones, are judged on a problem set."""
     named = config.recipe_of(recipe) if recipe != NOT_TUNED else None
     judged_on = named.problems if named is not None else None
     return judged_on is None or problem_set in judged_on

@@ -17,7 +17,6 @@ COMPARED = ("max_tokens",)
 
 
 def check_groups(config: SweepConfig) -> Iterator[Mistake]:
-    """Find groups of recipes that aren't of one kind, and choices that can't be made."""
     groups: dict[str, dict[str, RecipeConfig]] = {}
     for name, recipe in config.recipes.items():
         if recipe.group is not None:
@@ -69,7 +68,6 @@ def _choice(recipes: Mapping[str, RecipeConfig]) -> Iterator[Mistake]:
 
 
 def _without_validation(config: SweepConfig) -> Iterator[Mistake]:
-    """Find choices among models that are trained without validation rows."""
     for source in config.training.row_sources if config.training else ():
         if source.validation is None:
             key = ".".join(map(str, source.validation_place))

@@ -41,7 +41,6 @@ def _takes_number(section: type[BaseModel], name: str) -> bool:
 
 
 def _plain_types(annotation: Any) -> Iterator[Any]:
-    """Yield the types that a value of an annotation may have; a list or a mapping of numbers is none of a number."""
     if get_origin(annotation) is Annotated:
         yield from _plain_types(annotation.__origin__)
     elif get_origin(annotation) in (list, tuple, dict) or not get_args(annotation):
@@ -52,7 +51,6 @@ def _plain_types(annotation: Any) -> Iterator[Any]:
 
 
 def spelled_out(document: Document) -> Document:
-    """Return a document with the recipes that its lists stand for, and what is wrong with the lists."""
     recipes = document.value.get("recipes")
     if not isinstance(recipes, Mapping):
         return document
@@ -78,7 +76,6 @@ class _Spelling:
     mistakes: list[tuple[KeyPath, str]] = field(default_factory=list)
 
     def recipes(self, recipes: Mapping[Any, Any]) -> dict[Any, Any]:
-        """Return all recipes, those of groups in the place of the one with lists."""
         written: dict[Any, Any] = {}
         for name, recipe in recipes.items():
             if not isinstance(recipe, Mapping):
@@ -101,7 +98,6 @@ class _Spelling:
         return written
 
     def model(self, at: int, model: Any) -> Any:
-        """Return a model with the recipes of the groups that it names."""
         if not isinstance(model, Mapping):
             return model
         made = model.get("pretrain")
@@ -133,7 +129,6 @@ class _Spelling:
     def _lists(
         self, place: KeyPath, recipe: Mapping[Any, Any]
     ) -> tuple[dict[Any, Any], dict[KeyPath, Sequence[int | float]]]:
-        """Return a recipe without its lists of numbers, and these; a list that can't be used is left out."""
         plain = dict(recipe)
         lists: dict[KeyPath, Sequence[int | float]] = {}
         found: dict[KeyPath, list[Any]]
@@ -166,7 +161,6 @@ class _Spelling:
         return isinstance(value, list) and path in number_keys()
 
     def _refuse_other(self, place: KeyPath, path: KeyPath) -> bool:
-        """Note a list where there can be none, and return True; keys that take lists are left to the schema."""
         section = RecipeConfig if len(path) == 1 else SECTIONS[str(path[0])]
         known = section.model_fields.get(str(path[-1]))
         if known is None or {list, tuple} & {get_origin(of) or of for of in _plain_types(known.annotation)}:
@@ -181,7 +175,6 @@ class _Spelling:
     def _group(
         self, name: str, recipe: Mapping[Any, Any], lists: Mapping[KeyPath, Sequence[int | float]]
     ) -> dict[str, dict[Any, Any]]:
-        """Return the recipes of a group by name, the first list changing slowest."""
         values = {path: list(numbers) for path, numbers in lists.items()}
         select = recipe.get("select")
         settled: dict[Any, Any] = {"group": name}
@@ -210,7 +203,6 @@ _EXAMPLE = "write numbers as lists, as in `lr: [1.0e-5, 3.0e-5]`, or leave `sele
 
 
 def _unusable(values: Sequence[Any]) -> str:
-    """Return why a list of numbers can't be used; empty if it can."""
     if not values:
         return "the list is empty; give numbers, such as [1.0e-5, 3.0e-5], or one without brackets"
     for at, value in enumerate(values):

@@ -81,11 +81,8 @@ def load_config(
 ) -> SweepConfig:
     """Read a config file and its ``--set a.b=c`` overrides, and check it; raise ConfigError with all findings.
 
-    Args:
-        path: the YAML file.
-        overrides: the values of the options ``--set``.
-        with_models: False where only training and test sets are to be made, so that no model is looked for.
-        missing: gets a line for each file, model or translator that isn't here; None: these are errors too.
+    `with_models`: False where only training and test sets are to be made, so that no model is looked for. `missing`:
+    gets a line for each file, model or translator that isn't here; None: these are errors too.
     """
     return validate(read_document(Path(path), overrides), with_models=with_models, missing=missing)
 
@@ -141,7 +138,6 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
 
 
 def _has_teacher(value: Mapping[str, Any]) -> bool:
-    """Return whether a model of an unchecked config writes rejected responses, so that rows can't be made without."""
     training = _section(value, "training")
     several = [_section(training, name).values() for name in ("sources", "validations")]
     written = [training.get("source"), training.get("validation"), *chain.from_iterable(several)]
@@ -149,13 +145,11 @@ def _has_teacher(value: Mapping[str, Any]) -> bool:
 
 
 def _section(value: Any, name: str) -> Mapping[str, Any]:
-    """Return a section of an unchecked config; empty where there is none, or it has another form."""
     section = value.get(name) if isinstance(value, Mapping) else None
     return section if isinstance(section, Mapping) else {}
 
 
 def _with_translator(config: SweepConfig) -> SweepConfig:
-    """Return a config whose translator is ``if_ready`` with ``auto`` or ``none``, whichever this machine can do."""
     if config.language.translator != IF_READY:
         return config
     name = AUTO if is_one_ready() else NO_TRANSLATOR
@@ -163,12 +157,6 @@ def _with_translator(config: SweepConfig) -> SweepConfig:
 
 
 def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
-    """Return a config whose translator is ``none`` without the methods that translate; a warning counts these.
-
-    Raises:
-        ConfigError: no training set or no test perturbation is left.
-    """
-
     def stays(name: str) -> bool:
         try:
             method = config.perturbation(name)
@@ -194,10 +182,7 @@ def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
 
 
 def _parsed(value: Mapping[str, Any]) -> SweepConfig:
-    """Check a mapping against the schema; raise pydantic's ValidationError.
-
-    Names that the config declares itself are known only from a section that is a mapping.
-    """
+    """Names that the config declares itself are known only from a section that is a mapping."""
     return SweepConfig.model_validate(_with_text_keys(value), context=_declared(value))
 
 
@@ -222,7 +207,6 @@ def _with_text_keys(value: Any) -> Any:
 
 
 def _said(document: Document, mistakes: Mapping[KeyPath, str]) -> list[str]:
-    """Return a line for each mistake, in order: 'line 7, models.0.stop: must not be empty'."""
     return list(dict.fromkeys(_said_at(document, path, text) for path, text in mistakes.items()))
 
 
@@ -232,7 +216,6 @@ def _said_at(document: Document, path: KeyPath, text: object) -> str:
 
 
 def _is_due_to(path: KeyPath, unusable: Mapping[KeyPath, str]) -> bool:
-    """Return True if an error stands at, above or below a value that is unusable anyway."""
     return any(path[: len(other)] == other[: len(path)] for other in unusable)
 
 
@@ -243,7 +226,6 @@ def to_yaml(config: BaseModel) -> str:
 
 
 def _once(findings: Sequence[str]) -> list[str]:
-    """Leave out a list of known keys that an earlier finding has already."""
     shown: set[str] = set()
     shorter = []
     for finding in dict.fromkeys(findings):
@@ -258,7 +240,6 @@ def _line(finding: str) -> int:
 
 
 def _finding(document: Document, detail: dict[str, Any]) -> str:
-    """One pydantic error as 'line 7, models.0.recpies: unknown key (did you mean 'recipes'?)'."""
     path = document.as_written(_path_of(document, detail))
     key = shown(path) or "the config"
     match detail["type"]:
@@ -277,7 +258,6 @@ def _finding(document: Document, detail: dict[str, Any]) -> str:
 
 
 def _called_here(name: str, known: Sequence[str]) -> str:
-    """Return what raysweep calls another tool's setting, with the section if it isn't among the keys known here."""
     from raysweep.config.reference import all_keys
 
     names, comma, more = CALLED_HERE.get(name, "").partition(",")
@@ -292,7 +272,6 @@ def _called_here(name: str, known: Sequence[str]) -> str:
 
 
 def _dotted_key_hint(document: Document, path: KeyPath, detail: Mapping[str, Any]) -> str:
-    """Return how a --set names a key that has dots, such as a label's, if one may have meant that; else nothing."""
     override = document.override_below(path)
     if not (override and isinstance(detail["input"], dict) and detail["type"] in ("string_type", "float_type")):
         return ""
@@ -328,7 +307,6 @@ def _child(value: Any, step: str | int) -> tuple[Any] | None:
 
 
 def _fields_at(path: KeyPath) -> list[str]:
-    """Return the keys that the schema knows at a path."""
     model: Any = SweepConfig
     is_name = False  # the next step is a name that the user gave
     for step in path:
@@ -342,11 +320,7 @@ def _fields_at(path: KeyPath) -> list[str]:
 
 
 def read_config(path: Path) -> SweepConfig:
-    """Return a stored config without checking again the files that it names: they may be gone.
-
-    Raises:
-        StoreError: the file is missing or not one that this version wrote.
-    """
+    """Return a stored config without checking its files; raise StoreError if it is missing or of another version."""
     try:
         value = _loaded(path.read_text(encoding="utf-8"))
         context = _declared(value)
@@ -385,7 +359,6 @@ def _as_checked(value: dict[str, Any], context: Mapping[str, set[str] | None]) -
 
 
 def _as_sources(training: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sources of rows that a stored section `training` has, as built objects."""
     one = {key: SourceConfig(**training[key]) for key in ("source", "validation") if training.get(key)}
     several = {
         key: {name: SourceConfig(**of) for name, of in training[key].items()}

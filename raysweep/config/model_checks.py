@@ -64,7 +64,6 @@ def finding_of(error: UsageError) -> str | MissingInput:
 
 
 def check_models(config: SweepConfig) -> Iterator[Mistake]:
-    """Find what is wrong with the models that a config names and those that it pre-trains."""
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
@@ -90,7 +89,6 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
-    """Find prompts that a model without a tokenizer of its own can't be given, and a system prompt without use."""
     shown = {config.evaluation.prompt_format, model.template}
     if model.system_prompt and shown <= {NATIVE, RAW, INSTRUCT, MAGICODER}:
         yield ("system_prompt",), f"the template {model.template!r} has no place for it; give `template: {CHAT}`"
@@ -144,10 +142,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
 
 
 def _begun_answers(config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath) -> Iterator[Mistake]:
-    """Find a template whose prompts begin the answer, of a model whose decoder writes whole ones.
-
-    The places are those from the top of the config.
-    """
+    """The places are those from the top of the config."""
     asked = config.evaluation.prompt_format
     is_native = asked == NATIVE and model.template == INSTRUCT and bool(model.recipes)
     if architecture == "seq2seq" and (is_native or asked == INSTRUCT):
@@ -159,10 +154,7 @@ def _begun_answers(config: SweepConfig, model: ModelConfig, architecture: str, p
 
 
 def _objectives_for(config: SweepConfig, recipes: Iterable[str], architecture: str) -> Iterator[Mistake]:
-    """Find recipes whose objective can't train models of an architecture; those with wrong arguments are found before.
-
-    The places are those from the top of the config.
-    """
+    """The places are those from the top of the config."""
     for name in recipes:
         recipe = config.recipes[name].recipe("", "")
         try:
@@ -176,7 +168,7 @@ def _objectives_for(config: SweepConfig, recipes: Iterable[str], architecture: s
 
 
 def _without_targets(config: SweepConfig, model: ModelConfig, model_type: str) -> Iterator[Mistake]:
-    """Find recipes of IA3 that name no modules, where nobody knows those of a model; places from the config's top."""
+    """The places are those from the top of the config."""
     for name in model.recipes:
         recipe = config.recipes[name]
         if recipe.trainer == "ia3" and recipe.ia3.targets is None and not ia3_targets(model_type)[0]:
@@ -188,7 +180,6 @@ def _without_targets(config: SweepConfig, model: ModelConfig, model_type: str) -
 
 
 def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
-    """Find a model that transformers can't load here, where it is to, and a training that its weights can't have."""
     whole = resolved.base or resolved
     written = model_config(whole.ref()) or {}
     generator = (model.generator or config.evaluation.generator).name
@@ -208,10 +199,7 @@ def _unloadable(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel
 
 
 def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) -> Iterator[Mistake]:
-    """Find recipes and completions that are longer than a model has positions: it could not read their ends.
-
-    Where a recipe leaves `max_tokens` out, the positions limit its rows; a plan says so.
-    """
+    """Where a recipe leaves `max_tokens` out, the positions limit its rows; a plan says so."""
     recipes = [*model.recipes, *([model.pretrain.recipe] if model.pretrain else [])]
     for name in filter(lambda name: fine_tunes(config.recipes[name].trainer), dict.fromkeys(recipes)):
         most, is_given = config.recipes[name].max_tokens, "max_tokens" in config.recipes[name].model_fields_set
@@ -230,7 +218,6 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
 
 
 def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
-    """Find a tokenizer that lacks an end of text or a chat template, and rows that are too long for the model."""
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     encoding = [name for name in model.recipes if _encodes(config.recipes[name])]
@@ -278,7 +265,6 @@ class _Fit:
 def _rows(
     config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel
 ) -> Iterator[Mistake]:
-    """Find a recipe whose step takes more rows than fit into its number of tokens."""
     for source in config.training.row_sources if config.training else ():
         sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
         if sizes:
@@ -305,7 +291,7 @@ def _rows_of(
     rows: SourceConfig,
     size: float,
 ) -> Iterator[Mistake]:
-    """Find a source too few of whose rows fit. `size`: of the smallest set of them."""
+    """`size`: of the smallest set of the source's rows."""
     if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(rows, config.seed):
         return  # none can be encoded: another check
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
@@ -350,10 +336,7 @@ def _fit(
     changed: Callable[[SourceRow], str | None] | None = None,
     architecture: str = "causal",
 ) -> _Fit:
-    """Encode a source's clean rows until enough of them fit into `longest` tokens.
-
-    `changed`: returns a response of about the length that a row's rejected one will have; None: rows have their own.
-    """
+    """`changed`: returns a response about as long as a row's rejected one will be; None: rows have their own."""
     objective = objective_of(recipe, architecture)
     bounded, unbounded = (dataclasses.replace(recipe, max_tokens=most) for most in (longest, 2**31))
     rows = usable = 0
@@ -381,7 +364,6 @@ def _varied(row: SourceRow) -> str | None:
 
 
 def _mutated(row: SourceRow) -> str | None:
-    """Return the first change of a row's response."""
     try:
         first = next(variants(row, 0), None)
     except SyntaxError:
@@ -404,10 +386,7 @@ def _pretraining(config: SweepConfig, pretrain: PretrainConfig) -> Iterator[Mist
 
 
 def _size_problems(pretrain: PretrainConfig) -> Iterator[tuple[str, str]]:
-    """Find bad counts, and fields that the family's config doesn't have.
-
-    transformers is imported only for names that look wrong.
-    """
+    """Import transformers only for names that look wrong."""
     for field, value in pretrain.size.items():
         if _COUNTS.search(field) and (isinstance(value, bool | float) or not 0 <= value < 2**31):
             yield field, f"must be a whole number from 0 to 2147483647, not {str(value).lower()}"
@@ -431,12 +410,10 @@ def _is_written(family: str, field: str) -> bool:
 
 
 def _trains_all(recipe: RecipeConfig) -> bool:
-    """Return whether a recipe trains all weights of a model."""
     return fine_tunes(recipe.trainer) and TRAINERS.get(recipe.trainer).kind is ModelKind.FULL
 
 
 def _encodes(recipe: RecipeConfig) -> bool:
-    """Return whether a recipe's rows are encoded by its objective."""
     return fine_tunes(recipe.trainer) and TRAINERS.get(recipe.trainer).uses_objective
 
 

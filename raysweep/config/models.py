@@ -41,7 +41,6 @@ MODEL: Any = ModelRef("")
 
 
 def _size_value(value: Any) -> Any:
-    """Return a field of a model's size; raise ValueError if it is no number and neither true nor false."""
     if not isinstance(value, int | float):
         hint = f", which is text; write {value}" if is_quoted_number(value) else ""
         raise ValueError(f"must be a number, true or false, not {'null' if value is None else repr(value)}{hint}")
@@ -209,10 +208,7 @@ class RecipeConfig(Strict):
         return self.group is not None and self.select != "none"
 
     def recipe(self, template: str, system: str) -> Recipe:
-        """Return the record that travels to trainers, for a model with that prompt template and system prompt.
-
-        LoRA's and IA3's settings are in it only for their trainers.
-        """
+        """LoRA's and IA3's settings are in it only for their trainers."""
         values = {**self.model_dump(exclude={*AROUND}), "template": template, "system": system}
         values["lora"] = values["lora"] if self.trainer == "lora" else {}
         for name in ("modules_to_save", "preset"):  # keys of recipes without them stay as they were

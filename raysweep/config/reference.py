@@ -56,15 +56,13 @@ class Key:
 
 @cache
 def all_keys() -> tuple[Key, ...]:
-    """Return every key of a config, in the schema's order, each section before the keys below it."""
     return tuple(_keys_of(SweepConfig, ""))
 
 
 def find_keys(text: str) -> list[Key]:
     """Return a key and all keys below it.
 
-    Args:
-        text: a path, with names and indices or with ``NAME`` and ``[]``.
+    `text`: a path, with names and indices or with ``NAME`` and ``[]``.
 
     Raises:
         UnknownName: there is no such key; the error names the nearest one.
@@ -81,7 +79,6 @@ def find_keys(text: str) -> list[Key]:
 
 
 def _near(wanted: Sequence[str]) -> list[str]:
-    """Return the paths that an unknown one may mean: those at its place, or those that end with the same name."""
     keys = {key.path: _steps(key.path) for key in all_keys()}
     same = [path for path, steps in keys.items() if wanted and steps[-1] == wanted[-1]]
     beside = next(paths for length in range(len(wanted), -1, -1) if (paths := _level(keys, wanted[:length])))
@@ -89,7 +86,6 @@ def _near(wanted: Sequence[str]) -> list[str]:
 
 
 def _level(keys: Mapping[str, Sequence[str]], start: Sequence[str]) -> list[str]:
-    """Return the paths right below a start, or the path that is the start; nothing where none begins so."""
     within = {path: steps[len(start) :] for path, steps in keys.items() if _matches(steps[: len(start)], start)}
     below = [path for path, rest in within.items() if len([step for step in rest if step not in (NAME, "[]")]) == 1]
     return below or list(within)
@@ -100,7 +96,6 @@ def _steps(path: str) -> list[str]:
 
 
 def _matches(steps: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Return True if a path is the wanted one; a name matches ``NAME``, an index ``[]``."""
     pairs = zip(steps, wanted, strict=False)
     return len(steps) == len(wanted) and all(
         step == part or (step in (NAME, "[]") and _fits(step, part)) for step, part in pairs
@@ -136,7 +131,6 @@ def _keys_of(section: type[BaseModel], start: str) -> Iterator[Key]:
 
 
 def _plain(default: Any) -> Any:
-    """Return a default as YAML holds it; None for a section, whose keys have their own."""
     if isinstance(default, SpecConfig):
         return default.name if not default.model_extra else default.model_dump()
     if isinstance(default, BaseModel):
@@ -145,13 +139,11 @@ def _plain(default: Any) -> Any:
 
 
 def _words_of(kind: type[UnitMark | DefaultMark], field: FieldInfo) -> str:
-    """Return the words of a field's mark of a kind; empty if it has none."""
     words = [mark.words for mark in _marks(field.annotation, field.metadata) if isinstance(mark, kind)]
     return words[0] if words else ""
 
 
 def _marks(annotation: Any, metadata: Sequence[Any]) -> Iterator[Any]:
-    """Yield the metadata of a type and of the types inside it."""
     yield from metadata
     if get_origin(annotation) is Annotated:
         yield from annotation.__metadata__
@@ -195,7 +187,6 @@ def _compound(origin: Any, parts: Sequence[Any]) -> str:
 
 
 def _limits(metadata: Sequence[Any]) -> str:
-    """Return the limits of a number in words: `` from 0 to 1`` or ``, at least 0``."""
     noted = [*metadata, *(inner for mark in metadata if isinstance(mark, FieldInfo) for inner in mark.metadata)]
     noted_limits = {
         name: getattr(mark, name) for mark in noted for name in ("ge", "gt", "le", "lt") if hasattr(mark, name)

@@ -44,7 +44,6 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[t
 
 
 def _chats(config: SweepConfig, model: ModelConfig) -> bool:
-    """Return True if a model's generator answers prompts as a chat does, whatever their template."""
     spec = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
     return GENERATORS.get(spec.name).chats(spec.args)
 
@@ -52,10 +51,7 @@ def _chats(config: SweepConfig, model: ModelConfig) -> bool:
 def architecture_mistakes(
     config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath
 ) -> Iterator[tuple[KeyPath, str]]:
-    """Yield where a template for repair is for models of the other architecture, and what is wrong.
-
-    `place`: of the model, from the top of the config, as are the places that are yielded.
-    """
+    """`place`: of the model, from the top of the config, as are the places that are yielded."""
     kinds = {"causal": "a causal model", "seq2seq": "an encoder-decoder model"}
     asked: dict[KeyPath, str] = {
         (*place, "template"): model.template,
@@ -103,12 +99,9 @@ def token_mistakes(
 ) -> Iterator[tuple[KeyPath, str]]:
     """Yield where a template for repair needs tokens that a model's tokenizer lacks, and which.
 
-    Args:
-        config: the sweep's.
-        model: one of its models.
-        architecture: causal or seq2seq; templates for the other one are another mistake. Empty: not known.
-        words: of its tokenizer; None: there is none here.
-        place: of the model, from the top of the config, as are the places that are yielded.
+    `architecture`: causal or seq2seq; templates for the other one are another mistake. Empty: not known. `words`: of
+    its tokenizer; None: there is none here. `place`: of the model, from the top of the config, as are the places that
+    are yielded.
     """
     own, asked = (*place, "template"), config.evaluation.prompt_format
     shown = [(own, model.template)] if model.recipes or asked == NATIVE else []

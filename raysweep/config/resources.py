@@ -29,8 +29,6 @@ def _form(value: Any) -> str:
 
 
 def _rule(number: str) -> BeforeValidator:
-    """Return a validator of `auto` in the place of a number, whose error says that a plain number will do."""
-
     def check(text: str) -> str:
         if text == BY_PREDICTION:
             return text
@@ -61,7 +59,6 @@ Memory = Annotated[
 
 
 def _selector(condition: str) -> str:
-    """Refuse what Ray doesn't take as the condition of a label."""
     if _SELECTOR.fullmatch(condition):
         return condition
     raise ValueError(

@@ -201,7 +201,6 @@ class EvaluationConfig(Strict):
         return "greedy" if self.beams == 1 else f"{self.beams} beams{early}"
 
     def decoding(self, seed: int) -> Decoding:
-        """Return how completions are drawn."""
         return Decoding(
             self.max_new_tokens, self.temperature, self.top_p, self.samples, seed, self.beams, self.early_stopping
         )
@@ -232,11 +231,9 @@ class ExecutionConfig(Strict):
 
     @property
     def sandbox(self) -> Sandbox:
-        """The lane and the isolation of programs, and how they are compiled."""
         return Sandbox(Lane(self.lane), Level(self.require), Oracle(self.require_oracle), self.cpp_flags)
 
     def limits(self, default: Limits) -> Limits:
-        """Return the limits of a problem set with this section's settings over them."""
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}
         return dataclasses.replace(default, **{name: value for name, value in settings.items() if value is not None})
 
@@ -255,7 +252,6 @@ class LanguageConfig(Strict):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The settings that differ from their defaults."""
         return self.model_dump(exclude_defaults=True)
 
 
@@ -316,13 +312,11 @@ class SweepConfig(Strict):
         return [model for model in self.models if model.judged]
 
     def sets_of(self, model: ModelConfig) -> list[TrainingSetConfig]:
-        """Return the training sets that a model is fine-tuned on, in the order of `training.sets`."""
         trains = any(fine_tunes(self.recipes[recipe].trainer) for recipe in model.recipes if recipe in self.recipes)
         sets = self.training.sets if self.training is not None and trains else []
         return [trained for trained in sets if model.sets is None or trained.name in model.sets]
 
     def recipes_of(self, source: RowSource) -> list[str]:
-        """Return the recipes that fine-tune a model on a set of a source's rows, each once."""
         sets = {model.name: {trained.source or ONLY for trained in self.sets_of(model)} for model in self.models}
         of_it = [model.recipes for model in self.models if source.name in sets[model.name]]
         names = dict.fromkeys(recipe for recipes in of_it for recipe in recipes)
@@ -335,7 +329,6 @@ class SweepConfig(Strict):
         return next((recipe for recipe in self.recipes.values() if recipe.group == name), None)
 
     def candidates_of(self, model: ModelConfig) -> dict[str, list[str]]:
-        """Return the groups of which one recipe is chosen for a model: the names of its recipes, by group."""
         groups: dict[str, list[str]] = {}
         for name in model.recipes:
             recipe = self.recipes[name]

@@ -55,12 +55,10 @@ class TrainingSetConfig(Strict):
 
     @property
     def choice(self) -> Choice:
-        """Which rows the set takes."""
         return Choice(self.ratio, self.draw, self.size, self.compose)
 
     @property
     def is_clean(self) -> bool:
-        """Whether it has all rows of its source as they are."""
         return self.perturbation == CLEAN and self.size == 1
 
     @model_validator(mode="before")
@@ -89,17 +87,14 @@ class RowSource:
 
     @property
     def place(self) -> KeyPath:
-        """Where the config has it."""
         return ("training", "source") if self.name == ONLY else ("training", "sources", self.name)
 
     @property
     def validation_place(self) -> KeyPath:
-        """Where the config has its validation rows."""
         return ("training", "validation") if self.name == ONLY else ("training", "validations", self.name)
 
     @property
     def words(self) -> str:
-        """The rows in words: ``training.sources.evol``."""
         return ".".join(map(str, self.place))
 
 
@@ -142,7 +137,6 @@ class TrainingConfig(Strict):
 
     @property
     def row_sources(self) -> tuple[RowSource, ...]:
-        """The sources by which the sets have their rows, each once, in the order of the file."""
         if self.source is not None:
             return (RowSource(ONLY, self.source, self.validation),)
         used = {trained.source for trained in self.sets}
@@ -151,7 +145,6 @@ class TrainingConfig(Strict):
         )
 
     def source_of(self, training_set: str) -> RowSource:
-        """Return the source of a training set's rows, given the set's name."""
         name = next(trained.source for trained in self.sets if trained.name == training_set)
         return next(source for source in self.row_sources if source.name == (name or ONLY))
 

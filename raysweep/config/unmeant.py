@@ -40,7 +40,6 @@ RAYS_LABELS = {
 
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
-    """Find contradictions and settings without effect in a config that is judged with its models."""
     yield from _samples(config)
     yield from _steps_and_epochs(config)
     yield from _arguments(config)
@@ -55,7 +54,6 @@ def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _samples(config: SweepConfig) -> Iterator[Mistake]:
-    """Find several completions of a prompt that must be equal, since nothing is drawn, and too few for pass@k."""
     evaluation = config.evaluation
     generators = {model.name: (model.generator or evaluation.generator).name for model in config.judged_models}
     greedy = [name for name, generator in generators.items() if not GENERATORS.get(generator).draws_when_greedy]
@@ -91,7 +89,6 @@ def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _arguments(config: SweepConfig) -> Iterator[Mistake]:
-    """Find what objectives and editors doubt of their arguments."""
     for name, recipe in config.recipes.items():
         parts: list[tuple[str, Registry[Any], Spec]] = [
             ("objective_args", OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
@@ -113,7 +110,6 @@ def _seeds(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _timeout(config: SweepConfig) -> Iterator[Mistake]:
-    """Find a time limit that may be in milliseconds."""
     usual = max(PROBLEMS.get(problems.name).limits.timeout for problems in config.evaluation.problems)
     given = config.execution.timeout
     if given is not None and given > LONG * usual:
@@ -123,7 +119,6 @@ def _timeout(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _choices(config: SweepConfig) -> Iterator[Mistake]:
-    """Find that only chosen models are kept, where none is chosen."""
     used = {name for model in config.models for name in model.recipes}
     if config.keep_models == "chosen" and not any(config.recipes[name].is_candidate for name in used):
         yield (
@@ -135,7 +130,6 @@ def _choices(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
-    """Find accelerators of models whose cells take none, and those of which nothing is known."""
     named: dict[str, KeyPath] = {}
     for at, model in enumerate(config.models):
         path: KeyPath = ("models", at, "accelerator")
@@ -153,7 +147,6 @@ def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _labelled(config: SweepConfig) -> dict[str, KeyPath]:
-    """Return the accelerators that labels name, with the first place of each."""
     named: dict[str, KeyPath] = {}
     for path, conditions in _selectors(config):
         if condition := conditions.get(ACCELERATOR_LABEL):
@@ -162,7 +155,6 @@ def _labelled(config: SweepConfig) -> dict[str, KeyPath]:
 
 
 def _selectors(config: SweepConfig) -> list[tuple[KeyPath, Mapping[str, str]]]:
-    """Return all conditions on labels, with their places."""
     own: list[tuple[KeyPath, StagesConfig]] = [(("resources",), config.resources)]
     own += [(("models", at, "resources"), model.resources) for at, model in enumerate(config.models)]
     own += [(("recipes", name, "resources"), recipe.resources) for name, recipe in config.recipes.items()]
@@ -171,7 +163,6 @@ def _selectors(config: SweepConfig) -> list[tuple[KeyPath, Mapping[str, str]]]:
 
 
 def _labels(config: SweepConfig) -> Iterator[Mistake]:
-    """Find labels that are called as Ray's own, without their prefix or with another spelling."""
     for path, conditions in _selectors(config):
         for name in conditions:
             meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
@@ -181,7 +172,6 @@ def _labels(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _loggers(config: SweepConfig) -> Iterator[Mistake]:
-    """Find loggers, of those that a config names itself, whose packages aren't installed."""
     for at, logger in enumerate(config.loggers if "loggers" in config.model_fields_set else []):
         package = LOGGERS[logger.name].package
         if importlib.util.find_spec(package) is None:
@@ -190,7 +180,6 @@ def _loggers(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _equal_sets(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training sets that have the same rows under two names."""
     seen: dict[TrainingSetConfig, str] = {}
     for at, trained in enumerate(config.training.sets if config.training else []):
         same = seen.setdefault(trained.model_copy(update={"name": ""}), trained.name)
@@ -199,7 +188,6 @@ def _equal_sets(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _unused(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training sets, test sets and perturbations that no model is trained or judged on."""
     yield from _untrained(config)
     tests = config.evaluation.perturbations
     if isinstance(config.evaluation.pairs, Mapping):
@@ -223,7 +211,6 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _untrained(config: SweepConfig) -> Iterator[Mistake]:
-    """Find training sets on which no model is fine-tuned, sources of which no set is made, models without a task."""
     teachers = _teachers(config)
     for at, model in enumerate(config.models):
         if not model.judged and model.name not in teachers:
@@ -246,14 +233,12 @@ def _untrained(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _teachers(config: SweepConfig) -> set[str | None]:
-    """Return the names of the models that write rejected responses."""
     sources = config.training.row_sources if config.training else ()
     written = [rows.rejected for of in sources for rows in (of.rows, of.validation) if rows]
     return {rejected.teacher for rejected in written if rejected}
 
 
 def _strengthened(config: SweepConfig, name: str) -> set[str]:
-    """Return the perturbations whose strengths a set of that name takes: its own, or its members'."""
     if name == CLEAN:
         return set()
     try:
