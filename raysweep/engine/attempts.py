@@ -78,7 +78,6 @@ def with_retries(run: Callable[[], T], progress: ProgressFile, recovery: Recover
 
 
 def _free(progress: ProgressFile) -> str:
-    """Return the free space of the storage's disk in words; only the storage's name if it isn't known."""
     root = progress.storage
     if "://" in root:
         return f"storage {root}"
@@ -88,7 +87,6 @@ def _free(progress: ProgressFile) -> str:
 
 
 def _death_of_last_process(activity: Activity) -> str:
-    """Describe how the earlier process that worked on an activity died; empty if there was none."""
     lines = [line.split(" ", 2)[-1].removeprefix(NOTE) for line in activity.tail]
     last = lines[-2] if len(lines) > 1 else ""  # the last line is this process's "starting"
     if last.startswith(NO_PROGRESS) or BEGINS_AGAIN in last:
@@ -97,7 +95,6 @@ def _death_of_last_process(activity: Activity) -> str:
 
 
 def _pause(attempt: int, reason: str, progress: ProgressFile, recovery: Recovery) -> None:
-    """Wait before a second or later attempt; `reason`: why the last one failed. Raise GaveUp if none is left."""
     progress.note(f"attempt {attempt - 1} failed: {reason}")
     if attempt > recovery.retries + 1:
         raise GaveUp(f"gave up after {attempt - 1} attempts: {reason}")
@@ -108,7 +105,6 @@ def _pause(attempt: int, reason: str, progress: ProgressFile, recovery: Recovery
 
 
 def _is_retryable(error: BaseException) -> bool:
-    """Return False if the error, or any error it wraps, is marked as not retryable."""
     causes = [*_wrapped_errors(error), *([error.__cause__] if error.__cause__ else [])]
     return bool(getattr(error, "retry", True)) and all(map(_is_retryable, causes))
 
@@ -122,7 +118,6 @@ def root_cause(error: Exception) -> Exception:
 
 
 def _wrapped_errors(error: BaseException) -> list[Exception]:
-    """Return the errors of other processes that an error of Ray wraps: a task's, a controller's or workers'."""
     single = [getattr(error, name, None) for name in ("cause", "controller_failure")]
     inner = [*single, *getattr(error, "worker_failures", {}).values()]
     return [cause for cause in inner if isinstance(cause, Exception) and cause is not error]
@@ -152,13 +147,7 @@ def _watched(progress: ProgressFile, recovery: Recovery) -> AbstractContextManag
 
 @contextlib.contextmanager
 def run_periodically(function: Callable[[], object], seconds: float, name: str) -> Iterator[None]:
-    """Call a function regularly in a thread while the block runs.
-
-    Args:
-        function: must not raise.
-        seconds: before the first call, and between calls.
-        name: of the thread.
-    """
+    """`function` must not raise. `seconds`: before the first call, and between calls."""
     stopped = threading.Event()
 
     def run() -> None:

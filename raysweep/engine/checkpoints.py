@@ -127,17 +127,14 @@ class TrainingServices:
                 self._progress.note(f"{self._notice}; checkpoint saved at step {step:,}")
 
     def remember(self, facts: Mapping[str, Any]) -> None:
-        """Keep facts for the next attempt, beside the checkpoints."""
         self._files.write(REMEMBERED, json.dumps({**self.remembered(), **facts}))
 
     def remembered(self) -> Mapping[str, Any]:
-        """Return the facts that earlier attempts kept; empty where the file is damaged."""
         with contextlib.suppress(ValueError, TypeError):
             return dict(json.loads(self._files.read(REMEMBERED) or b"{}"))
         return {}
 
     def keep(self, key: str, content: bytes) -> None:
-        """Keep bytes below ``row-numbers`` in the store."""
         self._kept.write(key, content)
 
     def kept(self, key: str) -> bytes | None:
@@ -146,7 +143,6 @@ class TrainingServices:
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:
-        """Yield a local folder with the newest undamaged checkpoint, or None."""
         for name in sorted(self._checkpoints(), reverse=True):
             with self._files.reading(name) as folder:
                 damage = _damage(folder)
@@ -162,11 +158,9 @@ class TrainingServices:
     def generate(
         self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
     ) -> list[Completion]:
-        """See `ModelService.generate`."""
         return self._model_service.generate(model, requests, decoding)
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
-        """See `ModelService.execute`."""
         return self._model_service.execute(programs, limits)
 
     def _of_all(self, value: T) -> list[T]:

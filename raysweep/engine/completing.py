@@ -30,10 +30,8 @@ def complete(
 ) -> Iterator[tuple[dict[str, Completion], BatchOutput[Completion]]]:
     """Complete distinct requests in batches; yield each batch's completions by key, and its output, once it is done.
 
-    Args:
-        job: the model and how it writes; its own `batches` are not used.
-        requests: by `request_key`; without any, `generate` isn't called.
-        generate: runs the job, such as an engine's stages do.
+    `job`: the model and how it writes; its own `batches` are not used. `requests`: by `request_key`; without any,
+    `generate` isn't called. `generate`: runs the job, such as an engine's stages do.
     """
     batches = batches_of(requests)
     job = replace(job, batches=[[requests[key] for key in batch] for batch in batches])

@@ -25,11 +25,7 @@ log = logging.getLogger("raysweep")
 
 
 def perturb_block(job: PerturbJob, index: int) -> list[Sequence[PerturbedRow]]:
-    """Return the rows of a block after each method of the job.
-
-    Raises:
-        StoreError: the source's rows are missing or damaged.
-    """
+    """Return the rows of a block after each method; raise StoreError if the source's rows are missing or damaged."""
     source = SOURCES.create(job.source)
     rows = read_block(Store(job.storage, expected=True).use(job.rows) / ROWS, SourceRow, index)
     return perturb_rows(rows, source, [perturber_of(source, method, job.seed) for method in job.methods])
@@ -98,11 +94,8 @@ class KeptGenerator:
     ) -> Generated:
         """Return the completions of a batch of a job. Several threads may call it, and wait for their turns.
 
-        Args:
-            job: the batch's; its own `batches` and `label` are not used.
-            requests: the batch.
-            alive: called now and then meanwhile.
-            tell: called with what holds it up, in words.
+        `job`: the batch's; its own `batches` and `label` are not used. `alive`: called now and then meanwhile. `tell`:
+        called with what holds it up, in words.
 
         Raises:
             UnfitModel: the generator can't run this model.
@@ -136,9 +129,7 @@ class KeptGenerator:
         An editor puts the base back bit for bit. Sums over all of its numbers tell whether it did; if not, what comes
         next gets a new generator.
 
-        Args:
-            run: the edit.
-            alive: called now and then meanwhile.
+        `alive`: called now and then meanwhile.
 
         Raises:
             RaysweepError: the base can't be loaded, or the edit failed. Then what comes next gets a new generator.
@@ -169,18 +160,15 @@ class KeptGenerator:
                 self._turn.notify_all()
 
     def state(self) -> Mapping[str, float]:
-        """Return what the generator says of itself; nothing if there is none."""
         generator = self._generator  # which another thread may replace
         return generator.state() if generator else {}
 
     def _may_begin(self, job: GenerateJob) -> bool:
-        """Return True if this batch may run concurrently with the running ones."""
         if not self._working or self._is_loading or self._generator in (None, self._broken):
             return not self._working
         return self._working < self._generator.at_once and (job == self._job or self._generator.mixes_versions)
 
     def _ready(self, job: GenerateJob, tell: Callable[[str], None]) -> Generator:
-        """Return a generator with the job's model."""
         generator, self._generator = self._generator, None
         if generator in (None, self._broken) or not self._suits(generator, job):
             generator = self._broken = None  # frees its memory before the next one is made
@@ -191,7 +179,6 @@ class KeptGenerator:
         return generator
 
     def _suits(self, generator: Generator, job: GenerateJob) -> bool:
-        """Return True if the generator has the job's model, or has taken it."""
         if job == self._job and not generator.mixes_versions:
             return True
         assert self._job is not None
@@ -216,11 +203,7 @@ class KeptGenerator:
 
 
 def generate(generator: Generator, requests: Sequence[GenerationRequest]) -> list[Completion]:
-    """Return a generator's completions of a batch.
-
-    Raises:
-        HopelessError: there are too few or too many, or one is not for its request.
-    """
+    """Raise HopelessError if there are too few or too many completions, or one is not for its request."""
     completions = generator.generate(requests)
     broken = f"generator {generator.name!r} breaks its contract"
     if len(completions) != len(requests):
@@ -242,5 +225,4 @@ BATCHES_AT_ONCE = 2
 
 
 def batches_at_once(job: GenerateJob) -> int:
-    """Return how many batches of a job a process should have at a time."""
     return min(BATCHES_AT_ONCE, GENERATORS.get(job.generator.name).at_once)

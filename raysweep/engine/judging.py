@@ -56,7 +56,6 @@ class ProgramJudge:
         self._stages, self._progress, self._cache, self._sandbox = stages, progress, cache, sandbox
 
     def known(self, questions: Collection[Question]) -> dict[Question, Verdict]:
-        """Return the cache's verdicts that are good enough for the sandbox."""
         return self._cache.find(questions, self._sandbox)
 
     def run(
@@ -90,13 +89,11 @@ class ProgramJudge:
         self._cache.add(verdicts)
 
     def flush(self) -> None:
-        """Write the verdicts that the cache has in memory."""
         self._cache.flush()
 
     def _batches(
         self, items: list[tuple[Question, Program, Limits]], size: int
     ) -> Iterator[Mapping[Question, Verdict]]:
-        """Yield the verdicts of each batch as soon as the engine has them; without programs it isn't called."""
         batches = [items[start : start + size] for start in range(0, len(items), size)]
         jobs = [ProgramBatch([program for _, program, _ in b], [limits for *_, limits in b]) for b in batches]
         for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if jobs else ():

@@ -26,8 +26,7 @@ GPU_HOURS = "GPU-hours"
 class Ledger:
     """What was used until now.
 
-    Args:
-        folder: the sweep's folder.
+    `folder`: the sweep's folder.
 
     Raises:
         StoreError: the file is damaged.
@@ -53,19 +52,15 @@ class Ledger:
                 self._is_written = True
 
     def hours(self, task: str) -> float:
-        """Return the GPU-hours of a task; 0 if it has used none."""
         return sum(self._seconds[task].values()) / HOUR if task in self._seconds else 0.0
 
     def all_hours(self) -> dict[str, float]:
-        """Return the GPU-hours of every task that has used some, by its id."""
         return {task: self.hours(task) for task in sorted(self._seconds)}
 
     def accelerators(self) -> dict[str, set[str]]:
-        """Return the types of accelerators that each task has used."""
         return {task: set(seconds) for task, seconds in self._seconds.items()}
 
     def by_accelerator(self) -> dict[str, float]:
-        """Return the GPU-hours by type of accelerator."""
         totals: dict[str, float] = defaultdict(float)
         for by_type in self._seconds.values():
             for accelerator, seconds in by_type.items():
@@ -74,7 +69,6 @@ class Ledger:
 
     @property
     def total(self) -> float:
-        """The GPU-hours of all tasks, and of none."""
         return sum(self.by_accelerator().values())
 
 
@@ -86,7 +80,6 @@ def spent_text(ledger: Ledger, most: float | None) -> str:
 
 
 def _read(files: Files) -> dict[str, dict[str, float]]:
-    """Return the file's content; nothing if there is none."""
     try:
         content = json.loads(files.read(FILE) or b"{}")
         return {task: {name: float(seconds) for name, seconds in types.items()} for task, types in content.items()}

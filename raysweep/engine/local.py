@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.engine.base import (
     BatchOutput,
     EditRun,
@@ -42,8 +44,7 @@ class LocalStages(Stages):
     As a context manager it keeps the last generator, with its model, and the processes for programs until the block
     ends. Otherwise each call releases them at its end.
 
-    Args:
-        slots: number of programs that run at a time; None: as many as this process has CPUs.
+    `slots`: number of programs that run at a time; None: as many as this process has CPUs.
     """
 
     _slots: int | None = None
@@ -59,18 +60,17 @@ class LocalStages(Stages):
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """End the processes for programs and release the model."""
         self._reuse = False
         self._release()
 
+    @override
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
-        """Train with one worker."""
         store = Store(training.storage, expected=True)
         with LocalStages() as stages, ModelService(stages, store, progress, training.sandbox) as model_service:
             return training.train(TrainingServices(training.checkpoints, progress, model_service))
 
+    @override
     def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
-        """Perturb block by block."""
         for index in job.blocks:
             yield BatchOutput(index, perturb_block(job, index))
 
@@ -98,8 +98,8 @@ class LocalStages(Stages):
         if not self._reuse:
             self._release()
 
+    @override
     def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
-        """Edit the base that this process keeps."""
         self._generator = kept = self._generator or KeptGenerator()
         try:
             return kept.edit(run, progress.touch)
@@ -143,12 +143,12 @@ class LocalStages(Stages):
 class LocalEngine(Engine):
     """Runs tasks one after the other; an error in one does not stop the others."""
 
+    @override
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the tasks in order, except those that depend on a failed one."""
         return self._run(tasks)
 
+    @override
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the cells in order."""
         return self._run(tasks)
 
     def _run(self, tasks: Sequence[Task]) -> dict[str, str]:

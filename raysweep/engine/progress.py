@@ -62,7 +62,6 @@ class Activity:
 
     @property
     def amount(self) -> str:
-        """The progress of the stage in words."""
         amount = f" {self.done:,}/{self.total:,}" if self.total else ""
         return f"{self.stage}{amount}" + (f": {self.detail}" if self.detail else "")
 
@@ -70,9 +69,8 @@ class Activity:
 class ProgressFile:
     """Writes one activity, at most twice a second (every five seconds into an object store).
 
-    Args:
-        files: the folder of progress files.
-        name: the activity's id. An earlier process's activity of this name is continued.
+    `files`: the folder of progress files. `name`: the activity's id. An earlier process's activity of this name is
+    continued.
     """
 
     def __init__(self, files: Files, name: str) -> None:
@@ -84,14 +82,10 @@ class ProgressFile:
 
     @property
     def storage(self) -> str:
-        """The root of the store that has the file: a path or a URI."""
         return self._files.root
 
     def update(self, stage: str, done: int = 0, total: int = 0, detail: str = "", *, force: bool = False) -> None:
-        """Report how far the current stage is.
-
-        A report soon after the last one is not written, unless it begins a stage or `force` is set.
-        """
+        """A report soon after the last one is not written, unless it begins a stage or `force` is set."""
         now, previous = time.time(), self.activity
         new_stage = stage != previous.stage or previous.state != RUNNING or bool(previous.waits)
         if new_stage:
@@ -128,7 +122,6 @@ class ProgressFile:
         self._write()
 
     def end_wait(self) -> None:
-        """Report that a wait is over; stage and amount stay as they were."""
         newest = self._newest()
         self.update(newest.stage, newest.done, newest.total, newest.detail, force=True)
 
@@ -138,7 +131,6 @@ class ProgressFile:
             self.end_wait()
 
     def record_trace(self, trace: str) -> None:
-        """Write the end of a traceback into the activity."""
         self.activity = dataclasses.replace(self._newest(), trace=trace[-TRACE:])
         self._write()
 
@@ -159,26 +151,20 @@ class ProgressFile:
         return before.decode()
 
     def kept(self, name: str) -> str:
-        """Return a value that `exchange` kept; empty if there is none."""
         with contextlib.suppress(StoreError):
             return (self._files.read(f"{self.activity.id}.{name}", patient=False) or b"").decode()
         return ""
 
     def note(self, text: str) -> None:
-        """Add a line that is shown to the user at once.
-
-        It is news, so that other processes that work on the activity keep the line when they next report.
-        """
+        """Add a line that is shown to the user at once; other processes of the activity keep it when they report."""
         self.activity = dataclasses.replace(self._newest(), updated=time.time())
         self._add_line(f"{NOTE}{text}")
         self._write()
 
     def latest(self) -> Activity | None:
-        """Return the activity as any process last wrote it."""
         return read_activity(self._files, self.activity.id)
 
     def beside(self, name: str) -> Activity | None:
-        """Return the activity of another task of the same sweep."""
         return read_activity(self._files, name)
 
     def begin_attempt(self) -> int:
@@ -215,11 +201,9 @@ class ProgressFile:
         self._finish(DONE, "")
 
     def fail(self, error: str) -> None:
-        """Mark an activity that never ran as failed."""
         self._finish(FAILED, error)
 
     def stop(self) -> None:
-        """Mark the activity as stopped."""
         self._finish(STOPPED, "")
 
     def _finish(self, state: str, error: str) -> None:
@@ -243,7 +227,6 @@ class ProgressFile:
 
 
 def read_activity(files: Files, name: str) -> Activity | None:
-    """Return an activity, None if its file is missing or is no activity."""
     try:
         content = json.loads(files.read(f"{name}.json", patient=False) or b"")
         return Activity(**{**content, "tail": tuple(content.get("tail", ()))})
@@ -252,12 +235,7 @@ def read_activity(files: Files, name: str) -> Activity | None:
 
 
 def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
-    """Check before a task starts that those that it waits for did not fail; mark it as failed or stopped if one did.
-
-    Raises:
-        HopelessError: one has failed.
-        Stopped: one was stopped.
-    """
+    """Mark a task as failed or stopped, and raise HopelessError or Stopped, if one that it waits for was."""
     for name in names:
         before = progress.beside(name)
         if before is not None and before.state == STOPPED:
@@ -270,11 +248,7 @@ def require_ended_well(names: Sequence[str], progress: ProgressFile) -> None:
 
 
 def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity]:
-    """Return the activities of a folder by id, skipping files that are no activity.
-
-    Raises:
-        StoreError: the folder can't be read, and `strict` is set; otherwise there are no activities.
-    """
+    """Skip files that are no activity. Raise StoreError if the folder can't be read and `strict` is set."""
     try:
         names = sorted(name.removesuffix(".json") for name in files.infos(patient=False) if name.endswith(".json"))
     except StoreError:
@@ -286,13 +260,11 @@ def read_activities(files: Files, *, strict: bool = False) -> dict[str, Activity
 
 
 def write_work(files: Files, work: Work) -> None:
-    """Write what the tasks of a sweep compute beside their activities, for those who estimate the time left."""
     with contextlib.suppress(StoreError):
         files.write(WORK, json.dumps(dict(work)), patient=False)
 
 
 def read_work(files: Files) -> Work:
-    """Return what the tasks of a sweep compute; empty if nobody wrote it."""
     with contextlib.suppress(StoreError, ValueError):
         return dict(json.loads(files.read(WORK, patient=False) or b"{}"))
     return {}

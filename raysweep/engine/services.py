@@ -50,7 +50,6 @@ class ModelService:
 
     @property
     def files(self) -> Files:
-        """The files of the store."""
         return self._store.files
 
     def __enter__(self) -> ModelService:
@@ -70,11 +69,8 @@ class ModelService:
     ) -> list[Completion]:
         """Return one completion for each request, in their order.
 
-        Args:
-            model: a reference, or a loaded model in this process; None for generators without a model.
-            requests: prompts to complete.
-            decoding: temperature, samples and length.
-            generator: a registered name with its arguments.
+        `model`: a reference, or a loaded model in this process; None for generators without a model. `generator`: a
+        registered name with its arguments.
         """
         distinct = distinct_requests(requests, decoding, generator)
         job = GenerateJob(self._store.root, model, generator, decoding, ())

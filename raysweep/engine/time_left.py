@@ -75,7 +75,6 @@ class _Followed:
     quiet: float = 0.0
 
     def count(self, seconds: float, done: int) -> None:
-        """Count seconds of work in the stage, of which so many units are done now."""
         self.stages[self.stage] = self.stages.get(self.stage, 0.0) + seconds
         self.seconds += seconds
         self.quiet = self.quiet + seconds if done and done == self.done else 0.0
@@ -99,10 +98,8 @@ class _AtOnce(NamedTuple):
 class TimeLeft:
     """Follows the tasks of a sweep. Call `look` regularly, then `seconds`.
 
-    Args:
-        wanted: the ids of the tasks.
-        work: what tasks compute, by task and stage, in one unit for all; of other stages next to nothing is expected.
-            Under `AT_ONCE` how many models can run at once, if that is known.
+    `wanted`: the ids of the tasks. `work`: what tasks compute, by task and stage, in one unit for all; of other stages
+    next to nothing is expected. Under `AT_ONCE` how many models can run at once, if that is known.
     """
 
     def __init__(self, wanted: Sequence[str], work: Work | None = None) -> None:
@@ -185,7 +182,6 @@ class TimeLeft:
         return self._own_steps(name) + self._later_stages(name)
 
     def _own_steps(self, name: str) -> Range:
-        """Return the time left of the running stage."""
         task, activity, share = self._tasks[name], self._activities[name], self._share_seen(name)
         if share >= FEWEST_STEPS:
             seconds = task.seconds * (activity.total - activity.done) / (activity.done - task.first)
@@ -193,7 +189,6 @@ class TimeLeft:
         return _without(self._usual(name, task.stage), task.stages.get(task.stage, 0.0))
 
     def _share_seen(self, name: str) -> float:
-        """Return the share of the running stage that was done while it was looked at."""
         activity = self._activities[name]
         return (activity.done - self._tasks[name].first) / activity.total if activity.total else 0.0
 
@@ -203,11 +198,9 @@ class TimeLeft:
         return _sum(self._usual(name, one) for one in later)
 
     def _stages(self, name: str) -> Sequence[str]:
-        """Return the stages of a task that are known before it starts, in order."""
         return STAGES if MODEL.search(name) else tuple(self._work.get(name, ()))
 
     def _usual(self, name: str, stage: str) -> Range:
-        """Return how long a stage usually takes. A task of the kind that did without it counts as 0 seconds."""
         same, work = self._finished(name), self._work.get(name, {})
         if same and not any(stage in task.stages for task in same):
             return Range(0.0, 0.0)
@@ -255,7 +248,6 @@ class TimeLeft:
         return _mean(starts) if starts else 0.0
 
     def _whole(self, name: str) -> Range:
-        """Return how long a task usually takes."""
         if name in self._work:
             return _sum(self._usual(name, stage) for stage in self._stages(name))
         for tasks, factor in ((self._finished(name), SAME_KIND), (self._finished(name, any_kind=True), OTHER_KIND)):
@@ -264,7 +256,6 @@ class TimeLeft:
         return UNKNOWN
 
     def _finished(self, name: str, *, any_kind: bool = False) -> list[_Followed]:
-        """Return the finished tasks of a task's kind; `any_kind`: of all models, or of all inputs that are alike."""
         is_model, has_work = bool(MODEL.search(name)), name in self._work
         alike = [other for other in self._tasks if bool(MODEL.search(other)) == is_model]
         alike = [other for other in alike if is_model or (other in self._work) == has_work]
@@ -290,7 +281,6 @@ def _last_end(seconds: Sequence[float], slots: int) -> float:
 
 
 def _took(tasks: Sequence[_Followed], stage: str, work: Mapping[str, float]) -> list[float]:
-    """Return the seconds that tasks took for a stage, for as much work as another's where both are known."""
     seconds = []
     for task in (one for one in tasks if stage in one.stages):
         start = task.starts.get(stage, 0.0) if stage in task.whole else 0.0
@@ -311,7 +301,6 @@ def _sum(ranges: Iterable[Range]) -> Range:
 
 
 def _is_narrow(seconds: Range) -> bool:
-    """Return whether the middle of a range is right within a factor of `WITHIN`."""
     return seconds.low > 0 and seconds.high <= seconds.low * WITHIN**2
 
 

@@ -64,7 +64,6 @@ class CellToPlace:
 
     @property
     def is_on_accelerators(self) -> bool:
-        """Return True if one of its stages asks for accelerators."""
         return bool(self.stages_on_accelerators)
 
     def expected(self, pool: str) -> float:
@@ -78,10 +77,8 @@ def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | No
 
     Where it may run on several types, the slowest one counts.
 
-    Args:
-        pool: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`.
-        hours: by known accelerator, or ``cpu``.
-        on_cpus: no accelerator is used there.
+    `pool`: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`. `hours`: by known accelerator, or ``cpu``.
+    `on_cpus`: no accelerator is used there.
     """
     if pool == ANY:
         return max(hours.values(), default=None)

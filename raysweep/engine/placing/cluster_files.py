@@ -53,10 +53,7 @@ class ClusterFile:
     most_workers: int | None = None
 
     def nodes(self, workers: Mapping[str, int] | None = None) -> dict[str, NodeFacts]:
-        """Return the nodes by names made of their type and a number.
-
-        `workers`: their number by type; None: the most of each type, whatever all types may have together.
-        """
+        """`workers`: their number by type; None: the most of each type, whatever all types may have together."""
         numbers = {kind.name: kind.most for kind in self.types} if workers is None else workers
         return {
             f"{kind.name} {index}": kind.node
@@ -205,7 +202,6 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
 
 
 def _custom(written: str) -> dict[str, float]:
-    """Return custom resources, written as JSON that a shell reads: in quotes, with or without backslashes."""
     plain = written.strip().strip("'\"").replace('\\"', '"')
     return {name: float(amount) for name, amount in json.loads(plain).items()}
 

@@ -28,16 +28,14 @@ CHANGES = "change `accelerator` or `resources` of the model, or `precision` or `
 
 
 def no_room(cell: str = "") -> str:
-    """Say that a cell, or some that were named before, ask for more at a time than there is."""
     return f"has no room for all that {cell + ' asks' if cell else 'they ask'} for at a time"
 
 
 def unfit(needs: Needs, label: str) -> str:
     """Return why a process can't run on a type of accelerator, as far as is known; empty if it can.
 
-    Args:
-        needs: what the process asks for. One without accelerators runs anywhere.
-        label: of the node, which names the type; empty if the node has none.
+    `needs`: what the process asks for. One without accelerators runs anywhere. `label`: of the node, which names the
+    type; empty if the node has none.
     """
     selector = needs.labels.get(ACCELERATOR_LABEL, "")
     if selector and not matches_one(selector, label or None):
@@ -52,22 +50,18 @@ def lack_of_type(needs: Needs, label: str) -> str:
 
 
 def unfit_cell(cell: CellToPlace, label: str) -> str:
-    """Return why a stage of a cell can't run on a type of accelerator, whatever its nodes have; empty if each can."""
     return next(filter(None, (unfit(needs, label) for needs, _ in cell.stages_on_accelerators)), "")
 
 
 def unfit_cells(cells: Iterable[CellToPlace], label: str) -> str:
-    """Return why one of some cells can't run on a type of accelerator; empty if each can."""
     return next(filter(None, (unfit_cell(cell, label) for cell in cells)), "")
 
 
 def request_key(needs: Needs, number: int, pool: str | None) -> tuple[Any, ...]:
-    """Return what decides whether so many processes fit into a pool; see `IdleNodes.capacity`."""
     return number, *needs.occupied.items(), *_kind(needs, pool)
 
 
 def _kind(needs: Needs, pool: str | None) -> tuple[Any, ...]:
-    """Return what decides on which nodes a process of a pool may run."""
     return pool if needs.gpus else None, needs.least_on_accelerator, needs.in_bf16, *needs.labels.items()
 
 
@@ -103,12 +97,7 @@ class IdleNodes:
         self._largest: dict[tuple[Any, ...], float] = {}  # memory by what decides on the nodes
 
     def usable(self, needs: Needs, pool: str | None = None) -> list[str]:
-        """Return the ids of the nodes whose labels and accelerators allow a process, whatever else they have.
-
-        Args:
-            needs: what the process asks for.
-            pool: in which it runs. None: its labels alone decide.
-        """
+        """Return the nodes whose labels and accelerators allow a process; without a `pool` its labels alone decide."""
         key = _kind(needs, pool)
         if key not in self._usable:
             self._usable[key] = [
@@ -127,18 +116,15 @@ class IdleNodes:
         return self._capacities[key]
 
     def lack(self, cells: Sequence[CellToPlace], pool: str) -> str:
-        """Return why a pool can't run each of some cells, one at a time; empty if it can."""
         stages = (stage for cell in cells for stage in cell.stages_on_accelerators)
         return unfit_cells(cells, pool) or (
             "" if all(self.capacity(needs, number, pool) > 0 for needs, number in stages) else no_room()
         )
 
     def can_run(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a pool is fit for each stage of a cell, and holds each of them alone."""
         return not self.lack([cell], pool)
 
     def can_run_somewhere(self, cell: CellToPlace) -> bool:
-        """Return True if each stage of a cell fits on some accelerators, or on what an autoscaler may start."""
         for needs, number in cell.stages_on_accelerators:
             names = names_in(needs.labels.get(ACCELERATOR_LABEL, ""))
             may_come = self.may_grow and (not names or any(not unfit(needs, name) for name in names))
@@ -147,12 +133,7 @@ class IdleNodes:
         return True
 
     def types_for(self, cells: Sequence[CellToPlace], bound: str | None = None) -> list[str]:
-        """Return the types of accelerators that are there and can run all cells of a group.
-
-        Args:
-            cells: of the group.
-            bound: the type that the group must have; None: any.
-        """
+        """`bound`: the type that the group must have; None: any."""
         candidates = sorted(self.accelerators) if bound is None else [bound]
         return [pool for pool in candidates if not self.lack(cells, pool)]
 
@@ -165,12 +146,10 @@ class IdleNodes:
         return [name for name in (names if bound is None else [bound]) if not unfit_cells(cells, name)]
 
     def absent_types(self, cells: Iterable[CellToPlace]) -> list[str]:
-        """Return the types that cells name and no node has."""
         labels = {needs.labels.get(ACCELERATOR_LABEL, "") for cell in cells for needs, _ in cell.stages_on_accelerators}
         return sorted({name for label in labels for name in names_in(label)} - {*self.accelerators})
 
     def types_text(self, cells: Sequence[CellToPlace]) -> str:
-        """Return the types that are there, each with what it lacks for some cells, and unfit ones that cells name."""
         texts = []
         for pool in sorted(self.accelerators):
             lack = self.lack(cells, pool)
@@ -180,10 +159,7 @@ class IdleNodes:
         return "; ".join([f"{self.where} has: {'; '.join(texts) or 'none'}", *others])
 
     def most_memory(self, needs: Needs) -> float:
-        """Return the bytes of memory of the largest node with the labels and accelerators that a process asks for.
-
-        They are 0 if there is no such node, or if an autoscaler may start larger ones.
-        """
+        """Return the bytes of the largest node that fits; 0 without one, or if an autoscaler may start larger ones."""
         if self.may_grow:
             return 0.0
         key = needs.gpus, *needs.labels.items()  # of ten thousand cells, few ask for different nodes
@@ -198,10 +174,8 @@ class IdleNodes:
 
         Types of accelerators aren't judged by what their data sheets say; `lack` does that.
 
-        Args:
-            stage: whose processes these are, for the message: ``training``.
-            needs: what each process asks for.
-            number: of the processes that must run at a time; 0 counts as 1.
+        `stage`: whose processes these are, for the message: ``training``. `number`: of the processes that must run at a
+        time; 0 counts as 1.
         """
         labelled = [self.nodes[name] for name in self.usable(needs)]
         if not labelled:
@@ -251,10 +225,8 @@ def unplaceable(
 ) -> list[str]:
     """Return which cells can never be scheduled and why, one line for each reason.
 
-    Args:
-        asked: names of cells, and what each of them asks for.
-        nodes: of the cluster.
-        driver: what the process of a cell takes whose work is done by others.
+    `asked`: names of cells, and what each of them asks for. `driver`: what the process of a cell takes whose work is
+    done by others.
     """
     names_of: dict[str, list[str]] = {}
     for names, needs in asked:
@@ -270,9 +242,7 @@ def require_placeable(
 ) -> list[tuple[Sequence[str], CellNeeds]]:
     """Return what cells ask for, where a predicted memory is no more than the largest node has.
 
-    Args:
-        asked: names of cells, and what each of them asks for.
-        nodes: of the cluster.
+    `asked`: names of cells, and what each of them asks for.
 
     Raises:
         UsageError: cells have a stage that fits on no node; the message names them all.
@@ -289,7 +259,6 @@ def _is_in(pool: str, needs: Needs, node: NodeFacts) -> bool:
 
 
 def _label_mismatch(selector: Mapping[str, str], nodes: Iterable[NodeFacts], where: str) -> str:
-    """Say which label of a selector no node has, and which ones there are."""
     labels = [node.labels for node in nodes]
     for label, condition in selector.items():
         if not any(matches({label: condition}, has) for has in labels):

@@ -24,10 +24,8 @@ def pools_of_groups(
     fewest pools can hold come first, and of these the ones with most work. Ray doesn't say which types an autoscaler
     could start. So a group gets one that has no node yet only if its cells name it.
 
-    Args:
-        cells: with their groups. One without a group may run anywhere, but somewhere it must.
-        idle: the live nodes.
-        bound: the pools of groups that are bound already.
+    `cells`: with their groups. One without a group may run anywhere, but somewhere it must. `bound`: the pools of
+    groups that are bound already.
 
     Raises:
         UsageError: no pool can hold all cells of a group, or not the one that it is bound to; or a cell without a group
@@ -56,13 +54,7 @@ def pools_of_groups(
 
 
 def warn_of_absent(pools: Mapping[str, str], idle: IdleNodes, records: Mapping[str, str]) -> None:
-    """Log a warning for each group of models whose accelerators have no live node, so that it waits for an autoscaler.
-
-    Args:
-        pools: of the groups.
-        idle: the live nodes.
-        records: path of the pin record of each bound group.
-    """
+    """Log a warning for each group whose accelerators have no live node. `records`: paths of groups' pin records."""
     for group, pool in pools.items():
         if pool not in idle.accelerators:
             why = f", which {records[group]} binds them to" if group in records else ""
@@ -78,7 +70,6 @@ def warn_of_absent(pools: Mapping[str, str], idle: IdleNodes, records: Mapping[s
 
 
 def _warn_of_unusual_types(idle: IdleNodes, cells: Iterable[CellToPlace]) -> None:
-    """Log a warning for types that cells name and no node has, and for nodes' types that may be misspelt."""
     live = {*idle.accelerators} - {UNLABELLED}
     for name in idle.absent_types(cells):
         near = did_you_mean(name, live)

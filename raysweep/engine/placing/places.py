@@ -74,10 +74,7 @@ class Places:
         self._places: dict[str, _Place] = {}  # by owner
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:
-        """Take note of the live nodes that are not drained, by their ids.
-
-        What was held on a node that is gone, or drained, is free no longer.
-        """
+        """Take note of the live nodes that are not drained; what was held on others is free no longer."""
         if nodes == self.room.idle.nodes:
             return
         self.room.set_nodes(nodes)
@@ -92,7 +89,6 @@ class Places:
 
     @property
     def started(self) -> int:
-        """How many cells were started so far."""
         return len(self._pool_of)
 
     def restart(self, started: Mapping[str, str], ended: Iterable[str]) -> None:
@@ -166,7 +162,6 @@ class Places:
         return granted
 
     def next_in_line(self) -> dict[str, str]:
-        """Return the owner that comes next in each pool, by the pool, of those that its present nodes can hold."""
         first: dict[str, str] = {}
         for place in self._waiting_places():
             if not self._line(place.pool, place.needs, place.number).to_come:
@@ -174,7 +169,6 @@ class Places:
         return first
 
     def is_in_the_way(self, owner: str) -> bool:
-        """Return True if somebody waits for what an owner holds."""
         held = self._places.get(owner)
         if held is None or not held.nodes:
             return False
@@ -185,7 +179,6 @@ class Places:
         return owner in self._places and self._places[owner].nodes is not None
 
     def is_placed(self, owner: str) -> bool:
-        """Return True if there was room for what an owner asked for."""
         return bool(owner in self._places and self._places[owner].nodes)
 
     def has_room(self, cell: str, needs: Needs) -> bool:
@@ -194,7 +187,6 @@ class Places:
         return not self._is_wanted(pool) and self.room.free(pool, needs, 1) > 0
 
     def release(self, owner: str) -> None:
-        """Take back what an owner holds or asks for."""
         place = self._places.pop(owner, None)
         for node in (place.nodes if place else None) or ():
             self.room.give_back(node, place.needs)  # type: ignore[union-attr]
@@ -206,7 +198,6 @@ class Places:
             self._executing.add(cell)
 
     def end(self, cell: str) -> None:
-        """Take note that a cell has ended."""
         self._executing.discard(cell)
         self._no_longer_waits(cell)
         self._cells.pop(cell, None)
@@ -214,7 +205,6 @@ class Places:
         self.release(cell)
 
     def _is_wanted(self, pool: str) -> bool:
-        """Return True if somebody waits in a pool, or in one that has nodes in common with it."""
         pools = set(self.next_in_line())
         return pool in pools or (pool != CPUS and (ANY in pools or (pool == ANY and bool(pools - {CPUS}))))
 
@@ -242,13 +232,11 @@ class Places:
             self.request(cell.id, cell.id, cell.needs.training)
 
     def _pool(self, cell: str, needs: Needs) -> str:
-        """Return the pool in which a process of a cell runs: the one that its label names, or its cell's."""
         label = needs.labels.get(ACCELERATOR_LABEL, "")
         if not needs.gpus:
             return CPUS
         return label if names_in(label) == [label] else self._pool_of.get(cell, ANY)
 
     def _waiting_places(self) -> list[_Place]:
-        """Return those that wait, in their order: first those with accelerators, of them those that do so in Ray."""
         waiting = [place for place in self._places.values() if not place.nodes]
         return sorted(waiting, key=lambda place: (place.pool == CPUS, place.nodes is None, -place.hours))

@@ -21,7 +21,6 @@ class WaitingLine(NamedTuple):
 
     @classmethod
     def of(cls, idle: IdleNodes, pool: str, needs: Needs, number: int) -> WaitingLine:
-        """Return the line of so many processes in a pool of these nodes."""
         return cls(pool, () if idle.capacity(needs, number, pool) else request_key(needs, number, pool))
 
 
@@ -29,11 +28,6 @@ class CellQueues:
     """Queues of cells, the one with the longest expected time first, those that others wait for before all others.
 
     A cell stands in each pool that it fits into, once the cells that it waits for have ended.
-
-    Args:
-        cells: all that are to run.
-        pools: of groups of cells.
-        idle: the live nodes.
     """
 
     def __init__(self, cells: Iterable[CellToPlace], pools: Mapping[str, str], idle: IdleNodes) -> None:
@@ -46,7 +40,6 @@ class CellQueues:
         self._queues: dict[str, dict[WaitingLine, list[str]]] = {}  # by pool, longest last, with cells that have left
 
     def set_nodes(self, idle: IdleNodes) -> None:
-        """Take note of the live nodes."""
         self._idle, self._queues = idle, {}
 
     def set_cells(self, cells: Iterable[CellToPlace]) -> None:
@@ -54,11 +47,9 @@ class CellQueues:
         self._cells, self._queues = {cell.id: cell for cell in cells}, {}
 
     def remove(self, cell: str) -> None:
-        """Take note that a cell was started, or has ended."""
         self._cells.pop(cell, None)
 
     def end(self, cell: str) -> None:
-        """Take note that a cell has ended, well or not."""
         self.remove(cell)
         self._unfinished.discard(cell)
         if cell in self._awaited:
@@ -74,7 +65,6 @@ class CellQueues:
                     yield line, self._cells[queue[-1]]
 
     def _queues_of(self, pool: str) -> dict[WaitingLine, list[str]]:
-        """Return a pool's queues, first that of those whose nodes are there."""
         if pool not in self._queues:
             queues: dict[WaitingLine, list[str]] = {WaitingLine(pool): []}
             ready = [cell for cell in self._cells.values() if self._unfinished.isdisjoint(cell.after)]
@@ -85,12 +75,10 @@ class CellQueues:
         return self._queues[pool]
 
     def _pools(self) -> list[str]:
-        """Return the pools that there are, those of groups, and those by name whose nodes an autoscaler may start."""
         to_come = self._named if self._idle.may_grow else set()
         return [*sorted({*self._idle.accelerators, *to_come, *self._pool_of_group.values(), ANY}), CPUS]
 
     def _may_use(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a cell may run in a pool."""
         if not cell.is_on_accelerators:
             return pool == CPUS
         if cell.group in self._pool_of_group:
@@ -98,14 +86,10 @@ class CellQueues:
         return not self._fitting_pools(cell) if pool == ANY else self._fits(cell, pool)
 
     def _fitting_pools(self, cell: CellToPlace) -> list[str]:
-        """Return the pools of one type of accelerator that a cell without a group fits into."""
         return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
-        """Return True if a pool's idle nodes can hold each stage of a cell.
-
-        Where no pool's nodes can, nodes that an autoscaler may start count too.
-        """
+        """Where no pool's nodes can, nodes that an autoscaler may start count too."""
         idle = self._idle
         if idle.can_run(cell, pool):
             return True

@@ -48,10 +48,7 @@ class RoomOnNodes:
                 number -= times
 
     def take_nodes(self, pool: str, needs: Needs, number: int, taken: Collection[str] = ()) -> list[str]:
-        """Take a node for each of so many processes, the fullest first that has room; none if they don't all fit.
-
-        `taken`: nodes whose accelerators are not to be had.
-        """
+        """Take a node for each process, fullest first, none if not all fit. `taken`: whose accelerators are held."""
         chosen: list[str] = []
         names = self.idle.usable(needs, pool)
         if taken and needs.gpus:
@@ -72,7 +69,6 @@ class RoomOnNodes:
             self._left[node][name] = self._left[node].get(name, 0.0) - amount
 
     def give_back(self, node: str, needs: Needs) -> None:
-        """Note that a process no longer holds what it asked for on a node."""
         for name, amount in needs.occupied.items() if node in self._left else ():
             self._left[node][name] = self._left[node].get(name, 0.0) + amount
 
@@ -81,7 +77,6 @@ class RoomOnNodes:
         return sum(needs.times_in(self._free_on(name, needs)) for name in self.idle.usable(needs, pool)) // number
 
     def _free_on(self, node: str, needs: Needs) -> Mapping[str, float]:
-        """Return what is free on a node for a process; one without accelerators gets nothing that is kept."""
         left, kept = self._left[node], self.kept.get(node)
         if not kept or needs.gpus:
             return left

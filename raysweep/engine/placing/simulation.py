@@ -41,14 +41,7 @@ def play(
     nodes: Mapping[str, NodeFacts],
     pools: Mapping[str, str],
 ) -> Played:
-    """Play a sweep and return how it went.
-
-    Args:
-        cells: that are to run; each must fit somewhere.
-        stages: of each cell, in order.
-        nodes: of the cluster, by their ids.
-        pools: of groups of cells (`pools_of_groups`).
-    """
+    """`cells`: each must fit somewhere. `stages`: of each cell, in order."""
     playing = _Playing(cells, stages, nodes, pools)
     while playing.start_stages():
         playing.end_stage()
@@ -92,7 +85,6 @@ class _Playing:
         return bool(self._running)
 
     def end_stage(self) -> None:
-        """Let time pass until the next stage ends; its cell asks for places for its next one, or ends."""
         self.now, name = heapq.heappop(self._running)
         self._left[name].pop(0)
         if not self._left[name]:

@@ -17,11 +17,6 @@ def workers_by_need(file: ClusterFile, cells: Sequence[CellToPlace], pools: Mapp
     First come the fewest on which each stage can run at all, and one without accelerators, which judges. Each further
     one goes to the type of accelerator that has most hours of work left for each of its accelerators, and the rest to
     nodes without. So accelerators that no cell needs aren't started.
-
-    Args:
-        file: starts the cluster.
-        cells: that are to run.
-        pools: of groups of cells (`pools_of_groups`).
     """
     sharing = _Sharing(file)
     if file.most_workers is None or sum(kind.most for kind in file.types) <= file.most_workers:
@@ -72,7 +67,6 @@ class _Sharing:
         self._left = file.most_workers or 0
 
     def make_room(self, pool: str, needs: Needs, number: int) -> None:
-        """Add the fewest workers with which so many processes can run at a time, those without accelerators first."""
         times = {name: needs.times_in(self.kinds.nodes[name].resources) for name in self.kinds.usable(needs, pool)}
         lacking = number - sum(self._nodes(name) * here for name, here in times.items())
         for name in sorted(times, key=self._accelerators):
@@ -80,7 +74,6 @@ class _Sharing:
                 lacking -= times[name]
 
     def add_one(self, names: Collection[str]) -> bool:
-        """Add a worker of that type, of some, that has fewest; return False if none may be added."""
         allowed = [name for name in names if self.numbers[name] < self._most[name]]
         if not allowed or not self._left:
             return False
@@ -89,7 +82,6 @@ class _Sharing:
         return True
 
     def add_for(self, work: Mapping[str, float]) -> None:
-        """Add workers, each where most hours of work are left for an accelerator, until no more are needed or left."""
         of_pool: dict[str, list[str]] = {pool: [] for pool, hours in work.items() if hours}
         for name, node in self.kinds.nodes.items():
             if (label := node.labels.get(ACCELERATOR_LABEL, "")) in of_pool and self._accelerators(name):

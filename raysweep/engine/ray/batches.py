@@ -31,7 +31,6 @@ class BatchFailure:
 
     @staticmethod
     def of(error: Exception) -> BatchFailure:
-        """Describe an error."""
         text = str(error) if isinstance(error, RaysweepError) else f"{type(error).__name__}: {error}"
         retry, is_harmless = bool(getattr(error, "retry", True)), isinstance(error, UnfitModel)
         return BatchFailure(text, retry, traceback.format_exc(), is_harmless)
@@ -68,17 +67,11 @@ def died_too_often(worker: str, progress: ProgressFile) -> bytes | None:
 
 
 def died_again(worker: str, times: int) -> str:
-    """Say that the process of a worker died too often."""
     return f"the process of {worker} died {times} times; was memory short?"
 
 
 def indexed_dataset(indices: Sequence[int], **columns: Sequence[Any]) -> Any:
-    """Return a Dataset with one row, in a block of its own, for each index. It shows no progress bars.
-
-    Args:
-        indices: the values of the column ``index``.
-        columns: further columns, with a value for each row.
-    """
+    """Return a Dataset with a row, in a block of its own, for each index, and without progress bars."""
     import ray
 
     os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")  # an actor and threads that look for a Prometheus server
@@ -115,16 +108,7 @@ def map_result(pickled: bytes, function: Callable[[Any], Any]) -> bytes:
 
 
 def collect_results(data: Any, total: int, stage: str) -> Iterator[tuple[int, Any]]:
-    """Run a Dataset; yield each row's index and result.
-
-    Args:
-        data: the Dataset.
-        total: expected number of rows.
-        stage: what the Dataset does, for messages: "generation".
-
-    Raises:
-        RaysweepError: a batch failed, an actor died too often, or batches are missing.
-    """
+    """Run a Dataset and yield each row's index and result; raise RaysweepError if a batch failed or is missing."""
     seen = set()
     for rows in data.iter_batches(batch_size=None, prefetch_batches=0):
         for index, pickled in zip(map(int, rows["index"]), rows["result"], strict=True):

@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.attempts import root_cause
 from raysweep.engine.base import Engine, EngineSettings, Stages, Task
@@ -62,7 +64,6 @@ class RayEngine(Engine):
         self._pools: dict[str, str] = {}  # of the groups of models
 
     def __enter__(self) -> RayEngine:
-        """Connect to Ray or start it; begin to report metrics and stalls, and to free orphaned placement groups."""
         log.info("%s", self._cluster.start())
         settings, progress = self.settings, self._progress
         self._watches = ExitStack()
@@ -73,7 +74,6 @@ class RayEngine(Engine):
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        """Disconnect; stop Ray if this engine started it."""
         self._watches.__exit__(*exception)
         self._cluster.stop()
 
@@ -106,8 +106,8 @@ class RayEngine(Engine):
             records = {group: pins.place(group) for group in pins.pools_of(self._pools)} if pins else {}
             warn_of_absent(self._pools, self._nodes, records)
 
+    @override
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
-        """Run the tasks in parallel, each after those in its `after`."""
         import ray
 
         self._bind_groups(tasks)
@@ -195,13 +195,11 @@ class RayEngine(Engine):
         return {name: last_line(error) for name, error in failed.items()}
 
     def _chosen_pools(self, cells: Sequence[CellToPlace]) -> dict[str, str]:
-        """Return the pool of each group of cells; raise UsageError if no pool can hold a group."""
         groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
         bound = self.settings.pins.pools_of(groups) if self.settings.pins else {}
         return pools_of_groups(cells, self._nodes, bound)
 
     def _bind_groups(self, tasks: Sequence[Task]) -> None:
-        """Write down in which pool the groups of tasks run, since they are about to."""
         if self.settings.pins is None:
             return
         pools = {group: self._pools[group] for group in sorted({task.group for task in tasks} & self._pools.keys())}
@@ -210,7 +208,6 @@ class RayEngine(Engine):
 
     @property
     def _progress(self) -> Files:
-        """The folder of progress files."""
         return self.settings.folder.below("progress")
 
     @property
@@ -249,14 +246,7 @@ def _trainable(
     bundles: Mapping[str, Mapping[str, float]],
     progress: Files,
 ) -> Any:
-    """Return what Tune runs for each cell, together with what its trial asks Ray for.
-
-    Args:
-        work: by cell: the task and its stages.
-        placed: by cell: what its stages ask for.
-        bundles: by cell: what its trial holds itself.
-        progress: the folder of progress files.
-    """
+    """Return what Tune runs for each cell, together with what its trial asks Ray for; the mappings are by cell."""
     from ray import tune
 
     drivers = DriverLabels()
@@ -274,10 +264,7 @@ def _trainable(
 
 
 def _in_parts(work: Mapping[str, tuple[Task, RayStages]]) -> tuple[dict[str, int], list[Any]]:
-    """Return the part that each cell's work is in, and Ray's references to the parts.
-
-    A trial reads one part, not the work of ten thousand cells; the work in a part shares what cells have in common.
-    """
+    """A trial reads one part, not the work of ten thousand cells; a part holds once what its cells share."""
     import ray
 
     names = list(work)
@@ -321,7 +308,6 @@ def _cell(trial: Any) -> str:
 
 
 def _folders_callback(files: Files, tasks: Mapping[str, Task]) -> Any:
-    """Return a Tune callback that names a cell's artefacts in its trial's directory, ``artefacts.json``."""
     from ray import tune
 
     class FoldersCallback(tune.Callback):  # type: ignore[misc]

@@ -69,7 +69,6 @@ class ExecutionActor:
         return f"execute {self._label}"
 
     def ready(self) -> ActorNode:
-        """Return the actor's node once the sandbox has been tried there."""
         import ray
 
         name, refusal = platform.node(), ""
@@ -94,11 +93,8 @@ def execute_with_ray(
 ) -> Iterator[BatchOutput[Verdict]]:
     """Yield the verdicts on each batch as soon as it is done. Ray's dashboard names the actors by their activity.
 
-    Args:
-        job: the programs and their sandbox.
-        placement: if the task works in the trial's process, the first actor uses the trial's CPU.
-        actors: largest number of actors; None: as many as have work and get a CPU.
-        progress: receives notes on waits, dead actors and stragglers.
+    `placement`: if the task works in the trial's process, the first actor uses the trial's CPU. `actors`: largest
+    number of actors; None: as many as have work and get a CPU.
 
     Raises:
         UsageError: no node can isolate programs as far as the sandbox requires.
@@ -138,7 +134,6 @@ class _Pool:
         self._stragglers = Stragglers(len(job.batches))
 
     def grow(self) -> None:
-        """Request one more actor if there is work for it and no other request is pending."""
         if self._pending:
             if not self._workers and time.monotonic() - self._pending_since > PATIENCE_SECONDS:
                 self._drop_pending()
@@ -152,7 +147,6 @@ class _Pool:
             self._start(cpus=0 if uses_trial_cpu else self._placement.cpus)
 
     def poll(self) -> Iterator[BatchOutput[Verdict]]:
-        """Wait a few seconds until a batch is done or an actor is ready or dead; yield the batches that are done."""
         import ray
 
         running = {ref: worker for worker in self._workers for ref, _ in worker.queue}
@@ -172,14 +166,12 @@ class _Pool:
             self._progress.note(line)
 
     def close(self) -> None:
-        """End the actors' slots."""
         import ray
 
         closed = [worker.actor.close.remote() for worker in self._workers]
         ray.wait(closed, num_returns=len(closed), timeout=CLOSE_SECONDS)
 
     def kill(self) -> None:
-        """End all actors at once."""
         import ray
 
         self._drop_pending()
@@ -214,11 +206,7 @@ class _Pool:
         self._pending = {}
 
     def _add_ready(self, ref: Any) -> None:
-        """Add the pending actor to the pool and give it batches.
-
-        If the actor died, `grow` requests another one, a limited number of times. A node that can't isolate programs is
-        excluded.
-        """
+        """If the actor died, `grow` requests another, not for ever. A node that isolates too little is excluded."""
         import ray
 
         worker = self._pending.pop(ref)
@@ -243,13 +231,11 @@ class _Pool:
         self._feed(worker)
 
     def _exclude(self, node: ActorNode) -> None:
-        """Start no more actors on a node; raise UsageError if no usable node is left."""
         self._refused[node.node_id] = node.refusal
         self._require_usable_node()
         self._progress.note(f"no programs are run on a node: {node.refusal}")
 
     def _require_usable_node(self) -> None:
-        """Raise UsageError if no actor works and every live node isolates too little."""
         import ray
 
         alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
@@ -265,7 +251,6 @@ class _Pool:
                 self._stragglers.start(index, worker.where, time.monotonic())
 
     def _finish(self, worker: _Worker, ref: Any, rows: list[Verdict]) -> BatchOutput[Verdict]:
-        """Record that a batch is finished and that the actor starts its next one."""
         now = time.monotonic()
         index = next(index for queued, index in worker.queue if queued == ref)
         worker.queue.remove((ref, index))
@@ -302,7 +287,6 @@ class _Pool:
 
 
 def _result(ref: Any, timeout: float | None = None) -> Any:
-    """Return the result of an actor's call; unwrap a RaysweepError from Ray's error."""
     import ray
 
     try:

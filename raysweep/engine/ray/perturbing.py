@@ -30,11 +30,7 @@ POLL_SECONDS = 5.0
 
 
 def perturb_with_ray(job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
-    """Yield each block's rows, one sequence for each method, as soon as the block is done.
-
-    Raises:
-        RaysweepError: a method failed, or blocks are missing.
-    """
+    """Yield each block's rows, a sequence for each method; raise RaysweepError if one failed or blocks are missing."""
     import ray
 
     data = indexed_dataset(job.blocks, result=[pickle.dumps({})] * len(job.blocks))
@@ -59,10 +55,7 @@ def perturb_with_ray(job: PerturbJob, progress: ProgressFile) -> Iterator[BatchO
 
 
 def _report_busy_cpus(progress: ProgressFile) -> None:
-    """Report that blocks wait for CPUs if none came for long and no CPU is free: a training may hold them.
-
-    A block takes seconds, so its own tasks seldom hold the CPUs for so long.
-    """
+    """A block takes seconds, so its own tasks seldom hold the CPUs for long: a training may."""
     import ray
 
     activity = progress.activity
@@ -83,7 +76,6 @@ class PerturbingActor:
         self._held.enter_context(held_resources(progress.activity.id))
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        """Add the rows of this actor's methods to blocks."""
         if self._failure is not None:
             return {"index": rows["index"], "result": [self._failure] * len(rows["index"])}
         return _perturb(rows, self._job, self._numbers)
@@ -99,7 +91,6 @@ def _perturb_in_task(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[in
 
 
 def _perturb(rows: dict[str, Any], job: PerturbJob, numbers: Sequence[int]) -> dict[str, Any]:
-    """Add the rows of some methods, given by their numbers in the job, to blocks."""
     part = dataclasses.replace(job, methods=[job.methods[number] for number in numbers])
 
     def add(index: int, done: dict[int, Sequence[PerturbedRow]]) -> dict[int, Sequence[PerturbedRow]]:

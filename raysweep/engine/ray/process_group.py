@@ -55,7 +55,6 @@ def _set_up(worker_group: Any) -> None:
 
 
 def _end(worker_group: Any) -> None:
-    """Have all workers leave, within the time that a variable of Ray Train's gives them."""
     import ray
     from ray._private.ray_constants import env_integer
     from ray.exceptions import GetTimeoutError

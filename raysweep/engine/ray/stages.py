@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from raysweep.engine.base import BatchOutput, EditRun, ExecuteJob, GenerateJob, PerturbJob, Stages, TrainingRun
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
@@ -63,7 +65,6 @@ class RayStages(Stages):
         self._keeper = keeper
 
     def on(self, pool: str) -> RayStages:
-        """Return the stages of the same task in a pool of nodes."""
         placed = self._placed.on(pool)
         return RayStages(
             placed,
@@ -75,8 +76,8 @@ class RayStages(Stages):
             is_capped=self._is_capped,
         )
 
+    @override
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
-        """Train through Ray Train."""
         for name, value in TRAIN_SETTINGS.items():
             os.environ.setdefault(name, value)
         placed, cell = self._placed.training, progress.activity.id
@@ -90,10 +91,7 @@ class RayStages(Stages):
 
     @contextmanager
     def training_places(self, cell: str, workers: int) -> Iterator[None]:
-        """Hold the places of a cell's training workers, once it is its turn, for the length of a block.
-
-        A trial that trains in its own process, and a shared task, hold what they need from their start.
-        """
+        """A trial that trains in its own process, and a shared task, hold what they need from their start."""
         import ray
 
         placed = self._placed.training
@@ -106,9 +104,8 @@ class RayStages(Stages):
         finally:
             self._keeper.give_back.remote(cell)
 
+    @override
     def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
-        """Perturb through Ray Data."""
-
         def report(output: BatchOutput[Sequence[PerturbedRow]]) -> None:
             for method, rows in zip(job.methods, output.rows, strict=True):
                 meter.report("raysweep_perturbed_rows", len(rows), method=method.name)
@@ -147,8 +144,8 @@ class RayStages(Stages):
         self._report_wait("editing process", 1, placed, progress)
         return edit_with_ray(run, placed, progress, self._keeper, is_capped=is_capped)
 
+    @override
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
-        """Execute through a pool of Ray actors."""
         placed = self._placed.execution
         if not placed.in_trial:
             if self._keeper is not None:
@@ -162,12 +159,11 @@ class RayStages(Stages):
 
         return _reported(execute_with_ray(job, placed, self._executors, progress), report)
 
+    @override
     def count_reused(self, what: str, number: int) -> None:
-        """Report results that were in the store."""
         meter.report("raysweep_reused", number, what=what)
 
     def _make_room(self, needed: Mapping[str, float]) -> None:
-        """Have idle hosts end, unless this task works in its own process or the resources are free."""
         import ray
 
         if self._placed.in_trial or self._keeper is None:
@@ -177,13 +173,11 @@ class RayStages(Stages):
             self._keeper.make_room.remote()
 
     def _report_wait(self, processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
-        """Report the processes that the task waits for, unless it works in its own process."""
         if not placed.in_trial:
             progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:
-    """Yield the outputs, each after it was reported."""
     for output in outputs:
         report(output)
         yield output

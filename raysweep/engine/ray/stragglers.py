@@ -24,16 +24,13 @@ class Stragglers:
         self._reported: set[int] = set()
 
     def start(self, index: int, where: str, now: float) -> None:
-        """Record that a process (`where`) starts to run a batch."""
         self._running[index] = (now, where)
 
     def finish(self, index: int, now: float) -> None:
-        """Record that a batch is finished."""
         if index in self._running:
             self._durations.append(now - self._running.pop(index)[0])
 
     def drop(self, index: int) -> None:
-        """Record that a batch stopped running without a result."""
         self._running.pop(index, None)
 
     def report(self, now: float) -> list[str]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.engine.base import TrainingRun
 from raysweep.engine.checkpoints import Notice, TrainingServices
 from raysweep.engine.local import LocalStages
@@ -42,8 +44,8 @@ class MeasuredServices(TrainingServices):
     _asked_ray = -math.inf  # when it last did, on the monotonic clock
     _latest_notice: Notice | None = None
 
+    @override
     def report(self, step: TrainingStep) -> None:
-        """Write progress and report it to Ray's metrics; only rank 0 does."""
         super().report(step)
         if self.rank == 0:
             meter.report_step(step, self.tags)
@@ -73,8 +75,8 @@ class RarelyReporting(MeasuredServices):
 class TrialServices(RarelyReporting):
     """Services in the trial's own process, which also report to Tune."""
 
+    @override
     def report(self, step: TrainingStep) -> None:
-        """Write progress; at some steps report to Tune."""
         from ray import tune
 
         super().report(step)
@@ -95,8 +97,8 @@ class WorkerServices(RarelyReporting):
         if rank == 0:
             drains.note_nodes(progress, nodes)
 
+    @override
     def report(self, step: TrainingStep) -> None:
-        """Write progress; at some steps report to Ray Train."""
         from ray import train
 
         super().report(step)
@@ -141,12 +143,8 @@ def train_with_ray(
 ) -> dict[str, Any]:
     """Train a model and return the trainer's counts; raise RaysweepError if the training fails.
 
-    Args:
-        training: what every worker runs.
-        progress: of the task.
-        placement: of a worker.
-        tags: of metrics: the names of model and recipe.
-        is_capped: workers, which may have waited long for their places, ask whether there are GPU-hours left.
+    `tags`: of metrics: the names of model and recipe. `is_capped`: workers, which may have waited long for their
+    places, ask whether there are GPU-hours left.
     """
     from ray import train, tune
     from ray.train.backend import BackendConfig

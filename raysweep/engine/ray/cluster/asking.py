@@ -23,11 +23,8 @@ Answer = TypeVar("Answer")
 def ask_nodes(nodes: Iterable[str], question: Callable[[], Answer], topic: str) -> dict[str, Answer]:
     """Return the answer of each node by its id; a node that can't answer, or not in time, is only warned of in the log.
 
-    Args:
-        nodes: their ids.
-        question: runs on each node without resources. A function that is defined in another one is sent as it is, so
-            that a node needs no raysweep to run it.
-        topic: what a node is asked for, for the log: ``its versions``.
+    `question`: runs on each node without resources. A function that is defined in another one is sent as it is, so that
+    a node needs no raysweep to run it. `topic`: what a node is asked for, for the log: ``its versions``.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -50,12 +47,10 @@ def ask_nodes(nodes: Iterable[str], question: Callable[[], Answer], topic: str) 
 
 
 def first_nodes(names: list[str]) -> str:
-    """Return names of nodes as text; of many, the first."""
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
 
 
 def node_name(node: str, facts: NodeFacts) -> str:
-    """Return a node's short id and its accelerator, for messages."""
     label = facts.labels.get(ACCELERATOR_LABEL)
     return f"node {node[:8]}" + (f" ({label})" if label else "")

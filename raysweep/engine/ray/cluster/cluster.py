@@ -59,10 +59,7 @@ class Placement(Needs):
     types: tuple[str, ...] = ()
 
     def on(self, pool: str) -> Placement:
-        """Return the same in a pool: on nodes with its type of accelerator, if it asks for accelerators.
-
-        Its labels say then all that accelerators must have.
-        """
+        """On nodes with the pool's type, if accelerators are asked for: its labels then say all that these need."""
         label = self.labels.get(ACCELERATOR_LABEL, "")
         if self.gpus and pool in (UNLABELLED, ANY):
             label = without(label, [kind for kind in self.types if pool == UNLABELLED or unfit(self, kind)])
@@ -88,7 +85,6 @@ class Placements:
     workers: int = 0  # training workers; 0: the task trains nothing
 
     def on(self, pool: str) -> Placements:
-        """Return the same in a pool; see `Placement.on`."""
         return replace(self, training=self.training.on(pool), generation=self.generation.on(pool))
 
     @property
@@ -103,17 +99,11 @@ class Placements:
 
     @property
     def in_trial(self) -> bool:
-        """Whether the trial itself trains, and holds what training asks for."""
         return self.training.in_trial
 
 
 def placements(needs: CellNeeds, types: Iterable[str] = ()) -> Placements:
-    """Return the placements of what a task's processes ask for.
-
-    Args:
-        needs: of the task.
-        types: of accelerators on the live nodes. Those with a data sheet count too, since an autoscaler may start them.
-    """
+    """`types`: of accelerators on live nodes; those with a data sheet count too, since an autoscaler may start them."""
     known = tuple(sorted({*(name.replace(" ", "-") for name in ACCELERATORS), *types}))  # labels have no spaces
 
     def placed(stage: Needs) -> Placement:
@@ -128,11 +118,7 @@ def placements(needs: CellNeeds, types: Iterable[str] = ()) -> Placements:
 
 
 def foreign_address(option: str | None) -> str | None:
-    """Return the address of the running Ray to connect to, None if raysweep must start one.
-
-    Args:
-        option: the value of --address; None: use RAY_ADDRESS.
-    """
+    """Return None if raysweep must start a Ray. `option`: the value of --address; None: use RAY_ADDRESS."""
     address = option or os.environ.get("RAY_ADDRESS")
     return None if address in (None, "", "local") else address
 
@@ -147,7 +133,6 @@ class Cluster:
 
     @property
     def owned(self) -> bool:
-        """True if raysweep started this Ray and must stop it."""
         return self._address is None
 
     def start(self) -> str:
@@ -199,7 +184,6 @@ class Cluster:
         return f"started Ray on {count(cpus, 'CPU')}" + _dashboard(context)
 
     def _spill_folder(self) -> Path | None:
-        """Make the folder for spilled objects, and remove those of killed processes; None if the config names none."""
         root = spill_root(self._settings.spill_folder)
         if root is None:
             return None
@@ -208,7 +192,6 @@ class Cluster:
         return folder
 
     def stop(self) -> None:
-        """Disconnect; stop Ray and remove its folders if raysweep started it."""
         import ray
 
         ray.shutdown()
@@ -216,7 +199,6 @@ class Cluster:
             shutil.rmtree(folder, ignore_errors=True)
 
     def driver_bundle(self, placement: Placement) -> dict[str, float]:
-        """Return the resources that a trial, or the task of a shared artefact, holds itself."""
         return placement.amounts if placement.in_trial else self.waiting_driver
 
     @property
@@ -226,10 +208,7 @@ class Cluster:
 
 
 def _end_half_started(folder: Path) -> None:
-    """End the processes that a failed start of Ray left, which name its folder, and remove the folder.
-
-    It looks twice: a process that has just been started names nothing for a moment.
-    """
+    """It looks twice: a process that has just been started names nothing for a moment."""
     for is_last in (False, True):
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):

@@ -56,7 +56,6 @@ def drained(nodes: Iterable[str]) -> dict[str, str]:
 
 
 def notice_of(nodes: Sequence[str], until: float) -> Notice:
-    """Return the notice that some nodes are taken away."""
     addresses = drained(nodes)
     return Notice({node: addresses.get(node, f"{node[:8]}...") for node in nodes}, until)
 
@@ -71,7 +70,6 @@ def own_notice() -> Notice | None:
 
 
 def own_node() -> str:
-    """Return the id of this process' node."""
     import ray
 
     return str(ray.get_runtime_context().get_node_id())
@@ -119,7 +117,6 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
 
 
 def note_nodes(progress: ProgressFile, nodes: Iterable[str]) -> None:
-    """Note on which nodes the workers of a training run, beside that of its task."""
     progress.exchange(NODES, " ".join(dict.fromkeys([*progress.kept(NODES).split(), *nodes])))
 
 
@@ -130,7 +127,6 @@ def _preempted_nodes(error: Exception) -> list[str]:
 
 
 def _records() -> dict[str, Any]:
-    """Return the head's records of all nodes, those that are gone too, by the nodes' ids."""
     from ray._private.worker import global_worker
 
     return {node.hex(): record for node, record in global_worker.gcs_client.get_all_node_info().items()}

@@ -19,10 +19,7 @@ def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Seq
     This process must run on the node that is to run the sweep's command.
     A node that doesn't answer, or not in time, is only warned of in the log.
 
-    Args:
-        nodes: by their ids.
-        config: the path of the config's file on every node, such as one below the working folder of a job.
-        overrides: the values of the options ``--set``.
+    `config`: the path of the config's file on every node, such as one below the working folder of a job.
     """
     import ray
 

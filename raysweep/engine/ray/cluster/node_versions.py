@@ -34,11 +34,9 @@ def require_equal_versions(
     without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
     in the log; a slot on it refuses another compiler (`Sandbox.compilers`), as it does on a node that joins later.
 
-    Args:
-        nodes: by their ids.
-        compiled: languages whose compilers and run times keys of results name, each with its compiler's flags, since
-            ``-march=native`` is another compiler on another processor.
-        allow_mixed: whether models of one group may run on unlike versions.
+    `compiled`: languages whose compilers and run times keys of results name, each with its compiler's flags, since
+    ``-march=native`` is another compiler on another processor. `allow_mixed`: whether models of one group may run on
+    unlike versions.
 
     Raises:
         UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.
@@ -62,7 +60,6 @@ def require_equal_versions(
 
 
 def _require_equal_builds(answers: Mapping[str, Mapping[str, str]], nodes: Mapping[str, NodeFacts]) -> None:
-    """Raise UsageError if nodes with the same type of accelerator have unlike builds or drivers."""
     by_type: dict[str, dict[str, list[str]]] = {}
     for node, there in answers.items():
         label = nodes[node].labels.get(ACCELERATOR_LABEL, "")
@@ -97,8 +94,6 @@ def identity_or_none(language: str, flags: str) -> str:
 
 
 def _answers(nodes: list[str], compiled: Mapping[str, str] = MappingProxyType({})) -> dict[str, dict[str, str]]:
-    """Return the versions on each node that answers, by its id."""
-
     def there() -> dict[str, str]:  # a local function is sent as it is, so a node needs no raysweep to run it
         import re
         from importlib.metadata import PackageNotFoundError, version

@@ -21,13 +21,11 @@ log = logging.getLogger("raysweep")
 
 
 def this_machine(ray: RayConfig) -> NodeFacts:
-    """Return the resources that a Ray started on this machine would have."""
     ram, cpus = memory(), ray.cpus or cores()
     return NodeFacts({"CPU": float(cpus), "GPU": float(gpus()), "memory": float(ram.limit or ram.total)})
 
 
 def nodes_by_id() -> dict[str, NodeFacts]:
-    """Return the live nodes of the Ray that this process is connected to, without drained ones, by their ids."""
     import ray
 
     draining = draining_nodes()
@@ -36,10 +34,7 @@ def nodes_by_id() -> dict[str, NodeFacts]:
 
 
 def cluster_status() -> Any:
-    """Return what the Ray that this process is connected to says of its nodes, of requests, and of its autoscaler (v2).
-
-    It is a `GetClusterStatusReply` of Ray.
-    """
+    """Return a `GetClusterStatusReply`: what Ray says of its nodes, of requests, and of its autoscaler (v2)."""
     from ray._private.worker import global_worker
     from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
 
@@ -49,10 +44,7 @@ def cluster_status() -> Any:
 
 
 def autoscaler_runs() -> bool:
-    """Return True if the Ray that this process is connected to has an autoscaler (v2), which may start nodes.
-
-    Ray doesn't say which kinds of nodes it could start.
-    """
+    """Return True if Ray has an autoscaler (v2), which may start nodes; Ray doesn't say which kinds."""
     return bool(cluster_status().autoscaling_state.autoscaler_state_version)  # counted by it, 0 without one
 
 
@@ -79,7 +71,6 @@ class DriverLabels:
         self._last: Mapping[str, str] = {}
 
     def now(self) -> Mapping[str, str]:
-        """Return the selector."""
         try:
             self._last = driver_labels(nodes_by_id().values())
         except Exception:

@@ -37,12 +37,7 @@ class ProbeResult:
 
 
 def probe(address: str, timeout: float = TIMEOUT_SECONDS) -> ProbeResult:
-    """Query the Ray at an address, which is resolved as `ray.init` does: `auto` means RAY_ADDRESS or this machine.
-
-    Args:
-        address: auto, or host:port.
-        timeout: limit in seconds of all queries together.
-    """
+    """`address`: auto (RAY_ADDRESS or this machine) or host:port. `timeout`: in seconds, of all queries together."""
     named = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if "://" in named:
         problem = f"{named!r} is not an address that a sweep can run at"
@@ -66,7 +61,6 @@ def require_reachable(address: str, timeout: float = TIMEOUT_SECONDS) -> ProbeRe
 
 
 def mismatch(ray: str, python: str) -> str:
-    """Return how a cluster's versions differ from this process's so that Ray refuses to connect, or ""."""
     from ray import __version__
 
     if ray != __version__:
@@ -116,7 +110,6 @@ def _query(requested: str, address: str, deadline: float) -> ProbeResult:
 
 
 def _describe(channel: Any, requested: str, address: str, deadline: float) -> ProbeResult:
-    """Query versions and nodes; raise grpc.RpcError if a query fails."""
     from ray._common.usage.usage_constants import CLUSTER_METADATA_KEY
     from ray._private.ray_constants import KV_NAMESPACE_CLUSTER
     from ray.core.generated import gcs_service_pb2 as messages
@@ -139,7 +132,6 @@ def _describe(channel: Any, requested: str, address: str, deadline: float) -> Pr
 
 
 def _no_answer(requested: str, address: str, status: str, details: str) -> ProbeResult:
-    """Explain why a query failed; `status` and `details` are gRPC's."""
     if status == "UNAUTHENTICATED":
         return _refused(requested, address)
     reason = (

@@ -81,7 +81,6 @@ def _watch(processes: dict[str, Any], dead: list[str], stopped: threading.Event)
 
 
 def _processes() -> dict[str, Any]:
-    """Return the Popen objects, by name, of the Ray that this process has started."""
     import ray
 
     node = getattr(ray._private.worker, "_global_node", None)

@@ -30,11 +30,7 @@ IN_GROUP = re.compile(r"_group(_\d+)?_[0-9a-f]{36}$")
 
 
 def watch_stalls(progress: Files) -> AbstractContextManager[None]:
-    """Log waits of some minutes and the missing resources while the block runs.
-
-    Args:
-        progress: the sweep's folder of progress files.
-    """
+    """Log waits of some minutes and the missing resources while the block runs."""
     detector = StallDetector()
 
     def check() -> None:
@@ -47,8 +43,7 @@ def watch_stalls(progress: Files) -> AbstractContextManager[None]:
 class StallDetector:
     """Follows the waits of a sweep's tasks; reports each once, and again after ten times as long.
 
-    Args:
-        demands: returns what Ray's queue holds now, in words, and whether no node could ever hold a part of it.
+    `demands`: returns what Ray's queue holds now, in words, and whether no node could ever hold a part of it.
     """
 
     def __init__(self, demands: Callable[[], Demands] = lambda: _demands()) -> None:
@@ -90,7 +85,6 @@ class Demands:
 
 
 def _demands() -> Demands:
-    """Return the requests that wait, and the free resources; nothing if they are unknown."""
     import ray
 
     if not ray.is_initialized():  # the calls below would start one
@@ -102,11 +96,7 @@ def _demands() -> Demands:
 
 
 def demands_of(status: Any) -> Demands:
-    """Return what waits in Ray's queue: what no node could hold, idle or not, apart from what waits for its turn.
-
-    Args:
-        status: a `GetClusterStatusReply` of Ray.
-    """
+    """Return what waits in Ray's queue, by a `GetClusterStatusReply`, apart from what only waits for its turn."""
     state, scaling = status.cluster_resource_state, status.autoscaling_state
     hopeless: list[str] = []
     queued: list[str] = []
@@ -129,7 +119,6 @@ def demands_of(status: Any) -> Demands:
 
 
 def _could_hold(nodes: Sequence[Any], requests: Sequence[Any]) -> bool:
-    """Return True if idle nodes have the resources and the labels that some requests ask for together."""
     left = [dict(node.total_resources) for node in nodes]
     for request in sorted(requests, key=lambda one: -sum(one.resources_bundle.values())):
         asked = request.resources_bundle
@@ -158,12 +147,10 @@ def _together(group: Any) -> str:
 
 
 def _parts(group: Any) -> Sequence[Any]:
-    """Return the requests that must be held at the same time."""
     return [one for selector in group.bundle_selectors for one in selector.resource_requests] or list(group.requests)
 
 
 def _amounts(resources: Mapping[str, float]) -> str:
-    """Return amounts in words, without those that every node has and those of placement groups."""
     left_out = ("node:", "object_store")
     shown = {name: n for name, n in resources.items() if not name.startswith(left_out) and not IN_GROUP.search(name)}
     parts = (size(v) if name == "memory" else f"{v:g} {name}" for name, v in sorted(shown.items()))

@@ -71,11 +71,7 @@ def why_no_sockets(root: Path) -> str:
 
 
 def spill_root(folder: str | None) -> Path | None:
-    """Return the folder in which the one for spilled objects is made, and may be too; None if a config names none.
-
-    Raises:
-        UsageError: nothing can be written there.
-    """
+    """Return where folders of spilled objects are made; raise UsageError if nothing can be written there."""
     if folder is None:
         return None
     root = Path(folder).expanduser()
@@ -91,10 +87,7 @@ def spill_root(folder: str | None) -> Path | None:
 
 
 def make_folder(root: Path, digits: int = SHORT) -> Path:
-    """Make a folder for a Ray of this process, and show that it is alive until it is removed; no two have one name.
-
-    `digits`: see `remove_stale`.
-    """
+    """Make a folder of a new name, and touch a file in it until it is removed. `digits`: see `remove_stale`."""
     for number in _NUMBERS:
         folder = root / f"{PREFIX}{os.getpid()}-{_machine()[:digits]}{number or ''}"
         try:
@@ -108,7 +101,6 @@ def make_folder(root: Path, digits: int = SHORT) -> Path:
 
 
 def _beat(alive: Path) -> None:
-    """Touch a file now and then until it is removed with its folder."""
     while True:
         time.sleep(BEAT_SECONDS)
         try:

@@ -77,7 +77,6 @@ class Dispatcher:
                 self._end(host)
 
     def _give_up(self, kind: HostKind, reason: str) -> None:
-        """Have all waiting batches of a kind of host fail."""
         failure = pickle.dumps(BatchFailure(reason, retry=True, trace=""))
         for call in [call for call in self._queue if call.asked.kind == kind]:
             self._queue.remove(call)
@@ -112,11 +111,9 @@ class Dispatcher:
         self._give_places()
 
     def wanted(self) -> list[HostKind]:
-        """Return the kind of each host that the waiting batches would fill."""
         return [kind for kind, _ in self._wanted()]
 
     def _wanted(self) -> list[tuple[HostKind, str]]:
-        """Return the same, each with a cell to start it for."""
         runs: dict[str, list[Call]] = {}
         for call in self._queue:
             runs.setdefault(call.asked.run, []).append(call)
@@ -135,7 +132,6 @@ class Dispatcher:
         return wanted
 
     def _start_spares(self) -> None:
-        """Start one more host of a kind where cells share each of its hosts, and a place is free."""
         kinds: list[HostKind] = []
         for host in self.hosts.all:
             is_shared = len({call.asked.cell for call in host.calls}) > 1
@@ -174,7 +170,6 @@ class Dispatcher:
         self.hand_out()
 
     def _count_death(self, host: RunningHost, error: Any) -> None:
-        """Count the death of a host with each of its batches; those that met too many fail, and the host loses them."""
         log.debug("a host of %s died: %s", host.base, error)
         is_drained = host.is_leaving or getattr(error, "preempted", False)
         what = "went with its node" if is_drained else "died"
@@ -191,12 +186,10 @@ class Dispatcher:
         host.calls = [call for call in host.calls if not call.result.done()]
 
     def _end(self, host: RunningHost) -> None:
-        """End a host; the batches that it is doing are the next that others get."""
         self._queue.extendleft(reversed(host.calls))
         self.hosts.end(host)
 
     def report_waits(self) -> None:
-        """Report for each cell that only waits for a host that it does, again and again."""
         at_work = {call.asked.cell for host in self.hosts.all for call in host.calls}
         now = time.monotonic()
         for call in self._queue:

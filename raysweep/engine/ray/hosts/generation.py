@@ -61,7 +61,6 @@ class GenerationActor:
         self._held.enter_context(held_resources(progress.activity.id))
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        """Complete the prompts of batches."""
         results = [self._failure or pickle_result(functools.partial(self._complete, int(i))) for i in rows["index"]]
         return {"index": rows["index"], "result": results}
 
@@ -85,13 +84,8 @@ def generate_with_ray(
 ) -> Iterator[BatchOutput[Completion]]:
     """Yield the completions of each batch as soon as it is done.
 
-    Args:
-        job: the batches and their model.
-        placement: of a host, or of an actor where the generator needs no weights.
-        actors: most hosts that work for this job at a time.
-        progress: of the job's cell.
-        keeper: of the sweep's hosts.
-        is_capped: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
+    `placement`: of a host, or of an actor where the generator needs no weights. `actors`: most hosts that work for this
+    job at a time. `is_capped`: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
 
     Raises:
         RaysweepError: the generator failed, or batches are missing.
@@ -131,12 +125,7 @@ def edit_with_ray(
 ) -> dict[str, Any]:
     """Have a host of a base edit it; return the counts.
 
-    Args:
-        run: the edit.
-        placement: of a host.
-        progress: of the edit's cell.
-        keeper: of the sweep's hosts.
-        is_capped: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
+    `is_capped`: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
 
     Raises:
         RaysweepError: the edit failed.
@@ -165,8 +154,6 @@ def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile
 
 
 def _named(function: Any, name: str) -> Any:
-    """Return a function under another name."""
-
     @functools.wraps(function)
     def call(*args: Any) -> Any:
         return function(*args)

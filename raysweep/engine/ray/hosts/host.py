@@ -43,7 +43,6 @@ class HostKind:
 
     @property
     def at_once(self) -> int:
-        """How many batches a host takes at a time."""
         return GENERATORS.get(self.job.generator.name).at_once
 
     @functools.cached_property
@@ -98,10 +97,7 @@ class Host:
         return own_node()
 
     def generate(self, asked: HostBatch) -> bytes:
-        """Return what was made of a batch, pickled, or the pickled `BatchFailure` of the error.
-
-        It is `Generated`, and of an edit its counts.
-        """
+        """Return the pickled `Generated`, of an edit its counts, or the pickled `BatchFailure` of the error."""
         with self._held.working_for(asked.cell):
             result = pickle_result(lambda: self._make(asked))
         return_memory()  # while it waits for batches, others may need it

@@ -62,12 +62,10 @@ class HostKeeper:
         self._waiting = waiting_gauge()
 
     async def generate(self, asked: HostBatch) -> bytes:
-        """Return what `Host.generate` returns for a batch. A batch that is asked for again is not made twice."""
         self._watch_over()
         return await self._dispatcher.generate(asked)
 
     async def end_cell(self, cell: str) -> None:
-        """Take note that a cell is done or has given up; end hosts that work for it, and those that nobody needs."""
         self._cells.pop(cell, None)
         self._trainings.pop(cell, None)
         self._places.end(cell)
@@ -78,9 +76,8 @@ class HostKeeper:
     async def next_cell(self, started: int) -> tuple[str, str] | str | None:
         """Return the cell to start now and its pool; None: none should start yet.
 
-        Args:
-            started: how many cells the caller has started. If that isn't what the keeper knows, since it has died in
-                between, it returns `UNKNOWN`, and `restart` must be called first.
+        `started`: how many cells the caller has started. If that isn't what the keeper knows, since it has died in
+        between, it returns `UNKNOWN`, and `restart` must be called first.
         """
         if started != self._places.started:
             return UNKNOWN
@@ -90,7 +87,6 @@ class HostKeeper:
         return turn
 
     async def restart(self, started: Mapping[str, str], ended: Sequence[str]) -> None:
-        """Take note of the cells that were started, with their pools, and of those that have ended."""
         self._places.restart(started, ended)
         for cell in ended:
             self._cells.pop(cell, None)
@@ -109,12 +105,10 @@ class HostKeeper:
         await asyncio.shield(turn)
 
     async def give_back(self, cell: str) -> None:
-        """Take back what a cell's training held."""
         self._places.release(cell)
         self._give_places()
 
     async def executing(self, cell: str) -> None:
-        """Take note that a cell only executes programs from now on."""
         self._places.executing(cell)
 
     async def make_room(self) -> None:
@@ -134,7 +128,6 @@ class HostKeeper:
         self._hosts.note_drains(draining_nodes())
 
     def _give_places(self) -> None:
-        """Give free places to the trainings and hosts whose turn it is; end idle hosts that are in their way."""
         is_over = False
         while not is_over:
             for owner in self._places.grant():
@@ -170,14 +163,7 @@ def start_keeper(
     pools: Mapping[str, str] = MappingProxyType({}),
     may_grow: bool = False,
 ) -> Any:
-    """Start the keeper of a sweep's hosts; return its handle. It ends with the process that calls this.
-
-    Args:
-        cells: the name of the base of each cell.
-        to_place: cells that wait to be started.
-        pools: of groups of cells.
-        may_grow: an autoscaler may start nodes.
-    """
+    """It ends with the process that calls this. `HostKeeper` explains the arguments."""
     import ray
 
     keeper: Any = ray.remote(HostKeeper).options(

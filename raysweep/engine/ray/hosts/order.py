@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.engine.ray.hosts.keeper import UNKNOWN
 from raysweep.engine.ray.numbers import meter
 from raysweep.errors import RaysweepError
@@ -15,10 +17,7 @@ log = logging.getLogger("raysweep")
 class Turns:
     """Asks the keeper of the hosts which cell is next.
 
-    Args:
-        keeper: its handle.
-        total: number of cells.
-        is_capped: no cell starts once the sweep has used its GPU-hours.
+    `is_capped`: no cell starts once the sweep has used its GPU-hours.
     """
 
     def __init__(self, keeper: Any, total: int, is_capped: bool) -> None:
@@ -36,7 +35,6 @@ class Turns:
         return len(self._started) == self._total or bool(self._is_capped and meter.spent())
 
     def next(self) -> tuple[str, str] | None:
-        """Return the next cell and its pool; None while none should start."""
         import ray
 
         turn = ray.get(self._keeper.next_cell.remote(len(self._started)))
@@ -50,12 +48,10 @@ class Turns:
         return cell, pool
 
     def end(self, cell: str) -> None:
-        """Take note that a cell has ended, well or not."""
         self._ended.append(cell)
 
 
 def cell_order(turns: Turns) -> Any:
-    """Return a Tune search algorithm that starts cells in their turns; its configs have a cell and its pool."""
     from ray.tune.search import Searcher
 
     class CellOrder(Searcher):  # type: ignore[misc]
@@ -64,8 +60,8 @@ def cell_order(turns: Turns) -> Any:
             self._turns = turns
             self._trials: dict[str, str] = {}  # cells by trial
 
+        @override
         def suggest(self, trial_id: str) -> Any:
-            """Return the next cell and its pool; None while none should start."""
             try:
                 is_over = self._turns.is_over
             except RaysweepError as error:  # Tune asks again
@@ -79,14 +75,14 @@ def cell_order(turns: Turns) -> Any:
             self._trials[trial_id], pool = turn
             return {"cell": self._trials[trial_id], "pool": pool}
 
+        @override
         def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
-            """Take note that a cell has ended, well or not."""
             self._turns.end(self._trials[trial_id])
 
         def save(self, checkpoint_path: str) -> None:
             """Write nothing: what is left is found in the store."""
 
-        def restore(self, checkpoint_path: str) -> None:
-            """Read nothing."""
+        @override
+        def restore(self, checkpoint_path: str) -> None: ...
 
     return CellOrder(turns)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.engine.ray.cluster.drains import own_notice
 from raysweep.execution.isolation.kernel import return_memory
 from raysweep.machine import own_bytes
@@ -90,8 +92,8 @@ def trainable_of(function: Any) -> Any:
         def __repr__(self) -> str:
             return f"cell {self.config['cell']}"
 
+        @override
         def reset_config(self, new_config: dict[str, Any]) -> bool:
-            """Prepare the process for the next cell."""
             from ray.train._internal.session import get_session
 
             os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", THREAD_SECONDS)
@@ -105,7 +107,6 @@ def trainable_of(function: Any) -> Any:
 
 @contextlib.contextmanager
 def reusing_processes() -> Iterator[None]:
-    """Have Tune, in this block, reuse processes as this module says."""
     from ray.tune import tune
     from ray.tune.execution.tune_controller import TuneController
 
@@ -117,8 +118,6 @@ def reusing_processes() -> Iterator[None]:
 
 
 def _reusing_controller() -> Any:
-    """Return Tune's controller with methods of its own that decide which cell a process gets, and when it ends."""
-
     class ReusingController(_restarting_controller()):  # type: ignore[misc]
         _cached_in = 0  # the round in which a process last began to wait for a cell
 

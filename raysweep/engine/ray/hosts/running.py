@@ -36,7 +36,6 @@ class Call:
 
     @property
     def is_alone(self) -> bool:
-        """Whether it needs a host that does nothing else."""
         return bool(self.deaths) or not (self.asked.joins or self.asked.kind.mixes_cells)
 
 
@@ -67,7 +66,6 @@ class RunningHost:
         return is_open and len(self.calls) < self.kind.at_once and not any(call.deaths for call in self.calls)
 
     def can_take(self, call: Call) -> bool:
-        """Return True if it can take this batch beside what it does."""
         if not self.is_free or self.kind != call.asked.kind:
             return False
         if not self.calls:
@@ -102,7 +100,6 @@ class RunningHosts:
         self._failed_starts = Counter[str]()  # by kind of host, since the last success
 
     def start(self, kind: HostKind, base: str, cell: str, *, is_spare: bool = False) -> None:
-        """Start a host of a base for a cell as soon as there is a place for it."""
         self._number += 1
         host = RunningHost(kind, base, f"host {self._number}", is_spare=is_spare)
         self.all.append(host)
@@ -113,7 +110,6 @@ class RunningHosts:
             self.begin(host)
 
     def begin(self, host: RunningHost) -> None:
-        """Start a host's process."""
         import ray
 
         kind = host.kind
@@ -152,7 +148,6 @@ class RunningHosts:
         self._changed()
 
     def end(self, host: RunningHost) -> None:
-        """End a host, and free its place."""
         import ray
 
         self.all.remove(host)
@@ -167,12 +162,10 @@ class RunningHosts:
                 self.begin(host)
 
     def note_drains(self, draining: Collection[str]) -> None:
-        """Take note of the nodes that are drained, by their ids."""
         for host in self.all:
             host.is_leaving |= host.node in draining  # and stays so when the node has gone
 
     def at_work(self, run: str) -> list[RunningHost]:
-        """Return the hosts that do batches of a pipeline."""
         return [host for host in self.all if any(call.asked.run == run for call in host.calls)]
 
     def end_one_in_the_way(self) -> bool:
@@ -187,10 +180,8 @@ class RunningHosts:
     def end_unneeded(self, bases: Collection[str], wanted: Iterable[HostKind], *, makes_room: bool) -> None:
         """End idle hosts that nobody needs or that are in the way, and starting ones without work.
 
-        Args:
-            bases: of the unfinished cells.
-            wanted: the kind of each host that the waiting batches would fill.
-            makes_room: other work waits for what idle hosts hold.
+        `bases`: of the unfinished cells. `wanted`: the kind of each host that the waiting batches would fill.
+        `makes_room`: other work waits for what idle hosts hold.
         """
         now = time.monotonic()
         for host in self._idle():

@@ -21,11 +21,7 @@ class Ended:
 
 
 def end_of(info: Mapping[str, Any]) -> Ended:
-    """Return how a job ended.
-
-    Args:
-        info: what Ray's dashboard gives for the job, which has ended: ``status``, ``message``, ``driver_exit_code``.
-    """
+    """`info`: what Ray's dashboard gives for the ended job: ``status``, ``message``, ``driver_exit_code``."""
     code, status = info.get("driver_exit_code"), info["status"]
     if status == "STOPPED":
         return Ended(STOPPED, "someone stopped it; the same command resumes it")

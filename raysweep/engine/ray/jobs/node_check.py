@@ -21,17 +21,14 @@ class NodesUnasked(RaysweepError):
 
 
 def answer_line(lacking: Sequence[str]) -> str:
-    """Return the line that the job prints."""
     return json.dumps({KEY: list(lacking)})
 
 
 def lacking_there(job: RayJob, config: str, overrides: Sequence[str]) -> list[str]:
     """Return what the live nodes of a cluster lack of what a config names, a line each.
 
-    Args:
-        job: of the sweep; the check has the same folder and variables.
-        config: the path of the config's file below the job's folder.
-        overrides: the values of the options ``--set``.
+    `job`: of the sweep; the check has the same folder and variables. `config`: the path of the config's file below the
+    job's folder.
 
     Raises:
         UsageError: the cluster's shell finds no raysweep.

@@ -55,13 +55,11 @@ class RayJob:
 
     @property
     def runtime_env(self) -> dict[str, Any]:
-        """Ray's runtime environment, without the folder."""
         parts = {"excludes": list(self.excludes), "env_vars": dict(self.environment)}
         return {name: part for name, part in parts.items() if part}
 
     @property
     def command(self) -> str:
-        """The command line that submits the same job without raysweep."""
         words = ["ray", "job", "submit", "--address", self.address, "--working-dir", str(self.folder)]
         if self.runtime_env:
             words += ["--runtime-env-json", json.dumps(self.runtime_env)]
@@ -105,11 +103,7 @@ def require_job_server(address: str) -> None:
 
 
 def submit(job: RayJob) -> str:
-    """Upload the job's folder, start the job and return its id.
-
-    Raises:
-        RaysweepError: the cluster refused it.
-    """
+    """Upload the job's folder, start the job and return its id; raise RaysweepError if the cluster refused it."""
     from ray.job_submission import JobSubmissionClient
 
     for name in CHATTERERS:
@@ -168,18 +162,13 @@ def follow(address: str, job_id: str) -> Iterator[str]:
 
 
 def wait(address: str, job_id: str) -> Ended:
-    """Wait until a job has ended, and return how."""
     while (info := _info(address, job_id))["status"] not in _ENDED:
         time.sleep(0.5)
     return end_of(info)
 
 
 def finished(job: RayJob, seconds: float) -> tuple[Ended, str]:
-    """Submit a short job, wait until it has ended, and return how it ended and its log; after `seconds` it is stopped.
-
-    Raises:
-        RaysweepError: the cluster refused it.
-    """
+    """Return how a short job ended, and its log; stop it after `seconds`. Raise RaysweepError if it was refused."""
     from ray.job_submission import JobSubmissionClient
 
     job_id, deadline = submit(job), time.monotonic() + seconds
@@ -221,7 +210,6 @@ def _tail(address: str, job_id: str) -> Iterator[str]:
 
 
 def _whole_log(address: str, job_id: str) -> str:
-    """Return the log of a job that has ended, which Ray's dashboard gives without websockets; empty if it doesn't."""
     try:
         return str(_get(address, f"/api/jobs/{job_id}/logs", TIMEOUT_SECONDS)["logs"])
     except (*NO_ANSWER, KeyError) as error:
@@ -257,7 +245,6 @@ def _info(address: str, job_id: str) -> Mapping[str, Any]:
 
 
 def _get(address: str, path: str, timeout: float) -> dict[str, Any]:
-    """Return the JSON object at a path of the dashboard; raise one of NO_ANSWER."""
     from ray._private.authentication.http_token_authentication import get_auth_headers_if_auth_enabled
 
     request = urllib.request.Request(address + path, headers=get_auth_headers_if_auth_enabled({}))
@@ -269,7 +256,6 @@ def _get(address: str, path: str, timeout: float) -> dict[str, Any]:
 
 
 def _refused(address: str, error: Exception) -> str:
-    """Explain why a dashboard gave no answer."""
     status = getattr(error, "code", None)
     if status == 401:
         return f"the Ray at {address} wants a token, and got none; set RAY_AUTH_MODE=token, and {TOKEN}"

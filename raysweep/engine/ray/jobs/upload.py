@@ -48,11 +48,7 @@ class Upload:
 
 
 def find_upload(folder: Path) -> Upload:
-    """Find the files that Ray uploads for a job whose working folder this is; read none of them.
-
-    Raises:
-        UsageError: the folder isn't there, or something in it can't be looked at.
-    """
+    """Find the files that Ray would upload, reading none; raise UsageError if something can't be looked at."""
     from ray._private.ray_constants import RAY_RUNTIME_ENV_IGNORE_GITIGNORE, get_runtime_env_default_excludes
     from ray._private.runtime_env.packaging import _dir_travel, _get_excludes
 
@@ -108,12 +104,10 @@ def _is_of_no_use(path: Path) -> bool:
 
 
 def _pattern(relative: Path) -> str:
-    """Return the pattern of .gitignore that names this path alone."""
     return "/" + re.sub(r"([\\*?\[\]!#])", r"\\\1", relative.as_posix())
 
 
 def _heaviest_folder(upload: Upload) -> str:
-    """Return the folder that holds more than half of all bytes, in words; empty if there is none."""
     held: Counter[str] = Counter()
     for name, amount in upload.files.items():
         top, slash, _ = name.partition("/")

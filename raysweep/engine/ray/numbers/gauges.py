@@ -30,9 +30,7 @@ WAITING = "raysweep_batches_waiting"
 class Gauges:
     """Gauges that keep their values until the process ends.
 
-    Args:
-        texts: what each is, by name.
-        tags: of each, by name.
+    `texts`: what each is, by name. `tags`: of each, by name.
     """
 
     def __init__(self, texts: Mapping[str, str], tags: Mapping[str, tuple[str, ...]]) -> None:
@@ -60,9 +58,7 @@ class Gauges:
 class MeasuredGenerator:
     """A process's generator, whose speed and memory are reported. Several threads may call it.
 
-    Args:
-        model: name of the base, or of what stands in its place.
-        generator: name of the generator.
+    `model`: name of the base, or of what stands in its place.
     """
 
     def __init__(self, model: str, generator: str) -> None:
@@ -72,7 +68,6 @@ class MeasuredGenerator:
         self._gauges = Gauges(HOST_GAUGES, dict.fromkeys(HOST_GAUGES, HOST_TAGS))
 
     def generate(self, job: GenerateJob, requests: Sequence[GenerationRequest], progress: ProgressFile) -> Generated:
-        """See `KeptGenerator.generate`."""
         began = time.monotonic()
         result = self._kept.generate(job, requests, progress.touch, progress.note)
         ended = time.monotonic()
@@ -81,7 +76,6 @@ class MeasuredGenerator:
         return result
 
     def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
-        """See `KeptGenerator.edit`."""
         return self._kept.edit(run, progress.touch)
 
     def _record(self, completions: Sequence[Completion], seconds: float) -> None:

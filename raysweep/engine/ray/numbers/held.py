@@ -39,7 +39,6 @@ class HeldResources:
         self._sent: list[tuple[Any, tuple[float, list[str]]]] = []  # with Ray's reference to the answer
 
     def report(self) -> None:
-        """Report what was held since the last report."""
         with self._lock, contextlib.suppress(Exception):  # such as Ray being about to end
             now = time.monotonic()
             if self._held:
@@ -52,7 +51,6 @@ class HeldResources:
                 self._sent.append((answer, self._to_send.pop(0)))
 
     def _take_back(self) -> None:
-        """Have sent again what did not arrive."""
         import ray
 
         waiting = []
@@ -85,8 +83,7 @@ def held_resources(task: str) -> Iterator[HeldResources]:
 
     When the block ends, all that this process has reported has arrived, so the process may end.
 
-    Args:
-        task: that uses them; empty if only parts of the block are for some task (`HeldResources.working_for`).
+    `task`: that uses them; empty if only parts of the block are for some task (`HeldResources.working_for`).
     """
     held = HeldResources(task)
     with run_periodically(held.report, HELD_SECONDS, "held resources"):

@@ -43,10 +43,7 @@ def _make(spec: SpecConfig) -> Any:
 
 @contextlib.contextmanager
 def _torch_hidden() -> Iterator[None]:
-    """Have imports in this block take torch for missing, unless it is imported already.
-
-    tensorboardX imports it, for seconds, to take tensors for numbers; what raysweep logs are numbers.
-    """
+    """Save the seconds of tensorboardX's import of torch, to take tensors for numbers: raysweep logs numbers."""
     if "torch" in sys.modules:
         yield
         return

@@ -78,10 +78,7 @@ METRICS = {
 class Meter:
     """Owns the metrics and the ledger of a sweep; runs as an actor.
 
-    Args:
-        sweep: its name.
-        folder: its folder.
-        max_gpu_hours: that the sweep may use in all its runs; None: any number.
+    `max_gpu_hours`: that the sweep may use in all its runs; None: any number.
     """
 
     def __init__(self, sweep: str, folder: Files, max_gpu_hours: float | None = None) -> None:
@@ -97,7 +94,6 @@ class Meter:
         self._gauges = Gauges({name: m.text for name, m in METRICS.items() if m.kind == GAUGE}, tags)
 
     def report(self, name: str, value: float, tags: Mapping[str, str]) -> None:
-        """Add `value` to a counter, or set a gauge to it."""
         tagged = {**tags, "sweep": self._sweep}
         if name not in self._counters:
             self._gauges.set(name, value, tagged)
@@ -115,16 +111,13 @@ class Meter:
             self.write_ledger()
 
     def write_ledger(self) -> None:
-        """Write the ledger."""
         self._ledger.write()
         self._written = time.monotonic()
 
     def gpu_hours(self, task: str) -> float:
-        """Return the GPU-hours that a task has used, in all runs of the sweep."""
         return self._ledger.hours(task)
 
     def spent(self) -> str:
-        """Say that the sweep has used the GPU-hours that it may use; empty while it has not."""
         return spent_text(self._ledger, self._max_gpu_hours)
 
 
@@ -140,7 +133,6 @@ def _ledger_of(folder: Files) -> Ledger:
 
 @contextlib.contextmanager
 def running_meter(sweep: str, folder: Files, max_gpu_hours: float | None = None) -> Iterator[None]:
-    """Have a `Meter` for the sweep of this process's Ray job while the block runs."""
     import ray
 
     name = _meter_name()
@@ -154,7 +146,6 @@ def running_meter(sweep: str, folder: Files, max_gpu_hours: float | None = None)
 
 
 def _start_meter(name: str, *arguments: Any) -> Any:
-    """Start a meter, when that of this job's sweep before, which sends its last numbers, has given the name back."""
     import ray
 
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
@@ -176,11 +167,7 @@ def report(name: str, value: float, **tags: str) -> None:
 
 
 def use(held: Mapping[str, float], seconds: float, tasks: Sequence[str], accelerator: str) -> Any:
-    """Report what this process held for so many seconds (see `Meter.use`); return Ray's reference to the answer.
-
-    Raises:
-        ValueError: there is no meter.
-    """
+    """Report what this process held (see `Meter.use`); return Ray's reference. Raise ValueError without a meter."""
     _LATEST[:] = [_meter().use.remote(held, seconds, tasks, accelerator)]
     return _LATEST[0]
 
@@ -193,11 +180,7 @@ def gpu_hours(task: str) -> float:
 
 
 def spent() -> str:
-    """Say that a sweep with a cap has used the GPU-hours that it may use; empty while it has not.
-
-    Raises:
-        RaysweepError: the meter doesn't answer.
-    """
+    """Say that a sweep with a cap has used its GPU-hours, else "". Raise RaysweepError if the meter doesn't answer."""
     import ray
 
     try:
@@ -214,7 +197,6 @@ def require_gpu_hours(stage: str) -> None:
 
 
 def _answer(question: str, *arguments: Any) -> Any:
-    """Return what the meter answers, which Ray may have to start again before."""
     import ray
 
     until = time.monotonic() + END_SECONDS
@@ -228,7 +210,6 @@ def _answer(question: str, *arguments: Any) -> Any:
 
 
 def _meter() -> Any:
-    """Return the meter's handle; raise ValueError if there is none."""
     import ray
 
     name = _meter_name()
@@ -246,14 +227,12 @@ def flush() -> None:
 
 
 def _meter_name() -> str:
-    """Return a name that the processes of one job agree on."""
     import ray
 
     return f"meter-{ray.get_runtime_context().get_job_id()}"
 
 
 def report_step(step: TrainingStep, tags: Mapping[str, str]) -> None:
-    """Report a training's progress. `tags`: `TRAINING_TAGS`."""
     report("raysweep_training_tokens", step.new_tokens, **tags)
     report("raysweep_training_loss", step.loss, **tags)
     report("raysweep_training_memory_bytes", step.memory_bytes, **tags)

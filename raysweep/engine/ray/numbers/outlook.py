@@ -27,13 +27,7 @@ LOOK_SECONDS, FAR_SECONDS = 2.0, 10.0
 
 @contextmanager
 def watch_outlook(progress: Files, tasks: Sequence[str], cached_cells: int) -> Iterator[None]:
-    """Report states and time left while the block runs, and once more when it has ended without an error.
-
-    Args:
-        progress: the sweep's folder of progress files.
-        tasks: ids of all tasks of the sweep.
-        cached_cells: cells that need no task.
-    """
+    """Report once more when the block has ended without an error. `cached_cells`: cells that need no task."""
     left = TimeLeft(tasks, read_work(progress))
 
     def look() -> None:
@@ -54,7 +48,6 @@ def watch_outlook(progress: Files, tasks: Sequence[str], cached_cells: int) -> I
 def count_states(
     activities: Mapping[str, Activity], tasks: Sequence[str], cached_cells: int = 0
 ) -> dict[str, dict[str, int]]:
-    """Return by metric how many cells and inputs are in each state, also where it is 0."""
     all_activities = [activities.get(name, Activity(name)) for name in tasks]
     cells = Counter(_state(activity, CELL_STATES) for activity in all_activities if MODEL.search(activity.id))
     inputs = Counter(_state(activity, INPUT_STATES) for activity in all_activities if not MODEL.search(activity.id))
@@ -75,7 +68,6 @@ def seconds_left(left: TimeLeft, states: Mapping[str, Mapping[str, int]]) -> flo
 
 
 def _state(activity: Activity, known: Sequence[str]) -> str:
-    """Return a task's state; that of a running one is its stage, or the first stage of all if that is another one."""
     if activity.state != RUNNING:
         return activity.state
     if activity.waits:
