@@ -26,12 +26,7 @@ class Board:
     # ------------------------------------------------------------------------------------- written by the judge
 
     def begin_program(self, item: int, judges_limit: float) -> None:
-        """Begin the next program, with the program's turn.
-
-        Args:
-            item: its number in its request.
-            judges_limit: seconds of CPU time that the judge may work on its answers.
-        """
+        """`item`: its number in its request. `judges_limit`: CPU seconds that the judge may work on its answers."""
         _SECONDS.pack_into(self._memory, _JUDGES_LIMIT, judges_limit)
         self._judge_seconds = self._began = 0.0
         _SECONDS.pack_into(self._memory, _JUDGE_SECONDS, 0.0)
@@ -57,11 +52,9 @@ class Board:
     # ------------------------------------------------------------------------------------- read by the others
 
     def programs(self) -> int:
-        """Return how many programs the judge has begun."""
         return int(_COUNT.unpack_from(self._memory, _PROGRAMS)[0])
 
     def item(self) -> int:
-        """Return the number of the latest program in its request."""
         return int(_COUNT.unpack_from(self._memory, _ITEM)[0])
 
     def judges_limit(self) -> float:
@@ -75,9 +68,7 @@ class Board:
         return closed + (time.monotonic() - began if began else 0.0)
 
     def is_judges_turn(self) -> bool:
-        """Return True while the judge is at work on an answer."""
         return bool(_SECONDS.unpack_from(self._memory, _TURN_BEGAN)[0])
 
     def close(self) -> None:
-        """Unmap the memory, in a process that runs programs."""
         self._memory.close()

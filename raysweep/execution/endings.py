@@ -77,12 +77,7 @@ def close_others(first: int) -> None:
 
 
 def how_ended(code: int | None, words: str) -> str:
-    """Return how a process ended, in one line.
-
-    Args:
-        code: its exit code, or minus the number of the signal that ended it; None if it goes on.
-        words: what it wrote to stderr.
-    """
+    """`code`: exit code, or minus the number of the signal; None if it goes on. `words`: what it wrote to stderr."""
     end = "it goes on without answering" if code is None else f"it ended with {ending(code)}"
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     shown = " | ".join(line[:LINE_CHARACTERS] for line in lines[-LINES:])

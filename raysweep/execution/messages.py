@@ -48,12 +48,7 @@ def write_frame(descriptor: int, message: dict[str, Any]) -> None:
 
 
 def read_frame(descriptor: int, longest: int = 2**32) -> dict[str, Any]:
-    """Wait for one message of at most so many bytes and return it.
-
-    Raises:
-        EOFError: the other side has closed the pipe.
-        ValueError: what came is no message.
-    """
+    """Read a message of at most so many bytes; raise EOFError if the pipe is closed, ValueError if it is no message."""
     (length,) = _LENGTH.unpack(_read(descriptor, _LENGTH.size))
     if length > longest:
         raise ValueError(f"a message of {length:,} bytes")

@@ -73,12 +73,7 @@ def _reason_of_python(tests: str) -> str:
 def judge_references(
     programs: Sequence[Program], run: Callable[[Sequence[Program]], list[Verdict]]
 ) -> list[tuple[Verdict, Oracle]]:
-    """Return the verdict on each reference solution, and where the tests of its problem run.
-
-    Args:
-        programs: the reference solutions with their tests.
-        run: judges programs, in order.
-    """
+    """`programs`: the reference solutions with their tests. `run`: judges programs, in order."""
     outside = run([dataclasses.replace(program, oracle=oracle_of(program)) for program in programs])
     doubtful = [
         index
@@ -102,14 +97,12 @@ def judge_references(
 
 
 def with_reasons(reasons: Mapping[str, str], most: int) -> str:
-    """Return at most so many names, each with its reason, if known, in brackets, and the number of the others."""
     listed = [f"{name} ({reason})" if reason else name for name, reason in reasons.items()]
     more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
 
 
 def inside_refused(reasons: Mapping[str, str]) -> str:
-    """Return the error message for problems whose tests have to run inside where that is refused, with the reasons."""
     return (
         f"the tests of {with_reasons(reasons, 5)} have to run in the program's process, and require_oracle is "
         "outside; leave these problems out, or set execution.require_oracle (--require-oracle) to inside"
@@ -144,7 +137,6 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
 
 
 def _all(arguments: ast.arguments) -> list[ast.arg]:
-    """Return the parameters of a function."""
     named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
     return named + [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
 
@@ -154,7 +146,6 @@ def _is_inside(module: str) -> bool:
 
 
 def _is_candidates(node: ast.expr, known: set[str]) -> bool:
-    """Return True for a name that tests take from the candidate."""
     return isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id)
 
 

@@ -90,7 +90,6 @@ class Executor:
         return self._slots[0].level
 
     def missing_layers(self) -> dict[str, str]:
-        """Return the layers of isolation that this machine lacks, each with the reason."""
         self._slots[0].start()
         return dict(self._slots[0].missing)
 
@@ -102,10 +101,8 @@ class Executor:
     ) -> list[Verdict]:
         """Run programs and return one verdict for each, in the same order. Equal programs with equal limits run once.
 
-        Args:
-            programs: complete programs.
-            limits: one for all programs, or a sequence with one for each.
-            on_done: called with the number of `programs` that have a verdict, each time that number grows.
+        `limits`: one for all programs, or a sequence with one for each. `on_done`: called with the number of `programs`
+        that have a verdict, each time that number grows.
 
         Raises:
             UsageError: a language that isn't supported, limits in which nothing can run, or too little isolation.

@@ -122,7 +122,6 @@ class Slot:
 
     @property
     def missing(self) -> dict[str, str]:
-        """The layers of isolation that it lacks, each with the reason."""
         return self._current.missing
 
     @property
@@ -131,7 +130,6 @@ class Slot:
         return self._current.deadline
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when verdicts arrive."""
         return self._current.fileno()
 
     def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
@@ -140,7 +138,6 @@ class Slot:
         self._current.send(requests, shared, patience)
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
-        """Read one answer of the process that got programs; see `SlotProcess.receive`."""
         return self._current.receive()
 
     def start(self) -> None:
@@ -152,11 +149,9 @@ class Slot:
         self._current.kill()
 
     def abandon(self) -> None:
-        """Kill the process that got programs, and everything that it started, and remove its folder."""
         self._current.abandon()
 
     def close(self) -> None:
-        """Ask all processes to end, with their programs and their folders; kill those that don't."""
         for process in self._processes.values():
             process.close()
 
@@ -168,7 +163,6 @@ class Slot:
         return self._processes[key]
 
     def _toolchain(self, language: str) -> Toolchain:
-        """Return a language's compiler here; raise UsageError if it isn't the one that keys of verdicts name."""
         chain = toolchain(language, self._cpp_flags)
         named = self._compilers.get(language, chain.identity)
         if chain.identity != named:
@@ -211,17 +205,14 @@ class SlotProcess:
         return (self._process.pid, self._folder) if self._process else None
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable when verdicts arrive."""
         assert self._process is not None and self._process.stdout is not None
         return self._process.stdout.fileno()
 
     def send(self, requests: Sequence[Request], shared: bool, patience: float) -> None:
         """Send programs with equal memory and output limits; a process that died while idle is replaced first.
 
-        Args:
-            requests: the programs.
-            shared: use the shared lane for those that the screen finds pure.
-            patience: seconds to wait for room for a process, where the machine has none.
+        `shared`: use the shared lane for those that the screen finds pure. `patience`: seconds to wait for room for a
+        process, where the machine has none.
 
         Raises:
             UsageError: this machine's level of isolation is below the required one.
@@ -243,11 +234,7 @@ class SlotProcess:
         self._extend_deadline()
 
     def receive(self) -> tuple[dict[int, Verdict], list[int]]:
-        """Read one answer: verdicts by program number, and the numbers of programs that need a process of their own.
-
-        Raises:
-            SlotLost: the process has died.
-        """
+        """Return verdicts by number, and the numbers of programs that need a process of their own; raise SlotLost."""
         try:
             answer = read_frame(self.fileno())
         except (EOFError, OSError, ValueError):
@@ -286,7 +273,6 @@ class SlotProcess:
             raise UsageError(_level_too_low(self.level, self._require, self.missing))
 
     def close(self) -> None:
-        """Ask the process to end, with its programs and its folder; kill it when it doesn't."""
         if self._process is None:
             return
         self._close_pipes()
@@ -302,7 +288,6 @@ class SlotProcess:
             self._process.kill()
 
     def abandon(self) -> None:
-        """Kill the process and everything that it started, and remove its folder."""
         self._close_pipes()
         if self._process is not None:
             self._process.kill()
@@ -423,7 +408,6 @@ class SlotProcess:
 
 
 def _why_not_started(error: OSError) -> str:
-    """Return why no process can be made, or none that answers, and the way out."""
     if isinstance(error, TimeoutError):
         way = "end what keeps this machine busy"
     elif lacks_room(error):
@@ -448,7 +432,6 @@ def _package_folders() -> list[str]:
 
 
 def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:
-    """Return the error message for a level of isolation below the required one."""
     why = "; ".join(f"no {layer}: {reason}" for layer, reason in missing.items())
     return (
         f"programs can be isolated at level {level.value!r} here, and {require.value!r} is required ({why}); "
@@ -457,5 +440,4 @@ def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> 
 
 
 def _escaped(unshown: re.Pattern[str], text: str) -> str:
-    r"""Return a program's text with some characters as Python writes them, such as ``\x1b``."""
     return unshown.sub(lambda found: repr(found[0])[1:-1], text)

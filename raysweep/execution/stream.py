@@ -105,7 +105,6 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
             raise error
 
     def _next_requests(self) -> tuple[Lane, list[Request]]:
-        """Return the next programs, and their lane. A single program always gets the strict lane."""
         if self._retries:
             return Lane.STRICT, [self._retries.popleft()]
         if any(self._strict.values()):
@@ -138,7 +137,6 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         return requests
 
     def _receive_from(self, slot: Slot) -> None:
-        """Read a slot's verdicts; if the slot is lost, schedule each of its programs for another try on its own."""
         unfinished = self._busy[slot]
         try:
             verdicts, need_own_process = slot.receive()
@@ -217,7 +215,6 @@ def check_program(program: Program, limits: Limits) -> None:
 
 
 def _check_compiled(program: Program, limits: Limits) -> None:
-    """Raise UsageError for a program in Java or C++ that nothing can judge, or whose memory a machine can't grant."""
     if not program.tests.strip():
         raise UsageError(
             f"a program in {program.language} has no tests, and its exit code tells nothing; give it tests"

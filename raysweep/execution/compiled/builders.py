@@ -42,10 +42,8 @@ class Builder(Protocol):
     def program(self, text: str, sha: str, split: Split) -> bytes:
         """Return what the launcher starts for a program whose tests run outside: an executable, or classes.
 
-        Args:
-            text: the candidate.
-            sha: of its tests, under which what is compiled for all candidates is kept.
-            split: the sources of its problem.
+        `text`: the candidate. `sha`: of its tests, under which what is compiled for all candidates is kept. `split`:
+        the sources of its problem.
 
         Raises:
             CompileError: the candidate can't be compiled.
@@ -87,9 +85,8 @@ def in_memory(name: str, data: bytes) -> int:
 def first_error(lines: Sequence[str], own: str) -> str:
     """Return the first error that a compiler found in the program's own text, in one line.
 
-    Args:
-        lines: of the compiler's messages, each as FILE:LINE:COLUMN: error: TEXT.
-        own: the name of the program's file. What is said of other files isn't shown: it may show what they contain.
+    `lines`: of the compiler's messages, each as FILE:LINE:COLUMN: error: TEXT. `own`: the name of the program's file.
+    What is said of other files isn't shown: it may show what they contain.
     """
     for line in lines:
         place, found, text = line.partition(": error: ")

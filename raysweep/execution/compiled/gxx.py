@@ -28,12 +28,7 @@ _FOR_SOME_FLAGS = ("lto-wrapper", "lto1", "ld.bfd", "ld.gold", "ld.lld", "ld.mol
 
 
 def ask(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run g++ in an empty folder and return what it says.
-
-    Raises:
-        MissingInput: it can't be started.
-        RaysweepError: it hangs.
-    """
+    """Run g++ in an empty folder; raise MissingInput if it can't be started, RaysweepError if it hangs."""
     environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
     try:
         with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
@@ -54,7 +49,6 @@ def ask(*command: str) -> subprocess.CompletedProcess[str]:
 
 @lru_cache
 def header_folders(compiler: str, flags: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return the folders in which g++ looks for headers, those that flags name included."""
     said = ask(compiler, *flags, "-v", "-E", "-x", "c++", os.devnull).stderr
     _, _, listed = said.partition("search starts here:")
     lines = listed.partition("End of search list")[0].splitlines()
@@ -64,13 +58,11 @@ def header_folders(compiler: str, flags: tuple[str, ...] = ()) -> tuple[str, ...
 
 @lru_cache
 def file_of_library(compiler: str, name: str, flags: tuple[str, ...] = ()) -> str:
-    """Return the path of a library such as ``libc.a`` as g++ finds it; "" if it doesn't."""
     path = ask(compiler, *flags, f"-print-file-name={name}").stdout.strip()
     return str(Path(path).resolve()) if Path(path).is_absolute() else ""
 
 
 def library_folders(compiler: str, flags: tuple[str, ...]) -> list[str]:
-    """Return the folders of g++'s own libraries and of C's, and those that flags name with ``-L``."""
     own = Path(ask(compiler, *flags, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
     found = [file_of_library(compiler, name, flags) for name in ("libc.a", "libstdc++.a", "crt1.o")]
     words = [(word[2:] or after) for word, after in zip(flags, (*flags[1:], ""), strict=True) if word[:2] == "-L"]
@@ -93,16 +85,11 @@ def programs(compiler: str, flags: tuple[str, ...]) -> dict[str, str]:
 
 
 def search_path(paths: Sequence[str]) -> str:
-    """Return the PATH under which g++ finds its programs, behind which the system's folders stand.
-
-    Args:
-        paths: of the programs.
-    """
+    """Return the PATH under which g++ finds its programs, behind which the system's folders stand."""
     return ":".join(dict.fromkeys([*(str(Path(path).parent) for path in paths), *SYSTEM_PATH.split(":")]))
 
 
 def shared_libraries(files: Sequence[str]) -> list[str]:
-    """Return the files of the shared libraries that programs load when they start."""
     loader = next((path for path in LOADERS if Path(path).exists()), "")
     said = [ask(loader, "--list", file).stdout for file in files] if loader else []
     words = [line.partition(" => ")[2].partition(" (")[0].strip() for text in said for line in text.splitlines()]

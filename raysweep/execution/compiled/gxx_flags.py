@@ -35,11 +35,7 @@ class UnusableFlags(UsageError):
 
 
 def usable_flags(flags: str) -> tuple[str, ...]:
-    """Return flags one by one; start nothing, and raise UnusableFlags for one that g++ must not be started with.
-
-    Args:
-        flags: as a shell reads them.
-    """
+    """Return flags, read as by a shell; start nothing, and raise UnusableFlags for one that g++ must not get."""
     try:
         given = tuple(shlex.split(flags))
     except ValueError as error:
@@ -59,7 +55,6 @@ def usable_flags(flags: str) -> tuple[str, ...]:
 
 
 def _problem(word: str, flag: str, value: str) -> str:
-    """Return what is wrong with a flag, "" if nothing. `value`: what `flag` names, else the whole word."""
     if not word.startswith("-") or word in ("-", "--"):
         hint = f"; did you mean -{word}?" if re.fullmatch(r"[OWfgms][\w=+-]*", word) else ""
         return f"isn't a flag, and g++ is given no other files{hint}"

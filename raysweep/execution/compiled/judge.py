@@ -123,7 +123,6 @@ class CompiledJudge:
         return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
 
     def _run(self, item: ProgramItem, program: bytes, converse: Converse) -> Judged:
-        """Run a program; where the machine, and not the program, decided how it ended, a second try and no more."""
         for _ in range(_TRIES):
             try:
                 ran = self._run_once(item, program, converse)
@@ -139,10 +138,7 @@ class CompiledJudge:
         return judged._replace(outcome=Outcome.HARNESS_ERROR, detail=fault)
 
     def _machines_fault(self, ran: Ran, outcome: str, detail: str, memory: int) -> str:
-        """Return what the machine did to a program; "" if the program itself is the reason for its outcome.
-
-        Where the machine has no room, this waits for it, since there will be another try.
-        """
+        """Return "" if the program is the reason. Without room on the machine, wait for it: another try follows."""
         if ran.verdict is None and ran.end.short_of_memory:
             return "it was killed while the machine was short of memory"
         if ran.verdict == TESTS_ENDED or (ran.verdict is None and outcome == Outcome.HARNESS_ERROR):
@@ -157,7 +153,6 @@ class CompiledJudge:
         return ""
 
     def _machine_had_room(self, threads: int, memory: int) -> bool:
-        """Ask the launcher whether the machine had room for a program's threads and bytes; see `had_room`."""
         with eof_without_launcher():
             self._control.send(json.dumps(RoomQuestion(threads, memory)).encode())
             answer = self._control.recv(len(YES))
@@ -179,12 +174,7 @@ class CompiledJudge:
         return ours
 
     def _run_once(self, item: ProgramItem, program: bytes, converse: Converse) -> Ran:
-        """Run a program, and have its tests ask it.
-
-        Raises:
-            EOFError: the launcher has ended, and so the slot.
-            OSError: the machine lacks what it takes to run the program, or its tests.
-        """
+        """Raise EOFError if the launcher, and so the slot, has ended; OSError if the machine lacks what it takes."""
         ours = self._launched(item, program)
         verdict: OutcomeAndDetail | None = None
         has_started = False
@@ -220,7 +210,6 @@ class CompiledJudge:
 
 
 def _outcome(ran: Ran, timeout: float, language: str) -> OutcomeAndDetail:
-    """Return outcome and detail of a program, unless the machine is their reason."""
     verdict, end, has_started = ran
     if end.stopped and end.stopped[0] != Outcome.TIMEOUT and verdict != TESTS_ENDED:
         return end.stopped[0], end.stopped[1]
@@ -239,7 +228,6 @@ def _read_byte(channel: socket.socket) -> bytes:
 
 
 def _outcome_of_end(end: End, timeout: float, has_started: bool, language: str) -> OutcomeAndDetail:
-    """Return outcome and detail of a program whose process ended before its tests did."""
     if end.stopped:
         return end.stopped[0], end.stopped[1]
     if end.seconds > timeout:

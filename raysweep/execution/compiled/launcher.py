@@ -128,7 +128,6 @@ class CompiledLauncher:
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
 
     def _become(self, launch: CompiledLaunch) -> NoReturn:
-        """Become the program, in a fork."""
         command = self._command
         self._board.close()
         os.set_inheritable(_REFUSAL, False)
@@ -145,7 +144,6 @@ class CompiledLauncher:
             raise
 
     def _unwritten(self, error: OSError | ValueError) -> End:
-        """Return the end of a program whose classes can't be written: too many, too long names, or a full disk."""
         layers, why = self._forks.layers, error.strerror if isinstance(error, OSError) else error
         of_program = isinstance(error, ValueError) or layers.own_disk or error.errno == errno.ENAMETOOLONG
         told = f"its classes can't be written to files: {why}"
@@ -155,7 +153,6 @@ class CompiledLauncher:
         return End([Outcome.HARNESS_ERROR, told], 0, 0.0, False)
 
     def _not_begun(self, end: End, channel: int, program: int) -> End:
-        """Return the end of a program that was not started, and close what it was to get."""
         os.close(channel)
         os.close(program)
         self._forks.box.renew_streams()  # else what is read next is of the program before
@@ -223,7 +220,6 @@ def static_bytes(file: int) -> int:
 
 
 def _segments(file: int) -> Iterator[tuple[int, int]]:
-    """Yield kind and bytes in memory of the segments of an executable in ELF's format; nothing of another file."""
     header = os.pread(file, 64, 0)
     if len(header) < 64 or header[:4] != b"\x7fELF":
         return

@@ -60,7 +60,6 @@ def read_frame(channel: socket.socket, most: int = MAX_FRAME) -> bytes:
 
 
 def has_data(channel: socket.socket) -> bool:
-    """Return True if something can be read, or the other side has closed the socket."""
     return bool(select.select([channel], [], [], 0)[0])
 
 
@@ -96,8 +95,7 @@ class Peer:
     def receive(self, seconds: float) -> bytes:
         """Wait for a frame.
 
-        Args:
-            seconds: of CPU time that it may use since `begin`.
+        `seconds`: of CPU time that it may use since `begin`.
 
         Raises:
             PeerEnded: it has ended.
@@ -124,7 +122,6 @@ class Peer:
 def _become(
     layers: Layers, start: Callable[[], NoReturn], memory: int, channel: socket.socket, file: int | None
 ) -> NoReturn:
-    """Turn this fork into the peer."""
     try:
         number = channel.detach()
         os.dup2(number, 0)

@@ -56,11 +56,8 @@ class NoAnswer(Exception):
 def ask(channel: socket.socket, tests: Peer, board: Board, seconds: float) -> OutcomeAndDetail:
     """Let tests ask a program until they have a verdict.
 
-    Args:
-        channel: the socket to the program's process.
-        tests: the process of the tests, which has begun to run them; it is idle if it can be used again afterwards.
-        board: told whose turn it is.
-        seconds: of CPU time that the tests may work.
+    `channel`: the socket to the program's process. `tests`: the process of the tests, which has begun to run them; it
+    is idle if it can be used again afterwards. `seconds`: of CPU time that the tests may work.
 
     Raises:
         ProgramEnded: the program's process has ended.
@@ -89,7 +86,6 @@ def ask(channel: socket.socket, tests: Peer, board: Board, seconds: float) -> Ou
 
 
 def _end(tests: Peer, seconds: float) -> None:
-    """Tell tests that there are no more answers, and wait until they have ended, or can be used again."""
     with suppress(PeerEnded, PeerHangs, PeerSlow, NoFrame):
         tests.send(ENDED)
         while tests.receive(seconds)[:1] != VERDICT:
@@ -122,7 +118,6 @@ def hear(channel: socket.socket) -> OutcomeAndDetail:
 
 
 def _answer(channel: socket.socket, call: bytes, board: Board) -> bytes:
-    """Send a call to the program and return its answer."""
     early = has_data(channel)
     board.begin_programs_turn()
     try:

@@ -18,16 +18,9 @@ _INSIDE: Mapping[str, Callable[[str, str], Inside]] = {"cpp": cpp.inside, "java"
 
 @lru_cache(maxsize=1024)
 def split(language: str, declaration: str, tests: str) -> Split:
-    """Return the sources for tests outside, or the reason for which they have to run inside.
-
-    Args:
-        language: cpp or java.
-        declaration: what the problem declares, up to the brace that opens the function to complete.
-        tests: the problem's tests.
-    """
+    """`declaration`: what the problem declares, up to the brace that opens the function to complete."""
     return _SPLIT[language](declaration, tests)
 
 
 def inside(language: str, candidate: str, tests: str) -> Inside:
-    """Return the sources of one program: candidate, tests, and what reports their end."""
     return _INSIDE[language](candidate, tests)

@@ -55,8 +55,6 @@ Mount = Callable[[list[str]], None] | None
 
 
 class _Setup(NamedTuple):
-    """What the processes of a slot have in common."""
-
     settings: dict[str, Any]  # what the slot sent
     chain: Toolchain
     prepared: str  # the folder of what is compiled before any isolation
@@ -94,7 +92,6 @@ def main() -> None:
 
 
 def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: socket.socket) -> Mount:
-    """Enter namespaces; where they can't be used, tell it the judge, who tells it the slot."""
     try:
         return enter_namespaces(layers, folder, settings["without"])
     except OSError as error:
@@ -103,7 +100,6 @@ def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: soc
 
 
 def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoReturn:
-    """Enter namespaces, run the judge as their first process, and wait for its end."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     layers = Layers(box=f"{folder}/box")
     try:
@@ -120,7 +116,6 @@ def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoRe
 
 
 def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
-    """Isolate compilers and tests, wait for the launcher, tell the slot the level, and judge programs."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings, chain, prepared, board = setup
     control = _moved(control)
@@ -151,7 +146,6 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
 
 
 def _run_programs(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
-    """Isolate programs, tell the judge the level, and start programs for it."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings, chain, prepared, board = setup
     control = _moved(control)
@@ -182,7 +176,6 @@ def _isolate(
     access: Access,
     refused: Callable[[str], None],
 ) -> Forks:
-    """Mount a disk for the box, prepare the layers and try them; return what forks processes behind them."""
     try:
         if mount is not None:
             mount(settings["packages"])
@@ -200,7 +193,6 @@ def _isolate(
 
 
 def _unusable(chain: Toolchain, reason: str) -> str:
-    """Return what is told of a g++ that makes programs, but none behind its layers of isolation."""
     return (
         f"g++ ({chain.program}) with the flags {shlex.join(chain.flags)!r} (execution.cpp_flags) makes programs on "
         f"this machine, but none where it is isolated: {reason}; there it may read its own folders and those that "
@@ -228,7 +220,6 @@ def _programs_access(chain: Toolchain, prepared: str) -> Access:
 
 
 def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str) -> Command:
-    """Return how programs are started."""
     if chain.language == CPP:
         return Command("", lambda memory: ["program"])
     main = SERVER_MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
@@ -252,7 +243,6 @@ def _moved(control: socket.socket) -> socket.socket:
 
 
 def _move_rules(layers: Layers, descriptor: int) -> None:
-    """Move Landlock's rules away from the descriptors of a program."""
     if layers.rules is not None:
         os.dup2(layers.rules, descriptor)
         os.close(layers.rules)

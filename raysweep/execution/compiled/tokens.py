@@ -16,10 +16,8 @@ _BLOCK_COMMENT = r"/\*.*?\*/"
 def _token(comment: str, own_string: str, opening: str) -> re.Pattern[str]:
     """Return the pattern of a token.
 
-    Args:
-        comment: the pattern of a comment to the end of the line.
-        own_string: of the strings that only this language has.
-        opening: of the beginning of such a string.
+    `comment`: the pattern of a comment to the end of the line. `own_string`: of the strings that only this language
+    has. `opening`: of the beginning of such a string.
     """
     return re.compile(
         rf"""
@@ -64,10 +62,8 @@ class CodeToken:
 def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
     """Return the tokens of a text without its comments.
 
-    Args:
-        text: a source text, or the beginning of one.
-        directives: the text is C++, where a line that begins with ``#`` is one token, and a backslash at its end
-            makes a comment go on.
+    `text`: a source text, or the beginning of one. `directives`: the text is C++, where a line that begins with ``#``
+    is one token, and a backslash at its end makes a comment go on.
 
     Raises:
         UnreadableError: a comment or string that has no end, or a character that begins no token.
@@ -76,7 +72,6 @@ def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
 
 
 def each_token(text: str, *, directives: bool) -> Iterator[CodeToken]:
-    """Yield the tokens of `tokens_of`, for those who stop before what can't be read."""
     pattern = _CPP_TOKEN if directives else _JAVA_TOKEN
     position = 0
     begins_line = True
@@ -99,11 +94,7 @@ def each_token(text: str, *, directives: bool) -> Iterator[CodeToken]:
 
 
 def closing(tokens: Sequence[CodeToken], start: int) -> int | None:
-    """Return the index of the bracket that closes the one at `start`; None if the text ends before.
-
-    Raises:
-        UnreadableError: brackets of different kinds that close each other.
-    """
+    """Return the index of the bracket that closes the one at `start`; raise UnreadableError if brackets cross."""
     expected: list[str] = []
     for index in range(start, len(tokens)):
         token = tokens[index]

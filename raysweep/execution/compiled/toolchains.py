@@ -61,9 +61,7 @@ class Toolchain(NamedTuple):
 def toolchain(language: str, flags: str) -> Toolchain:
     """Return the compiler and run time of a compiled language.
 
-    Args:
-        language: java or cpp.
-        flags: for g++, as a shell reads them, such as ``-O0``; Java has none.
+    `flags`: for g++, as a shell reads them, such as ``-O0``; Java has none.
 
     Raises:
         MissingInput: they are missing or too old; the message names the package.
@@ -88,7 +86,6 @@ def toolchain_key(language: str, flags: str = DEFAULT_SANDBOX.cpp_flags) -> dict
 
 
 def identities(languages: Iterable[str], flags: str) -> tuple[tuple[str, str], ...]:
-    """Return the compiled ones of some languages, each with `identity`, where they can be compiled here."""
     found = {}
     for language in set(languages) & set(COMPILED):
         with suppress(UsageError):
@@ -97,11 +94,7 @@ def identities(languages: Iterable[str], flags: str) -> tuple[tuple[str, str], .
 
 
 def missing_headers(flags: str = "") -> dict[str, str]:
-    """Return the headers of `HEADERS` that programs can't use here, each with the package that has what is missing.
-
-    Args:
-        flags: of g++, which may name folders of headers and libraries.
-    """
+    """Return the headers that programs can't use here, each with the package of what is missing. `flags`: of g++."""
     missing = {name: package for name, package in HEADERS.items() if not _header_exists(name, flags)}
     for name, (library, package) in _LIBRARIES.items():
         if name not in missing and not _library_exists(library, flags):
@@ -110,7 +103,6 @@ def missing_headers(flags: str = "") -> dict[str, str]:
 
 
 def _jdk_home() -> str | None:
-    """Return the JDK's folder: JAVA_HOME, else that of the javac on the path; raise MissingInput for a wrong one."""
     named = os.environ.get("JAVA_HOME")
     compiler = f"{named}/bin/javac" if named else shutil.which("javac")
     if named and not os.access(f"{named}/bin/javac", os.X_OK):
@@ -142,7 +134,6 @@ def _java(home: str | None) -> Toolchain:
 
 @lru_cache
 def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain:
-    """Return g++ as a toolchain. `absent`: headers of `HEADERS`, without which some programs can't be compiled."""
     if compiler is None:
         raise MissingInput(_missing(CPP, "g++"))
     compiler = str(Path(compiler).resolve())
@@ -169,7 +160,6 @@ def _build(compiler: str) -> str:
 
 
 def _native(compiler: str, flags: Sequence[str]) -> list[str]:
-    """Return what flags such as ``-march=native`` mean on this machine's processor; nothing without such a flag."""
     if not any(flag.endswith("=native") for flag in flags):
         return []
     said = ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
@@ -199,7 +189,6 @@ def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
 
 
 def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
-    """Return why g++ makes no program with some flags, in one line; "" if it makes one. `included`: in its text."""
     with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
         source, made = Path(folder, "try.cpp"), Path(folder, "try")
         source.write_text(f"{included}int main() {{}}\n")
@@ -220,7 +209,6 @@ def _missing(language: str, what: str) -> str:
 
 
 def _asked_flags(flags: str) -> tuple[str, ...]:
-    """Return flags one by one; none where `toolchain` refuses them."""
     try:
         return usable_flags(flags)
     except UnusableFlags:
@@ -246,13 +234,11 @@ def _linked_folders(home: str) -> list[str]:
 
 
 def _library_folders() -> list[str]:
-    """Return the folders of the machine's shared libraries, without those of programs such as Python."""
     folders = [path for top in ("/lib", "/usr/lib", "/lib64", "/usr/lib64") for path in Path(top).glob("*-linux-gnu")]
     return sorted({str(path.resolve()) for path in [*folders, *map(Path, ("/lib64", "/usr/lib64"))] if path.is_dir()})
 
 
 def _outermost(folders: list[str]) -> tuple[str, ...]:
-    """Return these folders without those inside another one, and what every program reads."""
     kept = [one for one in folders if not any(one != other and one.startswith(f"{other}/") for other in folders)]
     return (*dict.fromkeys(kept), "/etc/ld.so.cache", "/usr/share/zoneinfo")
 

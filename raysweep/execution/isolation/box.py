@@ -36,7 +36,6 @@ class Box:
 
     @property
     def folder(self) -> str:
-        """The folder's path."""
         return self._layers.box
 
     def renew_streams(self) -> None:
@@ -55,7 +54,6 @@ class Box:
         return max(os.fstat(STDOUT).st_size, os.fstat(STDERR).st_size)
 
     def stderr(self, characters: int) -> str:
-        """Return the first characters of stderr."""
         if not os.fstat(STDERR).st_size:
             return ""
         return os.pread(STDERR, 4 * characters, 0).decode("utf-8", "replace")[:characters]
@@ -72,9 +70,8 @@ class Box:
     def exceeded_limit(self, output_bytes: int, cpu_limit: float) -> OutcomeAndDetail | None:
         """Check the limits that no kernel layer enforces; return outcome and detail for a program that exceeds one.
 
-        Args:
-            output_bytes: limit of stdout and of stderr.
-            cpu_limit: seconds of CPU time, for a program and the processes that it started.
+        `output_bytes`: limit of stdout and of stderr. `cpu_limit`: seconds of CPU time, for a program and the processes
+        that it started.
         """
         if self.output_size() > output_bytes:
             return Outcome.OUTPUT_LIMIT, f"more than {output_bytes // 1024} KiB of output (execution.output_kib)"
@@ -91,7 +88,6 @@ class Box:
         return None
 
     def kill_processes(self) -> None:
-        """Kill the processes that a program left, and wait until they are gone."""
         if self._layers.namespaces:
             with suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)  # all processes of this namespace except its first, which is this one
@@ -134,7 +130,6 @@ class Box:
 
 
 def _open_as(descriptor: int, file: int) -> None:
-    """Give an open file this descriptor instead of its own."""
     os.dup2(file, descriptor)
     os.close(file)
 
@@ -162,7 +157,6 @@ def _is_empty(folder: str) -> bool:
 
 
 def _disk_usage(folder: str) -> int:
-    """Return the bytes in use on disk below a folder."""
     import subprocess  # here, since most slots never need it
 
     listing = subprocess.run(["du", "-sk", folder], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout

@@ -37,9 +37,7 @@ def had_room(threads: int, memory: int) -> bool:
     A fork of this process tries it, so what limits other children of this process limits it, too. This process has one
     thread only, see `kernel.fork`.
 
-    Args:
-        threads: at the same time, the first one included.
-        memory: bytes of address space.
+    `threads`: at the same time, the first one included. `memory`: bytes of address space.
     """
     return _is_now(partial(_is_room, threads, memory))
 
@@ -71,7 +69,6 @@ def granted_mib(wanted: int) -> int:
 
 
 def _most_mib(wanted: int) -> int:
-    """Return the MiB that the machine grants this process, at most those that are wanted."""
     if grants(wanted * MIB):
         return wanted
     least, refused = 0, wanted
@@ -118,7 +115,6 @@ def _is_room(threads: int, memory: int) -> bool:
 
 
 def _starts(count: int) -> bool:
-    """Return True if this process can start so many threads, all of which then wait."""
     closed = _thread.allocate_lock()
     closed.acquire()
     if count:

@@ -59,7 +59,6 @@ class Keeper:
         return int(failed)
 
     def _tell_failures(self) -> bool:
-        """Tell how those failed that have ended by themselves; return True if one did."""
         failed = False
         for pid in list(self._pids):
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -70,14 +69,12 @@ class Keeper:
         return failed
 
     def _judge_hangs(self, judge: int) -> bool:
-        """Return True if the judge has worked on one program for longer than it may."""
         program, cpu = self._board.programs(), own_cpu_seconds(judge)
         if program != self._program:
             self._program, self._cpu_before = program, cpu
         return self._board.is_judges_turn() and cpu - self._cpu_before > self._board.judges_limit()
 
     def _tell_timeout(self) -> None:
-        """Send the verdict on the program whose answers kept the judge busy."""
         seconds = self._board.judges_limit()
         detail = f"its tests needed more than {seconds:g} s for its answers"
         verdict = VerdictItem(self._board.item(), Outcome.TIMEOUT, detail, "", seconds, Lane.STRICT)

@@ -41,7 +41,6 @@ def fork() -> int:
 
 
 def prctl(option: int, value: int = 0) -> None:
-    """Set an attribute of this process."""
     _checked("prctl", _LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
 
 
@@ -51,7 +50,6 @@ def set_filter(program: ctypes.Array[ctypes.c_char]) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Move this process into new namespaces."""
     _checked("unshare", _LIBC.unshare(flags))
 
 
@@ -73,7 +71,6 @@ def unmount(path: str) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up every capability of this process."""
     header = ctypes.byref(_CAPABILITY_HEADER)
     _checked("capset", _LIBC.syscall(_CAPSET[MACHINE], header, ctypes.byref(_NO_CAPABILITIES)))
 
@@ -86,12 +83,10 @@ def version() -> tuple[int, int]:
 
 
 def current_core() -> int:
-    """Return the number of the core that this thread runs on."""
     return int(_checked("sched_getcpu", _LIBC_WITH_GIL.sched_getcpu()))
 
 
 def call(name: str, number: int, *arguments: object) -> int:
-    """Make a system call by its number."""
     return int(_checked(name, _LIBC.syscall(number, *arguments)))
 
 
@@ -101,7 +96,6 @@ def make_immortal(value: object) -> None:
 
 
 def freeze_type(kind: type) -> None:
-    """Make a class immutable: from now on nobody can set its attributes."""
     flags = ctypes.c_ulong.from_address(id(kind) + _FLAGS_OFFSET)
     if flags.value == kind.__flags__:  # the memory layout is as expected
         flags.value |= _IMMUTABLE_TYPE

@@ -73,7 +73,6 @@ def restrict(rules: int) -> None:
 
 @cache
 def _all_rights() -> int:
-    """Return a mask of all rights on files and folders that this kernel knows."""
     return (1 << _FILE_RIGHTS.get(abi(), 16)) - 1
 
 

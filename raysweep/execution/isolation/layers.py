@@ -60,7 +60,6 @@ class Layers:
 
     @property
     def level(self) -> Level:
-        """The level of isolation that these layers amount to."""
         files, calls = self.rules is not None, self.filter is not None
         if files and calls:
             return Level.STRONG if self.namespaces else Level.FILTERED
@@ -97,10 +96,8 @@ class Layers:
 def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> Callable[[list[str]], None] | None:
     """Move this process into new namespaces; its next fork becomes their first process.
 
-    Args:
-        layers: gets the reason in `missing` where namespaces can't be made.
-        folder: the slot's folder.
-        without: layers to leave out.
+    `layers`: gets the reason in `missing` where namespaces can't be made. `folder`: the slot's folder. `without`:
+    layers to leave out.
 
     Returns:
         A function for that first process to call with the folders of packages: it mounts the file systems. None
@@ -142,7 +139,6 @@ def _map_to_themselves(user: int, group: int) -> None:
 
 
 def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
-    """Mount /proc and a disk for the box, and hide packages with solutions; raise OSError where that is refused."""
     restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.unshare(kernel.CLONE_NEWNS)  # not in the keeper, which has to remove the folder
     kernel.mount(None, "/", kernel.MS_REC | kernel.MS_PRIVATE)
@@ -168,7 +164,6 @@ def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
 
 
 def mount_empty_disk(box: str) -> None:
-    """Mount an empty file system in memory over the box."""
     restricted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.mount("tmpfs", box, restricted, f"size={BOX_MIB}m,nr_inodes={BOX_FILES},mode=700")
 
@@ -244,14 +239,12 @@ def _readable(packages: list[str], covered: bool) -> tuple[list[str], list[str]]
 
 
 def _library_folders(packages: list[str]) -> list[str]:
-    """Return the folders of the standard library and of installed packages that exist."""
     standard = [str(Path(os.__file__).parent), f"{sys.base_prefix}/lib"]
     folders = dict.fromkeys([*standard, *packages, f"{standard[0]}/site-packages"])
     return [folder for folder in folders if Path(folder).is_dir()]
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:
-    """Return True for packages with solutions, and for folders of packages, whose entries are checked one by one."""
     name = entry.name.lower().replace("-", "_").lstrip("_")
     return _is_folder_of_packages(entry) or name.startswith((*SOLUTION_PACKAGES, "editable"))
 
@@ -285,9 +278,8 @@ def lower_limit(kind: int, value: int) -> None:
 def verify(layers: Layers, canary: str) -> None:
     """Try in a fork what each layer must refuse; move a layer that doesn't refuse it to `layers.missing`.
 
-    Args:
-        layers: Landlock and seccomp of these are tried.
-        canary: an existing file outside the box that this process may read without the layers.
+    `layers`: Landlock and seccomp of these are tried. `canary`: an existing file outside the box that this process may
+    read without the layers.
     """
     attempts = {"landlock": _reader_of(canary), "seccomp": _make_socket}
     for name in [name for name in attempts if name not in layers.missing]:
@@ -298,7 +290,6 @@ def verify(layers: Layers, canary: str) -> None:
 
 
 def _is_refused(layers: Layers, attempt: Callable[[], object]) -> bool:
-    """Return True if an attempt behind the layers raises PermissionError."""
     pid = kernel.fork()
     if pid == 0:
         code = 1

@@ -41,11 +41,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def kill_descendants() -> None:
-    """Kill every process below this one and wait until they are gone.
-
-    Raises:
-        TimeoutError: a process is still there after KILL_SECONDS.
-    """
+    """Kill every process below this one and wait; raise TimeoutError if one is still there after KILL_SECONDS."""
     until = time.monotonic() + KILL_SECONDS
     while time.monotonic() < until:
         try:

@@ -18,11 +18,7 @@ def lacks_room(error: BaseException) -> bool:
 
 
 def with_room(start: Callable[[], T], seconds: float = ROOM_SECONDS) -> T:
-    """Return the result of a function that starts a process; call it again for so many seconds while there is no room.
-
-    Raises:
-        OSError: there was none until the end, or the function raised another error.
-    """
+    """Call `start` again for so many seconds while there is no room; raise OSError if there was none."""
     until = time.monotonic() + seconds
     while True:
         try:

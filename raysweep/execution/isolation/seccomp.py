@@ -130,7 +130,6 @@ def program(
 
 
 def _to_start(starts: Starts) -> dict[str, tuple[int, int]]:
-    """Return the calls, other than execveat, that a process needs to start these things."""
     calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
     calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
     return calls | (_ALLOWED_TO_FORK if Starts.PROCESSES in starts else {})

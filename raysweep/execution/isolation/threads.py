@@ -68,7 +68,6 @@ def exceeded_threads(pids: list[int]) -> tuple[str, str] | None:
 
 
 def _threads(pid: int) -> int:
-    """Return the number of threads of a process; 0 for one that is gone."""
     try:
         return os.stat(f"/proc/{pid}/task").st_nlink - 2  # noqa: PTH116  # listing thousands would take long
     except OSError:

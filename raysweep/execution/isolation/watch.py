@@ -66,7 +66,6 @@ class ReportPipe:
         return bool(data)
 
     def new_reports(self) -> list[ProgramReport]:
-        """Return the reports that are complete since the last call."""
         reports = []
         while len(self._data) >= LENGTH_BYTES and not self._broken:
             size = int.from_bytes(self._data[:LENGTH_BYTES], "big")
@@ -100,7 +99,6 @@ class ExitWaiter:
             self.descriptor = os.pidfd_open(pid)
 
     def has_ended(self) -> bool:
-        """Return True if the process has ended."""
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def wait(self, seconds: float) -> bool:
@@ -114,7 +112,6 @@ class ExitWaiter:
         return ended
 
     def close(self) -> None:
-        """Close the descriptor."""
         if self.descriptor is not None:
             os.close(self.descriptor)
 
@@ -192,9 +189,8 @@ class Watch:
     def wait(self, limits: Callable[[int], tuple[float, float]]) -> ProcessEnd:
         """Wait until the process ends; kill it when it exceeds a limit.
 
-        Args:
-            limits: returns the limits of effective time and of wall time, in seconds, of the program that runs after
-                so many reports.
+        `limits`: returns the limits of effective time and of wall time, in seconds, of the program that runs after so
+        many reports.
 
         Raises:
             EOFError: the slot has closed the descriptor of requests.
@@ -252,21 +248,18 @@ class Watch:
         return False
 
     def _look_at_board(self) -> None:
-        """Notice that the judge has begun further programs."""
         if self._board is not None and self._several:
             done = max(0, self._board.programs() - self._first_program)
             if done > self._programs_done:
                 self._start_next_program(done)
 
     def _start_next_program(self, done: int) -> None:
-        """Measure from now on for the next program, since `done` programs have ended."""
         self._programs_done = done
         if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
             self._waiting_before, self._cpu_before = self._waiting(), self._cpu()
         self._program_start, self._measured = now, 0.0
 
     def _drain(self) -> None:
-        """Read the reports that are still in the pipe."""
         if self._reports is None:
             return
         while self._reports.read():
@@ -280,7 +273,6 @@ class Watch:
         return max(0.0, time.monotonic() - self._program_start - judges)
 
     def _exceeded_time(self, seconds: float, wall_seconds: float) -> OutcomeAndDetail | None:
-        """Return outcome and detail if the program exceeds its effective time or its wall time."""
         wall, effective = self._wall(), self._cpu() - self._cpu_before
         if wall > wall_seconds:
             return Outcome.TIMEOUT, f"more than {wall_seconds:g} s of wall time"
@@ -351,5 +343,4 @@ def own_cpu_seconds(pid: int) -> float:
 
 
 def timeout_detail(seconds: float) -> str:
-    """Return the detail of a verdict on a program that exceeded its effective time."""
     return f"more than {seconds:g} s of effective time"

@@ -37,7 +37,6 @@ class Forks:
         self._kills = _out_of_memory_kills()
 
     def prepare(self, numpy: bool) -> None:
-        """Import numpy if programs need it, and measure this process."""
         if numpy and "numpy" not in sys.modules:
             _import_numpy()
         self._own_size = address_space()
@@ -101,7 +100,6 @@ class Forks:
         memory: int,
         cpu_seconds: int,
     ) -> NoReturn:
-        """Apply limits and layers to this fork, and run programs in it; never return."""
         try:
             for number, descriptor in enumerate(descriptors, CHANNEL):
                 os.dup2(descriptor, number)
@@ -124,7 +122,6 @@ def _close(descriptors: Sequence[int]) -> None:
 
 
 def _out_of_memory_kills() -> str:
-    """Return the kernel's count of processes that it killed for want of memory; "" if it doesn't tell."""
     try:
         with open("/proc/vmstat") as file:  # noqa: PTH123
             return next((line for line in file if line.startswith("oom_kill ")), "")
@@ -139,7 +136,6 @@ def address_space() -> int:
 
 
 def _import_numpy() -> None:
-    """Import numpy once for all programs, since some of them use it."""
     try:
         importlib.import_module("numpy").random.seed(0)
     except Exception:  # programs that import it will raise the same

@@ -32,7 +32,6 @@ class Judged(NamedTuple):
     parts: str = ""
 
     def verdict(self, number: int, lane: Lane, audit: str = "") -> VerdictItem:
-        """Return it as an answer to the slot."""
         return VerdictItem(number, *self[:4], lane, audit, self.parts)
 
 

@@ -32,12 +32,10 @@ def library_name(name: str, value: Any) -> list[str] | None:
 
 
 def is_of_library(name: str) -> bool:
-    """Return True if a name is that of a module which computes, or of what the commonest of these define."""
     return name in ALLOWED_TEST_MODULES or any(name in vars(sys.modules[library]) for library in LIBRARIES)
 
 
 def library_values(name: str) -> list[Any]:
-    """Return the module of a name, and what the commonest modules have under it."""
     values = [vars(sys.modules[library])[name] for library in LIBRARIES if name in vars(sys.modules[library])]
     with suppress(ImportError):  # numpy may be missing
         values += [importlib.import_module(name)] if name in ALLOWED_TEST_MODULES else []

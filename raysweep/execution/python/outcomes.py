@@ -36,13 +36,7 @@ def compiled(text: str) -> tuple[CodeType | str, str]:
 
 
 def outcome_of(error: BaseException, sources: dict[str, str], frame_of: FrameOf) -> tuple[str, str]:
-    """Return outcome and detail of a program that raised an error; the error loses its traceback.
-
-    Args:
-        error: the error.
-        sources: the texts in which a failing line is looked for, by the file names of their code objects.
-        frame_of: returns the frame of a traceback.
-    """
+    """The error loses its traceback. `sources`: the texts to find a line in, by file names of code objects."""
     traceback = TRACEBACK.__get__(error)
     TRACEBACK.__set__(error, None)  # the error's own methods could reach the frames in it
     try:
@@ -58,7 +52,6 @@ def outcome_of(error: BaseException, sources: dict[str, str], frame_of: FrameOf)
 
 
 def parts_passed(names: dict[str, Any]) -> str:
-    """Return the names in the tests' list of parts that have passed, comma separated."""
     parts = names.get(PARTS)
     if type(parts) is not list:
         return ""
@@ -66,7 +59,6 @@ def parts_passed(names: dict[str, Any]) -> str:
 
 
 def failing_line(traceback: TracebackType | None, sources: dict[str, str], frame_of: FrameOf) -> str:
-    """Return the innermost source line in which an assertion failed, or "" when there is none."""
     number, source = 0, ""
     while traceback is not None:
         name = frame_of(traceback).f_code.co_filename

@@ -30,11 +30,7 @@ _SEED = 0
 
 
 def prepare_process(copies_builtins: bool = True) -> int:
-    """Turn on garbage collection, and give programs a copy of the built-in functions that they may change.
-
-    Returns:
-        The memory in KiB beyond which no further program runs in this process.
-    """
+    """Turn on garbage collection and copy built-ins; return the KiB beyond which no further program runs here."""
     gc.enable()
     if copies_builtins:
         sys.modules["builtins"] = PROGRAM_BUILTINS
@@ -84,7 +80,6 @@ def flush(streams: Iterable[TextIO]) -> None:
 
 
 def names_used(candidate: CodeType, imported: Set[str]) -> list[str]:
-    """Return the names that tests import and a candidate relies on: it loads them but doesn't bind them."""
     if not imported:
         return []
     loaded = {name for code in code_objects(candidate) for name in code.co_names}
@@ -93,5 +88,4 @@ def names_used(candidate: CodeType, imported: Set[str]) -> list[str]:
 
 
 def frame_of(traceback: TracebackType) -> FrameType:
-    """Return the frame of a traceback."""
     return traceback.tb_frame

@@ -21,13 +21,7 @@ from raysweep.execution.python import harmless
 
 
 def is_pure(code: CodeType, text: str, modules: frozenset[str] = harmless.ALLOWED_MODULES) -> bool:
-    """Return True if a program, with the functions and classes in it, may share a process with others.
-
-    Args:
-        code: the program, compiled.
-        text: its source.
-        modules: the modules that it may import.
-    """
+    """Return True if a program may share a process with others. `modules`: those that it may import."""
     facts: set[str] = set()
     if not all(_is_harmless(part, modules, facts) for part in code_objects(code)):
         return False
@@ -48,7 +42,6 @@ def _only_compares_types(text: str) -> bool:
 
 
 def code_objects(code: CodeType) -> Iterator[CodeType]:
-    """Yield a code object and all those nested in it."""
     waiting = [code]
     while waiting:
         part = waiting.pop()
@@ -57,7 +50,6 @@ def code_objects(code: CodeType) -> Iterator[CodeType]:
 
 
 def stored_names(code: CodeType) -> set[str]:
-    """Return the names that the top-level code of a module may bind."""
     return {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
 
 
@@ -108,7 +100,6 @@ def _is_harmless_constant(constant: object) -> bool:
 
 
 def _is_always_harmless(name: str) -> bool:
-    """Return True if a name is harmless as a variable and as an attribute."""
     if name in harmless.ALL_BUILTINS:
         return name in harmless.ALLOWED_BUILTINS and name not in ("type", "format")
     return (
@@ -117,7 +108,6 @@ def _is_always_harmless(name: str) -> bool:
 
 
 def _uses_are_harmless(code: CodeType, modules: frozenset[str], facts: set[str]) -> bool:
-    """Check each use of a name as a variable, an attribute or a module."""
     before = None
     for step in dis.get_instructions(code):
         name = step.argval

@@ -21,7 +21,6 @@ def single_imports(tree: ast.Module) -> Iterator[tuple[str, ast.Module]]:
 
 
 def bound_names(statements: list[ast.stmt]) -> Iterator[str]:
-    """Yield the names that statements at the top level bind."""
     for statement in statements:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
             yield statement.name
@@ -40,7 +39,6 @@ def imported_names(tree: ast.Module, *, modules_only: bool = False) -> set[str]:
 
 
 def imported_modules(tree: ast.Module) -> Iterator[str]:
-    """Yield the modules that imports anywhere name, relative ones left out."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -67,12 +65,10 @@ def declared_names(tree: ast.Module, own: Set[str]) -> Set[str]:
 
 
 def given_to(call: ast.Call) -> list[ast.expr]:
-    """Return what a call passes on, by position and by name."""
     return [*call.args, *(keyword.value for keyword in call.keywords)]
 
 
 def names_in(node: ast.AST) -> set[str]:
-    """Return the names in an expression, a target of an assignment or a pattern."""
     found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     patterns = [part for part in ast.walk(node) if isinstance(part, ast.MatchAs | ast.MatchStar | ast.MatchMapping)]
     captured = {part.rest if isinstance(part, ast.MatchMapping) else part.name for part in patterns}

@@ -127,7 +127,6 @@ def _run_programs(
     board: Board,
     ahead: Ahead,
 ) -> NoReturn:
-    """Isolate this process, tell the slot the level, and fork programs: for a judge, or with their tests in them."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     _move_descriptors(control)
     # Before the mounts, which cover raysweep where it is an installed package.
@@ -162,7 +161,6 @@ def _run_programs(
 
 
 def _load_launcher(board: Board, ahead: Ahead) -> Callable[[Forks], Serve]:
-    """Load the modules that start programs for a judge; return what makes of forks the function that does it."""
     from raysweep.execution.python.outside.launcher import Launcher
 
     os.close(REQUESTS)
@@ -173,7 +171,6 @@ def _load_launcher(board: Board, ahead: Ahead) -> Callable[[Forks], Serve]:
 
 
 def _load_zygote() -> Callable[[Forks], Serve]:
-    """Load the modules that judge programs in forks with their tests; return what makes of forks who does it."""
     from raysweep.execution.python.inside.zygote import Harness, Zygote
 
     modules = {name: _load_with_own_builtins(f"{PACKAGE}.{name}") for name in _HARNESS_MODULES}
@@ -190,7 +187,6 @@ def _load_zygote() -> Callable[[Forks], Serve]:
 
 
 def _import_modules(packages: list[str]) -> None:
-    """Import what programs and tests import most often, and prepare the interpreter as they expect it."""
     for name in PRELOADED.split():
         importlib.import_module(name)
     random.seed(0)
@@ -201,7 +197,6 @@ def _import_modules(packages: list[str]) -> None:
 
 
 def _move_descriptors(control: socket.socket | None) -> None:
-    """Move pipes and socket to higher descriptors, away from a program's, and open /dev/null as 0."""
     os.dup2(0, REQUESTS)
     os.dup2(1, ANSWERS)
     if control is not None:
@@ -225,7 +220,6 @@ def _load_with_own_builtins(name: str) -> types.ModuleType:
 
 
 def _hide_raysweep(packages: list[str]) -> None:
-    """Remove raysweep from the modules and paths that programs can look into."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "raysweep"]:
         del sys.modules[name]
     sys.modules["__main__"] = types.ModuleType("__main__")

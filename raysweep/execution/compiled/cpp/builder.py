@@ -117,7 +117,6 @@ def options(chain: Toolchain, prepared: str) -> list[str]:
 
 
 def header(prepared: str) -> list[str]:
-    """Return the options that put the precompiled header before a text."""
     return ["-include", f"{prepared}/{_HEADER}"]
 
 
@@ -126,8 +125,6 @@ def _including(names: Sequence[str]) -> str:
 
 
 class _Compiled(NamedTuple):
-    """What g++ has made of a text."""
-
     output: bytes
     end: ProcessEnd
     messages: str
@@ -175,14 +172,12 @@ class CppBuilder:
         return next((line for line in lines if _ERROR.search(line)), lines[0])[:_REASON_CHARACTERS]
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
-        """See `Builder.program`."""
         server = _kept(self._servers, sha, lambda: self._object(split.server))
         candidate = f"{text}\n\n{split.candidate_end}"  # the text's last line may end in a backslash
         files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
         return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *libraries(text)])
 
     def whole(self, inside: Inside) -> bytes:
-        """See `Builder.whole`."""
         own = inside.sources[OWN]
         others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
         runner = _kept(self._servers, "\0".join(others.values()), lambda: self._object(others))
@@ -190,7 +185,6 @@ class CppBuilder:
         return self._behind_headers(files, [_SERVER, OWN, *_LINKED, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
-        """See `Builder.tests`."""
         file = in_memory("tests", _kept(self._tests, sha, lambda: self._compiled_tests(split)))
         os.fchmod(file, _NOT_READABLE)
         try:
@@ -199,7 +193,6 @@ class CppBuilder:
             os.close(file)
 
     def done(self, tests: Peer) -> None:
-        """See `Builder.done`: a process is one run of tests."""
         tests.end()
 
     def _compiled_tests(self, split: Split) -> bytes:
@@ -221,7 +214,6 @@ class CppBuilder:
             raise ValueError(f"its tests can't be compiled: {refusal}") from None
 
     def _object(self, sources: Mapping[str, str]) -> bytes:
-        """Compile one source text that comes with the tests to an object file; raise ValueError if g++ refuses it."""
         files = {name: text.encode() for name, text in sources.items()}
         arguments = [*files, "-c"]
         try:
@@ -246,7 +238,6 @@ class CppBuilder:
             raise
 
     def _behind_some_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
-        """Compile a text behind the headers that all have; without them if a name of its own is one of theirs."""
         for given in (self._header, self._whole_header):
             try:
                 return self._compile(files, [*given, *arguments])
@@ -278,11 +269,7 @@ class CppBuilder:
         return made.output
 
     def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled | None:
-        """Run g++ once. Return None if the machine has no room for it, or for its files; then nothing is left of it.
-
-        Raises:
-            CompileError: the text is too long for a file.
-        """
+        """Return None, and leave nothing, without room on the machine; raise CompileError for too long a text."""
         box, output, said = self._forks.box, bytearray(), bytearray()
         wall = COMPILE_SECONDS * WALL_FACTOR
         try:
@@ -345,7 +332,6 @@ class CppBuilder:
 
 
 def _refusal(messages: str) -> CompileError:
-    """Return what is told of a text that g++ has refused."""
     lines = [line for line in messages[:_MESSAGE_CHARACTERS].splitlines() if not _WRITING.fullmatch(line)]
     refusal = first_error(lines, OWN) or first_error(lines, _TESTS) or _linking_error(lines)
     full = next((_FULL[words] for words in _FULL if words in messages), "")
@@ -353,19 +339,16 @@ def _refusal(messages: str) -> CompileError:
 
 
 def _seconds_of_children() -> float:
-    """Return the CPU seconds of all processes that this one, and those below it, have waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _linking_error(lines: Sequence[str]) -> str:
-    """Return what the linker misses or has twice; "" if nothing."""
     found = next((match for line in lines if (match := _LINKING.search(line))), None)
     return f"{found[1]} {found[2]}" if found else ""
 
 
 def _kept(kept: OrderedDict[str, bytes], sha: str, make: Callable[[], bytes]) -> bytes:
-    """Return what is kept for some tests, or make it; those that were used last are kept."""
     data = kept.pop(sha, None) or make()
     kept[sha] = data
     if len(kept) > _KEPT:

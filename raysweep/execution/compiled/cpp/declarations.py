@@ -24,12 +24,10 @@ class Type:
 
     @property
     def is_changed(self) -> bool:
-        """Whether the function can change what the caller gave."""
         return self.is_reference and not self.is_const
 
     @property
     def full(self) -> str:
-        """The type with const and &, as in the signature."""
         return f"{'const ' if self.is_const else ''}{self.text}{' &' if self.is_reference else ''}"
 
 
@@ -53,13 +51,7 @@ class CppDeclaration:
 
 
 def read_declaration(text: str) -> CppDeclaration:
-    """Return what a problem declares: everything up to its last function, whose body has no end.
-
-    What stands in that body is left out.
-
-    Raises:
-        UnreadableError: there is no such function, or its types are no plain data.
-    """
+    """Return all up to the last function, whose body is left out; raise UnreadableError without one of plain data."""
     tokens = tokens_of(text, directives=True)
     types: list[str] = []
     aliases: dict[str, list[CodeToken]] = {}
@@ -81,7 +73,6 @@ def read_declaration(text: str) -> CppDeclaration:
 
 
 def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
-    """Return the index at which a statement ends, a semicolon or a function's last brace; None if it doesn't."""
     index = start
     while index < len(tokens):
         sign = tokens[index].text if tokens[index].kind == "sign" else ""
@@ -101,7 +92,6 @@ def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
 
 
 def _outer(tokens: Sequence[CodeToken]) -> list[CodeToken]:
-    """Return the tokens that stand in no brackets."""
     depth, found = 0, []
     for token in tokens:
         if token.kind == "sign" and token.text in "([{":
@@ -114,7 +104,6 @@ def _outer(tokens: Sequence[CodeToken]) -> list[CodeToken]:
 
 
 def _alias(statement: Sequence[CodeToken]) -> dict[str, list[CodeToken]]:
-    """Return the name that a typedef or using defines, with the tokens of its type."""
     if statement[0].text == "typedef" and len(statement) >= 4 and statement[-2].kind == "word":
         return {statement[-2].text: list(statement[1:-2])}
     if statement[0].text == "using" and len(statement) >= 5 and statement[2].text == "=":
@@ -151,7 +140,6 @@ def _with_function(
 
 
 def _parameters(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
-    """Divide a list of parameters at its commas; drop names' default values."""
     parts: list[list[CodeToken]] = [[]]
     depth = 0
     for token in tokens:
@@ -201,11 +189,9 @@ class _TypeReader:
     has_any: bool = field(default=False)
 
     def rest(self) -> list[CodeToken]:
-        """Return the tokens behind the type."""
         return self.tokens[self.at :]
 
     def read(self) -> Type:
-        """Return a type with const and &."""
         is_const = self._took("const")
         text = self._value()
         is_const = self._took("const") or is_const
@@ -223,7 +209,6 @@ class _TypeReader:
         return took
 
     def _value(self) -> str:
-        """Read a type without const and &; return it with full names."""
         if self.level > _ALIASES_AT_MOST:
             raise UnreadableError(f"has a type that is defined by itself as {self.place}")
         if self._next() in _NUMBERS:
@@ -273,7 +258,6 @@ class _TypeReader:
         return found
 
     def _named(self, names: Sequence[str]) -> str:
-        """Return the type for which a name stands that a typedef or using defines."""
         known = self.aliases.get(names[0]) if len(names) == 1 else None
         if known is None:
             raise UnreadableError(f"has {'::'.join(names)} as {self.place}, which is no plain data")

@@ -36,10 +36,8 @@ _INCLUDED = re.compile(r"^[ \t]*(?:#|%:)[ \t]*include[ \t]*[<\"]([^>\"\n]*)", re
 def split(declaration: str, tests: str) -> Split:
     """Return the sources for tests outside, or the reason for which they have to run inside.
 
-    Args:
-        declaration: the problem's includes, types and helper functions, and the function to complete, up to the
-            brace that opens it; what stands behind that brace is left out.
-        tests: text that defines `main`.
+    `declaration`: the problem's includes, types and helper functions, and the function to complete, up to the brace
+    that opens it; what stands behind that brace is left out. `tests`: text that defines `main`.
     """
     if not tests.strip():
         return Split("there are no tests")
@@ -83,11 +81,7 @@ def inside(candidate: str, tests: str) -> Inside:
 
 
 def libraries(text: str) -> tuple[str, ...]:
-    """Return the flags for the libraries that a source text includes, for linking.
-
-    Args:
-        text: a candidate or a declaration, which no C++ has to be.
-    """
+    """`text`: a candidate or a declaration, which no C++ has to be."""
     included = "\n".join(_INCLUDED.findall(text))
     return tuple(flag for start, flag in LIBRARIES.items() if start in included)
 
@@ -104,7 +98,6 @@ def _named(parameters: tuple[Type, ...]) -> str:
 
 
 def _given(parameters: tuple[Type, ...]) -> str:
-    """Return the parameters as arguments of a call that hands them on."""
     return ", ".join(
         f"raysweep_a{index}" if one.is_reference else f"static_cast<{one.text} &&>(raysweep_a{index})"
         for index, one in enumerate(parameters)
@@ -112,10 +105,7 @@ def _given(parameters: tuple[Type, ...]) -> str:
 
 
 def _declared(function: CppFunction) -> str:
-    """Return the function that the problem declares, which calls the stand-in.
-
-    It stands before the tests, behind nothing but the problem's own headers: its name may be one of the C library's.
-    """
+    """It stands before the tests, behind nothing but the problem's headers: its name may be one of the C library's."""
     stand_in = f"{function.result.full} raysweep_stand_in_0({_named(function.parameters)})"
     return (
         f"{function.heading};\n{stand_in};\n"
@@ -153,7 +143,6 @@ def _shim(function: CppFunction) -> str:
 
 
 def _server(read: CppDeclaration) -> str:
-    """Return the `main` of the candidate's process."""
     function = read.function
     numbered = list(enumerate(function.parameters))
     types = ", ".join(one.full for one in function.parameters)

@@ -68,7 +68,6 @@ def prepare(folder: Path, chain: Toolchain) -> None:
 
 
 def class_path(prepared: str, *more: str) -> str:
-    """Return the class path of a JVM: what is prepared, further folders, and JUnit where this machine has it."""
     jars = [str(path) for name in JARS if (path := Path(prepared, name)).exists()]
     return ":".join([prepared, *more, *jars])
 
@@ -92,11 +91,9 @@ class JavaBuilder:
         self._classes: OrderedDict[str, bytes] = OrderedDict()
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
-        """See `Builder.program`."""
         return self._compile({CANDIDATE: text, **split.server}, [CANDIDATE])
 
     def whole(self, inside: Inside) -> bytes:
-        """See `Builder.whole`."""
         lacking = [package for name, package in JARS.items() if not Path(self._prepared, name).exists()]
         if inside.is_junit and lacking:
             raise ValueError(f"this machine lacks the packages {', '.join(lacking)}, which tests of JUnit 4 need")
@@ -122,7 +119,6 @@ class JavaBuilder:
         raise OSError(0, "the tests' JVM ends at once")
 
     def done(self, tests: Peer) -> None:
-        """See `Builder.done`."""
         if not tests.is_idle:
             tests.end()
             self._tests = None
@@ -203,7 +199,6 @@ def _packed(name: str, text: str) -> bytes:
 
 
 def _first_error(lines: Sequence[str], own: Sequence[str]) -> str:
-    """Return the first error in the program's own files, in the text that calls it, or at no file."""
     found = next((error for name in own if (error := first_error(lines, name))), "")
     general = next((line for line in lines if line.startswith(":")), "").partition(": error: ")[2]
     call = first_error(lines, f"{CALLER}.java").partition(": ")[2]

@@ -56,11 +56,7 @@ class JavaDeclaration:
 
 
 def read_declaration(text: str) -> JavaDeclaration:
-    """Return what a problem declares: everything up to its last method, whose body has no end.
-
-    Raises:
-        UnreadableError: there is no such method, or its types are no plain data.
-    """
+    """Return all up to the last method, whose body has no end; raise UnreadableError without one of plain data."""
     tokens = tokens_of(text, directives=False)
     imports: list[str] = []
     types: list[str] = []
@@ -123,7 +119,6 @@ def read_tested_class(text: str) -> TestedClass:
 
 
 def _members(tokens: Sequence[CodeToken]) -> Iterator[Sequence[CodeToken]]:
-    """Yield the public members of a class's body."""
     start = 0
     while start < len(tokens):
         end = _end(tokens, start)
@@ -144,7 +139,6 @@ def _static_method(tokens: Sequence[CodeToken]) -> Method:
 
 
 def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
-    """Return the index at which a declaration ends, a semicolon or the last brace of a body; None if it doesn't."""
     index = start
     is_value = False  # behind a =, braces hold an array's items
     while index < len(tokens):
@@ -197,7 +191,6 @@ def _text(tokens: Sequence[CodeToken]) -> str:
 
 
 def _divided(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
-    """Divide a list of parameters or types at its commas."""
     parts: list[list[CodeToken]] = [[]]
     depth = 0
     for token in tokens:
@@ -210,7 +203,6 @@ def _divided(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
 
 
 def _check(tokens: Sequence[CodeToken], place: str) -> None:
-    """Raise UnreadableError if a type is no plain data."""
     words = [token.text for token in tokens]
     if words[-2:] == ["[", "]"]:
         return _check(tokens[:-2], place)

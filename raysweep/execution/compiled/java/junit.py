@@ -30,12 +30,7 @@ _RULE = re.compile(
 
 
 def junit_tests(name: str, files: Mapping[str, str]) -> str:
-    """Return tests as one text.
-
-    Args:
-        name: of the class of the tests, with its package.
-        files: the texts of all files by name, such as ``ADD_TEST.java``.
-    """
+    """`name`: of the class of the tests, with its package. `files`: all texts by name, such as ``ADD_TEST.java``."""
     return f"{_HEAD}{name}\n" + "".join(f"{_FILE}{file}\n{text.rstrip()}\n" for file, text in files.items())
 
 
@@ -56,18 +51,15 @@ def _without_timeout(test: re.Match[str]) -> str:
 
 
 def is_junit(tests: str) -> bool:
-    """Return True for tests of JUnit 4's in the form of this module."""
     return tests.startswith(_HEAD)
 
 
 def files_of(tests: str) -> dict[str, str]:
-    """Return the files of tests by name."""
     _, *parts = re.split(rf"^{_FILE}(\S+)\n", tests, flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def class_of_tests(tests: str) -> str:
-    """Return the name of the class of the tests, with its package."""
     return tests.partition("\n")[0].removeprefix(_HEAD)
 
 
@@ -97,7 +89,6 @@ def runner(tests: str) -> str:
 
 
 def missing_jars() -> dict[str, str]:
-    """Return the files of `JARS` that this machine lacks, each with its package."""
     return {name: package for name, package in JARS.items() if not (FOLDER / name).exists()}
 
 

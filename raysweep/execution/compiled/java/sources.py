@@ -72,7 +72,6 @@ def split(declaration: str, tests: str) -> Split:
 
 
 def _junit_split(declaration: str, tests: str) -> Split:
-    """Return the sources for tests of JUnit 4's outside, of a class whose public members are static methods."""
     if not declaration.strip():
         return Split("there is no declaration of the class that they test")
     name = class_of_tests(tests)
@@ -101,7 +100,6 @@ def _junit_split(declaration: str, tests: str) -> Split:
 
 
 def _static_stand_in(read: TestedClass) -> str:
-    """Return the class under test, each method as a call of the candidate's process."""
     methods = []
     for number, method in enumerate(read.methods):
         named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
@@ -117,7 +115,6 @@ def _static_stand_in(read: TestedClass) -> str:
 
 
 def _static_server(read: TestedClass) -> str:
-    """Return the class that calls the candidate's static methods; see `_server`."""
     name = f"{read.package}.{read.name}"
     cases = (f"            case {number}: return call{number}(on, a);\n" for number, _ in enumerate(read.methods))
     return (
@@ -160,11 +157,7 @@ def inside(candidate: str, tests: str) -> Inside:
 
 
 def _imports_and_rest(tests: str) -> tuple[str, str]:
-    """Return the imports at the beginning of tests, in one line, and what stands behind them.
-
-    Raises:
-        UnreadableError: their text can't be read.
-    """
+    """Return the imports at the beginning of tests, in one line, and the rest; raise UnreadableError."""
     imports, at = [], 0
     tokens = tokens_of(tests, directives=False)
     words = [token.text for token in tokens]
@@ -176,11 +169,6 @@ def _imports_and_rest(tests: str) -> tuple[str, str]:
 
 
 def _classes(tests: str) -> list[str]:
-    """Return the names of the classes that tests define beside each other.
-
-    Raises:
-        UnreadableError: their text can't be read.
-    """
     words = [token.text for token in tokens_of(tests, directives=False)]
     found, depth = [], 0
     for before, word, name in zip(["", *words], words, words[1:], strict=False):
@@ -191,14 +179,12 @@ def _classes(tests: str) -> list[str]:
 
 
 def _names_of_classes(names: list[str]) -> dict[str, str]:
-    """Return the source of the class that tells `INSIDE_MAIN` in which classes the statement ``assert`` holds."""
     listed = ", ".join(f'"{name}"' for name in names)
     text = f"package raysweep;\n\nfinal class TestClasses {{\n    static final String[] NAMES = {{{listed}}};\n}}\n"
     return {"TestClasses.java": text}
 
 
 def _stand_in(read: JavaDeclaration) -> str:
-    """Return the class that the problem declares, with the method as a call of the candidate's process."""
     method = read.method
     named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
     given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
@@ -234,7 +220,6 @@ def _server(read: JavaDeclaration) -> str:
 
 
 def _caller(number: int, method: Method, on: str) -> str:
-    """Return the method that calls one of the candidate's, whose result and errors must be of the declared types."""
     given = ", ".join(f"({one}) a[{index}]" for index, one in enumerate(method.parameters))
     call = f"{on}.{method.name}({given});"
     body = [call, "return null;"] if method.result == "void" else [f"{method.result} result = {call}", "return result;"]

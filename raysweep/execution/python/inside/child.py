@@ -65,7 +65,6 @@ def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of
 def run_together(
     items: Sequence[tuple[int, str, PreparedTests | None]], report: Reporter, frame_of: FrameOf, output_bytes: int
 ) -> None:
-    """Run the pure programs one after another, report NEEDS_OWN_PROCESS for the others, and end this process."""
     largest = prepare_process()
     for number, text, tests in items:
         reseed()
@@ -107,14 +106,10 @@ def _builtins_are_unchanged() -> bool:
 def _run(
     code: CodeType, text: str, tests: PreparedTests | None, imports: Sequence[tuple[str, CodeType]], frame_of: FrameOf
 ) -> tuple[str, str, str]:
-    """Run a candidate and its tests; return the `raysweep.programs.Outcome`, one line about it, the parts that passed.
+    """Return the `raysweep.programs.Outcome`, one line about it, and the parts that passed.
 
-    Args:
-        code: the candidate, compiled.
-        text: its source.
-        tests: its tests; None to judge it by whether it ends without an error.
-        imports: the tests' imports that the candidate relies on.
-        frame_of: returns the frame of a traceback.
+    `tests`: None to judge the candidate by whether it ends without an error. `imports`: those of the tests that it
+    relies on.
     """
     names: dict[str, Any] = {"__builtins__": sys.modules["builtins"].__dict__}
     # All facts about the tests are read before the candidate runs, since it may change the class PreparedTests.
@@ -139,7 +134,6 @@ def _run(
 
 
 def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
-    """Return the built-in functions that tests get."""
     if tests.patches_builtins:
         return _INTERPRETER_BUILTINS
     return _PLAIN_BUILTINS if tests.patches_modules else _PRIVATE_BUILTINS

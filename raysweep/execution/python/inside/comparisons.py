@@ -39,10 +39,8 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], Any]) -> Any:
     """Return the result of ``values[0] names[0] values[1] names[1] ...``; test doubtful objects with decoys.
 
-    Args:
-        names: the operators, named as the classes of `ast` (such as "Eq").
-        values: the first two values.
-        later: functions that return the further values, called only as far as the result depends on them.
+    `names`: the operators, named as the classes of `ast` (such as "Eq"). `values`: the first two values. `later`:
+    functions that return the further values, called only as far as the result depends on them.
     """
     result: Any = True
     right = values[0]
@@ -141,7 +139,6 @@ def _compare_doubtful(name: str, left: Any, right: Any) -> bool:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Return True if two values are equal; the elements of containers are tested one by one."""
     kind = type(left)
     if kind is type(right) and id(kind) in CONTAINERS:
         if len(left) != len(right):
@@ -194,7 +191,6 @@ def _tells_decoys_apart(name: str, left: Any, right: Any) -> bool:
 
 
 def _result(function: Callable[[Any, Any], Any], left: Any, right: Any, may_raise: bool) -> bool:
-    """Return the truth of a comparison; if it may raise, an exception counts as False."""
     try:
         return bool(function(left, right))
     except Exception:

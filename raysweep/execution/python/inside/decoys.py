@@ -14,7 +14,6 @@ from typing import Any
 
 
 def class_ids(*kinds: type) -> frozenset[int]:
-    """Return the ids of classes."""
     return frozenset(map(id, kinds))
 
 
@@ -28,7 +27,6 @@ EXTENDED = class_ids(str, bytes, list, tuple)
 
 
 def class_ids_of(values: Iterable[Any]) -> set[int]:
-    """Return the ids of the classes of values."""
     return set(map(id, map(type, values)))
 
 

@@ -47,7 +47,6 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
 
 
 def _empty_frame() -> types.FrameType:
-    """Return the frame of a finished call that has no names in it."""
     names: dict[str, Any] = {"__builtins__": {}, "__name__": "builtins"}
     try:
         exec(compile("None[0]", PROGRAM, "exec"), names)
@@ -86,7 +85,6 @@ def _hide_names() -> None:
 
 
 def _empty_if_hidden(code_of: Callable[[Any], types.CodeType], get: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a getter like `get` that returns {} for functions and frames of hidden code."""
     return lambda holder: {} if code_of(holder).co_filename.startswith(HIDDEN) else get(holder)
 
 
@@ -108,7 +106,6 @@ def _keep_code() -> None:
 
 
 def _hide(kind: type, name: str, value: object) -> None:
-    """Give an attribute of a built-in type the same value for all its objects."""
     _set(kind, name, property(lambda self: value))
 
 
@@ -148,8 +145,6 @@ def _forbid_reloading() -> None:
 def _loader_except(
     guarded_modules: frozenset[str], load: Callable[..., types.ModuleType]
 ) -> Callable[..., types.ModuleType]:
-    """Return a loader like `load` that raises ImportError for guarded modules."""
-
     def load_other(spec: Any, *more: Any) -> types.ModuleType:
         name = spec.name
         if type(name) is not str or name in guarded_modules or name.rpartition(".")[2] in guarded_modules:

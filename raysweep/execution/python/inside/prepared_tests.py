@@ -57,11 +57,7 @@ class PreparedTests(NamedTuple):
 
 
 def prepare(text: str) -> PreparedTests:
-    """Parse, compile and analyse tests, and import the modules that they import.
-
-    Raises:
-        SyntaxError, ValueError: the tests aren't valid Python.
-    """
+    """Parse, compile and analyse tests, and import their modules; raise SyntaxError or ValueError for invalid ones."""
     tree = ast.parse(text)
     plain = compile(text, TESTS, "exec", dont_inherit=True)
     loaded = {name for code in code_objects(plain) for name in code.co_names}
@@ -87,7 +83,6 @@ def prepare(text: str) -> PreparedTests:
 
 
 def _compile_guarded(tree: ast.Module) -> CodeType:
-    """Return code of the tests with rewritten comparisons."""
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(max(limit, MAX_DEPTH))
     try:
@@ -97,13 +92,11 @@ def _compile_guarded(tree: ast.Module) -> CodeType:
 
 
 def _names_with_attributes_set(tree: ast.Module) -> set[str]:
-    """Return the names whose attributes the tests set, such as `random` for ``random.randint = ...``."""
     targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
     return {target.value.id for target in targets if isinstance(target.value, ast.Name)}
 
 
 def imports_used_by(candidate: CodeType, tests: PreparedTests) -> list[tuple[str, CodeType]]:
-    """Return the tests' imports that a candidate relies on, as (name, code)."""
     return [(name, tests.import_code[name]) for name in names_used(candidate, tests.import_code.keys())]
 
 
@@ -128,7 +121,6 @@ def _import_modules(tree: ast.Module) -> None:
 
 
 def _frozen_copy(module: ModuleType) -> ModuleType:
-    """Return a copy of a module, and make the module's classes immutable."""
     copied = ModuleType(module.__name__)
     vars(copied).update(vars(module))
     _freeze_classes(module)
@@ -136,7 +128,6 @@ def _frozen_copy(module: ModuleType) -> ModuleType:
 
 
 def _freeze_classes(module: ModuleType) -> None:
-    """Make immutable the classes of a module that come from its own package."""
     root = module.__name__.partition(".")[0]
     for value in list(vars(module).values()):
         if isinstance(value, type) and value.__module__.partition(".")[0] == root:
@@ -151,7 +142,6 @@ def _import_private(
     from_names: tuple[str, ...] = (),
     level: int = 0,
 ) -> ModuleType:
-    """Do what `__import__` does, but return private copies of modules where there are some."""
     if not level and name in _PRIVATE_MODULES and (from_names or "." not in name):
         return _PRIVATE_MODULES[name]
     imported: ModuleType = _BUILTINS["__import__"](name, names, local, from_names, level)

@@ -48,16 +48,13 @@ class Zygote(Lanes):
         self._tests: dict[str, Any] = {"": None}  # prepared, by sha256
 
     def prepare_tests(self, sha: str, text: str) -> None:
-        """See `Lanes.prepare_tests`."""
         self._tests[sha] = self._harness.prepare(text)
         kernel.make_immortal(self._tests[sha])
 
     def prepare_request(self, items: Sequence[ProgramItem]) -> None:
-        """See `Lanes.prepare_request`."""
         self._forks.prepare(numpy=any("numpy" in item.text for item in items))
 
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
-        """See `Lanes.run_together`."""
         programs = [(item.number, item.text, self._tests[item.tests]) for item in items]
         time_limits = [min(SLOW_SECONDS, item.timeout / 4) for item in items]
 
@@ -101,12 +98,8 @@ class Zygote(Lanes):
     ) -> tuple[list[ProgramReport], ProcessEnd]:
         """Run a function in a fork behind the layers.
 
-        Args:
-            run: called in the fork with the function that reports.
-            item: the limits of memory and output, and of CPU time where seccomp is missing, are those of this program.
-            cpu_seconds: see `Forks.run`.
-            limits: see `Watch.wait`.
-            several: see `Watch`.
+        The limits of memory and output, and of CPU time where seccomp is missing, are those of `item`. `Forks.run` and
+        `Watch` explain the others.
         """
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
@@ -139,7 +132,6 @@ class Zygote(Lanes):
 
 
 def _outcome_of_end(reports: Iterable[ProgramReport], end: ProcessEnd, timeout: float) -> OutcomeAndDetail:
-    """Return outcome and detail of a program whose process ended by itself."""
     if end.seconds > timeout:
         return Outcome.TIMEOUT, timeout_detail(timeout)
     code = os.waitstatus_to_exitcode(end.status)

@@ -56,7 +56,6 @@ class Ahead:
         return int(_HEAD.unpack_from(self._memory)[0])
 
     def copied(self) -> bytes:
-        """Return a copy of all records."""
         end = int(_HEAD.unpack_from(self._memory)[1])
         return self._memory[_HEAD.size : min(end, SIZE)]
 

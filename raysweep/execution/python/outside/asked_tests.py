@@ -82,10 +82,8 @@ class AskedTests:
     ) -> int:
         """Keep the calls of a candidate that passed, and return the bytes that it takes.
 
-        Args:
-            made: (name, arguments, options) of each, as plain data; None: they can't be sent ahead.
-            answers: the answer to each.
-            beside: what stands beside each in the tests (beside.py), as plain data.
+        `made`: (name, arguments, options) of each, as plain data; None: they can't be sent ahead. `answers`: the answer
+        to each. `beside`: what stands beside each in the tests (beside.py), as plain data.
         """
         calls = list(map(encoded, made or ()))
         names = {name for name, _, _ in made or ()}
@@ -120,7 +118,6 @@ class AskedTests:
         return _hash(answers) in self._accepted
 
     def know(self, answers: Sequence[bytes], verdict: tuple[str, str, str]) -> None:
-        """Keep outcome, detail and the parts that passed for the answers with which the tests ended."""
         if len(self._known) < MAX_KNOWN:
             self._known[_hash(answers)] = verdict
             if verdict[0] == Outcome.PASSED:
@@ -211,7 +208,6 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
     tainted: set[str] = set()
 
     def asks(node: ast.AST) -> bool:
-        """Return True if an expression contains an answer, or a call that may return one."""
         return any(
             (isinstance(part, ast.Name) and part.id in tainted)
             or (isinstance(part, ast.Call) and root_of(part.func) not in own)
@@ -238,7 +234,6 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
 
 
 def _targets_of_answers(node: ast.AST, asks: Callable[[ast.AST], bool]) -> list[ast.AST]:
-    """Return what a statement or expression binds to a value that `asks` says may hold an answer."""
     if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.NamedExpr):
         targets: list[ast.AST] = [*node.targets] if isinstance(node, ast.Assign) else [node.target]
         return targets if node.value is not None and asks(node.value) else []
@@ -275,7 +270,6 @@ def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
 
 
 def _names_from_outside(function: ast.FunctionDef) -> set[str]:
-    """Return the names that a function, or one inside it, takes from the module, with those that it binds there."""
     waiting = [symtable.symtable(ast.unparse(function), TESTS, "exec")]
     names = {symbol.get_name() for symbol in waiting[0].get_symbols()} - {function.name}
     while waiting:
@@ -294,7 +288,6 @@ def _names_of_all_candidates(tree: ast.Module, builtin_tasks: Sequence[str]) -> 
 
 
 def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, ast.arguments]) -> set[str]:
-    """Return the names that may mean a candidate's functions: those that tests don't bind, and parameters."""
     nodes = list(ast.walk(tree))
     loaded = {node.id for node in nodes if isinstance(node, ast.Name)}
     bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}

@@ -76,10 +76,8 @@ class _Forms:
     def number(self, value: Any, parts: set[int], seen: dict[int, tuple[Any, int]]) -> int:
         """Return the number of a value's form; add it, and those of all its parts, to `parts`.
 
-        Args:
-            value: the value.
-            parts: numbers.
-            seen: by id, the values that were seen so far, with their numbers; a value in itself has the number -1.
+        `value`: the value. `parts`: numbers. `seen`: by id, the values that were seen so far, with their numbers; a
+        value in itself has the number -1.
         """
         if id(value) not in seen:
             seen[id(value)] = value, -1

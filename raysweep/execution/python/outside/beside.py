@@ -98,10 +98,8 @@ def _values_in(node: ast.AST, candidates: Set[str], answers: Set[str] = frozense
 
     Left out are what a candidate gets, and what isn't compared: positions, digits to round to, what is looped over.
 
-    Args:
-        node: the expression, or a part of it.
-        candidates: names of functions whose calls are answers.
-        answers: names of answers.
+    `node`: the expression, or a part of it. `candidates`: names of functions whose calls are answers. `answers`: names
+    of answers.
     """
 
     def is_answer(node: ast.AST) -> bool:

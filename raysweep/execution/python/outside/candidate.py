@@ -107,7 +107,6 @@ def rehearse() -> None:
 
 
 def _receive(channel: int) -> Any:
-    """Return the next request; None when the judge has closed the channel."""
     head = _read(channel, 4)
     return None if head is None else decoded(_read(channel, int.from_bytes(head, "big")) or b"")
 
@@ -126,7 +125,6 @@ def _read(channel: int, size: int) -> bytes | None:
 
 
 def _encoded(message: list[Any]) -> bytes:
-    """Return an answer as bytes; if that fails, or they are too many, the error becomes the answer."""
     try:
         data = encoded(message)
         if len(data) <= BYTES:
@@ -192,10 +190,8 @@ class _Program:
         A name of a built-in function is taken only if the program defines none of `own`: then the task asks for a
         function of that name. Otherwise a program's `abs` might return 0 for everything.
 
-        Args:
-            own: names that tests read and don't bind themselves.
-            common: names that tests read and also bind.
-            builtin_names: names of built-in functions that tests read.
+        `own`: names that tests read and don't bind themselves. `common`: names that tests read and also bind.
+        `builtin_names`: names of built-in functions that tests read.
         """
         names = [name for name in (*own, *common) if name in self._names]
         if not any(name in self._names for name in own):
@@ -210,14 +206,12 @@ class _Program:
         ]
 
     def answer_ahead(self, calls: Sequence[tuple[str, Any, Any]], ahead: Ahead) -> None:
-        """Put the answers to calls of functions by name where the judge finds them, as far as they fit."""
         for name, arguments, options in calls:
             number = self._numbers.get(id(self._names.get(name)))
             if number is None or not ahead.put(_encoded(self.answer(["call", number, arguments, options]))):
                 return
 
     def answer(self, request: list[Any]) -> list[Any]:
-        """Call a function, or take the next item of an iterator; return the answer."""
         plain = self._plain()
         kind, number = request[0], request[1]
         if kind == "call":
@@ -247,7 +241,6 @@ class _Program:
         return [[index, self._write(plain, copied(value, self._sets))] for index, value in changed]
 
     def _write(self, plain: Plain, value: Any) -> Any:
-        """Write a value; one that is nested too deeply becomes a handle as a whole."""
         mark = plain.mark()
         try:
             return plain.write(value)

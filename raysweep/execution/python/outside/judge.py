@@ -55,13 +55,11 @@ class Judge(Lanes):
         self._noted = 0  # bytes of calls that are kept to be sent ahead
 
     def prepare_tests(self, sha: str, text: str) -> None:
-        """See `Lanes.prepare_tests`."""
         self._tests[sha] = compile_tests(text)
         if "numpy" in text:
             self._numpy.add(sha)
 
     def prepare_request(self, items: Sequence[ProgramItem]) -> None:
-        """See `Lanes.prepare_request`."""
         if any("numpy" in item.text or item.tests in self._numpy for item in items):
             self._uses_numpy = True
 
@@ -90,12 +88,7 @@ class Judge(Lanes):
     def _run_in_own_process(
         self, item: ProgramItem, *, ahead: bool = True
     ) -> tuple[Session, OutcomeAndDetail | None, End]:
-        """Run a program; return what was found, None if it has to be run again, and how its process ended.
-
-        Args:
-            item: the program.
-            ahead: send calls ahead, as far as they are known.
-        """
+        """Run a program; return what was found, None if it has to be run again, and how its process ended."""
         channel = self._launch([item], [(item.timeout, item.wall)], together=False)
         session = Session(channel, self._control, self._board, self._ahead)
         try:
@@ -110,7 +103,6 @@ class Judge(Lanes):
         return session, verdict, end
 
     def run_together(self, items: Sequence[ProgramItem]) -> Sequence[ProgramReport]:
-        """See `Lanes.run_together`."""
         limits = [(min(SLOW_SECONDS, item.timeout / 4), item.wall) for item in items]
         reports: list[ProgramReport] = []
         channel = self._launch(items, limits, together=True)
@@ -127,7 +119,6 @@ class Judge(Lanes):
         return reports
 
     def _report(self, session: Session, item: ProgramItem) -> ProgramReport:
-        """Judge a program in a process that others share; raise SessionEnded if the process has ended."""
         before = session.cpu_seconds
         self._board.begin_program(item.number, self._limit(item))
         outcome, detail = self._judge(session, item) or (NEEDS_OWN_PROCESS, "")
@@ -199,7 +190,6 @@ class Judge(Lanes):
 
 
 def _run_tests(tests: AskedTests, names: dict[str, Any], session: Session) -> OutcomeAndDetail:
-    """Run tests with the names that they want from a candidate; return outcome and detail."""
     reseed()
     names |= {"__builtins__": dict(vars(builtins)), PARTS: None}
     try:
@@ -226,7 +216,6 @@ def _raise_what_tests_caught(session: Session) -> None:
 
 
 def _outcome_of_end(session: Session, end: End, timeout: float) -> OutcomeAndDetail:
-    """Return outcome and detail of a program whose process decided them by its end."""
     if end.stopped:
         return end.stopped[0], end.stopped[1]
     if end.seconds > timeout:

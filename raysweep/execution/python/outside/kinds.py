@@ -60,9 +60,8 @@ def plain_data(
 def read_library(wanted: str, fields: Any) -> Any:
     """Return a module, or what a module has under a name; the reader takes its own.
 
-    Args:
-        wanted: the name under which tests read it: what they take for `Counter` could be `typing.get_origin`.
-        fields: module and name, as `library_name` returns them.
+    `wanted`: the name under which tests read it: what they take for `Counter` could be `typing.get_origin`. `fields`:
+    module and name, as `library_name` returns them.
     """
     module, name = fields
     if type(module) is not str or type(name) is not str or module not in ALLOWED_TEST_MODULES:
@@ -81,7 +80,6 @@ def read_library(wanted: str, fields: Any) -> Any:
 
 
 def _write_other(plain: Plain, value: Any, kind: type, depth: int) -> Any:
-    """Write an object of a class that isn't in the table: as one of a base class, of numpy, or as a handle."""
     if getattr(kind, "__module__", "") == "numpy":  # a class that `type` made in a program has none
         written = write_numpy(plain, value)
         if written is not None:

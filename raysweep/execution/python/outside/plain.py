@@ -90,7 +90,6 @@ class Plain:
         return self._write_other(self, value, kind, depth)
 
     def write_items(self, values: Iterable[Any], depth: int) -> list[Any]:
-        """Return the items of a container in the form in which `json` writes them."""
         items = list(values)  # a copy: the container may change before what is written is sent
         kinds = set(map(type, items))
         if not kinds <= ATOMS and not (
@@ -101,7 +100,6 @@ class Plain:
         return items
 
     def begin(self, value: Any) -> None:
-        """Give a container the next number."""
         self._numbers[id(value)] = len(self.objects)
         self.objects.append(value)
 
@@ -110,7 +108,6 @@ class Plain:
         self._numbers.update((id(value), number) for number, value in enumerate(self.objects))
 
     def mark(self) -> int:
-        """Return a mark for `reset`."""
         return len(self.objects)
 
     def reset(self, mark: int) -> None:
@@ -142,7 +139,6 @@ class Plain:
             raise Malformed(f"not a value: {type(error).__name__}") from None
 
     def read_items(self, nodes: Any, depth: int) -> list[Any]:
-        """Return the items of a container."""
         if type(nodes) is not list:
             raise Malformed("no list of items")
         if depth > DEPTH:
@@ -172,12 +168,10 @@ class Plain:
         return items
 
     def read_numbered(self, value: Any) -> Any:
-        """Return a value that has a number."""
         self.objects.append(value)
         return value
 
     def referred(self, number: Any, depth: int) -> Any:
-        """Return the object with a number."""
         if type(number) is not int or not 0 <= number < len(self.objects) or self.objects[number] is _UNFINISHED:
             raise Malformed("a reference to nothing")
         if number in self._heights:
@@ -187,7 +181,6 @@ class Plain:
         return self.objects[number]
 
     def handle(self, fields: Any) -> Any:
-        """Return the object of a handle."""
         number, kind, truth, name = fields
         if (type(number), type(kind), type(truth), type(name)) != (int, str, bool, str) or len(name) > 200:
             raise Malformed("not a handle")

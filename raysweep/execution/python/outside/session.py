@@ -81,7 +81,6 @@ class Session:
         self._begin(None)
 
     def _begin(self, tests: AskedTests | None) -> None:
-        """Forget everything about the program before; `tests`: those whose calls are sent ahead."""
         self.parts = ""  # of the tests that passed, comma separated
         self._sets = SetOrder()
         self._proxies: dict[int, Any] = {}  # by the number of their handle
@@ -108,16 +107,7 @@ class Session:
         self.has_diverged = False  # a call of the tests raised Diverged
 
     def run(self, text: str, tests: AskedTests, *, ahead: bool) -> None:
-        """Run a program's text.
-
-        Args:
-            text: the program.
-            tests: its tests.
-            ahead: send the calls that they make ahead, if these are known.
-
-        Raises:
-            SessionEnded: its process ended, or answered something malformed.
-        """
+        """`ahead`: send calls ahead, if known. Raise SessionEnded if the process ended or answered malformed."""
         if not ahead or tests.calls is None:
             self._begin(None)
             self.made = None if tests.is_live or tests.calls is not None else []
@@ -228,18 +218,15 @@ class Session:
         return self.received - self._received_before > AHEAD_SIZE // 2
 
     def is_idle(self) -> bool:
-        """Return True if the program has answered everything, or has ended."""
         return self._is_done or self.has_ended
 
     def description_of(self, error: BaseException) -> OutcomeAndDetail | None:
-        """Return outcome and detail of an error, if the program raised it."""
         description = self._described.get(id(error))
         return description[1:] if description and description[0] is error else None
 
     # ------------------------------------------------------------------------------------------------ answers
 
     def _read_names(self, answer: list[Any], tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
-        """Read the answer to "run"."""
         own, common, builtin_names = map(set, tests.wanted)
         try:
             if answer[0] == "ended":
@@ -266,7 +253,6 @@ class Session:
         return names, None
 
     def _answered(self, plain: Plain, answer: list[Any]) -> Any:
-        """Read the answer to a call whose arguments `plain` wrote; raise the error that the program raised."""
         sent = len(plain.objects)
         try:
             kind, changes, node = answer
@@ -311,7 +297,6 @@ class Session:
         return _handle_of_proxy(value)
 
     def _proxy(self, number: int, kind: str, truth: bool, name: str) -> Any:
-        """Return the proxy of a handle: always the same one for the same handle."""
         proxy = self._proxies.get(number)
         if proxy is None:
             if len(self._proxies) >= MAX_HANDLES:
@@ -345,7 +330,6 @@ class Session:
         return True
 
     def _next_record(self) -> list[Any] | None:
-        """Return the next answer to what was sent ahead; None if the process had no room for it."""
         index = self._next_call
         while len(self._records) <= index:
             if self._ahead.count() > len(self._records) - self._taken_before and self._add_records():
@@ -375,7 +359,6 @@ class Session:
         return bool(new_records)
 
     def _await_done(self, seconds: float | None) -> None:
-        """Wait for the message that all calls were answered that were sent ahead."""
         try:
             answer = self._receive(seconds)
         except SessionEnded:
@@ -454,7 +437,6 @@ class Session:
 
 
 def _read_name(plain: Plain, name: str, node: Any) -> Any:
-    """Return the value of a name: a library's, or another one."""
     return read_library(name, node["l"]) if _is_library(node) else plain.read(node)
 
 
@@ -489,7 +471,6 @@ class Function(Opaque):
     __slots__ = ()
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        """Call it in the program's process."""
         return self._session.call(self._number, arguments, options)
 
 

@@ -58,11 +58,7 @@ class SetOrder:
         self._left = EFFORT
 
     def fill(self, target: set[Any], items: list[Any], slots: int) -> None:
-        """Put items, each of them once, into an empty set, in their order and in a table of `slots` if possible.
-
-        Raises:
-            TypeError: an item can't be hashed.
-        """
+        """Fill an empty set, in order and in a table of `slots` if possible; raise TypeError if an item has no hash."""
         for parts, placeholders in self._ways(items, slots):
             target.clear()
             target.update(*parts)
@@ -80,11 +76,7 @@ class SetOrder:
         return result
 
     def frozen(self, items: list[Any], slots: int) -> frozenset[Any]:
-        """Return the frozenset of items in their order, in a table of `slots` if possible.
-
-        Raises:
-            TypeError: an item can't be hashed.
-        """
+        """Return items, in order and in a table of `slots` if possible; raise TypeError if one has no hash."""
         in_order = None
         for parts, placeholders in self._ways(items, slots):
             value = frozenset(parts[0])
@@ -121,7 +113,6 @@ class SetOrder:
         yield from with_placeholders
 
     def _orders(self, items: list[Any], slots: int) -> Iterator[tuple[list[Any], list[int]]]:
-        """Yield orders in which to add items, with placeholders among them, so that they may lie as they should."""
         yield items, []
         if self._may_take(len(items) // _CHEAP):
             yield _displaced_last(items, slots), []
@@ -132,7 +123,6 @@ class SetOrder:
                     yield _order_of_adding(items, places, slots)
 
     def _may_take(self, effort: int) -> bool:
-        """Return True, and count the effort, if that much is left."""
         if effort > self._left:
             return False
         self._left -= effort
@@ -173,10 +163,7 @@ def _places(items: Sequence[Any], slots: int, power: float) -> list[int] | None:
 
     The likeliest slots have the smallest sum over the items of the number of slots that are tried before, to a power.
 
-    Args:
-        items: in the order of their slots.
-        slots: size of the table.
-        power: above 0.
+    `items`: in the order of their slots. `slots`: size of the table. `power`: above 0.
     """
     best: dict[int, _Chain] = {-1: _Chain(0.0, -1, None)}  # by the slot of the last item so far
     for item in items:
@@ -241,7 +228,6 @@ def _order_of_adding(items: list[Any], places: Sequence[int], slots: int) -> tup
 
 
 def _before(item: Any, place: int, slots: int) -> list[int]:
-    """Return the slots that are tried for an item before a place."""
     before = []
     for slot in islice(_probes(hash(item), slots), _PROBES):
         if slot == place:
