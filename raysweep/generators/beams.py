@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.generators.caches.base import Way
 from raysweep.generators.loop import Loop, TokenChoice
@@ -61,10 +63,8 @@ class Search:
     ) -> list[Continuation]:
         """Take the best continuations in; return those that its beams are from now on. All beams end with the search.
 
-        Args:
-            best: as many as are considered or more, the best first.
-            stops: whether a row ends with a token.
-            early: whether the search ends with as many finished texts as it has beams.
+        `best`: as many as are considered or more, the best first. `early`: whether the search ends with as many
+        finished texts as it has beams.
         """
         if self.beams[0].ended:
             latest = enumerate(beam.written[-1] for beam in self.beams)
@@ -124,8 +124,9 @@ class Beams(TokenChoice):
             totals += [0.0, *[NOT_BEGUN] * (len(search.beams) - 1)]
         return torch.tensor(totals, device=device)[:, None]
 
+    @override
     def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """See `TokenChoice.choose`. The rows get these tokens, behind those of the beams that they go on from.
+        """The rows get these tokens, behind those of the beams that they go on from.
 
         Raises:
             UsageError: the vocabulary is too small for so many beams.
@@ -154,12 +155,7 @@ class Beams(TokenChoice):
 
 
 class BeamLoop(Loop):
-    """Writes the rows of searches.
-
-    Args:
-        way: see `Loop`, as are the others.
-        early: see `Beams`.
-    """
+    """Writes the rows of searches."""
 
     unit = "the beams of a single prompt; take fewer `beams`"
     choice: Beams
@@ -167,8 +163,9 @@ class BeamLoop(Loop):
     def __init__(self, way: Way, early: bool, budget: int, stops: Callable[[WrittenRow, int], bool]) -> None:
         super().__init__(way, Beams(early, stops), budget, stops)
 
+    @override
     def _advanced(self, slots: Slots) -> Slots | None:
-        """See `Loop._advanced`. Beams take over what is kept of the beams that they go on from."""
+        """Beams take over what is kept of the beams that they go on from."""
         import torch
 
         going = super()._advanced(slots)
@@ -178,8 +175,8 @@ class BeamLoop(Loop):
             going.cache = going.cache.reordered(origins, newest)
         return going
 
+    @override
     def _next_tokens(self, logits: torch.Tensor, rows: list[WrittenRow], draws: torch.Tensor | None) -> torch.Tensor:
-        """See `Loop._next_tokens`."""
         had_ended = sum(row.ended for row in rows)
         self.choice.stops = self.stops
         tokens = self.choice.choose(logits, rows, draws)
@@ -188,5 +185,4 @@ class BeamLoop(Loop):
 
 
 def _searches(rows: Sequence[WrittenRow]) -> list[Search]:
-    """Return the searches of rows, in their order; the beams of each lie side by side."""
     return list(dict.fromkeys(row.group for row in rows))

@@ -92,11 +92,7 @@ def python_of(generator: Spec) -> Path | None:
 
 
 def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict[str, Any]:
-    """Return a generator's part of a key: name, arguments, its fingerprint, and the versions where it runs.
-
-    Raises:
-        UsageError: its environment is missing, or can't be used.
-    """
+    """Return a generator's name, arguments, fingerprint and versions; raise UsageError if it can't be used here."""
     cls = GENERATORS.get(generator.name)
     fingerprint: dict[str, Any] = Spec(generator.name, cls.keyed(generator.args)).as_dict()
     if cls.packages:
@@ -108,7 +104,6 @@ def generator_key(generator: Spec, dtype: str, batch_tokens: int | None) -> dict
 
 @cache
 def _versions_in(python: Path, packages: tuple[str, ...]) -> Mapping[str, str]:
-    """Return the versions of packages, and of Python, in another environment; those that it lacks are left out."""
     try:
         done = subprocess.run(
             [python, "-c", ASK, *packages, *SHARED], capture_output=True, text=True, timeout=ASK_SECONDS, check=True

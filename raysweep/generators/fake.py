@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.generators.reference import reference_completion
@@ -36,8 +38,9 @@ class Fake(Generator):
         self.share = share
         self.wrong = wrong
 
+    @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`. Raises RaysweepError if a problem to answer has no reference solution."""
+        """Raise RaysweepError if a problem to answer has no reference solution."""
         return [
             reference_completion(request) if self._answers_right(request) else self._wrong_completion(request)
             for request in requests

@@ -68,11 +68,7 @@ class Loop:
         self._slots: Slots | None = None  # those that are being written
 
     def write(self, rows: list[WrittenRow]) -> None:
-        """Write rows to their ends, or wait until another thread has written them.
-
-        Raises:
-            RaysweepError: memory ran out with one row.
-        """
+        """Wait where another thread writes the rows; raise RaysweepError if memory runs out with one row."""
         left, is_writer = list(rows), False
         with self._turn:
             self._open += rows
@@ -95,10 +91,7 @@ class Loop:
                 self._turn.notify_all()
 
     def _write_all(self, left: list[WrittenRow]) -> None:
-        """Write the rows of all threads until those in `left` have ended.
-
-        As many are written at a time as the budget holds, ended ones being replaced by waiting ones.
-        """
+        """Write the rows of all threads until those in `left` have ended."""
         import torch
 
         announced = 0
@@ -138,7 +131,6 @@ class Loop:
             torch.cuda.empty_cache()
 
     def _refilled(self, slots: Slots | None) -> Slots | None:
-        """Return the slots with waiting rows in place of ended ones, where that is due."""
         if slots and self.way.switches_after is not None:
             slots = self._reread(slots, self.way.switches_after)
         used = sum(slots.rows[number].tokens for number in slots.live) if slots else 0
@@ -156,10 +148,7 @@ class Loop:
         return slots
 
     def _reread(self, slots: Slots, longest: int) -> Slots | None:
-        """Return slots whose rows that have just become longer than short texts are read again, as in `generate`.
-
-        LongRoPE's frequencies for long texts count for all of their tokens.
-        """
+        """Read rows again that became long: LongRoPE takes the frequencies of long texts for all their tokens."""
         turned = [number for number in slots.live if slots.rows[number].length == longest + 1]
         if not turned:
             return slots
@@ -169,7 +158,6 @@ class Loop:
         return rest
 
     def _taken(self, room: int, is_first: bool) -> list[tuple[Prompt, list[WrittenRow]]]:
-        """Take the next rows that fit off the waiting prompts; at least one if it is the first."""
         taken: list[tuple[Prompt, list[WrittenRow]]] = []
         while self._waiting:
             prompt = self._waiting[0]
@@ -185,7 +173,6 @@ class Loop:
         return taken
 
     def _started(self, taken: list[tuple[Prompt, list[WrittenRow]]]) -> Iterator[Slots]:
-        """Yield slots of new rows with their first token. A prompt is read once for all its rows of one variant."""
         import torch
 
         fresh = [(prompt, rows) for prompt, rows in taken if prompt.kept is None]
@@ -205,7 +192,6 @@ class Loop:
         yield from self._begun([row for _, rows in fresh for row in rows], read)
 
     def _begun(self, rows: list[WrittenRow], read: Read) -> Iterator[Slots]:
-        """Yield slots of rows, with their first token, whose prompts were read; what was read becomes theirs."""
         draws, mask = self.choice.begin(rows, self.way.device), read.mask
         tokens = self._next_tokens(read.logits, rows, draws)
         slots = Slots(rows, read.cache, mask, mask.sum(dim=-1), tokens, draws, not bool(mask.all())).without_ended()
@@ -213,7 +199,6 @@ class Loop:
             yield slots
 
     def _advanced(self, slots: Slots) -> Slots | None:
-        """Write one token to every row; return None if all have ended."""
         import torch
 
         slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
@@ -232,7 +217,6 @@ class Loop:
         return tokens
 
     def _append(self, row: WrittenRow, token: int) -> None:
-        """Add a token to a row and update whether the row has ended."""
         row.written.append(token)
         row.ended = token in row.ends or len(row.written) >= row.budget or self.stops(row, token)
         self._ended += row.ended

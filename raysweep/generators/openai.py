@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError, MissingInput, RaysweepError, UsageError, install_extra
 from raysweep.generators.base import EOS, GENERATORS, LENGTH, Generator, LiveModel, cut_at_stop
 from raysweep.hashing import text_sha
@@ -144,15 +146,16 @@ class OpenAI(Generator):
         self._said = -SILENCE  # when the user was last warned
 
     @classmethod
+    @override
     def arguments_in(cls, text: str) -> Mapping[str, Any]:
-        """See `Generator.arguments_in`: ``openai:NAME``, at $OPENAI_BASE_URL."""
+        """``openai:NAME``, at $OPENAI_BASE_URL."""
         if not text.strip():
             raise UsageError("`openai:` names no model; write openai:NAME, with the model's name at the server")
         return {"served": text, "url": os.environ.get(URL_VARIABLE, HOSTED)}
 
     @classmethod
+    @override
     def chats(cls, arguments: Mapping[str, Any]) -> bool:
-        """See `Generator.chats`."""
         return arguments.get("api") == "chat"
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -190,7 +193,6 @@ class OpenAI(Generator):
         return Completion(request.task_id, request.sample, text, stop, answer.written, sha, answer.read)
 
     def _ask(self, request: GenerationRequest, max_tokens: int) -> _Answer:
-        """Send one request and read the answer."""
         decoding = self.decoding
         fields: dict[str, Any] = {
             "model": self.served,
@@ -228,7 +230,6 @@ class OpenAI(Generator):
                 raise RaysweepError(f"the answer takes longer than {self.timeout:g} s")
 
     def _patiently(self, ask: Callable[[], T]) -> T | _TooLong:
-        """Call a function until the server answers, pausing as it asks, or twice as long each time."""
         import openai
 
         self._connect(openai)
@@ -252,7 +253,6 @@ class OpenAI(Generator):
         raise RaysweepError(f"{self.url} did not answer in {self.retries + 1} tries; the last one: {reason}")
 
     def _say(self, text: str) -> None:
-        """Warn the user, unless that was done just before."""
         if time.monotonic() - self._said >= SILENCE:
             self._said = time.monotonic()
             self.tell(text)
@@ -293,11 +293,9 @@ class OpenAI(Generator):
         return f"{self.url} refuses the request with status {error.status_code}: {self._line(error.message)}{way}"
 
     def _hidden(self, text: str) -> str:
-        """Return a text of the server's without the key."""
         return self._key.sub(HIDDEN, text) if self._key else text
 
     def _line(self, text: str) -> str:
-        """Return the first line of what a server says, as far as people read it, without the key."""
         return (self._hidden(text).strip().splitlines() or [""])[0][:300]
 
 
@@ -338,7 +336,6 @@ def _spellings_of(key: str) -> re.Pattern[str]:
 
 
 def _count(usage: Any, name: str) -> int:
-    """Return a number of tokens; 0 if the server didn't count them."""
     number = usage.get(name) if isinstance(usage, Mapping) else None
     return number if isinstance(number, int) else 0
 
@@ -356,7 +353,6 @@ def _too_long(error: Any) -> _TooLong | None:
 
 
 def _seconds_of(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header; None if there is none, or it is unreadable."""
     if not text:
         return None
     try:

@@ -69,5 +69,4 @@ def patched(network: Any, variants: Sequence[RowVariant | None], positions: Any,
 
 
 def variants_of(variants: Sequence[RowVariant | None]) -> Variants:
-    """Return the variants of some rows; None if none of them is patched."""
     return variants if any(variant is not None for variant in variants) else None

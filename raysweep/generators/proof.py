@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import RaysweepError
 from raysweep.generators.caches.base import Way
 from raysweep.generators.caches.own_cache import NAMES
@@ -43,9 +45,7 @@ class _Text:
 def flaw_of(way: Way, tokens: Tokens) -> str:
     """Return in words how the logits of a way of calling a model are wrong; empty if they are right.
 
-    Args:
-        way: the model's.
-        tokens: of its tokenizer. A model with too few positions for the two prompts isn't tried.
+    `tokens`: of its tokenizer. A model with too few positions for the two prompts isn't tried.
     """
     prompts = _prompts(way.network, tokens)
     if not prompts:
@@ -71,9 +71,7 @@ def flaw_of(way: Way, tokens: Tokens) -> str:
 def unlike_generate(network: Any, tokens: Tokens) -> str:
     """Return in words how `generate` reads other logits after a text than the model has for it; empty if it doesn't.
 
-    Args:
-        network: a model of transformers, or one with an adapter of PEFT's. One with an encoder isn't tried.
-        tokens: see `flaw_of`.
+    `network`: a model of transformers, or one with an adapter of PEFT's. One with an encoder isn't tried.
     """
     import torch
 
@@ -119,7 +117,6 @@ def _prompts(network: Any, tokens: Tokens) -> list[list[_Text]]:
 
 
 def _written(way: Way, prompts: Sequence[Sequence[_Text]]) -> Iterator[tuple[str, dict[_Text, torch.Tensor]]]:
-    """Yield the logits of texts that the loop writes in each of several orders, and the order's name."""
     everything = [text for texts in prompts for text in texts]
     enough = sum(len(text.prompt) + len(text.tokens) for text in everything)
     yield "in a batch", _logits_of_loop(way, [texts[0] for texts in prompts], enough)
@@ -153,11 +150,12 @@ class _Given(TokenChoice):
         self._texts = texts
         self.seen: dict[_Text, dict[int, torch.Tensor]] = {text: {} for text in texts.values()}
 
+    @override
     def begin(self, rows: list[WrittenRow], device: torch.device) -> None:
-        """See `TokenChoice.begin`."""
+        pass
 
+    @override
     def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """See `TokenChoice.choose`."""
         import torch
 
         next_ones = []
@@ -170,13 +168,11 @@ class _Given(TokenChoice):
 
 
 def _said(error: Exception) -> str:
-    """Return an error's type and first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _texts(ids: Sequence[int], length: int, switch: tuple[int, ...]) -> list[_Text]:
-    """Return the samples of a prompt, each of which goes on with other tokens; `switch`: what the prompt ends with."""
     starts = [(length + 2 * sample) % (len(ids) - TOKENS + 1) for sample in range(SAMPLES)]
     return [_Text((*ids[:length], *switch), tuple(ids[start : start + TOKENS])) for start in starts]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.errors import RaysweepError
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.hashing import text_sha
@@ -16,13 +18,13 @@ class Reference(Generator):
 
     draws_when_greedy = False
 
+    @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`. Raises RaysweepError if a problem has no reference solution."""
+        """Raise RaysweepError if a problem has no reference solution."""
         return [reference_completion(request) for request in requests]
 
 
 def reference_completion(request: GenerationRequest) -> Completion:
-    """Return the reference solution of a request as a completion."""
     if request.reference is None:
         raise RaysweepError(f"problem {request.task_id} has no reference solution to answer with")
     return Completion(request.task_id, request.sample, request.reference, "eos", 0, text_sha(request.prompt))

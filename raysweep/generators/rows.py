@@ -35,7 +35,6 @@ class WrittenRow:
 
     @property
     def length(self) -> int:
-        """Tokens of its prompt and of what is written."""
         return len(self.prompt) + len(self.written)
 
     @property
@@ -86,7 +85,6 @@ class Tokens:
         return WrittenRow(request, prompt, budget, ends, stop, ended=ended, variant=variant)
 
     def _room(self, prompt: int) -> int:
-        """Return the most tokens that may be written after a prompt of so many tokens."""
         if self.positions is None:
             return self._max_new_tokens
         if self._apart:

@@ -54,11 +54,9 @@ class Slots:
 
     @property
     def live(self) -> list[int]:
-        """The numbers of the rows that have not ended."""
         return [number for number, row in enumerate(self.rows) if not row.ended]
 
     def without_ended(self) -> Slots | None:
-        """Return the rows that have not ended; None if there are none."""
         return self.only(self.live)
 
     def only(self, numbers: Sequence[int]) -> Slots | None:
@@ -81,7 +79,6 @@ class Slots:
         )
 
     def joined(self, other: Slots) -> Slots:
-        """Return the rows of both."""
         import torch
 
         width = max(self.mask.shape[1], other.mask.shape[1])
@@ -108,5 +105,4 @@ def by_prompt(rows: Sequence[WrittenRow]) -> deque[Prompt]:
 
 
 def tokens_of(rows: Sequence[WrittenRow]) -> int:
-    """Return the tokens of which keys and values may be held for some rows."""
     return sum(row.tokens for row in rows)

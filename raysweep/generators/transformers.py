@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from typing_extensions import override
+
 from raysweep.errors import UnfitModel, UsageError
 from raysweep.generators.base import (
     CPU_TOKENS,
@@ -110,8 +112,9 @@ class Transformers(Generator):
             self.versions = _versions(merge)
             self.use(model)
 
+    @override
     def use(self, model: ModelRef) -> bool:
-        """See `Generator.use`. An adapter or delta of the loaded base, or a model like it, doesn't load it again.
+        """An adapter or delta of the loaded base, or a model like it, doesn't load it again.
 
         Raises:
             UnfitModel: it can't run this model rightly.
@@ -129,11 +132,7 @@ class Transformers(Generator):
         return True
 
     def _take(self, network: Any, tokenizer: Any, name: str, traits: Traits) -> None:
-        """Generate with a network from now on; `name`: what errors call it.
-
-        Raises:
-            UnfitModel: it has no embeddings for some of the tokenizer's tokens, or its logits would be wrong.
-        """
+        """Raise UnfitModel if it lacks embeddings for some of the tokenizer's tokens, or its logits would be wrong."""
         if traits.misfit:
             raise UnfitModel(f"generator transformers can't run model {name}: {traits.misfit}")
         _require_ends(network, name)
@@ -167,11 +166,7 @@ class Transformers(Generator):
         self._loop.way, self._loop.stops = way, self._tokens.stops
 
     def _right_way(self, name: str) -> type[Way]:
-        """Return how the network is called so that its logits are right.
-
-        Raises:
-            UnfitModel: no way that may be taken gives the right ones.
-        """
+        """Raise UnfitModel if no way that may be taken gives the right logits."""
         ways = self._ways()
         kind, flaws = self.network.config.model_type, []
         if unlike := unlike_generate(self.network, self._tokens):
@@ -190,7 +185,6 @@ class Transformers(Generator):
         raise UnfitModel(f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; {way_out}")
 
     def _ways(self) -> list[type[Way]]:
-        """Return the ways that may be taken, the best one first."""
         if has_encoder(self.network):
             return [WithEncoder, WithEncoderTogether]
         ways: list[type[Way]] = []
@@ -201,8 +195,8 @@ class Transformers(Generator):
         return ways
 
     @property
+    @override
     def alive(self) -> Callable[[], None]:
-        """See `Generator.alive`."""
         assert self._loop
         return self._loop.alive
 
@@ -212,8 +206,9 @@ class Transformers(Generator):
         self._loop.alive = value
 
     @classmethod
+    @override
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
-        """See `Generator.require_fit`. What isn't known by a model's type is found when the model is loaded."""
+        """What isn't known by a model's type is found when the model is loaded."""
         longest = arguments.get("longest_prompt")
         if longest is not None and longest < 1:
             raise UsageError(
@@ -231,21 +226,23 @@ class Transformers(Generator):
             )
 
     @classmethod
+    @override
     def keyed(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Generator.keyed`. A cache that a model is called with anyway changes nothing if it is asked for."""
+        """A cache that a model is called with anyway changes nothing if it is asked for."""
         keyed = super().keyed(arguments)
         return keyed if keyed.get("cache") is False else {name: keyed[name] for name in keyed if name != "cache"}
 
     @classmethod
+    @override
     def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
-        """See `Generator.fingerprint`. Below float32, what is written together changes rounding, and completions."""
+        """Below float32, what is written together changes rounding, and completions."""
         return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
 
     @classmethod
+    @override
     def corrected(
         cls, model_type: str, longest_short: int | None, decoding: Decoding, batch_tokens: int | None
     ) -> Mapping[str, Any]:
-        """See `Generator.corrected`."""
         marks = {}
         if model_type in ONCE_WRONG:
             marks["called"] = "rightly"
@@ -256,8 +253,9 @@ class Transformers(Generator):
             marks["prompts"] = "kept"
         return marks
 
+    @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`. Rows of several threads are written together, by one of them."""
+        """Rows of several threads are written together, by one of them."""
         return [self.completion(row) for row in self.write(requests)] if requests else []
 
     def write(self, requests: Sequence[GenerationRequest], variants: Variants = None) -> list[WrittenRow]:
@@ -281,7 +279,6 @@ class Transformers(Generator):
         return rows
 
     def _search(self, rows: Sequence[WrittenRow]) -> None:
-        """Write rows by beam search; those of equal prompt, stop strings and variant are texts of one search."""
         assert self._loop
         searches: dict[Any, Search] = {}
         keys = [(tuple(row.prompt), row.stop, tuple(row.ends), row.variant) for row in rows]
@@ -295,9 +292,7 @@ class Transformers(Generator):
     def read(self, texts: Sequence[Sequence[int]], variants: Variants) -> None:
         """Have the model read texts of tokens in one call, for what patchers see of it. Nothing is written.
 
-        Args:
-            texts: tokens, at least one each.
-            variants: of the texts.
+        `texts`: tokens, at least one each.
         """
         import torch
 
@@ -306,20 +301,20 @@ class Transformers(Generator):
             self._loop.way.read(texts, variants)
 
     def completion(self, row: WrittenRow) -> Completion:
-        """Return what a written row says."""
         return self._tokens.completion(row)
 
+    @override
     def live(self) -> LiveModel:
-        """See `Generator.live`."""
         return LiveModel(self.network, self.tokenizer)
 
+    @override
     def state(self) -> Mapping[str, float]:
-        """See `Generator.state`."""
         assert self._loop
         return {"batch_tokens": self._loop.now, "cache_share": self._loop.in_use / self._loop.now}
 
+    @override
     def facts(self) -> Mapping[str, Any]:
-        """See `Generator.facts`: the smallest token budget so far, whether adapters are merged, and a missing cache."""
+        """The smallest token budget so far, whether adapters are merged, and a missing cache."""
         assert self._loop
         slow = {"cache": False} if self._is_slow else {}
         is_merged = bool(self.versions and self.versions.is_merged)
@@ -355,8 +350,8 @@ class Draws(TokenChoice):
         drawn = [torch.randint(SEEDS, (decoding.max_new_tokens,), generator=generator) for generator in generators]
         return torch.stack(drawn).to(device)
 
+    @override
     def choose(self, logits: torch.Tensor, rows: list[WrittenRow], begun: torch.Tensor | None) -> torch.Tensor:
-        """See `TokenChoice.choose`."""
         import torch
 
         seeds = None
@@ -381,13 +376,11 @@ def _require_ends(network: Any, name: str) -> None:
 
 
 def _kind(network: Any) -> str:
-    """Return what adapters of a base have in common that are called alike; empty for a model without an adapter."""
     config = getattr(network, "active_peft_config", None)
     return "" if config is None else repr(sorted((name, str(value)) for name, value in config.to_dict().items()))
 
 
 def _versions(merge: bool | None) -> ModelVersions:
-    """Return versions on this process's accelerator or CPU."""
     import torch
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

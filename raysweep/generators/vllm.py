@@ -17,6 +17,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+from typing_extensions import override
+
 from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, LiveModel, WantedModel
 from raysweep.generators.rows import Tokens, WrittenRow
@@ -110,8 +112,8 @@ class Vllm(Generator):
         self.use(model)
 
     @classmethod
+    @override
     def require_fit(cls, arguments: Mapping[str, Any], model: WantedModel) -> None:
-        """See `Generator.require_fit`."""
         other = f"take generator {TRANSFORMERS} for it: models[].generator"
         what = f"generator vllm can't run model {model.name}"
         if model.model_type in UNSERVED:
@@ -133,8 +135,9 @@ class Vllm(Generator):
             if why:
                 raise UsageError(f"{what} with an adapter {why}; {other}")
 
+    @override
     def use(self, model: ModelRef) -> bool:
-        """See `Generator.use`. It can take adapters of the base.
+        """It can take adapters of the base.
 
         Other weights need another engine: vLLM 0.32's `reload_weights` left tied output embeddings as they were on a
         CPU, where they are packed for it, and texts were wrong.
@@ -145,26 +148,29 @@ class Vllm(Generator):
         return True
 
     @property
+    @override
     def alive(self) -> Callable[[], None]:
-        """See `Generator.alive`; each thread has its own."""
+        """Each thread has its own."""
         return self._thread.alive
 
     @alive.setter
     def alive(self, value: Callable[[], None]) -> None:
         self._thread.alive = value
 
+    @override
     def state(self) -> Mapping[str, float]:
-        """See `Generator.state`."""
         cache = self._engine.vllm_config.cache_config
         manager = self._engine.engine_core.engine_core.scheduler.kv_cache_manager
         return {"batch_tokens": cache.num_gpu_blocks * cache.block_size, "cache_share": manager.usage}
 
+    @override
     def facts(self) -> Mapping[str, Any]:
-        """See `Generator.facts`. vLLM heeds the variable on GPUs from Hopper on only."""
+        """Only on GPUs from Hopper on does vLLM heed the variable."""
         return {"batch_invariant": os.environ.get(INVARIANT) == "1" and _has_invariance()}
 
+    @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See `Generator.generate`. Several threads may call it, each for the model that it uses.
+        """Several threads may call it, each for the model that it uses.
 
         Raises:
             UnfitModel: vLLM can't load the adapter.
@@ -178,7 +184,6 @@ class Vllm(Generator):
         return [tokens.completion(row) for row in rows]
 
     def _write(self, rows: list[WrittenRow], adapter: Any) -> None:
-        """Write rows to their ends, beside those of other threads."""
         from vllm import TokensPrompt
 
         asked: dict[str, list[WrittenRow]] = {}
@@ -245,11 +250,7 @@ class Vllm(Generator):
         return Tokens(tokenizer, positions, self.decoding.max_new_tokens, read_traits(model, tokenizer))
 
     def _adapter(self, model: ModelRef) -> Any:
-        """Return vLLM's request for an adapter, which is loaded now; None for a model without one.
-
-        Raises:
-            UnfitModel: vLLM can't load it, or would ignore a part of it.
-        """
+        """Raise UnfitModel if vLLM can't load the adapter, or would ignore a part of it; return None without one."""
         from vllm.lora.request import LoRARequest
 
         if model.kind is not ModelKind.ADAPTER:
@@ -286,11 +287,6 @@ class Vllm(Generator):
             raise ValueError(f"it would ignore its updates of {', '.join(ignored)}")
 
     def _started(self, base: ModelRef) -> Any:
-        """Start the engine with a base.
-
-        Raises:
-            RaysweepError: vLLM can't load it.
-        """
         for name, value in ENVIRONMENT.items():  # before vLLM is imported
             os.environ.setdefault(name, value)
         import torch
@@ -344,7 +340,6 @@ class _Thread(threading.local):
 
 
 def _together(rows: Sequence[WrittenRow]) -> Iterator[list[WrittenRow]]:
-    """Yield rows that can be one request: samples of one prompt with successive numbers."""
     group: list[WrittenRow] = []
     for row in rows:
         if group and row.request != dataclasses.replace(
@@ -358,14 +353,12 @@ def _together(rows: Sequence[WrittenRow]) -> Iterator[list[WrittenRow]]:
 
 
 def _take(row: WrittenRow, output: Any) -> None:
-    """Give a row what vLLM wrote; raise RaysweepError if vLLM gave it up."""
     if output.finish_reason not in ("stop", "length"):
         raise RaysweepError(f"vLLM ended a completion of {row.request.task_id} with {output.finish_reason!r}")
     row.written = list(output.token_ids)
 
 
 def _updated(adapter: ModelRef) -> set[str]:
-    """Return the modules that an adapter updates, each with the one that it lies in, such as attn.c_proj."""
     from safetensors import safe_open
 
     file = Path(adapter.location) / "adapter_model.safetensors"
@@ -380,7 +373,6 @@ def _short(name: str) -> str:
 
 
 def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
-    """Return why vLLM can't serve an adapter with such a config of PEFT; empty if it can."""
     kind = str(getattr(adapter.get("peft_type"), "value", adapter.get("peft_type")))
     if kind != "LORA":
         return f"of type {kind} (it serves LoRA only)"
@@ -403,7 +395,6 @@ def _refused(adapter: Mapping[str, Any], max_rank: int) -> str:
 
 
 def _has_invariance() -> bool:
-    """Return True if this process's GPU can write each text independently of those beside it."""
     import torch
 
     return torch.cuda.is_available() and torch.cuda.get_device_capability() >= INVARIANT_FROM

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 from raysweep.generators.caches.kv_cache import KeysAndValues
@@ -36,22 +38,24 @@ class BothCaches(Cache):
         self.written, self.prompts, self.mask = written, prompts, mask
         self.of_model: Any = EncoderDecoderCache(written.of_model, prompts.of_model)
 
+    @override
     def chosen(self, rows: torch.Tensor, start: int = 0) -> BothCaches:
-        """See `Cache.chosen`; `start` counts the decoder's columns."""
+        """`start` counts the decoder's columns."""
         mask = self.mask[rows]
         first = int(mask.any(dim=0).int().argmax())
         return BothCaches(self.written.chosen(rows, start), self.prompts.chosen(rows, first), mask[:, first:])
 
+    @override
     def joined(self, other: BothCaches) -> BothCaches:
-        """See `Cache.joined`."""
         import torch
 
         width = max(self.mask.shape[1], other.mask.shape[1])
         masks = [torch.nn.functional.pad(both.mask, (width - both.mask.shape[1], 0)) for both in (self, other)]
         return BothCaches(self.written.joined(other.written), self.prompts.joined(other.prompts), torch.cat(masks))
 
+    @override
     def reordered(self, rows: torch.Tensor, newest: int) -> BothCaches:
-        """See `Cache.reordered`. Rows of a prompt have all of what the encoder read in common."""
+        """Rows of a prompt have all of what the encoder read in common."""
         self.written.reordered(rows, newest)
         return self
 
@@ -64,8 +68,9 @@ class WithEncoder(Way):
         self._start = start_of(network)
         self._width = bare(network).config.hidden_size
 
+    @override
     def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
-        """See `Way.read`. The decoder has read its first token, with which all texts begin."""
+        """The decoder has read its first token, with which all texts begin."""
         import torch
 
         with self.patched(variants, None, reads_prompts=True):
@@ -75,6 +80,7 @@ class WithEncoder(Way):
             logits = self._decoded(cache, start, torch.ones_like(start), states)
         return Read(cache, torch.ones_like(start), logits)
 
+    @override
     def step(
         self,
         cache: Any,
@@ -84,18 +90,15 @@ class WithEncoder(Way):
         padded: bool,
         variants: Variants = None,
     ) -> torch.Tensor:
-        """See `Way.step`; `mask` and `positions` are the decoder's."""
+        """`mask` and `positions` are the decoder's."""
         shape = (*cache.mask.shape, self._width)  # nothing reads the states any more, but models look at their shape
         nothing = cache.mask.new_zeros((), dtype=self.network.dtype).expand(shape)
         with self.patched(variants, positions, reads_prompts=False):
             return self._decoded(cache, tokens[:, None], mask, nothing)
 
+    @override
     def patched(self, variants: Variants, positions: Any, *, reads_prompts: bool) -> AbstractContextManager[None]:
-        """See `Way.patched`.
-
-        Raises:
-            UsageError: there are variants, which name blocks and tokens of one stack.
-        """
+        """Raise UsageError if there are variants, which name blocks and tokens of one stack."""
         if variants is not None:
             raise UsageError("a model with an encoder and a decoder can't be patched while it reads and writes")
         return super().patched(variants, positions, reads_prompts=reads_prompts)

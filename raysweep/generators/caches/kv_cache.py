@@ -10,6 +10,8 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 from raysweep.generators.patches import Variants
 
@@ -37,13 +39,13 @@ class KeysAndValues(Cache):
         for number, (keys, values) in enumerate(layers):
             self.of_model.update(keys, values, number)
 
+    @override
     def chosen(self, rows: torch.Tensor, start: int = 0) -> KeysAndValues:
-        """See `Cache.chosen`."""
         layers = self.of_model.layers
         return KeysAndValues([(layer.keys[rows, :, start:], layer.values[rows, :, start:]) for layer in layers])
 
+    @override
     def joined(self, other: KeysAndValues) -> KeysAndValues:
-        """See `Cache.joined`."""
         import torch
 
         pairs = []
@@ -53,8 +55,9 @@ class KeysAndValues(Cache):
             pairs.append(tuple(torch.cat([widened(part, width) for part in parts]) for parts in both))
         return KeysAndValues(pairs)
 
+    @override
     def reordered(self, rows: torch.Tensor, newest: int) -> KeysAndValues:
-        """See `Cache.reordered`. What rows of a prompt have in common is not moved."""
+        """What rows of a prompt have in common is not moved."""
         for layer in self.of_model.layers:
             for states in (layer.keys, layer.values):
                 states[:, :, -newest:] = states[rows, :, -newest:]
@@ -64,8 +67,8 @@ class KeysAndValues(Cache):
 class WithKeysAndValues(Way):
     """Calls a model with `KeysAndValues`, as transformers calls most of them with its cache of keys and values."""
 
+    @override
     def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
-        """See `Way.read`."""
         ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
         cache, positions = KeysAndValues(), mask.cumsum(dim=-1) - 1
         with self.patched(variants, positions, reads_prompts=True):
@@ -78,6 +81,7 @@ class WithKeysAndValues(Way):
             ).logits[:, -1]
         return Read(cache, mask, logits)
 
+    @override
     def step(
         self,
         cache: Any,
@@ -87,7 +91,6 @@ class WithKeysAndValues(Way):
         padded: bool,
         variants: Variants = None,
     ) -> torch.Tensor:
-        """See `Way.step`."""
         positions = positions[:, None]
         with self.patched(variants, positions, reads_prompts=False):
             logits: torch.Tensor = self.network(
@@ -129,7 +132,6 @@ def _layer_class() -> Any:
         values: Any
 
         def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
-            """Add columns; return all keys and values."""
             start = self.keys.shape[2] if self.is_initialized else 0
             end = start + key_states.shape[2]
             if not self.is_initialized:
@@ -146,7 +148,6 @@ def _layer_class() -> Any:
 
 
 def _with_room(states: torch.Tensor, more: int) -> torch.Tensor:
-    """Return a larger tensor that begins with the given states, with room for `more` columns and some."""
     rows, heads, width, features = states.shape
     buffer = states.new_empty(rows, heads, width + more + ROOM, features)
     buffer[:, :, :width] = states

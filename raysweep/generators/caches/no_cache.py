@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, forget, whole_pass
@@ -28,12 +30,12 @@ class Texts(Cache):
     def __init__(self, ids: torch.Tensor) -> None:
         self.ids = ids
 
+    @override
     def chosen(self, rows: torch.Tensor, start: int = 0) -> Texts:
-        """See `Cache.chosen`."""
         return Texts(self.ids[rows, start:])
 
+    @override
     def joined(self, other: Texts) -> Texts:
-        """See `Cache.joined`."""
         import torch
 
         width = max(self.ids.shape[1], other.ids.shape[1])
@@ -51,11 +53,12 @@ class WithoutCache(Way):
         self._takes = frozenset(inspect.signature(bare(network).forward).parameters)
         self._ends: torch.Tensor | None = None  # (rows,), counted from the last column, of the texts of a call
 
+    @override
     def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
-        """See `Way.read`."""
         ids, mask = (tensor.to(self.device) for tensor in left_pad(prompts))
         return Read(Texts(ids), mask, self._logits(ids, mask, variants))
 
+    @override
     def step(
         self,
         cache: Any,
@@ -65,14 +68,13 @@ class WithoutCache(Way):
         padded: bool,
         variants: Variants = None,
     ) -> torch.Tensor:
-        """See `Way.step`."""
         import torch
 
         cache.ids = torch.cat([cache.ids, tokens[:, None]], dim=-1)
         return self._logits(cache.ids, mask, variants)
 
+    @override
     def last(self, hidden: torch.Tensor) -> torch.Tensor:
-        """See `Way.last`."""
         if self._ends is None:
             return hidden
         return hidden.gather(1, (hidden.shape[1] + self._ends)[:, None, None].expand(-1, 1, hidden.shape[2]))

@@ -13,6 +13,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.generators.caches.base import Cache, Read, Way
 from raysweep.generators.caches.kv_cache import widened
 from raysweep.generators.patches import Variants
@@ -47,17 +49,16 @@ class OwnCache(Cache):
 
         _combined([of_model], look)
 
+    @override
     def chosen(self, rows: torch.Tensor, start: int = 0) -> OwnCache:
-        """See `Cache.chosen`."""
-
         def choose(tensors: Sequence[torch.Tensor], dim: int, has_columns: bool) -> torch.Tensor:
             states = tensors[0].index_select(dim, rows)
             return states[:, :, start:] if has_columns else states
 
         return OwnCache(_combined([self.of_model], choose))
 
+    @override
     def joined(self, other: OwnCache) -> OwnCache:
-        """See `Cache.joined`."""
         import torch
 
         def join(tensors: Sequence[torch.Tensor], dim: int, has_columns: bool) -> torch.Tensor:
@@ -78,8 +79,8 @@ class WithOwnCache(Way):
         self._takes = frozenset(inspect.signature(self._model.forward).parameters)
         self._name = next((name for name in NAMES if name in self._takes), NAMES[0])
 
+    @override
     def read(self, prompts: Sequence[Sequence[int]], variants: Variants = None) -> Read:
-        """See `Way.read`."""
         import torch
 
         by_length: dict[int, list[int]] = {}
@@ -111,6 +112,7 @@ class WithOwnCache(Way):
         cache = output.get(self._name, asked.get(self._name))
         return Read(OwnCache(cache), mask, output.logits[:, -1])
 
+    @override
     def step(
         self,
         cache: Any,
@@ -120,7 +122,6 @@ class WithOwnCache(Way):
         padded: bool,
         variants: Variants = None,
     ) -> torch.Tensor:
-        """See `Way.step`."""
         import torch
 
         place = mask.shape[1] - 1 if cache.has_columns else FAR
@@ -140,7 +141,6 @@ class WithOwnCache(Way):
 
 
 def _joined(one: Read, other: Read) -> Read:
-    """Return the prompts of both."""
     import torch
 
     width = max(one.mask.shape[1], other.mask.shape[1])
@@ -154,11 +154,7 @@ Combine = Callable[[Sequence[Any], int, bool], Any]
 def _combined(parts: Sequence[Any], combine: Combine, field: str = "", dim: int = 1) -> Any:
     """Return a cache of the kind of some caches, or a part of it, each tensor of which is made of theirs.
 
-    Args:
-        parts: equal parts of caches; at first, what `OwnCache` takes.
-        combine: takes tensors, the dimension of their rows, and whether they have columns.
-        field: in which the parts are.
-        dim: the dimension of rows, if they are tensors.
+    `combine`: takes tensors, the dimension of their rows, and whether they have columns.
     """
     import torch
 
