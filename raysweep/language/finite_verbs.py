@@ -93,7 +93,6 @@ class _Reader:
             self._pass(index)
 
     def _chain_of(self, verb: FiniteVerb) -> int:
-        """Return the number of a verb's chain, and remember what verbs behind it need."""
         if verb.kind is Kind.MAIN:
             form = self._tags[verb.index]
             self._plural = form in ("VB", "VBP")
@@ -109,7 +108,6 @@ class _Reader:
         return self._chains[form]
 
     def _pass(self, index: int) -> None:
-        """Remember what a word means for those behind it."""
         word, tag = self._words[index], self._tags[index]
         if word == "to" or word in _MODALS or word in _DO or tag == "TO":
             self._in_infinitive = True
@@ -158,7 +156,6 @@ class _Reader:
         return self._word(before) in ("please", "let")
 
     def _is_joined(self, index: int) -> bool:
-        """Return True if a verb comes after "and", "then" or "or", or after a comma in a list of instructions."""
         before = index - 1
         while before > index - 4 and self._tag(before) == "RB" and self._word(before) not in JOINERS:
             before -= 1
@@ -223,11 +220,9 @@ class _Reader:
         return -1
 
     def _is_infinitive(self, index: int) -> bool:
-        """Return True if "to", a modal or "do" governs this verb and the one before it, without a comma between."""
         return self._in_infinitive and self._word(index - 1) != "," and self._word(index - 2) != ","
 
     def _subject_end(self, index: int) -> int:
-        """Return the index of the subject's last token in a question that begins with its verb, else -1."""
         if index != self._first or self._word(len(self._words) - 1) != "?":
             return -1
         place, end = index + 1, -1

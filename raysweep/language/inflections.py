@@ -46,13 +46,11 @@ def inflections(base: str, upos: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=65_536)
 def is_known_word(word: str) -> bool:
-    """Return True if the dictionary has a lower-case word, as a form of any part of speech."""
     return bool(_lemminflect().getAllLemmas(word))
 
 
 @lru_cache(maxsize=65_536)
 def is_known_verb(word: str) -> bool:
-    """Return True if the dictionary has a lower-case word as a form of a verb."""
     return bool(_lemminflect().getAllLemmas(word, upos="VERB"))
 
 
@@ -71,7 +69,6 @@ def has_comparative(adjective: str) -> bool:
 
 
 def fingerprint() -> dict[str, str]:
-    """Return lemminflect's version, for keys and manifests."""
     return {"inflections": f"lemminflect {versions(('lemminflect',))['lemminflect']}"}
 
 

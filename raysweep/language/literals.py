@@ -54,7 +54,6 @@ def literal_spans(segments: Sequence[Segment]) -> list[Spans]:
 
 
 def _by_segment(spans: Spans, segments: Sequence[Segment]) -> list[Spans]:
-    """Return the pieces of a joined text's spans in each segment, in order; verbatim segments have none."""
     spans_of_segments: list[Spans] = []
     start, first = 0, 0
     for segment in segments:
@@ -77,7 +76,6 @@ def compound_spans(text: str) -> Spans:
 
 
 def compounds_with_code(segments: Sequence[Segment]) -> list[Spans]:
-    """Return the pieces of each segment that are parts of a compound with code in it, such as ``sub-string``."""
     if not any(s.text[:1] in _HYPHENS or s.text[-1:] in _HYPHENS for s in segments if s.text):
         return [[] for _ in segments]
     shown = [s.text if s.natural else _shown(Segment(_MARK.sub("x", s.text), False)) for s in segments]
@@ -102,7 +100,6 @@ def _shown(segment: Segment) -> str:
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the spans of data, in any order."""
     yield from (match.span() for match in _QUOTED.finditer(text))
     yield from (match.span() for match in _ONE_LETTER.finditer(text))
     yield from _lists(text)
@@ -111,7 +108,6 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _lists(text: str) -> Iterator[tuple[int, int]]:
-    """Yield the outermost pairs of square brackets and braces of each paragraph."""
     open_brackets: list[tuple[str, int]] = []
     for match in _BRACKET_OR_BREAK.finditer(text):
         mark = match[0]
@@ -147,7 +143,6 @@ def _formulas(line: str, offset: int) -> Iterator[tuple[int, int]]:
 
 
 def _merged(spans: Spans) -> Spans:
-    """Return spans in order, overlapping ones joined."""
     merged: Spans = []
     for start, end in sorted(spans):
         if merged and start < merged[-1][1]:

@@ -66,12 +66,6 @@ Sentence = tuple[Token, ...]
 
 @lru_cache(maxsize=4096)
 def tagged_sentences(segments: tuple[Segment, ...], tagger: str) -> tuple[Sentence, ...]:
-    """Return the sentences of a text with tags.
-
-    Args:
-        segments: the text (`raysweep.prompts.regions`).
-        tagger: a registered name.
-    """
     tag = TAGGERS.create(Spec(tagger)).tag
     tagged = []
     for sentence in sentences(segments):
@@ -99,7 +93,6 @@ def task_imperative(segments: tuple[Segment, ...], tagger: str) -> Token | None:
 
 
 def _auxiliaries(words: Sequence[str], tags: Sequence[str]) -> set[int]:
-    """Return the indices of auxiliaries: all forms of be, and forms of do and have that go with another verb."""
     auxiliaries = set()
     for index, word in enumerate(words):
         if word in _BE:
@@ -130,7 +123,6 @@ def sentences(segments: Sequence[Segment]) -> Iterator[list[Token]]:
 
 
 def _ends(last: str, gap: str) -> bool:
-    """Return True if a sentence ends here, given its last token and the blanks after it."""
     return gap.count("\n") > 1 or (gap != "" and last in ".!?") or ("\n" in gap and last == ":")
 
 
@@ -157,7 +149,6 @@ def _tokens(segments: Sequence[Segment]) -> Iterator[tuple[str, Token]]:
 
 
 def _covers(spans: Sequence[tuple[int, int]]) -> Callable[[int], bool]:
-    """Return a function that returns True if a position lies in one of the spans."""
     starts = [start for start, _ in spans]
 
     def covers(position: int) -> bool:

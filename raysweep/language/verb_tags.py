@@ -60,20 +60,13 @@ _NAMES_A_NOUN = frozenset([":", "=", "of", "to", "and", "or", ")", *_FINITE])
 def corrected_tags(words: Sequence[str], tags: Sequence[str], verbatim: Sequence[bool]) -> list[str]:
     """Return the Penn tags of a sentence's words, with imperatives as ``VB`` and nouns that look like verbs as nouns.
 
-    Args:
-        words: of one sentence, in the case of the text.
-        tags: as a tagger gives them.
-        verbatim: True for each piece of code, which can be an object of a verb.
+    `verbatim`: True for each piece of code, which can be an object of a verb.
     """
     return _Tags(words, tags, verbatim).corrected()
 
 
 def first_word(words: Sequence[str]) -> int:
-    """Return the index of the word that begins a sentence: the first one that is no bullet and no opener, or -1.
-
-    Args:
-        words: of the sentence, in lower case.
-    """
+    """Return the index of a sentence's first word, in lower case, but bullets and openers; -1: there is none."""
     for index, word in enumerate(words):
         after = words[index + 1] if index + 1 < len(words) else ""
         is_word = any(char.isalpha() for char in word) and after not in (")", ".")
@@ -144,12 +137,10 @@ class _Tags:
         return False
 
     def _is_joined(self, index: int) -> bool:
-        """Return True after "and", "then" or "or", and after a comma."""
         before = self._before(index)
         return self._word(before) in JOINERS or self._word(before) == ","
 
     def _before(self, index: int) -> int:
-        """Return the index of the last word before a verb that is no adverb; at most three adverbs are skipped."""
         before = index - 1
         for _ in range(3):
             if self._word(before) not in _BETWEEN or self._word(before - 1) not in (*JOINERS, ",", *_BETWEEN):
@@ -162,7 +153,6 @@ class _Tags:
         return self._word(index - 1) == "," and self._word(self._first) in FRONTED
 
     def _takes_object(self, index: int) -> bool:
-        """Return True if the words behind a verb fit one: an object, or a preposition after a verb for the tagger."""
         word, after, tag = self._words[index], self._word(index + 1), self._tag(index + 1)
         if word == "return" or self._word(index - 1) in ("then", "otherwise", "else"):
             return True
@@ -177,7 +167,6 @@ class _Tags:
         return after in _OBJECT_WORDS or (tag in _OBJECTS and self._word(index - 1) != ",") or tag in ("DT", "PRP$")
 
     def _takes_more(self, index: int) -> bool:
-        """Return True if the words behind a verb fit one in a place where instructions begin."""
         after, tag = self._word(index + 1), self._tag(index + 1)
         return self._takes_object(index) or (tag in ("IN", "VBN", "VBD", "RB") and after not in _NAMES_A_NOUN)
 
@@ -190,7 +179,6 @@ class _Tags:
         return has_object or (index + 1 < len(self._words) and (self._verbatim[index + 1] or after in "'\"[({"))
 
     def _correct_noun(self, index: int) -> None:
-        """Make a verb a noun where no verb can be: no verb has the word as a form, or a verb or article is before."""
         word, tag = self._words[index], self._tags[index]
         if tag not in ("VB", "VBP", "VBZ") or word in _FINITE or index == self._first:
             return

@@ -80,7 +80,6 @@ class Perturber:
         self._source_id = source_id
 
     def method(self, row_id: str) -> Perturbation:
-        """Return the method for a row: the perturbation itself, or the member that an aggregate draws for it."""
         if not isinstance(self._perturbation, Mix):
             return self._perturbation
         set_id = f"{self._source_id}/{self._perturbation.set_name}"
@@ -108,5 +107,4 @@ class Perturber:
 
 
 def _verbatim(segments: Sequence[Segment]) -> list[str]:
-    """Return the texts that no method may change."""
     return [segment.text for segment in segments if not segment.natural]

@@ -7,6 +7,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from typing_extensions import override
+
 from raysweep.perturbations.base import Perturbation
 from raysweep.records import Segment
 
@@ -27,8 +29,9 @@ class BatchPerturbation(Perturbation):
     def perturb_all(self, texts: Sequence[Text]) -> list[list[Segment]]:
         """Return each text's segments as `perturb` would, in the texts' order."""
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return one text's segments, changed; many texts are faster through `perturb_all`."""
+        """Many texts are faster through `perturb_all`."""
         return self.perturb_all([Text(segments, rng, protected)])[0]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.records import Segment
@@ -19,14 +21,14 @@ class Clean(RecodePerturbation):
     level = "none"
 
     @property
+    @override
     def deterministic(self) -> bool:
-        """True."""
         return True
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments as they are."""
         return list(segments)
 
+    @override
     def perturb_recode(self, text: str, seed: int) -> str:
-        """Return `text`."""
         return text

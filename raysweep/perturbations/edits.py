@@ -38,7 +38,6 @@ def apply_edits(segments: Sequence[Segment], edits: Iterable[Edit]) -> list[Segm
 
 
 def is_within(position: int, spans: Spans) -> bool:
-    """Return True if a position lies inside one of the spans."""
     before = bisect_right(spans, (position, sys.maxsize)) - 1
     return before >= 0 and position < spans[before][1]
 

@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UnknownName, UsageError
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.records import Segment, Spec
@@ -72,8 +74,8 @@ class Mix(Perturbation):
         return () if self._stacked else self._parts
 
     @property
+    @override
     def deterministic(self) -> bool:
-        """True if no member draws anything, and none is drawn or there is only one."""
         no_choice = self._stacked or len(self._methods) == 1
         return self.strength == 0 or (no_choice and all(method.deterministic for method in self._methods))
 
@@ -82,8 +84,8 @@ class Mix(Perturbation):
         """The name that draws depend on, beside seed, source and row: sets of another name draw other members."""
         return self.name
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the language resources of all members, and the packages of those that are plug-ins."""
         fingerprint = {key: value for method in self._methods for key, value in method.fingerprint().items()}
         packages = {part.name: PERTURBATIONS.plugin_spec(part.name) for part in self._parts}
         return fingerprint | {
@@ -94,13 +96,13 @@ class Mix(Perturbation):
         """Return the method for one row: a member, all equally likely; for a stack the mix itself."""
         return self if self._stacked else rng.choice(self._methods)
 
+    @override
     def rate_text(self) -> str:
-        """Return the members with their strengths."""
         members = ", ".join(f"{m.in_words()} ({m.name}) at strength {m.strength:g}" for m in self._methods)
         return f"each row {'all' if self._stacked else 'one'} of {members}"
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments changed by one drawn member, or by all members in turn."""
         if not self._stacked:
             return self.draw(rng).perturb(segments, rng, protected)
         changed = list(segments)
@@ -122,7 +124,6 @@ def members_of(method: Perturbation) -> list[Perturbation]:
 
 
 def _accepted(name: str, language: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the language arguments that a member takes."""
     return {key: value for key, value in language.items() if key in PERTURBATIONS.parameters(name)}
 
 

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.problems.humaneval import HumanEval
@@ -72,20 +74,21 @@ class NLPerturbator(Perturbation):
             raise UsageError(f"perturbation nlperturbator: no prompt of category {category!r} is changed in {shown}")
 
     @property
+    @override
     def deterministic(self) -> bool:
-        """True: the texts are published ones."""
+        """The texts are published ones."""
         return True
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the sha256 of each file."""
         return {file.parent.name: content_sha(file) for file in self._files}
 
+    @override
     def rate_text(self) -> str:
-        """Return the category and its number of published descriptions."""
         return f"{self._category}: {len(self._texts)} published descriptions"
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the text with its description replaced and all around it untouched."""
         text = "".join(segment.text for segment in segments)
         candidates = [published for published in self._texts if published.clean in text]
         if not candidates:
@@ -97,7 +100,6 @@ class NLPerturbator(Perturbation):
 
 
 def _files_of(path: Path, category: str) -> list[Path]:
-    """Return a category's files, at most one in each folder."""
     by_category: dict[str, list[Path]] = {}
     for parent in (path / "Dataset", path):
         for folder, prefix in FOLDERS.items():
@@ -119,7 +121,6 @@ def _files_of(path: Path, category: str) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _read(file: Path, mtime_ns: int) -> tuple[PublishedText, ...]:
-    """Return the changed descriptions of a file; empty if it has no prompts."""
     try:
         rows = [
             row for row in csv.DictReader(io.StringIO(read_content(file).decode(), newline="")) if row.get("prompt")
@@ -163,6 +164,5 @@ def _humaneval(rows: Sequence[Mapping[str, str]]) -> list[PublishedText]:
 
 
 def _common_length(first: str, second: str) -> int:
-    """Return how many characters two texts share at their starts."""
     shorter = min(len(first), len(second))
     return next((index for index in range(shorter) if first[index] != second[index]), shorter)

@@ -27,11 +27,7 @@ _DETACH: Mapping[str, Sequence[tuple[str, str]]] = {
 def base_forms(word: str, upos: str, known: Container[str], exceptions: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the known forms of a word: irregular ones if there are any, else the word with endings detached.
 
-    Args:
-        word: in lower case.
-        upos: NOUN, VERB, ADJ or ADV.
-        known: WordNet's entries of that part of speech.
-        exceptions: irregular forms of that part of speech, with their base forms.
+    `word`: in lower case.
     """
     if word in exceptions:
         return _known([word, *exceptions[word]], known)
@@ -44,7 +40,6 @@ def base_forms(word: str, upos: str, known: Container[str], exceptions: Mapping[
 
 
 def _detached(forms: Sequence[str], upos: str) -> list[str]:
-    """Return the forms with each ending that fits replaced."""
     endings = _DETACH.get(upos, ())
     return [form[: -len(old)] + new for form in forms for old, new in endings if form.endswith(old)]
 

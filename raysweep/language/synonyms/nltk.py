@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.language.synonyms.base import SYNONYMS, Synonyms
 
@@ -26,16 +28,16 @@ class NltkWordNet(Synonyms):
     def __init__(self) -> None:
         self._version = _reader().get_version()
 
+    @override
     def heads(self, word: str, upos: str) -> Sequence[str]:
-        """Return the first words of a word's synsets."""
         return _heads(word, upos)
 
+    @override
     def frequent(self, word: str, upos: str) -> Sequence[str]:
-        """Return the frequent words of a word's first synset."""
         return _frequent(word, upos)
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the version of nltk's WordNet."""
         return {"wordnet": f"{self._version} (nltk)"}
 
 

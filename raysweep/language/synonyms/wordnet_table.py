@@ -56,7 +56,6 @@ def _is_first(word: str, offset: str, synsets: Mapping[str, Sequence[str]]) -> b
 
 
 def _counted(folder: Path) -> set[str]:
-    """Return the keys of senses that WordNet's texts contain, without the words that an adjective is similar to."""
     return {line.split(" ")[0].rsplit(":", 2)[0] for line in _lines(folder / "cntlist.rev")}
 
 

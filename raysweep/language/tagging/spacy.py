@@ -10,6 +10,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.language.tagging.base import TAGGERS, Tagger
 from raysweep.machine import versions
@@ -32,13 +34,13 @@ class SpacyTagger(Tagger):
                 f"-m spacy download {_MODEL}`, or take the one that is always there (tagger: hanta)"
             )
 
+    @override
     def tag(self, words: Sequence[str]) -> list[str]:
-        """Return one Penn tag for each word."""
         pipeline, doc_of = _pipeline()
         return [token.tag_ for token in pipeline(doc_of(words))]
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the versions of spaCy and of the model."""
         installed = versions(("spacy", _MODEL))
         return {"tagger": f"spacy {installed['spacy']}, {_MODEL} {installed[_MODEL]}"}
 

@@ -14,6 +14,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
 
+from typing_extensions import override
+
 from raysweep.errors import RaysweepError
 from raysweep.language.translation.base import TRANSLATORS, Sentence, Translator, is_believable
 
@@ -44,12 +46,12 @@ class Apertium(Translator):
 
     caution = "whose rules make other mistakes than a neural model: not for numbers to publish"
 
+    @override
     def lacks(self) -> str:
-        """Return which packages to install if the program or the language pair is missing."""
         return "" if _has_pairs() else "Apertium isn't installed; apt install apertium apertium-eng-spa"
 
+    @override
     def back_translate(self, sentences: Sequence[Sentence]) -> list[str | None]:
-        """Translate in large batches, each with one call of the program for each direction."""
         translations: list[str | None] = []
         for start in range(0, len(sentences), _BATCH):
             batch = sentences[start : start + _BATCH]
@@ -57,8 +59,8 @@ class Apertium(Translator):
             translations += [_checked(sentence, text) for sentence, text in zip(batch, texts, strict=True)]
         return translations
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the versions of the program and of the dictionaries."""
         return {"translator": f"apertium {_version('apertium')}, eng-spa {_version('apertium-eng-spa')}"}
 
 
@@ -72,7 +74,6 @@ def _marked(sentence: Sentence) -> str:
 
 
 def _checked(sentence: Sentence, translated: str) -> str | None:
-    """Return a translation as text with the sentence's first capitals, or None if it is not believable."""
     text = " ".join(html.unescape(_KEEPING.sub("", translated)).split())
     clean = "".join(piece.text for piece in sentence)
     if (
@@ -124,7 +125,6 @@ def _has_pairs() -> bool:
 
 @cache
 def _version(package: str) -> str:
-    """Return a Debian package's version, or that of the program `apertium` if there is no such package."""
     commands = (["dpkg-query", "--show", "--showformat=${Version}", package], ["apertium", "-V"])
     for command in commands:
         if shutil.which(command[0]):

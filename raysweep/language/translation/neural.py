@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.language.translation.base import TRANSLATORS, Sentence, Translator, is_believable
 from raysweep.machine import versions
@@ -46,8 +48,9 @@ class NeuralTranslator(Translator):
     def __init__(self, there: str, back: str, revision: str | None = None) -> None:
         self._ids, self._revision = (there, back), revision
 
+    @override
     def lacks(self) -> str:
-        """Return what to install or download; hub models count as present if they can be downloaded at first use."""
+        """Hub models count as present if they can be downloaded at first use."""
         if find_spec(self.package) is None:
             return f"its tokenizer needs {self.package}; pip install {self.package}"
         missing = [name for name in self._ids if not _is_here(name, self._revision)]
@@ -59,12 +62,12 @@ class NeuralTranslator(Translator):
         return ""
 
     @property
+    @override
     def is_ready(self) -> bool:
-        """True if both models are on this machine."""
         return not self.lacks() and all(_is_here(name, self._revision) for name in self._ids)
 
+    @override
     def back_translate(self, sentences: Sequence[Sentence]) -> list[str | None]:
-        """Translate in batches, on an accelerator if there is one."""
         texts = ["".join(piece.text for piece in sentence) for sentence in sentences]
         for name, beams in zip(self._ids, (None, BACK_BEAMS), strict=True):
             texts = _translate(texts, name, self._revision, beams)
@@ -72,12 +75,9 @@ class NeuralTranslator(Translator):
             text if is_believable(sentence, text) else None for sentence, text in zip(sentences, texts, strict=True)
         ]
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the models with their commits or content hashes, and the versions of transformers and torch.
-
-        Raises:
-            UsageError: neither the hub nor its cache has one of the models.
-        """
+        """Raise UsageError if neither the hub nor its cache has one of the models."""
         models = " and ".join(_identity(name, self._revision) for name in self._ids)
         used = ", ".join(f"{name} {version}" for name, version in versions(("transformers", "torch")).items())
         return {"translator": f"{self.name}: {models}; {used}"}
@@ -147,7 +147,6 @@ def _loaded(name: str, revision: str | None) -> tuple[Any, Any, Any]:
 
 
 def _is_here(name: str, revision: str | None) -> bool:
-    """Return True if a model is a folder, or is complete in the hub's cache."""
     return Path(name).is_dir() or (
         _is_cached(name, "config.json", revision) and any(_is_cached(name, file, revision) for file in _WEIGHTS)
     )
@@ -165,7 +164,6 @@ def _is_cached(name: str, file: str, revision: str | None) -> bool:
 
 @cache
 def _identity(name: str, revision: str | None) -> str:
-    """Return a model's name with its commit on the hub, downloaded or not, or with the hash of its folder."""
     identity = fingerprint(ModelRef(name, revision=revision, architecture="seq2seq"))
     content = identity["commit"] if "commit" in identity else text_sha(canonical_json(identity))[:12]
     return f"{Path(name).name}@{content}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.perturbations.base import PERTURBATIONS, percentage
 from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.prompts.protection import change_words
@@ -59,8 +61,8 @@ class ButterFingers(RecodePerturbation):
     words = "neighbouring keys"
     level = "character"
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with neighbouring letters in words that are not protected."""
         rate, near, draw, choose = RATE * self.strength, _NEIGHBOURS_BY_CASE, rng.random, rng.choice
 
         def change(word: str) -> str:
@@ -73,8 +75,8 @@ class ButterFingers(RecodePerturbation):
 
         return change_words(segments, protected, change)
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of letters that are replaced."""
         return percentage(RATE * self.strength, "letters")
 
     def perturb_recode(self, text: str, seed: int) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+from typing_extensions import override
+
 from raysweep.perturbations.base import PERTURBATIONS, percentage
 from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.prompts.protection import change_words
@@ -25,8 +27,8 @@ class SwapCharacters(RecodePerturbation):
     words = "swapped characters"
     level = "character"
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with swapped pairs in words that are not protected."""
         rate, draw = RATE * self.strength, rng.random
 
         def change(word: str) -> str:
@@ -38,8 +40,8 @@ class SwapCharacters(RecodePerturbation):
 
         return change_words(segments, protected, change)
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of adjacent pairs that are swapped."""
         return percentage(RATE * self.strength, "adjacent pairs")
 
     def perturb_recode(self, text: str, seed: int) -> str:

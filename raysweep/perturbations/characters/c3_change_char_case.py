@@ -9,6 +9,8 @@ import random
 import string
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.perturbations.base import PERTURBATIONS, percentage
 from raysweep.perturbations.characters.recode import RecodePerturbation
 from raysweep.prompts.protection import change_words
@@ -28,13 +30,13 @@ class ChangeCharCase(RecodePerturbation):
     words = "changed case"
     level = "character"
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with flipped case in words that are not protected."""
         rate = RATE * self.strength
         return change_words(segments, protected, lambda word: _flip(word, rng, rate))
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of letters that are flipped, of those with a case."""
         return percentage(RATE * self.strength, "letters with a case")
 
     def perturb_recode(self, text: str, seed: int) -> str:

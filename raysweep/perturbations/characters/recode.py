@@ -53,7 +53,6 @@ def require_recode(method: Perturbation) -> None:
 
 
 def _recodable(method: Perturbation) -> RecodePerturbation:
-    """Return the method itself, or raise UsageError if it has no `compat: recode`."""
     if not isinstance(method, RecodePerturbation):
         classes = ((name, PERTURBATIONS.get(name)) for name in PERTURBATIONS.names())
         names = [name for name, cls in classes if issubclass(cls, RecodePerturbation) and cls.level != "none"]
@@ -78,7 +77,6 @@ def _region(prompt: str, entry_point: str) -> tuple[int, int]:
 
 
 def _names(code: str) -> frozenset[str]:
-    """Return the NAME tokens of code up to its first syntax error, Python keywords excluded."""
     names: set[str] = set()
     try:
         for token in tokenize.generate_tokens(io.StringIO(code).readline):

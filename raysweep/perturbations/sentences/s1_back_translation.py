@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.language.literals import RULES, literal_spans, with_blanks_around
 from raysweep.language.tokens import sentences
@@ -68,16 +70,17 @@ class BackTranslation(BatchPerturbation):
         """True if every sentence is translated, or none: engines give one translation of a sentence."""
         return self.strength == 0 or self.strength >= 1
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the engine with its models or dictionaries."""
         return {**self._engine.fingerprint(), **TRANSLATORS.plugin_spec(self.translator), "rules": RULES}
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of sentences that are translated."""
         return percentage(self.strength, "sentences")
 
+    @override
     def perturb_all(self, texts: Sequence[Text]) -> list[list[Segment]]:
-        """Return the segments of many texts; all their sentences are translated at once, equal ones only once."""
+        """All sentences are translated at once, equal ones only once."""
         drawn = [[layout for layout in _layouts(text) if text.rng.random() < self.strength] for text in texts]
         self._translate({layout.pieces for layouts in drawn for layout in layouts})
         engine = self.fingerprint()["translator"]
@@ -91,7 +94,6 @@ class BackTranslation(BatchPerturbation):
         return changed
 
     def _translate(self, wanted: set[tuple[Segment, ...]]) -> None:
-        """Translate the sentences that this process hasn't translated before."""
         engine = self.fingerprint()["translator"]
         if len(_translations) > _TRANSLATIONS_KEPT:
             _translations.clear()
@@ -102,7 +104,6 @@ class BackTranslation(BatchPerturbation):
 
 
 def _layouts(text: Text) -> list[SentenceLayout]:
-    """Return the layouts of a text's sentences, for those that can be translated."""
     protected = [
         sorted({*protected_spans(s.text, text.protected), *with_blanks_around(s.text, literals)}) if s.natural else []
         for s, literals in zip(text.segments, literal_spans(text.segments), strict=True)

@@ -45,7 +45,6 @@ class TenseFuture(TensePerturbation):
 
 
 def _will(sentence: Sentence, verb: FiniteVerb, infinitive: str) -> dict[int, str]:
-    """Return "will" for a verb, with the infinitive after it, after its "not" or, in a question, after the subject."""
     text = sentence[verb.index].text
     after = f" {infinitive}" if infinitive else ""
     short = " " if text[0] in "'’" else ""  # it's becomes it will be

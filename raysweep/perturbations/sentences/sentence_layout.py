@@ -36,7 +36,6 @@ class SentenceLayout:
     lines: tuple[str, ...]
 
     def edits(self, translation: str) -> list[Edit]:
-        """Return the edits that put a translation into the text; empty if it doesn't fit."""
         marked = self._marked(translation)
         words = marked.split() if marked is not None else []
         breaks = self.lines[1::2]
@@ -58,10 +57,6 @@ class SentenceLayout:
         ]
 
     def _marked(self, translation: str) -> str | None:
-        """Return a translation with a mark for each verbatim segment and blanks around protected words.
-
-        None if it lacks one of the verbatim pieces.
-        """
         positions = locate(self.pieces, translation)
         if positions is None:
             return None
@@ -74,7 +69,6 @@ class SentenceLayout:
         return marked + translation[end:]
 
     def _in_lines(self, words: Sequence[str]) -> str:
-        """Return words on the sentence's lines, each about as long as before and none empty."""
         texts, left = self.lines[::2], deque(words)
         pieces: list[str] = []
         for number, line in enumerate(texts):
@@ -95,10 +89,7 @@ def layout_of(
 
     That is a sentence with too few natural words, or with blanks that a translation would lose.
 
-    Args:
-        sentence: its tokens, tagged or not.
-        segments: the text.
-        protected: the spans of protected words in each segment.
+    `protected`: the spans of protected words in each segment.
     """
     words = [token for token in sentence if token.natural and token.text.isalpha() and len(token.text) > 1]
     parts = list(_parts(sentence, segments))
@@ -132,7 +123,6 @@ def _parts(sentence: Sequence[Token], segments: Sequence[Segment]) -> Iterator[t
 
 
 def _pieces(text: str, offset: int, spans: Spans) -> Iterator[Segment]:
-    """Yield natural text on one line, with the words in protected spans as verbatim pieces."""
     natural = ""
     for match in re.finditer(r"\s+|\S+", text):
         if match[0].isspace() or not is_within(offset + match.start(), spans):

@@ -12,6 +12,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from typing_extensions import override
+
 from raysweep.language.finite_verbs import FiniteVerb, finite_verbs
 from raysweep.language.inflections import fingerprint
 from raysweep.language.tagging.base import DEFAULT_TAGGER
@@ -48,21 +50,20 @@ class TensePerturbation(TaggedPerturbation):
         """
 
     @property
+    @override
     def deterministic(self) -> bool:
-        """True if every sentence is changed, or none."""
         return self.strength == 0 or self.strength >= 1
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with sentences of the natural ones in the other tense."""
         sentences = self._edits(tuple(segments), protected)
         return apply_edits(segments, [edit for edits in sentences if rng.random() < self.strength for edit in edits])
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of sentences that are changed."""
         return percentage(self.strength, "sentences")
 
     def _find_edits(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[tuple[Edit, ...], ...]:
-        """Return the edits of each sentence that has any."""
         free = {(token.segment, token.start) for token in free_tokens(segments, self.tagger, protected)}
         by_sentence = (tuple(self._edits_of(s, segments, free)) for s in tagged_sentences(segments, self.tagger))
         return tuple(edits for edits in by_sentence if edits)
@@ -95,5 +96,4 @@ class TensePerturbation(TaggedPerturbation):
 
 
 def _are_free(sentence: Sentence, indices: Iterable[int], free: set[tuple[int, int]]) -> bool:
-    """Return True if all of some tokens may be changed."""
     return all((sentence[index].segment, sentence[index].start) in free for index in indices)

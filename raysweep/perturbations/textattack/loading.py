@@ -39,11 +39,7 @@ def require_textattack() -> Path:
 
 @cache
 def load_textattack() -> Any:
-    """Return the module textattack, imported once in each process (some 5 s of CPU, 600 MiB).
-
-    Raises:
-        UsageError: it isn't installed, or can't be imported.
-    """
+    """Return textattack, imported once a process (5 s of CPU, 600 MiB); raise UsageError if that is impossible."""
     if "textattack" in sys.modules:
         return sys.modules["textattack"]
     require_textattack()
@@ -67,7 +63,6 @@ def load_textattack() -> Any:
 
 
 def _cache_folder() -> Path:
-    """Create textattack's cache folder in $RAYSWEEP_CACHE, or in a temporary folder if that can't be written."""
     cache_root = Path(os.environ.get("RAYSWEEP_CACHE") or "~/.cache/raysweep").expanduser().absolute()
     try:
         return _filled(cache_root / "textattack")
@@ -76,7 +71,6 @@ def _cache_folder() -> Path:
 
 
 def _filled(folder: Path) -> Path:
-    """Write the list of stop words and the mark into a cache folder."""
     words = folder / "nltk" / "corpora" / "stopwords" / "english"
     words.parent.mkdir(parents=True, exist_ok=True)
     if not words.exists():
@@ -89,7 +83,6 @@ def _filled(folder: Path) -> Path:
 
 @contextmanager
 def _environment_restored() -> Iterator[None]:
-    """Restore all environment variables when the block ends."""
     before = dict(os.environ)
     try:
         yield

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.errors import UnknownName, UsageError
 from raysweep.machine import versions
 from raysweep.perturbations.base import PERTURBATIONS, Perturbation, percentage
@@ -56,8 +58,8 @@ class TextattackPerturbation(Perturbation):
         super().__init__(strength)
         self._transformation = _transformation(self.title)
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with words of the natural ones changed."""
         words = list(_words("".join(segment.text for segment in segments), free_spans(segments, protected)))
         wanted = len(words) * min(1.0, RATE * self.strength)
         count = int(wanted) + (rng.random() < wanted % 1)
@@ -73,13 +75,13 @@ class TextattackPerturbation(Perturbation):
                         break
         return apply_edits(segments, _in_segments(sorted(edits), segments))
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the versions of textattack and nltk."""
         installed = versions(("textattack", "nltk"))
         return {"textattack": f"{installed['textattack']}, nltk {installed['nltk']}"}
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of words that are changed."""
         return percentage(RATE * self.strength, "words")
 
     def _edit(self, word: Word, rng: random.Random) -> tuple[int, int, str] | None:
@@ -170,7 +172,6 @@ def _transformation(name: str) -> Any:
 
 
 def _words(text: str, free: Sequence[Span]) -> Iterator[Word]:
-    """Yield the words of a text that lie in its free pieces."""
     from textattack.shared import AttackedText
 
     line_start = 0
@@ -196,7 +197,6 @@ def _common_ends(before: str, after: str) -> tuple[int, int]:
 
 
 def _in_segments(edits: Sequence[tuple[int, int, str]], segments: Sequence[Segment]) -> Iterator[Edit]:
-    """Yield edits of a text, which are sorted, as edits of the natural segments that they lie in."""
     segment_start, index = 0, 0
     for start, end, text in edits:
         while not (segments[index].natural and end <= segment_start + len(segments[index].text)):

@@ -32,7 +32,6 @@ def split_by_last_function(prompt: str) -> tuple[Segment, ...]:
 
 @lru_cache(maxsize=4096)
 def protected_of(prompt: str) -> frozenset[str]:
-    """Return the words of a prompt that no method may change (`raysweep.prompts.regions`)."""
     return protected_words(prompt)
 
 
@@ -44,7 +43,6 @@ def origin_of(text: Any) -> Any:
 
 
 def word_spans(text: str, words: Iterable[str]) -> list[Span]:
-    """Return the span of each of textattack's words in its text."""
     spans = []
     end = 0
     for word in words:
@@ -73,9 +71,7 @@ def free_spans(segments: Iterable[Segment], protected: frozenset[str]) -> list[S
 def free_words(text: Any, split: Split) -> set[int]:
     """Return the indices of a textattack text's words that may be changed.
 
-    Args:
-        text: an ``AttackedText``; words that were inserted into it may not be changed.
-        split: splits the original text into natural language and code.
+    `text`: an ``AttackedText``; words that were inserted into it may not be changed.
     """
     origin = origin_of(text)
     free = free_spans(split(origin.text), protected_of(origin.text))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.language.stop_words import STOP_WORDS
 from raysweep.language.tokens import Token
 from raysweep.perturbations.base import PERTURBATIONS
@@ -21,8 +23,8 @@ class SynonymInsertion(SynonymPerturbation):
     words = "added synonyms"
     level = "word"
 
+    @override
     def choices(self, token: Token) -> Sequence[str]:
-        """Return the word followed by one of its synonyms, for each synonym."""
         if token.text.lower() in STOP_WORDS:
             return ()
         return [f"{token.text} {synonym}" for synonym in self.synonyms_of(token)]

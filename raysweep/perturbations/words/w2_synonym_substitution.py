@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from typing_extensions import override
+
 from raysweep.language.inflections import fingerprint as inflections_fingerprint
 from raysweep.language.inflections import inflection, lemma
 from raysweep.language.stop_words import STOP_WORDS
@@ -100,6 +102,6 @@ class SynonymSubstitution(SynonymPerturbation):
     words = "replaced by synonyms"
     level = "word"
 
+    @override
     def choices(self, token: Token) -> Sequence[str]:
-        """Return a word's synonyms, capitalised like it."""
         return [copy_case(token.text, synonym) for synonym in self.synonyms_of(token)]

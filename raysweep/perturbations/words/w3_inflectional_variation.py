@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing_extensions import override
+
 from raysweep.language.inflections import fingerprint, has_comparative, inflections, lemma
 from raysweep.language.tagging.base import DEFAULT_TAGGER
 from raysweep.language.tokens import Token
@@ -30,8 +32,9 @@ class InflectionalVariation(WordPerturbation):
         super().__init__(strength, tagger)
         self._fingerprint |= fingerprint()
 
+    @override
     def choices(self, token: Token) -> Sequence[str]:
-        """Return the forms of a word, capitalised like it; adverbs have none, and neither have words with one form."""
+        """Adverbs have no other form, and neither have words with one form."""
         base = lemma(token.text.lower(), token.pos)
         if token.pos == "ADV" or (token.pos == "ADJ" and not has_comparative(base)):
             return ()

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.language.literals import RULES, VALUES, compounds_with_code
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.tokens import Token, tagged_sentences
@@ -36,12 +38,7 @@ class Site(NamedTuple):
 
 
 class TaggedPerturbation(Perturbation):
-    """A method that looks at the part-of-speech tags of whole sentences.
-
-    Args:
-        strength: see `Perturbation`.
-        tagger: a registered tagger.
-    """
+    """A method that looks at the part-of-speech tags of whole sentences."""
 
     def __init__(self, strength: float = 1.0, tagger: str = DEFAULT_TAGGER) -> None:
         super().__init__(strength)
@@ -52,8 +49,9 @@ class TaggedPerturbation(Perturbation):
         }
         self.tagger = tagger
 
+    @override
     def fingerprint(self) -> Mapping[str, str]:
-        """Return the tagger's version; sub-classes add their other language resources."""
+        """Sub-classes add their other language resources."""
         return self._fingerprint
 
 
@@ -71,8 +69,8 @@ class WordPerturbation(TaggedPerturbation):
     def choices(self, token: Token) -> Sequence[str]:
         """Return the words that may replace a noun, verb, adjective or adverb; empty to leave it as it is."""
 
+    @override
     def perturb(self, segments: Sequence[Segment], rng: random.Random, protected: frozenset[str]) -> list[Segment]:
-        """Return the segments with words of the natural ones replaced."""
         probability, draw = self.rate * self.strength, rng.random
         edits = [
             Edit(segment, start, end, choices[int(draw() * len(choices))])
@@ -81,8 +79,8 @@ class WordPerturbation(TaggedPerturbation):
         ]
         return apply_edits(segments, edits)
 
+    @override
     def rate_text(self) -> str:
-        """Return the percentage of words that are replaced, of those that have a replacement."""
         return percentage(self.rate * self.strength, "words with a choice")
 
     def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
@@ -94,7 +92,6 @@ class WordPerturbation(TaggedPerturbation):
 
 
 def _is_english(token: Token) -> bool:
-    """Return True for a word of at least two letters that is neither a number nor a value of a program."""
     return len(token.text) > 1 and token.text.isalpha() and token.text.lower() not in VALUES
 
 
