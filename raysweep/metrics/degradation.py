@@ -12,6 +12,8 @@ from dataclasses import replace
 from math import fsum, isnan, nan
 from typing import TYPE_CHECKING, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.passing import over_draws
 from raysweep.metrics.verdicts import Verdicts
@@ -34,12 +36,7 @@ class Degradation(NamedTuple):
 
 
 def relative_degradation(clean: float, perturbed: float) -> Degradation:
-    """Return (clean - perturbed) / clean, negative when the perturbed score is higher.
-
-    Args:
-        clean: pass@k on clean prompts, 0 to 1.
-        perturbed: pass@k on perturbed prompts, 0 to 1.
-    """
+    """Return (clean - perturbed) / clean of two pass@k from 0 to 1, negative when the perturbed score is higher."""
     if isnan(clean) or isnan(perturbed):
         return Degradation(nan, "a score it rests on is undefined")
     if clean == 0:
@@ -55,7 +52,6 @@ class Paired(NamedTuple):
 
     @property
     def values(self) -> tuple[Draws, Draws]:
-        """Return the values of both, as `raysweep.stats.bootstrap` takes them."""
         return self.clean[:, None], self.perturbed
 
     @property
@@ -65,12 +61,10 @@ class Paired(NamedTuple):
 
     @property
     def are_equal(self) -> bool:
-        """Whether no problem's score differs between the prompts, on any draw."""
         return bool((draw_means(self.perturbed) == self.clean).all()) and agree(self.perturbed)
 
 
 def pair(clean: Iterable[Result], draws: Sequence[Iterable[Result]]) -> Paired:
-    """Pair clean results with those on each draw of a perturbation by task id."""
     before, after = over_draws([clean], 1), over_draws(draws, 1)
     if before.tasks == after.tasks:
         return Paired(before.values[:, 0], after.values)
@@ -87,8 +81,8 @@ class RelativeDegradation(Metric):
     and the like over those that still ask for the task by the sheet that `evaluation.audit` names.
     """
 
+    @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the numbers for a perturbed test set if the clean one was evaluated too."""
         if evaluation.clean is None:
             return []
         all_tasks = pair(evaluation.clean, evaluation.draws)
@@ -102,7 +96,6 @@ class RelativeDegradation(Metric):
 
 
 def measure_rd(metric: str, scores: Paired, note: str) -> Measurement:
-    """Return a relative degradation with its interval; `note` is added to its note."""
     return measure_both(metric, "", scores, note)[0]
 
 
@@ -115,14 +108,7 @@ def measure_part(part: str, scores: Paired, note: str) -> list[Measurement]:
 
 
 def measure_both(rd: str, drop: str, scores: Paired, note: str) -> tuple[Measurement, Measurement]:
-    """Return the relative degradation, and perturbed minus clean score, with intervals from the same resamples.
-
-    Args:
-        rd: the first number's metric.
-        drop: the second's.
-        scores: of the same problems on clean and on perturbed prompts.
-        note: added to the notes of both.
-    """
+    """Return the relative degradation, and perturbed minus clean score, with intervals from the same resamples."""
     before, after = scores.means
     value, reason = relative_degradation(before, after)
     of_rd, of_drop = bootstrap_intervals(scores.values, _rd_and_drop, LOST_OR_WON)
@@ -144,7 +130,6 @@ def _rd_and_drop(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
 
 
 def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
-    """Measure the prompts that are unchanged or rated valid; return nothing if no prompt of the test set was rated."""
     assert evaluation.clean is not None
     rated = evaluation.rated or {}
     prompts = [row for rows in (evaluation.prompts, *evaluation.more_prompts) for row in rows]
@@ -159,12 +144,10 @@ def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
 
 
 def _changed(evaluation: Evaluation) -> list[list[Result]]:
-    """Return each draw's results on the prompts that changed and compile; draws without prompts are left out."""
     return _over(evaluation, lambda row: row.changed and row.compiles)
 
 
 def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[list[Result]]:
-    """Return each draw's results on the wanted prompts; draws without prompts are left out."""
     prompts = (evaluation.prompts, *evaluation.more_prompts)
     tasks_of = [{row.task_id for row in rows if wanted(row)} for rows in prompts]
     return [

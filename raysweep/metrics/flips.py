@@ -13,6 +13,8 @@ from itertools import chain
 from math import fsum, nan, prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import harness_error_note
 from raysweep.metrics.verdicts import NO_PAIRS, PairTally, Verdicts
@@ -37,7 +39,6 @@ class Flipped(NamedTuple):
 
 
 def flips_of(clean: Sequence[Result], draws: Sequence[Sequence[Result]]) -> Flipped:
-    """Return the shares of each problem that has a pair of verdicts on any draw."""
     import numpy as np
 
     before = Verdicts.of(clean)
@@ -59,8 +60,8 @@ class Flips(Metric):
     of those that fail there. Both are ratios of means over problems, as RD is.
     """
 
+    @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the numbers for a perturbed test set if the clean one was evaluated too."""
         if evaluation.clean is None:
             return []
         passed, lost, won = flips_of(evaluation.clean, evaluation.draws)

@@ -31,7 +31,6 @@ class PerturbationLevel:
 
     @classmethod
     def of(cls, name: str, methods: Sequence[str], evaluated: Sequence[str]) -> PerturbationLevel:
-        """Return a level of a sweep that evaluates some perturbations."""
         there, missing = (tuple(m for m in methods if (m in evaluated) is wanted) for wanted in (True, False))
         return cls(name, there, missing)
 
@@ -43,11 +42,6 @@ def measure_level(
 
     There is nothing to return where the sweep has fewer than two methods of the level, or the model was not evaluated
     on all of them: then it can't be compared with other models.
-
-    Args:
-        level: the level.
-        clean: the results on the clean test set.
-        perturbed: by method, the results on each draw of its test set.
     """
     import numpy as np
 

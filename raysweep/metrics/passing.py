@@ -67,7 +67,6 @@ class PassRate:
 
     @property
     def note(self) -> str:
-        """Return what the mean leaves out and why, or an empty string."""
         parts = []
         if self.harness_errors:
             parts.append(f"{self.harness_errors} harness errors left out")

@@ -12,12 +12,7 @@ from raysweep.records import CLEAN, ProblemScore, Result
 def problem_scores(
     cell: CellLabels, results: Mapping[tuple[str, str], Sequence[Sequence[Result]]]
 ) -> Iterator[ProblemScore]:
-    """Yield a record for each test set, draw and problem, in the order of the results.
-
-    Args:
-        cell: labels of the cell.
-        results: by problem set and perturbation, the results on each draw.
-    """
+    """Yield a record for each test set, draw and problem, in the order of the results."""
     labels = cell.model, cell.recipe, cell.training_set, cell.seed
     clean = {name: Verdicts.of(draws[0]) for (name, perturbation), draws in results.items() if perturbation == CLEAN}
     for (problem_set, perturbation), draws in results.items():

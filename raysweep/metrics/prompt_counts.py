@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import nan
 
+from typing_extensions import override
+
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.records import CLEAN
 
@@ -14,8 +16,8 @@ _NOTE = "a count, no interval"
 class PromptRows(Metric):
     """``rows_unchanged`` and ``rows_not_compiling``: rows of a perturbed test set, or the mean over its draws."""
 
+    @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the two counts for a perturbed test set; nothing without its prompts."""
         rows = evaluation.prompts
         if evaluation.perturbation == CLEAN or not rows:
             return []

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import nan
 
+from typing_extensions import override
+
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.passing import checked_ks
 from raysweep.programs import Outcome
@@ -29,8 +31,8 @@ class Repair(Metric):
     def __init__(self, k: Sequence[int] = KS) -> None:
         self.k = checked_ks(k, self.name)
 
+    @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return both numbers for each k up to the number of answers to a problem."""
         return [_measured(metric, hits) for metric, hits in _hits(evaluation.draws, self.k)]
 
 
@@ -50,7 +52,6 @@ Hits = Mapping[str, bool]
 
 
 def _hits(draws: Sequence[Iterable[Result]], ks: Sequence[int]) -> Iterator[tuple[str, list[Hits]]]:
-    """Yield each metric with the problems that count on each draw."""
     patches = [tuple(one for one in draw if one.exact is not None) for draw in draws]
     tested = [tuple(one for one in draw if one.outcome not in _NO_VERDICTS) for draw in patches]
     most = max((one.sample + 1 for one in patches[0]), default=0)
@@ -69,7 +70,6 @@ def _first(draw: Iterable[Result], k: int, is_hit: Callable[[Result], bool]) -> 
 
 
 def _measured(metric: str, found: Sequence[Hits]) -> Measurement:
-    """Return the share of problems that count, as the mean over draws."""
     import numpy as np
 
     tasks = list(dict.fromkeys(task for hits in found for task in hits))

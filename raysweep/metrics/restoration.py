@@ -46,13 +46,7 @@ class Restoration:
 
 
 def restored_share(original: float, perturbed: float, repaired: float) -> Restoration:
-    """Return (repaired - perturbed) / (original - perturbed); undefined where nothing was lost.
-
-    Args:
-        original: accuracy on the original prompts, from 0 to 1.
-        perturbed: on the perturbed prompts, before the repair.
-        repaired: on the perturbed prompts, after it.
-    """
+    """Return (repaired - perturbed) / (original - perturbed) of accuracies, 0 to 1; undefined if nothing was lost."""
     if isnan(original) or isnan(perturbed) or isnan(repaired):
         return Restoration(nan, UNKNOWN)
     if original <= perturbed:
@@ -61,12 +55,7 @@ def restored_share(original: float, perturbed: float, repaired: float) -> Restor
 
 
 def relative_gain(perturbed: float, repaired: float) -> Restoration:
-    """Return (repaired - perturbed) / perturbed; undefined where nothing passed before the repair.
-
-    Args:
-        perturbed: accuracy on the perturbed prompts before the repair, from 0 to 1.
-        repaired: after it.
-    """
+    """Return (repaired - perturbed) / perturbed of accuracies, 0 to 1; undefined where nothing passed before."""
     if isnan(perturbed) or isnan(repaired):
         return Restoration(nan, UNKNOWN)
     if perturbed <= 0:
@@ -99,7 +88,6 @@ class CategoryAccuracy:
 
     @property
     def gain(self) -> Restoration:
-        """The relative change of pass@1 on the category."""
         return relative_gain(self.perturbed, self.repaired) if self.n else Restoration(nan, NO_PROBLEM)
 
 

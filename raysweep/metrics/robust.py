@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from typing_extensions import override
+
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.degradation import Paired, measure_rd
 from raysweep.metrics.passing import USUAL_KS, checked_ks, pass_at_k
@@ -46,8 +48,8 @@ class Robust(Metric):
     def __init__(self, k: Sequence[int] | None = None) -> None:
         self.given = None if k is None else checked_ks(k, self.name)
 
+    @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
-        """Return the numbers if all of several draws of the test set and the clean test set were evaluated."""
         if evaluation.clean is None or not evaluation.more_draws:
             return []
         draws = [Verdicts.of(results).passes for results in evaluation.draws]

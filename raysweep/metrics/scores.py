@@ -33,16 +33,9 @@ def scores_of(
 ) -> list[Score]:
     """Return the scores of one cell, sorted by problem set, perturbation (clean first) and the order of `metrics`.
 
-    Args:
-        cell: labels of the cell.
-        results: the results on each test set's first draw.
-        prompt_rows: the test sets' rows. Without them the metrics that need them are left out.
-        metrics: the metrics to compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones.
-        more_draws: the results on each test set's later draws.
-        more_prompts: the rows of these draws.
-        parts: the parts that the tests report, by problem set, where they do.
-        rated: the prompts that raters judged.
-        levels: the levels to measure too; their numbers come last, with the level's name as the perturbation.
+    `prompt_rows`: the test sets' rows. Without them the metrics that need them are left out. `metrics`: the metrics to
+    compute (``Spec("pass_at_k", {"k": [1]})``); None: all registered ones. `levels`: the levels to measure too; their
+    numbers come last, with the level's name as the perturbation.
     """
     chosen = list(metrics or [Spec(name) for name in METRICS.names()])
     metric = cache(lambda number: METRICS.create(chosen[number]))
@@ -110,10 +103,7 @@ def _measured(metric: Callable[[], Metric], evaluation: Evaluation, cell: CellLa
 def guarded(name: str, where: str, measure: Callable[[], Sequence[Measurement]]) -> list[Measurement]:
     """Return what a metric or a comparison measures; an error of its own is an undefined number with the error as note.
 
-    Args:
-        name: of the metric.
-        where: the test set, for the log.
-        measure: makes the metric and measures: an error of its constructor counts too.
+    `measure`: makes the metric and measures: an error of its constructor counts too.
 
     Raises:
         UsageError: and OSError, MemoryError: another run may do better.

@@ -54,21 +54,18 @@ class Verdicts(tuple[Result, ...]):
     _paired: tuple[Verdicts, dict[str, PairTally]] | None
 
     def __new__(cls, results: Iterable[Result]) -> Verdicts:
-        """Keep some results."""
         verdicts = super().__new__(cls, results)
         verdicts.kept, verdicts._tallies, verdicts._passes, verdicts._paired = {}, {}, None, None
         return verdicts
 
     @classmethod
     def of(cls, results: Iterable[Result]) -> Verdicts:
-        """Return results that keep their counts: these themselves if they do already."""
         return results if isinstance(results, cls) else cls(results)
 
     def tallies(self, part: str = "") -> Mapping[str, Tally]:
         """Return the counts by task id, in the order in which the tasks first appear.
 
-        Args:
-            part: the part of the tests that a completion has to pass; empty for the whole tests.
+        `part`: the part of the tests that a completion has to pass; empty for the whole tests.
         """
         if part not in self._tallies:
             self._tallies[part] = self._counted(part)
@@ -76,7 +73,6 @@ class Verdicts(tuple[Result, ...]):
 
     @cached_property
     def harness_errors(self) -> int:
-        """Return the number of completions without a verdict."""
         return sum(tally.harness_errors for tally in self.tallies().values())
 
     @property
@@ -93,7 +89,6 @@ class Verdicts(tuple[Result, ...]):
         return self._passes
 
     def paired_with(self, clean: Verdicts) -> Mapping[str, PairTally]:
-        """Return the counts of pairs with the completions of the clean prompts, by task id."""
         if self._paired is None or self._paired[0] is not clean:
             self._paired = clean, pair_tallies(clean.passes, self.passes)
         return self._paired[1]

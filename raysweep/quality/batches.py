@@ -23,11 +23,7 @@ _ORDER = ("file_id", "line", "column", "code")
 
 
 def fingerprint_of_linters(*, second_opinion: bool) -> Mapping[str, Any]:
-    """Return the linters' versions and settings; they are part of the key of a group's reports.
-
-    Raises:
-        MissingInput: a linter isn't installed.
-    """
+    """Return the linters' versions and settings, for keys; raise MissingInput if a linter isn't installed."""
     return {**fingerprint(), **({SECOND_LINTER: ruff_fingerprint()} if second_opinion else {})}
 
 
@@ -39,14 +35,12 @@ class GroupReports:
     second: tuple[LintMessage, ...] | None = None
 
     def write(self, folder: Path) -> None:
-        """Write the rows of an artefact into its folder."""
         write_rows(folder / ROWS, FileReport, self.reports.files, ["file_id"])
         write_rows(folder / MESSAGES, LintMessage, self.reports.messages, _ORDER)
         if self.second is not None:
             write_rows(folder / SECOND, LintMessage, self.second, _ORDER)
 
     def counts(self) -> dict[str, Any]:
-        """Return the counts of the artefact's manifest."""
         return {
             "rows": len(self.reports.files),
             "messages": len(self.reports.messages),
@@ -60,10 +54,8 @@ def lint_groups(
 ) -> dict[str, GroupReports]:
     """Lint the files of all groups, pylint's in one process; return the reports of each group by its name.
 
-    Args:
-        groups: files by the group's name; ids of files are unique in a group.
-        second_opinion: have ruff read the files, too.
-        report: called with the number of files that pylint has read, and that of all.
+    `groups`: files by the group's name; ids of files are unique in a group. `report`: called with the number of files
+    that pylint has read, and that of all.
 
     Raises:
         RaysweepError: a linter can't be started.
@@ -82,7 +74,6 @@ def _id(group: str, file: SourceFile) -> str:
 
 
 def _part(reports: LintReports, group: str, files: Sequence[SourceFile]) -> LintReports:
-    """Return the reports on one group's files, under the ids that these have in it."""
     ids = {_id(group, file): file.file_id for file in files}
     return LintReports(
         tuple(replace(file, file_id=ids[file.file_id]) for file in reports.files if file.file_id in ids),

@@ -54,12 +54,10 @@ class SourceFile:
 
     @property
     def content(self) -> bytes:
-        """The file's bytes."""
         return self.text.encode("utf-8", "surrogatepass")
 
     @property
     def traps(self) -> tuple[Trap, ...]:
-        """The file's traps, in the order of `Trap`."""
         there = {
             Trap.SURROGATE: any("\ud800" <= character <= "\udfff" for character in self.text),
             Trap.NUL: "\0" in self.text,
@@ -74,11 +72,7 @@ class SourceFile:
 def completion_file(file_id: str, problem: Problem, completion: Completion, way: Extract = Extract.NONE) -> SourceFile:
     """Return a completion as the file of the candidate: the clean prompt and the completion, or the program in it.
 
-    Args:
-        file_id: the file's.
-        problem: that the completion is of.
-        completion: what the model wrote.
-        way: how its program is taken out of it.
+    `way`: how its program is taken out of it.
 
     Raises:
         UsageError: the completion is of another problem, or the problem isn't in Python.

@@ -69,7 +69,6 @@ class LintLimits:
 
     @property
     def wall_seconds(self) -> float:
-        """The limit of wall time, in seconds."""
         return self.cpu_seconds * self.wall_factor
 
 
@@ -93,23 +92,14 @@ def require_pylint() -> None:
 
 
 def fingerprint() -> Mapping[str, Any]:
-    """Return the linter's version and settings; they are part of a report's key.
-
-    Raises:
-        UsageError: pylint isn't installed.
-    """
+    """Return pylint's version and settings, for keys; raise UsageError if it isn't installed."""
     require_pylint()
     python = ".".join(map(str, sys.version_info[:3]))
     return {**versions(("pylint", "astroid")), "python": python, "arguments": list(ARGUMENTS), "file": FILE_NAME}
 
 
 def describe() -> dict[str, Description]:
-    """Return pylint's description of each of its codes.
-
-    Raises:
-        UsageError: pylint isn't installed.
-        RaysweepError: it can't be started.
-    """
+    """Return pylint's description of each code; raise UsageError without pylint, RaysweepError if it can't start."""
     require_pylint()
     with tempfile.TemporaryDirectory(prefix="raysweep-pylint-") as home:
         done = subprocess.run(
@@ -166,7 +156,6 @@ def require_unique(files: Sequence[SourceFile]) -> None:
 
 
 def report_of(file: SourceFile, outcome: LintOutcome | str) -> FileReport:
-    """Return the report of a file without score and statements."""
     lines = len(_LINE_END.split(file.text)) - file.text.endswith(("\n", "\r")) if file.text else 0
     return FileReport(file.file_id, str(outcome), lines=lines, traps=",".join(file.traps))
 
@@ -207,7 +196,6 @@ def _answers(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Mapping[
 
 @contextmanager
 def _child(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Iterator[Mapping[str, Any]]]:
-    """Start the child process on some files, give its answers, and end it."""
     with tempfile.TemporaryDirectory(prefix="raysweep-pylint-") as folder:
         for number, content in enumerate(contents):
             place = Path(folder, str(number))
@@ -242,7 +230,6 @@ def _child(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Iterator[M
 def _read(
     process: subprocess.Popen[bytes], job: bytes, limits: LintLimits, errors: Path
 ) -> Iterator[Mapping[str, Any]]:
-    """Send a job and yield its answers until the child ends; raise RaysweepError if it doesn't even start."""
     assert process.stdin is not None and process.stdout is not None
     with suppress(BrokenPipeError):  # the child's stderr says why
         process.stdin.write(job)
@@ -271,7 +258,6 @@ def _lines(stream: int, first_seconds: float, seconds: float) -> Iterator[bytes]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the child and its fork, if they still run."""
     if process.returncode is None:  # until it is waited for, no other process can get its number
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -103,14 +103,7 @@ def _forking_run() -> type[Run]:
 
 
 def _check_in_fork(linter: PyLinter, check: Callable[[], None], job: dict[str, Any], writer: int) -> NoReturn:
-    """Do in a fork what pylint's command does after its set-up, write the result and end the fork.
-
-    Args:
-        linter: pylint's.
-        check: checks the file.
-        job: of all files.
-        writer: descriptor that takes the result.
-    """
+    """Do in a fork what pylint's command does after its set-up, write the result and end the fork."""
     try:
         check()
         score = linter.generate_reports()
@@ -141,7 +134,6 @@ def _warm() -> None:
 
 
 def _enter(folder: Path, job: dict[str, Any]) -> None:
-    """Make this fork the process of one file: its folder, its limits, no output."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
@@ -154,7 +146,6 @@ def _enter(folder: Path, job: dict[str, Any]) -> None:
 
 
 def _outcome(fork: int, reader: int, deadline: float) -> dict[str, Any]:
-    """Read a fork's result, end the fork, and return the result with the way in which it ended."""
     content = b""
     while select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
         if not (part := os.read(reader, _READ_SIZE)):
@@ -176,13 +167,11 @@ def _outcome(fork: int, reader: int, deadline: float) -> dict[str, Any]:
 
 
 def _peak_bytes() -> int:
-    """Return the largest address space that this process has had."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmPeak:"))
 
 
 def _ran_out_of_memory(error: BaseException | None) -> bool:
-    """Tell whether an error, or one that led to it, is a MemoryError."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, MemoryError):

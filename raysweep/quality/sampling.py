@@ -43,7 +43,6 @@ class Stratum:
 
     @property
     def share(self) -> float:
-        """The share of the population that was drawn."""
         return len(self.units) / self.population
 
 
@@ -108,13 +107,8 @@ def draw_strata(
 ) -> list[Stratum]:
     """Draw from the fine-tuned models' completions, and as many from the base models'.
 
-    Args:
-        tuned: all units of fine-tuned models on one problem set.
-        bases: all units of base models on it.
-        problem_set: its name, which enters the draw.
-        size: units of each stratum; None: Cochran's for the larger population, which is the study's fine-tuned models.
-            A smaller population is taken whole.
-        seed: of the draw.
+    `size`: units of each stratum; None: Cochran's for the larger population, which is the study's fine-tuned models. A
+    smaller population is taken whole.
 
     Returns:
         The strata that have units: `TUNED`, then `BASES`.

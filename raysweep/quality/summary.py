@@ -91,15 +91,7 @@ def count_codes(messages: Iterable[LintMessage], files: int) -> list[CodeCount]:
 
 
 def summarise(group: str, reports: LintReports) -> GroupSummary:
-    """Return what pylint says of a group of files.
-
-    Args:
-        group: its name.
-        reports: of the group's files.
-
-    Raises:
-        UsageError: a message belongs to none of the files.
-    """
+    """Return what pylint says of a group of files; raise UsageError if a message belongs to none of the files."""
     if strange := {message.file_id for message in reports.messages} - {file.file_id for file in reports.files}:
         raise UsageError(
             f"group {group}: messages of {min(strange)!r}, which is none of its files; pass its report too"
@@ -136,7 +128,6 @@ def select(reports: LintReports, file_ids: Iterable[str]) -> LintReports:
 
 
 def join(parts: Iterable[LintReports]) -> LintReports:
-    """Return the reports of several batches as one."""
     files: list[FileReport] = []
     messages: list[LintMessage] = []
     for part in parts:
@@ -181,7 +172,6 @@ def code_table(groups: Sequence[GroupSummary]) -> list[CodeRow]:
 
 
 def _unscored(reports: LintReports) -> dict[str, int]:
-    """Count the files without a score, by the reason."""
     reasons = {message.file_id: _REASONS[message.code] for message in reports.messages if message.code in _REASONS}
     return dict(
         sorted(

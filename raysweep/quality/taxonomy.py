@@ -133,7 +133,6 @@ def tiers() -> list[Tier]:
 
 
 def symbols() -> Mapping[str, str]:
-    """Return the symbol of each code in the table."""
     return {row["code"]: row["symbol"] for row in _rows()}
 
 

@@ -67,11 +67,7 @@ class CachedRows:
     columns: tuple[str, ...]
 
     def stream(self) -> Iterator[JsonRow]:
-        """Yield the rows in order, reading a few hundred at a time.
-
-        Raises:
-            UsageError: the cached file can't be read.
-        """
+        """Yield the rows in order, a few hundred read at a time; raise UsageError if the file can't be read."""
         import pyarrow
         import pyarrow.parquet
 
@@ -84,7 +80,6 @@ class CachedRows:
             raise UsageError(f"{self.folder / ROWS} can't be read ({last_line(error)}); remove its folder") from None
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the SHA-256 of the rows and, for a set of the hub, its commit."""
         return {"sha256": self.sha256} | ({"revision": self.revision} if self.revision else {})
 
 
@@ -178,7 +173,6 @@ def cache_alone(location: str) -> dict[str, Any]:
 
 
 def _load(ref: DataSetRef, local: Path | None) -> tuple[Any, str]:
-    """Return the data set and its commit on the hub."""
     import datasets
 
     source: dict[str, Any] = {"path": ref.path, "revision": ref.revision}

@@ -75,12 +75,10 @@ def check_out(out: Path, inputs: Sequence[Path]) -> None:
 
 
 def overwrites(out: Path, read: Path) -> UsageError:
-    """Return the error of an output that would replace a file which the command reads."""
     return UsageError(f"--out {out} would overwrite {read}, which is read; choose another --out")
 
 
 def read_json_rows(path: Path) -> list[JsonRow]:
-    """Return the objects of a file in order; see `stream_json_rows`."""
     return list(stream_json_rows(path))
 
 
@@ -191,7 +189,6 @@ def _elements(path: Path, text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
-    """Parse a text that begins in line `number` of a file; raise UsageError (file, line, reason, rule)."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -197,7 +197,6 @@ class RowWriter(Generic[R]):
         self.rows = 0  # written so far
 
     def add(self, rows: Sequence[R]) -> None:
-        """Write one block, unless `rows` is empty."""
         import pyarrow
 
         if rows:

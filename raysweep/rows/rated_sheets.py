@@ -53,7 +53,6 @@ def read_key(folder: Path) -> list[SheetItem]:
 
 
 def questions_of(items: Sequence[SheetItem]) -> tuple[str, ...]:
-    """Return the questions that a sheet asks of each item; all of its items are of one kind."""
     return QUESTIONS[items[0].kind]
 
 

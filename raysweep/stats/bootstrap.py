@@ -254,7 +254,6 @@ class _CornerWeights(NamedTuple):
 
 @lru_cache(maxsize=24)
 def _corner_weights(problems: int, corners: int, seed: int, imaginary: float = PRIOR_PROBLEMS) -> _CornerWeights:
-    """Return the weights of so many imaginary problems, spread evenly over the corners."""
     rng = numpy_rng(seed, "corners", problems, corners)
     each = rng.standard_gamma(imaginary / corners, (RESAMPLES, corners))
     together = each.sum(axis=1)

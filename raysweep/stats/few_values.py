@@ -50,7 +50,6 @@ class FewValuesMean:
 
     @property
     def leaves_out_zero(self) -> bool:
-        """Whether there is an interval, and 0 lies outside of it."""
         return self.low > 0 or self.high < 0
 
 

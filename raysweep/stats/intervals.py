@@ -62,10 +62,7 @@ UNDEFINED = Interval(nan, nan)
 def interval_note(tasks: int, passes: float = inf, what: str = "clean passes") -> str:
     """Return why a number has no interval, or one that may not hold; "" if it has a sound one, or is undefined itself.
 
-    Args:
-        tasks: number of problems behind the number.
-        passes: of a ratio to a clean score: the sum of the problems' clean values.
-        what: these, in words.
+    `passes`: of a ratio to a clean score: the sum of the problems' clean values.
     """
     if 0 < tasks < FEWEST:
         return NO_INTERVAL
@@ -216,7 +213,6 @@ def agree(draws: Draws) -> bool:
 
 
 def array(values: ArrayLike) -> NDArray[np.float64]:
-    """Return values as an array of 64-bit floats."""
     import numpy as np
 
     return np.asarray(values, dtype=np.float64)

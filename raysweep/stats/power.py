@@ -196,7 +196,6 @@ def _require_pairs(sd: float, power: float, alpha: float, test: str) -> None:
 
 
 def _mcnemar_power(problems: int, size: float, discordant: float, alpha: float) -> float:
-    """Return the chance that the exact McNemar test finds a difference."""
     import numpy as np
     from scipy.stats import binom
 
@@ -224,7 +223,6 @@ def _fewest_pairs(alpha: float, test: PairedTest) -> int:
 
 
 def _smallest(is_enough: Callable[[int], bool], lowest: int) -> int:
-    """Return the smallest number from `lowest` on that is enough, by doubling steps and halving the last one."""
     if is_enough(lowest):
         return lowest
     too_few, step = lowest, 1

@@ -187,7 +187,6 @@ def _differences(x: Sequence[float], y: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _all_equal(pairs: int, alternative: Alternative, zeros: Zeros, method: Method | None) -> SignedRank:
-    """Return the test of differences that are all 0."""
     n = pairs if zeros == "zsplit" else 0
     half = n * (n + 1) / 4
     return SignedRank(
@@ -249,7 +248,6 @@ def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
 
 
 def _tied(differences: NDArray[np.float64]) -> int:
-    """Return how many differences that are not 0 share their size with another one."""
     import numpy as np
 
     _, numbers = np.unique(np.abs(differences[differences != 0]), return_counts=True)

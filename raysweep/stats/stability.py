@@ -24,12 +24,10 @@ class Tested(Protocol):
     """What a test of pairs returns: at least its statistic and its p."""
 
     @property
-    def statistic(self) -> float:
-        """The statistic."""
+    def statistic(self) -> float: ...
 
     @property
-    def p(self) -> float:
-        """The p value."""
+    def p(self) -> float: ...
 
 
 @dataclass(frozen=True)
