@@ -36,7 +36,6 @@ SHARED = ("vblora_vector_bank", ".tinylora_v.", ".unilora_theta_d.", ".trainable
 
 
 def adapter_config(ref: ModelRef) -> dict[str, Any]:
-    """Return PEFT's config of an adapter, with its defaults."""
     return dict(_config_of(ref).to_dict())
 
 
@@ -52,11 +51,7 @@ def telling_tokens(ref: ModelRef) -> list[int]:
 
 
 def wrapped(model: Any, config: Any) -> Any:
-    """Return PEFT's model with a new adapter of a config. The model's modules are changed in place.
-
-    Raises:
-        ValueError: the model lacks the modules that the config names.
-    """
+    """Put a new adapter on a model in place; raise ValueError if it lacks the modules that the config names."""
     from peft import get_peft_model
 
     with warnings.catch_warnings():
@@ -75,11 +70,7 @@ def untie_if_changed(adapted: Any) -> None:
 
 
 def put_adapter_on(model: Any, ref: ModelRef) -> Any:
-    """Return PEFT's model of a loaded base and an adapter; the base's modules are changed in place, its tensors aren't.
-
-    Raises:
-        UnfitModel: the adapter's tensors don't fit the base.
-    """
+    """Put an adapter on a base in place, whose tensors stay; raise UnfitModel if the adapter's tensors don't fit."""
     config = _config_of(ref)
     config.base_model_name_or_path, config.inference_mode = None, True
     own = {id(parameter) for parameter in model.parameters()}
@@ -109,9 +100,7 @@ def put_adapter_on(model: Any, ref: ModelRef) -> Any:
 def misfit(network: Any, ref: ModelRef) -> str:
     """Return why an adapter can't be put on its base, or would change nothing there; empty if it can.
 
-    Args:
-        network: the base without data (torch's device meta); its modules are changed in place.
-        ref: the adapter, in a folder or in the hub's cache.
+    `network`: the base without data (torch's device meta); its modules are changed in place.
 
     Raises:
         ValueError: the base lacks the modules that the adapter's config names.
@@ -146,10 +135,7 @@ def misfit(network: Any, ref: ModelRef) -> str:
 
 
 def untie_embeddings(model: Any) -> None:
-    """Give a model output embeddings of their own, in place, if it shares them with the input embeddings.
-
-    An update of one of them that is merged would change the other one too.
-    """
+    """Untie a model's embeddings in place: an update of one end that is merged would change the other one too."""
     import torch
 
     head, embeddings = (_innermost(end) for end in (model.get_output_embeddings(), model.get_input_embeddings()))
@@ -206,14 +192,12 @@ def _own_tensors(model: Any, config: Any) -> Iterator[None]:
 
 
 def _ends(adapted: Any) -> list[Any]:
-    """Return the input and the output embeddings of PEFT's model, which may lie in wrappers."""
     base = adapted.get_base_model()
     ends = (base.get_input_embeddings(), base.get_output_embeddings())
     return [end for end in ends if end is not None]
 
 
 def _is_wrapper(module: Any) -> bool:
-    """Return whether PEFT has put a module in the place of one of the base's."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import AuxiliaryTrainingWrapper
 
@@ -221,7 +205,6 @@ def _is_wrapper(module: Any) -> bool:
 
 
 def _innermost(module: Any) -> Any:
-    """Return the base's own module of one that may lie in wrappers."""
     while module is not None and _is_wrapper(module):
         module = module.base_layer if hasattr(module, "base_layer") else module.original_module
     return module
@@ -233,10 +216,7 @@ def _unshare(adapted: Any, own: Collection[int], names: Set[str]) -> None:
     Files have the embeddings where they were updated or got more rows. Embeddings that lie in a file twice, once for
     each end, are untied: they may differ.
 
-    Args:
-        adapted: PEFT's model, before its tensors are loaded.
-        own: ids of the base's parameters.
-        names: of the tensors in the file.
+    `own`: ids of the base's parameters.
     """
     base = adapted.get_base_model()
     at = [f"base_model.model.{name}" for name, module in base.named_modules() if module in _ends(adapted)]
@@ -264,7 +244,6 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
 
 
 def _file_of(ref: ModelRef) -> Path:
-    """Return the file of an adapter's tensors; raise OSError if there is none."""
     folder = Path(ref.location)
     if folder.is_dir():
         for name in (SAFETENSORS, PICKLED):
@@ -287,7 +266,6 @@ def _renamed(model: Any, config: Any) -> Mapping[str, str]:
 
 
 def _renamed_all(names: Collection[str], patterns: Mapping[str, str]) -> dict[str, str]:
-    """Return what PEFT calls the tensors of a file when it loads them: the first pattern that fits renames one."""
     renamed = {}
     for name in names:
         prefix = "base_model.model." if name.startswith("base_model.model.") else "base_model."
@@ -307,13 +285,6 @@ def _missing_copies(adapted: Any, names: Collection[str]) -> list[str]:
 
 
 def _unfound(adapted: Any, found: Any, count: int) -> str:
-    """Say which tensors of a file found no module, and which the file lacks; empty if all is well.
-
-    Args:
-        adapted: PEFT's model.
-        found: what PEFT returns after loading them, with `unexpected_keys` and `missing_keys`.
-        count: of the tensors in the file.
-    """
     from peft.mapping import PEFT_TYPE_TO_PREFIX_MAPPING
 
     # with embeddings, PEFT also saves a second copy of modules that are trained whole, and doesn't load it
@@ -333,7 +304,6 @@ def _unfound(adapted: Any, found: Any, count: int) -> str:
 
 
 def _in_file(name: str) -> str:
-    """Return what a tensor of an adapter is called in its file."""
     return name.replace(f".{NAME}", "")
 
 
@@ -353,7 +323,6 @@ def _lacking(names: list[str]) -> str:
 
 
 def _prefixes(unknown: list[str], lacking: list[str]) -> str:
-    """Say how names begin that found no module, where those of the base begin otherwise, and the way out."""
     pairs: Counter[tuple[str, str]] = Counter()
     ends = [name.split(".") for name in lacking]
     for name in unknown[:ENOUGH]:
@@ -375,13 +344,11 @@ def _prefixes(unknown: list[str], lacking: list[str]) -> str:
 
 
 def _beginning(parts: list[str]) -> str:
-    """Return the part of a tensor's name before the number of its layer."""
     at = next((at for at, part in enumerate(parts) if part.isdigit()), len(parts))
     return ".".join(parts[:at]) + "."
 
 
 def _other_shape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], rows: int, ref: ModelRef) -> str:
-    """Say that a tensor has another shape than the base has, and how to resize a base if its vocabulary has grown."""
     said = f"{name} is {shape} in the adapter, and {wanted} fits the base"
     unlike = [(own, its) for own, its in zip(shape, wanted, strict=False) if own != its]
     if len(shape) != len(wanted) or [its for _, its in unlike] != [rows]:
@@ -405,7 +372,6 @@ def resizing(base: str, adapter: str, rows: int) -> str:
 
 
 def _without_effect(shapes: Collection[str], read: Callable[[str], torch.Tensor]) -> str:
-    """Say that an adapter's update is zero, such as that of an untrained one; empty if it isn't, or nobody knows."""
     halves = {
         name: re.sub(r"lora_(embedding_)?B", r"lora_\1A", name)
         for name in shapes

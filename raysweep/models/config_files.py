@@ -53,7 +53,6 @@ def has_folder(model_type: str) -> bool:
 
 
 def _may_be_known(model_type: str) -> bool:
-    """Return whether transformers has a folder for a type of models, or for one that it is a part of."""
     parts = model_type.split("_")
     return any(has_folder("_".join(parts[:count])) for count in range(1, len(parts) + 1))
 
@@ -63,7 +62,6 @@ def _has(config: Mapping[str, Any], name: str) -> bool:
 
 
 def model_config(ref: ModelRef, name: str = "config.json") -> dict[str, Any] | None:
-    """Return the content of one of a model's config files; None: it has no such file."""
     path = model_file(ref, name)
     return None if path is None else read_json(path)
 

@@ -41,10 +41,7 @@ _sums: WeakKeyDictionary[Any, Sums] = WeakKeyDictionary()
 def save_delta(model: Any, base_state: Mapping[str, torch.Tensor], out: Path) -> list[str]:
     """Write the tensors of `model` that differ from `base_state` to ``out/delta.safetensors``; return their names.
 
-    Args:
-        model: the changed model, of the base's architecture.
-        base_state: a copy of the base's `state_dict`, taken before the change.
-        out: an existing folder.
+    `base_state`: a copy of the base's `state_dict`, taken before the change.
 
     Raises:
         RaysweepError: no tensor differs, or the model and its base have different sets of tensors.
@@ -65,12 +62,8 @@ def write_delta(
 ) -> list[str]:
     """Write whole new tensors of a base to ``out/delta.safetensors``; return the names of those that differ from it.
 
-    Args:
-        changed: the tensors, by their names in the base's state.
-        base_state: the base's `state_dict`.
-        out: an existing folder.
-        may_be_equal: where none differs, all are written, and `apply_delta` takes the delta, which changes nothing.
-        fingerprints: see `fingerprints_of`; None: they are computed.
+    `may_be_equal`: where none differs, all are written, and `apply_delta` takes the delta, which changes nothing.
+    `fingerprints`: see `fingerprints_of`; None: they are computed.
 
     Raises:
         RaysweepError: none differs from the base's, and that is not allowed.
@@ -106,9 +99,7 @@ def _in_order(content: bytes) -> bytes:
 def apply_delta(model: Any, path: Path) -> Callable[[], None]:
     """Copy a delta's tensors into a loaded base, in place; return a function that restores the base bit for bit.
 
-    Args:
-        model: the base that the delta was saved against.
-        path: ``delta.safetensors`` or its folder.
+    `path`: ``delta.safetensors`` or its folder.
 
     Raises:
         UnfitModel: the model lacks a tensor, has it in another shape, isn't the base that the delta names, is in a
@@ -147,7 +138,6 @@ def apply_delta(model: Any, path: Path) -> Callable[[], None]:
 
 
 def _require_base(file: Path, about: Mapping[str, str], model: Any) -> None:
-    """Raise UnfitModel unless a model is the base that a delta's metadata name, if they name one."""
     if BASE_DTYPE not in about:
         return
     state, made = model.state_dict(), about[BASE_DTYPE]
@@ -183,10 +173,8 @@ def _fingerprint_of(network: Any, dtype: str) -> str:
 def fingerprint(state: Mapping[str, torch.Tensor], dtype: str = "", known: Sums | None = None) -> str:
     """Return a hash of a model's tensors: their names, their shapes, and sums over the bits of all of their numbers.
 
-    Args:
-        state: the tensors.
-        dtype: to which floating numbers are rounded; empty: they are taken as they are.
-        known: sums of the same tensors that were computed before; those computed now are added.
+    `dtype`: to which floating numbers are rounded; empty: they are taken as they are. `known`: sums of the same tensors
+    that were computed before; those computed now are added.
     """
     import torch
 
@@ -241,12 +229,10 @@ def _sampled_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
 
 
 def _known_in(dtype: str) -> tuple[str, ...]:
-    """Return the dtypes to which a base's numbers can be rounded as if it had been loaded in them."""
     return ROUNDED.get(dtype, (dtype,))
 
 
 def _dtype(state: Mapping[str, torch.Tensor]) -> str:
-    """Return the dtype of a model's tensors, such as float32; of several, that of the first floating one."""
     return next(
         (str(tensor.dtype).removeprefix("torch.") for tensor in state.values() if tensor.is_floating_point()), ""
     )

@@ -29,13 +29,7 @@ Logits = Mapping[int, "torch.Tensor"]
 
 
 class ShortTexts:
-    """Two short texts in a model's tokens.
-
-    Args:
-        network: the model, whose vocabulary and positions they fit into.
-        tokenizer: the model's.
-        telling: tokens that an adapter needs in a text to change it.
-    """
+    """Two short texts in a model's tokens. `telling`: tokens that an adapter needs in a text to change it."""
 
     def __init__(self, network: Any, tokenizer: Any, telling: Sequence[int] = ()) -> None:
         rows = network.get_input_embeddings().weight.shape[0]
@@ -46,7 +40,6 @@ class ShortTexts:
         self.ids = [[*first, *ids[:length]][:positions] for length in LENGTHS]
 
     def logits(self, network: Any) -> Logits:
-        """Return a network's logits of each text."""
         import torch
 
         try:
@@ -62,7 +55,6 @@ class ShortTexts:
         return with_limit(network, lambda: self._logits(network))
 
     def are_equal(self, one: Logits, other: Logits) -> bool:
-        """Return whether two networks' logits are known, and equal bit for bit."""
         import torch
 
         return bool(one) and one.keys() == other.keys() and all(torch.equal(one[text], other[text]) for text in one)
@@ -74,12 +66,7 @@ class ShortTexts:
 def has_weak_effect(adapted: Any, own: Sequence[Any], texts: ShortTexts, before: Logits, name: str) -> bool:
     """Return whether an adapter leaves the logits of texts as they are, though it would change them if it were larger.
 
-    Args:
-        adapted: PEFT's model.
-        own: the base's parameters; all others are the adapter's.
-        texts: the texts.
-        before: the base's logits of them.
-        name: the adapter's, for the message.
+    `own`: the base's parameters; all others are the adapter's.
 
     Raises:
         UnfitModel: it changes no logits, however large it is.
@@ -99,10 +86,8 @@ def has_weak_effect(adapted: Any, own: Sequence[Any], texts: ShortTexts, before:
 def merged(adapted: Any, texts: ShortTexts, name: str) -> Any:
     """Return the base with an adapter merged into copies of its tensors.
 
-    Args:
-        adapted: PEFT's model, whose modules are changed in place.
-        texts: by whose logits the merged adapter is compared with the one beside its base.
-        name: the adapter's, for the message.
+    `adapted`: PEFT's model, whose modules are changed in place. `texts`: by whose logits the merged adapter is compared
+    with the one beside its base.
 
     Raises:
         UnfitModel: PEFT can't merge it, or the logits differ by more than rounding explains.
@@ -129,7 +114,6 @@ def merged(adapted: Any, texts: ShortTexts, name: str) -> Any:
 
 @contextlib.contextmanager
 def _enlarged(adapted: Any, own: Sequence[Any]) -> Iterator[None]:
-    """Add something to every number of an adapter for the block."""
     import torch
 
     ids = {id(parameter) for parameter in own}
@@ -145,7 +129,6 @@ def _enlarged(adapted: Any, own: Sequence[Any]) -> Iterator[None]:
 
 
 def _wrapped_parameters(adapted: Any) -> list[Any]:
-    """Return the parameters that merging an adapter changes, each once."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     parameters = {

@@ -37,7 +37,6 @@ class ResolvedModel:
     longest_short: int | None = None
 
     def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
-        """Return the reference to load this model from; `eos_token`: for a tokenizer that names none."""
         base = self.base.ref(dtype, eos_token) if self.base else None
         return ModelRef(
             self.location,
@@ -146,7 +145,6 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
 
 
 def _in_moved_store(adapter: Path, base: str) -> str:
-    """Return where the base of a store's adapter is since the store has moved; empty if the base is where it was."""
     _, artefacts, below = base.rpartition("/artefacts/")
     if not artefacts or Path(base).is_dir() or "artefacts" not in adapter.parts:
         return ""
@@ -183,7 +181,6 @@ def _is_path(location: str, path: Path) -> bool:
 
 
 def _why_no_model(path: Path) -> str:
-    """Explain why a path is not a model's folder."""
     if path.is_dir():
         if (path / DELTA_FILE).is_file():
             return "the folder holds a delta, which needs its base model"

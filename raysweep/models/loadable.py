@@ -22,29 +22,20 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool, architecture: str = "causal") -> str:
     """Return why transformers can't load a model with such a config here; empty if nothing speaks against it.
 
-    Args:
-        location: what errors call it.
-        config: of its config.json.
-        on_gpu: whether it gets a GPU, maybe of another machine.
-        architecture: `causal`, or `seq2seq` for one with an encoder and a decoder.
+    `on_gpu`: whether it gets a GPU, maybe of another machine.
     """
     without = _without_pair if architecture == "seq2seq" else _without_class
     return without(location, config) or _quantized_for_others(location, config, on_gpu)
 
 
 def quantization(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return how a config says that a model's weights are quantized; empty: they aren't."""
     inner = config.get("text_config")
     quantized = config.get("quantization_config") or (inner or {}).get("quantization_config")
     return quantized if isinstance(quantized, Mapping) else {}
 
 
 def require_whole(ref: ModelRef) -> None:
-    """Check that the files of a model's folder have all of its weights, by the rules of transformers, without data.
-
-    Raises:
-        UnfitModel: they lack some, or transformers can't make such a model.
-    """
+    """Raise UnfitModel if a folder's files lack weights, or transformers can't make the model; no data is read."""
     if ref.architecture != "causal" or not Path(ref.location).is_dir():
         return
     try:
@@ -57,7 +48,6 @@ def require_whole(ref: ModelRef) -> None:
 
 
 def _without_class(location: str, config: Mapping[str, Any]) -> str:
-    """Say that transformers has no causal language model of a config's type, such as of one that sees images too."""
     classes, kind = [str(name) for name in config.get("architectures") or ()], str(config.get("model_type", ""))
     if "AutoModelForCausalLM" in (config.get("auto_map") or {}):
         return ""
@@ -78,7 +68,6 @@ def _without_class(location: str, config: Mapping[str, Any]) -> str:
 
 
 def _without_pair(location: str, config: Mapping[str, Any]) -> str:
-    """Say that transformers has no language model with an encoder and a decoder of a config's type."""
     from transformers import __version__
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
@@ -92,7 +81,6 @@ def _without_pair(location: str, config: Mapping[str, Any]) -> str:
 
 
 def _quantized_for_others(location: str, config: Mapping[str, Any], on_gpu: bool) -> str:
-    """Say what is missing here for a model's quantized weights: a package, or a GPU."""
     quantized = quantization(config)
     if not quantized:
         return ""

@@ -66,13 +66,11 @@ def auto_model(architecture: str = "causal") -> Any:
 
 
 def architecture_of(config: Any) -> str:
-    """Return `seq2seq` for a config (of transformers) of a model with an encoder and a decoder, else `causal`."""
     return "seq2seq" if getattr(config, "is_encoder_decoder", False) else "causal"
 
 
 @cache
 def _auto_models() -> dict[str, Any]:
-    """Return transformers' classes by architecture, imported once, and torch with them."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -92,7 +90,6 @@ def _auto_models() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _as_if_not_installed(*packages: str) -> Iterator[None]:
-    """Have transformers' modules that are imported in this block take packages for missing."""
     from transformers import utils
     from transformers.utils import import_utils
 
@@ -184,12 +181,7 @@ def torch_dtype(name: str) -> Any:
 
 
 def _load_full(ref: ModelRef) -> Any:
-    """Load a full model.
-
-    Raises:
-        UnfitModel: its files lack weights, which transformers would make up at random.
-        RaysweepError: it can't be loaded.
-    """
+    """Raise UnfitModel if its files lack weights, which transformers would make up at random."""
     try:
         model, found = auto_model(ref.architecture).from_pretrained(
             ref.location,
@@ -215,10 +207,7 @@ def _load_full(ref: ModelRef) -> Any:
 def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collection[str]]) -> None:
     """Raise UnfitModel if a model's files lack weights; it names one, and one that they have under another name.
 
-    Args:
-        location: of the model.
-        model: as transformers built it.
-        found: what transformers returns after loading it: `missing_keys` and `unexpected_keys`.
+    `found`: what transformers returns after loading it: `missing_keys` and `unexpected_keys`.
     """
     missing, unknown = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
     if not missing:
@@ -232,6 +221,5 @@ def refuse_missing_weights(location: str, model: Any, found: Mapping[str, Collec
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says, without the lines after the first."""
     name = type(error).__name__
     return f"{name}: {error}" if isinstance(error, KeyError) else (str(error).strip() or name).splitlines()[0]

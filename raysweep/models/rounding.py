@@ -58,7 +58,6 @@ def distance(logits: torch.Tensor, expected: torch.Tensor) -> float:
 
 @contextlib.contextmanager
 def evaluating(network: Any) -> Iterator[None]:
-    """Have a model in evaluation mode for the block."""
     was_training = network.training
     network.eval()
     try:
@@ -68,7 +67,6 @@ def evaluating(network: Any) -> Iterator[None]:
 
 
 def _rounding(network: Any) -> float:
-    """Return the relative rounding error of a model's number format where it runs."""
     import torch
 
     weight = network.get_input_embeddings().weight

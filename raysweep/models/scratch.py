@@ -34,13 +34,9 @@ def prepare_scratch(
 ) -> None:
     """Train a tokenizer on `texts` and write it with a small config of the family into `out`.
 
-    Args:
-        family: a registered model family.
-        texts: the corpus, as training will show it.
-        vocab_size: limit on the number of tokens; the config takes the number that was reached.
-        size: fields of the family's config that override `tiny_config`'s.
-        out: a folder, created if missing. Trained with ``scratch=True``, it is the job's base model.
-        special_tokens: of the tokenizer, beside the end of text.
+    `texts`: the corpus, as training will show it. `vocab_size`: limit on the number of tokens; the config takes the
+    number that was reached. `size`: fields of the family's config that override `tiny_config`'s. `out`: a folder,
+    created if missing. Trained with ``scratch=True``, it is the job's base model.
 
     Raises:
         UsageError: `size` names a field that the family's config doesn't have.

@@ -74,7 +74,6 @@ class Traits:
 
     @property
     def further_ends(self) -> list[str]:
-        """The texts of the ends beside the tokenizer's end of text."""
         return sorted(text for number, text in self.ends.items() if number != self.eos)
 
     @property
@@ -103,7 +102,6 @@ class Traits:
 
     @property
     def words(self) -> str:
-        """Ends, limits, and what the tokenizer adds, in words, for plans."""
         parts = [f"ends at {' or '.join(self.ends.values())}"] if self.ends else []
         if self.positions is not None:
             parts.append(f"{self.positions:,} positions{f' (RoPE: {self.rope})' * bool(self.rope)}")
@@ -119,9 +117,7 @@ class Traits:
 def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
     """Read what a model is from the files of its folder, or of the hub; no weights are loaded.
 
-    Args:
-        ref: the model; an adapter or a delta has its base's traits, and its own tokenizer's if it has one.
-        tokenizer: the model's, where it is loaded; None: its files are read.
+    `ref`: the model; an adapter or a delta has its base's traits, and its own tokenizer's if it has one.
     """
     base = read_traits(ref.base) if ref.base else None
     vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else _vocabulary(ref)
@@ -152,7 +148,6 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
 
 
 def traits_of(network: Any, tokenizer: Any) -> Traits:
-    """Return what a model in memory is."""
     generation = getattr(network, "generation_config", None)
     fields = None if generation is None else generation.to_dict()
     return _traits(network.config.to_dict(), fields, vocabulary_of(tokenizer))
@@ -213,7 +208,6 @@ def _beyond(vocabulary: Vocabulary | None, rows: int | None) -> tuple[tuple[str,
 
 
 def _adapter_rows(ref: ModelRef) -> int | None:
-    """Return the rows of the input embeddings that an adapter brings along; None: it has its base's."""
     from safetensors import SafetensorError, safe_open
 
     file = Path(ref.location) / "adapter_model.safetensors"
@@ -231,7 +225,6 @@ def _adapter_rows(ref: ModelRef) -> int | None:
 
 
 def _vocabulary(ref: ModelRef) -> Vocabulary | None:
-    """Return what a tokenizer's files say; it is loaded where they don't say enough. None: they are damaged."""
     ref = tokenizer_place(ref)
     tokenizer, config, special_map, template = (model_file(ref, name) for name in FILES)
     try:

@@ -57,7 +57,6 @@ def settings_in(config: Mapping[str, Any], generation: Mapping[str, Any] | None)
 
 
 def unused_in_words(settings: Mapping[str, Any], decoding: Decoding) -> str:
-    """Return in words which settings of a model aren't used under a decoding; empty if none would change anything."""
     greedy = decoding.temperature == 0
     unused = {name: value for name, value in settings.items() if name in ALWAYS or not greedy}
     shown = [f"{name} {_short(value)}" for name, value in unused.items() if (name, value) != ("top_p", decoding.top_p)]

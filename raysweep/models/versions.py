@@ -73,7 +73,6 @@ class ModelVersions:
         self._current = ref
 
     def _take_base(self, base: ModelRef) -> None:
-        """Fill the network with another base's weights where it has the same architecture, or else load the base."""
         known, self._base = self._base, None
         is_alike = known is not None and self._base_shape is not None and _shape_of(base) == self._base_shape
         if is_alike and _filled(self._bare, Path(base.location)):
@@ -86,7 +85,6 @@ class ModelVersions:
 
     @contextmanager
     def _with_delta(self, ref: ModelRef) -> Iterator[None]:
-        """Put a delta on the base for the block."""
         texts = ShortTexts(self._bare, self.tokenizer)
         before = texts.logits(self._bare)
         take_off = apply_delta(self._bare, Path(ref.location))
@@ -116,7 +114,6 @@ class ModelVersions:
 
     @contextmanager
     def _remarked(self, ref: ModelRef, is_weak: bool) -> Iterator[None]:
-        """Remark for the block that a version's logits were those of its base, if they were."""
         if is_weak:
             self.remark = (
                 f"the {ref.kind} {ref.location} gives two short prompts the very logits of its base: what it changes "

@@ -130,7 +130,6 @@ def _numbers(known: dict[str, int], named: Iterable[str]) -> dict[str, int]:
 
 
 def _template(templates: Any) -> str:
-    """Return the text of one or several chat templates."""
     return templates if isinstance(templates, str) else json.dumps(templates) if templates else ""
 
 
@@ -149,7 +148,6 @@ def _parsed(path: Path, changed: int) -> Parsed:
 
 
 def _around(processor: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the tokens that a post-processor puts before and after a text."""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     kind = processor.get("type") if processor else None
@@ -172,7 +170,6 @@ def _around(processor: Mapping[str, Any] | None) -> tuple[tuple[str, ...], tuple
 
 
 def _named(names: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the control tokens that a tokenizer's settings name."""
     for name in NAMED:
         if text := _content(names.get(name)):
             yield text
@@ -184,6 +181,5 @@ def _named(names: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _content(token: Any) -> str | None:
-    """Return the text of a token in settings, which is a text or an object."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) and text else None

@@ -33,10 +33,8 @@ _needing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 def whole_pass(network: Any, **inputs: Any) -> Any:
     """Return what a network gives for whole texts; gradients flow as without a cache.
 
-    Args:
-        network: a causal model, maybe in the wrappers of an adapter or of sharding. Its kind was tried, or can be tried
-            now: before its weights are shared out.
-        inputs: arguments of its call, without a cache.
+    `network`: a causal model, maybe in the wrappers of an adapter or of sharding. Its kind was tried, or can be tried
+    now: before its weights are shared out.
     """
     if needs_cache(network):
         return network(**inputs, past_key_values=_passing_cache()(), use_cache=True)
@@ -61,7 +59,6 @@ def needs_cache(network: Any) -> bool:
 
 
 def has_encoder(network: Any) -> bool:
-    """Return whether a model has an encoder beside its decoder."""
     return bool(getattr(bare(network).config, "is_encoder_decoder", False))
 
 
@@ -154,7 +151,6 @@ def _passing_cache() -> Any:
         """Stays empty: a whole text's keys and values are all there are, also where a block is computed again."""
 
         def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any) -> tuple[Any, Any]:
-            """Return the keys and values as they are."""
             return key_states, value_states
 
     return PassingCache

@@ -153,12 +153,7 @@ BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "bf16": 2}
 
 
 def shape_of(config: Mapping[str, Any], counted: int | None = None) -> Shape | None:
-    """Return the shape that a transformers config gives; None if it lacks a number, or for a T5 with a gated MLP.
-
-    Args:
-        config: the fields of a config.json.
-        counted: see `Shape.counted`.
-    """
+    """Return the shape that a transformers config gives; None if it lacks a number, or for a T5 with a gated MLP."""
     model_type = str(config.get("model_type", ""))
     named = {new: config[old] for old, new in SPELLINGS.get(model_type, {}).items() if old in config}
     config = {**config, **named}
@@ -209,7 +204,6 @@ def embedding_rows(config: Mapping[str, Any]) -> int | None:
 
 
 def _number(config: Mapping[str, Any], *names: str) -> int | None:
-    """Return the first whole number that a config, or its part for texts, has under one of some names."""
     inner = config.get("text_config")
     for fields in (config, inner if isinstance(inner, Mapping) else {}):
         for name in names:

@@ -31,11 +31,7 @@ class Projection:
 
 
 def paths_of(family: str) -> ModulePaths:
-    """Return where the parts of a family's networks lie; `family`: a `model_type` of transformers.
-
-    Raises:
-        UsageError: nothing says it.
-    """
+    """Return where the parts of networks of a `model_type` lie; raise UsageError if nothing says it."""
     paths = FAMILIES.get(family).paths if family in FAMILIES.names() else None
     if paths is None:
         known = ", ".join(name for name in FAMILIES.names() if FAMILIES.get(name).paths)
@@ -47,30 +43,18 @@ def paths_of(family: str) -> ModulePaths:
 
 
 def blocks_of(network: Any, family: str) -> list[torch.nn.Module]:
-    """Return the blocks of a network, the first one first.
-
-    Raises:
-        UsageError: the family doesn't say where they are, or the network has none there.
-    """
+    """Return the blocks, the first one first; raise UsageError if nothing says where they are, or there are none."""
     return list(_at(network, paths_of(family).blocks, family))
 
 
 def embedding_of(network: Any, family: str) -> torch.nn.Module:
-    """Return the module that turns the tokens into states, (rows, tokens, width).
-
-    Raises:
-        UsageError: see `blocks_of`.
-    """
+    """Return the module that turns tokens into states, (rows, tokens, width); it raises as `blocks_of` does."""
     module: torch.nn.Module = _at(network, paths_of(family).embedding, family)
     return module
 
 
 def projection_of(network: Any, family: str, block: int) -> Projection:
-    """Return the output projection of a block's MLP; `block`: from 0 on.
-
-    Raises:
-        UsageError: see `blocks_of`; or the network has no such block.
-    """
+    """Return the output projection of a block's MLP, counted from 0; raise UsageError if there is none."""
     require_block(network, family, block)
     paths = paths_of(family)
     path = f"{paths.blocks}.{block}.{paths.mlp_output}"
@@ -78,11 +62,7 @@ def projection_of(network: Any, family: str, block: int) -> Projection:
 
 
 def require_block(network: Any, family: str, block: int) -> None:
-    """Check that a network has a block.
-
-    Raises:
-        UsageError: it doesn't; or see `blocks_of`.
-    """
+    """Raise UsageError unless a network has a block; see `blocks_of`."""
     last = len(blocks_of(network, family)) - 1
     if not 0 <= block <= last:
         raise UsageError(f"there is no block {block}: the {family} model's blocks are 0 to {last}")
@@ -98,7 +78,6 @@ def states_of(output: Any) -> torch.Tensor:
 
 
 def with_states(output: Any, states: torch.Tensor) -> Any:
-    """Return what a block gave out with other states, in the same form."""
     return (states, *output[1:]) if isinstance(output, tuple) else states
 
 
