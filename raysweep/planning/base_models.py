@@ -55,7 +55,6 @@ class BaseModelPlanner:
         return spec
 
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
-        """Return the generator of a model, and its part of the keys of completions."""
         written, evaluation = self.configs[model], self._config.evaluation
         generator = (written.generator or evaluation.generator).spec(GENERATORS, self._config.seed)
         try:

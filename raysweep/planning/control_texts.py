@@ -49,7 +49,6 @@ class ControlTexts:
 
     @property
     def words(self) -> str:
-        """The warning in words."""
         shown = ", ".join(map(repr, self.texts[:SHOWN])) + " and others" * (len(self.texts) > SHOWN)
         verb = "holds" if self.holding == 1 else "hold"
         of_them = f"{self.holding:,} of {count(self.of, self.kind)} of {self.where} {verb} {shown}"
@@ -88,11 +87,7 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
 
 
 def require_readable(config: SweepConfig, cells: Sequence[CellPlan]) -> list[ControlTexts]:
-    """Return what `control_texts` does.
-
-    Raises:
-        UsageError: a model has no embeddings for one of these control tokens.
-    """
+    """Return what `control_texts` does; raise UsageError if a model has no embeddings for one of the tokens."""
     unreadable = {cell.base.name: cell.base.traits.unreadable for cell in cells if cell.base.traits}
     found = control_texts(config, cells)
     for texts in found:
@@ -108,14 +103,6 @@ def require_readable(config: SweepConfig, cells: Sequence[CellPlan]) -> list[Con
 def _found(
     texts: Iterable[tuple[str, str]], special: Mapping[str, frozenset[str]], where: str, kind: str
 ) -> Iterator[ControlTexts]:
-    """Yield what each model finds in texts with their ids, models that find the same together.
-
-    Args:
-        texts: the ids and texts.
-        special: the texts of each model's control tokens.
-        where: see `ControlTexts`.
-        kind: see `ControlTexts`.
-    """
     everything = sorted(frozenset().union(*special.values()), key=len, reverse=True)
     if not everything:
         return

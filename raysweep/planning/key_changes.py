@@ -18,11 +18,6 @@ def changes_since(stored_key: str, planned: ArtefactPlan, store: Store) -> str:
     An artefact differs from the planned one if one of its inputs does, such as its test set or model. So the change is
     that of the first input that differs, or the artefact's own.
 
-    Args:
-        stored_key: of the artefact that the store has.
-        planned: the artefact that is planned in its place.
-        store: has the manifests of the artefact and of its inputs.
-
     Returns:
         the change in words; empty if the artefacts are equal, or if manifests are missing or don't tell.
     """

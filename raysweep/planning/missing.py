@@ -54,7 +54,6 @@ def end_of(cell: CellPlan, store: Store) -> str:
 
 
 def why_ended(counts: Iterable[Mapping[str, Any]]) -> str:
-    """Return what the counts of a cell's prompt pair and model say of why it has ended; empty if they say nothing."""
     return next((str(of[ENDED]) for of in counts if of.get(ENDED)), "")
 
 
@@ -63,12 +62,10 @@ def _is_given_up(plan: ArtefactPlan, store: Store) -> bool:
 
 
 def _counts(plan: ArtefactPlan, store: Store) -> bool:
-    """Tell whether an artefact that is there needn't be made again."""
     return _is_isolated(plan, store) and is_of_choice(plan, store)
 
 
 def _is_isolated(plan: ArtefactPlan, store: Store) -> bool:
-    """Tell whether the programs behind an artefact were isolated as far as is required now."""
     if plan.level is None or plan.node is None:
         return True
     return level_of(str(store.counts(plan.node).get("level", ""))) >= plan.level
@@ -80,10 +77,7 @@ def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False
     The dependencies of an existing artefact are not needed: a cell whose model exists needs no training set. Artefacts
     that two cells have in common, such as two names for one generator, are listed for both.
 
-    Args:
-        plans: the artefacts to have in the end.
-        store: the store to search.
-        repair: also return damaged artefacts that no missing one needs.
+    `repair`: also return damaged artefacts that no missing one needs.
     """
     targets = list(plans)
     known = {plan.node.key: plan for plan in (walk(targets) if repair else targets) if plan.node}

@@ -80,7 +80,6 @@ class ModelFacts:
 
 
 def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
-    """Return in words what a model is shown: its base, and its fine-tuned versions if they are shown something else."""
     base, tuned = (
         SHOWN.get(
             template_shown(prompt_format, tuned, PromptTemplate(model.template)).name, "prompts in a Jinja template"
@@ -92,21 +91,18 @@ def shown_in_words(prompt_format: str, model: ModelConfig) -> str:
 
 
 def prompt_lines(config: SweepConfig) -> list[str]:
-    """Return what models are shown, a line for all of them where it is the same."""
     return shown_lines(
         {model.name: shown_in_words(config.evaluation.prompt_format, model) for model in config.judged_models}
     )
 
 
 def shown_lines(words: Mapping[str, str]) -> list[str]:
-    """Return a line for each model, or one for all if they are shown the same. `words`: what it is, by model."""
     if len(words) > 1 and len(set(words.values())) == 1:
         return [f"all models are shown {next(iter(words.values()))}"]
     return [f"{name} is shown {text}" for name, text in words.items()]
 
 
 def unused_template_line(models: Sequence[str]) -> str:
-    """Return a sentence on models whose chat template nothing uses; empty if there are none. `models`: their names."""
     if not models:
         return ""
     whose = "its tokenizer brings" if len(models) == 1 else "their tokenizers bring"
@@ -117,7 +113,6 @@ def unused_template_line(models: Sequence[str]) -> str:
 
 
 def unused_templates(config: SweepConfig, cells: Iterable[CellPlan]) -> list[str]:
-    """Return the names of the models of some cells whose tokenizer brings a chat template that nothing uses."""
     traits = {cell.base.name: cell.base.traits for cell in cells}
     with_one = [name for name, of in traits.items() if of is not None and of.has_chat_template]
     return [model.name for model in config.models if model.name in with_one and not _uses_chat(model, config)]
@@ -213,10 +208,7 @@ def _adapter_settings(recipe: Recipe) -> str:
 
 
 def _require_editable(cell: CellPlan) -> None:
-    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks what is to be edited.
-
-    The config's checks tell the same of the blocks of models whose shape they know.
-    """
+    """Raise UsageError if nothing says where the blocks of a cell's base are, or it lacks what is to be edited."""
     import torch
 
     assert cell.recipe is not None
@@ -235,7 +227,6 @@ def _require_editable(cell: CellPlan) -> None:
 
 
 def _require_whole(bases: Iterable[BasePlan]) -> None:
-    """Raise UsageError if the files of a model that transformers is to load lack weights."""
     loaded = [base.ref for base in bases]
     for base in dict.fromkeys(ref.base or ref for ref in loaded if ref is not None):
         try:
@@ -260,11 +251,7 @@ def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
 
 
 def require_generators_fit(cells: Iterable[CellPlan]) -> None:
-    """Check that generators can run the models that they are to generate with; also those that are to be trained.
-
-    Raises:
-        UsageError: one can't.
-    """
+    """Raise UsageError if a generator can't run the model that it is to generate with, also one to be trained."""
     checked: set[tuple[str, str]] = set()
     for cell in cells:
         generator = GENERATORS.get(cell.generator.name)
@@ -280,11 +267,7 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
 
 
 def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
-    """Check that teachers are whole, and that their generators can run them.
-
-    Raises:
-        UsageError: one isn't, or can't be run.
-    """
+    """Raise UsageError if a teacher isn't whole, or its generator can't run it."""
     for plan in teachers:
         base, generator = plan.base, GENERATORS.get(plan.generator.name)
         if plan.generator.name == TRANSFORMERS:
@@ -296,7 +279,6 @@ def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
 
 
 def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:
-    """Return the kind of a cell's model, and PEFT's config of its adapter; empty if it has none."""
     if cell.recipe is not None and not rewrites(cell.recipe.trainer):
         kind = kind_of(cell.recipe.trainer)
         is_trained = cell.is_fine_tuned and kind is ModelKind.ADAPTER
@@ -307,7 +289,6 @@ def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:
 
 
 def _adapter_of_base(base: BasePlan) -> tuple[ModelKind, Mapping[str, Any]]:
-    """Return the same of a base model."""
     if base.ref is None or base.ref.kind is not ModelKind.ADAPTER:
         return base.ref.kind if base.ref else ModelKind.FULL, {}
     return base.ref.kind, adapter_config(base.ref)
@@ -326,11 +307,7 @@ def _trained(base: BasePlan, recipe: Recipe, label: str) -> TrainedWeights:
 
 
 def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:
-    """Return how many weights a base has, and its network without data, with a recipe's adapter.
-
-    Raises:
-        UsageError: the recipe names modules that the base doesn't have.
-    """
+    """Return how many weights a base has, and its network without data, with a recipe's adapter."""
     import torch
 
     network = _network(base)
@@ -344,7 +321,6 @@ def _adapted(base: BasePlan, recipe: Recipe, label: str) -> tuple[int, Any]:
 
 
 def _network(base: BasePlan) -> Any:
-    """Return a base's network without data: shapes only."""
     if base.ref is not None:
         return empty_network(base.ref)
     import torch

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.config.grid import Cell, Grid, Pair, PairToEdit
 from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
@@ -88,8 +90,8 @@ class SourceRowsPlan(ArtefactPlan):
     leaks: LeakagePlan | None = None
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.leaks,) if self.leaks else ()
 
 
@@ -108,8 +110,8 @@ class LeakagePlan(ArtefactPlan):
     rejected: RejectedRowsPlan | None = None
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.rows, *([self.rejected] if self.rejected else []))
 
 
@@ -125,8 +127,8 @@ class PerturbedRowsPlan(ArtefactPlan):
     uses_other_processes: ClassVar[bool] = True
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.rows,)
 
     @property
@@ -157,8 +159,8 @@ class RejectedRowsPlan(ArtefactPlan):
     uses_other_processes: ClassVar[bool] = True
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.rows, *([self.answers] if self.answers else []))
 
 
@@ -179,8 +181,8 @@ class TrainingSetPlan(ArtefactPlan):
     rejected: RejectedRowsPlan | None = None
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.rows, *([self.rejected] if self.rejected else []), *self.texts)
 
 
@@ -202,8 +204,8 @@ class TestSetPlan(ArtefactPlan):
     limit: int | None
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return ()
 
 
@@ -230,18 +232,17 @@ class BasePlan(ArtefactPlan):
     traits: Traits | None = None  # of one that exists
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.training_set,) if self.training_set else ()
 
     @property
+    @override
     def workers(self) -> int:
-        """See `ArtefactPlan.workers`."""
         return self.recipe.workers if self.recipe else 0
 
     @property
     def architecture(self) -> str:
-        """`seq2seq` for a model with an encoder and a decoder, else `causal`."""
         if self.ref is not None:
             return self.ref.architecture
         return FAMILIES.get(self.family).architecture if self.family in FAMILIES.names() else "causal"
@@ -270,13 +271,14 @@ class TeacherAnswersPlan(ArtefactPlan):
     uses_other_processes: ClassVar[bool] = True
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return self.base, self.rows
 
     @property
+    @override
     def task(self) -> str:
-        """See `ArtefactPlan.task`. It begins with the model's name and a point, as those of the model's cells do."""
+        """It begins with the model's name and a point, as those of the model's cells do."""
         return f"{self.base.name}.teacher-{self.node.key[:8]}"
 
     @cached_property
@@ -304,13 +306,14 @@ class RewrittenTextsPlan(ArtefactPlan):
     uses_other_processes: ClassVar[bool] = True
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return self.base, self.test_set
 
     @property
+    @override
     def task(self) -> str:
-        """See `ArtefactPlan.task`. One task asks a model about all test sets; its name begins as a teacher's."""
+        """One task asks a model about all test sets; its name begins as a teacher's."""
         return f"{self.base.name}.rewriting"
 
     @cached_property
@@ -327,13 +330,12 @@ class RewrittenSetPlan(ArtefactPlan):
     texts: RewrittenTextsPlan
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.texts, self.texts.test_set)
 
     @property
     def problem_set(self) -> Spec:
-        """The problem set of its prompts."""
         return self.texts.test_set.problem_set
 
 
@@ -351,8 +353,8 @@ class EncodedPairsPlan(ArtefactPlan):
     system: str
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (self.base, self.training_set)
 
 
@@ -373,8 +375,8 @@ class ReferencesPlan(ArtefactPlan):
     limit: int | None
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return ()
 
 
@@ -456,7 +458,6 @@ class CellPlan:
 
     @property
     def workers(self) -> int:
-        """Number of training workers; 0: it trains nothing."""
         return self.recipe.workers if self.recipe and self.is_fine_tuned and not self.selection else 0
 
     @property
@@ -538,8 +539,8 @@ class CellArtefactPlan(ArtefactPlan):
     cell: CellPlan
 
     @property
+    @override
     def task(self) -> str:
-        """See `ArtefactPlan.task`."""
         return self.cell.cell.id
 
 
@@ -549,13 +550,12 @@ class PromptPairPlan(CellArtefactPlan):
 
     @property
     def search(self) -> PairSearch:
-        """Which pair."""
         assert self.cell.pair_search is not None
         return self.cell.pair_search
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         pairs = (self.search.original, self.search.perturbed)
         base = self.search.base
         return (
@@ -570,16 +570,16 @@ class ModelPlan(CellArtefactPlan):
     """The model of a cell that a recipe makes of its base."""
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         cell = self.cell
         rows = (cell.training_set, cell.validation, cell.pairs_of_rows)
         pair = [PromptPairPlan(cell.pair_search.node, cell)] if cell.pair_search else []
         return (cell.base, *(each for each in rows if each), *pair)
 
     @property
+    @override
     def workers(self) -> int:
-        """See `ArtefactPlan.workers`."""
         return self.cell.workers
 
 
@@ -589,13 +589,12 @@ class SelectionPlan(CellArtefactPlan):
 
     @property
     def selection(self) -> ModelChoice:
-        """Among which cells."""
         assert self.cell.selection is not None
         return self.cell.selection
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return tuple(ModelPlan(cell.model, cell) for cell in self.selection.candidates if cell.model)
 
 
@@ -606,8 +605,9 @@ class CompletionsPlan(CellArtefactPlan):
     pair: PairPlan
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`. Only a store knows which model was chosen (`raysweep.planning.choice`)."""
+        """Only a store knows which model was chosen (`raysweep.planning.choice`)."""
         models: list[ArtefactPlan] = [ModelPlan(self.cell.model, self.cell)] if self.cell.model else []
         if self.cell.selection:
             models = [SelectionPlan(self.cell.selection.node, self.cell)]
@@ -626,19 +626,19 @@ class ResultsPlan(CellArtefactPlan):
     pair: PairPlan
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         completions = CompletionsPlan(self.pair.completions, self.cell, self.pair)
         return completions, self.pair.references
 
     @property
+    @override
     def unit(self) -> Artefact:
-        """See `CompletionsPlan.unit`."""
         return self.cell.evaluation
 
     @property
+    @override
     def level(self) -> Level | None:
-        """See `ArtefactPlan.level`."""
         return self.pair.sandbox.require
 
 
@@ -659,13 +659,13 @@ class QualityPlan(ArtefactPlan):
     after_cells: ClassVar[bool] = True
 
     @property
+    @override
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """See `ArtefactPlan.inputs`."""
         return (CompletionsPlan(self.pair.completions, self.cell, self.pair),)
 
     @property
+    @override
     def task(self) -> str:
-        """See `ArtefactPlan.task`."""
         return self.batch
 
 
@@ -694,7 +694,6 @@ class SweepPlan:
 
     @property
     def encoded_pairs(self) -> tuple[EncodedPairsPlan, ...]:
-        """The pairs that recipes read."""
         return tuple({pairs.node.key: pairs for cell in self.cells if (pairs := cell.pairs_of_rows)}.values())
 
     @property

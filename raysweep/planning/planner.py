@@ -143,7 +143,6 @@ class _Planner:
         return plan
 
     def _chosen(self, plan: CellPlan) -> CellPlan:
-        """Return the plan of a cell whose model is chosen among those of its group, planned before."""
         cell = plan.cell
         candidates = tuple(self._candidates[cell.model, cell.recipe, cell.training_set, cell.seed])
         select = self.config.recipes[candidates[0].cell.recipe].select
@@ -160,7 +159,6 @@ class _Planner:
         )
 
     def _edited(self, plan: CellPlan, wanted: PairToEdit) -> CellPlan:
-        """Return the plan of a model that is edited from a prompt pair of its base."""
         cell, base = plan.cell, self._bases[plan.cell.model]
         on = {pair.pair.perturbation: pair for pair in base.pairs if _is_first_draw_on(pair, wanted.problem_set)}
         if CLEAN not in on or wanted.perturbation not in on:
@@ -181,7 +179,6 @@ class _Planner:
         )
 
     def _recipe(self, model: str, name: str) -> tuple[Recipe, dict[str, Any]]:
-        """Return a recipe of a model, and the spec of the models that it trains, without their seed."""
         base, written = self.models.base(model), self.models.configs[model]
         recipe = self.config.recipes[name].recipe(written.template, written.system_prompt)
         spec = {
@@ -230,7 +227,6 @@ class _Planner:
         return PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops
 
     def _judged(self, problem_set: str, extract: Extract) -> SharedSpec:
-        """Return the spec of all results on a problem set whose programs are taken out of completions in this way."""
         limits = dataclasses.asdict(self._limits(problem_set))
         fingerprint = self.sets.problem_fingerprint(problem_set)
         lane, python = self.config.execution.lane, platform.python_version()

@@ -35,10 +35,7 @@ BATCH_FILES = 200
 def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: bool = False) -> tuple[QualityPlan, ...]:
     """Return the plan of each cell and problem set that has files in the sample; none if the config asks for none.
 
-    Args:
-        config: the sweep's.
-        cells: its cells.
-        tolerant: a linter that isn't installed gets a stand-in in keys.
+    `tolerant`: a linter that isn't installed gets a stand-in in keys.
 
     Raises:
         MissingInput: the linter isn't installed.
@@ -67,12 +64,7 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
 def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: float, seed: int) -> list[Stratum]:
     """Draw the files of one problem set: strata of (id of a cell, place of a problem in its set).
 
-    Args:
-        cells: those that are evaluated on it.
-        problems: number of its problems that are evaluated.
-        problem_set: its name, which enters the draw.
-        margin: of error, at 95 % confidence.
-        seed: of the draw.
+    `margin`: of error, at 95 % confidence.
     """
     tuned, bases = (
         [
@@ -88,7 +80,6 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
 
 
 def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
-    """Return the linters' versions and settings, for keys."""
     try:
         return fingerprint_of_linters(second_opinion=quality.second_opinion is not None)
     except MissingInput:
@@ -98,7 +89,6 @@ def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
 
 
 def _is_clean(pair: PairPlan, problem_set: str) -> bool:
-    """Tell whether a pair is the one on the clean prompts of a problem set."""
     return (pair.pair.problem_set, pair.pair.perturbation) == (problem_set, CLEAN)
 
 
@@ -112,7 +102,6 @@ def _problem_count(pair: PairPlan, limit: int | None) -> int:
 
 
 def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
-    """Return the drawn problems of each cell that has any, by the cell's id."""
     numbers: dict[str, list[int]] = defaultdict(list)
     for stratum in strata:
         for unit in stratum.units:

@@ -101,7 +101,6 @@ class SetPlanner:
         return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
     def validation_set(self, training_set: str) -> TrainingSetPlan | None:
-        """Return the plan of the rows whose loss is computed after each epoch on a set; None if there are none."""
         assert self.config.training is not None
         return self._validation(self.config.training.source_of(training_set).name)
 
@@ -123,7 +122,6 @@ class SetPlanner:
         return self.training_set(self.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}")
 
     def leakages(self, training_sets: Iterable[str]) -> tuple[LeakagePlan, ...]:
-        """Return the plans of the rows that leak evaluated problems, of those sources of some sets where one may."""
         if (training := self.config.training) is None:
             return ()
         searched = {training.source_of(name).name for name in training_sets}
@@ -131,7 +129,6 @@ class SetPlanner:
         return tuple(plan for plan in plans if plan is not None)
 
     def _leakage_of(self, name: str) -> LeakagePlan | None:
-        """Return the plan of a source's rows that leak evaluated problems; None if no leak is possible."""
         training, of = self.config.training, self._source(name)
         source = of.rows
         if not (problems := self._leakable(source)):
@@ -145,7 +142,6 @@ class SetPlanner:
         return LeakagePlan(node, rows, problems, name, rejected)
 
     def _leakable(self, source: SourceConfig) -> tuple[tuple[str, Spec], ...]:
-        """Return the names and specs of the problem sets that rows of a source may give away."""
         apart = SOURCES.get(source.name).apart_from
         return tuple((name, spec) for name, spec in self.problem_specs.items() if spec.name not in apart)
 
@@ -209,11 +205,7 @@ class SetPlanner:
     def _teacher_answers(
         self, rows: SourceRowsPlan, rejected: RejectedConfig, *, needs_fences: bool
     ) -> TeacherAnswersPlan:
-        """Return the plan of a teacher's answers. A model with a chat template is asked through that.
-
-        Raises:
-            UsageError: the config has no such model.
-        """
+        """A model with a chat template is asked through that; raise UsageError if the config has no such model."""
         name = rejected.teacher or ""
         if name not in self.models.configs:
             raise UsageError(f"no model is called {name!r}, the teacher{did_you_mean(name, self.models.configs)}")
@@ -240,7 +232,6 @@ class SetPlanner:
         return model.template if own else CHAT if has_chat else RAW
 
     def rewritten_set(self, name: str, test_set: TestSetPlan) -> RewrittenSetPlan:
-        """Return the plan of a test set whose prompts a model has rewritten."""
         base, model, template = self.models.base(name), self.models.configs[name], self.asking_template(name)
         stop = tuple(model.stop)
         spec = {
@@ -264,7 +255,6 @@ class SetPlanner:
         label: str,
         rejected: RejectedRowsPlan | None = None,
     ) -> TrainingSetPlan:
-        """Return the plan of a set of a source's rows."""
         method, mark = self._usable(self.config.perturbation(perturbation, choice.compose))
         if choice.ratio == 0 or method.name == CLEAN:
             method = Spec(CLEAN)  # 0 % of anything is the clean set
@@ -280,7 +270,6 @@ class SetPlanner:
         return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
 
     def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, label: str = "") -> SourceRowsPlan:
-        """Return the plan of a source's rows, without `leaks` if given."""
         fingerprint = {
             **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
             **SOURCES.plugin_spec(source.name),
@@ -342,7 +331,6 @@ class SetPlanner:
             return {"toolchain": "missing"}
 
     def compilers(self) -> tuple[tuple[str, str], ...]:
-        """Return what keys name of the compilers of the config's problems, each with its language."""
         languages = set()
         for spec in self.problem_specs.values():
             with suppress(UsageError):  # the check of the config tells it
@@ -390,7 +378,6 @@ def _pinned(method: Spec) -> Spec:
 
 
 def _parts(method: Spec) -> Sequence[Spec]:
-    """Return the methods that perturb a set's rows: an aggregate's members, else the method itself; none if clean."""
     try:
         return () if method.name == CLEAN else row_methods(method)
     except MissingInput:  # only a tolerant planner comes here

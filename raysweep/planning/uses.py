@@ -43,10 +43,7 @@ def uses_of(plans: Iterable[ArtefactPlan], store: Store) -> list[Use]:
 
 
 def _judged(plan: ArtefactPlan) -> str:
-    """Return the key of the model, or of the choice of it, whose completions a plan judges.
-
-    It is empty if that is no artefact, or nothing is judged.
-    """
+    """Return the key of the model, or of the choice of it, whose completions a plan judges."""
     if not isinstance(plan, ResultsPlan):
         return ""
     writer = plan.cell.writer

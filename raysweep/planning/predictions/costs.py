@@ -133,7 +133,6 @@ class PlanCosts:
 
 
 def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
-    """Return what the cells of a plan take, and what the estimates assume."""
     costs = _Costs(plan.config, measured_rates(plan, store))
     cells = {cell.cell.id: costs.cell(cell) for cell in plan.cells}
     teachers = {answers.task: costs.teacher(answers) for answers in plan.teachers}
@@ -146,10 +145,6 @@ def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str,
 
     They say how long tasks take relative to each other before one of their kind has ended. Tasks are left out of whose
     model or trainer nothing is known, and those that edit.
-
-    Args:
-        config: the sweep's.
-        lacking: what is made.
     """
     costs = _Costs(config, {})
     work = {plan.task: costs.pre_training(plan) for plan in lacking if isinstance(plan, BasePlan)}
@@ -158,7 +153,6 @@ def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str,
 
 
 def why_unknown(base: BasePlan) -> str:
-    """Return why nothing is known of a base model's shape; empty for a generator without weights."""
     if base.ref is None:
         return "it isn't here" if "missing" in base.identity else ""
     return f"raysweep can't foretell what {base.family} models take"
@@ -176,11 +170,7 @@ def base_shape(base: BasePlan) -> Shape | None:
 def predicted_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool, weighted: float = 1.0) -> TrainingMemory | None:
     """Return the predicted memory of a training worker's tensors; None if the model or its trainer isn't known here.
 
-    Args:
-        shape: the model.
-        recipe: how it is trained.
-        on_gpu: workers have accelerators.
-        weighted: share of the tokens that have a loss.
+    `weighted`: share of the tokens that have a loss.
     """
     if shape is None or recipe.trainer not in PREDICTED:
         return None
@@ -202,11 +192,7 @@ def tokens_of_row(recipe: Recipe, rows: RowFacts) -> float:
 def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) -> float:
     """Return the FLOPs that a training computes: a third more with gradient checkpointing, which runs forward twice.
 
-    Args:
-        shape: the model.
-        recipe: says what is trained.
-        tokens: of all steps.
-        width: tokens of a row.
+    `tokens`: of all steps. `width`: tokens of a row.
     """
     return flops_per_token(shape, recipe, width) * tokens * (4 / 3 if recipe.gradient_checkpointing else 1)
 
@@ -232,15 +218,7 @@ def generation_seconds(
     Each step takes the longer of its FLOPs and of reading all weights, keys and values. A prompt is read once for all
     its samples.
 
-    Args:
-        shape: the model.
-        number: bytes of a number of the weights.
-        completions: prompts times samples.
-        samples: completions of a prompt.
-        batch: completions written together.
-        new: tokens of a completion.
-        sheet: the accelerator.
-        prompt: tokens of a prompt.
+    `number`: bytes of a number of the weights. `batch`: completions written together. `new`: tokens of a completion.
     """
     rows = min(batch, completions)
     flops, bandwidth = sheet.flops(number) * FLOPS_SHARES[number], sheet.bandwidth * BANDWIDTH_SHARE
@@ -260,13 +238,8 @@ def rows_on(
 ) -> int:
     """Return how many completions of the assumed length a model writes together on an accelerator of its own.
 
-    Args:
-        sheet: the accelerator.
-        shape: the model.
-        number: bytes of a number of the weights.
-        new: tokens of a completion.
-        batch_tokens: the config's limit; None: what the memory beside the weights holds.
-        prompt: tokens of a prompt.
+    `number`: bytes of a number of the weights. `new`: tokens of a completion. `batch_tokens`: the config's limit; None:
+    what the memory beside the weights holds.
     """
     free = sheet.room() - shape.weights * number
     tokens = batch_tokens or int(free * MEMORY_SHARE) // (2 * shape.cached_layers * shape.key_value * number)
@@ -300,7 +273,6 @@ class _Costs:
         self._generation_hours = cache(self._estimated_generation_hours)
 
     def cell(self, plan: CellPlan) -> CellCost:
-        """Return what one cell takes."""
         self._bases[plan.base.name] = plan.base
         shape = self._shape(plan.base.name)
         prompts = self._prompts(plan)
@@ -406,13 +378,11 @@ class _Costs:
         return CellCost(None, memory, stored, hours=hours, rows=rows.rows, unknown=unknown)
 
     def pairs(self, plan: EncodedPairsPlan) -> PairsCost:
-        """Return what the encoding of a training set's pairs takes."""
         rows, number = self.rows_of(plan.training_set.rows), self.set_rows(plan.training_set)
         tokens = number * (rows.tokens + rows.rejected)
         return PairsCost(number, round(tokens * PAIR_BYTES), tokens * PAIR_SECONDS)
 
     def of_hours(self) -> str:
-        """Return in words what the estimates of hours assume."""
         tokens = self._config.evaluation.max_new_tokens
         shares = f"{FLOPS_SHARES[2]:.0%} (16 bits) or {FLOPS_SHARES[4]:.0%} (float32)"
         return (
@@ -441,14 +411,12 @@ class _Costs:
         return lines
 
     def rows_of(self, source: SourceRowsPlan) -> RowFacts:
-        """Return the size of a source's rows."""
         key = source.node.key
         if key not in self._rows:
             self._rows[key], self._sources[key] = row_facts(source.source), source.source
         return self._rows[key]
 
     def _rows_in_words(self, key: str) -> str:
-        """Return what some rows are called, with their source where there are several: ``rows of hf EVOL``."""
         if len(self._rows) == 1:
             return "training rows"
         source = self._sources[key]
@@ -456,7 +424,6 @@ class _Costs:
         return f"rows of {source.name} {where}".rstrip()
 
     def set_rows(self, training_set: TrainingSetPlan) -> int:
-        """Return how many rows a training set has."""
         choice = training_set.choice
         copies = len(training_set.texts) if choice.compose == "union" else 1
         return round(self.rows_of(training_set.rows).rows * choice.size) * max(1, copies)

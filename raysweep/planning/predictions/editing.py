@@ -32,12 +32,7 @@ def edit_work(recipe: Recipe, shape: Shape | None) -> EditEffort | None:
 def editing_memory(shape: Shape, dtype: str, work: EditEffort, new: int, on_gpu: bool) -> int:
     """Return the bytes of an edit's tensors, without those of its localization, which writes as a generation does.
 
-    Args:
-        shape: the model.
-        dtype: the number format of its weights.
-        work: what the edit does.
-        new: tokens of a completion.
-        on_gpu: an accelerator computes it.
+    `new`: tokens of a completion.
     """
     width = min(filter(None, (_width(work, new), shape.positions)))
     batch = Batch(max(1, work.pass_tokens // width), width)
@@ -53,13 +48,7 @@ def delta_bytes(shape: Shape, dtype: str, recipe: Recipe) -> int:
 def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, sheet: DataSheet, share: float) -> float:
     """Return the seconds of the passes of an edit's steps on an accelerator.
 
-    Args:
-        shape: the model.
-        dtype: the number format of its weights.
-        work: what the edit does.
-        new: tokens of a completion.
-        sheet: the accelerator.
-        share: of its peak that FLOPs reach.
+    `new`: tokens of a completion. `share`: of its peak that FLOPs reach.
     """
     tokens = _width(work, new)
     recipe = _frozen(dtype, Batch(1, tokens))
@@ -73,7 +62,6 @@ def _width(work: EditEffort, new: int) -> int:
 
 
 def _frozen(dtype: str, batch: Batch) -> Recipe:
-    """Return a recipe that trains next to nothing of a frozen base, with one pass of a batch."""
     precision = PRECISIONS[dtype]
     return Recipe(
         trainer="lora", precision=precision, batch_size=batch.rows, micro_batch_size=batch.rows, max_tokens=batch.width

@@ -29,9 +29,7 @@ class Room:
     def lack(self, needed: int, in_bf16: bool = False) -> str:
         """Return what this memory lacks for a process, such as ``has no bf16``; empty if the process fits.
 
-        Args:
-            needed: bytes of its tensors at least; 0: not known.
-            in_bf16: it computes in bf16.
+        `needed`: bytes of its tensors at least; 0: not known.
         """
         if in_bf16 and not self.has_bf16:
             return "has no bf16"
@@ -45,9 +43,7 @@ class Room:
 def room_on(label: str, gpus: float = 1.0) -> Room | None:
     """Return the memory that a process has on a type of accelerator; None if nothing is known of the type.
 
-    Args:
-        label: of the node, which names the type.
-        gpus: how many accelerators the process gets; less than one is a share.
+    `gpus`: how many accelerators the process gets; less than one is a share.
     """
     known = data_sheet_of(label)
     if known is None:

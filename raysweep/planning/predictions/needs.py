@@ -39,7 +39,6 @@ class Needs:
         return {**amounts, "GPU": 1 / int(1 / self.gpus + TINY)} if 0 < self.gpus < 1 else amounts
 
     def times_in(self, free: Mapping[str, float]) -> int:
-        """Return how many such processes fit into these resources of a node."""
         parts = [(free.get(name, 0.0) + TINY) // amount for name, amount in self.occupied.items()]
         return max(0, int(min(parts, default=ANY_NUMBER)))
 
@@ -73,7 +72,6 @@ class CellNeeds:
         ]
 
     def each(self, change: Callable[[Needs], Needs]) -> CellNeeds:
-        """Return the same with what each stage asks for changed."""
         return replace(
             self,
             training=change(self.training),
@@ -96,7 +94,6 @@ class CellNeeds:
 
 
 def _values_of(condition: str) -> list[str]:
-    """Return the values that a label's condition names."""
     from raysweep.config.resources import values_of  # a tenth of a second for workers, which only read this module
 
     return values_of(condition)

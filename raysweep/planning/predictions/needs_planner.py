@@ -51,12 +51,10 @@ def group_of(config: SweepConfig, base: BasePlan) -> str:
 class NeedsPlanner:
     """Finds out what the tasks of a config's sweep ask for.
 
-    Args:
-        config: the sweep's.
-        on_accelerators: supposes that processes of models ask for an accelerator where the config gives them none.
-
     Its methods raise UsageError for a model of a group that would be trained on accelerators and run on CPUs, or the
     other way round.
+
+    `on_accelerators`: supposes that processes of models ask for an accelerator where the config gives them none.
     """
 
     def __init__(self, config: SweepConfig, *, on_accelerators: bool = False) -> None:
@@ -65,7 +63,6 @@ class NeedsPlanner:
         self._known: dict[tuple[str, str], CellNeeds] = {}
 
     def of_cell(self, cell: CellPlan) -> CellNeeds:
-        """Return what the processes of a cell ask for."""
         return self._of(cell.base, cell.cell.recipe, cell.recipe if cell.is_fine_tuned else None)
 
     def distinct(self, cells: Iterable[CellPlan]) -> list[tuple[list[str], CellNeeds]]:
@@ -77,7 +74,6 @@ class NeedsPlanner:
         return list(distinct.values())
 
     def of_base(self, base: BasePlan) -> CellNeeds:
-        """Return what the processes of a base model's pre-training ask for."""
         pretrain = self._models[base.name].pretrain
         return self._of(base, pretrain.recipe if pretrain else "", base.recipe)
 
@@ -161,11 +157,9 @@ def _peak(memory: TrainingMemory | None) -> int:
 def _resolved(written: StageConfig, peak: int, on_host: int, has_weights: bool = True) -> Needs:
     """Return what a process asks for, with predictions in the place of `auto`.
 
-    Args:
-        written: all values are given.
-        peak: predicted bytes of its tensors, on the accelerator if it has one; 0 if not known.
-        on_host: bytes of those that pass through this machine's memory on their way to an accelerator.
-        has_weights: a model without any gets no accelerator unless the config says so.
+    `peak`: predicted bytes of its tensors, on the accelerator if it has one; 0 if not known. `on_host`: bytes of those
+    that pass through this machine's memory on their way to an accelerator. `has_weights`: a model without any gets no
+    accelerator unless the config says so.
     """
     assert written.cpus is not None and written.custom is not None and written.labels is not None
     share = _share(peak, written.labels) if has_weights else 0.0

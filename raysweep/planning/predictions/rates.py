@@ -55,5 +55,4 @@ def rate_of(counts: Sequence[Mapping[str, Any]]) -> Speed | None:
 
 
 def _steps(counts: Mapping[str, Any]) -> int:
-    """Return the steps that a training's seconds cover."""
     return int(counts.get("steps", 0)) - int(counts.get("resumed_from", 0))

@@ -38,9 +38,7 @@ def room_of_worker(asked: StageConfig, is_here: bool = True) -> Room | None:
     That is an accelerator's, known by the label that is asked for, or this machine's; without one the memory that is
     asked for, or this machine's.
 
-    Args:
-        asked: what training workers ask for.
-        is_here: workers run on this machine.
+    `is_here`: workers run on this machine.
     """
     if asked.gpus:
         assert asked.labels is not None
@@ -80,10 +78,7 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
 
     A CPU that only emulates a recipe's 16 bits is warned of: it computes, slowly.
 
-    Args:
-        config: says what a worker has.
-        plans: the artefacts to make.
-        is_here: workers run on this machine, and not on those of another Ray.
+    `is_here`: workers run on this machine, and not on those of another Ray.
     """
     kinds: dict[tuple[str, str], list[_Training]] = {}
     for training in _trainings(config, plans):
@@ -123,7 +118,6 @@ def _require_precision(trainings: Sequence[_Training], room: Room) -> None:
 
 
 def _these(trainings: Sequence[_Training]) -> str:
-    """Name the first of some trainings, and say how many others there are."""
     others = len(trainings) - 1
     return trainings[0].what + f" (and {count(others, 'training')} more)" * bool(others)
 
@@ -179,7 +173,6 @@ def _ladder(recipe: Recipe, on_gpu: bool, has_bf16: bool) -> Iterator[dict[str, 
 
 
 def _reason(training: _Training, needed: TrainingMemory, room: Room, on_gpu: bool) -> str:
-    """Return why a worker can't hold a training, and the settings with which it could."""
     shape, name = base_shape(training.base), training.recipe_name
     assert shape is not None
     changes = settings_that_fit(shape, training.recipe, room, on_gpu)
