@@ -16,10 +16,7 @@ _NAMED = 5  # problems in a message
 def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) -> None:
     """Raise an error if programs on these problems can't be compiled here; Python's can, and without tests none is.
 
-    Args:
-        language: of the problems.
-        problems: those whose programs will be judged.
-        cpp_flags: of g++.
+    `problems`: those whose programs will be judged.
 
     Raises:
         MissingInput: no compiler (the package is named), one that is too old, no JUnit where tests are JUnit's, or

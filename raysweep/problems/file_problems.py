@@ -108,7 +108,6 @@ def with_names(code: str, entry_point: str, test: str) -> str:
 
 
 def _used_of(statements: Iterable[ast.stmt], names: set[str]) -> bool:
-    """Return True if names are among those of a prompt's functions and imports."""
     return any(
         statement.name in names if isinstance(statement, ast.FunctionDef) else names & _bound_by(statement)
         for statement in statements
@@ -141,11 +140,7 @@ def language_name(written: str) -> str:
 
 
 def language_of(row: JsonRow, default: str = PYTHON) -> str:
-    """Return the language of a row's program: its field `language`, or the default.
-
-    Raises:
-        UsageError: programs in that language can't be run; with the row's place.
-    """
+    """Return a row's `language`, or the default; raise UsageError (its place) if programs in it can't be run."""
     written = row.text("language", default)
     language = language_name(written)
     if language not in LANGUAGES:
@@ -159,11 +154,8 @@ def language_of(row: JsonRow, default: str = PYTHON) -> str:
 def row_language(row: JsonRow, tests: str, expected: str | None, default: str | None = None) -> str:
     """Return the language of a row of a user's file.
 
-    Args:
-        row: with or without a field `language`.
-        tests: the row's.
-        expected: that of the file's first row; None: a file's rows may be in several languages.
-        default: that of rows without the field, if the user has named it; None: Python.
+    `expected`: that of the file's first row; None: a file's rows may be in several languages. `default`: that of rows
+    without the field, if the user has named it; None: Python.
 
     Raises:
         UsageError: programs in that language can't be run, it is another than the expected one, or the tests can be in
@@ -184,7 +176,6 @@ def row_language(row: JsonRow, tests: str, expected: str | None, default: str | 
 
 
 def _likely_language(tests: str) -> str:
-    """Return the compiled language that tests can only be in, "" if there is none."""
     likely = next((language for language, sign in _TESTS_IN.items() if sign.search(tests)), "")
     if likely:
         with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
@@ -205,9 +196,7 @@ def check_tests(problems: Iterable[Problem], place: str) -> None:
 def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:
     """Return the problem in a row of MultiPL-E: name, prompt, tests, stop_tokens, and no reference solution.
 
-    Args:
-        row: of a file in Python.
-        stop: strings that end a completion, beside the row's own.
+    `stop`: strings that end a completion, beside the row's own.
 
     Raises:
         UsageError: a field is missing or wrong, or the language is another one; with the row's place.

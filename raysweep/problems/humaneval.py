@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.jsonl import read_problems
@@ -34,12 +36,12 @@ class HumanEval(ProblemSet):
     def __init__(self) -> None:
         self._path = _data_file()
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in their published order."""
         return read_problems(self._path)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the SHA-256 of the unzipped data file."""
         return {"sha256": content_sha(self._path)}
 
 

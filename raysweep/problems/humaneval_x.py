@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.file_problems import ScriptedProblem, language_name, language_of, problems_of
@@ -37,8 +39,8 @@ class CompiledProblem(ScriptedProblem):
 
     declaration: str = ""
 
+    @override
     def assemble(self, completion: str) -> Program:
-        """Return prompt + completion, the tests, and the functions that they call."""
         program = ScriptedProblem.assemble(self, completion)
         return dataclasses.replace(program, declaration=self.declaration)
 
@@ -68,12 +70,11 @@ class HumanEvalX(ProblemSet):
         check_file(self._path)
         self.language = language or _language_of(self._path)
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in their published order; raise UsageError (file, line) for an unusable row."""
         return problems_of(read_json_rows(self._path), self._problem)
 
     def _problem(self, row: JsonRow) -> Problem:
-        """Return the problem in a row; raise UsageError (file, line) if the row says that its language is another."""
         named = language_of(row) if "language" in row.fields else language_of_task(row.fields.get("task_id"))
         if named != self.language and named in _PUBLISHED_IN:
             raise UsageError(
@@ -83,21 +84,23 @@ class HumanEvalX(ProblemSet):
             )
         return compiled_problem(row, self.language)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the language and the SHA-256 of the unzipped file."""
         return {"language": self.language, "sha256": content_sha(self._path)}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line) for an unusable row."""
         self.problems()
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """Return True for a published row, whose task id names the language, which no field does."""
+        """A published row's task id names the language, which no field does."""
         return language_of_task(row.get("task_id")) in LANGUAGES and "declaration" in row and "language" not in row
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt: the text of the comment that describes the task is natural, all else is verbatim."""
+        """The text of the comment that describes the task is natural, all else is verbatim."""
         return split_comment_prompt(problem.prompt, problem.entry_point)
 
 
@@ -131,7 +134,6 @@ def language_of_task(task_id: object) -> str:
 
 
 def _language_of(path: Path) -> str:
-    """Return the language that the first task id of a file begins with."""
     for row in stream_json_rows(path):
         name = language_of_task(row.fields.get("task_id"))
         if name in LANGUAGES:

@@ -12,10 +12,8 @@ from raysweep.records import Problem
 def inside_reasons(problems: Iterable[Problem], judged: Mapping[str, str]) -> dict[str, str]:
     """Return why each problem that is judged inside is, by task id; problems judged outside are left out.
 
-    Args:
-        problems: the problems, in the order of the result.
-        judged: the `Oracle` that the reference solution of a problem showed, by task id; the tests alone tell it of
-            other problems.
+    `judged`: the `Oracle` that the reference solution of a problem showed, by task id; the tests alone tell it of other
+    problems.
     """
     reasons: dict[str, str] = {}
     for problem in problems:

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.file_problems import (
@@ -54,28 +56,28 @@ class JsonlProblems(ProblemSet):
         self.language = _first_language(self._path)
         self.words = 2 if self.language in COMPILED else 1  # see HumanEvalX
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         return read_problems(self._path, mixed=self._is_mixed)
 
+    @override
     def mixed(self) -> JsonlProblems:
-        """Return this set, in which each row may have a `language` of its own."""
         one = copy.copy(self)
         one._is_mixed = True
         return one
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the SHA-256 of the unzipped file."""
         return {"sha256": content_sha(self._path)}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line, what is wrong) for the first unusable row."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._path))
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt by its language's comments."""
         if problem.language in COMPILED:
             return split_comment_prompt(problem.prompt, problem.entry_point)
         return super().segments(problem)
@@ -84,16 +86,13 @@ class JsonlProblems(ProblemSet):
 def read_problems(path: Path, *, mixed: bool = False) -> list[Problem]:
     """Read the problems of a file; raise UsageError (file, line) for an unusable row.
 
-    Args:
-        path: the file.
-        mixed: its rows may be in several languages.
+    `mixed`: its rows may be in several languages.
     """
     language = None if mixed else _first_language(path)
     return problems_of(read_json_rows(path), lambda row: _problem(row, language))
 
 
 def _first_language(path: Path) -> str:
-    """Return the language of a file's first row; Python's if that row can't be read."""
     with suppress(UsageError):
         for row in stream_json_rows(path):
             return PYTHON if _is_multipl_e(row) else language_of(row)

@@ -24,6 +24,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.file_problems import (
@@ -77,29 +79,30 @@ class Mbpp(ProblemSet):
             check_file(self._path)
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """See `ProblemSet.recognises`: Google's rows, and EvalPlus's without further inputs."""
+        """Google's rows, and EvalPlus's without further inputs."""
         is_googles = _is_googles(row) and not isinstance(row.get("test"), str)  # MBPP+ of the hub has such a text
         is_humanevals = isinstance(row.get("test"), str)  # with an assertion beside it
         return is_googles or ("assertion" in row and "base_input" not in row and not is_humanevals)
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         rows = self._cached.stream() if self._path is None else read_json_rows(self._path)
         return problems_of(rows, _problem)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the SHA-256 of the unzipped file, or that of the hub's rows and their commit."""
         return self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read all rows, from the hub if need be; raise UsageError for the first unusable one."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._path or self.hub))
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt; test examples are verbatim."""
         return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
     @cached_property
@@ -114,7 +117,6 @@ class Mbpp(ProblemSet):
 
 
 def _problem(row: JsonRow) -> Problem:
-    """Return the problem in a row of any of the three shapes."""
     if _is_googles(row.fields):
         return _google_problem(row)
     if "assertion" in row.fields:
@@ -165,17 +167,7 @@ def _texts(row: JsonRow, name: str) -> list[str]:
 
 
 def _prompt_and_reference(text: str, code: str, tests: Sequence[str], place: str) -> tuple[str, str, str | None]:
-    """Return (prompt, entry point, reference body) for Google's row; None for code that isn't Python 3.
-
-    Args:
-        text: the task in a sentence or more.
-        code: the reference solution, signature included.
-        tests: the lines that judge a completion.
-        place: the row's, for messages.
-
-    Raises:
-        UsageError: the code defines no function.
-    """
+    """Return (prompt, entry point, reference body) for Google's row; None for code that isn't Python 3."""
     called = "\n".join(tests)
     docstring = _docstring([text.split(" https://")[0].strip(), "Test examples:", *tests])
     try:

@@ -51,7 +51,6 @@ _NAMES = {test: tuple(other for other in _CHARACTER_TESTS if other != test) for 
 
 
 def compile_function(source: str | ast.Module) -> Function:
-    """Execute a definition and return the function it defines."""
     namespace: dict[str, Any] = {}
     exec(compile(source, "<minicode>", "exec"), namespace)  # only MiniCode's references, see the module's docstring
     function: Function = next(value for name, value in namespace.items() if name != "__builtins__")
@@ -72,7 +71,6 @@ def mutants_of(source: str) -> list[Function]:
 
 
 def _changes(value: Any) -> Iterator[Any]:
-    """Yield the changed values of a field of a node, one change each."""
     if not isinstance(value, list):
         yield from _variants(value)
         return
@@ -81,7 +79,6 @@ def _changes(value: Any) -> Iterator[Any]:
 
 
 def _variants(node: Any) -> Iterator[Any]:
-    """Yield the replacements of a node."""
     match node:
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
@@ -111,7 +108,6 @@ def _variants(node: Any) -> Iterator[Any]:
 
 
 def _slices(node: ast.Slice) -> Iterator[ast.Slice]:
-    """Yield the slice without each of its bounds, and with its bounds exchanged."""
     if node.lower:
         yield ast.Slice(None, node.upper, node.step)
     if node.upper:
@@ -178,7 +174,6 @@ class Mutation:
     replacement: str
 
     def of(self, text: str) -> str:
-        """Return the changed text."""
         return text[: self.start] + self.replacement + text[self.end :]
 
 
@@ -257,7 +252,6 @@ def _order(change: Mutation) -> tuple[int, int, int, str]:
 
 
 def _differs(code: str, same: str) -> bool:
-    """Return True if code compiles and means something else than a tree, as far as its syntax says."""
     try:
         return ast.dump(ast.parse(code)) != same
     except (SyntaxError, ValueError):
@@ -275,11 +269,9 @@ class _Characters:
             self._starts.append(self._starts[-1] + len(line))
 
     def span(self, node: Any) -> tuple[int, int]:
-        """Return the first character of a node, and the one after its last."""
         return self._at(node.lineno, node.col_offset), self._at(node.end_lineno, node.end_col_offset)
 
     def of(self, node: Any) -> str:
-        """Return a node's text."""
         start, end = self.span(node)
         return self.code[start:end]
 
@@ -298,7 +290,6 @@ class _Characters:
 
 
 def _changes_of(node: ast.AST, text: _Characters) -> Iterator[Mutation]:
-    """Yield the changes of one node."""
     match node:
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             for operator, one, other in zip(ops, [left, *comparators], comparators, strict=False):
@@ -344,7 +335,6 @@ def _symbols(
 
 
 def _call(function: ast.expr, arguments: Sequence[ast.expr], text: _Characters) -> Iterator[Mutation]:
-    """Yield a call with its first two arguments exchanged, and with another function of the kind."""
     plain = [argument for argument in arguments[:2] if not isinstance(argument, ast.Starred)]
     if len(plain) == 2 and text.of(plain[0]) != text.of(plain[1]):
         (start, first), (second, end) = text.span(plain[0]), text.span(plain[1])
@@ -359,14 +349,12 @@ def _call(function: ast.expr, arguments: Sequence[ast.expr], text: _Characters) 
 
 
 def _bounds(bounds: ast.Slice, text: _Characters) -> Iterator[Mutation]:
-    """Yield a slice without each of its bounds."""
     for bound in (bounds.lower, bounds.upper):
         if bound is not None and not text.of(bound).startswith("("):
             yield Mutation("slice bound", *text.span(bound), "")
 
 
 def _wrong_variables(function: ast.FunctionDef | ast.AsyncFunctionDef, text: _Characters) -> Iterator[Mutation]:
-    """Yield a function's uses of a variable with each of its other variables in its place."""
     arguments = function.args
     named = [argument.arg for argument in [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]]
     names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
+from typing_extensions import override
 
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
@@ -45,25 +46,25 @@ class SafeCoderProblems(ProblemSet):
     def __init__(self, path: str) -> None:
         self._files = self._find(Path(path).expanduser().absolute())
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems; raise UsageError (file, what is wrong) for an unusable file."""
         return problems_of((_read(file) for file in self._files), _problem)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return one SHA-256 of the names and contents of all files."""
         digest = hashlib.sha256()
         for file in self._files:
             digest.update(f"{file.name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
         return {"sha256": digest.hexdigest()}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read all files; raise UsageError (file, what is wrong) for the first unusable one."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._files[0].parent))
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt; test examples are verbatim."""
         return without_examples(split_prompt(problem.prompt, problem.entry_point))
 
     def _find(self, path: Path) -> list[Path]:

@@ -29,9 +29,7 @@ _FORMS: Mapping[str, str] = {
 def restored(task_id: str, arguments: list[Any]) -> list[Any]:
     """Return the arguments of one call in the types that the task is about.
 
-    Args:
-        task_id: ends in ``/`` and MBPP's number.
-        arguments: as JSON holds them.
+    `task_id`: ends in ``/`` and MBPP's number.
     """
     form = _FORM_OF.get(task_id.rpartition("/")[2])
     if form is None:

@@ -32,12 +32,8 @@ def _fresh(value: _Any) -> _Any:
 def _agrees(rule: str, result: _Any, expected: _Any, arguments: _Any, tolerance: float) -> bool:
     """Return True if a result is right.
 
-    Args:
-        rule: "" for most tasks, otherwise the name of the task's own rule (`tests.RULES`).
-        result: the candidate's.
-        expected: the reference's.
-        arguments: what both were called with.
-        tolerance: absolute; 0 where results must be equal.
+    `rule`: "" for most tasks, otherwise the name of the task's own rule (`tests.RULES`). `tolerance`: absolute; 0 where
+    results must be equal.
     """
     if rule == "root":
         value = 0
@@ -78,7 +74,6 @@ def _surface(base_edge: float, height: float) -> int:
 
 
 def _digit_distance(one: int, other: int) -> int:
-    """Return the sum of the differences of digits at the same places, after padding with zeros at the left."""
     width = max(len(str(one)), len(str(other)))
     distance = 0
     for a, b in zip(str(one).zfill(width), str(other).zfill(width), strict=True):
@@ -94,7 +89,6 @@ def _is_float(value: _Any) -> bool:
 
 
 def _are_close(result: _Any, expected: _Any, tolerance: float) -> bool:
-    """Return True if two numbers, or two nested lists or tuples of numbers with equal shapes, are close."""
     shape, values = _shape_and_numbers(result)
     wanted_shape, wanted_values = _shape_and_numbers(expected)
     if shape is None or shape != wanted_shape:

@@ -22,6 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.evalplus.tasks import EvalPlusTask, humaneval_task, mbpp_task
@@ -62,26 +64,27 @@ class EvalPlusProblems(ProblemSet):
             check_file(self._path)
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """See `ProblemSet.recognises`: rows of EvalPlus's own file."""
+        """Rows of EvalPlus's own file."""
         return "base_input" in row and str(row.get("task_id")).startswith(cls.prefix)
 
     def task(self, row: JsonRow) -> EvalPlusTask:
         """Return the task in a row; raise UsageError (file, line) for an unusable one."""
         raise NotImplementedError
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         rows: Iterable[JsonRow] = self._cached.stream() if self._path is None else read_json_rows(self._path)
         return problems_of(rows, self._problem)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the SHA-256 of the unzipped file, or that of the hub's rows and their commit, and `VERSION`."""
         data = self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
         return {**data, "version": VERSION}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read all rows, from the hub if need be; raise UsageError for the first unusable one."""
         problems = self.problems()
         if judged:
             check_tests(problems, str(self._path or self.hub))
@@ -118,8 +121,8 @@ class HumanEvalPlus(EvalPlusProblems):
     prefix = "HumanEval/"
     stops = 2
 
+    @override
     def task(self, row: JsonRow) -> EvalPlusTask:
-        """Return the task in a row of the file or of the hub."""
         return humaneval_task(row)
 
 
@@ -134,10 +137,10 @@ class MbppPlus(EvalPlusProblems):
     stop = STOP_AFTER_FUNCTION
     prefix = "Mbpp/"
 
+    @override
     def task(self, row: JsonRow) -> EvalPlusTask:
-        """Return the task in a row of the file or of the hub."""
         return mbpp_task(row)
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt; test examples are verbatim."""
         return without_examples(split_prompt(problem.prompt, problem.entry_point))

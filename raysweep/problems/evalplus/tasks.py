@@ -81,12 +81,7 @@ def mbpp_task(row: JsonRow) -> EvalPlusTask:
 
 
 def _parts(row: JsonRow, base_inputs: Callable[[JsonRow], int]) -> tuple[list[list[Any]], list[list[Any]], float]:
-    """Return base inputs, further inputs and tolerance of a row in either form.
-
-    Args:
-        row: a row of EvalPlus's own files or of the hub.
-        base_inputs: returns the number of distinct base inputs of a row of the hub.
-    """
+    """Return base inputs, further inputs and tolerance of a row in either form."""
     if "base_input" in row.fields:
         return _inputs(row, "base_input"), _inputs(row, "plus_input"), _number(row, row.fields.get("atol"))
     inputs, tolerance = _inputs_in(row)

@@ -98,7 +98,6 @@ def _bindings(text: str) -> str:
 
 @cache
 def _oracle_text() -> str:
-    """Return the oracle's code, without docstrings and comments, which every problem's tests would repeat."""
     return _bare(inspect.getsource(oracle))
 
 

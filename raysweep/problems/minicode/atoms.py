@@ -128,7 +128,6 @@ _ROWS: dict[Argument, list[tuple[str, str, str]]] = {
 
 
 def families() -> list[Family]:
-    """Return the atoms."""
     return [
         Family(name, "atoms", argument, prose, body) for argument, table in _ROWS.items() for name, prose, body in table
     ]

@@ -88,7 +88,6 @@ def expand(pattern: str) -> tuple[str, ...]:
 
 
 def _alternatives(pieces: Iterator[str]) -> list[str]:
-    """Return all wordings of the pieces up to the end of the open group."""
     done, current = list[str](), [""]
     for piece in pieces:
         if piece == "(":

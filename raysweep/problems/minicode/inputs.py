@@ -23,7 +23,6 @@ _NO_LETTERS = "  0379 .-"
 
 
 def draw_input(argument: Argument, constants: Constants, rng: Random) -> Input:
-    """Return one random input for a function that takes `argument`."""
     return _DRAW[argument](rng, int(constants.get("k", 5)), str(constants.get("c", "e")))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar, get_args
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.minicode.families import Split
@@ -49,8 +51,8 @@ class MiniCodeProblems(ProblemSet):
         """Draw the problems and choose their tests, which takes about 5 ms each the first time in a process."""
         return list(_drawn(self.world, self.split, self.count))
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the generator's version and the constructor's arguments."""
         return {"generator": GENERATOR_VERSION, "world": self.world, "split": self.split, "count": self.count}
 
 

@@ -20,10 +20,7 @@ TEST_SIZE = 6
 def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> str:
     """Return the source of ``check(candidate)`` with `size` asserts, or fewer if the reference accepts fewer inputs.
 
-    Args:
-        source: the reference, a function definition.
-        pool: inputs, without repetition.
-        size: how many asserts.
+    `pool`: inputs, without repetition.
     """
     reference = compile_function(source)
     valid = [call for call in pool if accepts(reference, call)]
@@ -35,11 +32,7 @@ def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> st
 def choose(pool: Sequence[Input], reference: Function, mutants: Sequence[Function], size: int) -> list[Input]:
     """Return up to `size` inputs of the pool, those first that fail most mutants.
 
-    Args:
-        pool: inputs that the reference accepts.
-        reference: the right function.
-        mutants: its near misses.
-        size: how many inputs.
+    `pool`: inputs that the reference accepts. `mutants`: its near misses.
     """
     expected = [reference(*call) for call in pool]
     failed = [
@@ -58,7 +51,6 @@ def choose(pool: Sequence[Input], reference: Function, mutants: Sequence[Functio
 
 
 def differs(function: Function, call: Input, expected: Any) -> bool:
-    """Return True if a function fails the assert on an input."""
     try:
         return bool(function(*call) != expected)
     except Exception:
@@ -66,7 +58,6 @@ def differs(function: Function, call: Input, expected: Any) -> bool:
 
 
 def accepts(function: Function, call: Input) -> bool:
-    """Return True if a function raises no exception on an input."""
     try:
         function(*call)
     except Exception:
@@ -75,5 +66,4 @@ def accepts(function: Function, call: Input) -> bool:
 
 
 def arguments(call: Input) -> str:
-    """Return an input as source code, to be put between the parentheses of a call."""
     return ", ".join(map(repr, call))

@@ -89,7 +89,6 @@ def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[DrawnTask]
 
 
 def tests_of(task: DrawnTask, world: int, split: Split, index: int) -> str:
-    """Return the source of ``check(candidate)`` for an evaluation task."""
     rng = python_rng(world, "minicode", split, index, "tests")
     return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
 
@@ -101,7 +100,6 @@ def training_tests_of(task: DrawnTask, world: int, part: str, index: int) -> str
 
 
 def stratum_of(family: Family) -> str:
-    """Return the stratum of `STRATA` that a family's evaluation problems belong to."""
     return "atom" if family.kind == "atoms" else "seen cell" if family.split == "train" else "held-out cell"
 
 
@@ -115,7 +113,6 @@ def has_trainable_code(task: DrawnTask) -> bool:
 
 @cache
 def _trainable_codes() -> frozenset[str]:
-    """Return the code of all training tasks."""
     pairs = list(permutations(NUMBERS, 2))
     constants: list[Constants] = [{"k": k, "j": j, "c": c} for (k, j), c in product(pairs, LETTERS)]
     codes = set[str]()
@@ -126,7 +123,6 @@ def _trainable_codes() -> frozenset[str]:
 
 
 def _code(family: Family, constants: Constants) -> str:
-    """Return a family's code with one name for each argument."""
     return family.body.format(x="x", y="y", **constants)
 
 
@@ -145,7 +141,6 @@ def _family_sequence(world: int, split: Split, stratum: str) -> Iterator[Family]
 
 
 def _draw(family: Family, split: Split, rng: Random) -> DrawnTask:
-    """Choose wording, constants and names; write prompt and body."""
     k, j = rng.sample(NUMBERS, 2)
     values: dict[str, int | str] = {"k": k, "j": j, "c": rng.choice(LETTERS)}
     constants = {name: values[name] for name in family.constants}
@@ -162,7 +157,6 @@ def _draw(family: Family, split: Split, rng: Random) -> DrawnTask:
 
 
 def _example(source: str, argument: Argument, constants: Constants, rng: Random) -> list[str]:
-    """Return the lines of a short doctest of the function, on an input that it accepts."""
     function = compile_function(source)
     drawn = (draw_input(argument, constants, rng) for _ in range(1000))
     examples = ((call, repr(function(*call))) for call in drawn if accepts(function, call))

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.problems.base import PROBLEMS
@@ -71,8 +73,8 @@ class Defects4J(RepairSet):
         if not self._patches.is_dir():
             check_file(self._patches)
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the order of the prompts; raise UsageError (the file) for one that can't be used."""
         try:
             prompts = json.loads(read_content(self.path))["data"]
         except (ValueError, KeyError, TypeError) as error:
@@ -87,8 +89,8 @@ class Defects4J(RepairSet):
             for fault in _changes(patch):
                 yield f"Defects4J/{project}-{number}", fault
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hashes of the files, and of the texts of all patches."""
         patches = text_sha(canonical_json([[*name, text] for name, text in sorted(_read_patches(self._patches))]))
         return {**super().fingerprint(), "positions": content_sha(self._positions), "patches": patches}
 
@@ -136,7 +138,6 @@ def _read_positions(path: Path) -> Iterator[tuple[tuple[str, str], _Position]]:
 
 
 def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield the text of each patch by project and id."""
     if path.is_dir():
         for file in sorted(path.rglob("*.src.patch")):
             yield (file.parent.parent.name, file.name.partition(".")[0]), file.read_text(errors="replace")
@@ -170,7 +171,6 @@ def _changes(patch: str) -> Iterator[Fault]:
 
 
 def _sections(patch: str) -> Iterator[list[str]]:
-    """Yield the lines of each section of a patch."""
     lines: list[str] | None = None
     for line in [*patch.splitlines(), "diff "]:
         if line.startswith(("diff ", "--- ", "+++ ", "index ")) or _SECTION.match(line):
@@ -186,11 +186,7 @@ def _mended_lines(patch: str, position: _Position, shown: int, place: str) -> st
 
     ``-`` marks lines of the fix, ``+`` those of the fault; the other lines of the hunk stay, each at its own place.
 
-    Args:
-        patch: its text.
-        position: of the hunk.
-        shown: how many lines the prompt marks. Some positions of lines that the developers added hold none.
-        place: what the patch is, for the message.
+    `shown`: how many lines the prompt marks. Some positions of lines that the developers added hold none.
 
     Raises:
         UsageError: the patch doesn't reach all lines of the hunk, or changes none of them.

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
@@ -78,17 +80,17 @@ class HumanEvalJava(RepairSet):
             check_file(self._positions)
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """Return True for a row with a faulty program in Java alone."""
         return {"java_buggy", "java_correct", "java_test"} <= set(row) and "python_buggy" not in row
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row or position."""
         positions = _read_positions(self._positions) if self._positions else {}
         return problems_of(read_json_rows(self.path), lambda row: _problem(row, positions, self.context))
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hashes of the files, and what models are shown."""
         positions = {"positions": content_sha(self._positions)} if self._positions else {}
         return {**super().fingerprint(), **positions}
 
@@ -100,7 +102,6 @@ def humaneval_number(name: str) -> str:
 
 @cache
 def _numbers() -> dict[str, int]:
-    """Return the number of HumanEval's problems by the functions' names; the first one where two have a name."""
     try:
         problems = HumanEval().problems()
     except UsageError:  # the package with HumanEval isn't installed, so that no set of its problems is evaluated

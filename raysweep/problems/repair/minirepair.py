@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.problems.minicode.families import Split
 from raysweep.problems.minicode.problem_set import MiniCodeProblems
@@ -63,21 +65,21 @@ class MiniRepair(ProblemSet):
         self._minicode = MiniCodeProblems(world, split, count)
         self.world, self.context = world, checked_context(context, self.name)
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Draw the problems, and a mutant of each that its tests refuse."""
         return _drawn(self.world, self._minicode.split, self._minicode.count, self.context)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the versions of both generators and of how hunks are made, and the constructor's arguments."""
         made = {"mutants": VERSION, "repair": HUNKS_VERSION}
         return {**self._minicode.fingerprint(), **made, "context": self.context}
 
+    @override
     def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt: the text of the docstring is natural."""
         return split_marked(problem.prompt, PYTHON, problem.entry_point)
 
+    @override
     def protected(self, problem: Problem) -> frozenset[str]:
-        """Return the names of the code."""
         return protected_marked(problem.prompt, problem.language)
 
 
@@ -113,10 +115,7 @@ def _held_out(world: int, split: Split, count: int) -> Iterator[tuple[int, Drawn
 def faulty(code: str, start: int, rng: random.Random) -> Iterator[str]:
     """Yield mutants of MiniCode's code in random order.
 
-    Args:
-        code: a function.
-        start: how many characters of it stay, signature and docstring.
-        rng: draws the order.
+    `start`: how many characters of it stay, signature and docstring.
     """
     return (change.of(code) for change in drawn_mutations(code, start, rng) if change.operator != _ENDLESS)
 

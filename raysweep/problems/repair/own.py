@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
@@ -58,22 +60,22 @@ class OwnRepairs(RepairSet):
         self.language = self._first_language()
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """Return True for a row with a faulty and a mended file."""
         return {"name", "buggy", "correct"} <= set(row)
 
+    @override
     def mixed(self) -> OwnRepairs:
-        """Return this set, in which each row may have a `language` of its own."""
         one = copy.copy(self)
         one._is_mixed = True
         return one
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         return problems_of(read_json_rows(self.path), self._problem)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hash of the file, the language of rows that name none, and what models are shown."""
         return {**super().fingerprint(), **({"language": self._default} if self._default else {})}
 
     def _first_language(self) -> str:
@@ -100,7 +102,6 @@ class OwnRepairs(RepairSet):
 
 
 def _entry_point(name: str, fault: Fault, language: str) -> str:
-    """Return the function that a problem is about: in Python the one called `name`, else the one with the hunk."""
     hunk = fault.hunk
     if language != PYTHON:
         found = method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy))
@@ -138,7 +139,6 @@ def _script(row: JsonRow, tests: str, entry_point: str) -> str:
 
 
 def _is_text_or_guard(node: ast.stmt) -> bool:
-    """Return True for a docstring, and for a block that runs only in a program's main module."""
     if isinstance(node, ast.If):
         return any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
@@ -73,12 +75,12 @@ class QuixBugs(RepairSet):
             check_file(self._support)
 
     @classmethod
+    @override
     def recognises(cls, row: Mapping[str, Any]) -> bool:
-        """Return True for a row with a faulty program in both languages."""
         return "python_buggy" in row and "java_buggy" in row
 
+    @override
     def problems(self) -> Sequence[Problem]:
-        """Return the problems in the file's order; raise UsageError (file, line) for an unusable row."""
         support = self._read_support()
         return problems_of(read_json_rows(self.path), lambda row: self._problem(row, support))
 
@@ -96,8 +98,8 @@ class QuixBugs(RepairSet):
         make = _python_problem if self.language == PYTHON else _java_problem
         return make(row, support, self.context)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hashes of the files, the language, and what models are shown."""
         support = {"support": content_sha(self._support)} if self._support.exists() else {}
         return {**super().fingerprint(), **support, "language": self.language}
 
@@ -112,7 +114,6 @@ class QuixBugs(RepairSet):
 
 
 def _shared_files(row: JsonRow, language: str) -> list[str]:
-    """Return the files of `_SHARED` whose classes a row's tests use, and neither they nor the program define."""
     fields = ("python_test",) if language == PYTHON else ("java_test", "java_buggy")
     text = "\n".join(str(row.fields.get(name) or "") for name in fields)
     used = set(re.findall(r"\w+", text)) - set(re.findall(r"\bclass +(\w+)", text))
@@ -136,7 +137,6 @@ def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> P
 
 
 def _cases(row: JsonRow, name: str) -> str:
-    """Return asserts for the cases of a program, with the comparisons of QuixBugs' own tests."""
     cases = row.fields.get("testcases")
     if not isinstance(cases, list) or not all(isinstance(case, list) and len(case) == 2 for case in cases) or not cases:
         raise UsageError(f"{row.place}: `testcases` must be a list of [arguments, result], not {cases!r:.60}")
@@ -156,7 +156,6 @@ def _cases(row: JsonRow, name: str) -> str:
 
 
 def _graph_tests(test: str, name: str, support: Mapping[str, str]) -> str:
-    """Return a program's pytest functions as one function, with the class of nodes that they build graphs of."""
     tree = ast.parse(test)
     kept = [
         statement
