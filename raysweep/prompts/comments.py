@@ -80,12 +80,10 @@ def protected_in_comments(code: str, language: str) -> frozenset[str]:
 
 
 def _comments(code: str) -> Iterator[re.Match[str]]:
-    """Yield the comments of a code: blocks, consecutive lines that hold nothing else, and those behind code."""
     return (found for found in _COMMENT.finditer(code) if found.lastindex)
 
 
 def _inside(comment: re.Match[str]) -> tuple[int, int]:
-    """Return where the text of a comment begins and ends."""
     return comment.span(comment.lastindex or 0)
 
 
@@ -101,7 +99,6 @@ def _split_comment(text: str, words: str) -> list[Segment]:
 
 
 def _decorated(pieces: Sequence[Segment], marks: Sequence[str]) -> list[Segment]:
-    """Return the pieces of a comment with each line's ``*`` or ``//`` in front of it again."""
     segments: list[Segment] = []
     line, begins = 0, True
     for piece in pieces:

@@ -30,7 +30,6 @@ def _change_text(text: str, protected: frozenset[str], change: Callable[[str], s
 
 
 def _pieces(word: str, protected: frozenset[str]) -> list[str]:
-    """Return a piece between single spaces, divided at its other blanks if one of its words is protected."""
     pieces = _BLANKS.split(word)
     return pieces if any(is_protected(piece, protected) for piece in pieces[::2]) else [word]
 

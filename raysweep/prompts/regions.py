@@ -77,11 +77,7 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
 def split_docstring(text: str, code: str, quotes: str, *, ends: bool) -> list[Segment]:
     """Split the description in a docstring, so that no changed word closes it early.
 
-    Args:
-        text: the description.
-        code: its identifiers are verbatim.
-        quotes: around the docstring.
-        ends: whether the closing quotes follow the text at once.
+    `ends`: whether the closing quotes follow the text at once.
     """
     pieces = split_prose(text, code)
     if quotes == "'''":
@@ -146,17 +142,14 @@ def _is_python(text: str) -> bool:
 
 
 def _names(code: str) -> frozenset[str]:
-    """Return the identifiers of code outside strings and comments, Python keywords excluded."""
     return frozenset(name for name in _TOKEN.findall(code) if name) - frozenset(keyword.kwlist)
 
 
 def _lines(text: str, prose: bool = False) -> list[tuple[str, bool]]:
     """Return (line with its end, is code) for each line.
 
-    Args:
-        text: to split into lines.
-        prose: the text is a docstring's description. Its indentation counts from its own margin, and an indented line
-            is code only after a blank line or code, since authors indent paragraphs too.
+    `prose`: the text is a docstring's description. Its indentation counts from its own margin, and an indented line is
+    code only after a blank line or code, since authors indent paragraphs too.
     """
     lines = text.splitlines(keepends=True)
     margin = _margin(lines[1:]) if prose else 0
@@ -192,7 +185,6 @@ def _margin(lines: list[str]) -> int:
 
 
 def _split(text: str, names: frozenset[str], prose: bool = False) -> list[Segment]:
-    """Split into natural text and verbatim text: lines of code, verbatim spans, and `names`."""
     segments: list[Segment] = []
     for segment in merge(Segment(line, not is_code) for line, is_code in _lines(text, prose)):
         segments += _split_inline(segment.text, names) if segment.natural else [segment]
@@ -200,7 +192,6 @@ def _split(text: str, names: frozenset[str], prose: bool = False) -> list[Segmen
 
 
 def _split_inline(text: str, names: frozenset[str]) -> list[Segment]:
-    """Split text without lines of code: verbatim spans and `names` are verbatim."""
     segments: list[Segment] = []
     end = 0
     for match in (_INLINE_OR_WORD if names else _INLINE).finditer(text):
@@ -233,7 +224,6 @@ def _keep_last_word(pieces: list[Segment]) -> list[Segment]:
 
 
 def merge(segments: Iterable[Segment]) -> list[Segment]:
-    """Join adjacent segments of the same kind and drop empty ones."""
     merged: list[Segment] = []
     for segment in segments:
         if not segment.text:

@@ -73,9 +73,7 @@ class Rewriting:
     def request(self, template: PromptTemplate, stop: Sequence[str] = ()) -> GenerationRequest | None:
         """Return what the model is asked, to be drawn with `DECODING`; None if there is nothing to rewrite.
 
-        Args:
-            template: in which the model gets instructions; with ``raw`` it continues a text with headings.
-            stop: further texts that end an answer.
+        `template`: in which the model gets instructions; with ``raw`` it continues a text with headings.
         """
         if not self.pieces:
             return None
@@ -96,9 +94,7 @@ class Rewriting:
     def accept(self, answer: str, compiles: Callable[[str], bool]) -> Rewritten:
         """Return the row with an answer in place of its description, or as it was.
 
-        Args:
-            answer: what the model wrote.
-            compiles: whether a prompt compiles, see `PromptRow.compiles`.
+        `compiles`: whether a prompt compiles, see `PromptRow.compiles`.
         """
         if not self.pieces:
             return Rewritten(self.row, NO_TEXT)
@@ -118,17 +114,14 @@ class Rewriting:
 
     @property
     def _margin(self) -> str:
-        """The indentation that all lines of the description have in common, without the first one."""
         lines = "".join(piece.text for piece in self.pieces).split("\n")[1:]
         blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
         return _common_start(blanks)
 
     def _count(self, mark: str) -> int:
-        """Return how often a mark is in the description's own code."""
         return sum(piece.text.count(mark) for piece in self.pieces if not piece.natural)
 
     def _rebuilt(self, answer: str) -> str | None:
-        """Return the description with the answer's natural language and its own code; None if some code is missing."""
         whole, end = "", 0
         for piece in self.pieces:
             if piece.natural:
@@ -147,9 +140,7 @@ def rewriting(row: PromptRow, split: Callable[[str], Sequence[Segment]]) -> Rewr
     Code is what the clean prompt's split says, since a perturbed word may look like a name (``tHe``). Where that code
     isn't in the perturbed prompt, that one's own split counts.
 
-    Args:
-        row: of a test set.
-        split: splits a prompt of the row's problem into natural language and code, as `ProblemSet.segments` does.
+    `split`: splits a prompt of the row's problem into natural language and code, as `ProblemSet.segments` does.
     """
     segments = _located(row.prompt, split(row.clean_prompt)) or list(split(row.prompt))
     natural = [number for number, segment in enumerate(segments) if segment.natural and segment.text.strip()]
@@ -166,7 +157,6 @@ def rewriting(row: PromptRow, split: Callable[[str], Sequence[Segment]]) -> Rewr
 
 
 def _located(prompt: str, clean: Sequence[Segment]) -> list[Segment] | None:
-    """Return a prompt's segments with the verbatim ones of its clean prompt; None if some of these are not in it."""
     head = clean[0].text if clean and not clean[0].natural else ""
     tail = clean[-1].text if len(clean) > 1 and not clean[-1].natural else ""
     if not (prompt.startswith(head) and prompt.endswith(tail) and len(head) + len(tail) <= len(prompt)):
@@ -195,7 +185,6 @@ def _indented(text: str, margin: str) -> str:
 
 
 def _common_start(texts: Sequence[str]) -> str:
-    """Return the longest text with which all texts begin; empty if there are none."""
     if not texts:
         return ""
     shortest = min(texts, key=len)

@@ -229,7 +229,6 @@ class Prompter:
 
     @cached_property
     def shown(self) -> PromptTemplate:
-        """The template of the prompts."""
         return template_shown(self.prompt_format, self.tuned, self.template)
 
     def text(self, problem: Problem, prompt: str) -> str:
@@ -264,7 +263,6 @@ class Prompter:
 
 
 def _end_of_repair(style: RepairStyle, tokenizer: Any) -> tuple[str, ...]:
-    """Return what ends an answer to a template for repair, beside the end of text."""
     if style.answer is RepairAnswer.SPAN:
         return (MASK_END,)
     return infill_ends(tokenizer) if style.infill else ()

@@ -32,22 +32,18 @@ class _Statement:
 
     @property
     def start(self) -> int:
-        """Where it begins in the text."""
         return self.tokens[0].start
 
     @property
     def end(self) -> int:
-        """Where it ends in the text."""
         return self.tokens[-1].end
 
     @property
     def is_type(self) -> bool:
-        """Whether it is a class or the like."""
         return any(token.text in _TYPES for token in self._heading)
 
     @property
     def name(self) -> str:
-        """The name of the type or function that it defines; "" if it defines none."""
         words = self._heading
         if self.is_type:
             at = next(index for index, token in enumerate(words) if token.text in _TYPES)
@@ -75,11 +71,8 @@ class CompiledPiece:
 class CompiledReader:
     """Reads the pieces of one answer; the methods are those of `raysweep.prompts.answers.extraction.Reader`.
 
-    Args:
-        prompt: what the answer may continue, which ends in an open function or method; empty where the answer is a
-            program of its own.
-        entry_point: the name that a program must define.
-        is_cpp: the language is C++, else Java.
+    `prompt`: what the answer may continue, which ends in an open function or method; empty where the answer is a
+    program of its own.
     """
 
     def __init__(self, prompt: str, entry_point: str, *, is_cpp: bool) -> None:
@@ -91,11 +84,9 @@ class CompiledReader:
         return False
 
     def begins_as_body(self, text: str) -> bool:
-        """Return True if the first line of a text is indented."""
         return re.match(r"(?:[ \t]*\n)*[ \t]+\S", text) is not None
 
     def whole(self, text: str) -> CompiledPiece | None:
-        """Return a text as a piece that defines the entry point."""
         if self.entry_point not in text:
             return None
         statements = self._statements(text)
@@ -107,7 +98,6 @@ class CompiledReader:
         return CompiledPiece(text, statements)
 
     def in_text(self, text: str) -> CompiledPiece | None:
-        """Return the first piece of a text, also of prose, that defines the entry point."""
         lines = text.split("\n")
         starts = [number for number, line in enumerate(lines) if _START.match(line)]
         ends = [number for number, line in enumerate(lines, 1) if line.rstrip().endswith(("}", "};"))]
@@ -122,23 +112,10 @@ class CompiledReader:
         return piece
 
     def program(self, piece: CompiledPiece, others: Iterable[str] = ()) -> str:
-        """Return the program of a piece that defines the entry point.
-
-        Args:
-            piece: the candidate.
-            others: further pieces of the answer; functions that the piece calls are taken from them.
-        """
         return self._cpp_program(piece, others) if self._is_cpp else self._java_program(piece)
 
     def continued(self, text: str, stops: Sequence[str]) -> str | None:
-        """Return the program of the prompt and a text that is the body of its function; None if it is none.
-
-        What follows the body is left out, and closing brackets that it lacks are added.
-
-        Args:
-            text: the candidate.
-            stops: not looked at: brackets tell where a body ends.
-        """
+        """What follows the body is left out, and closing brackets that it lacks are added. `stops` aren't looked at."""
         open_brackets = self._open_brackets()
         if not open_brackets or len(text) > self._left:
             return None
@@ -163,7 +140,6 @@ class CompiledReader:
         return f"{self.prompt}{text.rstrip()}\n" + "}\n" * depth
 
     def _open_brackets(self) -> int:
-        """Return the number of brackets that the prompt leaves open; 0 if it names no entry point or can't be read."""
         try:
             texts = [token.text for token in tokens_of(self.prompt, directives=self._is_cpp)]
         except UnreadableError:
@@ -173,7 +149,6 @@ class CompiledReader:
         return sum((text in ("(", "[", "{")) - (text in (")", "]", "}")) for text in texts)
 
     def _statements(self, text: str) -> list[_Statement] | None:
-        """Return the statements that stand in no braces; None if a text is no code."""
         self._left -= len(text)
         if self._left < 0:
             return None
@@ -197,7 +172,6 @@ class CompiledReader:
         return False
 
     def _before(self) -> tuple[str, list[_Statement]]:
-        """Return the prompt up to the function or method that it opens, and the statements of that part."""
         try:
             tokens = tokens_of(self.prompt, directives=self._is_cpp)
         except UnreadableError:
@@ -298,7 +272,6 @@ def _renamed(text: str, name: str, wanted: str) -> str:
 
 
 def _without(text: str, statements: Iterable[_Statement]) -> str:
-    """Return a text without some of its statements."""
     for one in sorted(statements, key=lambda one: one.start, reverse=True):
         text = text[: one.start] + text[one.end :]
     return text

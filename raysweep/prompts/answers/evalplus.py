@@ -68,7 +68,6 @@ def _longest_run(lines: Sequence[str], parse: Parse) -> tuple[str, ast.Module | 
 
 
 def _name_of(statement: ast.stmt) -> str | None:
-    """Return the name that a statement defines, if EvalPlus looks at such statements."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef) and not statement.decorator_list:
         returns = any(isinstance(node, ast.Return) for node in ast.walk(statement))
         return statement.name if returns else None
@@ -79,7 +78,6 @@ def _name_of(statement: ast.stmt) -> str | None:
 
 
 def _needed(entry_point: str, definitions: Mapping[str, ast.stmt]) -> set[str]:
-    """Return the entry point and all names that it uses, directly or not."""
     needed, waiting = {entry_point}, [entry_point]
     while waiting:
         statement = definitions.get(waiting.pop())

@@ -41,8 +41,7 @@ class CodePiece(Protocol):
     """Code of one language that defines the entry point."""
 
     @property
-    def text(self) -> str:
-        """The code."""
+    def text(self) -> str: ...
 
 
 P = TypeVar("P", bound=CodePiece)
@@ -151,13 +150,10 @@ def way_of(extract: str, *, is_chat: bool) -> Extract:
 def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool = False) -> Extracted:
     """Return the program of an answer to a problem.
 
-    Args:
-        problem: with the clean prompt, whatever the model was shown.
-        answer: as it was written; None: there is none, since the prompt was too long for the model. An empty one takes
-            a hunk out, and none is no patch.
-        way: how.
-        alone: the answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``; for
-            repair, the whole patched file.
+    `problem`: with the clean prompt, whatever the model was shown. `answer`: as it was written; None: there is none,
+    since the prompt was too long for the model. An empty one takes a hunk out, and none is no patch. `alone`: the
+    answer is a program of its own, and the prompt is no part of it, such as EvalPlus's ``solution``; for repair, the
+    whole patched file.
     """
     if isinstance(problem, RepairProblem):
         return _patched(problem, answer, way, is_file=alone)
@@ -252,12 +248,10 @@ class _Candidates:
         return self._reader.program(self._reader.without_examples(piece), others)
 
     def _piece(self, readings: tuple[str, ...]) -> CodePiece | None:
-        """Return a block's piece: of the first reading that is one, else of a part of the first."""
         pieces = (self._reader.whole(reading) for reading in readings)
         return next((piece for piece in pieces if piece), None) or self._reader.in_text(readings[0])
 
     def _block(self, text: str, *, first: bool) -> Iterator[tuple[str, Found]]:
-        """Yield the program of the first or last block; without any block, of the whole text."""
         blocks = code_blocks(text)
         readings = (blocks[0] if first else blocks[-1]).readings if blocks else (text,)
         found = Found.FENCE if blocks else Found.TEXT
@@ -288,7 +282,6 @@ def _cut(answer: str, stop: tuple[str, ...], defined: str = "") -> str:
 
 
 def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:
-    """Return True if a piece is some consecutive lines of another one, such as those that an explanation repeats."""
     lines = [line.strip() for line in piece.text.splitlines() if line.strip()]
     for other in others:
         every = [line.strip() for line in other.text.splitlines() if line.strip()]
@@ -298,7 +291,6 @@ def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """Return how many programs were found where, as a part of a sentence. `counts`: of answers, by `Found`."""
     total = sum(counts.values())
     if total and counts.get(Found.NOTHING, 0) == total:
         return f"no code found in any of {total:,} answers, which are judged as they are written"

@@ -103,9 +103,7 @@ def block_spans(text: str) -> list[tuple[int, int]]:
 def block_margin(text: str, span: tuple[int, int]) -> str:
     """Return what each line of a block begins with before its code: blanks of a list, or marks of a quote.
 
-    Args:
-        text: with the block.
-        span: of the block, from `block_spans`.
+    `span`: of the block, from `block_spans`.
     """
     start, end = span
     opening = text[:start].rstrip("\r\n").rpartition("\n")[2]
@@ -116,7 +114,6 @@ def block_margin(text: str, span: tuple[int, int]) -> str:
 
 
 def code_spans(text: str) -> list[str]:
-    """Return the pieces of code that stand between backticks within a line."""
     return [span[2].strip() for span in _SPAN.finditer(text)][:MOST_BLOCKS]
 
 

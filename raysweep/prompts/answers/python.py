@@ -73,9 +73,7 @@ class _Opened:
 class PythonReader:
     """Reads the pieces of one answer.
 
-    Args:
-        prompt: what the answer may continue; empty where it is a program of its own.
-        entry_point: the name that a program must define.
+    `prompt`: what the answer may continue; empty where it is a program of its own.
     """
 
     def __init__(self, prompt: str, entry_point: str) -> None:
@@ -90,7 +88,6 @@ class PythonReader:
         return match[1] == _opened(self.prompt, self.entry_point).indent
 
     def begins_as_body(self, text: str) -> bool:
-        """Return True if the first line of a text is indented."""
         return _FIRST_LINE.match(text) is not None
 
     def whole(self, text: str) -> Piece | None:
@@ -105,7 +102,6 @@ class PythonReader:
         return None
 
     def in_text(self, text: str) -> Piece | None:
-        """Return the first piece of a text, also of prose, that defines the entry point."""
         name = re.escape(self.entry_point)
         if not re.search(rf"\b(?:def|class)\s+{name}\b|\b{name}\s*(?::[^=\n]{{1,200}})?=(?!=)", text):
             return None
@@ -118,14 +114,7 @@ class PythonReader:
         return None
 
     def program(self, piece: Piece, others: Iterable[str] = ()) -> str:
-        """Return the program of a piece that defines the entry point.
-
-        Before it stand what the prompt has before its function, and those other pieces that define what it lacks.
-
-        Args:
-            piece: the candidate.
-            others: further pieces of the answer.
-        """
+        """Put what the prompt has before its function first, and those other pieces that define what it lacks."""
         opened = _opened(self.prompt, self.entry_point)
         return _joined(opened.before, [*self._lacking(piece, others, opened.names), piece.text])
 
@@ -147,14 +136,7 @@ class PythonReader:
         return Piece(text, ast.Module(body, []))
 
     def continued(self, text: str, stops: Sequence[str]) -> str | None:
-        """Return the program of the prompt and a text that is the body of its function; None if it is none.
-
-        The body may have lost the indentation of all its lines, or of the first. What follows it is left out.
-
-        Args:
-            text: the candidate.
-            stops: strings that end a body.
-        """
+        """The body may have lost the indentation of all its lines, or of the first. What follows it is left out."""
         if not self.prompt:
             return None
         cut = text[: min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
@@ -193,13 +175,11 @@ class PythonReader:
         return not (mended or is_repeated or all(map(_is_empty, body)))
 
     def _is_program(self, tree: ast.Module) -> bool:
-        """Return True if a module defines the entry point, and returns nothing outside of functions."""
         nodes = list(_scope(tree.body))
         makers = [node for node in nodes if self.entry_point in _defined(node)]
         return any(map(_does_something, makers)) and not any(isinstance(node, _LEAVES) for node in nodes)
 
     def _longest(self, lines: Sequence[str]) -> Piece | None:
-        """Return the longest piece that begins at the first line and ends before a line without indentation."""
         count = len(lines)
         while count:
             tree = self.parsed("\n".join(lines[:count]))
@@ -210,7 +190,6 @@ class PythonReader:
         return None
 
     def _lacking(self, chosen: Piece, others: Iterable[str], known: frozenset[str]) -> list[str]:
-        """Return those of the other pieces that define names which the chosen one uses and nothing binds."""
         missing = _missing(chosen.tree) - known
         found: list[str] = []
         for other in others:
@@ -254,7 +233,6 @@ def _is_too_deep(text: str) -> bool:
 
 @lru_cache(maxsize=2048)
 def _opened(prompt: str, entry_point: str) -> _Opened:
-    """Return what a prompt has begun; a prompt that is no code begins nothing."""
     for text in (prompt, f"{prompt.rstrip()}\n    pass", f"{prompt.rstrip()}\n\tpass"):
         tree = 0 if _is_too_deep(text) else _tree_of(text)
         if isinstance(tree, ast.Module):
@@ -307,7 +285,6 @@ def _scope(statements: Iterable[ast.AST]) -> Iterator[ast.AST]:
 
 
 def _bound(nodes: Iterable[ast.AST]) -> set[str]:
-    """Return the names that some nodes bind."""
     names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -365,7 +342,6 @@ def _does_something(node: ast.AST) -> bool:
 
 
 def _missing(root: ast.AST) -> set[str]:
-    """Return the names that a module or function uses and binds nowhere."""
     nodes = list(ast.walk(root))
     loads = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -380,14 +356,12 @@ def _defines(statement: ast.stmt) -> bool:
 
 
 def _is_empty(statement: ast.stmt) -> bool:
-    """Return True for a statement that does nothing in a body alone: a docstring, ``pass``, a definition."""
     return isinstance(statement, (*_DEFINITIONS, ast.Pass)) or (
         isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     )
 
 
 def _block_from(lines: Sequence[str], start: int) -> list[str]:
-    """Return the lines from one on, without its indentation, up to the first line that is indented less."""
     first = lines[start]
     indent = first[: len(first) - len(first.lstrip())]
     block = []

@@ -46,10 +46,6 @@ def end_of_block(code: str, start: int = 0) -> int | None:
     """Return the index behind the brace that closes the first one in Java or C++; None if none opens or it stays open.
 
     Before it opens, braces in parentheses don't count, such as those of ``@SuppressWarnings({"a", "b"})``.
-
-    Args:
-        code: the text.
-        start: where to begin.
     """
     depth, parentheses = 0, 0
     for piece in _OF_JAVA.finditer(code, start):
@@ -91,7 +87,6 @@ def normal(code: str, language: str) -> tuple[str, ...]:
 
 
 def _escaped(blank: re.Match[str]) -> str:
-    """Return what stands for a blank in a string."""
     return f"\\{ord(blank[0]):x};"
 
 
@@ -123,12 +118,10 @@ def _blanked(piece: re.Match[str]) -> str:
 
 
 def _is_heading(text: str) -> bool:
-    """Return True if what stands before a brace, without comments and strings, is the heading of a method."""
     found = _HEADING.search(text)
     return found is not None and found["name"] not in _NO_NAMES and not _NO_HEADING.search(text, 0, found.start("name"))
 
 
 def _end_of_line(code: str, at: int) -> int:
-    """Return the index behind the line end that follows, if nothing but blanks stands before it."""
     rest = re.compile(r"[ \t]*\n").match(code, at)
     return rest.end() if rest else at

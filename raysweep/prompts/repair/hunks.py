@@ -32,7 +32,6 @@ class Hunk:
 
     @property
     def code(self) -> str:
-        """The code as it is."""
         return f"{self.before}{self.buggy}{self.after}"
 
     @property
@@ -68,7 +67,6 @@ class Fault:
     fixed: str
 
     def behind(self, text: str) -> Fault:
-        """Return the same fault in the code with another text behind it."""
         return Fault(Hunk(self.hunk.before, self.hunk.buggy, f"{self.hunk.after}{text}"), self.fixed)
 
 
@@ -81,11 +79,8 @@ def lines_of(text: str) -> list[str]:
 def hunk_at(text: str, first: int, end: int, place: str) -> Hunk:
     """Return the hunk of some lines of a text.
 
-    Args:
-        text: the code.
-        first: number of the hunk's first line, from 1.
-        end: number of the line behind its last one; `first` for a hunk without a line.
-        place: what the text is, for the message.
+    `first`: number of the hunk's first line, from 1. `end`: number of the line behind its last one; `first` for a hunk
+    without a line.
 
     Raises:
         UsageError: the text has no such lines.
@@ -107,13 +102,8 @@ def fault_between(
     Lines are compared without comments, those in Java and C++ also without white space. What stands outside the hunk is
     the faulty version's.
 
-    Args:
-        buggy: the faulty version.
-        fixed: the correct one.
-        language: of both.
-        at_least: first line and the line behind the last one that the hunk must hold, see `hunk_at`; more lines are
-            added where the versions differ beyond them.
-        place: what the code is, for messages.
+    `at_least`: first line and the line behind the last one that the hunk must hold, see `hunk_at`; more lines are added
+    where the versions differ beyond them.
 
     Raises:
         UsageError: the versions don't differ, or `at_least` lies outside of the code.
@@ -141,7 +131,6 @@ def _code_lines(code: str, language: str) -> list[tuple[int, str]]:
 
 
 def _common(ours: Sequence[tuple[int, str]], theirs: Sequence[tuple[int, str]]) -> int:
-    """Return how many lines are equal at the beginning."""
     pairs = enumerate(zip(ours, theirs, strict=False))
     return next((at for at, (one, other) in pairs if one[1] != other[1]), min(len(ours), len(theirs)))
 
@@ -153,16 +142,11 @@ def _span(lines: Sequence[tuple[int, str]], start: int, tail: int, code: str) ->
 
 
 def comment_mark(language: str) -> str:
-    """Return what begins a comment of one line in a language."""
     return "#" if language == PYTHON else "//"
 
 
 def marked(hunk: Hunk, comment: str) -> str:
-    """Return a hunk in its code as one text, with comments around it.
-
-    Raises:
-        UsageError: the code holds such marks already.
-    """
+    """Return code with comments around its hunk; raise UsageError if the code holds such marks already."""
     end = "" if hunk.buggy.endswith("\n") or not hunk.buggy else "\n"
     text = f"{hunk.before}{comment} {START}{hunk.buggy}{end}{comment} {END}{hunk.after}"
     if hunk_in(text) != (Hunk(hunk.before, f"{hunk.buggy}{end}", hunk.after), comment):
@@ -171,11 +155,7 @@ def marked(hunk: Hunk, comment: str) -> str:
 
 
 def hunk_in(text: str) -> tuple[Hunk, str]:
-    """Return the hunk that a text marks, and what begins its marks; see `marked`.
-
-    Raises:
-        UsageError: the text marks none.
-    """
+    """Return the hunk that a text marks, and what begins its marks; raise UsageError if the text marks none."""
     found = _MARKED.search(text)
     if found is None:
         raise UsageError(
@@ -186,24 +166,20 @@ def hunk_in(text: str) -> tuple[Hunk, str]:
 
 
 def is_marked(text: str) -> bool:
-    """Return True if a text marks a hunk."""
     return _MARKED.search(text) is not None
 
 
 def hunk_of_context(context: str) -> Hunk:
-    """Return the hunk of a training row's `context`."""
     fields: Mapping[str, str] = json.loads(context)
     return Hunk(fields["before"], fields["buggy"], fields["after"])
 
 
 def indent_of(code: str) -> str:
-    """Return the blanks before the first line with text; empty if there is none."""
     first = next((line for line in lines_of(code) if line.strip()), "")
     return first[: len(first) - len(first.lstrip(" \t"))]
 
 
 def _last_indent(code: str) -> str:
-    """Return the blanks before the last line with text; empty if there is none."""
     return indent_of(next((line for line in reversed(lines_of(code)) if line.strip()), ""))
 
 

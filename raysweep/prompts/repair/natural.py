@@ -36,7 +36,6 @@ def split_marked(text: str, language: str, entry_point: str) -> list[Segment]:
 
 
 def protected_marked(text: str, language: str) -> frozenset[str]:
-    """Return the words that no method may change in a text that marks a hunk: the names of its code."""
     return protected_names(text, language) if language == PYTHON else protected_in_comments(text, language)
 
 

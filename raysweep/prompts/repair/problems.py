@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from typing_extensions import override
+
 from raysweep.programs import PYTHON, Program
 from raysweep.prompts.repair.code import end_of_block, normal, without_comments
 from raysweep.prompts.repair.hunks import NO_HUNK, Hunk, hunk_in
@@ -35,8 +37,8 @@ class RepairProblem(Problem):
     declaration: str = ""  # see `Program.declaration`
     is_script: bool = False  # Python: `test` runs as it is, without a call of ``check`` behind it
 
+    @override
     def assemble(self, completion: str) -> Program:
-        """Return the program of the file with a text in the hunk's place."""
         last = completion and not completion.endswith("\n") and not self.hunk.after and self.file_after
         return self._program(f"{self.hunk.patched(completion)}{chr(10) if last else ''}")
 
@@ -45,10 +47,6 @@ class RepairProblem(Problem):
 
         Nothing in the place of lines takes them out. That is a patch where CodeT5 said what fills its mask: where the
         next mask or the end of the answer follows at once.
-
-        Args:
-            answer: as it was written.
-            way: what the model was asked for.
         """
         if way is RepairAnswer.REST:
             return self._patch_of_rest(answer)
@@ -68,7 +66,6 @@ class RepairProblem(Problem):
         return Patch(replace(self.assemble(""), text=text), normal(text, self.language) == mended)
 
     def _is_exact(self, code: str) -> bool:
-        """Return whether the code of `hunk` after a patch is that after the published one."""
         if self.reference is None:
             return False
         return normal(code, self.language) == normal(self.hunk.patched(self.reference), self.language)

@@ -92,11 +92,7 @@ INFILL_ENDS = (
 
 
 def infill_tokens(tokenizer: Any) -> tuple[str, str, str]:
-    """Return a tokenizer's tokens for filling in the middle, see `INFILL`.
-
-    Raises:
-        UsageError: it has none that are known.
-    """
+    """Return the tokens for filling in the middle, see `INFILL`; raise UsageError if the tokenizer has none of them."""
     words = tokenizer.get_vocab()
     found = next((tokens for tokens in INFILL if all(token in words for token in tokens)), None)
     if found is None:
@@ -126,11 +122,8 @@ def infill_ends(tokenizer: Any) -> tuple[str, ...]:
 def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = False) -> str:
     """Return what a model reads of code with a marked hunk.
 
-    Args:
-        name: of the style.
-        text: the code with its marks, see hunks.py.
-        tokenizer: the model's, for styles with tokens of its own.
-        suffix_first: what stands behind the hole comes first, for styles that fill it.
+    `text`: the code with its marks, see hunks.py. `tokenizer`: the model's, for styles with tokens of its own.
+    `suffix_first`: what stands behind the hole comes first, for styles that fill it.
 
     Raises:
         UsageError: the text marks no hunk, or the tokenizer has no tokens for filling in the middle.
@@ -158,10 +151,7 @@ def prompt_ids(texts: Sequence[str], tokenizer: Any, *, special: bool) -> list[l
     CodeLlama's tokenizer puts a blank behind each of its special tokens. The model was trained without one before the
     code behind a hole (https://github.com/meta-llama/codellama, `encode_infilling`), which is encoded apart here.
 
-    Args:
-        texts: filled templates.
-        tokenizer: the model's.
-        special: the tokenizer puts its special tokens around a text.
+    `texts`: filled templates. `special`: the tokenizer puts its special tokens around a text.
     """
     ids: list[list[int]] = list(tokenizer(list(texts), add_special_tokens=special)["input_ids"])
     token, lead = "▁<SUF>", line_lead(tokenizer)
@@ -188,7 +178,6 @@ def line_lead(tokenizer: Any) -> str:
 
 
 def tokens_of(tokenizer: Any, text: str) -> list[int]:
-    """Return a text's tokens by itself."""
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -218,7 +207,6 @@ def _commented(buggy: str, comment: str) -> str:
 
 
 def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
-    """Return code with CodeT5's mask in the hunk's place, with the hunk's indent."""
     shown_lines = _commented(hunk.buggy, comment) if shows_hunk else ""
     return f"{hunk.before}{shown_lines}{hunk.indent}{MASK}\n{hunk.after}"
 
