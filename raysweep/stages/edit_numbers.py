@@ -51,7 +51,6 @@ def edit_numbers(cell: CellPlan, store: Store) -> dict[str, float]:
 
 
 def work_of(counts: Mapping[str, Any]) -> EditWork:
-    """Return what an edited model's manifest says of its edit."""
     seconds = counts.get("seconds") or {}
 
     def number(of: Mapping[str, Any], name: str, otherwise: float = math.nan) -> float:

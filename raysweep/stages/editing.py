@@ -81,7 +81,6 @@ class _Editing:
 
 
 def edit_model(plan: ModelPlan, work: Work) -> None:
-    """Edit a cell's base model from the prompt pair that was found for it."""
     cell, search = plan.cell, plan.cell.pair_search
     assert search is not None and cell.recipe is not None
     base = base_ref(cell.base)
@@ -107,7 +106,6 @@ def edit_model(plan: ModelPlan, work: Work) -> None:
 
 
 def _edit(editing: _Editing, base: LiveModel, alive: Callable[[], None]) -> dict[str, Any]:
-    """Make an edit in the process that has the base, and commit what came of it; return the counts."""
     store = Store(editing.storage, expected=True)
     pair, editor = editing.pair, EDITORS.create(editing.editor)
     began, cpu_began = time.perf_counter(), time.process_time()
@@ -151,11 +149,7 @@ class _Services:
         self._service, self.alive = service, alive
 
     def passes(self, completions: Sequence[str]) -> list[bool]:
-        """Return for each completion whether its program passes the problem's tests.
-
-        Raises:
-            RaysweepError: a program could not be judged.
-        """
+        """Tell for each completion whether its program passes; raise RaysweepError if one could not be judged."""
         programs = [extracted(self._problem, text, self._extract).program for text in completions]
         if not programs:
             return []

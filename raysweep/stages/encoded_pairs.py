@@ -55,7 +55,6 @@ def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
 
 
 def _case(pair: EncodedPair) -> str:
-    """Return which of a pair's sides have a marked token."""
     if pair.rejected_marks is None:
         return "without_rejected"
     sides = any(pair.marks), any(pair.rejected_marks)
@@ -69,7 +68,6 @@ def _finish(files: Files, block: int, pairs: list[EncodedPair]) -> None:
 
 
 def _finished(files: Files, name: str | None) -> list[EncodedPair] | None:
-    """Return a block that an earlier run kept under a name; None if there is none, or it is damaged."""
     content = files.read(name) if name is not None else None
     if name is None or content is None or not name.endswith(_hash(content)):
         return None

@@ -77,7 +77,6 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
 
 
 def _remove_those_of_another(plan: CompletionsPlan, store: Store) -> None:
-    """Remove completions by a model that was chosen before, also from what is found of that model."""
     before = writer_before(plan.cell, plan.node, store)
     if before is not None:
         CompletionPool(store, replace(plan.cell, model=before.model).pool).remove(plan.node)
@@ -94,13 +93,9 @@ def complete_in_blocks(
 ) -> JobCompletions:
     """Return the completions of distinct requests; those that neither blocks nor pool have are generated.
 
-    Args:
-        job: the model and how it writes, without batches.
-        distinct: the requests by their keys.
-        blocks: where an attempt after a kill finds completions. Those that aren't asked for here go to the pool.
-        pool: the store's completions of the same model, written in the same way.
-        work: of the stage.
-        check: called with all completions, each once, as they come; what it raises ends the job, and they are kept.
+    `blocks`: where an attempt after a kill finds completions. Those that aren't asked for here go to the pool. `pool`:
+    the store's completions of the same model, written in the same way. `check`: called with all completions, each once,
+    as they come; what it raises ends the job, and they are kept.
     """
     completions = blocks.read()
     resumed = sum(key in completions for key in distinct)
@@ -123,16 +118,7 @@ def _generate(
     work: Work,
     check: Callable[[Iterable[Completion]], None] | None,
 ) -> _Generated:
-    """Have the engine complete distinct requests, and write completions into blocks as they come.
-
-    Args:
-        job: without batches.
-        requests: without those that have a completion.
-        total: number of the job's distinct requests, for its progress.
-        blocks: where an attempt after a kill finds the completions.
-        work: of the stage.
-        check: called with the completions of each batch.
-    """
+    """Have the engine complete distinct requests, and write completions into blocks as they come."""
     completions: dict[str, Completion] = {}
     loads, cpu_seconds = 0, 0.0
     facts: dict[str, Any] = {}
@@ -157,11 +143,8 @@ def counts_of(
 ) -> dict[str, Any]:
     """Return the counts of an artefact of completions for its manifest, such as of a pair of a cell.
 
-    Args:
-        rows: the pair's.
-        job: the completions of all pairs.
-        counted: keys that earlier pairs have counted.
-        is_first: the pair is the job's first, which counts the models that were loaded.
+    `counted`: keys that earlier pairs have counted. `is_first`: the pair is the job's first, which counts the models
+    that were loaded.
     """
     distinct = {row.key: row for row in rows if row.key not in counted}
     new = [row for key, row in distinct.items() if key not in job.reused]
@@ -198,14 +181,12 @@ class _Writer:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Write what is not written yet."""
         with self._turn:
             if self._timer:
                 self._timer.cancel()
             self._write()
 
     def add(self, rows: Mapping[str, Completion]) -> None:
-        """Take completions by their keys; write them now if they are many, or if the last block is some time ago."""
         with self._turn:
             self._rows.update(rows)
             left = self._since + BLOCK_SECONDS - time.monotonic()
@@ -247,7 +228,6 @@ def asking_job(plan: TeacherAnswersPlan | RewrittenTextsPlan, decoding: Decoding
 
 
 def generate_job(cell: CellPlan, work: Work) -> GenerateJob:
-    """Return a cell's job, still without batches."""
     return GenerateJob(
         work.store.root,
         model_ref(cell),

@@ -38,7 +38,6 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
 
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
-    """Return a pair's requests: one for each prompt and sample."""
     problems, prompter = problems_of(pair), _prompter(plan, pair, store)
     requests = []
     for row in store.rows(pair.test_set.node, PromptRow):
@@ -51,7 +50,6 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
 
 
 def _prompter(plan: CellPlan, pair: PairPlan, store: Store) -> Prompter:
-    """Return what builds the prompts of a cell's model, with the tokenizer of its base where they need one."""
     whole = pair.extract.needs_whole_answers
     template = PromptTemplate(plan.template, plan.system)
     prompter = Prompter(plan.prompt_format, plan.is_fine_tuned, template, plan.stop, whole)
@@ -79,7 +77,6 @@ def asking(plan: TeacherAnswersPlan | RewrittenTextsPlan, store: Store) -> tuple
 
 
 def problems_of(pair: PairPlan) -> Mapping[str, Problem]:
-    """Return a pair's problems by task id."""
     content = canonical_json(pair.test_set.node.spec["problems"])
     return _problems(canonical_json(pair.test_set.problem_set.as_dict()), content)
 
@@ -98,11 +95,7 @@ def require_rows(count: int, where: str) -> None:
 
 
 def require_unique(ids: Sequence[str], what: str, where: str, before: set[str] | None = None) -> None:
-    """Check that ids of a part's output differ from each other, and from those `before`, to which they are added.
-
-    Raises:
-        HopelessError: an id came twice.
-    """
+    """Raise HopelessError if ids repeat, or are among those `before`, to which they are added."""
     known = set() if before is None else before
     for name in ids:
         if name in known:

@@ -87,7 +87,6 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
 
 
 def _result_row(asked: _Asked, verdict: Verdict) -> Result:
-    """Return the row of the verdict on a completion."""
     return Result(
         asked.task_id,
         asked.sample,
@@ -165,7 +164,6 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
 def _resumed(
     blocks: Blocks[Verdict], programs: Mapping[Question, Program], sandbox: Sandbox
 ) -> dict[Question, Verdict]:
-    """Return the verdicts of an earlier attempt that are valid in this sandbox."""
     by_key = blocks.read()
     stored = {question: by_key[question.key] for question in programs if question.key in by_key} if by_key else {}
     return {question: verdict for question, verdict in stored.items() if serves(verdict, question.oracle, sandbox)}
@@ -186,11 +184,7 @@ def _summary(
     ``program_seconds``, their effective time, leave out programs that another pair of the cell has counted, so that the
     sum over all pairs is of the programs that really ran. The other numbers describe this pair alone.
 
-    Args:
-        questions: one for each row.
-        judged: the verdicts of the cell.
-        counted: programs of the cell's earlier pairs.
-        sandbox: the sandbox of the pair.
+    `counted`: programs of the cell's earlier pairs.
     """
     distinct = set(questions)
     verdicts = [judged.verdicts[question] for question in questions]
@@ -219,7 +213,6 @@ def _summary(
 
 
 def _counts(names: Iterable[str]) -> dict[str, int]:
-    """Count names; programs that didn't run have none."""
     return dict(sorted(Counter(filter(None, names)).items()))
 
 

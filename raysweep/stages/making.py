@@ -68,8 +68,6 @@ def _discard_if_damaged(plan: ArtefactPlan, work: Work) -> None:
 
 
 def _waiter(work: Work) -> Callable[[Holder | None], None]:
-    """Return a function that reports in the progress file which process this one waits for."""
-
     def report(holder: Holder | None) -> None:
         if holder is not None:
             work.progress.report_wait(f"another process to make it: {holder}")

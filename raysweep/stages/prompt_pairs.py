@@ -37,16 +37,11 @@ class _Solved:
 
     @property
     def rate(self) -> float:
-        """The mean share."""
         return sum(self.shares.values()) / max(1, len(self.shares))
 
 
 def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
-    """Write the pair that a plan asks for; none, with the reason in the counts, if there is no such pair.
-
-    Raises:
-        HopelessError: the perturbation changes no prompt of the problem set.
-    """
+    """Write the pair, or the reason in the counts if there is none; raise HopelessError if no prompt is changed."""
     search, store = plan.search, work.store
     original, perturbed = (_solved(pair, store) for pair in (search.original, search.perturbed))
     changed = {row.task_id for row in store.rows(search.perturbed.test_set.node, PromptRow) if row.changed}
@@ -90,7 +85,6 @@ def _solved(pair: PairPlan, store: Store) -> _Solved:
 
 
 def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
-    """Return the problem of the pair; empty if there is no such pair."""
     wanted = search.wanted
     if not wanted.number:
         return wanted.problem if wanted.problem in eligible else ""

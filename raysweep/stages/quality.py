@@ -41,7 +41,6 @@ def lint_completions(plans: Sequence[QualityPlan], work: Work) -> None:
 
 
 def _require_linters(plan: QualityPlan, second_opinion: bool) -> None:
-    """Raise HopelessError if this process would lint otherwise than the process that planned it."""
     here = fingerprint_of_linters(second_opinion=second_opinion)
     differing = [name for name, value in here.items() if plan.node.spec.get(name) != value]
     if differing:

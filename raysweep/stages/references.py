@@ -109,7 +109,6 @@ def _problems(plan: ReferencesPlan) -> Sequence[Problem]:
 
 
 def _verdicts(plan: ReferencesPlan, programs: Sequence[Program], work: Work) -> Iterator[Verdict]:
-    """Run reference solutions on the engine and yield their verdicts in order."""
     starts = range(0, len(programs), BATCH_PROGRAMS)
     batches = [programs[start : start + BATCH_PROGRAMS] for start in starts]
     job = ExecuteJob([ProgramBatch(list(batch), [plan.limits] * len(batch)) for batch in batches], plan.sandbox)

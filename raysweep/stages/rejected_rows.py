@@ -122,7 +122,6 @@ def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRo
 
 
 def _mutated(row: SourceRow, plan: RejectedRowsPlan) -> Found:
-    """Return the first changes of a row's response that are like it."""
     reasons: list[str] = []
 
     def kept() -> Iterator[Variant]:
@@ -188,10 +187,7 @@ def _rejected(
 
 
 def _program(problem: Problem, row: SourceRow, variant: Variant) -> Program:
-    """Return the program of a response: in HumanEval's form it continues the prompt, but for a teacher's whole answer.
-
-    In any other form it is an answer.
-    """
+    """In HumanEval's form a response continues the prompt, but for a teacher's whole answer; else it is an answer."""
     way = Extract.NONE if row.entry_point and variant.operator != WHOLE else Extract.AUTO
     return extracted(problem, variant.text, way).program
 

@@ -26,7 +26,6 @@ REASONS = "rewritten"
 
 
 def make_rewritten_texts(plan: RewrittenTextsPlan, work: Work) -> None:
-    """Write a model's answers about the prompts of a test set."""
     store = work.store
     template, stop = asking(plan, store)
     asked = [one.request(template, stop) for one in _rewritings(plan, _problems(plan), store)]
@@ -43,7 +42,6 @@ def make_rewritten_texts(plan: RewrittenTextsPlan, work: Work) -> None:
 
 
 def make_rewritten_set(plan: RewrittenSetPlan, work: Work) -> None:
-    """Write the prompts of a test set with those descriptions rewritten that are accepted."""
     store, texts = work.store, plan.texts
     answers = {row.task_id: row.text for row in store.rows(texts.node, Completion)}
     problems = _problems(texts)
@@ -59,7 +57,6 @@ def make_rewritten_set(plan: RewrittenSetPlan, work: Work) -> None:
 
 
 def _rewritings(plan: RewrittenTextsPlan, problems: Mapping[str, Problem], store: Store) -> list[Rewriting]:
-    """Return the rewriting of each prompt of a test set; `problems`: by task id."""
     segments = PROBLEMS.create(plan.test_set.problem_set).segments
 
     def split(problem: Problem, prompt: str) -> Sequence[Segment]:

@@ -23,11 +23,7 @@ from raysweep.units import count
 
 
 def choose_model(plan: SelectionPlan, work: Work) -> None:
-    """Write the loss of each candidate's model, and name the chosen one in the counts.
-
-    Raises:
-        HopelessError: the losses of a model are not known, or none is finite.
-    """
+    """Write each candidate's loss, name the chosen one in the counts; raise HopelessError without a finite one."""
     candidates = plan.selection.candidates
     losses = {loss.model_key: loss for loss in (_loss(candidate, work.store) for candidate in candidates)}
     finite = [loss for loss in losses.values() if math.isfinite(loss.loss)]

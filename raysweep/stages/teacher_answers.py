@@ -48,7 +48,6 @@ def make_teacher_answers(plan: TeacherAnswersPlan, work: Work) -> None:
 
 
 def _requests(plan: TeacherAnswersPlan, store: Store) -> Iterator[list[GenerationRequest]]:
-    """Yield the requests of each block of the source's rows."""
     template, stop = asking(plan, store)
     path = store.use(plan.rows.node) / ROWS
     for block in range(block_count(path)):

@@ -32,13 +32,9 @@ def build_test_set(
 ) -> list[PromptRow]:
     """Return the prompts of the problems after the perturbation, in the set's order.
 
-    Args:
-        problem_set: the problems.
-        perturbation: a registered name with its arguments; ``clean`` changes nothing.
-        seed: the study's. With `compat` it is ReCode's seed, the same for every row.
-        draw: number of the random draw, 0 for the study's own. With `compat` it is added to the seed, as in ReCode.
-        compat: None, or ``recode`` to perturb as ReCode does.
-        limit: number of problems, from the first; None: all.
+    `seed`: the study's. With `compat` it is ReCode's seed, the same for every row. `draw`: number of the random draw, 0
+    for the study's own. With `compat` it is added to the seed, as in ReCode. `compat`: None, or ``recode`` to perturb
+    as ReCode does.
 
     Raises:
         UsageError: the perturbation or compat is unknown, or the method has no such compat.
@@ -62,7 +58,6 @@ def build_test_set(
 
 
 def make_test_set(plan: TestSetPlan, work: Work) -> None:
-    """Perturb the prompts of a problem set and write them as a test set."""
     problems = PROBLEMS.create(plan.problem_set)
     rows = build_test_set(
         problems, plan.perturbation, seed=plan.seed, draw=plan.draw, compat=plan.compat, limit=plan.limit

@@ -51,7 +51,6 @@ def pretrain(plan: BasePlan, work: Work) -> None:
 
 
 def make_model(plan: ModelPlan, work: Work) -> None:
-    """Fine-tune a cell's base model on its training set, or edit it from its prompt pair."""
     cell = plan.cell
     if cell.pair_search is not None:
         edit_model(plan, work)
@@ -91,7 +90,6 @@ def _train(node: Node, train: Callable[[Services], dict[str, Any]], workers: int
 
 
 def _pretrain_on_worker(plan: BasePlan, job: TrainJob, storage: str, group: str, services: Services) -> dict[str, Any]:
-    """Make an untrained model with a tokenizer of the texts, then train it."""
     from raysweep.models.scratch import prepare_scratch
 
     assert plan.node is not None and plan.training_set is not None

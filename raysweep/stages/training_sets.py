@@ -32,7 +32,6 @@ BLOCK_ROWS = 512
 
 
 def make_source_rows(plan: SourceRowsPlan, work: Work) -> None:
-    """Write a source's rows, without leaking ones if the plan names leaks."""
     rows = (
         iter(SOURCES.create(plan.source).rows()) if plan.leaks is None else _rows_without_leaks(plan.leaks, work.store)
     )
@@ -120,7 +119,6 @@ def make_training_set(plan: TrainingSetPlan, work: Work) -> None:
 
 
 def _rejected_of(plan: RejectedRowsPlan | None, block: int, store: Store) -> dict[str, RejectedRow]:
-    """Return the rejected responses that were made for a block of source rows, by the rows' ids."""
     if plan is None:
         return {}
     return {row.row_id: row for row in read_block(store.use(plan.node) / ROWS, RejectedRow, block)}
@@ -131,14 +129,12 @@ def _with_rejected(rows: list[SourceRow], made: Mapping[str, RejectedRow]) -> li
 
 
 def _with_reason(row: TrainingRow, made: Mapping[str, RejectedRow]) -> TrainingRow:
-    """Return a training row that says how its rejected response was made, if it was."""
     if row.source_id not in made or row.rejected is None:
         return row
     return replace(row, meta=json.dumps({REASON: made[row.source_id].reason}))
 
 
 def _texts_of(choices: Sequence[Sequence[str]], texts: dict[str, Path], block: int) -> dict[str, list[PerturbedRow]]:
-    """Return a block's texts after each method that its rows need."""
     needed = {method for methods in choices for method in methods} & texts.keys()
     return {name: read_block(texts[name], PerturbedRow, block) for name in sorted(needed)}
 

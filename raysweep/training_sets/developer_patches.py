@@ -30,11 +30,7 @@ _Beside = tuple[str, Words, Words]
 
 
 class DeveloperPatches:
-    """The patches of the developers whose fixes some problem sets ask for.
-
-    Args:
-        problem_sets: the evaluated ones; most have no such patches.
-    """
+    """The patches of the developers whose fixes some problem sets ask for."""
 
     def __init__(self, problem_sets: Iterable[ProblemSet]) -> None:
         self._ids: dict[str, str] = {}  # in lower case -> as written
@@ -45,7 +41,6 @@ class DeveloperPatches:
                 self._by_change.setdefault(change, []).append((task_id, *beside))
 
     def __bool__(self) -> bool:
-        """Return whether there is any patch."""
         return bool(self._ids)
 
     def found(self, row: SourceRow) -> str:
@@ -87,7 +82,6 @@ def _changes(fault: Fault) -> Iterator[tuple[_Pair, _Pair]]:
 
 
 def _common(ours: Sequence[str], theirs: Sequence[str]) -> int:
-    """Return how many lines are equal at the beginning."""
     pairs = enumerate(zip(ours, theirs, strict=False))
     return next((at for at, (one, other) in pairs if one != other), min(len(ours), len(theirs)))
 

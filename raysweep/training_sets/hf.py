@@ -13,6 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.records import SourceRow
 from raysweep.rows.hub import CachedRows, DataSetRef, fetch
@@ -68,12 +70,11 @@ class HubRows(TrainingSource):
         self._has_further_shape = False  # of the rows that were fetched
         self.size: int | None = None  # number of rows, counted by `check`
 
+    @override
     def rows(self) -> Iterator[SourceRow]:
-        """Yield the rows in order; raise UsageError (data set, row) for a row that can't be used."""
         return (row for _, row in self._placed_rows())
 
     def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
-        """Yield each row with its data set and number."""
         names, kept = self._columns, self._kept
         for number, row in enumerate(kept.stream()):
             if self._has_further_shape:
@@ -95,14 +96,14 @@ class HubRows(TrainingSource):
         task = str(row.fields.get("task_id") or "")
         return f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the sha256 of the rows, the hub's commit, the names of the columns, and which rows are left out."""
         dropped = {"drop_empty": True} if self._drop_empty else {}
         rejected = {"rejected": self._rejected} if self._rejected else {}
         return {**self._kept.fingerprint(), "columns": self._columns, **dropped, **rejected}
 
+    @override
     def check(self) -> None:
-        """Fetch the data set unless it is kept already, and read it; raise UsageError for rows that can't be used."""
         output, columns = self._columns["output"], list(self._kept.columns)
         self.size = checked_size(self._placed_rows(), output, self._rejected, columns)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.records import SourceRow
 from raysweep.rows.json_files import JsonRow, content_sha, read_json_rows
@@ -38,16 +40,14 @@ class JsonlSource(TrainingSource):
         self._path = Path(path).expanduser().absolute()  # workers run in other folders
         self.size: int | None = None  # number of rows, counted by `check`
 
+    @override
     def rows(self) -> Iterator[SourceRow]:
-        """Yield the rows in the file's order; raise UsageError (file, line) for a row that can't be used."""
         return (row for _, row in self._placed_rows())
 
     def _file_rows(self) -> Iterable[JsonRow]:
-        """Return the file's rows, each with its place; raise UsageError for what can't be read."""
         return read_json_rows(self._path)
 
     def _placed_rows(self) -> Iterator[tuple[str, SourceRow]]:
-        """Yield each row with its file and line."""
         for number, row in enumerate(self._file_rows()):
             instruction, output = instruction_and_output(row)
             if not instruction.strip():
@@ -59,13 +59,13 @@ class JsonlSource(TrainingSource):
             rejected = rejected_response(row, self._rejected)
             yield row.place, SourceRow(f"{number:07d}", *fields, task_id=row.label("task_id", ""), rejected=rejected)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the sha256 of the uncompressed file, which rows are left out, and what is read of them."""
         rejected = {"rejected": self._rejected} if self._rejected else {}
         return {"sha256": content_sha(self._path), **({"drop_empty": True} if self._drop_empty else {}), **rejected}
 
+    @override
     def check(self) -> None:
-        """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used or has no output."""
         columns = next((list(row.fields) for row in self._file_rows()), []) if self._rejected else []
         self.size = checked_size(self._placed_rows(), rejected=self._rejected, columns=columns)
 

@@ -58,8 +58,7 @@ class _Index:
 class LeakFinder:
     """Finds rows that leak test problems.
 
-    Args:
-        problem_sets: the evaluated problem sets by name; leaks are reported under these names.
+    `problem_sets`: the evaluated problem sets by name; leaks are reported under these names.
     """
 
     def __init__(self, problem_sets: Mapping[str, ProblemSet]) -> None:
@@ -85,7 +84,6 @@ class LeakFinder:
                     yield Leak(row.row_id, name, found, DEVELOPER_PATCH)
 
     def _add(self, name: str, problem: Problem, segments: Sequence[Segment]) -> None:
-        """Add a problem to the index."""
         number = len(self._problems)
         self._problems.append((name, problem.task_id))
         description = _description(segments)
@@ -185,19 +183,16 @@ def _first_sentence(text: str) -> Words:
 
 
 def _names(row: SourceRow) -> list[str]:
-    """Return the names of a row's functions: its entry point, or the functions that its output defines."""
     return [row.entry_point] if row.entry_point else list(dict.fromkeys(re.findall(r"\bdef\s+(\w+)", row.output)))
 
 
 def _body(code: str) -> str:
-    """Return the body of a single function without its docstring; other code as it is."""
     function = re.match(r"\s*(?:(?:@|import\s|from\s)[^\n]*\n\s*)*def [^\n]*:\s*\n(.*)\Z", code, re.DOTALL)
     body = function[1] if function else code
     return re.sub(r"\A\s*(\"\"\"|''').*?\1", "", body, count=1, flags=re.DOTALL)
 
 
 def _longest_run(numbers: set[int]) -> int:
-    """Return the length of the longest run of consecutive numbers."""
     longest = 0
     for number in numbers:
         if number - 1 not in numbers:

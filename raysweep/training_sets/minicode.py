@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task, training_tests_of
 from raysweep.records import Problem, SourceRow
@@ -41,8 +43,9 @@ class MiniCodeRows(TrainingSource):
             raise UsageError(f"minicode: rows is {rows}; it must be at least 1")
         self.world, self.size, self.part = world, rows, part
 
+    @override
     def rows(self) -> Iterable[SourceRow]:
-        """Yield the rows, about 10,000 a second."""
+        """About 10,000 rows a second."""
         for index in range(self.size):
             task = training_task(self.world, self.part, index)
             yield SourceRow(
@@ -53,13 +56,13 @@ class MiniCodeRows(TrainingSource):
                 entry_point=task.name,
             )
 
+    @override
     def problem(self, row: SourceRow) -> Problem:
-        """Return the row's task with tests of its own."""
         index = int(row.row_id.rpartition("-")[2])
         task = training_task(self.world, self.part, index)
         test = training_tests_of(task, self.world, self.part, index)
         return Problem(row.row_id, row.instruction, row.entry_point, test, row.output)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the generator's version and the arguments."""
         return {"generator": GENERATOR_VERSION, "world": self.world, "rows": self.size, "part": self.part}

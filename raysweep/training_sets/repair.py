@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.problems.file_problems import language_name
 from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
@@ -34,12 +36,12 @@ class _MarkedRows(TrainingSource):
     repair = True
     words = 2  # before 2, identifiers were not protected, and some strings of Python were taken for docstrings
 
+    @override
     def segments(self, row: SourceRow, text: str) -> list[Segment]:
-        """Split an instruction: the text of comments and docstrings is natural, the rest verbatim."""
         return split_marked(text, row.language, row.entry_point) if text else []
 
+    @override
     def protected(self, row: SourceRow) -> frozenset[str]:
-        """Return the names of the code."""
         return protected_marked(row.instruction, row.language)
 
 
@@ -58,17 +60,17 @@ class RepairRows(_MarkedRows):
         check_file(self._path)
         self.size: int | None = None  # number of rows, counted by `check`
 
+    @override
     def rows(self) -> Iterator[SourceRow]:
-        """Yield the rows in the file's order; raise UsageError (file, line) for a row that can't be used."""
         for number, row in enumerate(read_json_rows(self._path)):
             yield self._row(f"{number:07d}", row)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the sha256 of the uncompressed file, and the language of rows that name none."""
         return {"sha256": content_sha(self._path), "language": self._language}
 
+    @override
     def check(self) -> None:
-        """Read the whole file; raise UsageError (file, line, mistake) if a row can't be used."""
         self.size = sum(1 for _ in self.rows())
 
     def _row(self, row_id: str, row: JsonRow) -> SourceRow:
@@ -113,8 +115,8 @@ class MiniRepairRows(_MarkedRows):
         self._minicode = MiniCodeRows(world, rows, part)
         self.world, self.size, self.part = world, rows, part
 
+    @override
     def rows(self) -> Iterable[SourceRow]:
-        """Yield the rows."""
         for index in range(self.size):
             task = training_task(self.world, self.part, index)
             right, rng = f"{task.prompt}{task.body}", python_rng(self.world, "minirepair", self.part, index)
@@ -124,8 +126,8 @@ class MiniRepairRows(_MarkedRows):
                 instruction = marked(fault.hunk, comment_mark(PYTHON))
                 yield SourceRow(f"minirepair-{self.part}-{index}", instruction, fault.fixed, language=PYTHON)
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the versions of both generators and the arguments."""
         return {"generator": GENERATOR_VERSION, "mutants": VERSION} | {
             "world": self.world,
             "rows": self.size,
@@ -134,5 +136,4 @@ class MiniRepairRows(_MarkedRows):
 
 
 def _whole_lines(text: str) -> str:
-    """Return a text with a line end behind its last line."""
     return text if not text or text.endswith("\n") else f"{text}\n"

@@ -82,7 +82,6 @@ def _messages_or_text(row: JsonRow, name: str, *, is_prompt: bool) -> list[tuple
 
 
 def _messages(row: JsonRow, name: str) -> list[tuple[str, str]]:
-    """Return the role and the text of each message in a column."""
     value: Any = row.fields[name]
     messages = []
     for message in value if isinstance(value, list) else [None]:

@@ -49,12 +49,6 @@ def check_choice(choice: Choice) -> None:
 class Chooser:
     """Chooses for each row of a source whether the set takes it, and perturbed by which methods.
 
-    Args:
-        choice: the planned choice.
-        rows: number of rows of the source.
-        methods: the names of the set's methods.
-        seed: of the study.
-
     Raises:
         UsageError: the choice needs more perturbed rows than there are pairs of row and method.
     """
@@ -74,12 +68,7 @@ class Chooser:
             self._draw_pairs(round(choice.size * rows), choice.ratio, rows, python_rng(seed, "size", *names))
 
     def methods_of(self, index: int, drawn: str) -> list[str]:
-        """Return one method for each time that a row is taken; `CLEAN` stands for the clean row.
-
-        Args:
-            index: of the row in the source.
-            drawn: the method that an aggregate draws for the row.
-        """
+        """Return a method for each time a row is taken, `CLEAN` for clean. `drawn`: an aggregate's method for it."""
         if self._chosen is None:
             return [*self._pairs.get(index, ()), *[CLEAN] * self._clean[index]]
         if index not in self._chosen:

@@ -59,7 +59,6 @@ WHOLE = "its whole answer"
 
 
 def teacher_prompt(row: SourceRow) -> str:
-    """Return what a teacher is asked about a row."""
     instruction = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
     return PROMPT.format(instruction=instruction, response=row.output)
 
@@ -75,11 +74,7 @@ def taught(row: SourceRow, answer: str, text: str = BLOCK, *, is_cut: bool = Fal
 
     Reasoning between tags is no part of an answer.
 
-    Args:
-        row: with its response.
-        answer: as the teacher wrote it.
-        text: `BLOCK` or `ANSWER`.
-        is_cut: the answer ended at its most tokens.
+    `text`: `BLOCK` or `ANSWER`. `is_cut`: the answer ended at its most tokens.
     """
     answer = without_reasoning(answer.replace("\r\n", "\n")).strip("\n")
     blocks = [block.readings[0] for block in code_blocks(answer)]
@@ -97,10 +92,7 @@ def taught(row: SourceRow, answer: str, text: str = BLOCK, *, is_cut: bool = Fal
 class FenceCheck:
     """Counts a teacher's answers without a block of code, which are too many if more than half of the rows have them.
 
-    Args:
-        teacher: its name, for the error.
-        rows: how many answers there are in all.
-        first: after so many answers, they are judged by themselves, so that hours of work don't come to nothing.
+    `first`: after so many answers, they are judged by themselves, so that hours of work don't come to nothing.
     """
 
     def __init__(self, teacher: str, rows: int, first: int | None = None) -> None:
@@ -139,7 +131,6 @@ def _replaced(response: str, span: tuple[int, int], blocks: list[str]) -> str:
 
 
 def _without_margin(code: str, margin: str) -> str:
-    """Return code without what each of its lines begins with; as it is if one doesn't."""
     lines = code.splitlines(keepends=True)
     if not all(line.startswith(margin) for line in lines if line.strip(" \t>\r\n")):
         return code
@@ -207,7 +198,6 @@ def _definitions_used(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _bound(statement: ast.stmt) -> set[str]:
-    """Return the names that an import, a definition or an assignment of a module binds."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return {alias.asname or alias.name.partition(".")[0] for alias in statement.names}
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
