@@ -41,7 +41,6 @@ class SharedSpec(dict[str, Any]):
 
     @cached_property
     def json(self) -> str:
-        """Its canonical JSON."""
         return canonical_json(self)
 
 
@@ -87,5 +86,4 @@ def parent_of(node: Artefact) -> str:
 
 
 def damage_text(node: Artefact, damage: str) -> str:
-    """Return the message that an artefact was damaged and is made again."""
     return f"{node.stage.replace('_', ' ')} {node.label} was damaged ({damage}): it is made again"

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from typing_extensions import override
+
 from raysweep.errors import RaysweepError, StoreError, UsageError
 
 TRANSIENT = (errno.ESTALE, errno.ENOTCONN, errno.EIO, errno.EHOSTDOWN, errno.ETIMEDOUT)
@@ -93,45 +95,45 @@ class LocalDisk(Backend):
         self.top = top
         self._text = str(top)
 
+    @override
     def info(self, name: str) -> FileInfo | None:
-        """See `Backend`."""
         return _info(self.top / name)
 
+    @override
     def read(self, name: str) -> bytes | None:
-        """See `Backend`."""
         try:
             with open(f"{self._text}/{name}", "rb", buffering=0) as file:  # noqa: PTH123  a Path takes twice the time
                 return file.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
+    @override
     def write(self, name: str, data: bytes) -> None:
-        """See `Backend`."""
         (self.top / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.top / name, data)
 
+    @override
     def remove(self, name: str) -> None:
-        """See `Backend`."""
         with contextlib.suppress(NotADirectoryError):
             (self.top / name).unlink(missing_ok=True)
 
+    @override
     def infos(self, folder: str) -> dict[str, FileInfo]:
-        """See `Backend`."""
         top = self.top / folder
         paths = [Path(parent) / name for parent, _, names in os.walk(top, onerror=_raise_unless_gone) for name in names]
         infos = {str(path.relative_to(top)): _info(path) for path in paths}
         return {name: info for name, info in infos.items() if info is not None}
 
+    @override
     def folders(self, folder: str) -> set[str]:
-        """See `Backend`."""
         try:
             with os.scandir(self.top / folder) as entries:
                 return {entry.name for entry in entries if entry.is_dir()}
         except (FileNotFoundError, NotADirectoryError):
             return set()
 
+    @override
     def remove_folder(self, folder: str) -> None:
-        """See `Backend`."""
         for _ in range(10):  # another process may remove the same folder, or still write to it
             try:
                 shutil.rmtree(self.top / folder)
@@ -143,8 +145,8 @@ class LocalDisk(Backend):
             if not (self.top / folder).exists():
                 return
 
+    @override
     def put(self, source: Path, name: str) -> None:
-        """See `Backend`."""
         (self.top / name).parent.mkdir(parents=True, exist_ok=True)
         try:
             source.replace(self.top / name)
@@ -158,12 +160,12 @@ class LocalDisk(Backend):
             finally:
                 temporary.unlink(missing_ok=True)
 
+    @override
     def get(self, name: str, target: Path) -> None:
-        """See `Backend`."""
         shutil.copyfile(self.top / name, target)
 
+    @override
     def is_transient(self, error: OSError) -> bool:
-        """See `Backend`."""
         return error.errno in TRANSIENT or isinstance(error, Vanished)
 
 
@@ -183,11 +185,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def normal_root(root: str) -> str:
-    """Return a root in its normal form: a URI without a slash at its end, or an absolute path.
-
-    Raises:
-        UsageError: a URI has only one slash after its scheme.
-    """
+    """Return a URI without a slash at its end, or an absolute path; raise UsageError for a URI like ``s3:/bucket``."""
     scheme, separator, rest = root.partition("://")
     if not separator:
         if re.match(r"(s3|gs|gcs|abfss?|hdfs):/", root, re.IGNORECASE):
@@ -217,7 +215,6 @@ def full_disk_named(place: str) -> Iterator[None]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return an error's reason in one line."""
     if is_full(error):
         return NO_SPACE
     text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__

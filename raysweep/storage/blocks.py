@@ -19,9 +19,7 @@ R = TypeVar("R")
 class Blocks(Generic[R]):
     """Rows by key in the folder of an artefact in progress.
 
-    Args:
-        files: the folder.
-        make: builds a row from its fields, which are texts and numbers.
+    `make`: builds a row from its fields, which are texts and numbers.
     """
 
     def __init__(self, files: Files, make: Callable[..., R]) -> None:
@@ -43,7 +41,6 @@ class Blocks(Generic[R]):
                 yield self._rows(data)
 
     def add(self, rows: Mapping[str, R]) -> None:
-        """Write one block."""
         plain = {key: dataclasses.asdict(row) for key, row in rows.items()}  # type: ignore[call-overload]
         data = json.dumps(plain).encode()
         self._files.write(_name(data), data)

@@ -26,9 +26,7 @@ STAGE = "completions"
 class CompletionPool:
     """The completions of one pool.
 
-    Args:
-        store: where they are.
-        pool: a hash of the model and of everything that its completions depend on, beside prompt, task and sample.
+    `pool`: a hash of the model and of everything that its completions depend on, beside prompt, task and sample.
     """
 
     def __init__(self, store: Store, pool: str) -> None:
@@ -36,7 +34,6 @@ class CompletionPool:
         self._files = store.files.below("completions").below(pool)
 
     def find(self, keys: Collection[str]) -> dict[str, Completion]:
-        """Return the completions that the store has, by their keys."""
         wanted, completions = set(keys), dict[str, Completion]()
         for name in sorted(self._files.infos()) if wanted else ():
             artefact = Unit(STAGE, name, "completions of another sweep or test set")

@@ -40,23 +40,14 @@ def cache_of(root: str) -> Path:
 
 
 class Copies:
-    """The copies of one store's artefacts.
-
-    Args:
-        files: the store's.
-        scratch: a folder on this machine.
-    """
+    """The copies of one store's artefacts."""
 
     def __init__(self, files: Files, scratch: Path) -> None:
         self._files = files
         self._scratch = scratch
 
     def prepare(self) -> None:
-        """Create the folder of copies and remove what killed processes left in it.
-
-        Raises:
-            UsageError: the folder can't be created.
-        """
+        """Create the folder, without what killed processes left; raise UsageError if that is impossible."""
         try:
             (self._scratch / STAGING).mkdir(parents=True, exist_ok=True)
             for fetched in (self._scratch / STAGING).glob("copy-*"):
@@ -75,11 +66,7 @@ class Copies:
     def damage(self, node: Artefact, manifest: bytes, expected: Mapping[str, Any], *, refetch: bool) -> str:
         """Fetch an artefact if there is no right copy; return how it differs from its manifest, or "" for a right copy.
 
-        Args:
-            node: the artefact.
-            manifest: the manifest's text.
-            expected: the manifest's entries by file.
-            refetch: fetch it even if there is a right copy.
+        `refetch`: fetch it even if there is a right copy.
 
         Raises:
             StoreError: an old copy can't be moved out of the way, or the fetched files can't be put there.
@@ -101,21 +88,13 @@ class Copies:
         raise self._in_the_way(node, "other processes keep placing another copy there")
 
     def adopt(self, node: Artefact, folder: Path, manifest: bytes) -> None:
-        """Turn the folder in which an artefact was made into its copy, since the next stage will need it.
-
-        Raises:
-            StoreError: an old copy can't be moved out of the way.
-        """
+        """Make an artefact's draft its copy, for the next stage; raise StoreError if an old one can't be moved."""
         self.forget(node)
         write_atomically(folder / MANIFEST, manifest)
         self._place(node, folder)
 
     def forget(self, node: Artefact) -> None:
-        """Remove the copy. Other processes see all of it or nothing.
-
-        Raises:
-            StoreError: it can't be moved away; nobody may use it then.
-        """
+        """Remove the copy in one step for others; raise StoreError if that fails: nobody may use it then."""
         trash = self._scratch / STAGING / f"copy-{uuid.uuid4().hex}"
         try:
             trash.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +106,6 @@ class Copies:
         shutil.rmtree(trash, ignore_errors=True)
 
     def _is_right(self, node: Artefact, manifest: bytes, expected: Mapping[str, Any]) -> bool:
-        """Return True if there is a copy, with this manifest and the files that it lists."""
         with contextlib.suppress(OSError):
             is_same = (self.folder(node) / MANIFEST).read_bytes() == manifest
             return is_same and not difference(self.folder(node), expected, whole=True)
@@ -148,11 +126,7 @@ class Copies:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _place(self, node: Artefact, folder: Path) -> bool:
-        """Move a folder to the place of an artefact's copy; return False if another process was faster.
-
-        Raises:
-            StoreError: it can't be moved there.
-        """
+        """Return False if another process was faster; raise StoreError if the folder can't be moved there."""
         try:
             self.folder(node).parent.mkdir(parents=True, exist_ok=True)
             folder.replace(self.folder(node))
@@ -191,11 +165,9 @@ def _fingerprint(manifest: bytes, listed: Mapping[str, FileInfo]) -> str:
 class Mirror:
     """A folder of small files in a store and on this machine. For a store on a disk both are the same folder.
 
-    Args:
-        files: the folder in the store.
-        path: the folder on this machine, for the one process that writes.
-        excluded: subfolders that other processes write to; they are never copied.
-        appended: files that only grow. After a kill the local file may be longer than the store's, and then it stays.
+    `path`: the folder on this machine, for the one process that writes. `excluded`: subfolders that other processes
+    write to; they are never copied. `appended`: files that only grow. After a kill the local file may be longer than
+    the store's, and then it stays.
     """
 
     def __init__(self, files: Files, path: Path, excluded: Collection[str], appended: Collection[str]) -> None:
@@ -214,7 +186,6 @@ class Mirror:
         self.pull()
 
     def pull(self) -> None:
-        """Make the local folder equal to the store's."""
         if self._files.local is not None:
             return
         stored = {name: info for name, info in self._files.infos().items() if not self._is_excluded(name)}
@@ -229,7 +200,6 @@ class Mirror:
             self._published[name] = sha256(path)
 
     def publish(self) -> None:
-        """Copy new and changed local files into the store."""
         if self._files.local is not None:
             return
         for name in describe(self.path):

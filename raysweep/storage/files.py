@@ -67,7 +67,6 @@ class Files:
         return str(self._remote or self.local)
 
     def below(self, folder: str) -> Files:
-        """Return the Files of a folder below this one."""
         return Files(self.root, f"{self._below}/{folder}".strip("/"), expected=self.expected)
 
     def filesystem(self) -> tuple[Any, str]:
@@ -78,15 +77,14 @@ class Files:
     # ------------------------------------------------------------------------------------------ single files
 
     def info(self, name: str) -> FileInfo | None:
-        """Return a file's size and time, or None if there is no such file."""
         return self._retry(lambda: self._or_vanished(self._backend.info(name)))
 
     def read(self, name: str, *, patient: bool = True) -> bytes | None:
-        """Return a file's content, or None if there is no such file. `patient`: wait for a vanished root."""
+        """`patient`: wait for a vanished root."""
         return self._retry(lambda: self._or_vanished(self._backend.read(name)), patient=patient)
 
     def write(self, name: str, content: str | bytes, *, patient: bool = True) -> None:
-        """Write a file. `patient`: wait for a root that has vanished."""
+        """`patient`: wait for a root that has vanished."""
         data = content.encode() if isinstance(content, str) else content
         self._retry(lambda: self._backend.write(name, data), patient=patient, needs_root=True)
 
@@ -162,7 +160,6 @@ class Files:
             yield Path(scratch)
 
     def fetch(self, folder: str, target: Path) -> None:
-        """Copy all files below a folder into a local one."""
         for name in self.infos(folder):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             self._retry(functools.partial(self._backend.get, f"{folder}/{name}", target / name))
@@ -170,12 +167,7 @@ class Files:
     # ------------------------------------------------------------------------------------- the root as a whole
 
     def require_writable(self) -> None:
-        """Create the root and its marker.
-
-        Raises:
-            UsageError: the root can't be created or isn't writable.
-            NewerStore: a newer raysweep wrote it.
-        """
+        """Create root and marker; raise UsageError if that is impossible, NewerStore if a newer raysweep wrote it."""
         backend = Files(self.root)._backend
         try:
             if isinstance(backend, LocalDisk):
@@ -227,10 +219,8 @@ class Files:
     def _retry(self, operation: Callable[[], T], *, patient: bool = True, needs_root: bool = False) -> T:
         """Call an operation, again and again after transient errors, and return its result.
 
-        Args:
-            operation: reads or writes; raises OSError.
-            patient: wait for a root that has vanished.
-            needs_root: check for the root first, since the operation would create another one.
+        `patient`: wait for a root that has vanished. `needs_root`: check for the root first, since the operation would
+        create another one.
 
         Raises:
             StoreError: the operation failed for good.

@@ -25,11 +25,7 @@ NO_MANIFEST = "there is no manifest"
 def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any], wall_seconds: float) -> bytes:
     """Return the text of the manifest of an artefact that is finished now.
 
-    Args:
-        node: the artefact.
-        files: its files, as `raysweep.hashing.describe` returns them.
-        counts: the numbers that its stage reports.
-        wall_seconds: how long the stage took.
+    `files`: its files, as `raysweep.hashing.describe` returns them.
     """
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -51,9 +47,7 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
 class Integrity:
     """Checks the artefacts of one store.
 
-    Args:
-        files: the store's.
-        copies: this machine's copies of its artefacts; None for a store on a disk.
+    `copies`: this machine's copies of its artefacts; None for a store on a disk.
     """
 
     def __init__(self, files: Files, copies: Copies | None) -> None:
@@ -70,10 +64,7 @@ class Integrity:
         self._counts_by_key.pop(node.key, None)
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return the numbers that the artefact's stage reported, also if its files were dropped since.
-
-        They are empty if its manifest is missing or unreadable.
-        """
+        """Return what the stage reported, also if files were dropped since; empty without a readable manifest."""
         if node.key in self._counts_by_key:
             return self._counts_by_key[node.key]
         with contextlib.suppress(StoreError):
@@ -81,7 +72,6 @@ class Integrity:
         return {}
 
     def manifest_text(self, node: Artefact) -> bytes | None:
-        """Return the text of an artefact's manifest, or None if it is missing."""
         return self._files.read(f"{folder_of(node)}/{MANIFEST}")
 
     def dropped_text(self, node: Artefact) -> bytes | None:
@@ -105,13 +95,7 @@ class Integrity:
         return str(self._files.below(folder_of(node)))
 
     def damage(self, node: Artefact, text: bytes | None, *, whole: bool = False) -> str:
-        """Return how an artefact differs from its manifest, or "" for an undamaged one.
-
-        Args:
-            node: the artefact.
-            text: the manifest's text.
-            whole: hash files of any size.
-        """
+        """Return how an artefact differs from its manifest, or "". `whole`: hash files of any size."""
         if text is None:
             return NO_MANIFEST
         try:

@@ -87,12 +87,10 @@ class Holder:
 
     @property
     def is_me(self) -> bool:
-        """Whether it is this process."""
         return self.is_here and self.pid == os.getpid() and not self.is_dead
 
     @property
     def text(self) -> str:
-        """The content of the lease's file."""
         return json.dumps(dataclasses.asdict(self))
 
 
@@ -143,11 +141,7 @@ class Leases:
         self._last_beats: dict[str, tuple[tuple[str, int], float]] = {}  # name: (token, file's time), when first seen
 
     def take(self, name: str) -> Lease | None:
-        """Take a lease; return None while another process holds it that may be alive.
-
-        Raises:
-            StoreError: the store can't be read or written.
-        """
+        """Return None while a process that may be alive holds the lease; raise StoreError if the store fails."""
         holder, lease = this_process(), None
         _HELD.add(holder.token)
         try:
@@ -161,10 +155,8 @@ class Leases:
     def wait(self, name: str, is_done: Callable[[], bool], report: Callable[[Holder | None], None]) -> Lease | None:
         """Take a lease as soon as it is free; return None once its work is done.
 
-        Args:
-            name: the lease's name.
-            is_done: returns True when the work is done; called before each try.
-            report: called again and again with the process that is waited for, then with None when the wait is over.
+        `is_done`: returns True when the work is done; called before each try. `report`: called again and again with the
+        process that is waited for, then with None when the wait is over.
         """
         has_waited, lease = False, None
         while not is_done():
@@ -255,7 +247,6 @@ class Leases:
 
 
 def this_process() -> Holder:
-    """Return this process as the holder of one more lease."""
     host, boot, space = _machine()
     return Holder(host, boot, space, os.getpid(), _start_of(os.getpid()), time.time(), uuid.uuid4().hex)
 

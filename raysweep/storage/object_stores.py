@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.storage.backends import FULL, Backend, FileInfo, reason_of
 
@@ -43,32 +45,25 @@ class ObjectStore(Backend):
         self._below = below
 
     def __str__(self) -> str:
-        """Return the URI without account keys and options."""
         shown = _without_keys(self._uri.partition("?")[0]).rstrip("/")
         return f"{shown}/{self._below}" if self._below else shown
 
     @property
     def filesystem(self) -> Any:
-        """Pyarrow's file system.
-
-        Raises:
-            UsageError: pyarrow doesn't know this kind of URI.
-            OSError: the server can't be reached.
-        """
+        """Raise UsageError for a kind of URI that pyarrow doesn't know, OSError if the server can't be reached."""
         return _open(self._uri, _environment())[0]
 
     @property
     def top(self) -> str:
-        """The path in the file system."""
         path = _open(self._uri, _environment())[1]
         return "/".join(part for part in (path.rstrip("/"), self._below) if part)
 
+    @override
     def info(self, name: str) -> FileInfo | None:
-        """See `Backend`."""
         return _file_info(self.filesystem.get_file_info(self._path(name)))
 
+    @override
     def read(self, name: str) -> bytes | None:
-        """See `Backend`."""
         try:
             with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
                 return bytes(stream.read())
@@ -79,18 +74,18 @@ class ObjectStore(Backend):
                 return None
             raise
 
+    @override
     def write(self, name: str, data: bytes) -> None:
-        """See `Backend`."""
         with self._atomic_path(name) as path, self.filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(data)
 
+    @override
     def remove(self, name: str) -> None:
-        """See `Backend`."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.filesystem.delete_file(self._path(name))
 
+    @override
     def infos(self, folder: str) -> dict[str, FileInfo]:
-        """See `Backend`."""
         from pyarrow.fs import FileSelector
 
         top = self._path(folder)
@@ -98,33 +93,33 @@ class ObjectStore(Backend):
         infos = {entry.path[len(top) + 1 :]: _file_info(entry) for entry in listed}
         return {name: info for name, info in infos.items() if info is not None}
 
+    @override
     def folders(self, folder: str) -> set[str]:
-        """See `Backend`."""
         from pyarrow.fs import FileSelector, FileType
 
         listed = self.filesystem.get_file_info(FileSelector(self._path(folder), allow_not_found=True))
         return {entry.base_name for entry in listed if entry.type == FileType.Directory}
 
+    @override
     def remove_folder(self, folder: str) -> None:
-        """See `Backend`."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             self.filesystem.delete_dir(self._path(folder))
 
+    @override
     def put(self, source: Path, name: str) -> None:
-        """See `Backend`."""
         from pyarrow.fs import LocalFileSystem, copy_files
 
         with self._atomic_path(name) as path:
             copy_files(str(source), path, LocalFileSystem(), self.filesystem)
 
+    @override
     def get(self, name: str, target: Path) -> None:
-        """See `Backend`."""
         from pyarrow.fs import LocalFileSystem, copy_files
 
         copy_files(self._path(name), str(target), self.filesystem, LocalFileSystem())
 
+    @override
     def is_transient(self, error: OSError) -> bool:
-        """See `Backend`."""
         if isinstance(error, PermissionError | FileNotFoundError) or error.errno in FULL:
             return False
         return not any(part in str(error) for part in PERMANENT_ERRORS)
@@ -181,7 +176,6 @@ def _open(uri: str, environment: tuple[tuple[str, str], ...]) -> tuple[Any, str]
 
 
 def _environment() -> tuple[tuple[str, str], ...]:
-    """Return the environment variables from which pyarrow takes accounts and end points."""
     return tuple(sorted(item for item in os.environ.items() if item[0].startswith(("AWS_", "GOOGLE_", "AZURE_"))))
 
 
@@ -197,7 +191,6 @@ def _pyarrow_uri(uri: str) -> str:
 
 
 def _without_keys(text: str) -> str:
-    """Return a text without the account keys of the URIs in it."""
     return re.sub(r"://[^/@\s]*:[^/@\s]*@", "://", text)
 
 

@@ -54,11 +54,9 @@ class Pins:
             raise StoreError(f"{self.place(group)} can't be read ({error}); remove it to choose again") from None
 
     def place(self, group: str) -> str:
-        """Return the path or URI of a group's record."""
         return f"{self._files}/{_file(group)}"
 
     def pools_of(self, groups: Iterable[str]) -> dict[str, str]:
-        """Return the pools of those groups that are bound to one."""
         pools = {group: self.read(group).pool for group in sorted(groups)}
         return {group: pool for group, pool in pools.items() if pool is not None}
 
@@ -69,10 +67,7 @@ class Pins:
     def require(self, group: str, device: str, software: Mapping[str, str]) -> None:
         """Bind a group to this process's device and software, or compare them with what it is bound to.
 
-        Args:
-            group: nothing is compared if it is empty.
-            device: the accelerator's name, or ``cpu``.
-            software: versions by name.
+        `group`: nothing is compared if it is empty.
 
         Raises:
             HopelessError: they differ; the message names both.
@@ -91,7 +86,6 @@ class Pins:
             )
 
     def _merge(self, group: str, addition: Pin) -> Pin:
-        """Add to a group's record what it lacks; return the record."""
         pin = self.read(group)
         if _merged(pin, addition) == pin:
             return pin

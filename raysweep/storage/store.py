@@ -72,9 +72,7 @@ class Draft:
 class Store:
     """Artefacts below one root.
 
-    Args:
-        root: a local path, or a URI that pyarrow.fs knows.
-        expected: the root existed before, so wait for it if it vanishes; see `raysweep.storage.files.Files`.
+    `expected`: the root existed before, so wait for it if it vanishes; see `raysweep.storage.files.Files`.
 
     Raises:
         UsageError: the root is a URI of an unknown kind.
@@ -101,7 +99,6 @@ class Store:
         return f"{local}/{folder_of(node)}" if local else str(self.files.below(folder_of(node)))
 
     def progress(self, sweep: str) -> Files:
-        """Return the folder of a sweep's progress files."""
         return self.files.below(f"sweeps/{sweep}/progress")
 
     def unfinished(self, node: Artefact) -> Files:
@@ -157,18 +154,12 @@ class Store:
         return {name for names in mapped(self.files.folders, parents) for name in names}
 
     def manifest(self, node: Artefact, *, dropped: bool = False) -> dict[str, Any]:
-        """Return an artefact's manifest; raise StoreError if it is missing or unreadable.
-
-        `dropped`: also the one of an artefact whose files were dropped since.
-        """
+        """Return a manifest, also a dropped one if `dropped`; raise StoreError if it is missing or unreadable."""
         text = self._integrity.manifest_text(node) or (self._integrity.dropped_text(node) if dropped else None)
         return self._integrity.parse(node, text or b"")
 
     def counts(self, node: Artefact) -> Mapping[str, Any]:
-        """Return the numbers that the artefact's stage reported, also if its files were dropped since.
-
-        They are empty if its manifest is missing or unreadable.
-        """
+        """Return what the stage reported, also if files were dropped since; empty without a readable manifest."""
         return self._integrity.counts(node)
 
     def damage(self, node: Artefact, *, whole: bool = False) -> str:
@@ -253,11 +244,7 @@ class Store:
         self.forget(node)
 
     def located(self, ref: ModelRef) -> ModelRef:
-        """Return a model reference with local folders in place of artefacts, which are fetched if necessary.
-
-        Raises:
-            StoreError: an artefact is missing or damaged.
-        """
+        """Return a reference to local folders, fetched if need be; raise StoreError if one is missing or damaged."""
         base = self.located(ref.base) if ref.base else None
         if not ref.location.startswith(IN_STORE):
             return dataclasses.replace(ref, base=base)
@@ -270,10 +257,8 @@ class Store:
     ) -> Iterator[bool]:
         """Hold the lease of an artefact, or of a unit of work, for the block; first wait while another process has it.
 
-        Args:
-            unit: the artefact, or the unit of work, that this process is about to make.
-            is_done: returns True when it exists.
-            report: called again and again with the process that is waited for, then with None when the wait is over.
+        `is_done`: returns True when it exists. `report`: called again and again with the process that is waited for,
+        then with None when the wait is over.
 
         Yields:
             True if this process must make it, False if it exists by now.
@@ -320,14 +305,12 @@ class Store:
             self._copies.adopt(node, draft.folder, text)
 
     def _damage_of_files(self, node: Artefact, text: bytes | None) -> str:
-        """Return the damage of an artefact that has files, or "" if it is undamaged, was dropped or has none."""
         if text is None:
             names = self.files.infos(folder_of(node))
             return "there are files and no manifest" if names and DROPPED not in names else ""
         return self._integrity.damage(node, text)
 
     def _remove_unless_renewed(self, node: Artefact, text: bytes | None) -> None:
-        """Remove a damaged artefact, unless another process has made it again in the meantime."""
         if self._integrity.manifest_text(node) == text:
             self.remove(node)
 

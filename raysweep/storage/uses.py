@@ -49,11 +49,7 @@ def write_uses(store: Store, sweep: str, uses: Iterable[Use]) -> None:
 
 
 def read_uses(store: Store, sweep: str) -> list[Use] | None:
-    """Return a sweep's list; None if it has none, since an older raysweep has run it.
-
-    Raises:
-        StoreError: the list can't be read.
-    """
+    """Return a sweep's list; None if an older raysweep has run it; raise StoreError if it can't be read."""
     data = store.files.read(_file(sweep))
     return None if data is None else from_bytes(data, f"{store.files}/{_file(sweep)}", Use)
 
@@ -64,7 +60,6 @@ def listed_by(store: Store, sweep: str) -> str:
 
 
 def sweeps_with_artefacts(store: Store) -> list[str]:
-    """Return the names of the sweeps that use artefacts: those with a list or with a grid."""
     names = store.files.folders("sweeps")
     return sorted(name for name in names if any(store.files.info(f"sweeps/{name}/{file}") for file in (USES, GRID)))
 
@@ -101,12 +96,10 @@ class _Needs:
                 self._judged_by[use.judges].add(Unit(use.stage, use.key, use.label))
 
     def can_drop(self, model: Artefact) -> bool:
-        """Return True if no sweep needs the model any more."""
         uses = self._uses[model.key]
         return bool(uses) and all(map(self._is_over, uses))
 
     def _is_over(self, use: Use) -> bool:
-        """Return True if a sweep doesn't need a model for this use any more."""
         if not use.candidate_of:
             return use.droppable and self._is_judged(use.key)
         selection = Unit(SELECTION, use.candidate_of, use.label)
@@ -128,7 +121,6 @@ def _has_files(model: Artefact, store: Store) -> bool:
 
 
 def _drop(model: Artefact, store: Store) -> None:
-    """Drop a model's files under its lease; leave it where another process holds that."""
     lease = store.leases.take(f"{model.stage}-{model.key}")
     if lease is not None:
         with lease:

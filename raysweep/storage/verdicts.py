@@ -58,9 +58,7 @@ class Question:
 class VerdictCache:
     """The verdicts of one interpreter, and of any compilers, in one store.
 
-    Args:
-        files: the store's.
-        interpreter: the version of Python, such as ``3.11.9``; programs in other languages name their own.
+    `interpreter`: the version of Python, such as ``3.11.9``; programs in other languages name their own.
     """
 
     def __init__(self, files: Files, interpreter: str) -> None:
@@ -159,7 +157,6 @@ def _read(folder: Files, name: str, keys: list[bytes]) -> list[tuple[str, Verdic
 
 
 def _groups(file: Any, keys: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield each group of rows whose range of hashes covers some of `keys`, and these keys."""
     for group in range(file.num_row_groups):
         span = file.metadata.row_group(group).column(0).statistics
         if matches := keys[bisect_left(keys, span.min) : bisect_right(keys, span.max)]:
