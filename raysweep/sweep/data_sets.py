@@ -92,11 +92,7 @@ def _add_uses(plans: Sequence[ArtefactPlan], folder: SweepFolder) -> None:
 
 
 def export(data_sets: DataSets, folder: Path) -> None:
-    """Write the sets as Parquet files with a dataset card, replacing files of the same names.
-
-    Raises:
-        UsageError: the folder can't be written.
-    """
+    """Write Parquet files and a dataset card over files of these names; raise UsageError if that is impossible."""
     configs = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +109,6 @@ def export(data_sets: DataSets, folder: Path) -> None:
 
 
 def _data_set(name: str, plan: TrainingSetPlan | TestSetPlan, store: Store) -> DataSet:
-    """Return a stored set with the counts from its manifest."""
     counts = store.counts(plan.node)
     rows = int(counts["rows"])
     unchanged = 0 if plan.perturbation.name == CLEAN else int(counts["rows_unchanged"])

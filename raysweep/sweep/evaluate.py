@@ -53,16 +53,11 @@ def evaluation_config(
 
     The sweep's name contains a hash of its results' keys, so that a changed model or problem file gives a new sweep.
 
-    Args:
-        model: a folder, a hub id, or a generator that needs no model.
-        problems: names of problem sets, or files; see `problems_entry`.
-        perturbations: names separated by commas, or ``all``: clean prompts, methods and mixes that need no argument.
-        name: the model's name in results; None: its cell's id if a sweep made it, else the last part of `model`.
-        seed: the sweep's seed.
-        settings: keys of the config's section `evaluation`, except problems and perturbations.
-        sets: overrides of any other key, as ``a.b=c``.
-        trust_remote_code: run the code that a hub model brings along.
-        allow_code_execution: the permission to run generated programs.
+    `model`: a folder, a hub id, or a generator that needs no model. `problems`: names of problem sets, or files; see
+    `problems_entry`. `perturbations`: names separated by commas, or ``all``: clean prompts, methods and mixes that need
+    no argument. `name`: the model's name in results; None: its cell's id if a sweep made it, else the last part of
+    `model`. `settings`: keys of the config's section `evaluation`, except problems and perturbations. `sets`: overrides
+    of any other key, as ``a.b=c``.
 
     Raises:
         UsageError: an argument is unknown or unusable, or two of them contradict each other.
@@ -90,27 +85,23 @@ def evaluation_config(
 
 
 def _sweep_name(config: SweepConfig) -> str:
-    """Return a name with the model's and a hash of the keys of all results."""
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
     return f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"
 
 
 def _source_of(model: str, trust_remote_code: bool) -> dict[str, Any]:
-    """Return the keys of a config that say where a model is, or which generator stands for one."""
     if (generator := named_generator(model)) is not None:
         return {"generator": {"name": generator.name, **generator.args}}
     return {"path": model, "trust_remote_code": trust_remote_code}
 
 
 def _listed(perturbations: str) -> list[str]:
-    """Return the names of perturbations that a text lists."""
     if perturbations == "all":
         return list(available_perturbations())
     return [part.strip() for part in perturbations.split(",") if part.strip()]
 
 
 def _name_of(model: str) -> str:
-    """Return a model's name: the id of the cell that made it, else the last part of its path or hub id."""
     manifest = Path(model).expanduser() / MANIFEST
     text = Path(model).name
     if manifest.is_file():
@@ -119,7 +110,6 @@ def _name_of(model: str) -> str:
 
 
 def _as_option(finding: str) -> str:
-    """Name the option of the command in place of the key that it sets."""
     for key, option in OPTIONS.items():
         if re.match(rf"{re.escape(key)}(\.\d+)?: ", finding):
             return re.sub(r"^[^:]*: ", f"{option}: ", finding)

@@ -82,7 +82,6 @@ class SweepFolder:
 
     @property
     def progress(self) -> Files:
-        """The folder of the progress files."""
         return self.store.progress(self.name)
 
     @property
@@ -91,7 +90,6 @@ class SweepFolder:
         return f"{SWEEPS}{self.name}"
 
     def exists(self) -> bool:
-        """Return whether the store has a sweep of this name."""
         return self.files.info("grid.parquet") is not None
 
     def publish(self) -> None:
@@ -99,7 +97,6 @@ class SweepFolder:
         self._mirror.publish()
 
     def is_running(self) -> bool:
-        """Return whether a process is running the sweep."""
         return self.store.leases.is_alive(self.lease)
 
     def activities(self) -> dict[str, Activity]:
@@ -111,10 +108,7 @@ class SweepFolder:
         return {**activities, **{name: dataclasses.replace(a, state=STOPPED, waits="") for name, a in dead.items()}}
 
     def require(self, also_known: Iterable[str] = ()) -> None:
-        """Raise UsageError if there is no such sweep, and NewerStore if a newer raysweep wrote the store.
-
-        `also_known`: further names that may be meant.
-        """
+        """Raise UsageError without such a sweep, NewerStore for a newer store. `also_known`: more possible names."""
         self.store.files.require_known()
         if not self.exists():
             names = (name.split("/") for name in self.store.files.infos("sweeps"))
@@ -125,11 +119,7 @@ class SweepFolder:
         self._mirror.read_only()
 
     def claim(self, plan: SweepPlan, config_yaml: str) -> None:
-        """Write the config and the grid of a plan, and the list of what it uses.
-
-        Raises:
-            UsageError: the sweep of this name has results that the plan doesn't contain.
-        """
+        """Write config, grid and list of uses; raise UsageError if the sweep has results that the plan lacks."""
         from raysweep.planning.uses import uses_of
 
         self.files.await_root()
@@ -177,7 +167,6 @@ class SweepFolder:
         )
 
     def _cause(self, plan: SweepPlan, lost: Iterable[GridRow]) -> str:
-        """Return what changed since results were made that have other keys in a plan; empty if that isn't known."""
         from raysweep.planning.key_changes import changes_since
         from raysweep.planning.plan import ResultsPlan
 

@@ -100,14 +100,8 @@ def forecast(
 ) -> Forecast:
     """Return how what teachers have to write, and then the cells that are to do, would go on a cluster.
 
-    Args:
-        plan: the sweep.
-        lacking: the artefacts that the store lacks.
-        costs: what each cell and teacher takes.
-        store: its pins bind groups of models to accelerators.
-        file: starts the cluster; its nodes are counted at their largest number. Where all types together may have fewer
-            than that, each gets its part by what the cells need.
-        address: of a running Ray, in the place of a file.
+    `file`: starts the cluster; its nodes are counted at their largest number. Where all types together may have fewer
+    than that, each gets its part by what the cells need. `address`: of a running Ray, in the place of a file.
 
     Raises:
         UsageError: the file can't be used, the Ray can't be reached, or a cell fits nowhere.
@@ -179,11 +173,7 @@ def _shared_out(
 ) -> tuple[IdleNodes, dict[str, str]]:
     """Return the nodes that a cluster file starts for some cells, and the pool of each group; other nodes as they are.
 
-    Args:
-        file: of the cluster; None: it runs.
-        cells: that are to run.
-        nodes: of a file, as many of each type as there can be; or those that run.
-        store: its pins bind groups of models to accelerators.
+    `nodes`: of a file, as many of each type as there can be; or those that run.
     """
     groups = {cell.group for cell in cells if cell.group and cell.is_on_accelerators}
     bound = store.pins.pools_of(groups)
@@ -204,7 +194,6 @@ def _played(
     nodes: IdleNodes,
     pools: Mapping[str, str],
 ) -> tuple[Played, bool]:
-    """Play the teachers, and after them the cells; return how that went, and whether processes share accelerators."""
     needs = {cell.id: cell.needs for cell in then}
     writing = {cell.id: [StageToPlay(cell.needs.generation, 1, cell.hours)] for cell in first}
     stages = {cell.cell.id: _stages(needs[cell.cell.id], costs.cells[cell.cell.id], to_make) for cell, to_make in cells}
@@ -224,7 +213,6 @@ def _ended(
     nodes: IdleNodes,
     pools: Mapping[str, str],
 ) -> Played:
-    """Play cells, and raise UsageError if one never ends."""
     played = play(cells, stages, nodes.nodes, pools)
     if stuck := sorted(stages.keys() - played.ends.keys()):
         raise UsageError(f"{nodes.where} {no_room(stuck[0])}, or for what waits before it; {CHANGES}")

@@ -118,7 +118,6 @@ def sums_by_kind(things: Sequence[Unused]) -> list[KindSum]:
 
 
 def total_bytes(things: Sequence[Unused]) -> int:
-    """Return the bytes of all things together."""
     return sum(thing.bytes for thing in things)
 
 
@@ -138,9 +137,7 @@ def open_for_gc(store: Store) -> Store:
 def survey(store: Store, report: Report = lambda done: None) -> Survey:
     """Find what no sweep uses. Writes nothing.
 
-    Args:
-        store: of `open_for_gc`.
-        report: called with the number of sweeps that were looked at.
+    `report`: called with the number of sweeps that were looked at.
 
     Raises:
         UsageError: it is unknown what a sweep uses.
@@ -169,9 +166,7 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
 def remove(store: Store, report: Report = lambda done: None) -> Removal:
     """Find what no sweep uses, and remove it until a process begins whose needs are not known.
 
-    Args:
-        store: of `open_for_gc`.
-        report: called with the number of things that are removed.
+    `report`: called with the number of things that are removed.
 
     Raises:
         UsageError: another process removes already, or it is unknown what a sweep uses.
@@ -254,13 +249,11 @@ def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
 
 
 def _workers(store: Store) -> dict[str, Holder]:
-    """Return the living processes that make artefacts, by the names of their leases."""
     alive = store.leases.alive()
     return {name: holder for name, holder in alive.items() if name != CLEANING and not name.startswith(PIN_LEASE)}
 
 
 def _is_listed(lease: str, holder: Holder, store: Store) -> bool:
-    """Return True if a lease is that of a sweep's run, and the run has written what it uses."""
     if not lease.startswith(SWEEPS):
         return False
     return listed_by(store, lease.removeprefix(SWEEPS)) == holder.token
@@ -302,7 +295,6 @@ def _used_by_older(name: str, listing: _Listing, store: Store) -> set[str]:
 
 
 def _in_grid(name: str, store: Store) -> set[str]:
-    """Return the keys in a sweep's grid; none if it has no grid, such as one of `raysweep sets`."""
     data = store.files.read(f"sweeps/{name}/{GRID}")
     rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow) if data is not None else []
     artefacts = [artefact for row in rows for artefact in _artefacts_of(row) if artefact]

@@ -45,7 +45,6 @@ class GridRow:
 
     @property
     def test_name(self) -> str:
-        """The name of the pair's test set."""
         from raysweep.config.grid import test_set_name
 
         return test_set_name(self.problem_set, self.perturbation, self.test_draw)
@@ -57,7 +56,6 @@ class GridRow:
 
     @property
     def test_set(self) -> GridArtefact:
-        """The pair's prompts."""
         return GridArtefact(self.test_set_stage, self.test_set_key, f"test set {self.test_name}")
 
     @property
@@ -69,12 +67,10 @@ class GridRow:
 
     @property
     def completions(self) -> GridArtefact:
-        """The model's completions of these prompts."""
         return GridArtefact("completions", self.completions_key, f"{self.cell} on {self.test_name}")
 
     @property
     def results(self) -> GridArtefact:
-        """The verdicts on these completions."""
         return GridArtefact("results", self.results_key, f"{self.cell} on {self.test_name}")
 
     @property
@@ -99,17 +95,14 @@ class CandidateRow:
 
     @property
     def weights(self) -> GridArtefact:
-        """The cell's model."""
         return GridArtefact("model", self.model_key, self.cell)
 
     @property
     def selection(self) -> GridArtefact:
-        """The choice."""
         return GridArtefact(SELECTION, self.selection_key, f"choice of {self.chosen_for}")
 
 
 def candidate_rows(plan: SweepPlan) -> list[CandidateRow]:
-    """Return a row for each candidate of a plan's selections, in the plan's order."""
     return [
         CandidateRow(
             one.cell.id,
@@ -160,7 +153,6 @@ def edited_problem(row: GridRow, store: Store) -> str:
 
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
-    """Return one row for each evaluation pair of a plan."""
     linted = {(quality.cell.cell.id, quality.pair.pair.test_set): quality.node.key for quality in plan.quality}
     return [row for cell in plan.cells for row in _rows_of(cell, linted)]
 

@@ -168,7 +168,6 @@ def require_oracle(plan: SweepPlan, store: Store) -> None:
 
 
 def _require_isolation(cells: Sequence[CellPlan]) -> None:
-    """Raise UsageError if this machine can't isolate programs as the config requires."""
     for sandbox in {pair.sandbox for cell in cells for pair in cell.pairs}:
         _require_level(sandbox)
 

@@ -39,9 +39,7 @@ class FoundLeaks:
 def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks:
     """Search the rows of a config's training sources.
 
-    Args:
-        config: names the sources and the evaluated problem sets.
-        report: called with the number of rows that were searched.
+    `report`: called with the number of rows that were searched.
 
     Raises:
         UsageError: the config trains on nothing, or its files can't be read.

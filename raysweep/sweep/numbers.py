@@ -45,7 +45,6 @@ class SavedNumbers:
 
     @property
     def files(self) -> list[Path]:
-        """The files that an analysis writes its numbers into."""
         linted = (QUALITY, QUALITY_MESSAGES) if self._folder.config().evaluation.quality is not None else ()
         return [self._path / name for name in (*NUMBERS, *linted)]
 
@@ -67,7 +66,6 @@ class SavedNumbers:
         return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
     def write_signature(self, signature: str) -> None:
-        """Write what the numbers rest on."""
         write_atomically(self._path / SIGNATURE, f"{signature}\n")
 
     def _signed(self, frame: pandas.DataFrame) -> pandas.DataFrame:
@@ -154,7 +152,6 @@ class SavedNumbers:
             block_count(path)
 
     def _gpu_hours(self) -> list[Score]:
-        """Return the GPU-hours of each cell that has used some, which belong to no problem set."""
         hours = self._folder.ledger().all_hours()
         cells = self._folder.grid_by_cell() if hours else {}
         return [

@@ -199,13 +199,11 @@ def _make(
 
 
 def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
-    """Raise UsageError if the sweep's earlier runs have used all GPU-hours that it may use."""
     if spent := spent_text(folder.ledger(), options.max_gpu_hours):
         raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
 
 
 def _tell_unlimited(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
-    """Log a warning if GPU-hours are limited and no cell asks for GPUs."""
     asked = [needs for _, needs in NeedsPlanner(config).distinct(cells)]
     if options.max_gpu_hours is not None and not any(needs.training.gpus or needs.generation.gpus for needs in asked):
         log.warning("--max-gpu-hours limits nothing: no cell asks for GPUs (`resources.gpus`)")
@@ -214,7 +212,6 @@ def _tell_unlimited(config: SweepConfig, cells: Sequence[CellPlan], options: Run
 def _run_record(
     started: float, options: RunOptions, cells: Sequence[CellPlan], errors: Mapping[str, str]
 ) -> dict[str, object]:
-    """Return the line of runs.jsonl that describes this run."""
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "wall_seconds": round(time.time() - started, 1),

@@ -61,11 +61,7 @@ def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
 
 
 def write_samples(folder: SweepFolder, out: Path) -> None:
-    """Write a sweep's completions as JSONL, each with its verdict and, as ``shown``, the text that it answers.
-
-    Raises:
-        UsageError: the file can't be written.
-    """
+    """Write completions as JSONL with verdicts and ``shown`` texts; raise UsageError if the file can't be written."""
     texts = ShownPrompts(folder)
     lines = [
         json.dumps({**row, "shown": shown}) + "\n"
@@ -112,12 +108,10 @@ def _shown(folder: SweepFolder, pair: GridRow, texts: ShownPrompts) -> Iterator[
 
 
 def judged_pairs(folder: SweepFolder) -> list[GridRow]:
-    """Return the evaluation pairs of which the store has completions and verdicts."""
     return [row for row in folder.grid() if folder.store.has(row.results) and folder.store.has(row.completions)]
 
 
 def _judged(folder: SweepFolder, row: GridRow) -> Iterator[tuple[Completion, Result]]:
-    """Yield the completions of an evaluation pair, each with its verdict."""
     verdicts = {(result.task_id, result.sample): result for result in folder.store.rows(row.results, Result)}
     for completion in folder.store.rows(row.completions, Completion):
         yield completion, verdicts[completion.task_id, completion.sample]

@@ -72,11 +72,7 @@ class ShownPrompts:
         return replace(prompter, template=replace(template, tokenizer=load_tokenizer(self._base(model))))
 
     def _base(self, model: ModelConfig) -> ModelRef:
-        """Return a base model, of which one from scratch lies in the store.
-
-        Raises:
-            RaysweepError: it isn't here.
-        """
+        """Return a base model, of which one from scratch lies in the store; raise RaysweepError if it isn't here."""
         if model.path is not None:
             resolved = resolve(model.path, model.revision, trust_remote_code=model.trust_remote_code)
             return resolved.ref(model.dtype, model.eos_token)

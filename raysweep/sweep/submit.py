@@ -91,7 +91,6 @@ class Submission:
         return submit(self.job)
 
     def log(self, job_id: str) -> Iterator[str]:
-        """Yield the job's log in pieces until the job ends."""
         from raysweep.engine.ray.jobs.submission import follow
 
         return follow(self.job.address, job_id)
@@ -207,7 +206,6 @@ def _has_password(value: str) -> bool:
 
 
 def _config_there(file: Path, folder: Path, uploaded: Mapping[str, int]) -> str:
-    """Return the config's path below the uploaded folder; raise UsageError if it is not uploaded."""
     name = _below(file, folder)
     if name is None:
         raise UsageError(
@@ -220,7 +218,6 @@ def _config_there(file: Path, folder: Path, uploaded: Mapping[str, int]) -> str:
 
 
 def _require_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]) -> None:
-    """Raise UsageError for a file or folder that the config names by a relative path and that is not uploaded."""
     for path in _paths(config.model_dump(mode="json", by_alias=True), ("path", "python")):
         if path.is_absolute() or not path.exists():
             continue
@@ -246,12 +243,10 @@ def _not_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]
 
 
 def _is_in(name: str, uploaded: Mapping[str, int]) -> bool:
-    """Return True if a file is uploaded, or something in a folder."""
     return name in uploaded or any(other.startswith(f"{name}/") for other in uploaded)
 
 
 def _paths(value: Any, keys: Collection[str]) -> Iterator[Path]:
-    """Yield the paths that stand under these keys of a config."""
     if isinstance(value, list):
         for child in value:
             yield from _paths(child, keys)

@@ -70,10 +70,7 @@ def read_summary(folder: SweepFolder) -> list[FullCell] | None:
 def write_summary(folder: SweepFolder, times: Times, cells: Iterable[FullCell]) -> None:
     """Keep that all pairs of a sweep have results; does nothing where that can't be kept.
 
-    Args:
-        folder: the sweep's.
-        times: `times_of`, from before the results were looked up.
-        cells: all of the sweep, in the order of the grid.
+    `times`: `times_of`, from before the results were looked up. `cells`: all of the sweep, in the order of the grid.
     """
     if not times:
         return

@@ -69,15 +69,10 @@ def make(
 
     What is made after the cells (`ArtefactPlan.after_cells`) is made as far as the cells have what it needs.
 
-    Args:
-        config: the sweep's config.
-        missing_artefacts: those of cells and those that cells share, dependencies first.
-        folder: the sweep's folder.
-        options: where and how to run.
-        cached_cells: number of the sweep's cells that lack nothing.
-        hours: that cells and teachers are expected to take, by accelerator, by their tasks: longer cells start first.
-        work: what tasks compute, by task and stage, by which the time left is estimated; on CPUs alone, since
-            accelerators of several types differ more.
+    `missing_artefacts`: those of cells and those that cells share, dependencies first. `cached_cells`: number of the
+    sweep's cells that lack nothing. `hours`: that cells and teachers are expected to take, by accelerator, by their
+    tasks: longer cells start first. `work`: what tasks compute, by task and stage, by which the time left is estimated;
+    on CPUs alone, since accelerators of several types differ more.
 
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
@@ -109,12 +104,7 @@ def _run_cells(
 ) -> dict[str, str]:
     """Run the cells whose dependencies were made; return the errors of cells, those that couldn't start included.
 
-    Args:
-        engine: has made what cells share.
-        cells: all that lack something.
-        errors: of the tasks that make what cells share, by task id.
-        folder: the sweep's.
-        fail_fast: run no cell if such a task failed.
+    `fail_fast`: run no cell if such a task failed.
     """
     activities = read_activities(folder.progress)
     stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
@@ -131,7 +121,6 @@ def _run_cells(
 def _context(
     config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
 ) -> Context:
-    """Return the settings that all stages of a sweep share."""
     recovery, groups = _recovery(config, options), _groups(config, missing_artefacts)
     compilers = identities(_compiled(config), config.execution.cpp_flags)
     sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
@@ -141,7 +130,6 @@ def _context(
 def _settings(
     config: SweepConfig, folder: SweepFolder, options: RunOptions, ids: Sequence[str], cached_cells: int
 ) -> EngineSettings:
-    """Return the settings that the engine starts with; `ids`: of all tasks."""
     return EngineSettings(
         config.resources,
         config.ray,
@@ -160,7 +148,6 @@ def _settings(
 
 
 def _compiled(config: SweepConfig) -> dict[str, str]:
-    """Return the languages of a config's problems that have a compiler, each with its flags."""
     sets = [PROBLEMS.create(problems.spec(PROBLEMS, config.seed)) for problems in config.evaluation.problems]
     flags = {CPP: config.execution.cpp_flags}
     return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
@@ -200,7 +187,6 @@ def _tasks(
     needs: NeedsPlanner,
     hours: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> list[Task]:
-    """Return the tasks of missing artefacts that belong to no cell; see `shared_tasks`."""
     ids, keys = {plan.task for plan in missing}, {plan.node.key for plan in missing if plan.node}
     groups: dict[str, list[ArtefactPlan]] = {}
     for plan in walk([*(plan for plan in missing if plan.workers), *missing]):
@@ -227,10 +213,7 @@ def _cell_tasks(
     needs: NeedsPlanner,
     hours: Mapping[str, Mapping[str, float]],
 ) -> list[Task]:
-    """Return one task for each cell; it depends on the tasks that make the inputs of its missing artefacts.
-
-    These belong to no cell, or to another cell.
-    """
+    """Return one task for each cell; it depends on the tasks that make the inputs of its missing artefacts."""
     others = {plan.task for plan in missing_artefacts}
     store = context.store
     return [
@@ -250,7 +233,6 @@ def _cell_tasks(
 
 
 def _needs_of(plans: Sequence[ArtefactPlan], needs: NeedsPlanner) -> CellNeeds:
-    """Return what the processes of a task that belongs to no cell ask for."""
     for plan in plans:
         if isinstance(plan, BasePlan):
             return needs.of_base(plan)

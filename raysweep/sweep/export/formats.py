@@ -58,12 +58,8 @@ FORMATS = (*SAMPLES, *NUMBERS)
 def export_format(folder: SweepFolder, format: str, out: Path, model: str | None = None) -> Exported:
     """Write a sweep's results in a format.
 
-    Args:
-        folder: the sweep's.
-        format: one of `FORMATS`.
-        out: the folder to write into, which is created.
-        model: export this model only: a base model of the config with all that was fine-tuned from it, or a cell by
-            its id; None: all.
+    `model`: export this model only: a base model of the config with all that was fine-tuned from it, or a cell by its
+    id; None: all.
 
     Raises:
         UsageError: there is no such format or model, nothing has results yet, or the folder can't be written.
@@ -102,10 +98,6 @@ def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]])
     """Return a line for each cell that lacks results: of how many pairs, and its error if it failed.
 
     Edits that ended without a model, such as those without a pair, have one line for each reason.
-
-    Args:
-        folder: the sweep's.
-        cells: the evaluation pairs of each cell by its id.
     """
     errors, lines, ended = folder.errors(), [], dict[str, list[str]]()
     has = folder.store.survey([row.results for rows in cells.values() for row in rows])
@@ -125,7 +117,6 @@ def _named(cells: Sequence[str]) -> str:
 
 
 def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[GridRow]]:
-    """Return the evaluation pairs of the cells to export by the cells' ids."""
     cells = by_cell(rows)
     if model is None:
         return cells
@@ -162,7 +153,6 @@ def _samples(
 
 
 def _numbers(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]], format: str) -> Iterator[File]:
-    """Yield the file of each cell with results."""
     for cell in cell_scores(folder):
         if cell.id in cells:
             name, content = NUMBERS[format](folder, cell, sweep_signature(folder, cells[cell.id]))

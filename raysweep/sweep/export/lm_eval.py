@@ -38,16 +38,7 @@ DIGITS_OF_VERSION = 12
 
 
 def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
-    """Return the name and the content of the results file of a model.
-
-    Args:
-        folder: the sweep's.
-        cell: the model's numbers.
-        signature: what they rest on.
-
-    Raises:
-        StoreError: a manifest can't be read.
-    """
+    """Return the name and the content of the results file of a model; raise StoreError if a manifest can't be read."""
     manifests = [folder.store.manifest(test_set.pair.results) for test_set in cell.test_sets]
     newest = max(manifests, key=lambda manifest: manifest["finished"])
     content = json.dumps(
@@ -59,11 +50,7 @@ def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple
 def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, Any], signature: str) -> dict[str, Any]:
     """Return a model's results with the keys of lm-eval's `EvalResults`.
 
-    Args:
-        folder: the sweep's.
-        cell: the model's numbers.
-        newest: the manifest of the results that were finished last.
-        signature: what the numbers rest on.
+    `newest`: the manifest of the results that were finished last.
     """
     config = folder.config()
     model = next(model for model in config.models if model.name == cell.pair.model)
@@ -101,7 +88,6 @@ def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, 
 
 
 def _task_results(scores: TestSetScores) -> dict[str, Any]:
-    """Return the metrics of a task, each with its standard error."""
     numbers: dict[str, Any] = {"name": scores.task, "alias": scores.task, "sample_len": scores.evaluated}
     for score in scores.scores:
         error = scores.standard_error(score.metric)
@@ -111,7 +97,6 @@ def _task_results(scores: TestSetScores) -> dict[str, Any]:
 
 
 def _intervals(scores: TestSetScores) -> dict[str, list[float]]:
-    """Return the ends of the 95 % intervals that are defined, by metric."""
     return {s.metric: [s.low, s.high] for s in scores.scores if math.isfinite(s.low) and math.isfinite(s.high)}
 
 
@@ -148,7 +133,6 @@ def _task_config(folder: SweepFolder, config: SweepConfig, scores: TestSetScores
 
 
 def _generation(config: SweepConfig) -> dict[str, Any]:
-    """Return the settings of generation under lm-eval's names."""
     evaluation = config.evaluation
     settings: dict[str, Any] = {"max_gen_toks": evaluation.max_new_tokens, "do_sample": evaluation.temperature > 0}
     if evaluation.beams > 1:
@@ -165,7 +149,6 @@ def _generator(config: SweepConfig, model: ModelConfig) -> str:
 
 
 def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> dict[str, Any]:
-    """Return what lm-eval's `config` says of the model and the run."""
     pair = cell.pair
     arguments = {
         "pretrained": model.path or model.name,
@@ -191,7 +174,6 @@ def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> 
 
 
 def _set_size(folder: SweepFolder, config: SweepConfig, scores: TestSetScores) -> int | None:
-    """Return the number of problems of a set, without the sweep's limit; None if its file is gone."""
     if config.evaluation.limit is None and folder.store.has(scores.pair.test_set):
         return row_count(folder.store.use(scores.pair.test_set) / ROWS)
     problems: Mapping[str, Any] = {each.label: each for each in config.evaluation.problems}

@@ -42,13 +42,6 @@ OVER_SEEDS = (
 
 
 def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
-    """Return the name and the content of a model's card.
-
-    Args:
-        folder: the sweep's.
-        cell: the model's numbers.
-        signature: what they rest on.
-    """
     from huggingface_hub import ModelCardData
 
     config = folder.config()
@@ -95,7 +88,6 @@ def _is_hub_id(model: ModelConfig) -> bool:
 
 
 def _text(config: SweepConfig, cell: CellScores) -> str:
-    """Return the card's text: what the model is, its numbers with intervals, and how they were made."""
     pair, words = cell.pair, order_of(config)
     trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
     what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
@@ -123,14 +115,12 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
 
 
 def _row(score: Score, words: Mapping[str, str]) -> list[str]:
-    """Return the fields of a number's row in the card's table."""
     meaning = f" ({words[score.perturbation]})" if score.perturbation in words else ""
     name = f"{score.problem_set} {score.perturbation}{meaning}"
     return [name, score.metric, f"{score.value:.3f}", _interval(score), f"{score.n}", score.note]
 
 
 def _of_seeds(mean: ScoreOverSeeds | None) -> list[str]:
-    """Return the fields of the mean over seeds; empty ones without it."""
     if mean is None or not isfinite(mean.value):
         return [""] * len(OF_SEEDS)
     sd = f"{mean.sd:.3f}" if isfinite(mean.sd) else ""

@@ -36,10 +36,7 @@ def commands(sweep: str) -> str:
 def readme(config: SweepConfig, notes: Sequence[str], copied: Mapping[str, int]) -> str:
     """Return the package's README.
 
-    Args:
-        config: the sweep's, as it stands in the package.
-        notes: what is missing, a line each.
-        copied: the number of artefacts with their files by stage.
+    `notes`: what is missing, a line each. `copied`: the number of artefacts with their files by stage.
     """
     title = config.report.title or config.name
     limited = f"\n**Limited run:** {limit_text(config)}\n" if limit_text(config) else ""
@@ -134,13 +131,6 @@ def _data(config: SweepConfig) -> Iterator[tuple[str, str, str]]:
 
 
 def replication_json(sweep: str, manifests: Iterable[Mapping[str, Any]], notes: Sequence[str]) -> str:
-    """Return what made a package as JSON.
-
-    Args:
-        sweep: the sweep's name.
-        manifests: those of all artefacts.
-        notes: what is missing.
-    """
     machines = Counter(
         json.dumps({name: made[name] for name in ("python", "machine", "versions") if name in made}, sort_keys=True)
         for made in (manifest.get("made") or {} for manifest in manifests)

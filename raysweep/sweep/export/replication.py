@@ -70,10 +70,8 @@ class _Entry:
 def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None] = lambda done: None) -> Exported:
     """Write a sweep's replication package.
 
-    Args:
-        folder: the sweep's.
-        target: the package's folder, which is new, empty, or an older package of this sweep.
-        progress: called with the number of artefacts that are done.
+    `target`: the package's folder, which is new, empty, or an older package of this sweep. `progress`: called with the
+    number of artefacts that are done.
 
     Raises:
         UsageError: the folder holds something else or can't be written, or the sweep has no results yet.
@@ -104,7 +102,6 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
 
 
 def _require_replaceable(target: Path, sweep: str) -> None:
-    """Raise UsageError unless a folder is new, empty, or a package of this sweep without other files."""
     if Path.cwd().is_relative_to(target):
         raise UsageError(f"{target} is the folder in which you are, and would be replaced; give the command elsewhere")
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
@@ -127,12 +124,10 @@ def _require_replaceable(target: Path, sweep: str) -> None:
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the names of all files below a folder, relative to it."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def _packaged_sweep(path: Path) -> str:
-    """Return the sweep whose package a folder is; empty if it is none."""
     try:
         return str(json.loads((path / MARK).read_text(encoding="utf-8"))["sweep"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -193,11 +188,7 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
 
 
 def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterator[_Entry]:
-    """Copy artefacts or their manifests; yield each with what was copied. Units of work are no artefacts.
-
-    Raises:
-        StoreError: an artefact is damaged.
-    """
+    """Yield each artefact with what was copied, without units of work; raise StoreError if one is damaged."""
     artefacts = {use.key: use for use in uses if use.stage not in UNITS}  # a model may have several uses
     for use in sorted(artefacts.values(), key=lambda use: (use.stage in RECORDED, use.stage, use.label, use.key)):
         if use.stage in RECORDED:
@@ -216,7 +207,6 @@ def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterat
 
 
 def _copy_files(source: Store, target: Store, use: Use) -> None:
-    """Copy the files that an artefact's manifest names."""
     path, there = source.use(use), Path(target.folder(use))
     for name in source.manifest(use)["files"]:
         (there / name).parent.mkdir(parents=True, exist_ok=True)
@@ -251,7 +241,6 @@ def _copy_folder(folder: SweepFolder, copy: SweepFolder, config: SweepConfig) ->
 
 
 def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
-    """Return what a package lacks: results of cells, also of edits that ended, and artefacts that are gone."""
     lines = ["the sweep was still running: the package has what was there"] if folder.is_running() else []
     lines += missing_results(folder, by_cell(folder.grid()))
     judged = {row.completions_key for row in folder.grid() if folder.store.has(row.results)}
@@ -265,7 +254,6 @@ def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
 
 
 def _index(entries: Sequence[_Entry]) -> str:
-    """Return the list of artefacts as CSV."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["stage", "label", "key", "rows", "in the package", "path"])

@@ -72,5 +72,4 @@ def _continuing(prompt: str, program: str) -> str:
 
 
 def to_jsonl(rows: Iterator[Mapping[str, Any]]) -> str:
-    """Return rows as lines of JSON."""
     return "".join(json.dumps(row) + "\n" for row in rows)

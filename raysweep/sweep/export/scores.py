@@ -54,14 +54,10 @@ class TestSetScores:
 
     @property
     def evaluated(self) -> int:
-        """The number of problems with a verdict."""
         return len({row.task_id for row in self.problems if row.n})
 
     def standard_error(self, metric: str) -> float | None:
-        """Return the standard error of pass@k over problems: their standard deviation divided by the root of n.
-
-        None for other metrics, which are no means over problems, and for fewer than two problems.
-        """
+        """Return SD / root of n of pass@k over problems; None for other metrics and for fewer than two problems."""
         match = PASS_AT.fullmatch(metric)
         values = list(_rates(self.problems, int(match[1]))) if match else []
         return stdev(values) / sqrt(len(values)) if len(values) > 1 else None
@@ -100,7 +96,6 @@ Pooled = Mapping[tuple[str, ...], Mapping[str, ScoreOverSeeds]]
 
 
 def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
-    """Return the means over the seeds of fine-tuned models; none where each has one seed."""
     scores = [score for cell in cells for score in cell.scores]
     if not have_several_seeds(scores):
         return {}
@@ -138,7 +133,6 @@ def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow], pooled: Pooled) -
 
 
 def _rates(problems: Iterable[ProblemScore], k: int) -> Iterable[float]:
-    """Return pass@k by problem, the mean over its draws that have k verdicts."""
     rates: dict[str, list[float]] = {}
     for row in problems:
         if row.n >= k:

@@ -28,22 +28,18 @@ class PricedHours:
 def too_small_types(needs: CellNeeds, there: Collection[str] = ()) -> tuple[str, ...]:
     """Return the known accelerators that can't hold a cell, by the answer that decides on a cluster (fits.py).
 
-    Args:
-        needs: what the cell asks for.
-        there: the labels of a cluster's nodes, which stand for the accelerators that they name: ``A100-40G`` for A100.
-            Of accelerators that no node has, the cell's own labels decide in the same way.
+    `there`: the labels of a cluster's nodes, which stand for the accelerators that they name: ``A100-40G`` for A100. Of
+    accelerators that no node has, the cell's own labels decide in the same way.
     """
     return tuple(card for card in ACCELERATORS if not _can_hold(needs, _labels_of(card, needs, there)))
 
 
 def _can_hold(needs: CellNeeds, labels: Collection[str]) -> bool:
-    """Return True if one of some types of accelerators holds every stage of a cell."""
     stages = [stage for stage, _ in CellToPlace("", needs).stages_on_accelerators]
     return any(not any(lack_of_type(_placed(stage, label), label) for stage in stages) for label in labels)
 
 
 def _labels_of(card: str, needs: CellNeeds, there: Collection[str]) -> list[str]:
-    """Return the labels that stand for a known accelerator; its own name if none does."""
     named = [name for _, stage, _ in needs.stages for name in names_in(stage.labels.get(ACCELERATOR_LABEL, ""))]
     for labels in (there, named):
         if found := [label for label in labels if (known := data_sheet_of(label)) and known[0] == card]:
@@ -60,9 +56,7 @@ def _placed(needs: Needs, label: str) -> Needs:
 def priced(prices: Mapping[str, float], work: Collection[tuple[CellCost, CellNeeds]]) -> tuple[PricedHours, ...]:
     """Return what the hours of a plan cost, were all of it done on one type, for each that has a price and hours.
 
-    Args:
-        prices: of an hour, by accelerator.
-        work: what each cell and teacher that is to do takes and asks for.
+    `prices`: of an hour, by accelerator.
     """
     found = []
     for name, price in prices.items():

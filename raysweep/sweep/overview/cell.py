@@ -39,7 +39,6 @@ class CellDetail:
 
     @property
     def missing(self) -> list[str]:
-        """The names of the test sets without results."""
         return [test_set_name(pair.problem_set, pair.perturbation, pair.draw) for pair in self.pairs if not pair.done]
 
 
@@ -56,7 +55,6 @@ def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
 
 
 def _edit(folder: SweepFolder, row: GridRow) -> str:
-    """Return what an edit changed, in words; empty for another model, and before there is one."""
     counts = folder.store.counts(row.weights) if row.weights is not None else {}
     if EDITED not in counts:
         return ""

@@ -188,7 +188,6 @@ class ComparedPlan(SweepPlan):
 
     @classmethod
     def of(cls, plan: SweepPlan, storage: str | None) -> ComparedPlan:
-        """Return a plan beside a store."""
         return cls(**{field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}, storage=storage)
 
     @functools.cached_property
@@ -233,12 +232,8 @@ def plan_facts(
 ) -> PlanFacts:
     """Count a plan's cells, pairs and missing artefacts, and what they take. Writes nothing.
 
-    Args:
-        plan: the plan.
-        store: the store to compare it with.
-        missing_inputs: what isn't here, in words, of a tolerant plan.
-        cluster: the file that starts a cluster, to foretell the sweep there.
-        address: of a running Ray, to foretell the sweep there.
+    `missing_inputs`: what isn't here, in words, of a tolerant plan. `cluster`: the file that starts a cluster, to
+    foretell the sweep there. `address`: of a running Ray, to foretell the sweep there.
 
     Raises:
         UsageError: a training needs more memory than the config gives a worker, the config refuses the problems that
@@ -289,7 +284,6 @@ def plan_facts(
 
 
 def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[PricedHours, ...]:
-    """Return what the cells and teachers that are to do cost by the config's `prices`."""
     needs = NeedsPlanner(plan.config, on_accelerators=True)
     cells = [(costs.cells[cell.cell.id], needs.of_cell(cell)) for cell, _ in by_cell(lacking)]
     teachers = [
@@ -301,13 +295,11 @@ def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) 
 
 
 def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> tuple[str, ...]:
-    """Return in words what the costs assume. `to_do`: ids of cells."""
     dropped = [DROPPED_LATER[keep]] if (keep := plan.config.keep_models) in DROPPED_LATER else []
     return (*_of_hours(plan, costs, to_do), *costs.assumptions, *dropped)
 
 
 def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
-    """Yield what the hours of the cells to do assume; nothing if none are known. `to_do`: ids of cells."""
     if any(costs.cells[cell].hours for cell in to_do):
         yield costs.of_hours
         needs = [needs for _, needs in NeedsPlanner(plan.config).distinct(plan.cells)]
@@ -319,7 +311,6 @@ def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iter
 def _teachers(
     plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts, there: Collection[str]
 ) -> tuple[TeacherFacts, ...]:
-    """Return the facts of the teachers' answers that the store lacks. `there`: types of accelerators of a cluster."""
     needs, supposed = NeedsPlanner(plan.config), NeedsPlanner(plan.config, on_accelerators=True)
     return tuple(
         TeacherFacts(
@@ -337,7 +328,6 @@ def _teachers(
 
 
 def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, ...]:
-    """Return the steps of each recipe and number of rows. `costs`: by the cell's id."""
     facts: dict[StepFacts, None] = {}
     for cell in plan.cells:
         if (recipe := cell.recipe) is not None and cell.is_fine_tuned:
@@ -349,7 +339,6 @@ def _steps(plan: SweepPlan, costs: Mapping[str, CellCost]) -> tuple[StepFacts, .
 
 
 def _reason_against_this_machine(plan: SweepPlan, lacking: Sequence[ArtefactPlan], cells: Collection[str]) -> str:
-    """Return why this machine can't do the work of cells, by their ids; empty if it can."""
     try:
         teachers = [item for item in lacking if isinstance(item, TeacherAnswersPlan)]
         require_resources(plan.config, [cell for cell in plan.cells if cell.cell.id in cells], teachers=teachers)
@@ -384,7 +373,6 @@ def _timeouts(config: SweepConfig) -> dict[str, float]:
 
 
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
-    """Count the files that a linter reads; `lacking`: keys of the missing artefacts."""
     files: dict[str, Counter[str]] = {}
     for sampled in plan.quality:
         counts = files.setdefault(sampled.pair.pair.problem_set, Counter())
@@ -417,10 +405,6 @@ def _cells(
     store: Store,
     there: Collection[str],
 ) -> tuple[CellFacts, ...]:
-    """Return the facts of all cells.
-
-    `missing_of` and `costs`: by the cell's id. `there`: the types of accelerators of a cluster, if one was named.
-    """
     too_small: dict[str, tuple[str, ...]] = {}
     for names, needs in NeedsPlanner(plan.config, on_accelerators=True).distinct(plan.cells):
         too_small |= dict.fromkeys(names, too_small_types(needs, there))
@@ -438,7 +422,6 @@ def _cells(
 
 
 def _group_of(config: SweepConfig, recipe: str) -> str:
-    """Return the name of the group that a recipe is one of, or of which one is chosen; empty if there is none."""
     named = config.recipe_of(recipe)
     return (named.group or "") if named else ""
 

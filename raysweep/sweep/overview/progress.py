@@ -53,12 +53,8 @@ def progress_of(
 ) -> SweepProgress:
     """Count the finished activities among those wanted.
 
-    Args:
-        activities: those that have begun, by task.
-        wanted: the tasks.
-        left: the seconds left; None if unknown.
-        stages_left: the seconds left of running stages, by task.
-        cached_cells: how many models were done before, which are not among the tasks.
+    `left`: the seconds left; None if unknown. `stages_left`: the seconds left of running stages, by task.
+    `cached_cells`: how many models were done before, which are not among the tasks.
     """
     counted = [activities.get(name, Activity(name)) for name in wanted]
     done = {bool(MODEL.search(activity.id)): 0 for activity in counted}

@@ -72,7 +72,6 @@ def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTabl
 def _score_table(
     problems: str, metric: str, models: Sequence[Model], scores: Mapping[Any, Score], order: Order
 ) -> ScoreTable:
-    """Return the table of one metric on one problem set, with the number of problems in its title if it is the same."""
     sizes = {score.n for (_, _, name), score in scores.items() if name == metric}
     title = f"{problems}: {metric}"
     title += f" on {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
@@ -97,7 +96,6 @@ def _score_table(
 
 
 def _restored(scores: Sequence[Score], problems: str, order: Order) -> list[str]:
-    """Return the line of what edits restore on a problem set, by model and recipe; none where nothing is defined."""
     shares: dict[tuple[str, str], list[float]] = {}
     for score in sorted(scores, key=lambda one: (order.models.index(one.model), order.place_of_recipe(one.recipe))):
         if (score.problem_set, score.metric) == (problems, G_RIR) and not math.isnan(score.value):
@@ -134,7 +132,6 @@ def zero_lines(result: SweepResult) -> list[str]:
 
 
 def _zero_line(problems: str, outcomes: Mapping[str, Sequence[PairOutcomes]]) -> str:
-    """Return the line on cells that solve nothing of a problem set, or of any; empty if none has completions."""
     cells = [cell for cell, pairs in outcomes.items() if commonest_failure(pairs)]
     if not cells:
         return ""
@@ -166,13 +163,11 @@ def reference_lines(result: SweepResult) -> list[str]:
 
 
 def _failure(result: Result) -> str:
-    """Return the outcome of a program in words, with the error that it ended with."""
     outcome = result.outcome.replace("_", " ")
     return f"{outcome}: {result.detail:.80}" if result.detail else outcome
 
 
 def _codes(order: Order) -> list[str]:
-    """Return the line that says what the codes of test and training sets mean; none where there are no codes."""
     shown = {name: words for name, words in order.words.items() if name in order.perturbations}
     labels = dict.fromkeys(labelled(name, words) for words in (shown, order.training_words) for name in words)
     return [f"codes: {', '.join(labels)}"] if labels else []
@@ -189,7 +184,6 @@ def _place(model: Model, order: Order) -> tuple[int, int, int, int]:
 
 
 def _number(scores: Mapping[tuple[str, str], Score], perturbation: str, metric: str, *, with_size: bool) -> str:
-    """Return a row's number on a test set. `scores`: of the row, by perturbation and metric."""
     score, degraded = scores.get((perturbation, metric)), scores.get((perturbation, "RD"))
     if score is None:
         return ""
@@ -201,7 +195,6 @@ def _number(scores: Mapping[tuple[str, str], Score], perturbation: str, metric: 
 
 
 def _mean(score: Score, digits: int, seeds: int) -> str:
-    """Return a score as text, that of several seeds with their SD; "" if it is undefined. `seeds`: of its row."""
     if math.isnan(score.value):
         return ""
     text = f"{score.value:.{digits}f}"
@@ -212,5 +205,4 @@ def _mean(score: Score, digits: int, seeds: int) -> str:
 
 
 def _seeds(scores: Iterable[Score]) -> int:
-    """Return the number of seeds of a row: of those of its numbers that have most."""
     return max(score.seeds if isinstance(score, ScoreOverSeeds) else 1 for score in scores)

@@ -107,7 +107,6 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
 
 
 def group_states(cells: Sequence[CellStatus]) -> list[GroupStatus]:
-    """Return the counts of the cells of each model and recipe."""
     groups: dict[str, list[CellStatus]] = {}
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
@@ -208,21 +207,18 @@ class _JudgedCell:
 
 
 def _adapter_base(cell: CellStatus) -> str | None:
-    """Return what the adapter in a cell's model names; None if the store lacks the model."""
     if not cell.model:
         return None
     return "" if cell.edited else cell.base
 
 
 def _judged_cells(folder: SweepFolder) -> list[_JudgedCell]:
-    """Return the cells of the grid, with how many of their pairs have results in the store."""
     cells = folder.grid_by_cell().values()
     made = folder.store.with_manifest("results", [key for _, results in cells for key in results])
     return [_JudgedCell(first, len(results), sum(key in made for key in results)) for first, results in cells]
 
 
 def _models_made(folder: SweepFolder, firsts: Sequence[GridRow], candidates: Sequence[CandidateRow]) -> set[str]:
-    """Return the keys of models and of prompt pairs that the store has."""
     keys = {"model": [candidate.model_key for candidate in candidates]}
     for first in firsts:
         if first.model_stage:
@@ -259,7 +255,6 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
 def _cell_state(
     folder: SweepFolder, cell: _JudgedCell, activity: Activity, made: Collection[str], adapters: _Adapters
 ) -> CellStatus:
-    """Return the state of a cell. `made`: keys of the models and prompt pairs that the store has."""
     first, done, pairs = cell.first, cell.done, cell.pairs
     weights = first.weights if first.model_key in made else None
     ended = _end_of(folder, first, made) if done < pairs else ""
@@ -328,7 +323,6 @@ def _candidate_state(
 
 
 def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
-    """Return why an edited model's cell has ended without results; empty if it hasn't."""
     from raysweep.planning.missing import why_ended
 
     if first.prompt_pair is None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from itertools import chain
 
+from typing_extensions import override
+
 from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.analysis.exhibits.answers import Answer, Answers, PatchRates
@@ -33,15 +35,16 @@ class SweepAnswers(Answers):
         self._problems = cache(self._read_references)
         self._patches = cache(self._read_patches)
 
+    @override
     def of(self, cell: CellLabels, test_set: TestSetName) -> Sequence[Answer]:
-        """See `Answers.of`."""
         pair = self._first(cell, test_set)
         if pair is None:
             return ()
         return _answers(self._store.rows(pair.results, Result), self._store.rows(pair.completions, Completion))
 
+    @override
     def of_task(self, cell: CellLabels, test_set: TestSetName, task_id: str) -> Sequence[Answer]:
-        """See `Answers.of_task`; the records of other tasks are not made."""
+        """The records of other tasks are not made."""
         pair = self._first(cell, test_set)
         if pair is None:
             return ()
@@ -52,21 +55,21 @@ class SweepAnswers(Answers):
         )
 
     def _first(self, cell: CellLabels, test_set: TestSetName) -> GridRow | None:
-        """Return the pair of the first draw; None if its completions or verdicts are not in the store."""
         pair = next(iter(self._pairs.get((cell, test_set), ())), None)
         is_there = pair is not None and self._store.has(pair.completions) and self._store.has(pair.results)
         return pair if is_there else None
 
+    @override
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
-        """See `Answers.rates`."""
         pairs = self._pairs.get((cell, test_set), ())
         if not pairs or not all(self._store.has(pair.results) for pair in pairs):
             return {}
         draws = [Verdicts.of(self._store.rows(pair.results, Result)) for pair in pairs]
         return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")}
 
+    @override
     def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
-        """See `Answers.patches`. They are kept, since several tables read them."""
+        """They are kept, since several tables read them."""
         return self._patches(cell, test_set)
 
     def _read_patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
@@ -75,14 +78,14 @@ class SweepAnswers(Answers):
             return {}
         return patch_rates([self._store.rows(pair.results, Result) for pair in pairs])
 
+    @override
     def prompts(self, test_set: TestSetName) -> Mapping[str, str]:
-        """See `Answers.prompts`."""
         pairs = (pairs[0] for (_, name), pairs in self._pairs.items() if name == test_set)
         artefact = next((pair.test_set for pair in pairs if self._store.has(pair.test_set)), None)
         return {row.task_id: row.prompt for row in self._store.rows(artefact, PromptRow)} if artefact else {}
 
+    @override
     def references(self, problem_set: str) -> Mapping[str, str]:
-        """See `Answers.references`."""
         return self._problems(problem_set)
 
     @cached_property
@@ -110,7 +113,6 @@ class SweepAnswers(Answers):
 
 
 def _answers(results: Sequence[Result], completions: Sequence[Completion]) -> list[Answer]:
-    """Return the completions that have a verdict, in the order of the results."""
     verdicts = {(row.task_id, row.sample): row for row in results}
     texts = {(row.task_id, row.sample): row.text for row in completions}
     return [

@@ -69,7 +69,6 @@ class JudgedCell:
 
     @property
     def model(self) -> ModelConfig:
-        """The settings of the cell's base model."""
         return next(model for model in self.config.models if model.name == self.labels.model)
 
     @property
@@ -79,7 +78,6 @@ class JudgedCell:
 
     @property
     def alike(self) -> str:
-        """The cell in words without its seed."""
         labels = self.labels
         return " · ".join(
             (labels.model, *([] if labels.training_set == BASE else [labels.recipe]), labels.training_set)
@@ -91,12 +89,8 @@ def compared(
 ) -> list[Table]:
     """Return the tables of `raysweep compare`.
 
-    Args:
-        sweep: a sweep's name.
-        other: another sweep's, or a study's with printed numbers; None: only twins in `sweep` are looked for.
-        by: the setting in which twins differ; None: equal cells of both are compared.
-        storage: the store of the sweeps; None: the default one.
-        each_seed: whether each of several seeds has a row, in place of their mean.
+    `other`: another sweep's, or a study's with printed numbers; None: only twins in `sweep` are looked for. `by`: the
+    setting in which twins differ; None: equal cells of both are compared.
 
     Raises:
         UsageError: a name is unknown, or there is nothing to compare.
@@ -125,11 +119,7 @@ def compared(
 
 
 def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool = False) -> list[Table]:
-    """Return tables of the cells that two sweeps have in common, side by side.
-
-    Raises:
-        UsageError: they have no cell or no problem in common, or one of them has no verdicts yet.
-    """
+    """Compare the cells that two sweeps share; raise UsageError if they share no cell or problem, or lack verdicts."""
     cells = {cell.labels: cell for cell in judged_cells(first)}
     others = {cell.labels: cell for cell in judged_cells(second)}
     twins = [_twins(cell, others[labels]) for labels, cell in cells.items() if labels in others]
@@ -188,7 +178,6 @@ def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = Fal
 
 
 def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
-    """Return scores with those of several seeds as one mean."""
     if not have_several_seeds(scores):
         return scores
     groups = SeedGroups()
@@ -199,7 +188,6 @@ def _over_seeds(folder: SweepFolder, scores: list[Score]) -> list[Score]:
 
 
 def _compared_with_claims(folder: SweepFolder, study: str) -> list[Table]:
-    """Return the table of a study's claims beside a sweep's numbers; raise UsageError if it has none of them."""
     config = folder.config()
     evidence = Evidence(
         ScoreBook.of(SavedNumbers(folder).scores(), order_of(config)),
@@ -235,10 +223,8 @@ def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:
 def compare_twins(folders: Sequence[SweepFolder], by: str, *, each_seed: bool = False) -> list[Table]:
     """Return tables of the cells that differ in one setting only, side by side.
 
-    Args:
-        folders: the sweeps to look for twins in; twins may come from two of them.
-        by: ``precision``, ``recipe`` or ``decoding``.
-        each_seed: whether each of several seeds has a row, in place of their mean.
+    `folders`: the sweeps to look for twins in; twins may come from two of them. `by`: ``precision``, ``recipe`` or
+    ``decoding``.
 
     Raises:
         UsageError: there is no such setting, or there are no twins.
@@ -284,11 +270,7 @@ class Field:
 
 
 def judged_cells(folder: SweepFolder) -> list[JudgedCell]:
-    """Return the cells of a sweep with their verdicts.
-
-    Raises:
-        UsageError: it has none yet, or they are of another config than the sweep's present one.
-    """
+    """Raise UsageError if a sweep has no verdicts yet, or those of another config than its present one."""
     config, clean = folder.config(), _clean_prompts(folder)
     models = {model.name for model in config.models}
     cells = []
@@ -313,10 +295,7 @@ def same_problems(
 ) -> dict[TestSetName, ProblemRates]:
     """Return one cell's rates without the problems that are other ones in another sweep, though they share the id.
 
-    Args:
-        rates: the cell's, by problem set and perturbation.
-        ours: the clean prompts of the cell's sweep, by problem set and task id, as far as they are known.
-        theirs: those of the other sweep.
+    `ours`: the clean prompts of the cell's sweep, by problem set and task id, as far as they are known.
     """
 
     def is_same(problem_set: str, task: str) -> bool:

@@ -92,10 +92,7 @@ def edit_scores(edits: Edits) -> list[Score]:
 class EditReader:
     """Reads the edits of a sweep.
 
-    Args:
-        store: of the artefacts.
-        grid: the sweep's rows.
-        rates: verdicts by problem of each cell, those of edited models and of bases among them.
+    `rates`: verdicts by problem of each cell, those of edited models and of bases among them.
     """
 
     def __init__(self, store: Store, grid: Iterable[GridRow], rates: RatesOfCells) -> None:
@@ -106,12 +103,6 @@ class EditReader:
         self._bases = {cell.model: by_test for cell, by_test in rates.items() if cell.training_set == BASE}
 
     def edits(self, editors: Mapping[str, EditorChoice], rewriters: Sequence[str]) -> Edits:
-        """Return all edits and rewritten test sets in the order of the rows.
-
-        Args:
-            editors: by the names of their recipes.
-            rewriters: recipes that have a model rewrite its prompts.
-        """
         made = [
             self._edit(cell, rows, editors[cell.recipe]) for cell, rows in self._cells.items() if cell.recipe in editors
         ]

@@ -49,10 +49,8 @@ LEAST_HOURS = 1e-6
 def sweep_signature(folder: SweepFolder, rows: Sequence[GridRow] | None = None, *, linter: str = "") -> str:
     """Return what numbers of a sweep rest on: settings, generators, isolation, and the versions that made them.
 
-    Args:
-        folder: the sweep's.
-        rows: the pairs that the numbers are of; None: all of the sweep.
-        linter: with its version; empty where nothing was linted.
+    `rows`: the pairs that the numbers are of; None: all of the sweep. `linter`: with its version; empty where nothing
+    was linted.
     """
     store, rows = folder.store, folder.grid() if rows is None else rows
     there = [row for row in rows if store.has(row.results)]
@@ -304,7 +302,6 @@ def _training(row: GridRow, counts: Mapping[str, Any], config: SweepConfig) -> R
 
 
 def _objective_numbers(counts: Mapping[str, Any], objective: str) -> tuple[ReportedNumber, ...]:
-    """Return the numbers that an objective counted beside its loss."""
     words = OBJECTIVES.get(objective).in_words if objective in OBJECTIVES.names() else {}
     totals, curves = counts.get("number_totals") or {}, counts.get("numbers") or {}
     numbers = []

@@ -34,7 +34,6 @@ MEMBERS_IN_WORDS = 2
 
 
 def order_of(config: SweepConfig) -> Order:
-    """Return the order in which the config lists models, training sets and test sets, with words for their codes."""
     sets = config.training.sets if config.training else []
     tests = config.evaluation.perturbations
     pairs = tuple(pair.name for pair in pairs_to_edit(config))
@@ -79,7 +78,6 @@ def _clean_sets(config: SweepConfig) -> dict[str, str]:
 
 
 def _languages(config: SweepConfig) -> dict[str, str]:
-    """Return the programming language of each problem set whose files are there."""
     languages = {}
     for problems in config.evaluation.problems:
         with suppress(UsageError):
@@ -109,7 +107,6 @@ def _recipes(config: SweepConfig) -> dict[str, RecipeChoice]:
 
 
 def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
-    """Return a recipe, or what those have in common of which one is chosen."""
     rest = [one.model_dump(mode="json", exclude={"objective", "objective_args", *AROUND}) for one in recipes]
     alike = [{key: value for key, value in one.items() if key not in APART} for one in rest]
     trainers = {one.trainer for one in recipes}
@@ -124,7 +121,6 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> RecipeChoice:
 
 
 def _faults(config: SweepConfig) -> dict[str, FaultShown]:
-    """Return how the models that repair are shown faults."""
     found = {}
     for model in config.judged_models:
         template = PromptTemplate(model.template)
@@ -160,7 +156,6 @@ def words_of(config: SweepConfig, name: str) -> str:
 
 
 def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
-    """Return plain words for a training set: its perturbation, the share of perturbed rows, the size and the source."""
     words = "clean prompts" if wanted.perturbation == CLEAN else words_of(config, wanted.perturbation)
     words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
     words = f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
@@ -168,7 +163,6 @@ def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
 
 
 def _draws_one(config: SweepConfig, name: str) -> bool:
-    """Return whether a perturbation is a mix that draws one of its members for each prompt."""
     return bool(members_of(config, name)) and config.perturbation(name).args.get("compose", "draw") == "draw"
 
 

@@ -39,7 +39,6 @@ Line = tuple[str, str]
 
 
 def settings_lines(config: SweepConfig) -> list[Line]:
-    """Return the lines on seeds, perturbations, data, recipes, generation, evaluation pairs and limits."""
     return [
         ("seed", str(config.seed)),
         ("training seeds", ", ".join(map(str, config.seeds or [config.seed]))),
@@ -51,10 +50,7 @@ def settings_lines(config: SweepConfig) -> list[Line]:
 
 
 def translators_by_test(test_sets: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Return the test perturbations with translated texts, by translator with its version.
-
-    `test_sets`: a manifest for each perturbation.
-    """
+    """Return test perturbations by their translator with version. `test_sets`: a manifest for each perturbation."""
     tests: dict[str, list[str]] = {}
     for name, manifest in test_sets.items():
         if translator := _of_perturbation(manifest).get("resources", {}).get("translator"):
@@ -123,7 +119,6 @@ def _data(config: SweepConfig) -> Iterator[Line]:
 
 
 def _rejected(made: RejectedConfig) -> str:
-    """Return the way to rejected responses with all of its settings, those at their defaults too."""
     way = next(way for way in WAYS if getattr(made, way) is not None)
     settings = {name: value for name, value in made.model_dump().items() if name in WAYS[way] - {way}}
     if "filters" in settings:
@@ -146,7 +141,6 @@ def _spec(registry: Registry[Any], spec: SpecConfig, seed: int) -> str:
 
 
 def _recipes(config: SweepConfig) -> dict[str, list[RecipeConfig]]:
-    """Return the recipes that one line describes: one, or all of a group."""
     recipes: dict[str, list[RecipeConfig]] = {}
     for name, recipe in config.recipes.items():
         recipes.setdefault(recipe.group or name, []).append(recipe)
@@ -154,7 +148,6 @@ def _recipes(config: SweepConfig) -> dict[str, list[RecipeConfig]]:
 
 
 def _recipe(recipes: Sequence[RecipeConfig]) -> str:
-    """Return a recipe in words, or those of a group, of which only numbers differ."""
     recipe = recipes[0]
     if not fine_tunes(recipe.trainer):
         return _without_training(recipe)
@@ -176,7 +169,6 @@ def _recipe(recipes: Sequence[RecipeConfig]) -> str:
 
 
 def _without_training(recipe: RecipeConfig) -> str:
-    """Return an editor with all of its settings, those at their defaults too, or Self-Denoising."""
     if recipe.trainer not in EDITORS.names():
         return f"{recipe.trainer}, no weights change"
     args = {name: argument.default for name, argument in EDITORS.parameters(recipe.trainer).items()} | recipe.edit
@@ -185,21 +177,18 @@ def _without_training(recipe: RecipeConfig) -> str:
 
 
 def _one_line(value: Any) -> str:
-    """Return a setting as text; one that has spaces or lines of its own in quotation marks."""
     if isinstance(value, float):
         return f"{value:g}"
     return repr(value) if isinstance(value, str) and len(value.split()) != 1 else str(value)
 
 
 def _length(recipe: RecipeConfig) -> str:
-    """Return how long a recipe trains."""
     if recipe.steps is not None:
         return count(recipe.steps, "step")
     return f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
 
 
 def _objective(recipe: RecipeConfig) -> str:
-    """Return a recipe's objective with all of its arguments, those at their defaults too."""
     args: dict[str, Any] = {}
     if recipe.objective in OBJECTIVES.names():  # not that of a package which isn't here
         args = {name: argument.default for name, argument in OBJECTIVES.parameters(recipe.objective).items()}
@@ -209,11 +198,6 @@ def _objective(recipe: RecipeConfig) -> str:
 
 
 def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Line]:
-    """Return a line for each recipe that trains adapters: which modules of which model these change.
-
-    Args:
-        modules: names of modules, by recipe and model; none where the training didn't report them.
-    """
     return [
         (
             f"adapters of recipe {recipe}",
@@ -269,10 +253,8 @@ TOTALS = ("rows", "programs_run", "near_limit", "programs_shared", "programs_jud
 def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -> list[Line]:
     """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, second verdicts.
 
-    Args:
-        config: the config's section, with the required level and the lane.
-        counts: the counts of each results artefact, see `raysweep.stages.judging`; counts in the form of an older
-            version are left out.
+    `counts`: the counts of each results artefact, see `raysweep.stages.judging`; counts in the form of an older version
+    are left out.
     """
     usable = [manifest for manifest in counts if manifest.get("rows") and "levels" in manifest]
     if not usable:
@@ -307,13 +289,9 @@ def signature(
 ) -> str:
     """Return what numbers of a sweep rest on, beside the problem set that a table names.
 
-    Args:
-        config: the sweep's.
-        results: their manifests, for the levels of isolation and the versions that made them.
-        completions: likewise, for what generated them, and with which versions; None: of some that are gone.
-        linter: with its version; empty where nothing was linted.
-        seeds: of the trainings of the models behind the numbers.
-        test_sets: a manifest for each perturbation, for what translated its texts.
+    `results`: their manifests, for the levels of isolation and the versions that made them. `completions`: likewise,
+    for what generated them, and with which versions; None: of some that are gone. `linter`: with its version; empty
+    where nothing was linted.
     """
     evaluation, versions, levels = config.evaluation, defaultdict[str, set[str]](set), set[str]()
     generators: dict[str, None] = {}
@@ -381,20 +359,13 @@ def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
 
 
 def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
-    """Return the line on the programs that were taken out of answers; none where answers are programs as they are.
-
-    Args:
-        counts: of each results artefact.
-    """
+    """Return the line on the programs that were taken out of answers; none where answers are programs as they are."""
     found = _summed(list(counts), "found")
     return [("programs", in_words(found))] if found else []
 
 
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
-    """Return a line for each problem set with problems judged inside: which, and why.
-
-    `judged_inside`: reasons by problem set and task id.
-    """
+    """Return a line a problem set: what was judged inside, and why. `judged_inside`: reasons by set and task id."""
     return [
         (
             f"tests inside on {problems}",
@@ -409,7 +380,6 @@ _EQUAL = "an equal program had been run, in this sweep or in another"
 
 
 def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:
-    """Return the sum of the counters that stand under `name` in each of the counts."""
     total: Counter[str] = Counter()
     for manifest in counts:
         total.update({key: int(number) for key, number in dict(manifest.get(name) or {}).items()})
@@ -417,7 +387,6 @@ def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:
 
 
 def _levels(levels: Counter[str], rows: int) -> str:
-    """Return the level if there is one only; otherwise each level with its share, the lowest first."""
     present = [level for level in Level if levels[level]]
     if len(present) == 1:
         return present[0].value
@@ -425,7 +394,6 @@ def _levels(levels: Counter[str], rows: int) -> str:
 
 
 def _judged_again(shared: int, again: int, otherwise: int) -> Iterator[Line]:
-    """Yield the line on the second verdicts on programs that shared processes, if such programs were run."""
     if not shared:
         return
     programs = f"{count(shared, 'program')} that shared a process"

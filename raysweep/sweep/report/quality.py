@@ -45,12 +45,7 @@ def cell_reports(folder: SweepFolder) -> list[CellReports]:
 
 
 def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[LintedStratum]:
-    """Return the strata of a sweep of which some completion is in the sample, fine-tuned models first.
-
-    Args:
-        folder: the sweep's.
-        cells: its reports, see `cell_reports`.
-    """
+    """Return the strata of a sweep of which some completion is in the sample, fine-tuned models first."""
     strata: dict[tuple[str, str], list[GridRow]] = defaultdict(list)
     for row in folder.grid():
         if row.perturbation == CLEAN:
@@ -74,7 +69,6 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
 
 
 def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
-    """Yield a row for each file."""
     for cell in cells:
         of_file: dict[str, Counter[str]] = defaultdict(Counter)
         for message in cell.reports.messages:
@@ -99,7 +93,6 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
 
 
 def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
-    """Yield a row for each message."""
     for cell in cells:
         first = (("pylint", message) for message in cell.reports.messages)
         second = (("ruff", message) for message in cell.second or ())
@@ -129,7 +122,6 @@ def _stratum(training_set: str) -> str:
 
 
 def _linter(folder: SweepFolder) -> str:
-    """Return the linter with its versions, from a report's manifest; empty without any report."""
     artefact = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
     spec = folder.store.manifest(artefact)["spec"] if artefact else {}
     versions = {**spec, **spec.get("second", {})}

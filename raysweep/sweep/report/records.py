@@ -70,14 +70,7 @@ def report_of(
 ) -> Report:
     """Return the records of a sweep that some sections read.
 
-    Args:
-        folder: the sweep's.
-        config: the sweep's.
-        numbers: its scores, differences and verdicts by problem.
-        errors: of failed cells.
-        exhibits: the tables and figures that files define, to be drawn.
-        sections: say which records are read.
-        required: whether an exhibit without any number is an error.
+    `required`: whether an exhibit without any number is an error.
 
     Raises:
         UsageError: exhibits are required, and the sweep lacks what they show.
@@ -126,7 +119,6 @@ def _shown_numbers(
 def _drawn(
     folder: SweepFolder, exhibits: Sequence[Exhibit], report: Report, numbers: SweepNumbers, *, required: bool
 ) -> Drawn:
-    """Return tables and figures, these with the sweep's signature."""
     languages = training_languages(folder) if len(set(report.order.languages.values())) > 1 else {}
     evidence = Evidence(
         report.book,
@@ -144,7 +136,6 @@ def _drawn(
 
 
 def signature_of(folder: SweepFolder) -> str:
-    """Return what the numbers of a sweep's next report rest on."""
     return sweep_signature(folder, linter=_linter(linted_strata(folder, cell_reports(folder))))
 
 
@@ -153,7 +144,6 @@ def _linter(strata: Sequence[LintedStratum]) -> str:
 
 
 def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
-    """Return the failed cells with their errors."""
     cells = by_cell(folder.grid())
     failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
     return [
@@ -163,13 +153,11 @@ def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
 
 
 def _cautions(config: SweepConfig) -> str:
-    """Return what problem sets say that numbers on them don't show."""
     sets = [PROBLEMS.get(problems.name).caution for problems in config.evaluation.problems]
     return " ".join(dict.fromkeys(filter(None, sets)))
 
 
 def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
-    """Return the prompts, completions and verdicts of each evaluation pair; none where the config wants none shown."""
     return [] if config.report.samples_per_pair == 0 else list(_all_samples(folder, config))
 
 
@@ -220,7 +208,6 @@ def _sampled(rows: Iterable[GridRow], pairs: Collection[str]) -> Iterator[GridRo
 
 
 def _settings(folder: SweepFolder, config: SweepConfig) -> list[Line]:
-    """Return the lines on settings, leaked training rows, completions and execution."""
     leakage = folder.leakage()
     counts = _judged_counts(folder)
     return [
@@ -243,13 +230,11 @@ def shown_prompts(folder: SweepFolder) -> list[Line]:
 
 
 def generation_facts(folder: SweepFolder) -> list[Line]:
-    """Return the line on completions, computed from the counts of all pairs of the sweep."""
     distinct = {row.completions_key: row.completions for row in folder.grid()}
     return generation_lines([folder.store.counts(completions) for completions in distinct.values()])
 
 
 def answer_facts(folder: SweepFolder) -> list[Line]:
-    """Return the line on the programs that were taken out of answers, from the counts of all pairs of the sweep."""
     return answer_lines(_judged_counts(folder))
 
 
@@ -259,7 +244,6 @@ def _judged_counts(folder: SweepFolder) -> list[Mapping[str, Any]]:
 
 
 def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
-    """Return how completions ended, those of all seeds together, and of all edited models of a recipe."""
     pairs = order_of(config).pairs
     together = len(config.seeds or ()) > 1 and not config.report.each_seed
     return [
@@ -273,7 +257,6 @@ def _outcomes(folder: SweepFolder, config: SweepConfig) -> list[PairOutcomes]:
 
 
 def _provenance(folder: SweepFolder) -> list[Line]:
-    """Return the lines on machine, versions, storage and time; empty before the first run."""
     runs, rejected = folder.runs(), rejected_lines(folder)
     if not runs:
         return rejected

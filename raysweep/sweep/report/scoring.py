@@ -72,10 +72,8 @@ def score(
 
     Metrics that read prompts need the test set in the store too.
 
-    Args:
-        folder: the sweep's.
-        exhibits: the tables and figures that will be drawn; they say which verdicts by problem they read.
-        keep: takes each cell's verdicts by problem; they are many, so they aren't returned.
+    `exhibits`: the tables and figures that will be drawn; they say which verdicts by problem they read. `keep`: takes
+    each cell's verdicts by problem; they are many, so they aren't returned.
     """
     config = folder.config()
     order = order_of(config)
@@ -170,7 +168,6 @@ def _in_order(cells: Iterable[list[GridRow]], baselines: Baselines) -> list[list
 
 
 def metric_specs(config: SweepConfig) -> list[Spec]:
-    """Return every registered metric, with the k that a config gives."""
     ks = config.evaluation.ks
     return [Spec(name, {"k": ks} if ks and name in WITH_K else {}) for name in METRICS.names()]
 
@@ -196,13 +193,11 @@ def rated_texts(config: SweepConfig) -> RatedTexts | None:
 
 
 def rated_digest(config: SweepConfig) -> str:
-    """Return a hash of the judged texts; empty without any."""
     rated = sorted((*key, valid) for key, valid in (rated_texts(config) or {}).items())
     return hashlib.sha256(json.dumps(rated).encode()).hexdigest() if rated else ""
 
 
 def by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
-    """Return the evaluation pairs of each cell by the cell's id."""
     cells: dict[str, list[GridRow]] = {}
     for row in rows:
         cells.setdefault(row.cell, []).append(row)

@@ -72,12 +72,7 @@ def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> 
 
 
 def write_numbers(folder: SweepFolder, into: SweepFolder | None = None) -> SweepNumbers:
-    """Compute a sweep's numbers and write them: scores, verdicts by problem, differences.
-
-    Args:
-        folder: the sweep's.
-        into: the folder to write into, such as that of a copy; None: the sweep's.
-    """
+    """Compute and write scores, verdicts by problem, differences. `into`: another folder than the sweep's."""
     target = SavedNumbers(into or folder)
     with target.writing_problems() as problems:
         numbers = score(folder, read_exhibits().values(), problems.add)
@@ -124,18 +119,15 @@ def _figures(shown: Shown) -> list[ReportFigure]:
 
 
 def _in_no_section(shown: Shown, report: Report) -> list[Table]:
-    """Return the tables of exhibits that no section shows."""
     there = {id(table) for table in _tables(shown)}
     return [table for table in report.drawn.tables if id(table) not in there]
 
 
 def _signed(tables: Iterable[Table], report: Report) -> list[Table]:
-    """Return tables with the sweep's signature."""
     return [replace(table, signature=report.signature) for table in tables]
 
 
 def _rendered(figures: Iterable[ReportFigure], format: str = "svg") -> dict[str, bytes]:
-    """Return figures as images, by the names of their files."""
     return {name: figure.render(format) for name, figure in by_file_name(figures).items()}
 
 
@@ -144,11 +136,6 @@ def _remove_stale(target: Path, files: Collection[str], exhibits: Iterable[str])
 
     Nothing but a report writes tables into a sweep's folder. Of the figures there, those that files of one's own define
     stay: a figure's name begins with the id of its definition.
-
-    Args:
-        target: the sweep's folder.
-        files: the names of those that a report has just written, from the folder.
-        exhibits: the ids of the definitions that it has drawn.
     """
     tables = [*target.glob("tables/*.md"), *target.glob("tables/*.csv")]
     stale = [table for table in tables if str(table.relative_to(target)) not in files]
@@ -171,13 +158,10 @@ def export(
 ) -> str:
     """Write a sweep's report, tables or figures from its results; return the text to print: the tables, or the path.
 
-    Args:
-        folder: the sweep's folder.
-        format: html (the report), md, csv or latex (tables), svg or pdf (figures).
-        out: the folder to write into; None: the sweep's folder for html and figures, and no file for tables.
-        only: the tables and figures to write: ids of exhibits, names of sections of the report; empty: all.
-        exhibits: files, or folders of files, that define more tables and figures.
-        each_seed: whether each seed has a row, whatever the config says.
+    `format`: html (the report), md, csv or latex (tables), svg or pdf (figures). `out`: the folder to write into; None:
+    the sweep's folder for html and figures, and no file for tables. `only`: the tables and figures to write: ids of
+    exhibits, names of sections of the report; empty: all. `exhibits`: files, or folders of files, that define more
+    tables and figures.
 
     Raises:
         UsageError: something is asked for that doesn't exist, the sweep lacks what it needs, or `out` can't be written.
@@ -209,7 +193,6 @@ def export(
 
 
 def _with_each_seed(config: SweepConfig) -> SweepConfig:
-    """Return a config whose report has a row for each seed."""
     return config.model_copy(update={"report": config.report.model_copy(update={"each_seed": True})})
 
 
@@ -243,7 +226,6 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
 
 
 def _require(is_asked: bool, without: Sequence[str], what: str, format: str) -> None:
-    """Raise UsageError if tables or figures are asked for, and some of what is named has none."""
     if is_asked and without:
         others = FORMATS if what == "figure" else look.FORMATS
         raise UsageError(
@@ -281,7 +263,6 @@ def _drawn(
 
 
 def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str, out: Path | None) -> str:
-    """Write rendered figures into files; return the folder."""
     target = out or folder.path / FIGURES
     target.mkdir(parents=True, exist_ok=True)
     for name, image in images.items():
@@ -309,7 +290,6 @@ def report_code() -> list[Any]:
 
 
 def _own_code(package: Path) -> list[tuple[str, str]]:
-    """Return the path and the hash of each file in the folders `CODE` of a package."""
     paths = sorted(path for folder in CODE for path in (package / folder).rglob("*.*") if path.parent.name != CACHE)
     return [(path.relative_to(package).as_posix(), sha256(path)) for path in paths if path.is_file()]
 
