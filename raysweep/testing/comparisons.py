@@ -48,7 +48,6 @@ class ComparisonContract(MeasurementContract):
         }
 
     def examples(self) -> Mapping[str, Pair]:
-        """Return the pairs of cells."""
         return self.pairs()
 
     def problems(self, *arguments: Any) -> int:
@@ -79,14 +78,12 @@ class ComparisonContract(MeasurementContract):
 
 
 def _drawn(cell: ProblemRates, again: Sequence[float]) -> ProblemRates:
-    """Return a cell's verdicts with those on a second draw of the noise."""
     by_draw = {task: (rate, more) for (task, rate), more in zip(cell.rates.items(), again, strict=True)}
     means = {task: sum(shares) / 2 for task, shares in by_draw.items()}
     return replace(cell, rates=means, draws=2, by_draw=by_draw)
 
 
 def _with_problem(cell: ProblemRates, task: str, rate: float) -> ProblemRates:
-    """Return a cell with a verdict on one more problem, on the clean prompt too if the cell has such verdicts."""
     return replace(cell, rates={**cell.rates, task: rate}, clean=cell.clean and {**cell.clean, task: rate})
 
 

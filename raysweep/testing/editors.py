@@ -144,7 +144,6 @@ def _digests(tensors: Any) -> dict[str, str]:
 
 
 def _edited(spec: Spec, base: ModelRef, family: str, pair: PromptPair) -> dict[str, Any]:
-    """Make an edit with the editor of a spec, and return its digest."""
     network, tokenizer = load_model(base)
     job = EditJob(LiveModel(network.eval(), tokenizer), family, pair, SEED)
     return digest(run_edit(EDITORS.create(spec), job, EditServicesHere()))

@@ -36,7 +36,6 @@ class ModelFamilyContract(WithoutArguments):
     largest: ClassVar[int] = 20_000_000
 
     def network(self) -> Any:
-        """Return the tiny model."""
         part = self.part()
         with seeded_torch(0, part.name):
             return auto_model(part.architecture).from_config(part.tiny_config(self.tokens, self.end)).eval()

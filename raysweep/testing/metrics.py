@@ -81,7 +81,6 @@ class MetricContract(MeasurementContract):
         }
 
     def examples(self) -> Mapping[str, tuple[Evaluation, CellLabels]]:
-        """Return the examples with the cell that they are of."""
         return {example: (evaluation, self.cell) for example, evaluation in self.evaluations().items()}
 
     def problems(self, *arguments: Any) -> int:

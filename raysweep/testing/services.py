@@ -71,7 +71,6 @@ class FolderServices:
         self.store: dict[str, bytes] = {}
 
     def report(self, step: TrainingStep) -> None:
-        """Keep a report."""
         self.reports.append(step)
 
     def tick(self, step: int, total_steps: int) -> bool:
@@ -103,15 +102,12 @@ class FolderServices:
             torch.distributed.barrier()
 
     def remember(self, facts: Mapping[str, Any]) -> None:
-        """Keep facts."""
         self.facts |= facts
 
     def remembered(self) -> Mapping[str, Any]:
-        """Return the facts."""
         return self.facts
 
     def keep(self, key: str, content: bytes) -> None:
-        """Keep bytes."""
         self.store[key] = content
 
     def kept(self, key: str) -> bytes | None:
@@ -125,17 +121,14 @@ class FolderServices:
 
     @contextlib.contextmanager
     def latest_checkpoint(self) -> Iterator[Path | None]:
-        """Give the checkpoint's folder, or None."""
         yield self.folder if self.folder and self.folder.exists() else None
 
     def generate(
         self, model: ModelRef | LiveModel, requests: Sequence[GenerationRequest], decoding: Decoding
     ) -> list[Completion]:
-        """Generate in this process."""
         return GENERATORS.create(Spec(TRANSFORMERS), model=model, decoding=decoding).generate(requests)
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
-        """Run programs on this machine."""
         return execute(programs, limits)
 
 

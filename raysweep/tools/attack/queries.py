@@ -32,11 +32,9 @@ class Target:
 
     @property
     def prompt(self) -> str:
-        """The clean prompt."""
         return self.after(())
 
     def after(self, change: Change) -> str:
-        """Return the prompt after a change."""
         return "".join(segment.text for segment in apply_edits(self.segments, change))
 
     @property
@@ -118,12 +116,10 @@ class Queries:
 
     @property
     def count(self) -> int:
-        """Number of queries so far."""
         return len(self._reactions)
 
     @property
     def left(self) -> int:
-        """Number of queries left in the budget."""
         return self._budget - self.count
 
     def knows(self, change: Change) -> bool:
@@ -131,7 +127,6 @@ class Queries:
         return self.target.after(change) in self._reactions
 
     def allows(self, change: Change) -> bool:
-        """Return whether the limits allow a change of the clean prompt."""
         size = size_of(change)
         return size.words <= self.max_change.words and size.characters <= self.max_change.characters
 
@@ -157,7 +152,6 @@ class Queries:
         return min(failing, key=size_of, default=None)
 
     def result(self, strategy: str) -> AttackResult:
-        """Return the result of a strategy that used these queries."""
         smallest = self.smallest()
         if not self.clean.passed or smallest is None:
             outcome = AttackOutcome.FAILED if self.clean.passed else AttackOutcome.SKIPPED

@@ -89,15 +89,10 @@ class AttackJob:
 
     @property
     def problems(self) -> Sequence[Problem]:
-        """The problems to attack."""
         return self.problem_set.problems()[: self.limit]
 
     def prompter(self, model: ModelRef | None) -> Prompter:
-        """Return what builds the model's prompts; `model` is None for a generator without weights.
-
-        Raises:
-            UsageError: the prompt format needs a tokenizer, and there is none.
-        """
+        """Return what builds prompts; raise UsageError if the format needs a tokenizer, and there is none."""
         whole = self.extract.needs_whole_answers
         prompter = Prompter(self.prompt_format, False, PromptTemplate(self.template), whole_answers=whole)
         if not prompter.shown.needs_tokenizer:
@@ -151,10 +146,8 @@ def failures_under(rows: Sequence[AttackResult], budget: int) -> int:
 def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None]) -> list[AttackResult]:
     """Attack a model with the job's search and at random; return the rows of both strategies.
 
-    Args:
-        job: the model, the problems and the settings.
-        store: stores the rows; the rows of an attack that it has already are read from it.
-        report_done: called with the number of finished problems.
+    `store`: stores the rows; the rows of an attack that it has already are read from it. `report_done`: called with the
+    number of finished problems.
 
     Raises:
         UsageError: the model can't be found, or textattack is needed and not installed.
@@ -184,7 +177,6 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
 def _attack_problems(
     job: AttackJob, model: ModelRef | None, store: Store, node: Node, report_done: Callable[[int], None]
 ) -> list[AttackResult]:
-    """Attack the problems that no earlier run has finished; return the rows of all problems."""
     blocks = Blocks(store.unfinished(node), AttackResult)
     finished = blocks.read()
     progress = ProgressFile(store.unfinished(node).below("progress"), STAGE)
@@ -215,11 +207,7 @@ class ModelJudge:
         self._answers: dict[str, tuple[str, bool]] = {}  # (completion, passed) by prompt
 
     def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
-        """Return the reactions to prompts; the first prompt of the first call must be the clean one.
-
-        Raises:
-            RaysweepError: a program could not be judged.
-        """
+        """The first prompt of the first call must be the clean one; raise RaysweepError if a program isn't judged."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._answers]
         requests = [self._request(prompt) for prompt in new]
         generator = named_generator(self._job.model) if self._model is None else None
@@ -264,7 +252,6 @@ def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
 
 
 def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return everything that the rows depend on, for the key."""
     return {
         "model": identity,
         "problems": {"name": job.problem_set.name, **job.problem_set.fingerprint()},

@@ -39,13 +39,8 @@ def attack(
 ) -> AttackResult:
     """Search for a change of one prompt that makes the model fail, then for a smaller one.
 
-    Args:
-        target: the prompt.
-        methods: the perturbations that change it; a mix stands for its members.
-        judge: sends prompts to the model.
-        limits: of queries, and of changed words and characters.
-        strategy: one of `SEARCHES`.
-        seed: of all draws; equal seeds and task ids give equal queries in every process.
+    `methods`: the perturbations that change it; a mix stands for its members. `seed`: of all draws; equal seeds and
+    task ids give equal queries in every process.
 
     Raises:
         UnknownName: the strategy is unknown.
@@ -67,7 +62,6 @@ def attack(
 
 
 def _search_at_random(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> None:
-    """Try random perturbations until the model fails, the budget is used up, or no new text comes up."""
     while queries.left and not queries.found_after:
         batch: dict[str, Change] = {}
         tries = 0

@@ -30,7 +30,6 @@ class AttackSummary:
 
 
 def summary_of(job: AttackJob, rows: Sequence[AttackResult]) -> AttackSummary:
-    """Return the summary of an attack's rows."""
     budget = job.limits.budget
     by_strategy = {name: [row for row in rows if row.strategy == name] for name in (job.search, RANDOM)}
     failures = {name: failures_under(results, budget) for name, results in by_strategy.items()}

@@ -43,11 +43,9 @@ def as_transformation(
 ) -> Any:
     """Return a textattack ``Transformation`` that changes words as a perturbation does.
 
-    Args:
-        method: the perturbation; a mix becomes a ``CompositeTransformation`` of its members.
-        candidates: the maximum number of candidates for each word or sentence.
-        seed: of the draws.
-        split: splits a prompt into natural language and code; the default is the split of raysweep's perturbations.
+    `method`: the perturbation; a mix becomes a ``CompositeTransformation`` of its members. `candidates`: the maximum
+    number of candidates for each word or sentence. `split`: splits a prompt into natural language and code; the default
+    is the split of raysweep's perturbations.
 
     Raises:
         UsageError: textattack isn't installed.
@@ -167,12 +165,7 @@ def _collect(
 ) -> Candidates:
     """Return the candidates for each word, or each sentence, of a text, from several perturbed versions of it.
 
-    Args:
-        segments: the text before perturbation.
-        draws: its perturbed versions.
-        spans: the position of each word in the text.
-        max_candidates: for each word or sentence.
-        sentences: collect candidates for sentences in place of words.
+    `sentences`: collect candidates for sentences in place of words.
     """
     candidates: dict[WordRange, dict[tuple[Segment, ...], None]] = {}
     for draw in draws:

@@ -31,16 +31,7 @@ DISTANCE_WEIGHT = 0.9
 
 
 def search_words(queries: Queries, methods: Sequence[Perturbation], seed: int) -> None:
-    """Try variants of a prompt until the model fails, the budget is used up, or no variant is left.
-
-    Args:
-        queries: of the prompt; they record what the search finds.
-        methods: the perturbations that change words.
-        seed: of the candidates.
-
-    Raises:
-        UsageError: textattack isn't installed.
-    """
+    """Try variants until the model fails, none is left or the budget is spent; raise UsageError without textattack."""
     load_textattack()
     from textattack import Attack
     from textattack.search_methods import BeamSearch
@@ -61,28 +52,16 @@ def tests_fail(queries: Queries) -> Any:
 
 
 def small_change(queries: Queries) -> Any:
-    """Return the ``Constraint`` that a text differs from the clean prompt by no more than the limits allow.
-
-    Raises:
-        UsageError: textattack isn't installed.
-    """
+    """Return the ``Constraint`` of the limits on changes; raise UsageError without textattack."""
     return _small_change_class()(queries)
 
 
 def keep_code(split: Split = split_by_last_function) -> Any:
-    """Return the ``PreTransformationConstraint`` that only words of natural language may be changed.
-
-    Args:
-        split: splits a prompt into natural language and code; the default is the split of raysweep's perturbations.
-
-    Raises:
-        UsageError: textattack isn't installed.
-    """
+    """Return the ``PreTransformationConstraint`` that code stays; raise UsageError without textattack."""
     return _keep_code_class()(split)
 
 
 def _change_of(text: Any, queries: Queries) -> Change:
-    """Return how a textattack text differs from the clean prompt."""
     segments = queries.target.segments
     return word_edits(segments, segments_of(text, lambda _: segments))
 

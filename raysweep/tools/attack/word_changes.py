@@ -62,7 +62,6 @@ def apply_edits(before: Sequence[Segment], edits: Change) -> tuple[Segment, ...]
 
 
 def size_of(edits: Change) -> Size:
-    """Return the size of a change."""
     return Size(sum(edit.words for edit in edits), sum(edit.characters for edit in edits))
 
 
@@ -78,7 +77,6 @@ def keep_some(edits: Change, words: int, rng: random.Random) -> Change:
 
 
 def without_each(edits: Change) -> Iterator[Change]:
-    """Yield a change without one of its edits, for each edit in turn."""
     for index in range(len(edits)):
         yield (*edits[:index], *edits[index + 1 :])
 
@@ -99,7 +97,6 @@ def overlap(edits: Change) -> bool:
 
 
 def _edits(index: int, before: Segment, after: Segment) -> Iterator[WordEdit]:
-    """Yield the edits that turn the segment of an index into another one."""
     old, new = _TOKEN.findall(before.text), _TOKEN.findall(after.text)
     starts = [0, *accumulate(map(len, old))]
     for i, j, k, m in _in_place(old, new) if _blanks(old) == _blanks(new) else _in_common(old, new):
@@ -123,7 +120,6 @@ def _in_common(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, in
 
 
 def _blanks(tokens: Sequence[str]) -> list[str]:
-    """Return tokens with each word replaced by nothing."""
     return ["" if _is_word(token) else token for token in tokens]
 
 
@@ -132,11 +128,9 @@ def _is_word(token: str) -> bool:
 
 
 def _words(tokens: Sequence[str]) -> int:
-    """Return the number of words among tokens, which are words and blanks."""
     return sum(map(_is_word, tokens))
 
 
 def _characters(old: str, new: str) -> int:
-    """Return the number of changed, inserted and deleted characters."""
     matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
     return sum(max(j - i, m - k) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal")

@@ -69,7 +69,6 @@ def _shares(items: Sequence[SheetItem], answers: Mapping[str, Answers], question
 
 
 def agreements(items: Sequence[SheetItem], answers: Mapping[str, Answers]) -> list[Agreement]:
-    """Return the agreement of each pair of raters on each question."""
     results = []
     for question in questions_of(items):
         for first, second in combinations(answers, 2):

@@ -33,11 +33,9 @@ _TEXTS = (("clean_instruction", "instruction", "perturbed"), ("clean_prompt", "p
 def draw_items(path: Path, n: int, seed: int, kind: str = TEXTS) -> list[SheetItem]:
     """Return `n` distinct items in random order, equally many of each method as far as it has rows.
 
-    Args:
-        path: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`).
-        n: number of rows; if there are fewer, all are returned.
-        seed: the seed of the draw.
-        kind: texts that a perturbation changed, or pairs of a response and a rejected one.
+    `path`: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`). `n`: number of rows;
+    if there are fewer, all are returned. `kind`: texts that a perturbation changed, or pairs of a response and a
+    rejected one.
 
     Raises:
         UsageError: the file or folder can't be read, contains no set, or contains no such row.
@@ -62,11 +60,7 @@ def draw_items(path: Path, n: int, seed: int, kind: str = TEXTS) -> list[SheetIt
 
 
 def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
-    """Write the sheet as CSV and as an HTML page, and the key.
-
-    Raises:
-        UsageError: the folder contains a key already, or can't be written.
-    """
+    """Write the sheet as CSV and HTML, and the key; raise UsageError if a key is there already, or writing fails."""
     if (folder / KEY).exists():
         raise UsageError(f"--out {folder} holds a sheet already, whose answers would be lost; choose another folder")
     try:

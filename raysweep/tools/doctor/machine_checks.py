@@ -84,7 +84,6 @@ def required() -> list[str]:
 
 
 def memory(amounts: Memory) -> Check:
-    """Judge whether enough memory is free."""
     whole = size(amounts.total) if amounts.limit is None else f"{size(amounts.limit)} (a control group's limit)"
     text = f"{whole}, {size(amounts.available)} available"
     if amounts.available >= ENOUGH_MEMORY:
@@ -164,7 +163,6 @@ def store(storage: str | None) -> Check:
 
 
 def storage_of(path: Path, disk: Disk) -> Check:
-    """Judge the room on the disk of a store that can be written."""
     text = f"{path}, {size(disk.free)} free" + (f" ({disk.kind})" if disk.kind else "")
     if disk.free < ENOUGH_SPACE:
         advice = "free some, or give another disk with --storage: 1 B weights fill 2 to 4 GB, more while training"
@@ -188,7 +186,6 @@ def temp_folder(temporary: Path) -> Check:
 
 
 def temp_folder_of(folder: Path, disk: Disk) -> Check:
-    """Check the free space of the folder for Ray's sockets."""
     text = f"{folder}, {size(disk.free)} free"
     if disk.free < (1 - FULL) * disk.total:
         advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"

@@ -61,7 +61,6 @@ class PairCounts:
     rejected_lines: int
 
     def in_words(self) -> list[str]:
-        """Return a line for each number."""
         lines = [
             (self.rows, "row", "without a rejected response"),
             (self.unmarked, "pair", "without a mark on either side: trained as plain fine-tuning does"),
@@ -78,12 +77,8 @@ def read_pairs(
 ) -> tuple[list[ShownPair], PairCounts]:
     """Return the first pairs of exported training sets, and the counts of all.
 
-    Args:
-        path: a Parquet file of `raysweep sets --out`, or a folder of them; sets share the pairs of their source.
-        n: how many pairs to return.
-        tokenizer: cuts the responses into tokens, after their prompt; None: each character is a piece.
-        template: of the prompts.
-        system: their system prompt.
+    `path`: a Parquet file of `raysweep sets --out`, or a folder of them; sets share the pairs of their source.
+    `tokenizer`: cuts the responses into tokens, after their prompt; None: each character is a piece.
 
     Raises:
         UsageError: the path can't be read, or no row has a rejected response.

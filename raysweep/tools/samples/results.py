@@ -66,7 +66,6 @@ class ResultsFile:
                 self._unsaved[key.hex()] = verdict
 
     def write(self, row: bytes) -> None:
-        """Write the next row."""
         with self._write_errors():
             (self._zip or self._plain).write(row)
 
@@ -228,7 +227,6 @@ def _check_settings(part: Path, verdicts: Files, settings: Mapping[str, Any]) ->
 
 
 def _read_settings(verdicts: Files) -> Mapping[str, Any]:
-    """Return the settings of an earlier command; empty without any."""
     with contextlib.suppress(ValueError):
         settings = json.loads(verdicts.read(_SETTINGS) or b"{}")
         return settings if isinstance(settings, dict) else {}
@@ -236,7 +234,6 @@ def _read_settings(verdicts: Files) -> Mapping[str, Any]:
 
 
 def _differences(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """List the settings that differ, with their values unless these are too long to read, such as a digest."""
     texts = []
     for name in sorted({*earlier, *ours}):
         if earlier.get(name) != ours.get(name):

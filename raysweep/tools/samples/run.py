@@ -62,11 +62,7 @@ class SampleJob:
     extract: Extract = Extract.NONE
 
     def settings(self, languages: Collection[str] = ()) -> dict[str, Any]:
-        """Return all that the verdicts depend on, as JSON; `workers` and `problems` are not among it.
-
-        Args:
-            languages: of the programs; none: the problem set's.
-        """
+        """Return all that verdicts depend on, but `workers` and `problems`. `languages`: none: the problem set's."""
         chains = [
             toolchain_key(one, self.sandbox.cpp_flags) for one in sorted(languages or {self.problem_set.language})
         ]
@@ -110,12 +106,10 @@ class _Programs:
         return key in self._states
 
     def add(self, key: bytes) -> None:
-        """Add a program of the file, unless it is there already."""
         self.waiting += key not in self._states
         self._states.setdefault(key, False)
 
     def is_waiting(self, key: bytes) -> bool:
-        """Return True if a program of the file is neither started nor has a result."""
         return self._states.get(key) is False
 
     def start(self, key: bytes) -> bool:
@@ -127,17 +121,14 @@ class _Programs:
         return True
 
     def judge(self, key: bytes, verdict: Verdict) -> None:
-        """Set a program's result."""
         result = _Result(str(verdict.outcome), verdict.detail, verdict.parts)
         self.waiting -= self.is_waiting(key)
         self._states[key] = self._results.setdefault(result, result)
 
     def lacks_result(self, key: bytes) -> bool:
-        """Return True if a program of the file has no result yet."""
         return isinstance(self._states.get(key), bool)
 
     def result(self, key: bytes) -> _Result | None:
-        """Return a program's result, None while there is none."""
         state = self._states[key]
         return None if isinstance(state, bool) else state
 
@@ -221,7 +212,6 @@ class SampleRun:
         return replace(scores, advice=advice, languages=languages)
 
     def _find_oracles(self, executor: Executor) -> None:
-        """Find from the reference solutions where the tests of the file's tasks run."""
         problems = [problem for name, problem in self._problems.items() if name in self._tasks and problem.reference]
         programs = [problem.assemble(problem.reference or "") for problem in problems]
         judged = judge_references(programs, lambda some: executor.run(some, self._job.limits))
@@ -232,11 +222,9 @@ class SampleRun:
                 raise UsageError(inside_refused(reasons))
 
     def _oracle(self, task_id: str, program: Program) -> Oracle:
-        """Return where the tests of a task run."""
         return self._oracles.get(task_id) or oracle_of(program)
 
     def _rows(self) -> Iterator[tuple[Sample, bytes, Extracted]]:
-        """Read the file: yield each sample with the digest of its program, and the program."""
         name = self._job.problems or self._job.problem_set.name
         for sample in read_samples(self._job.samples, self._task_ids):
             taken = extracted_from(sample, self._problems, name, self._job.extract)
@@ -256,7 +244,6 @@ class SampleRun:
         return judge_distinct(self._work(), self._programs.start, run, keep)
 
     def _work(self) -> Iterator[tuple[bytes, Program, Limits]]:
-        """Yield the file's programs in its order until each that has no verdict yet was started."""
         for sample, key, taken in self._rows() if self._programs.waiting else ():
             if not self._programs.is_waiting(key):
                 continue  # most rows of a large file repeat a program, whose oracle would be found again
@@ -266,7 +253,6 @@ class SampleRun:
                 return
 
     def _await(self, key: bytes, verdicts: Iterator[Mapping[bytes, Verdict]], results: ResultsFile | None) -> _Result:
-        """Take verdicts as they come until this program has its own; return its result."""
         if key not in self._programs:
             raise UsageError(f"{self._job.samples} changed while it was read; give the same command again")
         while (result := self._programs.result(key)) is None:

@@ -82,7 +82,6 @@ class ScoreBoard:
 
     @property
     def kept(self) -> int:
-        """The number of verdicts from an earlier, interrupted command."""
         return self._facts["kept"]
 
     def add_verdict(self, verdict: Verdict, *, kept: bool) -> None:
@@ -156,5 +155,4 @@ def _rate(counted: Mapping[str, Tally], k: int) -> SampleRate:
 
 
 def _sorted(counts: Counter[str], names: Iterable[str]) -> dict[str, int]:
-    """Return the counts above 0 in the order of an enum."""
     return {str(name): counts[name] for name in names if counts[name]}

@@ -33,7 +33,6 @@ class Uncompiled:
         self._helped = 0
 
     def add(self, sample: Sample, problem: Problem) -> None:
-        """Count a sample whose program the interpreter or the compiler refused."""
         self._samples += 1
         if reason := _reason(sample, problem):
             self._reasons[reason] += 1
