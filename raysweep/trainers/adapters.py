@@ -7,6 +7,8 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError, did_you_mean
 from raysweep.models.adapters import untie_if_changed, wrapped
 from raysweep.models.loading import architecture_of, auto_model
@@ -36,8 +38,8 @@ class AdapterTrainer(Trainer):
     neutral: ClassVar[str]
     """Pattern in the names of the tensors that make a new adapter change nothing: LoRA's B, IA3's vectors."""
 
+    @override
     def prepare(self) -> None:
-        """Import transformers' classes of models, and PEFT."""
         auto_model()
         import peft  # noqa: F401
 
@@ -49,8 +51,9 @@ class AdapterTrainer(Trainer):
             HopelessError: the recipe names modules that the model lacks.
         """
 
+    @override
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
-        """See `Trainer.train`. Raises HopelessError if the adapter has no effect or the saved one is incomplete."""
+        """Raises HopelessError if the adapter has no effect or the saved one is incomplete."""
         from peft import get_peft_model_state_dict
 
         with seeded_torch(job.seed, "initialise"):
@@ -73,11 +76,7 @@ class AdapterTrainer(Trainer):
         return {**counts, ADAPTED: modules, WEIGHTS: total}
 
     def add_adapter(self, model: Any, job: TrainJob) -> Any:
-        """Wrap a model with a new adapter configured by the job's recipe.
-
-        Raises:
-            HopelessError: PEFT can't adapt the modules that the recipe names, such as ones that the model lacks.
-        """
+        """Put the recipe's new adapter on a model; raise HopelessError if PEFT can't adapt modules that it names."""
         config = self.config(model, job)
         try:
             adapted = wrapped(model, config)
@@ -101,7 +100,6 @@ class AdapterTrainer(Trainer):
 
 
 def task_type(model: Any) -> str:
-    """Return PEFT's name for what a model does."""
     return "SEQ_2_SEQ_LM" if architecture_of(model.config) == "seq2seq" else "CAUSAL_LM"
 
 
@@ -119,14 +117,7 @@ def sort_names(path: Path, config: Any) -> None:
 
 
 def require_modules(model: Any, names: list[str], field: str, family: str) -> None:
-    """Raise HopelessError unless each name is that of a module of the model, or the last part of one.
-
-    Args:
-        model: the model without an adapter.
-        names: the names that a recipe gives.
-        field: the recipe's field, for the message: ``lora.targets``.
-        family: the model's type, for the message.
-    """
+    """Raise HopelessError unless names are those of modules or their last parts. `field`: such as ``lora.targets``."""
     known = {part for name, _ in model.named_modules() for part in (name, name.rpartition(".")[2]) if part}
     for name in names:
         if name not in known and not any(whole.endswith(f".{name}") for whole in known):

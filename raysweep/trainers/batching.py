@@ -53,7 +53,6 @@ def total_steps(rows: int, recipe: Recipe) -> int:
 
 
 def steps_of(rows: int, recipe: Recipe) -> int:
-    """Return the number of optimizer steps on so many rows, without a check."""
     return recipe.steps if recipe.steps is not None else int(rows // recipe.batch_size * recipe.epochs)
 
 
@@ -173,7 +172,6 @@ def collate(rows: Sequence[Mapping[str, Any]], max_tokens: int, pad_to: int = PA
 
 
 def mask_of(ids: str) -> str:
-    """Return the name of the mask of a key with token ids."""
     return "attention_mask" if ids == "input_ids" else "rejected_attention_mask"
 
 

@@ -39,10 +39,8 @@ class BestEpoch:
     def ends(self, step: int, loss: float, is_last: bool) -> bool:
         """Take note of an epoch and return whether it is the best so far. Called on every worker.
 
-        Args:
-            step: steps until its end.
-            loss: its validation loss; the same on all workers.
-            is_last: no other epoch follows, so the model itself has the weights.
+        `loss`: its validation loss; the same on all workers. `is_last`: no other epoch follows, so the model itself has
+        the weights.
         """
         if not loss < self.loss:
             return False
@@ -51,11 +49,7 @@ class BestEpoch:
         return True
 
     def put_back(self, total: int, label: str) -> None:
-        """Turn the model, or what its sharding returns, into that of the best epoch, after `total` steps.
-
-        Raises:
-            HopelessError: no epoch had a finite loss. `label`: of the training, for the message.
-        """
+        """Put back the best epoch's weights after `total` steps; raise HopelessError if no loss was finite."""
         if not self.step:
             raise HopelessError(f"{label}: no epoch has a finite validation loss by which `keep: best` could choose")
         if self.step < total:

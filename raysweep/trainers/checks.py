@@ -38,10 +38,6 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
 
     Gemma 3n has keys and values of its own in layers that take those of others. Whether a model needs a cache is found
     out here, while its weights are whole.
-
-    Args:
-        model: a causal model, or PEFT's of one.
-        row: one encoded row.
     """
     import torch
 
@@ -60,7 +56,6 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
 
 
 def _called(model: Any, batch: Mapping[str, torch.Tensor]) -> set[int]:
-    """Return the ids of the modules that a model calls for a batch."""
     import torch
 
     called: set[int] = set()
@@ -127,10 +122,8 @@ def check_packing(model: Any, objective: Objective, rows: Sequence[Row]) -> None
 def check_adapter_acts(model: Any, row: Row, neutral: str) -> None:
     """Raise HopelessError unless the adapter changes the logits once its neutral tensors are changed.
 
-    Args:
-        model: a PEFT model; its weights are restored afterwards, and it is left in evaluation mode.
-        row: one encoded row.
-        neutral: pattern in the names of the tensors that make a new adapter change nothing.
+    `model`: a PEFT model; its weights are restored afterwards, and it is left in evaluation mode. `neutral`: pattern in
+    the names of the tensors that make a new adapter change nothing.
     """
     import torch
 
@@ -156,12 +149,10 @@ def check_saved(
 ) -> None:
     """Raise HopelessError unless the saved tensors are complete, finite and not empty, and no matrix is all zero.
 
-    Args:
-        out: the folder, with its weights in safetensors files.
-        expected: the names of each tensor; a tied tensor has several names and may be saved under any of them.
-        values: numbers in all tensors; if as many were saved, transformers gave the missing ones other names in the
-            files than in memory, as its version 5 does with the experts of a mixture. None: names must agree.
-        untrained: names of tensors that no training changes, such as buffers, which may be zero.
+    `expected`: the names of each tensor; a tied tensor has several names and may be saved under any of them. `values`:
+    numbers in all tensors; if as many were saved, transformers gave the missing ones other names in the files than in
+    memory, as its version 5 does with the experts of a mixture. None: names must agree. `untrained`: names of tensors
+    that no training changes, such as buffers, which may be zero.
     """
     from safetensors import safe_open
 

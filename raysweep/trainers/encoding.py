@@ -52,10 +52,7 @@ class EncodedSet:
 def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
     """Read, rehearse and encode a job's rows, and those for validation.
 
-    Args:
-        job: gives the Parquet files of the rows and the recipe.
-        tokenizer: the model's tokenizer.
-        config: the model's config of transformers, whose positions limit the rows' length as `max_tokens` does.
+    `config`: the model's config of transformers, whose positions limit the rows' length as `max_tokens` does.
 
     Raises:
         UsageError: a set is empty, none of its rows can be used, or the objective doesn't train such models.
@@ -87,7 +84,6 @@ def encode_set(job: TrainJob, tokenizer: Any, config: Any) -> EncodedSet:
 def _encode(
     rows: Sequence[TrainingRow], what: str, objective: Objective, tokenizer: Any, recipe: Recipe, label: str
 ) -> EncodedSet:
-    """Encode rows; raise UsageError if none can be used. `what` they are for and `label` are for the message."""
     encoded, dropped = [], Counter[str]()
     for row in rows:
         usable = objective.encode(row, tokenizer, recipe)

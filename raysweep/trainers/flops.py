@@ -16,10 +16,7 @@ def flops_per_token(shape: Shape, recipe: Recipe, width: float) -> float:
     6 for each weight; 4 for each of an adapter's frozen base, which gets no gradient. Of a model with an encoder and a
     decoder, each token is taken to go through one of them.
 
-    Args:
-        shape: the model.
-        recipe: says what is trained.
-        width: tokens of a row.
+    `width`: tokens of a row.
     """
     frozen = recipe.trainer in ("lora", "ia3")
     trained = trained_weights(shape, recipe) if recipe.trainer == "lora" else 0  # IA3's vectors are too few to count

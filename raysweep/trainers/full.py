@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError
 from raysweep.models.loading import architecture_of, auto_model, load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
@@ -25,12 +27,13 @@ class Full(Trainer):
 
     kind = ModelKind.FULL
 
+    @override
     def prepare(self) -> None:
-        """Import transformers' classes of models, and torch with them."""
         auto_model()
 
+    @override
     def train(self, job: TrainJob, services: Services) -> dict[str, Any]:
-        """See `Trainer.train`. Raises HopelessError if the loss is not finite or the saved model is incomplete."""
+        """Raises HopelessError if the loss is not finite or the saved model is incomplete."""
         with seeded_torch(job.seed, "initialise"):
             model, tokenizer = initialise(job.base) if job.scratch else load_for_training(job.base)
             names, values = tensors_of(model)
@@ -62,11 +65,7 @@ def say_float32(folder: Path) -> None:
 
 
 def load_for_training(base: ModelRef, dtype: str = "float32") -> tuple[Any, Any]:
-    """Load a base model, whatever its dtype for generation: optimizers need weights in float32, frozen ones don't.
-
-    Raises:
-        HopelessError: the base is an adapter.
-    """
+    """Load a base in `dtype`, not its own: optimizers need float32; raise HopelessError if it is an adapter."""
     if base.kind is ModelKind.ADAPTER:
         raise HopelessError(f"{base.location} is an adapter; merge it into its base before training on it")
     inner = dataclasses.replace(base.base, dtype=dtype) if base.base else None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError
 from raysweep.models.families.base import ia3_targets
 from raysweep.trainers.adapters import AdapterTrainer, require_modules, task_type
@@ -19,8 +21,8 @@ class Ia3(AdapterTrainer):
 
     neutral = "ia3_l"
 
+    @override
     def config(self, model: Any, job: TrainJob) -> Any:
-        """See `AdapterTrainer.config`."""
         from peft import IA3Config
 
         ia3 = Ia3Settings(**job.recipe.ia3)

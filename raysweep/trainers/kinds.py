@@ -35,11 +35,7 @@ def place_of(editor: str, arguments: Mapping[str, Any]) -> Any:
 
 
 def kind_of(trainer: str) -> ModelKind:
-    """Return in which form the model of a recipe is stored; of one that makes no model, that of a full one.
-
-    Raises:
-        UnknownName: there is no such trainer or editor.
-    """
+    """Return how a recipe's model is stored, full where it makes none; raise UnknownName for an unknown trainer."""
     if rewrites(trainer):
         return ModelKind.FULL
     return EDITORS.get(trainer).kind if edits(trainer) else TRAINERS.get(trainer).kind

@@ -65,11 +65,8 @@ def seeded_torch(seed: int, *names: str | int) -> Iterator[None]:
 class TrainingLoop:
     """Trains a model in place.
 
-    Args:
-        model: a causal language model (or PEFT's wrapper of one) whose trainable tensors are float32.
-        data: the encoded rows, the same on every worker.
-        job: gives recipe, seed and checkpoint interval.
-        services: the engine's services. With several workers torch's process group exists already.
+    `model`: a causal language model (or PEFT's wrapper of one) whose trainable tensors are float32. `services`: the
+    engine's services. With several workers torch's process group exists already.
 
     Raises:
         UsageError: the model can't pack rows, or there are no validation rows by which the best epoch is chosen.
@@ -148,12 +145,10 @@ class TrainingLoop:
         }
 
     def _ends_validated_epoch(self, done: int) -> bool:
-        """Return whether an epoch ends after `done` steps, whose loss is measured on validation rows."""
         ends = done == self.total or done % self.order.steps_per_epoch == 0
         return ends and self.data.validation is not None
 
     def _end_epoch(self, done: int) -> None:
-        """Measure the validation rows after `done` steps, keep the weights if they are the best, and report."""
         loss = self._validate(done)
         is_kept = self.best is None or self.best.ends(done, loss, is_last=done == self.total)
         self.reports.report(done, loss, self._measure(done, is_kept))
@@ -172,7 +167,6 @@ class TrainingLoop:
             recompute_blocks(self.model)
 
     def _prepare_rows(self) -> None:
-        """Have the objective add to the rows what it needs of the model before its first step."""
         import torch
 
         self.model.eval()
@@ -185,7 +179,6 @@ class TrainingLoop:
         self._measure(0)
 
     def _in_memory(self, compute: Callable[[EncodedSet], T], data: EncodedSet) -> T:
-        """Return what is computed of a set before the first step, in smaller forward passes where memory runs out."""
         while True:
             try:
                 return compute(data)
@@ -200,7 +193,6 @@ class TrainingLoop:
             return dataclasses.replace(data, rows=data.objective.prepare(self.sharding.replica, data.rows, services))
 
     def _batches_over(self, data: EncodedSet, done: int = 0) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Yield the row numbers and the batch of each of this worker's forward passes over a set."""
         for members, _ in self._passes_over(data):
             yield members, self._batch(data, members, self._current_batching())
             self.services.tick(done, self.total)
@@ -248,7 +240,6 @@ class TrainingLoop:
         return "flash_attention_2" if packs and is_flash_attn_2_available() else None
 
     def _can_pack(self) -> bool:
-        """Return True if model and objective can pack rows."""
         try:
             check_packing(self.model, self.data.objective, self.data.rows)
         except UsageError:
@@ -256,12 +247,10 @@ class TrainingLoop:
         return True
 
     def _limit_batching(self) -> None:
-        """Lower the tokens of a forward pass to what an earlier attempt found to fit."""
         tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)
         self.batching = dataclasses.replace(self.batching, tokens=min(tokens, self.batching.tokens))
 
     def _step(self, step: int) -> None:
-        """Take one optimizer step and keep its loss for the next report."""
         rows = self.order.rows(step)
         began = self._clock()
         rate = learning_rate(self.recipe, step, self.total)
@@ -290,7 +279,6 @@ class TrainingLoop:
         return time.perf_counter()
 
     def _update(self, rate: float, step: int) -> float | torch.Tensor | None:
-        """Take the optimizer's step; raise RaysweepError where its state doesn't fit into memory."""
         try:
             return self.sharding.step(rate)
         except (RuntimeError, MemoryError) as error:
@@ -314,7 +302,6 @@ class TrainingLoop:
         return bool(is_finite)
 
     def _add_gradients_in_memory(self, rows: list[int], step: int) -> torch.Tensor:
-        """Add up the gradients of a step, in smaller forward passes where memory runs out."""
         while True:
             try:
                 return self.add_gradients(rows, step)
@@ -354,14 +341,12 @@ class TrainingLoop:
         return sums
 
     def _loss(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> LossSum:
-        """Return the sum of the losses of some rows of a set in one forward pass."""
         batch = self._batch(data, members, batching)
         with self.sharding.autocast():
             loss = data.objective.loss(self.sharding.replica, batch)
         return loss if isinstance(loss, LossSum) else LossSum(loss, {})
 
     def _batch(self, data: EncodedSet, members: list[int], batching: MicroBatching) -> dict[str, torch.Tensor]:
-        """Return some rows of a set as tensors on this worker's device."""
         rows = [data.rows[row] for row in members]
         few_shapes = self.device.type == "cpu" and self.recipe.precision == "bf16"
         pad_to = batching.pad_to if few_shapes or len(rows) > 1 else 1  # attention without a mask is faster
@@ -412,11 +397,8 @@ class TrainingLoop:
         Several workers can't repeat a step, since the others wait in an exchange. So they all end, and the next attempt
         takes the smaller passes from its start.
 
-        Args:
-            rows: of the step; where memory ran out before the first one, all of `data`.
-            step: None before the first.
-            error: what was raised.
-            data: the set that was prepared; None: the rows that train.
+        `rows`: of the step; where memory ran out before the first one, all of `data`. `step`: None before the first.
+        `data`: the set that was prepared; None: the rows that train.
         """
         rows_here = shard(rows, self.services.rank, self.services.world_size)
         smaller = self._current_batching().smaller(rows_here, (data or self.data).lengths)
@@ -442,7 +424,6 @@ class TrainingLoop:
             torch.cuda.empty_cache()
 
     def _ways_to_save(self, of_one_row: bool = False) -> str:
-        """Return in words which settings of the recipe would take less memory."""
         recipe, shares = self.recipe, sharding_name(self.recipe, self.services.world_size) != "ddp"
         can_share = not unshared_setting(recipe)
         ways = ["`gradient_checkpointing: true`"] if of_one_row and not recipe.gradient_checkpointing else []

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError
 from raysweep.models.families.base import ALL_LINEAR, FAMILIES, lora_targets, names_lora_targets
 from raysweep.models.loading import architecture_of
@@ -32,8 +34,8 @@ class Lora(AdapterTrainer):
 
     neutral = "lora_B|lora_embedding_A"
 
+    @override
     def config(self, model: Any, job: TrainJob) -> Any:
-        """See `AdapterTrainer.config`."""
         from peft import LoraConfig
 
         lora = LoraSettings(**job.recipe.lora)
@@ -71,11 +73,6 @@ def _require_apart(model: Any, names: Collection[str], family: str) -> None:
     """Raise HopelessError if an adapter is to change embeddings that encoder, decoder and output layer share.
 
     PEFT copies one place of three, and to merge an update of the output layer it unties it, by which T5 scales logits.
-
-    Args:
-        model: the model without an adapter.
-        names: of the modules that the adapter is to change.
-        family: the model's type.
     """
     if architecture_of(model.config) != "seq2seq":
         return
@@ -94,17 +91,13 @@ def unadapted(family: str) -> tuple[str, ...]:
 
 
 def linear_layers(model: Any, but: Collection[str] = ()) -> list[str]:
-    """Return the names of a model's linear layers, each once and without the modules that they lie in.
-
-    `but`: names to leave out.
-    """
+    """Return the names of linear layers, each once, without modules around them. `but`: names to leave out."""
     kinds = ("Linear", "Conv1D")
     names = (name for name, module in model.named_modules() if type(module).__name__ in kinds)
     return [name for name in dict.fromkeys(name.rpartition(".")[2] for name in names) if name not in but]
 
 
 def output_layer(model: Any) -> str:
-    """Return the name of a model's output embeddings, such as lm_head."""
     head = model.get_output_embeddings()
     return str(next(name.rpartition(".")[2] for name, module in model.named_modules() if module is head))
 

@@ -145,12 +145,7 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
 def generation_memory(shape: Shape, dtype: str, rows: int, prompt: int, new: int) -> int:
     """Return the bytes of a generator's tensors: weights, keys and values of all tokens, the logits of one token.
 
-    Args:
-        shape: the model.
-        dtype: the number format of its weights.
-        rows: prompts completed together.
-        prompt: tokens of a prompt.
-        new: most tokens of a completion.
+    `rows`: prompts completed together. `prompt`: tokens of a prompt. `new`: most tokens of a completion.
     """
     number = BYTES[dtype]
     cache = 2 * shape.cached_layers * shape.key_value * rows * (prompt + new) * number
@@ -298,10 +293,7 @@ class _Block:
     def _inputs(self, roles: tuple[str, ...], width: int, saved_anyway: bool = False) -> int:
         """Bytes a token that linear layers keep of one common input.
 
-        Args:
-            roles: the layers.
-            width: of the input.
-            saved_anyway: another operation keeps the same tensor, in the format of the computations.
+        `saved_anyway`: another operation keeps the same tensor, in the format of the computations.
         """
         present = [role for role in roles if role in self._shape.linear_layers]
         if not self.frozen:
@@ -350,7 +342,6 @@ class _Block:
         return pairs * self._shape.heads * (4 + self.compute) if self._eager else pairs * self.compute
 
     def _keeps_input(self, role: str) -> bool:
-        """Return True if a linear layer keeps its input itself, and no copy of it."""
         if not self.frozen:
             return True
         if self._scaled is not None:

@@ -109,10 +109,7 @@ def micro_batching(recipe: Recipe, device: str) -> MicroBatching:
 class BatchingTrial:
     """Times several ways of batching on a training's first steps, which count like all others.
 
-    Args:
-        first: the recipe's own way.
-        packs: whether model and objective can pack rows.
-        most: limit on the tokens of a pass, which an earlier attempt found; None: there is none.
+    `most`: limit on the tokens of a pass, which an earlier attempt found; None: there is none.
     """
 
     def __init__(self, first: MicroBatching, packs: bool, most: int | None = None) -> None:
@@ -126,7 +123,6 @@ class BatchingTrial:
 
     @property
     def is_over(self) -> bool:
-        """Whether every way has had its steps."""
         return self._steps >= TRIAL_STEPS * len(self.ways)
 
     @property

@@ -40,12 +40,10 @@ class NumbersOfRows:
 
     @property
     def rank(self) -> int:
-        """Number of this worker."""
         return self.services.rank
 
     @property
     def world_size(self) -> int:
-        """Number of workers."""
         return self.services.world_size
 
     def of_rows(self, what: str, rows: Sequence[Row], compute: Compute) -> np.ndarray:
@@ -101,7 +99,6 @@ def _bytes(numbers: np.ndarray) -> bytes:
 
 
 def _array(content: bytes | None, rows: int) -> np.ndarray | None:
-    """Return kept numbers; None where there are none, or their file is damaged."""
     import numpy as np
 
     if content is None:

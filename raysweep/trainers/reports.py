@@ -34,12 +34,7 @@ CURVE_POINTS = 200
 class TrainingReports:
     """What one worker knows of the losses of a training so far.
 
-    Args:
-        job: names the training in errors, and gives the recipe.
-        data: the encoded rows.
-        services: take the reports. All workers report after the same steps, since their losses are added up.
-        total: steps of the training.
-        model_config: of transformers; the model's shape is read from it.
+    `services`: take the reports. All workers report after the same steps, since their losses are added up.
     """
 
     def __init__(self, job: TrainJob, data: EncodedSet, services: Services, total: int, model_config: Any) -> None:
@@ -70,23 +65,17 @@ class TrainingReports:
         self._tokens += tokens
 
     def leave_out(self, seconds: float) -> None:
-        """Leave seconds out of the training's speed."""
         since, tokens = self._since
         self._since = (since + seconds, tokens)
 
     def is_due(self, done: int) -> bool:
-        """Return True if a report is due after `done` steps."""
         return done in (1, self._total) or done % max(1, self._total // REPORTS) == 0
 
     def has_validated(self, done: int) -> bool:
-        """Return whether the loss of the validation rows after `done` steps was reported."""
         return any(step == done for step, _ in self._validation_losses)
 
     def measured(self, done: int, measures: Mapping[str, float], margins: np.ndarray | None) -> None:
-        """Keep measures of the validation rows after `done` steps; see `HeldOut.measure`.
-
-        `margins`: None where other weights will be the model.
-        """
+        """Keep `HeldOut.measure` after `done` steps. `margins`: None where other weights will be the model."""
         self._measures.add(done, measures, margins)
 
     def report(
@@ -94,10 +83,7 @@ class TrainingReports:
     ) -> None:
         """Report and keep the mean loss since the last report, and that of the validation rows if given.
 
-        Args:
-            done: steps so far.
-            validation_loss: the objective's own.
-            held_out: measures of the validation rows, which `measured` keeps.
+        `held_out`: measures of the validation rows, which `measured` keeps.
 
         Raises:
             HopelessError: a step's loss is not finite; the message names the step.
@@ -149,7 +135,6 @@ class TrainingReports:
         return numbers
 
     def counts(self) -> dict[str, Any]:
-        """Return tokens and losses for the manifest."""
         counts = {
             "tokens": self._tokens,
             "memory_bytes": _memory(),
@@ -184,7 +169,6 @@ class TrainingReports:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` returned."""
         self._tokens = state["tokens"]
         self._since = (time.monotonic(), self._tokens)
         self._added = [[float(value) for value in pair] for pair in state["unreported"]]

@@ -108,7 +108,6 @@ def hold_out(
 
 
 def _together(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _HeldOutText:
-    """Encode a prompt with a response as one text."""
     encoded = encode_response(row, response, tokenizer, recipe)
     too_long = f"over {recipe.max_tokens} tokens" if len(encoded.ids) > recipe.max_tokens else ""
     unusable = too_long if encoded.start else "without prompt"
@@ -116,7 +115,6 @@ def _together(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -
 
 
 def _apart(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> _HeldOutText:
-    """Encode a prompt for an encoder and a response for a decoder."""
     encoded = encode_apart(row, response, tokenizer, recipe)
     unusable = encoded.unusable(recipe.max_tokens) if encoded.prompt else "without prompt"
     ones = [1.0] * len(encoded.response)
@@ -168,12 +166,10 @@ class MeasureCurves:
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> MeasureCurves:
-        """Return what `state` returned."""
         points = {name: [(int(step), float(value)) for step, value in curve] for name, curve in state["points"].items()}
         return cls(points, list(state["before"]), list(state["latest"]))
 
     def counts(self, held_out: HeldOut) -> dict[str, Any]:
-        """Return the measures for the manifest."""
         return {
             "rows": held_out.responses,
             "dropped": dict(held_out.dropped),

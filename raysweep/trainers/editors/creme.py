@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import override
+
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, ModelKind
 from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
@@ -90,8 +92,8 @@ class Creme(Editor):
             positions, phase, samples, temperature, top_p, max_new_tokens, embeddings=embeddings
         )
 
+    @override
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
-        """See `Editor.edit`."""
         network, watch = job.base.network, PartTimes()
         blocks = blocks_of(network, job.family)
         tokens = TextReader(job.base).pair(job.pair)
@@ -115,16 +117,16 @@ class Creme(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts, blocks=found)
 
+    @override
     def doubts(self) -> Sequence[str]:
-        """Return that the change may be larger than the matrix."""
         most = self.most_change
         if most <= 1:
             return ()
         way = f"write {most / 100:g} if {most:g} % are meant"
         return [f"`most_change: {most:g}` allows a change {most:g} times as large as the matrix; {way}"]
 
+    @override
     def work(self, blocks: int) -> EditEffort:
-        """See `Editor.work`."""
         localized = self.localization
         patched = (blocks + localized.embeddings) * len(localized.scopes)
         completions = (2 + patched) * localized.samples if self.edit_at == "auto" else 0

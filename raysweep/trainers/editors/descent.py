@@ -70,12 +70,8 @@ def descend(
 ) -> Descent:
     """Minimise a loss.
 
-    Args:
-        start: where to begin; it is changed in place.
-        loss: returns the loss of a tensor, a scalar with a gradient.
-        rules: of the descent.
-        project: puts a tensor back into its bounds, in place, after each update.
-        alive: called for each loss.
+    `start`: where to begin; it is changed in place. `project`: puts a tensor back into its bounds, in place, after each
+    update. `alive`: called for each loss.
 
     Raises:
         HopelessError: the loss is not finite, and no tensor with a finite one is kept.
@@ -110,7 +106,6 @@ def descend(
 
 
 def _require_kept(loss: float, number: int, rules: Rules) -> None:
-    """Raise HopelessError unless the tensor of an earlier, finite loss is kept. `number`: updates that were made."""
     if not (rules.keeps_best and number):
         raise HopelessError(
             f"the loss of the edit is {loss} after {number} of {rules.steps} steps; use a smaller `lr` "
@@ -119,7 +114,6 @@ def _require_kept(loss: float, number: int, rules: Rules) -> None:
 
 
 def _end(losses: Sequence[float], rules: Rules) -> str:
-    """Return why a descent with these losses ends before all steps are made; empty if it goes on."""
     if losses[-1] < rules.stop_below:
         return BELOW
     since_lowest = len(losses) - 1 - losses.index(min(losses))

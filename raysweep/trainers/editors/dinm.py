@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.rounding import TEXT
 from raysweep.records import ModelKind
@@ -65,8 +67,8 @@ class Dinm(Editor):
         self.target_weight, self.dinm_kl_grad = target_weight, dinm_kl_grad
         self.edit_at, self.instruction = edit_at, instruction
 
+    @override
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
-        """See `Editor.edit`."""
         import torch
 
         network, reader, watch = job.base.network, TextReader(job.base), PartTimes()
@@ -90,8 +92,8 @@ class Dinm(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts)
 
+    @override
     def work(self, blocks: int) -> EditEffort:
-        """See `Editor.work`."""
         return EditEffort(texts=2 * (self.rules.steps + 1))  # the target, and the instruction
 
 
@@ -107,7 +109,6 @@ class DinmLosses:
     settings: Dinm
 
     def total(self, change: torch.Tensor) -> torch.Tensor:
-        """Return the loss that is minimised."""
         with with_change(self.matrix, lambda: change):
             loss = target_loss(self.network, self.prompt, self.target)
         return self.settings.target_weight * loss + self.kept(change)

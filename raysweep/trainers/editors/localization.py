@@ -93,11 +93,6 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
     never written to, and no hook is left on it, also after an error. Where memory runs out, fewer rows are written at
     a time, with the same texts.
 
-    Args:
-        job: the base, its family, the pair and the seed of the samples.
-        services: judge the completions' programs.
-        settings: see there.
-
     Raises:
         NotReproduced: of its own samples, the perturbed prompt's pass as often as the original's, or more often.
         UsageError: the family has no template of its blocks; a prompt has no tokens, or leaves none to write; or the
@@ -145,7 +140,6 @@ def most_restoring(found: Sequence[BlockAccuracy]) -> int:
 
 
 def _require_difference(pair: PromptPair, original: _Written, perturbed: _Written) -> None:
-    """Raise NotReproduced unless the original prompt's samples pass more often than the perturbed prompt's."""
     if not original.accuracy > perturbed.accuracy:
         raise NotReproduced(
             f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
@@ -168,7 +162,6 @@ class _Samples:
         self._pair, self._services, self._generator, self._samples = job.pair, services, generator, samples
 
     def unpatched(self) -> tuple[_Written, _Written]:
-        """Return those of the original prompt, and of the perturbed one."""
         pair, number = self._pair, self._samples
         rows = self._generator.write([*self._requests(pair.original), *self._requests(pair.perturbed)])
         for row in rows:
@@ -192,13 +185,11 @@ class _Samples:
             yield GenerationRequest("", pair.task_id, prompt, sample, pair.stop, None, pair.special_tokens)
 
     def _accuracies(self, rows: Sequence[WrittenRow]) -> list[float]:
-        """Return the share that passes of each `samples` rows."""
         passed = self._services.passes([self._generator.completion(row).text for row in rows])
         return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]
 
 
 def _generator(job: EditJob, services: EditServices, settings: Localization) -> Transformers:
-    """Return what writes a localization's samples with the job's base."""
     new = settings.max_new_tokens or job.max_new_tokens
     decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, _seed_of_samples(job.seed))
     generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
@@ -216,7 +207,6 @@ def _seed_of_samples(seed: int) -> int:
 
 
 def _modules(job: EditJob, settings: Localization) -> dict[int, Any]:
-    """Return the modules whose outputs are patched, by their numbers."""
     network, family = job.base.network, job.family
     ends = {EMBEDDINGS: embedding_of(network, family)} if settings.embeddings else {}
     return {**ends, **dict(enumerate(blocks_of(network, family)))}

@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError, UsageError
 from raysweep.models.adapters import NAME, SAFETENSORS, wrapped
 from raysweep.models.families.base import lora_targets
@@ -64,8 +66,8 @@ class LoraEdit(Editor):
             raise UsageError(f"editor {self.name}: dropout {dropout} must be 0 or more, and below 1")
         self.r, self.alpha, self.dropout, self.lr, self.steps, self.targets = r, alpha, dropout, lr, steps, targets
 
+    @override
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
-        """See `Editor.edit`."""
         network, reader, times = job.base.network, TextReader(job.base), PartTimes()
         blocks_of(network, job.family)  # refuses a family without a template, and a base in a wrapper
         tokens = reader.pair(job.pair)
@@ -90,12 +92,12 @@ class LoraEdit(Editor):
             files = _files(adapted)
         return ModelEdit(adapter=files, counts={**counts, **times.counts})
 
+    @override
     def require_fit(self, network: Any, family: str) -> None:
-        """See `Editor.require_fit`."""
         self._wrapped(network, family)
 
+    @override
     def work(self, blocks: int) -> EditEffort:
-        """See `Editor.work`."""
         return EditEffort(texts=self.steps + 1)
 
     def _adapted(self, job: EditJob) -> Any:
@@ -107,11 +109,7 @@ class LoraEdit(Editor):
         return adapted
 
     def _wrapped(self, network: Any, family: str) -> Any:
-        """Return PEFT's model of a network with a new adapter.
-
-        Raises:
-            HopelessError: the network lacks layers that `targets` names, or PEFT can't adapt one.
-        """
+        """Raise HopelessError if the network lacks layers that `targets` names, or PEFT can't adapt one."""
         from peft import LoraConfig
 
         targets = list(self.targets) if self.targets else lora_targets(family, "peft")

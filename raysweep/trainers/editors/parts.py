@@ -20,7 +20,6 @@ class PartTimes:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Count a block as a part."""
         began, cpu_began = time.perf_counter(), time.process_time()
         try:
             yield
@@ -31,7 +30,6 @@ class PartTimes:
 
     @property
     def counts(self) -> dict[str, Any]:
-        """The seconds of each part, as JSON."""
         return {"seconds": _rounded(self._seconds), "cpu_seconds": _rounded(self._cpu_seconds)}
 
 

@@ -7,6 +7,8 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.generators.patches import Patcher, Reading, RowVariant
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import states_of, with_states
@@ -44,9 +46,9 @@ class PatchedStates(Patcher):
         self._sources = torch.tensor(table, device=next(iter(states.values())).device)
         self._patches_written = width - 1 > prompt
 
+    @override
     @contextlib.contextmanager
     def around(self, network: Any, reading: Reading) -> Iterator[None]:
-        """See `Patcher.around`."""
         with contextlib.ExitStack() as hooks:
             if reading.reads_prompts or self._patches_written:
                 for number, hook in self._hooks(reading):
@@ -54,7 +56,6 @@ class PatchedStates(Patcher):
             yield
 
     def _hooks(self, reading: Reading) -> Iterator[tuple[int, Any]]:
-        """Yield the number of each module that is patched in a call, and the hook that does so."""
         import torch
 
         names: dict[int, Any] = {
@@ -79,13 +80,7 @@ class PatchedStates(Patcher):
 
 
 def states_at(generator: Transformers, modules: Mapping[int, Any], ids: Sequence[int]) -> dict[int, torch.Tensor]:
-    """Return the states that modules give out for a text in a pass of its own, (tokens, width), by their numbers.
-
-    Args:
-        generator: has the model in which the modules are.
-        modules: such as blocks, by their numbers.
-        ids: the text's tokens.
-    """
+    """Return the states that modules give out for a text in a pass of its own, (tokens, width), by their numbers."""
     kept = _KeptStates(modules)
     generator.read([ids], [RowVariant(kept, None)])
     return kept.states
@@ -98,9 +93,9 @@ class _KeptStates(Patcher):
         self._modules = modules
         self.states: dict[int, torch.Tensor] = {}
 
+    @override
     @contextlib.contextmanager
     def around(self, network: Any, reading: Reading) -> Iterator[None]:
-        """See `Patcher.around`."""
         with contextlib.ExitStack() as hooks:
             for number, module in self._modules.items():
                 hook = functools.partial(self._keep, number)
@@ -116,13 +111,8 @@ def _replaced(
 ) -> Any:
     """Return a module's output with other states in some rows.
 
-    Args:
-        index: (k,), the rows.
-        sources: (k, tokens), places in `states`; -1: a token keeps its own.
-        states: (tokens of the other text, width).
-        module: whose hook this is.
-        args: what it got.
-        output: what it gave out.
+    `index`: (k,), the rows. `sources`: (k, tokens), places in `states`; -1: a token keeps its own. `states`: (tokens of
+    the other text, width).
     """
     import torch
 

@@ -22,11 +22,8 @@ Place = Literal["first", "middle", "last", "random", "dinm"]
 def block_at(place: Place | int, job: EditJob, blocks: Sequence[Any], tokens: PairTokens) -> int:
     """Return the number of a block.
 
-    Args:
-        place: which block.
-        job: the edit; its base is frozen. A random block depends on its seed and the names of its pair only.
-        blocks: the base's blocks.
-        tokens: of the pair, for DINM's block.
+    `job`: the edit; its base is frozen. A random block depends on its seed and the names of its pair only. `tokens`: of
+    the pair, for DINM's block.
 
     Raises:
         UsageError: the model has no such block.

@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import override
+
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.whole_texts import whole_pass
 from raysweep.records import ModelKind
@@ -104,8 +106,8 @@ class Rome(Editor):
         self.target_tokens, self.covariance_tokens, self.neutral = target_tokens, covariance_tokens, neutral
         self.covariance_text_tokens, self.covariance_ridge = covariance_text_tokens, covariance_ridge
 
+    @override
     def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
-        """See `Editor.edit`."""
         network, reader, watch = job.base.network, TextReader(job.base), PartTimes()
         blocks, tokens = blocks_of(network, job.family), reader.pair(job.pair)
         with frozen(network):
@@ -130,8 +132,8 @@ class Rome(Editor):
         }
         return ModelEdit(tensors=tensors, counts=counts)
 
+    @override
     def work(self, blocks: int) -> EditEffort:
-        """See `Editor.work`."""
         texts = self.prefixes + 2  # with the plain prompt and the neutral one
         together = PASS_TOKENS if self.prefixes else 0
         return EditEffort(0, (self.rules.steps + 1) * texts, self.target_tokens, together)

@@ -83,11 +83,6 @@ def save_edit(edit: ModelEdit, network: Any, out: Path) -> None:
     """Write what an edit has made as a model of the editor's kind: a delta that names its base, or PEFT's files.
 
     A delta may change nothing, as where no step lowered a loss: the counts say so, in `changes_nothing`.
-
-    Args:
-        edit: with its counts.
-        network: the base that was edited.
-        out: an existing folder.
     """
     for name, content in edit.adapter.items():
         (out / name).write_bytes(content)
@@ -158,7 +153,6 @@ def _require_fit(editor: Editor, job: EditJob, edit: ModelEdit) -> None:
 
 
 def _effect(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Return what counts say of the logits before and after an edit."""
     import torch
 
     moved = {name: distance(after[name], before[name]) for name in before}
@@ -189,11 +183,7 @@ class _Texts:
 
 @contextmanager
 def _unspoiled(editor: Editor, job: EditJob, watch: PartTimes) -> Iterator[None]:
-    """Check after the block, however it ends, that a base is what it was; take hooks off that were left on it.
-
-    Raises:
-        SpoiledBase: it is not.
-    """
+    """Raise SpoiledBase if a base is not what it was after the block, however it ends; take off hooks left on it."""
     network = job.base.network
     with watch.part(CHECKS):
         before = _state(network)
@@ -234,8 +224,6 @@ def _state(network: Any) -> _State:
 
 
 def _differences(before: _State, after: _State) -> list[str]:
-    """Return the names of what differs between two states."""
-
     def unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
         return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
@@ -243,12 +231,10 @@ def _differences(before: _State, after: _State) -> list[str]:
 
 
 def _hooks(network: Any) -> dict[int, dict[str, set[int]]]:
-    """Return the ids of the hooks of each module."""
     return {id(module): {kind: set(getattr(module, kind)) for kind in HOOKS} for module in network.modules()}
 
 
 def _take_off(network: Any, kept: Mapping[int, Mapping[str, set[int]]]) -> int:
-    """Remove the hooks of a network that are not among those kept; return how many there were."""
     removed = 0
     for module in network.modules():
         for kind in HOOKS:

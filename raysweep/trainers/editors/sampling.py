@@ -19,13 +19,8 @@ def sampled(
 ) -> list[list[int]]:
     """Return the tokens of texts that a base begins and goes on with by itself, at temperature 1.
 
-    Args:
-        base: the model.
-        count: number of texts.
-        length: tokens of each, without the first one, which stands for a text's beginning and is left out.
-        seed: from which, with the purpose, they are drawn.
-        purpose: what the texts are for.
-        alive: called after each token.
+    `length`: tokens of each, without the first one, which stands for a text's beginning and is left out. `seed`: from
+    which, with the purpose, they are drawn. `alive`: called after each token.
     """
     import torch
 

@@ -12,10 +12,8 @@ def require_numbers(
 ) -> None:
     """Raise UsageError for the first setting that is out of its range.
 
-    Args:
-        editor: the editor's name, for the message.
-        positive: settings that must be above 0, by their names.
-        at_least: settings with the least value that each may have.
+    `positive`: settings that must be above 0, by their names. `at_least`: settings with the least value that each may
+    have.
     """
     for name, value in positive.items():
         if not value > 0:
@@ -26,13 +24,7 @@ def require_numbers(
 
 
 def require_block(place: object, blocks: int, whose: str) -> None:
-    """Raise UsageError if a setting `edit_at` is the number of a block that a model lacks.
-
-    Args:
-        place: the setting; a place in words is always there.
-        blocks: how many the model has.
-        whose: the model, for the message, such as ``model llama``.
-    """
+    """Raise UsageError if a model lacks the block of a number; a place in words is always there."""
     if isinstance(place, int) and not 0 <= place < blocks:
         raise UsageError(
             f"`edit_at: {place}` names no block of {whose}, which has {blocks}; write a number from 0 to {blocks - 1}, "

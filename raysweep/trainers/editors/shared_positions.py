@@ -41,12 +41,6 @@ class Shared:
 def sources(scopes: Sequence[str], pair: PromptPair, tokenizer: Any, shared: Shared) -> dict[str, list[int]]:
     """Return by scope, for each position of the perturbed prompt, the original's whose states it gets; -1: none.
 
-    Args:
-        scopes: their names.
-        pair: the prompts.
-        tokenizer: the model's.
-        shared: the positions that they share.
-
     Raises:
         UsageError: the tokenizer doesn't tell which characters a token covers, where a scope depends on that.
     """

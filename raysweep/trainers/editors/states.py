@@ -64,11 +64,7 @@ class Matrix:
 
 
 def matrix_of(job: EditJob, block: int) -> Matrix:
-    """Return the matrix of a block of a job's base.
-
-    Raises:
-        UsageError: the family doesn't say where its blocks are, or the base has no such block.
-    """
+    """Return the matrix of a block; raise UsageError if there is none, or the family doesn't say where."""
     network = job.base.network
     projection = projection_of(network, job.family, block)
     return Matrix(block, blocks_of(network, job.family)[block], projection.module, projection.name)
@@ -110,12 +106,7 @@ def frozen(network: Any) -> Iterator[None]:
 
 @contextmanager
 def with_change(matrix: Matrix, change: Callable[[], torch.Tensor]) -> Iterator[None]:
-    """Add a change to a matrix in all passes of the block; gradients flow to it.
-
-    Args:
-        matrix: to which it is added; its own numbers stay.
-        change: returns it, (d, d_ff), at each pass.
-    """
+    """Add a change, (d, d_ff) at each pass, to a matrix in all passes of the block; gradients flow to it."""
     import torch.nn.functional as F
 
     def added(_: Any, args: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
@@ -129,7 +120,6 @@ def with_change(matrix: Matrix, change: Callable[[], torch.Tensor]) -> Iterator[
 
 
 def device_of(network: Any) -> torch.device:
-    """Return the device on which a network takes its tokens."""
     device: torch.device = network.get_input_embeddings().weight.device
     return device
 

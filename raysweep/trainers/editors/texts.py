@@ -46,11 +46,7 @@ class TextReader:
         self._tokens = Tokens(base.tokenizer, None, 1, traits)
 
     def pair(self, pair: PromptPair) -> PairTokens:
-        """Return the tokens of a pair.
-
-        Raises:
-            UsageError: a prompt has no token, or too many for the model.
-        """
+        """Return the tokens of a pair; raise UsageError if a prompt has no token, or too many for the model."""
         original, perturbed = (
             self.prompt(text, pair.special_tokens, f"of {pair.problem_set} {pair.task_id}")
             for text in (pair.original, pair.perturbed)
@@ -99,11 +95,7 @@ class TextReader:
     def target(
         self, pair: PromptPair, ids: Sequence[int], following: Sequence[int], most: int | None = None
     ) -> list[int]:
-        """Return the tokens that a model is to write after some others: the first `most`, and as many as it can.
-
-        Raises:
-            UsageError: there are none.
-        """
+        """Return the first `most` tokens to write, as many as the model can; raise UsageError if there are none."""
         room = None if self.positions is None else self.positions - len(ids)
         target = list(following[: min(len(following), room or len(following), most or len(following))])
         if not target:

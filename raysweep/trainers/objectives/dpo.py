@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row, RowServices
 from raysweep.trainers.objectives.rejected import Comparing, TokenPair
@@ -41,8 +43,8 @@ class Dpo(Comparing):
             raise UsageError(f"objective dpo: beta {beta} isn't above 0")
         self.beta = beta
 
+    @override
     def doubts(self) -> Sequence[str]:
-        """Return that a large beta ends the learning early."""
         if self.beta <= 10:
             return ()
         gained = f"{10 / self.beta:.2g} nats"
@@ -50,8 +52,8 @@ class Dpo(Comparing):
             f"with `beta: {self.beta:g}` a pair teaches nothing once its response gained {gained}; usual: 0.01 to 1"
         ]
 
+    @override
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
-        """Return token ids and weights of both."""
         chosen, rejected = pair.response, pair.rejected
         assert rejected is not None
         return {
@@ -61,8 +63,9 @@ class Dpo(Comparing):
             "rejected_weights": rejected.weights,
         }
 
+    @override
     def tokens(self, response: int, rejected: int) -> int:
-        """Return twice the longer one's: both lie in one forward pass."""
+        """Twice the longer one's: both lie in one forward pass."""
         return 2 * max(response, rejected)
 
     def prepare(self, model: Any, rows: Sequence[Row], services: RowServices) -> Sequence[Row]:
@@ -76,8 +79,8 @@ class Dpo(Comparing):
         )
         return [{**row, "reference": values.astype(np.float32)} for row, values in zip(rows, reference, strict=True)]
 
+    @override
     def normaliser(self, rows: Sequence[Row]) -> float:
-        """Return the number of rows."""
         return float(len(rows))
 
     def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> LossSum:

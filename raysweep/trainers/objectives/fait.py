@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.trainers.base import OBJECTIVES, InWords, LossSum, Row
 from raysweep.trainers.objectives.rejected import Comparing, Granularity, TokenPair
@@ -73,14 +75,14 @@ class Fait(Comparing):
         self.emphasis = emphasis
         self.granularity: Granularity = granularity
 
+    @override
     def doubts(self) -> Sequence[str]:
-        """Return that the end of a text has no loss, where alpha is 1."""
         if self.alpha > 1:
             return ()
         return ["`alpha: 1` gives the end of a response no loss, so that models don't learn where to stop"]
 
+    @override
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
-        """Return token ids and marks of both."""
         chosen, rejected = pair.response, pair.rejected
         assert rejected is not None
         return {

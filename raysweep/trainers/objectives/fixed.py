@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.trainers.base import OBJECTIVES, Row
 from raysweep.trainers.objectives.rejected import Comparing, TokenPair
@@ -31,8 +33,8 @@ class Fixed(Comparing):
             raise UsageError(f"objective fixed: weight {weight:g} is negative")
         self.weight = weight
 
+    @override
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
-        """Return token ids and weights of the response, and the number of its tokens."""
         chosen = pair.response
         marked = chosen.marks("line")
         weights = [self.weight if mark else weight for mark, weight in zip(marked, chosen.weights, strict=True)]
@@ -46,6 +48,6 @@ class Fixed(Comparing):
         """Return the number of response tokens, ends included, whatever their weight."""
         return float(sum(int(row["tokens"][0]) for row in rows))
 
+    @override
     def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the sum of the tokens' weighted losses."""
         return weighted_loss(model, batch, batch["weights"])

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from typing_extensions import override
+
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.trainers.base import Objective, Recipe
@@ -52,7 +54,6 @@ class TokenPair:
     rejected: Side | None
 
     def unusable(self, max_tokens: int) -> str:
-        """Return in words why the pair can't be trained on; empty if it can."""
         if self.rejected is None:
             return "no rejected response"
         if not self.response.start or not self.rejected.start:
@@ -89,7 +90,6 @@ def _side(encoded: EncodedResponse, marked: Marks | None) -> Side:
 
 
 def stored_pair(row_id: str, pair: TokenPair) -> EncodedPair:
-    """Return a pair in the form in which a store keeps it."""
     import numpy as np
 
     def ids(side: Side) -> bytes:
@@ -103,7 +103,6 @@ def stored_pair(row_id: str, pair: TokenPair) -> EncodedPair:
 
 
 def pair_of(stored: EncodedPair) -> TokenPair:
-    """Return a pair that a store has kept."""
     import numpy as np
 
     def side(ids: bytes, start: int, bits: bytes | None) -> Side:
@@ -130,13 +129,14 @@ class Comparing(Objective):
     def of_pair(self, pair: TokenPair) -> Mapping[str, list[Any]]:
         """Return what `encode` returns, of a pair whose rejected response is there and whose lengths fit."""
 
+    @override
     def encode(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> Mapping[str, list[Any]] | None:
-        """See `of_pair`; None where a response is missing or has over `max_tokens`, or the prompt has no tokens."""
+        """None where a response is missing or has over `max_tokens`, or the prompt has no tokens."""
         template = PromptTemplate(recipe.template, recipe.system, tokenizer)
         pair = token_pairs([row], template, marked=self.reads_marks)[0]
         return None if pair.unusable(recipe.max_tokens) else self.of_pair(pair)
 
+    @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        """Return in words why a row can't be used; empty if it can."""
         template = PromptTemplate(recipe.template, recipe.system, tokenizer)
         return token_pairs([row], template, marked=False)[0].unusable(recipe.max_tokens)

@@ -65,7 +65,6 @@ class EncodedApart:
         return f"over {max_tokens} tokens" if max(len(self.prompt), len(self.response)) > max_tokens else ""
 
     def row(self, weights: Sequence[float]) -> dict[str, list[Any]]:
-        """Return the encoded row. `weights`: of the response's tokens."""
         return {"input_ids": self.prompt, LABELS: self.response, "weights": list(weights)}
 
 
@@ -196,10 +195,8 @@ def response_tokens(rows: Sequence[Row]) -> float:
 def _untrimmed(offsets: np.ndarray, tokens: Sequence[str], text: str) -> np.ndarray:
     """Return the characters of each token with its spaces, which tokenizers such as GPT-2's may leave out.
 
-    Args:
-        offsets: (tokens, 2), the first character of each token and the one after its last.
-        tokens: as the tokenizer writes them.
-        text: the whole text.
+    `offsets`: (tokens, 2), the first character of each token and the one after its last. `tokens`: as the tokenizer
+    writes them.
     """
     import numpy as np
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import override
+
 from raysweep.errors import UsageError
 from raysweep.records import TrainingRow
 from raysweep.trainers.base import OBJECTIVES, Objective, Recipe, Row
@@ -41,8 +43,8 @@ class Sft(Objective):
         self.prompt_weight = prompt_weight
         self.reduction = reduction
 
+    @override
     def use_for(self, architecture: str) -> None:
-        """See `Objective.use_for`."""
         super().use_for(architecture)
         if architecture == "seq2seq" and self.prompt_weight:
             raise UsageError(
@@ -70,17 +72,18 @@ class Sft(Objective):
         weight = 1 / (1 + self.prompt_weight) / (len(ids) - start)
         return {"input_ids": ids, "weights": [weight * self.prompt_weight] * start + [weight] * (len(ids) - start)}
 
+    @override
     def why_dropped(self, row: TrainingRow, tokenizer: Any, recipe: Recipe) -> str:
-        """Return which of the two reasons of `encode` holds."""
         if self.architecture == "seq2seq":
             return encode_apart(row, row.output, tokenizer, recipe).unusable(recipe.max_tokens)
         without_prompt = encode_response(row, row.output, tokenizer, recipe).start == 0
         return "no prompt" if without_prompt else f"over {recipe.max_tokens} tokens"
 
+    @override
     def normaliser(self, rows: Sequence[Row]) -> float:
-        """Return the number of rows, or of response tokens."""
         return float(len(rows)) if self.reduction == "per_row" else response_tokens(rows)
 
+    @override
     def loss(self, model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return the sum of the rows' losses. Computes logits only where a weight is not zero."""
+        """Logits are computed only where a weight is not zero."""
         return weighted_loss(model, batch, batch["weights"])

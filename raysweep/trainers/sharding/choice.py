@@ -19,10 +19,7 @@ UNSHARED = {
 
 
 def sharding_name(recipe: Recipe, workers: int) -> str:
-    """Return what a recipe's `parallel` is: as given, or else `zero2` for `full` with several workers, `ddp`.
-
-    What ZeRO can't follow is trained by `ddp`, too.
-    """
+    """Return `parallel` as given, else `zero2` for `full` with several workers where ZeRO can follow, else `ddp`."""
     if recipe.parallel is not None:
         return recipe.parallel
     return "zero2" if recipe.trainer == "full" and workers > 1 and not unshared_setting(recipe) else "ddp"
@@ -42,11 +39,7 @@ def refusal(recipe: Recipe) -> str:
 
 
 def make_sharding(model: Any, recipe: Recipe, device: torch.device, world_size: int) -> Sharding:
-    """Wrap a model that is on its device for training by `world_size` workers.
-
-    Raises:
-        UsageError: ZeRO can't train by the recipe, or can't here.
-    """
+    """Wrap a model that is on its device; raise UsageError if ZeRO can't train by the recipe, or can't here."""
     name = sharding_name(recipe, world_size)
     if name == "ddp":
         from raysweep.trainers.sharding.replicas import Replicas

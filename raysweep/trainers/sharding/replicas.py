@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.optimizer import make_optimizer, torch_name
@@ -40,30 +42,31 @@ class Replicas(Sharding):
             self.replica = DistributedDataParallel(self.replica, device_ids=devices, broadcast_buffers=False)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
+    @override
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """See `Sharding.autocast`."""
         import torch
 
         precision = self._recipe.precision
         dtype = getattr(torch, torch_name(precision))
         return torch.autocast(self._device.type, dtype) if precision != "float32" else contextlib.nullcontext()
 
+    @override
     def drop_gradients(self) -> None:
-        """See `Sharding.drop_gradients`."""
         self.optimizer.zero_grad()
 
+    @override
     def one_pass(self, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """See `Sharding.one_pass`. The workers exchange gradients in the step's last one; DDP decides at its start."""
+        """The workers exchange gradients in the step's last one; DDP decides at its start."""
         return contextlib.nullcontext() if last or self._world_size == 1 else self.replica.no_sync()
 
+    @override
     def backward(self, loss: torch.Tensor, last: bool) -> None:
-        """See `Sharding.backward`."""
         self.scaler.scale(loss * self._world_size).backward()  # DDP takes the mean over the workers
         if self._recipe.compat == "safecoder":
             self._clip()
 
+    @override
     def step(self, learning_rate: float) -> float | torch.Tensor | None:
-        """See `Sharding.step`."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.scaler.unscale_(self.optimizer)
@@ -85,8 +88,9 @@ class Replicas(Sharding):
             torch.nn.utils.clip_grad_value_(self._trained, self._recipe.clip_value)
         return self._norm
 
+    @override
     def write(self, folder: Path) -> None:
-        """See `Sharding.write`; rank 0 writes everything, since all workers have the same."""
+        """Rank 0 writes everything, since all workers have the same."""
         import torch
 
         if not self._is_first():
@@ -98,8 +102,8 @@ class Replicas(Sharding):
         }
         torch.save(content, folder / WEIGHTS_FILE)
 
+    @override
     def read(self, folder: Path) -> None:
-        """See `Sharding.read`."""
         import torch
 
         if not (folder / WEIGHTS_FILE).exists():
@@ -115,13 +119,13 @@ class Replicas(Sharding):
         self.optimizer.load_state_dict(content["optimizer"])
         self.scaler.load_state_dict(content.get("scaler", {}))
 
+    @override
     def trained(self) -> Mapping[str, torch.Tensor]:
-        """See `Sharding.trained`."""
         tensors = _trained_tensors(self.model) if self._is_first() else {}
         return {name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()}
 
+    @override
     def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """See `Sharding.put_back`."""
         tensors = _trained_tensors(self.model)
         for name, tensor in weights.items():
             tensors[name].copy_(tensor)
@@ -131,8 +135,8 @@ class Replicas(Sharding):
 
         return self._world_size == 1 or torch.distributed.get_rank() == 0
 
+    @override
     def weights(self) -> Mapping[str, torch.Tensor] | None:
-        """See `Sharding.weights`."""
         return None
 
 

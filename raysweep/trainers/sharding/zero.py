@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.errors import HopelessError, UsageError, install_extra
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.optimizer import make_optimizer
@@ -65,20 +67,22 @@ class Zero(Sharding):
         )
         self.replica = self.engine
 
+    @override
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """See `Sharding.autocast`. The model itself is in the precision of the computations."""
+        """The model itself is in the precision of the computations."""
         return contextlib.nullcontext()
 
+    @override
     def drop_gradients(self) -> None:
-        """See `Sharding.drop_gradients`. `step` leaves none behind."""
+        """`step` leaves none behind."""
 
+    @override
     def backward(self, loss: torch.Tensor, last: bool) -> None:
-        """See `Sharding.backward`."""
         self.engine.set_gradient_accumulation_boundary(last)
         self.engine.backward(loss * self._world_size, scale_wrt_gas=False)  # DeepSpeed takes the mean over the workers
 
+    @override
     def step(self, learning_rate: float) -> float | torch.Tensor | None:
-        """See `Sharding.step`."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         skipped = self.engine.skipped_steps
@@ -86,15 +90,16 @@ class Zero(Sharding):
         norm: float | torch.Tensor = self.engine.get_global_grad_norm()
         return norm if self.engine.skipped_steps == skipped else None
 
+    @override
     def write(self, folder: Path) -> None:
-        """See `Sharding.write`. Frozen weights are left out."""
+        """Frozen weights are left out."""
         (folder / TAG).mkdir(exist_ok=True)
         self.engine.save_checkpoint(str(folder), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
         if self.engine.global_rank == 0:
             (folder / WORKERS_FILE).write_text(f"{self._world_size}\n")
 
+    @override
     def read(self, folder: Path) -> None:
-        """See `Sharding.read`."""
         workers = folder / WORKERS_FILE
         if not workers.exists() or int(workers.read_text()) != self._world_size:
             raise HopelessError(
@@ -103,17 +108,17 @@ class Zero(Sharding):
             )
         self.engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=False)
 
+    @override
     def trained(self) -> Mapping[str, torch.Tensor]:
-        """See `Sharding.trained`."""
         names = {name for name, weights in self.model.named_parameters(remove_duplicate=False) if weights.requires_grad}
         return self._gathered(names)
 
+    @override
     def put_back(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """See `Sharding.put_back`."""
         self._put_back = weights
 
+    @override
     def weights(self) -> Mapping[str, torch.Tensor] | None:
-        """See `Sharding.weights`."""
         import torch
 
         names = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
@@ -164,11 +169,7 @@ def settings(recipe: Recipe, stage: int) -> dict[str, Any]:
 
 
 def quiet_deepspeed() -> Any:
-    """Import DeepSpeed, without its messages and without the op that it would compile; return the module.
-
-    Raises:
-        UsageError: it isn't installed.
-    """
+    """Import DeepSpeed without messages and without compiling its op; raise UsageError if it isn't installed."""
     with _uncompiled():
         try:
             import deepspeed
