@@ -19,11 +19,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON with sorted keys and no spaces, so that equal values give equal texts.
-
-    Raises:
-        ValueError: a number is infinite or not a number; the message names its place.
-    """
+    """Return JSON of sorted keys without spaces; raise ValueError (with its place) for a number that isn't finite."""
     try:
         return _ENCODER.encode(value)
     except ValueError as error:
@@ -32,7 +28,6 @@ def canonical_json(value: Any) -> str:
 
 
 def _not_finite(value: Any, place: str = "") -> Iterator[str]:
-    """Yield a sentence on each number in a JSON value that JSON doesn't have."""
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{place or 'the value'} is {value}"
     elif isinstance(value, Mapping):
@@ -65,10 +60,8 @@ def difference(folder: Path | str, expected: Mapping[str, Any], *, whole: bool =
 
     Paths are texts here: plans of large sweeps look at hundreds of thousands of files, and objects would take longer.
 
-    Args:
-        folder: the folder; files in it that `expected` doesn't name are ignored.
-        expected: the result of `describe`, as read from a file that may be damaged.
-        whole: compare the hashes of files of any size, not only of those up to `FULL_CHECK_BYTES`.
+    `folder`: the folder; files in it that `expected` doesn't name are ignored. `whole`: compare the hashes of files of
+    any size, not only of those up to `FULL_CHECK_BYTES`.
 
     Raises:
         OSError: a file exists but can't be read.

@@ -78,7 +78,6 @@ class Disk:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -140,10 +139,7 @@ def accelerators() -> Accelerators:
 
 
 def accelerator_in_use() -> str:
-    """Return the name of the device that torch computes on in this process, or ``cpu``.
-
-    torch is imported only where a driver of accelerators is loaded.
-    """
+    """Return the device that torch computes on, or ``cpu``; torch is imported only where a driver is loaded."""
     if not _may_have_accelerators():
         return "cpu"
     import torch
@@ -162,20 +158,17 @@ def cpu_capability() -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return True if an error of torch says that the accelerator's or the machine's memory is full."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def disk(path: Path, root: Path = ROOT) -> Disk:
-    """Return the file system that a path is on."""
     usage = shutil.disk_usage(path)
     return Disk(_file_system(path.resolve(), root), usage.total, usage.free)
 
 
 def _file_system(path: Path, root: Path) -> str:
-    """Return the kind of the innermost mount that contains a path, or "" where /proc doesn't list the mounts."""
     kind, depth = "", -1
     for line in _text(root / "proc/self/mountinfo").splitlines():
         before, _, after = line.partition(" - ")
@@ -186,7 +179,6 @@ def _file_system(path: Path, root: Path) -> str:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of this process's control group and those above it, for both versions."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, names, path = line.split(":", 2)
         if names and controller not in names.split(","):
@@ -204,13 +196,11 @@ def _memory_in_use(folder: Path) -> int:
 
 
 def _first_number(folder: Path, *names: str) -> int | None:
-    """Return the number in the first of these files that exists; None if it contains `max`, or none exists."""
     text = next((text for name in names if (text := _text(folder / name).strip())), "")
     return int(text) if text.lstrip("-").isdigit() else None
 
 
 def _text(path: Path) -> str:
-    """Return a file's text, or "" if it can't be read."""
     try:
         return path.read_text()
     except OSError:
@@ -259,7 +249,6 @@ def _torch_version() -> str:
 
 
 def resident_bytes() -> int:
-    """Return the memory that this process holds now, in bytes."""
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -304,7 +293,6 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 @cache
 def _version(package: str) -> str:
-    """Return a package's version, read once; empty if it isn't installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -65,8 +65,6 @@ Maker = Callable[[Sequence[Any], Work], None]
 
 
 def one_by_one(make_one: Callable[[Any, Work], None]) -> Maker:
-    """Return a maker that calls a stage function for each plan."""
-
     def make_all(plans: Sequence[Any], work: Work) -> None:
         for plan in plans:
             make_one(plan, work)
@@ -120,7 +118,6 @@ def make_cell(cell: CellPlan, context: Context, stages: Stages) -> Mapping[str, 
 
 @contextmanager
 def _running(plans: Sequence[ArtefactPlan], first_stage: str, context: Context, stages: Stages) -> Iterator[Store]:
-    """Make the missing artefacts of a task, then run the block; report the task as done when the block ends."""
     progress, store = ProgressFile(context.progress, plans[0].task), context.store
     with progress.running(first_stage):
         with_retries(lambda: make(plans, Work(store, stages, progress, context)), progress, context.recovery)

@@ -125,16 +125,13 @@ class Registry(Generic[T]):
         return {f"package of {self.kind}": self._plugins[name]} if name in self._plugins else {}
 
     def parameters(self, name: str) -> dict[str, inspect.Parameter]:
-        """Return the parameters of a class's constructor, by their names."""
         cls: Any = self.get(name)  # mypy takes no class for hashable
         return dict(_parameters(cls))
 
     def required_arguments(self, name: str) -> list[str]:
-        """Return the names of the arguments for which the class registered under `name` has no default."""
         return [key for key, parameter in self.parameters(name).items() if parameter.default is parameter.empty]
 
     def _check_class(self, name: str, cls: type[T]) -> None:
-        """Raise UsageError unless a class is one of this registry's kind and has its class attributes."""
         base = f"{self.base.__module__}.{self.base.__qualname__}"
         if not issubclass(cls, self.base):
             raise UsageError(f"{cls.__module__}.{cls.__qualname__} is no {self.kind}: it doesn't inherit from {base}")
@@ -189,7 +186,6 @@ class Registry(Generic[T]):
                 log.debug("%s", entry, exc_info=True)
 
     def _load_error(self, entry: EntryPoint, error: Exception) -> str:
-        """Return the message for an entry point that failed to load."""
         package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
         reason = error if isinstance(error, UsageError) else f"{type(error).__name__}: {error}"
         return f"{self.kind} {entry.name!r} of the installed package {package} can't be used: {reason}"
@@ -197,7 +193,6 @@ class Registry(Generic[T]):
 
 @cache
 def _installed() -> Any:
-    """Return the entry points of all installed packages, read once a process."""
     return entry_points()
 
 
@@ -209,7 +204,6 @@ def _parameters(cls: type[Any]) -> Mapping[str, inspect.Parameter]:
 
 @cache
 def _validator(cls: type[Any], argument: str) -> Any:
-    """Return pydantic's validator of one argument of a class's constructor."""
     from pydantic import TypeAdapter
 
     return TypeAdapter(typing.get_type_hints(cls.__init__)[argument])
@@ -284,7 +278,6 @@ def _quoted(limits: Mapping[str, Any]) -> list[str]:
 
 
 def _hint(kind: str, value: Any, limits: Mapping[str, Any]) -> str:
-    """Return advice: how to write a value that YAML reads as another type, or the most similar choice."""
     if value is None:
         return "; give one, or leave the key out"
     if kind == "string_type":

@@ -36,10 +36,7 @@ def decimal(number: float, digits: int = 1, sign: str = "") -> str:
 
     Halves are rounded away from 0, also those that a float holds a little below themselves.
 
-    Args:
-        number: NaN gives ``nan``.
-        digits: after the point.
-        sign: ``+`` shows a plus, too, but at 0.
+    `number`: NaN gives ``nan``. `sign`: ``+`` shows a plus, too, but at 0.
     """
     if not math.isfinite(number):
         return f"{number}".replace("-", "−")
