@@ -102,10 +102,7 @@ def unlike_generate(network: Any, tokens: Tokens) -> str:
 
 
 def _prompts(network: Any, tokens: Tokens) -> list[list[_Text]]:
-    """Return the samples of two prompts; none if the model has too few positions for them.
-
-    Both end with the tokens that switch an adapter on (activated LoRA), if there are some.
-    """
+    """Return samples of two prompts that end with the tokens that switch an adapter on; none if they don't fit."""
     switch = tuple(getattr(getattr(network, "active_peft_config", None), "alora_invocation_tokens", None) or ())
     size = max(LENGTHS) + TOKENS
     if tokens.positions is not None and tokens.positions < size + len(switch):

@@ -36,10 +36,7 @@ def inflection(base: str, tag: str) -> str:
 
 @lru_cache(maxsize=65_536)
 def inflections(base: str, upos: str) -> tuple[str, ...]:
-    """Return a lemma's form for each Penn tag of its part of speech, in the tags' order; equal forms are repeated.
-
-    Empty for a lemma that the dictionary lacks.
-    """
+    """Return a lemma's form for each Penn tag, in order; equal ones are repeated; empty for an unknown lemma."""
     by_tag = _lemminflect().getAllInflections(base, upos=upos)
     return tuple(str(by_tag[tag][0]) for tag in sorted(by_tag))
 

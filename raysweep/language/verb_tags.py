@@ -66,7 +66,7 @@ def corrected_tags(words: Sequence[str], tags: Sequence[str], verbatim: Sequence
 
 
 def first_word(words: Sequence[str]) -> int:
-    """Return the index of a sentence's first word, in lower case, but bullets and openers; -1: there is none."""
+    """Return the index of the first word that is no bullet and no opener, or -1. `words`: in lower case."""
     for index, word in enumerate(words):
         after = words[index + 1] if index + 1 < len(words) else ""
         is_word = any(char.isalpha() for char in word) and after not in (")", ".")

@@ -152,10 +152,7 @@ def _measured(
     divisor: tuple[float, str],
     statistic: Callable[[NDArray[np.float64]], Sequence[NDArray[np.float64]]],
 ) -> Measurement:
-    """Return a share of some models' accuracies with its interval over problems.
-
-    `divisor`: the number of problems by which the share divides, and these in words.
-    """
+    """Return a share with its interval over problems. `divisor`: the number by which it divides, and this in words."""
     if isnan(share.value):
         return Measurement(metric, nan, nan, nan, len(tasks), share.note)
     values = [[[of_model[task]] for task in tasks] for of_model in rates]

@@ -63,10 +63,7 @@ class Verdicts(tuple[Result, ...]):
         return results if isinstance(results, cls) else cls(results)
 
     def tallies(self, part: str = "") -> Mapping[str, Tally]:
-        """Return the counts by task id, in the order in which the tasks first appear.
-
-        `part`: the part of the tests that a completion has to pass; empty for the whole tests.
-        """
+        """Return counts by task id, in order of first appearance. `part`: of the tests to pass; empty: all of them."""
         if part not in self._tallies:
             self._tallies[part] = self._counted(part)
         return self._tallies[part]

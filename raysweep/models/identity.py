@@ -77,10 +77,7 @@ def _was_merged_wrongly(folder: Path, base: ModelRef | None) -> bool:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """Return the files that transformers loads from a folder, if they are safetensors.
-
-    Others may lie beside them, such as averaged weights of the same names.
-    """
+    """Return the safetensors that transformers loads; others may lie beside them, such as averaged weights."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file():
         return [whole]

@@ -20,10 +20,7 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")
 
 
 def unloadable(location: str, config: Mapping[str, Any], on_gpu: bool, architecture: str = "causal") -> str:
-    """Return why transformers can't load a model with such a config here; empty if nothing speaks against it.
-
-    `on_gpu`: whether it gets a GPU, maybe of another machine.
-    """
+    """Return why transformers can't load such a model here, or "". `on_gpu`: a GPU loads it, maybe elsewhere."""
     without = _without_pair if architecture == "seq2seq" else _without_class
     return without(location, config) or _quantized_for_others(location, config, on_gpu)
 

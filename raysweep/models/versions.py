@@ -127,10 +127,7 @@ class ModelVersions:
 
 @contextmanager
 def unchanged_modules(network: Any) -> Iterator[None]:
-    """Restore after the block which modules and tensors a network has, what they are called, and its config.
-
-    Numbers that were changed in place stay changed.
-    """
+    """Restore modules, tensors, names and config after the block; numbers that changed in place stay changed."""
     before = [
         (module, {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()})
         for module in network.modules()

@@ -62,10 +62,7 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
 
 
 def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: float, seed: int) -> list[Stratum]:
-    """Draw the files of one problem set: strata of (id of a cell, place of a problem in its set).
-
-    `margin`: of error, at 95 % confidence.
-    """
+    """Draw strata of (id of a cell, place of a problem in its set). `margin`: of error, at 95 % confidence."""
     tuned, bases = (
         [
             Sampled(cell.id, str(number))

@@ -84,10 +84,7 @@ class JsonlProblems(ProblemSet):
 
 
 def read_problems(path: Path, *, mixed: bool = False) -> list[Problem]:
-    """Read the problems of a file; raise UsageError (file, line) for an unusable row.
-
-    `mixed`: its rows may be in several languages.
-    """
+    """Read problems; raise UsageError (file, line) for an unusable row. `mixed`: rows in several languages."""
     language = None if mixed else _first_language(path)
     return problems_of(read_json_rows(path), lambda row: _problem(row, language))
 

@@ -279,10 +279,7 @@ class _Characters:
         return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
 
     def symbol(self, before: Any, after: Any, kind: type[ast.AST], end_with: str = "") -> tuple[int, int] | None:
-        """Return where an operator stands between two nodes; None if something else, such as a comment, is there.
-
-        `end_with`: what follows it, such as ``=``.
-        """
+        """Return an operator's place between two nodes, None if something else is there. `end_with`: such as ``=``."""
         start, end = self.span(before)[1], self.span(after)[0]
         words = r"\s+".join(map(re.escape, _SYMBOLS[kind].split()))
         found = re.fullmatch(rf"([\s)\\]*)({words}){end_with}[\s(\\]*", self.code[start:end])

@@ -75,10 +75,7 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
 
 
 def split_docstring(text: str, code: str, quotes: str, *, ends: bool) -> list[Segment]:
-    """Split the description in a docstring, so that no changed word closes it early.
-
-    `ends`: whether the closing quotes follow the text at once.
-    """
+    """Split so that no changed word closes the docstring early. `ends`: the closing quotes follow at once."""
     pieces = split_prose(text, code)
     if quotes == "'''":
         pieces = [piece for part in pieces for piece in _keep_apostrophes(part)]

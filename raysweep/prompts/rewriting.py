@@ -92,10 +92,7 @@ class Rewriting:
         )
 
     def accept(self, answer: str, compiles: Callable[[str], bool]) -> Rewritten:
-        """Return the row with an answer in place of its description, or as it was.
-
-        `compiles`: whether a prompt compiles, see `PromptRow.compiles`.
-        """
+        """Return the row with an answer for its description, or as it was. `compiles`: see `PromptRow.compiles`."""
         if not self.pieces:
             return Rewritten(self.row, NO_TEXT)
         answer = answer.strip()

@@ -75,10 +75,7 @@ class CodeRow:
 
 
 def count_codes(messages: Iterable[LintMessage], files: int) -> list[CodeCount]:
-    """Count messages by code, most frequent first; `files` is the number of files that were linted.
-
-    It counts any linter's messages, so that pylint's and ruff's counts can stand side by side.
-    """
+    """Count any linter's messages by code, most frequent first; `files`: number of files that were linted."""
     listed = list(messages)
     counts = Counter(message.code for message in listed)
     symbols = {message.code: message.symbol for message in listed}

@@ -122,10 +122,7 @@ def content_sha(path: Path) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Raise UsageError unless `path` is a file; the message suggests the most similar name in its folder.
-
-    It is a MissingInput if there is nothing there.
-    """
+    """Raise UsageError, with the most similar name, unless `path` is a file; MissingInput if nothing is there."""
     if path.is_file():
         return
     if path.is_dir():

@@ -94,10 +94,7 @@ def _wanted(search: PairSearch, eligible: Sequence[str]) -> str:
 
 
 def _why(search: PairSearch, eligible: int, too_long: Sequence[str], original: _Solved, perturbed: _Solved) -> str:
-    """Say why there is no such pair.
-
-    `too_long`: the problems that aren't eligible only because the model has no room for their perturbed prompts.
-    """
+    """Say why there is no pair. `too_long`: problems whose perturbed prompts alone don't fit the model."""
     wanted, model = search.wanted, search.base.cell.model
     where = f"{wanted.problem_set} {wanted.perturbation}"
     rates = f"Acc_ori {original.rate:.3f} on clean prompts, Acc_pert {perturbed.rate:.3f} on perturbed ones"

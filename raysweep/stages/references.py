@@ -71,10 +71,7 @@ def make_references(plan: ReferencesPlan, work: Work) -> None:
 
 
 def stored_inside_reasons(plan: ReferencesPlan, store: Store) -> dict[str, str]:
-    """Return why each problem of a set that is judged inside is, by task id.
-
-    Without the set's references in the store, the tests alone tell it.
-    """
+    """Return why problems are judged inside, by task id; without stored references the tests alone tell it."""
     rows = store.rows(plan.node, ReferenceRun) if store.has(plan.node) else []
     return inside_reasons(_problems(plan), {row.task_id: row.oracle for row in rows})
 

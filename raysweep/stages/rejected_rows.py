@@ -196,10 +196,7 @@ def _program(problem: Problem, row: SourceRow, variant: Variant) -> Program:
 
 
 def _require_fences(teacher: TeacherAnswersPlan, store: Store) -> None:
-    """Raise HopelessError if more than half of the answers lack a block of code.
-
-    They are counted as they are written, too; here are those of an earlier run, with which they need none.
-    """
+    """Raise HopelessError if over half of the answers, here those of an earlier run, lack a block of code."""
     if not teacher.needs_fences:
         return
     path = store.use(teacher.node) / ROWS

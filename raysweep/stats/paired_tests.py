@@ -167,10 +167,7 @@ def _denominator(shares: NDArray[np.float64]) -> int:
 
 @lru_cache(maxsize=4096)
 def _sign_test(count: int, total: int) -> float:
-    """Return the two-sided exact p of `count` of `total` signs; a sweep asks for the same few many times.
-
-    It is that of scipy's `binomtest`, whose module takes longer to import than a small sweep's report takes to write.
-    """
+    """Return the two-sided exact p as scipy's `binomtest` does, whose import takes longer than a small report."""
     from scipy.special import bdtr
 
     return min(1.0, 2 * float(bdtr(min(count, total - count), total, 0.5)))

@@ -94,7 +94,7 @@ class Copies:
         self._place(node, folder)
 
     def forget(self, node: Artefact) -> None:
-        """Remove the copy in one step for others; raise StoreError if that fails: nobody may use it then."""
+        """Remove all of the copy or nothing; raise StoreError if that fails: nobody may use it then."""
         trash = self._scratch / STAGING / f"copy-{uuid.uuid4().hex}"
         try:
             trash.parent.mkdir(parents=True, exist_ok=True)

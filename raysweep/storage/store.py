@@ -133,10 +133,7 @@ class Store:
         }
 
     def _look_up(self, question: Callable[[Artefact], bool], nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Answer a question, which is no for an artefact without a folder, for each artefact.
-
-        Requests to an object store run side by side; one after the other would take minutes.
-        """
+        """Answer for each artefact, no without a folder; requests run side by side, since one by one takes minutes."""
         asked = list(nodes)
         if not self._copies:
             there = self._with_folder(asked, map)

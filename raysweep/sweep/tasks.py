@@ -102,10 +102,7 @@ def make(
 def _run_cells(
     engine: Engine, cells: Sequence[Task], errors: Mapping[str, str], folder: SweepFolder, *, fail_fast: bool
 ) -> dict[str, str]:
-    """Run the cells whose dependencies were made; return the errors of cells, those that couldn't start included.
-
-    `fail_fast`: run no cell if such a task failed.
-    """
+    """Return the errors of cells, also of those that couldn't start. `fail_fast`: start none after a failed task."""
     activities = read_activities(folder.progress)
     stopped = {name for name in errors if name in activities and activities[name].state == STOPPED}
     blocked = _blocked(cells, errors, stopped)
@@ -252,10 +249,7 @@ def _model_of(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str
 
 
 def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collection[str]) -> dict[str, tuple[str, bool]]:
-    """Map each cell that waits for what failed or was stopped, or for such a cell, to (reason, was it stopped).
-
-    Cells that others wait for come before these.
-    """
+    """Map waiting cells to (reason, was it stopped); those that others wait for come before these."""
     blocked: dict[str, tuple[str, bool]] = {}
     for task in cells:
         name = next((name for name in task.after if name in errors or name in blocked), None)

@@ -453,10 +453,7 @@ class TrainingLoop:
             self._trial = None
 
     def _checkpoint_is_due(self, done: int, is_asked_for: bool) -> bool:
-        """Return True if a checkpoint is due after `done` steps; of several workers' clocks, rank 0's counts.
-
-        One that the services ask for is due at once, unless the job wants none at all.
-        """
+        """Decide by rank 0's clock; what the services ask for is due at once, unless the job wants none at all."""
         every = self.job.checkpoint_every
         if is_asked_for:
             return every != 0

@@ -291,10 +291,7 @@ class _Block:
         return norms * (inputs + self._norm_per_token())
 
     def _inputs(self, roles: tuple[str, ...], width: int, saved_anyway: bool = False) -> int:
-        """Bytes a token that linear layers keep of one common input.
-
-        `saved_anyway`: another operation keeps the same tensor, in the format of the computations.
-        """
+        """Bytes a token of linear layers' common input. `saved_anyway`: another operation keeps the same tensor."""
         present = [role for role in roles if role in self._shape.linear_layers]
         if not self.frozen:
             if self.compute == 4 or saved_anyway:

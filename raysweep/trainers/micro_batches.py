@@ -83,12 +83,7 @@ class MicroBatching:
         return passes[::-1]
 
     def smaller(self, rows: Sequence[int], lengths: Sequence[int]) -> MicroBatching | None:
-        """Return the batching whose largest pass has half as many tokens; None if each row has a pass of its own.
-
-        Args:
-            rows: of a step, longest first.
-            lengths: tokens of every row of the training set.
-        """
+        """Return a batching with half of the largest pass; None if each row has its own. Arguments as of `cut`."""
         passes = [each for each in self.cut(rows, lengths) if len(each) > 1]
         if not passes:
             return None

@@ -75,7 +75,7 @@ class TrainingReports:
         return any(step == done for step, _ in self._validation_losses)
 
     def measured(self, done: int, measures: Mapping[str, float], margins: np.ndarray | None) -> None:
-        """Keep `HeldOut.measure` after `done` steps. `margins`: None where other weights will be the model."""
+        """Keep what `HeldOut.measure` gave after `done` steps. `margins`: None where other weights become the model."""
         self._measures.add(done, measures, margins)
 
     def report(

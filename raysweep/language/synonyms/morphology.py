@@ -25,10 +25,7 @@ _DETACH: Mapping[str, Sequence[tuple[str, str]]] = {
 
 
 def base_forms(word: str, upos: str, known: Container[str], exceptions: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the known forms of a word: irregular ones if there are any, else the word with endings detached.
-
-    `word`: in lower case.
-    """
+    """Return known forms of a lower-case word: irregular ones, else the word with endings detached."""
     if word in exceptions:
         return _known([word, *exceptions[word]], known)
     forms = _detached([word], upos)

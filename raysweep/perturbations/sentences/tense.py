@@ -69,10 +69,7 @@ class TensePerturbation(TaggedPerturbation):
         return tuple(edits for edits in by_sentence if edits)
 
     def _edits_of(self, sentence: Sentence, segments: Sequence[Segment], free: set[tuple[int, int]]) -> Iterator[Edit]:
-        """Yield a sentence's edits in order.
-
-        A verb stays if one of the words to change with it is not free, and so do all verbs that are joined to it.
-        """
+        """Yield edits; a verb stays if a word to change with it isn't free, and so do all verbs joined to it."""
         verbs = finite_verbs(sentence, self._participles)
         new = {verb.index: self.conjugate(sentence, verb) for verb in verbs}
         stays = {

@@ -69,10 +69,7 @@ def free_spans(segments: Iterable[Segment], protected: frozenset[str]) -> list[S
 
 
 def free_words(text: Any, split: Split) -> set[int]:
-    """Return the indices of a textattack text's words that may be changed.
-
-    `text`: an ``AttackedText``; words that were inserted into it may not be changed.
-    """
+    """Return the indices of an ``AttackedText``'s words that may be changed, without inserted ones."""
     origin = origin_of(text)
     free = free_spans(split(origin.text), protected_of(origin.text))
     current = text.attack_attrs["original_index_map"]  # index of each original word in `text`; -1: deleted

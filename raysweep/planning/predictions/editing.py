@@ -30,10 +30,7 @@ def edit_work(recipe: Recipe, shape: Shape | None) -> EditEffort | None:
 
 
 def editing_memory(shape: Shape, dtype: str, work: EditEffort, new: int, on_gpu: bool) -> int:
-    """Return the bytes of an edit's tensors, without those of its localization, which writes as a generation does.
-
-    `new`: tokens of a completion.
-    """
+    """Return the bytes of an edit's tensors, without its localization's. `new`: tokens of a completion."""
     width = min(filter(None, (_width(work, new), shape.positions)))
     batch = Batch(max(1, work.pass_tokens // width), width)
     passes = training_memory(shape, _frozen(dtype, batch), batch, on_gpu).peak if work.texts else 0
@@ -46,10 +43,7 @@ def delta_bytes(shape: Shape, dtype: str, recipe: Recipe) -> int:
 
 
 def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, sheet: DataSheet, share: float) -> float:
-    """Return the seconds of the passes of an edit's steps on an accelerator.
-
-    `new`: tokens of a completion. `share`: of its peak that FLOPs reach.
-    """
+    """Return the seconds of an edit's steps. `new`: tokens of a completion. `share`: of the peak FLOP/s."""
     tokens = _width(work, new)
     recipe = _frozen(dtype, Batch(1, tokens))
     flops = flops_per_token(shape, recipe, tokens) * tokens * work.texts

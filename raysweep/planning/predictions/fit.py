@@ -27,10 +27,7 @@ class Room:
     share: float = 1.0
 
     def lack(self, needed: int, in_bf16: bool = False) -> str:
-        """Return what this memory lacks for a process, such as ``has no bf16``; empty if the process fits.
-
-        `needed`: bytes of its tensors at least; 0: not known.
-        """
+        """Return what is lacking, such as ``has no bf16``; else "". `needed`: bytes at least; 0: not known."""
         if in_bf16 and not self.has_bf16:
             return "has no bf16"
         if needed > self.bytes:
@@ -41,10 +38,7 @@ class Room:
 
 @cache
 def room_on(label: str, gpus: float = 1.0) -> Room | None:
-    """Return the memory that a process has on a type of accelerator; None if nothing is known of the type.
-
-    `gpus`: how many accelerators the process gets; less than one is a share.
-    """
+    """Return a type's memory, None if unknown. `gpus`: how many a process gets; less than one is a share."""
     known = data_sheet_of(label)
     if known is None:
         return None

@@ -27,10 +27,7 @@ _FORMS: Mapping[str, str] = {
 
 
 def restored(task_id: str, arguments: list[Any]) -> list[Any]:
-    """Return the arguments of one call in the types that the task is about.
-
-    `task_id`: ends in ``/`` and MBPP's number.
-    """
+    """Return a call's arguments in the types of the task; `task_id` ends in ``/`` and MBPP's number."""
     form = _FORM_OF.get(task_id.rpartition("/")[2])
     if form is None:
         return arguments

@@ -18,10 +18,7 @@ TEST_SIZE = 6
 
 
 def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> str:
-    """Return the source of ``check(candidate)`` with `size` asserts, or fewer if the reference accepts fewer inputs.
-
-    `pool`: inputs, without repetition.
-    """
+    """Return ``check(candidate)`` of `size` asserts, fewer if the reference accepts fewer of the distinct inputs."""
     reference = compile_function(source)
     valid = [call for call in pool if accepts(reference, call)]
     chosen = choose(valid, reference, mutants_of(source), size)
@@ -30,10 +27,7 @@ def write_tests(source: str, pool: Sequence[Input], size: int = TEST_SIZE) -> st
 
 
 def choose(pool: Sequence[Input], reference: Function, mutants: Sequence[Function], size: int) -> list[Input]:
-    """Return up to `size` inputs of the pool, those first that fail most mutants.
-
-    `pool`: inputs that the reference accepts. `mutants`: its near misses.
-    """
+    """Return up to `size` inputs that the reference accepts, those first that fail most of its near misses."""
     expected = [reference(*call) for call in pool]
     failed = [
         {index for index, function in enumerate(mutants) if differs(function, call, result)}

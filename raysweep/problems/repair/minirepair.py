@@ -113,10 +113,7 @@ def _held_out(world: int, split: Split, count: int) -> Iterator[tuple[int, Drawn
 
 
 def faulty(code: str, start: int, rng: random.Random) -> Iterator[str]:
-    """Yield mutants of MiniCode's code in random order.
-
-    `start`: how many characters of it stay, signature and docstring.
-    """
+    """Yield mutants in random order. `start`: how many characters stay, signature and docstring."""
     return (change.of(code) for change in drawn_mutations(code, start, rng) if change.operator != _ENDLESS)
 
 

@@ -169,11 +169,7 @@ def extracted(problem: Problem, answer: str | None, way: Extract, *, alone: bool
 
 
 def _patched(problem: RepairProblem, answer: str | None, way: Extract, *, is_file: bool) -> Extracted:
-    """Return the patched file of an answer, which is a patch or, if `is_file`, the whole file.
-
-    `Extract.AUTO` takes the last block of code where there is one. Templates for repair, and so all sweeps, never ask
-    for it.
-    """
+    """`Extract.AUTO` takes the last block of code; templates for repair, and so all sweeps, never ask for it."""
     if way is Extract.AUTO and answer is not None and is_marked(answer):
         answer = without_reasoning(answer.replace("\r\n", "\n"))
         answer = ([answer] + [block.readings[0] for block in code_blocks(answer)])[-1]

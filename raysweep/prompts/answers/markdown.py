@@ -101,10 +101,7 @@ def block_spans(text: str) -> list[tuple[int, int]]:
 
 
 def block_margin(text: str, span: tuple[int, int]) -> str:
-    """Return what each line of a block begins with before its code: blanks of a list, or marks of a quote.
-
-    `span`: of the block, from `block_spans`.
-    """
+    """Return what lines of a block (of `block_spans`) begin with: blanks of a list, or marks of a quote."""
     start, end = span
     opening = text[:start].rstrip("\r\n").rpartition("\n")[2]
     found = _MARGIN.match(opening)
@@ -158,10 +155,7 @@ def _bodies(text: str, start: int, fence: str) -> tuple[list[str], int]:
 
 
 def _without_margin(body: str, before: str) -> str:
-    """Return a block's text without the indentation of its fence, such as that of a list, and without marks of quotes.
-
-    `before`: what stands before the fence in its line.
-    """
+    """Drop a fence's indentation and marks of quotes, which stand before it in its line (`before`)."""
     if ">" in before and _MARGIN.fullmatch(before):
         body = _QUOTE.sub("", body)
     indent = len(before) - len(before.lstrip(" "))

@@ -154,10 +154,7 @@ class PythonReader:
         return None
 
     def _is_completed(self, program: str, *, mended: bool) -> bool:
-        """Return True if a program's entry point has a body.
-
-        `mended`: the body was indented here; one that returns nothing is rather an example of a call, or prose.
-        """
+        """Tell if the entry point has a body. `mended`: if indented here, one that returns nothing is rather prose."""
         tree = self.parsed(program)
         if not isinstance(tree, ast.Module) or not self._is_program(tree):
             return False
@@ -253,10 +250,7 @@ def _opened_in(text: str, statements: Sequence[ast.stmt]) -> _Opened:
 
 
 def _joined(before: str, code: Sequence[str]) -> str:
-    """Return a program of what the prompt has before its function, and pieces; imports from ``__future__`` come first.
-
-    `before` and all pieces parse.
-    """
+    """Join parsed pieces behind what the prompt has before its function; ``__future__`` imports come first."""
     text = "\n\n\n".join([*([before.rstrip()] if before.strip() else []), *code])
     if (len(code) == 1 and not before.strip()) or "__future__" not in text:
         return f"{text}\n"
@@ -297,10 +291,7 @@ def _bound(nodes: Iterable[ast.AST]) -> set[str]:
 
 
 def _prepares(statement: ast.stmt, names: set[str]) -> bool:
-    """Return True if a statement fills a table or changes another object that functions use, or Python's settings.
-
-    `names`: those that the functions use.
-    """
+    """Tell if a statement changes an object that functions use (`names`), such as a table, or Python's settings."""
     if isinstance(statement, ast.If) and any(
         getattr(node, "id", "") == "__name__" for node in ast.walk(statement.test)
     ):

@@ -48,10 +48,7 @@ def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple
 
 
 def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, Any], signature: str) -> dict[str, Any]:
-    """Return a model's results with the keys of lm-eval's `EvalResults`.
-
-    `newest`: the manifest of the results that were finished last.
-    """
+    """Return the keys of lm-eval's `EvalResults`. `newest`: the manifest of the results that were finished last."""
     config = folder.config()
     model = next(model for model in config.models if model.name == cell.pair.model)
     tasks = {scores.task: scores for scores in cell.test_sets}

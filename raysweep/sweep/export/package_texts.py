@@ -34,10 +34,7 @@ def commands(sweep: str) -> str:
 
 
 def readme(config: SweepConfig, notes: Sequence[str], copied: Mapping[str, int]) -> str:
-    """Return the package's README.
-
-    `notes`: what is missing, a line each. `copied`: the number of artefacts with their files by stage.
-    """
+    """Return the README. `notes`: what is missing, a line each; `copied`: artefacts with their files, by stage."""
     title = config.report.title or config.name
     limited = f"\n**Limited run:** {limit_text(config)}\n" if limit_text(config) else ""
     missing = "\n".join(f"- {note}" for note in notes) or "Nothing: every planned evaluation pair has results."

@@ -57,7 +57,7 @@ class TestSetScores:
         return len({row.task_id for row in self.problems if row.n})
 
     def standard_error(self, metric: str) -> float | None:
-        """Return SD / root of n of pass@k over problems; None for other metrics and for fewer than two problems."""
+        """Return SD / sqrt(n) of pass@k over problems; None for other metrics and for fewer than two problems."""
         match = PASS_AT.fullmatch(metric)
         values = list(_rates(self.problems, int(match[1]))) if match else []
         return stdev(values) / sqrt(len(values)) if len(values) > 1 else None

@@ -193,10 +193,7 @@ def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:
 
 
 def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, list[str]]]:
-    """Return the modules that adapters change, by recipe and model, as their trainings reported them.
-
-    There are none where a version before reported none.
-    """
+    """Return what modules adapters change, by recipe and model; none where a version before reported none."""
     kinds = {key: kind_of(of.trainer) for name, of in config.recipes.items() for key in (name, of.group) if key}
     adapts = [name for name, kind in kinds.items() if kind is ModelKind.ADAPTER]
     modules: dict[str, dict[str, list[str]]] = {}

@@ -365,7 +365,7 @@ def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
 
 
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
-    """Return a line a problem set: what was judged inside, and why. `judged_inside`: reasons by set and task id."""
+    """Return a line on each set with problems judged inside. `judged_inside`: reasons by set and task id."""
     return [
         (
             f"tests inside on {problems}",

@@ -163,10 +163,7 @@ def _collect(
     *,
     sentences: bool,
 ) -> Candidates:
-    """Return the candidates for each word, or each sentence, of a text, from several perturbed versions of it.
-
-    `sentences`: collect candidates for sentences in place of words.
-    """
+    """Return candidates for each word, or sentence (`sentences`), from several perturbed versions of a text."""
     candidates: dict[WordRange, dict[tuple[Segment, ...], None]] = {}
     for draw in draws:
         for edits in by_place(word_edits(segments, draw), segments, sentences=sentences):

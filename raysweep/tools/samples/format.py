@@ -76,7 +76,7 @@ def read_samples(path: Path, tasks: TaskIds) -> Iterator[Sample]:
 def extracted_from(
     sample: Sample, problems: Mapping[str, Problem], name: str = "the set", way: Extract = Extract.NONE
 ) -> Extracted:
-    """Return text, tests and their call; raise UsageError for a task that is unknown or in another language."""
+    """Return a sample's text, tests and their call; raise UsageError for an unknown task or another language."""
     problem = problems.get(sample.task_id)
     if problem is None:
         near = did_you_mean(sample.task_id, problems)

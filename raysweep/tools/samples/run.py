@@ -62,7 +62,7 @@ class SampleJob:
     extract: Extract = Extract.NONE
 
     def settings(self, languages: Collection[str] = ()) -> dict[str, Any]:
-        """Return all that verdicts depend on, but `workers` and `problems`. `languages`: none: the problem set's."""
+        """Return all that verdicts depend on, but `workers` and `problems`; without `languages` the set's counts."""
         chains = [
             toolchain_key(one, self.sandbox.cpp_flags) for one in sorted(languages or {self.problem_set.language})
         ]
