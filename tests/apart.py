@@ -80,7 +80,7 @@ def _report(item: pytest.Item, outcome: Any, why: Any) -> pytest.TestReport:
 def run_apart(tests: Sequence[str]) -> tuple[list[dict[str, Any]], str]:
     """Run tests by an inner pytest; return its reports as mappings, and the end of its output."""
     with tempfile.TemporaryFile() as reports:
-        command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", *tests]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests]
         environment = {REPORTS: str(reports.fileno()), "PYTHONPATH": str(REPO)}
         done = _apart(*command, environment=environment, pass_fds=[reports.fileno()])
         reports.seek(0)

@@ -16,6 +16,9 @@ import pytest
 
 from tests.apart import pytest_runtest_makereport, pytest_runtest_protocol  # noqa: F401
 from tests.plugin import link
+from tests.processes import folder_of_run, pytest_addoption  # noqa: F401
+from tests.processes import pytest_configure as take_part
+from tests.sizes import SECONDS
 from tests.small_ray import KeptRay, SmallRay
 from tests.steady import end_commands
 from tests.storage.object_store import ACCOUNT
@@ -52,15 +55,13 @@ def shared_data(*parts: str) -> Path:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compile what runs in the processes for programs: they keep no bytecode, and each would compile it anew."""
-    if not hasattr(config, "workerinput"):  # the process that starts the others
+    take_part(config)
+    if not config.option.queue:  # the process that starts the others
         compileall.compile_dir(Path(__file__).parents[1] / "raysweep" / "execution", quiet=2)
 
 
 def pytest_collectstart() -> None:
-    """Look for no garbage while tests are collected: what is imported then stays, and searching it takes seconds.
-
-    The process that hands out tests to others (xdist) collects none, and isn't called here.
-    """
+    """Look for no garbage while tests are collected: what is imported then stays, and searching it takes seconds."""
     gc.disable()
 
 
@@ -91,21 +92,15 @@ def pytest_sessionfinish() -> None:
     _kept.end()
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print how many seconds the tests of each folder took, set-up included, added over all processes."""
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Keep how many seconds the tests of each folder took, set-up included, for `python -m tests.sizes`."""
     seconds: dict[str, float] = defaultdict(float)
-    tests: dict[str, set[str]] = defaultdict(set)
     for report in (one for reports in terminalreporter.stats.values() for one in reports):
         if isinstance(report, pytest.TestReport):
-            parts = report.nodeid.partition("::")[0].split("/")
-            folder = "/".join(parts[1:-1]) or "(top)"
-            seconds[folder] += report.duration
-            tests[folder].add(report.nodeid)
-    if len(seconds) < 2:
-        return
-    terminalreporter.section("seconds by folder of tests")
-    for folder in sorted(seconds, key=lambda one: -seconds[one]):
-        terminalreporter.write_line(f"{seconds[folder]:8.1f} s  {len(tests[folder]):5} tests  {folder}")
+            folder = report.nodeid.partition("::")[0].rpartition("/")[0]
+            seconds["/".join(folder.split("/")[:2])] += report.duration
+    if cache := getattr(config, "cache", None):
+        cache.set(SECONDS, seconds)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,6 +117,12 @@ def environment_of_a_file() -> Iterator[None]:
     for name, value in before.items():
         if os.environ.get(name) != value:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def run_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once for all processes of this run of tests (`made_once`)."""
+    return folder_of_run(request.config, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from raysweep.config.loading import config_from
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.processes import made_once
 from tests.storage.stores import written
 
 CONFIG = {
@@ -25,17 +25,14 @@ CONFIG = {
 }
 
 
-@pytest.fixture(scope="package")
-def storage(tmp_path_factory, request) -> Iterator[Path]:
-    """The store of a finished sweep, made by one of the processes that run tests. No export changes it."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if hasattr(request.config, "workerinput") else base) / "export-store"
-    with Path(f"{folder}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            made = tmp_path_factory.mktemp("export") / "store"
-            assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(made), "local")).errors
-            made.rename(folder)
+@pytest.fixture(scope="module")
+def storage(run_folder) -> Iterator[Path]:
+    """The store of a finished sweep. No export changes it."""
+
+    def make(folder: Path) -> None:
+        assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(folder), "local")).errors
+
+    folder = made_once(run_folder / "export-store", make)
     before = written(folder)
     yield folder
     assert written(folder) == before

@@ -1,0 +1,73 @@
+"""Runs the tests of what has changed: ``python -m tests.changed [SINCE]``, by default since the last commit.
+
+Of a changed module these are its mirror (tests/a/test_b.py of raysweep/a/b.py) and all files of tests that import it,
+without what needs Ray or takes long; of any other changed file the mirror of its folder. With ``--long`` they are the
+long tests of the mirrors of all folders that the change touches, as many as begin within ``--minutes``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.paths import REPO
+
+TESTS = REPO / "tests"
+
+
+def changed(since: str) -> list[Path]:
+    """Return the files of the checkout that differ from a commit, new ones included, relative to it."""
+    listing = [["diff", "--name-only", since], ["ls-files", "--others", "--exclude-standard"]]
+    texts = [
+        subprocess.run(["git", *one], cwd=REPO, capture_output=True, text=True, check=True).stdout for one in listing
+    ]
+    return [Path(name) for text in texts for name in text.splitlines()]
+
+
+def tests_of(path: Path) -> Iterator[Path]:
+    """Yield the files and folders with tests of a changed file."""
+    if path.parts[0] == "tests" and path.name.startswith("test_"):
+        yield REPO / path
+    elif path.parts[0] == "raysweep" and path.suffix == ".py" and path.stem != "__init__":
+        yield TESTS.joinpath(*path.parts[1:-1], f"test_{path.name}")
+        *folders, name = path.with_suffix("").parts
+        module = rf"\b{re.escape('.'.join([*folders, name]))}\b|from {re.escape('.'.join(folders))} import .*\b{name}\b"
+        yield from (file for file in TESTS.rglob("test_*.py") if re.search(module, file.read_text()))
+    elif path.parts[0] in ("raysweep", "tests"):
+        yield mirror(path)
+
+
+def mirror(path: Path) -> Path:
+    """Return the folder with the tests of a file's folder."""
+    return TESTS.joinpath(*path.parts[1:-1])
+
+
+def main() -> int:
+    """Run the tests that the command line asks for; return pytest's exit code, 0 where there are none."""
+    parser = argparse.ArgumentParser(prog="python -m tests.changed", description=__doc__)
+    parser.add_argument("since", nargs="?", default="HEAD", help="a commit")
+    parser.add_argument("--long", action="store_true", help="the long tests of the folders, in two processes")
+    parser.add_argument("--minutes", type=float, default=60, help="begin no file of long tests after these")
+    given = parser.parse_args()
+    files = [path for path in changed(given.since) if path.parts[0] in ("raysweep", "tests")]
+    found = (
+        {mirror(path) for path in files} - {TESTS} if given.long else {one for path in files for one in tests_of(path)}
+    )
+    there = sorted(str(one) for one in found if one.exists())
+    if not there:
+        print(f"no tests for what has changed since {given.since}")
+        return 0
+    marks = ["-m", "long"] if given.long else ["-m", "not (ray or chaos or slow or long)"]
+    ways = ["--processes", "2", f"--minutes={given.minutes}"] if given.long else []
+    ended = pytest.main([*marks, *ways, *there])
+    return 0 if ended == pytest.ExitCode.NO_TESTS_COLLECTED else int(ended)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
