@@ -88,8 +88,10 @@ def test_an_installed_packages_parts_keep_their_contracts(installed, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_every_kind_of_worker_finds_an_installed_perturbation(shared_ray):
+    """In small: test_what_an_installed_package_registers_is_listed_with_its_docstring."""
     sweep = Sweep(shared_ray.folder, shared_ray.folder / "plugin")  # where parts on this Ray write down things
     notes = sweep.notes / "found"
     before = len(notes.read_text().splitlines()) if notes.exists() else 0  # by other tests on this Ray

@@ -141,9 +141,11 @@ def is_scraping(prometheus: Prometheus) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="needs Prometheus: apt-get install prometheus")
 def test_every_query_of_the_dashboard_has_data_while_a_sweep_runs(shared_ray, prometheus, installed, tmp_path):
+    """In small: test_the_dashboard_asks_for_metrics_that_exist_and_leaves_none_out."""
     sweep = Sweep(tmp_path, installed)
     # numbers are exported and looked at once a second, and the rate of a counter needs two looks at it
     recipe = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.25}, "steps": 8}

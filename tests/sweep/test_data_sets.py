@@ -75,11 +75,15 @@ def test_a_second_run_makes_nothing(data_sets, monkeypatch):
     assert [each.node.key for each in again.sets] == [each.node.key for each in data_sets.sets]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_ray_makes_the_same_rows_and_asks_for_nothing_that_only_models_need(
     data_sets, shared_ray, tmp_path, monkeypatch
 ):
-    """In a process of its own: a process that was connected to one Ray can't use the actors of the next one."""
+    """In a process of its own: a process that was connected to one Ray can't use the actors of the next one.
+
+    In small: test_all_sets_of_a_config_are_made_and_counted.
+    """
     too_much = ["--set", "resources.gpus=8", "--set", "resources.memory_gib=9000"]
     where = ["--address", shared_ray.address, "--storage", str(tmp_path), "--json", "--quiet"]
     command = [sys.executable, "-m", "raysweep", "sets", str(NANO), "--set", SETS, *too_much, *where]

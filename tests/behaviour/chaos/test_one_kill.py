@@ -60,8 +60,12 @@ def test_a_killed_trial_resumes_in_another_process(undisturbed, installed, share
     assert content(sweep.store) == content(undisturbed.store)
 
 
+@pytest.mark.long
 def test_a_killed_command_is_given_again_on_fewer_cpus_and_resumes(undisturbed, installed, tmp_path):
-    """It has a Ray of its own, whose last processes may end after the second command."""
+    """It has a Ray of its own, whose last processes may end after the second command.
+
+    In small: test_a_killed_trial_resumes_in_another_process.
+    """
     sweep = Sweep(tmp_path, installed)
     sweep.config.write_text(undisturbed.config.read_text())
     code, processes = killed(sweep, Victim.DRIVER)

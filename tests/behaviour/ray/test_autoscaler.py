@@ -51,13 +51,17 @@ def ask(running: SmallRay, patience: float, code: str = ASK) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_ray_without_a_clusters_file_has_no_autoscaler(shared_ray):
+    """In small: tests/engine/ray/cluster/test_stalls.py."""
     assert ask(shared_ray, 0) == "False"
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_ray_of_ray_up_has_one_and_a_stall_names_what_it_can_never_place(tmp_path):
+    """In small: tests/engine/ray/cluster/test_stalls.py."""
     file = tmp_path / "cluster.yaml"
     file.write_text(OWN_MACHINES)
     with small_ray(AS_RAY_UP, autoscaling_config=str(file), include_dashboard=False) as running:  # only a head has one

@@ -1,4 +1,7 @@
-"""Spot machines: what is trained and generated on nodes that are drained, or lost without notice."""
+"""Spot machines: what is trained and generated on nodes that are drained, or lost without notice.
+
+In small: tests/engine/ray/cluster/test_drains.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.small_ray import SmallRay
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 SAVED = re.compile(r"! node [\d.]+ is drained, (\d+) s left; checkpoint saved at step (\d+)")
 AGAIN = re.compile(r"! attempt 1 begins again: node [\d.]+ was drained")

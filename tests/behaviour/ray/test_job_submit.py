@@ -136,8 +136,10 @@ def test_a_job_that_is_stopped_goes_on_when_it_is_submitted_again(head, tmp_path
     assert "minicode: pass@1" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_exit_code_of_a_job_is_raysweeps(head, tmp_path):
+    """In small: tests/engine/ray/jobs/test_failures.py."""
     store = ["--storage", str(tmp_path / "store")]
     hopeless = json.dumps({"name": "hopeless", "path": str(head.sweep.base()), "generator": {"name": "unfit"}})
     fails = ["--set", f"models=[{hopeless}]", "--set", "recipes={}", "--set", "training=null"]

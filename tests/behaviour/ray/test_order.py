@@ -18,7 +18,9 @@ from tests.behaviour.ray.unlike_nodes import GPUS, HERE, cells_of_all_kinds
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.long
 def test_cells_run_where_they_may_the_longest_first_and_one_at_a_time(shared_ray, tmp_path, monkeypatch):
+    """In small: tests/engine/placing/test_places.py."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     nodes = [
         {"num_cpus": 4, "num_gpus": gpus, "labels": {ACCELERATOR_LABEL: kind}, "resources": HERE}

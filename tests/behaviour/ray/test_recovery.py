@@ -140,9 +140,13 @@ def test_processes_that_hang_are_ended_and_training_resumes(sweep):
     assert sweep.nothing_is_left_running()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_with_fail_fast_the_other_cells_are_stopped(sweep):
-    """With a Ray of its own, which must end with the command, too."""
+    """With a Ray of its own, which must end with the command, too.
+
+    In small: test_with_fail_fast_nothing_is_begun_after_a_failure.
+    """
     slow = unsteady("none", 0, pause=900)
     sweep.write_fakes({"hopeless": unsteady("hopeless", 1), "slow": slow, "slower": slow})
     done = sweep.run("--fail-fast")

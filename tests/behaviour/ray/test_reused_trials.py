@@ -52,9 +52,11 @@ def test_two_trainings_in_one_process_give_the_bytes_of_two_processes(shared_ray
     assert content(tmp_path / "both") == {**content(tmp_path / "C1"), **content(tmp_path / "clean")}
 
 
+@pytest.mark.long
 def test_a_process_that_has_grown_failed_or_died_or_is_not_ready_gets_no_further_cell(
     shared_ray, tmp_path, monkeypatch
 ):
+    """In small: tests/engine/ray/hosts/test_reuse.py."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
 
     def nothing() -> None:

@@ -228,8 +228,10 @@ def test_a_node_with_another_linter_is_named(tmp_path, monkeypatch):
         stage.lint_completions(plan.quality, Work(None, None, None, None))  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_ray_lints_the_same_files_with_the_same_results(finished, root, shared_ray, tmp_path):
+    """In small: test_every_number_is_what_pylint_prints_of_the_file_alone."""
     shutil.rmtree(root / "artefacts" / "quality")
     path = tmp_path / "s.yaml"
     path.write_text(to_yaml(config()))

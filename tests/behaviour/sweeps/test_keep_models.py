@@ -175,10 +175,12 @@ def test_gc_finds_nothing_in_use_and_removes_the_record_with_its_sweep(root):
     assert weights(root) == [] and survey(store).unused == ()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_processes_that_generate_on_ray_go_on_when_the_weights_of_the_model_before_are_gone(
     installed, shared_ray, tmp_path
 ):
+    """In small: test_full_weights_are_gone_and_adapters_and_base_models_stay."""
     sweep = Sweep(tmp_path, installed)
     sweep.write(keep_models="adapters")
     done = sweep.run("--set", "training.sets=[C1, C2]", "--address", shared_ray.address)

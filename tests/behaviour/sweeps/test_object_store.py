@@ -304,8 +304,10 @@ def test_a_cache_that_cannot_be_written_is_named(sweep, remote, monkeypatch, tmp
 # ------------------------------------------------------------------------------------------------------------ ray
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_ray_makes_the_same_in_an_object_store(sweep, server, on_disk, shared_ray, other_machine):
+    """In small: test_an_object_store_holds_what_a_disk_would."""
     root, command = server.uri("with-ray"), ("run", str(sweep.config), "--address", shared_ray.address)
     done = sweep.command(*command, storage=root)
     assert done.returncode == 0, done.stderr

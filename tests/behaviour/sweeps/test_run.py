@@ -294,8 +294,10 @@ def test_ray_and_the_local_engine_train_on_pairs_alike(shared_ray, tmp_path):
         assert words in report
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undisturbed, shared_ray, tmp_path):
+    """In small: tests/trainers/test_distributed.py."""
     from safetensors.torch import load_file
 
     shutil.copytree(undisturbed, tmp_path / "store")
@@ -321,8 +323,10 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     assert "validation loss" in (storage / "sweeps" / "nano" / "report.html").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_a_trial_that_holds_a_gpu_trains_and_generates_in_its_own_process(undisturbed, shared_ray, tmp_path):
+    """In small: test_ray_and_the_local_engine_make_the_same_bytes."""
     storage = tmp_path / "store"
     shutil.copytree(undisturbed, storage)
     for stage in ("model", "completions", "results"):

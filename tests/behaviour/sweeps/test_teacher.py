@@ -95,10 +95,12 @@ def test_the_report_counts_rejected_responses(pairs: tuple[Path, list[RejectedRo
     assert line == ("rejected responses of minicode by teacher", words)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_ray_makes_the_local_engines_pairs(
     on_gpu: SweepConfig, pairs: tuple[Path, list[RejectedRow]], shared_ray: SmallRay, tmp_path: Path
 ) -> None:
+    """In small: test_the_report_counts_rejected_responses."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     assert made(on_gpu, tmp_path, "ray", shared_ray.address) == pairs[1]
 

@@ -151,9 +151,13 @@ def test_a_folder_for_spilled_objects_that_can_not_be_written_is_refused_before_
         load_config(NANO, ["ray.spill_folder=scratch"])
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_objects_are_spilled_to_the_folder(short, monkeypatch):
-    """It needs a Ray of its own, whose object store is small and whose folders are asserted."""
+    """It needs a Ray of its own, whose object store is small and whose folders are asserted.
+
+    In small: test_ray_gets_both_folders_and_they_end_with_it.
+    """
     script = """
 import sys, time
 from pathlib import Path

@@ -111,16 +111,20 @@ def place(shared_ray, tmp_path_factory) -> Place:
     return Place(shared_ray, folder)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 @pytest.mark.parametrize("path", DIFFERENT, ids=lambda path: path.name)
 def test_the_entrypoint_of_a_cluster_file_runs(place, path):
+    """In small: tests/engine/ray/jobs/test_upload.py."""
     done = place.shell(place.command(entrypoint(path)))
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"reference +none +base +\d+ +1\.000", done.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_printed_command_submits_the_same_job(place):
+    """In small: tests/engine/ray/jobs/test_upload.py."""
     first = place.submit("--quiet")
     assert first.returncode == 0, first.stderr
     (command,) = re.findall(r"^  (ray job submit .*)$", first.stderr, re.MULTILINE)
@@ -133,8 +137,10 @@ def test_the_printed_command_submits_the_same_job(place):
     assert jobs[0]["runtime_env"]["env_vars"] == {"HF_HUB_OFFLINE": "1"}
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_what_nodes_lack_is_told_before_the_sweeps_job_starts_and_what_this_machine_lacks_is_not(place, tmp_path):
+    """In small: tests/engine/ray/jobs/test_node_check.py."""
     here = {**place.running.environment, "PYTHONPATH": f"{REPO}:{tmp_path}"}
     (tmp_path / "comet_ml.py").touch()  # a package of this machine alone
     line = shlex.join([*place.submission, "--set", "loggers=[comet]"])
@@ -148,8 +154,10 @@ def test_what_nodes_lack_is_told_before_the_sweeps_job_starts_and_what_this_mach
     assert "is submitted" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_the_exit_code_is_the_jobs_own(place):
+    """In small: tests/engine/ray/jobs/test_failures.py."""
     changes = ("name=other", "evaluation.problems.0.count=3", "resources.gpus=8")
     done = place.submit(*(word for change in changes for word in ("--set", change)))
     assert done.returncode == 2 and place.job(done.stderr)["driver_exit_code"] == 2
@@ -157,8 +165,10 @@ def test_the_exit_code_is_the_jobs_own(place):
     assert f"job {last_job(done.stderr)} ended with exit code 2" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.ray
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_reach_it(place):
+    """In small: tests/engine/ray/jobs/test_failures.py."""
     following = subprocess.Popen(
         place.submission, cwd=place.folder, env=place.running.environment, stderr=subprocess.PIPE, text=True
     )
