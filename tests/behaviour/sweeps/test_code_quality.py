@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import raysweep
-from raysweep.config.loading import config_from, to_yaml
+from raysweep.config.loading import config_from
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError, UsageError
@@ -226,24 +226,6 @@ def test_a_node_with_another_linter_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(linting, "versions", lambda names: {"pylint": "4.0.0", "astroid": "4.0.0"})
     with pytest.raises(HopelessError, match=r"this node lints with pylint 4\.0\.0, planned with 4\.\d"):
         stage.lint_completions(plan.quality, Work(None, None, None, None))  # type: ignore[arg-type]
-
-
-@pytest.mark.long
-@pytest.mark.ray
-def test_ray_lints_the_same_files_with_the_same_results(finished, root, shared_ray, tmp_path):
-    """In small: test_every_number_is_what_pylint_prints_of_the_file_alone."""
-    shutil.rmtree(root / "artefacts" / "quality")
-    path = tmp_path / "s.yaml"
-    path.write_text(to_yaml(config()))
-    command = [sys.executable, "-m", "raysweep", "run", str(path), "--address", shared_ray.address]
-    done = subprocess.run(
-        [*command, "--storage", str(root)], env=shared_ray.environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert list((root / "artefacts" / "quality").rglob("manifest.json"))
-    for messages in (False, True):
-        ours = raysweep.load_quality("s", str(root), messages=messages)
-        assert ours.equals(raysweep.load_quality("s", str(finished), messages=messages))
 
 
 def test_a_linted_sweep_is_reported_and_packed_again_from_its_stored_config(finished, tmp_path):

@@ -27,7 +27,7 @@ from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
-from tests.paths import CONFIGS, NANO, REPO, WITH_SOLVER
+from tests.paths import CONFIGS, EVERYTHING, NANO, REPO, WITH_SOLVER
 
 pytestmark = pytest.mark.slow
 
@@ -54,14 +54,14 @@ def artefacts(storage: Path) -> dict[str, dict[str, str]]:
     hashes = {}
     for path in sorted((storage / "artefacts").rglob("manifest.json")):
         manifest = json.loads(path.read_text())
-        if manifest["stage"] not in ("results", "references"):
+        if manifest["stage"] not in ("results", "references", "quality"):
             hashes[f"{manifest['stage']}/{manifest['key']}"] = {n: f["sha256"] for n, f in manifest["files"].items()}
     return hashes
 
 
 def tune_results(storage: Path, cell: str) -> list[dict[str, Any]]:
     """The last two results of a cell in Tune's own files: the end of its training, and its pass@1."""
-    (file,) = (storage / "sweeps" / "nano" / "tune").rglob(f"{cell}/result.json")
+    (file,) = next((storage / "sweeps").glob("*/tune")).rglob(f"{cell}/result.json")
     return [json.loads(line) for line in file.read_text().splitlines()][-2:]
 
 
@@ -244,54 +244,41 @@ def tuners_frame(storage: Path) -> pandas.DataFrame:
     """Return the results of the last run as Ray Tune's own table, as docs/store.md does."""
     from ray import tune
 
-    run = max((storage / "sweeps" / "nano" / "tune").iterdir())
+    run = max(next((storage / "sweeps").glob("*/tune")).iterdir())
     return tune.Tuner.restore(str(run), "Cell").get_results().get_dataframe()
 
 
 @pytest.mark.ray
-def test_ray_and_the_local_engine_make_the_same_bytes(undisturbed, shared_ray, tmp_path):
-    arguments = ["--address", shared_ray.address]
-    done = subprocess.run(command(tmp_path, *arguments), capture_output=True, text=True, env=environment())
+def test_ray_and_the_local_engine_make_the_same_bytes(shared_ray, tmp_path):
+    """Also of adapters, a choice, near misses, patches, code quality and dropped weights; trials hold a GPU."""
+    local, ray = tmp_path / "local", tmp_path / "ray"
+    assert not run_sweep(load_config(EVERYTHING), RunOptions(str(local), "local")).errors
+    more = ["--address", shared_ray.address, "--set", "resources.processes=trial", "--set", "resources.gpus=1"]
+    start = [sys.executable, "-m", "raysweep", "run", str(EVERYTHING), "--storage", str(ray), *more]
+    done = subprocess.run(start, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    assert artefacts(tmp_path) == artefacts(undisturbed)
-    assert verdicts(tmp_path) == verdicts(undisturbed)
-    trained, judged = tune_results(tmp_path, "llama.tiny.C1.s7")
+    assert artefacts(ray) == artefacts(local)
+    assert verdicts(ray) == verdicts(local)
+    for messages in (False, True):
+        ours, theirs = (raysweep.load_quality("everything", str(root), messages=messages) for root in (local, ray))
+        assert ours.equals(theirs) and len(ours)
+    trained, judged = tune_results(ray, "llama.tiny.C1.s7")
     assert (trained["step"], trained["tokens"] > 0, trained["loss"] > 0) == (4, True, True)
-    frame = raysweep.load_results("nano", storage=str(tmp_path)).query("training_set == 'C1'")
+    frame = raysweep.load_results("everything", storage=str(ray)).query("training_set == 'C1' and recipe == 'tiny'")
     scores = frame[frame.metric.isin(["pass@1", "RD"])].dropna(subset="value")
     named = {f"{row.metric} {row.problem_set} {row.perturbation}": row.value for row in scores.itertuples()}
     assert named == {name: value for name, value in judged.items() if name.startswith(("pass@1", "RD"))} != {}
-    restored = tuners_frame(tmp_path).set_index("config/cell").loc["llama.tiny.C1.s7"]
+    restored = tuners_frame(ray).set_index("config/cell").loc["llama.tiny.C1.s7"]
     assert {name: restored[name] for name in named} == named
-    (links,) = (tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/artefacts.json")
+    (links,) = (ray / "sweeps" / "everything" / "tune").rglob("llama.lora.C1.s7/artefacts.json")
     folders = json.loads(links.read_text())
     assert {name.partition(" ")[0] for name in folders} == {"model", "completions", "results"}
     assert all((Path(folder) / "manifest.json").is_file() for folder in folders.values())
-    assert list((tmp_path / "sweeps" / "nano" / "tune").rglob("llama.tiny.C1.s7/events.out.tfevents.*"))
-
-
-@pytest.mark.long
-@pytest.mark.ray
-def test_ray_and_the_local_engine_train_on_pairs_alike(shared_ray, tmp_path):
-    """In small, on one engine: tests/trainers/test_distributed.py and tests/trainers/test_preparing.py."""
-    rows = "name: minicode, rejected: {mutator: python, seed: 1}"
-    overrides = [f"training.source={{{rows}, part: finetuning, rows: 64}}", "models.0.recipes=[fait, dpo, sft]"]
-    overrides += [f"training.validation={{{rows}, part: validation, rows: 16}}"]
-    for name in ("fait", "dpo", "sft"):
-        overrides += [f"recipes.{name}={{objective: {name}, steps: 4, batch_size: 8, lr: 1.0e-3, max_tokens: 256}}"]
-    ways = {"local": ["--engine", "local"], "ray": ["--address", shared_ray.address]}
-    for way, arguments in ways.items():
-        arguments += [part for override in overrides for part in ("--set", override)]
-        done = subprocess.run(
-            command(tmp_path / way, *arguments), capture_output=True, text=True, env=environment(), check=False
-        )
-        assert done.returncode == 0, done.stderr
-    assert artefacts(tmp_path / "local") == artefacts(tmp_path / "ray")
-    kept = [sorted(path.name for path in (tmp_path / way / "row-numbers").rglob("*") if path.is_file()) for way in ways]
-    assert kept[0] == kept[1] and len(kept[0]) == 3  # DPO's reference of both sets, and the base model's measures
-    report = (tmp_path / "local" / "sweeps" / "nano" / "report.html").read_text()
-    for words in ("mean weight W of the rows with marks", "reference preferred (%)", " compared with "):
-        assert words in report
+    assert list((ray / "sweeps" / "everything" / "tune").rglob("llama.tiny.C1.s7/events.out.tfevents.*"))
+    tables = [sorted((root / "sweeps" / "everything" / "tables").glob("*.csv")) for root in (local, ray)]
+    assert [one.name for one in tables[0]] == [one.name for one in tables[1]]
+    differ = [one.name for one, other in zip(*tables, strict=True) if one.read_bytes() != other.read_bytes()]
+    assert differ == [], "but for hours"
 
 
 @pytest.mark.long
@@ -321,20 +308,6 @@ def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undist
     assert 0 <= alone["validation_preferred"] == together["validation_preferred"] <= 1
     assert "reference preferred (%)" in (storage / "sweeps" / "nano" / "report.html").read_text()
     assert "validation loss" in (storage / "sweeps" / "nano" / "report.html").read_text()
-
-
-@pytest.mark.long
-@pytest.mark.ray
-def test_a_trial_that_holds_a_gpu_trains_and_generates_in_its_own_process(undisturbed, shared_ray, tmp_path):
-    """In small: test_ray_and_the_local_engine_make_the_same_bytes."""
-    storage = tmp_path / "store"
-    shutil.copytree(undisturbed, storage)
-    for stage in ("model", "completions", "results"):
-        shutil.rmtree(storage / "artefacts" / stage)
-    arguments = ["--address", shared_ray.address, "--set", "resources.processes=trial", "--set", "resources.gpus=1"]
-    done = subprocess.run(command(storage, *arguments), capture_output=True, text=True, env=environment())
-    assert done.returncode == 0, done.stderr
-    assert artefacts(storage) == artefacts(undisturbed)
 
 
 def test_a_users_own_model_and_rows_go_through_the_shipped_config(undisturbed, tmp_path, monkeypatch):

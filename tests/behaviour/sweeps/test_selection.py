@@ -149,24 +149,6 @@ def test_a_killed_sweep_goes_on_to_the_same_choice(sweep, tmp_path, installed):
     assert choice_of(killed) == choice_of(sweep)
 
 
-@pytest.mark.ray
-@pytest.mark.long
-def test_on_ray_the_evaluation_waits_for_all_candidates_and_the_choice_is_the_same(
-    sweep, tmp_path, installed, shared_ray
-):
-    on_ray = write(Sweep(tmp_path, installed))
-    done = on_ray.run("--address", shared_ray.address)
-    assert done.returncode == 0, done.stderr
-    assert choice_of(on_ray) == choice_of(sweep)
-    made = on_ray.commits()
-    models, (choice,) = (
-        [time for name, time in made.items() if f"/artefacts/{stage}/" in name] for stage in ("model", "selection")
-    )
-    assert len(models) == 3 and max(models) < choice
-    again = on_ray.run("--address", shared_ray.address)
-    assert again.returncode == 0 and on_ray.commits() == made
-
-
 def test_the_order_of_the_list_and_the_names_of_recipes_change_no_key(sweep, tmp_path, installed):
     other = write(Sweep(tmp_path, installed), recipe={"epochs": [3, 1, 2]})
     ours, theirs = cell_of(plan_of(sweep)), cell_of(plan_of(other))
