@@ -30,7 +30,9 @@ def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
     return arms
 
 
+@pytest.mark.long
 def test_arms_measure_and_missing_packages_are_named(tmp_path: Path) -> None:
+    """In small: test_an_arm_that_fails_dies_or_hangs_is_named_with_what_it_has_measured."""
     zero = "train 1B, full, bf16, ZeRO-2"
     names = ["numbers", "generate 1B", "edits 7B", "memory runs out", zero]
     arms = measured(tmp_path, *(part for name in names for part in ("--arm", name)))

@@ -59,7 +59,10 @@ def test_generation_gives_the_local_engines_completions_batch_by_batch(placement
     assert made == local and len(made) == 6
 
 
+@pytest.mark.long
 def test_a_generator_whose_process_dies_again_and_again_ends_the_attempt(tmp_path, monkeypatch):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
+
     class Dying(GenerationActor):
         def _complete(self, index: int) -> list[Completion]:
             with (tmp_path / "deaths").open("a") as deaths:
@@ -88,7 +91,9 @@ def perturb_job(tmp_path: Path, *methods: Spec) -> PerturbJob:
     return PerturbJob(store.root, node, source, methods, 42, (0, 2))
 
 
+@pytest.mark.long
 def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators(tmp_path):
+    """In small: test_blocks_are_perturbed_again_when_their_process_dies."""
     pytest.importorskip("sacremoses", reason="the tokenizer of FSMT needs sacremoses")
     folder = tmp_path / "model"
     folder.mkdir()
@@ -212,11 +217,15 @@ def test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_
     assert len(notes) == killed >= 2 and all(re.search(r"; (0|5|10) programs run again", line) for line in notes)
 
 
+@pytest.mark.long
 def test_thousands_of_programs_hostile_ones_too_lose_nothing_when_actors_are_killed(tmp_path):
+    """In small: test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_again."""
     assert soak(2000, kills=3, folder=tmp_path, size=64) == []
 
 
+@pytest.mark.long
 def test_programs_whose_actors_die_again_and_again_are_told(actors, tmp_path, monkeypatch):
+    """In small: test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_again."""
     monkeypatch.setattr(execution, "DEATHS", 1)
     progress = ProgressFile(Files(str(tmp_path)), "always")
     with pytest.raises(RaysweepError, match=r"1 execution actors died while they ran the same 5 programs, .* node"):
@@ -225,7 +234,9 @@ def test_programs_whose_actors_die_again_and_again_are_told(actors, tmp_path, mo
                 actor.kill()
 
 
+@pytest.mark.long
 def test_without_a_cpu_for_long_an_actor_works_without_one_of_its_own(tmp_path, monkeypatch):
+    """In small: test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu."""
     import ray
 
     clock, asked, start = Clock(), [], execution._Pool._start

@@ -58,13 +58,12 @@ def written(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize(
-    "family", [family if family == "llama" else pytest.param(family, marks=pytest.mark.long) for family in EDITED]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("family", EDITED)
 def test_edits_in_a_shared_host_equal_those_made_alone(
     family: str, keeper: Callable[..., Any], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """In small, for the other families: the case of llama."""
+    """In small: tests/trainers/editors/test_running.py."""
     base = make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2)
     edits = {"creme.2": (EDITS["creme"], 2), **{f"{editor}.1": (spec, 1) for editor, spec in EDITS.items()}}
     kept = keeper(**dict.fromkeys(edits, family))

@@ -106,8 +106,10 @@ def test_one_load_serves_a_base_and_all_its_adapters_in_turns(llama, keeper, tmp
     assert found[0] == found[-1] and len({str(sorted(made.items())) for made in found}) == 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("placement", [IN_TRIAL, ON_GPU], ids=["in the trial", "on a GPU"])
 def test_cells_at_once_share_the_hosts_and_get_what_one_alone_gets(placement, llama, keeper, tmp_path):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
     adapters = [make_adapter(llama, "llama", "lora", tmp_path / f"{n}", n) for n in range(2)]
     cells = {f"llama.{n}": model for n, model in enumerate(adapters)}
     kept, made = keeper(**dict.fromkeys(cells, "llama")), {}
@@ -126,7 +128,9 @@ def test_cells_at_once_share_the_hosts_and_get_what_one_alone_gets(placement, ll
     assert 1 <= sum(loads for _, loads in made.values()) <= most
 
 
+@pytest.mark.long
 def test_completions_depend_on_no_number_of_hosts_and_no_budget(llama, keeper, tmp_path):
+    """In small: test_one_load_serves_a_base_and_all_its_adapters_in_turns."""
     asked = job(llama, llama, "llama.base", prompts=120)
     expected = locally(asked, tmp_path)
     for actors, batch_tokens in ((1, 200), (3, 2000)):
@@ -173,7 +177,9 @@ def killed_once(mark: str, out: str, model: LiveModel, alive: Callable[[], None]
     return scaled(out, 2.0, model, alive)
 
 
+@pytest.mark.long
 def test_one_load_serves_edits_and_what_edited_models_write_as_in_one_process(llama, keeper, tmp_path):
+    """In small: tests/trainers/editors/test_running.py."""
     factors = {f"llama.{n}": 2.0 + n for n in range(2)}
     kept, counts, made, loads = keeper(**dict.fromkeys(factors, "llama")), {}, {}, 0
     for cell, factor in factors.items():
@@ -195,9 +201,11 @@ def test_one_load_serves_edits_and_what_edited_models_write_as_in_one_process(ll
     assert made["llama.0"] != made["llama.1"]
 
 
+@pytest.mark.long
 def test_an_edit_whose_host_is_killed_with_a_changed_base_is_made_by_another_and_the_user_is_told(
     llama, keeper, tmp_path
 ):
+    """In small: test_batches_of_a_host_that_is_killed_are_done_by_another."""
     killed = functools.partial(killed_once, str(tmp_path / "mark"), str(tmp_path / "killed"))
     progress = ProgressFile(Files(str(tmp_path)), "llama.0")
     progress.update("editing")
@@ -245,7 +253,9 @@ def steady(plugin_parts, tmp_path) -> GenerateJob:
     return steady_job(tmp_path, "steady", prompts=200)
 
 
+@pytest.mark.long
 def test_as_many_hosts_work_for_a_cell_as_it_asks_for(shared_ray, steady, keeper, tmp_path):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
     kept, progress = keeper(**{"steady.base": "steady"}), ProgressFile(Files(str(tmp_path)), "steady.base")
     loads = 0
     with held_after_their_first_batch(shared_ray) as release:
@@ -275,7 +285,9 @@ def test_batches_of_a_host_that_is_killed_are_done_by_another(shared_ray, steady
     assert [output.loads for output in made[:3]] == [1, 1, 1] and sum(output.loads for output in made) == 3
 
 
+@pytest.mark.long
 def test_the_keeper_itself_may_die(shared_ray, steady, keeper, tmp_path):
+    """In small: test_batches_of_a_host_that_is_killed_are_done_by_another."""
     kept, progress = keeper(**{"steady.base": "steady"}), ProgressFile(Files(str(tmp_path)), "steady.base")
     made = []
     with held_after_their_first_batch(shared_ray) as release:
@@ -288,7 +300,9 @@ def test_the_keeper_itself_may_die(shared_ray, steady, keeper, tmp_path):
     assert {output.index: list(output.rows) for output in made} == locally(steady, tmp_path)
 
 
+@pytest.mark.long
 def test_a_host_ends_when_its_base_is_done_or_another_base_needs_its_place(plugin_parts, keeper, tmp_path):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
     import ray
 
     one, other = (steady_job(tmp_path, name, prompts=24) for name in ("one", "other"))
@@ -304,7 +318,9 @@ def test_a_host_ends_when_its_base_is_done_or_another_base_needs_its_place(plugi
     assert eventually(lambda: not host_pids())
 
 
+@pytest.mark.long
 def test_an_idle_host_makes_room_for_other_work_if_it_holds_a_place(plugin_parts, keeper, tmp_path):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
     import ray
 
     cells, asked = {"one.base": "one", "one.tuned": "one"}, steady_job(tmp_path, "one", prompts=24)
@@ -320,7 +336,9 @@ def test_an_idle_host_makes_room_for_other_work_if_it_holds_a_place(plugin_parts
     assert eventually(lambda: ray.available_resources().get("GPU") == 1)
 
 
+@pytest.mark.long
 def test_what_a_cell_that_has_ended_left_running_is_ended_too(llama, keeper, tmp_path):
+    """In small: tests/engine/ray/hosts/test_keeper.py."""
     import ray
 
     whole, kept = job(llama, llama, "llama.0", prompts=800), keeper(**{"llama.0": "llama", "llama.1": "llama"})
@@ -334,7 +352,9 @@ def test_what_a_cell_that_has_ended_left_running_is_ended_too(llama, keeper, tmp
     assert eventually(lambda: busy not in host_pids())
 
 
+@pytest.mark.long
 def test_rays_metrics_tell_of_the_speed_and_memory_of_hosts_and_of_waiting_batches(llama, keeper, tmp_path):
+    """In small: tests/engine/ray/numbers/test_meter.py."""
     import ray
 
     run(job(llama, llama, "llama.0"), keeper(**{"llama.0": "llama"}), tmp_path)
@@ -358,7 +378,9 @@ def test_rays_metrics_tell_of_the_speed_and_memory_of_hosts_and_of_waiting_batch
     assert found["ray_raysweep_host_memory_bytes"] > 1e8 and 0 < found["ray_raysweep_cache_share"] <= 1
 
 
+@pytest.mark.long
 def test_an_adapter_of_another_base_is_one_clear_error_and_the_next_cell_goes_on(llama, keeper, tmp_path):
+    """In small: tests/models/test_versions.py."""
     wide = make_tiny("llama", tmp_path / "wide", hidden_size=64)
     theirs = make_adapter(wide, "llama", "lora", tmp_path / "theirs")
     kept = keeper(**{"llama.0": "llama", "llama.1": "llama"})
