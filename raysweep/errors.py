@@ -64,8 +64,8 @@ class StoreError(RaysweepError):
     """The store can't be read or written."""
 
 
-class NewerStore(StoreError):
-    """Something in the store that a newer raysweep wrote, in a schema that this one can't read."""
+class OtherSchema(StoreError):
+    """Something in the store that another raysweep wrote, in a schema that this one can't read."""
 
     retry = False
 
@@ -74,9 +74,10 @@ class NewerStore(StoreError):
 
     def __str__(self) -> str:
         path, its_schema, known_schema = self.args
+        age, way_out = ("a newer", "upgrade raysweep or ") if its_schema > known_schema else ("an older", "")
         return (
-            f"{path} was written by a newer raysweep (schema {its_schema}, this one reads {known_schema}); "
-            "upgrade raysweep or give another --storage"
+            f"{path} was written by {age} raysweep (schema {its_schema}, this one reads {known_schema}); "
+            f"{way_out}give a new folder with --storage"
         )
 
 

@@ -15,9 +15,7 @@ from typing import Any
 from raysweep.programs import Program
 from raysweep.seeding import DEFAULT_SEED
 
-SCHEMA_VERSION = 2
-FORMERLY = "formerly"
-"""Key of a field's metadata: the column's name in files of an earlier schema."""
+SCHEMA_VERSION = 3
 
 BASE = "base"
 """The training set of a model that is not fine-tuned, in cells and results."""
@@ -253,7 +251,7 @@ class Completion:
     """One generated text, cut before the first stop string: what a model wrote, from which its program may be taken."""
 
     task_id: str
-    sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
+    sample: int  # of the prompt, from 0
     text: str
     stop: str  # why generation ended: a stop string, "eos" or "length"
     tokens: int  # generated, with those cut off
@@ -267,7 +265,7 @@ class Result:
     """The verdict on one completion."""
 
     task_id: str
-    sample: int = field(metadata={FORMERLY: "draw"})  # of the prompt, from 0
+    sample: int  # of the prompt, from 0
     outcome: str  # a `raysweep.programs.Outcome`, such as passed, failed, timeout or harness_error
     detail: str  # the assertion or exception in one line
     stderr: str  # its beginning

@@ -17,8 +17,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from raysweep.errors import StoreError
-from raysweep.records import FORMERLY, SCHEMA_VERSION
+from raysweep.errors import OtherSchema, StoreError
+from raysweep.records import SCHEMA_VERSION
 
 if TYPE_CHECKING:
     import pandas
@@ -73,7 +73,7 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
 
     Raises:
         UnreadableTable: the file is missing or incomplete.
-        StoreError: the file has a newer schema.
+        OtherSchema: the file has another schema.
     """
     return _read(path, str(path), record)
 
@@ -87,8 +87,7 @@ def read_rows_of(path: Path, record: type[R], column: str, values: Collection[st
     import pyarrow
     from pyarrow import compute
 
-    fields = dataclasses.fields(record)  # type: ignore[arg-type]
-    table = _table_in(path, str(path), [name for one in fields for name in (one.name, one.metadata.get(FORMERLY, ""))])
+    table = _table_in(path, str(path), list(_field_types(record)))
     wanted = pyarrow.array(list(values), pyarrow.string())
     return _records(table.filter(compute.is_in(table.column(column), wanted)), record)
 
@@ -100,7 +99,7 @@ def read_groups(path: Path, record: type[R], by: str, column: str) -> list[tuple
 
     Raises:
         UnreadableTable: the file is missing or incomplete.
-        StoreError: the file has a newer schema.
+        OtherSchema: the file has another schema.
     """
     import pyarrow
     from pyarrow import compute
@@ -133,9 +132,9 @@ def _table_in(source: Any, name: str, columns: list[str] | None = None) -> Any:
     with _opened(source, name) as file:
         table = file.read(columns=columns)
     metadata = table.schema.metadata or {}
-    version = int(metadata.get(b"raysweep.schema_version", b"0"))
-    if version > SCHEMA_VERSION:
-        raise StoreError(f"{name} has schema version {version}; this raysweep reads up to {SCHEMA_VERSION}: upgrade it")
+    version = int(metadata.get(b"raysweep.schema_version", SCHEMA_VERSION))
+    if version != SCHEMA_VERSION:
+        raise OtherSchema(name, version, SCHEMA_VERSION)
     return table
 
 
@@ -156,10 +155,10 @@ def _records(table: Any, record: type[R]) -> list[R]:
     there = set(table.column_names)
     columns: list[Iterable[Any]] = []
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
-        name = next((name for name in (field.name, field.metadata.get(FORMERLY)) if name in there), None)
-        if name is None and field.default is dataclasses.MISSING:
+        is_there = field.name in there
+        if not is_there and field.default is dataclasses.MISSING:
             raise UnreadableTable(f"a table of {record.__name__} lacks the column {field.name}")
-        columns.append(repeat(field.default, table.num_rows) if name is None else _values(table.column(name)))
+        columns.append(_values(table.column(field.name)) if is_there else repeat(field.default, table.num_rows))
     return list(map(record, *columns))
 
 

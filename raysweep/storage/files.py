@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.errors import OtherSchema, StoreError, UsageError
 from raysweep.hashing import difference
 from raysweep.records import SCHEMA_VERSION
 from raysweep.storage.backends import Backend, FileInfo, LocalDisk, Vanished, is_full, normal_root, reason_of
@@ -167,7 +167,7 @@ class Files:
     # ------------------------------------------------------------------------------------- the root as a whole
 
     def require_writable(self) -> None:
-        """Create root and marker; raise UsageError if that is impossible, NewerStore if a newer raysweep wrote it."""
+        """Create root and marker; raise UsageError if that is impossible, OtherSchema if another raysweep wrote it."""
         backend = Files(self.root)._backend
         try:
             if isinstance(backend, LocalDisk):
@@ -189,7 +189,7 @@ class Files:
         self._retry(self._require_root)
 
     def require_known(self) -> None:
-        """Raise NewerStore if a newer raysweep wrote the store, StoreError if it can't be read."""
+        """Raise OtherSchema if another raysweep wrote the store, StoreError if it can't be read."""
         root = Files(self.root)
         marker = root.read(MARKER)
         if marker is None and root._remote is not None:
@@ -198,9 +198,9 @@ class Files:
 
     def _require_known(self, marker: bytes | None) -> None:
         with contextlib.suppress(ValueError, AttributeError, TypeError):
-            version = int(json.loads(marker or b"{}").get("schema_version", 0))
-            if version > SCHEMA_VERSION:
-                raise NewerStore(str(self), version, SCHEMA_VERSION)
+            version = int(json.loads(marker or b"{}").get("schema_version", SCHEMA_VERSION))
+            if version != SCHEMA_VERSION:
+                raise OtherSchema(str(self), version, SCHEMA_VERSION)
 
     @property
     def _shown_root(self) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from raysweep.errors import NewerStore, StoreError
+from raysweep.errors import OtherSchema, StoreError
 from raysweep.machine import provenance
 from raysweep.records import SCHEMA_VERSION
 from raysweep.storage.artefacts import DROPPED, MANIFEST, Artefact, Node, folder_of
@@ -79,16 +79,16 @@ class Integrity:
         return self._files.read(f"{folder_of(node)}/{DROPPED}")
 
     def parse(self, node: Artefact, text: bytes) -> dict[str, Any]:
-        """Return a manifest's content; raise StoreError if it is broken, NewerStore if a newer raysweep wrote it."""
+        """Return a manifest's content; raise StoreError if it is broken, OtherSchema if another raysweep wrote it."""
         try:
             manifest: dict[str, Any] = json.loads(text)
         except ValueError as error:
             raise StoreError(f"{node.label}: the manifest in {self._place(node)} can't be read: {error}") from None
         if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
             raise StoreError(f"{node.label}: the manifest in {self._place(node)} is incomplete")
-        version = manifest.get("schema_version", 0)
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise NewerStore(self._place(node), version, SCHEMA_VERSION)
+        version = manifest.get("schema_version")
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            raise OtherSchema(self._place(node), version, SCHEMA_VERSION)
         return manifest
 
     def _place(self, node: Artefact) -> str:
@@ -101,7 +101,7 @@ class Integrity:
         try:
             manifest = self.parse(node, text)
             files = manifest["files"]
-        except NewerStore:
+        except OtherSchema:
             raise
         except StoreError as error:
             return str(error)

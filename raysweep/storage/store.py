@@ -88,7 +88,7 @@ class Store:
         self._integrity = Integrity(self.files, self._copies)
 
     def require_writable(self) -> None:
-        """Create the root; raise UsageError if it isn't writable, NewerStore if a newer raysweep wrote it."""
+        """Create the root; raise UsageError if it isn't writable, OtherSchema if another raysweep wrote it."""
         self.files.require_writable()
         if self._copies:
             self._copies.prepare()

@@ -126,7 +126,7 @@ def open_for_gc(store: Store) -> Store:
 
     Raises:
         UsageError: there is no store.
-        NewerStore: a newer raysweep wrote it.
+        OtherSchema: another raysweep wrote it.
     """
     store.files.require_known()
     if store.files.read(MARKER) is None:

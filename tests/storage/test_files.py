@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.errors import OtherSchema, StoreError, UsageError
 from raysweep.storage import files as files_module
 from raysweep.storage.files import MARKER, Files
 from tests.clock import Clock
@@ -196,13 +196,17 @@ def test_a_root_that_cannot_be_written_is_refused(tmp_path):
         Files(str(tmp_path / "file" / "store")).require_writable()
 
 
-def test_a_store_of_a_newer_raysweep_is_left_alone_by_writers_and_readers(files):
-    files.write(MARKER, json.dumps({"schema_version": 99, "colour": "red"}))
-    before = set(files.infos())
-    for look in (Files(files.root).require_writable, Files(files.root).require_known):
-        with pytest.raises(NewerStore, match=r"was written by a newer raysweep \(schema 99"):
-            look()
-    assert set(files.infos()) == before
+def test_a_store_with_another_schema_is_left_alone_by_writers_and_readers(files):
+    for schema, words in (
+        (2, r"by an older raysweep \(schema 2, this one reads 3\); give a new folder with --storage"),
+        (99, r"by a newer raysweep \(schema 99, this one reads 3\); upgrade raysweep or give a new folder"),
+    ):
+        files.write(MARKER, json.dumps({"schema_version": schema, "colour": "red"}))
+        before = set(files.infos())
+        for look in (Files(files.root).require_writable, Files(files.root).require_known):
+            with pytest.raises(OtherSchema, match=words):
+                look()
+        assert set(files.infos()) == before
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": "x"}', "\0\0"])
@@ -212,7 +216,7 @@ def test_a_broken_marker_still_marks_the_root(files, content):
     Files(files.root).require_known()
 
 
-def test_an_old_store_without_a_marker_gets_one(tmp_path):
+def test_a_folder_without_a_marker_gets_one(tmp_path):
     (tmp_path / "store" / "artefacts").mkdir(parents=True)
     files = Files(str(tmp_path / "store"))
     files.require_known()

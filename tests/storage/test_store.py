@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from raysweep.errors import NewerStore, StoreError, UsageError
+from raysweep.errors import OtherSchema, StoreError, UsageError
 from raysweep.hashing import canonical_json
 from raysweep.records import ModelRef
 from raysweep.storage import copies
@@ -262,13 +262,13 @@ def test_a_large_file_is_checked_whole_before_it_is_used(tmp_path, monkeypatch):
     assert not store.has(node())
 
 
-def test_an_artefact_of_a_newer_schema_is_left_alone(store):
+def test_an_artefact_of_another_schema_is_left_alone(store):
     commit(store, node())
     name = f"{folder_of(node())}/{MANIFEST}"
     newer = {**json.loads(store.files.read(name)), "schema_version": 99, "colour": "red"}
     store.files.write(name, json.dumps(newer))
     for look in (Store.has, Store.use, Store.discard_if_damaged, Store.manifest):
-        with pytest.raises(NewerStore, match="newer raysweep"):
+        with pytest.raises(OtherSchema, match="newer raysweep"):
             look(Store(store.root), node())
     assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 

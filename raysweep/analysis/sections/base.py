@@ -24,7 +24,7 @@ from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.quality.reports import CellReports, LintedStratum
-from raysweep.records import FORMERLY, Completion, Difference, PromptRow, Result, Score
+from raysweep.records import Completion, Difference, PromptRow, Result, Score
 from raysweep.registry import Registry
 from raysweep.units import count
 
@@ -39,7 +39,7 @@ class ShownText:
     """What the page shows of a `Completion`."""
 
     task_id: str
-    sample: int = field(metadata={FORMERLY: "draw"})
+    sample: int
     text: str
 
 
@@ -48,7 +48,7 @@ class ShownResult:
     """What the page shows of a `Result`."""
 
     task_id: str
-    sample: int = field(metadata={FORMERLY: "draw"})
+    sample: int
     outcome: str
     detail: str
     stderr: str

@@ -238,7 +238,9 @@ def plan_facts(
     Raises:
         UsageError: a training needs more memory than the config gives a worker, the config refuses the problems that
             are judged inside (`require_oracle`), or the cluster can't hold a cell.
+        OtherSchema: another raysweep wrote the store.
     """
+    store.files.require_known()
     require_oracle(plan, store)
     require_comparable(plan, store)
     lacking = missing(plan.targets, store, repair=True)

@@ -156,13 +156,15 @@ def finished(undisturbed, tmp_path) -> Path:
     return Path(shutil.copytree(undisturbed, tmp_path / "copy"))
 
 
-def test_a_store_of_a_newer_version_is_left_alone(sweep, finished):
-    (finished / MARKER).write_text(json.dumps({"schema_version": 99}))
+@pytest.mark.parametrize(("schema", "age"), [(2, "an older"), (99, "a newer")])
+def test_a_store_with_another_schema_is_left_alone(sweep, finished, schema, age):
+    (finished / MARKER).write_text(json.dumps({"schema_version": schema}))
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    for arguments in (("run", str(sweep.config), *LOCAL), ("status", "steady"), ("report", "steady")):
+    config = str(sweep.config)
+    for arguments in (("run", config, *LOCAL), ("plan", config), ("status", "steady"), ("report", "steady")):
         done = sweep.command(*arguments, storage=finished)
         assert done.returncode == 1 and done.stderr.count("\n") == 1
-        assert "was written by a newer raysweep (schema 99" in done.stderr and "upgrade raysweep" in done.stderr
+        assert f"was written by {age} raysweep (schema {schema}, " in done.stderr and "give a new folder" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
