@@ -48,10 +48,12 @@ def write_uses(store: Store, sweep: str, uses: Iterable[Use]) -> None:
     store.files.write(f"sweeps/{sweep}/{LISTED_BY}", holder.token if holder else "")
 
 
-def read_uses(store: Store, sweep: str) -> list[Use] | None:
-    """Return a sweep's list; None if an older raysweep has run it; raise StoreError if it can't be read."""
-    data = store.files.read(_file(sweep))
-    return None if data is None else from_bytes(data, f"{store.files}/{_file(sweep)}", Use)
+def read_uses(store: Store, sweep: str) -> list[Use]:
+    """Return a sweep's list; raise StoreError if it can't be read."""
+    data, name = store.files.read(_file(sweep)), f"{store.files}/{_file(sweep)}"
+    if data is None:
+        raise StoreError(f"{name} is missing")
+    return from_bytes(data, name, Use)
 
 
 def listed_by(store: Store, sweep: str) -> str:
@@ -71,11 +73,8 @@ def drop_judged(models: Iterable[Artefact], store: Store) -> None:
     is unknown of a sweep, all models stay. Nothing here is worth an error: the next run tries again.
     """
     try:
-        lists = {name: read_uses(store, name) for name in sweeps_with_artefacts(store)}
-        if unlisted := [name for name, uses in lists.items() if uses is None]:
-            log.info("weights are not dropped: an older raysweep has run the sweep %r; run it again", unlisted[0])
-            return
-        needs = _Needs([use for uses in lists.values() for use in uses or ()], store)
+        uses = [use for name in sweeps_with_artefacts(store) for use in read_uses(store, name)]
+        needs = _Needs(uses, store)
         for model in models:
             if _has_files(model, store) and needs.can_drop(model):
                 _drop(model, store)

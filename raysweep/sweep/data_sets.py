@@ -24,7 +24,7 @@ from raysweep.rows.parquet import ROWS
 from raysweep.storage.artefacts import Node
 from raysweep.storage.backends import full_disk_named
 from raysweep.storage.store import Store, open_store
-from raysweep.storage.uses import read_uses, write_uses
+from raysweep.storage.uses import USES, read_uses, write_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.guards import require_teachers, sweep_lease
 from raysweep.sweep.report.notes import leakage_text
@@ -84,10 +84,8 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
 
 def _add_uses(plans: Sequence[ArtefactPlan], folder: SweepFolder) -> None:
     """Add the sets to the list of what the sweep of this name uses; it goes on using everything else."""
-    before = read_uses(folder.store, folder.name)
-    if before is None and folder.exists():  # an older raysweep has run the sweep: this list would be a part of its uses
-        return
-    uses = {use.key: use for use in [*uses_of(plans, folder.store), *(before or ())]}
+    before = read_uses(folder.store, folder.name) if folder.files.info(USES) else []
+    uses = {use.key: use for use in [*uses_of(plans, folder.store), *before]}
     write_uses(folder.store, folder.name, uses.values())
 
 

@@ -1,7 +1,6 @@
 """Finds what no sweep of a store uses, and removes it (`raysweep gc`).
 
-A sweep uses what its list names (`raysweep.storage.uses`), whether it is made already or not. Of a sweep that an older
-raysweep has run, it is what its grid names, what that was made from, and what its config needs. The artefacts of
+A sweep uses what its list names (`raysweep.storage.uses`), whether it is made already or not. The artefacts of
 `raysweep attack` are used by no sweep and stay, and so do the caches of verdicts, row-numbers and pins.
 
 What a process may be working with stays too, and the result says why. All that exists is listed first, then the living
@@ -15,27 +14,19 @@ Not covered: copies of an object store's artefacts on other machines, which may 
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
-from raysweep.errors import RaysweepError, StoreError, UsageError
-from raysweep.planning.planner import build_plan
-from raysweep.planning.uses import uses_of
-from raysweep.rows.parquet import from_bytes
+from raysweep.errors import StoreError, UsageError
 from raysweep.storage.artefacts import DROPPED, MANIFEST, Unit, folder_of
 from raysweep.storage.backends import FileInfo
 from raysweep.storage.copies import STAGING
 from raysweep.storage.files import MARKER
 from raysweep.storage.leases import CLEANING, SWEEPS, Holder
-from raysweep.storage.store import PARALLEL_CHECKS, Store
-from raysweep.storage.uses import GRID, listed_by, read_uses, sweeps_with_artefacts
-from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import GridArtefact, GridRow
+from raysweep.storage.store import Store
+from raysweep.storage.uses import listed_by, read_uses, sweeps_with_artefacts
 
 PIN_LEASE = "pin-"
 """How the names of leases of pins begin."""
@@ -148,7 +139,7 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
     running = frozenset(holder.token for name, holder in workers.items() if _is_listed(name, holder, store))
     names, used = sweeps_with_artefacts(store), set[str]()
     for done, name in enumerate(names, start=1):
-        used |= _used_by(name, listing, store)
+        used |= _used_by(name, store)
         report(done)
     unused, all_used = tuple(_unused(listing, used)), frozenset(used)
     if stranger := _stranger(workers, all_used, running):
@@ -271,65 +262,12 @@ def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: froz
 # --------------------------------------------------------------------------------------------------- what is used
 
 
-def _used_by(name: str, listing: _Listing, store: Store) -> set[str]:
+def _used_by(name: str, store: Store) -> set[str]:
     """Return the keys of what a sweep uses, made or not; raise UsageError if that is unknown."""
     try:
-        listed = {use.key for use in read_uses(store, name) or ()}
-        is_whole = listed and _in_grid(name, store) <= listed
-        return listed if is_whole else listed | _used_by_older(name, listing, store)
+        return {use.key for use in read_uses(store, name)}
     except StoreError as error:
         raise _untold(name, error, store) from None
-
-
-def _used_by_older(name: str, listing: _Listing, store: Store) -> set[str]:
-    """Return the keys of what a sweep uses that has no list, or has more in its grid than in its list."""
-    keys = _in_grid(name, store)
-    folder, planned = SweepFolder(store, name), set[str]()
-    folder.require()
-    try:
-        planned = {use.key for use in uses_of(build_plan(folder.config()).targets, store)}
-    except (RaysweepError, OSError) as error:
-        if not keys <= listing.complete.keys():
-            raise _untold(name, error, store) from None
-    return planned | keys | _inputs_of(keys, listing, store)
-
-
-def _in_grid(name: str, store: Store) -> set[str]:
-    data = store.files.read(f"sweeps/{name}/{GRID}")
-    rows = from_bytes(data, f"{store.files}/sweeps/{name}/{GRID}", GridRow) if data is not None else []
-    artefacts = [artefact for row in rows for artefact in _artefacts_of(row) if artefact]
-    return {artefact.key for artefact in artefacts}
-
-
-def _artefacts_of(row: GridRow) -> tuple[GridArtefact | None, ...]:
-    return row.weights, row.test_set, row.completions, row.results, row.quality
-
-
-def _inputs_of(keys: set[str], listing: _Listing, store: Store) -> set[str]:
-    """Return the keys of what these artefacts were made from, directly or not, as their manifests say."""
-    keys_used, following = set[str](), keys
-    with ThreadPoolExecutor(PARALLEL_CHECKS) as pool:
-        while following:
-            there = [Unit(listing.complete[key], key, key) for key in following if key in listing.complete]
-            inputs = {key for some in pool.map(partial(_direct_inputs, store=store), there) for key in some}
-            following = inputs - keys_used
-            keys_used |= inputs
-    return keys_used
-
-
-def _direct_inputs(artefact: Unit, store: Store) -> list[str]:
-    for name in (MANIFEST, DROPPED):
-        text = store.files.read(f"{folder_of(artefact)}/{name}")
-        if text is not None:
-            return _inputs_in(text, artefact)
-    return []  # removed since it was listed
-
-
-def _inputs_in(text: bytes, artefact: Unit) -> list[str]:
-    try:
-        return [str(key) for key in json.loads(text)["inputs"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"the manifest of {folder_of(artefact)} can't be read: {error!r}") from None
 
 
 def _untold(name: str, error: Exception, store: Store) -> UsageError:

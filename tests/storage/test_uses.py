@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import pytest
@@ -49,10 +48,10 @@ def files(store: Store) -> set[str]:
     return set(store.files.infos(folder_of(MODEL)))
 
 
-def test_a_list_is_read_as_it_was_written_and_a_sweep_without_one_has_none(store):
+def test_a_list_is_read_as_it_was_written(store):
     use(store, "s", *RESULTS)
-    assert {row.judges for row in read_uses(store, "s") or ()} == {"", MODEL.key}
-    assert read_uses(store, "other") is None and sweeps_with_artefacts(store) == ["s"]
+    assert {row.judges for row in read_uses(store, "s")} == {"", MODEL.key}
+    assert sweeps_with_artefacts(store) == ["s"]
 
 
 def test_a_dropped_model_counts_as_not_made_and_keeps_its_counts_and_inputs(store):
@@ -94,13 +93,12 @@ def test_a_model_that_a_process_makes_stays(store):
     assert drop(store)
 
 
-def test_all_models_stay_where_an_older_version_has_run_a_sweep_or_a_list_is_broken(store, caplog):
+def test_all_models_stay_where_a_list_is_missing_or_broken(store, caplog):
     use(store, "s", *RESULTS[:2])
-    with caplog.at_level(logging.INFO, logger="raysweep"):
-        store.files.write(f"sweeps/old/{GRID}", "")
-        assert not drop(store) and "an older raysweep has run the sweep 'old'; run it again" in caplog.text
-        store.files.write("sweeps/old/uses.parquet", "torn")
-        assert not drop(store) and "weights of judged models could not be dropped" in caplog.text
+    store.files.write(f"sweeps/old/{GRID}", "")
+    assert not drop(store) and "sweeps/old/uses.parquet is missing" in caplog.text
+    store.files.write("sweeps/old/uses.parquet", "torn")
+    assert not drop(store) and caplog.text.count("weights of judged models could not be dropped") == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

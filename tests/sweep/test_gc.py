@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import threading
@@ -122,32 +121,13 @@ def test_what_a_sweep_would_use_stays_though_it_has_made_nothing(store):
     assert found(store) == Counter({"test_set": 1, "completions": 1, "results": 1, INDEX: 1}), "those of a alone"
 
 
-def test_sweeps_of_an_older_version_use_what_their_grids_and_configs_say(store):
-    for name in ("a", "b"):
-        store.files.remove(f"sweeps/{name}/{USES}")
-    assert found(store) == Counter()
-    store.remove(next(row.results for row in SweepFolder(store, "b").grid() if row.perturbation == "C2"))
-    assert found(store) == Counter()
+def test_a_sweep_whose_list_is_missing_or_broken_stops_everything(store):
     forget(store, "b")
-    assert found(store) == ONLY_B - Counter({"results": 1})
-
-
-def test_an_unfinished_sweep_of_an_older_version_without_its_problems_stops_everything(store, tmp_path):
-    problems = tmp_path / "p.jsonl"
-    texts = {"prompt": 'def f():\n    """One."""\n', "canonical_solution": "    return 1\n"}
-    row = {"task_id": "T/1", "entry_point": "f", "test": "def check(f):\n    f()\n", **texts}
-    problems.write_text(json.dumps(row) + "\n")
-    own = config("own", "C1", problems=[{"name": "jsonl", "path": str(problems)}], limit=None)
-    assert not run_sweep(own, RunOptions(store.root, "local")).errors
-    store.files.remove(f"sweeps/own/{USES}")
-    problems.unlink()
-    forget(store, "b")
-    assert found(store) == ONLY_B, "the sweep is finished, so its manifests say what it uses"
-    store.remove(SweepFolder(store, "own").grid()[0].results)
-    with pytest.raises(UsageError, match=r"it is unknown what the sweep 'own' uses, so .* removed: .*p\.jsonl"):
+    store.files.remove(f"sweeps/a/{USES}")
+    with pytest.raises(UsageError, match=r"unknown what the sweep 'a' uses, so .* removed: .*uses\.parquet is missing"):
         remove(store)
-    store.files.write("sweeps/own/uses.parquet", "torn")
-    with pytest.raises(UsageError, match=r"can't be read .* Run its command again, or remove .*sweeps/own if"):
+    store.files.write(f"sweeps/a/{USES}", "torn")
+    with pytest.raises(UsageError, match=r"can't be read .* Run its command again, or remove .*sweeps/a if"):
         survey(store)
 
 
@@ -326,17 +306,6 @@ def test_an_object_store_is_cleaned_in_the_same_way(finished, tmp_path, monkeypa
         assert Counter(one.kind for one in remove(store).removed) == ONLY_B
         run(tmp_path / "alone", "a", "C1")
         assert content(server.uri("store")) == content(tmp_path / "alone")
-
-
-def test_a_sweep_that_has_more_pairs_than_its_list_says_keeps_them(store):
-    """An older raysweep may have extended it, which writes no list."""
-    lists = {name: (Path(store.root) / f"sweeps/{name}/{USES}").read_bytes() for name in ("a", "b")}
-    both = config("both", "C1", perturbations=["C1", "C2"])
-    assert not run_sweep(both, RunOptions(store.root, "local")).errors
-    (Path(store.root) / f"sweeps/both/{USES}").write_bytes(lists["a"])
-    forget(store, "a", "b")
-    age(Path(store.root))
-    assert survey(store).unused == ()
 
 
 def test_a_sweep_looks_again_at_what_exists_when_its_run_begins(store, monkeypatch):

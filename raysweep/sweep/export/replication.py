@@ -79,8 +79,6 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
     """
     target = target.resolve()
     uses = read_uses(folder.store, folder.name)
-    if uses is None:
-        raise UsageError(f"an older raysweep has run the sweep {folder.name!r}; run it again, which makes nothing anew")
     if not any(folder.store.has(row.results) for row in folder.grid()):
         raise UsageError(f"the sweep {folder.name!r} has no results yet, so there are no tables to recompute; run it")
     _require_replaceable(target, folder.name)
