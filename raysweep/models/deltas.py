@@ -4,7 +4,7 @@ Meant for trainers that change few tensors (an editor of one layer): the artefac
 many deltas.
 A delta holds whole tensors, not differences, so applying and removing it is exact in every dtype. It names the
 fingerprints of the base that it was made from, one for each dtype in which that base can be loaded with numbers that
-are known. Deltas of older versions name one that samples each tensor, or none: those are put on any base that they fit.
+are known.
 """
 
 from __future__ import annotations
@@ -24,12 +24,8 @@ if TYPE_CHECKING:
 DELTA_FILE = "delta.safetensors"
 BASE_DTYPE, BASE_IN = "base_dtype", "base in "
 """The metadata of a delta: the dtype that its base had, and its base's fingerprint in the dtype whose name follows."""
-SAMPLED = "base"
-"""The metadata of a delta of an older version: its base's fingerprint, of a sample of the numbers."""
 MAY_BE_EQUAL = "may_be_equal"
 """The metadata of a delta that was written although its tensors equal the base's."""
-VALUES = 1024
-"""Numbers of each tensor that enter the fingerprint of an older version."""
 ROUNDED = {"float32": ("float32", "bfloat16", "float16")}
 """The dtypes in which a base's numbers are known, by the dtype in which it was loaded; of others, that one alone."""
 Sums = MutableMapping[tuple[str, str], tuple[tuple[int, int], tuple[int, ...]]]
@@ -142,18 +138,13 @@ def _require_base(file: Path, about: Mapping[str, str], model: Any) -> None:
         return
     state, made = model.state_dict(), about[BASE_DTYPE]
     loaded = _dtype(state)
-    if SAMPLED in about:
-        is_comparable = made == loaded or "float16" not in (made, loaded)
-        named, found = about[SAMPLED], _sampled_fingerprint(state) if is_comparable else ""
-    else:
-        dtype = loaded if BASE_IN + loaded in about else made
-        is_comparable = dtype in _known_in(loaded)
-        named, found = about[BASE_IN + dtype], _fingerprint_of(model, dtype) if is_comparable else ""
-    if not is_comparable:
+    dtype = loaded if BASE_IN + loaded in about else made
+    if dtype not in _known_in(loaded):
         raise UnfitModel(
             f"{file} was made from a base in {made}, and this one is in {loaded}, so their numbers differ even if both "
             f"are the same base; load it in {made}"
         )
+    named, found = about[BASE_IN + dtype], _fingerprint_of(model, dtype)
     if found != named:
         raise UnfitModel(
             f"{file} is the delta of another base: that one's weights have the fingerprint {named}, and this one's "
@@ -210,22 +201,6 @@ def bit_sums(tensor: torch.Tensor) -> torch.Tensor:
     table = numbers.view(rows, -1)
     places = [torch.arange(size, device=table.device) * 2 + 1 for size in table.shape]
     return torch.stack([(table.sum(dim=1) * places[0]).sum(), (table.sum(dim=0) * places[1]).sum()])
-
-
-def _sampled_fingerprint(state: Mapping[str, torch.Tensor]) -> str:
-    """Return the fingerprint that older versions named: a hash of some numbers of each tensor, rounded to bfloat16.
-
-    It doesn't depend on the dtype, as long as that has bfloat16's range.
-    """
-    import torch
-
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        numbers = state[name].detach().flatten()
-        some = numbers[:: max(1, len(numbers) // VALUES)].to(torch.bfloat16).cpu()
-        digest.update(f"{name} {tuple(state[name].shape)}\n".encode())
-        digest.update(some.contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _known_in(dtype: str) -> tuple[str, ...]:
