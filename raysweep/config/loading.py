@@ -340,8 +340,7 @@ def _as_checked(value: dict[str, Any], context: Mapping[str, set[str] | None]) -
     """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
     evaluation, training = value["evaluation"], value.get("training")
     named: dict[str, Any] = {"problems": [ProblemsConfig(**spec) for spec in evaluation["problems"]]}
-    if "generator" in evaluation:  # older versions wrote none
-        named["generator"] = SpecConfig(**evaluation["generator"])
+    named["generator"] = SpecConfig(**evaluation["generator"])
     if evaluation.get("quality") is not None:
         named["quality"] = QualityConfig(**evaluation["quality"])
     built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}

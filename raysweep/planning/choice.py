@@ -53,10 +53,7 @@ def chosen_count(cell: CellPlan, store: Store) -> Mapping[str, str]:
 
 
 def writer_before(cell: CellPlan, node: Artefact, store: Store) -> CellPlan | None:
-    """Return the candidate by which a cell's artefact was made, where another one is chosen now; else None.
-
-    Artefacts of older versions don't name theirs, and count as those of the present one.
-    """
+    """Return the candidate by which a cell's artefact was made, where another one is chosen now; else None."""
     key = store.counts(node).get(CHOSEN) if cell.selection else None
     if cell.selection is None or key is None or key == chosen_count(cell, store).get(CHOSEN, key):
         return None

@@ -172,14 +172,11 @@ class TrainingReports:
         self._tokens = state["tokens"]
         self._since = (time.monotonic(), self._tokens)
         self._added = [[float(value) for value in pair] for pair in state["unreported"]]
-        self._losses = [(int(step), float(loss)) for step, loss in state.get("losses", [])]  # older ones have none
-        self._validation_losses = [(int(step), float(loss)) for step, loss in state.get("validation_losses", [])]
-        self._numbers = {
-            name: [(int(a), float(b)) for a, b in points] for name, points in state.get("numbers", {}).items()
-        }
-        self._totals = {name: (float(a), float(b)) for name, (a, b) in state.get("number_totals", {}).items()}
-        if "measures" in state:
-            self._measures = MeasureCurves.restored(state["measures"])
+        self._losses = [(int(step), float(loss)) for step, loss in state["losses"]]
+        self._validation_losses = [(int(step), float(loss)) for step, loss in state["validation_losses"]]
+        self._numbers = {name: [(int(a), float(b)) for a, b in points] for name, points in state["numbers"].items()}
+        self._totals = {name: (float(a), float(b)) for name, (a, b) in state["number_totals"].items()}
+        self._measures = MeasureCurves.restored(state["measures"])
 
     def _sums(self) -> torch.Tensor:
         """Return (steps since the last report, 2 + 2 x numbers): the sums of `add` over all workers."""

@@ -193,7 +193,10 @@ def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:
 
 
 def modules_by_recipe(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[str, list[str]]]:
-    """Return what modules adapters change, by recipe and model; none where a version before reported none."""
+    """Return the modules that adapters change, by recipe and model, as their trainings reported them.
+
+    There are none where a trainer reports none.
+    """
     kinds = {key: kind_of(of.trainer) for name, of in config.recipes.items() for key in (name, of.group) if key}
     adapts = [name for name, kind in kinds.items() if kind is ModelKind.ADAPTER]
     modules: dict[str, dict[str, list[str]]] = {}
@@ -310,7 +313,7 @@ def _objective_numbers(counts: Mapping[str, Any], objective: str) -> tuple[Repor
 
 
 def _validation(counts: Mapping[str, Any] | None, kept: int | None) -> ReportedValidation | None:
-    """Return the measures of validation rows; None where a training had none, or a version before measured nothing.
+    """Return the measures of validation rows; None where a training had none.
 
     `kept`: the step whose weights are the model; None: the last.
     """

@@ -253,10 +253,11 @@ TOTALS = ("rows", "programs_run", "near_limit", "programs_shared", "programs_jud
 def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -> list[Line]:
     """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, second verdicts.
 
-    `counts`: the counts of each results artefact, see `raysweep.stages.judging`; counts in the form of an older version
-    are left out.
+    Args:
+        config: the config's section, with the required level and the lane.
+        counts: the counts of each results artefact, see `raysweep.stages.judging`.
     """
-    usable = [manifest for manifest in counts if manifest.get("rows") and "levels" in manifest]
+    usable = [manifest for manifest in counts if manifest.get("rows")]
     if not usable:
         return []
     totals = {name: sum(int(manifest.get(name, 0)) for manifest in usable) for name in TOTALS}
@@ -339,8 +340,8 @@ INSIDE_SHOWN = 20
 
 
 def generation_lines(counts: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """Return the line on completions; none where an older version generated them all. `counts`: of each pair."""
-    counts = [of_pair for of_pair in counts if "distinct" in of_pair]
+    """Return the line on completions; none where there are none. `counts`: of each pair."""
+    counts = [of_pair for of_pair in counts if of_pair]
     if not counts:
         return []
     asked, distinct, reused, tokens, read = (

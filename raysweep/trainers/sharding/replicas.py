@@ -117,7 +117,7 @@ class Replicas(Sharding):
             for name, tensor in weights.items():
                 tensor.copy_(content["weights"][name])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content.get("scaler", {}))
+        self.scaler.load_state_dict(content["scaler"])
 
     @override
     def trained(self) -> Mapping[str, torch.Tensor]:

@@ -46,7 +46,7 @@ def test_dropped_rows_have_their_reasons_in_a_footnote():
     assert table.footnotes == ("dropped: 2 over 64 tokens, 1 no prompt",)
 
 
-def test_a_model_of_an_older_version_shows_what_its_manifest_has():
+def test_a_model_shows_what_its_manifest_has():
     old = training(dropped=3, losses=(), final_loss=0.25)
     table = training_table([old, training(rows=None, losses=(), final_loss=math.nan)], ORDER)
     assert [cell.text for cell in table.rows[0].cells] == ["90", "3", "9", "–", "0.25"]

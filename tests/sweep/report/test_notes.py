@@ -25,8 +25,8 @@ def test_the_line_on_completions_tells_what_was_asked_distinct_reused_and_too_lo
     )
 
 
-def test_completions_of_an_older_version_have_no_line():
-    assert generation_lines([{"rows": 3}]) == []
+def test_completions_that_are_gone_have_no_line():
+    assert generation_lines([{}]) == []
 
 
 def test_the_signature_names_what_all_numbers_rest_on():

@@ -117,7 +117,7 @@ def remove_stale(root: Path, digits: int = SHORT) -> None:
     `digits`: so many digits in the folders' names tell machines apart.
     """
     for folder in root.glob(f"{PREFIX}*"):
-        with suppress(FileNotFoundError):  # another process removes it, too; or it shows no life, as in older versions
+        with suppress(FileNotFoundError):  # another process removes it, too; or it shows no life yet
             if folder.stat().st_uid == os.getuid() and _is_stale(folder, digits):
                 shutil.rmtree(folder, ignore_errors=True)
 

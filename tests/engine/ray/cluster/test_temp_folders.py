@@ -104,7 +104,7 @@ def test_folders_of_other_machines_are_removed_once_they_were_silent_for_a_day(s
         os.utime(folder / ALIVE, times=(time.time() - silent,) * 2)
     old.mkdir()
     remove_stale(short)
-    assert not gone.exists() and slow.exists() and old.exists(), "nothing says that older versions' folders are stale"
+    assert not gone.exists() and slow.exists() and old.exists(), "nothing says that a folder without the file is stale"
 
 
 def test_a_process_shows_that_it_is_alive_until_its_folder_is_removed(short, monkeypatch):
