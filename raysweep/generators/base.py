@@ -127,22 +127,6 @@ class Generator(ABC):
         return {}
 
     @classmethod
-    def corrected(
-        cls, model_type: str, longest_short: int | None, decoding: Decoding, batch_tokens: int | None
-    ) -> Mapping[str, Any]:
-        """Return marks for the keys of completions that an older raysweep may have got wrong; nothing for all others.
-
-        Such completions are generated again.
-
-        Args:
-            model_type: of the base, as in transformers' configs; empty if it isn't known.
-            longest_short: tokens up to which LongRoPE treats a text as a short one; None: a model without it.
-            decoding: of the completions.
-            batch_tokens: of the config.
-        """
-        return {}
-
-    @classmethod
     def arguments_in(cls, text: str) -> Mapping[str, Any]:
         """Return the arguments that a text after the generator's name and a colon gives, as in ``openai:gpt-5``.
 

@@ -43,23 +43,17 @@ from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.rounding import TEXT
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions
-from raysweep.models.whole_texts import NEED_CACHE, has_encoder, has_own_cache
+from raysweep.models.whole_texts import has_encoder, has_own_cache
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef
 from raysweep.seeding import torch_rng
 
 if TYPE_CHECKING:
     import torch
 
-POLICY = 3
+POLICY = 1
 """Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
-ONCE_WRONG = frozenset({"mamba", "falcon_mamba", "mamba2", "rwkv", "recurrent_gemma", "xglm", "xlstm"}) | NEED_CACHE
-"""Model types that were once written with states that weren't passed on, with other tokens' positions (xglm), or
-without the cache that they need."""
 _proven: WeakKeyDictionary[Any, dict[tuple[Any, ...], type[Way]]] = WeakKeyDictionary()
 """What generators of live models have proven, by the network: one that is edited or trained is generated with often."""
-LONG_PROMPT = 2048
-"""Prompts are taken to have fewer tokens where the question is whether a budget once held a single row at a time: then
-a prompt's third sample and later ones began from a cache that its second one had written into."""
 
 
 @GENERATORS.register(TRANSFORMERS)
@@ -238,22 +232,6 @@ class Transformers(Generator):
         """Below float32, what is written together changes rounding, and completions."""
         return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
 
-    @classmethod
-    @override
-    def corrected(
-        cls, model_type: str, longest_short: int | None, decoding: Decoding, batch_tokens: int | None
-    ) -> Mapping[str, Any]:
-        marks = {}
-        if model_type in ONCE_WRONG:
-            marks["called"] = "rightly"
-        if longest_short is not None:
-            marks["longrope"] = "by row"
-        two_rows = 2 * (LONG_PROMPT + decoding.max_new_tokens)
-        if decoding.temperature > 0 and decoding.samples > 2 and batch_tokens is not None and batch_tokens < two_rows:
-            marks["prompts"] = "kept"
-        return marks
-
-    @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Rows of several threads are written together, by one of them."""
         return [self.completion(row) for row in self.write(requests)] if requests else []

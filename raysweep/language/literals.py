@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 from raysweep.records import Segment
 
-RULES = "2"
-"""Version of this package's rules, part of the fingerprints of word and sentence methods; 2: data is no English."""
+RULES = "1"
+"""Version of this package's rules, part of the fingerprints of word and sentence methods."""
 _VALUES = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
 seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million

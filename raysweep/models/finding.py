@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import MissingInput, UsageError, did_you_mean
-from raysweep.models.architectures.shape import longest_short_text, positions_of
+from raysweep.models.architectures.shape import positions_of
 from raysweep.models.config_files import virtual_tokens, with_defaults
 from raysweep.models.deltas import DELTA_FILE
 from raysweep.models.hub import hub_config
@@ -22,8 +22,7 @@ class ResolvedModel:
     """A model that exists.
 
     `revision`: a hub model's commit, None for a folder. `model_type`: the family's name. `positions`: the longest text
-    in tokens, beside an adapter's trained prompt, None if the config doesn't say. `longest_short`: tokens up to which
-    LongRoPE treats a text as a short one, None without it.
+    in tokens, beside an adapter's trained prompt, None if the config doesn't say.
     """
 
     location: str
@@ -34,7 +33,6 @@ class ResolvedModel:
     architecture: str = "causal"
     base: ResolvedModel | None = None
     positions: int | None = None
-    longest_short: int | None = None
 
     def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
         base = self.base.ref(dtype, eos_token) if self.base else None
@@ -106,7 +104,6 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
         trust,
         architecture,
         positions=positions_of(config),
-        longest_short=longest_short_text(config),
     )
 
 
@@ -140,7 +137,6 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
         base.architecture,
         base,
         positions - prompt if positions is not None else None,
-        base.longest_short,
     )
 
 

@@ -31,15 +31,6 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
     if folder.is_dir():
         files = {path for pattern in IDENTITY for path in folder.glob(pattern) if path.is_file()}
         content["files"] = {str(path.relative_to(folder)): _content_sha(path) for path in sorted(files)}
-        settings = folder / "tokenizer_config.json"
-        if settings.is_file() and read_json(settings).get("clean_up_tokenization_spaces"):
-            content["decoded"] = "exactly"  # completions were rewritten before; those of other tokenizers weren't
-        if _was_merged_wrongly(folder, ref.base):
-            content["embeddings"] = "untied"
-        if _was_filled_wrongly(folder):
-            content["weights"] = "of its own files"
-        if (adapter := folder / "adapter_config.json").is_file() and read_json(adapter).get("alora_invocation_tokens"):
-            content["activated"] = "for all that follows"  # each token was written without the adapter before
     else:
         content["hub"] = ref.location
         content["commit"] = hub_config(ref.location, ref.revision)[1]
@@ -50,30 +41,6 @@ def fingerprint(ref: ModelRef) -> dict[str, Any]:
     if ref.base is not None:
         content["base"] = fingerprint(ref.base)
     return content
-
-
-def may_change_embeddings(targets: Any) -> bool:
-    """Return whether PEFT's `target_modules` may be input embeddings, or any by a pattern.
-
-    Merged into tied ones, such an adapter changed both ends until they were untied.
-    """
-    if isinstance(targets, str):
-        return targets != "all-linear"
-    return any("emb" in name or name.rpartition(".")[2] == "wte" for name in targets or ())
-
-
-def _was_filled_wrongly(folder: Path) -> bool:
-    """Return whether files that aren't the model's could replace its weights in a loaded network in older versions."""
-    own = weight_files(folder)
-    return any(file > own[0] for file in folder.glob("*.safetensors") if own and file not in own)
-
-
-def _was_merged_wrongly(folder: Path, base: ModelRef | None) -> bool:
-    settings = folder / "adapter_config.json"
-    if base is None or not settings.is_file() or not may_change_embeddings(read_json(settings).get("target_modules")):
-        return False
-    config = Path(base.location).expanduser() / "config.json"
-    return not config.is_file() or read_json(config).get("tie_word_embeddings") is not False
 
 
 def weight_files(folder: Path) -> list[Path]:

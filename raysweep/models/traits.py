@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from raysweep.errors import RaysweepError
-from raysweep.models.architectures.shape import embedding_rows, longest_short_text, positions_of, rope_in_words
+from raysweep.models.architectures.shape import embedding_rows, positions_of, rope_in_words
 from raysweep.models.config_files import model_config, virtual_tokens, with_defaults
 from raysweep.models.hub import model_file
 from raysweep.models.loading import load_tokenizer, tokenizer_place
@@ -45,11 +45,9 @@ class Traits:
         unreadable: other control tokens without embeddings, such as for padding; texts must not hold them.
         rows: of the input embeddings; None: not known.
         positions: the most tokens of a text, beside an adapter's trained prompt; None: no limit is known.
-        longest_short: tokens up to which LongRoPE treats a text as a short one; None: without it.
         rope: how the frequencies of positions are stretched, in words; empty: they aren't.
         settings: of generation_config, which change what `generate` writes and are not used here, by their names.
         has_chat_template: whether the tokenizer brings one.
-        newly_limited: whether older versions took the model for one without a limit.
         has_encoder: whether an encoder reads its prompts, with all that the tokenizer puts around them. `positions` are
             then of the encoder, and again of the decoder.
     """
@@ -65,28 +63,14 @@ class Traits:
     unreadable: frozenset[str]
     rows: int | None
     positions: int | None
-    longest_short: int | None
     rope: str
     settings: Mapping[str, Any]
     has_chat_template: bool
-    newly_limited: bool = False
     has_encoder: bool = False
 
     @property
     def further_ends(self) -> list[str]:
         return sorted(text for number, text in self.ends.items() if number != self.eos)
-
-    @property
-    def marks(self) -> dict[str, Any]:
-        """What the keys of completions say of a model that an older raysweep read otherwise; nothing of all others."""
-        marks: dict[str, Any] = {}
-        if self.further_ends and self.eos is not None:
-            marks["ends"] = self.further_ends
-        if self.after and not self.has_encoder:
-            marks["appended"] = "left out"
-        if self.newly_limited:
-            marks["positions"] = self.positions
-        return marks
 
     @property
     def misfit(self) -> str:
@@ -123,14 +107,11 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
     vocabulary = vocabulary_of(tokenizer) if tokenizer is not None else _vocabulary(ref)
     if base is None:
         config = model_config(ref, "config.json") or {}
-        traits = _traits(with_defaults(config), model_config(ref, "generation_config.json"), vocabulary)
-        is_new = traits.positions is not None and not {"max_position_embeddings", "n_positions"} & config.keys()
-        return dataclasses.replace(traits, newly_limited=is_new)
+        return _traits(with_defaults(config), model_config(ref, "generation_config.json"), vocabulary)
     own = _traits({}, model_config(ref, "generation_config.json"), vocabulary)
     rows = _adapter_rows(ref) or base.rows
     beyond, unreadable = _beyond(vocabulary, rows)
     prompt = virtual_tokens(model_config(ref, "adapter_config.json") or {}) if ref.kind is ModelKind.ADAPTER else 0
-    is_shortened = base.positions is not None and prompt > 0
     return dataclasses.replace(
         own,
         ends={**own.ends, **base.ends},
@@ -139,10 +120,8 @@ def read_traits(ref: ModelRef, tokenizer: Any = None) -> Traits:
         unreadable=unreadable,
         rows=rows,
         positions=base.positions - prompt if base.positions is not None else None,
-        longest_short=base.longest_short,
         rope=base.rope,
         settings=base.settings,
-        newly_limited=base.newly_limited or is_shortened,
         has_encoder=base.has_encoder,
     )
 
@@ -178,7 +157,6 @@ def _traits(config: Mapping[str, Any], generation: Mapping[str, Any] | None, voc
         *_beyond(vocabulary, rows),
         rows,
         positions_of(config),
-        longest_short_text(config),
         rope_in_words(config),
         settings_in(config, generation),
         bool(vocabulary and vocabulary.chat_template),

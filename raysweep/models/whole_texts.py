@@ -22,8 +22,6 @@ from raysweep.models.rounding import distance, evaluating, with_limit
 if TYPE_CHECKING:
     import torch
 
-NEED_CACHE = frozenset({"gemma3n", "gemma3n_text"})
-"""Model types that were called without the cache that they need in older versions, for keys."""
 LENGTH, FIRST = 9, 5
 """Tokens of the text that a model is tried with, and the first of them."""
 _needing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()

@@ -41,18 +41,13 @@ class BaseModelPlanner:
         `is_trained`: a fine-tuned version writes, whose own key stands for the weights.
         """
         base, (generator, key) = self.base(name), self.generator(name)
-        part, is_artefact = GENERATORS.get(generator.name), is_trained or base.node is not None
-        corrected = part.corrected(base.family, base.longest_short, decoding, self._config.evaluation.batch_tokens)
-        marks = base.traits.marks if base.traits and part.needs_model else {}
-        spec: dict[str, Any] = {
-            "generator": {**key, **corrected, **marks},
+        is_artefact = is_trained or base.node is not None
+        return {
+            "generator": key,
             "decoding": decoding_spec(decoding, generator.name),
             "model": None if is_artefact else base.identity,
+            "dtype": self.configs[name].dtype,  # which a trained model's key doesn't say
         }
-        dtype = self.configs[name].dtype
-        if is_artefact and dtype != "float32":  # a trained model's key doesn't say in which format it generates
-            spec["dtype"] = dtype
-        return spec
 
     def _generator(self, model: str) -> tuple[Spec, dict[str, Any]]:
         written, evaluation = self.configs[model], self._config.evaluation
@@ -79,7 +74,7 @@ class BaseModelPlanner:
             **FAMILIES.plugin_spec(pretrain.family),
             "vocab_size": pretrain.vocab_size,
             "size": pretrain.size,
-            **({"special_tokens": pretrain.special_tokens} if pretrain.special_tokens else {}),
+            "special_tokens": pretrain.special_tokens,
             "recipe": recipe_spec(recipe),
             "seed": self._config.seed,
         }
@@ -114,6 +109,5 @@ class BaseModelPlanner:
             resolved.model_type,
             identity,
             ref,
-            longest_short=resolved.longest_short,
             traits=traits,
         )

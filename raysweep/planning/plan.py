@@ -228,7 +228,6 @@ class BasePlan(ArtefactPlan):
     special_tokens: tuple[str, ...] = ()  # of the tokenizer that the sweep trains, beside the end of text
     size: tuple[tuple[str, Any], ...] = ()
     dtype: str = "float32"  # in which a base model that the sweep pre-trains generates
-    longest_short: int | None = None  # tokens up to which LongRoPE treats a text as a short one; None: without it
     traits: Traits | None = None  # of one that exists
 
     @property

@@ -18,8 +18,6 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
-from raysweep.models.identity import may_change_embeddings
-from raysweep.models.whole_texts import NEED_CACHE
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
 from raysweep.planning.pairs import encoded_pairs
 from raysweep.planning.plan import (
@@ -100,21 +98,21 @@ class _Planner:
             plan = replace(plan, recipe=self.recipe(cell.model, cell.recipe)[0])
         elif cell.training_set != BASE:
             plan = self._tuned(plan) if cell.recipe in self.config.recipes else self._chosen(plan)
-        is_chat, extract = self._answers(plan)
-        completed = self._completed(plan, extract, is_chat=is_chat)
+        extract = self._extract(plan)
+        completed = self._completed(plan, extract)
         by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
         plan = replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
         if cell.training_set == BASE:
             self._bases[cell.model] = plan
         return plan
 
-    def _answers(self, plan: CellPlan) -> tuple[bool, Extract]:
-        """Return whether a cell's model answers in the form of a chat, its own or its server's, and what is taken."""
+    def _extract(self, plan: CellPlan) -> Extract:
+        """Return what is taken of a cell's completions."""
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
         if answer := answers_in(shown.name):
-            return False, Extract(answer.value)
+            return Extract(answer.value)
         is_chat = shown.needs_tokenizer or GENERATORS.get(plan.generator.name).chats(plan.generator.args)
-        return is_chat, way_of(self.config.evaluation.extract, is_chat=is_chat)
+        return way_of(self.config.evaluation.extract, is_chat=is_chat)
 
     def _tuned(self, plan: CellPlan) -> CellPlan:
         cell = plan.cell
@@ -189,23 +187,14 @@ class _Planner:
             "recipe": recipe_spec(recipe),
             **(adapter_spec(recipe, base.family) if base.family else {}),
         }
-        if base.family in NEED_CACHE:
-            spec["called"] = "with a cache"  # without the one that they need in older versions
         return recipe, spec
 
-    def _completed(self, plan: CellPlan, extract: Extract, *, is_chat: bool) -> SharedSpec:
-        """Return the spec of a cell's completions; `answers` is what they hold where it isn't a completion."""
+    def _completed(self, plan: CellPlan, extract: Extract) -> SharedSpec:
+        """Return the spec of a cell's completions; `answers` is what they hold where they don't end at stop strings."""
         is_trained = plan.model is not None or plan.selection is not None
         writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=is_trained)
         spec: dict[str, Any] = {**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop)}
-        cells = plan.selection.candidates if plan.selection else (plan,)
-        if any(one.recipe is not None and may_change_embeddings(one.recipe.lora.get("targets")) for one in cells):
-            spec["embeddings"] = "untied"  # both ends were changed in older versions
-        if extract.needs_whole_answers:
-            spec["answers"] = WHOLE
-        elif is_chat and GENERATORS.get(plan.generator.name).chats(plan.generator.args):
-            spec["answers"] = "cut"  # the code alone in older versions
-        return SharedSpec(spec)
+        return SharedSpec(spec | ({"answers": WHOLE} if extract.needs_whole_answers else {}))
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
         as_it_is = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
@@ -220,7 +209,7 @@ class _Planner:
         completions = Node("completions", 1, completed, inputs, label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
-        results = Node("results", 6, judged, (completions.key, references.node.key), label)
+        results = Node("results", 1, judged, (completions.key, references.node.key), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
 
     def _stops(self, problem_set: str) -> int:
@@ -238,16 +227,16 @@ class _Planner:
 
     def _references(self, problem_set: str) -> ReferencesPlan:
         factor, limits = self.config.execution.reference_factor, self._limits(problem_set)
+        limit = self.config.evaluation.limit
         spec: dict[str, Any] = {
             "problems": self.sets.problem_fingerprint(problem_set),
             "limits": dataclasses.asdict(limits),
             "factor": factor,
             "python": platform.python_version(),
             **self.sets.toolchain(problem_set),
+            "limit": limit,
         }
-        limit = self.config.evaluation.limit
-        spec |= {} if limit is None else {"limit": limit}
-        node = Node("references", 3, spec, (), f"references of {problem_set}")
+        node = Node("references", 1, spec, (), f"references of {problem_set}")
         sandbox = dataclasses.replace(self.sandbox, lane=Lane.STRICT)
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 
@@ -257,5 +246,5 @@ def _is_first_draw_on(pair: PairPlan, problem_set: str) -> bool:
 
 
 def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:
-    """Return the spec of completions that end at a problem set's stop strings, of which it has had others before."""
-    return completed if stops == 1 or completed.get("answers") == WHOLE else SharedSpec(completed, stops=stops)
+    """Return the spec of completions that end at a problem set's stop strings, if they do."""
+    return completed if completed.get("answers") == WHOLE else SharedSpec(completed, stops=stops)

@@ -107,8 +107,7 @@ def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
 
 
 def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:
-    left_out = {"without": "the edited problem"} if cell.pair_search else {}  # it was linted in older versions
-    spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key, **left_out})
+    spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key})
     node = Node("quality", 1, spec, (pair.completions.key,), f"code quality of {cell.cell.id} on {pair.pair.test_set}")
     return QualityPlan(node, cell, pair, problems, batch="")
 

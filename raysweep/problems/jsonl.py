@@ -47,14 +47,12 @@ class JsonlProblems(ProblemSet):
         UsageError: the file doesn't exist.
     """
 
-    stops = 2
     _is_mixed = False
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser()
         check_file(self._path)
         self.language = _first_language(self._path)
-        self.words = 2 if self.language in COMPILED else 1  # see HumanEvalX
 
     @override
     def problems(self) -> Sequence[Problem]:

@@ -68,7 +68,6 @@ class Mbpp(ProblemSet):
     licence = "CC-BY-4.0"
     origin = "https://github.com/google-research/google-research/tree/master/mbpp"
     hub = "google-research-datasets/mbpp"
-    stops = 2
 
     def __init__(
         self, path: str | None = None, config: str = "full", split: str = "test", revision: str | None = None

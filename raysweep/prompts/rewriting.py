@@ -21,7 +21,7 @@ from raysweep.prompts.templates import RAW, PromptTemplate
 from raysweep.records import Decoding, GenerationRequest, PromptRow, Segment
 
 INSTRUCTION = "Correct the spelling, spacing and wording of this text. Change no code, names or examples."
-VERSION = 2
+VERSION = 1
 """Of the instruction and of the rule by which answers are accepted, for the keys of rewritten prompts."""
 DECODING = Decoding(max_new_tokens=256, temperature=0.0)
 """How rewritten texts are drawn."""

@@ -28,7 +28,7 @@ from raysweep.storage.files import Files
 
 log = logging.getLogger("raysweep")
 
-VERSION = 6
+VERSION = 1
 """Raise it to have all programs judged again."""
 WAITING_ROWS = 4096
 """Verdicts to collect in memory before writing a file, since many small files make lookups slow."""
@@ -50,8 +50,7 @@ class Question:
     @property
     def key(self) -> str:
         """A hash of all fields, 64 hex digits."""
-        fields = [self.sha, dataclasses.asdict(self.limits), self.oracle, self.toolchain]
-        content = canonical_json(fields if self.toolchain else fields[:-1])
+        content = canonical_json([self.sha, dataclasses.asdict(self.limits), self.oracle, self.toolchain])
         return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -98,9 +98,9 @@ class HubRows(TrainingSource):
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        dropped = {"drop_empty": True} if self._drop_empty else {}
-        rejected = {"rejected": self._rejected} if self._rejected else {}
-        return {**self._kept.fingerprint(), "columns": self._columns, **dropped, **rejected}
+        """Return the sha256 of the rows, the hub's commit, the names of the columns, and which rows are left out."""
+        read = {"columns": self._columns, "drop_empty": self._drop_empty, "rejected": self._rejected}
+        return {**self._kept.fingerprint(), **read}
 
     @override
     def check(self) -> None:

@@ -61,8 +61,8 @@ class JsonlSource(TrainingSource):
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        rejected = {"rejected": self._rejected} if self._rejected else {}
-        return {"sha256": content_sha(self._path), **({"drop_empty": True} if self._drop_empty else {}), **rejected}
+        """Return the sha256 of the uncompressed file, which rows are left out, and what is read of them."""
+        return {"sha256": content_sha(self._path), "drop_empty": self._drop_empty, "rejected": self._rejected}
 
     @override
     def check(self) -> None:

@@ -23,7 +23,7 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Leak, Problem, Segment, SourceRow
 from raysweep.training_sets.developer_patches import DeveloperPatches
 
-VERSION = 4
+VERSION = 1
 """Version of the rules, part of keys."""
 DEVELOPER_PATCH = "developer patch"
 """The rule that finds patches by developers of a problem set's projects, also those of no problem."""

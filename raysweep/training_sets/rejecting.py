@@ -15,7 +15,7 @@ from raysweep.records import SourceRow
 from raysweep.seeding import python_rng
 from raysweep.training_sets.pair_filters import Variant
 
-VERSION = 3
+VERSION = 1
 """Raise it whenever the same row and seed give another rejected response."""
 _BLOCK = re.compile(
     r"^([ \t]*)(`{3,}|~{3,})[ \t]*(?:(?i:python3?|py))?[ \t]*\r?\n(.*?)^\1\2[ \t]*\r?$", re.DOTALL | re.MULTILINE

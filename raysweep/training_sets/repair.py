@@ -34,7 +34,6 @@ class _MarkedRows(TrainingSource):
     """Rows whose instructions are code with a marked hunk."""
 
     repair = True
-    words = 2  # before 2, identifiers were not protected, and some strings of Python were taken for docstrings
 
     @override
     def segments(self, row: SourceRow, text: str) -> list[Segment]:

@@ -105,7 +105,7 @@ def test_a_trained_prompt_takes_positions(tokens: int, tiny: dict[str, ModelRef]
     found = resolve(str(adapter))
     assert base.positions is not None and found.positions == base.positions - tokens
     traits = read_traits(found.ref())
-    assert traits.positions == found.positions and traits.marks["positions"] == found.positions
+    assert traits.positions == found.positions
     settings.write_text(json.dumps({**fields, "num_virtual_tokens": base.positions}))
     with pytest.raises(UsageError, match="virtual tokens takes all of the"):
         resolve(str(adapter))
@@ -134,14 +134,6 @@ def test_what_a_config_leaves_out_is_what_transformers_fills_in(
     assert found.positions == positions
     traits = read_traits(found.ref())
     assert (traits.rows, traits.positions) == (rows, positions)
-
-
-def test_limits_that_a_config_leaves_out_are_marked_in_keys(folder: Path) -> None:
-    assert "positions" not in read_traits(resolve(str(folder)).ref()).marks
-    config = json.loads((folder / "config.json").read_text())
-    del config["max_position_embeddings"]
-    (folder / "config.json").write_text(json.dumps(config))
-    assert read_traits(resolve(str(folder)).ref()).marks["positions"] == 2048
 
 
 def test_a_file_is_no_model(folder: Path) -> None:

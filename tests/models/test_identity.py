@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -67,13 +66,6 @@ def test_a_folder_called_like_such_a_file_is_none(tmp_path: Path) -> None:
     assert fingerprint(ModelRef(str(tmp_path))) == before
 
 
-def test_a_tokenizer_whose_texts_were_rewritten_has_another_fingerprint(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": true}')
-    assert fingerprint(ModelRef(str(tmp_path)))["decoded"] == "exactly"
-    (tmp_path / "tokenizer_config.json").write_text('{"clean_up_tokenization_spaces": false}')
-    assert "decoded" not in fingerprint(ModelRef(str(tmp_path)))
-
-
 def test_other_files_and_the_right_to_run_code(tmp_path: Path) -> None:
     before = fingerprint(ModelRef(str(tmp_path)))
     (tmp_path / "README.md").write_text("a card")
@@ -99,44 +91,3 @@ def test_a_config_may_have_numbers_that_json_lacks(tmp_path: Path) -> None:
     assert found[0] == found[3] and len(set(found)) == 5
     (tmp_path / "adapter_config.json").write_text('{"lora_alpha": Infinity, "loftq_config": {"a": {"b": NaN}}}')
     assert canonical_json(fingerprint(ModelRef(str(tmp_path)))) not in found
-
-
-def test_an_adapter_that_was_merged_into_both_ends_of_tied_embeddings_has_another_fingerprint(
-    tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
-    ref = make_adapter(tiny["llama"], tmp_path / "one")
-    settings = tmp_path / "one" / "adapter_config.json"
-    base = Path(shutil.copytree(tiny["llama"].location, tmp_path / "base"))
-    config = json.loads((base / "config.json").read_text())
-    (base / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
-    for targets, is_concerned in (
-        (["q_proj", "embed_tokens"], True),
-        (["transformer.wte"], True),
-        (r".*\.(q|v)_proj", True),
-        (["q_proj", "lm_head"], False),
-        ("all-linear", False),
-        (None, False),
-    ):
-        settings.write_text(json.dumps({**json.loads(settings.read_text()), "target_modules": targets}))
-        assert (fingerprint(ref).get("embeddings") == "untied") == is_concerned, targets
-        assert "embeddings" not in fingerprint(dataclasses.replace(ref, base=ModelRef(str(base))))
-
-
-def test_files_that_could_replace_a_models_weights_give_it_another_fingerprint(
-    tiny: dict[str, ModelRef], folder: Path
-) -> None:
-    weights = (folder / "model.safetensors").read_bytes()
-    for name, is_concerned in (("consolidated", False), ("model-old", False), ("model_ema", True)):
-        stray = folder / f"{name}.safetensors"
-        stray.write_bytes(weights)
-        assert ("weights" in fingerprint(ModelRef(str(folder)))) == is_concerned, name
-        stray.unlink()
-    assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
-
-
-def test_an_activated_adapter_has_another_fingerprint(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
-    ref = make_adapter(tiny["llama"], tmp_path / "one")
-    assert "activated" not in fingerprint(ref)
-    settings = tmp_path / "one" / "adapter_config.json"
-    settings.write_text(json.dumps({**json.loads(settings.read_text()), "alora_invocation_tokens": [3, 4]}))
-    assert "activated" in fingerprint(ref)

@@ -57,7 +57,6 @@ def test_all_ends_are_read(special, config, generation, ends, tmp_path):
     ref = write_scripted(tmp_path / "model", byte_tokenizer(special), generation=declared, **config)
     traits = read_traits(ref)
     assert list(traits.ends.values()) == ends
-    assert traits.marks == ({"ends": sorted(set(ends) - {special[0]})} if len(ends) > 1 else {})
     assert traits.ends == read_traits(ref, load_tokenizer(ref)).ends
 
 

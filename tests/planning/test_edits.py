@@ -117,7 +117,7 @@ def test_rewritten_prompts_are_those_of_a_base_and_a_test_set_and_follow_from_no
     assert {pair.test_set.node.stage for cell in cells for pair in cell.pairs} == {"rewritten_set"}
 
 
-def test_arguments_that_came_later_enter_keys_only_where_they_are_given():
+def test_arguments_that_are_the_defaults_change_no_key():
     def edit(arguments: str) -> list[tuple[str, ...]]:
         return keys(plan(f"recipes.creme.edit={arguments}"))
 

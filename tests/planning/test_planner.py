@@ -13,11 +13,9 @@ from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import Decoding
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import OBJECTIVES, TRAINERS
 from raysweep.training_sets.base import SOURCES
-from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.paths import NANO
 
 
@@ -166,53 +164,6 @@ def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alon
     after = keys()
     assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
     assert tuned().pool == pool, "completions that end at the same strings are found"
-
-
-def test_samples_that_were_wrong_with_small_budgets_are_generated_again_and_no_others():
-    """A prompt's third sample and later ones, where a budget held a single row at a time."""
-    two, three = (("evaluation.temperature=0.5", f"evaluation.samples={samples}") for samples in (2, 3))
-    small, large = "evaluation.batch_tokens=90", "evaluation.batch_tokens=24576"
-    assert keys(*three) == keys(*three, large) and keys(*two) == keys(*two, small) and keys() == keys(small)
-    before, after = keys(*three), keys(*three, small)
-    assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
-
-
-def test_adapters_that_were_merged_into_both_ends_of_tied_embeddings_are_generated_with_again():
-    recipe = {"trainer": "lora", "lr": 0.01, "steps": 2, "batch_size": 4}
-    found = {}
-    for name, targets in {"embeddings": ["embed_tokens"], "layers": ["q_proj"], "head": ["lm_head"]}.items():
-        lora = json.dumps({**recipe, "lora": {"targets": targets}})
-        plan = build_plan(load_config(NANO, [f"recipes.lora={lora}", "models.0.recipes=[lora]"]))
-        cell = next(cell for cell in plan.cells if cell.model is not None)
-        found[name] = cell.pairs[0].completions.spec.get("embeddings")
-    assert found == {"embeddings": "untied", "layers": None, "head": None}
-
-
-def test_models_that_were_wrong_are_generated_with_again_and_no_others():
-    greedy = Decoding()
-    assert Transformers.corrected("llama", None, greedy, None) == {}
-    assert Transformers.corrected("jamba", None, greedy, 90) == {}, "it ended in an error"
-    assert Transformers.corrected("mamba", None, greedy, None) == {"called": "rightly"}
-    assert Transformers.corrected("phi3", 4096, greedy, None) == {"longrope": "by row"}
-
-
-ENDS = [
-    ({}, {}),
-    ({"generation": {"eos_token_id": [256, 257]}}, {"ends": ["<|stop|>"]}),
-    ({"eos_token_id": [257, 256]}, {"ends": ["<|stop|>"]}),
-    ({"generation": {"eos_token_id": 256}, "eos_token_id": 257}, {}),
-]
-
-
-@pytest.mark.parametrize(("fields", "marks"), ENDS)
-def test_keys_of_completions_say_where_texts_end_only_of_models_with_further_ends(fields, marks, tmp_path):
-    write_scripted(tmp_path / "mine", byte_tokenizer(("<|endoftext|>", "<|stop|>")), **fields)
-    models = [{"name": "mine", "path": str(tmp_path / "mine"), "recipes": ["tiny"]}]
-    plan = build_plan(load_config(NANO, [f"models={json.dumps(models)}"]))
-    specs = [cell.pairs[0].completions.spec["generator"] for cell in plan.cells]
-    assert all(
-        {name: spec[name] for name in spec if name in ("ends", "appended", "positions")} == marks for spec in specs
-    )
 
 
 def test_results_in_a_compiled_language_name_its_compiler_and_their_references_do(tmp_path, monkeypatch):

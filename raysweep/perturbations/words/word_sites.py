@@ -23,7 +23,7 @@ from raysweep.prompts.protection import protected_spans
 from raysweep.records import Segment, Spec
 
 WORD_RULES = "1"
-"""Version of the rules of word methods alone, part of their fingerprints; 1: plural numbers and all compounds stay."""
+"""Version of the rules of word methods alone, part of their fingerprints."""
 _TEXTS_KEPT = 1024
 """How many texts' sites one method keeps."""
 

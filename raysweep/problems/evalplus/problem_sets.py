@@ -119,7 +119,6 @@ class HumanEvalPlus(EvalPlusProblems):
     file = "HumanEvalPlus.jsonl.gz"
     stop = STOP
     prefix = "HumanEval/"
-    stops = 2
 
     @override
     def task(self, row: JsonRow) -> EvalPlusTask:

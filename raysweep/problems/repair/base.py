@@ -19,7 +19,7 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import check_file, content_sha
 
-VERSION = 2
+VERSION = 1
 """Raise it when an equal file gives other hunks, prompts or references."""
 FUNCTION, FILE = "function", "file"
 CONTEXTS = (FUNCTION, FILE)
@@ -40,7 +40,6 @@ class RepairSet(ProblemSet):
     """
 
     repair: ClassVar[bool] = True
-    words = 2  # before 2, comments of Java were taken for code, and some strings of Python for docstrings
 
     def __init__(self, path: str, context: str = FUNCTION) -> None:
         self.path = Path(path).expanduser().absolute()

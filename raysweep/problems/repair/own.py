@@ -76,7 +76,8 @@ class OwnRepairs(RepairSet):
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        return {**super().fingerprint(), **({"language": self._default} if self._default else {})}
+        """Return the hash of the file, the language of rows that name none, and what models are shown."""
+        return {**super().fingerprint(), "language": self._default}
 
     def _first_language(self) -> str:
         with suppress(UsageError):  # `problems` raises it

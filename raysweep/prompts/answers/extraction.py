@@ -23,16 +23,11 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.prompts.repair.styles import RepairAnswer
 from raysweep.records import Problem
 
-VERSION = 2
+VERSION = 1
 """Raise it when equal answers give other programs; results of answers that a program is taken out of are judged again
 then."""
-PATCH_VERSION = 4
-"""Raise it when equal answers to a problem for repair give other patched files, or other ones are an exact match.
-
-Before 4, white space in strings and Python's indents didn't count for an exact match, a span in the place of no lines
-lost its own indent, and a line of a string ended a function in Python. Before 3, a mask filled with nothing was no
-patch, and a brace in an annotation ended a function. Before 2, a prompt that was too long had the hunk taken out.
-"""
+PATCH_VERSION = 1
+"""Raise it when equal answers to a problem for repair give other patched files, or other ones are an exact match."""
 LONGEST = 200_000
 """Characters of an answer that are looked at; a longer one is judged as it is written."""
 

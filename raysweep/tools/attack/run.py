@@ -161,7 +161,7 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
         except UsageError as error:
             raise UsageError(f"{error}; --search {GREEDY} needs no package") from None
     model, identity = _model(job)
-    node = Node(STAGE, 2, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
+    node = Node(STAGE, 1, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
     with store.making(node, lambda: store.has(node), _log_wait) as missing:
         if missing:
@@ -248,7 +248,7 @@ def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
     traits = read_traits(ref)
     if traits.misfit:
         raise UsageError(f"model {job.model} can't be run: {traits.misfit}")
-    return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages), **traits.marks}
+    return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
 
 
 def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,8 +266,8 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "limit": job.limit,
         "seed": job.seed,
         **job.extract.key,
-        **({} if job.problem_set.stops == 1 else {"stops": job.problem_set.stops}),
-        **({} if job.problem_set.words == 1 else {"words": job.problem_set.words}),
+        "stops": job.problem_set.stops,
+        "words": job.problem_set.words,
     }
 
 

@@ -18,7 +18,7 @@ from raysweep.trainers.objectives.responses import EncodedResponse, encode_respo
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 2
+VERSION = 1
 """Raise it whenever the same row and tokenizer give other tokens or marks."""
 Granularity = Literal["hybrid", "line", "token"]
 """What marks a token: its line, its own characters, or both, whose marks are added."""
