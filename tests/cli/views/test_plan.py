@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from transformers import AutoModelForCausalLM
 from raysweep.accelerators import ACCELERATORS
 from raysweep.cli.views.plan import print_plan
 from raysweep.config.document import Document
-from raysweep.config.fields import SourceConfig
 from raysweep.config.loading import config_from, load_config, validate
 from raysweep.config.models import LoraConfig, RecipeConfig
 from raysweep.errors import MissingInput, UsageError
@@ -39,43 +39,71 @@ def small(**more: Any) -> Any:
     return build_plan(config_from(value, "test"))
 
 
-def test_a_plan_of_one_cell_is_told_in_the_singular(capsys, tmp_path):
-    print_plan(plan_facts(small(), Store(tmp_path)), as_json=False)
-    assert "1 cell, 1 evaluation pair (rule: all); 1 cell to do" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small model with a chat template."""
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    make_chat_model("chatml", folder)
+    return str(folder)
 
 
-def own(tmp_path: Path, **model: Any) -> Any:
-    model = {"name": "mine", "path": str(tmp_path / "mine"), **model}
-    if not Path(model["path"]).exists():
-        make_chat_model("chatml", Path(model["path"]))
-    training = {"source": {"name": "minicode", "rows": 32}, "sets": ["C1"]}
-    recipes = {"full": {}, "lora": {"trainer": "lora"}, "few": {"trainer": "lora", "lora": {"targets": ["q_proj"]}}}
-    recipes["roomy"] = {"trainer": "lora", "resources": {"training": {"memory_gib": 3}}}
-    config = {"models": [model], "recipes": recipes, "training": training}
-    return small(**config)
+RECIPES = {
+    "full": {},
+    "lora": {"trainer": "lora"},
+    "few": {"trainer": "lora", "lora": {"targets": ["q_proj"]}},
+    "roomy": {"trainer": "lora", "resources": {"training": {"memory_gib": 3}}},
+    "tuned": {"trainer": "lora", "lr": [0.001, 0.002], "epochs": [1, 2], "select": {"by": "validation_loss"}},
+}
+ROWS = {"name": "minicode", "rows": 32}
+
+
+def own(mine: str, *models: dict[str, Any], **more: Any) -> Any:
+    """Return the plan of models that are fine-tuned on rows of MiniCode."""
+    named = [{"name": "mine", "path": mine, **model} for model in models or [{}]]
+    used = {name for model in named for name in model.get("recipes", [])}
+    training = {"source": ROWS, "validation": {**ROWS, "part": "pretraining"} if "tuned" in used else None}
+    return small(
+        **{"models": named, "recipes": {name: RECIPES[name] for name in RECIPES if name in used}}
+        | {"training": {**training, "sets": ["C1"]}}
+        | more
+    )
 
 
 def told(plan: Any, tmp_path: Path, capsys: Any) -> str:
+    """Return what is printed of a plan, but for what this machine lacks."""
     print_plan(plan_facts(plan, Store(tmp_path / "store")), as_json=False)
-    return capsys.readouterr().out
+    lines = capsys.readouterr().out.replace(f"{tmp_path}/", "").splitlines()
+    return "\n".join(line.rstrip() for line in lines if not line.startswith("not on this machine: "))
 
 
-def test_a_chat_template_that_nothing_uses_is_said_and_what_each_model_is_shown(capsys, tmp_path):
-    out = told(own(tmp_path), tmp_path, capsys)
-    assert "mine is shown prompts as they are\n" in out
-    assert "mine: its tokenizer brings a chat template, which `template: chat` would use" in out
-    out = told(own(tmp_path, recipes=["full"]), tmp_path, capsys)
-    assert "mine is shown prompts as they are; fine-tuned: prompts in the study's instruction template\n" in out
-    out = told(own(tmp_path, recipes=["full"], template="chat"), tmp_path, capsys)
-    whole = "no stop string of a problem ends an answer: programs are taken out of whole answers, by `extract: auto`"
-    assert f"mine is shown prompts in its tokenizer's chat template; {whole}\n" in out and "would use" not in out
-    out = told(own(tmp_path, template="Q: {{ instruction }}\nA: "), tmp_path, capsys)
-    assert f"mine is shown prompts in a Jinja template; {whole}\n" in out
+STRICT = {"lane": "strict", "require": "limits", "timeout": 2.5}
+OF_STAGES = {"training": {"cpus": 2}, "execution": {"cpus": 3}}
+SCREENS: dict[str, Callable[[str], Any]] = {
+    "one cell": lambda _: small(),
+    "programs that may run, each alone": lambda _: small(allow_code_execution=True, execution=STRICT),
+    "no recipes": own,
+    "processes of each stage": lambda mine: own(mine, {"recipes": ["full", "lora", "few"]}, resources=OF_STAGES),
+    "a recipe with resources of its own": lambda mine: own(mine, {"recipes": ["full", "roomy"]}, resources=OF_STAGES),
+    "the tokenizer's template": lambda mine: own(mine, {"template": "chat", "recipes": ["full"]}),
+    "a template": lambda mine: own(mine, {"template": "Q: {{ instruction }}\nA: ", "recipes": ["lora"]}),
+    "models that are alike": lambda mine: own(
+        mine, *({"name": name, "recipes": ["full", "lora"]} for name in ("mine", "twin", "third"))
+    ),
+    "a choice among recipes": lambda mine: own(mine, {"recipes": ["tuned"]}),
+    "rows that no step takes": lambda mine: own(
+        mine, {"recipes": ["full"]}, training={"source": {**ROWS, "rows": 24}, "sets": ["C1"]}
+    ),
+}
 
 
-def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_path):
-    out = told(own(tmp_path, recipes=["full", "lora", "few"]), tmp_path, capsys)
-    network = AutoModelForCausalLM.from_pretrained(tmp_path / "mine")
+@pytest.mark.parametrize("name", SCREENS)
+def test_a_plan_is_told(capsys, tmp_path, mine, name, snapshot):
+    assert told(SCREENS[name](mine), tmp_path, capsys) == snapshot
+
+
+def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_path, mine):
+    out = told(own(mine, {"recipes": ["full", "lora", "few"]}), tmp_path, capsys)
+    network = AutoModelForCausalLM.from_pretrained(mine)
     total = network.num_parameters()
     assert f"mine, recipe full, trains all {total:,} weights" in out
     for recipe, modules in (("lora", Llama.lora_targets), ("few", ("q_proj",))):
@@ -88,35 +116,8 @@ def test_the_modules_and_the_number_of_weights_that_train_are_told(capsys, tmp_p
         )
 
 
-def test_the_steps_of_a_training_and_the_rows_that_none_takes_are_told(capsys, tmp_path):
-    out = told(own(tmp_path, recipes=["full", "lora"]), tmp_path, capsys)
-    assert "recipe full: 4 steps of 16 on 32 rows\n" in out and "left over" not in out
-    plan = own(tmp_path, recipes=["full"])
-    source = SourceConfig(name="minicode", rows=24)
-    training = plan.config.training.model_copy(update={"source": source})
-    out = told(build_plan(plan.config.model_copy(update={"training": training})), tmp_path, capsys)
-    assert "recipe full: 2 steps of 16 on 24 rows; 8 of them are left over in each epoch, as fewer than `bat" in out
-
-
-def test_a_group_of_recipes_is_one_line_with_the_choice_among_its_models(capsys, tmp_path):
-    recipe = {"trainer": "lora", "lr": [0.001, 0.002], "epochs": [1, 2], "select": {"by": "validation_loss"}}
-    model = {"name": "mine", "path": str(tmp_path / "mine"), "recipes": ["tuned"]}
-    make_chat_model("chatml", tmp_path / "mine")
-    rows = {"name": "minicode", "rows": 32}
-    training = {"source": rows, "validation": {**rows, "part": "pretraining"}, "sets": ["C1"]}
-    plan = small(models=[model], recipes={"tuned": recipe}, training=training)
-    facts = plan_facts(plan, Store(tmp_path / "store"))
-    assert [cell.model for cell in facts.cells] == ["base", *4 * ["to train"], "to choose"]
-    print_plan(facts, as_json=False)
-    out = capsys.readouterr().out
-    assert "1 model to be evaluated, chosen among 4 candidates by validation loss (`select`)" in out
-    assert re.search(r"mine +tuned +5 +0 of 4 +0 of 1 ", out)
-    assert "mine, recipe tuned, trains LoRA on " in out and "tuned.lr" not in out
-    assert "recipe tuned: 2 steps of 16 on 32 rows\nrecipe tuned: 4 steps of 16 on 32 rows\n" in out
-
-
-def test_modules_that_a_model_lacks_are_refused(tmp_path):
-    plan = own(tmp_path, recipes=["lora"])
+def test_modules_that_a_model_lacks_are_refused(tmp_path, mine):
+    plan = own(mine, {"recipes": ["lora"]})
     config = plan.config.model_copy(
         update={"recipes": {"lora": RecipeConfig(trainer="lora", lora=LoraConfig(targets=["Wqkv"]))}}
     )
@@ -134,30 +135,6 @@ def test_what_this_machine_can_not_hold_is_said_and_the_plan_still_shown(capsys,
         and "1 cell to do" in out
     )
     assert plan_facts(small(), Store(tmp_path)).here == ""
-
-
-def test_what_processes_ask_for_is_told_by_stage(capsys, tmp_path):
-    resources = {"training": {"cpus": 2}, "execution": {"cpus": 3}}
-    lines = told(own(tmp_path, recipes=["full", "lora"], resources=resources), tmp_path, capsys).splitlines()
-    assert "a training worker asks for 2 CPU, 1.0 GiB of memory" in lines, "as much for both recipes"
-    assert "an execution actor asks for 3 CPU" in lines
-    lines = told(own(tmp_path, recipes=["full", "roomy"], resources=resources), tmp_path, capsys).splitlines()
-    training = [line for line in lines if line.startswith("a training worker asks for 2 CPU, ")]
-    assert [line.rpartition(": ")[2] for line in training] == ["mine.full", "mine.roomy"]
-
-
-def test_a_plan_whose_programs_may_not_run_yet_says_so(capsys, tmp_path):
-    print_plan(plan_facts(small(), Store(tmp_path)), as_json=False)
-    assert "programs may not run yet: `raysweep run` needs --allow-code-execution" in capsys.readouterr().out
-    print_plan(plan_facts(small(allow_code_execution=True), Store(tmp_path)), as_json=False)
-    assert "--allow-code-execution" not in capsys.readouterr().out
-
-
-def test_how_programs_will_be_run_is_told(capsys, tmp_path):
-    facts = plan_facts(small(execution={"lane": "strict", "require": "limits", "timeout": 2.5}), Store(tmp_path))
-    print_plan(facts, as_json=False)
-    how = "each has a process of its own (lane strict), at isolation level limits or better"
-    assert f"programs: {how}; time limits: humaneval 2.5 s" in capsys.readouterr().out
 
 
 def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch):
@@ -247,11 +224,6 @@ def test_the_studys_plan_needs_nothing_and_lists_once_what_is_missing(alone, cli
     assert not (tmp_path / "store").exists()
 
 
-def test_a_run_is_refused_where_a_plan_goes_on(alone, cli):
-    code, out, err = cli("run", STUDY)
-    assert (code, out) == (2, "") and "evol.jsonl doesn't exist" in err and "models.4.path" in err
-
-
 def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     prices = ("--set", "prices.H100=4", "--set", "prices.L4=1")
     code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"), *prices)
@@ -288,24 +260,6 @@ def test_what_nothing_is_known_of_is_unknown_with_the_reason(alone, cli, tmp_pat
     assert "for what is known of models and completions\n" in out
 
 
-def test_hours_of_gpus_that_nothing_asks_for_have_the_reason(capsys, tmp_path):
-    out = told(own(tmp_path, recipes=["full"]), tmp_path, capsys)
-    assert (
-        "hours are estimates" in out and "no GPU is asked for (`resources.gpus`); hours on CPUs are known once" in out
-    )
-
-
-def test_a_typo_stays_an_error_whatever_is_missing(alone, cli):
-    code, out, err = cli("plan", STUDY, "--set", "recipes.full.precison=bf16")
-    assert (code, out) == (2, "") and "did you mean 'precision'?" in err
-
-
-def test_longer_rows_than_positions_are_an_error_that_names_both_numbers(alone, cli):
-    code, _, err = cli("plan", STUDY, "--set", "recipes.lora.max_tokens=4096")
-    assert code == 2
-    assert "the recipe takes rows of up to 4096 tokens, and codegen-2b has 2048 positions" in err
-
-
 def test_a_training_that_can_not_fit_is_one_error(alone, cli):
     label = "resources.labels={ray.io/accelerator-type: V100}"
     code, out, err = cli("plan", STUDY, "--set", label)
@@ -315,25 +269,10 @@ def test_a_training_that_can_not_fit_is_one_error(alone, cli):
     assert "the nearest settings of `recipes.lora-7b` that fit: " in err
 
 
-def test_equal_lines_of_several_models_and_recipes_are_one(capsys, tmp_path):
-    plan = own(tmp_path, recipes=["full", "lora"])
-    config = plan.config.model_copy(
-        update={
-            "models": [plan.config.models[0].model_copy(update={"name": name}) for name in ("mine", "twin", "third")]
-        }
-    )
-    out = told(build_plan(config), tmp_path, capsys)
-    assert out.count("a chat template, which `template: chat` would use") == 1
-    assert "mine, twin, third: their tokenizers bring a chat template" in out
-    for recipe in ("full", "lora"):
-        (line,) = [line for line in out.splitlines() if f"recipe {recipe}" in line and "train" in line]
-        assert line.startswith(f"mine, recipe {recipe}; twin, recipe {recipe}; third, recipe {recipe}, train ")
-
-
 def test_what_models_are_is_a_line_and_control_tokens_in_prompts_are_counted(capsys, tmp_path):
     write_scripted(tmp_path / "mine", byte_tokenizer(("<|endoftext|>", "<|im_end|>", "List")))
     line = "ends at <|endoftext|> or <|im_end|>, 512 positions"
-    out = told(own(tmp_path), tmp_path, capsys)
+    out = told(own(str(tmp_path / "mine")), tmp_path, capsys)
     holding = sum("List" in problem.prompt for problem in HumanEval().problems())
     assert out.startswith(
         f"{holding} of 164 prompts of humaneval hold 'List', such as prompt HumanEval/0: mine reads control"
@@ -369,12 +308,6 @@ def test_settings_of_generation_config_that_are_not_used_are_said_once_for_all_m
     assert [text for text in caplog.messages if "generation_config" in text] == lines
     drawn = small(models=models, evaluation={**short, "temperature": 0.5})
     assert "d: generation_config sets top_k 9; " in told(drawn, tmp_path, capsys)
-
-
-def test_hours_that_are_too_few_to_tell_apart_are_one_line(capsys, tmp_path):
-    out = told(own(tmp_path, recipes=["lora"]), tmp_path, capsys)
-    assert "accelerator hours, cells to do: less than 0.01 together on any accelerator\n" in out
-    assert "hours are estimates" in out
 
 
 def test_models_of_an_unknown_size_are_named_where_nothing_is_known_of_them(alone, cli, capsys, tmp_path):
