@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import re
 import shutil
@@ -93,6 +94,15 @@ def tiny_folder(folder: Path, config: str = LLAMA) -> Path:
     (model / "model.safetensors").write_bytes(b"0")
     shutil.copytree(_tokenizer_folder(), model, dirs_exist_ok=True)
     return model
+
+
+def adapter_folder(folder: Path) -> Path:
+    """Write an adapter of a `tiny_folder` that can be looked at, not loaded."""
+    base, adapter = tiny_folder(folder / "base"), folder / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    (adapter / "adapter_model.safetensors").write_bytes(b"0")
+    return adapter
 
 
 @cache

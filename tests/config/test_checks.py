@@ -16,7 +16,17 @@ from raysweep.planning.planner import build_plan
 from raysweep.stages.inputs import base_ref, model_ref
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.testing.tiny import make_tiny
-from tests.config.mistakes import LLAMA, MINIMAL, ROWS, findings, of_own_model, screen, tiny_folder, write
+from tests.config.mistakes import (
+    LLAMA,
+    MINIMAL,
+    ROWS,
+    adapter_folder,
+    findings,
+    of_own_model,
+    screen,
+    tiny_folder,
+    write,
+)
 from tests.execution.compiled.processes import needs
 from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.test_versions import make_adapter
@@ -312,11 +322,7 @@ def test_a_package_that_a_quantized_model_needs_is_told(tmp_path, monkeypatch):
 
 def test_training_on_an_adapter_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    base, adapter = tiny_folder(tmp_path / "base"), tmp_path / "adapter"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base}"}}')
-    (adapter / "adapter_model.safetensors").write_bytes(b"0")
-    (found,) = of_model_at(adapter)
+    (found,) = of_model_at(adapter_folder(tmp_path))
     assert "models.0.recipes: " in found and "is an adapter; merge it into its base" in found
 
 

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from raysweep.config.loading import load_config
-from tests.config.mistakes import findings, screen, tiny_folder
-from tests.models.test_versions import make_adapter
+from tests.config.mistakes import adapter_folder, findings, screen, tiny_folder
 from tests.paths import NANO
 
 EDITS = "edits={perturbations: [C1], pairs: 2}"
@@ -87,11 +86,12 @@ def test_a_generator_that_cannot_run_a_changed_matrix_is_refused():
     assert any(line.startswith(f"evaluation.generator: {expected}") for line in found)
 
 
-def test_an_adapter_cannot_be_edited(tiny, tmp_path):
-    adapter = make_adapter(tiny["llama"], "llama", "lora", tmp_path / "adapter")
-    model = f"models=[{{name: a, path: {adapter.location}, template: raw, recipes: [creme]}}]"
-    found = finding(EDITS, CREME, model, "training=null")
-    assert found.startswith(f"models.0.recipes: {adapter.location} is an adapter; merge it into its base before")
+def test_an_adapter_cannot_be_edited(tmp_path):
+    adapter = adapter_folder(tmp_path)
+    found = finding(
+        EDITS, CREME, f"models=[{{name: a, path: {adapter}, template: raw, recipes: [creme]}}]", "training=null"
+    )
+    assert found.startswith(f"models.0.recipes: {adapter} is an adapter; merge it into its base before")
 
 
 def test_a_family_that_does_not_say_where_its_blocks_are_cannot_be_edited(tmp_path):

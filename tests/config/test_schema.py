@@ -25,64 +25,32 @@ from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
 from raysweep.training_sets.base import SOURCES
-from tests.config.mistakes import MINIMAL, findings, screen, tiny_folder, write
+from tests.config.mistakes import MINIMAL, ROWS, findings, screen, tiny_folder, write
 from tests.conftest import shared_data
-from tests.execution.compiled.processes import needs, needs_headers
 from tests.models.family_tokenizers import tokenizer_of
 from tests.paths import CONFIGS, NANO, REPO
 
-FILES = sorted(CONFIGS.rglob("*.yaml"))
-HELD_OUT = next(path for path in FILES if path.stem == "held-out")
+HELD_OUT = CONFIGS / "held-out.yaml"
 
 
-@pytest.mark.parametrize("path", [*FILES, NANO], ids=lambda path: path.name)
-def test_a_shipped_config_is_valid_and_opens_with_its_command(path, tmp_path, monkeypatch):
-    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
-    overrides = []
-    if path.name == "own-model.yaml":  # names what the user brings
-        overrides = ["models.0.path=" + str(tiny_folder(tmp_path)), f"training.source.path={tmp_path / 'rows.jsonl'}"]
-    if path.name == "lora-7b.yaml":
-        overrides = [f"models.0.path={tiny_folder(tmp_path)}", f"training.source.path={tmp_path / 'rows.jsonl'}"]
-    if path.name == "study.yaml":
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
-        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
-        overrides += [f"evaluation.problems.{at}.path={shared_data('safecoder')}" for at in range(2)]
-        overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean, C1, W, S]"]
-    if path.name == "languages.yaml":
-        needs("java", "cpp")
-        needs_headers()
-        files = [shared_data("humaneval_x", f"humaneval_{name}.jsonl.gz") for name in ("java", "cpp")]
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
-        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}"]
-        overrides += [f"evaluation.problems.{at}.path={file}" for at, file in enumerate(files)]
-        overrides += ["language.translator=none", "evaluation.perturbations=[clean]", "training.sets=[clean]"]
-    if path.name == "fait.yaml":
-        source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
-        (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 64)
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(8)]
-        overrides += [f"models.{at}.template=magicoder" for at in (5, 6, 7)]  # the tiny ones are no chat models
-        overrides += [f"training.sources.{name}={source}" for name in ("evol", "oss", "pyx")]
-        overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
-    if path.name == "creme.yaml":
-        prompts = shared_data("nlperturbator")
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(2)]
+@pytest.mark.parametrize("name", ["apr", "creme", "fait"])
+def test_a_study_whose_files_are_all_there_is_valid(name, tmp_path):
+    """Those whose checks need them; tests/config/test_examples.py reads all configs, whatever isn't here."""
+    document = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    if name == "apr":
+        overrides = repair_overrides(tmp_path, document)
+    else:
+        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(2 if name == "creme" else 8)]
+    if name == "creme":
         overrides += ["evaluation.problems=[minicode]", "models.0.recipes=[creme]", "models.1.recipes=[creme]"]
-        overrides += [
-            f"perturbations.{name}.path={prompts}" for name in yaml.safe_load(path.read_text())["perturbations"]
-        ]
-    if path.name == "apr.yaml":
-        overrides = repair_overrides(tmp_path, yaml.safe_load(path.read_text()))
-    if path.name == "paper-mini.yaml":
-        overrides = ["language.translator=none", "training.sets=[clean]", "evaluation.perturbations=[clean]"]
-        overrides += ["recipes.full.parallel=ddp"]  # neither Apertium nor DeepSpeed
-    if path.name == "evidence-mini.yaml":
-        overrides = ["evaluation.quality=null"]
-    if path == HELD_OUT:
-        overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
-        overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "training.sets=[clean, C1]"]
-        overrides += ["perturbations={}", "evaluation.perturbations=[clean]"]
-    assert path.read_text().splitlines()[0].startswith(f"# raysweep run {path.parent.name}/{path.name}")
-    assert load_config(path, overrides).name == path.stem
+        overrides += [f"perturbations.{own}.path={shared_data('nlperturbator')}" for own in document["perturbations"]]
+    if name == "fait":
+        (tmp_path / "rows.jsonl").write_text(ROWS * 4)
+        source = f"{{name: jsonl, path: {tmp_path / 'rows.jsonl'}, rejected: {{field: output}}}}"
+        overrides += [f"models.{at}.template=magicoder" for at in (5, 6, 7)]  # the tiny ones are no chat models
+        overrides += [f"training.sources.{own}={source}" for own in ("evol", "oss", "pyx")]
+        overrides += ["evaluation.problems=[{name: minicode, as: humaneval-plus}, {name: minicode, as: mbpp-plus}]"]
+    assert load_config(CONFIGS / f"{name}.yaml", overrides).name == name
 
 
 def repair_overrides(folder: Path, document: dict[str, Any]) -> list[str]:
@@ -303,7 +271,7 @@ NOT_UNSEEN = {
 
 def test_the_held_out_config_leaves_each_method_out_once_and_takes_what_nlperturbator_published(tmp_path, monkeypatch):
     (tmp_path / "NLPerturbator").symlink_to(shared_data("nlperturbator"))
-    (tmp_path / "rows.jsonl").write_text('{"instruction": "Add.", "output": "a + b"}\n' * 16)
+    (tmp_path / "rows.jsonl").write_text(ROWS)
     monkeypatch.chdir(tmp_path)
     overrides = [f"models.{at}.path={tiny_folder(tmp_path / str(at))}" for at in range(6)]
     overrides += [f"training.source.path={tmp_path / 'rows.jsonl'}", "language.translator=none"]
@@ -362,7 +330,7 @@ MISTAKEN = [
     MINIMAL.replace("humaneval", "own=nowhere.jsonl"),
     MINIMAL.replace("humaneval", "{name: own, path: nowhere.jsonl}"),
     MINIMAL.replace("[humaneval]", "humaneval"),
-    MINIMAL.replace("generator: reference", "path: /nowhere"),
+    MINIMAL.replace("generator: reference", "path: /nowhere/b"),
     MINIMAL.replace("generator: reference", "path:"),
     MINIMAL.replace("evaluation:\n  problems: [humaneval]", "evaluation: "),
     MINIMAL + "recipes: {lora: }\n",
@@ -433,86 +401,61 @@ def test_a_mapping_is_checked_like_a_file():
 
 VALUES = """\
 seed
-models.7.name=x
-seed.deeper=1
-seed=[1
-seed=7.0
-seed='7'
-seed='2'
-seed=9223372036854775808
-seeed=1
-seeds=3
-seeds=[]
-name=a/b
-name=2024-01-01
-a..b=1
-training=
-recipes=
-recipes.other=
-recipes={2024-01-01: {}}
-recipes={on: {}}
-resources.custom.=1
-resources.gpu=1
-resources.gpus='0.5'
-resources.gpus=atuo
-resources.executors=0
-resources.executors='4'
-resources.executors=many
-resources.memory_gib=16GB
-resources.memory_gib=16000M
-allow_code_execution='yes'
-ray.dashboard='true'
-checkpoint_every='100'
-checkpoint_every=10 minutes
-execution.lane=fast
-execution.require=strongest
-execution.reference_factor=0.5
-models=[null]
-models.0.name=7
-models.0.dtype=fp16
-models.0.recipes=tiny
-models.0.recipes=[tny]
-models.0.pretrain.family=lama
-models.0.pretrain.size.hidden_size='16'
-models.0.pretrain.size.hidden_size=.nan
-models.0.pretrain.size.hidden_size=null
-models.0.pretrain.size.hidden_size=-1
-models.0.pretrain.size.num_hidden_layers=true
-recipes.tiny.batchsize=4
-recipes.tiny.batch_size=four
-recipes.tiny.batch_size=0
-recipes.tiny.batch_size=2147483648
-recipes.tiny.lr=3e-3
-recipes.tiny.lr=2.5e4
-recipes.tiny.eps=.nan
-recipes.tiny.epochs=.inf
-recipes.tiny.epochs='3'
-recipes.tiny.epochs=1000001
-recipes.tiny.betas=[0.9]
-recipes.tiny.betas=[0.9, 1]
-recipes.tiny.optimizer=adam
-recipes.tiny.trainer=qlora
-recipes.tiny.lora.targets=[]
-recipes.tiny.lora.targets={a: 1}
-training.sets=[]
-training.sets=[clean, C11]
-training.sets=[clean, {name: half, perturbation: C1, ratio: 50}]
-training.source=rows.csv
-training.source={name: json, path: rows.jsonl}
-training.source={name: jsonl, file: rows.jsonl}
-evaluation.limit=0
-evaluation.temprature=1
-evaluation.pairs=papr
-evaluation.pairs={C1: clean}
-evaluation.perturbations=[C9]
-evaluation.problems.0.count=.nan
+models.7.name = x
+seed.deeper = 1
+seed = [1 | 7.0 | '7' | '2' | 9223372036854775808
+seeed = 1
+seeds = 3 | []
+name = a/b | 2024-01-01
+a..b = 1
+training =
+recipes =
+recipes.other =
+recipes = {2024-01-01: {}} | {on: {}}
+resources.custom. = 1
+resources.gpu = 1
+resources.gpus = '0.5' | atuo
+resources.executors = 0 | '4' | many
+resources.memory_gib = 16GB | 16000M
+allow_code_execution = 'yes'
+ray.dashboard = 'true'
+checkpoint_every = '100' | 10 minutes
+execution.lane = fast
+execution.require = strongest
+execution.reference_factor = 0.5
+models = [null]
+models.0.name = 7
+models.0.dtype = fp16
+models.0.recipes = tiny | [tny]
+models.0.pretrain.family = lama
+models.0.pretrain.size.hidden_size = '16' | .nan | null | -1
+models.0.pretrain.size.num_hidden_layers = true
+recipes.tiny.batchsize = 4
+recipes.tiny.batch_size = four | 0 | 2147483648
+recipes.tiny.lr = 3e-3 | 2.5e4
+recipes.tiny.eps = .nan
+recipes.tiny.epochs = .inf | '3' | 1000001
+recipes.tiny.betas = [0.9] | [0.9, 1]
+recipes.tiny.optimizer = adam
+recipes.tiny.trainer = qlora
+recipes.tiny.lora.targets = [] | {a: 1}
+training.sets = [] | [clean, C11] | [clean, {name: half, perturbation: C1, ratio: 50}]
+training.source = rows.csv | {name: json, path: rows.jsonl} | {name: jsonl, file: rows.jsonl}
+evaluation.limit = 0
+evaluation.temprature = 1
+evaluation.pairs = papr | {C1: clean}
+evaluation.perturbations = [C9]
+evaluation.problems.0.count = .nan
 """
+"""Each key with values that it doesn't take."""
 
 
 def test_a_value_of_the_wrong_kind_is_told_in_plain_words(snapshot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    keys = [line.partition(" =") for line in VALUES.splitlines()]
+    wrong = [f"{key}{equals[1:]}{value.strip()}" for key, equals, values in keys for value in values.split(" |")]
     long = ["models.0.name=" + "a" * 41, "name=" + "a" * 81, "models.0.pretrain.size.rope_theta=1" + "0" * 30]
-    assert screen([*VALUES.splitlines(), *long, 'report.title="\\ud800"']) == snapshot
+    assert screen([*wrong, *long, 'report.title="\\ud800"']) == snapshot
 
 
 OTHER_NAMES = """\
