@@ -7,8 +7,10 @@ import sys
 import warnings
 
 import pytest
+import typer
 
 from raysweep.cli import exit as exit_module
+from raysweep.errors import StoreError, UsageError
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
@@ -44,8 +46,10 @@ def test_a_stop_that_takes_its_time_is_not_disturbed():
     assert (done.returncode, done.stdout) == (143, "tidied up\n")
 
 
-@pytest.mark.parametrize("place", STOPPED_IN)
-@pytest.mark.parametrize(("number", "code"), [("signal.SIGINT", 130), ("signal.SIGTERM", 143)])
+@pytest.mark.parametrize(
+    ("place", "number", "code"),
+    [*((place, "signal.SIGINT", 130) for place in STOPPED_IN), ("a finaliser", "signal.SIGTERM", 143)],
+)
 def test_a_signal_that_comes_where_exceptions_are_passed_over_stops_the_command_all_the_same(place, number, code):
     text = (
         "import signal, sys, time, typer, weakref\n"
@@ -89,8 +93,20 @@ def test_the_command_that_resumes_has_the_settings_of_the_environment_but_no_pas
     assert resumes_with(OPENAI_BASE_URL="http://me:secret@a/v1") == "raysweep"
 
 
-@pytest.mark.parametrize("kind", [UserWarning, DeprecationWarning, FutureWarning])
-def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(kind, monkeypatch):
+def test_an_error_ends_with_its_own_code_and_an_unforeseen_one_with_1_and_its_kind(capsys, monkeypatch):
+    monkeypatch.setattr(exit_module.invocation, "debug", False)
+    app, errors = typer.Typer(), [UsageError("seeed"), StoreError("lost"), KeyError("gone")]
+
+    @app.command()
+    def work() -> None:
+        raise errors.pop(0)
+
+    assert [exit_module.run_to_exit_code(app, []) for _ in range(3)] == [2, 1, 1]
+    hint = "(--debug before the command shows where)"
+    assert capsys.readouterr().err.splitlines() == ["error: seeed", "error: lost", f"error: KeyError: 'gone' {hint}"]
+
+
+def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(monkeypatch):
     for name in ("TRANSFORMERS_VERBOSITY", "DATASETS_VERBOSITY", "HF_HUB_VERBOSITY"):
         monkeypatch.setenv(name, "error")
     for debug in (False, True):
@@ -98,8 +114,9 @@ def test_warnings_of_other_libraries_stay_off_the_terminal_but_with_debug(kind, 
         with warnings.catch_warnings(record=True) as shown:
             warnings.simplefilter("always")
             with exit_module.without_library_warnings():
-                warnings.warn("of a library", kind, stacklevel=1)
-        assert len(shown) == debug
+                for kind in (UserWarning, DeprecationWarning, FutureWarning):
+                    warnings.warn("of a library", kind, stacklevel=1)
+        assert len(shown) == 3 * debug
 
 
 def test_a_warning_on_stderr_begins_with_its_level_and_a_message_does_not(capsys):

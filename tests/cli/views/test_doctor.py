@@ -6,8 +6,6 @@ import io
 import json
 import sys
 
-import pytest
-
 from raysweep.cli.views.doctor import print_checks
 from raysweep.tools.doctor.check import Check, State
 
@@ -16,27 +14,15 @@ DOUBTFUL = Check("temp folder", State.WARNING, "1,024", "raise [it]")
 WRONG = Check("Ray", State.ERROR, "no Ray answers", "start it")
 
 
-def test_a_line_a_check_with_the_way_out_below_what_was_found(capsys):
-    assert print_checks([FINE, DOUBTFUL, WRONG], as_json=False) is State.ERROR
-    head, *lines = capsys.readouterr().out.splitlines()
-    assert head.startswith("raysweep ")
-    assert lines == [
-        "✓ memory       8",
-        "! temp folder  1,024",
-        "               → raise [it]",
-        "✗ Ray          no Ray answers",
-        "               → start it",
-        "not everything works here: 1 error, 1 warning",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("checks", "worst", "said"),
-    [([FINE], State.OK, "sweeps can run here"), ([DOUBTFUL, FINE], State.WARNING, "sweeps can run here: 1 warning")],
-)
-def test_the_last_line_tells_whether_sweeps_can_run(capsys, checks, worst, said):
-    assert print_checks(checks, as_json=False) is worst
-    assert capsys.readouterr().out.splitlines()[-1] == said
+def test_a_line_a_check_with_the_way_out_and_last_whether_sweeps_can_run(capsys, snapshot):
+    for checks, worst in (
+        ([FINE, DOUBTFUL, WRONG], State.ERROR),
+        ([FINE], State.OK),
+        ([DOUBTFUL, FINE], State.WARNING),
+    ):
+        assert print_checks(checks, as_json=False) is worst
+        head, _, lines = capsys.readouterr().out.partition("\n")
+        assert head.startswith("raysweep ") and lines == snapshot
 
 
 def test_long_findings_are_wrapped_beside_their_name(capsys, monkeypatch):
