@@ -208,7 +208,6 @@ ILL_SUITED = [
     ("{",),
     (LLAMA, "recipes.lora.max_tokens=8"),
     ('{"model_type": "llama", "max_position_embeddings": 32}',),
-    ('{"model_type": "llama", "max_position_embeddings": 32}', "recipes.lora.max_tokens=64"),
     (LLAMA, "training.sets=[{name: part, perturbation: C, size: 0.5}]", "recipes.lora.batch_size=9"),
     (LLAMA, "recipes.lora.batch_size=17"),
     (LLAMA, "models.0.system_prompt=Be brief."),
@@ -235,6 +234,12 @@ ILL_SUITED = [
 def test_what_a_model_can_not_be_given_is_refused(tmp_path, monkeypatch, snapshot):
     monkeypatch.chdir(tmp_path)
     assert screen(ILL_SUITED, of_own_model) == snapshot
+
+
+def test_rows_that_are_longer_than_a_models_positions_are_told_with_both_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = of_own_model('{"model_type": "llama", "max_position_embeddings": 32}', "recipes.lora.max_tokens=64")
+    assert any("the recipe takes rows of up to 64 tokens, and mine has 32 positions" in line for line in found)
 
 
 SUITED = [
