@@ -1,4 +1,4 @@
-"""A machine that has no room: processes in a control group of their own, which has few numbers for further ones."""
+"""A machine that has no room: a control group with few numbers for further processes, and disks that fail to mount."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ import psutil
 import pytest
 
 from tests.patience import eventually
+
+NO_DISK = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from raysweep.execution.isolation import box; "
+    "mount, left = box.mount_empty_disk, iter(range(6)); "
+    "box.mount_empty_disk = lambda *of: mount(*of) if next(left, 0) < 5 else box.os.listdir('/no'); "
+    "from {} import main; main()"
+)
+"""Starts a slot in which each process can mount an empty disk five times, and then never again."""
 
 
 @contextmanager

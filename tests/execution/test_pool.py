@@ -18,8 +18,7 @@ from raysweep.errors import ExecutionNotAllowed, RaysweepError, UsageError
 from raysweep.execution import slot
 from raysweep.execution.pool import Executor, require_permission
 from raysweep.execution.slot import _START_CODE, LANGUAGES
-from raysweep.programs import COMPILED, Lane, Limits, Oracle, Outcome, Program, Sandbox
-from tests.execution.compiled.processes import needs
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox
 
 LIMITS = Limits(timeout=5)
 
@@ -79,16 +78,7 @@ def test_closing_ends_the_processes_and_leaves_no_folder():
 
 @pytest.mark.parametrize(("killed", "starts"), [(2, 3), (3, 3)])
 def test_a_process_that_is_killed_before_it_is_up_is_started_again(killed, starts, monkeypatch):
-    started = []
-
-    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(*arguments, **options)
-        started.append(process)
-        if len(started) <= killed:
-            process.kill()
-        return process
-
-    monkeypatch.setattr(slot, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": start}))
+    started = refuse_starts(monkeypatch, lambda start: start < killed, None)
     with Executor() as executor:
         if killed < starts:
             assert executor.run([Program("pass")], LIMITS)[0].outcome is Outcome.PASSED
@@ -147,10 +137,7 @@ def test_a_run_ends_where_no_slot_can_be_started(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_process_that_hangs_before_it_is_up_is_one_clear_error_and_leaves_nothing(language, monkeypatch, tmp_path):
-    if language in COMPILED:
-        needs(language)
+def test_a_process_that_hangs_before_it_is_up_is_one_clear_error_and_leaves_nothing(monkeypatch, tmp_path):
     assert slot.UP_SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some seconds
     monkeypatch.setattr(slot, "UP_SECONDS", 0.0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -158,7 +145,7 @@ def test_a_process_that_hangs_before_it_is_up_is_one_clear_error_and_leaves_noth
         Executor() as executor,
         pytest.raises(RaysweepError, match=r"can't be started: it hangs, with no word from it"),
     ):
-        executor.run([Program("x", "tests", language)], LIMITS)
+        executor.run([Program("x", "tests")], LIMITS)
     assert list(tmp_path.iterdir()) == []
 
 

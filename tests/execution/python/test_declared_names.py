@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.execution.pool import Executor
 from raysweep.problems.file_problems import with_names
-from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import Limits, Oracle, Outcome, Program
 
 CHECK = "def check(candidate):\n    {}\ncheck(add)\n"
 ADD = "def add(a, b): return a + b\n"
-
-
-@pytest.fixture(scope="module")
-def executor():
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        yield executor
 
 
 OF_LIBRARIES = [
@@ -32,8 +25,8 @@ OF_LIBRARIES = [
 
 @pytest.mark.parametrize("oracle", Oracle)
 @pytest.mark.parametrize(("text", "tests", "passes"), OF_LIBRARIES)
-def test_a_name_of_a_library_is_the_librarys(executor, text, tests, passes, oracle):
-    outcome = executor.run([Program(text, tests, oracle=oracle)], Limits())[0].outcome
+def test_a_name_of_a_library_is_the_librarys(strict, text, tests, passes, oracle):
+    outcome = strict.run([Program(text, tests, oracle=oracle)], Limits())[0].outcome
     assert (outcome == Outcome.PASSED) is passes
 
 
@@ -54,8 +47,8 @@ def test_a_name_of_a_library_is_the_librarys(executor, text, tests, passes, orac
         ("n = 2\n" + ADD, "n += add(1, 2)\nassert n == 5", True),
     ],
 )
-def test_a_name_that_tests_do_not_ask_for_is_not_taken_from_a_program(executor, text, tests, passes):
-    outcome = executor.run([Program(text, tests)], Limits())[0].outcome
+def test_a_name_that_tests_do_not_ask_for_is_not_taken_from_a_program(strict, text, tests, passes):
+    outcome = strict.run([Program(text, tests)], Limits())[0].outcome
     assert (outcome == Outcome.PASSED) is passes
 
 
@@ -74,9 +67,9 @@ def add(a, b):
 
 
 @pytest.mark.parametrize("library", [["typing", "get_origin"], ["numpy", ""], ["typing", "Counter"]])
-def test_a_librarys_name_is_not_taken_for_another_one(executor, library):
+def test_a_librarys_name_is_not_taken_for_another_one(strict, library):
     text, tests = FORGES.replace("NODE", repr({"l": library})), "assert Counter(add(1, 2)) == Counter([3])"
-    assert executor.run([Program(text, tests)], Limits())[0].outcome is not Outcome.PASSED
+    assert strict.run([Program(text, tests)], Limits())[0].outcome is not Outcome.PASSED
 
 
 @pytest.mark.parametrize(

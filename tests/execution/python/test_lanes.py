@@ -9,18 +9,13 @@ from raysweep.errors import UsageError
 from raysweep.execution import execute, slot
 from raysweep.execution.pool import Executor
 from raysweep.execution.python import lanes
-from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Sandbox
+from tests.execution.scarce import NO_DISK
 
 LIMITS = Limits(timeout=2)
 CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\ncheck(square)"
 SAME = "assert P(1) == P(1)"
 GOOD, WRONG = "def square(x):\n    return x * x", "def square(x):\n    return 4"
-
-
-@pytest.fixture(scope="module", params=list(Lane))
-def executor(request):
-    with Executor(1, Sandbox(lane=request.param)) as executor:
-        yield executor
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +269,18 @@ def test_namespaces_that_can_be_made_but_not_used_are_left_out_whole(monkeypatch
         assert executor.level() <= Level.FILTERED
         assert "uid_map" in executor.missing_layers()["namespaces"]
         assert executor.run([Program(GOOD, CHECK)], LIMITS)[0].outcome is Outcome.PASSED
+
+
+def test_a_slot_whose_box_cannot_be_mounted_anew_ends_and_another_judges_on(monkeypatch):
+    """Each program has a disk of its own. tests/execution/compiled/test_machine.py tries it with g++."""
+    monkeypatch.setattr(slot, "_START_CODE", NO_DISK)
+    text = "open('x', 'w').close()\ndef half(a): return a // 2"
+    with Executor() as executor:
+        if executor.level() < Level.STRONG:
+            pytest.skip("this machine mounts no disks")
+        programs = [Program(f"{text} # {n}", "assert half(4) == 2", oracle=Oracle.INSIDE) for n in range(7)]
+        verdicts = executor.run(programs, LIMITS)
+    assert [(verdict.outcome, verdict.detail) for verdict in verdicts] == [(Outcome.PASSED, "")] * 7
 
 
 PARTS = """\

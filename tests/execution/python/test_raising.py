@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.execution.pool import Executor
-from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Sandbox
+from raysweep.programs import Limits, Oracle, Outcome, Program
 
+LIMITS = Limits(timeout=2)
 RAISED = (
     "StopIteration",
     "type('Odd', (StopIteration,), {})",
@@ -29,19 +29,17 @@ TESTS = (
 
 
 @pytest.mark.parametrize("oracle", Oracle)
-def test_no_error_of_a_program_ends_an_iteration_of_tests(oracle):
+def test_no_error_of_a_program_ends_an_iteration_of_tests(strict, oracle):
     programs = [Program(f"def f(n): raise {one}(n)", tests, oracle=oracle) for one in RAISED for tests in TESTS]
     right = [Program("def f(n): return n", tests, oracle=oracle) for tests in TESTS[:6] if "starmap(f" not in tests]
-    with Executor(1, Sandbox(Lane.STRICT)) as executor:
-        verdicts = executor.run(programs, Limits(timeout=2))
-        assert {verdict.outcome for verdict in executor.run(right, Limits(timeout=2))} == {Outcome.PASSED}
+    verdicts = strict.run(programs, LIMITS)
+    assert {verdict.outcome for verdict in strict.run(right, LIMITS)} == {Outcome.PASSED}
     wrong = [program for program, verdict in zip(programs, verdicts, strict=True) if verdict.outcome == Outcome.PASSED]
     assert not wrong
     assert {verdict.outcome for verdict in verdicts} == {Outcome.EXCEPTION, Outcome.KILLED}
 
 
-def test_an_iterator_that_a_program_returns_ends_as_it_does():
+def test_an_iterator_that_a_program_returns_ends_as_it_does(strict):
     tests = "g = f(2)\nassert next(g) == 0 and list(g) == [1]\ntry: next(g)\nexcept StopIteration: g = 0\nassert g == 0"
     programs = [Program("def f(n): return iter(range(n))", tests, oracle=oracle) for oracle in Oracle]
-    with Executor(1, Sandbox(Lane.STRICT)) as executor:
-        assert [verdict.outcome for verdict in executor.run(programs, Limits(timeout=2))] == [Outcome.PASSED] * 2
+    assert [verdict.outcome for verdict in strict.run(programs, LIMITS)] == [Outcome.PASSED] * 2

@@ -17,7 +17,7 @@ from raysweep.execution.python.outside.beside import values_beside
 from raysweep.execution.python.outside.kinds import plain_data
 from raysweep.execution.python.outside.plain import NotPlain
 from raysweep.execution.python.outside.set_order import SetOrder
-from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
+from raysweep.programs import Limits, Outcome, Program
 
 SQUARES = "assert f(2) == 4\nassert f(4) == 16\nassert f(5) == 25\nassert f(16) == 256\n"
 RIGHT = "def f(n): return n * n\n"
@@ -82,12 +82,14 @@ def test_what_an_argument_becomes_is_an_answer_too():
     assert ends_of_batches(calls, [["result", [[0, [1, 2]]], None], ["result", [], None]], [[], []]) == [1, 2]
 
 
-@pytest.mark.parametrize("lane", Lane)
-def test_a_program_that_looks_ahead_finds_no_answer(lane):
+def outcomes(executor: Executor, tests: str, *texts: str) -> list[Outcome]:
+    """Judge programs one after another in one slot."""
+    return [executor.run([Program(text, tests)], Limits())[0].outcome for text in texts]
+
+
+def test_a_program_that_looks_ahead_finds_no_answer(executor):
     texts = [RIGHT, LOOKS_AHEAD, RIGHT + "#\n", RIGHT.replace("n * n", "n * n - (n == 16)")]
-    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
-        outcomes = [executor.run([Program(text, SQUARES)], Limits())[0].outcome for text in texts]
-    assert outcomes == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED, Outcome.FAILED]
+    assert outcomes(executor, SQUARES, *texts) == [Outcome.PASSED, Outcome.FAILED, Outcome.PASSED, Outcome.FAILED]
 
 
 FORGES = """
@@ -102,14 +104,14 @@ def f(n): return n + 1
 
 
 @pytest.mark.parametrize("record", [b"null", b"[]", b"1", b"", b"\xff", b'["ready",[]]', b"x" * 2**18])
-def test_a_forged_record_changes_nothing_for_later_programs(record):
+def test_a_forged_record_changes_nothing_for_later_programs(strict, record):
     tests = "assert f(10) == 11\nassert f(20) == 21\nassert f(30) == 31\n"
+    tests += f"# {record[:9]!r}\n"
     forges = FORGES.replace("FIRST", repr(record) if len(record) < 100 else "b'x' * (2**18 - 100)")
     texts = ["def f(n): return n + 1\n", forges, SEES_ALL]
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        outcomes = [executor.run([Program(text, tests)], Limits())[0].outcome for text in texts]
-    assert outcomes[0] == outcomes[2] == Outcome.PASSED
-    assert outcomes[1] in (Outcome.KILLED, Outcome.EXCEPTION)
+    first, forged, last = outcomes(strict, tests, *texts)
+    assert first == last == Outcome.PASSED
+    assert forged in (Outcome.KILLED, Outcome.EXCEPTION)
 
 
 @pytest.mark.parametrize(
@@ -157,15 +159,12 @@ def f(numbers):
 """
 
 
-@pytest.mark.parametrize("lane", Lane)
-def test_an_iterator_gives_its_items_before_a_later_batch_is_sent(lane):
+def test_an_iterator_gives_its_items_before_a_later_batch_is_sent(executor):
     right = "def f(n): return [n[0] ** 2]\n"
     yields = "def f(n): yield n[0] ** 2\n"
     texts = [right, *(LATER + "#" * n for n in range(6)), yields, right + "#\n", yields + "#\n", LATER + "# again\n"]
-    with Executor(1, Sandbox(lane, Level.LIMITS)) as executor:
-        outcomes = [executor.run([Program(text, LISTS)], Limits())[0].outcome for text in texts]
     passed, failed = Outcome.PASSED, Outcome.FAILED
-    assert outcomes == [passed, *[failed] * 6, passed, passed, passed, failed]
+    assert outcomes(executor, LISTS, *texts) == [passed, *[failed] * 6, passed, passed, passed, failed]
 
 
 def test_an_answer_that_is_part_of_an_argument_and_of_itself():
@@ -233,8 +232,6 @@ def test_what_stands_beside_a_call_tells_an_answer_too(tests, ends):
     assert ends_of_batches(made, answers, beside) == ends
 
 
-def test_a_program_that_looks_ahead_finds_no_value_within_a_tolerance():
+def test_a_program_that_looks_ahead_finds_no_value_within_a_tolerance(strict):
     right = "def f(n): return n * n + 0.001\n"
-    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
-        outcomes = [executor.run([Program(text, TOLERATED)], Limits())[0].outcome for text in (right, LOOKS_AHEAD)]
-    assert outcomes == [Outcome.PASSED, Outcome.FAILED]
+    assert outcomes(strict, TOLERATED, right, LOOKS_AHEAD) == [Outcome.PASSED, Outcome.FAILED]

@@ -14,12 +14,6 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, San
 LIMITS = Limits(timeout=2)
 
 
-@pytest.fixture(scope="module", params=list(Lane))
-def executor(request):
-    with Executor(1, Sandbox(lane=request.param)) as executor:
-        yield executor
-
-
 def judged(executor: Executor, text: str, tests: str, copies: int = 3) -> list[tuple[Outcome, str]]:
     """Judge several copies of a program: the first is asked call by call, later ones get all calls at once."""
     verdicts = executor.run([Program(f"{text}\n# {n}", tests) for n in range(copies)], LIMITS)
@@ -226,11 +220,3 @@ def test_an_error_of_the_machine_moves_no_tests_inside_unless_it_repeats(errors,
 
     ((verdict, found),) = judge_references([Program("def f(n): return n", "assert f(1) == 1")], run)
     assert (verdict.outcome, found) == (Outcome.PASSED, oracle)
-
-
-def test_programs_of_both_kinds_in_one_call_each_get_their_oracle():
-    modules = ["math", "sys"] * 6
-    programs = [Program("def f(n): return n", f"import {one}\nassert f({n}) == {n}") for n, one in enumerate(modules)]
-    verdicts = execute(programs, LIMITS, 2)
-    assert {verdict.outcome for verdict in verdicts} == {Outcome.PASSED}
-    assert [verdict.oracle for verdict in verdicts] == [Oracle.OUTSIDE, Oracle.INSIDE] * 6

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import pytest
 
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.execution.python.outside.asked_tests import compile_tests
-from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
+from raysweep.programs import Lane, Limits, Oracle, Outcome, Program, Verdict
 
-STRICT = Sandbox(Lane.STRICT, Level.LIMITS)
 TESTS = """
 def check(candidate):
     assert candidate(2) == 4
@@ -48,13 +45,6 @@ os.write(3, len(done).to_bytes(4, "big") + done)
 time.sleep(0.2)
 """
 WRONG = "def square(n):\n    return 16 if n == 4 else 0\n"
-
-
-@pytest.fixture(scope="module")
-def executors() -> Iterator[Mapping[Lane, Executor]]:
-    """A slot for each lane. What is known belongs to tests, so each case has tests of its own."""
-    with Executor(1, Sandbox(Lane.SHARED, Level.LIMITS)) as shared, Executor(1, STRICT) as strict:
-        yield {Lane.SHARED: shared, Lane.STRICT: strict}
 
 
 @pytest.mark.slow
