@@ -14,7 +14,6 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Program
 
 FOLDER = Path(__file__).with_name("hostile")
 GROUPS = 24  # at least
-SAMPLED = 2  # programs of each group in a sample
 SQUARE = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\n\ncheck(square)\n"
 LIBC = (
     'type("Library", (), {"_handle": 0, "__getattr__":'
@@ -104,11 +103,11 @@ def load(places: Mapping[str, str]) -> list[Entry]:
 
 
 def sample(entries: Iterable[Entry]) -> list[Entry]:
-    """Return the first programs of each group."""
-    found: dict[str, list[Entry]] = {}
+    """Return the first program of each group."""
+    found: dict[str, Entry] = {}
     for entry in entries:
-        found.setdefault(entry.group, []).append(entry)
-    return [entry for group in found.values() for entry in group[:SAMPLED]]
+        found.setdefault(entry.group, entry)
+    return list(found.values())
 
 
 def witnesses(number: int) -> list[Program]:
@@ -117,17 +116,7 @@ def witnesses(number: int) -> list[Program]:
 
 
 def _entry(group: str, given: dict[str, Any], places: Mapping[str, str]) -> Entry:
-    unknown = given.keys() - {
-        "id",
-        "text",
-        "tests",
-        "outcomes",
-        "guarded_below",
-        "dangerous",
-        "timeout",
-        "memory_mib",
-        "oracle",
-    }
+    unknown = given.keys() - KEYS
     assert not unknown, f"{given['id']}: {unknown}"
     text, tests = given["text"], given.get("tests", SQUARE)
     if tests == SQUARE and not any(mark in text for mark in ("def square", "square =", "class square")):

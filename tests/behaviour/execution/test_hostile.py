@@ -1,6 +1,6 @@
 """A corpus of hostile programs (hostile/README.md) at every level of isolation and in both lanes.
 
-With each setting some programs of each group run in `make test`, and all of them in the tests that are marked as long.
+With each setting one program of each group runs in `make test`, and all of them in the tests that are marked as long.
 """
 
 from __future__ import annotations

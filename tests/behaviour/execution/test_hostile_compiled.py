@@ -1,7 +1,7 @@
 """Hostile programs in Java and C++ (compiled/), each with the outcomes that are right in its first line.
 
-They run at the level `strong` only. Some of each language run in `make test`, and all in the tests that are marked as
-long.
+They run at the level `strong` only. Some of each language run in `make test`, and all, with their tests outside and
+inside, in the tests that are marked as long.
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parent / "compiled"
 LIMITS = Limits(timeout=2, wall_factor=10)
 SECRET = "a-secret-that-no-verdict-may-show"
-SAMPLE = ("exit_0", "read_outside", "channel", "include_secret", "interpreter")
+SAMPLE = {
+    "exit_0": Oracle.OUTSIDE,
+    "channel": Oracle.INSIDE,
+    "read_outside": Oracle.OUTSIDE,
+    "include_secret": Oracle.INSIDE,
+    "interpreter": Oracle.OUTSIDE,
+}
 DECLARATIONS = {"java": "class Solution {\n    public int add(int a, int b) {\n", "cpp": "int add(int a, int b) {\n"}
 WITNESSES = {
     "java": "class Solution {\n    public int add(int a, int b) {\n        return a + b;\n    }\n}\n",
@@ -59,14 +65,14 @@ class Record(NamedTuple):
 
 def _runs() -> Iterator[object]:
     for language in COMPILED:
+        yield pytest.param((language, None), id=f"sample, {language}")
         for oracle in Oracle:
-            yield pytest.param((language, oracle, False), id=f"sample, {language}, {oracle}")
-            yield pytest.param((language, oracle, True), id=f"{language}, {oracle}", marks=pytest.mark.long)
+            yield pytest.param((language, oracle), id=f"{language}, {oracle}", marks=pytest.mark.long)
 
 
 @pytest.fixture(scope="module", params=_runs())
 def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    language, oracle, in_full = request.param
+    language, oracle = request.param
     needs(language)
     with Executor() as executor:
         if executor.level() is not Level.STRONG:
@@ -74,13 +80,12 @@ def record(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("outside")
     (folder / "secret").write_text(f"{SECRET}\n")
     texts = dict(_texts(language, folder))
-    texts = texts if in_full else {name: text for name, text in texts.items() if name in SAMPLE}
+    texts = texts if oracle else {name: text for name, text in texts.items() if name in SAMPLE}
     programs = []
-    for text in texts.values():
-        programs += [
-            program_of(language, text, oracle),
-            program_of(language, f"{WITNESSES[language]}// {text[:9]}", oracle),
-        ]
+    for name, text in texts.items():
+        where = oracle or SAMPLE[name]
+        programs += [program_of(language, text, where)]
+        programs += [program_of(language, f"{WITNESSES[language]}// {text[:9]}", where)]
     with Executor(sandbox=Sandbox(require=Level.STRONG)) as executor:
         verdicts = executor.run(programs, LIMITS)
     right = {name: set(text.partition(":")[0].removeprefix("//").split()) for name, text in texts.items()}

@@ -126,8 +126,14 @@ LEVELS = {
 """For each set of layers that are left out, what must not be left."""
 
 
-@pytest.mark.parametrize("oracle", list(Oracle))
-@pytest.mark.parametrize("without", LEVELS)
+@pytest.mark.parametrize(
+    ("without", "oracle"),
+    [
+        pytest.param(without, oracle, marks=[pytest.mark.long] if without and oracle is Oracle.INSIDE else [])
+        for without in LEVELS
+        for oracle in Oracle
+    ],
+)
 def test_nothing_that_a_program_writes_reaches_the_next_one(without, oracle):
     work = []
     for name in sorted(LEVELS[without]):

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from raysweep.execution.isolation import kernel
-from raysweep.programs import COMPILED, Level, Limits, Oracle, Program
+from raysweep.programs import Level, Limits, Oracle, Program
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.test_hostile_compiled import FOLDER
 from tests.behaviour.execution.test_hostile_compiled import program_of as hostile_program
 from tests.behaviour.execution.world import REPO, World, survivors
 from tests.execution.compiled.processes import needs
-from tests.execution.compiled.test_judging import BODIES, LIMITS, program
+from tests.execution.compiled.programs import BODIES, LIMITS, program
 from tests.execution.isolation.test_threads import OLDER, START
 from tests.patience import PATIENCE
 
@@ -41,7 +41,7 @@ work = [
     (key, Program(**{**program, "oracle": program["oracle"] and Oracle(program["oracle"])}), Limits(**limits))
     for key, program, limits in given
 ]
-with Executor(2, Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
+with Executor(1 + (len(work) > 20), Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as executor:
     verdicts = {key: (verdict.outcome, verdict.detail) for key, verdict in executor.stream(work)}
     print(json.dumps({"level": executor.level(), "missing": executor.missing_layers(), "verdicts": verdicts}))
 """
@@ -109,7 +109,7 @@ def test_a_soak_of_an_ordinary_user_leaves_nothing():
     home.chmod(0o777)
     packages = Path(psutil.__file__).parents[1]
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(home), "PYTHONPATH": str(packages)}
-    command = [*AS_NOBODY, PYTHON, "-B", "-m", "tests.behaviour.execution.soak", "600", "--slots", "1"]
+    command = [*AS_NOBODY, PYTHON, "-B", "-m", "tests.behaviour.execution.soak", "200", "--slots", "1", "--kills", "2"]
     try:
         made = subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=environment, timeout=PATIENCE)
     finally:
@@ -120,40 +120,36 @@ def test_a_soak_of_an_ordinary_user_leaves_nothing():
     assert made.stdout.splitlines()[-1].endswith("nothing grew")
 
 
-@pytest.mark.parametrize("lane", ["strict", "shared"])
-def test_an_ordinary_user_holds_off_what_its_level_says(lane):
-    """Some programs of each group; all of them in the next test."""
-    hold_off(lane, in_full=False)
+def with_all(*names: str) -> list[object]:
+    """Return the cases of `make test-long`, which run all programs."""
+    return [pytest.param(name, True, marks=pytest.mark.long) for name in names]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("lane", ["strict", "shared"])
-def test_an_ordinary_user_holds_off_all_that_its_level_says(lane):
-    """The whole corpus; `test_an_ordinary_user_holds_off_what_its_level_says` runs some programs of each group."""
-    hold_off(lane, in_full=True)
-
-
-@pytest.mark.parametrize("language", COMPILED)
-def test_an_ordinary_users_compiled_programs_end_as_they_should_and_hostile_ones_are_held_off(language):
-    """The hostile ones run at the level strong only."""
+@pytest.mark.parametrize(("language", "in_full"), [("cpp", False), *with_all("java", "cpp")])
+def test_an_ordinary_users_compiled_programs_end_as_they_should_and_hostile_ones_are_held_off(language, in_full):
+    """The hostile ones run at the level strong only. In `make test` all tests run outside."""
     needs(language)
     work = [
         (f"{outcome} {oracle}", program(language, outcome, oracle), LIMITS)
         for outcome in BODIES[language]
-        for oracle in Oracle
+        for oracle in (Oracle if in_full else [Oracle.OUTSIDE])
     ]
-    made = as_nobody("strict", work)
-    assert {key: verdict[0] for key, verdict in made["verdicts"].items()} == {key: key.split()[0] for key, *_ in work}
-    if made["level"] != Level.STRONG:
-        pytest.skip(f"the hostile programs run at the level strong, and an ordinary user has {made['level']} here")
-    texts = {name: next((FOLDER / language).glob(f"{name}.*")).read_text() for name in HELD_OFF}
-    texts = {name: text.replace("@SECRET@", "/etc/passwd") for name, text in texts.items()}
-    hostile = as_nobody("strict", [(name, hostile_program(language, text), LIMITS) for name, text in texts.items()])
-    right = {name: text.partition(":")[0].removeprefix("//").split() for name, text in texts.items()}
-    assert {name: told for name, told in hostile["verdicts"].items() if told[0] not in right[name]} == {}
+    right = {key: key.split()[:1] for key, *_ in work}
+    level = as_nobody("strict", [("x", Program("pass"), Limits())])["level"]
+    if level == Level.STRONG:
+        texts = {name: next((FOLDER / language).glob(f"{name}.*")).read_text() for name in HELD_OFF}
+        texts = {name: text.replace("@SECRET@", "/etc/passwd") for name, text in texts.items()}
+        right |= {name: text.partition(":")[0].removeprefix("//").split() for name, text in texts.items()}
+        work += [(name, hostile_program(language, text), LIMITS) for name, text in texts.items()]
+    verdicts = as_nobody("strict", work)["verdicts"]
+    assert {name: told for name, told in verdicts.items() if told[0] not in right[name]} == {}
+    if level != Level.STRONG:
+        pytest.skip(f"the hostile programs run at the level strong, and an ordinary user has {level} here")
 
 
-def hold_off(lane: str, *, in_full: bool) -> None:
+@pytest.mark.parametrize(("lane", "in_full"), [("strict", False), *with_all("strict", "shared")])
+def test_an_ordinary_user_holds_off_what_its_level_says(lane, in_full):
+    """In `make test` one program of each group, in one lane."""
     with World() as world, survivors() as left:
         level = Level(as_nobody(lane, [("x", Program("pass"), Limits())])["level"])
         entries = [one for one in corpus.load(world.places) if one.held(level)]

@@ -14,7 +14,7 @@ from tests.conftest import shared_data
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("lane", Lane)
+@pytest.mark.parametrize("lane", [pytest.param(Lane.STRICT, marks=pytest.mark.long), Lane.SHARED])
 def test_verdicts_are_the_published_ones(lane):
     lines = shared_data("completions", "humaneval_gpt4.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]

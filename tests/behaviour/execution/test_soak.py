@@ -1,4 +1,4 @@
-"""Two thousand programs, one in a hundred hostile: nothing grows and nothing stays. `make soak` runs 200,000."""
+"""A thousand programs, one in a hundred hostile: nothing grows and nothing stays. `make soak` runs 200,000."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.behaviour.execution.soak import Reading, grown, soak
 
 
 @pytest.mark.slow
-def test_thousands_of_programs_leave_nothing():
-    readings, wrong = soak(2000)
+def test_a_thousand_programs_leave_nothing():
+    readings, wrong = soak(1000)
     assert wrong == []
     assert len(readings) == 10
 
