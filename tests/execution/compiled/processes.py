@@ -27,6 +27,10 @@ CPU = 5  # seconds, after which a candidate is killed
 WAIT = 60  # seconds, after which a process that should have ended counts as hanging
 
 
+class CompileError(Exception):
+    """A text that doesn't compile."""
+
+
 def needs(*languages: str) -> None:
     """Skip the test where programs in java or cpp can't be judged, with what raysweep says of it."""
     for language in languages:

@@ -1,9 +1,7 @@
-"""Programs in Java and C++ have the same verdicts outside and inside, as a slot judges them."""
+"""Programs in Java and C++ have the same verdicts outside and inside, in slots. In small: test_judging.py."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -11,36 +9,18 @@ import pytest
 from raysweep.execution.compiled.toolchains import missing_headers
 from raysweep.execution.pool import Executor
 from raysweep.programs import COMPILED, DEFAULT_SANDBOX, Level, Limits, Oracle, Outcome, Program, Sandbox, Verdict
-from tests.execution.compiled.mutants import mutants
-from tests.execution.compiled.problems import reference, rows
+from tests.execution.compiled.problems import references_and_mutants, rows
 from tests.execution.compiled.processes import needs
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 MUTANTS = 300
 OF_PROBLEM = 3  # mutants at most, of which the others are left out
-SAMPLE = slice(30, 36)  # problems
 SET = "-O0 -ftrivial-auto-var-init=pattern"
 """For g++: variables that a program reads and has not set hold the same bytes in every process."""
 
 
-def programs(language: str, problems: slice) -> Iterator[Program]:
-    """Yield the references of some problems, then their mutants."""
-    of = rows(language)[problems]
-    for row in of:
-        yield Program(reference(row), row["test"], language, None, row["declaration"])
-    changed = [
-        Program(row["prompt"] + body, row["test"], language, None, row["declaration"])
-        for row in of
-        for body in mutants(row["canonical_solution"], directives=language == "cpp", count=OF_PROBLEM)
-    ]
-    yield from random.Random(0).sample(changed, min(MUTANTS, len(changed)))
-
-
-@pytest.mark.parametrize(
-    "problems", [pytest.param(SAMPLE, id="sample"), pytest.param(slice(None), id="all", marks=pytest.mark.long)]
-)
 @pytest.mark.parametrize("language", COMPILED)
-def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(language, problems):
+def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(language):
     """At the level `strong` where this machine has it.
 
     In C++ a program that reads what it never set finds what its process left there, so that its verdicts may differ;
@@ -49,13 +29,12 @@ def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(langua
     needs(language)
     if language == "cpp" and missing_headers():
         pytest.skip(f"needs the headers {', '.join(missing_headers())}, which are not on this machine")
-    chosen = list(programs(language, problems))
-    count = len(rows(language)[problems])
-    if problems != SAMPLE:
-        assert (count, len(chosen)) == (164, 164 + MUTANTS)
+    of = rows(language)
+    chosen = references_and_mutants(of, language, OF_PROBLEM, MUTANTS)
+    assert (len(of), len(chosen)) == (164, 164 + MUTANTS)
     outside, inside, level = both_ways(chosen)
     assert {verdict.level for verdict in (*outside, *inside)} == {level}
-    assert {verdict.outcome for verdict in outside[:count]} == {Outcome.PASSED}
+    assert {verdict.outcome for verdict in outside[: len(of)]} == {Outcome.PASSED}
     assert Outcome.FAILED in {verdict.outcome for verdict in outside}
     found = differing(outside, inside)
     if language == "cpp" and found:

@@ -7,27 +7,27 @@ import re
 import signal
 import struct
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from raysweep.execution.compiled.cpp.sources import INCLUDE, inside, libraries, split
 from raysweep.execution.compiled.outside import MOST_BYTES
-from tests.execution.compiled.mutants import CompileError, outcomes
-from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import (
     Candidate,
+    CompileError,
     frame,
     judged,
     judged_inside,
     needs,
-    needs_headers,
     process,
     read_frame,
     write,
 )
 
-COMPILE = ("g++", "-O0", "-w", f"-I{INCLUDE}")
+HEADERS = ("cstdio", "cstdlib", "deque", "list", "map", "set", "stdexcept", "string", "unistd.h", "vector")
+"""What is compiled beforehand, for all texts of these tests."""
 DECLARATION = "#include <string>\n#include <vector>\n#include <stdexcept>\nusing namespace std;\n"
 SORTED = "vector<string> f(vector<int> &numbers, const string &name, double x) {"
 SORTED_TESTS = """
@@ -46,6 +46,8 @@ int main() {
     }
 }
 """
+OWN = ("program.cpp", "tests.cpp")
+"""The texts that differ from one program to the next."""
 BODY = """
     if (x < 0) throw out_of_range("negative");
     numbers = {1, 2, 3};
@@ -55,34 +57,67 @@ BODY = """
 FAILING = "#include <cassert>\nint main() { assert(f(1) == 2); }\n"
 
 
-def compiled(folder: Path, files: dict[str, str], name: str, *flags: str) -> str:
-    """Compile sources into an executable; return its path."""
-    target = folder / name
-    done = subprocess.run([*COMPILE, *write(folder, files), "-o", str(target), *flags], capture_output=True, text=True)
-    if done.returncode:
-        raise CompileError(done.stderr)
-    return str(target)
+class Compiler:
+    """Compiles behind a precompiled header, and what isn't a candidate's or the tests' own text only once."""
+
+    def __init__(self, folder: Path) -> None:
+        needs("cpp")
+        self.folder = folder
+        self.command = ["g++", "-O0", "-w", f"-I{INCLUDE}"]
+        (folder / "all.hpp").write_text("".join(f"#include <{name}>\n" for name in HEADERS))
+        subprocess.run([*self.command, "-x", "c++-header", "all.hpp", "-o", "all.hpp.gch"], cwd=folder, check=True)
+        self.objects: dict[str, str] = {}
+
+    def object(self, text: str) -> str:
+        """Compile a source text to an object file, or return the one that there is."""
+        if text not in self.objects:
+            folder = self.folder / str(len(self.objects))
+            self.objects[text] = self.run([*write(folder, {"source.cpp": text}), "-c"], folder / "source.o")
+        return self.objects[text]
+
+    def program(self, folder: Path, files: Mapping[str, str], *flags: str) -> str:
+        """Compile sources into an executable; return its path."""
+        own = {name: text for name, text in files.items() if name in OWN}
+        others = [self.object(text) for name, text in files.items() if name not in OWN]
+        return self.run([*others, *write(folder, own), *flags], folder / "program", behind="program.cpp" in own)
+
+    def run(self, arguments: list[str], target: Path, *, behind: bool = True) -> str:
+        """Run g++ behind the header, or without it: tests set a macro before they include any."""
+        command = [*self.command, *(["-include", str(self.folder / "all.hpp")] if behind else [])]
+        done = subprocess.run([*command, *arguments, "-o", str(target)], capture_output=True, text=True)
+        if done.returncode:
+            raise CompileError(done.stderr)
+        return str(target)
+
+    def inside(self, folder: Path, text: str, tests: str) -> str:
+        """Compile a program with its tests; return its path."""
+        sources = inside(text, tests)
+        return self.program(folder, sources.sources, *sources.flags, *libraries(text))
+
+
+@pytest.fixture(scope="module")
+def gxx(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
+    return Compiler(tmp_path_factory.mktemp("gxx"))
 
 
 class Problem:
     """A problem whose tests and server are compiled once."""
 
-    def __init__(self, folder: Path, declaration: str, tests: str) -> None:
-        needs("cpp")
+    def __init__(self, gxx: Compiler, folder: Path, declaration: str, tests: str) -> None:
         self.split = split(declaration, tests)
         assert self.split.reason == ""
-        self.folder = folder
-        self.declaration = declaration
+        self.gxx, self.folder = gxx, folder
         self.flags = libraries(declaration)
-        self.tests = compiled(folder / "tests", dict(self.split.tests), "tests", *self.split.flags, *self.flags)
-        self.server = compiled(folder / "server", dict(self.split.server), "server.o", "-c")
+        self.tests = gxx.program(folder / "tests", self.split.tests, *self.split.flags, *self.flags)
+        (server,) = self.split.server.values()
+        self.server = gxx.object(server)
         self.count = 0
 
     def program(self, text: str) -> str:
         """Compile a candidate; return the path of the executable."""
         self.count += 1
-        files = {"candidate.cpp": f"{text}\n{self.split.candidate_end}"}
-        return compiled(self.folder / f"candidate{self.count}", files, "program", self.server, *self.flags)
+        files = {OWN[0]: f"{text}\n{self.split.candidate_end}"}
+        return self.gxx.program(self.folder / f"candidate{self.count}", files, self.server, *self.flags)
 
     def judge(self, text: str) -> dict[str, str]:
         """Return the verdict on a candidate, outcome `ended` where its process ended before it answered."""
@@ -97,8 +132,8 @@ class Problem:
 
 
 @pytest.fixture(scope="module")
-def problem(tmp_path_factory):
-    return Problem(tmp_path_factory.mktemp("sorted"), DECLARATION + SORTED, SORTED_TESTS)
+def problem(gxx, tmp_path_factory):
+    return Problem(gxx, tmp_path_factory.mktemp("sorted"), DECLARATION + SORTED, SORTED_TESTS)
 
 
 def test_arguments_changed_in_place_and_exceptions_reach_the_tests(problem):
@@ -146,9 +181,9 @@ def test_a_candidate_with_its_own_main_or_another_function_does_not_compile(prob
             problem.program(DECLARATION + text)
 
 
-def test_tests_that_crash_at_an_answer_are_no_pass(tmp_path):
+def test_tests_that_crash_at_an_answer_are_no_pass(gxx, tmp_path):
     tests = "int main() { return f(1)[5] + f(1)[0]; }"
-    problem = Problem(tmp_path, f"{DECLARATION}vector<int> f(int a) {{", tests)
+    problem = Problem(gxx, tmp_path, f"{DECLARATION}vector<int> f(int a) {{", tests)
     verdict = problem.judge(f"{DECLARATION}vector<int> f(int a) {{ return {{0}}; }}")
     assert verdict == {"outcome": "killed", "detail": "the tests crashed at an answer"}
     assert problem.judge(f"{DECLARATION}vector<int> f(int a) {{ return vector<int>(6, 0); }}")["outcome"] == "passed"
@@ -186,7 +221,7 @@ def test_no_bytes_of_an_answer_pass_or_crash_the_tests(problem):
     assert len(outcomes) == 3
 
 
-def test_values_of_all_types_are_the_same_on_both_sides(tmp_path):
+def test_values_of_all_types_are_the_same_on_both_sides(gxx, tmp_path):
     head = "#include <list>\n#include <set>\n#include <map>\n#include <deque>\n" + DECLARATION
     heading = (
         "map<string, vector<pair<char, bool>>> f(set<long long> a, list<float> b, deque<unsigned> c, vector<bool> d,"
@@ -203,49 +238,9 @@ def test_values_of_all_types_are_the_same_on_both_sides(tmp_path):
         "map<string, vector<pair<char, bool>>>{{string(\"\\0\", 1), {{'a', true}, {'\\x80', false}}}, {\"\", {}}}"
     )
     tests = f"int main() {{ return {call} == {expected} ? 0 : 1; }}"
-    problem = Problem(tmp_path, head + heading, tests)
+    problem = Problem(gxx, tmp_path, head + heading, tests)
     assert problem.judge(f"{head}{heading} {check} return {expected}; }}")["outcome"] == "passed"
     assert problem.judge(f"{head}{heading} return {{}}; }}")["outcome"] == "failed"
-
-
-@pytest.mark.parametrize("index", [22, 38, 137])
-def test_references_pass_outside_and_inside(tmp_path, index):
-    row = rows("cpp")[index]
-    if "boost" in row["prompt"]:
-        needs_headers()
-    assert all(one == other for one, other in check(tmp_path, row, count=1))
-
-
-@pytest.mark.long
-def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(tmp_path):
-    """All references, and two mutants of each; the short sibling is test_references_pass_outside_and_inside."""
-    needs_headers()
-    verdicts = [
-        pair for row in rows("cpp") for pair in check(tmp_path / row["task_id"].replace("/", "_"), row, count=2)
-    ]
-    assert len(verdicts) > 300
-    assert len(set(verdicts)) > 2
-    assert [one for one in verdicts if one[0] != one[1]] == []
-
-
-def check(folder: Path, row: dict[str, str], *, count: int) -> list[tuple[str, str]]:
-    """Judge a problem's reference and some mutants of its solution; return the outcomes outside and inside."""
-    problem = Problem(folder, row["declaration"], row["test"])
-
-    def judge(text: str) -> str:
-        return problem.judge(text)["outcome"]
-
-    return outcomes(row, judge, lambda text: run_inside(folder, text, row["test"]), directives=True, count=count)
-
-
-def run_inside(folder: Path, text: str, tests: str) -> str:
-    return judged_inside([compiled_inside(folder, text, tests)], 3)
-
-
-def compiled_inside(folder: Path, text: str, tests: str) -> str:
-    """Compile a program with its tests; return its path."""
-    sources = inside(text, tests)
-    return compiled(folder / "inside", dict(sources.sources), "program", *sources.flags, *libraries(text))
 
 
 @pytest.mark.parametrize(
@@ -263,11 +258,10 @@ def compiled_inside(folder: Path, text: str, tests: str) -> str:
         ("return main();", "ended"),
     ],
 )
-def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(tmp_path, body, outcome):
-    needs("cpp")
+def test_inside_a_pass_needs_the_secret_that_comes_behind_the_tests(gxx, tmp_path, body, outcome):
     text = f"#include <cstdio>\n#include <cstdlib>\n#include <unistd.h>\nint main();\nint f(int a) {{ {body} }}"
     tests = "#include <assert.h>\nint main() { assert(f(1) == 2); }"
-    assert run_inside(tmp_path, text, tests) == outcome
+    assert judged_inside([gxx.inside(tmp_path, text, tests)], 3) == outcome
 
 
 _TO_NOTHING = 'extern "C" void __assert_fail(const char*, const char*, unsigned, const char*) noexcept {}'
@@ -283,17 +277,15 @@ _TO_NOTHING = 'extern "C" void __assert_fail(const char*, const char*, unsigned,
         'asm(".globl __assert_fail\\n__assert_fail: ret");',
     ],
 )
-def test_inside_a_program_without_assertions_leaves_those_of_its_tests_alone(tmp_path, own):
-    needs("cpp")
-    assert run_inside(tmp_path, f"{own}\nint f(int a) {{ return a; }}", FAILING) == "failed"
-    assert run_inside(tmp_path, f"{own}\nint f(int a) {{ return 2; }}", FAILING) == "passed"
+def test_inside_a_program_without_assertions_leaves_those_of_its_tests_alone(gxx, tmp_path, own):
+    assert judged_inside([gxx.inside(tmp_path, f"{own}\nint f(int a) {{ return a; }}", FAILING)], 3) == "failed"
+    assert judged_inside([gxx.inside(tmp_path, f"{own}\nint f(int a) {{ return 2; }}", FAILING)], 3) == "passed"
 
 
 @pytest.mark.parametrize("reader", ["a reader", "no reader"])
-def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(tmp_path, reader):
+def test_inside_an_assertion_is_on_stderr_before_its_verdict_is_told(gxx, tmp_path, reader):
     """A judge kills a process whose verdict it has. Without a reader of stderr, writing there ends the process."""
-    needs("cpp")
-    candidate = Candidate([compiled_inside(tmp_path, "int f(int a) { return a; }", FAILING)], 3)
+    candidate = Candidate([gxx.inside(tmp_path, "int f(int a) { return a; }", FAILING)], 3)
     stderr = candidate.process.stderr
     assert stderr is not None
     if reader == "no reader":
@@ -315,9 +307,8 @@ LAST = "#include <unistd.h>\n#include <stdexcept>\nstruct Last { ~Last() { _exit
 @pytest.mark.parametrize(
     ("body", "code"), [("return 0;", 0), ("return 3;", 1), ('throw std::range_error("a");', 1), ("throw 3;", 1)]
 )
-def test_inside_nothing_of_a_program_runs_once_its_verdict_is_told(tmp_path, body, code):
-    needs("cpp")
-    candidate = Candidate([compiled_inside(tmp_path, LAST, f"int main() {{ {body} }}\n")], 3)
+def test_inside_nothing_of_a_program_runs_once_its_verdict_is_told(gxx, tmp_path, body, code):
+    candidate = Candidate([gxx.inside(tmp_path, LAST, f"int main() {{ {body} }}\n")], 3)
     token = bytes(16)
     candidate.socket.sendall(frame(token))
     if read_frame(candidate.socket.recv) == b"D" + token:

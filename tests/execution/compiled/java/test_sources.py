@@ -14,7 +14,6 @@ import pytest
 
 from raysweep.execution.compiled.builders import OUT_OF_MEMORY
 from raysweep.execution.compiled.java.builder import prepare
-from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.java.sources import (
     CALLER,
     CANDIDATE,
@@ -28,14 +27,11 @@ from raysweep.execution.compiled.java.sources import (
     split,
 )
 from raysweep.execution.compiled.toolchains import toolchain as find_toolchain
-from raysweep.execution.pool import Executor
 from raysweep.hashing import text_sha
-from raysweep.programs import Limits, Oracle, Outcome, Program
-from tests.execution.compiled.mutants import CompileError, outcomes
-from tests.execution.compiled.problems import rows
 from tests.execution.compiled.processes import (
     WAIT,
     Candidate,
+    CompileError,
     frame,
     judged,
     judged_inside,
@@ -86,7 +82,7 @@ class Toolchain:
 def toolchain(tmp_path_factory) -> Iterator[Toolchain]:
     needs("java")
     compile_java = Path(__file__).parents[1] / "Compile.java"
-    with process(["java", str(compile_java)], text=True) as compiler:
+    with process(["java", *JAVA[2:], str(compile_java)], text=True) as compiler:
         yield Toolchain(tmp_path_factory.mktemp("java"), compiler)
 
 
@@ -330,25 +326,6 @@ public class CTest {
 """
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
-def test_junits_tests_see_arrays_that_a_candidate_changed_in_place():
-    changes = {
-        "": Outcome.PASSED,
-        "Arrays.sort(a); return a;": Outcome.FAILED,
-        'names[0] = "first"; ': Outcome.FAILED,
-        "shares[1] = shares[0]; ": Outcome.FAILED,
-        "lists.get(0)[0] = (int) n; ": Outcome.FAILED,
-    }
-    texts = [ARRAYS.replace(old, "return a.clone();" if "sort" in old else "") if old else ARRAYS for old in changes]
-    outside = [Program(text, ARRAY_TESTS, "java", declaration=ARRAYS) for text in texts]
-    inside = [Program(text, ARRAY_TESTS, "java") for text in texts]
-    with Executor(1) as executor:
-        verdicts = executor.run([*outside, *inside], Limits())
-    assert [verdict.outcome for verdict in verdicts] == [*changes.values()] * 2
-    assert [verdict.oracle for verdict in verdicts] == [Oracle.OUTSIDE] * 5 + [Oracle.INSIDE] * 5
-
-
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
@@ -418,34 +395,6 @@ def test_each_stand_in_is_an_object_of_its_own_and_static_methods_need_none(tool
     tests = "public class Main { public static void main(String[] a) { Solution.f(); } }"
     problem = Problem(toolchain, server, f"{HEAD}static void f() {{", tests)
     assert problem.judge(f"{HEAD}private Solution() {{ }} static void f() {{ }} }}")["outcome"] == "passed"
-
-
-@pytest.mark.parametrize("index", [22, 38, 95, 137])
-def test_references_pass_outside_and_inside(toolchain, server, index):
-    verdicts = check(toolchain, server, rows("java")[index], count=1)
-    assert all(outside == inside for outside, inside in verdicts)
-
-
-@pytest.mark.long
-def test_references_and_mutants_have_the_same_verdicts_outside_and_inside(toolchain, server):
-    """All references, and two mutants of each; the short sibling is test_references_pass_outside_and_inside."""
-    verdicts = [pair for row in rows("java") for pair in check(toolchain, server, row, count=2)]
-    assert len(verdicts) > 290
-    assert len(set(verdicts)) > 2
-    assert [one for one in verdicts if one[0] != one[1]] == []
-
-
-def check(
-    toolchain: Toolchain, server: subprocess.Popen[bytes], row: dict[str, str], *, count: int
-) -> list[tuple[str, str]]:
-    """Judge a problem's reference and some mutants of its solution; return the outcomes outside and inside."""
-    problem = Problem(toolchain, server, row["declaration"], row["test"])
-
-    def judge(text: str) -> str:
-        verdict = problem.judge(text)
-        return "ended" if verdict["detail"] == "its process ended" else verdict["outcome"]
-
-    return outcomes(row, judge, lambda text: toolchain.inside(text, row["test"]), directives=False, count=count)
 
 
 @pytest.mark.parametrize(
