@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from raysweep.execution.pool import Executor
 from raysweep.execution.python.outside.codec import decoded
 from raysweep.execution.python.outside.kinds import plain_data
 from raysweep.execution.python.outside.set_order import SetOrder
-from raysweep.programs import Level, Outcome, Verdict
+from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox, Verdict
 from tests.behaviour.execution import corpus
 from tests.behaviour.execution.record import SETTINGS, Record, record_of
 
@@ -78,6 +80,20 @@ def test_what_is_only_guarded_is_named(record):
             f"{some(guarded)}; got through: {some(through)}; not run: {some(unrun)}; "
             f"effects: {some(record.guarded_effects)}"
         )
+
+
+NAMESPACES = ("pid", "net", "ipc", "uts", "mnt")
+
+
+def test_a_program_at_the_strongest_level_is_in_namespaces_of_its_own():
+    """Seccomp refuses it all sockets, so that no other program here would notice the machine's network."""
+    text = f"import os, sys\nprint(*[os.readlink(f'/proc/self/ns/{{n}}') for n in {NAMESPACES}], file=sys.stderr)"
+    with Executor(1, Sandbox(Lane.STRICT, Level.LIMITS)) as executor:
+        if executor.level() is not Level.STRONG:
+            pytest.skip(f"the level is {executor.level()}: {executor.missing_layers()}")
+        (verdict,) = executor.run([Program(text)], Limits())
+    own = [str(Path("/proc/self/ns", name).readlink()) for name in NAMESPACES]
+    assert len(verdict.stderr.split()) == len(own) and not set(own) & set(verdict.stderr.split())
 
 
 def some(names):

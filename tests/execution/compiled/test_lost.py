@@ -1,7 +1,6 @@
 """What the machine does to compilers and programs is tried again, and is no verdict.
 
-The machine's part is played here: no test needs a machine in need. test_judging.py and test_full_disk.py have some of
-these cases with whole slots.
+The machine's part is played here: no test needs a machine in need. test_machine.py has these cases with whole slots.
 """
 
 from __future__ import annotations
@@ -35,7 +34,9 @@ from raysweep.execution.messages import ProgramItem
 from raysweep.execution.pool import Executor
 from raysweep.execution.python import forks
 from raysweep.execution.python.outside.launcher import End
-from raysweep.programs import Limits, Outcome, Program
+from raysweep.execution.slot import Request, SlotLost
+from raysweep.execution.stream import Stream
+from raysweep.programs import DEFAULT_SANDBOX, Level, Limits, Oracle, Outcome, Program
 from tests.execution.compiled.processes import needs
 
 PROGRAM = b"program"
@@ -268,6 +269,25 @@ def test_a_fork_that_finds_no_room_leaves_no_file_and_no_descriptor(monkeypatch)
     assert renewed == ["folder"]
     assert os.read(reading, 1) == b""
     os.close(reading)
+
+
+@pytest.mark.parametrize(
+    ("language", "level", "outcome"),
+    [
+        ("cpp", Level.FILTERED, Outcome.HARNESS_ERROR),
+        ("cpp", Level.PARTIAL, Outcome.KILLED),
+        ("python", Level.STRONG, Outcome.KILLED),
+    ],
+)
+def test_a_slot_that_is_lost_twice_is_a_programs_doing_only_where_it_could_reach_it(language, level, outcome):
+    lost = Stream([], DEFAULT_SANDBOX, [], lambda: None)
+    lost._keys[7], lost._requests[7] = "key", Request(7, Program("", "", language), Limits(), Oracle.INSIDE)
+    slot: Any = SimpleNamespace(level=level)
+    for _ in range(2):
+        lost._retry(slot, {7}, SlotLost("it ended with signal 9"))
+    ((_, verdict),) = lost._finished
+    told = "it ended its slot 2 times; the last time it ended with signal 9"
+    assert (verdict.outcome, verdict.detail, verdict.level) == (outcome, told, level)
 
 
 def test_memory_that_no_machine_grants_is_refused_before_work():
