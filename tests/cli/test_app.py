@@ -157,10 +157,10 @@ def test_evaluate_the_reference_passes_everything_clean_and_perturbed(cli):
     assert found["typos", "rows_unchanged"] == 12
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("language", ["cpp", pytest.param("java", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["cpp", "java"])
 def test_evaluate_the_reference_passes_compiled_programs_as_the_readmes_line_says(cli, language):
-    """In small: the case of the other language."""
+    """In small: test_evaluate_the_reference_passes_everything_clean_and_perturbed; .ci/wheel does it, too."""
     needs(language)
     problems = f"humaneval-x={shared_data('humaneval_x', f'humaneval_{language}.jsonl.gz')}"
     arguments = ("--problems", problems, "--limit", "2", "--allow-code-execution", "--quiet", "--json")
