@@ -25,39 +25,23 @@ from raysweep.stages.test_sets import build_test_set
 REQUESTS = [GenerationRequest(str(i), f"t{i}", f"def f{i}():\n", 0, (), "    pass\n") for i in range(3)]
 
 
-class Reversed(Fake):
-    def generate(self, requests):
-        return super().generate(requests)[::-1]
-
-
-class OneTooFew(Fake):
-    def generate(self, requests):
-        return super().generate(requests)[1:]
-
-
-class Texts(Fake):
-    def generate(self, requests):
-        return [completion.text for completion in super().generate(requests)]
-
-
-class OtherPrompts(Fake):
-    def generate(self, requests):
-        return super().generate([replace(request, prompt="another") for request in requests])
-
-
 @pytest.mark.parametrize(
-    ("generator", "told"),
+    ("change", "told"),
     [
-        (Reversed, "completion 0 is of t2, sample 0, but the request is of t0, sample 0"),
-        (OneTooFew, "it gave 2 completions for 3 requests"),
-        (Texts, "it gave a str for request 0, no Completion"),
-        (OtherPrompts, "or their prompts differ"),
+        (lambda done: done[::-1], "completion 0 is of t2, sample 0, but the request is of t0, sample 0"),
+        (lambda done: done[1:], "it gave 2 completions for 3 requests"),
+        (lambda done: [one.text for one in done], "it gave a str for request 0, no Completion"),
+        (lambda done: [replace(one, prompt_sha="another") for one in done], "or their prompts differ"),
     ],
 )
-def test_completions_that_are_not_those_of_the_requests(generator, told):
+def test_completions_that_are_not_those_of_the_requests(change, told):
+    class Changed(Fake):
+        def generate(self, requests):
+            return change(super().generate(requests))
+
     assert all(isinstance(completion, Completion) for completion in generate(Fake(None, Decoding()), REQUESTS))
     with pytest.raises(HopelessError, match=f"generator 'fake' breaks its contract: .*{told}"):
-        generate(generator(None, Decoding()), REQUESTS)
+        generate(Changed(None, Decoding()), REQUESTS)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ CUT = {  # references that a stop string ends
     "humaneval-x cpp": {"CPP/94"},  # the first lines of the tests stand in it
 }
 BROKEN = {  # references of ReCode's that don't compile, since the code's own indentation was lost
-    "mbpp of ReCode": {"MBPP/64", "MBPP/966"},
+    "mbpp of ReCode": {"MBPP/64", "MBPP/966"}
 }
 FAILING = {  # published references that do not pass
     "mbpp of ReCode": {
@@ -68,11 +68,14 @@ FAILING = {  # published references that do not pass
         "MBPP/927": "the trees of the tests are missing",
         "MBPP/607": "the solution overwrites its arguments",
         "MBPP/631": "the solution overwrites its argument",
-    },
+    }
 }
-SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 40
+SAMPLE = None if os.environ.get("RAYSWEEP_TEST_WHOLE_SETS") else 20
 """How many programs of each set run; with the variable set all do, which takes some minutes more."""
-FEWER = {"humaneval-plus": 10, "mbpp-plus": 10, "quixbugs": 4, "minirepair": 10}
+FEWER = {
+    **dict.fromkeys(("humaneval-plus", "humaneval-plus, mini", "mbpp-plus", "minirepair"), 8),
+    **dict.fromkeys(("humaneval-x java", "humaneval-java", "humaneval-x cpp", "quixbugs"), 4),
+}
 """How many run of the sets whose programs take long."""
 
 NAMES = [*(name for name in PROBLEMS.names() if name not in {case[0] for case in SHARED.values()}), *SHARED]

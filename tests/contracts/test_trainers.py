@@ -35,7 +35,10 @@ class TestSft(ObjectiveContract):
     make = Sft
 
 
+@pytest.mark.long
 class TestSftPerToken(ObjectiveContract):
+    """In small: TestSft; tests/trainers/objectives/test_preferences.py compares its losses."""
+
     def make(self) -> Sft:
         return Sft(reduction="per_token")
 
@@ -44,7 +47,10 @@ class TestFait(ObjectiveContract):
     make = Fait
 
 
+@pytest.mark.long
 class TestFaitOfTheTokens(ObjectiveContract):
+    """In small: TestFait; tests/trainers/objectives/test_preferences.py has its equations."""
+
     def make(self) -> Fait:
         return Fait(alpha=1.5, hbar="sequence", emphasis="tokens")
 
@@ -57,7 +63,10 @@ class TestDpo(ObjectiveContract):
     make = Dpo
 
 
+@pytest.mark.long
 class TestSftWithPrompts(ObjectiveContract):
+    """In small: TestSft; tests/trainers/objectives/test_sft.py has its loss."""
+
     def make(self) -> Sft:
         return Sft(prompt_weight=0.3)
 

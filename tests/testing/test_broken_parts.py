@@ -206,28 +206,26 @@ BROKEN: dict[type[Contract], list[tuple[str, Callable[..., Any], str]]] = {
         ("test_references_pass_and_empty_completions_fail", Wrong, "the reference solution of HumanEval/0 passes"),
         ("test_its_fingerprint_has_the_arguments_that_its_problems_depend_on", Counted, "'count' is missing: with 3"),
     ],
-    TrainingSourceContract: [
-        ("test_it_has_rows_with_unique_ids", doubled, "these come twice: minicode-finetuning-0"),
-    ],
+    TrainingSourceContract: [("test_it_has_rows_with_unique_ids", doubled, "these come twice: minicode-finetuning-0")],
     MetricContract: [("test_harness_errors_are_left_out", OfAllResults, "further ones change no number")],
     ComparisonContract: [
-        ("test_only_problems_with_a_verdict_of_both_cells_count", OfOneSide, "those of one change no number"),
+        ("test_only_problems_with_a_verdict_of_both_cells_count", OfOneSide, "those of one change no number")
     ],
     GeneratorContract: [
         ("test_a_completion_depends_on_its_own_request_alone", OfCalls, "equal requests give equal completions"),
         ("test_after_use_it_generates_with_the_other_model", Loyal, "completions are those of the other model"),
     ],
     TrainerContract: [
-        ("test_an_interrupted_training_ends_with_the_same_bytes", Forgets, "a resumed training writes the files"),
+        ("test_an_interrupted_training_ends_with_the_same_bytes", Forgets, "a resumed training writes the files")
     ],
     ObjectiveContract: [
-        ("test_the_loss_is_the_sum_over_rows_whatever_their_batch", MeanOfTheBatch, "a mean over the batch would not"),
+        ("test_the_loss_is_the_sum_over_rows_whatever_their_batch", MeanOfTheBatch, "a mean over the batch would not")
     ],
     EditorContract: [
-        ("test_after_an_error_its_base_is_what_it_was", LeavesItsBaseChanged, "an editor puts its base back before it"),
+        ("test_after_an_error_its_base_is_what_it_was", LeavesItsBaseChanged, "an editor puts its base back before it")
     ],
     ModelFamilyContract: [
-        ("test_paths_lead_to_blocks_and_their_projections", OtherProjection, "`mlp_output` to one of each block"),
+        ("test_paths_lead_to_blocks_and_their_projections", OtherProjection, "`mlp_output` to one of each block")
     ],
     SectionContract: [("test_it_reads_only_the_records_that_it_names", ReadsMore, "it reads others than ()")],
 }
