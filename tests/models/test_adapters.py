@@ -17,6 +17,7 @@ from raysweep.models.adapters import put_adapter_on
 from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
+from tests.models.tiny import cases
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tie.*", "ignore:Setting `save_embedding_layers`")
 
@@ -24,8 +25,6 @@ WRAPPERS = {
     "language_model": lambda name: name.replace("model.layers", "model.language_model.layers"),
     "compiled": lambda name: name.replace("base_model.model.", "base_model.model._orig_mod."),
     "one model too few": lambda name: name.replace("model.model.layers", "model.layers"),
-    "distributed": lambda name: name.replace("base_model.model.", "base_model.model.module."),
-    "transformer": lambda name: name.replace("model.model.layers", "model.transformer.layers"),
 }
 KINDS: dict[str, Callable[[], Any]] = {
     "lora": lambda: lora(target_modules=["q_proj", "down_proj"]),
@@ -182,7 +181,7 @@ def test_scales_of_one_are_refused(tiny, tmp_path):
     assert said == "it changes nothing: all of its 4 vectors are 1, as before training"
 
 
-@pytest.mark.parametrize("way", TIES)
+@pytest.mark.parametrize("way", cases(TIES, ("input, list", "output, pattern", "both, copies", "tokens", "PEFT's tie")))
 def test_tied_embeddings_are_untied_where_an_adapter_changes_either_end(way, tiny, tmp_path):
     adapter = make(tiny["llama"], TIES[way](), tmp_path / "adapter", save_embedding_layers="auto")
     assert adapter_misfit(adapter) == ""

@@ -5,6 +5,7 @@ Each model is tiny and random, built from its architecture's own config.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +24,14 @@ from raysweep.testing.tiny import pairs, training_rows
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.lora import STATE_SPACE, Lora
-from tests.models.configs import ARCHITECTURES, GENERATED, make_random
+from tests.models.configs import ARCHITECTURES, GENERATED
+from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
 
-SOME = ("gpt_bigcode", "qwen3", "gemma2", "gpt_neox", "deepseek_v3")
-"""One with experts and latent attention, one with windows, one with grouped heads, one with fused projections."""
+SOME = [("gemma2", "lora"), ("gpt_neox", "full"), ("deepseek_v3", "lora")]
+"""One with windows, one with fused projections, one with experts and latent attention; the others are long."""
 STOP = ("\ndef", "\n#")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A random model of an architecture, made once."""
-    known: dict[str, ModelRef] = {}
-
-    def make(model_type: str) -> ModelRef:
-        if model_type not in known:
-            known[model_type] = make_random(model_type, tmp_path_factory.mktemp(model_type))
-        return known[model_type]
-
-    return make
 
 
 def job_of(
@@ -77,14 +66,11 @@ def same(one: ModelRef, other: ModelRef) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("trainer", ["full", "lora"])
 @pytest.mark.parametrize(
-    "model_type",
-    [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in (*ARCHITECTURES, "gemma3n_text")],
+    ("model_type", "trainer"), cases(itertools.product((*ARCHITECTURES, "gemma3n_text"), ("full", "lora")), SOME)
 )
-def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base, tmp_path):
-    """Those of SOME in `make test`, the others in the tests that are marked as long."""
-    start = base(model_type)
+def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, random, tmp_path):
+    start = random(model_type)
     # PEFT has no dropout for experts, which transformers 5 holds in one tensor
     fields = {"lora": {"dropout": 0.0}} if trainer == "lora" and "deepseek" in model_type else {}
     if trainer == "lora" and model_type == "gemma3n_text":  # a new one's gates get zeros, and no gradients
@@ -115,16 +101,16 @@ def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, base
 
 
 @pytest.mark.parametrize("lora", [{"targets": "all-linear"}, {"train_embeddings": True, "modules_to_save": ["norm"]}])
-def test_lora_takes_all_linear_layers_and_copies_of_further_modules(lora, base, tmp_path):
-    model = trained(job_of("qwen2", base("qwen2"), tmp_path / "out", "lora", lora=lora))
+def test_lora_takes_all_linear_layers_and_copies_of_further_modules(lora, random, tmp_path):
+    model = trained(job_of("qwen2", random("qwen2"), tmp_path / "out", "lora", lora=lora))
     names = " ".join(tensors(model))
     assert ("up_proj.lora_A" in names) == ("targets" in lora)
     assert ("embed_tokens" in names and "model.norm.weight" in names) == ("train_embeddings" in lora)
 
 
-def test_a_module_to_save_that_the_model_lacks_is_refused(base, tmp_path):
+def test_a_module_to_save_that_the_model_lacks_is_refused(random, tmp_path):
     with pytest.raises(HopelessError, match="qwen2 model has no module 'embed_token'"):
-        trained(job_of("qwen2", base("qwen2"), tmp_path / "out", "lora", lora={"modules_to_save": ["embed_token"]}))
+        trained(job_of("qwen2", random("qwen2"), tmp_path / "out", "lora", lora={"modules_to_save": ["embed_token"]}))
 
 
 def test_targets_come_from_the_family_then_from_peft_then_they_are_all_linear_layers():
@@ -134,20 +120,20 @@ def test_targets_come_from_the_family_then_from_peft_then_they_are_all_linear_la
 
 
 @pytest.mark.parametrize("model_type", sorted(STATE_SPACE))
-def test_lora_leaves_out_what_peft_cannot_adapt(model_type, base, tmp_path):
+def test_lora_leaves_out_what_peft_cannot_adapt(model_type, random, tmp_path):
     if model_type not in GENERATED:
         pytest.skip(f"no tiny {model_type}")
-    start = base(model_type)
+    start = random(model_type)
     job = job_of(model_type, start, tmp_path / "out", "lora", lora={"targets": "all-linear"})
     adapted = Lora().add_adapter(empty_network(start), job)
     assert "in_proj" in adapted_modules(adapted)
     assert not {"out_proj", "lm_head"} & set(adapted_modules(adapted))
 
 
-def test_a_named_layer_that_peft_cannot_adapt_is_refused_with_those_to_write(base, tmp_path):
-    job = job_of("mamba", base("mamba"), tmp_path / "out", "lora", lora={"targets": ["in_proj", "out_proj"]})
+def test_a_named_layer_that_peft_cannot_adapt_is_refused_with_those_to_write(random, tmp_path):
+    job = job_of("mamba", random("mamba"), tmp_path / "out", "lora", lora={"targets": ["in_proj", "out_proj"]})
     with pytest.raises(HopelessError) as error:
-        Lora().add_adapter(empty_network(base("mamba")), job)
+        Lora().add_adapter(empty_network(random("mamba")), job)
     assert str(error.value) == (
         "`lora.targets` names 'out_proj', which PEFT can't adapt in mamba models; write some of "
         "`targets: [in_proj, x_proj, dt_proj]`, or `targets: all-linear`"

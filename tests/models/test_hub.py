@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +67,7 @@ def test_a_mistyped_folder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path:
     "error",
     [requests.ConnectionError, requests.Timeout, lambda: httpx.ConnectError("gone"), errors.OfflineModeIsEnabled],
 )
-def test_a_hub_that_does_not_answer_is_asked_once_and_the_cache_then(
-    monkeypatch: pytest.MonkeyPatch, error: Callable[[], Exception]
-) -> None:
+def test_a_hub_that_does_not_answer_is_asked_once_and_the_cache_then(monkeypatch, error):
     asked: list[dict[str, Any]] = []
 
     def silent(*_: Any, **__: Any) -> None:

@@ -16,6 +16,7 @@ from raysweep.models.loading import load_model
 from tests.models.configs import GENERATED, make_random
 from tests.models.test_loading import LACKING, renamed
 from tests.models.test_traits import rewrite
+from tests.models.tiny import cases
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
 
@@ -115,8 +116,6 @@ def test_weights_that_files_lack_are_told_without_reading_any(names: Any, messag
 WHOLE = ["llama", "gpt2", "gemma3n_text", "mamba", "codegen"]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in WHOLE else pytest.param(name, marks=pytest.mark.long) for name in GENERATED]
-)
+@pytest.mark.parametrize("name", cases(GENERATED, WHOLE))
 def test_whole_models_are_taken(name: str, tmp_path: Path):
     require_whole(make_random(name, tmp_path))

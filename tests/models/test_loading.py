@@ -18,7 +18,7 @@ from raysweep.models.finding import resolve
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from tests.models.configs import make_random
-from tests.models.tiny import FAMILIES, make_adapter
+from tests.models.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -31,9 +31,7 @@ def test_a_folder_resolves_to_what_loads(family: str, tiny: dict[str, ModelRef])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_a_model_loads_in_the_dtype_asked_for_whatever_it_was_saved_in(
-    dtype: str, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_a_model_loads_in_the_dtype_asked_for_whatever_it_was_saved_in(dtype, tiny, tmp_path):
     model, tokenizer = load_model(tiny["llama"])
     model.to(torch.bfloat16).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -44,15 +42,6 @@ def test_a_model_loads_in_the_dtype_asked_for_whatever_it_was_saved_in(
 def test_an_unknown_dtype_is_refused(tiny: dict[str, ModelRef]) -> None:
     with pytest.raises(UsageError, match=r"'float23'.*did you mean 'float32'"):
         load_model(ModelRef(tiny["llama"].location, dtype="float23"))
-
-
-def test_an_adapter_loads_on_its_base_and_changes_it(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
-    ref = make_adapter(tiny["llama"], tmp_path)
-    assert resolve(str(tmp_path)).ref() == ref
-    model, tokenizer = load_model(ref)
-    ids = torch.tensor([tokenizer("def f(x):\n")["input_ids"]])
-    base, _ = load_model(tiny["llama"])
-    assert not torch.equal(model(input_ids=ids).logits, base(input_ids=ids).logits)
 
 
 def test_a_delta_loads_on_its_base(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
@@ -84,7 +73,7 @@ def test_a_tokenizer_without_an_end_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_own", [pytest.param(False, marks=pytest.mark.long), True])
 def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef], is_own: bool) -> None:
     code = (
         "import gc, sys\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -20,11 +21,13 @@ from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.tiny import make_tiny
-from tests.models.tiny import FAMILIES
+from tests.models.tiny import FAMILIES, cases
 
 TARGETS = {"llama": ["q_proj", "down_proj"], "gpt_bigcode": ["c_attn", "c_fc"], "codegen": ["qkv_proj", "fc_in"]}
 EMBEDDINGS = {"llama": "embed_tokens", "gpt_bigcode": "wte", "codegen": "wte"}
 WAYS = ("lora", "lm_head", "saved", "ia3")
+MERGED = [("lora", False), ("lm_head", True), ("saved", False), ("ia3", True)]
+"""Ways of adapters, and whether they are merged, in `make test`; the others are long."""
 
 
 def make_adapter(base: ModelRef, family: str, way: str, out: Path, seed: int = 0) -> ModelRef:
@@ -75,8 +78,7 @@ def loaded(ref: ModelRef, merged: bool) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.*tie.*")
-@pytest.mark.parametrize("is_float32", [True, False], ids=["merged", "not merged"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "is_float32"), cases(itertools.product(WAYS, (True, False)), MERGED))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_base_is_bit_for_bit_itself_after_an_adapter_was_on_it(family, way, is_float32, tiny, tmp_path):
     base = tiny[family]
@@ -209,10 +211,14 @@ def test_an_adapter_of_another_base_is_told_by_the_shapes_of_its_tensors(family,
         assert "not found in the base model" in adapter_misfit(dataclasses.replace(adapter, base=tiny[other]))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
-    ("beginning", "targets"),
-    [("olora", ["q_proj", "down_proj"]), ("OLoRA", "all-linear"), ("pissa", ["v_proj"]), ("mica", ["o_proj"])],
+    ("beginning", "targets", "dtype"),
+    [
+        ("olora", ["q_proj", "down_proj"], "bfloat16"),
+        ("OLoRA", "all-linear", "float32"),
+        ("pissa", ["v_proj"], "float32"),
+        ("mica", ["o_proj"], "bfloat16"),
+    ],
 )
 def test_an_adapter_that_begins_with_a_change_of_its_base_leaves_it_as_it_was(beginning, targets, dtype, tmp_path):
     base = ModelRef(str(tmp_path / "base"), dtype=dtype)
@@ -250,8 +256,7 @@ def begun(base: ModelRef, beginning: str, targets: Any, out: Path) -> tuple[torc
 
 
 @pytest.mark.parametrize(
-    ("beginning", "source"),
-    [("pissa_niter_4", "random numbers"), ("corda", "data"), ("lora_ga", "gradients of data")],
+    ("beginning", "source"), [("pissa_niter_4", "random numbers"), ("corda", "data"), ("lora_ga", "gradients of data")]
 )
 def test_an_adapter_whose_change_of_its_base_is_lost_is_refused(beginning, source, tmp_path):
     base = ModelRef(str(tmp_path / "base"))

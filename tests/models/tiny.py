@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
@@ -18,10 +20,21 @@ from raysweep.trainers.loop import seeded_torch
 
 TRANSFORMERS_4 = int(transformers.__version__.partition(".")[0]) < 5
 """Whether this is transformers 4: `make test-transformers5` runs the tests of models and trainers on 5."""
-FAMILIES = ("llama", "gpt_bigcode", "codegen")
-"""The families that tests of training and generation run through; others are among `tests/models/configs.py` there."""
+FAMILIES = ("llama", "gpt_bigcode", pytest.param("codegen", marks=pytest.mark.long))
+"""The families that tests of training and generation run through: tied ends and rotary positions, and ends of their own
+and learned positions. CodeGen, with both halves of the others, is tried in the long tests."""
 EDITED = ("llama", "gpt_bigcode", "qwen2", "codegen")
 """The families whose models are edited."""
+
+
+def cases(every: Iterable[Any], short: Iterable[Any]) -> list[Any]:
+    """Return the cases of a test, of which some are in `make test`, and the others long."""
+    chosen = list(short)
+    return chosen + [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+        for case in every
+        if case not in chosen
+    ]
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,7 @@ import pytest
 import torch
 
 from raysweep.errors import UsageError
-from raysweep.models.families.blocks import (
-    blocks_of,
-    embedding_of,
-    paths_of,
-    projection_of,
-    states_of,
-    with_states,
-)
+from raysweep.models.families.blocks import blocks_of, embedding_of, paths_of, projection_of, states_of, with_states
 from raysweep.models.loading import load_model
 from tests.models.tiny import EDITED, make_adapter
 
