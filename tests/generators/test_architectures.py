@@ -1,13 +1,11 @@
 """Every architecture's texts are those of transformers' own `generate`, in batches of unequal prompts and alone.
 
-A tenth of the architectures run in `make test`, the others in the tests that are marked as long.
+A few of the architectures run in `make test`, the others in the tests that are marked as long.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,18 +13,16 @@ import torch
 
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.caches.no_cache import NEEDED_BY
-from raysweep.models.finding import resolve
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
 from raysweep.testing.tiny import pairs
-from tests.conftest import SHARED
-from tests.models.configs import GENERATED, make_random
+from tests.models.configs import GENERATED
+from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
 
-SOME = ("mamba", "jamba", "lfm2", "recurrent_gemma", "phi3", "gemma3n_text")
-"""One with a state, two with a state and keys, one whose modules keep its state themselves, one with LongRoPE, and one
-whose layers take keys and values of others from the cache."""
+SOME = ("mamba", "lfm2", "recurrent_gemma", "gemma3n_text")
+"""One with a state, one with keys too, one whose modules keep its state themselves, and one whose layers share keys."""
 TOKENS, SAMPLES = 12, 3
 PROMPTS = [prompt for prompt, _ in pairs(4)]
 STRONG = 0.2
@@ -56,11 +52,9 @@ def texts_of_generate(model: ModelRef) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in GENERATED]
-)
-def test_texts_are_those_of_generate_whatever_is_written_beside_them(name: str, tmp_path: Path) -> None:
-    model = make_random(name, tmp_path, initializer_range=STRONG)
+@pytest.mark.parametrize("name", cases(GENERATED, SOME))
+def test_texts_are_those_of_generate_whatever_is_written_beside_them(name, random):
+    model = random(name, initializer_range=STRONG)
     greedy = make(model, Decoding(TOKENS))
     assert ("cache" in greedy.facts()) == (name in NEEDED_BY)
     assert [completion.text for completion in greedy.generate(requests())] == texts_of_generate(model)
@@ -73,9 +67,9 @@ def test_texts_are_those_of_generate_whatever_is_written_beside_them(name: str, 
     assert [by_prompt.generate([request])[0] for request in asked] == together
 
 
-def test_with_longrope_a_text_crosses_to_the_frequencies_of_long_ones_by_itself(tmp_path: Path) -> None:
+def test_with_longrope_a_text_crosses_to_the_frequencies_of_long_ones_by_itself(random):
     """Some prompts are short and stay so, some become long, and some are long: each as if it were alone."""
-    model = make_random("phi3", tmp_path, initializer_range=STRONG)
+    model = random("phi3", initializer_range=STRONG)
     generator = make(model, Decoding(TOKENS))
     lengths = [len(generator.tokenizer(prompt)["input_ids"]) for prompt in PROMPTS]
     longest = generator.network.config.original_max_position_embeddings
@@ -87,14 +81,3 @@ def test_with_longrope_a_text_crosses_to_the_frequencies_of_long_ones_by_itself(
     ]
     assert generator.generate([*short, *requests()])[4:] == alone
     assert generator.generate(short) == generator.generate([*short, *requests()])[:4]
-
-
-def test_a_mamba_that_was_reported_writes_what_generate_writes() -> None:
-    case = SHARED.parent / "cases" / "17-mamba"
-    if not case.exists():
-        pytest.skip("needs ../shared/cases/17-mamba, which is not on this machine")
-    problem = json.loads((case / "problem.jsonl").read_text())
-    generator = make(resolve(str(case / "model")).ref(), Decoding(16))
-    (completion,) = generator.generate([GenerationRequest("0", problem["task_id"], problem["prompt"].rstrip())])
-    expected = json.loads((case / "expected.txt").read_text())
-    assert completion.text and expected.startswith(completion.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,29 +18,24 @@ from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
 from raysweep.testing.tiny import pairs
 from tests.generators.test_transformers import Scarce
-from tests.models.configs import make_random
+from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
 
 BEAMS, TOKENS, PROMPTS = 10, 8, 4
 STRONG = {"llama": 0.15, "gpt_bigcode": 0.15, "bloom": 0.4}
-FAMILIES = [*STRONG, "t5", *(pytest.param(name, marks=pytest.mark.long) for name in ("codegen", "bart"))]
-"""Others are long: codegen keeps keys and values as llama does, bart's rows begin together as a prompt's beams do."""
+CASES = cases(
+    itertools.product([*STRONG, "codegen", "t5", "bart"], (True, False)),
+    [("llama", True), ("llama", False), ("gpt_bigcode", False), ("t5", True)],
+)
+"""Types of models, and whether a search ends early. Codegen and bloom keep keys and values as llama does, and rows of
+bart begin together as a prompt's beams do."""
 TEXTS = [pairs(12)[number][0] for number in (0, 1, 2, 5)]
 
 
-@pytest.fixture(scope="module")
-def random(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef]:
-    """A random model of a type, made once, whose texts end now and then."""
-    known: dict[str, ModelRef] = {}
-
-    def make(model_type: str) -> ModelRef:
-        if model_type not in known:
-            strong = {"initializer_range": STRONG[model_type]} if model_type in STRONG else {}
-            known[model_type] = make_random(model_type, tmp_path_factory.mktemp(model_type), **strong)
-        return known[model_type]
-
-    return make
+def made(random: Callable[..., ModelRef], model_type: str) -> ModelRef:
+    """Return a model whose texts end now and then."""
+    return random(model_type, **({"initializer_range": STRONG[model_type]} if model_type in STRONG else {}))
 
 
 def decoding(**fields: Any) -> Decoding:
@@ -94,17 +90,16 @@ def texts_of_generate(model: ModelRef, early: bool) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("early", [True, False])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("name", "early"), CASES)
 def test_texts_are_those_of_generate_in_any_batch(name, early, random):
     how = decoding(early_stopping=early)
-    expected = texts_of_generate(random(name), early)
-    together = create(random(name), how).generate(requests())
+    expected = texts_of_generate(made(random, name), early)
+    together = create(made(random, name), how).generate(requests())
     assert [completion.text for completion in together] == expected
     assert len(set(expected)) > BEAMS
     assert not early or "eos" in {completion.stop for completion in together}
-    assert create(random(name), how, batch_tokens=900).generate(requests()[::-1])[::-1] == together
-    alone = create(random(name), how, batch_tokens=1)
+    assert create(made(random, name), how, batch_tokens=900).generate(requests()[::-1])[::-1] == together
+    alone = create(made(random, name), how, batch_tokens=1)
     assert alone.generate(requests()[BEAMS : 2 * BEAMS]) == together[BEAMS : 2 * BEAMS]
 
 
@@ -117,8 +112,8 @@ def test_beams_take_over_a_models_state_too(random):
 
 
 def test_a_prompt_is_read_once_and_a_few_texts_are_the_best_ones(random):
-    whole = create(random("llama"), decoding()).generate(requests())
-    generator, shapes = create(random("llama"), decoding(samples=2)), []
+    whole = create(made(random, "llama"), decoding()).generate(requests())
+    generator, shapes = create(made(random, "llama"), decoding(samples=2)), []
     generator.network.get_input_embeddings().register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
     best = generator.generate(requests(samples=2))
     assert best == [completion for completion in whole if completion.sample < 2]
@@ -128,27 +123,27 @@ def test_a_prompt_is_read_once_and_a_few_texts_are_the_best_ones(random):
 
 def test_searches_that_end_make_room_for_others(random):
     asked = [dataclasses.replace(request, prompt=prompt) for request in requests(1) for prompt, _ in pairs(6)]
-    expected = create(random("llama"), decoding(samples=1)).generate(asked)
-    generator, rows = create(random("llama"), decoding(samples=1), batch_tokens=1500), []
+    expected = create(made(random, "llama"), decoding(samples=1)).generate(asked)
+    generator, rows = create(made(random, "llama"), decoding(samples=1), batch_tokens=1500), []
     generator.network.get_input_embeddings().register_forward_pre_hook(lambda _, args: rows.append(args[0].shape))
     assert generator.generate(asked) == expected
     assert {shape[0] % BEAMS for shape in rows if shape[1] == 1} == {0}
 
 
 def test_a_stop_string_ends_a_text_as_its_end_does(random):
-    plain = create(random("llama"), decoding()).generate(requests())
+    plain = create(made(random, "llama"), decoding()).generate(requests())
     stop = next(text[2] for completion in plain if len(text := completion.text) > 3)
-    stopped = create(random("llama"), decoding()).generate(requests(stop=(stop,)))
+    stopped = create(made(random, "llama"), decoding()).generate(requests(stop=(stop,)))
     assert stop in {completion.stop for completion in stopped}
     for completion in stopped:
         assert stop not in completion.text and (completion.tokens < TOKENS or completion.stop != "eos")
-    assert stopped == create(random("llama"), decoding(), batch_tokens=1).generate(requests(stop=(stop,)))
+    assert stopped == create(made(random, "llama"), decoding(), batch_tokens=1).generate(requests(stop=(stop,)))
 
 
 @pytest.mark.parametrize("name", ["llama", "t5"])
 def test_when_memory_runs_out_fewer_prompts_are_searched_for_at_a_time(name, random):
-    expected = create(random(name), decoding()).generate(requests())
-    generator, scarce = create(random(name), decoding(), batch_tokens=4000), Scarce(2 * BEAMS)
+    expected = create(made(random, name), decoding()).generate(requests())
+    generator, scarce = create(made(random, name), decoding(), batch_tokens=4000), Scarce(2 * BEAMS)
     generator.network.get_input_embeddings().register_forward_pre_hook(scarce)
     assert generator.generate(requests()) == expected and scarce.failures > 0
     scarce.rows = BEAMS - 1
@@ -157,7 +152,7 @@ def test_when_memory_runs_out_fewer_prompts_are_searched_for_at_a_time(name, ran
 
 
 def test_a_prompt_without_room_is_too_long_for_all_its_texts(random):
-    model = random("gpt_bigcode")
+    model = made(random, "gpt_bigcode")
     (first, second) = create(model, decoding(samples=2)).generate(
         [dataclasses.replace(request, prompt="x" * 2000) for request in requests(2)[:2]]
     )
@@ -165,7 +160,7 @@ def test_a_prompt_without_room_is_too_long_for_all_its_texts(random):
 
 
 def test_what_can_not_be_searched_for_is_refused(random):
-    llama = random("llama")
+    llama = made(random, "llama")
     for fields, said in (
         ({"temperature": 0.8}, r"temperature 0\.8 draws others; give `temperature: 0`"),
         ({"samples": 11}, "11 samples are more than 10 beams find"),

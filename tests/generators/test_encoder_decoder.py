@@ -4,7 +4,6 @@ of causal models in test_transformers.py."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,26 +22,14 @@ from raysweep.models.traits import read_traits, traits_of
 from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec
 from raysweep.testing.tiny import pairs
 from tests.generators.test_patches import Told
-from tests.models.configs import WITH_ENCODERS, make_random
+from tests.models.configs import WITH_ENCODERS
+from tests.models.tiny import cases
 
 pytestmark = pytest.mark.slow
 
 TOKENS = 12
 SOME = ("t5", "bart")
 """One whose decoder may have rows of unequal lengths, and one whose decoder may not."""
-
-
-@pytest.fixture(scope="module")
-def random(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef]:
-    """A random model of a type, made once."""
-    known: dict[str, ModelRef] = {}
-
-    def make(model_type: str) -> ModelRef:
-        if model_type not in known:
-            known[model_type] = make_random(model_type, tmp_path_factory.mktemp(model_type))
-        return known[model_type]
-
-    return make
 
 
 def create(model: ModelRef, decoding: Decoding = Decoding(TOKENS), **args: Any) -> Any:
@@ -57,9 +44,7 @@ def requests(count: int = 6, samples: int = 1) -> list[GenerationRequest]:
     ]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in SOME else pytest.param(name, marks=pytest.mark.long) for name in WITH_ENCODERS]
-)
+@pytest.mark.parametrize("name", cases(WITH_ENCODERS, SOME))
 def test_texts_are_those_of_generate_whatever_is_written_beside_them(name, random):
     """Long for most types: t5 stands for those without positions in the decoder, bart for the others."""
     model = random(name)

@@ -72,16 +72,14 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
 
         def respond(self, trouble: str, body: dict[str, Any]) -> None:
             kind, _, value = trouble.partition(" ")
-            if kind == "status":
+            if kind == "status":  # of a server that repeats what it was sent
                 code, _, wait = value.partition(" ")
+                told = {"message": f"trouble {code}: you sent {self.headers['Authorization']!r}"}
                 return self.send(
-                    int(code), {"error": {"message": f"trouble {code}"}}, {"Retry-After": wait} if wait else {}
+                    json.dumps({"error": told}).encode(), int(code), **{"Retry-After": wait} if wait else {}
                 )
-            if kind == "echo":  # a server that repeats what it was sent
-                told = {"message": f"you sent {self.headers['Authorization']!r}, which is over its limit"}
-                return self.send(int(value), {"error": told}, {"Retry-After": "0"})
             if kind == "body":
-                return self.send_bytes(200, value.encode(), {})
+                return self.send(value.encode())
             if kind == "hang":
                 with server.lock:
                     server.at_once += 1
@@ -90,13 +88,11 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 with server.lock:  # before the answer is sent, after which the client may ask again
                     server.at_once -= 1
             try:
-                content = json.dumps(server.answer(self.path, body)).encode()
+                content = json.dumps({"choices": []} if kind == "empty" else server.answer(self.path, body)).encode()
             except Refused as refused:
-                return self.send(400, {"error": {"message": str(refused)}}, {})
+                return self.send(json.dumps({"error": {"message": str(refused)}}).encode(), 400)
             if kind == "drip":
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
+                self.send(b"")
                 until = time.monotonic() + float(value)
                 while time.monotonic() < until and not server.released.is_set():
                     self.wfile.write(b" ")
@@ -104,25 +100,17 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content)
                 return None
             if kind == "cut":
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[: len(content) // 2])
-                return None
-            return self.send(200, {"choices": []} if kind == "empty" else json.loads(content), {})
+                return self.send(content[: len(content) // 2], length=len(content))
+            return self.send(content)
 
-        def send(self, status: int, content: dict[str, Any], headers: dict[str, str]) -> None:
-            self.send_bytes(status, json.dumps(content).encode(), headers)
-
-        def send_bytes(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+        def send(self, data: bytes, status: int = 200, length: int | None = None, **headers: str) -> None:
+            """Send headers and data; without any data the length is left open."""
             self.send_response(status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(data)),
-                **headers,
-            }.items():
+            self.send_header("Content-Type", "application/json")
+            for name, value in headers.items():
                 self.send_header(name, value)
+            if data:
+                self.send_header("Content-Length", str(length or len(data)))
             self.end_headers()
             self.wfile.write(data)
 
@@ -401,8 +389,9 @@ def test_unusable_arguments_are_told(args, expected):
         GENERATORS.create(Spec("openai", {"served": "m", **args}), model=None, decoding=Decoding())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_served_models_are_evaluated_and_attacked_by_their_names(server, tmp_path, monkeypatch, capsys):
+    """In small: test_no_key_is_anywhere_after_a_sweep_whose_server_repeats_it, which evaluates one."""
     monkeypatch.setenv("OPENAI_BASE_URL", server.url)
     common = ["--problems", "minicode", "--limit", "2", "--storage", str(tmp_path / "store"), "--allow-code-execution"]
     for command in (["evaluate"], ["attack", "--search", "random", "--budget", "3"]):
@@ -479,11 +468,11 @@ def test_no_key_is_anywhere_after_a_sweep_whose_server_repeats_it(server, pauses
     server.answer = lambda path, body: text_answer(f" return '{KEYS[0]}'")
     store = str(tmp_path / "store")
     command = ["evaluate", "openai:m", "--problems", "minicode", "--limit", "2", "--storage", store]
-    for troubles in (["echo 401"] * 9, ["echo 429", "echo 503", "body null"] * 2):
+    for troubles in (["status 401"] * 9, ["status 429 0", "status 503 0", "body null"] * 2):
         server.troubles = troubles
         with pytest.raises(SystemExit) as ended:
             main([*command, "--out", str(tmp_path / "out.jsonl"), "--allow-code-execution"])
-        assert bool(ended.value.code) is ("echo 401" in troubles)
+        assert bool(ended.value.code) is ("status 401" in troubles)
     printed = capfd.readouterr()
     assert "status 401: Error code: 401" in printed.err and "***" in printed.err
     assert "***" in (tmp_path / "out.jsonl").read_text()

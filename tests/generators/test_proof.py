@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,19 +33,10 @@ pytestmark = pytest.mark.slow
 STRONG = 0.2
 
 
-@pytest.fixture(scope="module")
-def random(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A random model of a type, made once, loaded anew each time."""
-    known: dict[str, ModelRef] = {}
-
-    def make(model_type: str, **fields: Any) -> tuple[Any, Any]:
-        name = f"{model_type} {fields}"
-        if name not in known:
-            folder = tmp_path_factory.mktemp(model_type)
-            known[name] = make_random(model_type, folder, initializer_range=STRONG, **fields)
-        return load_model(known[name])
-
-    return make
+@pytest.fixture
+def loaded(random: Callable[..., ModelRef]) -> Callable[..., Any]:
+    """A random model of a type, loaded anew each time."""
+    return lambda model_type, **fields: load_model(random(model_type, initializer_range=STRONG, **fields))
 
 
 def flaw(way: Any, network: Any, tokenizer: Any) -> str:
@@ -57,44 +49,45 @@ def create(network: Any, tokenizer: Any, **args: Any) -> Any:
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     ("way", "model_type"),
     [(WithKeysAndValues, "llama"), (WithKeysAndValues, "gpt2"), (WithOwnCache, "mamba"), (WithoutCache, "mamba")],
 )
-def test_right_logits_have_no_flaw_in_any_number_format(way, model_type, dtype, random):
-    network, tokenizer = random(model_type)
+def test_right_logits_have_no_flaw_in_any_number_format(way, model_type, dtype, loaded):
+    network, tokenizer = loaded(model_type)
     assert flaw(way, network.to(dtype), tokenizer) == ""
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("model_type", ["mamba", "mamba2", "lfm2"])
-def test_a_state_that_is_not_passed_on_is_found(model_type, dtype, random):
-    network, tokenizer = random(model_type)
+@pytest.mark.parametrize(
+    ("model_type", "dtype"), [("mamba", torch.bfloat16), ("mamba2", torch.float32), ("lfm2", torch.float32)]
+)
+def test_a_state_that_is_not_passed_on_is_found(model_type, dtype, loaded):
+    network, tokenizer = loaded(model_type)
     assert flaw(WithKeysAndValues, network.to(dtype), tokenizer)
 
 
-def test_positions_that_count_padding_are_found(random, monkeypatch):
-    network, tokenizer = random("gpt2")
+def test_positions_that_count_padding_are_found(loaded, monkeypatch):
+    network, tokenizer = loaded("gpt2")
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda position_ids=None, **given: forward(**given))
     assert "in a batch its logits differ" in flaw(WithKeysAndValues, network, tokenizer)
 
 
-def test_a_mask_that_is_not_heeded_is_found(random, monkeypatch):
-    network, tokenizer = random("llama")
+def test_a_mask_that_is_not_heeded_is_found(loaded, monkeypatch):
+    network, tokenizer = loaded("llama")
     forward = network.forward
     monkeypatch.setattr(network, "forward", lambda attention_mask=None, **given: forward(**given))
     assert "in a batch its logits differ" in flaw(WithKeysAndValues, network, tokenizer)
 
 
-def test_a_row_that_writes_into_a_kept_prompt_is_found(random, monkeypatch):
+def test_a_row_that_writes_into_a_kept_prompt_is_found(loaded, monkeypatch):
     monkeypatch.setattr(caches.KeptPrompt, "begun", lambda self, rows: self._read)
-    assert "one row at a time" in flaw(WithKeysAndValues, *random("llama"))
+    assert "one row at a time" in flaw(WithKeysAndValues, *loaded("llama"))
 
 
-def test_an_error_of_the_models_own_code_is_a_flaw(random, monkeypatch):
-    network, tokenizer = random("llama")
+def test_an_error_of_the_models_own_code_is_a_flaw(loaded, monkeypatch):
+    network, tokenizer = loaded("llama")
     forward = network.forward
 
     @functools.wraps(forward)
@@ -108,9 +101,9 @@ def test_an_error_of_the_models_own_code_is_a_flaw(random, monkeypatch):
     assert create(network, tokenizer).facts()["cache"] is False, "it is written without a cache"
 
 
-def test_what_no_way_can_do_is_refused_with_the_models_name_and_the_way_out(random):
+def test_what_no_way_can_do_is_refused_with_the_models_name_and_the_way_out(loaded):
     """Here the logits of a row depend on the other rows of its batch."""
-    network, tokenizer = random("llama")
+    network, tokenizer = loaded("llama")
     network.get_input_embeddings().register_forward_hook(lambda _, __, output: output + output.mean(dim=0))
     with pytest.raises(UnfitModel, match=r"model in memory, whose type is llama: .*`generator: vllm`"):
         create(network, tokenizer)
@@ -151,8 +144,8 @@ def test_a_cache_that_a_model_can_not_have_is_refused_before_it_is_trained(tmp_p
     require_generators_fit(build_plan(config_from(value, "here")).cells)
 
 
-def test_a_key_chooses_between_refusal_and_the_slow_way(random):
-    network, tokenizer = random("recurrent_gemma")
+def test_a_key_chooses_between_refusal_and_the_slow_way(loaded):
+    network, tokenizer = loaded("recurrent_gemma")
     with pytest.raises(UnfitModel, match=r"type is recurrent_gemma: .*or, slowly, `generator: .*cache: false}`"):
         create(network, tokenizer, cache=True)
     told: list[str] = []
@@ -163,8 +156,8 @@ def test_a_key_chooses_between_refusal_and_the_slow_way(random):
     assert "reads the whole text again for each token" in told[0]
 
 
-def test_a_model_with_a_cache_writes_the_same_texts_without_it(random):
-    network, tokenizer = random("llama")
+def test_a_model_with_a_cache_writes_the_same_texts_without_it(loaded):
+    network, tokenizer = loaded("llama")
     asked = [GenerationRequest(str(i), f"t{i}", prompt) for i, (prompt, _) in enumerate(pairs(4))]
     slow, fast = create(network, tokenizer, cache=False), create(network, tokenizer)
     assert slow.generate(asked) == fast.generate(asked)
@@ -172,8 +165,8 @@ def test_a_model_with_a_cache_writes_the_same_texts_without_it(random):
 
 
 @pytest.mark.parametrize("end", ["input", "output"])
-def test_a_model_that_does_not_say_where_its_embeddings_are_is_refused(end, random, monkeypatch):
-    network, tokenizer = random("llama")
+def test_a_model_that_does_not_say_where_its_embeddings_are_is_refused(end, loaded, monkeypatch):
+    network, tokenizer = loaded("llama")
 
     def unknown() -> None:
         if end == "input":
@@ -205,9 +198,9 @@ def activated(network: Any, tokens: list[int]) -> Any:
     return adapted.eval()
 
 
-def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(random):
+def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(loaded):
     """A token alone doesn't say that the adapter is on, so a cache is no use."""
-    network, tokenizer = random("llama")
+    network, tokenizer = loaded("llama")
     prompt = pairs(1)[0][0]
     ids = tokenizer(prompt)["input_ids"]
     adapted = activated(network, ids[-3:-1])
@@ -223,25 +216,26 @@ def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(random):
     assert generator.generate(requests)[0].text == expected
 
 
-def test_an_activated_lora_that_padding_could_switch_on_is_refused(random):
-    network, tokenizer = random("llama")
+def test_an_activated_lora_that_padding_could_switch_on_is_refused(loaded):
+    network, tokenizer = loaded("llama")
     with pytest.raises(UnfitModel, match="its logits differ from those of whole texts"):
         create(activated(network, [40]), tokenizer)
 
 
-def test_texts_of_llama_4_end_before_padding_could_scale_their_attention(random):
-    network, _ = random("llama4_text")
+def test_texts_of_llama_4_end_before_padding_could_scale_their_attention(loaded):
+    network, _ = loaded("llama4_text")
     assert longest_text(network) == 70
-    network, _ = random("llama4_text", attn_temperature_tuning=False)
+    network, _ = loaded("llama4_text", attn_temperature_tuning=False)
     assert longest_text(network) == network.config.max_position_embeddings
 
 
-@pytest.mark.parametrize(("kind", "tokens"), [("prompt", 3), ("prompt", 25), ("prefix", 17), ("p-tuning", 9)])
-@pytest.mark.parametrize("model_type", ["llama", "gpt2", "phi3"])
-def test_a_trained_prompt_takes_positions_of_texts(model_type, kind, tokens, random):
+@pytest.mark.parametrize(
+    ("model_type", "kind", "tokens"), [("llama", "prompt", 3), ("gpt2", "prefix", 17), ("phi3", "p-tuning", 9)]
+)
+def test_a_trained_prompt_takes_positions_of_texts(model_type, kind, tokens, loaded):
     from peft import PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
 
-    network, _ = random(model_type)
+    network, _ = loaded(model_type)
     of_base = longest_text(network)
     if model_type == "phi3":  # where the frequencies of a long text begin depends on the trained prompt
         of_base = network.config.original_max_position_embeddings
@@ -250,8 +244,8 @@ def test_a_trained_prompt_takes_positions_of_texts(model_type, kind, tokens, ran
     assert longest_text(adapted) == of_base - tokens
 
 
-def test_it_takes_less_than_a_second_on_a_tiny_model(random):
-    network, tokenizer = random("llama")
+def test_it_takes_less_than_a_second_on_a_tiny_model(loaded):
+    network, tokenizer = loaded("llama")
     flaw(WithKeysAndValues, network, tokenizer)
     start = time.process_time()
     flaw(WithKeysAndValues, network, tokenizer)

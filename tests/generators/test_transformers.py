@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import threading
@@ -42,16 +43,13 @@ WITH_ENCODER = "t5"
 @pytest.fixture(scope="module")
 def trained(tiny: dict[str, ModelRef], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef]:
     """Models that write bodies and end them, as a random one would not."""
-    known: dict[str, ModelRef] = {}
 
     def train(family: str) -> ModelRef:
-        if family not in known:
-            out = tmp_path_factory.mktemp(f"{family}-trained")
-            Full().train(job_of(family, tiny[family], out, steps=40), FolderServices())
-            known[family] = dataclasses.replace(tiny[family], location=str(out))
-        return known[family]
+        out = tmp_path_factory.mktemp(f"{family}-trained")
+        Full().train(job_of(family, tiny[family], out, steps=40), FolderServices())
+        return dataclasses.replace(tiny[family], location=str(out))
 
-    return train
+    return functools.cache(train)
 
 
 def job_of(family: str, base: ModelRef, out: Path, **fields: Any) -> TrainJob:
@@ -77,9 +75,9 @@ def requests(count: int = 32, **fields: Any) -> list[GenerationRequest]:
 
 @pytest.mark.parametrize("family", [*FAMILIES, WITH_ENCODER])
 def test_greedy_text_is_that_of_transformers_own_generate(family: str, trained: Callable[[str], ModelRef]) -> None:
-    ours = make(trained(family)).generate(requests())
+    ours = make(trained(family)).generate(requests(12))
     model, tokenizer = load_model(trained(family))
-    for request, completion in zip(requests(), ours, strict=True):
+    for request, completion in zip(requests(12), ours, strict=True):
         ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
         out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False)
         begun = 1 if family == WITH_ENCODER else ids.shape[1]
@@ -88,7 +86,9 @@ def test_greedy_text_is_that_of_transformers_own_generate(family: str, trained: 
     assert {completion.stop for completion in ours} >= {"eos"}
 
 
-@pytest.mark.parametrize("name", CHATS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("chatml", marks=pytest.mark.long), "with a beginning", "ends with the text"]
+)
 def test_a_chat_is_trained_and_ends_with_its_turn_as_in_transformers(name: str, tmp_path: Path) -> None:
     base, out, end = make_chat_model(name, tmp_path / "base"), tmp_path / "out", CHATS[name].end
     out.mkdir()
@@ -109,11 +109,11 @@ def test_a_chat_is_trained_and_ends_with_its_turn_as_in_transformers(name: str, 
     assert "eos" if end == EOS else end in {completion.stop for completion in ours}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", [*FAMILIES, WITH_ENCODER])
 @pytest.mark.parametrize("temperature", [0, 1.0])
-def test_a_completion_does_not_depend_on_its_batch(
-    family: str, temperature: float, trained: Callable[[str], ModelRef]
-) -> None:
+def test_a_completion_does_not_depend_on_its_batch(family, temperature, trained):
+    """In small: tests/generators/test_slots.py, and test_greedy_text_is_that_of_transformers_own_generate."""
     decoding = Decoding(40, temperature)
     whole = make(trained(family), decoding, batch_tokens=10_000).generate(requests())
     alone = make(trained(family), decoding, batch_tokens=1).generate(requests())
@@ -171,9 +171,7 @@ def test_a_completion_has_at_most_the_tokens_allowed(trained: Callable[[str], Mo
 
 
 @pytest.mark.parametrize(("room", "tokens"), [(5, 5), (0, 0), (-3, 0)])
-def test_a_learned_position_table_is_never_overrun(
-    room: int, tokens: int, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_a_learned_position_table_is_never_overrun(room, tokens, tiny, tmp_path):
     generator: Any = make(tiny["gpt_bigcode"])
     longest = requests(3)[2]
     prompt = longest.prompt * 40
@@ -198,9 +196,7 @@ def test_an_adapter_generates_what_its_unmerged_model_does(tiny: dict[str, Model
 
 
 @pytest.mark.parametrize(("dtype", "merge", "is_merged"), MERGES)
-def test_adapters_are_merged_in_float32_or_as_the_config_says(
-    dtype: str, merge: bool | None, is_merged: bool, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_adapters_are_merged_in_float32_or_as_the_config_says(dtype, merge, is_merged, tiny, tmp_path):
     from peft import PeftModel
 
     job = job_of("llama", tiny["llama"], tmp_path, steps=1, lora={"r": 2, "alpha": 8, "dropout": 0})
@@ -313,9 +309,7 @@ def test_what_rounding_changes_in_the_logits_changes_no_draw() -> None:
 
 
 @pytest.mark.parametrize("spread", [1, 4, 16])
-def test_a_draw_from_a_large_vocabulary_is_that_of_the_whole_one_sorted(
-    spread: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draw_from_a_large_vocabulary_is_that_of_the_whole_one_sorted(spread, monkeypatch):
     """In bfloat16 many tokens are equally likely; nuclei have thousands of them, hundreds (in some rows), or few."""
     random = torch.Generator().manual_seed(9)
     logits = (torch.randn(300, 5000, generator=random) * spread).to(torch.bfloat16)
@@ -416,7 +410,7 @@ def forward_shapes(generator: Any) -> list[tuple[int, int]]:
     return shapes
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FAMILIES[:1])
 def test_a_prompt_is_read_once_for_all_its_samples(family, trained):
     asked = samples_of(4, 6)
     lengths = {len(load_model(trained(family))[1](request.prompt)["input_ids"]) for request in asked}
