@@ -10,15 +10,15 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 from raysweep.errors import HopelessError, UsageError
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.loop import TrainingLoop
-from tests.trainers.test_distributed import COUNTS, difference, train_together
+from tests.models.tiny import cases
+from tests.trainers.conftest import difference
+from tests.trainers.test_distributed import COUNTS, train_together
 from tests.trainers.test_validation import loss_of_single_rows, validated
 
 pytestmark = pytest.mark.slow
@@ -30,10 +30,6 @@ RATES = {"full": 1e-2, "lora": 0.2, "ia3": 1.0}
 """So high, beside validation rows with an answer that is never trained on, that a middle epoch is the best."""
 
 
-def files(trainer: str) -> str:
-    return "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
-
-
 def job_of(make_job: Jobs, folder: Path, name: str = "best", **fields: Any) -> TrainJob:
     lr = RATES[fields.get("trainer", "full")]
     job = validated(
@@ -42,7 +38,7 @@ def job_of(make_job: Jobs, folder: Path, name: str = "best", **fields: Any) -> T
     return dataclasses.replace(job, out=folder / name)
 
 
-@pytest.mark.parametrize("trainer", ["full", "lora", "ia3"])
+@pytest.mark.parametrize("trainer", cases(RATES, ("full", "lora")))
 def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
     job = job_of(make_job, tmp_path, trainer=trainer)
     counts = TRAINERS.get(trainer)().train(job, FolderServices())
@@ -54,19 +50,15 @@ def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job: Jobs, tmp
     assert of_last["validation_losses"] == counts["validation_losses"] and "kept_step" not in of_last
     short = job_of(make_job, tmp_path, "short", trainer=trainer, keep="last", epochs=counts["kept_step"] / 2)
     TRAINERS.get(trainer)().train(short, FolderServices())
-    ours, theirs = load_file(job.out / files(trainer)), load_file(short.out / files(trainer))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs), "a constant rate makes the short one equal"
+    assert difference(job.out, short.out) == 0, "a constant rate makes the short one equal"
     if trainer == "full":
         assert losses[counts["kept_step"]] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
 
 
-MORE_DEATHS = [("full", 6), ("full", 9), ("lora", 3), ("lora", 9)]
+DEATHS = [("full", 3), ("full", 6), ("full", 9), ("lora", 3), ("lora", 6), ("lora", 9)]
 
 
-@pytest.mark.parametrize(
-    ("trainer", "die_after"),
-    [("full", 3), ("lora", 6), *(pytest.param(*case, marks=pytest.mark.long) for case in MORE_DEATHS)],
-)
+@pytest.mark.parametrize(("trainer", "die_after"), cases(DEATHS, DEATHS[:1]))
 def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path, trainer: str, die_after: int) -> None:
     whole = job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3)
     undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
@@ -76,8 +68,7 @@ def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path,
         TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two", die_after=die_after))
     resumed = TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two"))
     assert resumed == {**undisturbed, "resumed_from": die_after, "memory_bytes": ANY}
-    ours, theirs = load_file(broken.out / files(trainer)), load_file(whole.out / files(trainer))
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert difference(broken.out, whole.out) == 0
 
 
 def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_path: Path) -> None:
@@ -127,9 +118,7 @@ def test_without_validation_rows_there_is_nothing_to_choose_by(make_job: Jobs) -
         Full().train(make_job("llama", keep="best"), FolderServices())
 
 
-def test_losses_that_are_no_numbers_choose_no_epoch(
-    make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_losses_that_are_no_numbers_choose_no_epoch(make_job, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainingLoop, "_validate", lambda self, done: float("nan"))
     with pytest.raises(HopelessError, match="llama C2: no epoch has a finite validation loss"):
         Full().train(job_of(make_job, tmp_path), FolderServices())

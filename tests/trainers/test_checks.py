@@ -65,11 +65,7 @@ def test_an_adapter_that_is_never_applied_is_refused(tiny: dict[str, ModelRef]) 
 
 @pytest.mark.parametrize(
     ("tensor", "message"),
-    [
-        (torch.tensor([[1.0, float("nan")]]), "not finite"),
-        (torch.zeros(2, 2), "all zero"),
-        (torch.zeros(0), "empty"),
-    ],
+    [(torch.tensor([[1.0, float("nan")]]), "not finite"), (torch.zeros(2, 2), "all zero"), (torch.zeros(0), "empty")],
 )
 def test_a_broken_saved_tensor_is_refused(tensor: torch.Tensor, message: str, tmp_path: Path) -> None:
     save_file({"w": tensor, "b": torch.zeros(3)}, tmp_path / "model.safetensors")

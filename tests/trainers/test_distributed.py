@@ -12,19 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
-from raysweep.records import TrainingRow
-from raysweep.rows.parquet import read_rows, write_rows
+from raysweep.records import ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.encoding import encode_set
 from raysweep.trainers.full import Full
 from raysweep.trainers.loop import TrainingLoop
 from raysweep.trainers.sharding.zero import COMPILED_OP, quiet_deepspeed
+from tests.trainers.conftest import difference, job_maker, with_rejected
 
 pytestmark = pytest.mark.slow
 
@@ -36,8 +35,11 @@ COUNTS = "counts.json"
 """The file beside a trained model with what the trainer counted."""
 
 
-def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path) -> None:
-    """Train each job in turn; one with a step behind it is interrupted after that step, and then resumed."""
+def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path, of_one_step: TrainJob | None) -> None:
+    """Train each job in turn; one with a step behind it is interrupted after that step, and then resumed.
+
+    Of the last job one step is taken, and how often its workers exchange gradients is written down.
+    """
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=workers
     )
@@ -50,7 +52,26 @@ def work(rank: int, workers: int, jobs: list[tuple[TrainJob, int]], folder: Path
         counts = trainer.train(job, FolderServices(state, rank, workers))
         if rank == 0:
             (job.out / COUNTS).write_text(json.dumps(counts))
+    if of_one_step:
+        (folder / f"exchanged{rank}").write_text(json.dumps(exchanged_parts(of_one_step, rank, workers)))
     leave()
+
+
+def exchanged_parts(job: TrainJob, rank: int, workers: int) -> list[int]:
+    """Take one step of several passes; return the part of the gradients of each exchange."""
+    model, tokenizer = load_model(job.base)
+    loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices(None, rank, workers))
+    exchanged: list[int] = []
+
+    def hook(_, bucket):
+        exchanged.append(bucket.index())
+        done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+        done.set_result(bucket.buffer())
+        return done
+
+    loop.sharding.replica.register_comm_hook(None, hook)
+    loop.add_gradients(list(range(8)))
+    return exchanged
 
 
 def leave() -> None:
@@ -64,105 +85,91 @@ def leave() -> None:
     os._exit(0)
 
 
-def train_together(workers: int, jobs: list[tuple[TrainJob, int]], folder: Path) -> None:
+def train_together(
+    workers: int, jobs: list[tuple[TrainJob, int]], folder: Path, of_one_step: TrainJob | None = None
+) -> None:
     folder.mkdir()
     for job, _ in jobs:
         job.out.mkdir(exist_ok=True)
-    torch.multiprocessing.start_processes(work, (workers, jobs, folder), nprocs=workers, start_method="spawn")
-
-
-def difference(one: Path, other: Path, file: str = "model.safetensors") -> float:
-    """Return the largest difference of two models' weights."""
-    ours, theirs = load_file(one / file), load_file(other / file)
-    assert ours.keys() == theirs.keys()
-    return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
+    arguments = (workers, jobs, folder, of_one_step)
+    torch.multiprocessing.start_processes(work, arguments, nprocs=workers, start_method="spawn")
 
 
 def variant(job: TrainJob, name: str, **fields: object) -> TrainJob:
     return dataclasses.replace(job, out=job.out.parent / name, recipe=dataclasses.replace(job.recipe, **fields))
 
 
-def test_two_workers_train_the_model_that_one_trains_and_resume_it(make_job: Jobs, tmp_path: Path) -> None:
-    # 7 rows a step: the workers' shares differ; passes of at most 100 tokens: so do their numbers of passes
-    fields = {"steps": 20, "batch_size": 7, "micro_batch_tokens": 100, "eps": 1e-4, "clip": 0.5, "lr": 1e-3}
-    alone = make_job("llama", "alone", checkpoint_every=10, **fields)
-    Full().train(alone, FolderServices(tmp_path / "state"))
-    assert difference(alone.out, Path(alone.base.location)) > 1e-3
-    adapter = make_job("llama", "adapter", trainer="lora", steps=5, lora={"dropout": 0.0}, eps=1e-4)
-    TRAINERS.get("lora")().train(adapter, FolderServices())
+@pytest.fixture(
+    scope="module", params=[("ddp", "zero3"), pytest.param(("zero1", "zero2"), marks=pytest.mark.long)], ids="+".join
+)
+def together(
+    request: pytest.FixtureRequest, tiny: dict[str, ModelRef], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[str], Path]:
+    """Ways of sharing, and a folder of models: of one worker alone, and in each way of two, who begin once for all.
 
-    ways = ["ddp", *(["zero1", "zero2", "zero3"] if HAS_DEEPSPEED else [])]
-    whole = {way: variant(alone, f"{way}-whole", workers=2, parallel=way) for way in ways}
-    resumed = {way: variant(alone, f"{way}-resumed", workers=2, parallel=way) for way in ways}
-    adapters = {way: variant(adapter, f"{way}-adapter", workers=2, parallel=way) for way in ways}
-    jobs = [(job, 0) for job in [*whole.values(), *adapters.values()]] + [(job, 10) for job in resumed.values()]
-    train_together(2, jobs, tmp_path / "pair")
-    for way in ways:
-        assert difference(alone.out, whole[way].out) < 1e-5, way
-        assert difference(whole[way].out, resumed[way].out) == 0, way
-        assert difference(adapter.out, adapters[way].out, "adapter_model.safetensors") < 1e-5, way
-        AutoModelForCausalLM.from_pretrained(whole[way].out)
-        assert (whole[way].out / "config.json").read_text() == (alone.out / "config.json").read_text(), way
-    if not HAS_DEEPSPEED:
-        pytest.skip("without deepspeed only ddp was tried")
-
-
-@pytest.mark.parametrize("wanted", [("ddp", "zero2", "zero3"), pytest.param(("zero1",), marks=pytest.mark.long)])
-def test_two_workers_compare_responses_as_one_does(make_job: Jobs, tmp_path: Path, wanted: tuple[str, ...]) -> None:
-    """FAIT's second forward pass, and DPO's reference, of which each worker computes a part.
-
-    zero1, which shares less than the others, is tried in the long tests.
+    7 rows a step: the workers' shares differ; passes of at most 100 tokens: so do their numbers of passes.
     """
-    fields = {"steps": 3, "batch_size": 7, "micro_batch_tokens": 200, "eps": 1e-4, "lr": 1e-3}
-    ways = [way for way in wanted if way == "ddp" or HAS_DEEPSPEED]
-    alone, together = {}, {}
-    for objective in ("fait", "dpo"):
-        job = make_job("llama", objective, objective=objective, **fields)
-        rows = [
-            dataclasses.replace(row, rejected=row.output.replace("x", "xs"))
-            for row in read_rows(job.training_set, TrainingRow)
-        ]
-        write_rows(job.training_set, TrainingRow, rows, ["row_id"])
-        alone[objective] = dataclasses.replace(job, base_key="llama", validation=job.training_set)
-        counts = Full().train(alone[objective], FolderServices())
+    ways = [way for way in request.param if way == "ddp" or HAS_DEEPSPEED]
+    if not ways:
+        pytest.skip("needs deepspeed")
+    folder = tmp_path_factory.mktemp("together")
+    make_job = job_maker(tiny, folder)
+    fields = {"batch_size": 7, "micro_batch_tokens": 100, "eps": 1e-4, "lr": 1e-3}
+    whole = make_job("llama", "whole", checkpoint_every=10, steps=20, clip=0.5, **fields)
+    alone = [whole, make_job("llama", "adapter", trainer="lora", steps=5, lora={"dropout": 0.0}, eps=1e-4)]
+    (folder / "pairs").mkdir()
+    make_pairs = job_maker(tiny, folder / "pairs")
+    fields["micro_batch_tokens"] = 200
+    alone += [with_rejected(make_pairs("llama", name, objective=name, steps=3, **fields)) for name in ("fait", "dpo")]
+    for job in alone:
+        counts = TRAINERS.get(job.recipe.trainer)().train(job, FolderServices(folder / f"{job.out.name}-state"))
         (job.out / COUNTS).write_text(json.dumps(counts))
-        for way in ways:
-            together[objective, way] = variant(alone[objective], f"{objective}-{way}", workers=2, parallel=way)
-    train_together(2, [(job, 0) for job in together.values()], tmp_path / "pair")
-    for (objective, way), job in together.items():
-        assert difference(alone[objective].out, job.out) < 1e-5, (objective, way)
-        ours, theirs = (json.loads((each.out / COUNTS).read_text()) for each in (alone[objective], job))
+    jobs = [(in_way(job, way), 0) for way in ways for job in alone]
+    jobs += [(dataclasses.replace(in_way(whole, way), out=folder / f"{way}-resumed"), 10) for way in ways]
+    of_one_step = make_job("llama", batch_size=8, micro_batch_size=1, workers=2, parallel="ddp")
+    train_together(2, jobs, folder / "pair", of_one_step)
+    return ways, folder
+
+
+def in_way(job: TrainJob, way: str) -> TrainJob:
+    return variant(job, f"{way}-{job.out.name}", workers=2, parallel=way)
+
+
+def test_two_workers_train_the_model_that_one_trains_and_resume_it(together, tiny) -> None:
+    ways, folder = together
+    alone = folder / "whole"
+    assert difference(alone, Path(tiny["llama"].location)) > 1e-3
+    for way in ways:
+        whole = folder / f"{way}-whole"
+        assert difference(alone, whole) < 1e-5, way
+        assert difference(whole, folder / f"{way}-resumed") == 0, way
+        assert difference(folder / "adapter", folder / f"{way}-adapter") < 1e-5, way
+        AutoModelForCausalLM.from_pretrained(whole)
+        assert (whole / "config.json").read_text() == (alone / "config.json").read_text(), way
+
+
+@pytest.mark.parametrize("objective", ["fait", "dpo"])
+def test_two_workers_compare_responses_as_one_does(objective: str, together) -> None:
+    """FAIT's second forward pass, and DPO's reference, of which each worker computes a part."""
+    ways, folder = together
+    alone = folder / "pairs" / objective
+    ours = json.loads((alone / COUNTS).read_text())
+    for way in ways:
+        both = folder / "pairs" / f"{way}-{objective}"
+        assert difference(alone, both) < 1e-5, way
+        theirs = json.loads((both / COUNTS).read_text())
         for name, total in ours["number_totals"].items():
-            assert theirs["number_totals"][name] == pytest.approx(total, abs=1e-3), (objective, way, name)
+            assert theirs["number_totals"][name] == pytest.approx(total, abs=1e-3), (way, name)
         measured, expected = theirs["held_out"], ours["held_out"]
-        assert measured["margins"] == pytest.approx(expected["margins"], abs=1e-3), (objective, way)
+        assert measured["margins"] == pytest.approx(expected["margins"], abs=1e-3), way
         assert measured["pairs"] == expected["pairs"] and len(measured["margins_before"]) == 40
 
 
-def exchange(rank: int, workers: int, job: TrainJob, folder: Path) -> None:
-    """Take one step of several passes, and count how often the workers exchange gradients."""
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder / 'meeting'}", rank=rank, world_size=workers
-    )
-    model, tokenizer = load_model(job.base)
-    loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices(None, rank, workers))
-    exchanged: list[int] = []
-
-    def hook(_, bucket):
-        exchanged.append(bucket.index())
-        done: torch.futures.Future[torch.Tensor] = torch.futures.Future()
-        done.set_result(bucket.buffer())
-        return done
-
-    loop.sharding.replica.register_comm_hook(None, hook)
-    loop.add_gradients(list(range(8)))
-    assert len(exchanged) == len(set(exchanged)), "each part of the gradients once"
-    leave()
-
-
-def test_workers_exchange_gradients_once_a_step_however_many_passes_it_has(make_job: Jobs, tmp_path: Path) -> None:
-    job = make_job("llama", batch_size=8, micro_batch_size=1, workers=2, parallel="ddp")
-    torch.multiprocessing.start_processes(exchange, (2, job, tmp_path), nprocs=2, start_method="spawn")
+def test_workers_exchange_each_part_of_the_gradients_once_a_step_however_many_passes_it_has(together) -> None:
+    _, folder = together
+    for rank in (0, 1):
+        exchanged = json.loads((folder / "pair" / f"exchanged{rank}").read_text())
+        assert exchanged and len(exchanged) == len(set(exchanged))
 
 
 @pytest.mark.long

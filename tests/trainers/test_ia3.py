@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
@@ -15,6 +14,7 @@ from raysweep.trainers.full import load_for_training
 from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.optimizer import make_optimizer
 from tests.models.tiny import FAMILIES
+from tests.trainers.conftest import tensors_of
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ Jobs = Callable[..., TrainJob]
 def test_the_vectors_are_trained_reload_and_merge(family: str, make_job: Jobs) -> None:
     job = make_job(family, trainer="ia3", steps=20, lr=5e-2)
     counts = Ia3().train(job, FolderServices())
-    saved = load_file(job.out / "adapter_model.safetensors")
+    saved = tensors_of(job.out)
     assert counts["losses"][-1][1] < counts["losses"][0][1]
     assert counts["trainable_weights"] == sum(tensor.numel() for tensor in saved.values())
     assert counts["weights"] == load_model(job.base)[0].num_parameters() and counts["memory_bytes"] > 0

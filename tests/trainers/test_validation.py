@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
@@ -25,6 +24,7 @@ from raysweep.trainers.full import Full
 from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut, hold_out
 from tests.clock import Clock
+from tests.trainers.conftest import difference, own_loss
 
 pytestmark = pytest.mark.slow
 
@@ -45,17 +45,11 @@ def loss_of_single_rows(job: TrainJob) -> float:
     model, tokenizer = load_model(dataclasses.replace(job.base, location=str(job.out)))
     data = encode_set(job, tokenizer, model.config).validation
     assert data is not None
-    losses = []
-    for row in data.rows:
-        ids = torch.tensor(row["input_ids"]).long()[None]
-        labels = ids.clone()
-        labels[0, torch.tensor(row["weights"]) == 0] = -100
-        with torch.no_grad():
-            losses.append(float(model(input_ids=ids, labels=labels).loss))
-    return sum(losses) / len(losses)
+    with torch.no_grad():
+        return sum(float(own_loss(model, row)) for row in data.rows) / len(data.rows)
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "zero2"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("zero2", marks=pytest.mark.long)])
 def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
@@ -69,7 +63,7 @@ def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path
     assert [[step, loss] for step, loss in told.items()] == counts["validation_losses"]
 
 
-@pytest.mark.parametrize("trainer", ["full", "lora"])  # LoRA has dropout
+@pytest.mark.parametrize("trainer", [pytest.param("full", marks=pytest.mark.long), "lora"])  # LoRA has dropout
 def test_it_changes_no_weight_and_is_resumed(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
     plain = make_job("llama", "plain", trainer=trainer, steps=10, checkpoint_every=6, rows=32)  # 4 steps an epoch
     TRAINERS.get(trainer)().train(plain, FolderServices(tmp_path / "plain-state"))
@@ -82,9 +76,7 @@ def test_it_changes_no_weight_and_is_resumed(make_job: Jobs, tmp_path: Path, tra
     assert resumed["validation_losses"] == undisturbed["validation_losses"]
     assert resumed["held_out"] == undisturbed["held_out"] and resumed["held_out"]["pairs"]
     assert [step for step, _ in resumed["validation_losses"]] == [4, 8, 10]
-    file = "model.safetensors" if trainer == "full" else "adapter_model.safetensors"
-    ours, theirs = load_file(plain.out / file), load_file(job.out / file)
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert difference(plain.out, job.out) == 0
 
 
 def paired(job: TrainJob, folder: Path) -> TrainJob:
@@ -119,12 +111,10 @@ def by_single_texts(location: Path, folder: Path, recipe: Recipe) -> tuple[float
 
 @pytest.mark.parametrize(
     ("objective", "fields"),
-    [("sft", {}), ("sft", {"batching": "packed"}), ("fixed", {}), ("fait", {})],
-    ids=["sft", "packed", "fixed", "fait"],
+    [("sft", {"batching": "packed"}), ("fait", {}), pytest.param("fixed", {}, marks=pytest.mark.long)],
+    ids=["sft", "fait", "fixed"],
 )
-def test_all_objectives_measure_the_same_of_the_rows(
-    objective: str, fields: dict[str, Any], make_job: Jobs, tmp_path: Path
-) -> None:
+def test_all_objectives_measure_the_same_of_the_rows(objective, fields, make_job, tmp_path):
     job = paired(make_job("llama", objective=objective, lr=1e-3, **fields), tmp_path)
     services = FolderServices()
     counts = Full().train(job, services)
@@ -182,9 +172,7 @@ def test_rows_of_which_none_can_be_used_are_told(make_job: Jobs, tmp_path: Path)
         Full().train(job, FolderServices())
 
 
-def test_utilisation_is_told_where_the_accelerators_peak_is_known(
-    make_job: Jobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_utilisation_is_told_where_the_accelerators_peak_is_known(make_job, monkeypatch):
     services = FolderServices()
     Full().train(make_job("llama", steps=2), services)
     assert {report.mfu for report in services.reports} == {None}

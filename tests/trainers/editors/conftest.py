@@ -12,13 +12,13 @@ from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
 from raysweep.testing.tiny import make_tiny, prompt_pair
 from raysweep.trainers.editors.base import EditJob
-from tests.trainers.editors import EDITED
+from tests.trainers.editors import NAMES
 
 
 @pytest.fixture(scope="session")
 def wild(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
     """A tiny model of each family, with larger random weights than usual ones."""
-    return {family: make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2) for family in EDITED}
+    return {family: make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2) for family in NAMES}
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def read(live: LiveModel, texts: Sequence[Sequence[int]], variants: Sequence[Row
 
 def hooks_on(network: Any) -> int:
     """Return the number of hooks; transformers 5 leaves some of its own once hidden states were asked for."""
-    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
 
 

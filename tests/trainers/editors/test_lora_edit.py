@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from raysweep.errors import HopelessError, UsageError
+from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.editors import EditorContract
@@ -34,7 +34,10 @@ class TestLoraEdit(EditorContract):
     make = LoraEdit
 
 
+@pytest.mark.long
 class TestLoraEditOnAnotherArchitecture(EditorContract):
+    """In small: TestLoraEdit."""
+
     make = LoraEdit
     family = "codegen"
 
@@ -86,9 +89,3 @@ def test_targets_that_the_model_lacks_are_refused(make_edit: Edits) -> None:
 def test_targets_that_peft_cannot_adapt_are_refused(make_edit: Edits) -> None:
     with pytest.raises(HopelessError, match=r"PEFT can't adapt what `edit\.targets` names: Target module .*RMSNorm"):
         run_edit(LoraEdit(targets=["norm"]), make_edit("llama"), EditServicesHere())
-
-
-@pytest.mark.parametrize(("setting", "value"), [("lr", 0.0), ("steps", 0), ("r", 0), ("alpha", 0)])
-def test_a_setting_out_of_its_range_is_refused(setting: str, value: float) -> None:
-    with pytest.raises(UsageError, match=f"editor lora_edit: {setting} {value}"):
-        LoraEdit(**{setting: value})

@@ -5,6 +5,8 @@ The numbers are those of the tests in the specification of the method: no. 1 to 
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from raysweep.generators.transformers import Transformers
 from raysweep.records import Decoding
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
 from raysweep.trainers.editors.shared_positions import Shared, sources
-from tests.models.tiny import EDITED
+from tests.trainers.editors import EDITED
 from tests.trainers.editors.localized import (
     BLOCKS,
     EQUAL,
@@ -61,15 +63,7 @@ class Patched:
 @pytest.fixture(scope="module")
 def patches():
     """A function from a family and a perturbed prompt to what patches it."""
-    known: dict[tuple[str, str], Patched] = {}
-
-    def get(family: str, perturbed: str) -> Patched:
-        key = family, perturbed
-        if key not in known:
-            known[key] = Patched(family, perturbed)
-        return known[key]
-
-    return get
+    return functools.cache(Patched)
 
 
 @pytest.mark.parametrize("family", EDITED)

@@ -68,13 +68,6 @@ def test_a_missing_last_line_break_is_a_difference_of_the_last_line(end: str) ->
     assert not rejected.characters.any() and rejected.lines.any()
 
 
-def test_a_swap_swaps_the_marks() -> None:
-    for one, other in [("return i", "return i - 1"), ("a < b\n", "a <= b\n"), ("x\ny\n", "x\n"), ("f(a, b)", "f(b)")]:
-        first, second = marks(one, other), marks(other, one)
-        for ours, theirs in zip(first, reversed(second), strict=True):
-            assert (ours.lines == theirs.lines).all() and (ours.characters == theirs.characters).all()
-
-
 @given(TEXTS, TEXTS)
 def test_marked_characters_lie_in_marked_lines_and_equal_texts_have_none(one: str, other: str) -> None:
     for side in marks(one, other):

@@ -24,12 +24,13 @@ from raysweep.trainers.objectives.fait import Fait, fait_weight
 from raysweep.trainers.objectives.fixed import Fixed
 from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.objectives.sft import Sft
+from tests.models.tiny import FAMILIES
 
 RAW = Recipe(template="raw")
 SFT = Sft(reduction="per_token")
 
 
-@pytest.fixture(scope="module", params=["llama", "gpt_bigcode", "codegen"])
+@pytest.fixture(scope="module", params=FAMILIES)
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
     model, tokenizer = load_model(make_tiny(request.param, tmp_path_factory.mktemp(request.param)))
     return model.train(), tokenizer

@@ -62,9 +62,7 @@ IN_ORDER = next(str(number) for number in range(99) if not trains_suffix_first(s
 
 
 @pytest.mark.parametrize("family, style", SHOWN)
-def test_the_tokens_with_a_loss_are_those_of_the_fix_and_an_end(
-    family: str, style: str, tokenizers: dict[str, Any]
-) -> None:
+def test_the_tokens_with_a_loss_are_those_of_the_fix_and_an_end(family, style, tokenizers):
     tokenizer = tokenizers[family]
     for hunk, comment, fixed in FIXES:
         encoded = Sft(reduction="per_token").encode(row_of(hunk, comment, fixed), tokenizer, Recipe(template=style))
@@ -75,9 +73,7 @@ def test_the_tokens_with_a_loss_are_those_of_the_fix_and_an_end(
 
 
 @pytest.mark.parametrize("family, style", SHOWN)
-def test_generation_sees_the_tokens_that_trained_and_reads_the_fix_back(
-    family: str, style: str, tokenizers: dict[str, Any]
-) -> None:
+def test_generation_sees_the_tokens_that_trained_and_reads_the_fix_back(family, style, tokenizers):
     tokenizer = tokenizers[family]
     template = PromptTemplate(style, tokenizer=tokenizer)
     reader = Tokens(tokenizer, None, 64)
@@ -120,9 +116,7 @@ def test_a_hole_is_marked_with_one_token_each(family: str, tokenizers: dict[str,
 @pytest.mark.parametrize("family", FIM)
 @pytest.mark.parametrize("suffix_first", [False, True])
 @pytest.mark.parametrize("hunk", [HUNK, JAVA, Hunk(JAVA.before, JAVA.buggy, "")])
-def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(
-    family: str, suffix_first: bool, hunk: Hunk, tokenizers: dict[str, Any]
-) -> None:
+def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(family, suffix_first, hunk, tokenizers):
     tokenizer = tokenizers[family]
     text = shown("zero_shot_infill", marked(hunk, "#"), tokenizer, suffix_first=suffix_first)
     (ids,), (_, behind, middle) = prompt_ids([text], tokenizer, special=True), FIM[family]
@@ -133,9 +127,7 @@ def test_code_behind_a_hole_is_read_with_no_blank_of_the_tokenizers(
 
 @pytest.mark.parametrize("suffix_first", [False, True])
 @pytest.mark.parametrize("hunk", [HUNK, JAVA, Hunk("    a()\n", "", "  b()\n"), Hunk("a\n", "", "\n\tb\n")])
-def test_both_orders_are_those_of_codellamas_own_tokenizer(
-    suffix_first: bool, hunk: Hunk, tokenizers: dict[str, Any]
-) -> None:
+def test_both_orders_are_those_of_codellamas_own_tokenizer(suffix_first, hunk, tokenizers):
     tokenizer = tokenizers["codellama"]
     text = shown("zero_shot_infill", marked(hunk, "#"), tokenizer, suffix_first=suffix_first)
     own = tokenizer.encode_plus(hunk.before, hunk.after, suffix_first=suffix_first)["input_ids"]
@@ -152,9 +144,7 @@ def test_a_tokenizer_that_ends_texts_keeps_its_end_behind_a_hole() -> None:
 
 
 @pytest.mark.parametrize("family", FIM)
-def test_a_row_with_the_suffix_first_ends_in_the_code_before_the_hole_and_the_fix(
-    family: str, tokenizers: dict[str, Any]
-) -> None:
+def test_a_row_with_the_suffix_first_ends_in_the_code_before_the_hole_and_the_fix(family, tokenizers):
     tokenizer, recipe = tokenizers[family], Recipe(template="repair_infill")
     row_id = next(str(number) for number in range(99) if trains_suffix_first(str(number)))
     fixed = "        return a\n"
