@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from raysweep.errors import RaysweepError
 from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
-from raysweep.testing.tiny import SIZES, pairs
+from raysweep.testing.tiny import SIZES, make_tiny, pairs
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import Full
 from tests.models.tiny import FAMILIES
@@ -34,6 +35,24 @@ def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family: str
     ids = torch.tensor([tokenizer(prompt.replace("Return", "Retrun"))["input_ids"]])
     out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False, pad_token_id=0)
     assert tokenizer.decode(out[0, ids.shape[1] :]) == body + tokenizer.eos_token
+
+
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=pytest.mark.long)])
+def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(
+    precision: str, make_job: Jobs, tmp_path: Path
+) -> None:
+    """In small: with float32. Dropout's random numbers, the schedule, Adam's moments and the row order all go on."""
+    dropout = make_tiny("gpt_bigcode", tmp_path / "base", resid_pdrop=0.2, attn_pdrop=0.2)
+    fields = {"steps": 11, "checkpoint_every": 4, "warmup": 0.2, "length_buckets": 2, "precision": precision}
+    whole = dataclasses.replace(make_job("gpt_bigcode", "whole", **fields), base=dropout)
+    undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
+    broken = dataclasses.replace(whole, out=tmp_path / "broken")
+    for step in (4, 8):
+        with pytest.raises(Interrupted):
+            Full().train(broken, FolderServices(tmp_path / "two", die_after=step))
+    resumed = Full().train(broken, FolderServices(tmp_path / "two"))
+    assert resumed == {**undisturbed, "resumed_from": 8, "memory_bytes": ANY}
+    assert difference(whole.out, broken.out) == 0
 
 
 def test_a_checkpoint_of_another_training_is_refused(make_job: Jobs, tmp_path: Path) -> None:
