@@ -104,7 +104,7 @@ class _Worker:
 
     def __init__(self, queue: Queue, config: pytest.Config) -> None:
         number = os.environ["RAYSWEEP_TEST_PROCESS"]
-        self._queue, self._config, self._first = queue, config, number == "0"
+        self._queue, self._config, self._first, self._leader = queue, config, number == "0", os.getppid()
         self._reports = (queue.folder / f"reports-{number}.jsonl").open("a")
 
     @pytest.hookimpl(tryfirst=True)
@@ -130,7 +130,7 @@ class _Worker:
                 one, *others = session.items
                 one.config.hook.pytest_runtest_protocol(item=one, nextitem=others[0] if others else None)
                 session.items = others
-            if session.shouldfail or session.shouldstop:
+            if session.shouldfail or session.shouldstop or os.getppid() != self._leader:
                 break
         return True
 
