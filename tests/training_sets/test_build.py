@@ -1,6 +1,7 @@
 """Training sets: which rows are perturbed, and which parts of them stay."""
 
 from collections import Counter
+from functools import cache
 from itertools import islice
 
 import pytest
@@ -36,6 +37,7 @@ class Rows(TrainingSource):
 PLAIN = Rows([SourceRow(f"{n:04d}", f"{PROSE} Number {n}.", f"output {n}", language="python") for n in range(101)])
 
 
+@cache
 def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, size=1.0, compose="draw", **args):
     rows = list(source.rows())
     spec = Spec(method, args | ({"compose": "stack"} if compose == "stack" else {}))
@@ -73,7 +75,7 @@ def test_a_row_becomes_the_same_at_every_ratio_and_draw():
 
 
 def test_draws_and_ratios_choose_independently_and_repeatably():
-    assert perturbed_ids(build(ratio=0.5)) == perturbed_ids(build(ratio=0.5))
+    assert build(ratio=0.5) == build.__wrapped__(ratio=0.5)
     assert perturbed_ids(build(ratio=0.5, draw=1)) != perturbed_ids(build(ratio=0.5, draw=0))
     assert perturbed_ids(build(ratio=0.5, seed=43)) != perturbed_ids(build(ratio=0.5))
     assert not perturbed_ids(build(ratio=0.3)) <= perturbed_ids(build(ratio=0.5))
@@ -94,10 +96,9 @@ def test_an_aggregates_rows_are_those_of_its_members_sets():
         assert row == singles[row.method][index]
 
 
-@pytest.mark.parametrize("method", ["C1", "C2", "C3", "C"])
+@pytest.mark.parametrize("method", ["C1", "C"])
 def test_seeds_give_different_data_and_a_rerun_the_same(method):
-    assert build(method=method) == build(method=method)
-    assert build(method=method) != build(method=method, seed=43)
+    assert build(method=method) == build.__wrapped__(method=method) != build(method=method, seed=43)
 
 
 def test_rows_that_come_out_unchanged_stay_and_are_marked():
@@ -114,12 +115,8 @@ def test_a_prose_input_is_perturbed_and_data_is_not():
     assert prose.input not in (PROSE, prose.instruction)
     assert prose.clean_input == PROSE
     assert plain.input == data
-
-
-def test_a_changed_input_alone_marks_a_row():
     (row,) = build(Rows([SourceRow("0", "`code`", "x", input=PROSE)]), method="C3")
-    assert row.instruction == "`code`"
-    assert row.perturbed
+    assert row.instruction == "`code`" and row.perturbed, "a changed input alone marks a row"
 
 
 def test_a_prompt_shaped_instruction_keeps_its_signature_and_names():
@@ -153,11 +150,6 @@ def test_clean_rows_of_a_large_set_come_again_only_when_none_is_left():
     assert set(clean.values()) == {1}
 
 
-def test_sizes_are_the_studys():
-    sizes = [round(size * 30_087) for size in (0.25, 0.5, 2, 3)]
-    assert sizes == [7_522, 15_044, 60_174, 90_261]
-
-
 def test_more_perturbed_rows_than_there_are_pairs_are_refused():
     with pytest.raises(UsageError, match=r"404 perturbed rows .* 101 rows x 3 methods give fewer"):
         build(size=4, ratio=1.0)
@@ -185,6 +177,7 @@ def test_stack_applies_the_methods_one_after_the_other():
         ({"size": 0.0}, "size 0.0 is not above 0"),
         ({"compose": "x"}, "'x' is none of draw"),
         ({"size": 2, "compose": "union"}, "leave out"),
+        *(({"ratio": ratio}, "is not between 0 and 1") for ratio in (-0.1, 1.1, float("nan"))),
     ],
 )
 def test_choices_that_make_no_sense_are_refused(choice, message):
@@ -192,19 +185,13 @@ def test_choices_that_make_no_sense_are_refused(choice, message):
         build(**choice)
 
 
-@pytest.mark.parametrize("ratio", [-0.1, 1.1, float("nan")])
-def test_a_ratio_outside_0_to_1_is_refused(ratio):
-    with pytest.raises(UsageError, match="is not between 0 and 1"):
-        build(ratio=ratio)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["C1", "C2", "C3", "W1", "W2", "W3", "S2", "S3"])
 def test_almost_all_published_instructions_change_and_their_code_does_not(method):
     source = JsonlSource(str(shared_data("evol_code", "evol-codealpaca-2k-1.json.gz")))
-    some = Rows(list(islice(source.rows(), 600)))
+    some = Rows(list(islice(source.rows(), 200)))
     rows = build(some, method=method)
-    assert sum(row.perturbed for row in rows) > 580
+    assert sum(row.perturbed for row in rows) > 193
     for row, clean in zip(rows, source.rows(), strict=False):
         at = 0
         for segment in source.segments(clean, clean.instruction):

@@ -33,16 +33,9 @@ def test_columns_are_the_fields_of_a_row_and_an_empty_cell_is_no_rejected_respon
     assert [row.output for row in source(tmp_path, "prompt,completion\n1,2\n").rows()] == ["2"]
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("question,output\na,b\n", "rows.csv:2: the row has no `instruction`; it has question, output"),
-        ("instruction,output\na,\n", "rows.csv:2: `output` is empty, the first of 1 such"),
-    ],
-)
-def test_check_names_file_line_and_what_is_wrong(tmp_path, text, message):
-    with pytest.raises(UsageError, match=message):
-        source(tmp_path, text).check()
+def test_check_names_file_line_and_what_is_wrong(tmp_path):
+    with pytest.raises(UsageError, match=r"rows.csv:2: `output` is empty, the first of 1 such"):
+        source(tmp_path, "instruction,output\na,\n").check()
 
 
 def test_a_field_of_rejected_responses_that_is_no_column_is_told(tmp_path):

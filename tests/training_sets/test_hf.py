@@ -22,34 +22,25 @@ def source(tmp_path, rows, **args):
     return HubRows(str(folder), **args)
 
 
-def test_rows_have_instruction_output_input_and_the_fences_language(tmp_path):
+def test_rows_have_instruction_output_input_the_fences_language_or_their_own_and_a_task(tmp_path):
     rows = [
-        {"instruction": "Add.", "output": "```python\n1\n```", "input": "1, 2"},
-        {"instruction": "Say hello.", "output": "Hello.", "input": None},
+        {"instruction": "Add.", "output": "```python\n1\n```", "input": "1, 2", "task_id": 11, "language": None},
+        {"instruction": "Say hello.", "output": "Hello.", "input": None, "task_id": None, "language": "Java"},
     ]
-    made = source(tmp_path, rows)
+    made = source(tmp_path, rows)  # in a folder called set, whose tasks bare numbers are
     made.check()
     assert made.size == 2
     assert list(made.rows()) == [
-        SourceRow("0000000", "Add.", "```python\n1\n```", "1, 2", "python"),
-        SourceRow("0000001", "Say hello.", "Hello."),
+        SourceRow("0000000", "Add.", "```python\n1\n```", "1, 2", "python", task_id="set/11"),
+        SourceRow("0000001", "Say hello.", "Hello.", language="Java"),
     ]
-
-
-def test_a_rows_task_and_language_are_taken_and_a_bare_number_is_one_of_the_set(tmp_path):
-    rows = [
-        {"instruction": "Add.", "output": "1", "task_id": 11, "language": "Java"},
-        {"instruction": "Add.", "output": "1", "task_id": 12, "language": None},
-    ]
-    made = list(source(tmp_path, rows).rows())  # in a folder called set
-    assert [(row.task_id, row.language) for row in made] == [("set/11", "Java"), ("set/12", "")]
 
 
 def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path):
     rows = [{"prompt": "Add.", "completion": "1", "more": "x"}]
     columns = {"instruction_column": "prompt", "output_column": "completion"}
     plain = source(tmp_path, rows, **columns)
-    further = source(tmp_path, rows, **columns, input_column="more")
+    further = HubRows(str(tmp_path / "set"), **columns, input_column="more")
     assert [(row.instruction, row.output, row.input) for row in plain.rows()] == [("Add.", "1", "")]
     assert [row.input for row in further.rows()] == ["x"]
     assert plain.fingerprint() != further.fingerprint()
@@ -61,9 +52,7 @@ def test_columns_of_other_names_are_mapped_and_count_in_the_fingerprint(tmp_path
     [
         ({"instructions": "Add.", "output": "1"}, {}, "did you mean 'instructions'.*`instruction_column`"),
         ({"instruction": "Add.", "output": "1"}, {"input_column": "inptu"}, "no column 'inptu'.*`input_column`"),
-        ({"instruction": "Add.", "output": 1}, {}, "row 1: `output` must be a string, not 1"),
         ({"instruction": " ", "output": "1"}, {}, "row 1: the instruction is empty"),
-        ({"instruction": "Add.", "output": None}, {}, "row 1: `output` must be a string, not null"),
         ({"instruction": "Add.", "reply": " "}, {"output_column": "reply"}, "row 1: `reply` is empty, the first"),
     ],
 )

@@ -25,18 +25,11 @@ def source(tmp_path, text, name="rows.jsonl"):
 LINES = "".join(json.dumps(row) + "\n" for row in ROWS)
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("rows.jsonl", LINES),
-        ("rows.json", json.dumps(ROWS)),
-        ("rows.json", json.dumps(ROWS, indent=1)),
-        ("rows.jsonl.gz", gzip.compress(LINES.encode(), mtime=0)),
-    ],
-)
-def test_lines_arrays_and_gzip_give_the_same_rows(tmp_path, name, text):
-    rows = list(source(tmp_path, text, name).rows())
-    assert [row.instruction for row in rows] == ["Add two numbers.", "Sort it.", "Say hello."]
+def test_rows_have_their_fields_and_a_number(tmp_path):
+    good = source(tmp_path, LINES)
+    good.check()
+    rows = list(good.rows())
+    assert good.size == 3 and [row.instruction for row in rows] == ["Add two numbers.", "Sort it.", "Say hello."]
     assert [row.input for row in rows] == ["", "3, 1", ""]
     assert [row.language for row in rows] == ["python", "sql", ""]
     assert [row.row_id for row in rows] == ["0000000", "0000001", "0000002"]
@@ -60,35 +53,17 @@ def test_the_language_is_the_first_fences_tag(tmp_path, output, language):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (LINES + '{"instruction": "x"\n', r"rows.jsonl:4: broken JSON"),
-        (LINES + '{"output": "x"}\n', "rows.jsonl:4: the row has no `instruction`"),
-        (LINES + '{"instruction": "x"}\n', "rows.jsonl:4: the row has no `output`"),
-        (LINES + '{"instruction": "x", "output": 3}\n', "rows.jsonl:4: `output` must be a string, not 3"),
         (LINES + '{"instruction": "x", "output": "y", "input": []}\n', "rows.jsonl:4: `input` must be a string"),
         (LINES + '{"instruction": " \\n", "output": "y"}\n', "rows.jsonl:4: the instruction is empty; remove the row"),
-        (LINES + '{"instruction": "x", "output": ""}\n', "rows.jsonl:4: `output` is empty, the first of 1 such"),
         (
             '{"instruction": "x", "output": " \\n"}\n' * 2 + LINES + '{"instruction": "x", "output": ""}\n',
             "rows.jsonl:1: `output` is empty, the first of 3 such among 6 rows; .*: remove them, or leave",
         ),
-        ("", "rows.jsonl: the file has no rows"),
     ],
 )
 def test_check_names_file_line_and_what_is_wrong(tmp_path, text, message):
     with pytest.raises(UsageError, match=message):
         source(tmp_path, text).check()
-
-
-def test_check_names_the_nearest_file(tmp_path):
-    (tmp_path / "train.jsonl").write_text(LINES)
-    with pytest.raises(UsageError, match=r"did you mean 'train.jsonl'"):
-        JsonlSource(str(tmp_path / "train.json")).check()
-
-
-def test_check_accepts_a_good_file(tmp_path):
-    good = source(tmp_path, LINES)
-    good.check()
-    assert good.size == 3
 
 
 def test_a_relative_path_is_kept_wherever_the_process_goes(tmp_path, monkeypatch):

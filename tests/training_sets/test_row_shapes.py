@@ -9,7 +9,7 @@ from raysweep.errors import UsageError
 from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.hf import HubRows
 from raysweep.training_sets.jsonl import JsonlSource
-from raysweep.training_sets.row_shapes import instruction_and_output
+from raysweep.training_sets.row_shapes import instruction_and_output, rejected_response
 
 QUESTION, ANSWER = {"role": "user", "content": "Add."}, {"role": "assistant", "content": "```python\na + b\n```"}
 HUMAN, GPT = {"from": "human", "value": QUESTION["content"]}, {"from": "gpt", "value": ANSWER["content"]}
@@ -25,9 +25,9 @@ ROWS = [
 ]
 
 
-def test_rows_of_each_shape_give_the_same_instruction_and_response():
-    for row in ROWS:
-        assert instruction_and_output(JsonRow("f:1", row)) == ("Add.", ANSWER["content"]), row
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_of_each_shape_give_the_same_instruction_and_response(row):
+    assert instruction_and_output(JsonRow("f:1", row)) == ("Add.", ANSWER["content"])
 
 
 @pytest.mark.parametrize(
@@ -50,22 +50,29 @@ def test_what_is_no_question_and_its_answer_is_refused_with_the_way_out(row, mes
     assert str(error.value).startswith("f:7: ") and message in str(error.value)
 
 
-def test_a_rejected_response_is_read_where_a_source_names_its_field(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "rejected", ["a - b", [{"role": "assistant", "content": "a - b"}], [QUESTION, {"from": "gpt", "value": "a - b"}]]
+)
+def test_a_rejected_response_is_a_text_or_ends_messages(rejected):
+    assert rejected_response(JsonRow("f:1", {"bad": rejected}), "bad") == "a - b"
+
+
+def test_both_sources_read_them_and_a_rejected_response_where_its_field_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    shapes = [
-        {"instruction": "Add.", "output": "a + b", "rejected": "a - b"},
-        {"prompt": "Add.", "chosen": "a + b", "rejected": "a - b"},
-        {"prompt": [QUESTION], "chosen": [ANSWER], "rejected": [{"role": "assistant", "content": "a - b"}]},
-    ]
-    for number, row in enumerate(shapes):
-        path = tmp_path / f"rows{number}.jsonl"
-        path.write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
-        for kind in (JsonlSource, HubRows):
-            plain, paired = kind(str(path)), kind(str(path), rejected_field="rejected")
-            assert [row.rejected for row in plain.rows()] == [None, None]
-            assert [row.rejected for row in paired.rows()] == ["a - b", "a - b"]
-            assert {**plain.fingerprint(), "rejected": "rejected"} == paired.fingerprint()
+    path, found = tmp_path / "rows.jsonl", []
+    more = {"completion": [ANSWER], "messages": [QUESTION, ANSWER], "other": "o", "rejected": "a - b"}
+    path.write_text((json.dumps({"prompt": [QUESTION], **more}) + "\n") * 2)
+    for kind in (JsonlSource, HubRows):
+        plain, paired = kind(str(path)), kind(str(path), rejected_field="rejected")
+        paired.check()
+        assert paired.size == 2 and [row.rejected for row in plain.rows()] == [None, None]
+        assert {**plain.fingerprint(), "rejected": "rejected"} == paired.fingerprint()
+        found.append(list(paired.rows()))
+    assert found[0] == found[1]
+    assert [(row.instruction, row.language, row.rejected) for row in found[0]] == [("Add.", "python", "a - b")] * 2
+    (named, _) = HubRows(str(path), instruction_column="rejected", output_column="other").rows()
+    assert (named.instruction, named.output) == ("a - b", "o"), "a column that is named is the one that counts"
 
 
 @pytest.mark.parametrize(
@@ -94,28 +101,3 @@ def test_rows_without_a_rejected_response_beside_others_have_none(tmp_path):
     source = JsonlSource(str(path), rejected_field="bad")
     source.check()
     assert [row.rejected for row in source.rows()] == [None, "a - b", None]
-
-
-def test_both_sources_read_them(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    for number, row in enumerate((ROWS[0], ROWS[3], ROWS[5])):
-        path = tmp_path / f"rows{number}.jsonl"
-        path.write_text(json.dumps(row) + "\n" + json.dumps(row) + "\n")
-        sources = [JsonlSource(str(path)), HubRows(str(path))]
-        for source in sources:
-            source.check()
-            assert source.size == 2
-        first, second = (list(source.rows()) for source in sources)
-        assert first == second and (first[0].instruction, first[0].language) == ("Add.", "python")
-
-
-def test_a_named_column_is_the_one_that_counts(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "hf"))
-    path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({"prompt": "p", "completion": "c", "messages": [QUESTION, ANSWER], "other": "o"}) + "\n")
-    (row,) = HubRows(str(path), instruction_column="prompt", output_column="other").rows()
-    assert (row.instruction, row.output) == ("p", "o")
-    with pytest.raises(UsageError, match="has no column 'outputs'"):
-        list(HubRows(str(path), instruction_column="prompt", output_column="outputs").rows())
