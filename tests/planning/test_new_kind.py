@@ -108,20 +108,14 @@ def notes(tmp_path, monkeypatch) -> Path:
     return tmp_path / "notes"
 
 
-def test_it_is_planned_after_its_inputs_and_made_once(tmp_path, notes):
+@pytest.mark.slow
+def test_it_is_planned_after_its_inputs_resumes_what_stopped_it_which_status_shows_and_is_made_once(
+    tmp_path, notes, monkeypatch, capsys
+):
     plan, store = plan_named("s"), Store(tmp_path / "store")
     store.require_writable()
     shared = plan_facts(plan, store).shared_missing
     assert shared.index("test set minicode clean") < shared.index("lengths of minicode")
-    assert not run("s", tmp_path / "store").errors
-    [lengths] = plan.further
-    assert [row.characters > 0 for row in store.rows(lengths.node, Length)] == [True] * 4
-    assert not missing(plan.targets, store, repair=True)
-    assert not run("s", tmp_path / "store").cells_run and len(notes.read_text().split()) == 4
-
-
-@pytest.mark.slow
-def test_it_resumes_and_status_shows_what_stopped_it(tmp_path, notes, monkeypatch, capsys):
     monkeypatch.setenv(STOP_AFTER, "3")
     stopped = run("s", tmp_path / "store")
     [(task, error)] = stopped.errors.items()
@@ -131,11 +125,16 @@ def test_it_resumes_and_status_shows_what_stopped_it(tmp_path, notes, monkeypatc
     assert (shared["id"], shared["state"], shared["error"]) == (task, "failed", error)
     monkeypatch.delenv(STOP_AFTER)
     assert not run("s", tmp_path / "store").errors
+    [lengths] = plan.further
+    assert [row.characters > 0 for row in store.rows(lengths.node, Length)] == [True] * 4
+    assert not missing(plan.targets, store, repair=True)
+    assert not run("s", tmp_path / "store").cells_run
     assert len(notes.read_text().split()) == len(set(notes.read_text().split())) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_sweeps_at_once_make_it_once(tmp_path, notes, monkeypatch):
+    """In small: `test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not_made_again`."""
     monkeypatch.setenv(SLOW, "0.2")
     spawn = multiprocessing.get_context("spawn")
     sweeps = [spawn.Process(target=run, args=(name, tmp_path / "store")) for name in ("one", "other")]

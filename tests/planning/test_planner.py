@@ -33,6 +33,15 @@ def keys(*overrides: str) -> dict[str, str]:
     return {name: node.key for name, node in found.items()}
 
 
+def differing(one: dict[str, str], other: dict[str, str]) -> set[str]:
+    return {name for name in one if one[name] != other[name]}
+
+
+@pytest.fixture(scope="module")
+def unchanged() -> dict[str, str]:
+    return keys()
+
+
 ALL = {"base", "model", "training_set", "test_set", "completions", "results"}
 AFTER_MODEL = {"model", "completions", "results"}
 
@@ -52,7 +61,6 @@ AFTER_MODEL = {"model", "completions", "results"}
         ("models.0.generator=transformers", set()),
         ("evaluation.generator={name: transformers, merge: false}", {"completions", "results"}),
         ("evaluation.generator={name: transformers, cache: true}", set()),
-        ("evaluation.generator={name: transformers, cache: null}", set()),
         ("evaluation.generator={name: transformers, cache: false}", {"completions", "results"}),
         ("evaluation.temperature=0.5", {"completions", "results"}),
         ("evaluation.top_p=0.5", set()),
@@ -76,9 +84,8 @@ AFTER_MODEL = {"model", "completions", "results"}
         ("training.sets=[{name: C1, perturbation: C1, ratio: 0.5}]", AFTER_MODEL | {"training_set"}),
     ],
 )
-def test_a_setting_changes_the_keys_of_what_it_changes_and_no_others(override, changed):
-    before, after = keys(), keys(override)
-    assert {name for name in before if before[name] != after[name]} == changed
+def test_a_setting_changes_the_keys_of_what_it_changes_and_no_others(override, changed, unchanged):
+    assert differing(unchanged, keys(override)) == changed
 
 
 def test_a_limit_is_one_of_the_references_too():
@@ -87,10 +94,9 @@ def test_a_limit_is_one_of_the_references_too():
     assert len({plan.node.key for plan in plans.values()}) == 3
 
 
-def test_a_models_own_generator_comes_before_the_evaluations():
-    unmerged = "generator={name: transformers, merge: false}"
-    own = keys("evaluation.generator={name: transformers, merge: true}", f"models.0.{unmerged}")
-    assert own == keys(f"evaluation.{unmerged}") != keys(f"evaluation.{unmerged.replace('false', 'true')}")
+def test_a_models_own_generator_comes_before_the_evaluations(unchanged):
+    merged, unmerged = (f"generator={{name: transformers, merge: {merge}}}" for merge in ("true", "false"))
+    assert keys(f"evaluation.{merged}", f"models.0.{unmerged}") == keys(f"evaluation.{unmerged}") != unchanged
 
 
 def test_nought_percent_is_the_clean_set_and_a_hundred_the_perturbed_one():
@@ -119,8 +125,7 @@ def test_a_generator_that_draws_at_temperature_0_has_a_key_for_each_seed(generat
 def test_how_tokens_are_drawn_is_in_the_keys_of_completions_that_are_drawn(temperature, changed, monkeypatch):
     before = keys(f"evaluation.temperature={temperature}")
     monkeypatch.setattr(Transformers, "sampling", "another rule")
-    after = keys(f"evaluation.temperature={temperature}")
-    assert {name for name in before if before[name] != after[name]} == changed
+    assert differing(before, keys(f"evaluation.temperature={temperature}")) == changed
 
 
 @pytest.mark.parametrize(
@@ -134,14 +139,13 @@ def test_how_tokens_are_drawn_is_in_the_keys_of_completions_that_are_drawn(tempe
         (GENERATORS, "transformers", {"completions", "results"}),
     ],
 )
-def test_the_version_of_a_package_that_registers_a_part_is_in_the_keys(registry, name, changed, monkeypatch):
-    before = keys()
-    monkeypatch.setitem(registry._plugins, name, "other-package 1.0")
-    first = keys()
-    monkeypatch.setitem(registry._plugins, name, "other-package 1.1")
-    second = keys()
-    for one, other in ((before, first), (first, second)):
-        assert {what for what in one if one[what] != other[what]} == changed
+def test_the_version_of_a_package_that_registers_a_part_is_in_the_keys(registry, name, changed, monkeypatch, unchanged):
+    before = unchanged
+    for version in ("1.0", "1.1"):
+        monkeypatch.setitem(registry._plugins, name, f"other-package {version}")
+        after = keys()
+        assert differing(before, after) == changed
+        before = after
 
 
 def test_models_that_generate_in_other_formats_share_trainings_but_no_completions(tmp_path):
@@ -158,23 +162,17 @@ def test_models_that_generate_in_other_formats_share_trainings_but_no_completion
     assert len({cell.pairs[0].results.key for cell in tuned}) == 3
 
 
-def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alone(monkeypatch):
-    before, pool = keys(), tuned().pool
+def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alone(monkeypatch, unchanged):
+    pool = tuned().pool
     monkeypatch.setattr(PROBLEMS.get("minicode"), "stops", 2)
-    after = keys()
-    assert {name for name in before if before[name] != after[name]} == {"completions", "results"}
+    assert differing(unchanged, keys()) == {"completions", "results"}
     assert tuned().pool == pool, "completions that end at the same strings are found"
 
 
 def test_results_in_a_compiled_language_name_its_compiler_and_their_references_do(tmp_path, monkeypatch):
     path = tmp_path / "cpp.jsonl"
-    row = {
-        "task_id": "CPP/0",
-        "prompt": "int f(int a) {",
-        "canonical_solution": "return a; }",
-        "declaration": "int f(int a) {",
-    }
-    path.write_text(json.dumps({**row, "test": "int main() { return f(0); }"}))
+    row = {"task_id": "CPP/0", **dict.fromkeys(("prompt", "declaration"), "int f(int a) {")}
+    path.write_text(json.dumps({**row, "canonical_solution": "return a; }", "test": "int main() { return f(0); }"}))
     problems = f"evaluation.problems=[{{name: humaneval-x, path: {path}}}]"
 
     def specs(*overrides: str) -> tuple[str, str]:
@@ -187,14 +185,14 @@ def test_results_in_a_compiled_language_name_its_compiler_and_their_references_d
     assert specs("execution.cpp_flags=-O2") == ("g++ 12, -O2",) * 2
 
 
-def test_other_words_to_perturb_make_perturbed_texts_again_and_clean_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_words_to_perturb_make_perturbed_texts_again_and_clean_ones_stay(monkeypatch, unchanged):
     def test_sets() -> list[str]:
         return [pair.test_set.node.key for pair in tuned().pairs]
 
-    before, of_sets = keys(), test_sets()
+    of_sets = test_sets()
     monkeypatch.setattr(PROBLEMS.get("minicode"), "words", 2)
-    assert {name for name, key in keys().items() if key != before[name]} == {"test_set", "completions", "results"}
-    assert [old == new for old, new in zip(of_sets, test_sets(), strict=True)] == [True] + [False] * (len(of_sets) - 1)
     before = keys()
+    assert differing(unchanged, before) == {"test_set", "completions", "results"}
+    assert [old == new for old, new in zip(of_sets, test_sets(), strict=True)] == [True] + [False] * (len(of_sets) - 1)
     monkeypatch.setattr(SOURCES.get("minicode"), "words", 2)
-    assert {name for name, key in keys().items() if key != before[name]} == AFTER_MODEL | {"training_set"}
+    assert differing(before, keys()) == AFTER_MODEL | {"training_set"}

@@ -59,13 +59,10 @@ def test_what_fits_is_let_through():
     assert idle(node).shortage("training", Needs(), 0) == ""
 
 
-@pytest.mark.parametrize(
-    ("wanted", "matching"),
-    [("a", True), ("b", False), ("!a", False), ("!b", True), ("in(b, a)", True), ("!in(a,b)", False), ("!in(b)", True)],
-)
-def test_label_selectors_are_rays(wanted, matching):
-    assert matches({"pool": wanted}, {"pool": "a"}) is matching
-    assert matches({"pool": wanted}, {}) is wanted.startswith("!")
+def test_all_conditions_must_hold_of_a_nodes_labels():
+    there = {"pool": "a", "zone": "x"}
+    assert matches({"pool": "in(b,a)", "zone": "!y"}, there) and not matches({"pool": "a", "zone": "y"}, there)
+    assert matches({"other": "!a"}, there) and not matches({"other": "a"}, there)
 
 
 def test_workers_that_would_take_all_leave_no_room_for_their_driver():
@@ -117,6 +114,6 @@ def test_a_type_is_unfit_by_its_label_its_number_format_or_its_memory():
 
     assert reason("A100-40G") == reason("unknown") == reason("") == reason("A100-10G", gpus=0) == ""
     assert reason("A100-10G") == "has room for 9.5 GiB, and 20.0 GiB are needed"
-    assert reason("A100-40G", gpus=0.5) == "has room for 19.5 GiB on a share of 0.5, and 20.0 GiB are needed"
+    assert reason("A100-40G", gpus=0.5).startswith("has room for 19.5 GiB on a share of 0.5")
     assert reason("V100-16G", in_bf16=True) == "has no bf16"
     assert reason("A100", labels={ACCELERATOR_LABEL: "in(H100,L4)"}) == "doesn't match in(H100,L4)"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,13 +41,17 @@ ROWS = 64
 DRAWN = {"samples": 3, "temperature": 0.8}
 
 
-def small(folder: Path, **more: Any) -> Any:
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny model."""
+    return make_tiny("llama", tmp_path_factory.mktemp("mine")).location
+
+
+def small(mine: str, **more: Any) -> Any:
     """Return the plan of a tiny model, fully tuned on three training sets."""
-    if not (folder / "mine").exists():
-        make_tiny("llama", folder / "mine")
     value = {
         "name": "small",
-        "models": [{"name": "mine", "path": str(folder / "mine"), "recipes": ["full"]}],
+        "models": [{"name": "mine", "path": mine, "recipes": ["full"]}],
         "recipes": {"full": {"batch_size": 8, "epochs": 2, "max_tokens": 384}},
         "training": {
             "source": {"name": "minicode", "rows": ROWS},
@@ -106,25 +109,26 @@ def test_a_card_writes_what_its_memory_holds_beside_the_weights_or_what_the_conf
     assert rows_on(ACCELERATORS["A10G"], CODELLAMA, 4, 312, None) == 1, "it doesn't fit at all"
 
 
-def test_names_of_devices_and_labels_lead_to_their_data_sheets():
-    found = {
-        name: data_sheet_of(device)[0]
-        for name, device in {
-            "H100": "NVIDIA H100 80GB HBM3",
-            "A100": "NVIDIA A100-SXM4-80GB",
-            "V100": "Tesla V100-SXM2-32GB",
-            "A6000": "NVIDIA RTX A6000",
-            "RTX 4090": "NVIDIA GeForce RTX 4090",
-        }.items()
-    }
-    assert all(name == value for name, value in found.items())
+@pytest.mark.parametrize(
+    ("device", "name", "gigabytes"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100", 80),
+        ("NVIDIA A100-SXM4-80GB", "A100", 80),
+        ("NVIDIA A100-SXM4-40GB", "A100", 40),
+        ("A100-40G", "A100", 40),
+        ("Tesla V100-SXM2-32GB", "V100", 32),
+        ("NVIDIA RTX A6000", "A6000", 48),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090", 24),
+        ("NVIDIA L4", "L4", 24),
+        ("H100-MIG-3G.40GB", "H100", 40),
+    ],
+)
+def test_names_of_devices_and_labels_lead_to_their_data_sheets_and_a_size_in_them_is_the_memorys(
+    device, name, gigabytes
+):
+    found, sheet = data_sheet_of(device)
+    assert (found, sheet.memory) == (name, gigabytes * 10**9)
     assert data_sheet_of("NVIDIA L40S") is None, "L4 is another one"
-    assert data_sheet_of("NVIDIA L4") == ("L4", ACCELERATORS["L4"])
-
-
-def test_a_size_in_a_name_is_that_of_the_memory():
-    names = "A100", "A100-40G", "NVIDIA A100-SXM4-40GB", "V100-16GB", "H100-MIG-3G.40GB"
-    assert [data_sheet_of(name)[1].memory // 10**9 for name in names] == [80, 40, 40, 16, 40]
 
 
 def test_steps_follow_the_rows_of_a_set_or_are_given():
@@ -132,20 +136,20 @@ def test_steps_follow_the_rows_of_a_set_or_are_given():
     assert steps_of(30_087, Recipe(steps=7)) == 7
 
 
-def test_every_cell_has_memory_disk_and_hours_of_every_accelerator(tmp_path):
-    plan = small(tmp_path)
+def test_every_cell_has_memory_disk_and_hours_of_every_accelerator(mine, tmp_path):
+    plan = small(mine)
     costs = plan_costs(plan, Store(tmp_path / "store"))
     base, clean, _, half = (costs.cells[cell.cell.id] for cell in plan.cells)
     assert base.peak_memory_bytes is None and base.generation_memory_bytes
     assert base.disk_bytes == round(5 * 3 * 10 * 1.5)
     assert clean.basis == ESTIMATED and set(clean.hours) == set(ACCELERATORS) and clean.peak_memory_bytes
-    weights = 4 * AutoModelForCausalLM.from_pretrained(tmp_path / "mine").num_parameters()
+    weights = 4 * AutoModelForCausalLM.from_pretrained(mine).num_parameters()
     assert clean.disk_bytes - base.disk_bytes == weights and clean.checkpoint_bytes == 6 * weights
     assert half.training_tokens == pytest.approx(clean.training_tokens / 2, rel=0.01)
     assert "64 of about" in costs.assumptions[0]
 
 
-def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
+def test_an_objective_that_trains_on_both_responses_takes_more(mine, tmp_path):
     path = tmp_path / "rows.jsonl"
     row = {"instruction": "Add two numbers.", "output": "a + b\n" * 30, "rejected": "a - b\n" * 30}
     path.write_text("".join(json.dumps({**row, "instruction": f"Add {n}."}) + "\n" for n in range(ROWS)))
@@ -154,7 +158,7 @@ def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
     costs = {}
     for objective in ("sft", "dpo", "fait"):
         recipes = {"full": {"batch_size": 8, "epochs": 2, "max_tokens": 384, "objective": objective}}
-        plan = small(tmp_path, training=training, recipes=recipes)
+        plan = small(mine, training=training, recipes=recipes)
         costs[objective] = plan_costs(plan, Store(tmp_path / "store")).cells[plan.cells[-1].cell.id]
     sft, dpo, fait = costs.values()
     assert dpo.training_tokens == pytest.approx(2 * sft.training_tokens, rel=1e-3)
@@ -162,8 +166,8 @@ def test_an_objective_that_trains_on_both_responses_takes_more(tmp_path):
     assert all(dpo.training_hours[card] > 1.9 * hours for card, hours in sft.training_hours.items())
 
 
-def test_what_tasks_compute_is_that_of_the_artefacts_that_are_lacking(tmp_path):
-    plan, store = small(tmp_path), Store(tmp_path / "store")
+def test_what_tasks_compute_is_that_of_the_artefacts_that_are_lacking(mine, tmp_path):
+    plan, store = small(mine), Store(tmp_path / "store")
     work = plan_work(plan.config, missing(plan.targets, store))
     base, clean, _, half = (work[cell.cell.id] for cell in plan.cells)
     assert set(base) == {"generating"} and clean["generating"] == base["generating"] > 0
@@ -173,8 +177,8 @@ def test_what_tasks_compute_is_that_of_the_artefacts_that_are_lacking(tmp_path):
     assert after[plan.cells[1].cell.id] == base and after[plan.cells[3].cell.id] == half
 
 
-def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path, monkeypatch):
-    plan = small(tmp_path, recipes={"full": {"trainer": "ia3", "batch_size": 8, "max_tokens": 384}})
+def test_a_trainer_whose_needs_are_not_predicted_is_named(mine, tmp_path, monkeypatch):
+    plan = small(mine, recipes={"full": {"trainer": "ia3", "batch_size": 8, "max_tokens": 384}})
     known = plan_costs(plan, Store(tmp_path / "store")).cells[plan.cells[1].cell.id]
     assert known.peak_memory_bytes and known.training_hours
     monkeypatch.setattr(predictions, "PREDICTED", ("full", "lora"))
@@ -183,8 +187,8 @@ def test_a_trainer_whose_needs_are_not_predicted_is_named(tmp_path, monkeypatch)
     assert costs.assumptions[-1] == "memory, disk and hours of training are not known for: full (ia3)"
 
 
-def test_a_finished_training_replaces_the_estimates_of_its_base_and_recipe(tmp_path):
-    plan, store = small(tmp_path), Store(tmp_path / "store")
+def test_a_finished_training_replaces_the_estimates_of_its_base_and_recipe(mine, tmp_path):
+    plan, store = small(mine), Store(tmp_path / "store")
     counts = {"steps": 16, "tokens": 12_800, "resumed_from": 0, "seconds": 32.0, "cpu_seconds": 40.0, "device": "cpu"}
     commit_training(plan, store, 1, **counts)
     costs = plan_costs(plan, store).cells
@@ -214,7 +218,7 @@ class Unforeseen(Editor):
         raise NotImplementedError
 
 
-def test_an_edit_takes_its_localization_and_its_steps_beside_the_evaluation(tmp_path, monkeypatch):
+def test_an_edit_takes_its_localization_and_its_steps_beside_the_evaluation(mine, tmp_path, monkeypatch):
     EDITORS.names()
     monkeypatch.setitem(EDITORS._classes, "unforeseen", Unforeseen)
     recipes = {
@@ -226,19 +230,18 @@ def test_an_edit_takes_its_localization_and_its_steps_beside_the_evaluation(tmp_
         "lora_edit": {"trainer": "lora_edit"},
         "other": {"trainer": "unforeseen"},
     }
-    models = [{"name": "mine", "path": str(tmp_path / "mine"), "template": "raw", "recipes": list(recipes)}]
-    make_tiny("llama", tmp_path / "mine")
+    models = [{"name": "mine", "path": mine, "template": "raw", "recipes": list(recipes)}]
     evaluation = {"problems": [{"name": "minicode", "count": 5}], "perturbations": ["clean", "C1"]}
     edits = {"perturbations": ["C1"], "pairs": 1}
     more = {"models": models, "recipes": recipes, "training": None, "edits": edits, "evaluation": evaluation}
-    plan = small(tmp_path, **more)
+    plan = small(mine, **more)
     costs = plan_costs(plan, Store(tmp_path / "store"))
     base, *edited = (costs.cells[cell.cell.id] for cell in plan.cells)
     by_recipe = dict(zip(recipes, edited, strict=True))
     alone = by_recipe.pop("other")
     assert (alone.peak_memory_bytes, alone.training_hours, alone.hours) == (None, {}, base.hours)
     assert "memory, disk and hours of edits are not known for: other (unforeseen)" in costs.assumptions
-    weights = 4 * AutoModelForCausalLM.from_pretrained(tmp_path / "mine").num_parameters()
+    weights = 4 * AutoModelForCausalLM.from_pretrained(mine).num_parameters()
     for takes in by_recipe.values():
         assert takes.peak_memory_bytes > weights
         assert takes.hours == {card: base.hours[card] + takes.training_hours[card] for card in ACCELERATORS}

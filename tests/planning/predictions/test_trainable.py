@@ -44,7 +44,7 @@ def test_the_nearest_setting_is_the_first_that_fits_alone():
     assert found(peak(gradient_checkpointing=True) - 1) != {"gradient_checkpointing": True}
 
 
-@pytest.mark.parametrize("gib", [8, 12, 16, 20, 24, 32, 40, 48])
+@pytest.mark.parametrize("gib", [8, 16, 24, 40])
 def test_what_is_proposed_fits(gib):
     change = found(gib * GIB)
     assert change and peak(**change) <= gib * GIB
@@ -79,11 +79,11 @@ V100 = Accelerators((Accelerator("Tesla V100-SXM2-32GB", 32 * GIB, has_bf16=Fals
 @pytest.mark.parametrize(
     ("label", "is_refused"), [("V100", True), ("in(V100,A100)", False), ("A100", False), ("", True)]
 )
-def test_bf16_is_refused_where_every_accelerator_that_is_asked_for_lacks_it(tmp_path, monkeypatch, label, is_refused):
+def test_bf16_is_refused_where_every_accelerator_that_is_asked_for_lacks_it(mine, monkeypatch, label, is_refused):
     monkeypatch.setattr(trainable, "gpus", lambda: 1)
     monkeypatch.setattr(trainable, "accelerators", lambda: V100)
     labels = {"ray.io/accelerator-type": label} if label else {}
-    loaded = config(tmp_path, recipe={"precision": "bf16"}, gpus=1, labels=labels)
+    loaded = config(mine, recipe={"precision": "bf16"}, gpus=1, labels=labels)
     cells = [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts]
     if not is_refused:
         return require_fit(loaded, cells)
@@ -94,10 +94,10 @@ def test_bf16_is_refused_where_every_accelerator_that_is_asked_for_lacks_it(tmp_
 
 
 @pytest.mark.parametrize(("emulates", "on_gpu"), [(True, False), (False, False), (True, True)])
-def test_16_bits_are_warned_of_where_the_cpu_that_trains_emulates_them(tmp_path, monkeypatch, caplog, emulates, on_gpu):
+def test_16_bits_are_warned_of_where_the_cpu_that_trains_emulates_them(mine, monkeypatch, caplog, emulates, on_gpu):
     monkeypatch.setattr(trainable, "emulates", lambda precision: emulates and precision == "bf16")
     labels = {"gpus": 1, "labels": {"ray.io/accelerator-type": "A100"}} if on_gpu else {}
-    loaded = config(tmp_path, recipe={"precision": "bf16"}, **labels)
+    loaded = config(mine, recipe={"precision": "bf16"}, **labels)
     require_fit(loaded, [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts])
     told = "mine would be trained in bf16, which this machine's CPU only emulates"
     assert [told in line for line in caplog.messages] == [True] * (emulates and not on_gpu)
@@ -129,20 +129,20 @@ def test_sharing_divides_what_it_shares():
         memory = training_memory(SHAPE, recipe, largest_batch(recipe, 1024, True), True)
         gradients = memory.gradients * (2 if parallel == "zero1" else 1)
         assert (memory.weights, gradients, memory.optimizer) == parts, parallel
-    assert (
-        training_memory(
-            SHAPE, dataclasses.replace(FULL, offload="optimizer"), largest_batch(FULL, 1024, True), True
-        ).optimizer
-        == 0
-    )
+    offloading = dataclasses.replace(FULL, offload="optimizer")
+    assert training_memory(SHAPE, offloading, largest_batch(FULL, 1024, True), True).optimizer == 0
 
 
-def config(folder: Any, recipe: Any = (), **resources: Any) -> Any:
-    if not (folder / "mine").exists():
-        make_tiny("llama", folder / "mine")
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny model."""
+    return make_tiny("llama", tmp_path_factory.mktemp("mine")).location
+
+
+def config(mine: str, recipe: Any = (), **resources: Any) -> Any:
     value = {
         "name": "small",
-        "models": [{"name": "mine", "path": str(folder / "mine"), "recipes": ["full"]}],
+        "models": [{"name": "mine", "path": mine, "recipes": ["full"]}],
         "recipes": {"full": {"batch_size": 8, "max_tokens": 384, **dict(recipe)}},
         "training": {"source": {"name": "minicode", "rows": 32}, "sets": ["clean", "C1"]},
         "evaluation": {"problems": ["humaneval"]},
@@ -151,8 +151,8 @@ def config(folder: Any, recipe: Any = (), **resources: Any) -> Any:
     return config_from(value, "test")
 
 
-def test_one_error_names_the_cell_the_prediction_what_there_is_and_the_way_out(tmp_path, monkeypatch):
-    loaded = config(tmp_path)
+def test_one_error_names_the_cell_the_prediction_what_there_is_and_the_way_out(mine, monkeypatch):
+    loaded = config(mine)
     cells = [artefact for cell in build_plan(loaded).cells for artefact in cell.artefacts]
     require_fit(loaded, cells)
     monkeypatch.setattr(trainable, "memory", lambda: Memory(5 * 2**20, 2**20, None))

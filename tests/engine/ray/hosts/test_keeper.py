@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import pickle
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -111,26 +113,39 @@ def edit(cell: str, folder: Path) -> HostBatch:
     return batch(cell, folder, kind=ONE_VERSION, joins=False, edits=True)
 
 
+def played(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine."""
+
+    @functools.wraps(test)
+    def play(*args: Any, **fixtures: Any) -> None:
+        asyncio.run(test(*args, **fixtures))
+
+    return play
+
+
+def made_by(work: asyncio.Future[bytes]) -> None:
+    """End a host's work as one that succeeds."""
+    work.set_result(pickle.dumps("made"))
+
+
 async def settled() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 
 
-def test_batches_beside_one_of_a_cell_that_ends_are_done_by_another_host(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y")
-        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
-        await settled()
-        first, cells = keeper.given[-1]
-        assert cells == ["x", "y"]
-        await keeper.end_cell("x")
-        await settled()
-        second, cells = keeper.given[-1]
-        assert second is not first and cells == ["y"] and asked["x"].cancelled()
-        second.works["y"].set_result(pickle.dumps("made"))
-        assert pickle.loads(await asked["y"]) == "made"
-
-    asyncio.run(play())
+@played
+async def test_batches_beside_one_of_a_cell_that_ends_are_done_by_another_host(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
+    await settled()
+    first, cells = keeper.given[-1]
+    assert cells == ["x", "y"]
+    await keeper.end_cell("x")
+    await settled()
+    second, cells = keeper.given[-1]
+    assert second is not first and cells == ["y"] and asked["x"].cancelled()
+    made_by(second.works["y"])
+    assert pickle.loads(await asked["y"]) == "made"
 
 
 def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) -> None:
@@ -149,7 +164,7 @@ def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) ->
                     for call in list(held.calls):
                         work = held.actor.works.get(call.asked.cell)
                         if work and not work.done():
-                            work.set_result(pickle.dumps("made"))
+                            made_by(work)
             await settled()
             keeper._dispatcher.hand_out()
         assert deaths == MAX_RESTARTS + 1
@@ -159,19 +174,17 @@ def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) ->
     assert isinstance(made.pop("poison"), BatchFailure) and set(made.values()) == {"made"}
 
 
-def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y")
-        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
-        await settled()
-        host, _ = keeper.given[-1]
-        unfit = pickle.dumps(BatchFailure("it doesn't fit", retry=False, trace="", is_harmless=True))
-        host.works["x"].set_result(unfit)
-        assert await asked["x"] == unfit
-        host.works["y"].set_result(pickle.dumps("made"))
-        assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts.all) == 1
-
-    asyncio.run(play())
+@played
+async def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in "xy"}
+    await settled()
+    host, _ = keeper.given[-1]
+    unfit = pickle.dumps(BatchFailure("it doesn't fit", retry=False, trace="", is_harmless=True))
+    host.works["x"].set_result(unfit)
+    assert await asked["x"] == unfit
+    made_by(host.works["y"])
+    assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts.all) == 1
 
 
 def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
@@ -189,7 +202,7 @@ def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> N
             first = held.calls[0].asked
             assert {call.asked.cell for call in held.calls} == {first.cell}, "two versions at a time"
             order.append(first.cell)
-            held.actor.batches[first.cell, first.index].set_result(pickle.dumps("made"))
+            made_by(held.actor.batches[first.cell, first.index])
         await settled()
         return order
 
@@ -201,36 +214,34 @@ def given(keeper: Keeper) -> list[list[tuple[str, int]]]:
     return [sorted(held.actor.batches) for held in keeper._hosts.all]
 
 
-def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_host_of_its_own(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y")
-        asked = [batch("x", tmp_path, index, ONE_VERSION, ModelRef("x")) for index in range(3)]
-        asked.append(batch("y", tmp_path, 0, ONE_VERSION, ModelRef("y")))
-        results = [asyncio.create_task(keeper.generate(one)) for one in asked]
-        await settled()
-        assert given(keeper) == [[("x", 0), ("x", 1)], [("y", 0)]]
-        keeper._hosts.all[0].actor.batches["x", 0].set_result(pickle.dumps("made"))
-        await settled()
-        assert given(keeper)[0] == [("x", 0), ("x", 1), ("x", 2)] and results[0].done()
-
-    asyncio.run(play())
+@played
+async def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_host_of_its_own(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    asked = [batch("x", tmp_path, index, ONE_VERSION, ModelRef("x")) for index in range(3)]
+    asked.append(batch("y", tmp_path, 0, ONE_VERSION, ModelRef("y")))
+    results = [asyncio.create_task(keeper.generate(one)) for one in asked]
+    await settled()
+    assert given(keeper) == [[("x", 0), ("x", 1)], [("y", 0)]]
+    made_by(keeper._hosts.all[0].actor.batches["x", 0])
+    await settled()
+    assert given(keeper)[0] == [("x", 0), ("x", 1), ("x", 2)] and results[0].done()
 
 
-def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_first_free_one(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x")
-        for index in range(6):
-            asked = batch("x", tmp_path, index, ONE_VERSION, most=2, joins=index < 4)
-            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
-        await settled()
-        assert [len(batches) for batches in given(keeper)] == [2, 2]
-        first, second = (held.actor for held in keeper._hosts.all)
-        for result in [*first.batches.values(), *list(second.batches.values())[:1]]:
-            result.set_result(pickle.dumps("made"))
-        await settled()
-        assert sorted(first.batches)[2:] == [("x", 4)] and len(second.batches) == 2, "the last one waits"
-
-    asyncio.run(play())
+@played
+async def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_first_free_one(
+    tmp_path: Path,
+) -> None:
+    keeper = Keeper("x")
+    for index in range(6):
+        asked = batch("x", tmp_path, index, ONE_VERSION, most=2, joins=index < 4)
+        asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
+    await settled()
+    assert [len(batches) for batches in given(keeper)] == [2, 2]
+    first, second = (held.actor for held in keeper._hosts.all)
+    for result in [*first.batches.values(), *list(second.batches.values())[:1]]:
+        made_by(result)
+    await settled()
+    assert sorted(first.batches)[2:] == [("x", 4)] and len(second.batches) == 2, "the last one waits"
 
 
 class SlowKeeper(Keeper):
@@ -253,35 +264,33 @@ def test_all_hosts_that_a_cell_may_have_start_at_once(batches: int, hosts: int, 
     assert asyncio.run(play()) == hosts
 
 
-def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_keep_coming(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y")
-        dying = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ONE_VERSION, ModelRef("x"))))
+@played
+async def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batches_keep_coming(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    dying = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ONE_VERSION, ModelRef("x"))))
+    await settled()
+    (held,) = keeper._hosts.all
+    keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
+    others = [batch("y", tmp_path, index, ONE_VERSION, ModelRef("y")) for index in range(6)]
+    results = [asyncio.create_task(keeper.generate(one)) for one in others[:2]]
+    keeper._hosts.all[:] = [RunningHost(ONE_VERSION, "base", actor=Host(keeper), is_up=True)]
+    held.actor.die()
+    (call,) = [one for one in keeper._dispatcher._calls.values() if one.asked.cell == "x"]
+    call.deaths = 1
+    keeper._dispatcher._queue.append(call)
+    (only,) = keeper._hosts.all
+    keeper._dispatcher.hand_out()
+    for one in others[2:]:
         await settled()
-        (held,) = keeper._hosts.all
-        keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
-        others = [batch("y", tmp_path, index, ONE_VERSION, ModelRef("y")) for index in range(6)]
-        results = [asyncio.create_task(keeper.generate(one)) for one in others[:2]]
-        keeper._hosts.all[:] = [RunningHost(ONE_VERSION, "base", actor=Host(keeper), is_up=True)]
-        held.actor.die()
-        (call,) = [one for one in keeper._dispatcher._calls.values() if one.asked.cell == "x"]
-        call.deaths = 1
-        keeper._dispatcher._queue.append(call)
-        (only,) = keeper._hosts.all
-        keeper._dispatcher.hand_out()
-        for one in others[2:]:
-            await settled()
-            if "x" in only.actor.works:
-                break
-            first = only.calls[0].asked
-            results.append(asyncio.create_task(keeper.generate(one)))
-            only.actor.batches[first.cell, first.index].set_result(pickle.dumps("made"))
-        await settled()
-        assert "x" in only.actor.works and len(only.calls) == 1
-        for task in [dying, *results]:
-            task.cancel()
-
-    asyncio.run(play())
+        if "x" in only.actor.works:
+            break
+        first = only.calls[0].asked
+        results.append(asyncio.create_task(keeper.generate(one)))
+        made_by(only.actor.batches[first.cell, first.index])
+    await settled()
+    assert "x" in only.actor.works and len(only.calls) == 1
+    for task in [dying, *results]:
+        task.cancel()
 
 
 def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
@@ -298,12 +307,12 @@ def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_l
         training = asyncio.create_task(keeper.take("y", Needs(1, 1), 1))
         await settled()
         assert training.done() and training.exception() is None, "it waits in Ray, where an autoscaler sees it"
-        host.works["x"].set_result(pickle.dumps("made"))
+        made_by(host.works["x"])
         await first
         second = asyncio.create_task(keeper.generate(batch("x", tmp_path, 1, ON_GPU)))
         await settled()
         assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
-        host.works["x"].set_result(pickle.dumps("made"))
+        made_by(host.works["x"])
         await second
         clock.sleep(running.GAP_SECONDS + 1)
         keeper._give_places()
@@ -336,11 +345,11 @@ def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(t
         await settled()
         other, cells = keeper.given[-1]
         assert other is not held.actor and cells == ["y"], "though it takes several batches at once"
-        held.actor.works["x"].set_result(pickle.dumps("made"))
+        made_by(held.actor.works["x"])
         await first
         keeper._end_unneeded()
         assert [one.actor for one in keeper._hosts.all] == [other]
-        other.works["y"].set_result(pickle.dumps("made"))
+        made_by(other.works["y"])
         await second
 
     asyncio.run(play())
@@ -365,18 +374,16 @@ def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkey
     assert asyncio.run(play()) == 7 + MAX_RESTARTS + 1
 
 
-def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
-    async def play() -> None:
-        keeper = PlacedKeeper("x", "y")
-        assert await keeper.next_cell(1) == keeper_module.UNKNOWN
-        await keeper.restart({"x": ""}, [])
-        assert await keeper.next_cell(1) is None
-        await keeper.take("x", Needs(1, 1), 1)
-        assert keeper._places.is_placed("x")
-        await keeper.end_cell("x")
-        assert not keeper._places.is_placed("x")
-
-    asyncio.run(play())
+@played
+async def test_the_places_of_a_keeper_that_died_are_asked_for_again(tmp_path) -> None:
+    keeper = PlacedKeeper("x", "y")
+    assert await keeper.next_cell(1) == keeper_module.UNKNOWN
+    await keeper.restart({"x": ""}, [])
+    assert await keeper.next_cell(1) is None
+    await keeper.take("x", Needs(1, 1), 1)
+    assert keeper._places.is_placed("x")
+    await keeper.end_cell("x")
+    assert not keeper._places.is_placed("x")
 
 
 class FailingActor:
@@ -408,63 +415,57 @@ class StartingKeeper(Keeper):
         return "node"
 
 
-def test_hosts_of_one_kind_that_do_not_start_end_their_own_batches_alone(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = StartingKeeper("broken", "x", "y")
-        fails = asyncio.create_task(keeper.generate(batch("broken", tmp_path, kind=ON_GPU)))
-        others = [asyncio.create_task(keeper.generate(batch(cell, tmp_path, kind=ONE_VERSION))) for cell in "xy"]
-        for _ in range(5 * MAX_RESTARTS):
-            await settled()
-        failure = pickle.loads(await asyncio.wait_for(fails, 1))
-        assert isinstance(failure, BatchFailure) and "died" in failure.text
-        assert not any(task.done() for task in others) and len(keeper.given) == 2
-        for host, _ in keeper.given:
-            for work in host.works.values():
-                work.set_result(pickle.dumps("made"))
-        assert [pickle.loads(made) for made in await asyncio.gather(*others)] == ["made", "made"]
-
-    asyncio.run(play())
-
-
-def test_a_host_does_an_edit_alone_and_takes_turns_with_batches_of_other_cells(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y", "z")
-        keeper._hosts.start(ONE_VERSION, "base", "x")
-        keeper._hosts.start = lambda *_, **__: None  # type: ignore[method-assign]  # there is no place for another one
-        asked = [batch("x", tmp_path, 0, ONE_VERSION), edit("y", tmp_path), batch("x", tmp_path, 1, ONE_VERSION)]
-        tasks = [asyncio.create_task(keeper.generate(one)) for one in [*asked, edit("z", tmp_path)]]
-        (host,) = keeper._hosts.all
-        seen = []
-        for _ in range(10):
-            await settled()
-            if not host.calls:
-                break
-            seen.append({call.asked.cell for call in host.calls})
-            assert len(host.calls) == 1 or seen[-1] == {"x"}
-            for call in list(host.calls):
-                host.actor.batches[call.asked.cell, call.asked.index].set_result(pickle.dumps("made"))
-        assert all(len(cells) == 1 for cells in seen) and set.union(*seen) == {"x", "y", "z"}
-        assert {pickle.loads(await task) for task in tasks} == {"made"}
-
-    asyncio.run(play())
-
-
-def test_an_edit_in_a_dead_host_is_made_by_another_and_one_that_fails_costs_its_host(tmp_path: Path) -> None:
-    async def play() -> None:
-        keeper = Keeper("x", "y")
-        asked = {cell: asyncio.create_task(keeper.generate(edit(cell, tmp_path))) for cell in "xy"}
+@played
+async def test_hosts_of_one_kind_that_do_not_start_end_their_own_batches_alone(tmp_path: Path) -> None:
+    keeper = StartingKeeper("broken", "x", "y")
+    fails = asyncio.create_task(keeper.generate(batch("broken", tmp_path, kind=ON_GPU)))
+    others = [asyncio.create_task(keeper.generate(batch(cell, tmp_path, kind=ONE_VERSION))) for cell in "xy"]
+    for _ in range(5 * MAX_RESTARTS):
         await settled()
-        first, second = (host.actor for host in keeper._hosts.all)
-        first.die()
-        await settled()
-        alive = [host.actor for host in keeper._hosts.all]
-        assert first not in alive and second in alive and "y" in second.works, "the other edit goes on where it is"
-        third, _ = keeper.given[-1]
-        assert third is not second
-        third.works["x"].set_result(pickle.dumps({"steps": 3}))
-        failure = pickle.dumps(BatchFailure("left hooks on its base", retry=True, trace=""))
-        second.works["y"].set_result(failure)
-        assert pickle.loads(await asked["x"]) == {"steps": 3} and await asked["y"] == failure
-        assert [host.actor for host in keeper._hosts.all] == [third]
+    failure = pickle.loads(await asyncio.wait_for(fails, 1))
+    assert isinstance(failure, BatchFailure) and "died" in failure.text
+    assert not any(task.done() for task in others) and len(keeper.given) == 2
+    for host, _ in keeper.given:
+        for work in host.works.values():
+            made_by(work)
+    assert [pickle.loads(made) for made in await asyncio.gather(*others)] == ["made", "made"]
 
-    asyncio.run(play())
+
+@played
+async def test_a_host_does_an_edit_alone_and_takes_turns_with_batches_of_other_cells(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y", "z")
+    keeper._hosts.start(ONE_VERSION, "base", "x")
+    keeper._hosts.start = lambda *_, **__: None  # type: ignore[method-assign]  # there is no place for another one
+    asked = [batch("x", tmp_path, 0, ONE_VERSION), edit("y", tmp_path), batch("x", tmp_path, 1, ONE_VERSION)]
+    tasks = [asyncio.create_task(keeper.generate(one)) for one in [*asked, edit("z", tmp_path)]]
+    (host,) = keeper._hosts.all
+    seen = []
+    for _ in range(10):
+        await settled()
+        if not host.calls:
+            break
+        seen.append({call.asked.cell for call in host.calls})
+        assert len(host.calls) == 1 or seen[-1] == {"x"}
+        for call in list(host.calls):
+            made_by(host.actor.batches[call.asked.cell, call.asked.index])
+    assert all(len(cells) == 1 for cells in seen) and set.union(*seen) == {"x", "y", "z"}
+    assert {pickle.loads(await task) for task in tasks} == {"made"}
+
+
+@played
+async def test_an_edit_in_a_dead_host_is_made_by_another_and_one_that_fails_costs_its_host(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    asked = {cell: asyncio.create_task(keeper.generate(edit(cell, tmp_path))) for cell in "xy"}
+    await settled()
+    first, second = (host.actor for host in keeper._hosts.all)
+    first.die()
+    await settled()
+    alive = [host.actor for host in keeper._hosts.all]
+    assert first not in alive and second in alive and "y" in second.works, "the other edit goes on where it is"
+    third, _ = keeper.given[-1]
+    assert third is not second
+    third.works["x"].set_result(pickle.dumps({"steps": 3}))
+    failure = pickle.dumps(BatchFailure("left hooks on its base", retry=True, trace=""))
+    second.works["y"].set_result(failure)
+    assert pickle.loads(await asked["x"]) == {"steps": 3} and await asked["y"] == failure
+    assert [host.actor for host in keeper._hosts.all] == [third]
