@@ -123,8 +123,7 @@ def played(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None
     return play
 
 
-def made_by(work: asyncio.Future[bytes]) -> None:
-    """End a host's work as one that succeeds."""
+def finish(work: asyncio.Future[bytes]) -> None:
     work.set_result(pickle.dumps("made"))
 
 
@@ -144,33 +143,31 @@ async def test_batches_beside_one_of_a_cell_that_ends_are_done_by_another_host(t
     await settled()
     second, cells = keeper.given[-1]
     assert second is not first and cells == ["y"] and asked["x"].cancelled()
-    made_by(second.works["y"])
+    finish(second.works["y"])
     assert pickle.loads(await asked["y"]) == "made"
 
 
-def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) -> None:
-    async def play() -> dict[str, Any]:
-        cells = [*"abcdefg", "poison"]
-        keeper = Keeper(*cells)
-        asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in cells}
+@played
+async def test_a_batch_that_kills_its_host_takes_no_other_one_along(tmp_path: Path) -> None:
+    cells = [*"abcdefg", "poison"]
+    keeper = Keeper(*cells)
+    asked = {cell: asyncio.create_task(keeper.generate(batch(cell, tmp_path))) for cell in cells}
+    await settled()
+    deaths = 0
+    while not all(task.done() for task in asked.values()):
+        for held in list(keeper._hosts.all):
+            if "poison" in [call.asked.cell for call in held.calls]:
+                deaths += 1
+                held.actor.die()
+            else:
+                for call in list(held.calls):
+                    work = held.actor.works.get(call.asked.cell)
+                    if work and not work.done():
+                        finish(work)
         await settled()
-        deaths = 0
-        while not all(task.done() for task in asked.values()):
-            for held in list(keeper._hosts.all):
-                if "poison" in [call.asked.cell for call in held.calls]:
-                    deaths += 1
-                    held.actor.die()
-                else:
-                    for call in list(held.calls):
-                        work = held.actor.works.get(call.asked.cell)
-                        if work and not work.done():
-                            made_by(work)
-            await settled()
-            keeper._dispatcher.hand_out()
-        assert deaths == MAX_RESTARTS + 1
-        return {cell: pickle.loads(task.result()) for cell, task in asked.items()}
-
-    made = asyncio.run(play())
+        keeper._dispatcher.hand_out()
+    assert deaths == MAX_RESTARTS + 1
+    made = {cell: pickle.loads(task.result()) for cell, task in asked.items()}
     assert isinstance(made.pop("poison"), BatchFailure) and set(made.values()) == {"made"}
 
 
@@ -183,30 +180,28 @@ async def test_a_batch_whose_model_does_not_fit_leaves_its_host_to_the_others(tm
     unfit = pickle.dumps(BatchFailure("it doesn't fit", retry=False, trace="", is_harmless=True))
     host.works["x"].set_result(unfit)
     assert await asked["x"] == unfit
-    made_by(host.works["y"])
+    finish(host.works["y"])
     assert pickle.loads(await asked["y"]) == "made" and len(keeper._hosts.all) == 1
 
 
-def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
-    async def play() -> list[str]:
-        keeper = Keeper("x", "y")
-        keeper._hosts.start(ONE_VERSION, "base", "x")
-        (held,) = keeper._hosts.all
-        keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
-        for index, cell in enumerate("xyxyxy"):
-            asked = batch(cell, tmp_path, index, ONE_VERSION, ModelRef(cell))
-            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
-        order = []
-        for _ in range(6):
-            await settled()
-            first = held.calls[0].asked
-            assert {call.asked.cell for call in held.calls} == {first.cell}, "two versions at a time"
-            order.append(first.cell)
-            made_by(held.actor.batches[first.cell, first.index])
+@played
+async def test_a_host_is_given_batches_of_the_version_that_it_has(tmp_path: Path) -> None:
+    keeper = Keeper("x", "y")
+    keeper._hosts.start(ONE_VERSION, "base", "x")
+    (held,) = keeper._hosts.all
+    keeper._hosts.start = lambda *_: None  # type: ignore[method-assign]
+    for index, cell in enumerate("xyxyxy"):
+        asked = batch(cell, tmp_path, index, ONE_VERSION, ModelRef(cell))
+        asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.exception())
+    order = []
+    for _ in range(6):
         await settled()
-        return order
-
-    assert "".join(asyncio.run(play())) == "xxxyyy"
+        first = held.calls[0].asked
+        assert {call.asked.cell for call in held.calls} == {first.cell}, "two versions at a time"
+        order.append(first.cell)
+        finish(held.actor.batches[first.cell, first.index])
+    await settled()
+    assert "".join(order) == "xxxyyy"
 
 
 def given(keeper: Keeper) -> list[list[tuple[str, int]]]:
@@ -222,7 +217,7 @@ async def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_ho
     results = [asyncio.create_task(keeper.generate(one)) for one in asked]
     await settled()
     assert given(keeper) == [[("x", 0), ("x", 1)], [("y", 0)]]
-    made_by(keeper._hosts.all[0].actor.batches["x", 0])
+    finish(keeper._hosts.all[0].actor.batches["x", 0])
     await settled()
     assert given(keeper)[0] == [("x", 0), ("x", 1), ("x", 2)] and results[0].done()
 
@@ -239,7 +234,7 @@ async def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_t
     assert [len(batches) for batches in given(keeper)] == [2, 2]
     first, second = (held.actor for held in keeper._hosts.all)
     for result in [*first.batches.values(), *list(second.batches.values())[:1]]:
-        made_by(result)
+        finish(result)
     await settled()
     assert sorted(first.batches)[2:] == [("x", 4)] and len(second.batches) == 2, "the last one waits"
 
@@ -252,16 +247,14 @@ class SlowKeeper(Keeper):
 
 
 @pytest.mark.parametrize(("batches", "hosts"), [(8, 8), (12, 8), (16, 8), (3, 3)])
-def test_all_hosts_that_a_cell_may_have_start_at_once(batches: int, hosts: int, tmp_path: Path) -> None:
-    async def play() -> int:
-        keeper = SlowKeeper("x")
-        for index in range(batches):
-            asked = batch("x", tmp_path, index, ONE_VERSION, most=8, joins=index < batches - 8)
-            asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.cancelled())
-        await settled()
-        return len(keeper._hosts.all)
-
-    assert asyncio.run(play()) == hosts
+@played
+async def test_all_hosts_that_a_cell_may_have_start_at_once(batches: int, hosts: int, tmp_path: Path) -> None:
+    keeper = SlowKeeper("x")
+    for index in range(batches):
+        asked = batch("x", tmp_path, index, ONE_VERSION, most=8, joins=index < batches - 8)
+        asyncio.create_task(keeper.generate(asked)).add_done_callback(lambda task: task.cancelled())
+    await settled()
+    assert len(keeper._hosts.all) == hosts
 
 
 @played
@@ -286,39 +279,38 @@ async def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batc
             break
         first = only.calls[0].asked
         results.append(asyncio.create_task(keeper.generate(one)))
-        made_by(only.actor.batches[first.cell, first.index])
+        finish(only.actor.batches[first.cell, first.index])
     await settled()
     assert "x" in only.actor.works and len(only.calls) == 1
     for task in [dying, *results]:
         task.cancel()
 
 
-def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch) -> None:
+@played
+async def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(
+    tmp_path, monkeypatch
+) -> None:
     clock = Clock()
     monkeypatch.setattr(keeper_module, "time", clock)
     monkeypatch.setattr(running, "time", clock)
     monkeypatch.setattr(dispatcher, "time", clock)
-
-    async def play() -> None:
-        keeper = PlacedKeeper("x", "y")
-        first = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ON_GPU)))
-        await settled()
-        ((host, _),) = keeper.given
-        training = asyncio.create_task(keeper.take("y", Needs(1, 1), 1))
-        await settled()
-        assert training.done() and training.exception() is None, "it waits in Ray, where an autoscaler sees it"
-        made_by(host.works["x"])
-        await first
-        second = asyncio.create_task(keeper.generate(batch("x", tmp_path, 1, ON_GPU)))
-        await settled()
-        assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
-        made_by(host.works["x"])
-        await second
-        clock.sleep(running.GAP_SECONDS + 1)
-        keeper._give_places()
-        assert keeper._hosts.all == [] and keeper._places.is_placed("y")
-
-    asyncio.run(play())
+    keeper = PlacedKeeper("x", "y")
+    first = asyncio.create_task(keeper.generate(batch("x", tmp_path, 0, ON_GPU)))
+    await settled()
+    ((host, _),) = keeper.given
+    training = asyncio.create_task(keeper.take("y", Needs(1, 1), 1))
+    await settled()
+    assert training.done() and training.exception() is None, "it waits in Ray, where an autoscaler sees it"
+    finish(host.works["x"])
+    await first
+    second = asyncio.create_task(keeper.generate(batch("x", tmp_path, 1, ON_GPU)))
+    await settled()
+    assert [given for given, _ in keeper.given] == [host, host], "the training did not end it"
+    finish(host.works["x"])
+    await second
+    clock.sleep(running.GAP_SECONDS + 1)
+    keeper._give_places()
+    assert keeper._hosts.all == [] and keeper._places.is_placed("y")
 
 
 class WarnedKeeper(Keeper):
@@ -327,51 +319,45 @@ class WarnedKeeper(Keeper):
     _read_nodes = HostKeeper._read_nodes  # type: ignore[assignment]
 
 
-def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(tmp_path, monkeypatch) -> None:
+@played
+async def test_a_host_on_a_drained_node_gets_no_further_batch_and_ends_after_its_own(tmp_path, monkeypatch) -> None:
     draining: dict[str, float] = {}
     monkeypatch.setattr(keeper_module, "draining_nodes", lambda: draining)
     monkeypatch.setattr(keeper_module, "nodes_by_id", dict)
-
-    async def play() -> None:
-        keeper = WarnedKeeper("x", "y")
-        first = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
-        await settled()
-        (held,) = keeper._hosts.all
-        held.node, draining["here"] = "here", 1.0
-        keeper._read_nodes()
-        draining.clear()  # its node is gone soon, its process a bit later
-        keeper._read_nodes()
-        second = asyncio.create_task(keeper.generate(batch("y", tmp_path)))
-        await settled()
-        other, cells = keeper.given[-1]
-        assert other is not held.actor and cells == ["y"], "though it takes several batches at once"
-        made_by(held.actor.works["x"])
-        await first
-        keeper._end_unneeded()
-        assert [one.actor for one in keeper._hosts.all] == [other]
-        made_by(other.works["y"])
-        await second
-
-    asyncio.run(play())
+    keeper = WarnedKeeper("x", "y")
+    first = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
+    await settled()
+    (held,) = keeper._hosts.all
+    held.node, draining["here"] = "here", 1.0
+    keeper._read_nodes()
+    draining.clear()  # its node is gone soon, its process a bit later
+    keeper._read_nodes()
+    second = asyncio.create_task(keeper.generate(batch("y", tmp_path)))
+    await settled()
+    other, cells = keeper.given[-1]
+    assert other is not held.actor and cells == ["y"], "though it takes several batches at once"
+    finish(held.actor.works["x"])
+    await first
+    keeper._end_unneeded()
+    assert [one.actor for one in keeper._hosts.all] == [other]
+    finish(other.works["y"])
+    await second
 
 
-def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkeypatch) -> None:
+@played
+async def test_deaths_with_drained_nodes_do_not_count_but_have_an_end(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(dispatcher, "MOST_DRAINS", 7)
-
-    async def play() -> int:
-        keeper, deaths = Keeper("x"), 0
-        asked = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
+    keeper, deaths = Keeper("x"), 0
+    asked = asyncio.create_task(keeper.generate(batch("x", tmp_path)))
+    await settled()
+    while not asked.done():
+        (held,) = keeper._hosts.all
+        held.is_leaving = True
+        held.actor.die()
+        deaths += 1
         await settled()
-        while not asked.done():
-            (held,) = keeper._hosts.all
-            held.is_leaving = True
-            held.actor.die()
-            deaths += 1
-            await settled()
-        assert isinstance(pickle.loads(asked.result()), BatchFailure)
-        return deaths
-
-    assert asyncio.run(play()) == 7 + MAX_RESTARTS + 1
+    assert isinstance(pickle.loads(asked.result()), BatchFailure)
+    assert deaths == 7 + MAX_RESTARTS + 1
 
 
 @played
@@ -427,7 +413,7 @@ async def test_hosts_of_one_kind_that_do_not_start_end_their_own_batches_alone(t
     assert not any(task.done() for task in others) and len(keeper.given) == 2
     for host, _ in keeper.given:
         for work in host.works.values():
-            made_by(work)
+            finish(work)
     assert [pickle.loads(made) for made in await asyncio.gather(*others)] == ["made", "made"]
 
 
@@ -447,7 +433,7 @@ async def test_a_host_does_an_edit_alone_and_takes_turns_with_batches_of_other_c
         seen.append({call.asked.cell for call in host.calls})
         assert len(host.calls) == 1 or seen[-1] == {"x"}
         for call in list(host.calls):
-            made_by(host.actor.batches[call.asked.cell, call.asked.index])
+            finish(host.actor.batches[call.asked.cell, call.asked.index])
     assert all(len(cells) == 1 for cells in seen) and set.union(*seen) == {"x", "y", "z"}
     assert {pickle.loads(await task) for task in tasks} == {"made"}
 
