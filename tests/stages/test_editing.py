@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from raysweep.engine.base import Context, Work
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
 from raysweep.generators.base import LiveModel
@@ -17,13 +16,14 @@ from raysweep.models.loading import load_model
 from raysweep.pipeline import make
 from raysweep.planning.missing import end_of, missing
 from raysweep.planning.plan import CellPlan, ModelPlan
-from raysweep.records import BlockAccuracy, ModelKind, ModelRef, Recovery
+from raysweep.records import BlockAccuracy, ModelKind, ModelRef
 from raysweep.rows.parquet import read_rows
 from raysweep.stages.editing import BLOCKS, EDITED
 from raysweep.storage.store import Store
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, ModelEdit, NotReproduced
 from raysweep.trainers.editors.states import matrix_of
+from tests.stages.making import work_on
 from tests.stages.test_prompt_pairs import Sweep
 
 SOLVED, UNSOLVED = "pp .. .. .. .. ..", ".. .. .. .. .. .."
@@ -70,12 +70,10 @@ def edited(tiny: ModelRef, folder: Path, arguments: str) -> tuple[Store, CellPla
     (cell,) = sweep.cells(model, recipe, "edits.pairs=1")
     sweep.judge(cell, SOLVED, UNSOLVED)
     assert cell.model is not None
-    context = Context(sweep.store.root, "nano", 0, Recovery(retries=0), groups={"a": ""})
-    progress = ProgressFile(context.progress, cell.cell.id)
     with LocalStages(slots=1) as stages:
-        work = Work(sweep.store, stages, progress, context)
+        work = work_on(sweep.store, stages, groups={"a": ""})
         make([cell.pairs[0].references, ModelPlan(cell.model, cell)], work)
-    return sweep.store, cell, progress
+    return sweep.store, cell, work.progress
 
 
 def test_an_edit_writes_its_tensors_its_blocks_and_its_pair(tiny, tmp_path):
@@ -101,9 +99,8 @@ def test_an_edit_that_is_not_reproduced_ends_its_cell_and_is_no_failure(tiny, tm
     assert not missing(cell.artefacts, store)
     counts = store.counts(cell.model)
     assert counts[EDITED]["task_id"] == "MiniCode/0" and "changes_nothing" not in counts
-    assert not list(store.use(cell.model).glob("*.safetensors")) and not read_rows(
-        store.use(cell.model) / BLOCKS, BlockAccuracy
-    )
+    assert not list(store.use(cell.model).glob("*.safetensors"))
+    assert not read_rows(store.use(cell.model) / BLOCKS, BlockAccuracy)
 
 
 def test_an_edit_that_changes_nothing_says_so_to_the_user_and_is_judged_all_the_same(tiny, tmp_path):

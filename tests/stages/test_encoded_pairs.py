@@ -11,20 +11,17 @@ import numpy as np
 import pytest
 
 from raysweep.config.loading import config_from
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.models.loading import load_model
 from raysweep.pipeline import make
 from raysweep.planning.plan import CellPlan, EncodedPairsPlan, ModelPlan
 from raysweep.planning.planner import build_plan
-from raysweep.records import EncodedPair, Recovery
+from raysweep.records import EncodedPair
 from raysweep.rows.parquet import ROWS
 from raysweep.stages import encoded_pairs
-from raysweep.storage.store import Store
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
+from tests.stages.making import opened, work_on
 
 RECIPES = {
     "fait": {"objective": "fait"},
@@ -69,13 +66,6 @@ def cells(tmp_path: Path) -> dict[str, CellPlan]:
     return {cell.cell.recipe: cell for cell in build_plan(config).cells if cell.recipe is not None}
 
 
-def work(folder: Path) -> Work:
-    store = Store(folder / "store")
-    store.require_writable()
-    context = Context(store.root, "pairs", 0, Recovery(retries=0))
-    return Work(store, LocalStages(), ProgressFile(context.progress, "pairs"), context)
-
-
 def pairs_plan(cells: dict[str, CellPlan]) -> EncodedPairsPlan:
     plan = cells["fait"].pairs_of_rows
     assert plan is not None
@@ -92,7 +82,7 @@ def test_recipes_that_compare_share_their_pairs_and_others_have_none(cells: dict
 
 
 def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells: dict[str, CellPlan], tmp_path: Path) -> None:
-    done, plan = work(tmp_path), pairs_plan(cells)
+    done, plan = work_on(opened(tmp_path / "store")), pairs_plan(cells)
     make([plan], done)
     counts = done.store.manifest(plan.node)["counts"]
     assert counts == {"rows": 40, "marked": 38, "marked_on_one_side": 1, "without_marks": 1}
@@ -116,7 +106,7 @@ def test_a_killed_run_loses_a_block_and_a_damaged_block_is_made_again(
     cells: dict[str, CellPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
-    plan, done, other = pairs_plan(cells), work(tmp_path / "one"), work(tmp_path / "two")
+    plan, (done, other) = pairs_plan(cells), (work_on(opened(tmp_path / name)) for name in ("one", "two"))
     real, calls = encoded_pairs.token_pairs, [0]
 
     def third_fails(*args: Any) -> Any:

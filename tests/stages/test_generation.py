@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raysweep.config.schema import SweepConfig
-from raysweep.engine.base import BatchOutput, Context, ExecuteJob, GenerateJob, Work
+from raysweep.engine.base import BatchOutput, ExecuteJob, GenerateJob
 from raysweep.engine.completing import SMALLEST_BATCH, request_key
 from raysweep.engine.local import LocalStages
 from raysweep.engine.progress import ProgressFile
@@ -22,7 +22,7 @@ from raysweep.planning.missing import missing
 from raysweep.planning.plan import CellPlan
 from raysweep.planning.planner import build_plan
 from raysweep.programs import Oracle, Outcome, Program, Verdict
-from raysweep.records import Completion, Decoding, GenerationRequest, Recovery, ReferenceRun, Result, Spec
+from raysweep.records import Completion, Decoding, GenerationRequest, ReferenceRun, Result, Spec
 from raysweep.stages import generation
 from raysweep.stages.generation import _Writer
 from raysweep.stages.judging import SMALLEST_BLOCK
@@ -34,29 +34,11 @@ from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.testing.tiny import make_tiny
 from tests.patience import PATIENCE
+from tests.stages.making import opened, work_on
 
 
 class Stopped(Exception):
     """Stands for a killed process."""
-
-
-class StoppedStages(LocalStages):
-    """Stops after so many blocks of completions, or of verdicts."""
-
-    def __init__(self, generated: int, executed: int) -> None:
-        self.generated, self.executed = generated, executed
-
-    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        for at, block in enumerate(super().generate(job, progress)):
-            if at == self.generated:
-                raise Stopped
-            yield block
-
-    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
-        for at, block in enumerate(super().execute(job, progress)):
-            if at == self.executed:
-                raise Stopped
-            yield block
 
 
 class ToldStages(LocalStages):
@@ -81,6 +63,26 @@ class ToldStages(LocalStages):
 PASSED = Verdict(Outcome.PASSED, "", "", 0.1, 3.0, "strong", "strict", "outside")
 
 
+class StoppedStages(ToldStages):
+    """Stops after so many blocks of completions, or of verdicts."""
+
+    def __init__(self, generated: int, executed: int) -> None:
+        super().__init__(PASSED)
+        self.generated, self.executed = generated, executed
+
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        for at, block in enumerate(super().generate(job, progress)):
+            if at == self.generated:
+                raise Stopped
+            yield block
+
+    def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
+        for at, block in enumerate(super().execute(job, progress)):
+            if at == self.executed:
+                raise Stopped
+            yield block
+
+
 def problem(n: int, solution: str) -> dict[str, str]:
     return {
         "task_id": f"T/{n}",
@@ -92,20 +94,14 @@ def problem(n: int, solution: str) -> dict[str, str]:
 
 
 def plan_of(
-    path: Path,
-    solutions: Sequence[str],
-    samples: int = 1,
-    temperature: float = 0.0,
-    perturbations: Sequence[str] = ("clean",),
-    **execution: object,
+    path: Path, solutions: Sequence[str], evaluation: Mapping[str, object] | None = None, **execution: object
 ) -> CellPlan:
     write(path, [problem(n, text) for n, text in enumerate(solutions)])
-    return plan_with(
-        path, REFERENCE, execution, samples=samples, temperature=temperature, perturbations=[*perturbations]
-    )
+    return plan_with(path, REFERENCE, execution, **{"perturbations": ["clean"], **(evaluation or {})})
 
 
 REFERENCE = {"generator": {"name": "reference"}}
+SOLUTIONS = [f"    return x + {n}\n" for n in range(5)]
 
 
 def write(path: Path, problems: Sequence[Mapping[str, str]]) -> None:
@@ -127,17 +123,14 @@ def plan_with(
 
 @pytest.fixture
 def store(tmp_path) -> Store:
-    made = Store(tmp_path / "store")
-    made.require_writable()
-    return made
+    return opened(tmp_path / "store")
 
 
 def judged(plan: CellPlan, store: Store, stages: LocalStages) -> list[Result]:
-    context = Context(store.root, "s", 0, Recovery(retries=0))
     references = [plan.pairs[0].references]
     if missing(references, store):  # not by the stages under test
-        make(references, Work(store, ToldStages(PASSED), ProgressFile(store.progress("s"), "references"), context))
-    make(plan.artefacts, Work(store, stages, ProgressFile(store.progress("s"), "cell"), context))
+        make(references, work_on(store, ToldStages(PASSED), "references"))
+    make(plan.artefacts, work_on(store, stages))
     return store.rows(plan.pairs[0].results, Result)
 
 
@@ -145,55 +138,47 @@ def is_whole(plan: CellPlan, store: Store) -> bool:
     return not missing(plan.artefacts, store)
 
 
-@pytest.mark.slow
 def test_blocks_of_a_stopped_evaluation_are_not_made_again(tmp_path, store):
     plan = plan_of(tmp_path / "p.jsonl", [f"    return x + {n}\n" for n in range(SMALLEST_BLOCK + 6)])
     for stages in (StoppedStages(1, 0), StoppedStages(99, 1)):
         with pytest.raises(Stopped):
             judged(plan, store, stages)
-    results = judged(plan, store, LocalStages())
+    results = judged(plan, store, ToldStages(PASSED))
     assert [row.outcome for row in results] == ["passed"] * (SMALLEST_BLOCK + 6)
     counts = [store.manifest(node)["counts"] for node in (plan.pairs[0].completions, plan.pairs[0].results)]
-    assert counts[0]["prompts_resumed"] == SMALLEST_BATCH and counts[1]["programs_resumed"] in (SMALLEST_BLOCK, 6)
+    assert counts[0]["prompts_resumed"] == SMALLEST_BATCH and counts[1]["programs_resumed"] == SMALLEST_BLOCK
     assert not store.unfinished(plan.evaluation).infos()
 
 
-class CountingStages(LocalStages):
-    """Counts the completions that it is asked for, and those that it need not be asked for."""
+class CountingStages(ToldStages):
+    """Counts the completions that it is asked for."""
 
-    def __init__(self) -> None:
-        self.asked = 0
-        self.reused: Counter[str] = Counter()
-
-    def count_reused(self, what: str, number: int) -> None:
-        self.reused[what] += number
+    generated = 0
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        self.asked += sum(map(len, job.batches))
+        self.generated += sum(map(len, job.batches))
         return super().generate(job, progress)
 
 
 def generated(plan: CellPlan, store: Store) -> tuple[int, list[Mapping[str, Any]]]:
     """Make a cell; return how many completions were generated, and the counts of each pair."""
-    stages = CountingStages()
-    context = Context(store.root, "s", 0, Recovery(retries=0))
-    make(plan.artefacts, Work(store, stages, ProgressFile(store.progress("s"), "cell"), context))
+    stages = CountingStages(PASSED)
+    make(plan.artefacts, work_on(store, stages))
     counts = [store.counts(pair.completions) for pair in plan.pairs]
     assert stages.reused["completions"] == sum(count["reused"] for count in counts)
-    return stages.asked, counts
+    return stages.generated, counts
 
 
-@pytest.mark.slow
 def test_a_completion_is_generated_once_whichever_test_set_or_sweep_has_its_prompt(tmp_path, store):
     solutions = [f"    return x + {n}\n" for n in range(6)]
     first = plan_of(tmp_path / "p.jsonl", solutions)
     assert generated(first, store)[0] == 6
-    both = plan_of(tmp_path / "p.jsonl", solutions, perturbations=["clean", "C3", "S3"])
+    both = plan_of(tmp_path / "p.jsonl", solutions, {"perturbations": ["clean", "C3", "S3"]})
     asked, counts = generated(both, store)
     changed = {pair.pair.perturbation: count for pair, count in zip(both.pairs, counts, strict=True)}
     assert asked == sum(count["distinct"] - count["reused"] for count in counts[1:]) <= 12
     assert changed["C3"]["rows"] == 6
-    fewer = plan_of(tmp_path / "p.jsonl", solutions[:4], perturbations=["clean", "C3"])  # another file, other keys
+    fewer = plan_of(tmp_path / "p.jsonl", solutions[:4], {"perturbations": ["clean", "C3"]})  # another file, other keys
     assert {pair.completions.key for pair in fewer.pairs}.isdisjoint(pair.completions.key for pair in both.pairs)
     asked, counts = generated(fewer, store)
     assert asked == 0 and [count["reused"] for count in counts] == [count["distinct"] for count in counts]
@@ -203,7 +188,6 @@ def test_a_completion_is_generated_once_whichever_test_set_or_sweep_has_its_prom
     assert same.items() <= texts.items()
 
 
-@pytest.mark.slow
 def test_what_a_stopped_sweep_has_in_blocks_is_there_after_another_one_ended_meanwhile(tmp_path, store):
     solutions = [f"    return x + {n}\n" for n in range(2 * SMALLEST_BATCH)]
     first, other = plan_of(tmp_path / "p.jsonl", solutions), plan_of(tmp_path / "q.jsonl", solutions[:2])
@@ -216,9 +200,8 @@ def test_what_a_stopped_sweep_has_in_blocks_is_there_after_another_one_ended_mea
     assert asked <= SMALLEST_BATCH and count["reused"] == 2 * SMALLEST_BATCH - asked
 
 
-@pytest.mark.slow
 def test_completions_of_a_process_that_was_killed_as_soon_as_they_were_there_are_found(tmp_path, store, monkeypatch):
-    solutions = [f"    return x + {n}\n" for n in range(3)]
+    solutions = SOLUTIONS[:3]
 
     def killed(pool: CompletionPool, node: Artefact) -> None:
         if store.has(node):
@@ -251,22 +234,20 @@ def test_equal_prompts_of_problem_sets_with_other_solutions_are_one_request_unle
     assert request_key(one, greedy, Spec("reference")) != request_key(two, greedy, Spec("reference"))
 
 
-@pytest.mark.slow
 def test_of_more_samples_only_the_new_ones_are_generated(tmp_path, store):
-    solutions = [f"    return x + {n}\n" for n in range(3)]
-    assert generated(plan_of(tmp_path / "p.jsonl", solutions, samples=4, temperature=0.5), store)[0] == 12
-    more = plan_of(tmp_path / "p.jsonl", solutions, samples=10, temperature=0.5)
+    solutions = SOLUTIONS[:3]
+    assert generated(plan_of(tmp_path / "p.jsonl", solutions, {"samples": 4, "temperature": 0.5}), store)[0] == 12
+    more = plan_of(tmp_path / "p.jsonl", solutions, {"samples": 10, "temperature": 0.5})
     asked, (count,) = generated(more, store)
     assert asked == 18 and (count["rows"], count["distinct"], count["reused"]) == (30, 30, 12)
     rows = store.rows(more.pairs[0].completions, Completion)
     assert len({(row.task_id, row.sample) for row in rows}) == 30
-    other = plan_of(tmp_path / "p.jsonl", solutions, samples=10, temperature=0.6)
+    other = plan_of(tmp_path / "p.jsonl", solutions, {"samples": 10, "temperature": 0.6})
     assert generated(other, store)[0] == 30, "decoding is part of what is asked"
 
 
-@pytest.mark.slow
 def test_completions_that_are_gone_are_generated_again(tmp_path, store):
-    solutions = [f"    return x + {n}\n" for n in range(3)]
+    solutions = SOLUTIONS[:3]
     first = plan_of(tmp_path / "p.jsonl", solutions)
     generated(first, store)
     store.remove(first.pairs[0].completions)
@@ -283,7 +264,6 @@ def test_blocks_made_from_another_reference_solution_are_left_alone(tmp_path, st
 
 
 STRONG = Verdict(Outcome.FAILED, "AssertionError", "", 2.0, 3.0, "strong", "shared", "outside", "same")
-SOLUTIONS = [f"    return x + {n}\n" for n in range(5)]
 
 
 def counts_of(plan: CellPlan, store: Store) -> dict[str, object]:
@@ -293,7 +273,7 @@ def counts_of(plan: CellPlan, store: Store) -> dict[str, object]:
 def test_equal_programs_of_another_sweep_are_not_run_again(tmp_path, store):
     first, second = ToldStages(STRONG), ToldStages(STRONG)
     judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS), store, first)
-    again = plan_of(tmp_path / "p.jsonl", [*SOLUTIONS, "    return x + 5\n"], samples=2)
+    again = plan_of(tmp_path / "p.jsonl", [*SOLUTIONS, "    return x + 5\n"], {"samples": 2})
     rows = judged(again, store, second)
     assert len(first.asked) == 5 and len(second.asked) == 1
     assert (first.reused["programs"], second.reused["programs"]) == (0, 5)
@@ -323,7 +303,7 @@ def test_the_strict_lane_does_not_take_what_others_shared(tmp_path, store):
     judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS, lane="strict"), store, strict)
     assert len(strict.asked) == 5
     third = ToldStages(STRONG)
-    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS, samples=2, lane="strict"), store, third)
+    judged(plan_of(tmp_path / "p.jsonl", SOLUTIONS, {"samples": 2}, lane="strict"), store, third)
     assert not third.asked
 
 
@@ -351,9 +331,8 @@ def test_harness_errors_end_an_attempt_and_are_asked_again(tmp_path, store):
 
 def test_limits_follow_the_reference_solutions_time(tmp_path, store):
     plan = plan_of(tmp_path / "p.jsonl", SOLUTIONS, reference_factor=4, timeout=6)
-    context = Context(store.root, "s", 0, Recovery(retries=0))
     stages = ToldStages(dataclasses.replace(STRONG, outcome=Outcome.PASSED, seconds=0.6))
-    make_cell(plan, context, stages)
+    make_cell(plan, work_on(store).context, stages)
     [pair] = plan.pairs
     assert stages.limits == {6.0, 3.0}
     assert {(row.seconds, row.timeout) for row in store.rows(pair.references.node, ReferenceRun)} == {(0.6, 3.0)}
@@ -364,7 +343,6 @@ def test_limits_follow_the_reference_solutions_time(tmp_path, store):
     assert without.pairs[0].results.key != pair.results.key
 
 
-@pytest.mark.slow
 def test_prompts_that_leave_a_model_no_position_are_counted(tmp_path, store):
     long = problem(7, "    return x\n")
     long["prompt"] = f'def f7(x):\n    """{"Add 7 to x. " * 80}"""\n'

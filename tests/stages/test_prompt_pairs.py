@@ -8,9 +8,6 @@ from pathlib import Path
 import pytest
 
 from raysweep.config.loading import load_config
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.errors import HopelessError
 from raysweep.generators.base import EOS, LENGTH
 from raysweep.planning.missing import end_of
@@ -18,13 +15,12 @@ from raysweep.planning.plan import CellPlan, PairPlan, PromptPairPlan
 from raysweep.planning.planner import build_plan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome
-from raysweep.records import Completion, Problem, PromptPair, PromptRow, Recovery, Result
+from raysweep.records import Completion, Problem, PromptPair, PromptRow, Result
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.prompt_pairs import find_prompt_pair, prompt_pair
 from raysweep.storage.artefacts import Node
-from raysweep.storage.files import Files
-from raysweep.storage.store import Store
 from tests.paths import NANO
+from tests.stages.making import opened, work_on
 
 EDITS = ["recipes.creme={trainer: creme}", "models.0.recipes=[creme]", "training=null", "edits.perturbations=[C1]"]
 SAMPLES = 2
@@ -38,8 +34,7 @@ class Sweep:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store(folder)
-        self.store.require_writable()
+        self.store = opened(folder)
 
     def cells(self, *overrides: str) -> list[CellPlan]:
         decoding = [f"evaluation.samples={SAMPLES}", "evaluation.temperature=0.2"]
@@ -81,11 +76,7 @@ class Sweep:
 
     def find(self, cell: CellPlan) -> PromptPair | None:
         assert cell.pair_search is not None
-        progress = ProgressFile(Files(self.store.root), "cell")
-        context = Context(self.store.root, "s", 0, Recovery())
-        find_prompt_pair(
-            PromptPairPlan(cell.pair_search.node, cell), Work(self.store, LocalStages(), progress, context)
-        )
+        find_prompt_pair(PromptPairPlan(cell.pair_search.node, cell), work_on(self.store))
         return None if end_of(cell, self.store) else prompt_pair(cell.pair_search, self.store)
 
 
@@ -102,9 +93,8 @@ def test_a_problem_is_eligible_if_its_clean_prompt_is_solved_more_often(sweep):
     pairs = [pair for pair in found if pair]
     assert {pair.task_id for pair in pairs} == {tasks[0], tasks[3]} and found[2:] == [None] * 4
     assert {pair.eligible for pair in pairs} == {2}
-    assert "minicode C1 has 2 eligible pairs for llama (Acc_ori 0.583 on clean prompts, Acc_pert 0.333 on" in end_of(
-        cells[2], sweep.store
-    )
+    said = "minicode C1 has 2 eligible pairs for llama (Acc_ori 0.583 on clean prompts, Acc_pert 0.333 on"
+    assert said in end_of(cells[2], sweep.store)
 
 
 def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_failed(sweep):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from raysweep.config.loading import load_config
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.planning.planner import build_plan
 from raysweep.quality.batches import GroupReports
 from raysweep.quality.reports import LintReports
-from raysweep.records import Completion, Recovery
+from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages import quality
-from raysweep.storage.files import Files
 from tests.paths import NANO
+from tests.stages.making import work_on
 from tests.stages.test_prompt_pairs import EDITS, Sweep
 
 
@@ -34,8 +31,6 @@ def test_the_problem_that_a_model_was_edited_from_is_not_linted(tmp_path, monkey
     assert pair is not None and pair.task_id == tasks[0]
     with sweep.store.writing(of_edit.pair.completions) as draft:
         write_rows(draft.folder / ROWS, Completion, [Completion(task, 0, "", "eos", 1, "") for task in tasks], [])
-    context = Context(sweep.store.root, "s", 0, Recovery())
-    progress = ProgressFile(Files(sweep.store.root), "cell")
-    quality.lint_completions([of_base, of_edit], Work(sweep.store, LocalStages(), progress, context))
+    quality.lint_completions([of_base, of_edit], work_on(sweep.store))
     assert [file.file_id for file in linted[of_base.node.key]] == tasks
     assert [file.file_id for file in linted[of_edit.node.key]] == tasks[1:]

@@ -10,48 +10,45 @@ from typing import Any
 import pytest
 
 from raysweep.config.loading import config_from
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.execution.pool import execute
 from raysweep.pipeline import make
 from raysweep.planning.plan import RejectedRowsPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Limits, Outcome
-from raysweep.records import Leak, Problem, Recovery, RejectedRow, SourceRow, TrainingRow
+from raysweep.records import Leak, Problem, RejectedRow, SourceRow, TrainingRow
 from raysweep.stages import rejected_rows
-from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.pair_filters import PairFilters, Variant
 from raysweep.training_sets.teacher import WHOLE
+from tests.stages.making import opened, work_on
 
 pytestmark = pytest.mark.slow
 
-
-def config(**rejected: Any) -> Any:
-    source = {"name": "minicode", "rows": 40, "part": "finetuning"} | ({"rejected": rejected} if rejected else {})
-    return config_from(
-        {
-            "name": "pairs",
-            "models": [{"name": "echo", "generator": "reference"}],
-            "training": {"source": source, "sets": ["clean", "C1"]},
-            "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
-        },
-        "test",
-    )
+MINICODE = {"name": "minicode", "count": 3}
+ROWS = {"name": "minicode", "rows": 40, "part": "finetuning"}
 
 
-def work(store: Store, folder: Path) -> Work:
-    context = Context(store.root, "pairs", 0, Recovery(retries=0))
-    return Work(store, LocalStages(), ProgressFile(context.progress, "pairs"), context)
+def sets_of(training: dict[str, Any], problems: Any = MINICODE, **more: Any) -> SetPlanner:
+    models = [{"name": "echo", "generator": "reference"}]
+    document = {"name": "pairs", "models": models, "training": training, "evaluation": {"problems": [problems]}}
+    return SetPlanner(config_from({**document, **more}, "test"))
+
+
+def planner(**rejected: Any) -> SetPlanner:
+    return sets_of({"source": ROWS | ({"rejected": rejected} if rejected else {}), "sets": ["clean", "C1"]})
+
+
+def of_python() -> RejectedRowsPlan:
+    plan = planner(mutator="python").fine_tuning_set("clean").rejected
+    assert plan is not None
+    return plan
 
 
 def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: Path) -> None:
-    store, planner = Store(tmp_path / "store"), SetPlanner(config(mutator="python", seed=1))
-    store.require_writable()
-    clean, perturbed = planner.fine_tuning_set("clean"), planner.fine_tuning_set("C1")
+    store, sets = opened(tmp_path), planner(mutator="python", seed=1)
+    clean, perturbed = sets.fine_tuning_set("clean"), sets.fine_tuning_set("C1")
     assert clean.rejected is not None and clean.rejected == perturbed.rejected
-    make([clean, perturbed], work(store, tmp_path))
+    make([clean, perturbed], work_on(store))
     made = store.rows(clean.rejected.node, RejectedRow)
     source, rows = SOURCES.create(clean.rows.source), store.rows(clean.rows.node, SourceRow)
     assert [one.row_id for one in made] == [row.row_id for row in rows]
@@ -78,9 +75,13 @@ def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: 
 
 def test_an_interrupted_run_keeps_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
-    store, plan = Store(tmp_path / "store"), SetPlanner(config(mutator="python")).fine_tuning_set("clean").rejected
-    store.require_writable()
+    path = tmp_path / "rows.jsonl"
+    rows = [{"instruction": f"Add {n}.", "output": f"total = first + {n}\n"} for n in range(40)]  # which have no tests
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = {"name": "jsonl", "path": str(path), "rejected": {"mutator": "python"}}
+    plan = sets_of({"source": source, "sets": ["clean"]}).fine_tuning_set("clean").rejected
     assert plan is not None
+    store, other = opened(tmp_path / "one"), opened(tmp_path / "other")
     real, calls = rejected_rows._rejected, [0]
 
     def second_fails(*args: Any) -> Any:
@@ -91,13 +92,11 @@ def test_an_interrupted_run_keeps_its_blocks(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(rejected_rows, "_rejected", second_fails)
     with pytest.raises(KeyboardInterrupt):
-        make([plan], work(store, tmp_path))
-    make([plan], work(store, tmp_path))
+        make([plan], work_on(store))
+    make([plan], work_on(store))
     assert calls[0] == 1 + 1 + 2  # of three blocks the first was kept
     monkeypatch.setattr(rejected_rows, "_rejected", real)
-    other = Store(tmp_path / "other")
-    other.require_writable()
-    make([plan], work(other, tmp_path))
+    make([plan], work_on(other))
     assert store.rows(plan.node, RejectedRow) == other.rows(plan.node, RejectedRow)
 
 
@@ -107,17 +106,13 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
         SourceRow("b", "Name it.", "x = y\n"),
         SourceRow("c", "Add.", "x = a + b\n"),
     ]
-    plan = SetPlanner(config(mutator="python")).fine_tuning_set("clean").rejected
-    assert isinstance(plan, RejectedRowsPlan)
+    plan = of_python()
     source, service = SOURCES.create(plan.rows.source), _NoPrograms()
     source.problem = lambda row: None  # type: ignore[method-assign]
     found = [rejected_rows._mutated(row, plan) for row in rows]
     made = rejected_rows._rejected(rows, found, plan, source, service)  # type: ignore[arg-type]
-    assert [(one.rejected is None, one.reason) for one in made[:2]] == [
-        (True, "no Python code"),
-        (True, "nothing to change"),
-    ]
-    assert made[2].rejected is not None
+    assert [one.reason for one in made] == ["no Python code", "nothing to change", "operator swap"]
+    assert [one.rejected is None for one in made] == [True, True, False]
     strict = dataclasses.replace(plan, filters=PairFilters(True, 1.0, 0))
     assert rejected_rows._mutated(rows[2], strict) == "less similar than 1"
 
@@ -135,18 +130,12 @@ def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(
     rejected = {"mutator": "python", "seed": 5}  # of which the first change is `first + 8`
     source = {"name": "jsonl", "path": str(tmp_path / "rows.jsonl"), "rejected": rejected}
     others = {**source, "path": str(tmp_path / "others.jsonl")}
-    document = {
-        "name": "pairs",
-        "models": [{"name": "echo", "generator": "reference"}],
-        "training": {"source": source, "validation": others, "sets": ["clean"], "decontaminate": way},
-        "evaluation": {"problems": [{"name": "jsonl", "as": "mine", "path": str(tmp_path / "problems.jsonl")}]},
-    }
-    store, planner = Store(tmp_path / "store"), SetPlanner(config_from(document, "test"))
-    store.require_writable()
-    plan, (leakage,) = planner.fine_tuning_set("clean"), planner.leakages(["clean"])
-    validation = planner.validation_set("clean")
+    training = {"source": source, "validation": others, "sets": ["clean"], "decontaminate": way}
+    sets = sets_of(training, {"name": "jsonl", "as": "mine", "path": str(tmp_path / "problems.jsonl")})
+    plan, (leakage,), validation = sets.fine_tuning_set("clean"), sets.leakages(["clean"]), sets.validation_set("clean")
     assert validation is not None
-    make([leakage, plan, validation], work(store, tmp_path))
+    store = opened(tmp_path / "store")
+    make([leakage, plan, validation], work_on(store))
     assert [row.rejected for row in store.rows(plan.node, TrainingRow)] == [f"total = {chosen}\n"]
     assert [leak.rule for leak in store.rows(leakage.node, Leak)] == ["solution"] * told
     assert [row.rejected for row in store.rows(validation.node, TrainingRow)] == ["total = first * 7\n"]  # either way
@@ -161,30 +150,21 @@ class _NoPrograms:
 
 
 def test_sets_without_rejected_responses_keep_their_keys() -> None:
-    plain, paired = (SetPlanner(config(**args)).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
+    plain, paired = (planner(**args).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
     assert plain.rejected is None and plain.node.inputs == (plain.rows.node.key,)
     assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
 
 
 def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(json.dumps({"instruction": "Count.", "output": "n = 1\n"}) + "\n")
-    sources = [{"name": "minicode", "rows": 40}, {"name": "jsonl", "path": str(tmp_path / "rows.jsonl")}]
-    made: list[set[str]] = []
-    for source in sources:
-        keys = set()
-        for require in ("partial", "strong"):
-            document = {
-                "name": "pairs",
-                "models": [{"name": "echo", "generator": "reference"}],
-                "training": {"source": {**source, "rejected": {"mutator": "python"}}, "sets": ["clean"]},
-                "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
-                "execution": {"require": require},
-            }
-            plan = SetPlanner(config_from(document, "test")).fine_tuning_set("clean").rejected
-            assert plan is not None
-            keys.add(plan.node.key)
-        made.append(keys)
-    assert [len(keys) for keys in made] == [2, 1]
+
+    def keys(source: dict[str, Any]) -> set[str]:
+        training = {"source": {**source, "rejected": {"mutator": "python"}}, "sets": ["clean"]}
+        sets = [sets_of(training, execution={"require": level}) for level in ("partial", "strong")]
+        return {plan.node.key for one in sets if (plan := one.fine_tuning_set("clean").rejected)}
+
+    assert len(keys({"name": "minicode", "rows": 40})) == 2
+    assert len(keys({"name": "jsonl", "path": str(tmp_path / "rows.jsonl")})) == 1
 
 
 def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_prompt() -> None:
@@ -195,16 +175,10 @@ def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_pro
 
 
 def test_a_label_says_of_which_source_responses_are() -> None:
-    rows = {"name": "minicode", "rows": 40, "part": "finetuning", "rejected": {"mutator": "python"}}
+    rows = {**ROWS, "rejected": {"mutator": "python"}}
     training = {"sources": {"second": rows}, "validations": {"second": rows | {"rows": 41, "part": "validation"}}}
-    document = {
-        "name": "pairs",
-        "models": [{"name": "echo", "generator": "reference"}],
-        "training": {**training, "sets": [{"name": "clean", "source": "second"}]},
-        "evaluation": {"problems": [{"name": "minicode", "count": 3}]},
-    }
-    planner = SetPlanner(config_from(document, "test"))
-    plans = [plan.rejected for plan in (planner.fine_tuning_set("clean"), planner.validation_set("clean")) if plan]
+    sets = sets_of({**training, "sets": [{"name": "clean", "source": "second"}]})
+    plans = [plan.rejected for plan in (sets.fine_tuning_set("clean"), sets.validation_set("clean")) if plan]
     labels = [plan.node.label for plan in plans if plan]
     assert labels == ["rejected responses of second", "rejected responses of validation rows of second"]
     assert [plan.rows.node.label for plan in plans if plan] == ["rows of second", "validation rows of second"]

@@ -9,9 +9,6 @@ from typing import ClassVar
 import pytest
 
 from raysweep.config.loading import config_from
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.generators.base import GENERATORS, Generator
 from raysweep.hashing import text_sha
 from raysweep.pipeline import make
@@ -19,10 +16,11 @@ from raysweep.planning.plan import RewrittenSetPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.rewriting import ACCEPTED, EMPTY
-from raysweep.records import Completion, GenerationRequest, PromptRow, Recovery, Spec
+from raysweep.records import Completion, GenerationRequest, PromptRow, Spec
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.stages.rewriting import REASONS
 from raysweep.storage.store import Store
+from tests.stages.making import opened, work_on
 
 COUNT = 12
 
@@ -60,11 +58,9 @@ def made(folder: Path) -> tuple[Store, RewrittenSetPlan]:
         "models": [{"name": "undoing", "generator": "undoing"}],
         "evaluation": {"problems": [{"name": "minicode", "count": COUNT}], "perturbations": ["clean", "C1"]},
     }
-    planner, store = SetPlanner(config_from(config, "test")), Store(folder)
+    planner, store = SetPlanner(config_from(config, "test")), opened(folder)
     plan = planner.rewritten_set("undoing", planner.test_set("minicode", "C1", 0))
-    store.require_writable()
-    context = Context(store.root, "rewritten", 0, Recovery(retries=0), groups={"undoing": ""})
-    make([plan], Work(store, LocalStages(), ProgressFile(context.progress, "rewritten"), context))
+    make([plan], work_on(store, groups={"undoing": ""}))
     return store, plan
 
 
@@ -78,7 +74,9 @@ def descriptions() -> dict[str, str]:
     return texts
 
 
-def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back(undoing: type[Undoing], tmp_path: Path):
+def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back_and_a_second_run_asks_nothing(
+    undoing: type[Undoing], tmp_path: Path
+):
     undoing.clean.update(descriptions())
     store, plan = made(tmp_path)
     before = {row.task_id: row for row in store.rows(plan.texts.test_set.node, PromptRow)}
@@ -86,6 +84,8 @@ def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back(un
     assert any(row.changed for row in before.values())
     assert [row.prompt for row in rows] == [row.clean_prompt for row in rows] and not any(row.changed for row in rows)
     assert store.counts(plan.node)[REASONS] == {ACCEPTED: COUNT}
+    made(tmp_path)
+    assert len(undoing.asked) == COUNT
 
 
 def test_what_is_not_accepted_stays_perturbed_and_is_counted(undoing: type[Undoing], tmp_path: Path):
@@ -97,11 +97,3 @@ def test_what_is_not_accepted_stays_perturbed_and_is_counted(undoing: type[Undoi
     after = {row.task_id: row for row in store.rows(plan.node, PromptRow)}
     assert after[silent] == before[silent]
     assert store.counts(plan.node)[REASONS] == {ACCEPTED: COUNT - 1, EMPTY: 1}
-
-
-def test_a_second_run_asks_nothing(undoing: type[Undoing], tmp_path: Path):
-    undoing.clean.update(descriptions())
-    made(tmp_path)
-    asked = len(undoing.asked)
-    made(tmp_path)
-    assert asked == COUNT and len(undoing.asked) == asked

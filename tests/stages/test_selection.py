@@ -10,24 +10,21 @@ from typing import Any
 import pytest
 
 from raysweep.config.loading import load_config
-from raysweep.engine.base import Context, Work
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.errors import HopelessError
 from raysweep.planning.choice import chosen_of, with_choice
 from raysweep.planning.missing import awaited_tasks, is_made, missing
 from raysweep.planning.plan import CellPlan, CompletionsPlan, QualityPlan, ResultsPlan, SelectionPlan, SweepPlan
 from raysweep.planning.planner import build_plan
-from raysweep.records import CandidateLoss, Recovery
+from raysweep.records import CandidateLoss
 from raysweep.stages.inputs import model_ref
 from raysweep.stages.selection import choose_model
 from raysweep.stages.training import VALIDATION_SET
 from raysweep.storage.artefacts import Node
-from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN
 from raysweep.trainers.best import KEPT_STEP
 from tests.paths import NANO
+from tests.stages.making import opened, work_on
 
 SCRATCH = ["recipes.scratch={epochs: 1, batch_size: 16, max_tokens: 256}", "models.0.pretrain.recipe=scratch"]
 VALIDATION = "training.validation={name: minicode, part: pretraining, rows: 8}"
@@ -55,9 +52,7 @@ def keys_of(cell: CellPlan) -> dict[float, str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path)
-    store.require_writable()
-    return store
+    return opened(tmp_path)
 
 
 def train(cell: CellPlan, store: Store, losses: Mapping[float, Any], **counts: Any) -> None:
@@ -74,9 +69,7 @@ def train(cell: CellPlan, store: Store, losses: Mapping[float, Any], **counts: A
 def choose(cell: CellPlan, store: Store) -> float:
     """Make the choice and return the learning rate of the chosen model."""
     assert cell.selection is not None
-    context = Context(store.root, "s", 0, Recovery())
-    progress = ProgressFile(Files(store.root).below("progress"), cell.cell.id)
-    choose_model(SelectionPlan(cell.selection.node, cell), Work(store, LocalStages(), progress, context))
+    choose_model(SelectionPlan(cell.selection.node, cell), work_on(store))
     chosen = chosen_of(cell, store)
     assert chosen is not None and chosen.recipe is not None
     return chosen.recipe.lr
@@ -106,8 +99,7 @@ def test_neither_names_nor_the_order_of_lists_or_trainings_change_a_choice(tmp_p
     losses = {0.001: [0.5], 0.002: [0.2], 0.003: [0.2]}
     found = set()
     for number, (rates, name) in enumerate([("[0.001, 0.002, 0.003]", "some"), ("[0.003, 0.002, 0.001]", "other")]):
-        store = Store(tmp_path / str(number))
-        store.require_writable()
+        store = opened(tmp_path / str(number))
         cell = cell_of(plan(rates, name=name))
         train(cell, store, dict(reversed(losses.items())) if number else losses)
         assert cell.selection is not None
@@ -190,11 +182,7 @@ def test_what_another_model_wrote_is_lacking_and_the_linting_already_while_none_
     choose(cell, store)
     (pair, *_), keys = cell.pairs, keys_of(cell)
     linting = QualityPlan(Node("quality", 1, {}, (pair.completions.key,), "linting"), cell, pair, (0,), "batch")
-    made = [
-        CompletionsPlan(pair.completions, cell, pair),
-        ResultsPlan(pair.results, cell, pair),
-        linting,
-    ]
+    made = [CompletionsPlan(pair.completions, cell, pair), ResultsPlan(pair.results, cell, pair), linting]
 
     def lacking(model: str | None) -> list[str]:
         for item in made:

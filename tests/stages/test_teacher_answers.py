@@ -17,20 +17,18 @@ from typing import Any
 import pytest
 
 from raysweep.config.loading import config_from
-from raysweep.engine.base import Context, Work
 from raysweep.engine.completing import batches_of
-from raysweep.engine.local import LocalStages
-from raysweep.engine.progress import ProgressFile
 from raysweep.errors import HopelessError
 from raysweep.pipeline import make
 from raysweep.planning.missing import missing
 from raysweep.planning.sets import SetPlanner
-from raysweep.records import Completion, Recovery, RejectedRow, TrainingRow
+from raysweep.records import Completion, RejectedRow, TrainingRow
 from raysweep.stages import generation
 from raysweep.storage.store import Store
 from raysweep.training_sets.teacher import BODY
 from tests.generators.test_openai import Server, handler_of, text_answer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
+from tests.stages.making import work_on
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"name": "teacher", "path": str(folder)}
 
 
-def planner(model: dict[str, Any], rows: int = FEW, path: Path | None = None, **rejected: Any) -> SetPlanner:
+def planner(model: dict[str, Any], rows: int = MANY, path: Path | None = None, **rejected: Any) -> SetPlanner:
     settings = {"teacher": "teacher", "temperature": 0, "max_new_tokens": 16, "filters": ["equal"], **rejected}
     source = {"name": "jsonl", "path": str(path)} if path else {"name": "minicode", "rows": rows, "part": "finetuning"}
     config = {
@@ -64,13 +62,12 @@ def made(planner: SetPlanner, store: Store, sets: Sequence[str] = ("clean",)) ->
     """Make training sets of a config and what they share; return the rejected responses."""
     store.require_writable()
     plans = [planner.fine_tuning_set(name) for name in sets]
-    context = Context(store.root, "taught", 0, Recovery(retries=0), groups={"teacher": ""})
-    make(plans, Work(store, LocalStages(), ProgressFile(context.progress, "taught"), context))
+    make(plans, work_on(store, groups={"teacher": ""}))
     assert plans[0].rejected is not None and all(plan.rejected == plans[0].rejected for plan in plans)
     return store.rows(plans[0].rejected.node, RejectedRow)
 
 
-def make_and_be_killed(model: dict[str, Any], rows: int, store: Path) -> None:
+def make_and_be_killed(model: dict[str, Any], path: Path | None, store: Path) -> None:
     """Make pairs in this process, which is killed when half of the batches are written."""
     real = generation.complete
 
@@ -82,32 +79,34 @@ def make_and_be_killed(model: dict[str, Any], rows: int, store: Path) -> None:
             yield output
 
     generation.complete, generation.BLOCK_SECONDS = breaking, 0.0  # each batch is written at once
-    made(planner(model, rows), Store(store))
+    made(planner(model, path=path), Store(store))
 
 
-def resumed_as_undisturbed(model: dict[str, Any], rows: int, folder: Path) -> tuple[list[RejectedRow], dict[str, Any]]:
+def resumed_as_undisturbed(
+    model: dict[str, Any], folder: Path, path: Path | None = None
+) -> tuple[list[RejectedRow], dict[str, Any]]:
     """Make pairs by a process that is killed half-way and then by this one; return them and their manifest's counts.
 
     An undisturbed process must make the same.
     """
     child = multiprocessing.get_context("spawn").Process(
-        target=make_and_be_killed, args=(model, rows, folder / "store")
+        target=make_and_be_killed, args=(model, path, folder / "store")
     )
     child.start()
     child.join()
     assert child.exitcode == -signal.SIGKILL
-    store, plan = Store(folder / "store"), planner(model, rows).fine_tuning_set("clean").rejected
+    store, plan = Store(folder / "store"), planner(model, path=path).fine_tuning_set("clean").rejected
     assert plan is not None and plan.answers is not None and not store.has(plan.answers.node)
-    pairs = made(planner(model, rows), store)
-    assert store.manifest(plan.answers.node)["counts"]["prompts_resumed"] == rows / 2
-    assert pairs == made(planner(model, rows), Store(folder / "other"))
+    pairs = made(planner(model, path=path), store)
+    assert store.manifest(plan.answers.node)["counts"]["prompts_resumed"] == len(pairs) / 2
+    assert pairs == made(planner(model, path=path), Store(folder / "other"))
     return pairs, store.manifest(plan.node)["counts"]
 
 
 @pytest.mark.long
 def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], tmp_path: Path) -> None:
     """In small, by a teacher without weights: `test_a_served_teacher_goes_on_where_it_was_killed`."""
-    pairs, counts = resumed_as_undisturbed(model, MANY, tmp_path)
+    pairs, counts = resumed_as_undisturbed(model, tmp_path)
     assert {pair.rejected for pair in pairs} == {"    return n"}
     assert counts == {"rows": MANY, "changed": {BODY: MANY}, "without": {}}
 
@@ -117,13 +116,14 @@ def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], tmp
 def test_a_served_teacher_goes_on_where_it_was_killed(
     rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Few rows have no tests to run."""
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
+    path = written(tmp_path / "rows.jsonl", ["    return 0\n"] * FEW) if rows == FEW else None
     with served(lambda path, body: text_answer("".join(PIECES))) as server:
         generator = {"name": "openai", "served": "m", "url": server.url}
-        model = {"name": "teacher", "generator": generator}
-        pairs, counts = resumed_as_undisturbed(model, rows, tmp_path)
+        pairs, counts = resumed_as_undisturbed({"name": "teacher", "generator": generator}, tmp_path, path)
         asked = len(server.seen)
-    assert counts["changed"] == {BODY: rows} and pairs[0].rejected == "    return n"
+    assert list(counts["changed"].values()) == [rows] == [len(pairs)] and "return n" in (pairs[0].rejected or "")
     assert 2 * rows <= asked <= 2 * rows + 64  # what was in flight is asked for again
 
 
@@ -143,17 +143,9 @@ def served(answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[
         thread.join()
 
 
-def test_other_filters_do_not_ask_the_teacher_again(model: dict[str, Any], tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    made(planner(model, 20), store)
-    again = planner(model, 20, filters="none", rejected_text="answer").fine_tuning_set("clean")
-    assert [plan.node.stage for plan in missing([again], store) if plan.node] == ["rejected_rows", "training_set"]
-    warmer = planner(model, 20, temperature=0.8).fine_tuning_set("clean")
-    stages = [plan.node.stage for plan in missing([warmer], store) if plan.node]
-    assert stages == ["completions", "rejected_rows", "training_set"]
-
-
-def test_training_sets_share_the_pairs_of_a_teachers_answers(model: dict[str, Any], tmp_path: Path) -> None:
+def test_training_sets_share_the_pairs_of_a_teachers_answers_and_other_filters_do_not_ask_again(
+    model: dict[str, Any], tmp_path: Path
+) -> None:
     store, sets = Store(tmp_path / "store"), planner(model, 20)
     pairs = {pair.row_id: pair.rejected for pair in made(sets, store, ["clean", "C1"])}
     for name in ("clean", "C1"):
@@ -163,6 +155,12 @@ def test_training_sets_share_the_pairs_of_a_teachers_answers(model: dict[str, An
     assert plan is not None and plan.answers is not None and plan.answers.template == "raw"
     answers = store.rows(plan.answers.node, Completion)
     assert len(answers) == 20 and {(one.text, one.stop) for one in answers} == {("".join(PIECES), "eos")}
+    for settings, stages in (
+        ({"filters": "none", "rejected_text": "answer"}, ["rejected_rows", "training_set"]),
+        ({"temperature": 0.8}, ["completions", "rejected_rows", "training_set"]),
+    ):
+        again = planner(model, 20, **settings).fine_tuning_set("clean")
+        assert [plan.node.stage for plan in missing([again], store) if plan.node] == stages
 
 
 def written(path: Path, outputs: list[str]) -> Path:

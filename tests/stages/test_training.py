@@ -5,19 +5,22 @@ from __future__ import annotations
 import pytest
 
 from raysweep.config.loading import load_config
+from raysweep.pipeline import make
+from raysweep.planning.plan import ModelPlan
 from raysweep.planning.planner import build_plan
 from raysweep.planning.predictions.costs import MEASURED, plan_costs
-from raysweep.storage.store import Store
-from raysweep.sweep.run import run_sweep
-from raysweep.sweep.tasks import RunOptions
+from raysweep.testing.tiny import make_tiny
 from tests.paths import NANO
+from tests.stages.making import opened, work_on
 
 
-@pytest.mark.slow
 def test_a_finished_training_keeps_its_seconds_and_a_plan_measures_others_by_them(tmp_path):
-    run_sweep(load_config(NANO), RunOptions(str(tmp_path), "local"))
-    plan, store = build_plan(load_config(NANO, ["training.sets=[C1, clean]"])), Store(str(tmp_path))
+    model = f"models.0={{name: own, path: {make_tiny('llama', tmp_path / 'own').location}, recipes: [tiny]}}"
+    settings = [model, "recipes.tiny={steps: 2, batch_size: 4, max_tokens: 256}", "training.sets=[C1, clean]"]
+    plan, store = build_plan(load_config(NANO, settings)), opened(tmp_path / "store")
     _, trained, other = plan.cells
+    assert trained.model is not None
+    make([ModelPlan(trained.model, trained)], work_on(store, groups={"own": ""}))
     counts = store.counts(trained.model)
     assert counts["seconds"] > 0 and counts["cpu_seconds"] > 0 and counts["device"] == "cpu"
     costs = plan_costs(plan, store).cells
