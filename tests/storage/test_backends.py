@@ -12,21 +12,12 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.storage.backends import Backend, LocalDisk, is_full, normal_root, reason_of, write_atomically
 from raysweep.storage.object_stores import ObjectStore, _pyarrow_uri
-from tests.storage.object_store import ACCOUNT, served
 
 NAMES = ["a", "sub/b.json", "with space/ümlaut [1].txt", "deep/er/and/deep er/x"]
 
 
-@pytest.fixture(scope="module")
-def server():
-    with served() as running:
-        yield running
-
-
 @pytest.fixture(params=["disk", "s3", "file system"])
-def backend(request, tmp_path, server, monkeypatch) -> Backend:
-    for name, value in ACCOUNT.items():
-        monkeypatch.setenv(name, value)
+def backend(request, tmp_path, server, account) -> Backend:
     top = tmp_path / "the top [1] ü"
     if request.param == "disk":
         return LocalDisk(top)
@@ -48,16 +39,13 @@ def test_what_is_written_is_read_listed_and_removed(backend):
     assert backend.infos("") == {}
 
 
-def test_a_missing_file_is_no_error(backend):
+def test_a_missing_file_is_no_error_and_a_folder_no_file(backend):
     backend.write("file", b"x")
     for name in ("none", "none/x", "file/x"):
         assert backend.read(name) is None and backend.info(name) is None and backend.infos(name) == {}
         backend.remove(name)
         backend.remove_folder(name)
     assert backend.read("file") == b"x"
-
-
-def test_a_folder_is_no_file(backend):
     backend.write("folder/x", b"x")
     assert backend.read("folder") is None and backend.info("folder") is None
 
@@ -99,7 +87,7 @@ def test_readers_never_see_a_part_of_a_file(backend):
 
     reader = threading.Thread(target=read)
     reader.start()
-    for content in contents * 5:
+    for content in contents * 2:
         backend.write("x", content)
     over.set()
     reader.join()

@@ -15,19 +15,7 @@ from raysweep.errors import OtherSchema, StoreError, UsageError
 from raysweep.storage import files as files_module
 from raysweep.storage.files import MARKER, Files
 from tests.clock import Clock
-from tests.storage.object_store import ACCOUNT, served
-
-
-@pytest.fixture(scope="module")
-def server():
-    with served() as running:
-        yield running
-
-
-@pytest.fixture
-def account(monkeypatch):
-    for name, value in ACCOUNT.items():
-        monkeypatch.setenv(name, value)
+from tests.storage.object_store import served
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -87,9 +75,9 @@ def test_many_threads_may_use_one_files(files):
         files.write(f"t/{number}", str(number))
         return files.read(f"t/{number}") == str(number).encode()
 
-    with ThreadPoolExecutor(16) as pool:
-        assert all(pool.map(work, range(48)))
-    assert len(files.infos("t")) == 48
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(work, range(16)))
+    assert len(files.infos("t")) == 16
 
 
 def test_a_folder_is_written_and_read_through_a_local_one(files):
@@ -150,17 +138,16 @@ def test_a_root_that_never_existed_is_not_waited_for(tmp_path):
     assert files.read("x") is None and files.infos() == {} and files.info("x") is None
 
 
-@pytest.mark.slow
-def test_a_server_that_is_away_is_waited_for(account):
+def test_a_server_that_is_away_is_waited_for(account, clock):
     with served() as server:
         files = Files(server.uri("vanishing"))
         files.require_writable()
         files.write("x", "1")
         server.stop()
-        threading.Timer(3, server.start).start()
+        clock.after(3, server.start)
         assert files.read("x") == b"1"
         server.stop()
-        threading.Timer(1, server.start).start()
+        clock.after(1, server.start)
         files.write("y", "2")
         assert set(files.infos()) == {"x", "y", MARKER}
 
@@ -184,10 +171,10 @@ def test_a_bucket_that_does_not_exist_is_named(server, account):
         files.require_known()
 
 
-@pytest.mark.parametrize("uri", ["nonsense://bucket/x", "s3://", "s3:///x", "s3://bucket/x?colour=red", "s3:/b/x"])
+@pytest.mark.parametrize("uri", ["nonsense://bucket/x", "s3://", "s3:///x", "s3://bucket/x?colour=red", "s3:/bucket"])
 def test_a_uri_that_means_nothing_is_refused_at_once(uri):
     with pytest.raises(UsageError, match="s3://bucket"):
-        Files(uri if uri != "s3:/b/x" else "s3:/bucket")
+        Files(uri)
 
 
 def test_a_root_that_cannot_be_written_is_refused(tmp_path):
@@ -209,11 +196,11 @@ def test_a_store_with_another_schema_is_left_alone_by_writers_and_readers(files)
         assert set(files.infos()) == before
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": "x"}', "\0\0"])
-def test_a_broken_marker_still_marks_the_root(files, content):
-    files.write(MARKER, content)
-    Files(files.root).require_writable()
-    Files(files.root).require_known()
+def test_a_broken_marker_still_marks_the_root(files):
+    for content in ("", "{", "[]", '{"schema_version": "x"}', "\0\0"):
+        files.write(MARKER, content)
+        Files(files.root).require_writable()
+        Files(files.root).require_known()
 
 
 def test_a_folder_without_a_marker_gets_one(tmp_path):
@@ -225,24 +212,17 @@ def test_a_folder_without_a_marker_gets_one(tmp_path):
     assert (tmp_path / "store" / MARKER).exists() and files.expected
 
 
-@pytest.mark.parametrize("form", ["relative", "slash", "symlink", "dots", "uri"])
-def test_one_root_may_be_given_in_many_ways(tmp_path, monkeypatch, form):
+def test_one_root_may_be_given_in_many_ways(tmp_path, monkeypatch):
     real = tmp_path / "the store [1] ü"
     Files(str(real)).require_writable()
     Files(str(real)).write("x", "1")
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "link").symlink_to(real)
-    root = {
-        "relative": real.name,
-        "slash": f"{real}/",
-        "symlink": str(tmp_path / "link"),
-        "dots": f"../{tmp_path.name}/{real.name}",
-        "uri": real.as_uri(),
-    }[form]
-    files = Files(root)
-    files.require_writable()
-    monkeypatch.chdir("/")
-    assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}
+    for root in (real.name, f"{real}/", str(tmp_path / "link"), f"../{tmp_path.name}/{real.name}", real.as_uri()):
+        monkeypatch.chdir(tmp_path)
+        files = Files(root)
+        files.require_writable()
+        monkeypatch.chdir("/")
+        assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}, root
 
 
 def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
@@ -262,7 +242,7 @@ def test_reading_whole_folders_while_they_change_is_no_error(disk):
 
     thread = threading.Thread(target=change)
     thread.start()
-    for _ in range(200):
+    for _ in range(100):
         disk.infos()
     over.set()
     thread.join()

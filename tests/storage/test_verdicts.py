@@ -13,7 +13,6 @@ from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Sandbox, Ver
 from raysweep.storage import verdicts
 from raysweep.storage.files import Files
 from raysweep.storage.verdicts import Question, VerdictCache, serves
-from tests.storage.object_store import ACCOUNT, served
 
 LIMITS = Limits(timeout=3)
 ANY = Sandbox(Lane.SHARED, Level.LIMITS)
@@ -152,9 +151,6 @@ def test_only_groups_with_matching_programs_are_read(files, monkeypatch):
     assert len(read) == len(set(read)) <= 4
 
 
-def test_an_object_store_keeps_verdicts_too(monkeypatch, tmp_path):
-    for name, value in ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-    with served() as server:
-        cache = cache_with(Files(server.uri("s")), {question(n): STRONG for n in range(100)})
-        assert len(cache.find([question(n) for n in range(0, 200, 2)], ANY)) == 50
+def test_an_object_store_keeps_verdicts_too(server, account):
+    cache = cache_with(Files(server.uri("verdicts")), {question(n): STRONG for n in range(100)})
+    assert len(cache.find([question(n) for n in range(0, 200, 2)], ANY)) == 50
