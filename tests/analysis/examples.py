@@ -11,7 +11,7 @@ from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evide
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
-from raysweep.analysis.tables.table import Table, by_problem_set
+from raysweep.analysis.tables.table import Table, by_problem_set, to_markdown
 from raysweep.hashing import text_sha
 from raysweep.records import Completion, PromptRow, Result, Score
 from tests.analysis.exhibits.examples import in_group
@@ -114,6 +114,17 @@ def realistic_samples(tasks: int = 240) -> list[PairSamples]:
                     pair(model, training_set, perturbation, tasks, texts, rng.sample(range(tasks), tasks // 3))
                 )
     return result
+
+
+def shown(*tables: Table) -> str:
+    """Return tables as Markdown, and below each the curves of its cells."""
+    texts = []
+    for table in tables:
+        texts += [to_markdown(table), ""]
+        for row in table.rows:
+            cells = zip(table.columns, row.cells, strict=True)
+            texts += [f"{row.labels} {column.full_name}: {cell.curve}" for column, cell in cells if cell.curve]
+    return "\n".join(texts)
 
 
 def score_tables(scores: Sequence[Score], order: Order, failures: Sequence[Failure] = ()) -> list[Table]:

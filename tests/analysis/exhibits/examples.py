@@ -83,10 +83,19 @@ def curve_evidence(models: Sequence[str] = ("one", "two"), **order: object) -> E
                 score(model, name, "typos", "drop", perturbed - clean, n=20),
             ]
             rates[CellLabels(model, "full", name, 42)] = {
-                ("humaneval", test): ProblemRates({f"t{t:02}": float(t < number) for t in range(20)}, {}, 1, 1)
-                for test, number in zip(("clean", "typos"), passed, strict=True)
+                ("humaneval", test): rated(number) for test, number in zip(("clean", "typos"), passed, strict=True)
             }
     return Evidence(ScoreBook.of(scores, replace(CURVES, **order)), rates)
+
+
+def passing(number: int, of: int = 20) -> dict[str, float]:
+    """The first so many of the problems pass; below 0, the last ones."""
+    return {f"t{t:02}": float(t < number if number >= 0 else t >= of + number) for t in range(of)}
+
+
+def rated(number: int, of: int = 20) -> ProblemRates:
+    """Verdicts by problem of which so many pass."""
+    return ProblemRates(passing(number, of), {}, 1, 1)
 
 
 def tables(id: str, evidence: Evidence) -> list[Table]:

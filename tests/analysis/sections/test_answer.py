@@ -2,77 +2,55 @@
 
 from dataclasses import replace
 
+import pytest
+
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.answer import question
 from raysweep.analysis.tables.edited import EDITED, WAY
 from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
 from tests.analysis.examples import ORDER, report, scores
 
-
-def test_the_first_sentence_names_models_problems_and_prompts():
-    assert question(ScoreBook.of(scores(), ORDER)) == (
-        "The code models llama and gpt_bigcode were asked to solve 240 problems of minicode, before and after "
-        "fine-tuning: from prompts as they are, and from prompts changed by 4 perturbations, such as typos (C). "
-        "pass@1: the share of programs that pass all tests of their problem."
-    )
-
-
-def test_few_perturbations_are_named_with_what_a_mix_draws_from():
-    words = {"C": "typos", "C1": "neighbouring keys", "C2": "swapped characters"}
-    order = replace(ORDER, perturbations=("C1", "C"), headline="C", words=words, members={"C": ("C1", "C2")})
-    few = [one for one in scores() if one.perturbation in ("clean", "C1", "C")]
-    assert (
-        ": from prompts as they are, and from prompts changed by neighbouring keys (C1) and typos (C: for each prompt "
-        "one of neighbouring keys (C1) and swapped characters (C2)). pass@1: "
-    ) in question(ScoreBook.of(few, order))
-
-
-def test_recipes_and_seeds_are_named_where_there_are_several():
-    both = [*scores(), *(replace(one, recipe="lora") for one in scores() if one.training_set != "base")]
-    recipes = {name: RecipeChoice("sft") for name in dict.fromkeys(one.recipe for one in both if one.recipe != "none")}
-    order = replace(ORDER, recipes=recipes, seeds=3)
-    assert f", before and after fine-tuning (by the recipes {' and '.join(recipes)}, with 3 seeds each): " in question(
-        ScoreBook.of(both, order)
-    )
-
-
-def test_recipes_that_edit_are_no_fine_tuning():
-    edited = [replace(s, training_set=EDITED, recipe="creme") for s in scores() if s.training_set == "C"]
-    tuned = next(s.recipe for s in scores() if s.training_set == "C")
-    order = replace(ORDER, ways={EDITED: WAY}, recipes={name: RecipeChoice("sft") for name in (tuned, "creme")})
-    assert ", before and after fine-tuning or editing: " in question(ScoreBook.of([*scores(), *edited], order))
-    bases = [s for s in scores() if s.training_set == "base"]
-    assert "seeds" not in question(ScoreBook.of(bases, replace(ORDER, seeds=3)))
+ALL = scores()
+BASES = [s for s in ALL if s.training_set == "base"]
+EDITS = [replace(s, training_set=EDITED, recipe="creme") for s in ALL if s.training_set == "C"]
+BOTH = [*ALL, *(replace(s, recipe="lora") for s in ALL if s.training_set != "base")]
+TUNED = [*dict.fromkeys(s.recipe for s in BOTH if s.recipe != "none")]
+FEW = {"C": "typos", "C1": "neighbouring keys", "C2": "swapped characters"}
+SETS = ("minicode", "java", "cpp")
+EDITED_ONLY = replace(ORDER, training_sets=("base", EDITED), ways={EDITED: WAY})
+CASES = {
+    "models, problems and prompts": (ALL, ORDER),
+    "few perturbations, one of them a mix": (
+        [s for s in ALL if s.perturbation in ("clean", "C1", "C")],
+        replace(ORDER, perturbations=("C1", "C"), headline="C", words=FEW, members={"C": ("C1", "C2")}),
+    ),
+    "recipes and seeds": (BOTH, replace(ORDER, recipes={name: RecipeChoice("sft") for name in TUNED}, seeds=3)),
+    "a recipe that edits": (
+        [*ALL, *EDITS],
+        replace(ORDER, ways={EDITED: WAY}, recipes={"full": RecipeChoice("sft"), "creme": RecipeChoice("sft")}),
+    ),
+    "seeds without fine-tuning": (BASES, replace(ORDER, seeds=3)),
+    "several problem sets": (
+        [replace(s, problem_set=name, n=6) for name in SETS for s in ALL],
+        replace(ORDER, problem_sets=SETS),
+    ),
+    "one model that was not fine-tuned": (
+        [s for s in BASES if s.model == "llama" and s.perturbation in ("clean", "C")],
+        replace(ORDER, models=("llama",), training_sets=("base",), perturbations=("clean", "C")),
+    ),
+    "edits alone": ([*BASES, *EDITS], EDITED_ONLY),
+}
 
 
-def test_several_problem_sets_stand_in_one_list():
-    sets = ("minicode", "java", "cpp")
-    several = [replace(score, problem_set=name, n=6) for name in sets for score in scores()]
-    assert " asked to solve 6 problems of minicode, 6 problems of java and 6 problems of cpp, before and" in question(
-        ScoreBook.of(several, replace(ORDER, problem_sets=sets))
-    )
+@pytest.mark.parametrize("case", CASES)
+def test_the_first_sentence_says_what_was_asked(case, snapshot):
+    assert question(ScoreBook.of(*CASES[case])) == snapshot
 
 
-def test_a_model_that_was_not_fine_tuned_has_no_before_and_after():
-    only = [s for s in scores() if (s.model, s.training_set) == ("llama", "base") and s.perturbation in ("clean", "C")]
-    order = replace(ORDER, models=("llama",), training_sets=("base",), perturbations=("clean", "C"))
-    assert question(ScoreBook.of(only, order)).startswith(
-        "The code model llama was asked to solve 240 problems of minicode: from prompts as they are, and from prompts "
-        "changed by typos (C)."
-    )
-
-
-def test_a_sweep_of_edits_speaks_of_editing_and_not_of_fine_tuning():
-    edited = [replace(s, training_set=EDITED, recipe="creme") for s in scores() if s.training_set == "C"]
-    bases = [s for s in scores() if s.training_set == "base"]
-    order = replace(ORDER, training_sets=("base", EDITED), ways={EDITED: WAY})
-    assert ", before and after editing: " in question(ScoreBook.of([*bases, *edited], order))
-    of_findings = str(render_report(report(scores=[*bases, *edited], order=order))).partition('<section id="findings"')[
-        2
-    ]
-    assert "In place of a training set" in of_findings and "fine-tun" not in of_findings.partition("</section>")[0]
-    both = ScoreBook.of([*scores(), *edited], replace(ORDER, ways={EDITED: WAY}))
-    assert ", before and after fine-tuning or editing: " in question(both)
+def test_the_findings_of_a_sweep_of_edits_do_not_speak_of_fine_tuning():
+    page = str(render_report(report(scores=[*BASES, *EDITS], order=EDITED_ONLY)))
+    found = page.partition('<section id="findings"')[2].partition("</section>")[0]
+    assert "In place of a training set" in found and "fine-tun" not in found
 
 
 def test_the_answer_stands_before_the_findings_and_a_sweep_without_scores_has_none():

@@ -16,7 +16,7 @@ def page(*texts: str, prompt: str = "def f(x):") -> str:
         for number, text in enumerate(texts)
     )
     task = SideBySideTask("Completions", "m · minicode", "minicode/1", prompt, answers)
-    html = render_report(report(drawn=Drawn(side_by_side=(task,))))
+    html = render_report(report(scores=[], drawn=Drawn(side_by_side=(task,))))
     return html[html.index('<section id="side-by-side">') :].partition("</section>")[0]
 
 
@@ -32,17 +32,15 @@ def test_a_task_has_a_column_for_each_recipe_with_its_verdict_and_marks_what_the
 def test_a_completion_without_a_verdict_has_no_mark_of_failure():
     answers = (ShownAnswer("base", None, "no verdict", "x"), ShownAnswer("sft", True, "passed", "y"))
     task = SideBySideTask("Completions", "m", "t", "", answers)
-    assert "base <span>no verdict</span>" in render_report(report(drawn=Drawn(side_by_side=(task,))))
+    assert "base <span>no verdict</span>" in render_report(report(scores=[], drawn=Drawn(side_by_side=(task,))))
 
 
 def test_texts_of_models_are_escaped():
-    for text in HOSTILE:
-        html = page(text, f"{text} more", prompt=text).lower()
-        assert "<script" not in html and "<img" not in html and "<!--" not in html and "<b>" not in html
-    html = page("</pre><b>", "x")
+    html = page(*HOSTILE, "</pre><b>", prompt="\n".join(HOSTILE)).lower()
+    assert not [tag for tag in ("<script", "<img", "<!--", "<b>") if tag in html]
     assert "&lt;/pre&gt;&lt;b&gt;" in html
 
 
 def test_without_tasks_the_page_has_no_such_section():
     assert SideBySideSection().draw(report(drawn=Drawn())) is None
-    assert 'id="side-by-side"' not in render_report(report(drawn=Drawn()))
+    assert 'id="side-by-side"' not in render_report(report(scores=[], drawn=Drawn()))

@@ -9,6 +9,7 @@ import pytest
 
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice, candidate_table, choice_table
 from raysweep.analysis.tables.score_book import Order
+from tests.analysis.examples import shown
 
 ORDER = Order(models=("m",), training_sets=("base", "clean"), problem_sets=("p",), perturbations=("clean",))
 CANDIDATES = (
@@ -16,57 +17,27 @@ CANDIDATES = (
     ReportedCandidate("lora.lr1e-4", 0.5, 8, 4, is_chosen=False, losses=((4, 0.5), (8, 0.7))),
     ReportedCandidate("lora.lr1e-5", 0.25, 8, 8, is_chosen=True),
 )
-
-
-def test_a_choice_has_its_recipe_its_loss_and_the_next_one():
-    choices = [ReportedChoice("m", "lora", "clean", 1, CANDIDATES), ReportedChoice("m", "full", "clean", 1, ())]
-    made, waiting = choice_table(choices, ORDER).rows
-    assert made.labels == ("m", "clean", "lora")
-    assert [cell.text for cell in made.cells] == ["lora.lr1e-5", "0.2500", "0.5000", "3"]
-    assert {(cell.text, cell.state) for cell in waiting.cells} == {("–", "undefined")}
-
-
-def test_candidates_stand_by_their_losses_those_without_one_last():
-    rows = candidate_table([ReportedChoice("m", "lora", "clean", 1, CANDIDATES)], ORDER).rows
-    assert [row.labels[2] for row in rows] == ["lora.lr1e-5", "lora.lr1e-4", "lora.lr1e-3"]
-    assert [[cell.text for cell in row.cells] for row in rows] == [
-        ["0.2500", "8", "8", "chosen"],
-        ["0.5000", "4", "8", ""],
-        ["–", "8", "8", ""],
-    ]
-    assert rows[1].cells[0].curve == ((4.0, 0.5), (8.0, 0.7))
-
-
 OTHER = (
     replace(CANDIDATES[0], loss=0.75),
     replace(CANDIDATES[1], loss=0.25, losses=((4, 0.25), (8, 0.5)), is_chosen=True),
     replace(CANDIDATES[2], loss=0.5, is_chosen=False),
 )
-SEEDS = [ReportedChoice("m", "lora", "clean", seed, found) for seed, found in ((1, CANDIDATES), (2, OTHER), (3, OTHER))]
 
 
-def test_several_seeds_have_one_row_that_says_with_how_many_each_recipe_was_chosen():
-    (row,) = choice_table(SEEDS, ORDER, over_seeds=True).rows
-    assert row.labels == ("m", "clean", "lora")
-    assert [cell.text for cell in row.cells] == ["lora.lr1e-4 (2 of 3), lora.lr1e-5 (1 of 3)", "0.2500", "0.5000", "3"]
-    assert (row.cells[1].spread, row.cells[1].seeds) == ("SD 0.0000", 3)
-    waiting = [ReportedChoice("m", "lora", "clean", seed, ()) for seed in (1, 2)]
-    assert {cell.state for cell in choice_table(waiting, ORDER, over_seeds=True).rows[0].cells} == {"undefined"}
-    same = [replace(SEEDS[0], seed=seed) for seed in (1, 2)]
-    assert choice_table(same, ORDER, over_seeds=True).rows[0].cells[0].text == "lora.lr1e-5"
+def chosen(*by_seed, recipe="lora"):
+    return [ReportedChoice("m", recipe, "clean", seed, found) for seed, found in enumerate(by_seed, 1)]
 
 
-def test_candidates_of_several_seeds_have_their_mean_losses():
-    rows = candidate_table(SEEDS, ORDER, over_seeds=True).rows
-    assert [(row.labels[2], row.cells[0].text, row.cells[3].text) for row in rows] == [
-        ("lora.lr1e-4", "0.3333", "chosen with 2 of 3 seeds"),
-        ("lora.lr1e-5", "0.4167", "chosen with 1 of 3 seeds"),
-        ("lora.lr1e-3", "0.7500", ""),
-    ]
-    assert rows[0].cells[0].curve == ((4.0, pytest.approx(1 / 3)), (8.0, pytest.approx(17 / 30)))
-    assert rows[2].cells[0].note == "seed 1: its loss is nan; mean over 2 of 3 seeds"
+CHOICES = {
+    "a choice, and one that waits": [*chosen(CANDIDATES), *chosen((), recipe="full")],
+    "three seeds": chosen(CANDIDATES, OTHER, OTHER),
+    "seeds that wait": chosen((), ()),
+    "seeds that agree": chosen(CANDIDATES, CANDIDATES),
+}
 
 
-def test_seeds_are_named_where_there_are_several():
-    choices = [ReportedChoice("m", "lora", "clean", seed, CANDIDATES) for seed in (1, 2)]
-    assert [row.labels[1] for row in choice_table(choices, ORDER).rows] == ["clean, seed 1", "clean, seed 2"]
+@pytest.mark.parametrize("case", CHOICES)
+def test_choices_and_candidates_have_a_row_for_all_seeds_or_for_each(case, snapshot):
+    tables = (choice_table, candidate_table)
+    over, each = ([table(CHOICES[case], ORDER, over_seeds=over) for table in tables] for over in (True, False))
+    assert shown(*over, *each) == snapshot

@@ -168,15 +168,6 @@ def test_each_seed_has_a_row_where_that_is_asked_for(numbers):
     }
 
 
-def test_the_choice_names_the_spread_between_seeds(report):
-    drawn = draw([read_exhibits()["choice"]], report[1])
-    (conclusion,) = drawn.conclusions
-    assert " over 3 seeds) of its programs pass" in conclusion.text and "(SD " in conclusion.text
-    best, *_, last = conclusion.table.rows
-    assert best.cells[0].seeds == 3 and best.cells[0].spread.startswith("SD ")
-    assert last.cells[0].seeds == 0 and not last.cells[0].spread, "the base has no seeds"
-
-
 def test_tables_show_sd_and_the_number_of_seeds_in_every_format(report):
     (table,) = draw([read_exhibits()["clean"]], report[1]).tables
     assert table.problems == "n = 60 problems, 3 training seeds"

@@ -1,0 +1,158 @@
+"""The choice of a model: what it says in each case, its numbers beside a plain bootstrap, and the rule behind all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raysweep.analysis.comparisons.base import ProblemRates
+from raysweep.analysis.exhibits.advice import NEXT, SURE, share_text
+from raysweep.analysis.exhibits.base import Conclusion, Evidence
+from raysweep.analysis.exhibits.selections import unasked
+from raysweep.analysis.tables.edited import EDITED, WAY
+from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.table import to_markdown
+from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.metrics.base import CellLabels
+from tests.analysis.exhibits.examples import CURVES, EXHIBITS, PASSED, cells, curve_evidence, passing, rated, score
+
+TYPOS, CLEAN = ("humaneval", "typos"), ("humaneval", "clean")
+
+
+def of_seeds(passed: Mapping[str, Sequence[int]], seconds: Mapping[str, float] | None = None, **order: Any) -> Evidence:
+    """The model one, whose training sets pass so many of 20 problems under typos, a number for each seed."""
+    rates = {
+        CellLabels("one", "none" if name == "base" else "full", name, seed): {TYPOS: rated(number)}
+        for name, numbers in passed.items()
+        for seed, number in enumerate(numbers)
+    }
+    trained = [
+        ReportedTraining("one", name, "full", 42, 9, 0, {}, 9, (), 0.1, seconds=of)
+        for name, of in (seconds or {}).items()
+    ]
+    return Evidence(ScoreBook.of([], replace(curve_evidence(["one"]).book.order, **order)), rates, trained)
+
+
+def alone(*, finished: bool) -> Evidence:
+    """A base model; finished: the sweep has no other."""
+    rates = {CellLabels("one", "none", "base", 42): {TYPOS: rated(8), CLEAN: rated(12)}}
+    scores = [score("one", "base", test, "pass@1", n / 20, n=20) for test, n in (("clean", 12), ("typos", 8))]
+    book = ScoreBook.of(scores, replace(CURVES, models=("one",), training_sets=("base",)))
+    return Evidence(book if finished else curve_evidence(["one"]).book, rates)
+
+
+def edits(*models: str) -> Evidence:
+    """Base models and edited ones, which are no candidates."""
+    rates = {
+        CellLabels(model, "none", "base", 42): {test: rated(12 if model == "one" else 8) for test in (TYPOS, CLEAN)}
+        for model in models
+    }
+    scores = [
+        score(model, name, test, "pass@1", 0.4, n=20)
+        for model in models for name in ("base", EDITED) for test in ("clean", "typos")
+    ]  # fmt: skip
+    order = replace(CURVES, models=models, training_sets=("base", EDITED), ways={EDITED: WAY})
+    return Evidence(ScoreBook.of(scores, order), rates)
+
+
+def without_perturbations() -> Evidence:
+    scores = [score("one", name, "clean", "pass@1", 0.5, n=20) for name in ("clean", "half")]
+    rates = {
+        CellLabels("one", "full", name, 42): {CLEAN: rated(number)} for name, number in (("clean", 4), ("half", 18))
+    }
+    return Evidence(ScoreBook.of(scores, replace(CURVES, perturbations=("clean",), headline="")), rates)
+
+
+CASES = {
+    "the problems don't settle it": curve_evidence(["one"]),
+    "rivals on other problems": of_seeds({"half": [11], "most": [-10], "clean": [1]}),
+    "clear with two seeds": of_seeds({"clean": [2, 4], "half": [18, 20]}),
+    "a lead within noise": of_seeds({"clean": [8, 8, 8], "half": [14, 8, 16]}),
+    "a lead beyond noise": of_seeds({"clean": [8, 8, 8], "half": [14, 15, 16]}),
+    "a lead over the base within noise": of_seeds({"base": [8], "half": [14, 8, 16]}),
+    "more seeds than are named": of_seeds({"clean": [8] * 6, "half": [14, 15, 16, 14, 15, 16]}),
+    "no lead on the seeds of both": of_seeds({"half": [8, 9, 20], "clean": [10, 12]}),
+    "a tie": of_seeds({"clean": [3], "half": [5], "some-a": [5], "some-b": [5], "some-c": [5]}),
+    "beside its base, with the time of its training": of_seeds({"base": [4], "half": [19]}, {"half": 90}),
+    "the faster one of two": of_seeds({"half": [12], "most": [11]}, {"half": 90, "most": 60}),
+    "two seeds within noise": of_seeds({"clean": [8, 14], "half": [9, 14]}),
+    "the best lacks a seed": of_seeds({"half": [18, 20], "clean": [2, 3, 4]}),
+    "both lack two seeds": of_seeds({"half": [18], "clean": [2]}, seeds=3),
+    "the second lacks two seeds": of_seeds({"half": [9, 10, 9], "most": [7]}, seeds=3),
+    "nothing is solved": of_seeds({"clean": [0], "half": [0]}),
+    "one model of an unfinished sweep": alone(finished=False),
+    "one model": alone(finished=True),
+    "edits of one model": edits("one"),
+    "edits of two models": edits("one", "two"),
+    "without perturbations": without_perturbations(),
+}
+
+
+def choice(evidence: Evidence) -> Conclusion:
+    (found,) = EXHIBITS["choice"].draw(evidence).conclusions
+    return found
+
+
+def said(conclusion: Conclusion) -> dict[str, str]:
+    return {point.question: point.text for point in conclusion.points}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_choice_in_words_and_as_a_table(case, snapshot):
+    found = choice(CASES[case])
+    words = [found.text, *(" ".join(of) for of in said(found).items())]
+    assert "\n".join([*words, to_markdown(found.table) if found.table else "no table"]) == snapshot
+
+
+def test_a_sweep_of_edits_has_no_word_of_fine_tuning():
+    for models in (["one"], ["one", "two"]):
+        found = choice(edits(*models))
+        assert "fine-tun" not in f"{found.text} {said(found)}".lower()
+
+
+def test_a_sweep_without_perturbations_is_not_asked_for_them():
+    assert "perturbation" in unasked(EXHIBITS["summary"], without_perturbations().book)
+
+
+def test_a_share_below_the_coverage_is_not_rounded_up_to_it():
+    assert [share_text(share) for share in (0.944, 0.948, 0.9499, 0.95, 0.998, 1.0)] == [
+        *("94 %", "94.8 %", "94.9 %", "95 %", "100 %", "100 %"),
+    ]
+
+
+def test_models_are_compared_on_the_problems_that_all_have():
+    found = of_seeds({"half": [10], "clean": [3]})
+    few = {CellLabels("one", "full", "clean", 0): {TYPOS: ProblemRates(passing(3, 5), {}, 1, 1)}}
+    shown = choice(replace(found, rates={**found.rates, **few}))
+    assert cells(shown.table)["one", "half"]["pass@1 (%)"] == "100.0" and "5 problems" in said(shown)[SURE]
+
+
+@pytest.mark.parametrize(
+    ("half", "most"), [((8, 14, 16), (7, 7, 8)), ((9, 10, 9), (7, 7, 8)), ((20, 20, 19), (2, 3, 2))]
+)
+def test_headline_lead_and_advice_rest_on_one_rule(half, most):
+    found = choice(of_seeds({"half": half, "most": most}, seeds=3))
+    low = float(re.search(r"95 % interval (\S+) to \S+\) is", said(found)[SURE])[1].replace("−", "-"))
+    is_clear = low > 0
+    assert ("is best" in found.text) == is_clear and ("too close" in found.text) != is_clear
+    assert ("beyond noise" in said(found)[SURE]) == is_clear
+    assert ("don't settle" in said(found)[SURE]) != is_clear
+    assert said(found)[NEXT].startswith("Judge the best two") != is_clear
+
+
+def test_the_shares_of_the_choice_are_those_of_a_plain_bootstrap():
+    """Dirichlet weights of the problems, and two problems more, of which each model passes half by coins of its own."""
+    found = choice(curve_evidence(["one"]))
+    values = np.array([[float(t < passed) for t in range(20)] for _, passed in PASSED.values()])
+    rng, draws, coins = np.random.default_rng(11), 20_000, 64
+    weights = rng.dirichlet([1.0] * 20 + [4 / coins] * coins, draws)
+    tossed = [(weights[:, 20:] * rng.integers(2, size=(draws, coins))).sum(axis=1) for _ in values]
+    scores = values @ weights[:, :20].T + np.array(tossed)
+    shares = dict(zip(PASSED, (scores == scores.max(axis=0)).mean(axis=1), strict=True))
+    for (_, training_set), row in cells(found.table).items():
+        assert float(row["best in (% of resamples)"]) == pytest.approx(100 * shares[training_set], abs=3)
