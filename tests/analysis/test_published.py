@@ -56,16 +56,6 @@ def test_all_57_printed_rds_recompute_to_the_digit_from_the_printed_pass_rates()
     assert len(printed) == 57
 
 
-@pytest.mark.parametrize(
-    ("table", "averages"), [(2, (26.1, 30.9, 29.9)), (3, (6.2, 26.3, 26.8)), (4, (78.2, 12.8, 8.2))]
-)
-def test_the_averages_of_the_text_are_those_of_the_tables(table, averages):
-    for training_set, average in zip(("base", "clean", "mix_all"), averages, strict=True):
-        values = [100 * s.value for s in SCORES if (s.table, s.training_set) == (table, training_set)]
-        assert len(values) == 6
-        assert sum(values) / 6 == pytest.approx(average, abs=0.051), training_set
-
-
 FAIT = published_scores("fait")
 FAIT_COLUMNS = {
     "humaneval": ("humaneval-plus", "pass@1 base"), "humaneval_plus": ("humaneval-plus", "pass@1"),

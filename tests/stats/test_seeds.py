@@ -73,14 +73,13 @@ def test_what_seeds_share_of_the_variance_over_problems_is_that_of_their_mean():
     assert shared_variance(rng.random((4, 20_000))) == pytest.approx(1 / 4, abs=0.01)
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_intervals_over_problems_and_seeds_hold_about_95_times_in_100(seeds):
+@pytest.mark.parametrize(("seeds", "samples", "spread"), [(3, 1, 0.35), (3, 40, 0.15), (5, 40, 0.35)])
+def test_intervals_over_problems_and_seeds_hold_about_95_times_in_100(seeds, samples, spread):
     """benchmarks/coverage.py --seeds simulates 2,000 sweeps of more populations."""
-    for samples, spread in ((1, 0.35), (40, 0.15), (40, 0.35)):
-        found = list(seeds_coverages(Population(0.3, 1.0, 161, samples), seeds, spread, 150))
-        assert [one.quantity for one in found] == ["pass@1", "drop", "RD", "two models"]
-        lowest = 0.93 - 2.5 * math.sqrt(0.93 * 0.07 / 150)
-        assert min(one.share for one in found) >= lowest and all(0 < one.width < 0.7 for one in found)
+    found = list(seeds_coverages(Population(0.3, 1.0, 161, samples), seeds, spread, 150))
+    assert [one.quantity for one in found] == ["pass@1", "drop", "RD", "two models"]
+    lowest = 0.93 - 2.5 * math.sqrt(0.93 * 0.07 / 150)
+    assert min(one.share for one in found) >= lowest and all(0 < one.width < 0.7 for one in found)
 
 
 def test_without_any_spread_there_is_no_test_but_of_a_mean_of_0():

@@ -140,20 +140,15 @@ def test_the_export_is_read_by_datasets(data_sets, tmp_path, monkeypatch):
     assert tests["prompt"] == [row.prompt for row in rows_of(data_sets, "minicode-C1")]
 
 
-def test_the_command_prints_and_exports(tmp_path, capsys):
-    arguments = ["sets", str(NANO), "--engine", "local", "--storage", str(tmp_path / "s"), "--out", str(tmp_path / "o")]
+def test_the_command_prints_and_exports(data_sets, tmp_path, capsys):
+    where = ["--engine", "local", "--storage", str(data_sets.store.root), "--out", str(tmp_path / "o")]
     with pytest.raises(SystemExit) as end:
-        main([*arguments, "--json", "--quiet"])
+        main(["sets", str(NANO), "--set", SETS, *where, "--json", "--quiet"])
     assert not end.value.code
     output = json.loads(capsys.readouterr().out)
     assert {data_set["name"] for data_set in output["sets"]} == {
         file.stem for file in (tmp_path / "o").glob("*.parquet")
     }
-
-
-def test_no_model_is_looked_for(tmp_path):
-    config = load_config(NANO, ["models=[{name: far, path: nobody/nothing, recipes: [tiny]}]"], with_models=False)
-    assert len(make_data_sets(config, RunOptions(str(tmp_path), "local")).sets) == 3
 
 
 def test_a_clean_set_of_another_size_is_another_set_and_a_ratio_of_0_is_the_clean_set(tmp_path):
@@ -164,12 +159,14 @@ def test_a_clean_set_of_another_size_is_another_set_and_a_ratio_of_0_is_the_clea
     assert double[:2] == (2 * plain[0], 0) and double[2] != plain[2] and none == plain
 
 
-def test_models_may_be_left_out_of_the_config(tmp_path):
+def test_models_may_be_far_away_or_left_out_of_the_config(data_sets, tmp_path):
+    far = load_config(NANO, ["models=[{name: far, path: nobody/nothing, recipes: [tiny]}]"], with_models=False)
+    assert len(make_data_sets(far, RunOptions(str(data_sets.store.root), "local")).sets) == 3
     document = yaml.safe_load(NANO.read_text())
     del document["models"]
     (tmp_path / "sets.yaml").write_text(yaml.safe_dump(document))
     config = load_config(tmp_path / "sets.yaml", with_models=False)
-    assert len(make_data_sets(config, RunOptions(str(tmp_path / "store"), "local")).sets) == 3
+    assert len(make_data_sets(config, RunOptions(str(data_sets.store.root), "local")).sets) == 3
     with pytest.raises(ConfigError, match="models: this key is missing"):
         load_config(tmp_path / "sets.yaml")
 
@@ -192,8 +189,7 @@ def test_a_method_that_changes_no_row_is_reported(tmp_path, monkeypatch):
     assert not data_sets.errors and notes == ["C1 changes none of the 5 rows chosen for it"]
 
 
-def test_names_that_datasets_does_not_allow_are_replaced(tmp_path):
-    data_sets = make(tmp_path / "store", "evaluation.perturbations=[clean]")
+def test_names_that_datasets_does_not_allow_are_replaced(data_sets, tmp_path):
     odd = dataclasses.replace(
         data_sets, sets=[dataclasses.replace(data_sets.sets[0], name="humaneval-textattack:Word")]
     )

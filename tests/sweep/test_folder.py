@@ -12,7 +12,7 @@ import pytest
 
 import raysweep
 from raysweep.cli.views.plan import print_plan
-from raysweep.config.loading import config_from, load_config, to_yaml
+from raysweep.config.loading import load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
 from raysweep.planning.planner import build_plan
 from raysweep.rows.parquet import write_rows
@@ -22,31 +22,17 @@ from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
-from tests.sweep.few_problems import FEW_PROBLEMS
-
-
-def config(**more):
-    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 2, **more}
-    models = [{"name": "reference", "generator": "reference"}]
-    return config_from({"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}, "test")
+from tests.sweep.few_problems import few
 
 
 def run(storage: Path, **more) -> SweepResult:
-    return run_sweep(config(**more), RunOptions(str(storage), "local"))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    storage = tmp_path_factory.mktemp("finished")
-    assert not run(storage).errors
-    return storage
+    return run_sweep(few(**more), RunOptions(str(storage), "local"))
 
 
 @pytest.fixture
-def result(finished, tmp_path) -> SweepResult:
+def result(store_copy) -> SweepResult:
     """A finished sweep in a copy of the store, which a test may damage."""
-    storage = Path(shutil.copytree(finished, tmp_path / "store"))
-    return run(storage)
+    return run(store_copy)
 
 
 def again(result: SweepResult, **more) -> SweepResult:
@@ -63,23 +49,23 @@ def test_a_config_without_some_finished_results_of_the_name_is_refused(result):
         again(result, limit=1)
     message = str(error.value)
     assert message.startswith("2 finished evaluation pairs of the sweep 's'")
-    assert "are not in this config: evaluation.limit was 2 and is 1. Give this sweep another name" in message
+    assert "are not in this config: evaluation.limit was 3 and is 1. Give this sweep another name" in message
     assert "--set name=s-2" in message and "another config" not in message
 
 
 def test_plan_says_what_changed_and_offers_a_name_that_is_free(result, capsys):
     store = result.folder.store
     shutil.copytree(result.folder.path, result.folder.path.with_name("s-2"))
-    facts = plan_facts(build_plan(config(limit=1, temperature=0.5, top_p=0.9, samples=2)), store)
+    facts = plan_facts(build_plan(few(limit=1, temperature=0.5, top_p=0.9, samples=2)), store)
     print_plan(facts, as_json=False)
     told = capsys.readouterr().out
     assert "evaluation.samples was 1 and is 2, evaluation.temperature was 0.0 and is 0.5" in told
     assert "0.9 and 1 more. Give" in told and "--set name=s-3" in told
-    assert plan_facts(build_plan(config()), store).refusal == ""
+    assert plan_facts(build_plan(few()), store).refusal == ""
 
 
 def test_where_no_setting_changed_data_or_a_version_did(result):
-    plan = build_plan(config())
+    plan = build_plan(few())
     path = result.folder.path / "grid.parquet"
     (row, *others) = result.folder.grid()
     gone = dataclasses.replace(row, results_key="0" * 64)
@@ -89,7 +75,7 @@ def test_where_no_setting_changed_data_or_a_version_did(result):
     refusal = result.folder.refusal(plan)
     assert "no setting changed, so a data file, a model or a version did" in refusal
     assert result.folder.refusal(plan, lacks_inputs=True) == "", "keys of a plan without a compiler fit no results"
-    assert "Give this sweep another name" in result.folder.refusal(build_plan(config(limit=1)), lacks_inputs=True)
+    assert "Give this sweep another name" in result.folder.refusal(build_plan(few(limit=1)), lacks_inputs=True)
     manifest = Path(store.folder(gone.results), "manifest.json")
     content = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**content, "spec": {**content["spec"], "python": "3.9.1"}}))

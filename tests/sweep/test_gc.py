@@ -30,16 +30,14 @@ from raysweep.testing.tiny import make_tiny
 from tests.patience import eventually
 from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
-from tests.sweep.few_problems import FEW_PROBLEMS
+from tests.sweep.few_problems import few
 
 HOUR = 3600
 
 
 def config(name: str, perturbation: str, **more: object) -> SweepConfig:
     """Return the config of a sweep of two pairs; all sweeps have the clean one in common."""
-    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": [perturbation], "limit": 2, **more}
-    models = [{"name": "reference", "generator": "reference"}]
-    return config_from({"name": name, "allow_code_execution": True, "models": models, "evaluation": evaluation}, "test")
+    return few(name, **{"perturbations": [perturbation], "limit": 2, **more})
 
 
 def run(root: object, name: str, perturbation: str) -> None:
@@ -47,7 +45,7 @@ def run(root: object, name: str, perturbation: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def two_sweeps(tmp_path_factory) -> Path:
     """A store with two finished sweeps."""
     root = tmp_path_factory.mktemp("finished")
     run(root, "a", "C1")
@@ -56,9 +54,9 @@ def finished(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def store(finished, tmp_path) -> Store:
+def store(two_sweeps, tmp_path) -> Store:
     """A copy of this store, which a test may change. All its files are an hour old."""
-    root = Path(shutil.copytree(finished, tmp_path / "store"))
+    root = Path(shutil.copytree(two_sweeps, tmp_path / "store"))
     age(root)
     return open_for_gc(Store(root))
 
@@ -107,12 +105,12 @@ def test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep
     assert content(store.root) == content(tmp_path / "alone") and found(store) == Counter()
 
 
-def test_a_sweep_finds_nothing_missing_afterwards_and_a_removed_one_is_made_again(store, finished):
+def test_a_sweep_finds_nothing_missing_afterwards_and_a_removed_one_is_made_again(store, two_sweeps):
     forget(store, "b")
     remove(store)
     assert run_sweep(config("a", "C1"), RunOptions(store.root, "local")).cells_run == 0
     run(store.root, "b", "C2")
-    assert content(store.root) == content(finished)
+    assert content(store.root) == content(two_sweeps)
 
 
 def test_what_a_sweep_would_use_stays_though_it_has_made_nothing(store):
@@ -294,7 +292,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_object_store_is_cleaned_in_the_same_way(finished, tmp_path, monkeypatch):
+def test_an_object_store_is_cleaned_in_the_same_way(tmp_path, monkeypatch):
     with served() as server:
         for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
             monkeypatch.setenv(name, value)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.base import Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
-from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.table import Table, to_markdown
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 
@@ -112,3 +112,21 @@ def cells(table: Table) -> dict[tuple[str, ...], dict[str, str]]:
         row.labels: {column.full_name: cell.text for column, cell in zip(table.columns, row.cells, strict=True)}
         for row in table.rows
     }
+
+
+def drawing(drawn: Drawn) -> str:
+    """Return figures of lines with all of their points, and the tables beside them, as text."""
+    texts = []
+    for figure in drawn.figures:
+        texts += [f"{figure.label}: {figure.caption}", f"x: {figure.x_label}"]
+        for panel in figure.panels:
+            texts.append(f"{panel.title}: {', '.join(tick.label for tick in panel.ticks)}".replace("\n", " / "))
+            for line in panel.lines:
+                points = [
+                    f"{one.x:g}: {one.value:.6g} [{one.low:g}, {one.high:g}]{' hollow' * one.hollow}"
+                    for one in line.points
+                ]
+                texts.append(f"  {line.label}: {'; '.join(points)}")
+            texts += [f"  level {level.label}: {level.value:.6g}" for level in panel.levels]
+            texts += [f"  {note}" for note in panel.notes]
+    return "\n".join([*texts, *map(to_markdown, drawn.tables)])

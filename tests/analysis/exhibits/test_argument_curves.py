@@ -17,7 +17,7 @@ from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
-from tests.analysis.exhibits.examples import EXHIBITS, cells
+from tests.analysis.exhibits.examples import EXHIBITS, drawing
 
 RECIPES = {
     "sft": RecipeChoice("sft", {"reduction": "per_token"}, "lr 1"),
@@ -57,38 +57,11 @@ def test_settings_are_the_recipes_of_the_objective_that_differ_in_the_argument_o
     assert [(s.value, s.recipe) for s in alpha.settings] == [(1, "alpha-1"), (2, "fait"), (3, "alpha-3")]
 
 
-def test_the_figure_has_a_point_for_each_recipe_and_level_lines_for_those_beside_it():
-    (figure,) = EXHIBITS["fait-figure-6"].draw(evidence()).figures
-    (panel,) = figure.panels
-    (line,) = panel.lines
-    assert [(point.x, round(point.value, 9)) for point in line.points] == [(0.5, 45), (1, 50), (2, 70), (5, 55)]
-    assert [(level.label, level.value) for level in panel.levels] == [("fait", 75)]
-    assert (panel.title, [tick.label for tick in panel.ticks]) == ("m", ["0.5", "1", "2", "5"])
-    assert figure.x_label == "weight of the tokens that differ"
-    assert "Recipes of the objective fixed that differ in weight only. At 1 stands the recipe sft." in figure.caption
-    svg = figure.render()
-    assert b"fait" in svg and ElementTree.fromstring(svg) is not None
-
-
-def test_the_table_has_the_numbers_and_compares_the_best_value_with_plain_fine_tuning():
-    (table,) = EXHIBITS["fait-figure-6"].draw(evidence()).tables
-    found = cells(table)
-    weight = "weight of the tokens that differ"
-    assert found["m", "clean", "pass@1 (%)"] == {
-        f"{weight} 0.5": "45.0", f"{weight} 1": "50.0", f"{weight} 2": "70.0", f"{weight} 5": "55.0",
-        "beside them fait": "75.0", "best": "2",
-    }  # fmt: skip
-    assert found["m", "clean", "pass@1 base (%)"][f"{weight} 1"] == "60.0"
-    assert table.rows[0].cells[-1].note.startswith("2 is +20.0 points from 1")
-
-
-def test_alphas_stand_beside_the_base_model_and_plain_fine_tuning():
-    (table,) = EXHIBITS["fait-figure-7"].draw(evidence()).tables
-    found = cells(table)["m", "clean", "pass@1 (%)"]
-    assert found == {
-        "alpha 1": "60.0", "alpha 2": "75.0", "alpha 3": "65.0", "beside them base": "40.0", "beside them sft": "50.0",
-        "best": "2",
-    }  # fmt: skip
+@pytest.mark.parametrize("id", ["fait-figure-6", "fait-figure-7"])
+def test_the_figure_has_a_point_for_each_recipe_and_level_lines_for_those_beside_it(id, snapshot):
+    drawn = EXHIBITS[id].draw(evidence())
+    assert drawing(drawn) == snapshot
+    assert ElementTree.fromstring(drawn.figures[0].render()) is not None
 
 
 def test_each_seed_has_a_panel_and_each_training_set_a_figure():

@@ -79,8 +79,3 @@ def test_the_tests_of_the_text_pair_every_fine_tuned_model_with_its_base():
         assert cells["r_z"].value == pytest.approx(float(row["printed_r"]), abs=0.0065)
     assert f"{found[1]['p'].value:.2e}" == "1.97e-21" and found[1]["method"].text == "normal"
     assert found[0]["method"].text == "exact"  # the study took the normal approximation here
-
-
-def test_a_sweep_of_one_model_has_no_tests():
-    scores = [score("codegen-2b", name, test, "RD", 0.1) for name in ("base", "clean", *MIXES) for test in MIXES]
-    assert [tables(id, study(scores)) for id in ("table-5", "table-6", "table-9", "tests-in-text")] == [[]] * 4

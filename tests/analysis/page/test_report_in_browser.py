@@ -18,7 +18,7 @@ from raysweep.analysis.tables.score_book import Failure
 from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, report
 from tests.analysis.exhibits.examples import curve_evidence
 from tests.analysis.exhibits.layer_editing.examples import evidence as edit_evidence
-from tests.analysis.exhibits.layer_editing.examples import rewritten
+from tests.analysis.exhibits.layer_editing.examples import made
 from tests.analysis.exhibits.layer_editing.test_edit_pages import KnownAnswers
 from tests.analysis.linted import STRATA, linted_cells
 from tests.analysis.page.test_report import Page
@@ -72,19 +72,15 @@ def everything() -> str:
     return page
 
 
-def test_an_error_of_the_script_would_be_seen(tmp_path: Path):
-    _, console = visit(tmp_path, "<!DOCTYPE html><title>x</title><script>nothing.there()</script>")
-    assert "nothing is not defined" in console[0]
-
-
 def test_a_page_with_edits_runs_without_an_error_and_folds_the_pairs(tmp_path: Path):
-    edits = edit_evidence(rewritten=rewritten(), answers=KnownAnswers())
-    drawn = draw(list(read_exhibits().values()), edits)
-    page, console = visit(tmp_path, render_report(report(realistic_samples(3), drawn=drawn)))
+    edits = edit_evidence(made(["llama"]), answers=KnownAnswers())
+    exhibits = read_exhibits()
+    drawn = draw([exhibits["repairs"], exhibits["edit-pages"]], edits)
+    page, console = visit(tmp_path, render_report(report([pair()], scores=[], drawn=drawn)))
     assert console == []
     assert "Repairing one layer" in page.text
     folded = [attributes for tag, attributes in page.elements if tag == "details" and attributes.get("class") == "pair"]
-    assert len(folded) == 29 and not any("open" in attributes for attributes in folded)
+    assert len(folded) == 15 and not any("open" in attributes for attributes in folded)
 
 
 def test_the_page_opens_on_what_the_headline_is_about(tmp_path: Path, sweep: str):
@@ -115,13 +111,8 @@ def test_an_address_selects_filter_and_sample(tmp_path: Path, sweep: str):
 def test_verdict_broken_and_text_filters_count_right(tmp_path: Path):
     passes = pair("llama", "base", "clean", 6, ["right\n"], fails=[0])
     breaks = pair("llama", "base", "C", 6, ["right\n", "odd\n"], fails=[0, 1, 2])
-    html = render_report(report([passes, breaks]))
-    for hash, count in (
-        ("test=C&verdict=failed", 3),
-        ("broke=1", 2),
-        ("q=odd&broke=1", 1),
-        ("q=nubmer", 6),
-    ):
+    html = render_report(report([passes, breaks], scores=[]))
+    for hash, count in (("q=nubmer&verdict=failed", 3), ("q=odd&broke=1", 1)):
         page, console = visit(tmp_path, html, f"#samples?{hash}")
         assert console == []
         assert f"{count} of 12 samples" in page.text
@@ -129,7 +120,7 @@ def test_verdict_broken_and_text_filters_count_right(tmp_path: Path):
 
 def test_changes_are_marked_on_both_sides(tmp_path: Path):
     samples = [pair("llama", "base", name, 1, ["    return x\n"]) for name in ("clean", "C")]
-    page, _ = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
+    page, _ = visit(tmp_path, render_report(report(samples, scores=[])), "#samples?test=C")
     tags = [tag for tag, _ in page.elements]
     assert tags.count("del") == tags.count("ins") == 2
     assert "(the same)" in page.text
@@ -137,7 +128,7 @@ def test_changes_are_marked_on_both_sides(tmp_path: Path):
 
 def test_hostile_completions_do_nothing(tmp_path: Path):
     samples = [pair("llama", "base", name, 1, ["\n".join(HOSTILE)]) for name in ("clean", "C")]
-    page, console = visit(tmp_path, render_report(report(samples)), "#samples?test=C")
+    page, console = visit(tmp_path, render_report(report(samples, scores=[])), "#samples?test=C")
     assert console == []
     assert not [tag for tag, _ in page.elements if tag == "img"]
     assert page.title == "Small models under typos"
@@ -150,7 +141,7 @@ def test_hostile_completions_do_nothing(tmp_path: Path):
 def test_a_later_draw_of_a_perturbation_has_its_words_too(tmp_path: Path):
     later = dataclasses.replace(pair("llama", "base", "C1", 2, ["x\n"]), perturbation="C1 draw 1")
     first = pair("llama", "base", "C1", 2, ["x\n"])
-    page, console = visit(tmp_path, render_report(report([first, later])), "#samples?q=")
+    page, console = visit(tmp_path, render_report(report([first, later], scores=[])), "#samples?q=")
     assert console == []
     assert "neighbouring keys (C1) draw 1" in page.text
 

@@ -11,14 +11,10 @@ import pytest
 
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report
-from raysweep.config.loading import config_from
 from raysweep.errors import UsageError
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.report.records import READERS
 from raysweep.sweep.report.write import _own_code, export, report_code
-from raysweep.sweep.run import run_sweep
-from raysweep.sweep.tasks import RunOptions
-from tests.sweep.few_problems import FEW_PROBLEMS
 
 pytestmark = pytest.mark.slow
 
@@ -47,12 +43,9 @@ class Sums(Section):
 '''
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> SweepFolder:
-    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 3}
-    models = [{"name": "reference", "generator": "reference"}]
-    value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
-    return run_sweep(config_from(value, "test"), RunOptions(str(tmp_path_factory.mktemp("store")), "local")).folder
+@pytest.fixture
+def folder(finished) -> SweepFolder:
+    return open_folder("s", str(finished))
 
 
 @pytest.fixture

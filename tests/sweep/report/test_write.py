@@ -4,43 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 import raysweep
-from raysweep.config.loading import config_from, load_config, read_config, to_yaml
-from raysweep.config.schema import ExecutionConfig
+from raysweep.config.loading import config_from, load_config
 from raysweep.metrics.base import METRICS, Measurement, Metric
 from raysweep.records import PromptRow
 from raysweep.sweep.report.facts import pair_outcomes, trainings
 from raysweep.sweep.report.names import order_of
-from raysweep.sweep.report.notes import execution_lines, inside_lines, settings_lines
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
-from tests.sweep.few_problems import FEW_PROBLEMS
+from tests.sweep.few_problems import FEW_PROBLEMS, few
 
 
-@pytest.fixture(scope="module")
-def storage(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("store")
-    assert not run(folder).errors
-    return folder
+def rerun(storage: Path):
+    return run_sweep(few(), RunOptions(str(storage), "local"))
 
 
-def run(storage: Path):
-    evaluation = {"problems": [FEW_PROBLEMS], "perturbations": ["C1"], "limit": 3}
-    models = [{"name": "reference", "generator": "reference"}]
-    value = {"name": "s", "allow_code_execution": True, "models": models, "evaluation": evaluation}
-    return run_sweep(config_from(value, "test"), RunOptions(str(storage), "local"))
-
-
-def test_a_pair_without_its_test_set_is_scored_without_the_metrics_of_prompts(storage, tmp_path):
-    result = run(Path(shutil.copytree(storage, tmp_path / "store")))
+def test_a_pair_without_its_test_set_is_scored_without_the_metrics_of_prompts(store_copy, tmp_path):
+    result = rerun(store_copy)
     folder = result.folder
     perturbed = next(row for row in folder.grid() if row.perturbation == "C1")
     folder.store.remove(perturbed.test_set)
@@ -53,16 +40,16 @@ def test_a_pair_without_its_test_set_is_scored_without_the_metrics_of_prompts(st
     }
 
 
-def test_a_report_is_written_without_the_test_sets(storage, tmp_path):
-    folder = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder
+def test_a_report_is_written_without_the_test_sets(store_copy, tmp_path):
+    folder = rerun(store_copy).folder
     for row in folder.grid():
         folder.store.remove(row.test_set)
     report = Path(export(folder, "html", tmp_path / "out"))
     assert "pass@1" in report.read_text()
 
 
-def test_tables_of_an_earlier_report_go_with_what_they_were_about(storage, tmp_path):
-    folder = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder
+def test_tables_of_an_earlier_report_go_with_what_they_were_about(store_copy, tmp_path):
+    folder = rerun(store_copy).folder
     before = {path.name for path in (folder.path / "tables").iterdir()}
     assert before
     old, kept = folder.path / "tables" / "table-of-a-dropped-model.csv", tmp_path / "out" / "tables" / "mine.csv"
@@ -84,18 +71,18 @@ class Problems(Metric):
 
 
 def test_a_metric_that_is_installed_after_a_sweep_was_analysed_gets_its_numbers_in_the_next_run(
-    storage, tmp_path, monkeypatch
+    store_copy, monkeypatch
 ):
-    store = Path(shutil.copytree(storage, tmp_path / "store"))
-    report = run(store).folder.path / "report.html"
+    store = store_copy
+    report = rerun(store).folder.path / "report.html"
     written = report.stat().st_mtime_ns
     assert "problems" not in set(raysweep.load_results("s", storage=str(store)).metric)
     monkeypatch.setitem(METRICS._classes, "problems", Problems)
-    assert run(store).cells_run == 0 and report.stat().st_mtime_ns > written
+    assert rerun(store).cells_run == 0 and report.stat().st_mtime_ns > written
     frame = raysweep.load_results("s", storage=str(store))
     assert set(frame[frame.metric == "problems"].value) == {3}
     written = report.stat().st_mtime_ns
-    assert run(store).cells_run == 0 and report.stat().st_mtime_ns == written
+    assert rerun(store).cells_run == 0 and report.stat().st_mtime_ns == written
 
 
 @pytest.mark.slow
@@ -105,7 +92,7 @@ def test_scores_rows_config_and_tables_use_the_name_of_a_named_perturbation(tmp_
         "allow_code_execution": True,
         "models": [{"name": "reference", "generator": "reference"}],
         "perturbations": {"typos": {"name": "mix", "members": ["C1", "C3"]}},
-        "evaluation": {"problems": ["humaneval"], "perturbations": ["typos"], "limit": 12},
+        "evaluation": {"problems": [FEW_PROBLEMS], "perturbations": ["typos"], "limit": 10},
     }
     result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
     assert {s.perturbation: s.value for s in result.scores if s.metric == "pass@1"} == {"clean": 1.0, "typos": 1.0}
@@ -113,131 +100,29 @@ def test_scores_rows_config_and_tables_use_the_name_of_a_named_perturbation(tmp_
     assert {row.method for row in result.folder.store.rows(typos.test_set, PromptRow)} == {"C1", "C3"}
     assert result.folder.config().perturbation("typos").args["members"] == ["C1", "C3"]  # as it is stored
     text = export(result.folder, "md", None)
-    assert text.startswith("Limited run: judged on the first 12 problems of every problem set, not on all.")
+    assert text.startswith("Limited run: judged on the first 10 problems of every problem set, not on all.")
     assert "pass@1 (%) typos" in text
     assert "Codes: mix of neighbouring keys and changed case (typos)." in text
 
 
-def test_settings_name_a_perturbation_whose_files_are_gone(tmp_path):
-    folder = tmp_path / "MBPP-R"
-    folder.mkdir()
-    (folder / "mbpp_c1.csv").write_text("original_prompt,prompt,code\nSort it.,Srot it.,def f(): pass\n")
-    perturbations = {"voice": {"name": "nlperturbator", "path": str(tmp_path), "category": "c1"}}
-    value = {
-        "name": "own",
-        "models": [{"name": "reference", "generator": "reference"}],
-        "perturbations": perturbations,
-        "evaluation": {"problems": ["humaneval"], "perturbations": ["voice"]},
-    }
-    config = config_from(value, "test")
-    assert dict(settings_lines(config))["published prompts (voice)"] == (
-        "NLPerturbator, strength 1, c1: 1 published descriptions"
-    )
-    (tmp_path / "config.yaml").write_text(to_yaml(config))
-    shutil.rmtree(folder)
-    assert dict(settings_lines(read_config(tmp_path / "config.yaml")))["published prompts (voice)"] == "NLPerturbator"
-
-
-def test_settings_state_strengths_rates_data_and_limits():
-    overrides = [
-        "strengths={C1: 1.8, C2: 1.8, C3: 0.45}",
-        "evaluation.perturbations=[C1, C2, C3, C]",
-        "evaluation.limit=5",
-        "evaluation.compat=recode",
-        "evaluation.draws=3",
-        "execution.memory_mib=300",
-    ]
-    lines = settings_lines(load_config(NANO, overrides))
-    texts = dict(lines)
-    assert texts["neighbouring keys (C1)"] == "ButterFingers, strength 1.8, 10.8 % of letters"
-    assert texts["draws"].startswith("3 of each perturbation")
-    assert texts["swapped characters (C2)"] == "SwapCharacters, strength 1.8, 9 % of adjacent pairs"
-    assert texts["changed case (C3)"] == "ChangeCharCase, strength 0.45, 15.8 % of letters with a case"
-    assert texts["typos (C)"].endswith(
-        "(C1) at strength 1.8, swapped characters (C2) at strength 1.8, changed case (C3) at strength 0.45"
-    )
-    assert not [label for label in texts if "lean" in label]
-    assert texts["compat"].startswith("recode") and texts["limit"] == "the first 5 problems of every set"
-    assert texts["training rows"] == "minicode, part finetuning, rows 64, world 7"
-    assert texts["problems"] == "minicode, split validation, count 6, world 7"
-    limits = "1 s of effective time, 20 times that in all, 300"
-    assert texts["limits of a program on minicode"].startswith(limits)
-    assert len(texts) == len(lines)
-
-
-def test_methods_without_chance_are_reported_as_one_draw():
-    config = load_config(NANO, ["evaluation.draws=3", "evaluation.perturbations=[C1, S2]"])
-    assert dict(settings_lines(config))["draws"].startswith("3 of each perturbation, but 1 of S2, where nothing is")
-    order = order_of(config)
-    assert order.undrawn == ("S2",) and order.draws_text.endswith("(1 draw of S2: nothing is drawn there)")
-
-
-def test_settings_state_the_limits_of_single_problems():
-    lines = dict(settings_lines(load_config(NANO, ["execution.reference_factor=4", "execution.timeout=5"])))
-    wanted = "5 s of effective time, or 4 times its reference solution's time if that is less, but 1 s at least, "
-    assert lines["limits of a program on minicode"].startswith(wanted)
-
-
-COUNTS = {
-    "rows": 600,
-    "programs_run": 150,
-    "levels": {"strong": 600},
-    "lanes": {"shared": 450, "strict": 150},
-    "near_limit": 3,
-    "programs_shared": 100,
-    "programs_judged_again": 2,
-    "programs_judged_otherwise": 0,
-}
-
-
-def test_execution_lines_sum_over_results():
-    lines = dict(execution_lines(ExecutionConfig(require="filtered"), [COUNTS, COUNTS, {}]))
-    assert lines["isolation"] == "level strong; required: filtered"
-    assert lines["lane"] == "shared; 75 % of verdicts are from processes that programs shared"
-    assert lines["completions that were not run"].startswith("75 % of 1,200: an equal program")
-    assert lines["verdicts near the limit"].startswith("0.5 % took half of the limit or more")
-    assert lines["judged again"] == (
-        "4 of 200 programs that shared a process (2 %; the chance is 1 %), alone; no verdict differed"
-    )
-
-
-def test_mixed_levels_and_differing_audits_are_stated():
-    odd = {**COUNTS, "levels": {"partial": 1, "strong": 599}, "programs_judged_otherwise": 1}
-    lines = dict(execution_lines(ExecutionConfig(), [odd, COUNTS]))
-    assert lines["isolation"] == "level partial (less than 0.1 %), strong (99.9 %); required: partial"
-    assert lines["judged again"].endswith("; 1 verdict differed")
-    assert execution_lines(ExecutionConfig(), [{}]) == []
-
-
-def test_the_report_of_a_sweep_contains_the_execution_lines(storage, tmp_path):
-    report = run(Path(shutil.copytree(storage, tmp_path / "store"))).folder.path / "report.html"
+def test_the_report_of_a_sweep_contains_the_execution_lines(store_copy, tmp_path):
+    report = rerun(store_copy).folder.path / "report.html"
     assert "completions that were not run" in report.read_text() and "required: partial" in report.read_text()
 
 
-def test_a_report_on_minicode_begins_with_what_its_numbers_do_not_show_unless_the_config_says_something(tmp_path):
-    store = str(tmp_path / "store")
-    minicode = {"name": "minicode", "split": "validation", "count": 2}
-    value = {
-        "name": "s",
-        "allow_code_execution": True,
-        "models": [{"name": "solver", "generator": "reference"}],
-        "evaluation": {"problems": [minicode], "perturbations": ["clean"]},
-    }
+def test_a_report_on_minicode_begins_with_what_its_numbers_do_not_show_unless_the_config_says_something(store_copy):
     told = "its numbers say nothing about real models."
     for notice, shown in (("", told), ("Beware.", "Beware.")):
-        config = config_from({**value, "report": {"notice": notice}}, "test")
-        result = run_sweep(config, RunOptions(store, "local"))
-        head, _, rest = (result.folder.path / "report.html").read_text().partition('<section id="findings"')
+        config = few().model_copy(update={"report": few().report.model_copy(update={"notice": notice})})
+        folder = run_sweep(config, RunOptions(str(store_copy), "local")).folder
+        head, _, rest = (folder.path / "report.html").read_text().partition('<section id="findings"')
         assert rest and f"{shown}</aside>" in head
 
 
-def test_a_rate_above_one_is_shown_as_100_percent():
-    lines = dict(settings_lines(load_config(NANO, ["strengths={C3: 20}", "evaluation.perturbations=[C3]"])))
-    assert lines["changed case (C3)"] == "ChangeCharCase, strength 20, 100 % of letters with a case"
-
-
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
+    """In small: test_leaked_rows_are_reported_and_kept_or_left_out."""
     rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(20)]
     rows[3]["task_id"] = "HumanEval/2"
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -289,7 +174,7 @@ def test_numbers_of_several_draws_are_means_over_them(tmp_path):
         "name": "drawn",
         "allow_code_execution": True,
         "models": [{"name": "fake", "generator": "fake"}],
-        "evaluation": {"problems": ["humaneval"], "perturbations": ["C2"], "limit": 20, "draws": 3}
+        "evaluation": {"problems": [{"name": "minicode", "count": 20}], "perturbations": ["C2"], "draws": 3}
         | {"samples": 2, "temperature": 1, "pass_at": [2]},
     }
     result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
@@ -304,15 +189,6 @@ def test_numbers_of_several_draws_are_means_over_them(tmp_path):
     assert "Perturbed numbers are means over 3 draws of each perturbation." in tables
     assert {name.split("@")[1] for _, name in found if re.match(r"(pass|RP_3)@\d+$", name)} == {"1", "2"}
     assert re.search(r"\| C2 \| fake \| pass@2 \(%\) \| \d", tables)
-
-
-def test_at_most_20_problems_judged_inside_are_listed_with_their_reasons():
-    reasons = {f"T/{at}": "they import inspect" for at in range(23)}
-    ((label, text),) = inside_lines({"mine": reasons})
-    assert label == "tests inside on mine" and "T/0 (they import" in text
-    assert text.startswith("23 problems judged in the program's process, which is no boundary against a program")
-    assert text.endswith("T/19 (they import inspect) and 3 more")
-    assert inside_lines({}) == []
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.analysis.tables.validation import ReportedValidation
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
-from tests.analysis.exhibits.examples import EXHIBITS
+from tests.analysis.exhibits.examples import EXHIBITS, drawing
 
 ORDER = Order(
     models=("llama",), training_sets=("base", "clean"), problem_sets=("set",), perturbations=("clean", "C1"),
@@ -53,40 +53,21 @@ def drawn(found: Evidence) -> Drawn:
     return EXHIBITS["recipes"].draw(found)
 
 
-def test_recipes_stand_beside_the_first_one_on_problems_and_pairs():
-    problems, pairs = drawn(evidence({"sft": 10, "fait": 30}, {"sft": -10.5, "fait": -4.5})).tables
-    assert [row.labels for row in problems.rows] == [("llama", "clean", "sft"), ("llama", "clean", "fait")]
-    assert problems.title == "fait compared with sft, set" and problems.label == "recipes-set"
-    first, second = problems.rows
-    assert [cell.text for cell in first.cells] == ["25.8", "", "", "25.8", "", ""]
-    assert [cell.text for cell in second.cells] == ["75.8", "+50.0", "above"] * 2
-    assert second.cells[1].low > 30 and second.cells[1].high < 70
-    assert [column.full_name for column in pairs.columns][1] == "reference preferred (%) difference (points)"
-    assert [cell.text for cell in pairs.rows[1].cells] == ["90.0", "+12.0", "above", "20.00", "+6.00", "above"]
-    assert "50 pairs" in pairs.caption
+CASES = {
+    "above on problems and pairs": evidence({"sft": 10, "fait": 30}, {"sft": -10.5, "fait": -4.5}),
+    "scores in another order": evidence({"fait": 30, "sft": 10}, {"fait": -4.5, "sft": -10.5}),
+    "no difference": evidence({"sft": 10, "fait": 10}, {"sft": 0.5, "fait": 0.5}),
+}
 
 
-def test_the_first_recipe_is_the_configs_first_in_whatever_order_scores_come():
-    problems, pairs = drawn(evidence({"fait": 30, "sft": 10}, {"fait": -4.5, "sft": -10.5})).tables
-    for table in (problems, pairs):
-        assert [row.labels[2] for row in table.rows] == ["sft", "fait"]
-        assert table.rows[0].cells[1].text == "" != table.rows[1].cells[1].text
+@pytest.mark.parametrize("case", CASES)
+def test_recipes_stand_beside_the_configs_first_one_on_problems_and_pairs(case, snapshot):
+    assert drawing(drawn(CASES[case])) == snapshot
 
 
-def test_what_no_interval_or_seed_supports_is_no_difference():
-    _, pairs = drawn(evidence({"sft": 10, "fait": 10}, {"sft": 0.5, "fait": 0.5})).tables
-    assert [cell.text for cell in pairs.rows[1].cells] == [
-        "100.0", "0.0", "no difference shown", "25.00", "0.00", "no difference shown",
-    ]  # fmt: skip
-
-
-def test_other_pairs_are_not_compared():
-    tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": 6}, {"fait": "other"})).tables
-    assert [table.label for table in tables] == ["recipes-set"]
-
-
-def test_margins_that_are_no_numbers_are_not_compared():
-    tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": math.nan})).tables
+@pytest.mark.parametrize(("margin", "pairs"), [(6, {"fait": "other"}), (math.nan, None)])
+def test_other_pairs_and_margins_that_are_no_numbers_are_not_compared(margin, pairs):
+    tables = drawn(evidence({"sft": 10, "fait": 30}, {"sft": 0, "fait": margin}, pairs)).tables
     assert [table.label for table in tables] == ["recipes-set"]
 
 

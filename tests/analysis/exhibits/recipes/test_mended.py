@@ -16,7 +16,7 @@ from raysweep.analysis.exhibits.recipes.sum_changes import _over_cells
 from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
-from tests.analysis.exhibits.examples import EXHIBITS, cells, study
+from tests.analysis.exhibits.examples import EXHIBITS, cells, drawing, study
 
 RIGHT = "    total = 0\n    for x in xs:\n        total += x\n    return total\n"
 NEAR = RIGHT.replace("+=", "-=")
@@ -115,38 +115,32 @@ def test_a_failure_stands_beside_its_nearest_passing_sample_else_the_reference()
     assert [blocks(pair.failing, pair.passing) for pair in pairs] == [1, 2, 1]
 
 
-def test_the_tables_count_tasks_and_give_the_share_in_one_block_with_its_interval():
-    (table,) = EXHIBITS["fait-mended"].draw(evidence()).tables
-    assert cells(table) == {
-        ("m", "sft"): {"mended (tasks)": "2", "within one block (tasks)": "1", "share (%)": "50.0"},
-        ("m", "fait"): {"mended (tasks)": "3", "within one block (tasks)": "2", "share (%)": "66.7"},
-    }
-    share = table.rows[1].cells[2]
-    assert 0 < share.low < share.value < share.high <= 100 and share.n == 3
-    (failed,) = EXHIBITS["fait-failed"].draw(evidence()).tables
-    assert cells(failed)["m", "base"] == {
-        "failed (tasks)": "5", "within one block (tasks)": "3", "share (%)": "60.0",
-        "beside the reference (tasks)": "5",
-    }  # fmt: skip
-    assert [row.labels for row in failed.rows] == [("m", "base"), ("m", "sft"), ("m", "fait")]
+BOTH = TEXTS | OTHER_SEED
+CASES = {
+    "one seed": evidence(),
+    "two models whose seeds agree": evidence(seeds=(1, 2), models="mo"),
+    "two models whose seeds differ": evidence(BOTH, (1, 2), "mo"),
+    "each seed": evidence(BOTH, (1, 2), "mo", each_seed=True),
+    "a recipe without its second seed": evidence(BOTH | {"fait 2": ()}, (1, 2)),
+}
 
 
-def test_more_blocks_may_count():
+@pytest.mark.parametrize("case", CASES)
+def test_mended_and_failed_tasks_and_the_change_of_the_sum_of_columns(case, snapshot):
+    drawn = [EXHIBITS[id].draw(CASES[case]) for id in ("fait-mended", "fait-failed", "fait-average")]
+    assert "\n".join(map(drawing, drawn)) == snapshot
+
+
+def test_shares_are_of_the_mended_tasks_and_means_over_the_seeds_that_have_one():
+    (one,) = EXHIBITS["fait-mended"].draw(evidence()).tables
+    assert cells(one)["m", "fait"] == {"mended (tasks)": "3", "within one block (tasks)": "2", "share (%)": "66.7"}
     wider = EXHIBITS["fait-mended"].model_copy(update={"blocks": 2})
     (table,) = wider.draw(evidence()).tables
     assert cells(table)["m", "fait"] == {"mended (tasks)": "3", "within 2 blocks (tasks)": "3", "share (%)": "100.0"}
-
-
-def test_the_average_is_the_change_of_the_sum_of_the_columns_over_models_and_seeds():
-    (table,) = EXHIBITS["fait-average"].draw(evidence(seeds=(1, 2), models="mo")).tables
-    found = cells(table)
-    row = found["fait", "base", "m"]  # sums of the base part (all pass) and the whole tests
-    assert (row["baseline's sum (%)"], row["its sum (%)"]) == (f"{100 * 7 / 6:.1f}", f"{100 * 9 / 6:.1f}")
-    assert row["relative change (%)"] == "+28.6" and row["reads"] in ("higher", "no clear difference")
-    assert found["fait", "base", "mean of 2 models"]["relative change (%)"] == "+28.6"
-    assert found["fait", "sft", "m"]["relative change (%)"] == "+0.0".lstrip("+")
-    assert ("fait", "dpo", "m") not in found and "minicode (base tests), minicode" in table.caption
-    assert table.rows[0].cells[2].spread == "SD 0.0" and table.problems == "n = 6 problems, 2 training seeds"
+    (mended,) = EXHIBITS["fait-mended"].draw(evidence(BOTH, (1, 2))).tables
+    share = mended.rows[-1].cells[2]
+    assert share.value == pytest.approx(100 * (2 / 3 + 2 / 4) / 2) and (share.spread, share.seeds) == ("SD 11.8", 2)
+    assert 0 <= share.low < share.value < share.high <= 100
 
 
 def test_the_average_of_several_seeds_has_their_spread_and_the_base_none():
@@ -162,54 +156,10 @@ def test_the_average_of_several_seeds_has_their_spread_and_the_base_none():
     assert change.low < 0 < change.value < change.high
 
 
-def test_the_average_of_each_seed_has_a_row_on_demand():
-    shown = evidence(TEXTS | OTHER_SEED, (1, 2), "mo", each_seed=True)
-    (table,) = EXHIBITS["fait-average"].draw(shown).tables
-    rows = [row for row in table.rows if row.labels[:2] == ("fait", "base")]
-    labels = ["m · seed 1", "o · seed 1", "mean of 2 models · seed 1"]
-    assert [row.labels[2] for row in rows] == [*labels, *(label.replace("1", "2") for label in labels)]
-    assert [row.cells[2].text for row in rows] == ["+28.6"] * 3 + ["+57.1"] * 3
-    assert not any(cell.seeds for row in rows for cell in row.cells)
-
-
 def test_a_seed_without_a_change_is_left_out_and_counted():
     of_seeds = {CellLabels("m", "fait", "a", seed): SumChange(value) for seed, value in [(1, 0.1), (2, math.nan)]}
     change = _over_cells(of_seeds, 2)
     assert (change.value, change.seeds, change.note) == (0.1, 1, "1 of 2 seeds")
-
-
-def test_a_base_model_is_one_row_of_failures_whatever_the_seeds():
-    (failed,) = EXHIBITS["fait-failed"].draw(evidence(seeds=(1, 2), each_seed=True)).tables
-    labels = [row.labels for row in failed.rows]
-    assert labels[0] == ("m", "base") and [name for _, name in labels].count("base") == 1
-    assert ("m · seed 1", "sft") in labels and ("m · seed 2", "fait") in labels
-
-
-def test_tasks_of_several_seeds_are_means_with_the_spread_between_them():
-    shown = evidence(TEXTS | OTHER_SEED, (1, 2))
-    (mended,) = EXHIBITS["fait-mended"].draw(shown).tables
-    rows = {row.labels: row.cells for row in mended.rows}
-    tasks, near, share = rows["m", "fait"]
-    assert (tasks.text, tasks.spread, near.text, near.spread) == ("3.5", "SD 0.7", "2.0", "SD 0.0")
-    assert share.value == pytest.approx(100 * (2 / 3 + 2 / 4) / 2) and (share.spread, share.seeds) == ("SD 11.8", 2)
-    assert 0 <= share.low < share.value < share.high <= 100
-    _, _, of_one = rows["m", "sft"]  # the second seed mends nothing, so it has no share
-    assert (rows["m", "sft"][0].text, of_one.text, of_one.seeds, of_one.note) == ("1.0", "50.0", 1, "1 of 2 seeds")
-    (failed,) = EXHIBITS["fait-failed"].draw(shown).tables
-    assert [row.labels for row in failed.rows] == [("m", "base"), ("m", "sft"), ("m", "fait")]
-    base, _, fait = (row.cells[0] for row in failed.rows)
-    assert (base.text, base.seeds, fait.text, fait.spread) == ("5", 0, "2.0", "SD 1.4")
-
-
-def test_counts_and_sums_of_fewer_seeds_say_so():
-    shown = evidence(TEXTS | OTHER_SEED | {"fait 2": ()}, (1, 2))
-    (mended,) = EXHIBITS["fait-mended"].draw(shown).tables
-    rows = {row.labels: row.cells for row in mended.rows}
-    assert [cell.note for cell in rows["m", "fait"][:2]] == ["1 of 2 seeds"] * 2 and not rows["m", "sft"][0].note
-    assert [cell.seeds for cell in rows["m", "fait"]] == [1, 1, 1]
-    (average,) = EXHIBITS["fait-average"].draw(shown).tables
-    own = next(row for row in average.rows if row.labels == ("fait", "base", "m")).cells[1]
-    assert (own.text, own.note, own.seeds) == ("150.0", "1 of 2 seeds", 1)
 
 
 def test_noise_between_seeds_is_that_of_their_means_over_training_sets():
@@ -231,9 +181,8 @@ def test_side_by_side_come_first_the_tasks_that_only_the_last_recipe_passes():
     assert first.label == "m · seed 1 · minicode · trained on evol" and tasks[2].prompt == "def f(xs):\n"
 
 
-@pytest.mark.parametrize("id", ["fait-mended", "fait-failed", "fait-average", "fait-side-by-side"])
-def test_a_sweep_without_such_recipes_or_answers_has_nothing_to_show(id: str):
-    with pytest.raises(NothingToDraw):
-        EXHIBITS[id].draw(study())
-    with pytest.raises(NothingToDraw):
-        EXHIBITS[id].draw(Evidence(evidence().book))
+@pytest.mark.parametrize("found", [study(), Evidence(evidence().book)], ids=["no such recipes", "no answers"])
+def test_a_sweep_without_such_recipes_or_answers_has_nothing_to_show(found: Evidence):
+    for id in ("fait-mended", "fait-failed", "fait-average", "fait-side-by-side"):
+        with pytest.raises(NothingToDraw):
+            EXHIBITS[id].draw(found)
