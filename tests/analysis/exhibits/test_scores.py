@@ -7,7 +7,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
-from raysweep.analysis.tables.table import Table
+from raysweep.analysis.tables.table import Table, to_markdown
 from tests.analysis.examples import ORDER, PASS, PERTURBATIONS, TRAINING_SETS, score, scores
 from tests.analysis.examples import score_tables as tables
 from tests.analysis.exhibits.examples import EXHIBITS
@@ -50,77 +50,67 @@ def test_every_pass_at_1_and_rd_of_the_scores_stands_in_its_place_in_percent():
             assert summary[f"RD (%) {name}"].text == f"{share:.1f}"
 
 
-def test_beside_every_rd_stand_the_perturbed_pass_at_1_and_its_paired_difference():
-    rd = table("RD on minicode")
-    assert cells(rd, "C", "llama", "RD (%)")["base"].text == "47.1"
-    assert cells(rd, "C", "llama", "pass@1 (%)")["base"].text == "46.3"
-    assert cells(rd, "C", "llama", "difference (points)")["base"].text == "−41.2"
-    summary = cells(table("llama on minicode"), "base")
-    assert (summary["RD (%) C"].text, summary["pass@1 (%) C"].text) == ("47.1", "46.3")
-    assert summary["difference (points) C"].text == "−41.2"
-    assert "swapped characters (C2) 13/0" in rd.caption
+CLEAN, PERTURBED, RD = "pass@1 clean on minicode (%)", "pass@1 perturbed on minicode (%)", "RD on minicode"
+ALL = scores()
+WITHOUT_RD = [s for s in ALL if (s.training_set, s.metric, s.perturbation) != ("C", "RD", "C")]
+SMALL = [score("llama", "base", "C", metric, value) for metric, value in (("drop", -0.0001), ("RD", -0.0301))]
+AGAIN = [replace(s, seed=43, value=s.value / 2) for s in ALL if s.training_set != "base" and s.model == "llama"]
+PARTS = [*ALL, *(score("llama", "base", name, "pass@1 base", 0.9) for name in PERTURBATIONS)]
+CASES = {
+    "RD beside the perturbed pass@1 and its paired difference": (ALL, {}, [], [RD]),
+    "sets in the config's order, but base and clean first": (
+        ALL,
+        {"training_sets": ("C", "clean", "C1")},
+        [],
+        [CLEAN],
+    ),
+    "names that only the scores know come last": (
+        [*ALL, score("llama", "W", "W1", "pass@1", 0.5)],
+        {},
+        [],
+        [PERTURBED],
+    ),
+    "an undefined number is a dash with its reason": (
+        [*WITHOUT_RD, score("llama", "C", "C", "RD", math.nan, note="clean pass@1 is 0")],
+        {},
+        [],
+        [RD],
+    ),
+    "failed cells, and absent ones": (
+        ALL,
+        {},
+        [Failure("gpt_bigcode", "lora", "C1", 42, "\nOut of memory in step 3\nTraceback ...")],
+        [CLEAN],
+    ),
+    "a pair that the rule leaves out is blank": (
+        [s for s in ALL if (s.training_set, s.perturbation) != ("C", "C3")],
+        {},
+        [],
+        [PERTURBED],
+    ),
+    "a failed model without any score": (
+        [s for s in ALL if s.model == "llama"],
+        {},
+        [Failure("gpt_bigcode", "none", "base", 42, "no such checkpoint")],
+        [CLEAN],
+    ),
+    "seeds have rows of their own that share the base": ([*ALL, *AGAIN], {}, [], [CLEAN]),
+    "a range where models differ": (
+        [*ALL, score("llama", "C", "C1", "rows_unchanged", 4.0)],
+        {},
+        [],
+        ["Test sets of minicode"],
+    ),
+    "no minus zero, over several draws": (SMALL, {"draws": 5}, [], [RD]),
+    "a part of the tests below all tests": (PARTS, {}, [], [CLEAN, PERTURBED, "llama on minicode"]),
+}
 
 
-def test_training_sets_come_in_config_order_but_base_and_clean_first():
-    order = replace(ORDER, training_sets=("C", "clean", "C1"))
-    assert [c.name for c in table("pass@1 clean on minicode (%)", order=order).columns] == ["base", "clean", "C", "C1"]
-
-
-def test_names_that_only_the_scores_know_come_last():
-    extra = score("llama", "W", "W1", "pass@1", 0.5)
-    result = table("pass@1 perturbed on minicode (%)", [*scores(), extra])
-    assert result.columns[-1].name == "W"
-    assert result.rows[-1].labels[0] == "W1"
-
-
-def test_an_undefined_number_is_a_dash_with_its_reason_below():
-    subset = [s for s in scores() if (s.training_set, s.metric, s.perturbation) != ("C", "RD", "C")]
-    lost = score("llama", "C", "C", "RD", math.nan, note="clean pass@1 is 0")
-    rd = table("RD on minicode", [*subset, lost])
-    cell = cells(rd, "C", "llama", "RD (%)")["C"]
-    assert (cell.text, rd.mark(cell), rd.footnotes) == ("–", "1", ("clean pass@1 is 0",))
-
-
-def test_a_failed_cell_says_so_and_an_absent_one_is_missing():
-    failure = Failure("gpt_bigcode", "lora", "C1", 42, "\nOut of memory in step 3\nTraceback ...")
-    result = cells(table("pass@1 clean on minicode (%)", failures=[failure]), "gpt_bigcode")
-    assert result["C1"].text == "failed"
-    assert result["C2"].text == "missing"
-
-
-def test_a_pair_that_the_rule_leaves_out_is_blank_and_not_missing():
-    subset = [s for s in scores() if (s.training_set, s.perturbation) != ("C", "C3")]
-    assert cells(table("pass@1 perturbed on minicode (%)", subset), "C3", "llama")["C"].text == ""
-
-
-def test_a_failed_model_without_any_score_has_a_row():
-    failure = Failure("gpt_bigcode", "none", "base", 42, "no such checkpoint")
-    result = table("pass@1 clean on minicode (%)", [s for s in scores() if s.model == "llama"], failures=[failure])
-    row = cells(result, "gpt_bigcode")
-    assert [row[name].text for name in ("base", "clean")] == ["failed", "missing"]
-
-
-def test_seeds_and_recipes_get_rows_of_their_own_that_share_the_base_model():
-    again = [
-        replace(s, seed=43, value=s.value / 2) for s in scores() if s.training_set != "base" and s.model == "llama"
-    ]
-    result = table("pass@1 clean on minicode (%)", [*scores(), *again])
-    assert [row.labels[0] for row in result.rows] == ["llama · seed 42", "llama · seed 43", "gpt_bigcode"]
-    assert cells(result, "llama · seed 43")["C"].value == pytest.approx(43.75)
-    assert cells(result, "llama · seed 43")["base"].value == cells(result, "llama · seed 42")["base"].value
-
-
-def test_the_test_sets_table_counts_prompts_and_shows_a_range_where_models_differ():
-    result = table("Test sets of minicode", [*scores(), score("llama", "C", "C1", "rows_unchanged", 4.0)])
-    assert [cell.text for cell in cells(result, "C2").values()] == ["240", "13", "0"]
-    assert cells(result, "C1")["unchanged"].text == "0–4"
-
-
-def test_small_differences_are_not_written_as_minus_zero():
-    small = [score("llama", "base", "C", metric, v) for metric, v in (("drop", -0.0001), ("RD", -0.0301))]
-    result = table("RD on minicode", small, Order())
-    assert cells(result, "C", "llama", "difference (points)")["base"].text == "0.0"
-    assert cells(result, "C", "llama", "RD (%)")["base"].text == "−3.0"
+@pytest.mark.parametrize("case", CASES)
+def test_a_table_of_scores(case, snapshot):
+    found, order, failures, titles = CASES[case]
+    shown = [table(title, found, replace(ORDER, **order), failures) for title in titles]
+    assert "\n\n".join(map(to_markdown, shown)) == snapshot
 
 
 def test_rd_over_all_and_over_valid_prompts_stand_side_by_side():
@@ -137,20 +127,3 @@ def test_rd_over_all_and_over_valid_prompts_stand_side_by_side():
 
 def test_no_scores_give_no_tables():
     assert tables([], Order(training_sets=TRAINING_SETS)) == []
-
-
-def test_tables_of_several_draws_say_what_their_numbers_are():
-    said = "Perturbed numbers are means over 5 draws of each perturbation."
-    assert said in table("RD on minicode", order=replace(ORDER, draws=5)).caption
-    assert "draws" not in table("RD on minicode").caption
-
-
-def test_pass_at_1_of_a_part_of_the_tests_stands_below_that_of_all_tests():
-    subset = scores() + [score("llama", "base", name, "pass@1 base", 0.9) for name in PERTURBATIONS]
-    clean, perturbed = (table(f"pass@1 {name} on minicode (%)", subset) for name in ("clean", "perturbed"))
-    assert clean.stub == ("model", "tests") and perturbed.stub == ("perturbation", "model", "tests")
-    assert cells(clean, "llama", "all")["base"].text == "87.5"
-    assert cells(clean, "llama", "base")["base"].text == "90.0"
-    assert cells(perturbed, "C", "llama", "base")["base"].text == "90.0"
-    assert cells(table("llama on minicode", subset), "base")["pass@1 base (%) clean"].text == "90.0"
-    assert "only the part base" in clean.caption

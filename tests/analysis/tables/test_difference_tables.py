@@ -9,6 +9,7 @@ import pytest
 
 from raysweep.analysis.tables.difference_tables import difference_tables
 from raysweep.analysis.tables.score_book import RowChoice, ScoreBook
+from raysweep.analysis.tables.table import to_markdown
 from raysweep.records import Difference
 from tests.analysis.examples import ORDER, scores
 
@@ -31,25 +32,10 @@ DIFFERENCES = [
 ]
 
 
-def test_the_baseline_is_clean_fine_tuning_and_rd_stands_beside_pass_at_1():
-    (table,) = difference_tables(DIFFERENCES, BOOK)
-    assert table.title == "Against fine-tuning on clean prompts, minicode"
-    assert [column.name for column in table.columns] == ["C"]
-    assert [row.labels for row in table.rows] == [
-        ("clean", "llama", "pass@1 (points)"),
-        ("C3", "llama", "pass@1 (points)"),
-        ("C3", "llama", "RD (points)"),
-        ("C3", "llama", "RD, from perturbed pass@1 (points)"),
-        ("C3", "llama", "RD, from clean pass@1 (points)"),
-    ]
-    assert [row.cells[0].text for row in table.rows] == ["−3.3", "+30.9", "−37.0", "−35.0", "–"]
-    assert table.rows[0].cells[0].interval == "[−8.3, +1.7]"
-
-
-def test_without_models_fine_tuned_on_clean_prompts_the_baseline_is_the_base_model():
-    (table,) = difference_tables([one for one in DIFFERENCES if one.against == "base"], BOOK)
-    assert table.title == "Against the base model, minicode"
-    assert [column.name for column in table.columns] == ["clean", "C"]
+@pytest.mark.parametrize("differences", [DIFFERENCES, DIFFERENCES[:2]], ids=["after clean fine-tuning", "to the base"])
+def test_the_baseline_is_clean_fine_tuning_if_there_is_any_and_rd_stands_beside_pass_at_1(differences, snapshot):
+    (table,) = difference_tables(differences, BOOK)
+    assert to_markdown(table) == snapshot
 
 
 def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
