@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import read_exhibit
 from raysweep.analysis.exhibits.settings import argument_curve
 from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
-from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, drawing
@@ -80,19 +77,3 @@ def test_one_value_is_no_curve(recipes):
     order = Order(models=("m",), training_sets=("base", "evol"), trained_with={"evol": "clean"}, recipes=recipes)
     with pytest.raises(NothingToDraw, match="no two recipes of the objective fixed that differ in nothing but weight"):
         EXHIBITS["fait-figure-6"].draw(evidence(order=order))
-
-
-@pytest.mark.parametrize(
-    ("keys", "said"),
-    [
-        ("along: argument", "names it under `argument`"),
-        ("along: ratio\nbeside: [fait]", "`beside` and `training_sets` belong to"),
-        ("along: ratio\nargument: {objective: a, argument: b, label: c}", "no other curve does"),
-        ("along: argument\nargument: {objective: fixed, label: c}", "key 'argument.argument' is missing"),
-    ],
-)
-def test_a_broken_definition_is_refused(tmp_path: Path, keys: str, said: str):
-    path = tmp_path / "mine.yaml"
-    path.write_text(f"id: mine\ntitle: Mine\nkind: curves\ntest_sets: [clean]\nquantities: {{pass@1: 1}}\n{keys}\n")
-    with pytest.raises(UsageError, match=said):
-        read_exhibit(path)

@@ -6,11 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, Unasked
+from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.score_book import RowChoice, ScoreBook
 from raysweep.errors import UsageError
-from tests.analysis.exhibits.examples import EXHIBITS, PRINTED, STUDY, cells, curve_evidence, printed_scores, study
+from tests.analysis.exhibits.examples import (
+    CURVES,
+    EXHIBITS,
+    PRINTED,
+    STUDY,
+    cells,
+    curve_evidence,
+    printed_scores,
+    score,
+    study,
+)
 
 OWN = """
 id: {id}
@@ -23,6 +33,9 @@ training_sets: [clean, headline]
 test_sets: [clean, headline]
 quantities: {{pass@1: 0}}
 """
+
+
+CURVE = "id: figure-3-b\ntitle: a\nkind: curves\ntest_sets: [clean]\nquantities: {pass@1: 1}\n"
 
 
 def test_the_studys_tables_and_figures_have_a_file_each(snapshot):
@@ -66,6 +79,11 @@ def test_a_file_of_a_user_is_drawn_beside_raysweeps_own(tmp_path):
             r"group: must be 'summaries', .* or '', not 'summary' \(did you mean 'summaries'\?\)",
         ),
         ("kind: curves\nalong: width", "along: must be .* not 'width'; key 'test_sets' is missing"),
+        (CURVE + "along: argument", "names it under `argument`"),
+        (CURVE + "along: ratio\nbeside: [fait]", "`beside` and `training_sets` belong to"),
+        (CURVE + "along: ratio\nargument: {objective: a, argument: b, label: c}", "no other curve does"),
+        (CURVE + "along: argument\nargument: {objective: fixed, label: c}", "key 'argument.argument' is missing"),
+        (OWN.format(id="a") + "recipes: [sft]", "`recipes` are named, and no row or column shows them; add 'recipe'"),
         ("kind: signed-ranks\nid: a\ntitle: b\nstub: c\ntests: [{}]", "key 'tests.0.quantity' is missing"),
     ],
 )
@@ -87,8 +105,7 @@ def test_places_without_definitions_and_doubled_ids_are_refused(tmp_path):
     for allowed in ("figure-3-b", "table-2-b"):  # a table writes no figures, and has none to lose
         (tmp_path / "again.yaml").write_text(OWN.format(id=allowed))
         assert allowed in read_exhibits([tmp_path])
-    curves = "id: figure-3-b\ntitle: a\nkind: curves\nalong: ratio\ntest_sets: [clean]\nquantities: {pass@1: 1}"
-    (tmp_path / "again.yaml").write_text(curves)
+    (tmp_path / "again.yaml").write_text(CURVE + "along: ratio")
     with pytest.raises(
         UsageError, match=r"again.yaml: the id 'figure-3-b' begins with 'figure-3', an id of raysweep's"
     ):
@@ -128,3 +145,26 @@ def test_a_metric_that_a_sweep_has_not_is_named_with_the_nearest(id, changed, ev
     with pytest.raises(UsageError) as error:
         draw([EXHIBITS[id].model_copy(update=changed)], evidence(), required=True)
     assert said in str(error.value)
+
+
+WHOLE_ROWS = curve_evidence(rows={name: RowChoice() for name in CURVES.rows})
+
+
+def bare(**order):
+    return study([score("m", "base", "clean", "pass@1", 0.5)], models=("m",), **order)
+
+
+@pytest.mark.parametrize(
+    ("id", "evidence", "lacking"),
+    [
+        *((id, study([]), "needs") for id in ("choice", "trade-off", "heat-map", "friedman", "power")),
+        ("figure-3", WHOLE_ROWS, "only a part is perturbed"),
+        ("figure-5", WHOLE_ROWS, "number of rows"),
+        ("table-10", bare(perturbations=("clean", "C")), "on perturbed prompts of C1 or C2 or C3"),
+        ("table-4", bare(perturbations=("clean",)), "on perturbed prompts"),
+        ("table-3", bare(), "no model has pass@1 on mix_all"),
+    ],
+)
+def test_what_a_sweep_has_no_numbers_for_is_not_drawn_and_says_what_is_lacking(id, evidence, lacking):
+    with pytest.raises(NothingToDraw, match=lacking):
+        EXHIBITS[id].draw(evidence)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
+from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.settings import curve_of
 from raysweep.analysis.tables.score_book import Failure, RowChoice, ScoreBook
 from raysweep.analysis.tables.trainings import ReportedTraining
@@ -87,12 +87,6 @@ def test_the_best_settings_gain_is_compared_with_the_noise_between_seeds_too(gai
     mean = sum(gains) / 3
     assert note.startswith("50 % is +35.0 points from 0 %") and f"over 3 seeds +{mean:.1f}, {words} noise: 2 SD" in note
     assert "between 3 seeds" in note
-
-
-@pytest.mark.parametrize(("id", "reason"), [("figure-3", "only a part is perturbed"), ("figure-5", "number of rows")])
-def test_a_sweep_without_ratios_or_sizes_has_no_curve(id, reason):
-    with pytest.raises(NothingToDraw, match=reason):
-        EXHIBITS[id].draw(curve_evidence(rows={name: RowChoice() for name in CURVES.rows}))
 
 
 def test_an_svg_has_its_words_as_text_and_a_pdf_no_date_and_both_are_the_same_each_time():

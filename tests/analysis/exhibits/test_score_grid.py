@@ -121,16 +121,3 @@ def test_in_the_mean_a_model_of_several_recipes_and_seeds_weighs_no_more_than_ot
     assert (cells(table)["mean",]["clean"], cells(table)["mean",]["mix_all"]) == ("60.0", "20.0")
     assert "In the mean all models weigh the same, however many recipes and seeds they have." in table.caption
     assert "mean of 1 of 2 models; without 2 numbers of a recipe or seed" in table.footnotes
-
-
-@pytest.mark.parametrize(
-    ("id", "order", "reason"),
-    [
-        ("table-10", {"perturbations": ("clean", "C")}, "on perturbed prompts of C1 or C2 or C3"),
-        ("table-4", {"perturbations": ("clean",)}, "on perturbed prompts"),
-        ("table-3", {}, "no model has pass@1 on mix_all"),
-    ],
-)
-def test_a_table_without_numbers_is_not_drawn_and_says_what_is_lacking(id, order, reason):
-    with pytest.raises(NothingToDraw, match=reason):
-        EXHIBITS[id].draw(study([score("m", "base", "clean", "pass@1", 0.5)], models=("m",), **order))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.catalogue import read_exhibit
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.published.sums import without_doubles
 from raysweep.analysis.tables.score_book import Order, ScoreBook
-from raysweep.errors import UsageError
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, cells, drawing, study, tables
 
@@ -110,16 +107,6 @@ def test_a_mean_over_models_is_of_each_recipe():
     (table,) = mean.draw(faits()).tables
     found = cells(table)
     assert found["mean", "dpo"]["HumanEval"] == "74.8" and found["mean", "fait"]["HumanEval"] == "78.0"
-
-
-def test_recipes_that_no_row_shows_are_a_mistake_of_the_file(tmp_path: Path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        "id: mine\ntitle: Mine\nkind: scores\nrows: [model]\ncolumns: [training set]\ntraining_sets: [clean]\n"
-        "test_sets: [clean]\nquantities: {pass@1: 1}\nrecipes: [sft]\n"
-    )
-    with pytest.raises(UsageError, match="`recipes` are named, and no row or column shows them; add 'recipe'"):
-        read_exhibit(path)
 
 
 def test_models_may_be_chosen_where_recipes_are_no_dimension():
