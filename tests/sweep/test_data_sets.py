@@ -214,6 +214,7 @@ def rows_with_a_leak(tmp_path):
     return (
         "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}",
         "evaluation.problems=[humaneval]",
+        f"training.sets=[C1, {SIZED}]",
     )
 
 

@@ -292,7 +292,9 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_object_store_is_cleaned_in_the_same_way(tmp_path, monkeypatch):
+    """In small: test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep_uses."""
     with served() as server:
         for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
             monkeypatch.setenv(name, value)
