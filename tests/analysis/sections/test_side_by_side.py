@@ -36,7 +36,7 @@ def test_a_completion_without_a_verdict_has_no_mark_of_failure():
 
 
 def test_texts_of_models_are_escaped():
-    html = page(*HOSTILE, "</pre><b>", prompt="\n".join(HOSTILE)).lower()
+    html = page("</pre><b>", *HOSTILE, prompt="\n".join(HOSTILE)).lower()
     assert not [tag for tag in ("<script", "<img", "<!--", "<b>") if tag in html]
     assert "&lt;/pre&gt;&lt;b&gt;" in html
 
