@@ -108,7 +108,7 @@ class SweepFolder:
         return {**activities, **{name: dataclasses.replace(a, state=STOPPED, waits="") for name, a in dead.items()}}
 
     def require(self, also_known: Iterable[str] = ()) -> None:
-        """Raise UsageError without such a sweep, OtherSchema if another raysweep wrote it. `also_known`: other names."""
+        """Raise UsageError without such a sweep, OtherSchema if another raysweep wrote it. `also_known`: more names."""
         self.store.files.require_known()
         if not self.exists():
             names = (name.split("/") for name in self.store.files.infos("sweeps"))

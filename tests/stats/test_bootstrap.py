@@ -134,3 +134,22 @@ def test_one_problem_gives_no_interval_over_problems(value):
         "",
     ]
     assert interval_note(50, 9, "clean failures") == "rough interval: fewer than 10 clean failures"
+
+
+@pytest.mark.long
+def test_differences_of_rd_are_covered():
+    """161 problems, one completion each; problems share their difficulty between models and prompts.
+
+    In small, without the columns that are resampled: tests/stats/test_coverage.py.
+    """
+    from raysweep.analysis.comparisons.degradation import _resampled, rd_change
+
+    rng, hits, sweeps = np.random.default_rng(5), 0, 300
+    scale = np.array([1.0, 0.8, 0.9, 0.85])
+    truth = rd_change(*(0.5 * scale))[0]
+    for _ in range(sweeps):
+        chances = rng.beta(1, 1, (161, 1)) * scale
+        verdicts = (rng.random((161, 4)) < chances).astype(float)
+        low, high = bootstrap_intervals([once(column) for column in verdicts.T], _resampled)[0]
+        hits += low <= truth <= high
+    assert 0.925 <= hits / sweeps <= 0.985

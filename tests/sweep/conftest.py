@@ -9,15 +9,18 @@ import pytest
 
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
+from tests.processes import made_once
 from tests.sweep.few_problems import few
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(run_folder: Path) -> Path:
     """The store of the finished sweep `few`, which no test changes."""
-    folder = tmp_path_factory.mktemp("finished")
-    assert not run_sweep(few(), RunOptions(str(folder), "local")).errors
-    return folder
+
+    def make(folder: Path) -> None:
+        assert not run_sweep(few(), RunOptions(str(folder), "local")).errors
+
+    return made_once(run_folder / "finished-few", make)
 
 
 @pytest.fixture

@@ -25,11 +25,14 @@ CONFIG = {
 }
 
 
-@pytest.fixture(scope="package")
-def storage(tmp_path_factory) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def storage(run_folder) -> Iterator[Path]:
     """The store of a finished sweep. No export changes it."""
-    folder = tmp_path_factory.mktemp("export") / "store"
-    assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(folder), "local")).errors
+
+    def make(folder: Path) -> None:
+        assert not run_sweep(config_from(CONFIG, "test"), RunOptions(str(folder), "local")).errors
+
+    folder = made_once(run_folder / "export-store", make)
     before = written(folder)
     yield folder
     assert written(folder) == before
