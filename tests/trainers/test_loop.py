@@ -404,15 +404,3 @@ def test_gradient_checkpointing_gives_the_same_gradient(family: str, make_job: J
         loop.add_gradients(loop.order.rows(0))
         gradients.append(flat_gradient(loop.model))
     assert relative(gradients[1], gradients[0]) < 1e-6
-
-
-def test_a_checkpoint_without_a_loss_curve_still_resumes(make_job: Jobs, tmp_path: Path) -> None:
-    job = make_job("llama", steps=4, checkpoint_every=2)
-    with pytest.raises(Interrupted):
-        loop_of(job, FolderServices(tmp_path / "state", die_after=2)).run()
-    file = tmp_path / "state" / CHECKPOINT_FILE
-    state = torch.load(file, weights_only=True)
-    del state["losses"]
-    torch.save(state, file)
-    counts = loop_of(job, FolderServices(tmp_path / "state")).run()
-    assert [step for step, _ in counts["losses"]] == [3, 4]
