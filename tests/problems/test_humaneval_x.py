@@ -20,13 +20,17 @@ def problems(request):
     return HumanEvalX(str(shared_data("humaneval_x", f"humaneval_{request.param}.jsonl.gz")), request.param)
 
 
-def test_has_the_164_published_problems_whose_tests_call_the_entry_point(problems):
+def test_has_the_164_published_problems_whose_programs_bring_what_their_tests_call_outside(problems):
     published = problems.problems()
     assert len(published) == 164
     for problem in published:
         assert f"{problem.entry_point}(" in problem.test
         assert problem.entry_point in problem.declaration
-        assert problem.assemble(problem.reference).source == f"{problem.prompt}{problem.reference}\n{problem.test}"
+        program = problem.assemble(problem.reference)
+        assert program.source == f"{problem.prompt}{problem.reference}\n{problem.test}"
+        assert (program.language, program.declaration) == (problems.language, problem.declaration)
+        assert oracle_of(program) is Oracle.OUTSIDE, problem.task_id
+    assert HumanEvalX(str(problems._path)).language == problems.language, "as the task ids say"
 
 
 def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):
@@ -38,17 +42,6 @@ def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):
         assert row.prompt[:start] == row.clean_prompt[:start]
         end = row.clean_prompt.find("\n" if row.task_id == "CPP/50" else "*/", start)
         assert row.prompt[end:] == row.clean_prompt[end:]
-
-
-def test_programs_bring_what_their_tests_call_and_all_tests_run_outside(problems):
-    for problem in problems.problems():
-        program = problem.assemble(problem.reference)
-        assert (program.language, program.declaration) == (problems.language, problem.declaration)
-        assert oracle_of(program) is Oracle.OUTSIDE, problem.task_id
-
-
-def test_the_language_is_found_from_the_task_ids(problems):
-    assert HumanEvalX(str(problems._path)).language == problems.language
 
 
 def test_problems_can_be_read_without_a_compiler_and_judged_with_one(problems, monkeypatch):

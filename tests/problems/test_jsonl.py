@@ -38,16 +38,17 @@ def without(name):
     return {key: value for key, value in ROW.items() if key != name}
 
 
-def test_a_row_becomes_a_problem(tmp_path):
+def test_a_row_becomes_a_problem_that_gives_the_row_back(tmp_path):
     (problem,) = problem_set(tmp_path, ROW).problems()
     assert (problem.task_id, problem.prompt, problem.entry_point) == ("own/1", ROW["prompt"], "twice")
     assert (problem.reference, problem.test, problem.language) == (ROW["canonical_solution"], ROW["test"], "python")
-
-
-def test_the_test_may_be_absent(tmp_path):
+    assert problem_fields(problem) == ROW
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert len({problem, problem}) == 1
+    of_no_file = Problem("own/1", ROW["prompt"], "twice", ROW["test"], ROW["canonical_solution"])
+    assert problem_fields(of_no_file) == without("difficulty")
     (problem,) = problem_set(tmp_path, without("test")).problems()
-    assert problem.test == ""
-    assert "test" not in problem_fields(problem)
+    assert problem.test == "" and "test" not in problem_fields(problem), "the test may be absent"
 
 
 @pytest.mark.parametrize("name", ["task_id", "prompt", "entry_point", "canonical_solution"])
@@ -68,18 +69,6 @@ def test_a_missing_file_is_found_before_work_starts(tmp_path):
         JsonlProblems(str(tmp_path / "none.jsonl"))
 
 
-def test_a_problem_gives_its_row_back(tmp_path):
-    (problem,) = problem_set(tmp_path, ROW).problems()
-    assert problem_fields(problem) == ROW
-    assert pickle.loads(pickle.dumps(problem)) == problem
-    assert len({problem, problem}) == 1
-
-
-def test_a_problem_that_came_from_no_file_has_humanevals_fields():
-    problem = Problem("own/1", ROW["prompt"], "twice", ROW["test"], ROW["canonical_solution"])
-    assert problem_fields(problem) == {key: value for key, value in ROW.items() if key != "difficulty"}
-
-
 def test_the_fingerprint_follows_the_content(tmp_path):
     one = problem_set(tmp_path, ROW).fingerprint()
     assert one == problem_set(tmp_path, ROW).fingerprint()
@@ -89,10 +78,7 @@ def test_the_fingerprint_follows_the_content(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        (
-            {"test": "def check(f):\n    assert f(2) = 4\n"},
-            r"the `test` of problem 'own/1' can't judge: .* in its line 2",
-        ),
+        ({"test": "def check(f):\n    assert f(2) = 4\n"}, "`test` of problem 'own/1' can't judge: .* in its line 2"),
         ({"test": "def check(f):\n\0"}, "the `test` of problem 'own/1' can't judge"),
         ({"entry_point": "twice it"}, r"check\(twice it\) is no call; correct `entry_point`"),
         ({"test": " "}, "has no `test`"),
@@ -105,8 +91,10 @@ def test_tests_that_cannot_judge_are_found_before_work_starts(tmp_path, changed,
         problems.check(judged=True)
 
 
-def test_tests_that_compile_with_a_warning_judge(tmp_path):
-    problem_set(tmp_path, {**ROW, "test": "def check(f):\n    assert f('\\d') is not '\\d'\n"}).check(judged=True)
+def test_tests_that_compile_with_a_warning_or_hold_texts_in_other_languages_judge(tmp_path):
+    warned = "def check(f):\n    assert f('\\d') is not '\\d'\n"
+    for test in (warned, 'TEXT = """\n#include <x>\nclass Main {\n"""\n' + ROW["test"]):
+        problem_set(tmp_path, {**ROW, "test": test}).check(judged=True)
 
 
 def test_tests_call_the_prompts_helpers_and_not_those_that_a_candidate_defines():
@@ -130,16 +118,15 @@ MULTIPL_E = {
 
 
 def test_rows_of_multipl_e_are_problems_whose_tests_run_as_they_are(tmp_path):
+    programs = []
     for row in (MULTIPL_E, {**MULTIPL_E, "stop_tokens": None}, {**MULTIPL_E, "doctests": "transform"}):
-        path = tmp_path / "p.jsonl"
-        path.write_text(json.dumps(row) + "\n")
-        problem_set = JsonlProblems(str(path))
-        problem_set.check(judged=True)
-        (problem,) = problem_set.problems()
+        (problem,) = problem_set(tmp_path, row).problems()
+        problem_set(tmp_path, row).check(judged=True)
         assert (problem.task_id, problem.entry_point, problem.reference) == ("HumanEval_23_strlen", "strlen", None)
         assert problem.stop[:2] == ("\nclass", "\n@") or row["stop_tokens"] is None
-        programs = [problem.assemble(text) for text in ("    return len(string)\n", "    return 1\n")]
-        assert [v.outcome for v in execute(programs, Limits(timeout=3), 1)] == [Outcome.PASSED, Outcome.FAILED]
+        programs += [problem.assemble(text) for text in ("    return len(string)\n", "    return 1\n")]
+    outcomes = [verdict.outcome for verdict in execute(programs, Limits(timeout=3), 1)]
+    assert outcomes == [Outcome.PASSED, Outcome.FAILED] * 3
 
 
 @pytest.mark.parametrize(
@@ -152,10 +139,8 @@ def test_rows_of_multipl_e_are_problems_whose_tests_run_as_they_are(tmp_path):
     ],
 )
 def test_unusable_rows_of_multipl_e_are_reported_with_their_line(tmp_path, row, message):
-    path = tmp_path / "p.jsonl"
-    path.write_text(json.dumps({**MULTIPL_E, **row}) + "\n")
-    with pytest.raises(UsageError, match=rf"p\.jsonl:1: {message}"):
-        JsonlProblems(str(path)).problems()
+    with pytest.raises(UsageError, match=rf"own\.jsonl:1: {message}"):
+        problem_set(tmp_path, {**MULTIPL_E, **row}).problems()
 
 
 @pytest.mark.parametrize("task_id", [0, 11, "11"])
@@ -203,21 +188,17 @@ def test_the_rows_that_the_docs_show_are_solved_by_their_references(tmp_path):
     assert {oracle_of(program) for program in programs} == {Oracle.OUTSIDE}
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([{**ROW, "language": "rust"}], r"own.jsonl:1: programs in the `language` 'rust' can't be run; known: python,"),
-        ([{**JAVA_ROW, "language": "jav"}], r"own.jsonl:1: .* 'jav' \(did you mean 'java'\?\)"),
-        (
-            [JAVA_ROW, {**ROW, "task_id": "own/2"}],
-            r"own.jsonl:2: its `language` is python, and the first row's is java",
-        ),
-        ([{**JAVA_ROW, "prompt": "class A {"}], r"own.jsonl:1: `prompt` opens no function in java"),
-    ],
-)
-def test_a_language_that_there_is_not_or_another_one_is_refused(tmp_path, rows, message):
-    with pytest.raises(UsageError, match=message):
-        problem_set(tmp_path, *rows).problems()
+def test_a_language_that_there_is_not_or_another_one_is_refused_and_other_names_are_known(tmp_path):
+    assert problem_set(tmp_path, {**ROW, "language": "py"}).language == "python"
+    assert problem_set(tmp_path, {**JAVA_ROW, "language": "C++", "prompt": "int f(int a) {\n"}).language == "cpp"
+    for *rows, message in (
+        ({**ROW, "language": "rust"}, r"own.jsonl:1: programs in the `language` 'rust' can't be run; known: python,"),
+        ({**JAVA_ROW, "language": "jav"}, r"own.jsonl:1: .* 'jav' \(did you mean 'java'\?\)"),
+        (JAVA_ROW, {**ROW, "task_id": "own/2"}, "own.jsonl:2: its `language` is python, and the first row's is java"),
+        ({**JAVA_ROW, "prompt": "class A {"}, r"own.jsonl:1: `prompt` opens no function in java"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            problem_set(tmp_path, *rows).problems()
 
 
 @pytest.mark.parametrize(
@@ -229,18 +210,8 @@ def test_a_language_that_there_is_not_or_another_one_is_refused(tmp_path, rows, 
         ("cpp", "int main(){ return f(1) != 2; }"),
     ],
 )
-@pytest.mark.parametrize("more", [{}, {"entry_point": "twice"}])
-def test_a_compiled_row_without_its_language_is_told_to_name_it(tmp_path, language, tests, more):
-    row = {key: value for key, value in JAVA_ROW.items() if key != "language"} | {"test": tests, **more}
-    with pytest.raises(UsageError, match=rf'jsonl:1: the row has no `language`.*; add "language": "{language}" to'):
-        problem_set(tmp_path, row).check(judged=True)
-
-
-def test_tests_in_python_may_hold_texts_in_other_languages(tmp_path):
-    test = 'TEXT = """\n#include <x>\nclass Main {\n"""\n' + ROW["test"]
-    problem_set(tmp_path, {**ROW, "test": test}).check(judged=True)
-
-
-def test_other_names_of_languages_are_known(tmp_path):
-    assert problem_set(tmp_path, {**ROW, "language": "py"}).language == "python"
-    assert problem_set(tmp_path, {**JAVA_ROW, "language": "C++", "prompt": "int f(int a) {\n"}).language == "cpp"
+def test_a_compiled_row_without_its_language_is_told_to_name_it(tmp_path, language, tests):
+    for more in ({}, {"entry_point": "twice"}):
+        row = {key: value for key, value in JAVA_ROW.items() if key != "language"} | {"test": tests, **more}
+        with pytest.raises(UsageError, match=rf'jsonl:1: the row has no `language`.*; add "language": "{language}" to'):
+            problem_set(tmp_path, row).check(judged=True)

@@ -84,24 +84,16 @@ def test_evalpluss_and_humanevals_prompts_are_kept(tmp_path):
     assert (one.prompt, one.reference) == (EVALPLUS["prompt"], EVALPLUS["canonical_solution"])
     assert "\ndef" not in one.stop and "\nassert" in one.stop
     assert other.assemble("    return 2\n").tests.endswith("check(add)")
+    natural = [segment.text for segment in mbpp(tmp_path, EVALPLUS).segments(one) if segment.natural]
+    assert natural == ["Write a function to add one."], "asserts never are, whatever they call"
 
 
-def test_asserts_are_never_natural_whatever_they_call(tmp_path):
-    problems = mbpp(tmp_path, EVALPLUS)
-    (problem,) = problems.problems()
-    assert [s.text for s in problems.segments(problem) if s.natural] == ["Write a function to add one."]
-
-
-def test_code_that_is_no_python_3_has_a_prompt_and_no_reference(tmp_path):
+def test_code_that_is_no_python_3_has_no_reference_and_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
     (problem,) = mbpp(tmp_path, {**GOOGLES, "code": "def add(x):\n  print x\n"}).problems()
     assert problem.prompt.startswith('def add(x):\n    """\n') and problem.reference is None
-
-
-def test_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
-    tests = ['assert add("\\x4") == """a"""']
-    (problem,) = mbpp(tmp_path, {**GOOGLES, "test_list": tests}).problems()
+    (problem,) = mbpp(tmp_path, {**GOOGLES, "test_list": [test := 'assert add("\\x4") == """a"""']}).problems()
     compile(problem.prompt + problem.reference, "prompt", "exec")
-    assert problem.test == tests[0]
+    assert problem.test == test
 
 
 @pytest.mark.parametrize(
@@ -110,9 +102,7 @@ def test_tests_that_a_docstring_can_not_hold_are_escaped(tmp_path):
         ({"task_id": 1, "prompt": "x"}, "mbpp.jsonl:1: has no list of tests"),
         ({**GOOGLES, "code": "x = 1"}, "mbpp.jsonl:1: `code` defines no function"),
         ({**GOOGLES, "test_list": "assert"}, "`test_list` must be a list of texts"),
-        ({**GOOGLES, "test_list": []}, "has no `test`"),
         ({**GOOGLES, "test_list": ["assert ("]}, "can't judge"),
-        ({**GOOGLES, "task_id": None}, "`task_id` must be a string"),
     ],
 )
 def test_unusable_rows_are_reported_with_their_line(tmp_path, row, message):
@@ -133,7 +123,5 @@ def test_the_hubs_rows_are_googles_and_its_commit_counts(tmp_path, monkeypatch):
     data = datasets.Dataset.from_list([GOOGLES])
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(hub_rows, "_load", lambda ref, local: (data, "abc123"))
-    (problem,) = Mbpp().problems()
-    (same,) = mbpp(tmp_path, GOOGLES).problems()
-    assert problem == same
+    assert Mbpp().problems() == mbpp(tmp_path, GOOGLES).problems()
     assert Mbpp().fingerprint()["revision"] == "abc123"

@@ -4,7 +4,7 @@ from itertools import islice
 
 import pytest
 
-from raysweep.problems.mutants import OPERATORS, compile_function, drawn_mutations, mutants_of, mutations
+from raysweep.problems.mutants import OPERATORS, drawn_mutations, mutants_of, mutations
 
 
 def results(source, *given):
@@ -21,16 +21,12 @@ def test_the_mutants_of_a_sum_change_the_operator_or_the_constant():
     assert sorted(results("def f(n):\n    return n + 10", 3)) == [-7, 12, 14, 15, 30]
 
 
-def test_filters_are_removed_and_comparisons_shifted():
-    found = results("def f(xs):\n    return [n for n in xs if n > 1]", [0, 1, 2])
-    assert [0, 1, 2] in found  # no filter
-    assert [1, 2] in found  # >=
-    assert [0] in found  # <
-
-
 @pytest.mark.parametrize(
     ("source", "given", "expected"),
     [
+        ("def f(xs):\n    return [n for n in xs if n > 1]", [0, 1, 2], [0, 1, 2]),  # no filter
+        ("def f(xs):\n    return [n for n in xs if n > 1]", [0, 1, 2], [1, 2]),  # >=
+        ("def f(xs):\n    return [n for n in xs if n > 1]", [0, 1, 2], [0]),  # <
         ("def f(xs):\n    return max(xs)", [1, 5], 1),
         ("def f(s):\n    return not s.isupper()", "A", True),
         ("def f(s):\n    return s.upper()", "aB", "ab"),
@@ -42,12 +38,6 @@ def test_filters_are_removed_and_comparisons_shifted():
 )
 def test_a_known_mutant_is_among_them(source, given, expected):
     assert expected in results(source, given)
-
-
-def test_making_mutants_leaves_the_source_function_as_it_was():
-    source = "def f(n):\n    return n % 2 == 0"
-    mutants_of(source)
-    assert compile_function(source)(4) is True
 
 
 CODE = """def f(xs, k):
@@ -102,10 +92,9 @@ def test_lines_may_end_in_any_way_and_hold_any_characters(end):
         ast.parse(change.of(code))
 
 
-@pytest.mark.parametrize("odd", ["\u2028", "\x0b", "\x1c", "\x85", "\f"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_only_what_ends_a_line_for_python_ends_one(odd, end):
-    code = f"'a{odd}b'{end}x = a + 1{end}"
+def test_only_what_ends_a_line_for_python_ends_one(end):
+    code = f"'a\u2028b\x0bc\x1cd\x85e\ff'{end}x = a + 1{end}"
     found = {(code[change.start : change.end], change.replacement) for change in mutations(code)}
     assert found == {("+", "-"), ("+", "*"), ("1", "2"), ("1", "0")}
 

@@ -40,6 +40,7 @@ def test_the_published_sets_have_161_and_427_problems_in_the_order_of_their_numb
     numbers = [int(problem.task_id.split("_")[1]) for problem in humaneval]
     assert numbers == sorted(set(range(164)) - {32, 38, 50})
     assert (mbpp[0].task_id, mbpp[-1].task_id) == ("mbpp_2", "mbpp_809")
+    assert mbpp[0].assemble("    pass\n").source == f"{mbpp[0].prompt}    pass\n\n{mbpp[0].test}"
     assert {p.stop for p in [*humaneval, *mbpp]} == {("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")}
 
 
@@ -53,26 +54,11 @@ def test_humanevals_solutions_pass_but_for_the_three_known_ones():
 
 
 @pytest.mark.parametrize("named", [".", "data_eval", "data_eval/mbpp"])
-def test_the_checkout_or_a_folder_in_it_may_be_named(tmp_path, named):
-    folder(tmp_path, PROBLEM)
+def test_the_checkout_or_a_folder_in_it_may_be_named_and_results_in_it_are_no_problems(tmp_path, named):
+    (tmp_path / folder(tmp_path, PROBLEM) / "data_eval/mbpp/mbpp_7.results.yaml").write_text("name: mbpp_7")
     (problem,) = SafeCoderMbpp(str(tmp_path / named)).problems()
     assert (problem.task_id, problem.entry_point, problem.reference) == ("mbpp_7", "f", None)
-
-
-def test_a_program_is_prompt_completion_and_tests():
-    path = str(shared_data("safecoder"))
-    problem = SafeCoderMbpp(path).problems()[0]
-    assert problem.assemble("    pass\n").source == problem.prompt + "    pass\n" + "\n" + problem.test
-
-
-def test_its_own_stop_strings_come_first(tmp_path):
-    (problem,) = SafeCoderMbpp(folder(tmp_path, PROBLEM)).problems()
-    assert problem.stop == ("\ndef", "\nprint", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
-
-
-def test_results_beside_the_problems_are_no_problems(tmp_path):
-    (tmp_path / folder(tmp_path, PROBLEM) / "data_eval/mbpp/mbpp_7.results.yaml").write_text("name: mbpp_7")
-    assert len(SafeCoderMbpp(str(tmp_path)).problems()) == 1
+    assert problem.stop == ("\ndef", "\nprint", "\n#", "\nif", "\nclass", "\n def", "\n\n\n"), "its own come first"
 
 
 def test_the_fingerprint_follows_the_content(tmp_path):
@@ -87,23 +73,15 @@ def test_a_folder_without_problems_says_where_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("problem", "message"),
+    ("problems", "message"),
     [
-        ("name: [", "mbpp_0.yaml: can't be read"),
-        ("- 1", "mbpp_0.yaml: is no mapping"),
-        ({"name": "mbpp_7"}, "no `prompt`"),
-        ({**PROBLEM, "prompt": "x = 1\n"}, "opens no function"),
-        ({**PROBLEM, "stop_tokens": "x"}, "`stop_tokens` must be a list"),
-        ({**PROBLEM, "language": "java"}, "only py"),
-        ({**PROBLEM, "tests": ""}, "has no `test`"),
-        ({**PROBLEM, "tests": "assert ("}, "can't judge"),
+        (["name: ["], "mbpp_0.yaml: can't be read"),
+        (["- 1"], "mbpp_0.yaml: is no mapping"),
+        ([{"name": "mbpp_7"}], "no `prompt`"),
+        ([{**PROBLEM, "tests": "assert ("}], "can't judge"),
+        ([PROBLEM, PROBLEM], "already at"),
     ],
 )
-def test_an_unusable_file_is_reported(tmp_path, problem, message):
+def test_unusable_files_are_reported(tmp_path, problems, message):
     with pytest.raises(UsageError, match=message):
-        SafeCoderMbpp(folder(tmp_path, problem)).check(judged=True)
-
-
-def test_a_name_that_occurs_twice_is_reported(tmp_path):
-    with pytest.raises(UsageError, match="already at"):
-        SafeCoderMbpp(folder(tmp_path, PROBLEM, PROBLEM)).check()
+        SafeCoderMbpp(folder(tmp_path, *problems)).check(judged=True)

@@ -2,28 +2,20 @@ import pytest
 
 from raysweep.problems.minicode.families import expand
 
-
-def test_groups_nest_and_multiply():
-    assert expand("(Sort|Order) the (list|(given|) text)") == (
-        "Sort the list",
-        "Sort the given text",
-        "Sort the text",
-        "Order the list",
-        "Order the given text",
-        "Order the text",
-    )
+NESTED = "Sort the list|Sort the given text|Sort the text|Order the list|Order the given text|Order the text"
 
 
-def test_bars_outside_of_groups_separate_whole_wordings():
-    assert expand("Add (one|two)|Subtract") == ("Add one", "Add two", "Subtract")
-
-
-def test_a_wording_that_arises_twice_is_kept_once():
-    assert expand("(a|) (a|) b") == ("a a b", "a b", "b")
-
-
-def test_macros_stand_for_alternatives():
-    assert expand("LIST it") == ("Return it", "Give it", "List it")
+@pytest.mark.parametrize(
+    ("pattern", "wordings"),
+    [
+        ("(Sort|Order) the (list|(given|) text)", NESTED),  # groups nest and multiply
+        ("Add (one|two)|Subtract", "Add one|Add two|Subtract"),  # bars outside of groups separate whole wordings
+        ("(a|) (a|) b", "a a b|a b|b"),  # a wording that arises twice is kept once
+        ("LIST it", "Return it|Give it|List it"),  # a macro
+    ],
+)
+def test_a_pattern_stands_for_all_its_wordings(pattern, wordings):
+    assert expand(pattern) == tuple(wordings.split("|"))
 
 
 @pytest.mark.parametrize("pattern", ["(a", "a)", "(a|(b)"])

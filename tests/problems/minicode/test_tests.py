@@ -16,25 +16,19 @@ def test_the_tests_are_asserts_on_what_the_reference_returns():
     ]  # the reference refuses the empty list
 
 
-def test_the_input_that_fails_most_near_misses_comes_first():
+def test_the_input_that_fails_most_near_misses_comes_first_and_a_second_round_begins_when_all_have_failed():
     reference = compile_function("def f(n):\n    return n * n")
     wrong = [compile_function(f"def f(n):\n    return {body}") for body in ("n", "n + n", "abs(n)")]
     assert choose([(0,), (1,), (2,), (3,)], reference, wrong, 2)[0] == (3,)
-
-
-def test_a_second_round_begins_when_every_near_miss_has_failed():
-    reference = compile_function("def f(n):\n    return n * n")
-    wrong = [compile_function("def f(n):\n    return n")]
-    assert choose([(0,), (1,), (5,), (6,)], reference, wrong, 2) == [(5,), (6,)]
+    assert choose([(0,), (1,), (5,), (6,)], reference, wrong[:1], 2) == [(5,), (6,)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_tests_fail_97_percent_of_the_mutants_that_are_not_equivalent(seed):
+def test_tests_fail_97_percent_of_the_mutants_that_are_not_equivalent():
     failed = total = 0
-    for index, task in enumerate(evaluation_tasks(seed, "validation", 120)):
+    for index, task in enumerate(evaluation_tasks(1, "validation", 120)):
         source = task.prompt + task.body
-        argument, rng = task.family.argument, python_rng(seed, "judge", index)
+        argument, rng = task.family.argument, python_rng(1, "judge", index)
         namespace = {}
         exec(write_tests(source, draw_pool(argument, task.constants, rng, 40)), namespace)
         reference = compile_function(source)

@@ -6,71 +6,37 @@ from pathlib import Path
 from typing import Any
 
 NODE = (
-    "class Node:\n"
-    "    def __init__(self, value=None, successor=None):\n"
-    "        self.value = value\n"
-    "        self.successor = successor\n"
+    "class Node:\n    def __init__(self, value=None, successor=None):\n"
+    "        self.value, self.successor = value, successor\n"
 )
 JAVA_NODE = "package java_programs;\n\npublic class Node {\n    public int value = 4;\n}\n"
 GCD = {
     "name": "gcd",
     "python_buggy": (
-        "def gcd(a, b):\n"
-        "    if b == 0:\n"
-        "        return a\n"
-        "    return gcd(a % b, b)\n"
-        "\n"
-        "\n"
-        '"""\n'
-        "Greatest divisor of a and b.\n"
-        '"""\n'
+        "def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(a % b, b)\n\n\n"
+        '"""\nGreatest divisor of a and b.\n"""\n'
     ),
     "python_correct": (
         'def gcd(a, b):\n    if b == 0:\n        return a\n    return gcd(b, a % b)\n\n"""\nanother way\n"""\n'
     ),
     "java_buggy": (
-        "package java_programs;\n"
-        "import java.util.*;\n"
-        "\n"
-        "public class GCD {\n"
-        "    public static int gcd(int a, int b) {\n"
-        "        if (b == 0) {\n"
-        "            return a;\n"
-        "        }\n"
-        "        return gcd(a % b, b); // wrong\n"
-        "    }\n"
-        "}\n"
+        "package java_programs;\nimport java.util.*;\n\npublic class GCD {\n"
+        "    public static int gcd(int a, int b) {\n        if (b == 0) {\n            return a;\n        }\n"
+        "        return gcd(a % b, b); // wrong\n    }\n}\n"
     ),
     "java_correct": (
-        "package correct_java_programs;\n"
-        "\n"
-        "/** Right. */\n"
-        "public class GCD {\n"
-        "    public static int gcd(int a, int b) {\n"
-        "        if (b == 0) {\n"
-        "            return a;\n"
-        "        }\n"
-        "        return gcd(b, a % b);\n"
-        "    }\n"
-        "}\n"
+        "package correct_java_programs;\n\n/** Right. */\npublic class GCD {\n"
+        "    public static int gcd(int a, int b) {\n        if (b == 0) {\n            return a;\n        }\n"
+        "        return gcd(b, a % b);\n    }\n}\n"
     ),
     "testcases": [[[13, 13], 13], [[37, 600], 1]],
     "python_test": None,
     "java_test": (
-        "package java_testcases.junit;\n"
-        "\n"
-        "import java_programs.Node;\n"
-        "\n"
-        "public class GCD_TEST {\n"
-        "    @org.junit.Test(timeout = 3000)\n"
-        "    public void test_0() throws java.lang.Exception {\n"
-        "        org.junit.Assert.assertEquals(13, java_programs.GCD.gcd(13, 13));\n"
-        "    }\n"
-        "    @org.junit.Test(timeout = 3000)\n"
-        "    public void test_1() throws java.lang.Exception {\n"
-        "        org.junit.Assert.assertEquals(new Node().value, java_programs.GCD.gcd(12, 8));\n"
-        "    }\n"
-        "}\n"
+        "package java_testcases.junit;\n\nimport java_programs.Node;\n\npublic class GCD_TEST {\n"
+        "    @org.junit.Test(timeout = 3000)\n    public void test_0() throws java.lang.Exception {\n"
+        "        org.junit.Assert.assertEquals(13, java_programs.GCD.gcd(13, 13));\n    }\n"
+        "    @org.junit.Test(timeout = 3000)\n    public void test_1() throws java.lang.Exception {\n"
+        "        org.junit.Assert.assertEquals(new Node().value, java_programs.GCD.gcd(12, 8));\n    }\n}\n"
     ),
 }
 LAST = {
@@ -79,54 +45,25 @@ LAST = {
     "python_correct": ("def last(node):\n    while node.successor:\n        node = node.successor\n    return node\n"),
     "testcases": [],
     "python_test": (
-        "import pytest\n"
-        "from node import Node\n"
-        "\n"
-        "if pytest.use_correct:\n"
-        "    from a import last\n"
-        "else:\n"
-        "    from b import last\n"
-        "\n"
-        "\n"
-        "def test1():\n"
-        "    end = Node(2)\n"
-        "    assert last(Node(1, end)) is end\n"
+        "import pytest\nfrom node import Node\n\nif pytest.use_correct:\n    from a import last\n"
+        "else:\n    from b import last\n\n\ndef test1():\n    end = Node(2)\n    assert last(Node(1, end)) is end\n"
     ),
 }
 ADD = {
     "name": "FIB4",
     "java_buggy": (
-        "package humaneval.buggy;\n"
-        "\n"
-        "/* Add two numbers and nothing else.\n"
-        ">>> add(2, 3)\n"
-        "5 */\n"
-        "\n"
-        "public class FIB4 {\n"
-        "    public static int add(int x, int y) {\n"
-        "        return x | y;\n"
-        "    }\n"
-        "}\n"
+        "package humaneval.buggy;\n\n/* Add two numbers and nothing else.\n>>> add(2, 3)\n5 */\n\n"
+        "public class FIB4 {\n    public static int add(int x, int y) {\n        return x | y;\n    }\n}\n"
     ),
     "java_correct": (
-        "package humaneval.correct;\n"
-        "\n"
-        "public class FIB4 {\n"
-        "    public static int add(int x, int y) {\n"
-        "        return x + y;\n"
-        "    }\n"
-        "}\n"
+        "package humaneval.correct;\n\n"
+        "public class FIB4 {\n    public static int add(int x, int y) {\n        return x + y;\n    }\n}\n"
     ),
     "java_test": (
-        "package humaneval;\n"
-        "\n"
-        "public class TEST_FIB4 {\n"
-        "    @org.junit.Test(timeout = 3000)\n"
+        "package humaneval;\n\npublic class TEST_FIB4 {\n    @org.junit.Test(timeout = 3000)\n"
         "    public void test_0() throws java.lang.Exception {\n"
         "        org.junit.Assert.assertEquals(3, humaneval.buggy.FIB4.add(1, 2));\n"
-        "        org.junit.Assert.assertEquals(4, humaneval.buggy.FIB4.add(2, 2));\n"
-        "    }\n"
-        "}\n"
+        "        org.junit.Assert.assertEquals(4, humaneval.buggy.FIB4.add(2, 2));\n    }\n}\n"
     ),
 }
 

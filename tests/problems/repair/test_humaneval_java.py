@@ -42,9 +42,7 @@ def test_published_positions_make_hunks_larger(tmp_path: Path) -> None:
 
 def test_rows_of_humaneval_x_are_sent_to_their_own_set(tmp_path: Path) -> None:
     path = lines(tmp_path / "rows.jsonl.gz", {"task_id": "Java/0", "prompt": "", "declaration": "", "test": ""})
-    with pytest.raises(
-        UsageError, match=r"gz:1: this is a row of HumanEval-X, which the problem set humaneval-x reads"
-    ):
+    with pytest.raises(UsageError, match=r"gz:1: this is a row of HumanEval-X, which the problem set humaneval-x"):
         HumanEvalJava(path).check()
 
 

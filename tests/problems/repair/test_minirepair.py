@@ -53,6 +53,9 @@ def test_no_training_row_has_a_problems_code_in_other_words() -> None:
 def test_a_count_of_problems_is_one_of_held_out_ones() -> None:
     few, more = MiniRepair(42, count=10).problems(), MiniRepair(42, count=20).problems()
     assert 8 <= len(few) <= 10 and list(few) == list(more[: len(few)])
+    for args, message in (({"split": "tset"}, "split 'tset'"), ({"context": "fle"}, "minirepair: context 'fle'")):
+        with pytest.raises(UsageError, match=message):
+            MiniRepair(3, **args)
 
 
 def test_the_docstring_is_natural_and_the_hunk_is_not() -> None:
@@ -61,10 +64,3 @@ def test_the_docstring_is_natural_and_the_hunk_is_not() -> None:
         docstring = problem.prompt.split('"""')[1]
         natural = [one.text for one in problem_set.segments(problem) if one.natural]
         assert natural and all(text in docstring for text in natural)
-
-
-def test_unknown_splits_and_contexts_are_refused() -> None:
-    with pytest.raises(UsageError, match="split 'tset'"):
-        MiniRepair(3, "tset")
-    with pytest.raises(UsageError, match="minirepair: context 'fle'"):
-        MiniRepair(3, context="fle")

@@ -63,19 +63,17 @@ def test_functions_of_tests_are_called_and_check_gets_the_function_called_as_the
     broken = {"name": "broken", "buggy": "def f(a:\n    return a", "correct": "def f(a):\n    return a"}
     mine = problems(tmp_path, HALF, half, broken | {"tests": "assert f(3) == 3"})
     assert [problem.entry_point for problem in mine] == ["half", "half", "f"]
-    assert outcomes(mine) == [
-        (Outcome.EXCEPTION, Outcome.PASSED),
-        (Outcome.FAILED, Outcome.PASSED),
-        (Outcome.SYNTAX_ERROR, Outcome.PASSED),
-    ]
+    faults, mended = zip(*outcomes(mine), strict=True)
+    assert faults == (Outcome.EXCEPTION, Outcome.FAILED, Outcome.SYNTAX_ERROR) and set(mended) == {Outcome.PASSED}
 
 
 def test_a_model_sees_the_function_in_cpp_and_tests_know_what_stands_before_its_body(tmp_path: Path) -> None:
     (method,) = problems(tmp_path, COUNTER)
     assert method.prompt == "int get() const {\n// bug start: \n return n + 1;\n// bug end \n}\n"
     assert method.file_before.endswith("public:\n") and method.assemble("").declaration.endswith("int get() const {")
-    plain = {**COUNTER, "buggy": "#include <map>\nint f() {\n    return 1;\n}\n"}
-    (function,) = problems(tmp_path, {**plain, "correct": plain["buggy"].replace("1", "2")}, context="function")
+    buggy = "#include <map>\nint f() {\n    return 1;\n}\n"
+    plain = {**COUNTER, "buggy": buggy, "correct": buggy.replace("1", "2")}
+    (function,) = problems(tmp_path, plain, context="function")
     assert function.prompt.startswith("int f() {") and function.file_before == "#include <map>\n"
 
 
@@ -106,7 +104,6 @@ def test_a_path_or_a_name_with_a_language_is_enough_on_a_command_line(tmp_path: 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"tests": None}, r":2: `tests` must be a string, not null"),
         ({"tests": " "}, r":2: `tests` is empty"),
         ({"tests": "assert half(3 == 1"}, r":2: `tests` can't judge: '\(' was never closed"),
         ({"tests": "class T:\n    def test_a(self):\n        pass\n"}, r":2: `tests` runs nothing"),
@@ -114,7 +111,6 @@ def test_a_path_or_a_name_with_a_language_is_enough_on_a_command_line(tmp_path: 
         ({"tests": "if __name__ == '__main__':\n    assert half(4) == 2\n"}, r":2: `tests` runs nothing"),
         ({"tests": "#include <cassert>\nint main() {}"}, r':2: .*; add "language": "cpp" to each row'),
         ({"correct": HALF["buggy"]}, r":2: the correct code is the faulty code"),
-        ({"language": "java"}, r":2: its `language` is java, and the first row's is python"),
     ],
 )
 def test_an_unusable_row_is_one_clear_error(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
