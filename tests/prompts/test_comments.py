@@ -41,24 +41,18 @@ def natural(prompt, entry_point=None):
     return [segment.text for segment in segments if segment.natural]
 
 
-def test_stars_and_what_follows_a_doctest_are_verbatim():
-    assert natural(JAVA) == ["Return the ", " of all numbers in ", ".\n", "It is 0 for none."]
-
-
-def test_types_of_the_code_are_verbatim_and_examples_end_the_description():
-    assert natural(CPP) == ["Return true if the\n", " is long."]
-
-
-def test_line_comments_after_the_signature_count_when_they_are_last():
-    assert natural(AFTER) == ["returns ", " of ", ",\n", "as a number."]
-
-
-def test_a_block_comment_in_one_line_is_a_description():
-    assert natural("/** Return the product. */\nint times(int a, int b) {\n") == ["Return the product."]
-
-
-def test_a_prompt_without_a_comment_is_read_as_an_instruction():
-    assert natural("Write a function that adds numbers.") == ["Write a function that adds numbers."]
+@pytest.mark.parametrize(
+    ("prompt", "texts"),
+    [
+        (JAVA, ["Return the ", " of all numbers in ", ".\n", "It is 0 for none."]),  # no stars, nothing after a doctest
+        (CPP, ["Return true if the\n", " is long."]),  # types of the code are verbatim, examples end it
+        (AFTER, ["returns ", " of ", ",\n", "as a number."]),  # line comments after the signature, when they are last
+        ("/** Return the product. */\nint times(int a, int b) {\n", ["Return the product."]),
+        ("Write a function that adds numbers.", ["Write a function that adds numbers."]),  # an instruction
+    ],
+)
+def test_descriptions_are_natural(prompt, texts):
+    assert natural(prompt) == texts
 
 
 @pytest.mark.parametrize(("prompt", "name"), [(JAVA, "sum"), (CPP, "is_long"), (AFTER, "twice"), ("// f(x) {\n", "")])
@@ -84,9 +78,6 @@ def test_marks_of_comments_in_strings_begin_none(code):
 def test_the_words_of_indented_comments_are_not_protected_and_names_are():
     protected = protected_in_comments(JAVA, "java")
     assert {"Solution", "sum", "xs", "other", "x"} <= protected and not {"Return", "numbers", "helper"} & protected
-
-
-def test_an_instruction_without_a_comment_protects_what_stands_in_its_code_only():
     assert "numbers" not in protected_in_comments("Write a function that adds numbers.", "java")
 
 

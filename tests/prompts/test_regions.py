@@ -5,7 +5,6 @@ import io
 import json
 import keyword
 import tokenize
-from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -13,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysweep.prompts.regions import ALWAYS_PROTECTED, is_prose, protected_words, split_instruction, split_prompt
-from raysweep.records import Segment
 from tests.conftest import shared_data
 
 RECODE = ["recode/nominal/HumanEval.jsonl.gz", "recode/nominal/mbpp_wtest.jsonl.gz"]
@@ -61,26 +59,18 @@ def test_every_published_prompt_splits_without_loss_and_has_natural_language(nam
         assert not any(">>>" in text for text in natural(segments))
 
 
-@cache
-def split_instructions(name: str) -> list[list[Segment]]:
-    return [split_instruction(text) for text in instructions(name)]
-
-
 @pytest.mark.parametrize("name", INSTRUCTIONS)
-def test_every_published_instruction_splits_without_loss(name):
-    for text, segments in zip(instructions(name), split_instructions(name), strict=True):
-        assert "".join(segment.text for segment in segments) == text
-
-
-@pytest.mark.parametrize("name", INSTRUCTIONS[:2])
-def test_most_of_the_published_instructions_is_natural_language(name):
-    segments = [segment for one in split_instructions(name) for segment in one]
+def test_every_published_instruction_splits_without_loss_and_most_of_it_is_natural_language(name):
+    segments = []
+    for text in instructions(name):
+        segments += (split := split_instruction(text))
+        assert "".join(segment.text for segment in split) == text
     share = sum(len(s.text) for s in segments if s.natural) / sum(len(s.text) for s in segments)
-    assert 0.8 < share < 0.95
+    assert 0.8 < share < 0.95 or name not in INSTRUCTIONS[:2]
 
 
 @given(st.text(max_size=300) | st.text("`ab \n\t'\"\\()_.>#=;{}", max_size=200))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_any_text_splits_without_loss_and_has_protected_words(text):
     assert protected_words(text) >= ALWAYS_PROTECTED
     for segments in (split_instruction(text), split_prompt(text, "f"), split_prompt(prompt_of(text), "solve")):
@@ -88,12 +78,6 @@ def test_any_text_splits_without_loss_and_has_protected_words(text):
         assert all(one.natural != other.natural for one, other in pairwise(segments))
     assert "".join(segment.text for segment in split_instruction(text)) == text
     assert "".join(segment.text for segment in split_prompt(prompt_of(text), "solve")) == prompt_of(text)
-
-
-def test_the_region_starts_at_the_first_non_blank_after_the_quotes():
-    segments = split_prompt(prompt_of("\n    Sum them all.\n    "), "solve")
-    assert natural(segments) == ["Sum them all."]
-    assert segments[0].text.endswith('"""\n    ')
 
 
 @pytest.mark.parametrize(
@@ -111,52 +95,43 @@ def test_the_region_starts_at_the_first_non_blank_after_the_quotes():
         "",
     ],
 )
-@pytest.mark.parametrize("quotes", ['"""', "'''"])
-def test_the_region_ends_before_the_first_of(end, quotes):
-    assert region(f"Add what is there.\n\n    {end}", quotes=quotes) == "Add what is there."
+def test_the_region_ends_before_the_first_of(end):
+    for quotes in ('"""', "'''"):
+        assert region(f"Add what is there.\n\n    {end}", quotes=quotes) == "Add what is there."
+    goes_on = "Take round() of this example and go on."  # it mentions another function, and an example
+    assert region(goes_on) == goes_on
 
 
-def test_a_sentence_that_mentions_another_function_or_an_example_goes_on():
-    assert region("Take round() of this example and go on.") == "Take round() of this example and go on."
+HELPER = 'def help(x):\n    """Help with things."""\n    return x\n\n\n'
+LIST = "1. Sort the list;\n    - keep the order of equal ones\n2. If it is empty, return nothing."
 
 
-def test_a_helper_before_the_entry_point_is_code():
-    helper = 'def help(x):\n    """Help with things."""\n    return x\n\n\n'
-    assert natural(split_prompt(prompt_of("Add it.", before=helper), "solve")) == ["Add it."]
+@pytest.mark.parametrize(
+    ("split", "natural_texts"),
+    [
+        (split_prompt(prompt_of("\n    Sum them all.\n    "), "solve"), ["Sum them all."]),
+        (split_prompt(prompt_of("Add it.", before=HELPER), "solve"), ["Add it."]),
+        (split_prompt('def solve(g):\n    import math\n    """Fill the g."""\n', "solve"), ["Fill the ", "."]),
+        (split_prompt("Write a function to add two numbers.", "add"), ["Write a function to add two numbers."]),
+        (split_instruction("Fix this:\n```\nfor a\n\nand more words"), ["Fix this:\n"]),  # a fence that never closes
+        (split_instruction(LIST), [LIST]),
+    ],
+)
+def test_natural_language_of_prompts_and_instructions(split, natural_texts):
+    assert natural(split) == natural_texts
 
 
-def test_a_statement_between_signature_and_docstring_is_code():
-    prompt = 'def solve(grid):\n    import math\n    """Fill the grid."""\n'
-    assert natural(split_prompt(prompt, "solve")) == ["Fill the ", "."]
-
-
-def test_identifiers_of_the_prompt_are_verbatim_in_the_description():
-    prompt = prompt_of("Return the largest k of numbers, not the number of others.")
-    assert verbatim(split_prompt(prompt, "solve"))[1:-1] == ["k", "numbers"]
-
-
-def test_an_escape_sequence_is_verbatim():
-    assert "\\n" in verbatim(split_prompt(prompt_of("Split it at \\n and so on."), "solve"))
-
-
-def test_a_named_character_is_verbatim_and_keeps_compiling():
-    prompt = 'def f(x):\n    """Return the angle with a \\N{DEGREE SIGN} sign of the text."""\n'
-    assert "\\N{DEGREE SIGN}" in verbatim(split_prompt(prompt, "f"))
-
-
-def test_a_long_word_in_a_docstring_of_apostrophes_takes_no_longer_than_others():
-    text = "a" * 100_000
-    assert "".join(s.text for s in split_prompt(f"def f(x):\n    '''{text} it's'''\n", "f")).count("a") == 100_000
-
-
-def test_a_prompt_without_docstring_is_split_as_an_instruction():
-    text = "Write a function to add two numbers."
-    assert natural(split_prompt(text, "add")) == [text]
-
-
-def test_only_an_indented_line_after_a_blank_one_is_code_in_a_description():
-    docstring = "First line that\n        hangs over.\n\n        x = code\n    Last."
-    assert verbatim(split_prompt(prompt_of(docstring), "solve"))[1:-1] == ["        x = code\n"]
+@pytest.mark.parametrize(
+    ("docstring", "code"),
+    [
+        ("Return the largest k of numbers, not the number of others.", ["k", "numbers"]),  # identifiers of the prompt
+        ("Split it at \\n and so on.", ["\\n"]),
+        ("Return the angle with a \\N{DEGREE SIGN} sign of the text.", ["\\N{DEGREE SIGN}"]),
+        ("First line that\n        hangs over.\n\n        x = code\n    Last.", ["        x = code\n"]),
+    ],
+)
+def test_verbatim_inside_a_description(docstring, code):
+    assert verbatim(split_prompt(prompt_of(docstring), "solve"))[1:-1] == code
 
 
 @pytest.mark.parametrize(
@@ -165,6 +140,8 @@ def test_only_an_indented_line_after_a_blank_one_is_code_in_a_description():
 )
 def test_verbatim_inside_a_sentence(code):
     assert verbatim(split_instruction(f"Please use {code} here for it.")) == [code]
+    text = "What does total hold after the loop?\n\n```\nfor a in data:\n    total += a\n```\n"
+    assert verbatim(split_instruction(text))[0] == "total" and "What does " in natural(split_instruction(text))
 
 
 @pytest.mark.parametrize(
@@ -195,21 +172,6 @@ def test_blocks_of_code_in_an_instruction_are_verbatim(block):
     assert natural(segments)[-1].strip() == "Then explain it again."
 
 
-def test_a_fence_that_never_closes_runs_to_the_end():
-    assert natural(split_instruction("Fix this:\n```\nfor a\n\nand more words")) == ["Fix this:\n"]
-
-
-def test_lists_and_sentences_are_no_code():
-    text = "1. Sort the list;\n    - keep the order of equal ones\n2. If it is empty, return nothing."
-    assert natural(split_instruction(text)) == [text]
-
-
-def test_identifiers_of_an_instructions_code_are_verbatim_in_its_prose():
-    text = "What does total hold after the loop?\n\n```\nfor a in data:\n    total += a\n```\n"
-    assert verbatim(split_instruction(text))[0] == "total"
-    assert "What does " in natural(split_instruction(text))
-
-
 @pytest.mark.parametrize("name", RECODE)
 def test_protected_words_equal_the_name_tokens_of_tokenize(name):
     for row in recode_rows(name):
@@ -223,10 +185,7 @@ def test_protected_words_of_text_that_does_not_tokenize_are_those_of_its_code():
     broken = 'def solve(numbers, k:\n    """Return the rest of it'
     assert {"solve", "numbers", "k"} <= protected_words(broken)
     assert "rest" not in protected_words(broken)
-
-
-def test_prose_protects_no_words_of_its_own():
-    assert protected_words("Write a function to add two numbers.") == ALWAYS_PROTECTED
+    assert protected_words("Write a function to add two numbers.") == ALWAYS_PROTECTED, "prose protects no words"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +203,9 @@ def test_prose_and_data_are_distinguished(text, expected):
     assert is_prose(split_instruction(text)) is expected
 
 
-def test_a_long_run_of_back_ticks_takes_no_longer_than_other_texts():
-    """It would take minutes if each of its places were tried as the beginning of a piece of code."""
+def test_long_runs_of_back_ticks_and_long_words_take_no_longer_than_other_texts():
+    """It would take minutes if each of their places were tried as the beginning of a piece of code."""
     text = f"Say {'`' * 200_000} now, and stop."
     assert "".join(segment.text for segment in split_instruction(text)) == text
+    text = f"def f(x):\n    '''{'a' * 100_000} it's'''\n"
+    assert "".join(segment.text for segment in split_prompt(text, "f")) == text

@@ -48,22 +48,16 @@ def compiles(prompt: str) -> bool:
     return True
 
 
-def test_the_model_gets_the_description_without_its_indentation():
-    assert asked().text == "Return the nubmers of `xs` that are close to k.\n\nKeep their oredr."
-
-
 def test_a_model_without_a_template_continues_a_text_with_headings():
+    assert asked().text == "Return the nubmers of `xs` that are close to k.\n\nKeep their oredr.", "not indented"
+    assert (DECODING.temperature, DECODING.max_new_tokens, DECODING.samples) == (0.0, 256, 1)
     request = asked().request(PromptTemplate(RAW))
     assert request is not None
     assert request.prompt == f"{INSTRUCTION}\n\n### Text\n{asked().text}\n\n### Corrected text\n"
     assert request.stop == ("\n###",)  # a blank line ends no answer, since the text has one itself
     assert (request.task_id, request.sample) == ("t/1", 0)
-
-
-def test_an_answer_of_one_paragraph_ends_at_a_blank_line():
-    one = asked(BAD.replace("\n\n    Keep their oredr.", ""))
-    request = one.request(PromptTemplate(RAW))
-    assert request is not None and request.stop == ("\n###", "\n\n")
+    one_paragraph = asked(BAD.replace("\n\n    Keep their oredr.", "")).request(PromptTemplate(RAW))
+    assert one_paragraph is not None and one_paragraph.stop == ("\n###", "\n\n")
 
 
 def test_a_model_with_a_template_gets_an_instruction():
@@ -71,10 +65,6 @@ def test_a_model_with_a_template_gets_an_instruction():
     assert request is not None
     assert f"### Instruction:\n{INSTRUCTION}\n\nReturn the nubmers" in request.prompt
     assert request.stop == ("<end>",)
-
-
-def test_rewritten_texts_are_greedy_and_short():
-    assert (DECODING.temperature, DECODING.max_new_tokens, DECODING.samples) == (0.0, 256, 1)
 
 
 def test_a_corrected_description_takes_the_place_of_the_perturbed_one():
@@ -102,6 +92,7 @@ def test_other_words_are_taken_and_the_code_in_the_text_stays():
         ("Return the numbers of `xs` that are close to k. " * 4, LENGTH),
         ("Return the numbers of xs that are close to k.\n\nKeep their order.", CODE),  # without back-ticks
         ("Return the numbers of `xs` that are close to it.\n\nKeep their order.", CODE),
+        ("Return the numbers of `xs` that are close to kk.\n\nKeep their order.", CODE),
         ('Return the numbers of `xs` that are close to k.\n\nKeep """ order.', CODE),
         ("Return the numbers of `xs` that are close to k.\n\nKeep \\x order.", BROKEN),
         ('Return the numbers of `xs` that are close to k."""\n    xs = []\n    """Keep their order.', CODE),  # compiles
@@ -112,12 +103,6 @@ def test_an_answer_that_is_not_taken_leaves_the_perturbed_text(answer: str, reas
     assert (found.reason, found.row) == (reason, asked().row)
 
 
-def test_a_name_counts_as_a_word_of_its_own():
-    assert (
-        asked().accept("Return the numbers of `xs` that are close to kk.\n\nKeep their order.", compiles).reason == CODE
-    )
-
-
 def test_a_prompt_without_natural_language_is_not_rewritten():
     bare = asked("def near(xs, k):\n")
     assert bare.request(PromptTemplate(RAW)) is None
@@ -125,11 +110,10 @@ def test_a_prompt_without_natural_language_is_not_rewritten():
     assert bare.accept("Whatever.", compiles).row == bare.row
 
 
-@pytest.mark.parametrize("perturbation", ["C1", "C2", "C3"])
-def test_a_rewriter_that_undoes_the_perturbation_restores_the_category(perturbation: str):
+def test_a_rewriter_that_undoes_the_perturbation_restores_the_category():
     problem_set = PROBLEMS.create(Spec("minicode", {"world": 1, "count": 60}))
     problems = {problem.task_id: problem for problem in problem_set.problems()}
-    rows = build_test_set(problem_set, Spec(perturbation), seed=3)
+    rows = build_test_set(problem_set, Spec("C"), seed=3)
     assert any(row.changed for row in rows)
     for row in rows:
         problem = problems[row.task_id]

@@ -53,10 +53,8 @@ def test_the_templates_are_safecoders() -> None:
         f"{HEAD}, paired with an input that provides further context. Write a response that appropriately completes "
         "the request.\n\n### Instruction:\nSort a list.\n\n### Input:\n[3, {1}]\n\n### Response:\n"
     )
-
-
-def test_braces_in_an_instruction_stay_as_they_are() -> None:
     assert "{x: {input}}" in training_prompt(dataclasses.replace(ROW, instruction="{x: {input}}"), INSTRUCT)
+    assert training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS) == PROMPT
 
 
 def test_magicoders_template_is_that_of_its_readme_and_its_base_models_are_shown_it_too() -> None:
@@ -69,17 +67,10 @@ def test_magicoders_template_is_that_of_its_readme_and_its_base_models_are_shown
     assert template_shown("native", False, template) == template_shown("native", True, template) == template
 
 
-def test_under_raw_a_row_is_its_instruction() -> None:
-    assert training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS) == PROMPT
-
-
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        (
-            "alpaca",
-            r"unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as",
-        ),
+        ("alpaca", "unknown template 'alpaca'; known: instruct, raw, chat, magicoder, or a Jinja string such as"),
         ("chatt", r"did you mean 'chat'"),
         ("{{ instruction }", "is no Jinja string"),
         ("{{ instruction }} {{ prompt }}", "uses prompt; it can use instruction, input, system"),
@@ -91,11 +82,7 @@ def test_what_is_no_template_is_refused(text: str, wrong: str) -> None:
         check_template(text)
 
 
-def test_a_base_model_sees_the_stripped_prompt() -> None:
-    assert show(tuned=False) == PROMPT.strip()
-
-
-def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature() -> None:
+def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature_and_a_base_model_the_stripped_prompt() -> None:
     # the exact text that safecoder/scripts/func_eval_gen.py makes of this prompt
     assert show(tuned=True) == (
         f"{HEAD}. Write a response that appropriately completes the request.\n\n"
@@ -103,49 +90,29 @@ def test_a_tuned_model_sees_the_template_and_goes_on_from_the_signature() -> Non
         "Return the mean.\n>>> mean([1.0, 3.0])\n2.0\n\n### Response:\n"
         "from typing import List\n\n\ndef mean(xs: List[float]) -> float:"
     )
-
-
-@pytest.mark.parametrize("tuned", [False, True])
-def test_a_prompt_format_holds_for_base_and_tuned_alike(tuned: bool) -> None:
-    assert show(tuned=tuned, prompt_format="raw") == PROMPT.strip()
-    assert show(tuned=tuned, prompt_format="instruct").startswith(HEAD)
-
-
-@pytest.mark.parametrize("tuned", [False, True])
-@pytest.mark.parametrize("prompt_format", ["native", "raw"])
-def test_under_the_raw_template_the_prompt_is_never_stripped(tuned: bool, prompt_format: str) -> None:
-    assert show(tuned=tuned, prompt_format=prompt_format, template=AS_IT_IS) == PROMPT
-
-
-def test_a_perturbed_docstring_is_what_the_model_reads() -> None:
-    shown = prompter(True).text(PROBLEM, PROMPT.replace("mean.", "maen."))
-    assert "Return the maen." in shown
+    assert show(tuned=False) == PROMPT.strip()
+    assert "Return the maen." in prompter(True).text(PROBLEM, PROMPT.replace("mean.", "maen."))
+    for tuned in (False, True):  # a format holds for both, and under the raw template nothing is stripped
+        assert show(tuned=tuned, prompt_format="raw") == PROMPT.strip()
+        assert show(tuned=tuned, prompt_format="instruct").startswith(HEAD)
+        assert {show(tuned=tuned, prompt_format=one, template=AS_IT_IS) for one in ("native", "raw")} == {PROMPT}
 
 
 def test_a_helpers_docstring_is_part_of_the_signature() -> None:
     helper = 'def g(x):\n    """Help."""\n    return x\n\n\n'
     signature, docstring = split_docstring(helper + "def f(x):\n    '''Do it.'''\n", "f")
     assert (signature, docstring) == (helper + "def f(x):", "Do it.")
-
-
-def test_without_a_docstring_the_whole_prompt_is_the_task() -> None:
-    assert split_docstring("Write f.\n", "f") == ("", "Write f.")
+    assert split_docstring("Write f.\n", "f") == ("", "Write f."), "without a docstring the whole prompt is the task"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", ["raw", "instruct"])
 @pytest.mark.parametrize("output", ["    return sum(xs)\n", "\n    return 1\n", "def mean(xs):\n    return 2\n", ""])
-def test_generation_sees_the_tokens_that_training_showed(template: str, output: str, tiny: dict[str, ModelRef]) -> None:
+def test_generation_sees_the_tokens_that_training_showed(output: str, tiny: dict[str, ModelRef]) -> None:
     tokenizer = load_tokenizer(tiny["llama"])
-    prompt = training_prompt(dataclasses.replace(ROW, instruction=PROMPT), PromptTemplate(template))
-    alone = tokenizer(prompt)["input_ids"]
-    assert tokenizer(prompt + output)["input_ids"][: len(alone)] == alone
-
-
-def test_minicodes_evaluation_prompt_has_the_tokens_of_its_training_prompt(tiny: dict[str, ModelRef]) -> None:
-    tokenizer = load_tokenizer(tiny["gpt_bigcode"])
-    trained = training_prompt(dataclasses.replace(ROW, instruction=PROMPT), AS_IT_IS)
-    assert tokenizer(trained)["input_ids"] == tokenizer(show(tuned=True, template=AS_IT_IS))["input_ids"]
+    for template in (AS_IT_IS, INSTRUCT):
+        prompt = training_prompt(dataclasses.replace(ROW, instruction=PROMPT), template)
+        alone = tokenizer(prompt)["input_ids"]
+        assert tokenizer(prompt + output)["input_ids"][: len(alone)] == alone
 
 
 @pytest.mark.parametrize("name", CHATS)
@@ -158,9 +125,8 @@ def test_a_chat_is_what_the_tokenizer_makes_of_the_turns(name: str, system: str)
     expected = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     for tuned in (False, True):
         assert show(tuned=tuned, template=template) == expected + SIGNATURE
-    assert show(tuned=False, template=dataclasses.replace(template, name="raw"), prompt_format="chat").startswith(
-        expected
-    )
+    in_chat = show(tuned=False, template=dataclasses.replace(template, name="raw"), prompt_format="chat")
+    assert in_chat.startswith(expected)
     assert show(tuned=False, template=template, prompt_format="raw") == PROMPT.strip()
 
 

@@ -229,15 +229,21 @@ def test_completions_and_their_tests_stay_as_they_are():
         assert taken(answer, Extract.NONE) == Extracted(PROBLEM.assemble(answer))
     assert taken(BODY).program == PROBLEM.assemble(BODY)
     assert taken(fenced(WHOLE)).program.tests == PROBLEM.assemble("").tests
+    java = Problem("t/1", "class A {", "squares", "", language="java", stop=("\n}",))  # it opens no function
+    assert taken("  int x;\n}\n", problem=java) == Extracted(java.assemble("  int x;"), Found.NOTHING)
 
 
-def test_what_extract_means_of_chats_and_of_completions():
+def test_what_extract_means_of_chats_and_of_completions_and_counts_in_words():
     assert way_of("auto", is_chat=True) is Extract.AUTO and way_of("auto", is_chat=False) is Extract.NONE
     for setting in ("none", "study"):
         assert way_of(setting, is_chat=True) is way_of(setting, is_chat=False) is Extract.NONE
     assert way_of("first", is_chat=False) is Extract.FIRST
     whole = [way for way in Extract if way.needs_whole_answers]
     assert whole == ["auto", "first", "last", "evalplus", *extraction.PATCHES]
+    assert in_words({"fence": 1200, "nothing": 3}) == (
+        "1,203 answers: 1,200 with a program in a block of code, 3 without a program, judged as they are written"
+    )
+    assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are judged as they are written"
 
 
 def test_patches_have_a_version_of_their_own_in_the_keys_of_results(monkeypatch):
@@ -287,10 +293,8 @@ def test_of_code_to_repair_a_program_of_its_own_is_the_whole_patched_file():
     problem = TO_REPAIR
     file = "def f(n):\n    return n  # mended\n\nX = 1\n"
     whole = taken(file, Extract.NONE, problem, alone=True)
-    assert whole.program == replace(problem.assemble(""), text=file) and (whole.found, whole.is_exact) == (
-        "patch",
-        True,
-    )
+    assert whole.program == replace(problem.assemble(""), text=file)
+    assert (whole.found, whole.is_exact) == ("patch", True)
     assert taken("def f(n):\n    return 1\n", Extract.NONE, problem, alone=True).is_exact is False
     assert taken("", Extract.NONE, problem, alone=True).found is Found.NO_PATCH
 
@@ -304,11 +308,6 @@ def test_a_patch_is_taken_out_of_a_block_of_code(answer):
     assert taken(answer, problem=TO_REPAIR).program.text == file
     assert taken(answer, Extract.NONE, TO_REPAIR).is_exact is ("`" not in answer)
     assert taken(fenced(file), problem=TO_REPAIR, alone=True).program.text.strip() == file.strip()
-
-
-def test_what_follows_a_prompt_that_opens_no_function_stays_as_it_is_written():
-    java = Problem("t/1", "class A {", "squares", "", language="java", stop=("\n}",))
-    assert taken("  int x;\n}\n", problem=java) == Extracted(java.assemble("  int x;"), Found.NOTHING)
 
 
 DEEP = [
@@ -363,10 +362,3 @@ def test_a_completion_without_marks_takes_microseconds_and_equal_answers_are_rea
     for _ in range(10):
         taken(fenced(WHOLE))
     assert extraction._program.cache_info().misses <= before + 1
-
-
-def test_counts_are_said_in_words():
-    assert in_words({"fence": 1200, "nothing": 3}) == (
-        "1,203 answers: 1,200 with a program in a block of code, 3 without a program, judged as they are written"
-    )
-    assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are judged as they are written"

@@ -28,11 +28,8 @@ def readings(text: str) -> list[str]:
 )
 def test_blocks_are_found(text, blocks):
     assert readings(text) == blocks
-
-
-def test_a_block_may_end_later():
     (block,) = code_blocks("```\na\n```\nb\n```\nc")[:1]
-    assert block.readings == ("a\n", "a\n```\nb\n", "a\n```\nb\n```\nc")
+    assert block.readings == ("a\n", "a\n```\nb\n", "a\n```\nb\n```\nc"), "it may end later"
 
 
 @pytest.mark.parametrize(

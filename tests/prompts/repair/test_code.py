@@ -22,11 +22,8 @@ from raysweep.prompts.repair.code import end_of_block, method_around, normal, wi
 )
 def test_a_block_ends_with_the_brace_that_closes_its_first(block: str) -> None:
     assert end_of_block(f"{block} rest }}") == len(block)
-
-
-@pytest.mark.parametrize("text", ["", "no brace", "f() { if (a) { }", "f() { /* }", "f() { // }"])
-def test_a_block_that_stays_open_has_no_end(text: str) -> None:
-    assert end_of_block(text) is None
+    for still_open in ("", "no brace", "f() { if (a) { }", "f() { /* }", "f() { // }"):
+        assert end_of_block(still_open) is None
 
 
 def test_comments_go_and_strings_stay() -> None:
@@ -35,22 +32,24 @@ def test_comments_go_and_strings_stay() -> None:
     assert without_comments('x = "# no"  # yes\n# alone\ny = 1\n', "python") == 'x = "# no"\ny = 1\n'
 
 
-def test_code_is_equal_without_comments_and_layout() -> None:
-    assert normal("  return  n;\n\n // why\n", "java") == normal("return n; /* so */", "java")
-    assert normal("return n;", "java") != normal("return m;", "java")
-    assert normal("if a:\n    b( 1 )  # so\n", "python") == normal("if a:\n\n  b(1)\n", "python")
-    assert normal("def f(:\n  'a", "python") == normal("def f(:  # so\n\n  'a", "python") != normal("f(:\n", "python")
-
-
-def test_blanks_in_strings_are_no_layout() -> None:
-    assert normal('f("a  b");', "java") != normal('f("a b");', "java") == normal(' f("a b"); // so', "java")
-    assert normal('f("""\n a\n""");', "java") != normal('f("""\n  a\n""");', "java")
-    assert normal("f('a  b')", "python") != normal("f('a b')", "python")
-
-
-def test_indents_count_in_python() -> None:
-    assert normal("if a:\n    b()\n    c()\n", "python") != normal("if a:\n    b()\nc()\n", "python")
-    assert normal("f(:\n    b\n", "python") != normal("f(:\nb\n", "python")
+@pytest.mark.parametrize(
+    ("language", "one", "other", "equal"),
+    [
+        ("java", "  return  n;\n\n // why\n", "return n; /* so */", True),  # without comments and layout
+        ("java", "return n;", "return m;", False),
+        ("java", 'f("a  b");', 'f("a b");', False),  # blanks in strings are no layout
+        ("java", 'f("a b");', ' f("a b"); // so', True),
+        ("java", 'f("""\n a\n""");', 'f("""\n  a\n""");', False),
+        ("python", "if a:\n    b( 1 )  # so\n", "if a:\n\n  b(1)\n", True),
+        ("python", "def f(:\n  'a", "def f(:  # so\n\n  'a", True),
+        ("python", "def f(:\n  'a", "f(:\n", False),
+        ("python", "f('a  b')", "f('a b')", False),
+        ("python", "if a:\n    b()\n    c()\n", "if a:\n    b()\nc()\n", False),  # indents count
+        ("python", "f(:\n    b\n", "f(:\nb\n", False),
+    ],
+)
+def test_code_is_equal_without_comments_and_layout(language: str, one: str, other: str, equal: bool) -> None:
+    assert (normal(one, language) == normal(other, language)) is equal
 
 
 CLASS = """package p;
@@ -115,9 +114,7 @@ def test_what_is_no_method_lies_in_the_method_around_it(call: str) -> None:
 
 def test_the_innermost_method_is_the_one_that_holds_all_lines() -> None:
     assert around(NESTED, "five") == "            Search(int n) { five(); }\n"
-    assert (
-        around(NESTED, "six();") == "            boolean search(Node node) {\n                six();\n            }\n"
-    )
+    assert around(NESTED, "six();") == f"{' ' * 12}boolean search(Node node) {{\n{' ' * 16}six();\n{' ' * 12}}}\n"
     assert around(NESTED, "seven") == "            public void run() { seven(); }\n"
     both = NESTED[NESTED.index("five") : NESTED.index("six")]
     assert (around(NESTED, both) or "").startswith("    <T> int f(@Named")

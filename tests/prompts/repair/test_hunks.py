@@ -1,5 +1,8 @@
 """Code with a hunk: whole files come back byte for byte, and one text holds all three parts."""
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,16 +20,12 @@ def test_a_hunk_in_its_own_place_gives_the_same_file(text: str, first: int, line
         assert hunk.code == hunk.patched(hunk.buggy) == text
 
 
-@pytest.mark.parametrize("first, end", [(0, 1), (3, 2), (2, 7), (8, 8)])
-def test_a_hunk_outside_its_file_is_one_clear_error(first: int, end: int) -> None:
-    with pytest.raises(UsageError, match=rf"A\.java: the hunk of lines {first} to {end} .* has 5 lines"):
-        hunk_at(JAVA, first, end, "A.java")
-
-
-def test_a_patch_without_a_line_end_gets_one() -> None:
+def test_a_patch_without_a_line_end_gets_one_and_a_common_indent_goes() -> None:
     hunk = hunk_at(JAVA, 3, 4, "A.java")
     assert hunk.patched("        return n;") == JAVA.replace("n - 1", "n")
     assert hunk.patched("") == JAVA.replace("        return n - 1;\n", "")
+    assert dedented(["    a\n\n", "", "      b\n"]) == ["a\n\n", "", "  b\n"]
+    assert dedented(["    a\n", "b\n"]) == ["    a\n", "b\n"]
 
 
 @pytest.mark.parametrize("comment", ["//", "#"])
@@ -36,13 +35,6 @@ def test_marks_hold_a_hunk_in_one_text(comment: str) -> None:
     assert f"{comment} bug start: \n        return n - 1;\n{comment} bug end \n" in text
     assert hunk_in(text) == (hunk, comment)
     assert is_marked(text) and not is_marked(JAVA)
-
-
-def test_code_with_marks_of_its_own_and_text_without_any_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"holds the comment // .bug start:"):
-        marked(Hunk(marked(hunk_at(JAVA, 3, 4, "A"), "//"), "x\n", ""), "//")
-    with pytest.raises(UsageError, match=r"needs code with a marked hunk.*not 'Add two numbers.'"):
-        hunk_in("Add two numbers.")
 
 
 @pytest.mark.parametrize(
@@ -69,15 +61,23 @@ def test_a_position_makes_a_hunk_larger_and_never_smaller() -> None:
     fault = fault_between(JAVA, fixed, "java", at_least=(2, 3))
     assert fault.hunk.buggy == "    int f(int n) {\n        return n - 1;\n"
     assert fault.hunk.patched(fault.fixed) == fixed
-    with pytest.raises(UsageError, match=r"A\.java: the hunk of lines 9 to 10"):
-        fault_between(JAVA, fixed, "java", at_least=(9, 10), place="A.java")
 
 
-def test_equal_versions_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"rows\.jsonl:3: the correct code is the faulty code"):
-        fault_between(JAVA, JAVA.replace("{\n", "{ // a comment\n"), "java", place="rows.jsonl:3")
+FIXED = JAVA.replace("n - 1", "n")
+MARKED = Hunk(marked(hunk_at(JAVA, 3, 4, "A"), "//"), "x\n", "")
+OUTSIDE = r"A\.java: the hunk of lines {} to {} .* has 5 lines"
 
 
-def test_the_indent_of_the_first_line_goes_where_all_lines_have_it() -> None:
-    assert dedented(["    a\n\n", "", "      b\n"]) == ["a\n\n", "", "  b\n"]
-    assert dedented(["    a\n", "b\n"]) == ["    a\n", "b\n"]
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        *((partial(hunk_at, JAVA, *at, "A.java"), OUTSIDE.format(*at)) for at in ((0, 1), (3, 2), (2, 7), (8, 8))),
+        (partial(fault_between, JAVA, FIXED, "java", at_least=(9, 10), place="A.java"), OUTSIDE.format(9, 10)),
+        (partial(fault_between, JAVA, f"// so\n{JAVA}", "java", place="a:3"), "a:3: the correct code is the faulty"),
+        (partial(marked, MARKED, "//"), "holds the comment // .bug start:"),
+        (partial(hunk_in, "Add two numbers."), "needs code with a marked hunk.*not 'Add two numbers.'"),
+    ],
+)
+def test_what_has_no_hunk_is_one_clear_error(wrong: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        wrong()

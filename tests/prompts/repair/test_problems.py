@@ -44,12 +44,31 @@ def test_the_faulty_hunk_gives_the_file_and_the_reference_is_an_exact_match() ->
     mended = patch(PROBLEM, PROBLEM.reference or "", RepairAnswer.HUNK)
     assert mended.is_exact and mended.program.text == file.replace("n - 1; // wrong", "n;")
     assert mended.program.tests == "tests"
-    assert not patch(PROBLEM, HUNK.buggy, RepairAnswer.HUNK).is_exact
 
 
-@pytest.mark.parametrize("answer", ["return n;", "\n    return  n; // mended\n"])
-def test_layout_and_comments_do_not_count_for_an_exact_match(answer: str) -> None:
-    assert patch(PROBLEM, answer, RepairAnswer.HUNK).is_exact
+@pytest.mark.parametrize(
+    ("problem", "answer", "way", "is_exact"),
+    [
+        (PROBLEM, HUNK.buggy, RepairAnswer.HUNK, False),
+        (PROBLEM, "return n;", RepairAnswer.HUNK, True),  # layout and comments don't count
+        (PROBLEM, "\n    return  n; // mended\n", RepairAnswer.HUNK, True),
+        (PROBLEM, "<extra_id_0> return n;<extra_id_1> }", RepairAnswer.SPAN, True),  # it ends at the next mask
+        (PYTHON, "    return n\n", RepairAnswer.HUNK, True),
+        (PYTHON, "return n\n", RepairAnswer.HUNK, False),  # the indent counts in Python
+    ],
+)
+def test_an_exact_match(problem: RepairProblem, answer: str, way: RepairAnswer, is_exact: bool) -> None:
+    assert patch(problem, answer, way).is_exact is is_exact
+
+
+def test_nothing_and_what_stays_open_are_no_patch() -> None:
+    for answer in ("", "    return n;\n", "    if (n > 0) { return n; }\n /* } */"):
+        assert PROBLEM.patch(answer, RepairAnswer.REST) is None
+    assert PYTHON.patch("\n\n", RepairAnswer.REST) is None
+    assert PROBLEM.patch("<extra_id_0>\n\n  ", RepairAnswer.SPAN) is None, "blanks without an end fill no mask"
+    assert replace(PROBLEM, hunk=replace(HUNK, buggy="")).patch("\n", RepairAnswer.HUNK) is None
+    without = patch(PROBLEM, "", RepairAnswer.HUNK).program.text
+    assert without == "class A {\n    int f(int n) {\n    }\n}\n", "in the place of lines nothing takes them out"
 
 
 def test_the_rest_of_a_method_ends_with_its_brace() -> None:
@@ -58,21 +77,11 @@ def test_the_rest_of_a_method_ends_with_its_brace() -> None:
     assert mended.program.text == "class A {\nint f(int n) {\n    return n;\n}\n}\n"
 
 
-@pytest.mark.parametrize("answer", ["", "    return n;\n", "    if (n > 0) { return n; }\n /* } */"])
-def test_a_method_that_stays_open_is_no_patch(answer: str) -> None:
-    assert PROBLEM.patch(answer, RepairAnswer.REST) is None
-
-
 def test_the_rest_of_a_function_in_python_ends_at_the_margin() -> None:
     mended = patch(PYTHON, "    return n\n\n# a comment\ndef g():\n    pass\n", RepairAnswer.REST)
     assert mended.is_exact
     assert mended.program.text.startswith('def f(n):\n    return n\n\n# a comment\n"""Says')
     assert mended.program.tests.endswith("\ncheck(f)")
-    assert PYTHON.patch("\n\n", RepairAnswer.REST) is None
-
-
-def test_a_masked_span_ends_at_the_next_mask() -> None:
-    assert patch(PROBLEM, "<extra_id_0> return n;<extra_id_1> }", RepairAnswer.SPAN).is_exact
 
 
 @pytest.mark.parametrize("answer", ["<extra_id_0><extra_id_1>", "<extra_id_0> <extra_id_1> }", "<extra_id_0>", ""])
@@ -83,27 +92,10 @@ def test_a_mask_that_nothing_fills_takes_the_lines_in_its_place_out(answer: str)
     assert hole.patch(answer, RepairAnswer.SPAN) is None
 
 
-def test_blanks_without_an_end_fill_no_mask() -> None:
-    assert PROBLEM.patch("<extra_id_0>\n\n  ", RepairAnswer.SPAN) is None
-
-
 @pytest.mark.parametrize("answer", ["<extra_id_0> return n<extra_id_1>", "return n\n", "    return n\n"])
 def test_a_masked_span_begins_behind_the_indent_before_its_mask(answer: str) -> None:
     mended = patch(PYTHON, answer, RepairAnswer.SPAN)
     assert mended.is_exact and mended.program.text.startswith("def f(n):\n    return n\n")
-
-
-def test_a_masked_span_in_the_place_of_no_lines_has_the_indent_of_the_code_around() -> None:
-    hunk = Hunk("def f(n):\n", "", "    return n\n")
-    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="    n += 1\n")
-    mended = patch(problem, "<extra_id_0>n += 1<extra_id_1>", RepairAnswer.SPAN)
-    assert mended.is_exact and "def f(n):\n    n += 1\n    return n\n" in mended.program.text
-
-
-def test_nothing_in_the_place_of_lines_takes_them_out_and_in_the_place_of_none_is_no_patch() -> None:
-    assert patch(PROBLEM, "", RepairAnswer.HUNK).program.text == "class A {\n    int f(int n) {\n    }\n}\n"
-    hole = replace(PROBLEM, hunk=replace(HUNK, buggy=""))
-    assert hole.patch("\n", RepairAnswer.HUNK) is None
 
 
 def test_the_functions_behind_the_one_that_a_model_goes_on_with_stay() -> None:
@@ -116,12 +108,11 @@ def test_the_functions_behind_the_one_that_a_model_goes_on_with_stay() -> None:
         assert mended.is_exact and mended.program.text.endswith(behind) and mended.program.text.count("def g") == 1
 
 
-def test_a_patch_in_python_that_lacks_its_indent_is_no_exact_match() -> None:
-    assert patch(PYTHON, "    return n\n", RepairAnswer.HUNK).is_exact
-    assert not patch(PYTHON, "return n\n", RepairAnswer.HUNK).is_exact
-
-
-def test_a_span_that_brings_a_deeper_indent_keeps_it_in_the_place_of_no_lines() -> None:
+def test_a_span_in_the_place_of_no_lines_has_the_indent_of_the_code_around_or_its_own_deeper_one() -> None:
+    hunk = Hunk("def f(n):\n", "", "    return n\n")
+    problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="    n += 1\n")
+    mended = patch(problem, "<extra_id_0>n += 1<extra_id_1>", RepairAnswer.SPAN)
+    assert mended.is_exact and "def f(n):\n    n += 1\n    return n\n" in mended.program.text
     hunk = Hunk("def f(n):\n    if n:\n        n += 1\n", "", "    return n\n")
     problem = replace(PYTHON, hunk=hunk, prompt=marked(hunk, "#"), reference="        n += 2\n")
     for span, is_exact in (("        n += 2", True), (" n += 2", False), ("n += 2", False)):

@@ -52,9 +52,11 @@ def test_each_style_is_the_studies_text(name: str, text: str) -> None:
     assert shown(name, TEXT, STARCODER) == text
 
 
-def test_blank_lines_of_a_hunk_are_shown_as_no_comment() -> None:
+def test_blank_lines_are_shown_as_no_comment_and_python_is_marked_with_its_own_comments() -> None:
     text = marked(Hunk("f() {\n", "\n    a();\n   \n", "}\n"), "//")
     assert shown("zero_shot_buggy_line", text) == "f() {\n// buggy line:    a();\n"
+    text = shown("repair_buggy_line", marked(Hunk("def f():\n", "    return 1\n", ""), "#"))
+    assert text == "def f():\n# bug start: \n    return 1\n# bug end \n# fix: \n"
 
 
 def test_every_style_is_one_of_those_above_and_names_one_for_models_that_are_not_fine_tuned() -> None:
@@ -66,18 +68,10 @@ def test_every_style_is_one_of_those_above_and_names_one_for_models_that_are_not
     assert answers_in("instruct") is None
 
 
-def test_python_is_marked_with_its_own_comments() -> None:
-    text = shown("repair_buggy_line", marked(Hunk("def f():\n", "    return 1\n", ""), "#"))
-    assert text == "def f():\n# bug start: \n    return 1\n# bug end \n# fix: \n"
-
-
-def test_infill_takes_the_familys_own_tokens_and_either_order() -> None:
+def test_infill_takes_the_familys_own_tokens_in_either_order_and_needs_them() -> None:
     assert shown("zero_shot_infill", TEXT, DEEPSEEK) == "<｜fim▁begin｜>f() {\n<｜fim▁hole｜>}\n<｜fim▁end｜>"
     text = shown("zero_shot_infill", TEXT, STARCODER, suffix_first=True)
     assert text == "<fim_prefix><fim_suffix>}\n<fim_middle>f() {\n"
-
-
-def test_infill_for_a_tokenizer_without_such_tokens_is_one_clear_error() -> None:
     with pytest.raises(UsageError, match=r"no tokens for filling in the middle.*take repair_buggy_line"):
         shown("repair_infill", TEXT, Words("<fim_prefix>", "a"))
 
