@@ -19,10 +19,14 @@ def completion(text, stop="\ndef", task_id="a/1"):
     return Completion(task_id, 0, text, stop, 3, "sha")
 
 
-def test_a_file_is_the_clean_prompt_and_the_completion_without_tests():
+def test_a_file_is_the_clean_prompt_and_the_completion_without_tests_or_the_program_in_an_answer():
     file = completion_file("x", PROBLEM, completion("    return 1"))
     assert file == SourceFile("x", 'def one():\n    """Return 1."""\n    return 1', prompt_lines=2)
     assert pickle.loads(pickle.dumps(file)) == file
+    problem = Problem("a/1", "def one():\n    return", "one", "")
+    assert completion_file("x", problem, completion(" 1\n")).prompt_lines == 1, "a line that both share is not its own"
+    answer = completion("Sure:\n```python\ndef one():\n    return 1\n```\n", stop="eos")
+    assert completion_file("x", PROBLEM, answer, Extract.AUTO) == SourceFile("x", "def one():\n    return 1\n")
 
 
 def test_humanevals_references_are_files_that_compile():
@@ -31,17 +35,6 @@ def test_humanevals_references_are_files_that_compile():
         assert "check(" not in file.text.replace(problem.prompt, "").replace(problem.reference, "")
         compile(file.content, problem.task_id, "exec")
         assert file.text.splitlines()[: file.prompt_lines] == problem.prompt.splitlines()[: file.prompt_lines]
-
-
-def test_the_file_of_a_chats_answer_is_the_program_in_it():
-    answer = completion("Sure:\n```python\ndef one():\n    return 1\n```\n", stop="eos")
-    file = completion_file("x", PROBLEM, answer, Extract.AUTO)
-    assert file == SourceFile("x", "def one():\n    return 1\n")
-
-
-def test_a_line_that_prompt_and_completion_share_is_not_the_prompts():
-    problem = Problem("a/1", "def one():\n    return", "one", "")
-    assert completion_file("x", problem, completion(" 1\n")).prompt_lines == 1
 
 
 @pytest.mark.parametrize(
@@ -69,14 +62,10 @@ def test_traps(text, traps):
     assert SourceFile("x", text).traps == tuple(traps)
 
 
-def test_bytes_are_kept():
-    text = "x = 'é\ud800'\r\n\0"
-    assert SourceFile("x", text).content == b"x = '\xc3\xa9\xed\xa0\x80'\r\n\0"
-
-
-def test_a_text_that_reached_its_longest_length_is_marked():
-    assert "cut_short" in completion_file("x", PROBLEM, completion("    return 1\n", stop="length")).traps
-    assert "cut_short" not in completion_file("x", PROBLEM, completion("    return 1\n", stop="eos")).traps
+def test_bytes_are_kept_and_a_text_that_reached_its_longest_length_is_marked():
+    assert SourceFile("x", "x = 'é\ud800'\r\n\0").content == b"x = '\xc3\xa9\xed\xa0\x80'\r\n\0"
+    files = [completion_file("x", PROBLEM, completion("    return 1\n", stop)) for stop in ("length", "eos")]
+    assert ["cut_short" in file.traps for file in files] == [True, False]
 
 
 def test_other_languages_and_other_problems_are_refused():

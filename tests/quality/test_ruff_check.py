@@ -35,11 +35,8 @@ def test_pylint_reports_each_code_that_stands_beside_one_of_ruffs():
 def test_messages_and_counts_of_a_batch():
     files = [SourceFile("fine", PLAIN), SourceFile("unused", "import os\n" + PLAIN, prompt_lines=1)]
     reports = check_with_ruff([*files, SourceFile("broken", "def f(:\n")])
-    assert [(file.file_id, file.outcome, file.score) for file in reports.files] == [
-        ("fine", "linted", None),
-        ("unused", "linted", None),
-        ("broken", "linted", None),
-    ]
+    assert [file.file_id for file in reports.files] == ["fine", "unused", "broken"]
+    assert {(file.outcome, file.score) for file in reports.files} == {("linted", None)}
     assert {(m.file_id, m.code) for m in reports.messages} == {("unused", "F401"), ("broken", "invalid-syntax")}
     (unused,) = [m for m in reports.messages if m.code == "F401"]
     assert (unused.symbol, unused.line, unused.column, unused.in_prompt) == ("unused-import", 1, 7, True)
@@ -49,7 +46,7 @@ def test_messages_and_counts_of_a_batch():
 def test_tricky_files_get_what_ruff_gives_them_alone():
     files = [SourceFile(name, text) for name, text in TRICKY.items()]
     together = check_with_ruff(files)
-    for file in files[::6]:
+    for file in files[::20]:
         alone = check_with_ruff([file])
         assert alone.messages == tuple(m for m in together.messages if m.file_id == file.file_id)
     assert {file.outcome for file in together.files} == {"linted"}
@@ -73,16 +70,9 @@ def test_a_file_on_which_ruff_fails_costs_only_its_own_report(monkeypatch, tmp_p
     assert [file.outcome for file in check_with_ruff(files).files] == ["linted"] * 3 + ["crashed"] + ["linted"] * 3
 
 
-def test_keys_name_ruffs_version_and_rules():
-    assert {"ruff", "arguments"} == set(ruff_fingerprint())
-
-
-def test_without_ruff_the_extra_is_named(monkeypatch):
+def test_keys_name_ruffs_version_and_rules_and_without_ruff_the_extra_is_named(monkeypatch):
+    assert {"ruff", "arguments"} == set(ruff_fingerprint()) and check_with_ruff([]).files == ()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for call in (ruff_fingerprint, lambda: check_with_ruff([])):
         with pytest.raises(UsageError, match=r"ruff: pip install 'pylint\S+' 'ruff\S+'"):
             call()
-
-
-def test_no_files_have_no_reports():
-    assert check_with_ruff([]).files == ()

@@ -17,10 +17,7 @@ UNITS = [Sampled(f"model{cell}", f"task/{task}") for cell in range(12) for task 
 def test_cochrans_sizes(population, size):
     """The first two are the study's; 385 is the size for an unlimited population, and 278 that for 1,000."""
     assert cochran_size(population) == size
-
-
-def test_a_size_that_is_a_whole_number_is_not_rounded_up():
-    """n0 = 2^2 * .25 / .1^2 = 100, and 100 / (1 + 99 / 99) = 50; floats would give a little more than 50."""
+    # n0 = 2^2 * .25 / .1^2 = 100, and 100 / (1 + 99 / 99) = 50; floats would give a little more than 50
     assert cochran_size(99, margin=0.1, z=2) == 50
 
 
@@ -43,11 +40,8 @@ def test_a_draw_depends_on_seed_and_names_and_not_on_the_order():
 
 def test_draws_are_the_same_for_ever():
     """They are in stored samples: a change of the ranking would make other ones."""
-    assert [(unit.cell, unit.task_id) for unit in draw(UNITS, 3, "humaneval")] == [
-        ("model1", "task/48"),
-        ("model11", "task/35"),
-        ("model7", "task/26"),
-    ]
+    drawn = [(unit.cell, unit.task_id) for unit in draw(UNITS, 3, "humaneval")]
+    assert drawn == [("model1", "task/48"), ("model11", "task/35"), ("model7", "task/26")]
 
 
 def test_a_larger_sample_and_a_larger_population_keep_what_was_drawn():
@@ -74,22 +68,17 @@ def test_the_studys_samples():
     assert (second.name, second.population, len(second.units)) == (BASES, 966, 380)
     assert second.share == pytest.approx(380 / 966)
     assert all(unit.cell.startswith("base") for unit in second.units)
-
-
-def test_a_stratum_smaller_than_the_sample_is_taken_whole():
-    first, second = draw_strata(UNITS, UNITS[:7], "minicode")
+    first, second = draw_strata(UNITS, UNITS[:7], "minicode")  # one that is smaller than the sample is taken whole
     assert (len(first.units), second.units) == (cochran_size(600), tuple(sorted(UNITS[:7])))
     assert [stratum.name for stratum in draw_strata([], UNITS, "minicode", size=10)] == [BASES]
 
 
-def test_a_unit_listed_twice_is_refused():
-    with pytest.raises(UsageError, match="problem task/0 of cell model0 is listed 2 times"):
-        draw([*UNITS, UNITS[0]], 10)
-
-
-def test_nothing_can_be_drawn_from_nothing():
+def test_nothing_can_be_drawn_from_nothing_and_no_unit_twice():
     assert draw([], 10) == []
-    with pytest.raises(UsageError, match="a population of 0 units"):
-        draw_strata([], [], "humaneval")
-    with pytest.raises(UsageError, match="-1 units"):
-        draw(UNITS, -1)
+    for drawing, message in (
+        (lambda: draw_strata([], [], "humaneval"), "a population of 0 units"),
+        (lambda: draw(UNITS, -1), "-1 units"),
+        (lambda: draw([*UNITS, UNITS[0]], 10), "problem task/0 of cell model0 is listed 2 times"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            drawing()

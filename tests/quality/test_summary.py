@@ -8,7 +8,6 @@ from raysweep.errors import UsageError
 from raysweep.quality.reports import FileReport, LintMessage, LintReports
 from raysweep.quality.summary import code_table, count_codes, join, select, summarise
 from raysweep.quality.taxonomy import Severity
-from raysweep.rows.parquet import from_bytes, to_bytes
 from raysweep.stats.intervals import mean_interval
 
 
@@ -51,7 +50,9 @@ def test_a_groups_summary():
     assert [(c.code, c.per_100_files) for c in group.cutting_codes] == [("C0114", 50.0), ("C0304", 25.0)]
 
 
-def test_severities_and_tiers_leave_out_what_cutting_causes():
+def test_severities_and_tiers_leave_out_what_cutting_causes_and_codes_without_a_tier_count():
+    reports = LintReports((FileReport("a", "linted", 1.0, 1),), (message("a", "W9999"),))
+    assert {tier.name: rate for tier, rate in summarise("x", reports).tiers.items() if rate} == {"no tier": 100.0}
     group = summarise("base", REPORTS)
     assert group.severities == {**dict.fromkeys(Severity, 0.0), "E": 25.0, "W": 75.0, "C": 25.0}
     assert {(t.severity, t.name): rate for t, rate in group.tiers.items() if rate} == {
@@ -59,11 +60,6 @@ def test_severities_and_tiers_leave_out_what_cutting_causes():
         ("W", "Tier 2 (moderate)"): 75.0,
         ("C", "Low"): 25.0,
     }
-
-
-def test_codes_without_a_tier_still_count():
-    reports = LintReports((FileReport("a", "linted", 1.0, 1),), (message("a", "W9999"),))
-    assert {tier.name: rate for tier, rate in summarise("x", reports).tiers.items() if rate} == {"no tier": 100.0}
 
 
 def test_a_group_without_files_has_no_numbers():
@@ -86,7 +82,9 @@ def test_a_table_has_a_row_for_each_code_and_lists_cuts_last():
     assert all(isnan(row.per_100_files[2]) for row in rows)
 
 
-def test_batches_are_joined_and_selected():
+def test_batches_are_joined_and_selected_and_unknown_files_refused():
+    with pytest.raises(UsageError, match="group x: messages of 'a'"):
+        summarise("x", LintReports(REPORTS.files[1:], REPORTS.messages))
     parts = [select(REPORTS, ["a", "c"]), select(REPORTS, ["b", "d", "e"])]
     joined = join(parts)
     assert sorted(joined.files, key=lambda file: file.file_id) == list(REPORTS.files)
@@ -95,18 +93,6 @@ def test_batches_are_joined_and_selected():
         select(REPORTS, ["a", "z"])
 
 
-def test_messages_of_unknown_files_are_refused():
-    with pytest.raises(UsageError, match="group x: messages of 'a'"):
-        summarise("x", LintReports(REPORTS.files[1:], REPORTS.messages))
-
-
 def test_any_linters_codes_are_counted():
     (count,) = count_codes([message("a", "PLR0912"), message("a", "PLR0912")], 4)
     assert (count.messages, count.files, count.per_100_files, count.caused_by_cutting) == (2, 1, 50.0, False)
-
-
-def test_records_are_rows_of_parquet_files():
-    data = to_bytes(FileReport, REPORTS.files, ["file_id"])
-    assert tuple(from_bytes(data, "x", FileReport)) == REPORTS.files
-    rows = from_bytes(to_bytes(LintMessage, REPORTS.messages, ["file_id", "line", "code"]), "x", LintMessage)
-    assert set(rows) == set(REPORTS.messages)

@@ -15,6 +15,10 @@ def test_symbols_are_pylints():
     described = describe()
     assert {code: described[code].symbol for code in symbols()} == symbols()
     assert set(CAUSED_BY_CUTTING) <= set(described)
+    there = {(tier.severity, tier.name) for tier in tiers()}
+    assert all((tier_of(code).severity, tier_of(code).name) in there for code in symbols()), "tiers of the study"
+    with pytest.raises(ValueError, match="P"):
+        severity_of("PLR0912")
 
 
 def test_the_studys_codes_are_in_the_studys_tiers():
@@ -31,11 +35,6 @@ def test_the_studys_codes_are_in_the_studys_tiers():
     assert named == [(re.search(r"\((.)\)", row["category"])[1], row["tier"]) for row in rows]
 
 
-def test_our_codes_are_in_tiers_that_the_study_has():
-    there = {(tier.severity, tier.name) for tier in tiers()}
-    assert all((tier_of(code).severity, tier_of(code).name) in there for code in symbols())
-
-
 @pytest.mark.parametrize(
     "code,tier,source",
     [
@@ -47,8 +46,3 @@ def test_our_codes_are_in_tiers_that_the_study_has():
 )
 def test_codes_that_the_study_does_not_name(code, tier, source):
     assert (tier_of(code).name, tier_of(code).source) == (tier, source)
-
-
-def test_other_linters_codes_have_no_severity():
-    with pytest.raises(ValueError, match="PLR"[:1]):
-        severity_of("PLR0912")
