@@ -39,12 +39,6 @@ def no_progress(done: int) -> None:
     """Show no progress."""
 
 
-def test_a_model_that_always_passes_is_attacked_with_every_query_of_the_budget(tmp_path):
-    rows = run_attack(job("reference"), Store(tmp_path), no_progress)
-    assert {row.outcome for row in rows} == {"failed"} and {row.queries for row in rows} == {12}
-    assert rate_under(rows, 12).value == 1 and failures_under(rows, 12) == 0
-
-
 def test_without_textattack_the_way_without_it_is_named_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"^textattack isn't installed; .*; --search greedy needs no package"):
@@ -83,41 +77,30 @@ def test_a_stopped_attack_resumes_and_a_finished_one_is_read_from_the_store(tmp_
     assert run_attack(job(), Store(tmp_path / "other"), no_progress) == rows
 
 
-def test_other_settings_have_another_key(tmp_path):
+def test_other_settings_have_another_key_and_a_model_that_always_passes_gets_every_query(tmp_path):
     run_attack(job(), Store(tmp_path), no_progress)
     for other in (job(seed=1), job(limits=AttackLimits(11, 0.2)), job(methods=(Spec("C1"),)), job(limit=2)):
         run_attack(other, Store(tmp_path), no_progress)
-    assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 5
+    rows = run_attack(job("reference"), Store(tmp_path), no_progress)
+    assert len(list((tmp_path / "artefacts/attack").glob("*/*"))) == 6
+    assert {row.outcome for row in rows} == {"failed"} and {row.queries for row in rows} == {12}
+    assert rate_under(rows, 12).value == 1 and failures_under(rows, 12) == 0
 
 
 def test_one_run_gives_the_rates_of_every_smaller_budget():
-    rows = [
-        ROW,
-        replace(ROW, found_after=2),
-        replace(ROW, found_after=0, outcome="failed"),
-        replace(ROW, found_after=0, outcome="skipped"),
-    ]
+    rows = [ROW, replace(ROW, found_after=2), *(replace(ROW, found_after=0, outcome=o) for o in ("failed", "skipped"))]
     assert [rate_under(rows, budget).value for budget in (1, 2, 6, 7)] == [0.75, 0.5, 0.5, 0.25]
     assert [failures_under(rows, budget) for budget in (1, 2, 7)] == [0, 1, 2]
     rate = rate_under(rows, 7)
     assert 0 <= rate.low <= rate.value <= rate.high <= 1
-
-
-def test_one_draw_is_the_first_query_after_the_clean_one():
-    rows = [replace(ROW, found_after=queries) for queries in (2, 3, 0, 40)]
+    rows = [replace(ROW, found_after=queries) for queries in (2, 3, 0, 40)]  # one draw: the first after the clean one
     assert rate_of_one_draw(rows, 50).value == 0.75 and math.isnan(rate_of_one_draw(rows, 1).value)
 
 
 def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
-    few, many = (run_attack(job(limits=AttackLimits(budget, 0.2)), Store(tmp_path), no_progress) for budget in (2, 12))
-    assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 12)
-    assert rate_under(many, 12).value <= rate_of_one_draw(many, 12).value <= rate_under(many, 0).value
-
-
-def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
-    monkeypatch.setattr(PERTURBATIONS.get("C3"), "keeps_segments", False)
-    with pytest.raises(UsageError, match="C3 writes other descriptions, and an attack changes single words"):
-        job()
+    few, many = (run_attack(job(limits=AttackLimits(n, 0.2)), Store(tmp_path), no_progress) for n in (2, 8))
+    assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 8)
+    assert rate_under(many, 8).value <= rate_of_one_draw(many, 8).value <= rate_under(many, 0).value
 
 
 @pytest.mark.parametrize(
@@ -135,14 +118,15 @@ def test_settings_that_make_no_sense_are_refused_before_work_starts(settings, me
         job(**settings)
 
 
-def test_a_change_is_shown_as_its_changed_lines():
-    assert (
-        change_of("def f():\n    '''Sort the list.\n    '''", "def f():\n    '''Srot the list.\n    '''")
-        == "'''S[-or-]{+ro+}t the list."
-    )
+def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
+    monkeypatch.setattr(PERTURBATIONS.get("C3"), "keeps_segments", False)
+    with pytest.raises(UsageError, match="C3 writes other descriptions, and an attack changes single words"):
+        job()
 
 
 def test_the_view_shows_rates_failures_and_changes(tmp_path):
+    sort, srot = (f"def f():\n    '''{word} the list.\n    '''" for word in ("Sort", "Srot"))
+    assert change_of(sort, srot) == "'''S[-or-]{+ro+}t the list."
     attack_job = job(search="greedy")
     problem = attack_job.problems[0]
     first = replace(ROW, task_id=problem.task_id, prompt=problem.prompt.replace('\n    """\n', ' now\n    """\n'))
@@ -161,14 +145,10 @@ def test_the_view_shows_rates_failures_and_changes(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_requires_permission_and_prints_json(tmp_path, capsys):
+def test_the_command_prints_json(tmp_path, capsys):
     arguments = ["attack", "fake", "--problems", "minicode", "--search", "random", "--budget", "4", "--limit", "3"]
-    arguments += ["--storage", str(tmp_path), "--json"]
     with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert end.value.code == 2 and "--allow-code-execution" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as end:
-        main([*arguments, "--allow-code-execution"])
+        main([*arguments, "--storage", str(tmp_path), "--json", "--allow-code-execution"])
     output = json.loads(capsys.readouterr().out)
     assert end.value.code == 0 and output["budget"] == 4 and len(output["rows"]) == 3
 

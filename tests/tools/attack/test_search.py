@@ -63,7 +63,7 @@ def test_finds_a_change_and_reports_the_smallest(strategy):
     assert size_from_clean(result.prompt).words == 1
 
 
-@pytest.mark.parametrize("budget", [1, 2, 7, 40])
+@pytest.mark.parametrize("budget", [1, 7, 40])
 def test_no_prompt_is_asked_twice_and_never_more_than_the_budget(strategy, budget):
     model = Model([])
     model._reaction = lambda prompt: Reaction(True, 0.0)
@@ -81,11 +81,7 @@ def test_only_words_of_the_description_change_and_no_more_than_allowed(strategy)
     for prompt in model.asked:
         assert prompt.startswith(PROMPT[:start]) and prompt.endswith(PROMPT[end:]) and " numbers," in prompt
         assert size_from_clean(prompt).words <= int(0.2 * WORDS)
-
-
-def test_no_more_characters_change_than_allowed(strategy):
-    model = Model([])
-    model._reaction = lambda prompt: Reaction(True, len(prompt) % 7 / 7)
+    model.asked.clear()
     attack(TARGET, METHODS, model, AttackLimits(40, 0.2, 0.04), strategy=strategy, seed=1)
     assert len(model.asked) == 40 and max(size_from_clean(prompt).characters for prompt in model.asked) == 2
 
@@ -95,15 +91,10 @@ def test_a_problem_that_the_model_fails_clean_is_skipped_with_one_query(strategy
     assert attacked(model, strategy) == AttackResult("T/1", strategy, "skipped", 1, 0, "", 0, 0.0, 0.0)
 
 
-def test_equal_seeds_give_equal_queries(strategy):
-    models = [Model(["positive"]), Model(["positive"]), Model(["positive"])]
-    results = [attacked(model, strategy, seed=seed) for model, seed in zip(models, (1, 1, 2), strict=True)]
-    assert results[0] == results[1] and models[0].asked == models[1].asked != models[2].asked
-
-
-def test_a_smaller_budget_is_the_beginning_of_a_larger_one(strategy):
-    few, many = Model(["a", "b"], 3), Model(["a", "b"], 3)
-    attacked(few, strategy, 30)
+def test_equal_seeds_give_equal_queries_and_a_smaller_budget_the_beginning_of_a_larger_one(strategy):
+    few, same, other, many = (Model(["a", "b"], 3) for _ in range(4))
+    results = [attacked(model, strategy, 30, seed=seed) for model, seed in ((few, 1), (same, 1), (other, 2))]
+    assert results[0] == results[1] and few.asked == same.asked != other.asked
     attacked(many, strategy, 60)
     assert strategy == "beam" or many.asked[:30] == few.asked  # a beam's texts come sorted, cut at the budget
 
@@ -146,8 +137,3 @@ def test_a_needless_change_of_a_word_is_left_out_and_no_half_of_a_change_is_trie
 def test_impossible_limits_are_refused(limits, message):
     with pytest.raises(UsageError, match=message):
         AttackLimits(*limits)
-
-
-def test_an_unknown_search_gets_the_nearest_one():
-    with pytest.raises(UsageError, match="did you mean 'greedy'"):
-        attacked(Model([]), "gredy")

@@ -33,12 +33,6 @@ def test_the_search_is_compared_with_random_changes():
     assert summary.failures == {"greedy": 3, "random": 1} and summary.ratio == 3.0
     assert summary.queries == {"greedy": 24, "random": 24}
     assert summary.first_failures == {"greedy": 6, "random": 2}
-
-
-def test_the_smallest_changes_of_the_search_come_first():
-    assert [result.task_id for result in summary_of(JOB, ROWS).smallest] == ["c", "b", "a"]
-
-
-def test_without_a_random_failure_there_is_no_ratio():
-    summary = summary_of(JOB, [result for result in ROWS if result.strategy == "greedy"])
-    assert summary.ratio is None and summary.first_failures == {"greedy": 6}
+    assert [result.task_id for result in summary.smallest] == ["c", "b", "a"], "the smallest changes come first"
+    alone = summary_of(JOB, [result for result in ROWS if result.strategy == "greedy"])
+    assert alone.ratio is None and alone.first_failures == {"greedy": 6}

@@ -37,26 +37,19 @@ def free(constraint, text):
     return [text.words[i] for i in sorted(constraint(text, WordSwapQWERTY()))]
 
 
-def test_only_words_of_the_description_that_are_no_identifiers_may_be_changed():
-    from textattack.shared import AttackedText
-
-    from raysweep.tools.attack.word_attack import keep_code
-
-    assert free(keep_code(), AttackedText(PROMPT)) == ["Return", "the", "of", "all", "It", "sorts", "nothing"]
-
-
 def test_the_original_text_determines_which_words_may_be_changed():
     from textattack.shared import AttackedText
 
     from raysweep.tools.attack.word_attack import keep_code
 
     text = AttackedText(PROMPT)
+    assert free(keep_code(), text) == ["Return", "the", "of", "all", "It", "sorts", "nothing"], "no identifiers"
     index = text.words.index("sorts")
     changed = text.replace_word_at_index(index, "sortts").delete_word_at_index(text.words.index("the"))
     assert free(keep_code(), changed) == ["Return", "of", "all", "It", "sortts", "nothing"]
 
 
-@pytest.mark.parametrize("name", ["C1", "C2", "C3", "C", "W1", "W2", "S2"])
+@pytest.mark.parametrize("name", ["C", "W1", "W2", "S2"])
 def test_textattacks_augmenter_accepts_perturbations_and_leaves_code_alone(name):
     from textattack.augmentation import Augmenter
     from textattack.constraints.pre_transformation import RepeatModification
@@ -80,63 +73,15 @@ def test_an_augmenter_changes_a_sentence_once_and_not_in_a_chain():
     assert text.count("will hold") == 1 and "will will" not in text
 
 
-class Model:
-    """A stand-in for textattack's model wrapper, which the goal function requires."""
-
-    model = None
-
-    def __call__(self, texts):
-        return texts
-
-
-def word_is_gone(model, **args):
-    """The attack's goal: the word "largest" or "all" is gone."""
-    from textattack.goal_function_results import ClassificationGoalFunctionResult
-    from textattack.goal_functions import GoalFunction
-
-    class WordIsGone(GoalFunction):
-        def _call_model_uncached(self, texts):
-            return [float("all" not in text.words) for text in texts]
-
-        def _process_model_outputs(self, texts, outputs):
-            return outputs
-
-        def _is_goal_complete(self, output, text):
-            return output > 0
-
-        def _get_score(self, output, text):
-            return output
-
-        def _goal_function_result_type(self):
-            return ClassificationGoalFunctionResult
-
-    return WordIsGone(model, **args)
-
-
-def test_textattacks_attack_accepts_perturbations_and_leaves_code_alone():
-    from textattack import Attack
-    from textattack.constraints.pre_transformation import RepeatModification, StopwordModification
-    from textattack.search_methods import GreedyWordSwapWIR
-
-    from raysweep.tools.attack.word_attack import keep_code
-
-    constraints = [RepeatModification(), StopwordModification(["the"]), keep_code()]
-    transformation = as_transformation(method("C"), candidates=3)
-    attack = Attack(word_is_gone(Model(), query_budget=60), constraints, transformation, GreedyWordSwapWIR("delete"))
-    result = attack.attack(PROMPT, 0)
-    text = result.perturbed_result.attacked_text.text
-    assert type(result).__name__ == "SuccessfulAttackResult" and result.num_queries <= 60
-    assert text.split("largest of ")[1].split()[0] != "all" and outside(text) == outside(PROMPT)
-
-
 def test_candidates_keep_their_context_and_depend_on_text_and_seed():
     from textattack.shared import AttackedText
 
     text = AttackedText("Return the sum of all even numbers.")
     word = text.words.index("even")
-    draws = [as_transformation(method("C1"), seed=seed)(text, indices_to_modify=[word]) for seed in (1, 1, 2)]
+    transformations = [as_transformation(method("C1"), candidates=3, seed=seed) for seed in (1, 1, 2)]
+    draws = [transformation(text, indices_to_modify=[word]) for transformation in transformations]
     texts = [[candidate.text for candidate in candidates] for candidates in draws]
-    assert texts[0] == texts[1] != texts[2] and 1 < len(set(texts[0])) <= 4
+    assert texts[0] == texts[1] != texts[2] and 1 < len(set(texts[0])) <= 3
     assert all(t.startswith("Return the sum of all ") and t.endswith(" numbers.") for t in texts[0])
     assert all(candidate.attack_attrs["modified_indices"] == {word} for candidate in draws[0])
 

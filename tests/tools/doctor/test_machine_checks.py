@@ -33,12 +33,9 @@ def test_the_installation_is_held_against_its_own_requirements():
     assert stated <= set(machine_checks.installed())
 
 
-def test_tested_versions_are_shown_a_local_build_too():
+def test_tested_versions_are_shown_a_local_build_too_and_another_one_is_a_warning_with_both():
     found = machine_checks.versions(GOOD, BOUNDS)
     assert (found.state, found.found) == (State.OK, "Python 3.11.7, ray 2.60.0, torch 2.13.0+cu130")
-
-
-def test_another_version_than_tested_is_a_warning_with_both():
     found = machine_checks.versions(GOOD | {"ray": "2.61.1", "Python": "3.12.1"}, BOUNDS)
     assert found.state is State.WARNING
     assert found.found == "Python 3.12.1 (tested: 3.11), ray 2.61.1 (tested: 2.60)"
@@ -63,6 +60,7 @@ def test_memory_is_judged_by_what_is_free():
     limited = machine_checks.memory(Memory(64 * GIB, 3 * GIB, 4 * GIB))
     assert limited.state is State.WARNING
     assert limited.found == "4.0 GiB (a control group's limit), 3.0 GiB available"
+    assert [machine_checks.size(amount) for amount in (0, 64 * 2**20, 3 * GIB // 2)] == ["0 MiB", "64 MiB", "1.5 GiB"]
 
 
 def accelerators(*devices: Accelerator, build="CUDA 13.0", driver=True, hidden=False):
@@ -94,16 +92,8 @@ def test_no_device_is_fine_unless_a_driver_is_loaded():
 def test_a_stores_disk_has_room(disk, state, said):
     found = machine_checks.storage_of(Path("/s"), disk)
     assert found.state is state and said in found.found and bool(found.advice) is (state is not State.OK)
-
-
-def test_a_temp_folder_on_a_full_disk_is_a_warning():
-    assert machine_checks.temp_folder_of(Path("/tmp"), Disk("ext4", 100 * GIB, 6 * GIB)).state is State.OK
-    assert machine_checks.temp_folder_of(Path("/tmp"), Disk("ext4", 100 * GIB, 4 * GIB)).state is State.WARNING
-
-
-@pytest.mark.parametrize(("amount", "text"), [(0, "0 MiB"), (64 * 2**20, "64 MiB"), (3 * GIB // 2, "1.5 GiB")])
-def test_sizes_are_in_words(amount, text):
-    assert machine_checks.size(amount) == text
+    for free, of_temp in ((6, State.OK), (4, State.WARNING)):
+        assert machine_checks.temp_folder_of(Path("/tmp"), Disk("ext4", 100 * GIB, free * GIB)).state is of_temp
 
 
 def test_isolation_is_told_with_what_is_missing_and_why():

@@ -14,7 +14,6 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
 from raysweep.records import TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.testing.tiny import make_tiny
 from raysweep.tools.pairs.page import write_page
 from raysweep.tools.pairs.shown import MarkedToken, read_pairs
 
@@ -39,8 +38,8 @@ def training(tmp_path) -> Path:
     return path
 
 
-def test_each_token_has_its_mark_and_edge_cases_are_counted(training, tmp_path):
-    tokenizer = load_tokenizer(make_tiny("llama", tmp_path / "model"))
+def test_each_token_has_its_mark_and_edge_cases_are_counted(training, tiny):
+    tokenizer = load_tokenizer(tiny["llama"])
     for found, counts in (read_pairs(training, 2), read_pairs(training.parent, 2, tokenizer, "instruct")):
         assert dataclasses.astuple(counts) == (1, 5, 1, 1, 1, 1, 0)
         assert [pair.row_id for pair in found] == ["a", "b"] and found[0].reason == "off by one"
@@ -62,8 +61,8 @@ def test_json_has_the_pairs_beside_a_page_and_a_system_prompt_needs_a_tokenizer(
     assert "--system says how prompts are cut into tokens; give --model" in capsys.readouterr().err
 
 
-def test_prompts_have_the_system_prompt(training, tmp_path):
-    tokenizer = load_tokenizer(make_tiny("llama", tmp_path / "model"))
+def test_prompts_have_the_system_prompt(training, tiny):
+    tokenizer = load_tokenizer(tiny["llama"])
     template = "{{ instruction }}{{ 1 // system|length }}"  # fails without one
     ((shown,), _) = read_pairs(training, 1, tokenizer, template, "Be brief.")
     assert "".join(piece.text for piece in shown.response) == texts(training)[0][0]
@@ -91,12 +90,8 @@ def test_a_terminal_without_colours_shows_brackets_and_obeys_no_text(training, c
     assert "\x1b[1;4;30;101m-1" in capsys.readouterr().out
     print_pairs(found[:1], counts, as_json=True)
     assert json.loads(capsys.readouterr().out)["pairs"][0]["rejected"][-2] == dataclasses.asdict(MarkedToken("1", 2))
-
-
-def test_controls_beyond_ascii_are_shown_as_codes(training, capsys):
-    found, counts = read_pairs(training, 1)
     print_pairs([dataclasses.replace(found[0], task="\x9b31m\u202e red\x7f")], counts, as_json=False)
-    assert "<9b>31m<202e> red␡" in capsys.readouterr().out
+    assert "<9b>31m<202e> red␡" in capsys.readouterr().out, "controls beyond ASCII are shown as codes"
 
 
 def test_rows_of_two_sources_with_the_same_ids_are_counted_apart(tmp_path):
@@ -119,9 +114,6 @@ def test_the_page_escapes_every_text(training, tmp_path):
 def test_a_sets_name_without_its_files_ending_is_answered_with_the_file(training):
     with pytest.raises(UsageError, match=rf"did you mean {training}\?"):
         read_pairs(training.with_suffix(""), 1)
-
-
-def test_a_set_without_pairs_is_refused(tmp_path):
-    write_rows(tmp_path / "x.parquet", TrainingRow, [row("f", "x\n", None)], ["row_id"])
+    write_rows(training, TrainingRow, [row("f", "x\n", None)], ["row_id"])
     with pytest.raises(UsageError, match="no row has a rejected response"):
-        read_pairs(tmp_path, 1)
+        read_pairs(training, 1)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,14 +25,16 @@ from tests.execution.compiled.processes import needs
 from tests.patience import PATIENCE, eventually
 from tests.problems.repair.rows import GCD, quixbugs
 
+CPP = {"language": "cpp", "prompt": "int f() {\n", "test": "#include <cassert>\nint main() { assert(f() == 1); }\n"}
 FIELDS = {"prompt": "def f():\n", "entry_point": "f", "test": "def check(f):\n    assert f() == 1\n"}
 RIGHT, WRONG = "    return 1\n", "    return 2\n"
 
 
-def problems(folder: Path, count: int = 2) -> Path:
+def problems(folder: Path, *rows: dict) -> Path:
     path = folder / "p.jsonl"
-    rows = [{"task_id": f"T/{at}", **FIELDS, "canonical_solution": RIGHT} for at in range(count)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = rows or (FIELDS, FIELDS)
+    lines = [{"task_id": f"T/{at}", "canonical_solution": RIGHT, **row} for at, row in enumerate(rows)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
@@ -59,7 +62,12 @@ def rows_of(out: Path) -> list[dict]:
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_rows_come_out_in_the_files_order_and_equal_programs_run_once(tmp_path, ending):
+    """And the whole file is checked before any work."""
     problems(tmp_path)
+    path = samples(tmp_path, *[(0, RIGHT)] * 5, (7, RIGHT), name=f"s{ending}")
+    with pytest.raises(UsageError, match=r"s(\.gz)?:6: no problem of jsonl has the task_id 'T/7'"):
+        run(tmp_path, path, tmp_path / "o.jsonl")
+    assert not (tmp_path / "o.jsonl.part").exists()
     slow = "    import time\n    time.sleep(0.5)\n    return 1\n"  # the first row's verdict comes last
     path = samples(tmp_path, (0, slow), (0, RIGHT), (1, WRONG), (0, slow), (1, WRONG), (1, RIGHT), name=f"s{ending}")
     scores = run(tmp_path, path, out := tmp_path / f"o.jsonl{ending}")
@@ -72,21 +80,10 @@ def test_rows_come_out_in_the_files_order_and_equal_programs_run_once(tmp_path, 
     assert scores.pass_at_k[1].value == pytest.approx(2 / 3)
 
 
-def test_the_file_is_checked_before_any_work(tmp_path):
-    problems(tmp_path)
-    path = samples(tmp_path, *[(0, RIGHT)] * 5, (7, RIGHT))
-    with pytest.raises(UsageError, match=r"s\.jsonl:6: no problem of jsonl has the task_id 'T/7'"):
-        run(tmp_path, path, tmp_path / "o.jsonl")
-    assert not (tmp_path / "o.jsonl.part").exists()
-
-
 def test_harness_errors_are_null_and_reported_and_run_again_by_the_next_command(tmp_path, monkeypatch):
-    class Broken:
+    class Broken(AbstractContextManager):
         def __init__(self, slots, sandbox):
             pass
-
-        def __enter__(self):
-            return self
 
         def __exit__(self, *error):
             pass
@@ -122,14 +119,14 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path):
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     problems(tmp_path)
     peaks = []
-    for count in (200, 20_000):
+    for count in (200, 8_000):
         path = samples(tmp_path, *[(at % 2, (RIGHT, WRONG)[at // 2 % 2]) for at in range(count)])
         run(tmp_path, path, tmp_path / "o.jsonl")  # warm up: imports take memory once
         tracemalloc.start()
         run(tmp_path, path, tmp_path / "o.jsonl")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 2**20
+    assert peaks[1] < peaks[0] + 2**19
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:
@@ -177,15 +174,14 @@ def stopped(folder: Path, out: str, count: int, number: signal.Signals) -> subpr
 
 def slow_samples(folder: Path) -> None:
     problems(folder)
-    slow = "    import time\n    time.sleep(0.2)\n    return {}  # {}\n"
+    slow = "    import time\n    time.sleep(0.1)\n    return {}  # {}\n"
     samples(folder, *[(at % 2, slow.format(1 + at % 3, at % 30)) for at in range(60)])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", ["", ".gz"])
-def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
+def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path):
     slow_samples(tmp_path)
-    out = tmp_path / f"o.jsonl{ending}"
+    out = tmp_path / "o.jsonl.gz"
     for _ in range(2):
         assert stopped(tmp_path, out.name, 5, signal.SIGKILL).returncode < 0
     (tmp_path / f"{out.name}.part.verdicts" / "blocks" / f"{'0' * 32}.json").write_bytes(b'{"0011')
@@ -195,8 +191,8 @@ def test_a_killed_command_resumes_and_writes_the_same_bytes(tmp_path, ending):
     assert "kept 10 of 30 verdicts" in done.stderr
     scores = json.loads(done.stdout)
     assert scores["kept"] == 10 and scores["samples"] == 60 and scores["programs"] == 30
-    run(tmp_path, tmp_path / "s.jsonl", tmp_path / f"undisturbed.jsonl{ending}")
-    assert out.read_bytes() == (tmp_path / f"undisturbed.jsonl{ending}").read_bytes()
+    run(tmp_path, tmp_path / "s.jsonl", tmp_path / "undisturbed.jsonl.gz")
+    assert out.read_bytes() == (tmp_path / "undisturbed.jsonl.gz").read_bytes()
     assert not [path for path in tmp_path.iterdir() if ".part" in path.name]
 
 
@@ -208,61 +204,41 @@ def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
     assert "\nstopped; the verdicts so far are kept in o.jsonl.part, and this command resumes:\n" in done.stderr
     assert "raysweep execute s.jsonl --problems p.jsonl --out o.jsonl" in done.stderr
     assert "Traceback" not in done.stderr
-    other = subprocess.run(
-        command(tmp_path, "o.jsonl", "--timeout", "3"), cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    changed = command(tmp_path, "o.jsonl", "--timeout", "3")
+    other = subprocess.run(changed, cwd=tmp_path, capture_output=True, text=True)
     assert other.returncode == 2 and "begun with timeout 5.0 (now 3.0)" in other.stderr
 
 
 @pytest.mark.slow
-def test_programs_in_cpp_that_do_not_compile_are_told_and_headers_count_for_tasks_with_samples(tmp_path, monkeypatch):
-    needs("cpp")
-    cpp = {"language": "cpp", "prompt": "int f() {\n", "test": "#include <cassert>\nint main() { assert(f() == 1); }\n"}
-    rows = [{**cpp, "task_id": f"T/{at}", "canonical_solution": "return 1; }\n"} for at in range(2)]
-    rows[1]["prompt"] = f"#include <boost/any.hpp>\n{cpp['prompt']}"
-    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda flags: {"boost/any.hpp": "libboost-dev"})
-    path = samples(tmp_path, (0, "int f() { return 1; }\n"), (0, "return one; }\n"), (0, "return 1; }\n"))
-    out = tmp_path / "out.jsonl"
-    scores = run(tmp_path, path, out, workers=1)
-    assert [row["passed"] for row in rows_of(out)] == [False, False, True]
-    assert rows_of(out)[1]["result"].startswith("failed: line 2: 'one' was not declared")
-    assert scores.advice == (
-        "2 of 3 samples don't compile: a repeated signature in 1; --extract auto finds a program in 1 of them"
-    )
-    with pytest.raises(
-        UsageError, match=r"T/1 includes boost/any.hpp, which this machine lacks; install libboost-dev "
-    ):
-        run(tmp_path, samples(tmp_path, (1, "return 1; }\n")), None)
-
-
-@pytest.mark.slow
-def test_a_file_may_have_programs_in_several_languages_and_one_that_is_missing_counts_for_its_own_rows(
+def test_a_file_may_have_programs_in_several_languages_and_what_is_missing_counts_for_its_own_rows(
     tmp_path, monkeypatch
 ):
     needs("cpp")
-    cpp = {"language": "cpp", "prompt": "int f() {\n", "test": "#include <cassert>\nint main() { assert(f() == 1); }\n"}
     java = {"language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
-    rows = [FIELDS | {"canonical_solution": RIGHT}, cpp | {"canonical_solution": "return 1; }\n"}]
-    rows.append(java | {"canonical_solution": "return 1; } }"})
-    (tmp_path / "p.jsonl").write_text(
-        "".join(f"{json.dumps({**row, 'task_id': f'T/{n}'})}\n" for n, row in enumerate(rows))
-    )
+    problems(tmp_path, FIELDS, CPP, java, {**CPP, "prompt": f"#include <boost/any.hpp>\n{CPP['prompt']}"})
     with pytest.raises(UsageError, match=r"p\.jsonl:2: its `language` is cpp.*give each language a file"):
         JsonlProblems(str(tmp_path / "p.jsonl")).problems()
     problem_set = JsonlProblems(str(tmp_path / "p.jsonl")).mixed()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "none"))
-    path = samples(tmp_path, (1, "return 1; }\n"), (0, RIGHT), (1, "return 2; }\n"), (0, WRONG), (1, "return one; }\n"))
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda flags: {"boost/any.hpp": "libboost-dev"})
+    in_cpp = ["return 1; }\n", "return 2; }\n", "return one; }\n", "int f() { return 1; }\n"]
+    path = samples(tmp_path, (0, RIGHT), *((1, text) for text in in_cpp), (0, WRONG))
     job = SampleJob(path, problem_set, tmp_path / "o.jsonl", Limits(timeout=5), DEFAULT_SANDBOX, 1)
     scores = SampleRun(job, silent).run(silent)
-    assert [row["passed"] for row in rows_of(tmp_path / "o.jsonl")] == [True, True, False, False, False]
-    assert scores.outcomes == {"passed": 2, "failed": 2, "compile_error": 1}
+    rows = rows_of(tmp_path / "o.jsonl")
+    assert [row["passed"] for row in rows] == [True, True, False, False, False, False]
+    assert rows[3]["result"].startswith("failed: line 2: 'one' was not declared")
+    assert scores.outcomes == {"passed": 2, "failed": 2, "compile_error": 2}
+    assert scores.advice.startswith("2 of 6 samples don't compile: a repeated signature in 1; --extract auto finds a")
     assert job.settings({"python", "cpp"})["toolchain"].startswith("g++ ")
-    with pytest.raises(UsageError, match=r"JAVA_HOME is .*, which holds no JDK"):
-        SampleRun(replace(job, samples=samples(tmp_path, (2, "return 1; } }"))), silent)
+    no_jdk, in_java = "JAVA_HOME is .*, which holds no JDK", (2, "return 1; } }")
+    with pytest.raises(UsageError, match=no_jdk):
+        SampleRun(replace(job, samples=samples(tmp_path, in_java)), silent)
+    with pytest.raises(UsageError, match=r"T/3 includes boost/any.hpp, which this machine lacks; install libboost"):
+        SampleRun(replace(job, samples=samples(tmp_path, (3, "return 1; }\n"))), silent)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UsageError, match=r"this machine has no g\+\+.*; and JAVA_HOME is .*, which holds no JDK"):
-        SampleRun(replace(job, samples=samples(tmp_path, (2, ""), (1, ""))), silent)
+    with pytest.raises(UsageError, match=rf"this machine has no g\+\+.*; and {no_jdk}"):
+        SampleRun(replace(job, samples=samples(tmp_path, in_java, (1, ""))), silent)
 
 
 def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
@@ -272,19 +248,17 @@ def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
     out, problem_set = tmp_path / "o.jsonl", JsonlProblems(str(tmp_path / "p.jsonl"))
     scores = run(tmp_path, path, out)
     assert scores.outcomes == {"passed": 1, "syntax_error": 3} and not scores.found
-    assert scores.advice == (
-        "3 of 4 samples don't compile: fenced code (```) or tags in 2, no indentation in 1; --extract auto finds a "
-        "program in 2 of them"
-    )
+    assert scores.advice.startswith("3 of 4 samples don't compile: fenced code (```) or tags in 2, no indentation in 1")
     assert "program" not in rows_of(out)[0]
-    job = SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2, extract=Extract.AUTO)
+    plain = SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2)
+    job = replace(plain, extract=Extract.AUTO)
     scores = SampleRun(job, silent).run(silent)
     assert scores.outcomes == {"passed": 3, "syntax_error": 1} and not scores.advice
     assert scores.found == {"fence": 2, "body": 1, "nothing": 1} and scores.programs == 2
     first, *_, last = rows_of(out)
     assert (first["completion"], first["program"]) == (fenced, "def f():\n    return 1\n")
     assert (first["found"], last["found"]) == ("fence", "nothing")
-    assert job.settings() != dict(SampleJob(path, problem_set, out, Limits(), DEFAULT_SANDBOX, 2).settings())
+    assert job.settings() != plain.settings()
 
 
 def test_for_repair_a_completion_is_a_patch_and_a_solution_the_whole_patched_file(tmp_path):
