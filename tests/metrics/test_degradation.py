@@ -38,21 +38,19 @@ def test_it_reproduces_the_studys_printed_table():
             assert 100 * ours == pytest.approx(float(printed[column]), abs=0.006), (printed["model"], column)
             compared += 1
     assert compared >= 18
-
-
-def test_a_gain_is_negative_and_a_total_loss_is_one():
-    assert relative_degradation(0.5, 0.6).value == pytest.approx(-0.2)
+    assert relative_degradation(0.5, 0.6).value == pytest.approx(-0.2), "a gain is negative"
     assert relative_degradation(0.5, 0.0).value == 1.0
 
 
-@pytest.mark.parametrize(
-    ("clean", "perturbed", "note"),
-    [(0.0, 0.5, "the clean score is 0"), (math.nan, 0.5, "a score it rests on is undefined")],
-)
-def test_it_is_nan_with_its_reason_where_undefined(clean, perturbed, note):
-    value, reason = relative_degradation(clean, perturbed)
-    assert math.isnan(value)
-    assert reason == note
+def test_it_is_nan_with_its_reason_and_without_an_interval_where_undefined():
+    for clean, note in ((0.0, "the clean score is 0"), (math.nan, "a score it rests on is undefined")):
+        value, reason = relative_degradation(clean, 0.5)
+        assert math.isnan(value) and reason == note
+    measured = measure(results(a=False, b=False), results(a=True, b=False))
+    assert all(math.isnan(number) for number in (measured["RD"].value, measured["RD"].low, measured["RD"].high))
+    assert measured["RD"].note == "the clean score is 0"
+    assert measured["drop"].value == 0.5
+    assert RelativeDegradation().measure(Evaluation("p", "clean", results(a=True)), CELL) == [], "of the clean set none"
 
 
 def test_prompts_with_equal_verdicts_have_a_drop_with_a_symmetric_interval():
@@ -93,22 +91,8 @@ def test_rd_over_the_changed_rows_leaves_out_unchanged_and_broken_ones():
     assert {unchanged[name].note for name in ("pass@1_changed", "drop_changed")} == {NO_PAIR}
 
 
-def test_an_undefined_rd_has_no_interval():
-    measured = measure(results(a=False, b=False), results(a=True, b=False))
-    assert all(math.isnan(number) for number in (measured["RD"].value, measured["RD"].low, measured["RD"].high))
-    assert measured["RD"].note == "the clean score is 0"
-    assert measured["drop"].value == 0.5
-
-
-def test_the_clean_test_set_has_no_degradation():
-    assert RelativeDegradation().measure(Evaluation("p", "clean", results(a=True)), CELL) == []
-
-
 def test_rd_over_valid_prompts_takes_rated_and_unchanged_ones():
-    clean, perturbed = (
-        results(a=True, b=True, c=True, d=True, e=True),
-        results(a=True, b=False, c=False, d=True, e=False),
-    )
+    clean, perturbed = results(**dict.fromkeys("abcde", True)), results(a=True, b=False, c=False, d=True, e=False)
     rows = [PromptRow(task, f"{task}!", task, "C1", task != "d", True) for task in "abcde"]
     rated = {("a", "a!"): True, ("b", "b!"): True, ("c", "c!"): False, ("e", "another text"): True}
     evaluation = Evaluation("p", "C1", perturbed, tuple(rows), clean, rated=rated)

@@ -36,21 +36,9 @@ def test_pairs_are_counted_by_sample():
     assert found["flip_rate_lost"].value == pytest.approx((1 + 1) / 3)
     assert found["flip_rate_won"].value == pytest.approx(1 / 5)
     assert all(one.low <= one.value <= one.high and one.n == 2 for one in found.values())
-
-
-def test_equal_pass_rates_may_hide_flips():
-    found = measure(results(a="+-"), results(a="-+"))
+    found = measure(results(a="+-"), results(a="-+"))  # equal pass rates may hide flips
     assert (found["flips_lost"].value, found["flips_won"].value) == (0.5, 0.5)
-
-
-def test_won_minus_lost_is_the_drop():
-    from raysweep.metrics.degradation import RelativeDegradation
-
-    clean, perturbed = results(a="+-+", b="--+", c="+++"), results(a="--+", b="+++", c="---")
-    found = measure(clean, perturbed)
-    drops = RelativeDegradation().measure(Evaluation("p", "C1", perturbed, clean=clean), CELL)
-    drop = next(one.value for one in drops if one.metric == "drop")
-    assert found["flips_won"].value - found["flips_lost"].value == pytest.approx(drop)
+    assert Flips().measure(Evaluation("p", "clean", results(a="+")), CELL) == []
 
 
 def test_numbers_of_several_draws_are_means_over_them():
@@ -66,19 +54,13 @@ def test_a_pair_with_a_harness_error_is_left_out_and_said():
 
 
 def test_rates_of_nothing_are_nan_with_their_reason():
-    none_pass = measure(results(a="--"), results(a="-+"))
-    assert math.isnan(none_pass["flip_rate_lost"].value)
-    assert none_pass["flip_rate_lost"].note.startswith("there are no clean passes")
-    all_pass = measure(results(a="++"), results(a="-+"))
-    assert math.isnan(all_pass["flip_rate_won"].value)
-    assert all_pass["flip_rate_won"].note.startswith("there are no clean failures")
-    nothing = measure(results(a="?"), results(a="+"))
-    assert math.isnan(nothing["flips_lost"].value)
-    assert nothing["flips_lost"].note.startswith("no completion has a verdict on both prompts")
-
-
-def test_the_clean_set_and_a_set_without_a_clean_one_have_none():
-    assert Flips().measure(Evaluation("p", "clean", results(a="+")), CELL) == []
+    for clean, perturbed, metric, reason in (
+        ("--", "-+", "flip_rate_lost", "there are no clean passes"),
+        ("++", "-+", "flip_rate_won", "there are no clean failures"),
+        ("?", "+", "flips_lost", "no completion has a verdict on both prompts"),
+    ):
+        found = measure(results(a=clean), results(a=perturbed))[metric]
+        assert math.isnan(found.value) and found.note.startswith(reason)
 
 
 def test_intervals_of_rates_are_shares_and_say_where_few_completions_carry_them():

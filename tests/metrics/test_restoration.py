@@ -18,26 +18,24 @@ from raysweep.metrics.restoration import (
 )
 
 
-def test_no_edit_restores_nothing_and_an_edit_that_reaches_the_original_accuracy_all():
-    assert restored_share(0.9, 0.4, 0.4).value == 0
-    assert restored_share(0.9, 0.4, 0.9).value == 1
-    assert restored_share(0.9, 0.4, 0.65).value == pytest.approx(0.5)
+@pytest.mark.parametrize(
+    ("original", "perturbed", "edited", "share"),
+    [
+        (0.9, 0.4, 0.4, 0),  # no edit
+        (0.9, 0.4, 0.9, 1),  # as on clean prompts
+        (0.9, 0.4, 0.65, 0.5),
+        (0.5, 0.25, 0.0, -1),  # harm
+        (0.5, 0.25, 0.75, 2),  # more than was lost
+    ],
+)
+def test_the_share_of_what_was_lost_that_came_back(original, perturbed, edited, share):
+    assert restored_share(original, perturbed, edited).value == pytest.approx(share)
 
 
-def test_harm_is_below_0_and_more_than_was_lost_above_1():
-    assert restored_share(0.5, 0.25, 0.0).value == -1
-    assert restored_share(0.5, 0.25, 0.75).value == 2
-
-
-@pytest.mark.parametrize("perturbed", [0.5, 0.75])
-def test_where_nothing_was_lost_it_is_undefined_and_no_zero(perturbed):
+@pytest.mark.parametrize(("perturbed", "note"), [(0.5, NOTHING_LOST), (0.75, NOTHING_LOST), (float("nan"), UNKNOWN)])
+def test_where_nothing_or_nobody_knows_what_was_lost_it_is_undefined_and_no_zero(perturbed, note):
     found = restored_share(0.5, perturbed, 0.9)
-    assert isnan(found.value) and found.note == NOTHING_LOST
-
-
-def test_an_unknown_accuracy_gives_no_number():
-    found = restored_share(0.5, float("nan"), 0.5)
-    assert isnan(found.value) and found.note == UNKNOWN
+    assert isnan(found.value) and found.note == note
 
 
 def test_the_edited_problem_and_problems_that_one_side_lacks_count_nowhere():
@@ -47,9 +45,6 @@ def test_the_edited_problem_and_problems_that_one_side_lacks_count_nowhere():
     found = category_accuracy(original | {"edited": 1.0}, perturbed, repaired, left_out=["edited"])
     assert found == CategoryAccuracy(3, 1.0, pytest.approx(1 / 3), pytest.approx(2 / 3))
     assert found.restored.value == pytest.approx(0.5)
-
-
-def test_without_a_common_problem_there_is_no_number():
     found = category_accuracy({"a": 1.0}, {"b": 1.0}, {"c": 1.0})
     assert found.n == 0 and found.restored.note == NO_PROBLEM
 

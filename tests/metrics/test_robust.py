@@ -72,9 +72,6 @@ def test_a_k_that_is_asked_for_and_no_problem_has_completions_for_is_undefined_a
     numbers = measured(results("pp", "pf"), results("pp", "ff"), results("pf", "pp"), k=(5,))
     assert numbers.keys() == {"RP_2@5", "RD_2@5", "RR_2@5"}
     assert all(math.isnan(one.value) and "problems with too few verdicts" in one.note for one in numbers.values())
-
-
-def test_without_any_verdict_it_is_undefined_and_says_so():
     numbers = measured(results("h"), results("h"), results("h"))
     assert math.isnan(numbers["RP_2@1"].value) and "no problem has enough verdicts" in numbers["RP_2@1"].note
     assert math.isnan(numbers["RD_2@1"].value) and numbers["RD_2@1"].note

@@ -34,43 +34,24 @@ PROMPTS = {("mini", "C1"): rows(True, False, True, True), ("mini", "clean"): row
 
 def test_each_test_set_gets_its_metrics_with_the_cells_labels_clean_first():
     scores = scores_of(CELL, RESULTS, PROMPTS)
-    assert [(score.perturbation, score.metric) for score in scores] == [
-        ("clean", "pass@1"),
-        ("C1", "flips_lost"),
-        ("C1", "flips_won"),
-        ("C1", "flip_rate_lost"),
-        ("C1", "flip_rate_won"),
-        ("C1", "pass@1"),
-        ("C1", "rows_unchanged"),
-        ("C1", "rows_not_compiling"),
-        ("C1", "RD"),
-        ("C1", "RD_changed"),
-        ("C1", "pass@1_changed"),
-        ("C1", "drop_changed"),
-        ("C1", "drop"),
-    ]
-    assert {(s.model, s.recipe, s.training_set, s.seed, s.problem_set) for s in scores} == {
-        ("llama", "full", "C1", 7, "mini")
-    }
+    names = "flips_lost flips_won flip_rate_lost flip_rate_won pass@1 rows_unchanged rows_not_compiling "
+    names += "RD RD_changed pass@1_changed drop_changed drop"
+    expected = [("clean", "pass@1"), *(("C1", name) for name in names.split())]
+    assert [(score.perturbation, score.metric) for score in scores] == expected
+    labels = {(s.model, s.recipe, s.training_set, s.seed, s.problem_set) for s in scores}
+    assert labels == {("llama", "full", "C1", 7, "mini")}
+    scores = scores_of(CELL, {("a", "clean"): results(True), ("b", "C1"): results(True)}, {})
+    assert [(s.problem_set, s.metric) for s in scores] == [("a", "pass@1"), ("b", "pass@1")], "RD is within one set"
 
 
 def test_the_numbers_are_those_counted_by_hand():
     by_name = {(score.perturbation, score.metric): score for score in scores_of(CELL, RESULTS, PROMPTS)}
-    assert by_name["clean", "pass@1"].value == 0.75
-    assert by_name["C1", "pass@1"].value == 0.25
-    assert by_name["C1", "RD"].value == pytest.approx(2 / 3)
-    assert by_name["C1", "drop"].value == -0.5
-    assert by_name["C1", "RD_changed"].value == 0.5  # t0 and t2: t1 is unchanged, t3 does not compile
-    assert by_name["C1", "RD_changed"].n == 2
-    assert by_name["C1", "rows_unchanged"].value == 1
-    assert by_name["C1", "rows_not_compiling"].value == 1
+    expected = {"pass@1": 0.25, "RD": 2 / 3, "drop": -0.5, "rows_unchanged": 1, "rows_not_compiling": 1}
+    expected["RD_changed"] = 0.5  # t0 and t2: t1 is unchanged, t3 does not compile
+    assert {name: by_name["C1", name].value for name in expected} == pytest.approx(expected)
+    assert by_name["clean", "pass@1"].value == 0.75 and by_name["C1", "RD_changed"].n == 2
     assert math.isnan(by_name["C1", "rows_unchanged"].low)
     assert by_name["clean", "pass@1"].low <= 0.75 <= by_name["clean", "pass@1"].high
-
-
-def test_degradation_is_within_one_problem_set():
-    scores = scores_of(CELL, {("a", "clean"): results(True), ("b", "C1"): results(True)}, {})
-    assert [(score.problem_set, score.metric) for score in scores] == [("a", "pass@1"), ("b", "pass@1")]
 
 
 def test_k_is_taken_up_to_the_number_of_draws_or_as_the_spec_says():
@@ -80,12 +61,8 @@ def test_k_is_taken_up_to_the_number_of_draws_or_as_the_spec_says():
     assert (five.metric, five.value) == ("pass@5", 0.5)
     assert eleven.metric == "pass@11" and math.isnan(eleven.value)
     assert eleven.note == "pass@11 needs 11 completions of a problem; there are 10 (`evaluation.samples`)"
-
-
-def test_an_empty_test_set_scores_nan_with_its_reason():
-    (score,) = scores_of(CELL, {("a", "clean"): []}, {})
-    assert math.isnan(score.value)
-    assert (score.n, score.note) == (0, "no problem has enough verdicts")
+    (empty,) = scores_of(CELL, {("a", "clean"): []}, {})
+    assert math.isnan(empty.value) and (empty.n, empty.note) == (0, "no problem has enough verdicts")
 
 
 def test_an_unknown_metric_and_a_bad_k_are_refused():

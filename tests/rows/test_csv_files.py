@@ -28,11 +28,8 @@ def test_cells_stay_as_they_are_written_and_rows_have_the_line_in_which_they_beg
         assert [row.fields["text"] for row in rows] == [*CELLS, "last"]
         assert rows[0].fields == {"n": "0", "text": "007"}
         assert [row.place for row in rows[-3:]] == [f"{path}:{line}" for line in (9, 13, 15)]
-
-
-def test_one_column_may_lack_a_name_as_the_index_that_pandas_writes(tmp_path):
     (row,) = stream_csv_rows(file(tmp_path, ",text\n0,x\n"))
-    assert row.fields == {"": "0", "text": "x"}
+    assert row.fields == {"": "0", "text": "x"}, "one column may lack a name, as the index that pandas writes"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +51,5 @@ def test_what_is_no_table_of_texts_is_one_clear_error(tmp_path, content, message
 
 
 def test_json_that_is_csv_names_the_way(tmp_path):
-    with pytest.raises(
-        UsageError, match=r"rows.csv: this is CSV, .* \{name: csv, path: .*rows.csv\}; save other files as"
-    ):
+    with pytest.raises(UsageError, match=r"rows.csv: this is CSV, .* \{name: csv, path: .*rows.csv\}; save other"):
         read_json_rows(file(tmp_path, "a,b\n1,2\n"))

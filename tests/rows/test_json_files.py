@@ -64,6 +64,7 @@ def test_lines_arrays_and_gzip_give_the_same_rows_with_their_lines(tmp_path, rea
         ('{"a": "1"}\n'.encode("utf-16"), "rows.jsonl:1: not UTF-8"),
         (b"\xef\xbb\xbf", "the file has no rows"),
         (gzip.compress(LINES.encode(), mtime=0)[:-12], "rows.jsonl: can't be read"),
+        ('{"a": ' + "[" * 200_000, "rows.jsonl:1: broken JSON"),
     ],
 )
 @pytest.mark.parametrize("read", [read_json_rows, stream_json_rows])
@@ -86,17 +87,6 @@ def test_rows_before_a_broken_one_are_streamed(tmp_path):
         next(rows)
 
 
-def test_a_pipe_is_refused_since_it_cannot_be_read_twice(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UsageError, match="save it to a file first"):
-        list(stream_json_rows(tmp_path / "pipe"))
-
-
-def test_deep_nesting_is_an_error_and_no_crash(tmp_path):
-    with pytest.raises(UsageError, match=r"rows.jsonl:1: broken JSON"):
-        read_json_rows(written(tmp_path, '{"a": ' + "[" * 200_000))
-
-
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -110,26 +100,23 @@ def test_deep_nesting_is_an_error_and_no_crash(tmp_path):
 def test_a_field_that_is_no_text_is_named(tmp_path, row, message):
     with pytest.raises(UsageError, match=message):
         read_json_rows(written(tmp_path, row))[0].text("task")
-
-
-def test_a_default_stands_in_for_an_absent_or_null_field_only(tmp_path):
     row = read_json_rows(written(tmp_path, '{"a": null, "b": 3}'))[0]
-    assert row.text("a", "") == row.text("c", "") == ""
+    assert row.text("a", "") == row.text("c", "") == "", "a default stands in for an absent or null field"
     with pytest.raises(UsageError, match="`b` must be a string"):
         row.text("b", "")
 
 
-def test_a_missing_file_names_the_nearest(tmp_path):
+def test_what_is_no_file_of_rows_is_named(tmp_path):
     written(tmp_path, LINES, "train.jsonl")
-    with pytest.raises(MissingInput, match=r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"):
-        read_json_rows(tmp_path / "trian.jsonl")
-
-
-def test_a_folder_and_a_missing_folder_have_different_messages(tmp_path):
-    with pytest.raises(UsageError, match="is a folder"):
-        read_json_rows(tmp_path)
-    with pytest.raises(UsageError, match="nor does its folder"):
-        read_json_rows(tmp_path / "none" / "rows.jsonl")
+    os.mkfifo(tmp_path / "pipe")
+    for path, error, message in (
+        (tmp_path / "trian.jsonl", MissingInput, r"trian.jsonl doesn't exist \(did you mean 'train.jsonl'\?\)"),
+        (tmp_path, UsageError, "is a folder"),
+        (tmp_path / "none" / "rows.jsonl", UsageError, "nor does its folder"),
+        (tmp_path / "pipe", UsageError, "save it to a file first"),  # it can't be read twice
+    ):
+        with pytest.raises(error, match=message):
+            list(stream_json_rows(path))
 
 
 def test_the_hash_is_of_the_content_however_it_is_packed(tmp_path):

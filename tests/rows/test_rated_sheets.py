@@ -26,6 +26,8 @@ def folder(tmp_path) -> Path:
 def test_a_file_is_one_raters_view_and_a_folder_the_majoritys(folder):
     assert read_rated(folder / "ann.csv") == {("T/1", "text 1"): True, ("T/2", "text 2"): False}
     assert read_rated(folder) == {("T/1", "text 1"): True, ("T/2", "text 2"): True}
+    with pytest.raises(UsageError, match="answer yes or no"):
+        read_rated(folder / SHEET)
 
 
 def test_a_config_takes_a_rated_sheet_and_its_path_becomes_absolute(folder, monkeypatch):
@@ -38,18 +40,13 @@ def test_a_config_takes_a_rated_sheet_and_its_path_becomes_absolute(folder, monk
     [
         ("none.csv", "doesn't exist"),
         ("empty", "has no answers of a rater"),
-        ("apart/answers.csv", f"has no {KEY} of a sheet"),
+        ("apart/a.csv", f"has no {KEY} of a sheet"),
     ],
 )
 def test_a_missing_or_wrong_file_is_one_error_before_work(folder, name, reason):
     for other in ("empty", "apart"):
         (folder / other).mkdir()
-    (folder / "apart" / "answers.csv").write_text("id,same_task,readable\n1,yes,yes\n")
+    (folder / "apart" / "a.csv").write_text("id,same_task,readable\n1,yes,yes\n")
     with pytest.raises(UsageError, match=reason) as raised:
         load_config(NANO, [f"evaluation.audit={folder / name}"])
     assert "evaluation.audit" in str(raised.value) and str(raised.value).count(reason) == 1
-
-
-def test_a_blank_sheet_is_no_answer(folder):
-    with pytest.raises(UsageError, match="answer yes or no"):
-        read_rated(folder / SHEET)
