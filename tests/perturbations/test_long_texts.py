@@ -12,20 +12,20 @@ from raysweep.records import Segment, Spec
 from tests.perturbations.sentences.test_s1_back_translation import ScriptedBackTranslation
 
 TEXTS = {
-    "one word": "sort" * 25_000,
-    "a word of letters and digits": "Ab9" * 33_000,
-    "a long word in a sentence": f"Sort the {'ab' * 50_000}ing list and print it.",
-    "many lines": "Sort the list and print it and return the sum\n" * 10_000,
-    "many verbs without a full stop": "it takes the list and returns it, " * 10_000,
-    "many adverbs": "really " * 20_000 + "sort it",
-    "many perfects": "it has been found and " * 10_000,
-    "quotes": "\"'" * 50_000,
-    "brackets": "[{" * 50_000,
-    "hyphens": "non-" * 25_000,
-    "formulas": "x = 5 * " * 10_000,
+    "one word": "sort" * 15_000,
+    "a word of letters and digits": "Ab9" * 20_000,
+    "a long word in a sentence": f"Sort the {'ab' * 30_000}ing list and print it.",
+    "many lines": "Sort the list and print it and return the sum\n" * 3_000,
+    "many verbs without a full stop": "it takes the list and returns it, " * 3_000,
+    "many adverbs": "really " * 6_000 + "sort it",
+    "many perfects": "it has been found and " * 3_000,
+    "quotes": "\"'" * 30_000,
+    "brackets": "[{" * 30_000,
+    "hyphens": "non-" * 15_000,
+    "formulas": "x = 5 * " * 4_000,
 }
-SECONDS = 20
-"""A quadratic method needs minutes."""
+SECONDS = 8
+"""A quadratic method needs half a minute."""
 
 
 class Scripted:
@@ -37,7 +37,7 @@ class Scripted:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", TEXTS)
-@pytest.mark.parametrize("name", ["C1", "C2", "C3", "W1", "W2", "W3", "S1", "S2", "S3"])
+@pytest.mark.parametrize("name", ["C1", "C2", "C3", "W1", "W3", "S1", "S2", "S3"])  # W2 looks for its words as W1 does
 def test_long_words_and_texts_end_in_seconds(name, kind):
     method = ScriptedBackTranslation(Scripted()) if name == "S1" else PERTURBATIONS.create(Spec(name))
     began = time.process_time()

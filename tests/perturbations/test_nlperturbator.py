@@ -84,17 +84,18 @@ def test_safecoders_sets_take_the_same_descriptions():
 
 def test_a_description_is_replaced_up_to_a_url_and_other_texts_stay(tmp_path):
     before = "Write a function to sort a list. https://example.org/sorting"
-    spec = ready(
-        mbpp_folder(tmp_path, (before, "Wrute a function to sort a lisr. https://example.org/sorting")), "keyboard_typo"
-    )
+    after = "Wrute a function to sort a lisr. https://example.org/sorting"
+    spec = ready(mbpp_folder(tmp_path, (before, after)), "keyboard_typo")
     method = PERTURBATIONS.create(spec)
     text = '"""\nWrite a function to sort a list. https://www.other.example\n"""\n'
     changed = perturb_text(method, text, random.Random(0), frozenset())
     assert changed == text.replace("Write", "Wrute").replace("list.", "lisr.")
     assert perturb_text(method, "Sort it.", random.Random(0), frozenset()) == "Sort it."
-    assert [s.text for s in method.perturb([Segment("def f(): pass\n", False)], random.Random(0), frozenset())] == [
-        "def f(): pass\n"
-    ]
+    code, rng = [Segment("def f(): pass\n", False)], random.Random(0)
+    before = rng.getstate()
+    assert method.perturb(code, rng, frozenset()) == code and rng.getstate() == before, "nothing is drawn"
+    with pytest.raises(UsageError, match="no argument 'strength'"):
+        PERTURBATIONS.create(Spec(spec.name, {**spec.args, "strength": 2.0}))
 
 
 def test_of_equal_descriptions_the_one_of_the_problems_function_is_taken(tmp_path):
@@ -105,37 +106,20 @@ def test_of_equal_descriptions_the_one_of_the_problems_function_is_taken(tmp_pat
         assert perturb_text(method, text, random.Random(0), frozenset()).startswith(expected)
 
 
-def test_nothing_is_drawn_and_there_is_no_strength(tmp_path):
-    spec = ready(mbpp_folder(tmp_path, ("Sort a list.", "Sort a lsit.")), "keyboard_typo")
-    rng = random.Random(1)
-    before = rng.getstate()
-    assert perturb_text(PERTURBATIONS.create(spec), "Sort a list.", rng, frozenset({"list"})) == "Sort a lsit."
-    assert rng.getstate() == before
-    with pytest.raises(UsageError, match="no argument 'strength'"):
-        PERTURBATIONS.create(Spec(spec.name, {**spec.args, "strength": 2.0}))
-
-
-def test_keys_hang_on_the_content_and_not_on_the_path(tmp_path):
+def test_keys_hang_on_the_content_and_on_the_path_only_where_its_fingerprint_is_missing(tmp_path, monkeypatch):
     one = mbpp_folder(tmp_path / "one", ("Sort a list.", "Sort a lsit."))
     same = mbpp_folder(tmp_path / "same", ("Sort a list.", "Sort a lsit."))
     other = mbpp_folder(tmp_path / "other", ("Sort a list.", "Sort a liist."))
     keys = [method_spec(ready(folder, "keyboard_typo")) for folder in (one, same, other)]
     assert keys[0] == keys[1] != keys[2]
-
-
-def test_a_path_stays_in_keys_without_a_fingerprint_of_its_content(tmp_path, monkeypatch):
     monkeypatch.setattr(NLPerturbator, "fingerprint", lambda self: {})
-    folders = [mbpp_folder(tmp_path / name, ("Sort it.", "Srot it.")) for name in ("one", "other")]
-    assert len({method_spec(ready(folder, "keyboard_typo"))["args"]["path"] for folder in folders}) == 2
+    assert len({method_spec(ready(folder, "keyboard_typo"))["args"]["path"] for folder in (one, same)}) == 2
 
 
 @pytest.mark.parametrize(
     ("category", "message"),
     [
-        (
-            "keyboard_typos",
-            r"no category 'keyboard_typos' \(did you mean 'keyboard_typo'\?\); it has empty, keyboard_typo",
-        ),
+        ("keyboard_typos", r"no category .* \(did you mean 'keyboard_typo'\?\); it has empty, keyboard_typo"),
         ("empty", "no prompt of category 'empty' is changed"),
     ],
 )

@@ -40,23 +40,17 @@ def test_every_row_equals_the_published_one(benchmark, method):
     assert changed == CHANGED[benchmark, method]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", NAMES)
 def test_different_seeds_give_different_data(method):
-    nominal = rows("nominal", "HumanEval")
-    one, other = ([recoded(method, row, seed) for row in nominal] for seed in (0, 1))
-    assert sum(a != b for a, b in zip(one, other, strict=True)) > 100
-    assert one == [recoded(method, row, 0) for row in nominal]
+    nominal = rows("nominal", "HumanEval")[:40]
+    assert sum(recoded(method, row, 0) != recoded(method, row, 1) for row in nominal) > 24
 
 
 def test_masking_and_unmasking_alone_changes_nothing():
     for row in rows("nominal", "HumanEval"):
         assert recode_prompt(Clean(), row["prompt"], row["entry_point"], row["canonical_solution"], 0) == row["prompt"]
-
-
-@pytest.mark.parametrize("prompt", ["", "def f(x):\n", 'def f(x):\n    """', 'f """<|||> x <|||>"""', "f '''\n'''"])
-def test_a_strange_prompt_comes_back(prompt):
-    assert recode_prompt(Clean(), prompt, "f", None, 0) == prompt
+    for strange in ("", "def f(x):\n", 'def f(x):\n    """', 'f """<|||> x <|||>"""', "f '''\n'''"):
+        assert recode_prompt(Clean(), strange, "f", None, 0) == strange
 
 
 def test_a_method_without_compat_says_which_have_it():

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from pydantic import ValidationError
 
 from raysweep.cli.app import main
 from raysweep.config.schema import EvaluationConfig
@@ -41,9 +40,8 @@ def test_a_tenth_of_the_words_changes_at_strength_1_and_global_generators_are_le
     random.seed(5), np.random.seed(5)
     after = perturbed(f"textattack:{name}")
     assert (random.random(), np.random.rand()) == wanted
-    assert 8 <= changed_words(TEXT, after) <= 10 and after == perturbed(f"textattack:{name}") != perturbed(
-        name=QWERTY, seed=2
-    )
+    assert 8 <= changed_words(TEXT, after) <= 10
+    assert after == perturbed(f"textattack:{name}") != perturbed(QWERTY, seed=2)
 
 
 def test_strength_is_a_share_of_the_default_rate():
@@ -51,24 +49,18 @@ def test_strength_is_a_share_of_the_default_rate():
     assert changed_words(TEXT, perturbed(QWERTY, strength=20)) > 85
 
 
-def test_a_text_with_textattacks_column_mark_stays():
-    assert perturbed(QWERTY, "Return <SPLIT> the numbers.", strength=20) == "Return <SPLIT> the numbers."
-
-
-def test_words_that_textattack_would_move_over_others_stay():
+def test_what_textattack_would_misread_or_move_stays():
+    assert perturbed(QWERTY, "Return <SPLIT> the numbers.", strength=20) == "Return <SPLIT> the numbers.", (
+        "its own mark"
+    )
     after = perturbed("textattack:WordInnerSwapRandom", "Sort the numbers in a list", protected=frozenset({"numbers"}))
     assert after.split(" ")[2] == "numbers"
 
 
-def test_an_unknown_name_gets_the_nearest_one_without_importing_textattack():
+def test_configs_take_names_and_an_unknown_one_gets_the_nearest():
+    assert EvaluationConfig(problems=["humaneval"], perturbations=["clean", QWERTY]).perturbations[1] == QWERTY
     with pytest.raises(UnknownName, match="did you mean 'WordSwapQWERTY'"):
         PERTURBATIONS.get("textattack:WordSwapQUERTY")
-
-
-def test_configs_take_and_refuse_names():
-    assert EvaluationConfig(problems=["humaneval"], perturbations=["clean", QWERTY]).perturbations[1] == QWERTY
-    with pytest.raises(ValidationError, match="did you mean 'WordSwapQWERTY'"):
-        EvaluationConfig(problems=["humaneval"], perturbations=["textattack:WordSwapQWERTI"])
 
 
 def test_one_that_wants_what_is_not_there_says_so_before_work_starts(monkeypatch):
@@ -89,9 +81,7 @@ def test_without_textattack_the_way_out_is_named(monkeypatch):
 
     monkeypatch.setattr(ours, "require_textattack", missing)
     ours.transformation_as_perturbation.cache_clear()
-    with pytest.raises(
-        UsageError, match=r"textattack:WordSwapQWERTY: textattack isn't installed; install raysweep with"
-    ):
+    with pytest.raises(UsageError, match=r"textattack:WordSwapQWERTY: textattack isn't installed; install raysweep"):
         PERTURBATIONS.get(QWERTY)
 
 
