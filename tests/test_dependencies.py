@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from functools import cache
 
 import pytest
 from packaging.requirements import Requirement
@@ -29,7 +29,7 @@ COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort
 """Packages that a declared one brings along wherever it takes or gives their objects."""
 OTHERS = {"flair": "0.12.2"}
 """Packages that only other packages import, each with a release that an installer must not fall back to."""
-TOOLS = {"check-jsonschema", "mypy", "ruff", "pandas-stubs", "types-PyYAML"}
+TOOLS = {"check-jsonschema", "mypy", "ruff", "pandas-stubs", "syrupy", "types-PyYAML"}
 """Development tools that no test imports."""
 
 
@@ -41,7 +41,8 @@ def source(folder: str) -> str:
     return "\n".join(path.read_text() for path in sorted((REPO / folder).rglob("*.py")))
 
 
-def imported(folder: str) -> set[str]:
+@cache
+def imported(folder: str) -> frozenset[str]:
     """Return the first names of all imports that are neither the standard library's nor raysweep's."""
     found = set()
     for node in (node for path in (REPO / folder).rglob("*.py") for node in ast.walk(parsed(path))):
@@ -49,10 +50,10 @@ def imported(folder: str) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"raysweep", "tests"}
+    return frozenset(found - set(sys.stdlib_module_names) - {"raysweep", "tests"})
 
 
-def is_used(distribution: str, text: str, modules: set[str]) -> bool:
+def is_used(distribution: str, text: str, modules: frozenset[str]) -> bool:
     """Tell whether a distribution is imported, or named in a string: some are only looked up by name."""
     return MODULES.get(distribution, distribution) in modules or bool(re.search(f'"{distribution}"', text))
 
@@ -73,6 +74,7 @@ def test_what_the_code_imports_is_declared():
     modules = {MODULES.get(name, name) for name in declared}
     assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
     assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
+    assert "psutil" not in imported("raysweep") and "psutil" in names(EXTRAS["dev"]), "only development needs it"
 
 
 @pytest.mark.parametrize("extra", ["attack", "all"])
@@ -86,25 +88,16 @@ def test_all_brings_every_extra_but_those_for_developers():
     assert set(EXTRAS["testing"]) <= set(EXTRAS["dev"])
     assert set(EXTRAS["all"]) == {text for name in OPTIONAL for text in EXTRAS[name]}
     assert not [text for texts in EXTRAS.values() for text in texts if text.startswith("raysweep")]
+    named = re.findall(r"\.\[([\w,]+)\]", (REPO / "Makefile").read_text())
+    assert named and {name for extras in named for name in extras.split(",")} <= set(EXTRAS)
 
 
 @pytest.mark.slow
 def test_only_the_suites_for_authors_need_their_extra_and_nothing_imports_them():
     for path in (REPO / "raysweep").rglob("*.py"):
         if path.parent != REPO / "raysweep" / "testing":
-            assert not re.search(
-                r"^\s*(import|from) (pytest|hypothesis|raysweep\.testing)\b", path.read_text(), re.M
-            ), path
-
-
-@pytest.mark.slow
-def test_only_development_needs_psutil():
-    assert "psutil" not in imported("raysweep") and "psutil" in names(EXTRAS["dev"])
-
-
-def test_the_makefile_installs_extras_that_exist():
-    named = re.findall(r"\.\[([\w,]+)\]", Path(REPO / "Makefile").read_text())
-    assert named and {name for names in named for name in names.split(",")} <= set(EXTRAS)
+            found = re.search(r"^\s*(import|from) (pytest|hypothesis|raysweep\.testing)\b", path.read_text(), re.M)
+            assert not found, path
 
 
 @pytest.mark.slow

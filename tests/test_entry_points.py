@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 import raysweep
+from raysweep.perturbations.base import PERTURBATIONS
 from tests.paths import NANO, REPO
 from tests.plugin import environment, install
 from tests.steady import STEADY, Sweep
@@ -48,14 +48,9 @@ def test_what_an_installed_package_registers_is_listed_with_its_docstring(tmp_pa
     assert ["Shout", "Each word in capitals, with a probability of .5 x strength. Takes strength=1.0."] in lines
 
 
-def test_an_installed_packages_version_goes_into_keys(installed):
-    code = (
-        "from raysweep.perturbations.base import PERTURBATIONS as P; print(P.plugin_spec('Shout'), P.plugin_spec('C1'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(installed)}
-    )
-    assert done.stdout.strip() == "{'package of perturbation': 'raysweep-extra 0.1'} {}"
+def test_an_installed_packages_version_goes_into_keys(plugin_parts):
+    assert PERTURBATIONS.plugin_spec("Shout") == {"package of perturbation": "raysweep-extra 0.1"}
+    assert PERTURBATIONS.plugin_spec("C1") == {}
 
 
 def test_a_package_that_can_not_be_imported_is_named_and_the_others_work(broken, tmp_path):

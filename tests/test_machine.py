@@ -34,8 +34,12 @@ def machine(root: Path, files: dict[str, object]) -> Path:
 
 def test_without_a_control_groups_limit_all_memory_counts(tmp_path):
     group = {"proc/self/cgroup": "0::/user", "sys/fs/cgroup/user/memory.max": "max"}
-    found = memory(machine(tmp_path, group))
+    found = memory(machine(tmp_path / "2", group))
     assert (found.total, found.available, found.limit) == (16 * GIB, 12 * GIB, None)
+    huge = {"proc/self/cgroup": "4:memory:/", "sys/fs/cgroup/memory/memory.limit_in_bytes": 2**63 - 4096}
+    assert memory(machine(tmp_path / "1", huge)).limit is None, "version 1 writes a huge number"
+    assert memory().total > memory().available > 0, "this machine's"
+    assert disk(Path("/")).total > disk(Path("/")).free > 0
 
 
 def test_the_lowest_limit_on_the_way_up_counts_and_its_idle_cache_is_free(tmp_path):
@@ -59,11 +63,6 @@ def test_version_1_in_a_container_shows_its_own_limit_at_the_root(tmp_path):
     }
     found = memory(machine(tmp_path, group))
     assert (found.available, found.limit) == (GIB + 1024, 2 * GIB)
-
-
-def test_version_1_writes_a_huge_number_for_no_limit(tmp_path):
-    group = {"proc/self/cgroup": "4:memory:/", "sys/fs/cgroup/memory/memory.limit_in_bytes": 2**63 - 4096}
-    assert memory(machine(tmp_path, group)).limit is None
 
 
 @pytest.mark.parametrize(
@@ -92,21 +91,15 @@ def test_a_disk_is_that_of_the_innermost_mount_and_of_the_last_one_there(tmp_pat
         f"4 2 0:9 / {shown} rw shared:2 master:1 - nfs4 server:/x rw",
     ]
     root = machine(tmp_path / "root", {"proc/self/mountinfo": "\n".join(lines)})
-    assert disk(inner, root).kind == "nfs4"
-    assert disk(inner.parent, root).kind == "xfs"
-    assert disk(Path("/"), root).kind == "ext4"
+    assert [disk(path, root).kind for path in (inner, inner.parent, Path("/"))] == ["nfs4", "xfs", "ext4"]
     assert disk(inner, tmp_path).kind == "", "no /proc there"
-
-
-def test_this_machine_is_measured():
-    assert memory().total > memory().available > 0
-    found = disk(Path("/"))
-    assert found.total > found.free > 0
 
 
 def test_accelerators_are_what_torch_sees(monkeypatch):
     import torch
 
+    assert _torch_version() == software()["torch"] == torch.__version__
+    assert accelerator_in_use() == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     assert len(accelerators().devices) == torch.cuda.device_count()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert accelerators().hidden
@@ -138,10 +131,3 @@ def test_memory_that_others_share_is_not_a_process_own(tmp_path):
     reading, writing = done.stdout.splitlines()
     own, resident = map(int, reading.split())
     assert own < 8 and resident >= 56 and 64 <= int(writing) < 72
-
-
-def test_versions_and_device_are_those_that_torch_names():
-    import torch
-
-    assert _torch_version() == software()["torch"] == torch.__version__
-    assert accelerator_in_use() == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")

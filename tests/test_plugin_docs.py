@@ -46,14 +46,6 @@ def test_its_own_tests_pass(folder):
     assert done.returncode == 0, done.stdout
 
 
-def test_its_perturbation_is_listed_with_its_docstring(folder):
-    done = python(folder, "-m", "raysweep", "list", "perturbations")
-    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert lines["X1"].startswith(
-        "Each vowel after the first letter of a word is left out with probability .2 x strength."
-    )
-
-
 def test_its_parts_work_together_in_one_evaluation(folder):
     evaluate = "evaluate forgetful --problems arithmetic --perturbations X1 --allow-code-execution --storage store"
     done = python(folder, "-m", "raysweep", *evaluate.split(), "--json")

@@ -58,6 +58,9 @@ def make_the_roles() -> subprocess.CompletedProcess[str]:
 def test_the_head_may_give_its_workers_a_role_that_reads_and_writes_the_bucket(aws):
     from ray.autoscaler._private.aws.config import DEFAULT_RAY_IAM_ROLE
 
+    done = make_the_roles()
+    assert done.returncode != 0 and "ray-autoscaler-v1" in done.stderr, "before the first `ray up` it is missing"
+
     aws.create_role(RoleName=DEFAULT_RAY_IAM_ROLE, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17"}))
     for _ in range(2):  # the second time everything is there
         done = make_the_roles()
@@ -73,8 +76,3 @@ def test_the_head_may_give_its_workers_a_role_that_reads_and_writes_the_bucket(a
     assert (may["Effect"], may["Action"], may["Resource"]) == ("Allow", "iam:PassRole", role["Arn"])
     own = aws.get_role_policy(RoleName=role["RoleName"], PolicyName="bucket")["PolicyDocument"]["Statement"]
     assert [one["Resource"] for one in own] == ["arn:aws:s3:::results", "arn:aws:s3:::results/*"]
-
-
-def test_before_the_first_ray_up_it_says_which_role_is_missing(aws):
-    done = make_the_roles()
-    assert done.returncode != 0 and "ray-autoscaler-v1" in done.stderr

@@ -66,27 +66,27 @@ def ray_start(arguments: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", RAY_UP)
-def test_ray_takes_it(name):
+def test_ray_takes_it_and_knows_the_options_with_which_it_is_started(name):
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
     jsonschema.validate(cluster(name), schema)
     validate_config(prepare_config(cluster(name)))
-
-
-def test_kubernetes_takes_the_rayjob():
-    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(rayjob())
+    for command in start_commands(name):
+        for found in re.findall(r"\bray start (.*)", command):
+            ray_start(found.replace("$RAY_HEAD_IP", "10.0.0.1").replace("$labels", "a/b=c").split())
 
 
 @pytest.mark.parametrize(
     ("where", "value"),
     [("entrypont", "x"), ("backoffLimit", "three"), ("rayClusterSpec", {"rayVersion": "2.60.0", "headGroupSpecs": {}})],
 )
-def test_the_schema_of_a_rayjob_finds_mistakes(where, value):
-    wrong = rayjob()
+def test_kubernetes_takes_the_rayjob_and_finds_mistakes(where, value):
+    schema, wrong = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())), rayjob()
+    schema.validate(wrong)
     wrong["spec"][where] = value
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(wrong)
+        schema.validate(wrong)
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -116,13 +116,6 @@ def test_the_rayjob_scales_from_nothing_and_names_its_gpus():
         assert has_gpu == ("ray.io/accelerator-type" in group["labels"])
 
 
-@pytest.mark.parametrize("name", RAY_UP)
-def test_ray_knows_the_options_with_which_it_is_started(name):
-    for command in start_commands(name):
-        for found in re.findall(r"\bray start (.*)", command):
-            ray_start(found.replace("$RAY_HEAD_IP", "10.0.0.1").replace("$labels", "a/b=c").split())
-
-
 @pytest.mark.parametrize(
     ("host", "labels"),
     [
@@ -145,8 +138,10 @@ def test_a_machine_of_ones_own_gets_the_label_of_its_gpus(host, labels):
 
 
 @pytest.mark.parametrize("name", RAY_UP)
-def test_a_shell_can_read_every_command(name):
+def test_a_shell_can_read_every_command_and_every_machine_asks_for_the_token_that_it_is_given(name):
     found = cluster(name)
+    assert found["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
+    assert any("RAY_AUTH_MODE=token' >> ~/.bashrc" in command for command in found["setup_commands"])
     commands = [*found["setup_commands"], *found.get("head_setup_commands", []), *start_commands(name)]
     subprocess.run(["bash", "-n", "-c", "\n".join(commands)], check=True)
 
@@ -154,19 +149,14 @@ def test_a_shell_can_read_every_command(name):
 def test_every_file_pins_the_python_and_the_ray_that_the_project_begins_with():
     (ray_needed,) = (one for one in map(Requirement, PROJECT["dependencies"]) if one.name == "ray")
     everything = "\n".join(text(f"{name}.yaml") for name in (*RAY_UP, "kuberay"))
-    pins = set(
-        re.findall(r"ray(?:\[default\])?==([\d.]+)|rayVersion: \"([\d.]+)\"|rayproject/ray:([\d.]+)", everything)
-    )
+    pins = re.findall(r"ray(?:\[default\])?==([\d.]+)|rayVersion: \"([\d.]+)\"|rayproject/ray:([\d.]+)", everything)
     versions = {Version(found) for pin in pins for found in pin if found}
+    for name in (*RAY_UP, "kuberay"):
+        assert "raysweep[all] @ git+https://" in text(f"{name}.yaml") and ".whl" in text(f"{name}.yaml")
     assert versions == {Version("2.60.0")} and all(version in ray_needed.specifier for version in versions)
     pythons = {*re.findall(r"--python (\d\.\d+)", everything)}
     pythons |= {f"{found[0]}.{found[1:]}" for found in re.findall(r"-py(\d+)", everything)}
     assert pythons == {"3.11"} and all(found in SpecifierSet(PROJECT["requires-python"]) for found in pythons)
-
-
-@pytest.mark.parametrize("name", [*(f"{name}.yaml" for name in (*RAY_UP, "kuberay"))])
-def test_raysweep_comes_from_a_wheel_or_from_git(name):
-    assert "raysweep[all] @ git+https://" in text(name) and ".whl" in text(name)
 
 
 @pytest.mark.parametrize("name", RAY_UP)
@@ -178,17 +168,9 @@ def test_of_several_wheels_the_newest_is_installed(name, tmp_path):
         wheel.touch()
         os.utime(wheel, (10**9 - age, 10**9 - age))
     given = command.replace("~/.local/bin/uv", "echo")
-    done = subprocess.run(
-        ["bash", "-c", given], capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)}
-    )
+    shell = ["bash", "-c", given]
+    done = subprocess.run(shell, capture_output=True, text=True, check=True, env={"HOME": str(tmp_path)})
     assert done.stdout.endswith(f" raysweep[all] @ file://{tmp_path}/dist/raysweep-0.1.0-py3-none-any.whl\n")
-
-
-@pytest.mark.parametrize("name", RAY_UP)
-def test_every_machine_asks_for_the_token_that_it_is_given(name):
-    found = cluster(name)
-    assert found["file_mounts"]["/home/ubuntu/.ray/auth_token"] == "~/.ray/auth_token"
-    assert any("RAY_AUTH_MODE=token' >> ~/.bashrc" in command for command in found["setup_commands"])
 
 
 @pytest.mark.parametrize(

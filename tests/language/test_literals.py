@@ -35,12 +35,9 @@ def test_data_is_found_and_prose_is_not(text, wanted):
     assert found(text) == wanted
 
 
-def test_a_literal_may_go_on_over_segments():
+def test_literals_over_segments_compounds_and_pieces_between_blanks():
     segments = [Segment("return '", True), Segment("numbers", False), Segment(" found' then", True)]
     assert literal_spans(segments) == [[(7, 8)], [], [(0, 7)]]
-
-
-def test_compounds_and_pieces_between_blanks():
     assert compound_spans("a non-empty list - sorted") == [(2, 11)]
     assert with_blanks_around('say ("hello world") now', [(5, 18)]) == [(4, 11), (12, 19)]
 

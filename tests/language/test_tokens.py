@@ -52,7 +52,7 @@ def test_auxiliaries_have_no_part_of_speech_of_their_own():
 
 @pytest.mark.slow
 @given(st.lists(st.tuples(st.text(max_size=30), st.booleans()), max_size=6))
-@settings(max_examples=200)
+@settings(max_examples=80)
 def test_every_token_is_at_its_position_and_none_is_lost(pieces):
     segments = tuple(Segment(text, natural) for text, natural in pieces)
     tokens = [token for sentence in tagged_sentences(segments, "hanta") for token in sentence]

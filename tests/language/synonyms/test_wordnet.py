@@ -30,13 +30,12 @@ def test_words_are_found_inflected_or_not(word, upos, some):
     assert some <= set(WORDNET.heads(word, upos))
 
 
-@pytest.mark.parametrize(("word", "upos"), [("xyzzy", "NOUN"), ("phone", ""), ("the", "NOUN"), ("", "VERB")])
-def test_unknown_words_and_other_parts_of_speech_have_none(word, upos):
-    assert list(WORDNET.heads(word, upos)) == []
-
-
-def test_the_first_sense_comes_first():
+def test_the_first_sense_comes_first_and_unknown_words_and_other_parts_of_speech_have_none():
     assert WORDNET.heads("list", "NOUN")[0] == "list" and WORDNET.heads("give", "VERB")[0] == "give"
+    for word, upos in (("xyzzy", "NOUN"), ("phone", ""), ("the", "NOUN"), ("", "VERB")):
+        assert list(WORDNET.heads(word, upos)) == []
+    licence = files("raysweep.language.synonyms").joinpath("WORDNET-LICENSE").read_text()
+    assert "WordNet 3.0 Copyright 2006 by Princeton University" in licence, "it is shipped with the table"
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,3 @@ def test_the_table_is_what_its_script_makes_of_debians_files():
         pytest.skip("Debian's wordnet-base isn't installed")
     shipped = gzip.decompress(files("raysweep.language.synonyms").joinpath(TABLE).read_bytes()).decode()
     assert wordnet_table.table(wordnet_table.DEBIAN) == shipped
-
-
-def test_the_licence_is_shipped_with_the_table():
-    text = files("raysweep.language.synonyms").joinpath("WORDNET-LICENSE").read_text()
-    assert "WordNet 3.0 Copyright 2006 by Princeton University" in text

@@ -33,18 +33,11 @@ def test_most_sentences_come_back_changed_with_code_and_technical_words_as_they_
 @pytest.mark.slow
 @needed
 def test_one_sentence_more_or_less_changes_no_other():
-    texts = [sentence(f"The {word} is given to the other function.") for word in ("boy", "house", "<b>", "& so on")]
-    assert [APERTIUM.back_translate([text])[0] for text in texts] == APERTIUM.back_translate(texts)
-    assert APERTIUM.back_translate([]) == []
-
-
-@pytest.mark.slow
-@needed
-def test_a_caret_in_the_last_sentence_loses_no_sentence():
-    texts = [sentence(text) for text in ("The house is given to the other function.", "The boy has `x^2` houses.")]
+    texts = [sentence(f"The {word} is given to the other function.") for word in ("boy", "<b>", "& so on")]
+    texts.append(sentence("The boy has `x^2` houses."))  # a caret in the last sentence loses none
     together = APERTIUM.back_translate(texts)
-    assert None not in together
-    assert [APERTIUM.back_translate([text])[0] for text in texts] == together
+    assert [APERTIUM.back_translate([text])[0] for text in texts] == together and together[-1] is not None
+    assert APERTIUM.back_translate([]) == [] and "apertium 3." in APERTIUM.fingerprint()["translator"]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +60,3 @@ def test_a_translation_is_believed_if_it_has_code_numbers_and_length(clean, tran
 def test_pieces_are_found_as_words_of_their_own():
     assert locate(sentence("the `n` in `it`"), "in the n of it") == [7, 12]
     assert locate(sentence("the `n` in"), "in then") is None
-
-
-def test_the_fingerprint_names_the_version():
-    if APERTIUM.lacks():
-        pytest.skip(APERTIUM.lacks())
-    assert "apertium 3." in APERTIUM.fingerprint()["translator"]

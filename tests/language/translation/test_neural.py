@@ -15,6 +15,11 @@ pytest.importorskip("sentencepiece", reason="the tokenizer of Marian needs sente
 TEXTS = ["Sort the list.", "Return the largest of all numbers that are given.", "Check it now.", "No.", "Check it now."]
 
 
+SIZE = {"d_model": 16, **{f"{part}_layers": 1 for part in ("encoder", "decoder")}}
+SIZE |= {f"{part}_ffn_dim": 16 for part in ("encoder", "decoder")}
+SIZE |= {f"{part}_attention_heads": 2 for part in ("encoder", "decoder")}
+
+
 def fsmt(folder: Path) -> str:
     from transformers import FSMTConfig, FSMTForConditionalGeneration, FSMTTokenizer
 
@@ -25,17 +30,9 @@ def fsmt(folder: Path) -> str:
     (folder / "merges.txt").write_text("t h 10\n")
     files = [str(folder / f"vocab-{name}.json") for name in ("src", "tgt")]
     FSMTTokenizer(["en", "de"], *files, str(folder / "merges.txt")).save_pretrained(folder)
-    size = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
-    config = FSMTConfig(
-        langs=["en", "de"],
-        src_vocab_size=len(tokens),
-        tgt_vocab_size=len(tokens),
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        max_length=20,
-        **size,
-    )
-    FSMTForConditionalGeneration(config).save_pretrained(folder)
+
+    vocabulary = {"langs": ["en", "de"], "src_vocab_size": len(tokens), "tgt_vocab_size": len(tokens)}
+    FSMTForConditionalGeneration(FSMTConfig(**vocabulary, max_length=20, **SIZE)).save_pretrained(folder)
     return str(folder)
 
 
@@ -53,25 +50,11 @@ def marian(folder: Path) -> str:
     tokens = [pieces.id_to_piece(at) for at in range(pieces.get_piece_size())]
     tokens = ["</s>", "<unk>", *(token for token in tokens if token not in ("</s>", "<unk>", "<s>")), "<pad>"]
     (folder / "vocab.json").write_text(json.dumps({token: at for at, token in enumerate(tokens)}))
-    MarianTokenizer(*(str(folder / name) for name in ("source.spm", "target.spm", "vocab.json"))).save_pretrained(
-        folder
-    )
+    files = [str(folder / name) for name in ("source.spm", "target.spm", "vocab.json")]
+    MarianTokenizer(*files).save_pretrained(folder)
     pad = len(tokens) - 1
-    config = MarianConfig(
-        vocab_size=len(tokens),
-        d_model=16,
-        encoder_layers=1,
-        decoder_layers=1,
-        encoder_attention_heads=2,
-        decoder_attention_heads=2,
-        encoder_ffn_dim=16,
-        decoder_ffn_dim=16,
-        pad_token_id=pad,
-        eos_token_id=0,
-        decoder_start_token_id=pad,
-        bad_words_ids=[[pad]],
-    )
-    MarianMTModel(config).save_pretrained(folder)
+    ids = {"pad_token_id": pad, "eos_token_id": 0, "decoder_start_token_id": pad, "bad_words_ids": [[pad]]}
+    MarianMTModel(MarianConfig(vocab_size=len(tokens), **ids, **SIZE)).save_pretrained(folder)
     return str(folder)
 
 
@@ -122,23 +105,19 @@ def test_a_hub_model_is_here_when_its_weights_are(tmp_path, monkeypatch):
     assert "en-de@c0ffee and de-en@c0ffee" in engine.fingerprint()["translator"]
 
 
-def test_a_missing_hub_model_is_reported_before_work_starts(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fsmt", r"facebook/wmt19-en-de .*`hf download facebook/wmt19-en-de`.*or take apertium"),
+        (
+            "auto",
+            r"hf download facebook/wmt19-en-de.*fsmt, which also downloads.*apt install apertium apertium-eng-spa",
+        ),
+        ("apertum", "did you mean 'apertium'"),
+    ],
+)
+def test_a_translator_that_is_not_here_is_reported_with_the_ways_out(monkeypatch, name, message):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(
-        UsageError, match=r"facebook/wmt19-en-de .*`hf download facebook/wmt19-en-de`.*or take apertium"
-    ):
-        resolve("fsmt")
-
-
-def test_without_any_translator_the_error_names_both_ways_out(monkeypatch):
     monkeypatch.setattr(base, "_PREFERRED", ("fsmt",))
-    with pytest.raises(
-        UsageError,
-        match=r"hf download facebook/wmt19-en-de.*fsmt, which also downloads.*apt install apertium apertium-eng-spa",
-    ):
-        resolve("auto")
-
-
-def test_an_unknown_translator_is_refused_with_the_nearest():
-    with pytest.raises(UsageError, match="did you mean 'apertium'"):
-        resolve("apertum")
+    with pytest.raises(UsageError, match=message):
+        resolve(name)
