@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,9 +65,12 @@ class Queue:
         self.folder = folder
         self._left = folder / "left.json"
 
-    def fill(self, tests: list[str]) -> None:
-        """Put in the files of tests (`FILE`, `FILE::TEST`): with Ray first, then with slow tests, then large ones."""
-        (self.folder / "tests.json").write_text(json.dumps(tests))
+    def fill(self, tests: list[str], until: float) -> None:
+        """Put in the files of tests (`FILE`, `FILE::TEST`): with Ray first, then with slow tests, then large ones.
+
+        `until`: when no more are taken, in seconds of the monotonic clock.
+        """
+        (self.folder / "tests.json").write_text(json.dumps([tests, until]))
         texts = {file: Path(file).read_text() for file in {test.partition("::")[0] for test in tests}}
 
         def order(file: str) -> tuple[bool, bool, int]:
@@ -76,9 +80,10 @@ class Queue:
             json.dumps([(file, bool(WITH_RAY.search(texts[file]))) for file in sorted(texts, key=order)])
         )
 
-    def all(self) -> list[str]:
-        """Return the tests that were put in."""
-        return list(json.loads((self.folder / "tests.json").read_text()))
+    def all(self) -> tuple[list[str], float]:
+        """Return the tests that were put in, and until when they may be taken."""
+        tests, until = json.loads((self.folder / "tests.json").read_text())
+        return tests, until
 
     def empty(self) -> list[str]:
         """Take all files; return them."""
@@ -112,7 +117,8 @@ class _Worker:
         """Look for the files, without importing any."""
         option = self._config.option
         chosen, option.markexpr, option.keyword = (option.markexpr, option.keyword), "", ""  # files have no marks yet
-        self._files = session.perform_collect(self._queue.all(), genitems=False)
+        tests, self._until = self._queue.all()
+        self._files = session.perform_collect(tests, genitems=False)
         option.markexpr, option.keyword = chosen
         session.items = []
         return True
@@ -122,8 +128,9 @@ class _Worker:
         more = True
         while more or session.items:
             while more and len(session.items) < 2:  # the last test of a file leaves standing what the next file needs
-                file = self._queue.take(ray=self._first)
+                file = self._queue.take(ray=self._first) if time.monotonic() < self._until else None
                 more = file is not None
+                print(json.dumps({"begins": str(file or "")}), file=self._reports, flush=True)
                 nodes = [node for node in self._files if node.path == file]
                 session.items += [one for node in nodes for one in self._items(session, node)]
             if session.items:
@@ -139,6 +146,9 @@ class _Worker:
         self._config.hook.pytest_collection_modifyitems(session=session, config=self._config, items=items)
         self._config.hook.pytest_collection_finish(session=session)
         return items
+
+    def pytest_sessionfinish(self) -> None:
+        print(json.dumps({"ended": True}), file=self._reports, flush=True)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
@@ -168,29 +178,37 @@ class _Leader:
         config = session.config
         with tempfile.TemporaryDirectory(prefix="rs-tests-", ignore_cleanup_errors=True) as name:
             queue = Queue(Path(name))
-            queue.fill(sorted({file for path in config.args for file in _files(path)}))
+            queue.fill(sorted({file for path in config.args for file in _files(path)}), self._until)
             processes = [self._start(config, queue.folder, number) for number in range(self._count)]
+            begun: dict[int, list[str]] = {number: [] for number in range(self._count)}
             try:
-                for data in _reports(queue.folder, processes):
-                    self._report(session, data)
-                    if time.monotonic() > self._until and (left := queue.empty()):
-                        print("\nno time was left for", *left, sep="\n  ")
+                for number, data in _reports(queue.folder, processes):
+                    if "begins" in data:
+                        begun[number].append(data["begins"])
+                    elif "ended" in data:
+                        begun.pop(number)
+                    else:
+                        self._report(session, data)
                     if session.shouldfail or session.shouldstop:
+                        begun.clear()
                         break
             finally:
-                for process in processes:
-                    process.terminate()  # those that have ended stay as they are
-                for number, process in enumerate(processes):
-                    if process.wait() not in (0, 1, 5, -15):  # passed, failed, no tests, ended above
-                        session.testsfailed += 1
-                        print(f"\nprocess {number} of the tests ended with {process.returncode}:")
-                        print((queue.folder / f"output-{number}.txt").read_text()[-5000:])
+                left = queue.empty()
+                _end(processes)
+            for number, files in begun.items():
+                session.testsfailed += 1
+                files = [file for file in files if file][-2:]
+                print(
+                    f"\nprocess {number} of the tests ended with {processes[number].returncode} in, or before,", *files
+                )
+                print((queue.folder / f"output-{number}.txt").read_text()[-5000:])
+            if left:
+                print("\nnot begun:", *left, sep="\n  ")
         return True
 
     @staticmethod
     def _start(config: pytest.Config, folder: Path, number: int) -> subprocess.Popen[bytes]:
-        paths = {arg for arg in config.invocation_params.args if Path(str(arg).partition("::")[0]).exists()}
-        arguments = [str(arg) for arg in config.invocation_params.args if arg not in paths]
+        arguments = [str(arg) for arg in config.invocation_params.args if arg not in config.args]
         command = [
             sys.executable,
             "-m",
@@ -218,12 +236,26 @@ class _Leader:
 
 
 def _files(path: str) -> Iterator[str]:
-    """Yield the files below a folder; anything else, such as a file's test (`FILE::TEST`), as it is."""
-    return map(str, Path(path).resolve().rglob("test_*.py")) if Path(path).is_dir() else iter([path])
+    """Yield the files below a folder; of anything else, such as a file's test (`FILE::TEST`), what it is."""
+    name, separator, test = path.partition("::")
+    found = Path(name).resolve()
+    return map(str, found.rglob("test_*.py")) if found.is_dir() else iter([f"{found}{separator}{test}"])
 
 
-def _reports(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Iterator[dict[str, Any]]:
-    """Yield the reports of all processes as they come, until all have ended."""
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Interrupt the processes that still run, so that they end what they have started; kill them after a while."""
+    for process in processes:
+        process.send_signal(signal.SIGINT)  # those that have ended stay as they are
+    for process in processes:
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _reports(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what all processes report as it comes, each with the process's number, until all have ended."""
     read = dict.fromkeys(range(len(processes)), 0)
     running = True
     while running:
@@ -236,7 +268,7 @@ def _reports(folder: Path, processes: list[subprocess.Popen[bytes]]) -> Iterator
                     text = file.read()
                 whole = text[: text.rfind("\n") + 1]
                 read[number] += len(whole)  # JSON has nothing but ASCII
-                yield from map(json.loads, whole.splitlines())
+                yield from ((number, json.loads(line)) for line in whole.splitlines())
         if running:
             time.sleep(0.3)
 
