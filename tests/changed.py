@@ -1,8 +1,9 @@
 """Runs the tests of what has changed: ``python -m tests.changed [SINCE]``, by default since the last commit.
 
 Of a changed module these are its mirror (tests/a/test_b.py of raysweep/a/b.py) and all files of tests that import it;
-of a module without any, and of any other file, they are the mirror of its folder; without what needs Ray or takes long.
-38 of the 44 faults of tests/faults.yaml are in files for which that includes a test that finds them. (pytest-testmon
+of a module without any they are the mirror of its folder, of a page or a config those that name it; without what needs
+Ray or takes long.
+37 of the 44 faults of tests/faults.yaml are in files for which that includes a test that finds them. (pytest-testmon
 needs a traced run of all tests in each checkout first, and sees nothing of the processes that run programs and cells.)
 With ``--long`` they are the long tests of the mirrors of all folders that the change touches, as many as begin within
 ``--minutes``.
@@ -14,7 +15,6 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ import pytest
 from tests.paths import REPO
 
 TESTS = REPO / "tests"
+MANY = 20
+"""A module that more files of tests import is tested by those in its own folder."""
 
 
 def changed(since: str) -> list[Path]:
@@ -33,23 +35,25 @@ def changed(since: str) -> list[Path]:
     return [Path(name) for text in texts for name in text.splitlines()]
 
 
-def tests_of(path: Path) -> Iterator[Path]:
-    """Yield the files and folders with tests of a changed file."""
-    if path.parts[0] == "tests" and path.name.startswith("test_"):
-        yield REPO / path
-    elif path.parts[0] == "raysweep" and path.suffix == ".py" and path.stem != "__init__":
-        *folders, name = path.with_suffix("").parts
-        module = rf"\b{re.escape('.'.join([*folders, name]))}\b|from {re.escape('.'.join(folders))} import .*\b{name}\b"
-        own = mirror(path) / f"test_{path.name}"
-        found = [file for file in TESTS.rglob("test_*.py") if file == own or re.search(module, file.read_text())]
-        yield from found or [mirror(path)]
-    elif path.parts[0] in ("raysweep", "tests"):
-        yield mirror(path)
+def tests_of(path: Path) -> list[Path]:
+    """Return the files and folders with tests of a changed file."""
+    if path.parts[0] == "tests":
+        return [REPO / path if path.name.startswith("test_") else mirror(path)]
+    if path.parts[0] != "raysweep":  # a page, a config ...: what names it
+        return [file for file in TESTS.rglob("test_*.py") if path.name in file.read_text()]
+    *folders, name = path.with_suffix("").parts
+    module = rf"\b{re.escape('.'.join([*folders, name]))}\b|from {re.escape('.'.join(folders))} import .*\b{name}\b"
+    own = mirror(path) / f"test_{name}.py"
+    found = [file for file in TESTS.rglob("test_*.py") if file == own or re.search(module, file.read_text())]
+    if len(found) > MANY:
+        found = [file for file in found if file.is_relative_to(mirror(path))]
+    return found or [mirror(path)]
 
 
 def mirror(path: Path) -> Path:
-    """Return the folder with the tests of a file's folder."""
-    return TESTS.joinpath(*path.parts[1:-1])
+    """Return the folder with the tests of a file's folder, or of the nearest one above that has some."""
+    folder = TESTS.joinpath(*path.parts[1:-1])
+    return next(one for one in (folder, *folder.parents) if one.is_dir())
 
 
 def main() -> int:
