@@ -143,10 +143,9 @@ def described(base: ast.ClassDef, texts: dict[str, str], lines: list[str]) -> It
 
 
 def entry(method: ast.FunctionDef) -> str:
-    """Return the list item of a method."""
+    """Return the paragraphs of a method."""
     mark = " *to write*." if decorated(method) else ""
-    text = markdown(ast.get_docstring(method)).replace("\n", "\n  ").replace("\n  \n", "\n\n")
-    return f"- **`{signature(method)}`**{mark}\n\n  {text}\n\n"
+    return f"**`{signature(method)}`**{mark}\n\n{markdown(ast.get_docstring(method))}\n\n"
 
 
 def signature(function: ast.FunctionDef) -> str:
@@ -168,7 +167,7 @@ def markdown(docstring: str | None) -> str:
         elif listed and (item := ITEM.match(line)):
             lines.append(f"- `{item[1]}`: {item[2]}")
         elif listed and line.startswith("    "):
-            lines.append(f"  {line.strip()}")
+            lines.append(f"    {line.strip()}")
         else:
             listed = listed and not line
             lines.append(line)
