@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     import torch
 
 POLICY = 1
-"""Version of the rules by which rows are put together, for the keys of completions in 16 bits."""
+"""Version of the rules by which rows are put together and written, for the keys of completions."""
 _proven: WeakKeyDictionary[Any, dict[tuple[Any, ...], type[Way]]] = WeakKeyDictionary()
 """What generators of live models have proven, by the network: one that is edited or trained is generated with often."""
 
@@ -230,7 +230,7 @@ class Transformers(Generator):
     @override
     def fingerprint(cls, dtype: str, batch_tokens: int | None) -> Mapping[str, Any]:
         """Below float32, what is written together changes rounding, and completions."""
-        return {} if dtype == "float32" else {"batch_tokens": batch_tokens, "policy": POLICY}
+        return {"policy": POLICY} | ({} if dtype == "float32" else {"batch_tokens": batch_tokens})
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Rows of several threads are written together, by one of them."""

@@ -15,12 +15,15 @@ from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.kinds import edits
 from raysweep.trainers.sharding.choice import sharding_name
 
+PROMPTS = 1
+"""Version of the texts that templates and prompt formats make; it is in the keys of models and completions."""
+
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
     if edits(recipe.trainer):
         return _editor_spec(recipe)
-    spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers)}
+    spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers), "prompts": PROMPTS}
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
     unused = ["edit"]
     unused += ["epochs"] if recipe.steps is not None else []
@@ -94,4 +97,5 @@ def prompt_spec(plan: CellPlan) -> dict[str, Any]:
     Only the format ``native`` depends on `tuned`; with others it is always False.
     """
     tuned = plan.is_fine_tuned and plan.prompt_format == "native"
-    return {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, "system": plan.system}
+    shown = {"format": plan.prompt_format, "tuned": tuned, "template": plan.template, "system": plan.system}
+    return {**shown, "prompts": PROMPTS}

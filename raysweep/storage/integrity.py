@@ -84,10 +84,10 @@ class Integrity:
             manifest: dict[str, Any] = json.loads(text)
         except ValueError as error:
             raise StoreError(f"{node.label}: the manifest in {self._place(node)} can't be read: {error}") from None
-        if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        version = manifest.get("schema_version") if isinstance(manifest, dict) else None
+        if not isinstance(version, int) or not isinstance(manifest.get("files"), dict):
             raise StoreError(f"{node.label}: the manifest in {self._place(node)} is incomplete")
-        version = manifest.get("schema_version")
-        if isinstance(version, int) and version != SCHEMA_VERSION:
+        if version != SCHEMA_VERSION:
             raise OtherSchema(self._place(node), version, SCHEMA_VERSION)
         return manifest
 
