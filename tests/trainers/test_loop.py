@@ -376,8 +376,12 @@ def compiled_beside_plain(make_job: Jobs) -> float:
     return relative(gradients[1], gradients[0])
 
 
+@pytest.mark.long
 def test_a_compiled_model_has_the_same_gradient(make_job: Jobs, monkeypatch) -> None:
-    """Compiled into graphs that torch runs as they are: half a minute less than with kernels of their own."""
+    """Compiled into graphs that torch runs as they are: half a minute less than with kernels of their own.
+
+    In small: without the compiler, the other tests here.
+    """
     compile, given = torch.compile, []
 
     def to_graphs(model: Any, **options: Any) -> Any:

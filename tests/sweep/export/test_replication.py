@@ -191,8 +191,10 @@ def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_
     assert "audit: rated/rater.csv" in (package / "store" / "sweeps" / "small" / "config.yaml").read_text()
     shutil.rmtree(sheet)
     shutil.rmtree(store)
-    export(open_folder("small", str(package / "store")), "csv", tmp_path / "again")
-    assert [name for name, text in files(tmp_path / "again").items() if b"valid" in text]
+    followed = follow(package / "README.md", tmp_path)
+    assert (followed.returncode, followed.stderr) == (0, ""), followed.stdout + followed.stderr
+    valid = [name for name, text in files(package / "recomputed").items() if b"valid" in text]
+    assert valid
 
 
 @pytest.mark.slow

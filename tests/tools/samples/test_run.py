@@ -209,10 +209,12 @@ def test_ctrl_c_prints_what_is_kept_and_the_command_that_resumes(tmp_path):
     assert other.returncode == 2 and "begun with timeout 5.0 (now 3.0)" in other.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_file_may_have_programs_in_several_languages_and_what_is_missing_counts_for_its_own_rows(
     tmp_path, monkeypatch
 ):
+    """In small: tests/execution/compiled/test_judging.py."""
     needs("cpp")
     java = {"language": "java", "prompt": "class Solution {\n    int f() {\n", "test": "class Main { }"}
     problems(tmp_path, FIELDS, CPP, java, {**CPP, "prompt": f"#include <boost/any.hpp>\n{CPP['prompt']}"})
