@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-WITH_RAY, SLOW = re.compile(r"mark\.ray\b"), re.compile(r"mark\.(slow|chaos)\b")
+WITH_RAY, SLOW = re.compile(r"mark\.ray\b"), re.compile(r"mark\.(slow|chaos|apart)\b")
 """What a file with tests that take long has in it; which test has the mark is known only when it is collected."""
 
 
@@ -125,18 +125,20 @@ class _Worker:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        pending: list[pytest.Item] = []
         more = True
-        while more or session.items:
-            while more and len(session.items) < 2:  # the last test of a file leaves standing what the next file needs
+        while more or pending:
+            while more and len(pending) < 2:  # the last test of a file leaves standing what the next file needs
                 file = self._queue.take(ray=self._first) if time.monotonic() < self._until else None
                 more = file is not None
                 print(json.dumps({"begins": str(file or "")}), file=self._reports, flush=True)
                 nodes = [node for node in self._files if node.path == file]
-                session.items += [one for node in nodes for one in self._items(session, node)]
-            if session.items:
-                one, *others = session.items
-                one.config.hook.pytest_runtest_protocol(item=one, nextitem=others[0] if others else None)
-                session.items = others
+                new = [one for node in nodes for one in self._items(session, node)]
+                pending += new
+                session.items += new  # what is done stays: tests/apart.py looks for all tests of a file
+            if pending:
+                one = pending.pop(0)
+                one.config.hook.pytest_runtest_protocol(item=one, nextitem=pending[0] if pending else None)
             if session.shouldfail or session.shouldstop or os.getppid() != self._leader:
                 break
         return True
