@@ -15,6 +15,7 @@ import argparse
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,16 +36,22 @@ def changed(since: str) -> list[Path]:
     return [Path(name) for text in texts for name in text.splitlines()]
 
 
+@cache
+def texts() -> dict[Path, str]:
+    """Return the texts of all files of tests."""
+    return {file: file.read_text() for file in TESTS.rglob("test_*.py")}
+
+
 def tests_of(path: Path) -> list[Path]:
     """Return the files and folders with tests of a changed file."""
     if path.parts[0] == "tests":
         return [REPO / path if path.name.startswith("test_") else mirror(path)]
     if path.parts[0] != "raysweep":  # a page, a config ...: what names it
-        return [file for file in TESTS.rglob("test_*.py") if path.name in file.read_text()]
+        return [file for file, text in texts().items() if path.name in text]
     *folders, name = path.with_suffix("").parts
     module = rf"\b{re.escape('.'.join([*folders, name]))}\b|from {re.escape('.'.join(folders))} import .*\b{name}\b"
     own = mirror(path) / f"test_{name}.py"
-    found = [file for file in TESTS.rglob("test_*.py") if file == own or re.search(module, file.read_text())]
+    found = [file for file, text in texts().items() if file == own or re.search(module, text)]
     if len(found) > MANY:
         found = [file for file in found if file.is_relative_to(mirror(path))]
     return found or [mirror(path)]
@@ -63,10 +70,11 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="the long tests of the folders, in two processes")
     parser.add_argument("--minutes", type=float, default=60, help="begin no file of long tests after these")
     given = parser.parse_args()
-    files = [path for path in changed(given.since) if path.parts[0] in ("raysweep", "tests")]
-    found = (
-        {mirror(path) for path in files} - {TESTS} if given.long else {one for path in files for one in tests_of(path)}
-    )
+    files = changed(given.since)
+    if given.long:
+        found = {mirror(path) for path in files if path.parts[0] in ("raysweep", "tests")} - {TESTS}
+    else:
+        found = {one for path in files for one in tests_of(path)} - {TESTS}
     there = sorted(str(one) for one in found if one.exists())
     if not there:
         print(f"no tests for what has changed since {given.since}")
