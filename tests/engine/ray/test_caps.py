@@ -50,7 +50,8 @@ def test_no_stage_on_gpus_begins_once_a_cap_is_used_up(hours, monkeypatch, gpus,
     monkeypatch.setattr(stages, "generate_with_ray", lambda *a, **b: begun.append("generation"))
     monkeypatch.setattr(RayStages, "_report_wait", lambda *a: None)
     needs = Needs(1, gpus)
-    own = RayStages(placements(CellNeeds(needs, needs, Needs(), 1, in_trial=False), set()), 1, 1, is_capped=is_capped)
+    placed = placements(CellNeeds(needs, needs, Needs(), 1, in_trial=False), set())
+    own = RayStages(placed, 1, 1, is_capped=is_capped).on("A100")
     hours.text = USED_UP
     for stage, begin in (("training", own.train), ("generation", own.generate)):
         if stops:
