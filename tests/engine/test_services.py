@@ -137,12 +137,6 @@ def test_only_rank_zero_tells(tmp_path):
     assert latest is not None and (latest.done, latest.total, latest.detail) == (1, 4, "loss 0.500, lr 1.0e-03")
 
 
-def test_a_trainer_can_run_programs(tmp_path):
-    shim, _ = services(tmp_path)
-    verdicts = shim.execute([Program("assert 1 == 1"), Program("assert 1 == 2")], Limits(timeout=5))
-    assert [verdict.outcome for verdict in verdicts] == [Outcome.PASSED, Outcome.FAILED]
-
-
 def test_equal_programs_are_run_once_and_the_next_process_finds_their_verdicts(tmp_path):
     programs = [Program("assert 1 == 1"), Program("assert 1 == 2"), Program("assert 1 == 1")]
     for expected in (2, 0):

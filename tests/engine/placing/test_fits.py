@@ -48,12 +48,9 @@ def test_what_no_node_can_hold_is_refused_with_its_name(resources, workers, said
     assert re.search(said, idle(node, node).shortage("training", Needs(**resources), workers))
 
 
-def test_where_no_gpu_is_there_the_way_out_is_to_ask_for_none():
+def test_where_no_gpu_is_there_the_way_out_is_to_ask_for_none_and_what_fits_is_let_through():
     said = idle(NodeFacts({"CPU": 8.0})).shortage("training", Needs(gpus=1))
     assert said.endswith("but here has none; set it to 0 to work on CPUs, or use larger nodes")
-
-
-def test_what_fits_is_let_through():
     node = NodeFacts({"CPU": 8.0, "GPU": 1.0, "memory": 16 * GIB}, {"pool": "a", "zone": "x"})
     assert idle(node, node).shortage("training", Needs(cpus=4, gpus=1), 2) == ""
     assert idle(node).shortage("training", Needs(), 0) == ""
@@ -78,9 +75,10 @@ def test_workers_that_would_take_all_leave_no_room_for_their_driver():
 
 def test_shares_of_a_gpu_are_counted_as_ray_does():
     one, two = (idle(NodeFacts({"CPU": 8.0, "GPU": gpus})) for gpus in (1.0, 2.0))
-    assert one.shortage("training", Needs(0.1, 0.1), 10) == "" and two.shortage("training", Needs(0.1, 0.35), 4) == ""
-    no_share_lies_on_two = two.shortage("training", Needs(0.1, 0.35), 5)
-    assert "but here has room for 4" in no_share_lies_on_two
+    for share, fit in ((0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)):
+        needs = Needs(0.1, share)
+        assert one.shortage("training", needs, fit) == "" == two.shortage("training", needs, 2 * fit), share
+        assert f"but here has room for {2 * fit}" in two.shortage("training", needs, 2 * fit + 1), "none lies on two"
 
 
 def test_all_cells_and_the_stages_that_can_never_be_scheduled_are_named():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import random
 import re
 from collections.abc import Iterable, Mapping
@@ -211,23 +210,6 @@ def test_cells_in_their_trials_keep_their_places_though_the_keeper_died():
     assert len(before) == 3 and started(after) == []
 
 
-@pytest.mark.parametrize(("share", "fit"), [(0.05, 20), (0.1, 10), (0.2, 5), (0.25, 4), (0.35, 2), (0.5, 2), (0.6, 1)])
-def test_as_many_shares_fit_on_an_accelerator_as_ray_puts_there(share, fit):
-    found = places("A100:1/64", *(cell(f"{n}", "A100", gpus=share) for n in range(30)))
-    assert found.room.idle.capacity(Needs(1, share), 1, "A100") == fit
-
-
-def test_executing_cells_are_bounded_by_the_cpus_that_execute():
-    found, running = places("A100:1 -/2", *(cell(f"{n}", "A100") for n in range(99))), 0
-    started(found)
-    for name in reversed([f"{number}" for number in range(99)]):
-        if name in found._pool_of:
-            found.executing(name)
-            running += 1
-            started(found)
-    assert running <= 16 + 2 + 1 + 2
-
-
 def test_the_studys_204_cells_never_have_more_drivers_than_places_and_one_for_each_pool():
     """A driver is a started cell that has not ended: of a sweep whose head has 16 CPUs, in random order of events."""
     rng = random.Random(0)
@@ -255,34 +237,6 @@ def test_the_studys_204_cells_never_have_more_drivers_than_places_and_one_for_ea
             del alive[name]
             ended += 1
     assert most["at work"] <= sum(pools.values()) + len(pools) and most["executing"] <= 4 * 16 + 1 + most["at work"]
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_the_makespan_is_within_a_tenth_of_the_bound(seed):
-    rng = random.Random(seed)
-    pools = {pool: rng.randint(2, 8) for pool in ("A100", "V100", "A6000")}
-    hours = {
-        f"{n}": (rng.choice(list(pools)), rng.choice((0.5, 1, 1.2, 3)) * rng.uniform(0.9, 1.1)) for n in range(198)
-    }
-    cells = [cell(name, pool, length) for name, (pool, length) in hours.items()]
-    found = places(" ".join([*(f"{pool}:{number}" for pool, number in pools.items()), "-/64"]), *cells)
-    lengths = {pool: [length for where, length in hours.values() if where == pool] for pool in pools}
-    bound = max(max(sum(all_of) / pools[pool], max(all_of)) for pool, all_of in lengths.items())
-    assert played(found, {name: length for name, (_, length) in hours.items()}) <= 1.1 * bound
-
-
-def played(found: Places, hours: dict[str, float]) -> float:
-    """Let cells train for their hours on one accelerator each; return the time at which the last one ends."""
-    now, running, by_name, began = 0.0, [], dict(found._cells), set()
-    while True:
-        ask(found, *(by_name[name] for name in started(found)))
-        for name in [name for name, place in found._places.items() if place.nodes and name not in began]:
-            began.add(name)
-            heapq.heappush(running, (now + hours[name], name))
-        if found.next_cell() is None and not running:
-            return now
-        now, name = heapq.heappop(running)
-        found.end(name)
 
 
 def test_a_group_runs_in_one_pool_the_one_where_work_ends_first():
@@ -539,13 +493,6 @@ def test_a_cell_that_fits_into_no_pool_is_left_to_ray():
     found = places("A100:1", large := cell("large", "A100", gpus=4), cell("small", "A100"))
     assert set(started(found)) == {"large", "small"}
     assert ask(found, large) == ["large"] and not found.is_placed("large")
-
-
-def test_a_share_lies_on_one_accelerator():
-    cells = {f"{n}": cell(f"{n}", "A100", gpus=0.35) for n in range(40)}
-    found = places("A100:8/64", *cells.values())
-    ask(found, *(cells[name] for name in started(found)))
-    assert sum(found.is_placed(name) for name in cells) == 16
 
 
 @pytest.mark.parametrize(("there", "away"), [("A100:1 -", "!in(A100)"), ("A100:1 -/0", ""), ("-", "")])

@@ -19,18 +19,16 @@ from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import execution, perturbing
 from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.execution import ExecutionActor, execute_with_ray
-from raysweep.engine.ray.hosts import generation
-from raysweep.engine.ray.hosts.generation import GenerationActor, generate_with_ray
+from raysweep.engine.ray.hosts.generation import generate_with_ray
 from raysweep.engine.ray.perturbing import _neural_methods, _report_busy_cpus, perturb_with_ray
-from raysweep.errors import RaysweepError, UsageError
+from raysweep.errors import UsageError
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
-from raysweep.records import Completion, Decoding, GenerationRequest, SourceRow, Spec
+from raysweep.records import Decoding, GenerationRequest, SourceRow, Spec
 from raysweep.rows.parquet import ROWS, RowWriter
 from raysweep.storage.artefacts import Node
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
 from raysweep.training_sets.base import SOURCES
-from tests.behaviour.ray.soak import soak
 from tests.clock import Clock
 from tests.language.translation.test_neural import fsmt
 from tests.patience import eventually
@@ -45,7 +43,7 @@ IN_WORKERS = Placement(cpus=1, gpus=0, memory_bytes=0, in_trial=False)
 
 def job() -> GenerateJob:
     requests = [
-        GenerationRequest(str(n), f"task/{n}", "p" * (40 - n), reference=f"    return {n}\n") for n in range(23)
+        GenerationRequest(f"{n}", f"task/{n}", "p" * (40 - n), reference=f"    return {n}\n") for n in range(23)
     ]
     batches = [requests[at : at + 4] for at in range(0, 23, 4)]
     return GenerateJob("", None, Spec("fake"), Decoding(), batches)
@@ -59,29 +57,10 @@ def test_generation_gives_the_local_engines_completions_batch_by_batch(placement
     assert made == local and len(made) == 6
 
 
-@pytest.mark.long
-def test_a_generator_whose_process_dies_again_and_again_ends_the_attempt(tmp_path, monkeypatch):
-    """In small: tests/engine/ray/hosts/test_keeper.py."""
-
-    class Dying(GenerationActor):
-        def _complete(self, index: int) -> list[Completion]:
-            with (tmp_path / "deaths").open("a") as deaths:
-                deaths.write("x")
-            os.kill(os.getpid(), signal.SIGKILL)
-            return []
-
-    monkeypatch.setattr(generation, "GenerationActor", Dying)
-    progress = ProgressFile(Files(str(tmp_path)), "dies")
-    with pytest.raises(RaysweepError, match="the process of a generator died 4 times; was memory short"):
-        list(generate_with_ray(job(), IN_TRIAL, 1, progress, None))
-    assert (tmp_path / "deaths").read_text() == "xxxx"
-
-
 def perturb_job(tmp_path: Path, *methods: Spec) -> PerturbJob:
     """Return the job of perturbing the first and the last of three blocks of three rows."""
-    (tmp_path / "rows.jsonl").write_text(
-        "".join(json.dumps({"instruction": f"Return the {n} largest numbers.", "output": ""}) + "\n" for n in range(9))
-    )
+    rows = [{"instruction": f"Return the {n} largest numbers.", "output": ""} for n in range(9)]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     source = Spec("jsonl", {"path": str(tmp_path / "rows.jsonl")})
     store = Store(str(tmp_path / "store"))
     node = Node("source_rows", 1, {"test": 1}, (), "rows")
@@ -95,9 +74,8 @@ def perturb_job(tmp_path: Path, *methods: Spec) -> PerturbJob:
 def test_perturbing_gives_the_local_engines_rows_and_asks_models_on_accelerators(tmp_path):
     """In small: test_blocks_are_perturbed_again_when_their_process_dies."""
     pytest.importorskip("sacremoses", reason="the tokenizer of FSMT needs sacremoses")
-    folder = tmp_path / "model"
-    folder.mkdir()
-    model = fsmt(folder)
+    (tmp_path / "model").mkdir()
+    model = fsmt(tmp_path / "model")
     translating = Spec("S1", {"translator": "fsmt", "models": [model, model]})
     job = perturb_job(tmp_path, Spec("C1"), translating, Spec("C1", {"strength": 2}))
     progress = ProgressFile(Files(str(tmp_path)), "set")
@@ -126,19 +104,13 @@ def test_blocks_are_perturbed_again_when_their_process_dies(tmp_path, monkeypatc
 def test_blocks_that_wait_for_cpus_which_others_hold_are_told(tmp_path, monkeypatch):
     import ray
 
-    @ray.remote(num_cpus=1)
-    class Training:
-        def started(self) -> bool:
-            return True
-
     monkeypatch.setattr(perturbing, "QUIET_SECONDS", 0)
     progress = ProgressFile(Files(str(tmp_path)), "perturbed-rows")
     progress.update("perturbing", 512, 14000)
     assert eventually(lambda: ray.available_resources().get("CPU", 0) >= 1), "actors of an earlier test held all"
     _report_busy_cpus(progress)
     assert progress.activity.waits == "", "a CPU is free"
-    trainings = [Training.remote() for _ in range(int(ray.cluster_resources()["CPU"]))]
-    ray.get([training.started.remote() for training in trainings])
+    training = Holder.remote(int(ray.cluster_resources()["CPU"]))
 
     def is_told() -> bool:
         _report_busy_cpus(progress)
@@ -148,8 +120,19 @@ def test_blocks_that_wait_for_cpus_which_others_hold_are_told(tmp_path, monkeypa
     assert progress.latest().waits == "its next block of rows; no CPU is free"
     progress.update("perturbing", 1024, 14000)
     assert progress.activity.waits == ""
-    for training in trainings:
-        ray.kill(training)
+    ray.kill(training)
+
+
+class Holder:
+    """An actor that holds CPUs."""
+
+    @staticmethod
+    def remote(cpus: int) -> Any:
+        import ray
+
+        held = ray.remote(num_cpus=cpus)(Holder).remote()
+        ray.get(held.__ray_ready__.remote())
+        return held
 
 
 def programs_in(batches: int, each: int, text: str = "") -> ExecuteJob:
@@ -182,28 +165,27 @@ def actors(tmp_path, monkeypatch) -> Callable[[], list[psutil.Process]]:
     return lambda: [psutil.Process(int(file.name)) for file in folder.iterdir() if psutil.pid_exists(int(file.name))]
 
 
-@pytest.mark.parametrize(("placement", "actors"), [(IN_TRIAL, 1), (IN_WORKERS, 4), (IN_WORKERS, None)])
-def test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu(placement, actors, tmp_path):
+@pytest.mark.parametrize("actors", [4, None])
+def test_execution_gives_verdicts_in_order_though_some_actors_find_no_cpu(actors, tmp_path):
     progress = ProgressFile(Files(str(tmp_path)), "cell")
-    job = programs_in(10, 13)
-    made = {block.index: block.rows for block in execute_with_ray(job, placement, actors, progress)}
+    made = {block.index: block.rows for block in execute_with_ray(programs_in(10, 13), IN_WORKERS, actors, progress)}
     assert outcomes({at: [row.outcome for row in rows] for at, rows in made.items()}) == wanted(130)
 
 
 def test_a_pool_grows_while_work_waits_and_cpus_are_free(actors, tmp_path):
     progress = ProgressFile(Files(str(tmp_path)), "grows")
     most, found = 0, {}
-    for block in execute_with_ray(programs_in(40, 3, "import time; time.sleep(.1); "), IN_TRIAL, None, progress):
+    for block in execute_with_ray(programs_in(20, 3, "import time; time.sleep(.1); "), IN_TRIAL, None, progress):
         found[block.index] = [row.outcome for row in block.rows]
         assert eventually(lambda: len(actors()) >= 2), "batches wait for as long as nobody takes the first one"
         most = max(most, len(actors()))
-    assert outcomes(found) == wanted(120)
+    assert outcomes(found) == wanted(60)
     assert most <= 4, "one on the trial's CPU, two on this Ray's, one that waits"
 
 
-def test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_again(actors, tmp_path):
+def test_execution_survives_some_deaths_of_its_actors_and_runs_only_their_batches_again(actors, tmp_path, monkeypatch):
     progress = ProgressFile(Files(str(tmp_path)), "dies")
-    job = programs_in(8, 5, "import time; time.sleep(.2); ")
+    job = programs_in(6, 5, "import time; time.sleep(.2); ")
     found: dict[int, list[Outcome]] = {}
     killed = 0
     for block in execute_with_ray(job, IN_TRIAL, 1, progress):
@@ -212,24 +194,12 @@ def test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_
         for actor in actors() if len(found) in (1, 4) else ():
             actor.kill()
             killed += 1
-    assert outcomes(found) == wanted(40)
+    assert outcomes(found) == wanted(30)
     notes = [line for line in progress.activity.tail if "execution actor died" in line]
     assert len(notes) == killed >= 2 and all(re.search(r"; (0|5|10) programs run again", line) for line in notes)
-
-
-@pytest.mark.long
-def test_thousands_of_programs_hostile_ones_too_lose_nothing_when_actors_are_killed(tmp_path):
-    """In small: test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_again."""
-    assert soak(2000, kills=3, folder=tmp_path, size=64) == []
-
-
-@pytest.mark.long
-def test_programs_whose_actors_die_again_and_again_are_told(actors, tmp_path, monkeypatch):
-    """In small: test_execution_survives_the_death_of_its_actors_and_runs_only_their_batches_again."""
     monkeypatch.setattr(execution, "DEATHS", 1)
-    progress = ProgressFile(Files(str(tmp_path)), "always")
     with pytest.raises(RaysweepError, match=r"1 execution actors died while they ran the same 5 programs, .* node"):
-        for _ in execute_with_ray(programs_in(8, 5, "import time; time.sleep(.2); "), IN_TRIAL, 1, progress):
+        for _ in execute_with_ray(job, IN_TRIAL, 1, progress):
             for actor in actors():
                 actor.kill()
 
@@ -249,19 +219,11 @@ def test_without_a_cpu_for_long_an_actor_works_without_one_of_its_own(tmp_path, 
     monkeypatch.setattr(execution, "time", clock)
     monkeypatch.setattr(execution._Pool, "_start", starting)
     monkeypatch.setattr(execution, "POLL_SECONDS", 0.5)
-    holder = ray.remote(num_cpus=2)(Holder).remote()
-    ray.get(holder.there.remote())
+    holder = Holder.remote(2)
     progress = ProgressFile(Files(str(tmp_path)), "cell")
     made = {block.index: block.rows for block in execute_with_ray(programs_in(2, 3), IN_WORKERS, None, progress)}
     ray.kill(holder)
     assert len(made) == 2 and asked == [1, 0]
-
-
-class Holder:
-    """Holds CPUs."""
-
-    def there(self) -> bool:
-        return True
 
 
 def test_an_error_of_an_actor_comes_as_it_is(tmp_path):

@@ -223,9 +223,7 @@ async def test_a_host_gets_two_batches_of_a_cell_at_a_time_and_another_cell_a_ho
 
 
 @played
-async def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_first_free_one(
-    tmp_path: Path,
-) -> None:
+async def test_a_cell_has_no_more_hosts_than_it_may_and_its_last_batches_go_to_the_first_free_one(tmp_path):
     keeper = Keeper("x")
     for index in range(6):
         asked = batch("x", tmp_path, index, ONE_VERSION, most=2, joins=index < 4)
@@ -287,9 +285,7 @@ async def test_a_batch_with_which_a_host_died_gets_one_though_another_cells_batc
 
 
 @played
-async def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(
-    tmp_path, monkeypatch
-) -> None:
+async def test_a_host_keeps_its_place_between_two_batches_and_gives_it_to_a_training_later(tmp_path, monkeypatch):
     clock = Clock()
     monkeypatch.setattr(keeper_module, "time", clock)
     monkeypatch.setattr(running, "time", clock)

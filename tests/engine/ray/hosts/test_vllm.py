@@ -95,9 +95,7 @@ def here(asked: GenerateJob) -> Texts:
 
 
 @pytest.mark.parametrize("family", sorted(SIZES))
-def test_greedy_texts_are_those_of_transformers(
-    family: str, bases: dict[str, ModelRef], make_job: Any, keeper: Keeper, tmp_path: Path
-) -> None:
+def test_greedy_texts_are_those_of_transformers(family, bases, make_job, keeper, tmp_path):
     # trained for a while, so that many texts end by themselves
     training = make_job(family, steps=60, batch_size=16, lr=3e-3)
     Full().train(training, FolderServices())
@@ -109,9 +107,7 @@ def test_greedy_texts_are_those_of_transformers(
     assert len(lines) <= len(ours) / 100, "\n".join(lines)
 
 
-def test_texts_end_at_each_end_that_a_models_files_name(
-    bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path
-) -> None:
+def test_texts_end_at_each_end_that_a_models_files_name(bases, keeper, tmp_path):
     model = ModelRef(shutil.copytree(bases["llama"].location, tmp_path / "model"))
     asked = job(model, model, "llama.base", GREEDY, prompts=20)
     tokenizer = load_tokenizer(model)
@@ -188,9 +184,7 @@ def test_samples_depend_on_their_seeds_alone(bases: dict[str, ModelRef], keeper:
     assert len({text.text for text in whole.values()}) > 40
 
 
-def test_prompts_of_more_tokens_than_a_step_takes_are_drawn_for(
-    bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path
-) -> None:
+def test_prompts_of_more_tokens_than_a_step_takes_are_drawn_for(bases, keeper, tmp_path):
     llama = bases["llama"]
     asked = job(llama, llama, "llama.base", DRAWN, prompts=40)
     longer = [[dataclasses.replace(r, prompt="x = 1\n" * 30 + r.prompt) for r in batch] for batch in asked.batches]
@@ -222,18 +216,14 @@ def test_an_architecture_that_takes_no_adapters_in_vllm_is_served_without(keeper
         ("gpt_bigcode", "lora", "ignore its updates of attn.c_attn"),
     ],
 )
-def test_an_adapter_that_it_cannot_serve_ends_the_cell(
-    family: str, way: str, why: str, bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path
-) -> None:
+def test_an_adapter_that_it_cannot_serve_ends_the_cell(family, way, why, bases, keeper, tmp_path):
     base = bases[family]
     adapter, cell = make_adapter(base, family, way, tmp_path / "adapter"), f"{family}.adapter"
     with pytest.raises(RaysweepError, match=why):
         run(job(adapter, base, cell, GREEDY, prompts=2), keeper(**{cell: family}), tmp_path)
 
 
-def test_prompts_longer_than_the_positions_are_counted(
-    bases: dict[str, ModelRef], keeper: Keeper, tmp_path: Path
-) -> None:
+def test_prompts_longer_than_the_positions_are_counted(bases, keeper, tmp_path):
     llama = bases["llama"]
     asked = job(llama, llama, "llama.base", GREEDY, prompts=2)
     long = dataclasses.replace(asked.batches[0][0], task_id="long", prompt="x = 1\n" * 400)

@@ -139,34 +139,6 @@ def test_the_printed_command_submits_the_same_job(place):
 
 @pytest.mark.long
 @pytest.mark.ray
-def test_what_nodes_lack_is_told_before_the_sweeps_job_starts_and_what_this_machine_lacks_is_not(place, tmp_path):
-    """In small: tests/engine/ray/jobs/test_node_check.py."""
-    here = {**place.running.environment, "PYTHONPATH": f"{REPO}:{tmp_path}"}
-    (tmp_path / "comet_ml.py").touch()  # a package of this machine alone
-    line = shlex.join([*place.submission, "--set", "loggers=[comet]"])
-    done = subprocess.run(
-        ["bash", "-c", line], cwd=place.folder, env=here, capture_output=True, text=True, timeout=PATIENCE
-    )
-    assert done.returncode == 2, done.stderr
-    assert re.search(
-        r"nodes lack what the config names, so no sweep was started:\n  .*comet_ml.* - on node", done.stderr
-    )
-    assert "is submitted" not in done.stderr
-
-
-@pytest.mark.long
-@pytest.mark.ray
-def test_the_exit_code_is_the_jobs_own(place):
-    """In small: tests/engine/ray/jobs/test_failures.py."""
-    changes = ("name=other", "evaluation.problems.0.count=3", "resources.gpus=8")
-    done = place.submit(*(word for change in changes for word in ("--set", change)))
-    assert done.returncode == 2 and place.job(done.stderr)["driver_exit_code"] == 2
-    assert "can never be scheduled: training asks for 8 GPU" in done.stdout, "no autoscaler runs that could start one"
-    assert f"job {last_job(done.stderr)} ended with exit code 2" in done.stderr
-
-
-@pytest.mark.long
-@pytest.mark.ray
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_reach_it(place):
     """In small: tests/engine/ray/jobs/test_failures.py."""
     following = subprocess.Popen(
