@@ -96,9 +96,9 @@ def chosen_pools(
     return pools_of_groups(cells, IdleNodes(nodes(there), **options), bound)
 
 
-def refused(said: str, cells: Iterable[CellToPlace], there: str, *bound: Mapping[str, str], **options: Any) -> None:
+def refused(said: str, cells: Iterable[CellToPlace], there: str, **options: Any) -> None:
     with pytest.raises(UsageError, match=said):
-        chosen_pools(cells, there, *bound, **options)
+        chosen_pools(cells, there, **options)
 
 
 def test_as_many_cells_start_as_places_are_free_and_one_more_for_each_pool():
@@ -252,12 +252,84 @@ def test_a_group_runs_in_one_pool_the_one_where_work_ends_first():
     assert all(pool == chosen[name.partition("-")[0]] for name, pool in turns.items())
 
 
-def test_a_group_whose_accelerator_is_to_come_waits_for_it():
-    cells = [grouped("g", "in(H100-80G,A10G)", 1.0), grouped("unlabelled", "", 1.0)]
-    chosen = chosen_pools(cells, "A100:1", may_grow=True)
-    assert chosen == {"g": "H100-80G", "unlabelled": "A100"}, "a label is taken as it is written, with its type's hours"
-    said = r"group 'g' \(g-0\) run on one type .* no type can hold them all .*has: A100, which doesn't match in\("
-    refused(said, cells, "A100:1")
+def group_of(*labels: str) -> list[CellToPlace]:
+    """The cells of the group `g`, one on each of these accelerators."""
+    return [grouped("g", label, 1.0, number) for number, label in enumerate(labels)]
+
+
+SMALL = {"least_on_accelerator": 10 * 10**9}
+APART = CellToPlace("c", CellNeeds(on("A100"), on("L4"), Needs(), 1, False))
+HELD = CellToPlace("base", CellNeeds(Needs(1, 2), Needs(1, 0.5), Needs(), 0, in_trial=True), {"T4": 1.0}, "g")
+EITHER = trained("g", 4, {"A100": 1.0, "V100": 9.0}, on("in(A100,V100)"), labels=on("in(A100,V100)").labels)
+CHOSEN = {
+    "a label is taken as it is written": (group_of("in(H100-80G,A10G)"), "A100:1", {"may_grow": True}, "H100-80G"),
+    "without a label it takes what is there": (group_of(""), "A100:1", {"may_grow": True}, "A100"),
+    "nodes without an accelerator are none": (group_of("", ""), "- V100:1", {"may_grow": True}, "V100"),
+    "all its cells must allow it": (group_of("", "in(A100,V100)", "V100"), "-", {"may_grow": True}, "V100"),
+    "it has the memory": ([trained("g", **SMALL)], "A100-40G:1 V100:8", {}, "V100"),
+    "it has more memory": ([trained("g", least_on_accelerator=35 * 10**9)], "A100-40G:1 V100:8", {}, "A100-40G"),
+    "it computes in its numbers": ([trained("g", **SMALL, **BF16)], "A100-40G:1 V100:8", {}, "A100-40G"),
+    "the largest, where no hours are known": ([trained("g")], "A100:1 V100:8", {}, "V100"),
+    "every stage must fit": ([trained("g", writes=Needs(1, 4))], "A100:2 V100:4", {}, "V100"),
+    "a live one is taken before one whose nodes are too small": ([EITHER], "A100:2 V100:4", {"may_grow": True}, "V100"),
+    "a base model's trial needs what it holds": ([HELD], "T4:1 V100:2", {}, "V100"),
+    "it stays where it was begun": (group_of("A6000"), "A100:1 A6000:1", {"bound": {"g": "A6000"}}, "A6000"),
+    "also while an autoscaler has taken its nodes": (
+        group_of(""), "V100:1", {"bound": {"g": "A100"}, "may_grow": True}, "A100",
+    ),
+    "also where no node is left": (group_of(""), "-", {"bound": {"g": "A100"}, "may_grow": True}, "A100"),
+    "cells without a group are bound to none": ([trained(**BF16)], "V100:4 A100:1", {}, None),
+    "their stages may be on several types": ([APART], "L4:4 A100:1", {}, None),
+    "and anything may come for them": ([trained(workers=4, **LARGE)], "V100:8 A100:2", {"may_grow": True}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CHOSEN)
+def test_a_group_runs_on_one_type_of_accelerator(case):
+    cells, there, options, pool = CHOSEN[case]
+    assert chosen_pools(cells, there, **options) == ({"g": pool} if pool else {})
+
+
+GROWS = {"may_grow": True}
+WRITES_ELSEWHERE = trained(writes=on("L4"), labels=on("in(V100,V100-16G)").labels, **BF16)
+REFUSED = [
+    (
+        group_of("in(H100-80G,A10G)"), "A100:1", {},
+        r"group 'g' \(g-0\) run on one type .* no type can hold them all .*has: A100, which doesn't match in\(",
+    ),
+    (group_of("", ""), "-", GROWS, r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set"),
+    ([trained("g", **BF16)], "V100:1", GROWS, r"has: V100, which has no bf16.*name a type"),
+    (group_of("V100", "A100"), "-", GROWS, "no type can hold them all"),
+    ([trained("g", least_on_accelerator=50 * 10**9)], "A100-40G:1 V100:8", {}, "no type can hold them all"),
+    (
+        [trained("g", **LARGE)], "V100-16G:1", {"bound": {"g": "V100-16G"}, **GROWS},
+        r"were begun on V100-16G, .*V100-16G, which has room for 15.5 GiB, and 55.9 GiB are",
+    ),
+    (group_of("A6000"), "A6000:1", {"bound": {"g": "A100"}, **GROWS}, "were begun on A100, which can't hold them"),
+    (
+        group_of("A6000"), "A100:1 A6000:1", {"bound": {"g": "A100"}},
+        r"group 'g' \(g-0\) were begun on A100, which can't hold .*A100, which doesn't match A6000; A6000",
+    ),
+    ([HELD], "T4:1", {}, "T4, which has no room for all that they ask for at a time"),
+    ([trained(**BF16)], "V100:4", {}, r"no .* can run c \(the Ray cluster has: V100, which has no bf16\); change"),
+    (
+        [trained(workers=4, **LARGE)], "V100:8 A100:2", {},
+        r"A100, which has no room for all .*; V100, which has room for 31.5 GiB, and",
+    ),
+    (
+        [trained(labels=on("in(V100,V100-16G)").labels, **BF16)], "-", {"where": "here", **GROWS},
+        r"here has: none; V100 is named, but has no bf16; V100-16G is named, but",
+    ),
+    (
+        [WRITES_ELSEWHERE], "-", {"where": "here", **GROWS},
+        r"here has: none; L4 is named, but doesn't match in.*; V100 is named, but",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cells", "there", "options", "said"), REFUSED)
+def test_cells_that_no_accelerator_can_run_are_refused_with_what_there_is(cells, there, options, said):
+    refused(said, cells, there, **options)
 
 
 @pytest.mark.parametrize(
@@ -290,44 +362,6 @@ def test_groups_whose_accelerators_are_not_there_are_told_with_what_binds_them(c
     new, old = caplog.messages
     assert "group 'new' wait until the autoscaler starts nodes with V100; if" in new and "pin_group" not in new
     assert "nodes with H100, which pins/old.json binds them to; if it never does, give" in old and "`pin_group`" in old
-
-
-def test_an_autoscalers_accelerators_must_be_named_unless_nodes_are_there_already():
-    cells = [grouped("g", "", 1.0, number=number) for number in range(2)]
-    refused(r"\(g-0, g-1\) need accelerators, .*has: none.*name a type.*--set", cells, "-", may_grow=True)
-    assert chosen_pools(cells, "- V100:1", may_grow=True) == {"g": "V100"}
-    refused(r"has: V100, which has no bf16.*name a type", [trained("g", **BF16)], "V100:1", may_grow=True)
-
-
-def test_all_cells_of_a_group_must_allow_its_accelerator_that_is_to_come():
-    one, other = grouped("g", "in(A100,V100)", 1.0), grouped("g", "V100", 1.0, number=1)
-    assert chosen_pools([grouped("g", "", 1.0, number=2), one, other], "-", may_grow=True) == {"g": "V100"}
-    refused("no type can hold them all", [other, grouped("g", "A100", 1.0)], "-", may_grow=True)
-    said = r"were begun on V100-16G, .*V100-16G, which has room for 15.5 GiB, and 55.9 GiB are"
-    refused(said, [trained("g", **LARGE)], "V100-16G:1", {"g": "V100-16G"}, may_grow=True)
-
-
-def test_cells_without_a_group_are_refused_where_no_accelerator_can_run_them():
-    said = r"no .* can run c \(the Ray cluster has: V100, which has no bf16\); change"
-    refused(said, [trained(**BF16)], "V100:4")
-    assert chosen_pools([trained(**BF16)], "V100:4 A100:1") == {}
-    apart = CellNeeds(on("A100"), on("L4"), Needs(), 1, False)
-    assert chosen_pools([CellToPlace("c", apart)], "L4:4 A100:1") == {}
-
-
-def test_cells_without_a_group_are_refused_where_what_fits_them_has_no_room():
-    cells, there = [trained(workers=4, **LARGE)], "V100:8 A100:2"
-    refused(r"A100, which has no room for all .*; V100, which has room for 31.5 GiB, and", cells, there)
-    assert chosen_pools(cells, there, may_grow=True) == {}, "anything may come"
-
-
-def test_cells_without_a_group_are_refused_where_all_types_that_may_come_are_unfit():
-    one, options = on("in(V100,V100-16G)"), {"may_grow": True, "where": "here"}
-    for writes, said in (
-        (one, r"here has: none; V100 is named, but has no bf16; V100-16G is named, but"),
-        (on("L4"), r"here has: none; L4 is named, but doesn't match in.*; V100 is named, but"),
-    ):
-        refused(said, [trained(writes=writes, labels=one.labels, **BF16)], "-", **options)
 
 
 def test_a_training_without_a_group_may_be_spread_over_types_that_all_fit_it():
@@ -437,56 +471,10 @@ def test_nothing_is_kept_for_a_training_that_waits_for_larger_nodes():
     assert not found.is_placed("wide") and found.is_placed("cpu0") and found.is_placed("cpu1")
 
 
-def test_a_bound_group_keeps_its_accelerator_while_an_autoscaler_has_taken_its_nodes():
-    for there in ("-", "V100:1"):
-        assert chosen_pools([grouped("g", "", 1.0)], there, {"g": "A100"}, may_grow=True) == {"g": "A100"}
-    said = "were begun on A100, which can't hold them"
-    refused(said, [grouped("g", "A6000", 1.0)], "A6000:1", {"g": "A100"}, may_grow=True)
-
-
-def test_a_group_that_is_bound_to_what_it_may_not_use_is_refused():
-    cells, there = [grouped("g", "A6000", 1.0)], "A100:1 A6000:1"
-    said = r"group 'g' \(g-0\) were begun on A100, which can't hold .*A100, which doesn't match A6000; A6000"
-    refused(said, cells, there, {"g": "A100"})
-    assert chosen_pools(cells, there, {"g": "A6000"}) == {"g": "A6000"}
-
-
-def test_a_group_runs_on_what_has_the_memory_and_computes_in_its_numbers():
-    there, small = "A100-40G:1 V100:8", {"least_on_accelerator": 10 * 10**9}
-    assert chosen_pools([trained("g", **small)], there) == {"g": "V100"}
-    assert chosen_pools([trained("g", least_on_accelerator=35 * 10**9)], there) == {"g": "A100-40G"}
-    assert chosen_pools([trained("g", **small, **BF16)], there) == {"g": "A100-40G"}
-    refused("no type can hold them all", [trained("g", least_on_accelerator=50 * 10**9)], there)
-
-
-@pytest.mark.parametrize(
-    ("one", "there", "pool"),
-    [
-        (trained("g"), "A100:1 V100:8", "V100"),  # the largest, where no hours are known
-        (trained("g", writes=Needs(1, 4)), "A100:2 V100:4", "V100"),  # every stage must fit
-    ],
-    ids=["no hours", "every stage"],
-)
-def test_a_group_runs_on_the_largest_live_pool_that_holds_every_stage(one, there, pool):
-    assert chosen_pools([one], there) == {"g": pool}
-
-
-def test_a_live_accelerator_is_taken_before_one_whose_nodes_are_too_small():
-    needs = on("in(A100,V100)")
-    cells = [trained("g", 4, {"A100": 1.0, "V100": 9.0}, needs, labels=needs.labels)]
-    assert chosen_pools(cells, "A100:2 V100:4", may_grow=True) == {"g": "V100"}
-
-
 def test_groups_with_fewer_choices_choose_first_and_count_with_all_their_accelerators():
     pairs = [replace(trained(f"pair-{n}", 2, {"A100": 4.0}), id=f"{n}") for n in range(2)]
     chosen = chosen_pools([*pairs, grouped("large", "", 3.0), grouped("small", "", 0.5)], "A100:2 A6000:1 V100:1")
     assert chosen == {"pair-0": "A100", "pair-1": "A100", "large": "A6000", "small": "V100"}, "only A100 holds a pair"
-
-
-def test_a_base_models_trial_needs_what_it_holds_though_it_trains_nothing():
-    held = CellToPlace("base", CellNeeds(Needs(1, 2), Needs(1, 0.5), Needs(), 0, in_trial=True), {"T4": 1.0}, "g")
-    refused("T4, which has no room for all that they ask for at a time", [held], "T4:1")
-    assert chosen_pools([held], "T4:1 V100:2") == {"g": "V100"}
 
 
 def test_a_cell_that_fits_into_no_pool_is_left_to_ray():
