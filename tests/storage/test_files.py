@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -68,16 +67,6 @@ def test_files_travel_to_other_processes(files):
     assert other.expected and str(other) == f"{files}/sub" and other.read("none") is None
     other.write("y", "2")
     assert files.read("sub/y") == b"2"
-
-
-def test_many_threads_may_use_one_files(files):
-    def work(number: int) -> bool:
-        files.write(f"t/{number}", str(number))
-        return files.read(f"t/{number}") == str(number).encode()
-
-    with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(work, range(16)))
-    assert len(files.infos("t")) == 16
 
 
 def test_a_folder_is_written_and_read_through_a_local_one(files):
@@ -145,11 +134,7 @@ def test_a_server_that_is_away_is_waited_for(account, clock):
         files.write("x", "1")
         server.stop()
         clock.after(3, server.start)
-        assert files.read("x") == b"1"
-        server.stop()
-        clock.after(1, server.start)
-        files.write("y", "2")
-        assert set(files.infos()) == {"x", "y", MARKER}
+        assert files.read("x") == b"1" and set(files.infos()) == {"x", MARKER}
 
 
 @pytest.mark.slow
@@ -242,7 +227,7 @@ def test_reading_whole_folders_while_they_change_is_no_error(disk):
 
     thread = threading.Thread(target=change)
     thread.start()
-    for _ in range(100):
+    for _ in range(30):
         disk.infos()
     over.set()
     thread.join()
