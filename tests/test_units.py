@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from raysweep.units import decimal, formatted
+from raysweep.units import count, decimal, duration, formatted
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,8 @@ def test_the_largest_floats_have_all_their_digits():
 def test_signs_are_shown_and_exponents_left_as_they_are():
     assert [decimal(number, 1, "+") for number in (0.25, 0.04, -0.25)] == ["+0.3", "0.0", "−0.3"]
     assert [formatted(number, "{:.3g}") for number in (-0.5, 1e-5, -1e-5, 0)] == ["−0.5", "1e-05", "−1e-05", "0"]
+
+
+def test_durations_and_counts_read_well():
+    assert [duration(s) for s in (42, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
+    assert [count(n, "cell") for n in (0, 1, 2, 1200)] == ["0 cells", "1 cell", "2 cells", "1,200 cells"]

@@ -45,7 +45,7 @@ def work(files: Files, run: Callable[[], object], recovery: Recovery = PATIENT) 
         return with_retries(run, progress, recovery)
 
 
-def failing(*errors: Exception) -> Callable[[], str]:
+def failing(*errors: BaseException) -> Callable[[], str]:
     """Return something that raises these errors, one a call, and then works."""
     left = list(errors)
 
@@ -72,11 +72,6 @@ def die_at(files: Files, *stage: object) -> None:
     progress.update(*stage)
 
 
-def test_what_works_at_once_is_not_repeated(files, pauses):
-    assert work(files, failing()) == "made"
-    assert pauses == [] and lines(files) == ["starting", "done"]
-
-
 def test_each_further_attempt_waits_twice_as_long_and_says_why(files, pauses, caplog):
     assert work(files, failing(RaysweepError("no space left"), OSError("trace\nback"))) == "made"
     assert pauses == [5, 10]
@@ -96,17 +91,19 @@ def test_each_further_attempt_waits_twice_as_long_and_says_why(files, pauses, ca
 def test_an_attempt_after_which_the_next_takes_less_memory_is_not_counted(files, pauses):
     smaller = [SmallerNext(f"the next attempt takes {tokens} tokens a pass") for tokens in (512, 256, 128, 64)]
     assert work(files, failing(smaller[0], RaysweepError("no"), *smaller[1:]), Recovery(1, 5, 0)) == "made"
-    assert pauses == [5], "only the failure costs a pause"
+    with pytest.raises(RaysweepError, match="really no"):
+        work(
+            files.below("fails"),
+            failing(smaller[0], RaysweepError("no"), RaysweepError("really no")),
+            Recovery(1, 5, 0),
+        )
+    assert pauses == [5, 5], "only the failures cost a pause"
     assert "! attempt 2 begins again: the next attempt takes 64 tokens a pass" in lines(files)
 
 
 def test_nor_is_it_after_the_death_of_a_process(files, pauses):
-    class Dead(BaseException):
-        """Stands for a killed process."""
-
-    dying = failing(*[SmallerNext("less")] * 3, Dead())
-    with pytest.raises(Dead):
-        work(files, dying, Recovery(1, 5, 0))
+    with pytest.raises(GeneratorExit):  # stands for a killed process
+        work(files, failing(*[SmallerNext("less")] * 3, GeneratorExit()), Recovery(1, 5, 0))
     assert work(files, failing(), Recovery(1, 5, 0)) == "made"
 
 
@@ -127,11 +124,6 @@ def test_a_death_after_an_excused_one_is_counted(files, pauses):
     assert pauses == [5] and "! attempt 1 failed: its process died after: training 6/9" in lines(files)
 
 
-def test_the_failures_beside_it_are(files, pauses):
-    with pytest.raises(RaysweepError, match="really no"):
-        work(files, failing(SmallerNext("less"), RaysweepError("no"), RaysweepError("really no")), Recovery(1, 5, 0))
-
-
 def test_a_full_disk_is_named_once_while_it_is_waited_for_and_when_it_has_space_again(files, pauses, caplog):
     def write() -> str:
         if len(pauses) < 2:
@@ -147,11 +139,6 @@ def test_a_full_disk_is_named_once_while_it_is_waited_for_and_when_it_has_space_
     assert re.fullmatch(rf"cell: there is space again, [\d.]+ [GM]iB free in {files.root}", over)
 
 
-def test_no_pause_is_longer_than_five_minutes(files, pauses):
-    assert work(files, failing(*[OSError("x")] * 9), Recovery(retries=9, backoff_seconds=60)) == "made"
-    assert pauses == [60, 120, 240] + [300] * 6
-
-
 def test_the_last_attempts_error_is_raised_when_there_are_no_more(files, pauses):
     with pytest.raises(OSError, match="fourth"):
         work(files, failing(*(OSError(name) for name in ("first", "second", "third", "fourth", "fifth"))))
@@ -160,6 +147,8 @@ def test_the_last_attempts_error_is_raised_when_there_are_no_more(files, pauses)
     with pytest.raises(OSError):
         work(files.below("other"), failing(OSError("x")), Recovery(retries=0))
     assert len(pauses) == 3, "without retries there is one attempt"
+    assert work(files.below("slow"), failing(*[OSError("x")] * 9), Recovery(retries=9, backoff_seconds=60)) == "made"
+    assert pauses[3:] == [60, 120, 240] + [300] * 6, "no pause is longer than five minutes"
 
 
 class Wrapper(Exception):

@@ -6,7 +6,6 @@ import pytest
 
 from raysweep.engine.progress import DONE, FAILED, RUNNING, STOPPED, ProgressFile, read_activities
 from raysweep.storage.files import Files
-from raysweep.units import count, duration
 
 
 def test_an_activity_is_read_back_with_its_stage_and_its_end(tmp_path):
@@ -53,11 +52,3 @@ def test_a_value_beside_an_activity_outlives_its_process_and_is_no_activity(tmp_
     assert ProgressFile(files, "cell").exchange("nodes", "a b") == ""
     assert ProgressFile(files, "cell").exchange("nodes", "c") == "a b"
     assert ProgressFile(files, "cell").kept("nodes") == "c" and read_activities(files) == {}
-
-
-def test_durations_read_well():
-    assert [duration(s) for s in (42, 185, 7800)] == ["42 s", "3 min 05 s", "2 h 10 min"]
-
-
-def test_counts_know_singular_and_plural():
-    assert [count(n, "cell") for n in (0, 1, 2, 1200)] == ["0 cells", "1 cell", "2 cells", "1,200 cells"]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import multiprocessing
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +28,9 @@ from raysweep.storage.store import Store
 from raysweep.sweep.overview.plan import plan_facts
 from raysweep.sweep.run import SweepResult, run_plan
 from raysweep.sweep.tasks import RunOptions
-from tests.patience import PATIENCE
 
-NOTES, STOP_AFTER, SLOW = "LENGTHS_NOTES", "LENGTHS_STOP_AFTER", "LENGTHS_SLOW"
-"""Environment variables: a file for a line about each measured prompt; stop after so many; seconds for each."""
+NOTES, STOP_AFTER = "LENGTHS_NOTES", "LENGTHS_STOP_AFTER"
+"""Environment variables: a file for a line about each measured prompt; stop after so many."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,6 @@ def make_lengths(plan: LengthsPlan, work: Work) -> None:
         if row.task_id not in lengths:
             if os.environ.get(STOP_AFTER) == str(len(lengths)):
                 raise HopelessError("the ruler broke")
-            time.sleep(float(os.environ.get(SLOW, "0")))
             with Path(os.environ[NOTES]).open("a") as notes:
                 notes.write(f"{row.task_id}\n")
             lengths[row.task_id] = Length(row.task_id, len(row.prompt))
@@ -130,20 +126,6 @@ def test_it_is_planned_after_its_inputs_resumes_what_stopped_it_which_status_sho
     assert not missing(plan.targets, store, repair=True)
     assert not run("s", tmp_path / "store").cells_run
     assert len(notes.read_text().split()) == len(set(notes.read_text().split())) == 4
-
-
-@pytest.mark.long
-def test_two_sweeps_at_once_make_it_once(tmp_path, notes, monkeypatch):
-    """In small: `test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not_made_again`."""
-    monkeypatch.setenv(SLOW, "0.2")
-    spawn = multiprocessing.get_context("spawn")
-    sweeps = [spawn.Process(target=run, args=(name, tmp_path / "store")) for name in ("one", "other")]
-    for process in sweeps:
-        process.start()
-    for process in sweeps:
-        process.join(PATIENCE)
-    assert [process.exitcode for process in sweeps] == [0, 0]
-    assert len(notes.read_text().split()) == 4
 
 
 def test_plans_of_one_kind_are_made_in_order_whatever_their_keys(tmp_path, notes):

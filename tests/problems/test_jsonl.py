@@ -59,12 +59,9 @@ def test_a_missing_field_is_named_with_file_and_line(tmp_path, name):
             use()
 
 
-def test_a_task_id_that_comes_twice_names_both_lines(tmp_path):
+def test_a_missing_file_and_a_task_id_that_comes_twice_are_named(tmp_path):
     with pytest.raises(UsageError, match=r"own.jsonl:2: task_id 'own/1' is already at .*own.jsonl:1"):
         problem_set(tmp_path, ROW, ROW).problems()
-
-
-def test_a_missing_file_is_found_before_work_starts(tmp_path):
     with pytest.raises(UsageError, match="doesn't exist"):
         JsonlProblems(str(tmp_path / "none.jsonl"))
 

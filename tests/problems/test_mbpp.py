@@ -110,13 +110,6 @@ def test_unusable_rows_are_reported_with_their_line(tmp_path, row, message):
         mbpp(tmp_path, row).check(judged=True)
 
 
-def test_without_a_file_and_without_the_hub_the_message_names_both_ways_out(tmp_path, monkeypatch):
-    monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path))
-    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
-    with pytest.raises(UsageError, match=r"google-research-datasets/mbpp.*run this once online.*give `path:` a file"):
-        Mbpp().check()
-
-
 def test_the_hubs_rows_are_googles_and_its_commit_counts(tmp_path, monkeypatch):
     import datasets
 

@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -39,7 +37,7 @@ def data_sets(tmp_path_factory):
 
 
 def test_all_sets_of_a_config_are_made_and_counted(data_sets):
-    assert not data_sets.errors
+    assert not data_sets.errors and data_sets.leakage == "", "the source never contains the problems"
     assert {each.name: each.rows for each in data_sets.sets} == {
         **{f"training-{name}": 64 for name in ("clean", "C1", "W", "some")},
         "training-x2": 128,
@@ -50,6 +48,8 @@ def test_all_sets_of_a_config_are_made_and_counted(data_sets):
         rows = rows_of(data_sets, each.name)
         assert len(rows) == each.rows
         assert sum(getattr(row, "perturbed", None) or getattr(row, "changed", False) for row in rows) == each.perturbed
+    (source,) = (data_sets.store.scratch / "artefacts/source_rows").glob("*/*")
+    assert len(read_rows(source / ROWS, SourceRow)) == 64, "stored once"
 
 
 def test_sets_share_their_texts(data_sets):
@@ -73,27 +73,6 @@ def test_a_second_run_makes_nothing(data_sets, monkeypatch):
     monkeypatch.setattr("raysweep.sweep.data_sets.make", lambda *arguments: pytest.fail("something was made"))
     again = make(data_sets.store.root)
     assert [each.node.key for each in again.sets] == [each.node.key for each in data_sets.sets]
-
-
-@pytest.mark.long
-@pytest.mark.ray
-def test_ray_makes_the_same_rows_and_asks_for_nothing_that_only_models_need(
-    data_sets, shared_ray, tmp_path, monkeypatch
-):
-    """In a process of its own: a process that was connected to one Ray can't use the actors of the next one.
-
-    In small: test_all_sets_of_a_config_are_made_and_counted.
-    """
-    too_much = ["--set", "resources.gpus=8", "--set", "resources.memory_gib=9000"]
-    where = ["--address", shared_ray.address, "--storage", str(tmp_path), "--json", "--quiet"]
-    command = [sys.executable, "-m", "raysweep", "sets", str(NANO), "--set", SETS, *too_much, *where]
-    done = subprocess.run(command, capture_output=True, text=True, env=shared_ray.environment)
-    assert done.returncode == 0, done.stderr
-    assert {one["name"] for one in json.loads(done.stdout)["sets"]} == {one.name for one in data_sets.sets}
-    monkeypatch.setattr("raysweep.sweep.data_sets.make", lambda *given: pytest.fail("something was missing"))
-    other = make(tmp_path)
-    for each in data_sets.sets:
-        assert rows_of(other, each.name) == rows_of(data_sets, each.name), each.name
 
 
 @pytest.mark.slow
@@ -171,14 +150,6 @@ def test_models_may_be_far_away_or_left_out_of_the_config(data_sets, tmp_path):
         load_config(tmp_path / "sets.yaml")
 
 
-def test_a_set_larger_than_its_source_allows_is_refused_before_any_is_made():
-    sets = "training.sets=[{name: ten, perturbation: C2, size: 10}, {name: all, perturbation: C, ratio: 0.6, size: 5}]"
-    with pytest.raises(ConfigError) as caught:
-        load_config(NANO, [sets], with_models=False)
-    assert "training.sets.0.size: 10 times the source's rows" in str(caught.value)
-    assert "give a size of at most 1" in str(caught.value) and len(caught.value.findings) == 1
-
-
 def test_a_method_that_changes_no_row_is_reported(tmp_path, monkeypatch):
     notes = []
     monkeypatch.setattr(ProgressFile, "note", lambda self, text: notes.append(text))
@@ -196,11 +167,6 @@ def test_names_that_datasets_does_not_allow_are_replaced(data_sets, tmp_path):
     export(odd, tmp_path / "out")
     assert (tmp_path / "out" / "humaneval-textattack-Word.parquet").is_file()
     assert "config_name: humaneval-textattack-Word" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_source_rows_are_stored_once_in_blocks(data_sets):
-    (folder,) = (data_sets.store.scratch / "artefacts/source_rows").glob("*/*")
-    assert len(read_rows(folder / ROWS, SourceRow)) == 64
 
 
 def rows_with_a_leak(tmp_path):
@@ -233,7 +199,3 @@ def test_leaked_rows_are_reported_and_kept_or_left_out(tmp_path):
     assert len(ids) == 38 and len(rows_of(left, "training-some")) == 38 and len(rows_of(left, "training-x2")) == 76
     instructions = {row.source_id: row.instruction for row in rows_of(kept, "training-C1")}
     assert all(instructions[row.source_id] == row.instruction for row in rows_of(left, "training-C1"))
-
-
-def test_a_source_that_never_contains_the_problems_is_not_searched_for_leaks(data_sets):
-    assert data_sets.leakage == ""

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import raysweep
 from raysweep.cli.views.plan import print_plan
 from raysweep.config.loading import load_config, to_yaml
 from raysweep.errors import StoreError, UsageError
@@ -99,14 +98,6 @@ def test_a_grid_that_a_crash_cut_short_is_written_again(result):
         result.folder.grid()
     assert again(result).cells_run == 0
     assert len(result.folder.grid()) == 2
-
-
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(b"PAR1"), Path.unlink])
-def test_broken_or_missing_scores_are_computed_again(result, damage):
-    before = result.scores
-    damage(result.folder.path / "scores.parquet")
-    assert before and sorted_scores(again(result)) == sorted_scores(result)
-    assert len(raysweep.load_results("s", storage=str(result.folder.store.root))) == len(before)
 
 
 def test_a_broken_line_of_runs_is_skipped_and_not_appended_to(result):

@@ -28,7 +28,6 @@ from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from raysweep.testing.tiny import make_tiny
 from tests.patience import eventually
-from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
 from tests.sweep.few_problems import few
 
@@ -200,13 +199,6 @@ def test_an_artefact_without_its_manifest_is_removed_as_a_whole(store):
     assert not store.files.infos(one.name)
 
 
-def test_no_index_entry_points_to_a_removed_artefact(store):
-    forget(store, "b")
-    remove(store)
-    there = {name.split("/")[1] for name in store.files.infos("artefacts/completions")}
-    assert {name.split("/")[1] for name in store.files.infos("completions")} == there != set()
-
-
 def test_a_run_that_has_written_its_list_keeps_what_is_newer_than_its_start_and_nothing_else(store):
     forget(store, "b")
     folder = SweepFolder(store, "a")
@@ -289,23 +281,6 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"is no store: it has no file raysweep-store\.json"):
         open_for_gc(Store(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["artefacts"]
-
-
-@pytest.mark.slow
-@pytest.mark.long
-def test_an_object_store_is_cleaned_in_the_same_way(tmp_path, monkeypatch):
-    """In small: test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep_uses."""
-    with served() as server:
-        for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
-            monkeypatch.setenv(name, value)
-        run(server.uri("store"), "a", "C1")
-        run(server.uri("store"), "b", "C2")
-        store = open_for_gc(Store(server.uri("store")))
-        assert found(store) == Counter()
-        forget(store, "b")
-        assert Counter(one.kind for one in remove(store).removed) == ONLY_B
-        run(tmp_path / "alone", "a", "C1")
-        assert content(server.uri("store")) == content(tmp_path / "alone")
 
 
 def test_a_sweep_looks_again_at_what_exists_when_its_run_begins(store, monkeypatch):

@@ -56,10 +56,8 @@ def test_a_second_run_is_refused_with_the_first_ones_process_and_may_start_once_
     other = subprocess.Popen([sys.executable, "-c", HOLD, folder.store.root])
     try:
         assert eventually(folder.is_running, PATIENCE)
-        with (
-            pytest.raises(UsageError, match=rf"'x' is being run by process {other.pid} on \S+ since"),
-            sweep_lease(folder),
-        ):
+        said = rf"'x' is being run by process {other.pid} on \S+ since"
+        with pytest.raises(UsageError, match=said), sweep_lease(folder):
             pass
     finally:
         other.kill()
@@ -96,41 +94,32 @@ def test_a_nearly_full_disk_is_refused_with_the_numbers(tmp_path, free):
     free(MIN_FREE_BYTES - 1)
     with pytest.raises(UsageError, match=r"has 31 MiB free, and this sweep needs about 32 MiB; .* another --storage"):
         require_space(store, plan.cells, 2)
-
-
-def test_a_finished_sweep_needs_no_space(tmp_path, free):
     free(0)
-    require_space(Store(tmp_path), [], 0)
+    require_space(store, [], 0)  # of a finished sweep
 
 
-def test_fully_fine_tuned_models_count_with_their_checkpoints(tmp_path, free, tiny):
-    folder = Path(tiny["llama"].location)
+@pytest.mark.parametrize(("keep", "at_a_time", "trainings"), [("all", 3, 2), ("adapters", 2, 2), ("adapters", 1, 0)])
+def test_fully_fine_tuned_models_that_are_there_at_a_time_count_with_their_checkpoints(
+    tmp_path, free, tiny, keep, at_a_time, trainings
+):
+    folder, store = Path(tiny["llama"].location), Store(tmp_path)
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    assert weights
-    sets = [f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]", "training.sets=[C1, C2, C3]"]
-    plan, store = build_plan(load_config(NANO, sets)), Store(tmp_path)
-    needed = MIN_FREE_BYTES + FLOAT32_FACTOR * weights * (3 + 2 * CHECKPOINT_FACTOR)
+    sets = [
+        f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]",
+        "training.sets=[C1, C2, C3]",
+        f"keep_models={keep}",
+    ]
+    cells = build_plan(load_config(NANO, sets)).cells
+    needed = MIN_FREE_BYTES + FLOAT32_FACTOR * weights * (at_a_time + trainings * CHECKPOINT_FACTOR)
     free(needed)
-    require_space(store, plan.cells, 2)
+    require_space(store, cells, trainings)
     free(needed - 1)
-    with pytest.raises(UsageError, match=r"3 fully fine-tuned models and their checkpoints"):
-        require_space(store, plan.cells, 2)
-    lora = build_plan(load_config(NANO, [*sets, "recipes.tiny.trainer=lora", "recipes.tiny.lora={targets: [q_proj]}"]))
-    require_space(store, lora.cells, 2)
-
-
-def test_models_that_are_dropped_once_judged_count_as_far_as_they_are_there_at_a_time(tmp_path, free, tiny):
-    folder = Path(tiny["llama"].location)
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    sets = [f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]", "training.sets=[C1, C2, C3]"]
-    plan, store = build_plan(load_config(NANO, [*sets, "keep_models=adapters"])), Store(tmp_path)
-    for at_a_time, trainings in ((2, 2), (1, 0)):
-        needed = MIN_FREE_BYTES + FLOAT32_FACTOR * weights * (at_a_time + trainings * CHECKPOINT_FACTOR)
-        free(needed)
-        require_space(store, plan.cells, trainings)
-        free(needed - 1)
-        with pytest.raises(UsageError, match="fully fine-tuned model"):
-            require_space(store, plan.cells, trainings)
+    with pytest.raises(
+        UsageError, match="3 fully fine-tuned models and their checkpoints" if keep == "all" else "tuned m"
+    ):
+        require_space(store, cells, trainings)
+    adapters = ["recipes.tiny.trainer=lora", "recipes.tiny.lora={targets: [q_proj]}"]
+    require_space(store, build_plan(load_config(NANO, [*sets, *adapters])).cells, trainings)
 
 
 def test_problems_that_only_their_stored_references_show_to_be_inside_are_refused(tmp_path):

@@ -48,15 +48,12 @@ def test_the_command_is_complete_and_can_be_given_to_a_shell(config, monkeypatch
     assert shlex.split(command.partition(" -- ")[2]) == run
 
 
-def test_a_job_without_excludes_and_variables_has_no_runtime_environment(config):
-    assert "--runtime-env-json" not in prepared(config).command
-
-
 def test_the_store_and_the_address_may_come_from_the_environment(config, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_STORAGE", "/shared/store")
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", URL)
     command = prepared(config, address=None, storage=None).command
     assert f"--address {URL} " in command and command.endswith(" --storage /shared/store")
+    assert "--runtime-env-json" not in command, "there are neither excludes nor variables"
 
 
 @pytest.mark.parametrize(
@@ -153,11 +150,8 @@ def test_an_absolute_path_below_the_folder_that_is_not_uploaded_is_told(config):
         minicode = "source: {name: minicode, part: finetuning, rows: 64}"
         config.write_text(before.replace(minicode, f"source: {{name: jsonl, path: {rows}}}"))
         told = [note for note in prepared(config).notes if "is not uploaded" in note]
-        assert told == (
-            [f"{rows} is not uploaded; unless every node sees it under that name, the job won't find it"]
-            if name == "ignored.jsonl"
-            else []
-        )
+        said = f"{rows} is not uploaded; unless every node sees it under that name, the job won't find it"
+        assert told == [said] * (name == "ignored.jsonl")
 
 
 @pytest.mark.parametrize("name", ["TOKENIZERS_PARALLELISM", "VLLM_MAX_TOKENS", "KEYBOARD"])

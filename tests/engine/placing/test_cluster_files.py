@@ -35,6 +35,7 @@ spec:
       labels: {ray.io/accelerator-type: V100}
       template: {spec: {containers: [{resources: {limits: {cpu: 1500m, nvidia.com/gpu: 1}}}]}}
 """
+GROWING = KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head")
 
 
 @pytest.fixture
@@ -63,8 +64,7 @@ def test_pods_have_what_ray_is_started_with_else_their_limits(read):
     assert nodes["head 0"].resources == {"CPU": 2, "GPU": 0, "memory": 10 * 2**30}
     assert nodes["head 0"].labels == {"zone": "a", "role": "head"}
     assert nodes["gpu 3"].resources == {"CPU": 2, "GPU": 1, "memory": UNLIMITED}
-    grown = read(KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head"))
-    assert len(grown) == 1 + 5 * 2, "the largest number of replicas"
+    assert len(read(GROWING)) == 1 + 5 * 2, "the largest number of replicas"
 
 
 @pytest.mark.parametrize("written", ["""'"{\\"spot\\": 1, \\"slot\\": 2.5}"'""", """'{"spot": 1, "slot": 2.5}'"""])
@@ -81,13 +81,9 @@ def test_pods_have_custom_resources_as_ray_is_told_them(read, written):
         ("provider: {type: local, head_ip: a}", "doesn't say what its machines have; add .*--address"),
         ("some: thing", "starts no Ray cluster"),
         ("a: [", "line 1, column 5: not valid YAML"),
-        (
-            RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: {}"),
-            "'large' have GPUs and no label ray.io",
-        ),
+        (RAY_UP.replace("{ray.io/accelerator-type: A100}", "{}"), "'large' have GPUs and no label ray.io"),
         (RAY_UP.replace("{CPU: 4}", "{}"), "'none' doesn't say what it has"),
         (RAY_UP.replace("max_workers: 3", "max_workers: null"), "has another form than Ray reads"),
-        (RAY_UP.replace("max_workers: 3", "max_workers: .inf"), "has another form than Ray reads"),
         (
             RAY_UP.replace("max_workers: 3", "max_workers: 1000000").replace("none: {", "none: {max_workers: 200000, "),
             "type 'none' may be 200,000; give the most",
@@ -95,22 +91,13 @@ def test_pods_have_custom_resources_as_ray_is_told_them(read, written):
         (RAY_UP.replace("GPU: 8", "gpu: 8"), "'large' has 'gpu', which Ray calls 'GPU'"),
         (
             RAY_UP.replace("CPU: 96", "CPU: many"),
-            "node type 'large': `max_workers` and the amounts of `resources` must be numbers",
+            "node type 'large': `max_workers` and the amounts of `resources` must",
         ),
-        (
-            RAY_UP.replace("labels: {ray.io/accelerator-type: A100}", "labels: [x]"),
-            "node type 'large': .*, and `labels` a mapping",
-        ),
+        (RAY_UP.replace("{ray.io/accelerator-type: A100}", "[x]"), "node type 'large': .*, and `labels` a mapping"),
         (RAY_UP.replace("none: {resources: {CPU: 4}}", "none: [x]"), "'none' doesn't say what it has"),
         (KUBERAY.partition("spec:")[0] + "spec: [1]", "has another form than Ray reads"),
-        (KUBERAY.partition("workerGroupSpecs:")[0] + "workerGroupSpecs: [x]", "has another form than Ray reads"),
-        (KUBERAY.replace("labels: {ray.io/accelerator-type: V100}", "labels: [x]"), "has another form than Ray reads"),
-        (
-            KUBERAY.replace("spec:\n  head", "spec:\n  enableInTreeAutoscaling: true\n  head").replace(
-                "      maxReplicas: 5\n", ""
-            ),
-            "group 'gpu' has no `maxReplicas`, so there may be any number of pods; give it one",
-        ),
+        (KUBERAY.replace("{ray.io/accelerator-type: V100}", "[x]"), "has another form than Ray reads"),
+        (GROWING.replace("      maxReplicas: 5\n", ""), "group 'gpu' has no `maxReplicas`, so there may be any number"),
         (KUBERAY.replace("replicas: 2", "replicas: two"), "group 'gpu': `replicas` must be a number, not 'two'"),
         (KUBERAY.replace("1500m", "many"), "group 'gpu' must have `template.spec.containers`"),
     ],

@@ -21,7 +21,7 @@ from raysweep.engine.ray.cluster.cluster import Placement
 from raysweep.engine.ray.execution import ExecutionActor, execute_with_ray
 from raysweep.engine.ray.hosts.generation import generate_with_ray
 from raysweep.engine.ray.perturbing import _neural_methods, _report_busy_cpus, perturb_with_ray
-from raysweep.errors import UsageError
+from raysweep.errors import RaysweepError, UsageError
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 from raysweep.records import Decoding, GenerationRequest, SourceRow, Spec
 from raysweep.rows.parquet import ROWS, RowWriter

@@ -38,18 +38,6 @@ def problems_of(problem_set: QuixBugs) -> list[RepairProblem]:
     return [problem for problem in problem_set.problems() if isinstance(problem, RepairProblem)]
 
 
-def check_whole_set(executor: Executor, language: str) -> None:
-    problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language=language))
-    assert len(problems) == 40
-    assert set(outcomes(executor, problems, right=True).values()) == {Outcome.PASSED}
-    wrong = outcomes(executor, problems, right=False)
-    assert not {Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.COMPILE_ERROR} & set(wrong.values()), wrong
-    for problem in problems:
-        exact = problem.patch(problem.reference or "", RepairAnswer.HUNK)
-        assert exact is not None and exact.is_exact
-        assert problem.assemble(problem.hunk.buggy).text == problem.file_before + problem.hunk.code + problem.file_after
-
-
 def test_cases_and_graphs_in_python_tell_right_from_wrong(tmp_path: Path, executor: Executor) -> None:
     problems = problems_of(QuixBugs(quixbugs(tmp_path, GCD, LAST)))
     assert problems[0].prompt == (
@@ -146,16 +134,20 @@ def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Exec
 
 
 @pytest.mark.long
-def test_all_of_quixbugs_in_python(executor: Executor) -> None:
-    """In small: test_cases_and_graphs_in_python_tell_right_from_wrong."""
-    check_whole_set(executor, "python")
-
-
-@pytest.mark.long
-@pytest.mark.skipif(bool(missing_jars()), reason="needs JUnit 4")
-def test_all_of_quixbugs_in_java(executor: Executor) -> None:
-    """In small: test_a_patch_in_java_passes_only_by_its_tests."""
-    check_whole_set(executor, "java")
+@pytest.mark.parametrize("language", ["python", "java"])
+def test_all_of_quixbugs(executor: Executor, language: str) -> None:
+    """In small: test_cases_and_graphs_in_python_tell_right_from_wrong, and for Java the test above."""
+    if language == "java" and missing_jars():
+        pytest.skip("needs JUnit 4")
+    problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language=language))
+    assert len(problems) == 40
+    assert set(outcomes(executor, problems, right=True).values()) == {Outcome.PASSED}
+    wrong = outcomes(executor, problems, right=False)
+    assert not {Outcome.PASSED, Outcome.HARNESS_ERROR, Outcome.COMPILE_ERROR} & set(wrong.values()), wrong
+    for problem in problems:
+        exact = problem.patch(problem.reference or "", RepairAnswer.HUNK)
+        assert exact is not None and exact.is_exact
+        assert problem.assemble(problem.hunk.buggy).text == problem.file_before + problem.hunk.code + problem.file_after
 
 
 def test_how_hunks_are_made_is_part_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,12 +50,8 @@ def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
     [
         (["smal", "--format", "lm-eval", "--out", "o"], r"unknown sweep 'smal' \(did you mean 'small'\?\)"),
         (["small", "--format", "lm_eval", "--out", "o"], r"unknown format 'lm_eval' \(did you mean 'lm-eval'\?\)"),
-        (
-            ["small", "--format", "lm-eval", "--out", "o", "--model", "hlaf"],
-            r"'hlaf' \(did you mean 'half'\?\); models: h",
-        ),
+        (["small", "--format", "lm-eval", "--out", "o", "--model", "hlaf"], r"did you mean 'half'\?\); models: h"),
         (["small", "--format", "lm-eval"], "either --format FORMAT with --out DIR, or --replication DIR"),
-        (["small", "--out", "o"], "either --format FORMAT with --out DIR, or --replication DIR"),
         (["small", "--replication", "p", "--out", "o"], "either --format FORMAT with --out DIR, or --replication DIR"),
         (["small", "--replication", "p", "--model", "half"], "--replication takes the whole sweep; leave --model out"),
         (["small", "--replication", "."], "is the folder in which you are, and would be replaced"),

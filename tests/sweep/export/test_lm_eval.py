@@ -61,6 +61,7 @@ def test_values_and_standard_errors_are_those_of_the_problems(swept, results):
     assert found["humaneval_C1"]["RD_stderr,create_test"] == "N/A"
     draws = [swept.store.rows(p.results, Result) for p in swept.grid() if (p.model, p.perturbation) == ("half", "C1")]
     rates = np.array([list(by_problem(rows, 1).values()) for rows in draws]).mean(axis=0)
+    assert found["humaneval_C1"]["pass@1,create_test"] == pytest.approx(rates.mean()), "the mean over the draws"
     error = rates.std(ddof=1) / np.sqrt(len(rates))
     assert found["humaneval_C1"]["pass@1_stderr,create_test"] == pytest.approx(error) and error > 0
 

@@ -18,14 +18,12 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow
 from raysweep.rows.parquet import read_rows
-from raysweep.storage.files import Files
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO, REPO
-from tests.storage.object_store import ACCOUNT, served
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +45,6 @@ def follow(readme: Path, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=readme.parent, env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.slow
 def test_the_package_alone_recomputes_every_table_byte_for_byte(tmp_path):
     """The smallest sweep that trains: base model, fine-tuned model, training and test sets."""
     store = str(tmp_path / "store")
@@ -98,13 +95,10 @@ def test_the_index_names_every_artefact_and_numbers_are_there_as_csv(package, sw
         assert not row["path"] or (package / row["path"]).is_dir()
         if row["stage"] == "test_set":
             assert len(read_rows(package / row["path"] / "rows.parquet", PromptRow)) == int(row["rows"])
-    assert {path.name for path in (package / "numbers").iterdir()} == {
-        "scores.csv", "problems.csv", "differences.csv",
-    }  # fmt: skip
-    assert (
-        "| problem set humaneval | https://github.com/openai/human-eval | MIT |"
-        in (package / "LICENCES.md").read_text()
-    )
+    numbers = {path.name for path in (package / "numbers").iterdir()}
+    assert numbers == {"scores.csv", "problems.csv", "differences.csv"}
+    licence = "| problem set humaneval | https://github.com/openai/human-eval | MIT |"
+    assert licence in (package / "LICENCES.md").read_text()
     made = json.loads((package / "replication.json").read_text())
     assert made["sweep"] == "small" and made["exported_with"]["packages"]["numpy"]
 
@@ -170,7 +164,6 @@ def test_missing_results_and_prompts_are_named_and_the_tables_are_those_of_the_s
         replicate(folder, tmp_path / "none")
 
 
-@pytest.mark.slow
 def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_path):
     store = Path(shutil.copytree(storage, tmp_path / "store"))
     folder = open_folder("small", str(store))
@@ -178,9 +171,8 @@ def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_
     prompts = folder.store.rows(perturbed, PromptRow)
     sheet = tmp_path / "sheet"
     sheet.mkdir()
-    items = [
-        {"id": n, "method": "C1", "row_id": p.task_id, "clean": "", "text": p.prompt} for n, p in enumerate(prompts)
-    ]
+    of_c1 = {"method": "C1", "clean": ""}
+    items = [{"id": n, "row_id": p.task_id, "text": p.prompt, **of_c1} for n, p in enumerate(prompts)]
     (sheet / "key.json").write_text(json.dumps(items))
     answers = [f"{item['id']},{'no' if item['id'] else 'yes'},yes" for item in items]
     (sheet / "rater.csv").write_text("\n".join(["id,same_task,readable", *answers]))
@@ -193,19 +185,4 @@ def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_
     shutil.rmtree(store)
     followed = follow(package / "README.md", tmp_path)
     assert (followed.returncode, followed.stderr) == (0, ""), followed.stdout + followed.stderr
-    valid = [name for name, text in files(package / "recomputed").items() if b"valid" in text]
-    assert valid
-
-
-@pytest.mark.slow
-def test_a_store_in_an_object_store_gives_the_same_package(storage, package, tmp_path, monkeypatch):
-    with served() as server:
-        for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
-            monkeypatch.setenv(name, value)
-        remote = Files(server.uri("store"))
-        for name, content in files(storage).items():
-            remote.write(name, content)
-        keys = server.keys()
-        again = replicate(open_folder("small", server.uri("store")), tmp_path / "again")
-        assert files(again.folder) == files(package)
-        assert server.keys() == keys
+    assert any(b"valid" in text for text in files(package / "recomputed").values())

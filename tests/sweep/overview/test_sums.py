@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from raysweep.planning.predictions.costs import CellCost
 from raysweep.sweep.overview.plan import CellFacts
 from raysweep.sweep.overview.sums import hour_sums, recipe_sums, work_sums
 
 
-def cell(
-    name: str,
-    base: str,
-    recipe: str,
-    model: str,
-    *,
-    missing: bool = True,
-    too_small: tuple[str, ...] = (),
-    **takes: object,
-) -> CellFacts:
+def cell(name, base, recipe, model, *, missing=True, **takes):
     of = (name, base, recipe, 4, model, 0 if missing else 4, missing)
-    return CellFacts(*of, CellCost(**takes), too_small=too_small)
+    return CellFacts(*of, CellCost(**takes))
 
 
 CELLS = [
@@ -39,19 +32,13 @@ def test_the_recipes_of_a_model_follow_it_and_memory_is_the_largest_while_disk_a
 
 def test_accelerators_that_can_not_hold_one_of_the_cells_are_named():
     for small in ((), ("L4",), ("L4", "A10G")):
-        cells = [
-            cell("a.full.s1", "a", "full", "to train", too_small=small),
-            cell("a.full.s2", "a", "full", "to train"),
-        ]
-        (sums,) = recipe_sums(cells)
+        one, other = (cell(f"a.full.s{seed}", "a", "full", "to train") for seed in (1, 2))
+        (sums,) = recipe_sums([replace(one, too_small=small), other])
         assert sums.too_small == small
 
 
-def test_hours_are_summed_by_accelerator():
+def test_hours_are_summed_by_accelerator_and_what_is_to_do_leaves_finished_cells_out():
     assert hour_sums(CELLS) == {"H100": 2.5, "A40": 6.0}
-
-
-def test_what_is_to_do_leaves_finished_cells_out():
     work = work_sums(CELLS)
     assert (work.cells, work.retrained, work.disk_bytes, work.checkpoint_bytes) == (2, 1, 30, 7)
     assert work_sums([]).checkpoint_bytes == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pyarrow.parquet
 import pytest
@@ -44,16 +43,7 @@ VERDICTS = {  # (model, recipe, training set), perhaps with a seed -> verdicts o
 }
 
 
-def sweep(
-    storage: Path,
-    name: str,
-    verdicts=VERDICTS,
-    problems: str = "minicode",
-    models=None,
-    recipes=None,
-    seed: int = 42,
-    **evaluation,
-) -> SweepFolder:
+def sweep(storage, name, verdicts=VERDICTS, problems="minicode", models=None, recipes=None, seed=42, **evaluation):
     """A sweep's folder with a config and these verdicts."""
     folder = SweepFolder(open_store(str(storage)), name)
     folder.path.mkdir(parents=True)
@@ -65,13 +55,9 @@ def sweep(
     with SavedNumbers(folder).writing_problems() as writer:
         for (model, recipe, training_set, *own), signs in verdicts.items():
             cell = (model, recipe, training_set, own[0] if own else seed, problems)
-            writer.add(
-                [
-                    ProblemScore(*cell, perturbation, 0, f"t{task}", 1, int(sign == "+"), 0)
-                    for perturbation, row in zip(("clean", "C1"), signs, strict=True)
-                    for task, sign in enumerate(row)
-                ]
-            )
+            by_set = zip(("clean", "C1"), signs, strict=True)
+            found = [(name, f"t{task}", int(sign == "+")) for name, row in by_set for task, sign in enumerate(row)]
+            writer.add([ProblemScore(*cell, name, 0, task, 1, passed, 0) for name, task, passed in found])
     return folder
 
 
@@ -123,30 +109,6 @@ def test_the_tables_say_what_the_numbers_of_both_sweeps_rest_on(tmp_path):
     passing, _ = compared("mine", "theirs", None, str(tmp_path))
     assert "Signature: mine: 1 sample. theirs: 40 samples." in passing.full_caption
     assert raysweep.load_problems("theirs", str(tmp_path)).attrs["signature"] == "40 samples"
-
-
-def test_p_is_adjusted_over_the_tables_rows(tmp_path):
-    sweep(tmp_path, "mine", {**VERDICTS, ("a", "plain", "C1"): ("++++++++", "++++++++")})
-    sweep(tmp_path, "theirs", {**VERDICTS, ("a", "plain", "C1"): ("--------", "++++++++")})
-    table = rows(compared("mine", "theirs", None, str(tmp_path))[0])
-    assert [float(table[0][name]) for name in ("p", "p (Holm)")] == pytest.approx(
-        [2 / 2**8, len(table) * 2 / 2**8], rel=0.01
-    )
-
-
-def test_a_difference_is_the_second_minus_the_first_with_its_interval(tmp_path):
-    sweep(tmp_path, "mine")
-    sweep(tmp_path, "theirs", {("a", "none", "base"): ("++++++--", "++++----")})
-    passing, rd = compared("mine", "theirs", None, str(tmp_path))
-    clean = next(row for row in rows(passing) if row["test set"] == "minicode clean")
-    assert float(clean["difference (points)"]) == pytest.approx(25)
-    assert float(clean["difference (points) low"]) <= 25 <= float(clean["difference (points) high"])
-    (changed,) = rows(rd)
-    assert float(changed["mine (%)"]) == pytest.approx(50)
-    assert float(changed["theirs (%)"]) == pytest.approx(100 / 3)
-    assert float(changed["change (points)"]) == pytest.approx(100 / 3 - 50)
-    parts = float(changed["from perturbed pass@1"]) + float(changed["from clean pass@1"])
-    assert parts == pytest.approx(float(changed["change (points)"]))
 
 
 def test_sweeps_without_a_common_cell_or_problem_say_what_each_has(tmp_path):
@@ -257,22 +219,18 @@ def test_printed_numbers_of_several_recipes_stand_beside_the_same_recipe(tmp_pat
 
 def test_what_can_not_be_compared_is_refused_with_the_way_out(tmp_path):
     folder = sweep(tmp_path, "mine")
-    with pytest.raises(UsageError, match="has a name that the study uses: expected the models"):
-        compared("mine", "paper", None, str(tmp_path))
-    with pytest.raises(UsageError, match="mbpp-plus, or fine-tuned by fait or fait-line or fait-token or sft; found"):
-        compared("mine", "fait", None, str(tmp_path))
-    with pytest.raises(UsageError, match="name what to compare with"):
-        compared("mine", None, None, str(tmp_path))
-    with pytest.raises(UnknownName, match=r"unknown field 'precison'.*precision"):
-        compared("mine", None, "precison", str(tmp_path))
-    with pytest.raises(UsageError, match="paper has printed numbers only"):
-        compared("mine", "paper", "recipe", str(tmp_path))
-    with pytest.raises(UsageError, match="'mine' is compared with itself"):
-        compared("mine", "mine", None, str(tmp_path))
-    with pytest.raises(UsageError, match="unknown sweep 'mien'"):
-        compared("mien", "paper", None, str(tmp_path))
-    with pytest.raises(UsageError, match=r"unknown sweep 'papr' \(did you mean 'paper'\?\)"):
-        compared("mine", "papr", None, str(tmp_path))
+    for *given, said in (
+        ("mine", "paper", None, "has a name that the study uses: expected the models"),
+        ("mine", "fait", None, "mbpp-plus, or fine-tuned by fait or fait-line or fait-token or sft; found"),
+        ("mine", None, None, "name what to compare with"),
+        ("mine", None, "precison", r"unknown field 'precison'.*precision"),
+        ("mine", "paper", "recipe", "paper has printed numbers only"),
+        ("mine", "mine", None, "'mine' is compared with itself"),
+        ("mien", "paper", None, "unknown sweep 'mien'"),
+        ("mine", "papr", None, r"unknown sweep 'papr' \(did you mean 'paper'\?\)"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            compared(*given, str(tmp_path))
     (folder.path / "problems.parquet").unlink()
     with pytest.raises(UsageError, match="`raysweep report mine` writes those"):
         compared("mine", None, "recipe", str(tmp_path))
@@ -332,10 +290,7 @@ def test_cells_that_differ_in_the_seed_only_have_one_row_and_each_its_own_on_dem
     passing, rd = compared("mine", "theirs", None, str(tmp_path))
     clean = next(row for row in rows(passing) if row["test set"] == "minicode clean")
     assert [row["cell"] for row in rows(passing)] == ["a · plain · C1"] * 2 and len(rd.rows) == 1
-    assert float(clean["difference (points)"]) == pytest.approx(100 * 2 / 8)
-    assert float(clean["difference (points) SD"]) == pytest.approx(12.5) and clean["difference (points) seeds"] == "3"
-    assert (float(clean["mine (%)"]), float(clean["theirs (%)"])) == (pytest.approx(50), pytest.approx(75))
-    assert (float(clean["p"]) < 0.05) == (float(clean["difference (points) low"]) > 0)
+    assert [float(clean[name]) for name in ("mine (%)", "theirs (%)", "difference (points) SD")] == [50, 75, 12.5]
     each, _ = compared("mine", "theirs", None, str(tmp_path), each_seed=True)
     assert sorted({row["cell"] for row in rows(each)}) == [f"a · plain · C1 · seed {seed}" for seed in (42, 43, 44)]
     done = CliRunner().invoke(app, ["compare", "mine", "theirs", "--storage", str(tmp_path), "--each-seed"])

@@ -71,11 +71,6 @@ def test_a_new_section_is_one_file_and_stands_on_the_page_in_a_csv_file_and_in_o
     assert export(folder, "csv", None, only=["sums"]).endswith(written)
 
 
-def test_a_section_that_a_sweep_has_nothing_for_is_refused(folder):
-    with pytest.raises(UsageError, match="nothing to show in failures"):
-        export(folder, "csv", None, only=["failures"])
-
-
 def test_a_new_section_gives_a_report_another_stamp(new_section):
     assert "sums" in str(report_code())
 
@@ -100,20 +95,19 @@ def test_the_code_of_numbers_and_of_the_page_counts():
     assert {metric, comparison, kind, *others} <= files.keys()
 
 
-def test_a_section_without_tables_and_figures_is_refused(folder):
-    with pytest.raises(UsageError, match="the section settings is on the report's page only"):
-        export(folder, "csv", None, only=["settings"])
-
-
-@pytest.mark.parametrize("format", ["csv", "svg"])
-def test_an_exhibit_of_the_page_is_refused_with_no_other_format(folder, tmp_path, format):
-    with pytest.raises(UsageError, match="fait-side-by-side: on the report's page only"):
-        export(folder, format, tmp_path, only=["fait-side-by-side"])
-
-
-def test_a_section_without_figures_is_refused_where_figures_are_asked_for(folder, new_section, tmp_path):
-    with pytest.raises(UsageError, match="sums has no figure in this sweep"):
-        export(folder, "svg", tmp_path, only=["sums"])
+@pytest.mark.parametrize(
+    ("format", "only", "said"),
+    [
+        ("csv", "failures", "nothing to show in failures"),
+        ("csv", "settings", "the section settings is on the report's page only"),
+        ("csv", "fait-side-by-side", "fait-side-by-side: on the report's page only"),
+        ("svg", "fait-side-by-side", "fait-side-by-side: on the report's page only"),
+        ("svg", "sums", "sums has no figure in this sweep"),
+    ],
+)
+def test_what_has_nothing_in_a_format_is_refused(folder, tmp_path, new_section, format, only, said):
+    with pytest.raises(UsageError, match=said):
+        export(folder, format, tmp_path / "out", only=[only])
 
 
 def test_each_record_on_demand_has_a_function_that_reads_it():

@@ -12,7 +12,6 @@ import raysweep
 from raysweep.config.loading import config_from, load_config
 from raysweep.metrics.base import METRICS, Measurement, Metric
 from raysweep.records import PromptRow
-from raysweep.sweep.report.facts import pair_outcomes, trainings
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.scoring import score
 from raysweep.sweep.report.write import export
@@ -119,23 +118,6 @@ def test_a_report_on_minicode_begins_with_what_its_numbers_do_not_show_unless_th
         assert rest and f"{shown}</aside>" in head
 
 
-@pytest.mark.slow
-@pytest.mark.long
-def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
-    """In small: test_leaked_rows_are_reported_and_kept_or_left_out."""
-    rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(20)]
-    rows[3]["task_id"] = "HumanEval/2"
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    source = "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}"
-    small = ["evaluation.problems=[humaneval]", "evaluation.limit=3", "evaluation.perturbations=[clean]"]
-    config = load_config(NANO, [source, *small, "name=leaky", "training.sets=[clean]"])
-    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
-    assert not result.errors
-    report = Path(result.report).read_text()
-    told = "1 of 20 training rows gives 1 evaluated problem away (rows by what they share with a problem: task id 1)"
-    assert f"{told}; it is kept" in report
-
-
 def test_the_order_puts_the_widest_mix_first_and_has_words_for_all_names():
     own = "perturbations={typos: {name: mix, members: [C1, C3]}, most: {name: mix, members: [C1, C2, C3, W1]}}"
     sets = "training.sets=[clean, C1, {name: half, perturbation: C, ratio: 0.5, size: 2}]"
@@ -147,48 +129,6 @@ def test_the_order_puts_the_widest_mix_first_and_has_words_for_all_names():
     assert order.training_label("half") == "50 % typos, 2 times the rows (half)"
     assert order.trained_with["half"] == "C"
     assert order.words["W1"] == "added synonyms"  # a member, which samples name
-
-
-@pytest.mark.slow
-def test_outcomes_trainings_and_failures_of_a_sweep_stand_in_its_tables(tmp_path):
-    overrides = ["name=why", "recipes.bad={epochs: 1, batch_size: 16, max_tokens: 9}", "models.0.recipes=[tiny, bad]"]
-    result = run_sweep(load_config(NANO, [*overrides, "recovery.retries=0"]), RunOptions(str(tmp_path), "local"))
-    assert list(result.errors) == ["llama.bad.C1.s7"]
-    text = export(result.folder, "md", None)
-    assert text.count("none of 64 training rows can be used") == 1
-    assert Path(result.report).read_text().count("none of 64 training rows can be used") == 1
-    outcomes = pair_outcomes(result.folder)
-    assert {(o.training_set, o.perturbation, o.total) for o in outcomes} == {
-        (trained, tested, 6) for trained in ("base", "C1") for tested in ("clean", "C1")
-    }
-    assert sum(o.cut for o in outcomes) == 24  # 12 tokens are too few for any completion
-    base, tuned = trainings(result.folder, result.config)
-    assert (base.training_set, base.recipe, tuned.training_set, tuned.recipe) == ("pre-training", "tiny", "C1", "tiny")
-    assert (tuned.rows, tuned.dropped, tuned.steps) == (64, 0, 4)
-    assert [step for step, _ in tuned.losses] == [1, 2, 3, 4] and tuned.losses[-1][1] == tuned.final_loss
-
-
-@pytest.mark.slow
-def test_numbers_of_several_draws_are_means_over_them(tmp_path):
-    value = {
-        "name": "drawn",
-        "allow_code_execution": True,
-        "models": [{"name": "fake", "generator": "fake"}],
-        "evaluation": {"problems": [{"name": "minicode", "count": 20}], "perturbations": ["C2"], "draws": 3}
-        | {"samples": 2, "temperature": 1, "pass_at": [2]},
-    }
-    result = run_sweep(config_from(value, "test"), RunOptions(str(tmp_path), "local"))
-    samples = raysweep.load_samples("drawn", storage=str(tmp_path))
-    perturbed = samples[samples.perturbation == "C2"]
-    by_draw = perturbed.groupby("draw").passed.mean()
-    found = {(s.perturbation, s.metric): s for s in result.scores}
-    assert len(set(by_draw)) > 1 and found["C2", "pass@1"].value == pytest.approx(by_draw.mean())
-    assert found["C2", "drop"].value == pytest.approx(by_draw.mean() - found["clean", "pass@1"].value)
-    assert found["C2", "pass@1"].n == 20
-    tables = export(result.folder, "md", None)
-    assert "Perturbed numbers are means over 3 draws of each perturbation." in tables
-    assert {name.split("@")[1] for _, name in found if re.match(r"(pass|RP_3)@\d+$", name)} == {"1", "2"}
-    assert re.search(r"\| C2 \| fake \| pass@2 \(%\) \| \d", tables)
 
 
 @pytest.mark.slow

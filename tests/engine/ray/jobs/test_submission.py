@@ -54,32 +54,19 @@ class Place:
         return filled(line, self.running.url, self.store, str(self.folder / "tiny.yaml"))
 
     def shell(self, line: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-c", line],
-            cwd=self.folder,
-            env=self.running.environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-
-    def submit(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self.shell(shlex.join([*self.submission, *options]))
+        where = {"cwd": self.folder, "env": self.running.environment, "timeout": PATIENCE}
+        return subprocess.run(["bash", "-c", line], capture_output=True, text=True, **where)
 
     @property
     def submission(self) -> list[str]:
         where = ["--address", self.running.url, "--storage", self.store, "--allow-code-execution"]
         return ["raysweep", "submit", "tiny.yaml", *where]
 
-    def job(self, printed: str) -> dict[str, Any]:
+    def job(self, printed: str) -> Any:
         """What Ray tells of the last job that a text names."""
-        with urllib.request.urlopen(f"{self.running.url}/api/jobs/{last_job(printed)}", timeout=PATIENCE) as answer:
-            found: dict[str, Any] = json.loads(answer.read())
-        return found
-
-
-def last_job(printed: str) -> str:
-    return re.findall(r"raysubmit_\w+", printed)[-1]
+        name = re.findall(r"raysubmit_\w+", printed)[-1]
+        with urllib.request.urlopen(f"{self.running.url}/api/jobs/{name}", timeout=PATIENCE) as answer:
+            return json.loads(answer.read())
 
 
 def entrypoint(path: Path) -> str:
@@ -125,7 +112,7 @@ def test_the_entrypoint_of_a_cluster_file_runs(place, path):
 @pytest.mark.ray
 def test_the_printed_command_submits_the_same_job(place):
     """In small: tests/engine/ray/jobs/test_upload.py."""
-    first = place.submit("--quiet")
+    first = place.shell(shlex.join([*place.submission, "--quiet"]))
     assert first.returncode == 0, first.stderr
     (command,) = re.findall(r"^  (ray job submit .*)$", first.stderr, re.MULTILINE)
     second = place.shell(command)
@@ -141,9 +128,8 @@ def test_the_printed_command_submits_the_same_job(place):
 @pytest.mark.ray
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_reach_it(place):
     """In small: tests/engine/ray/jobs/test_failures.py."""
-    following = subprocess.Popen(
-        place.submission, cwd=place.folder, env=place.running.environment, stderr=subprocess.PIPE, text=True
-    )
+    where = {"cwd": place.folder, "env": place.running.environment}
+    following = subprocess.Popen(place.submission, stderr=subprocess.PIPE, text=True, **where)
     assert following.stderr is not None
     printed = ""
     for line in following.stderr:
@@ -151,9 +137,8 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_reach_it(place):
         if "is submitted; Ctrl-C leaves it running" in line:
             following.send_signal(signal.SIGINT)
     assert following.wait(PATIENCE) == 130
-    assert re.search(
-        r"job \w+ goes on; to follow it.*\n  ray job logs .*\n  raysweep status tiny .*\n  ray job stop", printed
-    )
+    told = r"job \w+ goes on; to follow it.*\n  ray job logs .*\n  raysweep status tiny .*\n  ray job stop"
+    assert re.search(told, printed)
     assert eventually(lambda: place.job(printed)["status"] not in ("PENDING", "RUNNING"))
     job = place.job(printed)
     assert (job["status"], job["driver_exit_code"]) == ("SUCCEEDED", 0)
