@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -13,13 +14,13 @@ import pytest
 from raysweep.config.loading import load_config
 from raysweep.engine.base import Context, Stages, Work
 from raysweep.engine.progress import ProgressFile, read_activities
-from raysweep.pipeline import make
+from raysweep.pipeline import MAKERS, make, one_by_one
 from raysweep.planning.missing import by_cell, discard_damaged, missing, walk
 from raysweep.planning.plan import ArtefactPlan, CellArtefactPlan, CellPlan, SweepPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import Recovery
 from raysweep.stages.making import groups
-from raysweep.storage.artefacts import MANIFEST, folder_of
+from raysweep.storage.artefacts import MANIFEST, Node, folder_of
 from raysweep.storage.leases import Lease
 from raysweep.storage.store import Store
 from raysweep.sweep.run import left_line
@@ -130,14 +131,35 @@ def test_damage_is_discarded_unless_a_process_makes_or_drops_the_artefact_at_thi
     assert "another content" in caplog.text and "no manifest" in caplog.text
 
 
+@dataclass(frozen=True)
+class Noted(ArtefactPlan):
+    """A kind of artefact of which the store knows nothing."""
+
+    node: Node
+    inputs: tuple[ArtefactPlan, ...] = ()
+
+
+def work_in(store: Store) -> Work:
+    no_stages = cast(Stages, None)  # training would need some
+    return Work(store, no_stages, ProgressFile(store.progress("s"), "cell"), Context(store.root, "s", 0, Recovery(0)))
+
+
+def test_plans_of_a_new_kind_are_made_in_order_whatever_their_keys(store, monkeypatch):
+    monkeypatch.setitem(MAKERS, Noted, one_by_one(lambda plan, work: commit([plan], work.store) or made.append(plan)))
+    made, first = [], Noted(Node("noted", 1, {}, (), "first"))
+    later = (Noted(Node("noted", version, {}, (), "later"), (first,)) for version in range(2, 99))
+    second = next(plan for plan in later if plan.node.key < first.node.key)
+    make([second], work_in(store))
+    assert made == [first, second] and not missing([second], store)
+
+
 @pytest.mark.slow
 def test_a_model_that_another_process_has_made_used_and_dropped_meanwhile_is_not_made_again(store, caplog):
     plan = build_plan(load_config(NANO, ["keep_models=adapters"]))
     tuned = next(cell for cell in plan.cells if cell.model)
     (model,) = [item for item in walk(tuned.artefacts) if item.node == tuned.model]
     commit([item for item in walk(plan.targets) if item not in (model, *tuned.artefacts)], store)
-    no_stages = cast(Stages, None)  # training would need some
-    work = Work(store, no_stages, ProgressFile(store.progress("s"), "cell"), Context(store.root, "s", 0, Recovery(0)))
+    work = work_in(store)
     with ThreadPoolExecutor(1) as pool, hold(store, model):
         here = pool.submit(make, tuned.artefacts, work)
         assert eventually(lambda: here.done() or "cell" in read_activities(store.progress("s")))

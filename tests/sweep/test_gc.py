@@ -104,14 +104,6 @@ def test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep
     assert content(store.root) == content(tmp_path / "alone") and found(store) == Counter()
 
 
-def test_a_sweep_finds_nothing_missing_afterwards_and_a_removed_one_is_made_again(store, two_sweeps):
-    forget(store, "b")
-    remove(store)
-    assert run_sweep(config("a", "C1"), RunOptions(store.root, "local")).cells_run == 0
-    run(store.root, "b", "C2")
-    assert content(store.root) == content(two_sweeps)
-
-
 def test_what_a_sweep_would_use_stays_though_it_has_made_nothing(store):
     SweepFolder(store, "planned").claim(build_plan(config("planned", "C2")), to_yaml(config("planned", "C2")))
     forget(store, "a", "b")

@@ -31,6 +31,7 @@ from raysweep.sweep.guards import (
     require_space,
     sweep_lease,
 )
+from raysweep.testing.tiny import make_tiny
 from tests.paths import NANO
 from tests.patience import PATIENCE, eventually
 
@@ -100,9 +101,9 @@ def test_a_nearly_full_disk_is_refused_with_the_numbers(tmp_path, free):
 
 @pytest.mark.parametrize(("keep", "at_a_time", "trainings"), [("all", 3, 2), ("adapters", 2, 2), ("adapters", 1, 0)])
 def test_fully_fine_tuned_models_that_are_there_at_a_time_count_with_their_checkpoints(
-    tmp_path, free, tiny, keep, at_a_time, trainings
+    tmp_path, free, keep, at_a_time, trainings
 ):
-    folder, store = Path(tiny["llama"].location), Store(tmp_path)
+    folder, store = Path(make_tiny("llama", tmp_path / "tiny").location), Store(tmp_path / "store")
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     sets = [
         f"models=[{{name: m, path: {folder}, recipes: [tiny]}}]",

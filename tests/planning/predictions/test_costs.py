@@ -38,7 +38,6 @@ from raysweep.trainers.memory import trained_weights
 
 CODELLAMA = known_shape("codellama/CodeLlama-7b-hf")
 ROWS = 64
-DRAWN = {"samples": 3, "temperature": 0.8}
 
 
 @pytest.fixture(scope="module")
