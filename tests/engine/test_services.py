@@ -20,7 +20,13 @@ from raysweep.programs import Limits, Outcome, Program, Verdict
 from raysweep.records import Completion, Decoding, GenerationRequest, TrainingStep
 from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.testing.tiny import make_tiny
 from tests.clock import Clock
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return make_tiny("llama", tmp_path_factory.mktemp("llama"))
 
 
 def services(folder: Path, **more: int) -> tuple[TrainingServices, ProgressFile]:
@@ -148,8 +154,8 @@ def test_equal_programs_are_run_once_and_the_next_process_finds_their_verdicts(t
         assert stages.programs == expected
 
 
-def test_a_live_model_writes_what_its_files_write_and_stays_as_it_was(tmp_path, tiny):
-    ref, decoding = tiny["llama"], Decoding(max_new_tokens=6)
+def test_a_live_model_writes_what_its_files_write_and_stays_as_it_was(tmp_path, llama):
+    ref, decoding = llama, Decoding(max_new_tokens=6)
     requests = [GenerationRequest(str(n), f"T/{n}", "def f0(xs):\n" * (1 + n % 3)) for n in range(7)]
     network, tokenizer = load_model(ref)
     network.train()
@@ -161,12 +167,12 @@ def test_a_live_model_writes_what_its_files_write_and_stays_as_it_was(tmp_path, 
     assert [completion.task_id for completion in live] == [request.task_id for request in requests]
 
 
-def test_a_model_is_loaded_once_for_several_calls(tmp_path, tiny, monkeypatch):
+def test_a_model_is_loaded_once_for_several_calls(tmp_path, llama, monkeypatch):
     loads = []
     monkeypatch.setattr("raysweep.models.versions.load_model", lambda ref: loads.append(ref) or load_model(ref))
     request = GenerationRequest("0", "T/0", "def f0(xs):\n")
     with LocalStages() as stages:
         service = ModelService(stages, store_in(tmp_path), ProgressFile(Files(str(tmp_path)), "x"))
         for prompt in ("def f0(xs):\n", "def f1(xs):\n"):
-            service.generate(tiny["llama"], [dataclasses.replace(request, prompt=prompt)], Decoding(max_new_tokens=2))
-    assert loads == [tiny["llama"]]
+            service.generate(llama, [dataclasses.replace(request, prompt=prompt)], Decoding(max_new_tokens=2))
+    assert loads == [llama]

@@ -4,17 +4,6 @@ from raysweep.errors import UsageError
 from raysweep.problems.minicode.problem_set import MiniCodeProblems
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("split", ["validation", "test"])
-def test_every_reference_passes_its_own_tests_and_a_wrong_body_fails(split):
-    problems = MiniCodeProblems(world=1, split=split).problems()
-    assert len(problems) == 240
-    for problem in problems:
-        exec(problem.assemble(problem.reference).source, {})
-        with pytest.raises((AssertionError, TypeError)):
-            exec(problem.assemble("    return None").source, {})
-
-
 def test_a_problem_is_shaped_like_humanevals():
     problems = MiniCodeProblems(world=1, count=60).problems()
     for index, problem in enumerate(problems):
@@ -31,10 +20,6 @@ def test_perturbations_may_touch_the_sentence_but_no_constant_name_or_example():
         sentence = problem.prompt.split('"""')[1].split("\n")[0]
         natural = [segment.text for segment in minicode.segments(problem) if segment.natural]
         assert all(text in sentence and "`" not in text for text in natural) and "".join(natural).strip()
-
-
-def test_the_fingerprint_tells_splits_apart():
-    assert MiniCodeProblems(world=1).fingerprint() != MiniCodeProblems(world=1, split="validation").fingerprint()
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,10 @@ def test_a_patch_in_java_passes_only_by_its_tests(tmp_path: Path, executor: Exec
 @pytest.mark.long
 @pytest.mark.parametrize("language", ["python", "java"])
 def test_all_of_quixbugs(executor: Executor, language: str) -> None:
-    """In small: test_cases_and_graphs_in_python_tell_right_from_wrong, and for Java the test above."""
+    """In small: test_a_patch_in_java_passes_only_by_its_tests.
+
+    For Python: test_cases_and_graphs_in_python_tell_right_from_wrong.
+    """
     if language == "java" and missing_jars():
         pytest.skip("needs JUnit 4")
     problems = problems_of(QuixBugs(str(shared_data("quixbugs", "quixbugs.jsonl.gz")), language=language))

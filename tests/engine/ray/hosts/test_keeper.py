@@ -95,16 +95,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "kill", lambda host: host.die())
 
 
-def batch(
-    cell: str,
-    folder: Path,
-    index: int = 0,
-    kind: HostKind = KIND,
-    model: ModelRef = BASE,
-    most: int = 1,
-    joins: bool = True,
-    edits: bool = False,
-) -> HostBatch:
+def batch(cell, folder, index=0, kind=KIND, model=BASE, most=1, joins=True, edits=False) -> HostBatch:
     progress = ProgressFile(Files(str(folder)), cell)
     return HostBatch(kind, cell, f"run of {cell}", index, model, b"", progress, most, joins, edits)
 
