@@ -99,7 +99,7 @@ def _doubled(config: SweepConfig) -> Iterator[Mistake]:
     for path, what, values in lists:
         for at, value in enumerate(values):
             if value in values[:at]:
-                way = "; give one a name of its own, as in {name: jsonl, as: mine, path: ...}" * (what == "problem set")
+                way = "; give one another name, as in {name: jsonl, as: mine, path: ...}" * (what == "problem set")
                 yield (*path, at), f"the {what} {value!r} is listed twice; each must differ{way}"
 
 
@@ -122,7 +122,7 @@ def _cells(config: SweepConfig) -> Iterator[Mistake]:
     if not config.judged_models:
         yield (
             ("models",),
-            "none is judged, so there is nothing to report; leave out `judged: false` where one should be",
+            "none is evaluated, so there is nothing to report; leave out `judged: false` where one should be",
         )
     for at, model in enumerate(config.models):
         trains = [name for name in model.recipes if fine_tunes(config.recipes[name].trainer)]
@@ -398,7 +398,8 @@ def _settings_without_use(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     if recipe.compat == "safecoder" and OBJECTIVES.get(recipe.objective).prefers:
         yield (
             "compat",
-            f"SafeCoder's loop trains on responses alone, and `objective: {recipe.objective}` on pairs; remove one",
+            f"SafeCoder's loop trains on responses alone, and `objective: {recipe.objective}` on preference pairs; "
+            "remove one",
         )
     for field, value in SAFECODERS.items() if recipe.compat == "safecoder" else ():
         if getattr(recipe, field) != value:
@@ -486,7 +487,7 @@ def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
                 yield (
                     place,
                     f"{count(len(found), 'row')} {'is a patch' if len(found) == 1 else 'are patches'} by developers of "
-                    f"projects that models are judged on, first {row_id!r} ({patch}); remove them{way}",
+                    f"projects that models are evaluated on, first {row_id!r} ({patch}); remove them{way}",
                 )
     except UsageError:
         return  # the checks of sources and problems report it

@@ -54,7 +54,10 @@ def _recipe(recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
             yield key, f"an editor ({recipe.trainer}) changes a model in one process; leave `{key}` out"
         elif key in takes:
             value = getattr(recipe, key)
-            yield key, f"it is of trainings, and {recipe.trainer} has its own: write `edit: {{{key}: {value}}}` instead"
+            yield (
+                key,
+                f"it is of trainings, and {recipe.trainer} has another one: write `edit: {{{key}: {value}}}` instead",
+            )
         else:
             yield key, f"an editor ({recipe.trainer}) trains on no rows, so it has no effect; leave it out"
     try:
@@ -78,7 +81,7 @@ def _asked(config: SweepConfig) -> Iterator[Mistake]:
             if edits(trainer) and config.edits is None:
                 yield (
                     ("models", at, "recipes"),
-                    f"recipe {recipe!r} edits models from prompt pairs ({trainer}), and there is no `edits:` section; "
+                    f"recipe {recipe!r} edits models from edit examples ({trainer}), and there is no `edits:` section; "
                     "write one, such as `edits: {perturbations: [C1], pairs: 5}`",
                 )
     if config.edits is not None and not editing:
@@ -98,14 +101,14 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
         if name in asked[:at]:
             yield place, f"the perturbation {name!r} is listed twice; each must differ"
         if name == CLEAN:
-            yield place, "a pair is a clean prompt and a perturbed one; leave `clean` out"
+            yield place, "an edit example is a clean prompt and a perturbed one; leave `clean` out"
         elif name not in config.evaluation.perturbations:
             yield (
                 place,
-                f"pairs are found where models were judged on {name!r}; add it to `evaluation.perturbations`",
+                f"edit examples are found where models are evaluated on {name!r}; add it to `evaluation.perturbations`",
             )
         elif config.strengths.get(name) == 0:
-            yield place, f"{name!r} changes no prompt, since `strengths` gives it 0; there are no pairs"
+            yield place, f"{name!r} changes no prompt, since `strengths` gives it 0; there are no edit examples"
     yield from _unjudged(config, asked)
 
 
@@ -116,8 +119,8 @@ def _unjudged(config: SweepConfig, asked: Sequence[str]) -> Iterator[Mistake]:
         if of_bases is not None and name in tests and name not in (CLEAN, *of_bases):
             yield (
                 ("edits", "perturbations", at),
-                f"`evaluation.pairs` has base models judged without {name!r}; pairs are found in their results, so add "
-                f"it to `evaluation.pairs.{BASE}`",
+                f"`evaluation.pairs` has base models evaluated without {name!r}; edit examples are found in their "
+                f"results, so add it to `evaluation.pairs.{BASE}`",
             )
 
 

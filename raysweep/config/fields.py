@@ -229,7 +229,7 @@ class RejectedConfig(Strict):
     teacher: Annotated[str, Field(min_length=1)] | None = None
     """Name of the model, one of `models`, that writes an incorrect variant of each response."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = DECODING.seed
-    """Of the mutator's or teacher's draws."""
+    """Of the mutator's or teacher's random choices."""
     temperature: Annotated[float, Field(ge=0, le=5)] = DECODING.temperature
     """Randomness of the teacher's answers; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
@@ -250,7 +250,7 @@ class RejectedConfig(Strict):
         given = [way for way in WAYS if getattr(self, way) is not None]
         if len(given) != 1:
             raise ValueError(
-                "must name one way: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"
+                "must name one source: {field: NAME}, {mutator: python, seed: 1} or {teacher: MODEL}"
                 + (f"; it has {' and '.join(given)}" if given else "")
             )
         others = type(self).model_fields.keys() - {given[0], *WAYS[given[0]]}
@@ -319,7 +319,7 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
         is_csv = ".csv" in Path(str(fields["path"])).suffixes
         fields |= {"name": "csv" if is_csv else JSONL, "as": None}
     shown = ", ".join(f"{key}: {text}" for key, text in fields.items() if text is not None)
-    return f"; for a file of your own write {{{shown}}}"
+    return f"; for your own file write {{{shown}}}"
 
 
 SourceSpec = Annotated[SourceConfig, spec_of(SOURCES)]
@@ -345,7 +345,7 @@ def generator(*, without_weights: bool) -> DescribedCheck:
         except UsageError as error:
             raise ValueError(str(error)) from None
         if "batch_tokens" in spec.args:
-            raise ValueError("`batch_tokens` stands under `evaluation`, for all models")
+            raise ValueError("`batch_tokens` belongs under `evaluation`, for all models")
         return value
 
     return DescribedCheck(check, f"{_name_of(GENERATORS)}, alone or in a mapping with its arguments")

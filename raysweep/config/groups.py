@@ -167,8 +167,8 @@ class _Spelling:
             return False
         self._wrong(
             (*place, *path),
-            "only a key that takes a number may be a list, which stands for a recipe for each; write a recipe of its "
-            "own for each of these",
+            "only a key that takes a number may be a list, which stands for a recipe for each; write a separate "
+            "recipe for each of these",
         )
         return True
 

@@ -33,7 +33,7 @@ log = logging.getLogger("raysweep")
 
 KNOWN_HERE = "; known here: "
 NEEDED: dict[KeyPath, str] = {
-    ("models",): "; list the models to judge, as in `models: [{name: mine, path: PATH_OR_HUB_ID}]` (without models, "
+    ("models",): "; list the models to evaluate, as in `models: [{name: mine, path: PATH_OR_HUB_ID}]` (without models, "
     "`raysweep sets CONFIG` makes the training and test sets)"
 }
 """What to do about a required key that is missing, where its name doesn't say it."""

@@ -132,7 +132,7 @@ class RecipeConfig(Strict):
     """How to train, whatever the model; lists of numbers, as in `lr: [1.0e-5, 3.0e-5]`, stand for a recipe for each."""
 
     trainer: Annotated[str, registered(TRAINERS, EDITORS, SELF_DENOISING)] = RECIPE.trainer
-    """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few from a pair of `edits`."""
+    """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few from one of `edits`."""
     objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
     """The loss."""
     objective_args: dict[str, float | str | bool] = RECIPE.objective_args
@@ -198,7 +198,7 @@ class RecipeConfig(Strict):
     select: Select = "none"
     """Which of its group is evaluated, as in `{by: validation_loss}`: the others are only trained; `none`: all."""
     problems: Annotated[list[str], Field(min_length=1)] | None = None
-    """Problem sets that its models are judged on; null: all of `evaluation.problems`."""
+    """Problem sets that its models are evaluated on; null: all of `evaluation.problems`."""
     resources: StagesConfig = StagesConfig()
     """What its cells ask for, where it differs from their models' and from `resources`; not part of keys."""
 
@@ -271,11 +271,11 @@ class ModelConfig(Strict):
     system_prompt: str = RECIPE.system
     """Instruction above all prompts, for `chat` or a Jinja string."""
     recipes: list[Annotated[str, declared("recipes", "recipe")]] = []
-    """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is judged."""
+    """Recipes that fine-tune it, a cell for each with each training set; none: only the base model is evaluated."""
     sets: Annotated[list[TrainingSetName], Field(min_length=1)] | None = None
     """Training sets that it is fine-tuned on; null: all."""
     judged: bool = True
-    """Whether it is judged; false: it only writes rejected responses, as a teacher (`rejected: {teacher: MODEL}`)."""
+    """Whether it is evaluated; false: it only writes rejected responses as a teacher (`rejected: {teacher: MODEL}`)."""
     stop: list[str] = []
     """Strings that end a completion, beside each problem's own."""
     accelerator: Accelerators | None = None

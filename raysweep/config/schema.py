@@ -118,7 +118,7 @@ Pairs = Annotated[
     Annotated[Literal["all", "paper", "figures"], Tag("rule")] | Annotated[dict[str, list[str]], Tag("written")],
     Discriminator(_pairs_form),
 ]
-"""Which models are judged on which test sets: a rule's name, or the perturbations of each training set."""
+"""Which models are evaluated on which test sets: a rule's name, or the perturbations of each training set."""
 
 
 class QualityConfig(Strict):
@@ -127,28 +127,28 @@ class QualityConfig(Strict):
     linter: Literal["pylint"] = "pylint"
     """What reads the files; it needs the extra `quality`."""
     second_opinion: Literal["ruff"] | None = "ruff"
-    """What reads the same files again, in milliseconds, with rules of its own; null: nothing."""
+    """What reads the same files again, in milliseconds, by its rules; null: nothing."""
     margin: Annotated[float, Field(gt=0, lt=1), UnitMark("share of the files")] = MARGIN
     """Margin of error at 95 % confidence, which gives the number of files of each problem set by Cochran's formula."""
 
 
 class EvaluationConfig(Strict):
-    """Which models are judged on which test sets, and how completions are drawn."""
+    """Which models are evaluated on which test sets, and how completions are sampled."""
 
     problems: Annotated[list[ProblemsSpec], Field(min_length=1)]
-    """Problem sets that every model is judged on."""
+    """Problem sets that every model is evaluated on."""
     perturbations: list[PerturbationName] = [CLEAN]
     """Perturbations of the prompts; each makes a test set of each problem set, and `clean` is always there."""
     pairs: Pairs = "all"
-    """Which models are judged on which test sets: a rule's name, or the perturbations for each training set."""
+    """Which models are evaluated on which test sets: a rule's name, or the perturbations for each training set."""
     prompt_format: PromptFormat = NATIVE
     """A template for all models, base models too; `native`: each as it was trained."""
     compat: Literal["recode"] | None = None
     """`recode` perturbs bit for bit as ReCode does."""
     compose: Literal["draw", "stack"] = CHOICE.compose
-    """An aggregate's methods: one drawn for each prompt, or all in turn on each prompt."""
+    """An aggregate's methods: one selected at random for each prompt, or all in turn on each prompt."""
     draws: Annotated[Count, UnitMark("test sets")] = 1
-    """Test sets of each perturbation that draws, each with its own noise; from 2 on they also give robust pass_s@k."""
+    """Perturbation samples, each a test set with other random choices; from 2 on they also give robust pass_s@k."""
     audit: str | None = None
     """A rater's answers to a sheet of `raysweep audit`, or the sheet's folder: RD over the prompts rated valid, too."""
     max_new_tokens: Annotated[Count, UnitMark("tokens")] = DECODING.max_new_tokens
@@ -160,7 +160,7 @@ class EvaluationConfig(Strict):
     temperature: Annotated[float, Field(ge=0, le=5)] = DECODING.temperature
     """Randomness of the completions; 0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1), UnitMark("probability")] = DECODING.top_p
-    """Tokens are drawn among the likeliest that together have this probability; counts only above temperature 0."""
+    """Tokens are sampled among the likeliest that together have this probability; counts only above temperature 0."""
     beams: Annotated[Count, UnitMark("texts")] = DECODING.beams
     """Above 1: beam search, at temperature 0; a prompt's `samples` are the best texts of so many, the best first."""
     early_stopping: bool = DECODING.early_stopping
@@ -168,7 +168,7 @@ class EvaluationConfig(Strict):
     extract: Literal["auto", "none", "first", "last", "study", "evalplus"] = "auto"
     """How an answer becomes a program; `auto`: of a chat the code that defines the function, a completion as it is."""
     generator: WeightsGeneratorSpec = SpecConfig(name=TRANSFORMERS)
-    """What runs the weights of models that name none of their own."""
+    """What runs the weights of models that name no generator."""
     batch_tokens: Annotated[Count, UnitMark("tokens")] | None = None
     """Tokens, of prompts and completions, that a model holds at a time; null: 24,576 on CPUs, what fits on a GPU."""
     limit: Annotated[Count, UnitMark("problems")] | None = None
@@ -220,12 +220,12 @@ class ExecutionConfig(Strict):
     reference_factor: Annotated[Factor, UnitMark("x the reference's time")] | None = 4.0
     """Limit of the programs on a problem with a reference, at least 1 s, at most `timeout`; null: `timeout` for all."""
     lane: Literal["strict", "shared"] = SANDBOX.lane.value
-    """`strict`: a process for each program; `shared`: harmless programs share one."""
+    """`strict`: isolated mode, a process for each program; `shared`: batched mode, harmless programs share one."""
     require: Literal["limits", "partial", "filtered", "strong"] = SANDBOX.require.value
     """Lowest level of isolation at which programs are run (docs/execution.md)."""
 
     require_oracle: Literal["inside", "outside"] = SANDBOX.require_oracle.value
-    """`outside`: refuse problems whose tests can't run in a process that no program enters."""
+    """`outside`: refuse problems with in-process tests, which can't run in a process that no program enters."""
     cpp_flags: str = SANDBOX.cpp_flags
     """Flags of g++ that say how C++ is compiled; folders are absolute. Tests keep their assertions with `-DNDEBUG`."""
 
@@ -263,9 +263,9 @@ class ReportConfig(Strict):
     notice: str = ""
     """A warning that the report shows first, of conclusions not to draw; empty: what problem sets say of themselves."""
     headline: str | None = None
-    """The perturbation of the headline; null: the mix with the most methods, without a mix the one that costs most."""
+    """Perturbation of the primary metric; null: the mix of most methods, without a mix the one that costs most."""
     samples_per_pair: Annotated[CountOrZero, UnitMark("completions")] | None = None
-    """Completions of each evaluation pair in the viewer; null: 20,000 over all pairs."""
+    """Completions of each evaluation in the viewer; null: 20,000 over all evaluations."""
     each_seed: bool = False
     """Whether tables and figures have a row for each of several `seeds`, in place of their mean."""
 
@@ -276,7 +276,7 @@ class SweepConfig(Strict):
     name: SweepName
     """Name of the sweep and of its folder."""
     seed: Seed = DEFAULT_SEED
-    """Seed of texts, draws, generated worlds and pre-training."""
+    """Seed of texts, random choices, generated worlds and pre-training."""
     seeds: Annotated[list[Seed], Field(min_length=1)] | None = None
     """Seeds of fine-tuning, a cell for each; null: only `seed`."""
     allow_code_execution: bool = False
@@ -304,7 +304,7 @@ class SweepConfig(Strict):
     """Training writes a checkpoint each time after so many steps, or after a time such as `10min`; 0: never."""
 
     keep_models: Literal["all", "adapters", "chosen"] = "all"
-    """`adapters` drops full weights once they are judged or not chosen (`select`), `chosen` all that aren't chosen."""
+    """`adapters` drops full weights once evaluated or not chosen (`select`), `chosen` all that aren't chosen."""
 
     @property
     def judged_models(self) -> list[ModelConfig]:

@@ -45,11 +45,11 @@ class TrainingSetConfig(Strict):
     ratio: Annotated[Share, UnitMark("share of the rows")] = CHOICE.ratio
     """How many rows are perturbed; the others stay clean."""
     draw: CountOrZero = CHOICE.draw
-    """Number of the random draw of the perturbed rows; another number perturbs other rows."""
+    """Number of the random choice of the perturbed rows; another number perturbs other rows."""
     size: Annotated[Amount, UnitMark("x the source's rows")] = CHOICE.size
     """How many rows the set has."""
     compose: Literal["draw", "union", "stack"] = CHOICE.compose
-    """An aggregate's methods: one drawn for each row, a row for each method, or all in turn on each row."""
+    """An aggregate's methods: one at random for each row, a row for each method, or all in turn on each row."""
     source: Annotated[str, declared("training.sources", "training source")] | None = None
     """Which of `training.sources` its rows come from; null where there is `training.source` alone."""
 

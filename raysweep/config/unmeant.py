@@ -167,7 +167,7 @@ def _labels(config: SweepConfig) -> Iterator[Mistake]:
         for name in conditions:
             meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
             if meant in RAYS_LABELS and name != meant:
-                text = f"Ray's own label is `{meant}`; a node has {name!r} only if it was started with it"
+                text = f"Ray's label is `{meant}`; a node has {name!r} only if it was started with it"
                 yield (*path, name), Doubt(text)
 
 
@@ -197,7 +197,10 @@ def _unused(config: SweepConfig) -> Iterator[Mistake]:
             judged = set(tests)
         for at, name in enumerate(tests):
             if name not in judged:
-                yield ("evaluation", "perturbations", at), Doubt(f"`evaluation.pairs` has no model judged on {name!r}")
+                yield (
+                    ("evaluation", "perturbations", at),
+                    Doubt(f"`evaluation.pairs` has no model evaluated on {name!r}"),
+                )
     sets = [trained.perturbation for trained in config.training.sets] if config.training else []
     members = {str(member) for spec in config.perturbations.values() for member in _members(spec)}
     for name in config.perturbations:

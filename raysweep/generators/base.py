@@ -99,8 +99,8 @@ class Generator(ABC):
             return f"generator {cls.name} has no beam search; take `generator: {TRANSFORMERS}`, or leave `beams` out"
         if decoding.temperature > 0:
             return (
-                f"beam search finds the most likely texts, and temperature {decoding.temperature:g} draws others; give "
-                "`temperature: 0`, or leave `beams` out"
+                f"beam search finds the most likely texts, and temperature {decoding.temperature:g} samples others; "
+                "give `temperature: 0`, or leave `beams` out"
             )
         if decoding.samples > decoding.beams:
             return (

@@ -116,7 +116,7 @@ def test_a_model_may_be_a_teacher_alone(tmp_path: Path, caplog: pytest.LogCaptur
     assert judged == ["writer"]
     config(tmp_path, MINICODE.removeprefix("source: "), f"models=[{{name: key, generator: reference}}, {writer}]")
     assert "'writer' is no teacher of `rejected` either; remove it" in caplog.text
-    with pytest.raises(ConfigError, match=r"models: none is judged, so there is nothing to report"):
+    with pytest.raises(ConfigError, match=r"models: none is evaluated, so there is nothing to report"):
         config(tmp_path, source, f"models=[{writer}]")
     with pytest.raises(ConfigError, match=r"has `recipes`, and the models made of it are compared with it"):
         config(tmp_path, source.replace("writer", "llama"), "models.0.judged=false")

@@ -162,7 +162,7 @@ def test_a_prompt_without_room_is_too_long_for_all_its_texts(random):
 def test_what_can_not_be_searched_for_is_refused(random):
     llama = made(random, "llama")
     for fields, said in (
-        ({"temperature": 0.8}, r"temperature 0\.8 draws others; give `temperature: 0`"),
+        ({"temperature": 0.8}, r"temperature 0\.8 samples others; give `temperature: 0`"),
         ({"samples": 11}, "11 samples are more than 10 beams find"),
     ):
         with pytest.raises(UsageError, match=said):

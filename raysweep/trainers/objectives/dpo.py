@@ -49,7 +49,8 @@ class Dpo(Comparing):
             return ()
         gained = f"{10 / self.beta:.2g} nats"
         return [
-            f"with `beta: {self.beta:g}` a pair teaches nothing once its response gained {gained}; usual: 0.01 to 1"
+            f"with `beta: {self.beta:g}` a preference pair teaches nothing once its response gained {gained}; usual: "
+            "0.01 to 1"
         ]
 
     @override
