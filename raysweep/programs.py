@@ -26,6 +26,10 @@ class Oracle(StrEnum):
     OUTSIDE = "outside"  # in a process that no program enters
     INSIDE = "inside"  # in the program's process, for tests that look into it, patch it or hand it functions
 
+    @property
+    def words(self) -> str:
+        return "in-process" if self is Oracle.INSIDE else "out-of-process"
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -107,6 +111,10 @@ class Lane(StrEnum):
 
     STRICT = "strict"  # each program has its own process
     SHARED = "shared"  # programs that a screen finds pure share a process; others are run as in `strict`
+
+    @property
+    def mode(self) -> str:
+        return "isolated" if self is Lane.STRICT else "batched"
 
 
 class Level(StrEnum):

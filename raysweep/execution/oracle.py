@@ -40,8 +40,8 @@ _INSIDE_ATTRIBUTES = frozenset(
 )
 NO_BOUNDARY = "which is no boundary against a program that wants to pass"
 """What is said wherever problems are named that are judged inside."""
-BY_REFERENCE = "its reference solution has another outcome outside"
-"""Why a problem is judged inside whose tests alone don't tell."""
+BY_REFERENCE = "its reference solution has another outcome with out-of-process tests"
+"""Why a problem has in-process tests whose tests alone don't tell."""
 
 
 def oracle_of(program: Program) -> Oracle:
@@ -104,8 +104,9 @@ def with_reasons(reasons: Mapping[str, str], most: int) -> str:
 
 def inside_refused(reasons: Mapping[str, str]) -> str:
     return (
-        f"the tests of {with_reasons(reasons, 5)} have to run in the program's process, and require_oracle is "
-        "outside; leave these problems out, or set execution.require_oracle (--require-oracle) to inside"
+        f"the tests of {with_reasons(reasons, 5)} have to run in the program's process, and require_oracle is outside, "
+        "which refuses in-process tests; leave these problems out, or set execution.require_oracle (--require-oracle) "
+        "to inside"
     )
 
 

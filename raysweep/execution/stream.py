@@ -209,16 +209,16 @@ def check_program(program: Program, limits: Limits) -> None:
     if program.language in COMPILED:
         _check_compiled(program, limits)
     if program.oracle is Oracle.OUTSIDE and not program.tests:
-        raise UsageError("a program has no tests and is to be judged outside; give it tests, or leave `oracle` out")
+        raise UsageError(
+            "a program has no tests and is to have out-of-process tests; give it tests, or leave `oracle` out"
+        )
     if why := limits.unusable(program.language):
         raise UsageError(why)
 
 
 def _check_compiled(program: Program, limits: Limits) -> None:
     if not program.tests.strip():
-        raise UsageError(
-            f"a program in {program.language} has no tests, and its exit code tells nothing; give it tests"
-        )
+        raise UsageError(f"a program in {program.language} has no tests, and its exit code says nothing; give it tests")
     granted = granted_mib(limits.memory_mib)
     if granted < limits.memory_mib:
         raise UsageError(

@@ -14,7 +14,7 @@ _NOTE = "a count, no interval"
 
 @METRICS.register("prompt_rows")
 class PromptRows(Metric):
-    """``rows_unchanged`` and ``rows_not_compiling``: rows of a perturbed test set, or the mean over its draws."""
+    """``rows_unchanged`` and ``rows_not_compiling``: rows of a perturbed test set (mean over perturbation samples)."""
 
     @override
     def measure(self, evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:

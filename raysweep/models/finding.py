@@ -181,7 +181,9 @@ def _why_no_model(path: Path) -> str:
         if (path / DELTA_FILE).is_file():
             return "the folder holds a delta, which needs its base model"
         if (path / DROPPED).is_file():
-            return "its weights were dropped once they were judged; `keep_models: all` in its sweep trains them again"
+            return (
+                "its weights were dropped once they were evaluated; `keep_models: all` in its sweep trains them again"
+            )
         return "the folder has no config.json; save the model there with save_pretrained"
     if path.exists():
         return "it is a file; give the folder that save_pretrained wrote"

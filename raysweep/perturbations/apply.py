@@ -30,7 +30,7 @@ def available_perturbations() -> list[str]:
             PERTURBATIONS.create(Spec(name))
             names.append(name)
         except UsageError as error:
-            why = why or f"{name} and what draws from it are left out: {error}"
+            why = why or f"{name} and what uses it are left out: {error}"
     if why:
         log.warning("%s", why)
     return names

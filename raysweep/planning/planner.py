@@ -161,8 +161,8 @@ class _Planner:
         on = {pair.pair.perturbation: pair for pair in base.pairs if _is_first_draw_on(pair, wanted.problem_set)}
         if CLEAN not in on or wanted.perturbation not in on:
             raise UsageError(
-                f"`edits` asks for prompt pairs of {wanted.problem_set} {wanted.perturbation}, but model {cell.model} "
-                "is not judged on that set or on clean prompts; add them to `evaluation.perturbations`"
+                f"`edits` asks for edit examples of {wanted.problem_set} {wanted.perturbation}, but model {cell.model} "
+                "is not evaluated on that set or on clean prompts; add them to `evaluation.perturbations`"
             )
         original, perturbed = on[CLEAN], on[wanted.perturbation]
         which: dict[str, Any] = {"problem_set": wanted.problem_set, "perturbation": wanted.perturbation}

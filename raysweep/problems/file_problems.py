@@ -188,9 +188,9 @@ def check_tests(problems: Iterable[Problem], place: str) -> None:
     """Raise UsageError (place, task) for the first problem without tests, or with tests that don't compile."""
     for problem in problems:
         if not problem.test.strip():
-            raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so nothing can judge it")
+            raise UsageError(f"{place}: problem {problem.task_id!r} has no `test`, so its programs can't be tested")
         if problem.language == PYTHON and (reason := _test_error(problem)):
-            raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't judge: {reason}")
+            raise UsageError(f"{place}: the `test` of problem {problem.task_id!r} can't be run: {reason}")
 
 
 def multipl_e_problem(row: JsonRow, stop: Sequence[str]) -> Problem:

@@ -89,7 +89,7 @@ def draw(units: Sequence[Sampled], size: int, *names: str, seed: int = DEFAULT_S
         UsageError: a unit occurs twice, or `size` is negative.
     """
     if size < 0:
-        raise UsageError(f"{size} units can't be drawn; give 0 or more")
+        raise UsageError(f"{size} units can't be sampled; give 0 or more")
     unit, times = max(Counter(units).items(), key=lambda pair: pair[1], default=(None, 0))
     if times > 1 and unit is not None:
         raise UsageError(f"problem {unit.task_id} of cell {unit.cell} is listed {times} times; list each unit once")

@@ -160,5 +160,5 @@ class _Services:
         verdicts = self._service.execute(placed, settings[0][1])  # of one problem, so all have the same limits
         unjudged = [verdict.detail for verdict in verdicts if verdict.outcome is Outcome.HARNESS_ERROR]
         if unjudged:
-            raise RaysweepError(f"{len(unjudged)} programs of an edit could not be judged: {unjudged[0]}")
+            raise RaysweepError(f"{len(unjudged)} programs of an edit could not be run: {unjudged[0]}")
         return [verdict.outcome is Outcome.PASSED for verdict in verdicts]

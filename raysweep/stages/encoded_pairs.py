@@ -45,7 +45,7 @@ def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
                 writer.add(pairs)
                 counts.update(map(_case, pairs))
                 done += len(pairs)
-                progress.update("encoding", done, total, "pairs")
+                progress.update("encoding", done, total, "preference pairs")
         draft.counts = {"rows": total, **dict(sorted(counts.items()))}
     if unmarked := counts[WITHOUT_MARKS]:
         progress.note(

@@ -172,7 +172,7 @@ def _resumed(
 def _require_judged(verdicts: Iterable[Verdict]) -> None:
     unjudged = [verdict.detail for verdict in verdicts if verdict.outcome is Outcome.HARNESS_ERROR]
     if unjudged:
-        raise RaysweepError(f"{len(unjudged)} programs could not be judged: {unjudged[0]}; run the command again")
+        raise RaysweepError(f"{len(unjudged)} programs could not be run: {unjudged[0]}; run the command again")
 
 
 def _summary(

@@ -50,8 +50,8 @@ def find_prompt_pair(plan: PromptPairPlan, work: Work) -> None:
     eligible = sorted(worse - too_long)
     if not changed:
         raise HopelessError(
-            f"{search.wanted.perturbation} changes no prompt of {search.wanted.problem_set}, so there are no prompt "
-            "pairs; leave it out of `edits`"
+            f"{search.wanted.perturbation} changes no prompt of {search.wanted.problem_set}, so there are no edit "
+            "examples; leave it out of `edits`"
         )
     task = _wanted(search, eligible)
     pairs = [_pair(search, store, task, original, perturbed, len(eligible))] if task else []

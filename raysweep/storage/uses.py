@@ -79,7 +79,7 @@ def drop_judged(models: Iterable[Artefact], store: Store) -> None:
             if _has_files(model, store) and needs.can_drop(model):
                 _drop(model, store)
     except StoreError as error:
-        log.warning("weights of judged models could not be dropped: %s", error)
+        log.warning("weights of evaluated models could not be dropped: %s", error)
 
 
 class _Needs:

@@ -25,7 +25,7 @@ from tests.models.tiny import make_adapter
     ("change", "message"),
     [
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
-        (lambda f: (f / "config.json").rename(f / "dropped.json"), "its weights were dropped once they were judged"),
+        (lambda f: (f / "config.json").rename(f / "dropped.json"), "its weights were dropped once they were evaluated"),
         (lambda f: (f / "model.safetensors").unlink(), "no weights"),
         (lambda f: (f / "tokenizer.json").unlink(), r"no tokenizer \(tokenizer.json\)"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),

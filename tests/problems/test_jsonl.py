@@ -75,8 +75,8 @@ def test_the_fingerprint_follows_the_content(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"test": "def check(f):\n    assert f(2) = 4\n"}, "`test` of problem 'own/1' can't judge: .* in its line 2"),
-        ({"test": "def check(f):\n\0"}, "the `test` of problem 'own/1' can't judge"),
+        ({"test": "def check(f):\n    assert f(2) = 4\n"}, "`test` of problem 'own/1' can't be run: .* in its line 2"),
+        ({"test": "def check(f):\n\0"}, "the `test` of problem 'own/1' can't be run"),
         ({"entry_point": "twice it"}, r"check\(twice it\) is no call; correct `entry_point`"),
         ({"test": " "}, "has no `test`"),
     ],

@@ -102,7 +102,7 @@ def test_code_that_is_no_python_3_has_no_reference_and_tests_that_a_docstring_ca
         ({"task_id": 1, "prompt": "x"}, "mbpp.jsonl:1: has no list of tests"),
         ({**GOOGLES, "code": "x = 1"}, "mbpp.jsonl:1: `code` defines no function"),
         ({**GOOGLES, "test_list": "assert"}, "`test_list` must be a list of texts"),
-        ({**GOOGLES, "test_list": ["assert ("]}, "can't judge"),
+        ({**GOOGLES, "test_list": ["assert ("]}, "can't be run"),
     ],
 )
 def test_unusable_rows_are_reported_with_their_line(tmp_path, row, message):

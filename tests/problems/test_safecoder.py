@@ -78,7 +78,7 @@ def test_a_folder_without_problems_says_where_it_looked(tmp_path):
         (["name: ["], "mbpp_0.yaml: can't be read"),
         (["- 1"], "mbpp_0.yaml: is no mapping"),
         ([{"name": "mbpp_7"}], "no `prompt`"),
-        ([{**PROBLEM, "tests": "assert ("}], "can't judge"),
+        ([{**PROBLEM, "tests": "assert ("}], "can't be run"),
         ([PROBLEM, PROBLEM], "already at"),
     ],
 )

@@ -322,7 +322,7 @@ def test_results_of_a_weaker_sandbox_are_made_again_once_a_stronger_one_is_requi
 
 def test_harness_errors_end_an_attempt_and_are_asked_again(tmp_path, store):
     plan = plan_of(tmp_path / "p.jsonl", SOLUTIONS)
-    with pytest.raises(RaysweepError, match="5 programs could not be judged: no memory"):
+    with pytest.raises(RaysweepError, match="5 programs could not be run: no memory"):
         judged(plan, store, ToldStages(Verdict(Outcome.HARNESS_ERROR, "no memory")))
     stages = ToldStages(STRONG)
     judged(plan, store, stages)

@@ -161,5 +161,7 @@ def test_a_named_problem_with_too_long_a_prompt_has_no_pair(sweep):
 def test_a_perturbation_that_changes_no_prompt_is_refused(sweep):
     cell = sweep.cells()[0]
     sweep.judge(cell, "pp .. .. .. .. ..", ".. .. .. .. .. ..", unchanged=range(6))
-    with pytest.raises(HopelessError, match="C1 changes no prompt of minicode, so there are no prompt pairs; leave it"):
+    with pytest.raises(
+        HopelessError, match="C1 changes no prompt of minicode, so there are no edit examples; leave it"
+    ):
         sweep.find(cell)

@@ -98,7 +98,7 @@ def test_all_models_stay_where_a_list_is_missing_or_broken(store, caplog):
     store.files.write(f"sweeps/old/{GRID}", "")
     assert not drop(store) and "sweeps/old/uses.parquet is missing" in caplog.text
     store.files.write("sweeps/old/uses.parquet", "torn")
-    assert not drop(store) and caplog.text.count("weights of judged models could not be dropped") == 2
+    assert not drop(store) and caplog.text.count("weights of evaluated models could not be dropped") == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

@@ -42,7 +42,7 @@ def ask(*command: str) -> subprocess.CompletedProcess[str]:
         ) from None
     except OSError as error:
         raise MissingInput(
-            f"{command[0]}, which programs in C++ need to be judged, can't be started: {error.strerror}; put another "
+            f"{command[0]}, which programs in C++ need, can't be started: {error.strerror}; put another "
             f"g++ first on the path (Debian, Ubuntu: the package {PACKAGE})"
         ) from None
 

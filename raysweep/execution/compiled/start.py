@@ -111,7 +111,7 @@ def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoRe
     if judge == 0:
         _run_judge(layers, folder, setup, mount, control)
     close_others(0)
-    tell_end("the judge", os.waitpid(judge, 0)[1])
+    tell_end("the process of the tests", os.waitpid(judge, 0)[1])
     os._exit(0)
 
 

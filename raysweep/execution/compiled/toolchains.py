@@ -107,7 +107,7 @@ def _jdk_home() -> str | None:
     compiler = f"{named}/bin/javac" if named else shutil.which("javac")
     if named and not os.access(f"{named}/bin/javac", os.X_OK):
         raise MissingInput(
-            f"JAVA_HOME is {named}, which holds no JDK (bin/javac), which programs in Java need to be judged; set it "
+            f"JAVA_HOME is {named}, which holds no JDK (bin/javac), which programs in Java need; set it "
             f"to a JDK's folder, or unset it and install one (Debian, Ubuntu: the package {PACKAGES[JAVA]})"
         )
     return None if compiler is None else str(Path(compiler).resolve().parents[1])
@@ -182,7 +182,7 @@ def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
         raise UnusableFlags(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}{linked}")
     if reason:
         raise MissingInput(
-            f"g++ makes no static program on this machine, which programs in C++ need to be judged: {reason}; install "
+            f"g++ makes no static program on this machine, which programs in C++ need: {reason}; install "
             f"its libraries for static linking (Debian, Ubuntu: the package {PACKAGES[CPP]})"
         )
     return given
@@ -203,7 +203,7 @@ def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
 
 def _missing(language: str, what: str) -> str:
     return (
-        f"this machine has no {what}, which programs in {LANGUAGE_WORDS[language]} need to be judged; install it "
+        f"this machine has no {what}, which programs in {LANGUAGE_WORDS[language]} need; install it "
         f"(Debian, Ubuntu: the package {PACKAGES[language]})"
     )
 

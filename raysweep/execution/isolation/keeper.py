@@ -64,7 +64,9 @@ class Keeper:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._pids.remove(pid)
-                tell_end("the judge" if pid == self._judge else "the process that starts programs", status)
+                tell_end(
+                    "the process of the tests" if pid == self._judge else "the process that starts programs", status
+                )
                 failed |= status != 0
         return failed
 

@@ -21,7 +21,7 @@ from raysweep.perturbations.words.word_sites import WordPerturbation
 
 @PERTURBATIONS.register("W3")
 class InflectionalVariation(WordPerturbation):
-    """Each noun, verb and adjective gets a drawn inflection, with probability min(1, strength)."""
+    """Each noun, verb and adjective gets a random inflection, with probability min(1, strength)."""
 
     title = "InflectionalVariation"
     words = "changed inflections"

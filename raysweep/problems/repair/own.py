@@ -115,7 +115,7 @@ def _entry_point(name: str, fault: Fault, language: str) -> str:
 def _tests(row: JsonRow, tests: str, language: str, entry_point: str) -> str:
     """Return a row's tests in the form that judges take; raise UsageError (its place) for those that judge nothing."""
     if not tests.strip():
-        raise UsageError(f"{row.place}: `tests` is empty, so nothing can judge the row")
+        raise UsageError(f"{row.place}: `tests` is empty, so patches of the row can't be tested")
     if language == PYTHON:
         return _script(row, tests, entry_point)
     return _java_tests(row, tests) if language == JAVA else tests
@@ -126,7 +126,7 @@ def _script(row: JsonRow, tests: str, entry_point: str) -> str:
     try:
         body = ast.parse(tests).body
     except (SyntaxError, ValueError) as error:
-        raise UsageError(f"{row.place}: `tests` can't judge: {error}; correct it") from None
+        raise UsageError(f"{row.place}: `tests` can't be run: {error}; correct it") from None
     functions = [node.name for node in body if isinstance(node, ast.FunctionDef)]
     calls = [f"{name}()" for name in functions if name.startswith("test")]
     calls += [f"check({entry_point})"] if "check" in functions else []

@@ -284,7 +284,7 @@ def _is_excerpt(piece: CodePiece, others: Sequence[CodePiece]) -> bool:
 def in_words(counts: Mapping[str, int]) -> str:
     total = sum(counts.values())
     if total and counts.get(Found.NOTHING, 0) == total:
-        return f"no code found in any of {total:,} answers, which are judged as they are written"
+        return f"no code found in any of {total:,} answers, which are run as they are written"
     places = [f"{counts[found]:,} {where}" for found, where in _WHERE.items() if counts.get(found)]
     return f"{total:,} answers: {', '.join(places)}"
 
@@ -293,7 +293,7 @@ _WHERE = {
     Found.FENCE: "with a program in a block of code",
     Found.TEXT: "with one beside prose, in no block",
     Found.BODY: "that continue the prompt",
-    Found.NOTHING: "without a program, judged as they are written",
+    Found.NOTHING: "without a program, run as they are written",
     Found.PATCH: "with a patch",
     Found.NO_PATCH: "without a patch",
 }

@@ -218,7 +218,7 @@ class ModelJudge:
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
         for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
             if verdict.outcome is Outcome.HARNESS_ERROR:
-                raise RaysweepError(f"a program could not be judged: {verdict.detail}; run the same command again")
+                raise RaysweepError(f"a program could not be run: {verdict.detail}; run the same command again")
             self._answers[prompt] = completion.text, verdict.outcome is Outcome.PASSED
         return [self._reaction(prompt) for prompt in prompts]
 

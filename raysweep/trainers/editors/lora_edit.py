@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @EDITORS.register("lora_edit")
 class LoraEdit(Editor):
-    """Trains low-rank updates of linear layers on one pair.
+    """Trains low-rank updates of linear layers on one edit example.
 
     Args:
         r: the rank.

@@ -147,7 +147,7 @@ def _require_fit(editor: Editor, job: EditJob, edit: ModelEdit) -> None:
             raise RaysweepError(f"{place} returned the tensor {name!r}, which this base doesn't have in this form")
         if not bool(tensor.isfinite().all()):
             raise HopelessError(
-                f"{place} made {name!r} infinite or not a number from the pair of {job.pair.problem_set} "
+                f"{place} made {name!r} infinite or not a number from the edit example of {job.pair.problem_set} "
                 f"{job.pair.task_id}; use a smaller `lr`, fewer `steps`, or a model in float32"
             )
 

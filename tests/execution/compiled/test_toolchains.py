@@ -129,7 +129,7 @@ def test_a_gxx_that_hangs_or_is_no_program_is_one_clear_error(tmp_path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     (tmp_path / "g++").write_text("no program")
     (tmp_path / "g++").chmod(0o755)
-    assert re.search(r"/g\+\+, which programs in C\+\+ need to be judged, can't be started: Exec format", refusal(CPP))
+    assert re.search(r"/g\+\+, which programs in C\+\+ need, can't be started: Exec format", refusal(CPP))
     (tmp_path / "g++").write_text("#!/bin/sh\nexec sleep 3600\n")
     assert gxx_questions.SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
     monkeypatch.setattr(gxx_questions, "SECONDS", 0.1)

@@ -105,7 +105,7 @@ def test_a_path_or_a_name_with_a_language_is_enough_on_a_command_line(tmp_path: 
     ("changed", "message"),
     [
         ({"tests": " "}, r":2: `tests` is empty"),
-        ({"tests": "assert half(3 == 1"}, r":2: `tests` can't judge: '\(' was never closed"),
+        ({"tests": "assert half(3 == 1"}, r":2: `tests` can't be run: '\(' was never closed"),
         ({"tests": "class T:\n    def test_a(self):\n        pass\n"}, r":2: `tests` runs nothing"),
         ({"tests": "async def test_a():\n    assert half(4) == 2\n"}, r":2: `tests` runs nothing"),
         ({"tests": "if __name__ == '__main__':\n    assert half(4) == 2\n"}, r":2: `tests` runs nothing"),

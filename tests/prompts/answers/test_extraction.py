@@ -241,9 +241,9 @@ def test_what_extract_means_of_chats_and_of_completions_and_counts_in_words():
     whole = [way for way in Extract if way.needs_whole_answers]
     assert whole == ["auto", "first", "last", "evalplus", *extraction.PATCHES]
     assert in_words({"fence": 1200, "nothing": 3}) == (
-        "1,203 answers: 1,200 with a program in a block of code, 3 without a program, judged as they are written"
+        "1,203 answers: 1,200 with a program in a block of code, 3 without a program, run as they are written"
     )
-    assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are judged as they are written"
+    assert in_words({"nothing": 30}) == "no code found in any of 30 answers, which are run as they are written"
 
 
 def test_patches_have_a_version_of_their_own_in_the_keys_of_results(monkeypatch):
