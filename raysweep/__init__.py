@@ -64,7 +64,7 @@ def run(
 
 
 def plan(config: str | Path | Mapping[str, Any], *, storage: str | None = None) -> ComparedPlan:
-    """Return the plan of a sweep: its cells, evaluation pairs and keys. Nothing is made or written.
+    """Return the plan of a sweep: its cells, evaluations and keys. Nothing is made or written.
 
     It is a `raysweep.planning.plan.SweepPlan`, and computes on demand what `raysweep plan` shows: `facts` has cells,
     memory, disk, hours, and what the store lacks, as records, and `frame()` the cells as a table.
@@ -83,7 +83,7 @@ def status(sweep: str, storage: str | None = None) -> SweepStatus:
     """Return the state of a sweep, as `raysweep status` shows it: of each cell, of shared inputs, of GPU-hours.
 
     Its `frame()` is a table with a cell in each row: cell, state (waiting, running, done, failed or stopped), amount
-    (of the stage), error, done and pairs (evaluation pairs), model (its folder), base, dropped, group.
+    (of the stage), error, done and pairs (evaluations), model (its folder), base, dropped, group.
 
     Raises:
         UsageError: the store has no such sweep.
@@ -100,7 +100,7 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Columns: model, recipe, training_set, seed, problem_set, perturbation, metric, value, low, high, n, note. Models
     that are not fine-tuned have the training set ``base`` and the recipe ``none``; prompts that are not perturbed have
     the perturbation ``clean``. `low` and `high` are the ends of a 95 % interval. The metric ``GPU-hours`` is of a cell,
-    in all runs of the sweep; its problem set and perturbation are empty. Models that were edited from one prompt pair
+    in all runs of the sweep; its problem set and perturbation are empty. Models that were edited from one edit example
     have ``G-RIR``, ``clean_change``, ``RI``, ``edit_seconds`` and others, which docs/store.md describes. An undefined
     number is NaN, and its note says why. ``frame.attrs["signature"]`` says what all numbers rest on: samples, decoding,
     seeds, isolation and the versions that made the results.
@@ -119,7 +119,7 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
 def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     """Return a sweep's completions with their prompts and verdicts as a table with one completion in each row.
 
-    Columns: model, recipe, training_set, seed; problem_set, perturbation, draw (of the perturbation), task_id, sample
+    Columns: model, recipe, training_set, seed; problem_set, perturbation, draw (perturbation sample), task_id, sample
     (of the prompt, from 0); prompt (as perturbed), clean_prompt, shown (what the model was given: the prompt in its
     template; missing if its tokenizer is not here any more), completion, stop (why it ended: a stop string, ``eos`` or
     ``length``), tokens; passed (missing after a harness error, which says nothing about the program), outcome,
@@ -136,7 +136,7 @@ def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
 
 
 def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
-    """Return a sweep's verdicts problem by problem: a row for each cell, test set, draw of its noise, and problem.
+    """Return a sweep's verdicts problem by problem: a row for each cell, test set, perturbation sample and problem.
 
     Columns: model, recipe, training_set, seed, problem_set, perturbation, draw, task_id; n (completions with a
     verdict), passed, harness_errors (completions without one); and, beside the clean prompt of the same problem, pairs

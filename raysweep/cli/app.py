@@ -108,7 +108,7 @@ def plan(
     limit: Limit = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a sweep takes: cells, pairs, memory, disk, hours, and what is missing; nothing is run."""
+    """Show what a sweep takes: cells, evaluations, memory, disk, hours, and what is missing; nothing is run."""
     from raysweep.cli.views.plan import print_plan
     from raysweep.planning.planner import build_plan
     from raysweep.storage.store import open_store
@@ -218,13 +218,13 @@ def audit(
         ),
     ],
     answers: Annotated[list[Path] | None, typer.Argument(metavar="[ANSWERS]...", help="CSV files of raters")] = None,
-    pairs: Annotated[bool, typer.Option("--pairs", help="Judge rejected responses beside the responses")] = False,
-    n: Annotated[int, typer.Option("--n", min=1, help="Texts to judge")] = 100,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Rate rejected responses beside the responses")] = False,
+    n: Annotated[int, typer.Option("--n", min=1, help="Texts to rate")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other texts")] = DEFAULT_SEED,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sheet goes")] = Path("audit"),
     as_json: AsJson = False,
 ) -> None:
-    """Write a blind sheet on which people judge perturbed texts or rejected responses, or evaluate their answers."""
+    """Write a blind sheet on which people rate perturbed texts or rejected responses, or evaluate their answers."""
     from raysweep.cli.views.audit import print_audit, print_sheet
     from raysweep.rows.rated_sheets import PAIRS, TEXTS, read_key, read_raters
     from raysweep.tools.audit.sheet import draw_items, write_sheet
@@ -241,7 +241,8 @@ def audit(
 @app.command("show-pairs")
 def show_pairs(
     target: Annotated[
-        Path, typer.Argument(metavar="SET", help="A folder of `sets --out` or a Parquet file of it, with pairs")
+        Path,
+        typer.Argument(metavar="SET", help="A folder of `sets --out` or a Parquet file of it, with preference pairs"),
     ],
     model: Annotated[
         str | None, typer.Option("--model", metavar="MODEL", help="Cut texts as its tokenizer does; a folder or hub id")
@@ -250,7 +251,7 @@ def show_pairs(
     system: Annotated[
         str, typer.Option("--system", metavar="TEXT", help="System prompt above each task")
     ] = Recipe.system,
-    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many pairs to show")] = 5,
+    n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many preference pairs to show")] = 5,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write them as an HTML page")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -308,7 +309,9 @@ def report(
     ] = "html",
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", metavar="ID", help="An exhibit or section by its name, such as table-4; repeatable"),
+        typer.Option(
+            "--only", metavar="ID", help="A table, figure or section by its name, such as table-4; repeatable"
+        ),
     ] = None,
     exhibits: Annotated[
         list[Path] | None,
@@ -330,12 +333,14 @@ def compare(
         str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`, `fait`, `apr`")
     ] = None,
     storage: Storage = None,
-    by: Annotated[str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare twins")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare matched models")
+    ] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
     each_seed: EachSeed = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set two sweeps side by side, a sweep beside printed numbers, or twins that differ in one setting."""
+    """Compare two sweeps, a sweep with printed numbers, or matched models that differ in one setting."""
     from raysweep.analysis.tables.table import as_record, to_text
     from raysweep.cli.views.console import print_json
     from raysweep.sweep.report.compare import compared

@@ -40,7 +40,7 @@ MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", metavar="N", min=
 Samples = Annotated[int, typer.Option("--samples", metavar="N", min=1, help="Completions of each prompt")]
 Draws = Annotated[
     int | None,
-    typer.Option("--draws", metavar="N", min=1, help="Test sets of each perturbation; above 1: robust pass_s@k"),
+    typer.Option("--draws", metavar="N", min=1, help="Perturbation samples, each a test set; above 1: robust pass_s@k"),
 ]
 Temperature = Annotated[float, typer.Option("--temperature", metavar="T", min=0, help="0: greedy")]
 Search = Annotated[str, typer.Option("--search", metavar="HOW", help="greedy, random, or beam (extra `attack`)")]
@@ -95,10 +95,13 @@ Require = Annotated[
 ]
 RequireOracle = Annotated[
     str,
-    typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse tests that need the program's process"),
+    typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse in-process tests"),
 ]
 LaneName = Annotated[
-    str, typer.Option("--lane", metavar="LANE", help="shared, or strict: a process for each program, whatever it does")
+    str,
+    typer.Option(
+        "--lane", metavar="LANE", help="shared: batched mode; strict: isolated mode, a process for each program"
+    ),
 ]
 
 

@@ -106,7 +106,7 @@ def evaluate(
     as_json: AsJson = False,
     out: OutFile = None,
 ) -> None:
-    """Judge one model, without fine-tuning, on clean and perturbed prompts."""
+    """Evaluate one model, without fine-tuning, on clean and perturbed prompts."""
     from raysweep.cli.views.results import print_result, watcher
     from raysweep.problems.base import problems_entry
     from raysweep.sweep.evaluate import evaluation_config
@@ -181,7 +181,7 @@ def attack(
     prompt_format: PromptFormat = "raw",
     template: Template = Recipe.template,
     max_new_tokens: MaxNewTokens = DECODING.max_new_tokens,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of all random draws")] = DEFAULT_SEED,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices")] = DEFAULT_SEED,
     limit: Limit = None,
     storage: Storage = None,
     trust_remote_code: TrustRemoteCode = False,

@@ -161,7 +161,7 @@ class SweepFolder:
         taken = {name.split("/")[0] for name in self.store.files.infos("sweeps")}
         free = next(name for number in itertools.count(2) if (name := f"{self.name}-{number}") not in taken)
         return (
-            f"{count(len(lost), 'finished evaluation pair')} of the sweep {self.name!r} in {self.store.files} "
+            f"{count(len(lost), 'finished evaluation')} of the sweep {self.name!r} in {self.store.files} "
             f"{'is' if len(lost) == 1 else 'are'} not in this config: {reason}. Give this sweep another name "
             f"(--set name={free}) or another --storage, or remove {self}: the artefacts stay in the store"
         )

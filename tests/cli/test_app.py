@@ -49,7 +49,9 @@ def test_a_config_without_models_gets_sets_and_no_plan_but_the_way_to_each(cli, 
         code, out, err = cli(command, "sets.yaml")
         (first, told) = err.splitlines()
         assert (code, out, first) == (2, "", "error: sets.yaml: 1 error")
-        assert told.startswith("  models: this key is missing; list the models to judge, as in `models: [{name: mine, ")
+        assert told.startswith(
+            "  models: this key is missing; list the models to evaluate, as in `models: [{name: mine, "
+        )
         assert "`raysweep sets CONFIG` makes the training and test sets" in told
     assert cli("sets", "sets.yaml", "--engine", "local", "--quiet")[0] == 0
 
@@ -202,7 +204,7 @@ def test_execute_says_how_programs_were_isolated_and_run(cli, tmp_path):
     )
     lines = shown.splitlines()
     assert code == 0 and lines[0].startswith("3 samples of 1 task: 1 distinct program; 66.7 % of the samples repeat")
-    assert any(re.match(r"isolation: (partial|filtered|strong); lanes: strict 1", line) for line in lines)
+    assert any(re.match(r"isolation: (partial|filtered|strong); mode: isolated 1", line) for line in lines)
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
 
@@ -399,7 +401,7 @@ def test_verdicts_from_inside_are_not_shown_where_only_outside_is_accepted(cli, 
     problems = tmp_path / "p.jsonl"
     problems.write_text(json.dumps({**row, "test": "def check(f):\n    assert f() == f()\n"}) + "\n")
     outside = ("--set", "execution.require_oracle=outside")
-    why = "the tests of T/1 (its reference solution has another outcome outside) have to run in the program's process"
+    why = "the tests of T/1 (its reference solution has another outcome with out-of-process tests) have to run in"
     code, out, _ = evaluate(cli, problems, *outside)
     assert (code, out.count(why)) == (1, 1), "made in this run"
     assert evaluate(cli, problems, "--out", "s.jsonl")[0] == 0

@@ -47,7 +47,7 @@ def test_a_config_without_some_finished_results_of_the_name_is_refused(result):
     with pytest.raises(UsageError) as error:
         again(result, limit=1)
     message = str(error.value)
-    assert message.startswith("2 finished evaluation pairs of the sweep 's'")
+    assert message.startswith("2 finished evaluations of the sweep 's'")
     assert "are not in this config: evaluation.limit was 3 and is 1. Give this sweep another name" in message
     assert "--set name=s-2" in message and "another config" not in message
 

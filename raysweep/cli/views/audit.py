@@ -18,9 +18,9 @@ from raysweep.units import count
 
 
 def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
-    methods, what = len({item.method for item in items}), "pair" if items[0].kind == PAIRS else "text"
+    methods, what = len({item.method for item in items}), "preference pair" if items[0].kind == PAIRS else "text"
     console = new_console()
-    console.print(f"{count(len(items), what)} of {count(methods, 'method')} to judge, methods hidden", soft_wrap=True)
+    console.print(f"{count(len(items), what)} of {count(methods, 'method')} to rate, methods hidden", soft_wrap=True)
     console.print(f"each rater: {folder / PAGE} in a browser, or a copy of {folder / SHEET}", soft_wrap=True)
     console.print(f"then: raysweep audit {folder} RATER1.csv RATER2.csv", soft_wrap=True)
 
@@ -50,7 +50,7 @@ def _table(shares: Sequence[Validity], raters: int, question: str) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("method")
     by = "the rater" if raters == 1 else f"most of {raters} raters"
-    for title in ("judged", f"{question or 'valid'} to {by}", "share", "95 % interval"):
+    for title in ("rated", f"{question or 'valid'} to {by}", "share", "95 % interval"):
         table.add_column(title, justify="right")
     for share in shares:
         interval = f"{share.low:.2f} to {share.high:.2f}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from raysweep.cli.views.console import new_console
 from raysweep.execution.oracle import NO_BOUNDARY
-from raysweep.programs import PYTHON, Oracle
+from raysweep.programs import PYTHON, Lane, Oracle
 from raysweep.prompts.answers.extraction import in_words
 from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
@@ -76,15 +76,17 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
     lines = []
     if scores.levels:
         levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
-        lines.append(f"isolation: {levels}; lanes: {_counts(scores.lanes)}; tests: {_counts(scores.oracles)}")
+        modes = _counts({Lane(name).mode: number for name, number in scores.lanes.items()})
+        tests = _counts({Oracle(name).words: number for name, number in scores.oracles.items()})
+        lines.append(f"isolation: {levels}; mode: {modes}; tests: {tests}")
         if scores.oracles.get(Oracle.INSIDE):
-            lines.append(f"tests inside run in the program's process, {NO_BOUNDARY}")
+            lines.append(f"in-process tests run in the program's process, {NO_BOUNDARY}")
     if scores.audited:
         differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
-        lines.append(f"judged again in the strict lane: {count(scores.audited, 'shared program')}, {differences}")
+        lines.append(f"run again in isolated mode: {count(scores.audited, 'batched program')}, {differences}")
     near = f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more"
     if scores.near_limit:
-        near += ", stopped ones included: another machine might judge some otherwise"
+        near += ", stopped ones included: on another machine some might end otherwise"
     lines.append(near)
     return lines
 

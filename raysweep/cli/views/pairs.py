@@ -16,7 +16,7 @@ from raysweep.tools.pairs.shown import MarkedToken, PairCounts, ShownPair
 
 _STYLES = ("", "black on yellow", "bold underline black on bright_red")
 _BRACKETS = (("", ""), ("{", "}"), ("[[", "]]"))
-_LEGEND = ("", "mark 1: its line differs", "mark 2: its own characters differ, too")
+_LEGEND = ("", "mark 1: its line differs", "mark 2: its characters differ, too")
 
 
 def print_pairs(pairs: Sequence[ShownPair], counts: PairCounts, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.planning.models import ModelFacts, shown_lines, unused_template_line
 from raysweep.planning.predictions.needs import amounts_text
+from raysweep.programs import Lane
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
 from raysweep.sweep.overview.accelerators import PricedHours
@@ -26,8 +27,8 @@ TOO_SMALL = " *"
 TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16"
 LEAST_HOURS = 0.01
 """Fewer hours are not told apart."""
-PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has a process of its own"}
-"""What the lanes of `execution.lane` are, in words."""
+PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has its process"}
+"""What the values of `execution.lane` mean, in words."""
 
 
 def print_plan(facts: PlanFacts, as_json: bool) -> None:
@@ -76,7 +77,7 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield from map(_steps_line, facts.steps)
     if to_do.retrained:
         what = f"{count(to_do.retrained, 'model')} to train again"
-        yield f"{what}: their weights were dropped once their pairs were judged (keep_models: adapters)"
+        yield f"{what}: their weights were dropped once they were evaluated (keep_models: adapters)"
     if facts.shared_missing:
         items = list(dict.fromkeys(facts.shared_missing))  # two problem sets' rows can have one name
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
@@ -91,10 +92,10 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         yield f"no known accelerator is called {', '.join(facts.doubtful_types)}"
     seconds = ", ".join(f"{name} {timeout:g} s" for name, timeout in facts.timeouts.items())
     lane = facts.lane if facts.timeouts.keys() - facts.compilers.keys() else "strict"
-    how = f"{PROCESSES_OF[lane]} (lane {lane}), at isolation level {facts.require} or better"
+    how = f"{Lane(lane).mode} mode (lane {lane}: {PROCESSES_OF[lane]}), at isolation level {facts.require} or better"
     yield f"programs: {how}; time limits: {seconds}"
     for name, compiler in facts.compilers.items():
-        yield f"programs on {name}: each has a process of its own; {compiler or 'no compiler for them is here'}"
+        yield f"programs on {name}: isolated mode; {compiler or 'no compiler for them is here'}"
     if not facts.allowed and to_do.cells:
         yield "programs may not run yet: `raysweep run` needs --allow-code-execution"
     yield f"storage: {facts.storage}"
@@ -154,7 +155,8 @@ def _teacher_line(facts: TeacherFacts) -> str:
 def _pairs_line(facts: PairsFacts) -> str:
     takes = facts.takes
     spent = f"about {duration(takes.cpu_seconds)} of a CPU" if takes.cpu_seconds >= 1 else "less than a second"
-    return f"{facts.rows}: {takes.pairs:,} to encode before the cells, {size(takes.disk_bytes)}, {spent}"
+    pairs = count(takes.pairs, "preference pair")
+    return f"{facts.rows}: {pairs} to encode before the cells, {size(takes.disk_bytes)}, {spent}"
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}
@@ -171,7 +173,7 @@ def _asked_lines(asks: Sequence[Asked]) -> Iterator[str]:
 
 
 def _cells_table(cells: Sequence[CellFacts]) -> Table:
-    names = ("cells", "trained", "pairs done", "memory: train", "generate", "disk, all")
+    names = ("cells", "trained", "evaluations done", "memory: train", "generate", "disk, all")
     table = Table("model", "recipe", *(Column(name, justify="right") for name in names), box=None)
     for sums in recipe_sums(cells):
         trained = f"{sums.trained} of {sums.tuned}" if sums.tuned else ""
@@ -267,11 +269,11 @@ def _size(amount: int) -> str:
 def _edits_line(summary: Summary) -> str:
     line = f"{count(summary.edited_models, 'edit')} at most"
     if beyond := summary.edit_cells - summary.edited_models:
-        more = "end without a model, since `edits` asks for more pairs than there are problems;"
+        more = "end without a model, since `edits` asks for more edit examples than there are problems;"
         line += f" in {count(summary.edit_cells, 'cell')}: the other {beyond:,} {more}"
     else:
         line += ", since"
-    line += " a base may have fewer eligible pairs than asked for"
+    line += " a base may have fewer eligible edit examples than asked for"
     if summary.ended_edits:
         line += f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
     return line
@@ -293,7 +295,7 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.choices, 'model')} to be evaluated, chosen among {count(summary.candidates, 'candidate')} "
             "by validation loss (`select`)"
         )
-    cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation pair')}"
+    cells = f"{count(len(facts.cells), 'cell')}, {count(summary.pairs, 'evaluation')}"
     yield f"{cells} (rule: {facts.rule}); {count(to_do.cells, 'cell')} to do"
     parts = [f"{size(to_do.disk_bytes)} for models and completions"]
     if to_do.unknown:
@@ -303,7 +305,7 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     before = sum(teacher.takes.disk_bytes for teacher in facts.teachers)
     before += sum(pairs.takes.disk_bytes for pairs in facts.encoded)
     if before:
-        parts.append(f"{size(before)} for teachers' answers and encoded pairs")
+        parts.append(f"{size(before)} for teachers' answers and encoded preference pairs")
     if downloads := sum(facts.download_bytes.values()):
         parts.append(f"{size(downloads)} of weights from the hub, in its cache")
     if to_do.cells:

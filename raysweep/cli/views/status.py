@@ -60,7 +60,9 @@ _EDITED = """\
   from raysweep.records import ModelKind, ModelRef
   model, tokenizer = load_model(ModelRef("PATH", ModelKind.DELTA, ModelRef("BASE")))
   print(tokenizer.decode(model.generate(**tokenizer("def ", return_tensors="pt"), max_new_tokens=64)[0]))"""
-DROPPED_TEXT = "weights dropped once all pairs were judged (keep_models: adapters); a new test set trains them again"
+DROPPED_TEXT = (
+    "weights dropped once all evaluations were done (keep_models: adapters); a new test set trains them again"
+)
 NOT_CHOSEN_TEXT = "weights dropped, since another model of their group was chosen (keep_models)"
 _STYLES = {FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
@@ -78,7 +80,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
     if status.cpu_capabilities:
         console.print(f"trained on CPUs with {in_words(status.cpu_capabilities)}", soft_wrap=True)
     elif status.cpu_capabilities is None:
-        console.print("the kinds of CPUs that trained the models stand in the report", soft_wrap=True)
+        console.print("the kinds of CPUs that trained the models are in the report", soft_wrap=True)
     _print_models([cell for cell in status.cells if cell.model], console)
     for text, dropped in (
         (DROPPED_TEXT, [cell.cell for cell in status.cells if cell.dropped and not _is_unchosen(cell)]),
@@ -135,7 +137,7 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
     if len(cells) > LISTED:
         console.print(_summary(cells))
         listed = [cell for cell in cells if cell.state not in (DONE, ENDED_EARLY, WAITING)]
-    table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "pairs")), box=None)
+    table = Table(*(Column(name, overflow="fold") for name in ("cell", "state", "evaluations")), box=None)
     for cell in listed[:LISTED]:
         pairs = f"{cell.done} of {cell.pairs}"
         if cell.chosen_for:
@@ -160,7 +162,7 @@ def _summary(cells: Sequence[CellStatus]) -> Table:
     groups = group_states(cells)
     states = [state for state in STATES if any(group.states[state] for group in groups)]
     table = Table(Column("models", overflow="fold"), box=None)
-    for name in ("cells", *states, "pairs"):
+    for name in ("cells", *states, "evaluations"):
         table.add_column(name, justify="right")
     for group in groups:
         numbers = (f"{group.states[state]:,}" for state in states)
@@ -235,7 +237,7 @@ def _facts(cell: CellDetail) -> list[tuple[str, str]]:
     if status is not None and status.ended:
         facts.append(("ended", status.ended))
     if status is not None:
-        facts.append(("pairs", f"{status.done} of {status.pairs}"))
+        facts.append(("evaluations", f"{status.done} of {status.pairs}"))
     if cell.edit:
         facts.append(("edit", cell.edit))
     if cell.missing and not (status and status.ended):

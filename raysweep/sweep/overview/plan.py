@@ -49,7 +49,7 @@ WITHOUT_GPUS = (
     "recipe was measured"
 )
 DROPPED_LATER = {
-    "adapters": "disk counts all models; full weights go once their pairs are judged (keep_models: adapters)",
+    "adapters": "disk counts all models; full weights go once they are evaluated (keep_models: adapters)",
     "chosen": "disk counts all models; those that aren't chosen go once the choice is made (keep_models: chosen)",
 }
 """What becomes of models, by `keep_models`."""
@@ -198,7 +198,7 @@ class ComparedPlan(SweepPlan):
     def frame(self) -> pandas.DataFrame:
         """Return the cells as a table with a cell in each row.
 
-        Columns: cell, base_model, recipe, pairs and pairs_done (evaluation pairs), model (its state, see `CellFacts`),
+        Columns: cell, base_model, recipe, pairs and pairs_done (evaluations), model (its state, see `CellFacts`),
         missing (whether something of it is); peak_memory_bytes (of a training worker), generation_memory_bytes,
         disk_bytes, checkpoint_bytes (while it trains), training_tokens, rows and steps (of training), cpu_seconds (of
         training, where they were measured), basis (of the hours: estimated or measured); and a column for each known
@@ -219,7 +219,7 @@ class ComparedPlan(SweepPlan):
     def __repr__(self) -> str:
         """Return its name and size: all that it holds would be some hundred thousand characters."""
         pairs = sum(len(cell.pairs) for cell in self.cells)
-        return f"<plan of {self.config.name}: {len(self.cells)} cells, {pairs} evaluation pairs>"
+        return f"<plan of {self.config.name}: {len(self.cells)} cells, {pairs} evaluations>"
 
 
 def plan_facts(

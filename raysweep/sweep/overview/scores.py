@@ -76,7 +76,7 @@ def _score_table(
     title = f"{problems}: {metric}"
     title += f" on {count(next(iter(sizes)), 'problem')}" if len(sizes) == 1 else ""
     title += " (RD: share of clean pass@1 lost)" if metric == "pass@1" else ""
-    title += " (robust: passes on all draws)" if metric.startswith("RP_") else ""
+    title += " (robust: passes on all perturbation samples)" if metric.startswith("RP_") else ""
     rows = []
     for model in models:
         of_row = {(name, kind): score for (one, name, kind), score in scores.items() if one == model}

@@ -48,7 +48,7 @@ def draw_items(path: Path, n: int, seed: int, kind: str = TEXTS) -> list[SheetIt
         by_method.setdefault(item.method, []).append(item)
     if not by_method:
         lacking = "no row has a rejected response" if kind == PAIRS else "no row was changed by its method"
-        raise UsageError(f"{path}: {lacking}, so there is nothing to judge")
+        raise UsageError(f"{path}: {lacking}, so there is nothing to rate")
     rng = python_rng(seed, "audit")
     for items in by_method.values():
         rng.shuffle(items)

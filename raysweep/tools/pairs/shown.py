@@ -69,7 +69,7 @@ class PairCounts:
             (self.response_lines, "pair", "with marked lines and no marked character in the response"),
             (self.rejected_lines, "pair", "with marked lines and no marked character in the rejected response"),
         ]
-        return [count(self.pairs, "pair"), *(f"{count(n, what)} {which}" for n, what, which in lines if n)]
+        return [count(self.pairs, "preference pair"), *(f"{count(n, what)} {which}" for n, what, which in lines if n)]
 
 
 def read_pairs(

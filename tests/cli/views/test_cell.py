@@ -35,7 +35,7 @@ def folder(tmp_path_factory) -> SweepFolder:
 def test_a_cells_state_pairs_and_log_are_told(folder, capsys):
     print_cell(folder, "m.base", as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert {"cell m.base", "state done", "pairs 2 of 2"} <= set(lines)
+    assert {"cell m.base", "state done", "evaluations 2 of 2"} <= set(lines)
     assert any(line.endswith("done") for line in lines[lines.index("log:") :])
 
 

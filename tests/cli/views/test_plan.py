@@ -154,8 +154,8 @@ def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch
         print_plan(plan_facts(plan, Store(tmp_path)), as_json=False)
         lines = capsys.readouterr().out.splitlines()
         for name in ("mine", "gone"):
-            assert f"programs on {name}: each has a process of its own; {said}" in lines
-        assert any(line.startswith("programs: each has a process of its own (lane strict)") for line in lines)
+            assert f"programs on {name}: isolated mode; {said}" in lines
+        assert any(line.startswith("programs: isolated mode (lane strict: each has its process)") for line in lines)
 
 
 def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path):
@@ -164,7 +164,7 @@ def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path)
     plan, store = build_plan(load_config(NANO, overrides)), Store(tmp_path)
     print_plan(plan_facts(plan, store), as_json=False)
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert "3 edits at most, since a base may have fewer eligible pairs than asked for" in lines
+    assert "3 edits at most, since a base may have fewer eligible edit examples than asked for" in lines
     many = load_config(NANO, [*overrides, "edits.pairs=100", "recipes.rome={trainer: rome, edit: {edit_at: 0}}"])
     many.models[0].recipes.append("rome")
     print_plan(plan_facts(build_plan(many), store), as_json=False)
@@ -229,7 +229,7 @@ def test_the_table_has_a_line_for_each_model_and_recipe(alone, cli, tmp_path):
     code, out, _ = cli("plan", STUDY, "--storage", str(tmp_path / "store"), *prices)
     assert code == 0 and "missing (a run would stop here):" in out
     assert "6 base models, 33 training sets, 198 fine-tuned models, 28 test sets" in out
-    assert "204 cells, 4,308 evaluation pairs (rule: paper); 204 cells to do" in out
+    assert "204 cells, 4,308 evaluations (rule: paper); 204 cells to do" in out
     assert len([line for line in out.splitlines() if line.startswith(" codegen-2b ")]) == 4
     assert "hours are estimates, from FLOPs at 20% (16 bits) or 50% (float32) of a card's peak" in out
     assert "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16" in out

@@ -65,7 +65,7 @@ def test_a_limited_run_a_model_without_a_pass_and_an_error_of_two_cells_are_said
     overrides += ["recovery.retries=0", "evaluation.limit=3", "training.sets=[clean, C1]"]
     print_result(run_sweep(load_config(NANO, overrides), RunOptions(str(tmp_path), "local")), as_json=False)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "limited run: judged on the first 3 problems of every problem set, not on all."
+    assert lines[0] == "limited run: evaluated on the first 3 problems of every problem set, not on all."
     (zero,) = [line for line in lines if "no test set" in line]
     assert zero.startswith("3 models pass no test set (llama.base, ") and "cut at the token limit" in zero
     (failed,) = [line for line in lines if line.startswith("failed: ")]

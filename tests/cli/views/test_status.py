@@ -85,7 +85,7 @@ def test_of_many_cells_those_are_listed_that_need_a_look(folder, capsys, monkeyp
     print_status(folder, as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[:3] == [
-        "models cells waiting done stopped failed pairs",
+        "models cells waiting done stopped failed evaluations",
         "m, not fine-tuned 1 0 1 0 0 1 of 1",
         "m, recipe r 5 1 0 2 2 0 of 5",
     ]

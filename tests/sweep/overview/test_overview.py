@@ -30,7 +30,7 @@ def test_a_plan_has_the_facts_that_the_command_shows_and_a_row_for_each_cell(pla
     assert frame.cell.to_list() == ["right.base", "best.base"] == [cell.cell.id for cell in plan.cells]
     assert (frame.pairs == 3).all() and (frame.pairs_done == 0).all() and frame.missing.all()
     assert frame.columns[0] == "cell" and {"peak_memory_bytes", "disk_bytes"} <= set(frame.columns)
-    assert repr(plan) == "<plan of s: 2 cells, 6 evaluation pairs>"
+    assert repr(plan) == "<plan of s: 2 cells, 6 evaluations>"
 
 
 def test_the_row_of_a_cell_has_a_column_of_hours_for_each_accelerator(plan):

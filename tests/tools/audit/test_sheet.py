@@ -123,7 +123,7 @@ def test_rejected_responses_are_judged_blind_beside_the_responses(tmp_path):
     with pytest.raises(UsageError, match="is a sheet of rejected responses; give one of perturbed texts"):
         read_rated(tmp_path / "out")
     write_rows(tmp_path / "training-C1.parquet", TrainingRow, [row(9, "C1")], ["row_id"])
-    with pytest.raises(UsageError, match="no row has a rejected response, so there is nothing to judge"):
+    with pytest.raises(UsageError, match="no row has a rejected response, so there is nothing to rate"):
         draw_items(tmp_path, 5, 1, PAIRS)
 
 
@@ -134,7 +134,7 @@ def test_files_that_are_not_sets_are_refused(training, tmp_path):
     with pytest.raises(UsageError, match=f"has no {KEY}"):
         read_key(tmp_path)
     write_rows(training, TrainingRow, [row(1, "clean", changed=False)], ["row_id"])
-    with pytest.raises(UsageError, match="nothing to judge"):
+    with pytest.raises(UsageError, match="nothing to rate"):
         draw_items(training, 5, 1)
 
 

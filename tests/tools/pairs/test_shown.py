@@ -83,7 +83,7 @@ def test_a_terminal_without_colours_shows_brackets_and_obeys_no_text(training, c
     printed = capsys.readouterr().out
     assert "{    return i}[[-1]]{\n}" in printed and "{mark 1: its line differs}" in printed
     assert "\x1b" not in printed and "␛[1m" in printed and "␍" in printed
-    assert "5 pairs\n1 row without a rejected response\n" in printed
+    assert "5 preference pairs\n1 row without a rejected response\n" in printed
     colours = Console(force_terminal=True, color_system="truecolor", markup=False, highlight=False, width=80)
     monkeypatch.setattr(view, "new_console", lambda: colours)
     print_pairs(found, counts, as_json=False)
