@@ -218,7 +218,7 @@ def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
     chosen, lead = choosing.chosen, _lead(choosing)
     if not choosing.score_of(chosen):
         return (
-            "No model passes a problem here, so more problems would tell nothing: look in the table of outcomes how "
+            "No model passes a problem here, so more problems would show nothing: look in the table of outcomes how "
             "most completions end, and read some under Samples."
         )
     for which, one in {"best": chosen, "second best": choosing.second}.items():
@@ -227,20 +227,22 @@ def _next(choosing: Choosing, trainings: Sequence[ReportedTraining]) -> str:
             return f"Run the sweep again: {missing} of {choosing.seeds} seeds of the {which} one {verb} missing."
     if lead is not None and not choosing.is_clear:
         return (
-            "Judge the best two on more problems and train them with more seeds, or take the one that costs "
+            "Evaluate the best two on more problems and train them with more seeds, or take the one that costs "
             f"least{_faster(choosing, trainings)}."
         )
     if not choosing.is_clear:
         faster = _faster(choosing, trainings) if len(choosing.tied) == 1 else ""
-        return f"Judge the best ones on {_more_problems(choosing)}, or take the one of them that costs least{faster}."
+        return (
+            f"Evaluate the best ones on {_more_problems(choosing)}, or take the one of them that costs least{faster}."
+        )
     if _only_edits(choosing.book):
         return f"{READ_EDITS}."
     if chosen.training_set == BASE:
         return "Keep the model as it is, or try other training sets: none of these makes it better here."
     if len(chosen.by_seed) < FEWEST_DRAWS:
-        return "Train it with several seeds (`seeds: [1, 2, 3]`): one training doesn't tell how the next one ends."
+        return "Train it with several seeds (`seeds: [1, 2, 3]`): one training doesn't show how the next one ends."
     if len(choosing.book.problem_sets) < FEWEST_DRAWS:
-        return f"Judge it on a second problem set: the choice rests on {choosing.problem_set} alone."
+        return f"Evaluate it on a second problem set: the choice rests on {choosing.problem_set} alone."
     return "Read under Samples what it still gets wrong."
 
 

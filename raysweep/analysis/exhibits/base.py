@@ -48,7 +48,7 @@ class Evidence:
         linted: what a linter says of completions.
         answers: what the models answered.
         languages: how many rows of each training set are in each programming language; "" where it isn't known.
-        edits: models that were edited from one prompt pair, and prompts that a model rewrote.
+        edits: models that were edited from one edit example, and prompts that a model rewrote.
         choices: which recipe of a group was chosen for a model, and among which.
         by_seed: scores and failures with a variant for each seed, where `book` has means over seeds; None: it has not.
     """
@@ -209,27 +209,27 @@ class Exhibit(FileKeys, ABC):
     """A table or figure: what it shows, of which models, training sets and test sets.
 
     `draw` returns tables in the order of the sweep's problem sets and models, and each figure with the table of its
-    numbers. What the sweep lacks is left out, and the caption says so. Equal evidence gives equal tables.
+    numbers. What the sweep lacks is left out, and the caption says so. Equal results give equal tables.
     """
 
     name: ClassVar[str]
-    has_figure: ClassVar[bool] = False  # whether the kind draws figures
-    has_table: ClassVar[bool] = True  # whether it draws tables
-    reads_seeds: ClassVar[bool] = False  # whether it is drawn from a book with a variant for each seed, not for all
+    has_figure: ClassVar[bool] = False  # whether the kind has figures
+    has_table: ClassVar[bool] = True  # whether it has tables
+    reads_seeds: ClassVar[bool] = False  # whether it is rendered from scores with a variant for each seed, not for all
 
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     """The name on the command line and in files: ``table-4``."""
     title: Text
-    """``{headline}`` stands for the headline's perturbation."""
+    """``{headline}`` is replaced by the perturbation of the primary metric."""
     source: str = ""
     """The study's table or figure that it reproduces."""
     caption: str = ""
     group: Group = ""
-    """Of its tables, which says where on the page they stand; empty: with its figures, or only in files."""
+    """Of its tables, which says where on the page they are; empty: with its figures, or only in files."""
 
     at_least: Mapping[Counted, Annotated[int, Field(ge=1)]] = {}
     """How many of each a sweep must have for the question to be asked: ``{model: 2, mix: 2}``. A report leaves the
-    exhibit out of other sweeps; one that is named is drawn wherever there are numbers."""
+    item out of other sweeps; one that is named is rendered wherever there are numbers."""
 
     @abstractmethod
     def draw(self, evidence: Evidence) -> Drawn:

@@ -79,7 +79,7 @@ class BestModel(Exhibit):
                 "The models with the highest pass@1, best first. Best in: the share of "
                 f"bootstrap resamples of the problems{also} in which a model has the highest pass@1 of all "
                 f"{len(choosing.candidates)}; where several tie, each gets an equal part. "
-                "Other numbers are means over seeds and draws."
+                "Other numbers are means over seeds and perturbation samples."
             ),
             stub=("model", "training set"),
             columns=tuple(map(Column, ("pass@1 (%)", *beside, _SHARE.heading))),

@@ -50,7 +50,7 @@ class LintMessages(Exhibit):
         if curve is None:
             return (), ""
         what = "share" if self.by == "ratio" else "size"
-        sentences = [f"Draws of one {what} are together."]
+        sentences = [f"Training sets of one {what} are counted together."]
         sentences += [
             f"At {curve.label(setting)} {100 * setting.other_ratio:g} % of the rows are perturbed, elsewhere "
             f"{100 * curve.ratio:g} %."

@@ -182,8 +182,8 @@ class _Drawing:
         most = max(len(setting.training_sets) for setting in curve.settings)
         if most > 1:
             sentences.append(
-                f"A number is the mean over the draws of its training set, up to {most}; {spread} from the smallest to "
-                "the largest of them."
+                f"A number is the mean over the random choices of perturbed rows, up to {most}; {spread} from the "
+                "smallest to the largest of them."
             )
         sentences += [
             f"At {curve.label(setting)} {100 * setting.other_ratio:g} % of the rows are perturbed, since no set of "
@@ -289,7 +289,7 @@ def _argument_sentences(curve: Curve, argument: Argument, beside: Sequence[str])
         [f"Recipes of the objective {argument.objective} that differ in {argument.argument} only."] if own else []
     )
     sentences += [
-        f"At {curve.label(setting)} stands the recipe {setting.recipe}."
+        f"At {curve.label(setting)} is the recipe {setting.recipe}."
         for setting in curve.settings
         if setting.recipe in argument.also
     ]

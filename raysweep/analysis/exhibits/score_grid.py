@@ -251,12 +251,12 @@ class ScoreGrid(Exhibit, ScoreBlock):
         tests, sets = select_test_sets(book, wanted), select_training_sets(book, self.training_sets)
         if tests.lacking and not tests.perturbed:
             names = " or ".join(name for name in tests.lacking if name != HEADLINE)
-            raise NothingToDraw(f"it judges no model on perturbed prompts{f' of {names}' if names else ''}")
+            raise NothingToDraw(f"it evaluates no model on perturbed prompts{f' of {names}' if names else ''}")
         if not sets.names or not tests.names:
             raise NothingToDraw("it has none of the training sets and test sets that are named there")
         lacking = []
         if tests.lacking:
-            lacking.append(f"This sweep judges nothing on {' or '.join(tests.lacking)}.")
+            lacking.append(f"This sweep evaluates nothing on {' or '.join(tests.lacking)}.")
         if sets.lacking:
             hints = {name: did_you_mean(name, {*WORDS} - {name}) for name in sets.lacking if name != BASE}
             names = " or ".join(f"{name}{hint}" for name, hint in hints.items())

@@ -11,7 +11,7 @@ from raysweep.analysis.tables.difference_tables import difference_tables
 
 @SECTIONS.register("evidence")
 class EvidenceSection(Section):
-    """Each recipe beside the first, each fine-tuned model beside its baseline, and tests."""
+    """Each recipe compared with the first, each fine-tuned model beside its baseline, and tests."""
 
     title = "Evidence"
     heading = "How sure is it?"

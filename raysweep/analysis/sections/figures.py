@@ -13,7 +13,7 @@ class FiguresSection(Section):
 
     title = "Figures"
     place = 40
-    without = "nothing to draw along ratios, sizes or models"
+    without = "nothing to plot along ratios, sizes or models"
     reads = ("drawn",)
 
     @override

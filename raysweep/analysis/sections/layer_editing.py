@@ -13,7 +13,7 @@ from raysweep.units import count
 
 @SECTIONS.register("layer-editing")
 class LayerEditingSection(Section):
-    """What edits restore, at which block and cost, with a row for each edit and a page for each pair on demand."""
+    """What edits restore, at which block and cost, with a row for each edit and a page for each edit example."""
 
     title = "Edits"
     heading = "Repairing one layer"
@@ -29,9 +29,10 @@ class LayerEditingSection(Section):
         if not tables and not rows and not pages:
             return None
         lead = (
-            "Each model was edited from one prompt pair, clean and perturbed, and judged on the other prompts of the "
-            "pair's category and on clean ones. Means are over pairs; other tables of this report show an edited model "
-            "as such a mean. Where the edited blocks lie, and what patching a block restores, stands among the figures."
+            "Each model was edited from one edit example, a clean prompt and its perturbed form, and evaluated on the "
+            "other prompts of its category and on clean ones. Means are over edit examples; other tables of this "
+            "report show an edited model as such a mean. The figures show where the edited blocks lie, and what "
+            "patching a block restores."
         )
         folded = Folded(
             f"Edit by edit ({count(len(rows), 'table')})",
@@ -40,5 +41,8 @@ class LayerEditingSection(Section):
         )
         by_group = [(group, list(of)) for group, of in groupby(pages, key=lambda page: page.group)]
         left_out = report.drawn.pairs_left_out
-        values = {"groups": by_group, "left_out": f"{count(left_out, 'more pair')} not shown" if left_out else ""}
+        values = {
+            "groups": by_group,
+            "left_out": f"{count(left_out, 'more edit example')} not shown" if left_out else "",
+        }
         return Content(lead, tables, folded=[folded] if rows else [], values=values)

@@ -14,10 +14,10 @@ MOST_ROWS = 40
 
 @SECTIONS.register("program-repair")
 class ProgramRepairSection(Section):
-    """Patches by family and regime, regimes against each other, faulty lines in prompts, and what each regime takes."""
+    """Patches by family and fine-tuning method, methods compared, faulty lines in prompts, and what each takes."""
 
     title = "Repair"
-    heading = "Program repair by regime"
+    heading = "Program repair by fine-tuning method"
     place = 8
     without = "no model repairs programs"
     reads = ("drawn",)
@@ -28,9 +28,9 @@ class ProgramRepairSection(Section):
         if not tables:
             return None
         lead = (
-            "A regime is the way in which a model was fine-tuned. Where recipes were chosen by validation loss, the "
-            "chosen model stands for its regime. A plausible patch passes all tests; whether it is correct only a "
-            "person can say. How scores go with the size of models stands among the figures."
+            "Regime: the fine-tuning method of a model. Where recipes were chosen by validation loss, it has the "
+            "chosen model alone. A plausible patch passes all tests; whether it is correct only a person can say. The "
+            "figures show how scores go with the size of models."
         )
         short, long = ([t for t in tables if (len(t.rows) > MOST_ROWS) == is_long] for is_long in (False, True))
         folded = [Folded(f"Case by case ({count(len(long), 'table')})", "Tables with many rows.", long)] if long else []

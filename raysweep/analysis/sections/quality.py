@@ -28,10 +28,10 @@ class QualitySection(Section):
         ]
         lead = (
             "What pylint (and ruff, as a second opinion) says of a sample of the completions of clean prompts, each "
-            "with its prompt as one file. Base models are a sample of their own."
+            "with its prompt as one file. Base models are a separate sample."
         )
         none = (
-            " No file could be linted: the cells that the sample is drawn from have failed or are missing, or the "
+            " No file could be linted: the cells that the sample is taken from have failed or are missing, or the "
             "linter failed, which the run and its log say."
         )
         return Content(lead if tables else lead + none, tables)

@@ -18,9 +18,9 @@ from raysweep.units import count
 
 EDITED = "edited"
 """The training set of all edited models together."""
-WORDS = "from one prompt pair each"
+WORDS = "from one edit example each"
 """In words, for tables."""
-WAY = "edited from one prompt pair (mean over pairs)"
+WAY = "edited from one edit example (mean over examples)"
 """How a model came by its weights, for sentences."""
 LEFT_OUT = "each without the problem that it was edited from"
 """What an edited model is judged on, beside its base, which is judged on all problems."""

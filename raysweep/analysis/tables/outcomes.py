@@ -85,7 +85,7 @@ def _table(problems: str, pairs: Sequence[PairOutcomes], order: Order) -> Table:
     caption = (
         "Shares of completions, on the clean prompts and on the perturbed ones of all test sets together. Failed: an "
         "assertion of the tests failed. Exception: another error. A completion that is cut at the token limit "
-        "(max_new_tokens) is judged as it is."
+        "(max_new_tokens) is executed as it is."
     )
     caption += "".join(f" {_in_words(name).capitalize()}: {EXPLAINED[name]}." for name in shown if name in EXPLAINED)
     caption += " Completions of all seeds are together." if any(pair.seed == ALL_SEEDS for pair in pairs) else ""

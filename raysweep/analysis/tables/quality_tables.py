@@ -65,8 +65,8 @@ def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], o
     caption = (
         f"{_sample_text(strata, problems)} The score is pylint's, of 10, for files that have one: a file that can't be "
         "parsed has none. Brackets are 95 % intervals of the mean over files, taken as a random sample of very many. "
-        f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) stand apart, but count in the "
-        "score."
+        f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) are listed apart, but count in "
+        "the score."
     )
     title = f"Code quality on {problems}"
     columns.append(Column(CUTTING, _MESSAGES))

@@ -116,8 +116,8 @@ class Order:
     def draws_text(self) -> str:
         if self.draws == 1:
             return ""
-        single = f" (1 draw of {', '.join(self.undrawn)}: nothing is drawn there)" if self.undrawn else ""
-        return f"{self.draws} draws of each perturbation{single}"
+        single = f" (1 of {', '.join(self.undrawn)}, without random choices)" if self.undrawn else ""
+        return f"{self.draws} samples of each perturbation{single}"
 
     def test_label(self, name: str) -> str:
         return labelled(name, self.words)

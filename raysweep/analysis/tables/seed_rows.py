@@ -19,7 +19,7 @@ COUNT = "{:,.1f}"
 """Format of the mean of a count, such as training rows; a count that is the same with all seeds stands as it is."""
 PERCENT = "{:.3g} %"
 BY_SEED = (
-    "Of several seeds a count stands once where all have it, and a curve is their mean at the steps that all have."
+    "Of several seeds a count is shown once where all have it, and a curve is their mean at the steps that all have."
 )
 """A sentence for the captions of tables with such rows."""
 

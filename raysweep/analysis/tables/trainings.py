@@ -102,7 +102,7 @@ def training_table(trainings: Sequence[ReportedTraining], order: Order, *, over_
     caption = (
         "Each training with the rows that it learned from, the rows that it dropped, and its loss: the mean over the "
         "first step, and over the last steps. A row that is left over at the end of an epoch, where a step takes more, "
-        "isn't counted as dropped. Where a curve stands beside it, the bottom is 0."
+        "isn't counted as dropped. In a curve beside it, the bottom is 0."
     )
     validated = any(training.validation_losses for training in trainings)
     if validated:

@@ -131,7 +131,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
         "sweep's number minus the printed one, with the sweep's interval: how sure printed numbers are is not known."
     )
     if has_rd:
-        caption += " Beside an RD stand the sweep's perturbed pass@1 and its difference to the printed one."
+        caption += " Beside an RD are the sweep's perturbed pass@1 and its difference to the printed one."
     caption += f" The sweep is limited: {limit}" if limit else ""
     return Table("Beside printed numbers", caption, stub, tuple(map(Column, columns)), shown)
 

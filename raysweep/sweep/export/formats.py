@@ -107,7 +107,7 @@ def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]])
             ended.setdefault(why.partition(":")[0], []).append(cell)
         elif lacking:
             cause = f", since it failed: {errors[cell].removeprefix(f'{cell}: ')}" if cell in errors else ""
-            lines.append(f"{cell}: {lacking} of {count(len(rows), 'evaluation pair')} without results{cause}")
+            lines.append(f"{cell}: {lacking} of {count(len(rows), 'evaluation')} without results{cause}")
     lines += [f"{_named(names)} ended without a model, so there are no results: {why}" for why, names in ended.items()]
     return lines
 

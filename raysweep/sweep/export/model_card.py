@@ -104,9 +104,9 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
     lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
     parts = [
-        f"# {cell.id}\n\n{what}. Judged by raysweep {VERSION} in the sweep `{config.name}`, on clean and on perturbed "
-        f"prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean pass@1.\n\n{limited}"
-        + "\n".join(f"| {' | '.join(row)} |" for row in table),
+        f"# {cell.id}\n\n{what}. Evaluated by raysweep {VERSION} in the sweep `{config.name}`, on clean and on "
+        "perturbed prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean "
+        f"pass@1.\n\n{limited}" + "\n".join(f"| {' | '.join(row)} |" for row in table),
         *([OVER_SEEDS] if several else []),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
         "How the numbers were made:\n\n" + "\n".join(lines),

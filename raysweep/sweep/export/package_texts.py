@@ -37,7 +37,7 @@ def readme(config: SweepConfig, notes: Sequence[str], copied: Mapping[str, int])
     """Return the README. `notes`: what is missing, a line each; `copied`: artefacts with their files, by stage."""
     title = config.report.title or config.name
     limited = f"\n**Limited run:** {limit_text(config)}\n" if limit_text(config) else ""
-    missing = "\n".join(f"- {note}" for note in notes) or "Nothing: every planned evaluation pair has results."
+    missing = "\n".join(f"- {note}" for note in notes) or "Nothing: every planned evaluation has results."
     stages = ", ".join(f"{number:,} in `{stage}`" for stage, number in copied.items())
     settings = "\n".join(f"- {label}: {text}" for label, text in settings_lines(config))
     return f"""# Replication package of {title}
@@ -63,7 +63,7 @@ byte for byte. The report, with prompts and completions side by side, is written
 |---|---|
 | `{TABLES}/` | every table of the report as CSV |
 | `numbers/` | every number with its interval, verdicts by problem, differences to baselines, as CSV |
-| `{STORE}/sweeps/{config.name}/` | the resolved config, the evaluation pairs with their keys, the numbers as Parquet |
+| `{STORE}/sweeps/{config.name}/` | the resolved config, the evaluations with their keys, the numbers as Parquet |
 | `{STORE}/artefacts/` | Parquet files: {stages} |
 | `artefacts.csv` | what each artefact is, its key, its rows, and where it lies |
 | `replication.json` | versions of Python, packages and system, here and where the artefacts were made |

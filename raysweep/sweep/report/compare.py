@@ -104,7 +104,8 @@ def compared(
         raise UsageError(f"--by compares verdicts, and {other} has printed numbers only; leave one of both out")
     if other == sweep and other not in SOURCES:  # a sweep may have the name of the study that it repeats
         raise UsageError(
-            f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, `apr`, or --by for twins in it"
+            f"{sweep!r} is compared with itself; name another sweep, `paper`, `fait`, `apr`, or --by for matched "
+            "models in it"
         )
     others = [open_folder(other, storage, SOURCES)] if other and other not in SOURCES else []
     if by is not None:
@@ -166,8 +167,8 @@ def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = Fal
         or_recipes = f", or fine-tuned by {' or '.join(recipes)}" if recipes else ""
         raise UsageError(
             f"no model or problem set of the sweep {folder.name!r} has a name that the study uses: expected the models "
-            f"{', '.join(models)}, judged on {' or '.join(problems)}{or_recipes}; found {_cells_in_words(cells)}, "
-            f"judged on {_problems_in_words(cells)}"
+            f"{', '.join(models)}, evaluated on {' or '.join(problems)}{or_recipes}; found {_cells_in_words(cells)}, "
+            f"evaluated on {_problems_in_words(cells)}"
         )
     if not tables[0].rows:
         why = (

@@ -125,7 +125,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
         edited = edited_problem(rows[0], store)
         if rows[0].prompt_pair and not edited:
             log.warning(
-                "%s has no scores: its prompt pair and the manifest of its model are gone from the store, so nothing "
+                "%s has no scores: its edit example and the manifest of its model are gone from the store, so nothing "
                 "says which problem counts in none",
                 rows[0].cell,
             )

@@ -211,13 +211,13 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
         return [], list(in_files.values())
     for name in only:
         if name in names and name not in in_files:
-            raise UsageError(f"the section {name} is on the report's page only, without tables and figures of its own")
+            raise UsageError(f"the section {name} is on the report's page only, without tables and figures")
         if name not in exhibits and name not in names:
             raise UnknownName("table, figure or section", name, [*exhibits, *in_files])
     chosen = [exhibits[name] for name in dict.fromkeys(only) if name in exhibits]
     sections = [in_files[name] for name in dict.fromkeys(only) if name in names]
     if on_page := [exhibit.id for exhibit in chosen if not exhibit.has_figure and not exhibit.has_table]:
-        raise UsageError(f"{', '.join(on_page)}: on the report's page only, without a table or figure of its own")
+        raise UsageError(f"{', '.join(on_page)}: on the report's page only, without a table or figure")
     without_figure = [exhibit.id for exhibit in chosen if not exhibit.has_figure]
     without_table = [exhibit.id for exhibit in chosen if not exhibit.has_table]
     _require(format in look.FORMATS, without_figure, "figure", format)

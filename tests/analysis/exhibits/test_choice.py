@@ -142,7 +142,7 @@ def test_headline_lead_and_advice_rest_on_one_rule(half, most):
     assert ("is best" in found.text) == is_clear and ("too close" in found.text) != is_clear
     assert ("beyond noise" in said(found)[SURE]) == is_clear
     assert ("don't settle" in said(found)[SURE]) != is_clear
-    assert said(found)[NEXT].startswith("Judge the best two") != is_clear
+    assert said(found)[NEXT].startswith("Evaluate the best two") != is_clear
 
 
 def test_the_shares_of_the_choice_are_those_of_a_plain_bootstrap():

@@ -66,7 +66,7 @@ def test_the_caption_names_what_the_sweep_lacks():
     scores = [one for one in printed_scores() if one.training_set in kept and one.perturbation in ("clean", "C", "C1")]
     evidence = study(scores, training_sets=kept, perturbations=("clean", "C1", "C"), mixes=("C",))
     (table,) = tables("table-10", evidence)
-    assert "This sweep judges nothing on C2 or C3. It has no training set of C1 or C2 or C3." in table.caption
+    assert "This sweep evaluates nothing on C2 or C3. It has no training set of C1 or C2 or C3." in table.caption
     assert list(cells(table)) == [("clean",), ("C1",)] and [column.name for column in table.columns] == [
         "base",
         "clean",

@@ -180,7 +180,7 @@ def test_the_headline_the_notice_and_the_settings_are_there(html: str):
 
 def test_what_is_there_stands_in_its_place_and_what_is_not_is_left_out():
     failures = [Failure("llama", "none", "base", 42, "boom\n  at step 3")]
-    limit = "judged on the first 5 problems of every problem set, not on all."
+    limit = "evaluated on the first 5 problems of every problem set, not on all."
     html = render_report(report(scores=[], failures=failures, limit=limit, differences=DIFFERENCES, strata=STRATA))
     assert "1 cell of this sweep failed" in html and html.count("boom\n  at step 3") == html.count("boom") == 1
     assert html.index("Limited run:") < html.index("MiniCode is no evidence")

@@ -143,7 +143,7 @@ def test_a_later_draw_of_a_perturbation_has_its_words_too(tmp_path: Path):
     first = pair("llama", "base", "C1", 2, ["x\n"])
     page, console = visit(tmp_path, render_report(report([first, later], scores=[])), "#samples?q=")
     assert console == []
-    assert "neighbouring keys (C1) draw 1" in page.text
+    assert "neighbouring keys (C1) perturbation sample 1" in page.text
 
 
 AXE_CORE = REPO / "node_modules" / "axe-core" / "axe.min.js"

@@ -94,7 +94,7 @@ def test_edited_models_are_a_training_set_of_their_own_and_no_perturbed_one():
     book = ScoreBook.of(over_pairs([score("p-C1-pair1", 0.6)], PAIRS), order)
     assert select_training_sets(book, ["all"]).names == ("base", "clean", "C1", EDITED)
     assert select_training_sets(book, ["mixes"]).names == ("C1",)
-    assert order.way(EDITED).startswith("edited from one prompt pair") and order.way("C1") == "fine-tuned on C1"
+    assert order.way(EDITED).startswith("edited from one edit example") and order.way("C1") == "fine-tuned on C1"
 
 
 def test_a_recipe_lacks_nothing_where_its_models_are_made_in_another_way_and_is_no_candidate_of_the_choice():

@@ -85,7 +85,7 @@ def test_failed_cells_and_pairs_without_prompts_are_named(storage, tmp_path, mon
     clean = next(row for row in folder.grid() if row.perturbation == "clean")
     folder.store.remove(clean.test_set)
     monkeypatch.setattr(SweepFolder, "errors", lambda self: {"none.base": "none.base: out of memory"})
-    failed = "none.base: 3 of 3 evaluation pairs without results, since it failed: out of memory"
+    failed = "none.base: 3 of 3 evaluations without results, since it failed: out of memory"
     assert export_format(folder, "lm-eval", tmp_path / "results").notes == (failed,)
     done = export_format(folder, "evalplus", tmp_path / "samples")
     assert len(done.files) == 3  # two samples files, and what they rest on

@@ -29,7 +29,7 @@ def test_the_hubs_library_reads_equal_values_back(swept, tmp_path):
     assert {one.dataset_name for one in results} == {
         f"humaneval {name} (the first 6 problems)" for name in ("clean", "C1")
     }
-    assert "**Limited run:** judged on the first 6 problems" in card.text
+    assert "**Limited run:** evaluated on the first 6 problems" in card.text
 
 
 def test_undefined_numbers_are_left_out_of_the_front_matter_and_the_text_says_why(swept, tmp_path):

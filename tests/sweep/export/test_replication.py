@@ -152,7 +152,7 @@ def test_missing_results_and_prompts_are_named_and_the_tables_are_those_of_the_s
     folder.store.remove(second.results)
     done = replicate(folder, tmp_path / "package")
     assert done.notes == (
-        "none.base: 1 of 3 evaluation pairs without results",
+        "none.base: 1 of 3 evaluations without results",
         f"test set: {first.test_set.label} is not in the store",
     )
     assert all(f"- {note}\n" in (done.folder / "README.md").read_text() for note in done.notes)

@@ -159,7 +159,7 @@ def test_pairs_are_one_training_set_of_the_order_and_rewriting_is_another():
     order = order_of(config)
     assert order.training_sets == ("base", "edited", "rewritten")
     assert order.pairs == tuple(f"minicode-{name}-pair{number}" for name in ("C1", "C3") for number in (1, 2))
-    assert order.way("edited") == "edited from one prompt pair (mean over pairs)"
+    assert order.way("edited") == "edited from one edit example (mean over examples)"
     assert order_of(config_from({**CONFIG, "models": [MODEL], "edits": None}, "test")).training_sets == ("base",)
 
 

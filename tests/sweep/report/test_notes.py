@@ -95,7 +95,7 @@ def test_settings_name_recipes_and_rejected_responses(case, snapshot):
 
 def test_methods_without_chance_are_said_in_the_order():
     order = order_of(load_config(NANO, SETTINGS["methods without chance have one draw"]))
-    assert order.undrawn == ("S2",) and order.draws_text.endswith("(1 draw of S2: nothing is drawn there)")
+    assert order.undrawn == ("S2",) and order.draws_text.endswith("(1 of S2, without random choices)")
 
 
 def test_settings_name_a_perturbation_whose_files_are_gone(tmp_path):

@@ -99,7 +99,7 @@ def test_scores_rows_config_and_tables_use_the_name_of_a_named_perturbation(tmp_
     assert {row.method for row in result.folder.store.rows(typos.test_set, PromptRow)} == {"C1", "C3"}
     assert result.folder.config().perturbation("typos").args["members"] == ["C1", "C3"]  # as it is stored
     text = export(result.folder, "md", None)
-    assert text.startswith("Limited run: judged on the first 10 problems of every problem set, not on all.")
+    assert text.startswith("Limited run: evaluated on the first 10 problems of every problem set, not on all.")
     assert "pass@1 (%) typos" in text
     assert "Codes: mix of neighbouring keys and changed case (typos)." in text
 
@@ -143,7 +143,7 @@ def test_the_report_lists_the_problems_judged_inside_also_once_their_file_is_gon
     samples = raysweep.load_samples("within", storage=str(tmp_path / "s"))
     assert dict(zip(samples.task_id, samples.oracle, strict=True)) == {"T/1": "outside", "T/2": "inside"}
     listed = re.compile(
-        r"problem judged in the program&#39;s process, which is no boundary [^:]*: T/2( \(they import)?"
+        r"problem tested in the program&#39;s process, which is no boundary [^:]*: T/2( \(they import)?"
     )
     found = listed.search(Path(result.report).read_text())
     assert found and found[1]

@@ -25,9 +25,10 @@ from raysweep.units import decimal
 
 EMBEDDINGS = -1
 HOW = (
-    "RI: the share of the pair's lost accuracy that comes back while the block's output on the perturbed prompt is the "
-    "original's, mean over edits; 100 is all of it. Positions: which ones were patched. With prompts of equal length "
-    "and all positions patched, every later block reads the original's states, so that early blocks look best."
+    "RI: the share of the edit example's lost accuracy that comes back while the block's output on the perturbed "
+    "prompt is the original's, mean over edits; 100 is all of it. Positions: which ones were patched. With prompts of "
+    "equal length and all positions patched, every later block reads the original's states, so that early blocks look "
+    "best."
 )
 WORDS = {"all": "all positions", "last": "last position", "diff_span": "positions that differ"}
 Patched = tuple[str, str]  # positions, phase

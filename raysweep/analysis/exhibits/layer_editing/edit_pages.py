@@ -30,7 +30,7 @@ Place = tuple[str, str, str, str, int]  # problem set, model, category, pair, se
 
 @EXHIBITS.register("edit-pages")
 class EditPages(Exhibit):
-    """A page for each pair from which a model was edited; of some of them where there are many."""
+    """A page for each edit example from which a model was edited; of some of them where there are many."""
 
     has_table: ClassVar[bool] = False
 
@@ -49,7 +49,7 @@ class EditPages(Exhibit):
                 places.setdefault(place, []).append((group.method, edit))
         known = {place: edits for place, edits in places.items() if any(edit.pair for _, edit in edits)}
         if not known:
-            raise NothingToDraw("it has no prompt pair that a model was edited from")
+            raise NothingToDraw("it has no edit example that a model was edited from")
         chosen = _first_of_each(list(known), self.pairs)
         pages = tuple(self._page(evidence, place, known[place]) for place in known if place in chosen)
         return Drawn(pairs=pages, pairs_left_out=len(known) - len(pages))

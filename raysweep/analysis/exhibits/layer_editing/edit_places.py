@@ -29,9 +29,9 @@ PLACES = (AUTO, RANDOM, "first", "middle", "last", "dinm")
 WORDS = {AUTO: "found (l*)", RANDOM: "random", "dinm": "DINM's"}
 HOW = (
     "One edit, all its settings alike, at other blocks: the one that the localization finds (l*), a random one, the "
-    "first, the middle, the last, the one that DINM chooses. Difference: the share restored minus that of the edit of "
-    "the same pair at a random block, with its 95 % interval over pairs, where pairs of one problem are one cluster, "
-    "and over seeds where there are several."
+    "first, the middle, the last, the one that DINM chooses. Difference: the share restored minus that of the edit "
+    "from the same example at a random block, with its 95 % interval over edit examples, where those of one problem "
+    "are one cluster, and over seeds where there are several."
 )
 
 

@@ -46,9 +46,10 @@ class EditRows(Exhibit):
         return Table(
             title=self.titled(evidence.book, model, problems),
             caption=self.captioned(
-                "Block: the one that was changed, counted from 0, of how many. Eligible: the pairs of the category "
-                "that this model solves clean more often than perturbed. Pass@1 on the category and restored (G-RIR): "
-                "without the edited problem. Clean: pass@1 minus the base's. Both have intervals over problems."
+                "Block: the one that was changed, counted from 0, of how many. Eligible: the edit examples of the "
+                "category: those that this model solves clean more often than perturbed. Pass@1 on the category and "
+                "restored (G-RIR): without the edited problem. Clean: pass@1 minus the base's. Both have intervals "
+                "over problems."
             ),
             stub=("method", "pair", "problem"),
             columns=tuple(
@@ -138,9 +139,9 @@ class EditEnds(Exhibit):
                 Table(
                     title=self.titled(evidence.book),
                     caption=self.captioned(
-                        "Eligible: pairs that the base model solves clean more often than perturbed. An edit without "
-                        "effect gives its base's very logits. An edit that ended without a model is neither a failure "
-                        "nor a 0: it is left out of all means."
+                        "Eligible pairs: edit examples, which the base model solves clean more often than perturbed. "
+                        "An edit without effect gives its base's very logits. An edit that ended without a model is "
+                        "neither a failure nor a 0: it is left out of all means."
                     ),
                     stub=("problem set", "model", "category", "method"),
                     columns=tuple(map(Column, names)),

@@ -64,18 +64,20 @@ COLUMNS = (
     Column(WITHIN_COLUMN, "clean pass@1"),
 )
 HOW = (
-    "Each edit is from one prompt pair, and judged without its problem on the category's other prompts and on clean "
-    "ones. Restored (G-RIR): (repaired − perturbed) / (original − perturbed), the mean over edits with its 95 % "
-    "interval over pairs, where pairs of one problem in several categories are one cluster; it is undefined where the "
-    "base loses nothing. Relative gain: (repaired − perturbed) / perturbed, likewise. Pass@1: means over edits. Clean: "
-    "the edited models minus the base, the mean over edits, with a paired interval over problems."
+    "Each edit is from one edit example, a pair of prompts, and evaluated without its problem on the category's other "
+    "prompts and on clean ones. Restored (G-RIR): (repaired − perturbed) / (original − perturbed), the mean over edits "
+    "with its 95 % interval over edit examples, where those of one problem in several categories are one cluster; it "
+    "is undefined where the base loses nothing. Relative gain: (repaired − perturbed) / perturbed, likewise. Pass@1: "
+    "means over edits. Clean: the edited models minus the base, the mean over edits, with a paired interval over "
+    "problems."
 )
 SHARED = (
-    "Methods without an edited model from some pairs have their other numbers over other pairs; on shared pairs: the "
-    "share restored over the pairs from which each of these methods has one, those of another seed being other pairs."
+    "Methods without an edited model from some edit examples have their other numbers over other ones; on shared "
+    "pairs: the share restored over the examples from which each of these methods has one; another seed's are other "
+    "examples."
 )
 PLAIN_LORA = "{}: plain LoRA; what EasyEdit calls LoRA is AdaLoRA, with a rate of 5e-3 for 70 steps."
-SEEDS = "Of several seeds a number is the mean over the seeds' own, and its interval is over seeds, too."
+SEEDS = "Of several seeds a number is the mean over the seeds' numbers, and its interval is over seeds, too."
 REWRITES = "A method that rewrites prompts has no edits; its interval of the share restored is over problems."
 
 

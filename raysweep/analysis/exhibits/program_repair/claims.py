@@ -30,7 +30,9 @@ from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.units import count, decimal
 
 COLUMNS = ("printed", "this sweep", "agrees")
-CHOSEN = "Regimes are compared on the models that were chosen by validation loss, where a sweep chooses some."
+CHOSEN = (
+    "Fine-tuning methods are compared on the models that were chosen by validation loss, where a sweep chooses some."
+)
 AGREES = (
     "Agrees: of numbers of cases, whether the printed share of them lies inside the interval of this sweep's; of words "
     "and of the largest gain, whether some cases are as they say. A sweep with other models or problem sets than the "

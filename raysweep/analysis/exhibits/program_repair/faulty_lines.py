@@ -54,7 +54,7 @@ def cases_by_fault(evidence: Evidence, models: Sequence[RepairModel], tests: Seq
 
 @EXHIBITS.register("faulty-lines")
 class FaultyLines(RepairExhibit):
-    """A table of the cases in which the faulty lines help, by regime, and one with a row for each case."""
+    """A table of the cases in which the faulty lines help, by fine-tuning method, and one with a row for each case."""
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:

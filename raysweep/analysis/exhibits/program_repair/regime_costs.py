@@ -81,7 +81,7 @@ class TrainedForRepair:
 
 @EXHIBITS.register("regime-costs")
 class RegimeCosts(RepairExhibit):
-    """A table with a row for each regime, and one with a row for each model."""
+    """A table with a row for each fine-tuning method, and one with a row for each model."""
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -93,7 +93,7 @@ class RegimeCosts(RepairExhibit):
             regime: found for regime in REGIMES[1:] if (found := [one for one in trained if one.model.regime == regime])
         }
         by_regime = Table(
-            title=self.titled(evidence.book, "by regime"),
+            title=self.titled(evidence.book, "by fine-tuning method"),
             caption=self.captioned(HOW),
             stub=("regime",),
             columns=tuple(map(Column, OF_REGIME)),

@@ -58,14 +58,14 @@ def place_of(case: RepairCase) -> str:
 
 @EXHIBITS.register("regime-pairs")
 class RegimePairs(RepairExhibit):
-    """A table of the cases that a regime won against another, and one with a row for each case."""
+    """A table of the cases that a fine-tuning method won against another, and one with a row for each case."""
 
     regime: Regime
-    """The regime that is compared."""
+    """The fine-tuning method that is compared."""
     against: Regime
-    """The regime that it is compared with."""
+    """The one that it is compared with."""
     cases: Literal["all", "lower"] = "all"
-    """Which cases have a row of their own: all, or those in which the regime is below the other one."""
+    """Which cases have a row: all, or those in which the method is below the other one."""
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:

@@ -19,7 +19,7 @@ from raysweep.records import CLEAN
 
 @EXHIBITS.register("regime-scores")
 class RegimeScores(RepairExhibit):
-    """A table with a row for each model and regime, and columns for each problem set and number."""
+    """A table with a row for each model and fine-tuning method, and columns for each problem set and number."""
 
     quantities: Annotated[Mapping[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
     """Metrics, each with its digits after the point; a problem set without tests has exact matches only."""

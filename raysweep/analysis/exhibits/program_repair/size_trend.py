@@ -32,7 +32,7 @@ from raysweep.records import CLEAN
 COLUMNS = ("models", "from", "to", "smallest (%)", "largest (%)", "difference (points)", "reads", "in between")
 RISES, FALLS, LEVEL, MIXED = "rises at each step", "falls at each step", "all are equal", "rises and falls"
 BETWEEN = f'In between: "{RISES}" where each model is better than the next smaller one, and so on.'
-SHARED_SEEDS = "The models of a family and regime are compared over the seeds that all of them have."
+SHARED_SEEDS = "The models of a family and fine-tuning method are compared over the seeds that all of them have."
 PROMPTS = {True: "with the faulty lines", False: "without the faulty lines", None: ""}
 
 

@@ -95,7 +95,7 @@ class _BesideFirst:
 
 @EXHIBITS.register("recipe-differences")
 class RecipeDifferences(Exhibit):
-    """Each recipe of a model minus one of them: pass@1, pairs of which the reference is more probable, and margins."""
+    """Each recipe of a model minus one of them: pass@1, how often the reference is more probable, and margins."""
 
     reads_seeds = True
 
@@ -110,7 +110,9 @@ class RecipeDifferences(Exhibit):
         places = _places(evidence)
         tables = [*self._of_problems(evidence, places), *self._of_pairs(evidence, places)]
         if not tables:
-            raise NothingToDraw("it needs two recipes of a model, with verdicts or validation pairs of the same seeds")
+            raise NothingToDraw(
+                "it needs two recipes of a model, with verdicts or validated preference pairs of the same seeds"
+            )
         return Drawn(tuple(tables))
 
     def _of_problems(self, evidence: Evidence, places: Sequence[_RecipesOfModel]) -> Iterator[Table]:
@@ -130,12 +132,14 @@ class RecipeDifferences(Exhibit):
             margins = self._margins(evidence, place)
             numbers[place] = [{recipe: _preferred(each) for recipe, each in margins.items()}, margins]
         pairs = dict.fromkeys(
-            count(len(t.validation.margins), "pair") for t in evidence.trainings if t.validation and t.validation.pairs
+            count(len(t.validation.margins), "preference pair")
+            for t in evidence.trainings
+            if t.validation and t.validation.pairs
         )
         sentence = (
             f"Validation rows with a rejected response ({', '.join(pairs)}): the share of which the response, the "
             "reference, is more probable than the rejected one, and the mean of log p(response) minus log p(rejected "
-            "response); means over seeds, with intervals over pairs{and_seeds}."
+            "response); means over seeds, with intervals over these pairs{and_seeds}."
         )
         columns = [("reference preferred (%)", "points"), ("margin (nats)", "nats")]
         yield from self._table(evidence, "validation pairs", sentence, columns, numbers)

@@ -31,11 +31,9 @@ from raysweep.stats.intervals import interval_note, mean_interval
 from raysweep.units import decimal
 
 SHARE = Quantity("share", "share")
-MENDED = (
-    "Tasks that the model before fine-tuning fails in its first completion, and the fine-tuned one passes in its own."
-)
+MENDED = "Tasks that the model before fine-tuning fails in its first completion, and the fine-tuned one passes."
 FAILED = (
-    "Tasks that a model fails in its first completion, beside the nearest text that passes: another sample of its own, "
+    "Tasks that a model fails in its first completion, beside the nearest text that passes: another of its samples, "
     "else the reference solution."
 )
 RULE = (

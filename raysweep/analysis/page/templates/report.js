@@ -74,9 +74,10 @@
   }
 
   // ------------------------------------------------------------------ filter and address
-  const labelled = (name) => { // "C1 draw 2" -> "neighbouring keys (C1) draw 2"
+  const labelled = (name) => { // "C1 draw 2" -> "neighbouring keys (C1) perturbation sample 2"
     const [code, ...draw] = name.split(/ (?=draw \d+$)/);
-    return [data.words[code] && data.words[code] !== code ? `${data.words[code]} (${code})` : code, ...draw].join(" ");
+    const number = draw.map((text) => text.replace("draw", "perturbation sample"));
+    return [data.words[code] && data.words[code] !== code ? `${data.words[code]} (${code})` : code, ...number].join(" ");
   };
   const FIELDS = [
     ["model", "Model", (s) => s.pair.model], ["set", "Training set", (s) => s.pair.training_set, labelled],
