@@ -144,7 +144,7 @@ def test_a_cell_of_which_nothing_says_its_edited_problem_has_no_scores(second, s
     assert {one.n for one in score(folder).scores if one.training_set != "base" and one.metric == "pass@1"} == {5}
     shutil.rmtree(folder.store.folder(row.prompt_pair))
     assert {one.training_set for one in score(folder).scores} == {"base", "minicode-C1-pair2"}
-    assert "llama.dinm.minicode-C1-pair1.s7 has no scores: its prompt pair and the manifest of its" in caplog.text
+    assert "llama.dinm.minicode-C1-pair1.s7 has no scores: its edit example and the manifest of its" in caplog.text
 
 
 def test_a_second_run_makes_nothing(second, storage):

@@ -122,7 +122,7 @@ def test_status_says_so_and_offers_no_folder(dropped, capsys):
     assert f"(keep_models: adapters); a new test set trains them again:\n  {FULL}\n" in shown
     assert shown.count(FULL) == 2, "its state, and that it was dropped"
     print_cell(folder, FULL, as_json=False)
-    assert "weights dropped once all pairs were judged" in capsys.readouterr().out
+    assert "weights dropped once all evaluations were done" in capsys.readouterr().out
     print_status(folder, as_json=True)
     assert [cell["dropped"] for cell in json.loads(capsys.readouterr().out)["cells"]].count(True) == 1
 
@@ -137,7 +137,7 @@ def test_a_new_test_set_trains_the_model_again_which_plan_says_with_the_reason(r
     facts = plan_facts(plan, store)
     assert {cell.cell: cell.model for cell in facts.cells}[FULL] == "to train again"
     print_plan(facts, as_json=False)
-    assert "1 model to train again: their weights were dropped once their pairs were judged" in capsys.readouterr().out
+    assert "1 model to train again: their weights were dropped once they were evaluated" in capsys.readouterr().out
     planned = {item.node.key for item in missing(plan.targets, store) if item.node}
     assert run(root, MORE_TESTS).cells_run == 3
     new = written(root).keys() - before.keys()

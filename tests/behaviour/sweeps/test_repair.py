@@ -218,7 +218,7 @@ def test_patches_by_defects4js_developers_are_refused_as_training_rows_unless_th
     with pytest.raises(UsageError) as error:
         config([model], defects4j, recipes=recipes, training=sets)
     assert (
-        "training.source: 1 row is a patch by developers of projects that models are judged on, first '0000001' "
+        "training.source: 1 row is a patch by developers of projects that models are evaluated on, first '0000001' "
         "(Defects4J/Chart-4); remove them, or give `decontaminate: drop`, which leaves them out"
     ) in str(error.value)
     assert config([model], defects4j, recipes=recipes, training={**sets, "decontaminate": "drop"})
