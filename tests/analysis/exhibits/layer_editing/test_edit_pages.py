@@ -133,5 +133,5 @@ def test_the_section_has_tables_and_pages_and_is_absent_without_edits():
 
 
 def test_without_a_known_pair_there_is_no_page():
-    with pytest.raises(NothingToDraw, match="no prompt pair"):
+    with pytest.raises(NothingToDraw, match="no edit example"):
         PAGES.draw(evidence([ended(edit_of("llama", "rome", "C1", 1), "no such pair")]))
