@@ -241,6 +241,8 @@ def _files(path: str) -> Iterator[str]:
     """Yield the files below a folder; of anything else, such as a file's test (`FILE::TEST`), what it is."""
     name, separator, test = path.partition("::")
     found = Path(name).resolve()
+    if not found.exists():
+        raise pytest.UsageError(f"file or directory not found: {path}")
     return map(str, found.rglob("test_*.py")) if found.is_dir() else iter([f"{found}{separator}{test}"])
 
 
