@@ -133,7 +133,7 @@ def test_problems_that_only_their_stored_references_show_to_be_inside_are_refuse
         write_rows(draft.folder / ROWS, ReferenceRun, rows, ["task_id"])
     with pytest.raises(UsageError) as caught:
         require_oracle(plan, store)
-    reason = "its reference solution has another outcome outside"
+    reason = "its reference solution has another outcome with out-of-process tests"
     assert f"the tests of {task_ids[0]} ({reason}), {task_ids[1]} ({reason})," in str(caught.value)
     assert str(caught.value).count(reason) == 5 and f") and {len(task_ids) - 5} more have to run" in str(caught.value)
     require_oracle(build_plan(load_config(NANO)), store)

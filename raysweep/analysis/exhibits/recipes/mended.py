@@ -31,7 +31,7 @@ from raysweep.stats.intervals import interval_note, mean_interval
 from raysweep.units import decimal
 
 SHARE = Quantity("share", "share")
-MENDED = "Tasks that the model before fine-tuning fails in its first completion, and the fine-tuned one passes."
+MENDED = "Tasks whose first completion fails before fine-tuning and passes after it."
 FAILED = (
     "Tasks that a model fails in its first completion, beside the nearest text that passes: another of its samples, "
     "else the reference solution."
