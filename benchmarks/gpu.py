@@ -607,7 +607,7 @@ def _logits(network: Any, ids: torch.Tensor) -> torch.Tensor:
 
 
 def edits(bench: Bench, note: Note) -> None:
-    """Find a block and edit it as CREME does, in bf16, from one prompt pair; then make a hundred edits of that base.
+    """Find a block and edit it as CREME does, in bf16, from one edit example; then make a hundred edits of that base.
 
     The localization patches every block, at all positions and at the last one, and writes five samples of each. The
     hundred are CREME's without it, each from a pair of its own and at a block that its seed draws. Each edit is put on
@@ -640,7 +640,7 @@ def edits(bench: Bench, note: Note) -> None:
 
 
 def pairs_of(size: int, number: int, length: int) -> list[PromptPair]:
-    """Return prompt pairs of `length` random words of `tokenizer_of`, of which one in 50 differs, at least one."""
+    """Return edit examples of `length` random words of `tokenizer_of`, of which one in 50 differs, at least one."""
     chance, found = random.Random(SEED), []
     for at in range(number):
         words = [f"t{chance.randrange(size - 1)}" for _ in range(length)]

@@ -5,7 +5,7 @@ Begin with schema.py; other folders call loading.py to get a checked config.
     schema.py        the sections of a config, each key with its meaning; paths become absolute
     models.py        the sections of models and recipes
     training.py      the section of training rows: sources, and the sets that are made of them
-    edits.py         the section of prompt pairs, from which models are edited
+    edits.py         the section of edit examples, from which models are edited
     resources.py     the section `resources`: what a config asks for the processes of each stage
     loggers.py       the loggers of Ray Tune by name
     fields.py        building blocks of the sections: checked names, numbers, pairs, specs of plug-ins, units

@@ -24,7 +24,7 @@ LEVELS: Mapping[str, tuple[str, ...]] = {"C": ("C1", "C2", "C3"), "W": ("W1", "W
 
 @dataclass(frozen=True, order=True)
 class PairToEdit:
-    """Which prompt pair a model is edited from.
+    """Which edit example a model is edited from.
 
     `number`: from 1, among the pairs that are drawn of the problem set and perturbation; 0: `problem` names it.
     """
@@ -45,7 +45,7 @@ class PairToEdit:
 class Cell:
     """One model of the grid: a base model, or one that a recipe makes of it with a seed.
 
-    A recipe fine-tunes it on a training set, edits it from a prompt pair, or has it rewrite its prompts.
+    A recipe fine-tunes it on a training set, edits it from an edit example, or has it rewrite its prompts.
     """
 
     model: str
@@ -154,7 +154,7 @@ def _cells_of(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[str, st
 def _inputs(
     config: SweepConfig, model: ModelConfig, recipe: str, seeds: Sequence[int]
 ) -> Iterator[tuple[int, str, PairToEdit | None]]:
-    """Yield what a recipe makes models of: seed, name in the place of a training set's, and prompt pair."""
+    """Yield what a recipe makes models of: seed, name in the place of a training set's, and edit example."""
     trainer = config.recipes[recipe].trainer
     if rewrites(trainer):
         yield from ((seed, REWRITTEN, None) for seed in seeds)

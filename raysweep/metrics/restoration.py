@@ -1,7 +1,7 @@
 """Measures how much of what a perturbation costs comes back: restoration of a block (RI) and of a category (G-RIR).
 
 Both are (repaired - perturbed) / (original - perturbed), of accuracies on the same problems: RI of the completions of
-one prompt while a block is patched, G-RIR of a model that was edited from one prompt pair, over the other prompts of
+one prompt while a block is patched, G-RIR of a model that was edited from one edit example, over the other prompts of
 the pair's perturbation. CREME names G-RIR without printing its formula; this one is assumed. The relative gain,
 (repaired - perturbed) / perturbed, is what its claim of 63 % is about.
 """

@@ -44,7 +44,7 @@ def is_made(plan: ArtefactPlan, store: Store) -> bool:
 def end_of(cell: CellPlan, store: Store) -> str:
     """Return why a cell has ended without results, though nothing failed; empty if it hasn't.
 
-    There is no prompt pair from which its model could be edited, or an edit's own samples show no difference between
+    There is no edit example from which its model could be edited, or an edit's own samples show no difference between
     the prompts of the pair.
     """
     if cell.pair_search is None:

@@ -399,7 +399,7 @@ class PairPlan:
 
 @dataclass(frozen=True)
 class PairSearch:
-    """Which prompt pair a model is edited from: one of those of its base on two test sets.
+    """Which edit example a model is edited from: one of those of its base on two test sets.
 
     `node`: of the pair, a `PromptPair`. `base`: the base's own cell. `original`, `perturbed`: its evaluation pairs on
     the clean and on the perturbed test set. `wanted`: which one of them.
@@ -450,7 +450,7 @@ class CellPlan:
     validation: TrainingSetPlan | None = None  # part of the model's key only with `keep: best`
     pairs_of_rows: EncodedPairsPlan | None = None  # the training set's, where the objective reads them
     keeps_model: bool = True
-    pair_search: PairSearch | None = None  # of the prompt pair from which the model is edited
+    pair_search: PairSearch | None = None  # of the edit example from which the model is edited
     is_candidate: bool = False
     keeps_unchosen: bool = True
     selection: ModelChoice | None = None
@@ -545,7 +545,7 @@ class CellArtefactPlan(ArtefactPlan):
 
 @dataclass(frozen=True)
 class PromptPairPlan(CellArtefactPlan):
-    """The prompt pair from which a cell's model is edited, found among the results of its base."""
+    """The edit example from which a cell's model is edited, found among the results of its base."""
 
     @property
     def search(self) -> PairSearch:

@@ -9,8 +9,8 @@ Each function takes a plan, or several of one task, and a `Work` (`raysweep.engi
     test_sets.py         perturbs the prompts of a problem set, and checks that they still compile
     training.py          pre-trains base models and fine-tunes models, on a training's workers
     selection.py         chooses the model that is evaluated among those of a group of recipes
-    prompt_pairs.py      finds the prompt pair from which a model is edited, among its base's results
-    editing.py           edits a base model from a prompt pair, in the process that keeps the base
+    prompt_pairs.py      finds the edit example from which a model is edited, among its base's results
+    editing.py           edits a base model from an edit example, in the process that keeps the base
     edit_numbers.py      collects the numbers of an edited model: what it restored, what the edit took
     rewriting.py         has a base model rewrite the prompts of a test set
     generation.py        generates completions, such as a cell's, block by block, and counts tokens and seconds

@@ -1,4 +1,4 @@
-"""Edits a base model from one prompt pair, in the process that keeps the base.
+"""Edits a base model from one edit example, in the process that keeps the base.
 
 Whatever comes of it is an artefact: changed tensors or an adapter, and what the localization found of each block. Where
 the localization's own samples show no difference between the prompts of the pair, nothing is changed, and the cell
@@ -53,7 +53,7 @@ def localization_of(model: Artefact, store: Store) -> Sequence[BlockAccuracy]:
 
 
 def edited_problem(pair: Artefact, model: Artefact | None, store: Store) -> str:
-    """Return the problem of the prompt pair from which a model was edited; no score of the model counts it.
+    """Return the problem of the edit example from which a model was edited; no score of the model counts it.
 
     The manifest of the pair says it, or that of the model, also where their files are gone. It is empty where there was
     no such pair, and where both manifests are missing.

@@ -1,4 +1,4 @@
-"""Finds the prompt pair from which a model is edited, among the results of its base.
+"""Finds the edit example from which a model is edited, among the results of its base.
 
 A pair is eligible if the base solved the clean prompt more often than the perturbed one, the texts differ, and both had
 room in the model: where one was too long nothing was written, which is no failure of the perturbed text. Eligible pairs

@@ -1,4 +1,4 @@
-"""Computes 95 % intervals of means of few numbers without limits, such as one for each prompt pair.
+"""Computes 95 % intervals of means of few numbers without limits, such as one for each edit example.
 
 Student's t interval: the numbers are independent and roughly normal. A bootstrap of five numbers is too narrow.
 """

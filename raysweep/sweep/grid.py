@@ -41,7 +41,7 @@ class GridRow:
     test_draw: int = 0
     quality_key: str = ""  # of the reports on the pair's completions; "" if none of them is in the sample
     test_set_stage: str = "test_set"  # | rewritten_set: its prompts were rewritten by the model
-    prompt_pair_key: str = ""  # of the prompt pair from which the model was edited; "": it wasn't
+    prompt_pair_key: str = ""  # of the edit example from which the model was edited; "": it wasn't
 
     @property
     def test_name(self) -> str:
@@ -60,7 +60,7 @@ class GridRow:
 
     @property
     def prompt_pair(self) -> GridArtefact | None:
-        """The prompt pair from which the cell's model was edited; None for other models."""
+        """The edit example from which the cell's model was edited; None for other models."""
         return (
             GridArtefact("prompt_pair", self.prompt_pair_key, f"pair of {self.cell}") if self.prompt_pair_key else None
         )
@@ -146,7 +146,7 @@ def end_of(row: GridRow, store: Store) -> str:
 
 
 def edited_problem(row: GridRow, store: Store) -> str:
-    """Return the problem from whose prompt pair a cell's model was edited, which no score counts; empty if none was."""
+    """Return the problem whose edit example a cell's model was edited from, which no score counts; else ""."""
     from raysweep.stages import editing
 
     return editing.edited_problem(row.prompt_pair, row.weights, store) if row.prompt_pair is not None else ""

@@ -47,7 +47,7 @@ class EditorContract(WithoutArguments):
         return make_tiny(cls.family, tmp_path_factory.mktemp("base"), initializer_range=0.2)
 
     def pair(self) -> PromptPair:
-        """Return the prompt pair, whose prompts have different lengths."""
+        """Return the edit example, whose prompts have different lengths."""
         return prompt_pair(1)
 
     def job(self, base: ModelRef, **fields: Any) -> EditJob:

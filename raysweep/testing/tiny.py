@@ -47,7 +47,7 @@ def training_rows(count: int = 40) -> list[TrainingRow]:
 
 
 def prompt_pair(number: int = 1) -> PromptPair:
-    """Return a prompt pair; the perturbed prompt has a typo, and is longer than the original one."""
+    """Return an edit example; the perturbed prompt has a typo, and is longer than the original one."""
     original, passing = pairs(number + 1)[number]
     perturbed = original.replace("Return the numbers", "Retrun teh the nubmers")
     failing, stop = "    return xs\n", ("\ndef", "\nclass")

@@ -158,7 +158,7 @@ class Services(Protocol):
 class Trainer(ABC):
     """Turns a base model and training rows into a model artefact of its `kind`.
 
-    A trainer need not use gradient descent: an editor may take one prompt pair and change one tensor. It writes into
+    A trainer need not use gradient descent: an editor may take one edit example and change one tensor. It writes into
     `job.out` a model that other tools load unchanged (save_pretrained, PEFT, or delta.safetensors), and resumes from
     `services.latest_checkpoint()` when there is one. The returned counts go into the manifest. A delta is written by
     `raysweep.models.deltas.save_delta`, which names its base's fingerprint.

@@ -14,7 +14,7 @@ SELF_DENOISING = "self-denoising"
 
 
 def edits(trainer: str) -> bool:
-    """Return whether a recipe's `trainer` is an editor, which meets prompt pairs and no training set."""
+    """Return whether a recipe's `trainer` is an editor, which meets edit examples and no training set."""
     return trainer in EDITORS.names()
 
 

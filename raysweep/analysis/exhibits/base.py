@@ -146,7 +146,7 @@ RECIPES: Final = "recipes"  # recipes of one model side by side
 TESTS: Final = "tests"  # over models
 MORE_TESTS: Final = "more tests"  # of one model
 QUALITY: Final = "quality"  # of code
-EDITS: Final = "edits"  # of models edited from one prompt pair, over pairs
+EDITS: Final = "edits"  # of models edited from one edit example, over pairs
 EDIT_ROWS: Final = "edit rows"  # a row for each edit
 PROGRAM_REPAIR: Final = "program repair"  # of models that repair programs, by how they were fine-tuned
 

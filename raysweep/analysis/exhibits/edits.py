@@ -1,6 +1,6 @@
 """The records of edited models and of rewritten prompts, which the kinds of `layer_editing/` draw from.
 
-An edit changes a few weights of a base model from one prompt pair. Its model is judged on the pair's category (the
+An edit changes a few weights of a base model from one edit example. Its model is judged on the pair's category (the
 perturbation, on the pair's problem set) and on clean prompts, without the problem of the pair. Rates are pass@1 by task
 id, from 0 to 1, each the mean over the completions of a prompt.
 """

@@ -6,7 +6,7 @@ base.py          the contract of a section; the records that it reads; the secti
 answer.py        what was asked, which model to choose, how sure that is, what it costs
 findings.py      what each model loses, in sentences, a figure and a table
 samples.py       completions problem by problem
-layer_editing.py what edits from one prompt pair restore, and a page for each pair
+layer_editing.py what edits from one edit example restore, and a page for each pair
 program_repair.py models that repair programs, by how they were fine-tuned
 tables.py        scores over models, and tables in the study's form
 figures.py       figures that files define

@@ -1,4 +1,4 @@
-"""Shows models that were edited from one prompt pair: sums over pairs, edits one by one, and the page of each pair."""
+"""Shows models that were edited from one edit example: sums over pairs, edits one by one, and the page of each pair."""
 
 from __future__ import annotations
 

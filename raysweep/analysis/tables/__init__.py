@@ -6,7 +6,7 @@ quantities.py    writes numbers of tables: percent or points, intervals, p value
 score_book.py    indexes scores, levels and failures by model, training set and test set
 difference_tables.py builds the tables of differences: each model beside its baseline
 over_seeds.py    pools the numbers of several seeds: means with the SD between seeds, for all tables and figures
-edited.py       edited models as means over prompt pairs
+edited.py       edited models as means over edit examples
 significance.py  builds the tables of signed-rank tests
 twin_tables.py   builds the tables of `raysweep compare`: pairs of alike models, flipped problems, printed numbers
 printed_averages.py builds the table of a study's averages: printed, recomputed, and of a sweep

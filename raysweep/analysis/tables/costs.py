@@ -32,7 +32,7 @@ class Cost:
         tokens: that were written.
         programs: verdicts of its cells.
         programs_run: programs that were executed for these.
-        edits: number of models that were edited from a prompt pair.
+        edits: number of models that were edited from an edit example.
         edit_hours: CPU-hours of these edits, their checks among them.
     """
 

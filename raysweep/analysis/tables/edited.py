@@ -1,6 +1,6 @@
 """Sums edited models up for the tables of all models: one row or column for all pairs, not one for each.
 
-A model that was edited from one prompt pair is a cell of its own, named by its pair. Such cells stand in tables of
+A model that was edited from one edit example is a cell of its own, named by its pair. Such cells stand in tables of
 scores as one training set, `EDITED`, whose numbers are means over pairs; the section on edits shows them one by one.
 """
 

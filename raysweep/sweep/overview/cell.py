@@ -35,7 +35,7 @@ class CellDetail:
     activity: Activity
     pairs: tuple[PairStatus, ...]
     edit: str = ""
-    """Of an edited model: the problem of its prompt pair, the block and the size of the change; empty for others."""
+    """Of an edited model: the problem of its edit example, the block and the size of the change; empty for others."""
 
     @property
     def missing(self) -> list[str]:

@@ -98,8 +98,8 @@ class Summary:
     fine_tuned_models: int
     test_sets: int
     pairs: int
-    edited_models: int = 0  # the most: at most one for each problem, and a base may have fewer prompt pairs
-    ended_edits: int = 0  # of them, without a prompt pair, or not reproduced
+    edited_models: int = 0  # the most: at most one for each problem, and a base may have fewer edit examples
+    ended_edits: int = 0  # of them, without an edit example, or not reproduced
     rewriters: tuple[str, ...] = ()  # cells whose base rewrites its prompts
     choices: int = 0  # cells whose model is chosen among others
     candidates: int = 0  # models that are trained to be chosen from

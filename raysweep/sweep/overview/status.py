@@ -49,7 +49,7 @@ class CellStatus:
     group: str = ""  # its model and recipe
     chosen_for: str = ""  # the cell that is evaluated with one of several models, of which this cell trains one
     is_chosen: bool = False  # its model is the one
-    ended: str = ""  # why it has no results, though nothing failed: no prompt pair, or an edit not reproduced
+    ended: str = ""  # why it has no results, though nothing failed: no edit example, or an edit not reproduced
     edited: bool = False  # its model is changed tensors of `base` (delta.safetensors)
 
 

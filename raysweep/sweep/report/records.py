@@ -196,7 +196,7 @@ def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSampl
 def _sampled(rows: Iterable[GridRow], pairs: Collection[str]) -> Iterator[GridRow]:
     """Yield the rows whose samples are shown: of edited models the first of each recipe and test set.
 
-    `pairs`: the training sets that name a prompt pair. The page of a pair shows what each edit made of its problem.
+    `pairs`: the training sets that name an edit example. The page of a pair shows what each edit made of its problem.
     """
     shown: dict[tuple[str, str, int, str], str] = {}
     for row in rows:

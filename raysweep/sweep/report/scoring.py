@@ -58,7 +58,7 @@ class SweepNumbers:
     """Verdicts by problem of each cell: on clean prompts, the headline's and those that exhibits read; of base models
     and after clean fine-tuning on all. Where the config names no headline they are all there."""
     edits: Edits = field(default_factory=Edits)
-    """Models that were edited from one prompt pair, and prompts that a model rewrote; `scores` has their numbers."""
+    """Models that were edited from one edit example, and prompts that a model rewrote; `scores` has their numbers."""
     shared: Mapping[Place, SharedVariance] = field(default_factory=dict)
     """What the seeds of a model share; empty for one seed."""
 

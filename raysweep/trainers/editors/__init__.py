@@ -1,4 +1,4 @@
-"""Editors change a few weights of a base model from one prompt pair.
+"""Editors change a few weights of a base model from one edit example.
 
 Begin with base.py, which defines what an editor gets and returns.
 

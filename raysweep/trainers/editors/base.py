@@ -1,6 +1,6 @@
 """The contract of an editor, which changes a base model from one pair of prompts: what it gets and what it returns.
 
-A recipe whose `trainer` names an editor meets the prompt pairs of a config's `edits`, any other one its training sets.
+A recipe whose `trainer` names an editor meets the edit examples of a config's `edits`, any other one its training sets.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class NotReproduced(Exception):
 
 
 class Editor(ABC):
-    """Changes a base model from one prompt pair. Its constructor's arguments are its settings, with their defaults.
+    """Changes a base model from one edit example. Its constructor's arguments are its settings, with their defaults.
 
     An edit depends on (weights, pair, settings, seed, `max_new_tokens`) only: not on edits made before with the same
     base, and not on the process. When `edit` returns or raises, the base's weights are bit for bit what they were, and

@@ -1,4 +1,4 @@
-"""Turns the texts of a prompt pair into tokens, as generation reads and writes them, and rows of them into a batch."""
+"""Turns the texts of an edit example into tokens, as generation reads and writes them, and rows into a batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANCHOR = "\n"
 
 @dataclass(frozen=True)
 class PairTokens:
-    """A prompt pair's tokens: of both prompts, and of what the model wrote for them.
+    """An edit example's tokens: of both prompts, and of what the model wrote for them.
 
     `passing` follows `original` or `perturbed`, and `failing` follows `perturbed`. None has an end of text.
     """

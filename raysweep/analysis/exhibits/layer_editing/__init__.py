@@ -1,4 +1,4 @@
-"""Kinds that show models edited from one prompt pair each (CREME, ROME, DINM, LoRA), and Self-Denoising beside them.
+"""Kinds that show models edited from one edit example each (CREME, ROME, DINM, LoRA), and Self-Denoising beside them.
 
 Means are over the pairs of a category, with intervals over pairs; a pair without a model counts as ended, never as 0.
 
