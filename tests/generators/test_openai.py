@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -121,7 +121,7 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server():
     made = Server(lambda path, body: text_answer(f" {body['prompt']}!"))
     http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
     made.url = f"http://127.0.0.1:{http.server_port}/v1"
@@ -134,7 +134,7 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def pauses(monkeypatch) -> list[float]:
+def pauses(monkeypatch):
     made: list[float] = []
     monkeypatch.setattr(module.OpenAI, "_sleep", lambda self, seconds: made.append(seconds))
     return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from raysweep.generators.rows import Tokens
 from raysweep.models.loading import load_model
 from raysweep.planning.models import require_generators_fit
 from raysweep.planning.planner import build_plan
-from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec
+from raysweep.records import Decoding, GenerationRequest, ModelKind, Spec
 from raysweep.testing.tiny import pairs
 from tests.models.configs import make_random
 
@@ -34,7 +33,7 @@ STRONG = 0.2
 
 
 @pytest.fixture
-def loaded(random: Callable[..., ModelRef]) -> Callable[..., Any]:
+def loaded(random):
     """A random model of a type, loaded anew each time."""
     return lambda model_type, **fields: load_model(random(model_type, initializer_range=STRONG, **fields))
 

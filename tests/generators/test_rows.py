@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +44,7 @@ WRITERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("where", WRITERS)
-def test_a_text_ends_where_generate_ends_it(where: str, tmp_path: Path) -> None:
+def test_a_text_ends_where_generate_ends_it(where, tmp_path):
     tokenizer = byte_tokenizer((EOS, "<|stop|>"), PIECES)
     model = write_scripted(tmp_path / "model", tokenizer, [PIECES[0], "<|stop|>", PIECES[1]], **WRITERS[where])
     for one in (model, LiveModel(*load_model(model))):
@@ -55,19 +54,19 @@ def test_a_text_ends_where_generate_ends_it(where: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("turn", ["<|eot_id|>", "<|im_end|>", "<end_of_turn>"])
-def test_a_text_ends_at_an_end_of_turn_that_no_config_names(turn: str, tmp_path: Path) -> None:
+def test_a_text_ends_at_an_end_of_turn_that_no_config_names(turn, tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer((EOS, turn), PIECES), [PIECES[0], turn, PIECES[1]])
     completion = written(model)
     assert (completion.text, completion.stop) == (PIECES[0], BY_ITSELF)
 
 
-def test_an_end_that_is_plain_text_is_no_part_of_a_completion(tmp_path: Path) -> None:
+def test_an_end_that_is_plain_text_is_no_part_of_a_completion(tmp_path):
     tokenizer = byte_tokenizer((EOS,), (*PIECES, "###"))
     model = write_scripted(tmp_path / "model", tokenizer, [PIECES[0], "###", PIECES[1]], eos_token_id=[256, 259])
     assert written(model).text == PIECES[0]
 
 
-def test_a_text_ends_at_the_end_of_an_adapters_tokenizer(tmp_path: Path) -> None:
+def test_a_text_ends_at_the_end_of_an_adapters_tokenizer(tmp_path):
     tokenizer = byte_tokenizer((EOS, "<|done|>"), PIECES)
     base = write_scripted(tmp_path / "base", tokenizer, [PIECES[0], "<|done|>", PIECES[1]])
     adapter = ModelRef(str(tmp_path / "adapter"), ModelKind.ADAPTER, base)
@@ -79,7 +78,7 @@ def test_a_text_ends_at_the_end_of_an_adapters_tokenizer(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("special", [True, False])
 @pytest.mark.parametrize("single", [f"$A {EOS}", f"<s> $A {EOS}", "<s> $A <s>"])
-def test_a_prompt_does_not_end_with_what_a_tokenizer_appends(single: str, special: bool, tmp_path: Path) -> None:
+def test_a_prompt_does_not_end_with_what_a_tokenizer_appends(single, special, tmp_path):
     tokenizer = byte_tokenizer((EOS, "<s>"))
     tokens = [(text, tokenizer.convert_tokens_to_ids(text)) for text in (EOS, "<s>")]
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(single=single, special_tokens=tokens)
@@ -92,7 +91,7 @@ def test_a_prompt_does_not_end_with_what_a_tokenizer_appends(single: str, specia
     assert row.prompt == [*first, *loaded("def", add_special_tokens=False)["input_ids"]]
 
 
-def test_a_prompt_of_more_tokens_than_are_wanted_gets_no_answer(tmp_path: Path) -> None:
+def test_a_prompt_of_more_tokens_than_are_wanted_gets_no_answer(tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=PIECES), [PIECES[0]])
     requests = [GenerationRequest("0", "t", "def"), GenerationRequest("1", "u", "def ")]
     kept, skipped = Transformers(model, Decoding(2), longest_prompt=3).generate(requests)
@@ -102,13 +101,13 @@ def test_a_prompt_of_more_tokens_than_are_wanted_gets_no_answer(tmp_path: Path) 
         Transformers.require_fit({"longest_prompt": 0}, WantedModel("m", "llama", ModelKind.FULL, {}, Decoding()))
 
 
-def test_a_generator_refuses_tokens_without_embeddings(tmp_path: Path) -> None:
+def test_a_generator_refuses_tokens_without_embeddings(tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer(pieces=PIECES), rows=257)
     with pytest.raises(UnfitModel, match=r"model .*: its tokenizer has 259 tokens, and it has embeddings for 257"):
         Transformers(model, Decoding(8))
 
 
-def test_a_tokenizer_that_changes_texts_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_that_changes_texts_is_told(tmp_path):
     """A tokenizer for prose has no lines: such a model can neither read nor write Python, and would score 0."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from raysweep.generators.base import GENERATORS, Generator, LiveModel
 from raysweep.models.loading import load_model
-from raysweep.records import Completion, Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.records import Completion, Decoding, GenerationRequest, Spec
 from raysweep.testing.tiny import pairs
 from tests.models.tiny import make_adapter
 
@@ -60,7 +59,7 @@ class Writer:
 
 
 @pytest.fixture(scope="module")
-def writer(random: Callable[..., ModelRef], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Writer]:
+def writer(random, tmp_path_factory):
     def make(name: str) -> Writer:
         model_type, fields = MODELS[name]
         ref = random(model_type, initializer_range=STRONG, **fields)

@@ -5,7 +5,7 @@ import functools
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ WITH_ENCODER = "t5"
 
 
 @pytest.fixture(scope="module")
-def trained(tiny: dict[str, ModelRef], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ModelRef]:
+def trained(tiny, tmp_path_factory):
     """Models that write bodies and end them, as a random one would not."""
 
     def train(family: str) -> ModelRef:
@@ -74,7 +74,7 @@ def requests(count: int = 32, **fields: Any) -> list[GenerationRequest]:
 
 
 @pytest.mark.parametrize("family", [*FAMILIES, WITH_ENCODER])
-def test_greedy_text_is_that_of_transformers_own_generate(family: str, trained: Callable[[str], ModelRef]) -> None:
+def test_greedy_text_is_that_of_transformers_own_generate(family, trained):
     ours = make(trained(family)).generate(requests(12))
     model, tokenizer = load_model(trained(family))
     for request, completion in zip(requests(12), ours, strict=True):
@@ -89,7 +89,7 @@ def test_greedy_text_is_that_of_transformers_own_generate(family: str, trained: 
 @pytest.mark.parametrize(
     "name", [pytest.param("chatml", marks=pytest.mark.long), "with a beginning", "ends with the text"]
 )
-def test_a_chat_is_trained_and_ends_with_its_turn_as_in_transformers(name: str, tmp_path: Path) -> None:
+def test_a_chat_is_trained_and_ends_with_its_turn_as_in_transformers(name, tmp_path):
     base, out, end = make_chat_model(name, tmp_path / "base"), tmp_path / "out", CHATS[name].end
     out.mkdir()
     Full().train(job_of("llama", base, out, steps=60, template="chat", system="Be brief."), FolderServices())
@@ -122,7 +122,7 @@ def test_a_completion_does_not_depend_on_its_batch(family, temperature, trained)
     assert [completion.task_id for completion in whole] == [request.task_id for request in requests()]
 
 
-def test_draws_differ_and_repeat_and_follow_task_and_seed(trained: Callable[[str], ModelRef]) -> None:
+def test_draws_differ_and_repeat_and_follow_task_and_seed(trained):
     def texts(seed: int = 1, **fields: Any) -> list[str]:
         hot = make(trained("llama"), Decoding(30, 1.5, 1.0, seed=seed))
         return [c.text for c in hot.generate([dataclasses.replace(r, **fields) for r in requests(6)])]
@@ -131,7 +131,7 @@ def test_draws_differ_and_repeat_and_follow_task_and_seed(trained: Callable[[str
     assert texts() != texts(seed=2) and texts() != texts(sample=1) and texts() != texts(task_id="x")
 
 
-def test_clean_and_perturbed_prompts_of_a_problem_share_random_numbers(trained: Callable[[str], ModelRef]) -> None:
+def test_clean_and_perturbed_prompts_of_a_problem_share_random_numbers(trained):
     hot = make(trained("llama"), Decoding(30, 1.0, 1.0))
     clean = [c.text for c in hot.generate(requests())]
     typo = [dataclasses.replace(r, prompt=r.prompt.replace("numbers", "nunbers")) for r in requests()]
@@ -144,7 +144,7 @@ def test_clean_and_perturbed_prompts_of_a_problem_share_random_numbers(trained: 
     assert shared(typo) > 1.5 * shared([dataclasses.replace(r, task_id=f"other {r.task_id}") for r in typo])
 
 
-def test_a_stop_string_ends_a_completion_and_is_cut_off(trained: Callable[[str], ModelRef]) -> None:
+def test_a_stop_string_ends_a_completion_and_is_cut_off(trained):
     generator = make(trained("llama"))
     whole = generator.generate(requests(stop=()))
     cut = generator.generate(requests(stop=("xs",)))
@@ -154,17 +154,17 @@ def test_a_stop_string_ends_a_completion_and_is_cut_off(trained: Callable[[str],
             assert short.stop == "xs" and short.tokens < long.tokens
 
 
-def test_the_earliest_stop_string_wins(trained: Callable[[str], ModelRef]) -> None:
+def test_the_earliest_stop_string_wins(trained):
     (completion,) = make(trained("llama")).generate(requests(1, stop=("xs", "return", "turn")))
     assert (completion.text, completion.stop) == ("    ", "return")
 
 
-def test_stop_strings_in_the_prompt_do_not_count(trained: Callable[[str], ModelRef]) -> None:
+def test_stop_strings_in_the_prompt_do_not_count(trained):
     (completion,) = make(trained("llama")).generate(requests(1, stop=("def f0", '"""\n')))
     assert completion.text.startswith("    return") and completion.stop == "eos"
 
 
-def test_a_completion_has_at_most_the_tokens_allowed(trained: Callable[[str], ModelRef]) -> None:
+def test_a_completion_has_at_most_the_tokens_allowed(trained):
     (completion,) = make(trained("llama"), Decoding(3)).generate(requests(1))
     assert (completion.tokens, completion.stop) == (3, "length")
     assert pairs(1)[0][1].startswith(completion.text)
@@ -182,7 +182,7 @@ def test_a_learned_position_table_is_never_overrun(room, tokens, tiny, tmp_path)
     assert short.tokens > 0
 
 
-def test_an_adapter_generates_what_its_unmerged_model_does(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_an_adapter_generates_what_its_unmerged_model_does(tiny, tmp_path):
     lora = {"r": 4, "alpha": 8, "dropout": 0, "train_embeddings": True}
     job = job_of("gpt_bigcode", tiny["gpt_bigcode"], tmp_path, steps=25, lora=lora)
     Lora().train(job, FolderServices())
@@ -208,12 +208,12 @@ def test_adapters_are_merged_in_float32_or_as_the_config_says(dtype, merge, is_m
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_half_precision_models_generate_too(dtype: str, trained: Callable[[str], ModelRef]) -> None:
+def test_half_precision_models_generate_too(dtype, trained):
     ref = dataclasses.replace(trained("llama"), dtype=dtype)
     assert all(c.text.startswith("    return") for c in make(ref).generate(requests(4)))
 
 
-def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny: dict[str, ModelRef], monkeypatch: Any) -> None:
+def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny, monkeypatch):
     generator = make(tiny["llama"])
     assert isinstance(generator, Transformers)
     for name, answer in {"mem_get_info": (4e9, 80e9), "memory_reserved": 70e9, "memory_allocated": 14e9}.items():
@@ -225,12 +225,12 @@ def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny: dict[str,
     assert after == generator._tokens_that_fit()
 
 
-def test_no_model_is_refused() -> None:
+def test_no_model_is_refused():
     with pytest.raises(UsageError, match="needs a model"):
         make(None)
 
 
-def test_padding_is_on_the_left() -> None:
+def test_padding_is_on_the_left():
     ids, mask = left_pad([[7, 8, 9], [5]])
     assert ids.tolist() == [[7, 8, 9], [0, 0, 5]]
     assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
@@ -252,23 +252,23 @@ def shares(drawn: torch.Tensor, vocabulary: int) -> torch.Tensor:
     return torch.bincount(drawn, minlength=vocabulary) / len(drawn)
 
 
-def test_greedy_takes_the_most_likely_token() -> None:
+def test_greedy_takes_the_most_likely_token():
     assert choose_tokens(LOGITS, 0, 0.95, None).tolist() == [1]
 
 
-def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p() -> None:
+def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p():
     for top_p, nucleus in ((0.84, [1, 3]), (0.86, [0, 1, 3]), (0.01, [1]), (1.0, [0, 1, 2, 3])):
         assert draws(LOGITS, 1000, top_p=top_p).unique().tolist() == nucleus
 
 
-def test_a_low_temperature_sharpens() -> None:
+def test_a_low_temperature_sharpens():
     cold = shares(draws(LOGITS, 40_000, temperature=0.5), 4)
     squares = LOGITS[0].exp() ** 2
     assert float((cold - squares / squares.sum()).abs().max()) < 0.008
 
 
 @pytest.mark.parametrize(("temperature", "top_p"), [(0.7, 0.9), (0.8, 0.95), (1.0, 1.0)])
-def test_many_draws_follow_the_distribution_of_transformers_warpers(temperature, top_p) -> None:
+def test_many_draws_follow_the_distribution_of_transformers_warpers(temperature, top_p):
     from scipy.stats import chisquare
     from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
@@ -280,7 +280,7 @@ def test_many_draws_follow_the_distribution_of_transformers_warpers(temperature,
     assert chisquare(counts[kept].numpy(), (200_000 * warped[kept] / warped[kept].sum()).numpy()).pvalue > 0.001
 
 
-def test_each_row_has_its_own_draw() -> None:
+def test_each_row_has_its_own_draw():
     assert choose_tokens(LOGITS.expand(64, -1), 1.0, 1.0, seeds(64)).unique().tolist() == [0, 1, 2, 3]
     both = choose_tokens(torch.cat([LOGITS, LOGITS.flip(-1)]), 1.0, 1.0, seeds(2))
     rows = zip((LOGITS, LOGITS.flip(-1)), seeds(2).split(1), strict=True)
@@ -288,7 +288,7 @@ def test_each_row_has_its_own_draw() -> None:
     assert both.tolist() == torch.cat(alone).tolist()
 
 
-def test_equal_seeds_draw_equal_tokens_about_as_often_as_the_distributions_allow() -> None:
+def test_equal_seeds_draw_equal_tokens_about_as_often_as_the_distributions_allow():
     """A race of exponential times agrees at least (1 - d) / (1 + d) of the time, d their total variation distance."""
     noise = torch.Generator().manual_seed(3)
     clean = torch.randn(20_000, 200, generator=noise) * 2
@@ -299,7 +299,7 @@ def test_equal_seeds_draw_equal_tokens_about_as_often_as_the_distributions_allow
     assert float(((1 - distance) / (1 + distance)).mean()) - 0.01 < agreed < float((1 - distance).mean()) + 0.01
 
 
-def test_what_rounding_changes_in_the_logits_changes_no_draw() -> None:
+def test_what_rounding_changes_in_the_logits_changes_no_draw():
     """Even where hundreds of tokens are almost equally likely, and rounding changes their order."""
     logits = torch.randn(20_000, 320, generator=torch.Generator().manual_seed(5)) * 0.1
     rounded = logits + 3e-7 * torch.randn(20_000, 320, generator=torch.Generator().manual_seed(6))

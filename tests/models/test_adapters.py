@@ -97,7 +97,6 @@ def peft_logits(adapter: ModelRef) -> torch.Tensor:
     """Return the logits that PEFT itself gives, unmerged."""
     from peft import PeftModel
 
-    assert adapter.base is not None
     return logits(PeftModel.from_pretrained(load_model(adapter.base)[0], adapter.location).eval())
 
 

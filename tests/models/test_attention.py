@@ -7,7 +7,7 @@ from raysweep.models.attention import disable_cudnn_attention
 
 
 @pytest.mark.parametrize(("device", "is_used"), [("cuda", False), ("cpu", True)])
-def test_attention_on_accelerators_is_computed_without_cudnn(device: str, is_used: bool) -> None:
+def test_attention_on_accelerators_is_computed_without_cudnn(device, is_used):
     before = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(True)
     try:

@@ -24,9 +24,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(
-    family: str, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(family, tiny, tmp_path):
     edited, _ = load_model(tiny[family])
     before = state(edited)
     name = next(n for n, p in edited.named_parameters() if p.dim() == 2 and "mlp" in n)
@@ -42,7 +40,7 @@ def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(
     assert same(state(fresh), before)
 
 
-def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path: Path) -> None:
+def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path):
     base = {name: torch.zeros(3, 2) for name in "cab"}
     changed = {name: torch.full((3, 2), float(number)) for number, name in enumerate("bca", 1)}
     files = []
@@ -54,7 +52,7 @@ def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path: Path) -> Non
     assert same(load_file(tmp_path / "0" / "delta.safetensors"), changed)
 
 
-def test_a_tied_tensor_stays_tied_under_a_delta(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_tied_tensor_stays_tied_under_a_delta(tiny, tmp_path):
     edited, _ = load_model(tiny["llama"])
     before = state(edited)
     with torch.no_grad():
@@ -67,7 +65,7 @@ def test_a_tied_tensor_stays_tied_under_a_delta(tiny: dict[str, ModelRef], tmp_p
     assert same(state(fresh), before)
 
 
-def test_a_model_that_equals_its_base_has_no_delta(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_model_that_equals_its_base_has_no_delta(tiny, tmp_path):
     model, _ = load_model(tiny["llama"])
     with pytest.raises(RaysweepError, match="every tensor equals"):
         save_delta(model, state(model), tmp_path)
@@ -84,9 +82,7 @@ def half_of(ref: ModelRef, out: Path) -> Path:
 
 
 @pytest.mark.parametrize("change", ["a layer", "all", "one vector"])
-def test_a_delta_of_another_base_is_refused_by_both_fingerprints(
-    change: str, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_a_delta_of_another_base_is_refused_by_both_fingerprints(change, tiny, tmp_path):
     delta = half_of(tiny["llama"], tmp_path)
     other, _ = load_model(tiny["llama"])
     parts = {"a layer": "layers.1", "all": "", "one vector": "model.norm"}
@@ -104,9 +100,7 @@ def test_a_delta_of_another_base_is_refused_by_both_fingerprints(
 
 @pytest.mark.parametrize("made_in", ["float32", "bfloat16", "float16"])
 @pytest.mark.parametrize("loaded_in", ["float32", "bfloat16", "float16"])
-def test_a_base_is_known_in_every_dtype_that_tells_it_and_refused_in_others(
-    made_in: str, loaded_in: str, tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_a_base_is_known_in_every_dtype_that_tells_it_and_refused_in_others(made_in, loaded_in, tiny, tmp_path):
     delta = half_of(dataclasses.replace(tiny["llama"], dtype=made_in), tmp_path)
     base = load_model(dataclasses.replace(tiny["llama"], dtype=loaded_in))[0]
     if made_in == loaded_in or "float32" in (made_in, loaded_in):
@@ -119,7 +113,7 @@ def test_a_base_is_known_in_every_dtype_that_tells_it_and_refused_in_others(
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_one_other_number_is_another_base(dtype: str, tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_one_other_number_is_another_base(dtype, tiny, tmp_path):
     ref = dataclasses.replace(tiny["llama"], dtype=dtype)
     delta, base = half_of(ref, tmp_path), load_model(ref)[0]
     numbers = max((parameter for parameter in base.parameters()), key=torch.numel).data.view(-1)
@@ -128,9 +122,7 @@ def test_one_other_number_is_another_base(dtype: str, tiny: dict[str, ModelRef],
         apply_delta(base, delta)
 
 
-def test_a_base_is_read_once_and_then_only_what_was_written_to(
-    tiny: dict[str, ModelRef], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_base_is_read_once_and_then_only_what_was_written_to(tiny, tmp_path, monkeypatch):
     delta, (base, _) = half_of(tiny["llama"], tmp_path), load_model(tiny["llama"])
     calls: list[int] = []
     of_bits = deltas.bit_sums
@@ -149,9 +141,7 @@ def test_a_base_is_read_once_and_then_only_what_was_written_to(
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (5, 3), (4, 8), (3, 4, 2), (0, 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
-def test_sums_of_bits_change_with_any_number_and_not_with_where_it_lies(
-    shape: tuple[int, ...], dtype: torch.dtype
-) -> None:
+def test_sums_of_bits_change_with_any_number_and_not_with_where_it_lies(shape, dtype):
     tensor = torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(0)).to(dtype)
     sums = deltas.bit_sums(tensor).tolist()
     moved = torch.empty(tensor.numel() + 1, dtype=dtype)[1:].view(shape)  # doesn't begin at a multiple of 8 bytes
@@ -162,13 +152,13 @@ def test_sums_of_bits_change_with_any_number_and_not_with_where_it_lies(
         assert deltas.bit_sums(other).tolist() != sums
 
 
-def test_a_delta_that_names_no_base_loads(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_delta_that_names_no_base_loads(tiny, tmp_path):
     file = half_of(tiny["llama"], tmp_path) / "delta.safetensors"
     save_file(load_file(file), file, metadata={"format": "pt"})
     apply_delta(load_model(tiny["llama"])[0], tmp_path)
 
 
-def test_a_delta_that_changes_nothing_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_delta_that_changes_nothing_is_refused(tiny, tmp_path):
     file = half_of(tiny["llama"], tmp_path) / "delta.safetensors"
     in_16_bits = load_model(dataclasses.replace(tiny["llama"], dtype="bfloat16"))[0]
     base = state(in_16_bits)
@@ -178,7 +168,7 @@ def test_a_delta_that_changes_nothing_is_refused(tiny: dict[str, ModelRef], tmp_
         apply_delta(in_16_bits, tmp_path)
 
 
-def test_a_delta_of_another_model_is_refused_and_changes_nothing(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_delta_of_another_model_is_refused_and_changes_nothing(tiny, tmp_path):
     model, _ = load_model(tiny["llama"])
     before = state(model)
     save_file({"lm_head.weight": torch.zeros(3, 3), "z": torch.zeros(1)}, tmp_path / "delta.safetensors")

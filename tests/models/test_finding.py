@@ -33,23 +33,21 @@ from tests.models.tiny import make_adapter
         (lambda f: shutil.rmtree(f.parent), "there is no folder"),
     ],
 )
-def test_a_path_that_is_no_model_says_what_is_missing(folder: Path, change: Any, message: str) -> None:
+def test_a_path_that_is_no_model_says_what_is_missing(folder, change, message):
     change(folder)
     with pytest.raises(UsageError, match=message):
         resolve(str(folder))
 
 
 @pytest.mark.parametrize(("location", "missing"), [("./mdl", "here/mdl"), ("../mdl/best", "mdl")])
-def test_a_path_that_is_not_there_is_told_whole(
-    location: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_that_is_not_there_is_told_whole(location, missing, tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(MissingInput, match=f"no model at {location}: there is no folder {tmp_path / missing}$"):
         resolve(location)
 
 
-def test_a_relative_folder_and_base_become_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_and_base_become_absolute(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     assert resolve("llama-tiny").location == str(folder)
     adapter = bare_adapter(folder.parent / "adapter", "llama-tiny")
@@ -64,19 +62,19 @@ def bare_adapter(folder: Path, base: object) -> Path:
 
 
 @pytest.mark.parametrize("base", [None, "", 3])
-def test_an_adapter_that_names_no_base_is_refused(base: object, tmp_path: Path) -> None:
+def test_an_adapter_that_names_no_base_is_refused(base, tmp_path):
     with pytest.raises(UsageError, match="has no `base_model_name_or_path`"):
         resolve(str(bare_adapter(tmp_path / "a", base)))
 
 
-def test_an_adapter_without_weights_is_refused(tmp_path: Path) -> None:
+def test_an_adapter_without_weights_is_refused(tmp_path):
     folder = bare_adapter(tmp_path / "a", "org/model")
     (folder / "adapter_model.safetensors").unlink()
     with pytest.raises(UsageError, match="no weights"):
         resolve(str(folder))
 
 
-def test_adapters_in_a_circle_are_refused(tmp_path: Path) -> None:
+def test_adapters_in_a_circle_are_refused(tmp_path):
     with pytest.raises(UsageError, match="its own base"):
         resolve(str(bare_adapter(tmp_path / "self", str(tmp_path / "self"))))
     bare_adapter(tmp_path / "a", str(tmp_path / "b"))
@@ -85,7 +83,7 @@ def test_adapters_in_a_circle_are_refused(tmp_path: Path) -> None:
         resolve(str(tmp_path / "a"))
 
 
-def test_an_adapter_on_an_adapter_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_an_adapter_on_an_adapter_is_refused(tiny, tmp_path):
     bare_adapter(tmp_path / "first", tiny["llama"].location)
     bare_adapter(tmp_path / "second", str(tmp_path / "first"))
     bare_adapter(tmp_path / "third", str(tmp_path / "second"))
@@ -96,7 +94,7 @@ def test_an_adapter_on_an_adapter_is_refused(tiny: dict[str, ModelRef], tmp_path
 
 
 @pytest.mark.parametrize("tokens", [1, 20, 100])
-def test_a_trained_prompt_takes_positions(tokens: int, tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_trained_prompt_takes_positions(tokens, tiny, tmp_path):
     base = resolve(tiny["llama"].location)
     adapter = bare_adapter(tmp_path / "a", base.location)
     settings = adapter / "adapter_config.json"
@@ -126,9 +124,7 @@ GEMMA3 = {"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGenerat
         ({"model_type": "unheard-of"}, None, None),
     ],
 )
-def test_what_a_config_leaves_out_is_what_transformers_fills_in(
-    config: dict[str, Any], rows: int | None, positions: int | None, folder: Path
-) -> None:
+def test_what_a_config_leaves_out_is_what_transformers_fills_in(config, rows, positions, folder):
     (folder / "config.json").write_text(json.dumps(config))
     found = resolve(str(folder))
     assert found.positions == positions
@@ -136,7 +132,7 @@ def test_what_a_config_leaves_out_is_what_transformers_fills_in(
     assert (traits.rows, traits.positions) == (rows, positions)
 
 
-def test_a_file_is_no_model(folder: Path) -> None:
+def test_a_file_is_no_model(folder):
     with pytest.raises(UsageError, match="it is a file"):
         resolve(str(folder / "config.json"))
 
@@ -147,14 +143,14 @@ def with_hub(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., tuple[dict[s
         monkeypatch.setattr(module, "hub_config", answer)
 
 
-def test_a_hub_id_resolves_to_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_resolves_to_its_commit(monkeypatch):
     with_hub(monkeypatch, lambda *_: ({"model_type": "t5", "is_encoder_decoder": True}, "c0ffee"))
     resolved = resolve("org/model").ref("bfloat16")
     assert resolved == ModelRef("org/model", dtype="bfloat16", revision="c0ffee", architecture="seq2seq")
     assert fingerprint(resolved) == {"kind": "full", "hub": "org/model", "commit": "c0ffee"}
 
 
-def test_code_in_the_repository_needs_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_in_the_repository_needs_trust(monkeypatch):
     config = {"model_type": "homemade", "auto_map": {"AutoModelForCausalLM": "modeling.Home"}}
     with_hub(monkeypatch, lambda *_: (config, "c0ffee"))
     with pytest.raises(UsageError, match="trust_remote_code: true"):
@@ -164,7 +160,7 @@ def test_code_in_the_repository_needs_trust(monkeypatch: pytest.MonkeyPatch) -> 
     assert not resolve("org/model").trust_remote_code  # transformers has its own code for it
 
 
-def test_an_adapters_base_is_looked_up_in_the_revision_that_it_names(tmp_path, monkeypatch) -> None:
+def test_an_adapters_base_is_looked_up_in_the_revision_that_it_names(tmp_path, monkeypatch):
     commits = {None: "newest", "v1": "first"}
     with_hub(monkeypatch, lambda _, revision: ({"model_type": "llama"}, commits.get(revision, revision)))
     settings = {"base_model_name_or_path": "org/model", "revision": None}
@@ -173,18 +169,18 @@ def test_an_adapters_base_is_looked_up_in_the_revision_that_it_names(tmp_path, m
     for revision, commit in commits.items():
         (tmp_path / "adapter_config.json").write_text(json.dumps({**settings, "revision": revision}))
         resolved = resolve(str(tmp_path))
-        assert resolved.base is not None and resolved.base.revision == commit
+        assert resolved.base.revision == commit
         keys.append(canonical_json(fingerprint(resolved.ref())))
     assert keys[0] != keys[1]
 
 
-def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny, tmp_path):
     old, new = tmp_path / "old", tmp_path / "new"
     base = Path(shutil.copytree(tiny["llama"].location, old / "artefacts" / "base_model" / "ab" / "key"))
     make_adapter(ModelRef(str(base)), old / "artefacts" / "model" / "cd" / "key")
     old.rename(new)
     found = resolve(str(new / "artefacts" / "model" / "cd" / "key"))
-    assert found.base is not None and found.base.location == str(new / "artefacts" / "base_model" / "ab" / "key")
+    assert found.base.location == str(new / "artefacts" / "base_model" / "ab" / "key")
     model, _ = load_model(found.ref())
     assert model.peft_config
     shutil.rmtree(new / "artefacts" / "base_model")
@@ -192,15 +188,13 @@ def test_an_adapter_finds_its_base_where_its_store_has_moved(tiny: dict[str, Mod
         resolve(str(new / "artefacts" / "model" / "cd" / "key"))
 
 
-def test_an_adapter_that_was_saved_with_its_bases_config_is_an_adapter(
-    tiny: dict[str, ModelRef], tmp_path: Path
-) -> None:
+def test_an_adapter_that_was_saved_with_its_bases_config_is_an_adapter(tiny, tmp_path):
     make_adapter(tiny["llama"], tmp_path)
     shutil.copy(Path(tiny["llama"].location) / "config.json", tmp_path)
     assert resolve(str(tmp_path)).kind is ModelKind.ADAPTER
 
 
-def test_a_full_model_beside_an_adapters_config_is_refused(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_full_model_beside_an_adapters_config_is_refused(tiny, tmp_path):
     make_adapter(tiny["llama"], tmp_path)
     shutil.copytree(tiny["llama"].location, tmp_path, dirs_exist_ok=True)
     with pytest.raises(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +15,7 @@ from raysweep.models.hub import hub_config
 
 
 @pytest.fixture(autouse=True)
-def hub_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def hub_answers(monkeypatch):
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: True)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: None)
 
@@ -28,7 +27,7 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
 
 
-def test_the_commit_comes_with_the_config(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_commit_comes_with_the_config(monkeypatch, tmp_path):
     folder = tmp_path / "snapshots" / ("a" * 40)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
@@ -49,13 +48,13 @@ def test_the_commit_comes_with_the_config(monkeypatch: pytest.MonkeyPatch, tmp_p
         (errors.HFValidationError, r"neither a folder nor a hub id"),
     ],
 )
-def test_every_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch, error: type[Exception], message: str) -> None:
+def test_every_refusal_says_what_to_do(monkeypatch, error, message):
     answer_with(monkeypatch, error)
     with pytest.raises(UsageError, match=message):
         hub_config("org/model", "v9")
 
 
-def test_a_mistyped_folder_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_mistyped_folder_is_offered(monkeypatch, tmp_path):
     (tmp_path / "models" / "llama-tiny").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     answer_with(monkeypatch, errors.RepositoryNotFoundError)
@@ -84,7 +83,7 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_the_cache_then(monkeypatch
     assert [options["local_files_only"] for options in asked] == [True]
 
 
-def test_a_model_that_the_hub_does_not_know_is_not_looked_for_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_hub_does_not_know_is_not_looked_for_in_the_cache(monkeypatch):
     def unknown(*_: Any, **__: Any) -> None:
         raise errors.RepositoryNotFoundError.__new__(errors.RepositoryNotFoundError)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,7 @@ from raysweep.records import ModelKind, ModelRef
 from tests.models.tiny import make_adapter
 
 
-def test_a_fingerprint_is_of_content_not_of_place(tiny: dict[str, ModelRef], folder: Path) -> None:
+def test_a_fingerprint_is_of_content_not_of_place(tiny, folder):
     assert fingerprint(ModelRef(str(folder))) == fingerprint(tiny["llama"])
     assert tiny["llama"].location not in json.dumps(fingerprint(tiny["llama"]))
     (folder / "README.md").write_text("notes")
@@ -50,7 +49,7 @@ IDENTITY_FILES = (
 
 
 @pytest.mark.parametrize("name", IDENTITY_FILES)
-def test_each_file_of_a_models_identity_changes_its_fingerprint(name: str, tmp_path: Path) -> None:
+def test_each_file_of_a_models_identity_changes_its_fingerprint(name, tmp_path):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     found = []
     for content in (None, '{"a": 1}', '{"a": 2}'):
@@ -60,20 +59,20 @@ def test_each_file_of_a_models_identity_changes_its_fingerprint(name: str, tmp_p
     assert len(set(found)) == 3
 
 
-def test_a_folder_called_like_such_a_file_is_none(tmp_path: Path) -> None:
+def test_a_folder_called_like_such_a_file_is_none(tmp_path):
     before = fingerprint(ModelRef(str(tmp_path)))
     (tmp_path / "merges_old").mkdir()
     assert fingerprint(ModelRef(str(tmp_path))) == before
 
 
-def test_other_files_and_the_right_to_run_code(tmp_path: Path) -> None:
+def test_other_files_and_the_right_to_run_code(tmp_path):
     before = fingerprint(ModelRef(str(tmp_path)))
     (tmp_path / "README.md").write_text("a card")
     assert fingerprint(ModelRef(str(tmp_path))) == before
     assert fingerprint(ModelRef(str(tmp_path), trust_remote_code=True)) != before
 
 
-def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny, tmp_path):
     ref = make_adapter(tiny["llama"], tmp_path / "one")
     moved = ModelRef(str(shutil.copytree(tiny["llama"].location, tmp_path / "base")))
     shutil.copytree(tmp_path / "one", tmp_path / "two")
@@ -82,7 +81,7 @@ def test_a_moved_base_keeps_the_fingerprint_of_its_adapter(tiny: dict[str, Model
     assert fingerprint(ModelRef(str(tmp_path / "two"), ModelKind.ADAPTER, moved)) == fingerprint(ref)
 
 
-def test_a_config_may_have_numbers_that_json_lacks(tmp_path: Path) -> None:
+def test_a_config_may_have_numbers_that_json_lacks(tmp_path):
     """As those of mamba2 have (`time_step_limit`), in any file of settings, however it spells them."""
     found = []
     for number in ("Infinity", "-Infinity", "NaN", "1e999", "1.5", '"Infinity"'):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
 import transformers
@@ -94,7 +91,7 @@ def test_others_are_taken(config):
     assert unloadable("org/m", config, on_gpu=False) == ""
 
 
-def test_what_still_fails_at_load_names_the_model_and_the_way_out(tmp_path: Path):
+def test_what_still_fails_at_load_names_the_model_and_the_way_out(tmp_path):
     make_random("llama", tmp_path)
     rewrite(tmp_path / "config.json", quantization_config={"quant_method": "awq", "bits": 4})
     if not unloadable("m", {"quantization_config": {"quant_method": "awq", "bits": 4}, **LLAMA}, on_gpu=False):
@@ -106,7 +103,7 @@ def test_what_still_fails_at_load_names_the_model_and_the_way_out(tmp_path: Path
 
 
 @pytest.mark.parametrize(("names", "message"), LACKING)
-def test_weights_that_files_lack_are_told_without_reading_any(names: Any, message: str, tmp_path: Path):
+def test_weights_that_files_lack_are_told_without_reading_any(names, message, tmp_path):
     make_random("llama", tmp_path, tie_word_embeddings=False, num_hidden_layers=2)
     renamed(tmp_path, names)
     with pytest.raises(UnfitModel, match=message):
@@ -117,5 +114,5 @@ WHOLE = ["llama", "gpt2", "gemma3n_text", "mamba", "codegen"]
 
 
 @pytest.mark.parametrize("name", cases(GENERATED, WHOLE))
-def test_whole_models_are_taken(name: str, tmp_path: Path):
+def test_whole_models_are_taken(name, tmp_path):
     require_whole(make_random(name, tmp_path))

@@ -22,7 +22,7 @@ from tests.models.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_folder_resolves_to_what_loads(family: str, tiny: dict[str, ModelRef]) -> None:
+def test_a_folder_resolves_to_what_loads(family, tiny):
     resolved = resolve(tiny[family].location)
     assert (resolved.model_type, resolved.kind, resolved.revision) == (family, ModelKind.FULL, None)
     assert resolved.ref() == tiny[family]
@@ -39,12 +39,12 @@ def test_a_model_loads_in_the_dtype_asked_for_whatever_it_was_saved_in(dtype, ti
     assert {p.dtype for p in loaded.parameters()} == {getattr(torch, dtype)}
 
 
-def test_an_unknown_dtype_is_refused(tiny: dict[str, ModelRef]) -> None:
+def test_an_unknown_dtype_is_refused(tiny):
     with pytest.raises(UsageError, match=r"'float23'.*did you mean 'float32'"):
         load_model(ModelRef(tiny["llama"].location, dtype="float23"))
 
 
-def test_a_delta_loads_on_its_base(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_a_delta_loads_on_its_base(tiny, tmp_path):
     model, _ = load_model(tiny["codegen"])
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     with torch.no_grad():
@@ -54,14 +54,14 @@ def test_a_delta_loads_on_its_base(tiny: dict[str, ModelRef], tmp_path: Path) ->
     assert torch.equal(loaded.lm_head.bias, model.lm_head.bias)
 
 
-def test_an_adapter_needs_its_base(tiny: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_an_adapter_needs_its_base(tiny, tmp_path):
     shutil.copy(Path(tiny["llama"].location) / "tokenizer.json", tmp_path)
     shutil.copy(Path(tiny["llama"].location) / "tokenizer_config.json", tmp_path)
     with pytest.raises(RaysweepError, match="without a base"):
         load_model(ModelRef(str(tmp_path), ModelKind.ADAPTER))
 
 
-def test_a_tokenizer_without_an_end_is_refused(folder: Path) -> None:
+def test_a_tokenizer_without_an_end_is_refused(folder):
     for name in ("tokenizer_config.json", "special_tokens_map.json"):
         path = folder / name
         if path.exists():
@@ -74,7 +74,7 @@ def test_a_tokenizer_without_an_end_is_refused(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_own", [pytest.param(False, marks=pytest.mark.long), True])
-def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef], is_own: bool) -> None:
+def test_a_model_is_loaded_without_what_nothing_uses(tiny, is_own):
     code = (
         "import gc, sys\n"
         "from raysweep.machine import own_process\n"
@@ -94,7 +94,7 @@ def test_a_model_is_loaded_without_what_nothing_uses(tiny: dict[str, ModelRef], 
     assert done.stdout.splitlines() == ["LlamaForCausalLM [] True", garbage, "True True"], done.stderr
 
 
-def test_evaluation_leaves_the_weights_of_rwkv_as_they_are(tmp_path: Path) -> None:
+def test_evaluation_leaves_the_weights_of_rwkv_as_they_are(tmp_path):
     """transformers would halve those of every sixth block, and take other versions' weights for halved ones."""
     model, _ = load_model(make_random("rwkv", tmp_path))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -123,7 +123,7 @@ LACKING: list[tuple[dict[str, str | None], str]] = [
 
 
 @pytest.mark.parametrize(("names", "message"), LACKING)
-def test_a_model_whose_files_lack_weights_is_refused(names, message, tmp_path: Path) -> None:
+def test_a_model_whose_files_lack_weights_is_refused(names, message, tmp_path):
     make_random("llama", tmp_path, tie_word_embeddings=False, num_hidden_layers=2)
     renamed(tmp_path, names)
     with pytest.raises(UnfitModel, match=message):

@@ -5,12 +5,11 @@ import torch
 
 from raysweep.models.loading import load_model
 from raysweep.models.logits import logits_at, start_of
-from raysweep.records import ModelRef
 from tests.models.tiny import FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_and_gradient_equal_those_of_all_positions(family: str, tiny: dict[str, ModelRef]) -> None:
+def test_logits_and_gradient_equal_those_of_all_positions(family, tiny):
     model, _ = load_model(tiny[family])
     ids = torch.randint(0, 300, (3, 11), generator=torch.Generator().manual_seed(0))
     where = torch.zeros(3, 11, dtype=torch.bool)
@@ -29,14 +28,14 @@ def test_logits_and_gradient_equal_those_of_all_positions(family: str, tiny: dic
         assert (gradient[name] - parameter.grad).norm() < 1e-5 * parameter.grad.norm()
 
 
-def test_the_model_is_left_as_it_was(tiny: dict[str, ModelRef]) -> None:
+def test_the_model_is_left_as_it_was(tiny):
     model, _ = load_model(tiny["llama"])
     ids = torch.tensor([[1, 2, 3]])
     logits_at(model, {"input_ids": ids}, ids > 1)
     assert model(input_ids=ids).logits.shape[:2] == (1, 3)
 
 
-def test_a_decoder_begins_with_the_token_with_which_generate_begins(tiny: dict[str, ModelRef]) -> None:
+def test_a_decoder_begins_with_the_token_with_which_generate_begins(tiny):
     model, tokenizer = load_model(tiny["t5"])
     prompt = tokenizer("add", return_tensors="pt")
     for start, by_config, bos in ((7, 5, 9), (None, 5, 9), (None, None, 9)):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ TEXTS = [p + o for p, o in pairs()]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_config_and_tokenizer_fit_together(family: str, tmp_path: Path) -> None:
+def test_config_and_tokenizer_fit_together(family, tmp_path):
     from transformers import AutoConfig, AutoTokenizer
 
     prepare_scratch(family, TEXTS, 320, {}, tmp_path)
@@ -25,14 +23,14 @@ def test_config_and_tokenizer_fit_together(family: str, tmp_path: Path) -> None:
     assert config.eos_token_id == tokenizer.eos_token_id
 
 
-def test_the_same_texts_give_the_same_files(tmp_path: Path) -> None:
+def test_the_same_texts_give_the_same_files(tmp_path):
     for name in ("one", "two"):
         prepare_scratch("llama", iter(TEXTS), 320, {"hidden_size": 64}, tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert [(tmp_path / "one" / f).read_bytes() for f in files] == [(tmp_path / "two" / f).read_bytes() for f in files]
 
 
-def test_a_field_that_no_config_has_is_refused(tmp_path: Path) -> None:
+def test_a_field_that_no_config_has_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no field 'hidden_sise'"):
         prepare_scratch("llama", TEXTS, 320, {"hidden_sise": 64}, tmp_path)
 
@@ -40,12 +38,12 @@ def test_a_field_that_no_config_has_is_refused(tmp_path: Path) -> None:
 TOKENIZER = train_tokenizer([p + o for p, o in pairs()], 320)
 
 
-def test_training_twice_gives_the_same_tokenizer() -> None:
+def test_training_twice_gives_the_same_tokenizer():
     again = train_tokenizer([p + o for p, o in pairs()], 320)
     assert again.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
 
 
-def test_special_tokens_are_one_token_each_and_survive_loading(tmp_path: Path) -> None:
+def test_special_tokens_are_one_token_each_and_survive_loading(tmp_path):
     from transformers import AutoTokenizer
 
     tokens = ("<fim_prefix>", "<｜fim▁hole｜>", "▁<MID>")
@@ -60,7 +58,7 @@ def test_special_tokens_are_one_token_each_and_survive_loading(tmp_path: Path) -
         )
 
 
-def test_it_saves_and_loads_like_any_other(tmp_path: Path) -> None:
+def test_it_saves_and_loads_like_any_other(tmp_path):
     from transformers import AutoTokenizer
 
     TOKENIZER.save_pretrained(tmp_path)
@@ -70,30 +68,30 @@ def test_it_saves_and_loads_like_any_other(tmp_path: Path) -> None:
     assert (loaded.eos_token, loaded.bos_token, loaded.pad_token) == (EOS, EOS, None)
 
 
-def test_end_of_text_is_one_token_that_is_never_added_by_itself() -> None:
+def test_end_of_text_is_one_token_that_is_never_added_by_itself():
     assert TOKENIZER("x" + EOS)["input_ids"][-1] == TOKENIZER.eos_token_id
     assert TOKENIZER.eos_token_id not in TOKENIZER(pairs()[0][0])["input_ids"]
 
 
 @given(st.text(max_size=60))
-def test_any_text_comes_back(text: str) -> None:
+def test_any_text_comes_back(text):
     assert TOKENIZER.decode(TOKENIZER(text)["input_ids"]) == text.encode("utf-8", "replace").decode()
 
 
 @pytest.mark.parametrize("text", ["123", "x = 10", "a[42]"])
-def test_digits_stand_alone(text: str) -> None:
+def test_digits_stand_alone(text):
     tokens = TOKENIZER.convert_ids_to_tokens(TOKENIZER(text)["input_ids"])
     assert all(len(token) == 1 for token in tokens if any(c.isdigit() for c in token))
 
 
 @given(st.text("ab :\"'()\n\t5", max_size=12), st.text("ab :\"'()\n\t5", max_size=12))
-def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before: str, after: str) -> None:
+def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before, after):
     alone = TOKENIZER(before + "\n")["input_ids"]
     assert TOKENIZER(before + "\n" + after)["input_ids"][: len(alone)] == alone
 
 
 @pytest.mark.parametrize("layers", [2, 6])
-def test_a_model_whose_config_lists_its_layers_has_as_many_as_it_is_asked_for(layers: int, tmp_path: Path) -> None:
+def test_a_model_whose_config_lists_its_layers_has_as_many_as_it_is_asked_for(layers, tmp_path):
     from transformers import AutoConfig, AutoModelForCausalLM
 
     prepare_scratch("qwen2", TEXTS, 320, {"num_hidden_layers": layers}, tmp_path)

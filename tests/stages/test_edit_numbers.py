@@ -28,7 +28,6 @@ PATCHED = [
 
 
 def judge_edited(sweep: Sweep, cell: CellPlan, tasks: list[str], clean: str, perturbed: str) -> None:
-    assert cell.model is not None
     with sweep.store.writing(cell.model) as draft:
         write_rows(draft.folder / BLOCKS, BlockAccuracy, PATCHED, ["positions", "block"])
         draft.counts = COUNTS
@@ -79,7 +78,6 @@ def test_a_draw_that_the_base_has_not_been_judged_on_leaves_the_numbers_of_its_c
     tasks = sweep.judge(cell, "pp pp pp .. pp pp", "pp .. pp .. pp pp")
     assert sweep.find(cell) is not None
     judge_edited(sweep, cell, tasks, "pp pp p. .. pp pp", "pp pp pp pp pp pp")
-    assert cell.pair_search is not None
     (perturbed,) = [one for one in cell.pair_search.base.pairs if one.pair.perturbation == "C1"]
     shutil.rmtree(sweep.store.folder(perturbed.results))
     found = edit_numbers(cell, sweep.store)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ class Judging(Editor):
 
 
 @pytest.fixture(autouse=True)
-def judging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def judging(monkeypatch):
     """Register the editor for a test."""
     EDITORS.names()
     monkeypatch.setitem(EDITORS._classes, "judging", Judging)
@@ -58,7 +57,7 @@ def judging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
+def tiny(tmp_path_factory):
     return make_tiny("llama", tmp_path_factory.mktemp("llama"))
 
 
@@ -69,7 +68,6 @@ def edited(tiny: ModelRef, folder: Path, arguments: str) -> tuple[Store, CellPla
     recipe = f"recipes={{judging: {{trainer: judging, edit: {arguments}}}}}"
     (cell,) = sweep.cells(model, recipe, "edits.pairs=1")
     sweep.judge(cell, SOLVED, UNSOLVED)
-    assert cell.model is not None
     with LocalStages(slots=1) as stages:
         work = work_on(sweep.store, stages, groups={"a": ""})
         make([cell.pairs[0].references, ModelPlan(cell.model, cell)], work)

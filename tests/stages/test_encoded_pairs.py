@@ -35,7 +35,7 @@ PAIRS = ("fait", "alpha3", "fixed", "dpo")
 
 
 @pytest.fixture
-def cells(tmp_path: Path) -> dict[str, CellPlan]:
+def cells(tmp_path):
     """The cells of a sweep by recipe; one row of its source has no rejected response, one is long, one is equal."""
     rows = [
         {"row_id": f"r{n}", "instruction": f"Add {n}.", "output": f"def f(a):\n    return a + {n}\n",
@@ -68,12 +68,11 @@ def cells(tmp_path: Path) -> dict[str, CellPlan]:
 
 def pairs_plan(cells: dict[str, CellPlan]) -> EncodedPairsPlan:
     plan = cells["fait"].pairs_of_rows
-    assert plan is not None
     return plan
 
 
-def test_recipes_that_compare_share_their_pairs_and_others_have_none(cells: dict[str, CellPlan]) -> None:
-    keys = {cells[name].pairs_of_rows.node.key for name in PAIRS}  # type: ignore[union-attr]
+def test_recipes_that_compare_share_their_pairs_and_others_have_none(cells):
+    keys = {cells[name].pairs_of_rows.node.key for name in PAIRS}
     assert len(keys) == 1
     assert cells["sft"].pairs_of_rows is None and cells["rehearsing"].pairs_of_rows is None
     cell = cells["fait"]
@@ -81,14 +80,13 @@ def test_recipes_that_compare_share_their_pairs_and_others_have_none(cells: dict
     assert pairs_plan(cells).node.key not in cell.model.inputs  # so keys of models are those of before
 
 
-def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells: dict[str, CellPlan], tmp_path: Path) -> None:
+def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells, tmp_path):
     done, plan = work_on(opened(tmp_path / "store")), pairs_plan(cells)
     make([plan], done)
     counts = done.store.manifest(plan.node)["counts"]
     assert counts == {"rows": 40, "marked": 38, "marked_on_one_side": 1, "without_marks": 1}
     assert "1 of 40 have no token that differs" in "".join(done.progress.activity.tail)
     stored, rows = done.store.use(plan.node) / ROWS, done.store.use(plan.training_set.node) / ROWS
-    assert plan.base.ref is not None
     model, tokenizer = load_model(plan.base.ref)
     for name in PAIRS:
         recipe = cells[name].recipe
@@ -102,9 +100,7 @@ def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells: dict[str,
             assert all(row[key].dtype == same[key].dtype for key in row)
 
 
-def test_a_killed_run_loses_a_block_and_a_damaged_block_is_made_again(
-    cells: dict[str, CellPlan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_loses_a_block_and_a_damaged_block_is_made_again(cells, tmp_path, monkeypatch):
     monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
     plan, (done, other) = pairs_plan(cells), (work_on(opened(tmp_path / name)) for name in ("one", "two"))
     real, calls = encoded_pairs.token_pairs, [0]

@@ -122,7 +122,7 @@ def plan_with(
 
 
 @pytest.fixture
-def store(tmp_path) -> Store:
+def store(tmp_path):
     return opened(tmp_path / "store")
 
 

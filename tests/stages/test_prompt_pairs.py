@@ -43,7 +43,6 @@ class Sweep:
 
     def judge(self, cell: CellPlan, clean: str, perturbed: str, unchanged: Sequence[int] = ()) -> list[str]:
         """Write the base's results; return the ids of the problems."""
-        assert cell.pair_search is not None
         search = cell.pair_search
         problems = list(PROBLEMS.create(search.original.references.problem_set).problems())
         for pair, verdicts in ((search.original, clean.split()), (search.perturbed, perturbed.split())):
@@ -75,13 +74,12 @@ class Sweep:
                 draft.counts = {"level": "strong"}
 
     def find(self, cell: CellPlan) -> PromptPair | None:
-        assert cell.pair_search is not None
         find_prompt_pair(PromptPairPlan(cell.pair_search.node, cell), work_on(self.store))
         return None if end_of(cell, self.store) else prompt_pair(cell.pair_search, self.store)
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Sweep:
+def sweep(tmp_path):
     return Sweep(tmp_path)
 
 
@@ -101,7 +99,7 @@ def test_a_pair_has_whole_prompts_and_the_first_completions_that_passed_and_fail
     (cell,) = sweep.cells("edits.pairs=1")
     tasks = sweep.judge(cell, ".. .. .p .. .. ..", ".. .. .. .. .. ..")
     pair = sweep.find(cell)
-    assert pair is not None and pair.task_id == tasks[2]
+    assert pair.task_id == tasks[2]
     assert (pair.passing, pair.failing) == ("clean 1", "perturbed 0")
     assert (pair.accuracy_original, pair.accuracy_perturbed) == (0.5, 0.0)
     assert pair.original != pair.perturbed and pair.original.startswith("def ") and pair.stop
@@ -133,7 +131,7 @@ def test_a_named_problem_is_taken_or_it_is_said_why_not(sweep):
     wanted, other = sweep.cells("edits.problems=[MiniCode/4, MiniCode/1]")
     sweep.judge(wanted, ".. .. p. .. p. ..", ".. .. .. .. .. ..")
     pair = sweep.find(wanted)
-    assert pair is not None and pair.task_id == "MiniCode/4"
+    assert pair.task_id == "MiniCode/4"
     assert sweep.find(other) is None
     assert "no such pair: llama doesn't solve MiniCode/1 more often with its clean" in end_of(other, sweep.store)
 
@@ -142,7 +140,7 @@ def test_a_problem_whose_perturbed_prompt_is_too_long_for_the_model_is_not_eligi
     first, second = sweep.cells("edits.pairs=2")
     tasks = sweep.judge(first, "pp p. pp .. .. ..", "-- .. -- .. .. ..")
     pair = sweep.find(first)
-    assert pair is not None and (pair.task_id, pair.eligible) == (tasks[1], 1)
+    assert (pair.task_id, pair.eligible) == (tasks[1], 1)
     assert sweep.find(second) is None
     assert end_of(second, sweep.store) == (
         "no such pair: minicode C1 has 1 eligible pair for llama (Acc_ori 0.417 on clean prompts, Acc_pert 0.000 on "

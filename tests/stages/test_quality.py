@@ -28,7 +28,7 @@ def test_the_problem_that_a_model_was_edited_from_is_not_linted(tmp_path, monkey
     (of_base,) = [one for one in plan.quality if not one.cell.pair_search]
     tasks = sweep.judge(of_edit.cell, "pp .. .. .. .. ..", ".. .. .. .. .. ..")
     pair = sweep.find(of_edit.cell)
-    assert pair is not None and pair.task_id == tasks[0]
+    assert pair.task_id == tasks[0]
     with sweep.store.writing(of_edit.pair.completions) as draft:
         write_rows(draft.folder / ROWS, Completion, [Completion(task, 0, "", "eos", 1, "") for task in tasks], [])
     quality.lint_completions([of_base, of_edit], work_on(sweep.store))

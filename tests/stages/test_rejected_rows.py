@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,11 +39,10 @@ def planner(**rejected: Any) -> SetPlanner:
 
 def of_python() -> RejectedRowsPlan:
     plan = planner(mutator="python").fine_tuning_set("clean").rejected
-    assert plan is not None
     return plan
 
 
-def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: Path) -> None:
+def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path):
     store, sets = opened(tmp_path), planner(mutator="python", seed=1)
     clean, perturbed = sets.fine_tuning_set("clean"), sets.fine_tuning_set("C1")
     assert clean.rejected is not None and clean.rejected == perturbed.rejected
@@ -59,7 +57,6 @@ def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: 
             continue
         assert one.rejected != row.output
         problem = source.problem(row)
-        assert problem is not None
         programs += [problem.assemble(one.rejected), problem.assemble(row.output)]
     outcomes = [verdict.outcome for verdict in execute(programs, Limits())]
     assert all(outcome is Outcome.PASSED for outcome in outcomes[1::2])
@@ -73,14 +70,13 @@ def test_each_response_is_changed_and_the_changed_one_fails_its_tests(tmp_path: 
     assert len(counts["changed"]) >= 5  # operators take turns
 
 
-def test_an_interrupted_run_keeps_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_keeps_its_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
     path = tmp_path / "rows.jsonl"
     rows = [{"instruction": f"Add {n}.", "output": f"total = first + {n}\n"} for n in range(40)]  # which have no tests
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     source = {"name": "jsonl", "path": str(path), "rejected": {"mutator": "python"}}
     plan = sets_of({"source": source, "sets": ["clean"]}).fine_tuning_set("clean").rejected
-    assert plan is not None
     store, other = opened(tmp_path / "one"), opened(tmp_path / "other")
     real, calls = rejected_rows._rejected, [0]
 
@@ -100,7 +96,7 @@ def test_an_interrupted_run_keeps_its_blocks(tmp_path: Path, monkeypatch: pytest
     assert store.rows(plan.node, RejectedRow) == other.rows(plan.node, RejectedRow)
 
 
-def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
+def test_rows_that_can_not_be_changed_are_counted_by_their_reason():
     rows = [
         SourceRow("a", "Say hello.", "Hello there!"),
         SourceRow("b", "Name it.", "x = y\n"),
@@ -108,9 +104,9 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
     ]
     plan = of_python()
     source, service = SOURCES.create(plan.rows.source), _NoPrograms()
-    source.problem = lambda row: None  # type: ignore[method-assign]
+    source.problem = lambda row: None
     found = [rejected_rows._mutated(row, plan) for row in rows]
-    made = rejected_rows._rejected(rows, found, plan, source, service)  # type: ignore[arg-type]
+    made = rejected_rows._rejected(rows, found, plan, source, service)
     assert [one.reason for one in made] == ["no Python code", "nothing to change", "operator swap"]
     assert [one.rejected is None for one in made] == [True, True, False]
     strict = dataclasses.replace(plan, filters=PairFilters(True, 1.0, 0))
@@ -118,9 +114,7 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason() -> None:
 
 
 @pytest.mark.parametrize(("way", "chosen", "told"), [("report", "first + 8", 1), ("drop", "first * 7", 0)])
-def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(
-    tmp_path: Path, way: str, chosen: str, told: int
-) -> None:
+def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(tmp_path, way, chosen, told):
     row = {"instruction": "Count them.", "output": "total = first + 7\n"}
     problem = {"task_id": "T/0", "prompt": "def f():\n", "entry_point": "f", "test": "def check(f): pass"}
     problem["canonical_solution"] = "total = first + 8\n"
@@ -133,7 +127,6 @@ def test_rejected_responses_that_give_a_problem_away_are_told_or_left_out(
     training = {"source": source, "validation": others, "sets": ["clean"], "decontaminate": way}
     sets = sets_of(training, {"name": "jsonl", "as": "mine", "path": str(tmp_path / "problems.jsonl")})
     plan, (leakage,), validation = sets.fine_tuning_set("clean"), sets.leakages(["clean"]), sets.validation_set("clean")
-    assert validation is not None
     store = opened(tmp_path / "store")
     make([leakage, plan, validation], work_on(store))
     assert [row.rejected for row in store.rows(plan.node, TrainingRow)] == [f"total = {chosen}\n"]
@@ -149,13 +142,13 @@ class _NoPrograms:
         return []
 
 
-def test_sets_without_rejected_responses_keep_their_keys() -> None:
+def test_sets_without_rejected_responses_keep_their_keys():
     plain, paired = (planner(**args).fine_tuning_set("clean") for args in ({}, {"mutator": "python"}))
     assert plain.rejected is None and plain.node.inputs == (plain.rows.node.key,)
     assert paired.node.key != plain.node.key and paired.rows.node.key == plain.rows.node.key
 
 
-def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path: Path) -> None:
+def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"instruction": "Count.", "output": "n = 1\n"}) + "\n")
 
     def keys(source: dict[str, Any]) -> set[str]:
@@ -167,14 +160,14 @@ def test_another_isolation_makes_other_pairs_where_rows_have_tests(tmp_path: Pat
     assert len(keys({"name": "jsonl", "path": str(tmp_path / "rows.jsonl")})) == 1
 
 
-def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_prompt() -> None:
+def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_prompt():
     prompt, body = "def f(x):\n", "    return x\n"
     row, problem = SourceRow("a", prompt, body, entry_point="f"), Problem("a", prompt, "f", "def check(f): pass")
     tried = [Variant(body, "a change"), Variant(f"Here:\n```python\n{prompt}{body}```", WHOLE)]
     assert [rejected_rows._program(problem, row, one).text.strip() for one in tried] == [f"{prompt}{body}".strip()] * 2
 
 
-def test_a_label_says_of_which_source_responses_are() -> None:
+def test_a_label_says_of_which_source_responses_are():
     rows = {**ROWS, "rejected": {"mutator": "python"}}
     training = {"sources": {"second": rows}, "validations": {"second": rows | {"rows": 41, "part": "validation"}}}
     sets = sets_of({**training, "sets": [{"name": "clean", "source": "second"}]})

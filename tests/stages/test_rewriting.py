@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,7 +42,7 @@ class Undoing(Generator):
 
 
 @pytest.fixture(autouse=True)
-def undoing(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Undoing]]:
+def undoing(monkeypatch):
     """Register the generator for a test."""
     GENERATORS.names()
     monkeypatch.setitem(GENERATORS._classes, "undoing", Undoing)
@@ -75,7 +75,7 @@ def descriptions() -> dict[str, str]:
 
 
 def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back_and_a_second_run_asks_nothing(
-    undoing: type[Undoing], tmp_path: Path
+    undoing, tmp_path
 ):
     undoing.clean.update(descriptions())
     store, plan = made(tmp_path)
@@ -88,7 +88,7 @@ def test_a_rewriter_that_undoes_the_perturbation_gives_the_clean_prompts_back_an
     assert len(undoing.asked) == COUNT
 
 
-def test_what_is_not_accepted_stays_perturbed_and_is_counted(undoing: type[Undoing], tmp_path: Path):
+def test_what_is_not_accepted_stays_perturbed_and_is_counted(undoing, tmp_path):
     undoing.clean.update(descriptions())
     undoing.silent.add(next(iter(undoing.clean)))
     store, plan = made(tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +40,6 @@ def cell_of(plan: SweepPlan) -> CellPlan:
 
 
 def by_rate(cell: CellPlan) -> dict[float, CellPlan]:
-    assert cell.selection is not None
     return {one.recipe.lr: one for one in cell.selection.candidates if one.recipe is not None}
 
 
@@ -51,7 +49,7 @@ def keys_of(cell: CellPlan) -> dict[float, str]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path):
     return opened(tmp_path)
 
 
@@ -59,7 +57,6 @@ def train(cell: CellPlan, store: Store, losses: Mapping[float, Any], **counts: A
     """Commit candidates' models in the order of their losses: numbers after each epoch, by learning rate."""
     for rate, of in losses.items():
         one = by_rate(cell)[rate]
-        assert one.model is not None and one.validation is not None
         curve = [[4 * epoch, loss] for epoch, loss in enumerate(of, start=1)]
         with store.writing(one.model) as draft:
             own = {"validation_losses": curve, "steps": 4 * len(of), VALIDATION_SET: one.validation.node.key}
@@ -68,10 +65,8 @@ def train(cell: CellPlan, store: Store, losses: Mapping[float, Any], **counts: A
 
 def choose(cell: CellPlan, store: Store) -> float:
     """Make the choice and return the learning rate of the chosen model."""
-    assert cell.selection is not None
     choose_model(SelectionPlan(cell.selection.node, cell), work_on(store))
     chosen = chosen_of(cell, store)
-    assert chosen is not None and chosen.recipe is not None
     return chosen.recipe.lr
 
 
@@ -79,7 +74,6 @@ def test_the_lowest_loss_of_the_last_epoch_is_chosen(store):
     cell = cell_of(plan())
     train(cell, store, {0.001: [0.5, 0.4], 0.002: [0.2, 0.31], 0.003: [0.9, 0.3]})
     assert choose(cell, store) == 0.003
-    assert cell.selection is not None
     rows = {row.model_key: row for row in store.rows(cell.selection.node, CandidateLoss)}
     keys = keys_of(cell)
     assert {rate: (rows[key].loss, rows[key].kept_step, rows[key].steps) for rate, key in keys.items()} == {
@@ -102,7 +96,6 @@ def test_neither_names_nor_the_order_of_lists_or_trainings_change_a_choice(tmp_p
         store = opened(tmp_path / str(number))
         cell = cell_of(plan(rates, name=name))
         train(cell, store, dict(reversed(losses.items())) if number else losses)
-        assert cell.selection is not None
         found.add((cell.selection.node.key, choose(cell, store), tuple(pair.results.key for pair in cell.pairs)))
     assert len(found) == 1
 
@@ -147,10 +140,9 @@ def test_models_have_the_keys_of_recipes_that_are_spelled_out_and_the_choice_dep
     alone = plan("[0.002]", "recipes.alone={lr: 0.002, batch_size: 16, max_tokens: 256}", "models.0.recipes=[alone]")
     (spelled_out,) = [one.model.key for one in alone.cells if one.model]
     candidate = by_rate(cell)[0.002].model
-    assert candidate is not None and candidate.key == spelled_out
+    assert candidate.key == spelled_out
     other = cell_of(plan("[0.001, 0.002, 0.003]", "training.validation.rows=9"))
     assert keys_of(other) == keys_of(cell)
-    assert cell.selection is not None and other.selection is not None
     assert cell.selection.node.key != other.selection.node.key
     assert cell.pairs[0].results.key != other.pairs[0].results.key
 
@@ -168,7 +160,6 @@ def test_a_cell_awaits_its_candidates_and_then_the_chosen_one_alone(store):
     choose(cell, store)
     chosen = by_rate(cell)[0.002]
     assert with_choice(cell, store).model == chosen.model
-    assert chosen.model is not None
     store.drop(chosen.model)
     lacking = missing(swept.targets, store)
     assert chosen.cell.id in {item.task for item in lacking}, "its results are still to be made"
@@ -196,7 +187,6 @@ def test_what_another_model_wrote_is_lacking_and_the_linting_already_while_none_
     assert lacking(None) == lacking(keys[0.002]) == []
     assert lacking(keys[0.001]) == ["completions", "results", "quality"]
     assert lacking(keys[0.002]) == []
-    assert cell.selection is not None
     store.remove(cell.selection.node)
     assert lacking(keys[0.002]) == ["quality"]
 
@@ -204,7 +194,6 @@ def test_what_another_model_wrote_is_lacking_and_the_linting_already_while_none_
 @pytest.mark.parametrize("keep", ["all", "adapters", "chosen"])
 def test_which_models_a_sweep_keeps_is_in_no_key(keep):
     cell, kept = cell_of(plan()), cell_of(plan("[0.001, 0.002, 0.003]", f"keep_models={keep}"))
-    assert cell.selection is not None and kept.selection is not None
     assert cell.selection.node.key == kept.selection.node.key
     assert {(one.keeps_model, one.keeps_unchosen) for one in kept.selection.candidates} == {
         {"all": (True, True), "adapters": (False, False), "chosen": (True, False)}[keep]

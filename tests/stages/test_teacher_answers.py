@@ -39,7 +39,7 @@ PIECES = ["```python\n", "    return", " n", "\n```\n"]
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def model(tmp_path_factory):
     """The config of a model that answers everything with the same code."""
     folder = tmp_path_factory.mktemp("teacher")
     write_scripted(folder, byte_tokenizer(pieces=PIECES), [*PIECES, EOS], max_position_embeddings=4096)
@@ -96,7 +96,7 @@ def resumed_as_undisturbed(
     child.join()
     assert child.exitcode == -signal.SIGKILL
     store, plan = Store(folder / "store"), planner(model, path=path).fine_tuning_set("clean").rejected
-    assert plan is not None and plan.answers is not None and not store.has(plan.answers.node)
+    assert plan.answers is not None and not store.has(plan.answers.node)
     pairs = made(planner(model, path=path), store)
     assert store.manifest(plan.answers.node)["counts"]["prompts_resumed"] == len(pairs) / 2
     assert pairs == made(planner(model, path=path), Store(folder / "other"))
@@ -104,7 +104,7 @@ def resumed_as_undisturbed(
 
 
 @pytest.mark.long
-def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], tmp_path: Path) -> None:
+def test_a_loaded_teacher_goes_on_where_it_was_killed(model, tmp_path):
     """In small, by a teacher without weights: `test_a_served_teacher_goes_on_where_it_was_killed`."""
     pairs, counts = resumed_as_undisturbed(model, tmp_path)
     assert {pair.rejected for pair in pairs} == {"    return n"}
@@ -113,9 +113,7 @@ def test_a_loaded_teacher_goes_on_where_it_was_killed(model: dict[str, Any], tmp
 
 @pytest.mark.parametrize("rows", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
 @pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
-def test_a_served_teacher_goes_on_where_it_was_killed(
-    rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_served_teacher_goes_on_where_it_was_killed(rows, tmp_path, monkeypatch):
     """Few rows have no tests to run."""
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
     path = written(tmp_path / "rows.jsonl", ["    return 0\n"] * FEW) if rows == FEW else None
@@ -143,16 +141,14 @@ def served(answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[
         thread.join()
 
 
-def test_training_sets_share_the_pairs_of_a_teachers_answers_and_other_filters_do_not_ask_again(
-    model: dict[str, Any], tmp_path: Path
-) -> None:
+def test_training_sets_share_the_pairs_of_a_teachers_answers_and_other_filters_do_not_ask_again(model, tmp_path):
     store, sets = Store(tmp_path / "store"), planner(model, 20)
     pairs = {pair.row_id: pair.rejected for pair in made(sets, store, ["clean", "C1"])}
     for name in ("clean", "C1"):
         rows = store.rows(sets.fine_tuning_set(name).node, TrainingRow)
         assert {row.source_id: row.rejected for row in rows} == pairs
     plan = sets.fine_tuning_set("clean").rejected
-    assert plan is not None and plan.answers is not None and plan.answers.template == "raw"
+    assert plan.answers is not None and plan.answers.template == "raw"
     answers = store.rows(plan.answers.node, Completion)
     assert len(answers) == 20 and {(one.text, one.stop) for one in answers} == {("".join(PIECES), "eos")}
     for settings, stages in (
@@ -169,7 +165,7 @@ def written(path: Path, outputs: list[str]) -> Path:
     return path
 
 
-def test_answers_without_code_are_an_error_that_shows_some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_without_code_are_an_error_that_shows_some(tmp_path, monkeypatch):
     path = written(tmp_path / "rows.jsonl", ["```\nx = 1\n```"] * 5 + ["Prose."] * 9)
     folder = tmp_path / "prose"
     write_scripted(folder, byte_tokenizer(pieces=["I can't."]), ["I can't.", EOS], max_position_embeddings=4096)

@@ -19,7 +19,6 @@ def test_a_finished_training_keeps_its_seconds_and_a_plan_measures_others_by_the
     settings = [model, "recipes.tiny={steps: 2, batch_size: 4, max_tokens: 256}", "training.sets=[C1, clean]"]
     plan, store = build_plan(load_config(NANO, settings)), opened(tmp_path / "store")
     _, trained, other = plan.cells
-    assert trained.model is not None
     make([ModelPlan(trained.model, trained)], work_on(store, groups={"own": ""}))
     counts = store.counts(trained.model)
     assert counts["seconds"] > 0 and counts["cpu_seconds"] > 0 and counts["device"] == "cpu"

@@ -61,13 +61,13 @@ def difference(one: Path, other: Path) -> float:
 
 
 @pytest.fixture
-def make_job(tiny: dict[str, ModelRef], tmp_path: Path) -> Callable[..., TrainJob]:
+def make_job(tiny, tmp_path):
     """A factory of jobs: ``make_job("llama", steps=3)``."""
     return job_maker(tiny, tmp_path)
 
 
 @pytest.fixture
-def make_pairs(make_job: Callable[..., TrainJob]) -> Callable[..., TrainJob]:
+def make_pairs(make_job):
     """A factory of jobs whose rows have a rejected response: ``make_pairs("dpo", steps=3)``."""
     return lambda objective, out="out", family="llama", **fields: with_rejected(
         make_job(family, out, objective=objective, **fields)

@@ -16,37 +16,37 @@ LENGTHS = [(7 * i) % 50 + 5 for i in range(83)]
 
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (0.25, 10), (0.31, 12), (1, 40)])
-def test_exactly_the_share_of_rows_is_rehearsed_clean(share: float, count: int) -> None:
+def test_exactly_the_share_of_rows_is_rehearsed_clean(share, count):
     rows = rehearse(training_rows(), share, seed=1)
     assert sum(row.instruction == row.clean_instruction for row in rows) == count
     assert [row.row_id for row in rows] == [row.row_id for row in training_rows()]
 
 
-def test_which_rows_are_rehearsed_depends_on_the_seed_only() -> None:
+def test_which_rows_are_rehearsed_depends_on_the_seed_only():
     assert rehearse(training_rows(), 0.5, 1) == rehearse(training_rows(), 0.5, 1)
     assert rehearse(training_rows(), 0.5, 1) != rehearse(training_rows(), 0.5, 2)
 
 
 @given(st.integers(1, 20), st.integers(0, 5), st.integers(0, 99))
-def test_an_epoch_shows_each_row_at_most_once_and_drops_less_than_a_step(size: int, buckets: int, seed: int) -> None:
+def test_an_epoch_shows_each_row_at_most_once_and_drops_less_than_a_step(size, buckets, seed):
     order = DataOrder(LENGTHS, size, buckets, seed)
     seen = [row for step in range(order.steps_per_epoch) for row in order.rows(step)]
     assert len(seen) == len(set(seen)) == len(LENGTHS) // size * size
 
 
-def test_a_steps_rows_do_not_depend_on_the_steps_before_it() -> None:
+def test_a_steps_rows_do_not_depend_on_the_steps_before_it():
     whole = DataOrder(LENGTHS, 8, 3, 5)
     steps = [whole.rows(step) for step in range(25)]
     assert [DataOrder(LENGTHS, 8, 3, 5).rows(step) for step in (24, 3, 13)] == [steps[24], steps[3], steps[13]]
 
 
-def test_epochs_and_seeds_differ() -> None:
+def test_epochs_and_seeds_differ():
     order = DataOrder(LENGTHS, 8, 0, 5)
     assert order.rows(0) != order.rows(order.steps_per_epoch)
     assert order.rows(0) != DataOrder(LENGTHS, 8, 0, 6).rows(0)
 
 
-def test_length_buckets_bring_like_lengths_together() -> None:
+def test_length_buckets_bring_like_lengths_together():
     def spread(buckets: int) -> int:
         order = DataOrder(LENGTHS, 8, buckets, 5)
         steps = [[LENGTHS[row] for row in order.rows(step)] for step in range(order.steps_per_epoch)]
@@ -55,14 +55,14 @@ def test_length_buckets_bring_like_lengths_together() -> None:
     assert spread(10) < spread(3) < spread(0)
 
 
-def test_a_steps_rows_are_shared_out_to_all_workers() -> None:
+def test_a_steps_rows_are_shared_out_to_all_workers():
     rows = list(range(11))
     shares = [shard(rows, rank, 3) for rank in range(3)]
     assert sorted(row for share in shares for row in share) == rows
     assert [len(share) for share in shares] == [4, 4, 3]
 
 
-def test_chunks_cover_everything() -> None:
+def test_chunks_cover_everything():
     assert chunks([1, 2, 3], 2) == [[1, 2], [3]]
     assert chunks([1, 2, 3], None) == [[1, 2, 3]]
 
@@ -75,7 +75,7 @@ def test_chunks_cover_everything() -> None:
         (Recipe(steps=7, batch_size=16), 7),
     ],
 )
-def test_the_number_of_steps_drops_each_epochs_tail(recipe: Recipe, steps: int) -> None:
+def test_the_number_of_steps_drops_each_epochs_tail(recipe, steps):
     assert total_steps(30087, recipe) == steps
 
 
@@ -87,13 +87,13 @@ def test_the_number_of_steps_drops_each_epochs_tail(recipe: Recipe, steps: int) 
         (Recipe(batch_size=8, epochs=0.5), "not one step"),
     ],
 )
-def test_a_training_that_can_not_take_a_step_is_refused(recipe: Recipe, message: str) -> None:
+def test_a_training_that_can_not_take_a_step_is_refused(recipe, message):
     with pytest.raises(UsageError, match=message):
         total_steps(8, recipe)
 
 
 @pytest.mark.parametrize(("max_tokens", "width"), [(100, 16), (13, 13), (11, 11)])
-def test_rows_are_padded_right_to_a_multiple_of_8_within_the_limit(max_tokens: int, width: int) -> None:
+def test_rows_are_padded_right_to_a_multiple_of_8_within_the_limit(max_tokens, width):
     rows: list[dict[str, list[Any]]] = [{"input_ids": [5] * n, "weights": [0.5] * n} for n in (11, 4)]
     batch = collate(rows, max_tokens)
     assert batch["input_ids"].shape == batch["weights"].shape == batch["attention_mask"].shape == (2, width)

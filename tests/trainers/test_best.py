@@ -39,7 +39,7 @@ def job_of(make_job: Jobs, folder: Path, name: str = "best", **fields: Any) -> T
 
 
 @pytest.mark.parametrize("trainer", cases(RATES, ("full", "lora")))
-def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
+def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job, tmp_path, trainer):
     job = job_of(make_job, tmp_path, trainer=trainer)
     counts = TRAINERS.get(trainer)().train(job, FolderServices())
     losses = dict(map(tuple, counts["validation_losses"]))
@@ -59,7 +59,7 @@ DEATHS = [("full", 3), ("full", 6), ("full", 9), ("lora", 3), ("lora", 6), ("lor
 
 
 @pytest.mark.parametrize(("trainer", "die_after"), cases(DEATHS, DEATHS[:1]))
-def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path, trainer: str, die_after: int) -> None:
+def test_a_killed_training_makes_the_same_choice(make_job, tmp_path, trainer, die_after):
     whole = job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3)
     undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
@@ -71,7 +71,7 @@ def test_a_killed_training_makes_the_same_choice(make_job: Jobs, tmp_path: Path,
     assert difference(broken.out, whole.out) == 0
 
 
-def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_path: Path) -> None:
+def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job, tmp_path):
     whole = job_of(make_job, tmp_path, "whole", checkpoint_every=100)
     undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
     kept = undisturbed["kept_step"]
@@ -91,7 +91,7 @@ def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job: Jobs, tmp_pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("parallel", ["ddp", "zero2"])
-def test_two_workers_choose_as_one_does(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
+def test_two_workers_choose_as_one_does(make_job, tmp_path, parallel):
     """In small, with one worker: test_the_model_is_that_of_the_epoch_with_the_lowest_loss."""
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
@@ -105,7 +105,7 @@ def test_two_workers_choose_as_one_does(make_job: Jobs, tmp_path: Path, parallel
     assert difference(alone.out, both.out) < 2e-4
 
 
-def test_the_margins_are_those_of_the_model(make_job: Jobs, tmp_path: Path) -> None:
+def test_the_margins_are_those_of_the_model(make_job, tmp_path):
     best = job_of(make_job, tmp_path)
     best = validated(best, tmp_path, output="    pass\n", rejected="    return xs\n")
     counts = Full().train(best, FolderServices())
@@ -113,7 +113,7 @@ def test_the_margins_are_those_of_the_model(make_job: Jobs, tmp_path: Path) -> N
     assert sum(margins) / len(margins) == pytest.approx(curve[counts["kept_step"]], abs=1e-3)
 
 
-def test_without_validation_rows_there_is_nothing_to_choose_by(make_job: Jobs) -> None:
+def test_without_validation_rows_there_is_nothing_to_choose_by(make_job):
     with pytest.raises(UsageError, match="`keep: best` chooses an epoch by validation rows, and there are none"):
         Full().train(make_job("llama", keep="best"), FolderServices())
 

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from transformers import AutoModelForCausalLM
 
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
-from raysweep.records import ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.encoding import encode_set
@@ -27,7 +25,6 @@ from tests.trainers.conftest import difference, job_maker, with_rejected
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
 HAS_DEEPSPEED = importlib.util.find_spec("deepspeed") is not None
 
 
@@ -102,9 +99,7 @@ def variant(job: TrainJob, name: str, **fields: object) -> TrainJob:
 @pytest.fixture(
     scope="module", params=[("ddp", "zero3"), pytest.param(("zero1", "zero2"), marks=pytest.mark.long)], ids="+".join
 )
-def together(
-    request: pytest.FixtureRequest, tiny: dict[str, ModelRef], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[str], Path]:
+def together(request, tiny, tmp_path_factory):
     """Ways of sharing, and a folder of models: of one worker alone, and in each way of two, who begin once for all.
 
     7 rows a step: the workers' shares differ; passes of at most 100 tokens: so do their numbers of passes.
@@ -135,7 +130,7 @@ def in_way(job: TrainJob, way: str) -> TrainJob:
     return variant(job, f"{way}-{job.out.name}", workers=2, parallel=way)
 
 
-def test_two_workers_train_the_model_that_one_trains_and_resume_it(together, tiny) -> None:
+def test_two_workers_train_the_model_that_one_trains_and_resume_it(together, tiny):
     ways, folder = together
     alone = folder / "whole"
     assert difference(alone, Path(tiny["llama"].location)) > 1e-3
@@ -149,7 +144,7 @@ def test_two_workers_train_the_model_that_one_trains_and_resume_it(together, tin
 
 
 @pytest.mark.parametrize("objective", ["fait", "dpo"])
-def test_two_workers_compare_responses_as_one_does(objective: str, together) -> None:
+def test_two_workers_compare_responses_as_one_does(objective, together):
     """FAIT's second forward pass, and DPO's reference, of which each worker computes a part."""
     ways, folder = together
     alone = folder / "pairs" / objective
@@ -165,7 +160,7 @@ def test_two_workers_compare_responses_as_one_does(objective: str, together) -> 
         assert measured["pairs"] == expected["pairs"] and len(measured["margins_before"]) == 40
 
 
-def test_workers_exchange_each_part_of_the_gradients_once_a_step_however_many_passes_it_has(together) -> None:
+def test_workers_exchange_each_part_of_the_gradients_once_a_step_however_many_passes_it_has(together):
     _, folder = together
     for rank in (0, 1):
         exchanged = json.loads((folder / "pair" / f"exchanged{rank}").read_text())
@@ -173,7 +168,7 @@ def test_workers_exchange_each_part_of_the_gradients_once_a_step_however_many_pa
 
 
 @pytest.mark.long
-def test_three_workers_with_unlike_numbers_of_rows_do_equally_many_passes(make_job: Jobs, tmp_path: Path) -> None:
+def test_three_workers_with_unlike_numbers_of_rows_do_equally_many_passes(make_job, tmp_path):
     """With two workers, `test_two_workers_train_the_model_that_one_trains_and_resume_it` shows it."""
     fields = {"steps": 3, "batch_size": 16, "micro_batch_size": 1, "eps": 1e-4}
     alone = make_job("llama", "alone", **fields)
@@ -184,7 +179,7 @@ def test_three_workers_with_unlike_numbers_of_rows_do_equally_many_passes(make_j
 
 
 @pytest.mark.skipif(not HAS_DEEPSPEED, reason="needs deepspeed")
-def test_one_worker_trains_with_zero_and_with_an_optimizer_on_the_cpu(make_job: Jobs, tmp_path: Path) -> None:
+def test_one_worker_trains_with_zero_and_with_an_optimizer_on_the_cpu(make_job, tmp_path):
     plain = make_job("gpt_bigcode", "plain", steps=8, checkpoint_every=4, eps=1e-4)
     Full().train(plain, FolderServices(tmp_path / "plain-state"))
     zero = variant(plain, "zero", parallel="zero2", offload="optimizer")
@@ -198,7 +193,7 @@ def test_one_worker_trains_with_zero_and_with_an_optimizer_on_the_cpu(make_job: 
 
 
 @pytest.mark.skipif(not HAS_DEEPSPEED, reason="needs deepspeed")
-def test_deepspeed_compiles_nothing() -> None:
+def test_deepspeed_compiles_nothing():
     deepspeed = quiet_deepspeed()
     backend = importlib.import_module("deepspeed.comm.torch")
     assert deepspeed.ops.__compatible_ops__[COMPILED_OP] is False

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,14 +10,12 @@ from raysweep.models.loading import load_tokenizer
 from raysweep.trainers.base import TrainJob
 from raysweep.trainers.encoding import encode_set
 
-Jobs = Callable[..., TrainJob]
-
 
 def encode(job: TrainJob, **config: Any) -> Any:
     return encode_set(job, load_tokenizer(job.base), PretrainedConfig(**config))
 
 
-def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job: Jobs) -> None:
+def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job):
     whole = encode(make_job("llama"))
     assert (len(whole.rows), whole.dropped, whole.max_tokens) == (40, {}, 1024)
     limit = sorted(whole.lengths)[20]
@@ -28,14 +25,14 @@ def test_rows_too_long_for_recipe_or_model_are_dropped_and_counted(make_job: Job
         assert some.dropped == {f"over {limit} tokens": 40 - len(some.rows)}
 
 
-def test_rehearsed_rows_take_the_clean_text(make_job: Jobs) -> None:
+def test_rehearsed_rows_take_the_clean_text(make_job):
     tokenizer = load_tokenizer(make_job("llama").base)
     texts = [tokenizer.decode(row["input_ids"]) for row in encode(make_job("llama", rehearsal=0.25)).rows]
     assert sum("Return" in text for text in texts) == 10
     assert sum("Retrun" in text for text in texts) == 30
 
 
-def test_a_set_without_a_usable_row_is_refused(make_job: Jobs) -> None:
+def test_a_set_without_a_usable_row_is_refused(make_job):
     with pytest.raises(UsageError, match="llama C2: none of 40 training rows can be used"):
         encode(make_job("llama", max_tokens=9))
     with pytest.raises(UsageError, match="none of 0"):

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
@@ -13,18 +11,15 @@ from raysweep.models.scratch import prepare_scratch
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import SIZES, make_tiny, pairs
-from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import Full
 from tests.models.tiny import FAMILIES
 from tests.trainers.conftest import difference, tensors_of
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
-
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family: str, make_job: Jobs) -> None:
+def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family, make_job):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     job = make_job(family, steps=150, rows=8)
@@ -38,9 +33,7 @@ def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family: str
 
 
 @pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=pytest.mark.long)])
-def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(
-    precision: str, make_job: Jobs, tmp_path: Path
-) -> None:
+def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(precision, make_job, tmp_path):
     """In small: with float32. Dropout's random numbers, the schedule, Adam's moments and the row order all go on."""
     dropout = make_tiny("gpt_bigcode", tmp_path / "base", resid_pdrop=0.2, attn_pdrop=0.2)
     fields = {"steps": 11, "checkpoint_every": 4, "warmup": 0.2, "length_buckets": 2, "precision": precision}
@@ -55,14 +48,14 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(
     assert difference(whole.out, broken.out) == 0
 
 
-def test_a_checkpoint_of_another_training_is_refused(make_job: Jobs, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_training_is_refused(make_job, tmp_path):
     with pytest.raises(Interrupted):
         Full().train(make_job("llama", checkpoint_every=2), FolderServices(tmp_path / "state", die_after=2))
     with pytest.raises(RaysweepError, match="of another training"):
         Full().train(make_job("codegen"), FolderServices(tmp_path / "state"))
 
 
-def test_another_seed_gives_other_weights(make_job: Jobs) -> None:
+def test_another_seed_gives_other_weights(make_job):
     jobs = [make_job("llama", name, steps=3) for name in ("one", "two")]
     jobs[1] = dataclasses.replace(jobs[1], seed=8)
     for job in jobs:
@@ -70,7 +63,7 @@ def test_another_seed_gives_other_weights(make_job: Jobs) -> None:
     assert difference(jobs[0].out, jobs[1].out) > 0
 
 
-def test_from_scratch_the_weights_come_from_the_seed(make_job: Jobs, tmp_path: Path) -> None:
+def test_from_scratch_the_weights_come_from_the_seed(make_job, tmp_path):
     from transformers import AutoModelForCausalLM
 
     prepare_scratch("llama", [p + o for p, o in pairs()], 320, SIZES["llama"], tmp_path / "scratch")
@@ -86,13 +79,13 @@ def test_from_scratch_the_weights_come_from_the_seed(make_job: Jobs, tmp_path: P
     assert AutoModelForCausalLM.from_pretrained(jobs[0].out).dtype == torch.float32
 
 
-def test_a_half_precision_base_is_trained_in_float32(make_job: Jobs) -> None:
+def test_a_half_precision_base_is_trained_in_float32(make_job):
     job = make_job("llama", steps=2)
     Full().train(dataclasses.replace(job, base=dataclasses.replace(job.base, dtype="float16")), FolderServices())
     assert {tensor.dtype for tensor in tensors_of(job.out).values()} == {torch.float32}
 
 
-def test_an_adapter_is_no_base_to_train(make_job: Jobs) -> None:
+def test_an_adapter_is_no_base_to_train(make_job):
     job = make_job("llama")
     adapter = ModelRef("somewhere", ModelKind.ADAPTER, job.base)
     with pytest.raises(RaysweepError, match="merge it"):

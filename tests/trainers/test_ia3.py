@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
@@ -9,7 +7,6 @@ from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices
-from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.ia3 import Ia3
 from raysweep.trainers.optimizer import make_optimizer
@@ -18,11 +15,9 @@ from tests.trainers.conftest import tensors_of
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
-
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_vectors_are_trained_reload_and_merge(family: str, make_job: Jobs) -> None:
+def test_the_vectors_are_trained_reload_and_merge(family, make_job):
     job = make_job(family, trainer="ia3", steps=20, lr=5e-2)
     counts = Ia3().train(job, FolderServices())
     saved = tensors_of(job.out)
@@ -40,7 +35,7 @@ def test_the_vectors_are_trained_reload_and_merge(family: str, make_job: Jobs) -
     torch.testing.assert_close(merged, logits, atol=2e-5, rtol=0)
 
 
-def test_the_vectors_are_spared_from_weight_decay(make_job: Jobs) -> None:
+def test_the_vectors_are_spared_from_weight_decay(make_job):
     job = make_job("llama", trainer="ia3")
     model = Ia3().add_adapter(load_for_training(job.base)[0], job)
     decays = {group["weight_decay"] for group in make_optimizer(model, job.recipe).param_groups if group["params"]}
@@ -54,7 +49,7 @@ def test_the_vectors_are_spared_from_weight_decay(make_job: Jobs) -> None:
         ({"targets": ["k_proj"], "feedforward": ["down_proj"]}, "`ia3.feedforward` names 'down_proj'"),
     ],
 )
-def test_modules_that_do_not_fit_are_refused(settings: dict[str, list[str]], said: str, make_job: Jobs) -> None:
+def test_modules_that_do_not_fit_are_refused(settings, said, make_job):
     job = make_job("llama", trainer="ia3", ia3=settings)
     with pytest.raises(HopelessError, match=said):
         Ia3().add_adapter(load_for_training(job.base)[0], job)

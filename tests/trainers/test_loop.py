@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ import torch
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
-from raysweep.records import ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
@@ -52,7 +50,7 @@ def gradient_row_by_row(job: TrainJob, rows: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_any_batching_gives_the_gradient_of_single_rows(family: str, make_job: Jobs) -> None:
+def test_any_batching_gives_the_gradient_of_single_rows(family, make_job):
     rows = list(range(16))
     expected = gradient_row_by_row(make_job(family), rows)
     for fields in ({"micro_batch_size": 1}, {"micro_batch_size": 5}, {"micro_batch_tokens": 100}, {}):
@@ -62,7 +60,7 @@ def test_any_batching_gives_the_gradient_of_single_rows(family: str, make_job: J
 
 
 @pytest.mark.parametrize("family", FAMILIES[:2] if TRANSFORMERS_4 else FAMILIES)
-def test_packed_rows_give_the_gradient_of_single_rows(family: str, make_job: Jobs) -> None:
+def test_packed_rows_give_the_gradient_of_single_rows(family, make_job):
     rows = list(range(16))
     expected = gradient_row_by_row(make_job(family), rows)
     loop = loop_of(make_job(family, batch_size=16, batching="packed", micro_batch_tokens=300))
@@ -71,12 +69,12 @@ def test_packed_rows_give_the_gradient_of_single_rows(family: str, make_job: Job
 
 
 @pytest.mark.skipif(not TRANSFORMERS_4, reason="codegen keeps packed rows apart since transformers 5")
-def test_a_model_that_mixes_packed_rows_is_refused(make_job: Jobs) -> None:
+def test_a_model_that_mixes_packed_rows_is_refused(make_job):
     with pytest.raises(UsageError, match="this codegen model mixes packed rows; use `batching: padded`"):
         loop_of(make_job("codegen", batching="packed"))
 
 
-def test_the_gradient_is_clipped_once_a_step(make_job: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gradient_is_clipped_once_a_step(make_job, monkeypatch):
     norms = []
     real = torch.nn.utils.clip_grad_norm_
 
@@ -93,7 +91,7 @@ def test_the_gradient_is_clipped_once_a_step(make_job: Jobs, monkeypatch: pytest
     assert norms[0] == pytest.approx(float(expected.norm()), rel=1e-4)
 
 
-def test_training_lowers_the_loss_and_reports_it(make_job: Jobs) -> None:
+def test_training_lowers_the_loss_and_reports_it(make_job):
     services = FolderServices()
     counts = loop_of(make_job("llama", steps=30, length_buckets=2), services).run()
     first, last = services.reports[0], services.reports[-1]
@@ -104,7 +102,7 @@ def test_training_lowers_the_loss_and_reports_it(make_job: Jobs) -> None:
     assert counts["tokens"] == last.tokens > first.tokens > 0
 
 
-def test_a_long_training_reports_about_so_often_and_at_its_end(make_job, monkeypatch) -> None:
+def test_a_long_training_reports_about_so_often_and_at_its_end(make_job, monkeypatch):
     assert reports.REPORTS == reports.CURVE_POINTS == 200
     for name in ("REPORTS", "CURVE_POINTS"):
         monkeypatch.setattr(reports, name, 20)
@@ -118,7 +116,7 @@ def test_a_long_training_reports_about_so_often_and_at_its_end(make_job, monkeyp
     assert services.reports[-1].step == 43
 
 
-def test_sixteen_bits_train_float32_weights_like_float32_does(make_job: Jobs) -> None:
+def test_sixteen_bits_train_float32_weights_like_float32_does(make_job):
     losses = {}
     for precision in ("float32", "bf16", "float16"):
         loop = loop_of(make_job("gpt_bigcode", steps=20, precision=precision))
@@ -129,7 +127,7 @@ def test_sixteen_bits_train_float32_weights_like_float32_does(make_job: Jobs) ->
     assert len(set(losses.values())) == 3
 
 
-def test_a_step_whose_float16_gradient_overflows_is_repeated_with_a_lower_scale(make_job: Jobs) -> None:
+def test_a_step_whose_float16_gradient_overflows_is_repeated_with_a_lower_scale(make_job):
     losses = []
     for scale in (2.0**10, 2.0**40):
         loop = loop_of(make_job("llama", steps=3, precision="float16", eps=1e-4))
@@ -141,7 +139,7 @@ def test_a_step_whose_float16_gradient_overflows_is_repeated_with_a_lower_scale(
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
-def test_a_loss_that_is_not_finite_names_its_step(make_job: Jobs) -> None:
+def test_a_loss_that_is_not_finite_names_its_step(make_job):
     loop = loop_of(make_job("llama", steps=4))
     with torch.no_grad():
         loop.model.lm_head.weight.fill_(float("nan"))
@@ -149,7 +147,7 @@ def test_a_loss_that_is_not_finite_names_its_step(make_job: Jobs) -> None:
         loop.run()
 
 
-def test_the_step_with_the_bad_loss_is_found_among_those_since_the_last_report(make_job: Jobs) -> None:
+def test_the_step_with_the_bad_loss_is_found_among_those_since_the_last_report(make_job):
     loop = loop_of(make_job("llama", steps=4))
     for loss in (1.0, float("inf"), 2.0):
         loop.reports.add(torch.tensor([loss, 8.0], dtype=torch.float64), 1.0, 10)
@@ -157,7 +155,7 @@ def test_the_step_with_the_bad_loss_is_found_among_those_since_the_last_report(m
         loop.reports.report(10)
 
 
-def test_torchs_global_generator_is_left_alone(make_job: Jobs) -> None:
+def test_torchs_global_generator_is_left_alone(make_job):
     before = torch.random.get_rng_state()
     loop_of(make_job("llama", steps=2)).run()
     with seeded_torch(1, "a"):
@@ -165,7 +163,7 @@ def test_torchs_global_generator_is_left_alone(make_job: Jobs) -> None:
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_own_generators_differ_by_name_and_repeat() -> None:
+def test_own_generators_differ_by_name_and_repeat():
     draws = []
     for name in ("a", "a", "b"):
         with seeded_torch(1, name):
@@ -175,7 +173,7 @@ def test_own_generators_differ_by_name_and_repeat() -> None:
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant"])
 @pytest.mark.parametrize("warmup", [0, 0.3])
-def test_schedules_are_those_of_transformers(schedule: str, warmup: float) -> None:
+def test_schedules_are_those_of_transformers(schedule, warmup):
     import transformers
 
     name = "constant_with_warmup" if schedule == "constant" else schedule
@@ -188,13 +186,13 @@ def test_schedules_are_those_of_transformers(schedule: str, warmup: float) -> No
         theirs.step()
 
 
-def test_an_unknown_schedule_is_refused() -> None:
+def test_an_unknown_schedule_is_refused():
     with pytest.raises(UsageError, match="'sine'"):
         learning_rate(Recipe(schedule="sine"), 3, 10)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weight_decay_spares_biases_and_norms_only(family: str, tiny: dict[str, ModelRef]) -> None:
+def test_weight_decay_spares_biases_and_norms_only(family, tiny):
     model, _ = load_model(tiny[family])
     groups = make_optimizer(model, Recipe(weight_decay=0.01)).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -205,7 +203,7 @@ def test_weight_decay_spares_biases_and_norms_only(family: str, tiny: dict[str, 
     assert not any("bias" in name or "norm" in name or "ln_" in name for name in decayed)
 
 
-def test_frozen_tensors_are_left_out(tiny: dict[str, ModelRef]) -> None:
+def test_frozen_tensors_are_left_out(tiny):
     model, _ = load_model(tiny["llama"])
     model.requires_grad_(False)
     model.lm_head.weight.requires_grad_(True)
@@ -242,7 +240,7 @@ for limited in (True, False):
 """
 
 
-def test_a_step_that_runs_out_of_memory_is_repeated_in_smaller_passes(make_job: Jobs) -> None:
+def test_a_step_that_runs_out_of_memory_is_repeated_in_smaller_passes(make_job):
     job = make_job("llama", rows=512)
     command = [sys.executable, "-c", MEMORY, job.base.location, str(job.training_set)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -256,7 +254,7 @@ def test_a_step_that_runs_out_of_memory_is_repeated_in_smaller_passes(make_job: 
     assert results["limited"][1] == pytest.approx(results["free"][1], rel=1e-5)
 
 
-def test_several_workers_leave_a_smaller_size_to_the_next_attempt(make_job: Jobs) -> None:
+def test_several_workers_leave_a_smaller_size_to_the_next_attempt(make_job):
     services = FolderServices()
     loop = loop_of(make_job("llama", steps=3, micro_batch_tokens=256), services)
     loop.sharding.can_repeat = False
@@ -272,14 +270,14 @@ def test_several_workers_leave_a_smaller_size_to_the_next_attempt(make_job: Jobs
         alone._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"))
 
 
-def test_a_float16_gradient_that_is_never_finite_ends_the_training(make_job: Jobs) -> None:
+def test_a_float16_gradient_that_is_never_finite_ends_the_training(make_job):
     loop = loop_of(make_job("llama", steps=3, precision="float16"))
     loop.model.lm_head.weight.register_hook(lambda gradient: gradient * float("nan"))
     with pytest.raises(RaysweepError, match="gradients of step 1 of 3 are not finite at any loss scale of float16"):
         loop.run()
 
 
-def test_memory_that_runs_out_in_the_update_says_what_needs_it(make_job: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_in_the_update_says_what_needs_it(make_job, monkeypatch):
     loop = loop_of(make_job("llama", steps=3))
 
     def fail(*_: Any) -> None:
@@ -290,7 +288,7 @@ def test_memory_that_runs_out_in_the_update_says_what_needs_it(make_job: Jobs, m
         loop.run()
 
 
-def test_auto_batching_keeps_one_way_and_a_restart_repeats_it(make_job: Jobs, tmp_path: Path) -> None:
+def test_auto_batching_keeps_one_way_and_a_restart_repeats_it(make_job, tmp_path):
     plain = loop_of(make_job("llama", steps=50))
     plain.run()
     job = make_job("llama", steps=50, batching="auto", checkpoint_every=45)
@@ -323,7 +321,7 @@ def test_what_is_saved_before_a_validation_is_not_saved_after_it_again(make_job,
     assert saved == [5, 10]
 
 
-def test_a_checkpoint_is_due_after_a_time(make_job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_due_after_a_time(make_job, tmp_path, monkeypatch):
     now, saved = [0.0], []
     monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])
     services = FolderServices(tmp_path / "state")
@@ -357,7 +355,7 @@ def safecoders_losses(job: TrainJob) -> list[float]:
     return losses
 
 
-def test_as_safecoder_the_losses_are_those_of_its_loop(make_job: Jobs) -> None:
+def test_as_safecoder_the_losses_are_those_of_its_loop(make_job):
     job = make_job("llama", steps=None, epochs=2, batch_size=16, rows=40, compat="safecoder", lr=1e-2, clip=0.3)
     services = FolderServices()
     loop_of(job, services).run()
@@ -377,7 +375,7 @@ def compiled_beside_plain(make_job: Jobs) -> float:
 
 
 @pytest.mark.long
-def test_a_compiled_model_has_the_same_gradient(make_job: Jobs, monkeypatch) -> None:
+def test_a_compiled_model_has_the_same_gradient(make_job, monkeypatch):
     """Compiled into graphs that torch runs as they are: half a minute less than with kernels of their own.
 
     In small: without the compiler, the other tests here.
@@ -395,13 +393,13 @@ def test_a_compiled_model_has_the_same_gradient(make_job: Jobs, monkeypatch) -> 
 
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_a_model_compiled_to_kernels_has_the_same_gradient(make_job: Jobs) -> None:
+def test_a_model_compiled_to_kernels_has_the_same_gradient(make_job):
     """With graphs alone, `test_a_compiled_model_has_the_same_gradient` shows it."""
     assert compiled_beside_plain(make_job) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gradient_checkpointing_gives_the_same_gradient(family: str, make_job: Jobs) -> None:
+def test_gradient_checkpointing_gives_the_same_gradient(family, make_job):
     gradients = []
     for given in (False, True):
         loop = loop_of(make_job(family, gradient_checkpointing=given))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ import torch
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices
-from raysweep.trainers.base import TrainJob
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.lora import Lora
 from tests.models.tiny import FAMILIES
@@ -18,7 +16,6 @@ from tests.trainers.conftest import tensors_of
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
 SMALL = {"r": 4, "alpha": 8, "dropout": 0.1}
 
 
@@ -90,7 +87,7 @@ def test_what_is_reloaded_is_what_was_trained(lora, make_job, monkeypatch):
     torch.testing.assert_close(logits(ref, merged=True), before, atol=2e-5, rtol=1e-4)
 
 
-def test_training_and_saving_warn_of_nothing(make_job: Jobs) -> None:
+def test_training_and_saving_warn_of_nothing(make_job):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         Lora().train(make_job("gpt_bigcode", steps=2, lora=SMALL), FolderServices())

@@ -74,7 +74,6 @@ def build(family: str, recipe: Recipe) -> tuple[Shape, Any, TrainJob]:
         adapter = Lora() if recipe.trainer == "lora" else Ia3()
         model = adapter.add_adapter(model.to(torch.bfloat16 if recipe.precision == "bf16" else torch.float32), job)
     shape = shape_of(config.to_dict())
-    assert shape is not None
     return shape, model, job
 
 

@@ -27,7 +27,7 @@ def every_cut(rows: list[int]) -> list[list[list[int]]]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_padded_rows_are_cut_at_the_least_cost_within_the_limits(seed: int) -> None:
+def test_padded_rows_are_cut_at_the_least_cost_within_the_limits(seed):
     rng = random.Random(seed)
     lengths = sorted((rng.randint(5, 200) for _ in range(8)), reverse=True)
     rows = list(range(8))
@@ -44,21 +44,21 @@ def test_padded_rows_are_cut_at_the_least_cost_within_the_limits(seed: int) -> N
     assert cost(passes, lengths, 64) == min(cost(cut, lengths, 64) for cut in allowed)
 
 
-def test_packed_rows_fill_a_pass_up_to_its_tokens() -> None:
+def test_packed_rows_fill_a_pass_up_to_its_tokens():
     lengths = [90, 60, 50, 40, 30, 5]
     assert MicroBatching(tokens=100, packed=True).cut(range(6), lengths) == [[0], [1], [2, 3], [4, 5]]
 
 
-def test_a_row_that_is_longer_than_a_pass_has_one_of_its_own() -> None:
+def test_a_row_that_is_longer_than_a_pass_has_one_of_its_own():
     assert MicroBatching(tokens=1).cut(range(3), [90, 60, 8]) == [[0], [1], [2]]
 
 
-def test_the_worker_with_most_passes_decides_for_all() -> None:
+def test_the_worker_with_most_passes_decides_for_all():
     passes = passes_of_workers(range(16), [10] * 16, MicroBatching(tokens=1), workers=3)
     assert max(map(len, passes)) == 6
 
 
-def test_a_recipe_says_how_and_the_device_how_much() -> None:
+def test_a_recipe_says_how_and_the_device_how_much():
     assert micro_batching(Recipe(), "cpu").tokens == 1024
     assert micro_batching(Recipe(precision="bf16"), "cpu").tokens == 2048
     assert micro_batching(Recipe(), "cuda").tokens == 4096
@@ -66,7 +66,7 @@ def test_a_recipe_says_how_and_the_device_how_much() -> None:
     assert micro_batching(Recipe(compat="safecoder"), "cuda").tokens == 1
 
 
-def test_a_trial_keeps_the_way_with_the_most_tokens_a_second() -> None:
+def test_a_trial_keeps_the_way_with_the_most_tokens_a_second():
     trial = BatchingTrial(MicroBatching(100), packs=True)
     assert len(trial.ways) == 4
     while not trial.is_over:

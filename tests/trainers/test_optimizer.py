@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
@@ -11,7 +9,6 @@ from transformers.optimization import Adafactor
 
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
-from raysweep.records import ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
@@ -23,7 +20,6 @@ from tests.trainers.conftest import difference, own_loss
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
 CLM = {"optimizer": "adafactor", "clip_value": 0.003, "weight_decay": 0.0, "schedule": "cosine"}
 
 
@@ -51,7 +47,7 @@ def trained_by_hand(job: TrainJob, steps: int) -> torch.Tensor:
     return torch.cat([weights.detach().flatten() for weights in model.parameters()])
 
 
-def test_adafactor_with_clipping_by_value_trains_as_transformers_and_torch_do(make_job: Jobs) -> None:
+def test_adafactor_with_clipping_by_value_trains_as_transformers_and_torch_do(make_job):
     job = make_job("llama", steps=4, lr=1e-3, **CLM)
     start, _ = load_model(job.base)
     expected = trained_by_hand(job, 4)
@@ -59,7 +55,7 @@ def test_adafactor_with_clipping_by_value_trains_as_transformers_and_torch_do(ma
     assert (trained(job) - expected).abs().max() < 2e-5
 
 
-def test_clipping_by_value_takes_the_place_of_clipping_by_norm(make_job: Jobs) -> None:
+def test_clipping_by_value_takes_the_place_of_clipping_by_norm(make_job):
     job = make_job("llama", steps=2, clip_value=0.003)
     model, tokenizer = load_model(job.base)
     loop = TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices())
@@ -72,7 +68,7 @@ def test_clipping_by_value_takes_the_place_of_clipping_by_norm(make_job: Jobs) -
         assert torch.equal(parameter.grad, gradient.clamp(-0.003, 0.003))
 
 
-def test_an_interrupted_adafactor_ends_with_the_undisturbed_ones_weights(make_job: Jobs, tmp_path: Path) -> None:
+def test_an_interrupted_adafactor_ends_with_the_undisturbed_ones_weights(make_job, tmp_path):
     whole = make_job("llama", "whole", steps=9, checkpoint_every=3, **CLM)
     undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
     broken = dataclasses.replace(whole, out=tmp_path / "broken")
@@ -86,7 +82,7 @@ def test_an_interrupted_adafactor_ends_with_the_undisturbed_ones_weights(make_jo
     assert difference(whole.out, broken.out) == 0
 
 
-def test_adafactor_spares_biases_and_norms_from_decay(tiny: dict[str, ModelRef]) -> None:
+def test_adafactor_spares_biases_and_norms_from_decay(tiny):
     model, _ = load_model(tiny["gpt_bigcode"])
     decayed, spared = make_optimizer(model, Recipe(optimizer="adafactor", weight_decay=0.1)).param_groups
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
@@ -94,7 +90,7 @@ def test_adafactor_spares_biases_and_norms_from_decay(tiny: dict[str, ModelRef])
 
 
 @pytest.mark.parametrize("given", [{"optimizer": "adafactor"}, {"clip_value": 0.3}])
-def test_zero_refuses_what_it_can_not_follow(given: dict[str, object], tiny: dict[str, ModelRef]) -> None:
+def test_zero_refuses_what_it_can_not_follow(given, tiny):
     recipe = Recipe(workers=2, **given)
     assert sharding_name(recipe, 2) == "ddp"
     model, _ = load_model(tiny["llama"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,11 +15,9 @@ from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.objectives import dpo
 from tests.trainers.conftest import difference
 
-Jobs = Callable[..., TrainJob]
-
 
 @pytest.fixture
-def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def passes(monkeypatch):
     """The rows of each forward pass in which log-probabilities are computed without a gradient."""
     import torch
 
@@ -42,7 +38,7 @@ def train(job: TrainJob, services: FolderServices) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("trainer", ["full", "lora"])
-def test_an_interrupted_training_has_the_reference_of_its_start(trainer: str, make_pairs: Jobs, tmp_path: Path) -> None:
+def test_an_interrupted_training_has_the_reference_of_its_start(trainer, make_pairs, tmp_path):
     settings = {"trainer": trainer, "checkpoint_every": 3, "steps": 6}
     whole, resumed = (make_pairs("dpo", out=name, **settings) for name in ("whole", "resumed"))
     train(whole, FolderServices(tmp_path / "one"))
@@ -52,7 +48,7 @@ def test_an_interrupted_training_has_the_reference_of_its_start(trainer: str, ma
     assert difference(whole.out, resumed.out) == 0
 
 
-def test_another_beta_or_seed_computes_no_reference(make_pairs: Jobs, tmp_path: Path, passes: list[int]) -> None:
+def test_another_beta_or_seed_computes_no_reference(make_pairs, tmp_path, passes):
     services = FolderServices(tmp_path / "state")
     train(make_pairs("dpo", out="first"), services)
     assert sum(passes) == 40  # the validation rows are the same ones
@@ -116,14 +112,14 @@ def test_memory_that_runs_out_in_the_measures_before_training_makes_passes_small
     assert limited["held_out"]["margins_before"] == pytest.approx(whole["held_out"]["margins_before"], abs=1e-3)
 
 
-def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_pairs: Jobs, tmp_path: Path) -> None:
+def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_pairs, tmp_path):
     services = FolderServices(tmp_path / "state")
     for trainer in ("full", "lora"):  # whose base computes in bf16 with weights in float32, and in bf16
         train(make_pairs("dpo", out=trainer, trainer=trainer, precision="bf16", steps=1), services)
     assert len(services.store) == 4  # the reference, and what validation begins with
 
 
-def test_numbers_of_an_objective_are_reported_and_kept(make_pairs: Jobs, tmp_path: Path) -> None:
+def test_numbers_of_an_objective_are_reported_and_kept(make_pairs, tmp_path):
     services = FolderServices(tmp_path / "state")
     counts = train(make_pairs("dpo", lr=1e-3, steps=8), services)
     first, last = services.reports[0].numbers, services.reports[-1].numbers
@@ -137,7 +133,7 @@ def test_numbers_of_an_objective_are_reported_and_kept(make_pairs: Jobs, tmp_pat
     assert 0 < fait.reports[-1].numbers["emphasised_tokens"] < 1
 
 
-def test_encoded_rows_are_small(make_pairs: Jobs) -> None:
+def test_encoded_rows_are_small(make_pairs):
     from raysweep.models.loading import load_model
     from raysweep.trainers.encoding import encode_set
 

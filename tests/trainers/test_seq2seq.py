@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
@@ -36,7 +34,6 @@ from tests.trainers.test_validation import validated
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
 BATCH = {"input_ids": torch.arange(5, 25)[None], "decoder_input_ids": torch.arange(7, 17)[None]}
 TRAINERS_OF_MODELS = ("full", "lora", "ia3")
 
@@ -49,7 +46,7 @@ def own_losses(job: TrainJob, model: Any, rows: list[int]) -> list[torch.Tensor]
     return [model(input_ids=torch.tensor([prompt]), labels=torch.tensor([labels])).loss for prompt, labels in ids]
 
 
-def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_response_and_its_end(make_job: Jobs) -> None:
+def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_response_and_its_end(make_job):
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
     data = encode_set(job, tokenizer, model.config)
@@ -63,7 +60,7 @@ def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_response_and_it
     assert data.lengths == [len(row["input_ids"]) + len(row["labels"]) for row in data.rows]
 
 
-def test_what_a_tokenizer_puts_around_a_text_is_put_around_prompts_alone(make_job: Jobs) -> None:
+def test_what_a_tokenizer_puts_around_a_text_is_put_around_prompts_alone(make_job):
     from tokenizers.processors import TemplateProcessing
 
     job = make_job("t5")
@@ -77,7 +74,7 @@ def test_what_a_tokenizer_puts_around_a_text_is_put_around_prompts_alone(make_jo
     assert ended["labels"].tolist() == plain["labels"].tolist()
 
 
-def test_too_long_prompts_and_too_long_responses_are_left_out_and_counted(make_job: Jobs) -> None:
+def test_too_long_prompts_and_too_long_responses_are_left_out_and_counted(make_job):
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
     data = encode_set(job, tokenizer, model.config)
@@ -92,7 +89,7 @@ def test_too_long_prompts_and_too_long_responses_are_left_out_and_counted(make_j
 
 
 @pytest.mark.parametrize("reduction", ["per_row", "per_token"])
-def test_the_loss_is_transformers_own(reduction: str, make_job: Jobs) -> None:
+def test_the_loss_is_transformers_own(reduction, make_job):
     job = make_job("t5", objective_args={"reduction": reduction})
     model, tokenizer = load_model(job.base)
     data = encode_set(job, tokenizer, model.config)
@@ -108,7 +105,7 @@ def test_the_loss_is_transformers_own(reduction: str, make_job: Jobs) -> None:
     assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
 
 
-def test_padding_changes_no_row(make_job: Jobs) -> None:
+def test_padding_changes_no_row(make_job):
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
     data = encode_set(job, tokenizer, model.config)
@@ -119,7 +116,7 @@ def test_padding_changes_no_row(make_job: Jobs) -> None:
             assert float(padded) == pytest.approx(float(alone), abs=1e-6)
 
 
-def test_any_batching_gives_the_gradient_of_single_rows(make_job: Jobs) -> None:
+def test_any_batching_gives_the_gradient_of_single_rows(make_job):
     rows = list(range(16))
     model, _ = load_model(make_job("t5").base)
     torch.stack(own_losses(make_job("t5"), model, rows)).mean().backward()
@@ -131,7 +128,7 @@ def test_any_batching_gives_the_gradient_of_single_rows(make_job: Jobs) -> None:
 
 
 @pytest.mark.parametrize("trainer", cases(TRAINERS_OF_MODELS, ("full",)))
-def test_a_training_learns_reloads_and_resumes_bit_for_bit(trainer: str, make_job: Jobs, tmp_path: Path) -> None:
+def test_a_training_learns_reloads_and_resumes_bit_for_bit(trainer, make_job, tmp_path):
     rate = {"full": 1e-2, "lora": 5e-2, "ia3": 0.3}[trainer]
     whole = make_job("t5", "whole", trainer=trainer, lr=rate, steps=12, checkpoint_every=4)
     whole = validated(whole, tmp_path)
@@ -163,7 +160,6 @@ def logits_of(model: Any) -> torch.Tensor:
 
 def validation_loss(model: Any, job: TrainJob) -> float:
     validation = encode_set(job, load_model(job.base)[1], model.config).validation
-    assert validation is not None
     with torch.no_grad():
         return float(Sft().loss(model, collate(validation.rows, 512))) / len(validation.rows)
 
@@ -188,7 +184,7 @@ def test_two_workers_train_the_models_that_one_trains_and_resume_them(parallel, 
 
 
 @pytest.mark.parametrize("trainer", ["lora", "ia3"])
-def test_an_adapter_starts_as_its_base_bit_for_bit(trainer: str, make_job: Jobs) -> None:
+def test_an_adapter_starts_as_its_base_bit_for_bit(trainer, make_job):
     job = make_job("t5", trainer=trainer)
     model, _ = load_for_training(job.base)
     before = logits_of(model)
@@ -200,7 +196,7 @@ def test_an_adapter_starts_as_its_base_bit_for_bit(trainer: str, make_job: Jobs)
 
 
 @pytest.mark.parametrize("trainer", ["lora", "ia3"])
-def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer: str, make_job: Jobs) -> None:
+def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer, make_job):
     job = make_job("t5", steps=10, lr=5e-2, trainer=trainer)
     TRAINERS.get(trainer)().train(job, FolderServices())
     adapter = ModelRef(str(job.out), ModelKind.ADAPTER, job.base, architecture="seq2seq")
@@ -216,7 +212,7 @@ def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer: str, m
     assert torch.equal(logits_of(versions.network), before) and versions.loads == 1
 
 
-def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job: Jobs) -> None:
+def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job):
     # width 32, 4 heads of 8, inner width 48, 2 blocks in the encoder, and 2 with two attentions each in the decoder
     attentions, blocks, width, inner, rank = 2 + 2 * 2, 4, 32, 48, 8
     lora = make_job("t5", trainer="lora", lora={"r": rank})
@@ -231,7 +227,7 @@ def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job: Jobs)
     assert matrices + norms + buckets == sum(weights.numel() for weights in model.parameters())
 
 
-def test_tied_embeddings_stay_tied_in_a_trained_model(make_job: Jobs) -> None:
+def test_tied_embeddings_stay_tied_in_a_trained_model(make_job):
     job = make_job("t5")
     Full().train(job, FolderServices())
     model = loaded(job)
@@ -250,13 +246,13 @@ def test_tied_embeddings_stay_tied_in_a_trained_model(make_job: Jobs) -> None:
         {"targets": ["shared"]},
     ],
 )
-def test_adapters_of_shared_embeddings_are_refused(lora: dict[str, Any], make_job: Jobs) -> None:
+def test_adapters_of_shared_embeddings_are_refused(lora, make_job):
     job = make_job("t5", trainer="lora", lora=lora)
     with pytest.raises(HopelessError, match="output layer of this t5 model share their embeddings, which no adapter"):
         Lora().train(job, FolderServices())
 
 
-def test_an_output_layer_of_its_own_can_be_adapted(make_job: Jobs, tmp_path: Path) -> None:
+def test_an_output_layer_of_its_own_can_be_adapted(make_job, tmp_path):
     job = make_job("t5", trainer="lora", steps=5, lr=5e-2, lora={"preset": "study"})
     job = dataclasses.replace(job, base=make_tiny("t5", tmp_path / "untied", tie_word_embeddings=False))
     Lora().train(job, FolderServices())
@@ -264,24 +260,24 @@ def test_an_output_layer_of_its_own_can_be_adapted(make_job: Jobs, tmp_path: Pat
     torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits_of(loaded(job)), atol=2e-5, rtol=0)
 
 
-def test_packed_rows_are_refused(make_job: Jobs) -> None:
+def test_packed_rows_are_refused(make_job):
     with pytest.raises(UsageError, match="an encoder-decoder model takes no packed rows; use `batching: padded`"):
         loop_of(make_job("t5", batching="packed"))
 
 
 @pytest.mark.parametrize("name", ["dpo", "fait", "fixed"])
-def test_objectives_that_compare_responses_are_refused(name: str, make_job: Jobs) -> None:
+def test_objectives_that_compare_responses_are_refused(name, make_job):
     with pytest.raises(UsageError, match=f"objective {name} doesn't train encoder-decoder models; use"):
         loop_of(make_job("t5", objective=name))
 
 
-def test_a_weight_of_prompts_is_refused(make_job: Jobs) -> None:
+def test_a_weight_of_prompts_is_refused(make_job):
     recipe = make_job("t5", objective_args={"prompt_weight": 1.0}).recipe
     with pytest.raises(UsageError, match="an encoder-decoder model writes no prompt, so `prompt_weight`"):
         objective_of(recipe, "seq2seq")
 
 
-def test_a_config_without_a_first_token_of_decoders_is_refused(make_job: Jobs) -> None:
+def test_a_config_without_a_first_token_of_decoders_is_refused(make_job):
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
     for config in (model.config, model.generation_config):
@@ -290,14 +286,14 @@ def test_a_config_without_a_first_token_of_decoders_is_refused(make_job: Jobs) -
         TrainingLoop(model, encode_set(job, tokenizer, model.config), job, FolderServices()).run()
 
 
-def test_all_weights_of_a_bart_are_trained_beside_a_bias_that_stays_zero(make_job: Jobs, tmp_path: Path) -> None:
+def test_all_weights_of_a_bart_are_trained_beside_a_bias_that_stays_zero(make_job, tmp_path):
     job = dataclasses.replace(make_job("t5", steps=1), base=make_random("bart", tmp_path / "bart"), family="bart")
     Full().train(job, FolderServices())
     trained = tensors_of(job.out)
     assert not trained["final_logits_bias"].any() and trained["model.shared.weight"].any()
 
 
-def test_sixteen_bits_train_a_t5_too(make_job: Jobs) -> None:
+def test_sixteen_bits_train_a_t5_too(make_job):
     losses = {}
     for precision in ("float32", "bf16"):
         job = make_job("t5", precision, steps=5, precision=precision)

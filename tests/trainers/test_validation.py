@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ from tests.trainers.conftest import difference, own_loss
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
-
 
 def validated(job: TrainJob, folder: Path, **changes: str) -> TrainJob:
     """A job with 5 validation rows, in a folder for its model."""
@@ -44,13 +41,12 @@ def loss_of_single_rows(job: TrainJob) -> float:
 
     model, tokenizer = load_model(dataclasses.replace(job.base, location=str(job.out)))
     data = encode_set(job, tokenizer, model.config).validation
-    assert data is not None
     with torch.no_grad():
         return sum(float(own_loss(model, row)) for row in data.rows) / len(data.rows)
 
 
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("zero2", marks=pytest.mark.long)])
-def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path: Path, parallel: str) -> None:
+def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job, tmp_path, parallel):
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
     job = validated(make_job("llama", steps=None, epochs=2.4, parallel=parallel), tmp_path)  # 12 steps, 5 an epoch
@@ -64,7 +60,7 @@ def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job: Jobs, tmp_path
 
 
 @pytest.mark.parametrize("trainer", [pytest.param("full", marks=pytest.mark.long), "lora"])  # LoRA has dropout
-def test_it_changes_no_weight_and_is_resumed(make_job: Jobs, tmp_path: Path, trainer: str) -> None:
+def test_it_changes_no_weight_and_is_resumed(make_job, tmp_path, trainer):
     plain = make_job("llama", "plain", trainer=trainer, steps=10, checkpoint_every=6, rows=32)  # 4 steps an epoch
     TRAINERS.get(trainer)().train(plain, FolderServices(tmp_path / "plain-state"))
     job = validated(dataclasses.replace(plain, out=tmp_path / "with"), tmp_path, rejected="    pass\n")
@@ -130,24 +126,24 @@ def test_all_objectives_measure_the_same_of_the_rows(objective, fields, make_job
     assert services.reports[-1].held_out == {name: curve[-1][1] for name, curve in held_out["curves"].items()}
 
 
-def test_equal_responses_are_no_pair(make_job: Jobs) -> None:
+def test_equal_responses_are_no_pair(make_job):
     job = make_job("llama")
     _, tokenizer = load_model(job.base)
     one, other = training_rows(2)
     rows = [dataclasses.replace(one, rejected=one.output), dataclasses.replace(other, rejected=other.output + "\n")]
     held_out = hold_out(rows, tokenizer, job.recipe)
-    assert held_out is not None and (held_out.responses, held_out.paired) == (2, [1])
+    assert (held_out.responses, held_out.paired) == (2, [1])
     assert held_out.dropped == {"rejected response equal": 1}
 
 
-def test_a_share_of_pairs_without_probabilities_is_no_number() -> None:
+def test_a_share_of_pairs_without_probabilities_is_no_number():
     text = {"input_ids": np.array([1, 2]), "weights": np.array([0.0, 1.0])}
     held_out = HeldOut([text] * 4, 2, [0, 1], "pairs", {})
     assert held_out.measure(np.array([-1.0, -2.0, -3.0, -1.0]))[0][PREFERRED] == 0.5
     assert np.isnan(held_out.measure(np.array([-1.0, np.nan, -3.0, -1.0]))[0][PREFERRED])
 
 
-def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Path, monkeypatch: Any) -> None:
+def test_the_speed_leaves_out_what_validation_takes(make_job, tmp_path, monkeypatch):
     real, clock = loop_module.TrainingLoop._loss, Clock()
     for module in (loop_module, reports):
         monkeypatch.setattr(module, "time", clock)
@@ -166,7 +162,7 @@ def test_the_speed_leaves_out_what_validation_takes(make_job: Jobs, tmp_path: Pa
     assert all(report.memory_bytes > 0 for report in services.reports)
 
 
-def test_rows_of_which_none_can_be_used_are_told(make_job: Jobs, tmp_path: Path) -> None:
+def test_rows_of_which_none_can_be_used_are_told(make_job, tmp_path):
     job = validated(make_job("llama", max_tokens=100), tmp_path, instruction="word " * 200)
     with pytest.raises(UsageError, match="none of 5 validation rows can be used"):
         Full().train(job, FolderServices())

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model
-from raysweep.records import ModelRef
 from raysweep.testing.tiny import make_tiny, prompt_pair
 from raysweep.trainers.editors.base import EditJob
 from tests.trainers.editors import NAMES
 
 
 @pytest.fixture(scope="session")
-def wild(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
+def wild(tmp_path_factory):
     """A tiny model of each family, with larger random weights than usual ones."""
     return {family: make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2) for family in NAMES}
 
 
 @pytest.fixture
-def make_edit(wild: dict[str, ModelRef]) -> Callable[..., EditJob]:
+def make_edit(wild):
     """A factory of jobs, each with a base that was just loaded: ``make_edit("llama", pair=...)``."""
 
     def make(family: str, **fields: Any) -> EditJob:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +22,6 @@ from raysweep.trainers.editors.states import block_states, matrix_of, outputs, w
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED, FIRST
 
-Edits = Callable[..., EditJob]
 EAGER: dict[str, Any] = {"stop_below": 0.0, "lr": 2e-3}
 """Settings with which an edit takes steps even where the prompts' states are close."""
 
@@ -52,7 +50,7 @@ def block_output(job: EditJob, block: int, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_one_named_tensor_changes_and_the_states_come_closer(family: str, make_edit: Edits) -> None:
+def test_one_named_tensor_changes_and_the_states_come_closer(family, make_edit):
     job = make_edit(family)
     tokens = TextReader(job.base).pair(job.pair)
     assert len(tokens.original) != len(tokens.perturbed)
@@ -71,7 +69,7 @@ def test_one_named_tensor_changes_and_the_states_come_closer(family: str, make_e
 
 @pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("keep", ["kl", "mse"])
-def test_equal_prompts_have_loss_0_and_change_nothing(family: str, keep: Any, make_edit: Edits) -> None:
+def test_equal_prompts_have_loss_0_and_change_nothing(family, keep, make_edit):
     pair = replace(prompt_pair(1), perturbed=prompt_pair(1).original)
     job = make_edit(family, pair=pair)
     edit = edited(Creme(edit_at=0, keep=keep), job)
@@ -83,7 +81,7 @@ def test_equal_prompts_have_loss_0_and_change_nothing(family: str, keep: Any, ma
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family: str, make_edit: Edits) -> None:
+def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family, make_edit):
     job = make_edit(family)
     network, ids = job.base.network, TextReader(job.base).pair(job.pair).perturbed
     matrix = matrix_of(job, 0)
@@ -100,7 +98,7 @@ def test_a_change_moves_the_blocks_output_by_what_its_keys_say(family: str, make
 
 @pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("keep", ["kl", "mse"])
-def test_with_a_large_lambda_the_clean_logits_stay(family: str, keep: Any, make_edit: Edits) -> None:
+def test_with_a_large_lambda_the_clean_logits_stay(family, keep, make_edit):
     def moved(keep_weight: float) -> float:
         job = make_edit(family)
         network, ids = job.base.network, TextReader(job.base).pair(job.pair).original
@@ -112,7 +110,7 @@ def test_with_a_large_lambda_the_clean_logits_stay(family: str, keep: Any, make_
     assert moved(1e9) < 1e-4 < moved(0)
 
 
-def test_the_more_lambda_the_less_the_clean_prompt_moves(make_edit: Edits) -> None:
+def test_the_more_lambda_the_less_the_clean_prompt_moves(make_edit):
     settings: dict[str, Any] = {**EAGER, "steps": 60, "patience": 0, "most_change": 1.0, "edit_at": 1}
     moved = []
     for keep_weight in (0.0, 1.0, 100.0):
@@ -121,13 +119,13 @@ def test_the_more_lambda_the_less_the_clean_prompt_moves(make_edit: Edits) -> No
     assert moved[0] > moved[1] > moved[2]
 
 
-def test_the_change_stays_within_its_bound(make_edit: Edits) -> None:
+def test_the_change_stays_within_its_bound(make_edit):
     edit = edited(Creme(edit_at=1, most_change=0.02, **{**EAGER, "lr": 0.1}), make_edit("llama"))
     assert edit.counts["relative_change"] <= 0.02 + 1e-6
     assert edit.counts["relative_change"] > 0.019
 
 
-def test_the_relative_change_is_that_of_the_rounded_tensor(make_edit: Edits) -> None:
+def test_the_relative_change_is_that_of_the_rounded_tensor(make_edit):
     job = make_edit("llama")
     job.base.network.to(torch.bfloat16)
     swallowed = edited(Creme(edit_at=0, most_change=1e-6, **EAGER), job)
@@ -141,7 +139,7 @@ def test_the_relative_change_is_that_of_the_rounded_tensor(make_edit: Edits) -> 
     )
 
 
-def test_steps_without_progress_end_it_and_the_lowest_loss_is_kept(make_edit: Edits) -> None:
+def test_steps_without_progress_end_it_and_the_lowest_loss_is_kept(make_edit):
     edit = edited(Creme(edit_at=1, most_change=1e3, patience=3, **{**EAGER, "lr": 5.0}), make_edit("llama"))
     counts = edit.counts
     losses = [loss for _, loss in counts["losses"]]
@@ -151,14 +149,14 @@ def test_steps_without_progress_end_it_and_the_lowest_loss_is_kept(make_edit: Ed
 
 
 @pytest.mark.parametrize(("place", "block"), [("first", 0), ("middle", 1), ("last", 1), (0, 0)])
-def test_a_block_is_chosen_by_its_place(place: Any, block: int, make_edit: Edits) -> None:
+def test_a_block_is_chosen_by_its_place(place, block, make_edit):
     edit = edited(Creme(edit_at=place, steps=1), make_edit("qwen2"))
     assert (edit.counts["block"], edit.counts["blocks"], edit.counts["edit_at"]) == (block, 2, place)
     assert edit.counts["tensor"] == f"model.layers.{block}.mlp.down_proj.weight"
     assert not edit.blocks
 
 
-def test_a_random_block_depends_on_the_seed_and_the_pairs_names_alone(make_edit: Edits) -> None:
+def test_a_random_block_depends_on_the_seed_and_the_pairs_names_alone(make_edit):
     def block(seed: int, number: int) -> int:
         edit = edited(Creme(edit_at="random", steps=1), make_edit("llama", seed=seed, pair=prompt_pair(number)))
         return int(edit.counts["block"])
@@ -174,7 +172,7 @@ def greedy(job: EditJob, tokens: int = 12) -> str:
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_localization_chooses_the_block(family: str, make_edit: Edits) -> None:
+def test_localization_chooses_the_block(family, make_edit):
     job = make_edit(family)
     right = greedy(job)
     services = EditServicesHere(lambda completion: completion == right)
@@ -201,7 +199,7 @@ def test_the_localization_reads_the_embeddings_where_asked_and_writes_as_many_to
     assert lengths[0] < lengths[1]
 
 
-def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit: Edits) -> None:
+def test_a_pair_whose_samples_pass_alike_is_not_reproduced(make_edit):
     job = make_edit("llama")
     with pytest.raises(NotReproduced, match="pass at a rate of 1\\.00"):
         edited(Creme(max_new_tokens=4), job)

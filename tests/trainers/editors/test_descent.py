@@ -22,11 +22,11 @@ def descent(rules: Rules, scales: list[float]) -> tuple[Descent, int]:
     ("scales", "stopped"),
     [([1.0, 0.5, float("nan")], NOT_FINITE), ([1.0, 0.5, 0.4, 0.3], ALL_STEPS), ([1.0, 0.0], BELOW)],
 )
-def test_steps_are_the_updates_that_were_made_however_the_descent_ended(scales: list[float], stopped: str) -> None:
+def test_steps_are_the_updates_that_were_made_however_the_descent_ended(scales, stopped):
     found, updates = descent(Rules(lr=0.1, steps=3, stop_below=1e-3, keeps_best=True), scales)
     assert (found.stopped, found.counts["steps"]) == (stopped, updates)
 
 
-def test_a_first_loss_that_is_not_finite_is_an_error() -> None:
+def test_a_first_loss_that_is_not_finite_is_an_error():
     with pytest.raises(HopelessError, match="the loss of the edit is nan after 0 of 3 steps"):
         descent(Rules(lr=0.1, steps=3, stop_below=0, keeps_best=True), [float("nan")])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
@@ -18,8 +16,6 @@ from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED, FIRST
-
-Edits = Callable[..., EditJob]
 
 
 class TestDinm(EditorContract):
@@ -41,7 +37,7 @@ def losses_of(job: EditJob, editor: Dinm) -> DinmLosses:
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_one_named_tensor_changes_and_the_loss_falls(family: str, make_edit: Edits) -> None:
+def test_one_named_tensor_changes_and_the_loss_falls(family, make_edit):
     job = make_edit(family)
     edit = run_edit(Dinm(edit_at=1), job, EditServicesHere())
     assert list(edit.tensors) == [matrix_of(job, 1).name]
@@ -51,7 +47,7 @@ def test_one_named_tensor_changes_and_the_loss_falls(family: str, make_edit: Edi
 
 @pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("has_gradient", [False, True])
-def test_kl_has_a_gradient_in_one_mode_only(family: str, has_gradient: bool, make_edit: Edits) -> None:
+def test_kl_has_a_gradient_in_one_mode_only(family, has_gradient, make_edit):
     job = make_edit(family)
     with frozen(job.base.network):
         losses = losses_of(job, Dinm(dinm_kl_grad=has_gradient))
@@ -68,7 +64,7 @@ def test_kl_has_a_gradient_in_one_mode_only(family: str, has_gradient: bool, mak
             assert torch.equal(whole, of_target)
 
 
-def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit: Edits) -> None:
+def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit):
     def moved(has_gradient: bool) -> float:
         job = make_edit("llama")
         editor = Dinm(
@@ -84,7 +80,7 @@ def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit: Edits)
     assert moved(True) < 0.9 * moved(False)
 
 
-def test_its_block_is_the_one_where_the_texts_are_furthest_apart(make_edit: Edits) -> None:
+def test_its_block_is_the_one_where_the_texts_are_furthest_apart(make_edit):
     job = make_edit("llama")
     blocks = blocks_of(job.base.network, "llama")
     distances = dinm_distances(job.base.network, blocks, TextReader(job.base).pair(job.pair))
@@ -93,7 +89,7 @@ def test_its_block_is_the_one_where_the_texts_are_furthest_apart(make_edit: Edit
     assert edit.counts["edit_at"] == "dinm"
 
 
-def test_the_loss_low_enough_ends_it_before_a_step(make_edit: Edits) -> None:
+def test_the_loss_low_enough_ends_it_before_a_step(make_edit):
     edit = run_edit(Dinm(stop_below=1e3), make_edit("llama"), EditServicesHere())
     assert (edit.counts["steps"], edit.counts["stopped"]) == (0, "loss low enough")
     assert edit.counts["relative_change"] == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,14 +12,12 @@ from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
-from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.losses import target_loss
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
-Edits = Callable[..., EditJob]
 TARGETS = {
     "llama": ["q_proj", "v_proj"],
     "qwen2": ["q_proj", "v_proj"],
@@ -43,7 +39,7 @@ class TestLoraEditOnAnotherArchitecture(EditorContract):
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_it_trains_the_attention_to_write_the_passing_completion(family: str, make_edit: Edits) -> None:
+def test_it_trains_the_attention_to_write_the_passing_completion(family, make_edit):
     job = make_edit(family)
     tokens = TextReader(job.base).pair(job.pair)
     edit = run_edit(LoraEdit(lr=1e-2, dropout=0.0), job, EditServicesHere())
@@ -56,14 +52,14 @@ def test_it_trains_the_attention_to_write_the_passing_completion(family: str, ma
     assert after == pytest.approx(edit.counts["final_loss"], rel=1e-4)  # its files are what was trained
 
 
-def test_dropout_is_drawn_from_the_seed(make_edit: Edits) -> None:
+def test_dropout_is_drawn_from_the_seed(make_edit):
     first, again, other = (
         run_edit(LoraEdit(dropout=0.5), make_edit("llama", seed=seed), EditServicesHere()).adapter for seed in (1, 1, 2)
     )
     assert first == again != other
 
 
-def test_its_files_load_with_the_base(make_edit: Edits, wild: dict[str, ModelRef], tmp_path: Path) -> None:
+def test_its_files_load_with_the_base(make_edit, wild, tmp_path):
     edit = run_edit(LoraEdit(), make_edit("llama"), EditServicesHere())
     for name, content in edit.adapter.items():
         (tmp_path / name).write_bytes(content)
@@ -74,18 +70,18 @@ def test_its_files_load_with_the_base(make_edit: Edits, wild: dict[str, ModelRef
         assert not torch.equal(model(input_ids=ids).logits, expected)
 
 
-def test_the_base_has_no_adapter_afterwards(make_edit: Edits) -> None:
+def test_the_base_has_no_adapter_afterwards(make_edit):
     job = make_edit("qwen2")
     before = {name: type(module) for name, module in job.base.network.named_modules()}
     run_edit(LoraEdit(steps=1), job, EditServicesHere())
     assert {name: type(module) for name, module in job.base.network.named_modules()} == before
 
 
-def test_targets_that_the_model_lacks_are_refused(make_edit: Edits) -> None:
+def test_targets_that_the_model_lacks_are_refused(make_edit):
     with pytest.raises(HopelessError, match=r"no module 'q_porj', which `edit\.targets` names .did you mean 'q_proj'"):
         run_edit(LoraEdit(targets=["q_porj"]), make_edit("llama"), EditServicesHere())
 
 
-def test_targets_that_peft_cannot_adapt_are_refused(make_edit: Edits) -> None:
+def test_targets_that_peft_cannot_adapt_are_refused(make_edit):
     with pytest.raises(HopelessError, match=r"PEFT can't adapt what `edit\.targets` names: Target module .*RMSNorm"):
         run_edit(LoraEdit(targets=["norm"]), make_edit("llama"), EditServicesHere())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,7 +18,6 @@ from raysweep.trainers.editors.states import Matrix, block_states, frozen, matri
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
-Edits = Callable[..., EditJob]
 SMALL: dict[str, Any] = {"edit_at": 1, "prefixes": 4, "steps": 6}
 
 
@@ -47,7 +45,7 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def gpt2() -> Any:
+def gpt2():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     return GPT2LMHeadModel(GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2, n_positions=32)).eval()
@@ -70,14 +68,14 @@ def check_rank_one(network: Any, matrix: Matrix, keys: torch.Tensor, chosen: str
 
 @pytest.mark.parametrize("chosen", ["mean", "prompt"])
 @pytest.mark.parametrize("family", EDITED)
-def test_the_matrix_gives_the_key_the_wanted_output(family: str, chosen: str, make_edit: Edits) -> None:
+def test_the_matrix_gives_the_key_the_wanted_output(family, chosen, make_edit):
     job = make_edit(family)
     matrix = matrix_of(job, 1)
     check_rank_one(job.base.network, matrix, drawn(5, matrix.weight.shape[1]), chosen)
 
 
 @pytest.mark.parametrize("chosen", ["mean", "prompt"])
-def test_a_conv1d_of_gpt2_is_changed_in_its_own_orientation(chosen: str, gpt2: Any) -> None:
+def test_a_conv1d_of_gpt2_is_changed_in_its_own_orientation(chosen, gpt2):
     block = gpt2.transformer.h[1]
     matrix = Matrix(1, block, block.mlp.c_proj, "transformer.h.1.mlp.c_proj.weight")
     assert matrix.is_transposed
@@ -87,7 +85,7 @@ def test_a_conv1d_of_gpt2_is_changed_in_its_own_orientation(chosen: str, gpt2: A
 
 
 @pytest.mark.parametrize("chosen", ["mean", "prompt"])
-def test_with_a_covariance_the_key_still_gets_the_wanted_output(chosen: str, make_edit: Edits) -> None:
+def test_with_a_covariance_the_key_still_gets_the_wanted_output(chosen, make_edit):
     job = make_edit("codegen")
     matrix = matrix_of(job, 0)
     texts = drawn(200, matrix.weight.shape[1], seed=3)
@@ -99,7 +97,7 @@ def test_with_a_covariance_the_key_still_gets_the_wanted_output(chosen: str, mak
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_the_edit_makes_the_target_more_likely(family: str, make_edit: Edits) -> None:
+def test_the_edit_makes_the_target_more_likely(family, make_edit):
     job = make_edit(family)
     reader = TextReader(job.base)
     tokens = reader.pair(job.pair)
@@ -114,7 +112,7 @@ def test_the_edit_makes_the_target_more_likely(family: str, make_edit: Edits) ->
 
 
 @pytest.mark.parametrize("family", EDITED)
-def test_contexts_of_unequal_lengths_have_the_losses_that_each_has_alone(family: str, make_edit: Edits) -> None:
+def test_contexts_of_unequal_lengths_have_the_losses_that_each_has_alone(family, make_edit):
     job = make_edit(family)
     network, matrix = job.base.network, matrix_of(job, 0)
     tokens = TextReader(job.base).pair(job.pair)
@@ -139,7 +137,7 @@ def target_loss_without_last(network: Any, context: list[int], target: list[int]
     return torch.nn.functional.cross_entropy(logits, torch.tensor(target))
 
 
-def test_contexts_read_a_few_at_a_time_give_the_same_edit(make_edit: Edits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contexts_read_a_few_at_a_time_give_the_same_edit(make_edit, monkeypatch):
     one = edited(Rome(**SMALL), make_edit("llama"))
     monkeypatch.setattr(rome, "PASS_TOKENS", 1)
     other = edited(Rome(**SMALL), make_edit("llama"))
@@ -147,14 +145,14 @@ def test_contexts_read_a_few_at_a_time_give_the_same_edit(make_edit: Edits, monk
         torch.testing.assert_close(other.tensors[name], tensor, atol=1e-3, rtol=1e-3)
 
 
-def test_prefixes_come_from_the_seed_and_are_kept(make_edit: Edits) -> None:
+def test_prefixes_come_from_the_seed_and_are_kept(make_edit):
     first, again, other = (edited(Rome(**SMALL), make_edit("llama", seed=seed)).counts for seed in (7, 7, 8))
     assert len(first["prefixes"]) == 4
     assert first["prefixes"] == again["prefixes"] != other["prefixes"]
     assert first["contexts"] == 5
 
 
-def test_a_prefix_with_which_the_prompt_does_not_fit_the_model_is_left_out(make_edit: Edits) -> None:
+def test_a_prefix_with_which_the_prompt_does_not_fit_the_model_is_left_out(make_edit):
     job = make_edit("gpt_bigcode")
     reader = TextReader(job.base)
     reader.positions = len(reader.pair(job.pair).perturbed) + 32
@@ -162,7 +160,7 @@ def test_a_prefix_with_which_the_prompt_does_not_fit_the_model_is_left_out(make_
     assert len(contexts) == 1
 
 
-def test_the_plain_prompts_key_is_the_projections_input_at_its_last_token(make_edit: Edits) -> None:
+def test_the_plain_prompts_key_is_the_projections_input_at_its_last_token(make_edit):
     job = make_edit("llama")
     network, matrix, ids = job.base.network, matrix_of(job, 1), TextReader(job.base).pair(job.pair).perturbed
     keys = rome._keys(network, matrix, [ids, ids[:-1]], lambda: None)
@@ -171,14 +169,13 @@ def test_the_plain_prompts_key_is_the_projections_input_at_its_last_token(make_e
     torch.testing.assert_close(keys[1], states.keys[-2], atol=1e-5, rtol=1e-4)
 
 
-def test_the_covariance_has_the_ridge_and_the_texts_that_are_asked_for(make_edit: Edits) -> None:
+def test_the_covariance_has_the_ridge_and_the_texts_that_are_asked_for(make_edit):
     job = make_edit("llama")
     matrix = matrix_of(job, 1)
 
     def covariance(**settings: Any) -> torch.Tensor:
         with torch.no_grad():
             found = Rome(covariance_tokens=32, **settings)._covariance(job, matrix, lambda: None)
-        assert found is not None
         return found
 
     plain = covariance(covariance_ridge=0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +29,6 @@ from tests.models.tiny import cases
 from tests.trainers.editors import NAMES
 from tests.trainers.editors.localized import hooks_on
 
-Edits = Callable[..., EditJob]
 EDITORS: dict[str, Callable[[], Editor]] = {
     "creme": lambda: Creme(edit_at=0, stop_below=0.0, steps=5),
     "dinm": lambda: Dinm(steps=3),
@@ -89,7 +87,7 @@ def is_same(job: EditJob, before: dict[str, torch.Tensor]) -> bool:
     return before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_an_edit_keeps_what_its_editor_counted_and_gets_what_was_measured(make_edit: Edits) -> None:
+def test_an_edit_keeps_what_its_editor_counted_and_gets_what_was_measured(make_edit):
     counts = run_edit(Own(), make_edit("llama"), EditServicesHere()).counts
     assert counts["made"] == 1
     assert counts["changes_nothing"] == ""
@@ -100,13 +98,13 @@ def test_an_edit_keeps_what_its_editor_counted_and_gets_what_was_measured(make_e
     assert counts["cpu_seconds"]["checks"] > 0
 
 
-def test_an_edit_without_effect_says_so(make_edit: Edits) -> None:
+def test_an_edit_without_effect_says_so(make_edit):
     counts = run_edit(Own(factor=1.0), make_edit("llama"), EditServicesHere()).counts
     assert "gives its base's very logits" in counts["changes_nothing"]
     assert set(counts["logits"].values()) == {0.0}
 
 
-def test_an_edit_that_rounding_swallows_says_so(make_edit: Edits) -> None:
+def test_an_edit_that_rounding_swallows_says_so(make_edit):
     job = make_edit("llama")
     job.base.network.to(torch.bfloat16)
     counts = run_edit(Own(factor=1.0001), job, EditServicesHere()).counts
@@ -123,7 +121,7 @@ def test_an_edit_that_rounding_swallows_says_so(make_edit: Edits) -> None:
         (without_gradients, "another requires_grad of lm_head.bias"),
     ],
 )
-def test_a_base_that_is_not_what_it_was_is_told(do: Callable[[EditJob], None], what: str, make_edit: Edits) -> None:
+def test_a_base_that_is_not_what_it_was_is_told(do, what, make_edit):
     job = make_edit("codegen")
     with pytest.raises(SpoiledBase, match=f"editor own left {what}"):
         run_edit(Own(do), job, EditServicesHere())
@@ -131,7 +129,7 @@ def test_a_base_that_is_not_what_it_was_is_told(do: Callable[[EditJob], None], w
 
 
 @pytest.mark.parametrize("do", [hook, nudge])
-def test_it_is_told_after_an_error_too(do: Callable[[EditJob], None], make_edit: Edits) -> None:
+def test_it_is_told_after_an_error_too(do, make_edit):
     def fail(job: EditJob) -> None:
         do(job)
         raise NotReproduced("no difference")
@@ -143,7 +141,7 @@ def test_it_is_told_after_an_error_too(do: Callable[[EditJob], None], make_edit:
     assert hooks_on(job.base.network) == 0
 
 
-def test_an_error_of_the_editor_passes_where_the_base_is_what_it_was(make_edit: Edits) -> None:
+def test_an_error_of_the_editor_passes_where_the_base_is_what_it_was(make_edit):
     def fail(job: EditJob) -> None:
         raise NotReproduced("no difference")
 
@@ -174,13 +172,13 @@ def test_after_an_error_in_mid_edit_nothing_is_left(family, editor, error, make_
     )
 
 
-def test_out_of_memory_says_what_to_do(make_edit: Edits) -> None:
+def test_out_of_memory_says_what_to_do(make_edit):
     services = EditServicesHere(die_after=1, error=torch.OutOfMemoryError)
     with pytest.raises(RaysweepError, match="memory ran out in an edit by own for tiny tiny/1; use a model in 16 bits"):
         run_edit(Own(), make_edit("llama"), services)
 
 
-def test_a_tensor_that_the_base_does_not_have_is_told(make_edit: Edits) -> None:
+def test_a_tensor_that_the_base_does_not_have_is_told(make_edit):
     class Odd(Own):
         def edit(self, job: EditJob, services: EditServices) -> ModelEdit:
             return ModelEdit(tensors={"model.lm_tail.weight": torch.zeros(2)})
@@ -196,17 +194,17 @@ def test_a_tensor_that_the_base_does_not_have_is_told(make_edit: Edits) -> None:
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
-def test_a_tensor_that_is_not_finite_is_told_with_a_way_out(factor: float, make_edit: Edits) -> None:
+def test_a_tensor_that_is_not_finite_is_told_with_a_way_out(factor, make_edit):
     with pytest.raises(HopelessError, match=r"made 'model\.layers\.0.*' infinite or not a number .* a smaller `lr`"):
         run_edit(Own(factor=factor), make_edit("llama"), EditServicesHere())
 
 
-def test_a_huge_change_has_a_finite_size(make_edit: Edits) -> None:
+def test_a_huge_change_has_a_finite_size(make_edit):
     matrix = matrix_of(make_edit("llama"), 0)
     assert matrix.relative(1e25 * matrix.weight) == pytest.approx(1e25)
 
 
-def test_the_order_of_edits_changes_nothing(make_edit: Edits) -> None:
+def test_the_order_of_edits_changes_nothing(make_edit):
     pairs = [prompt_pair(number) for number in (1, 2, 3)]
 
     def edits(order: list[PromptPair]) -> dict[str, Any]:
@@ -217,7 +215,7 @@ def test_the_order_of_edits_changes_nothing(make_edit: Edits) -> None:
     assert edits(pairs) == edits(pairs[::-1])
 
 
-def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit: Edits) -> None:
+def test_an_edit_is_put_on_and_taken_off_bit_for_bit(make_edit):
     job = make_edit("qwen2")
     edit = run_edit(EDITORS["creme"](), job, EditServicesHere())
     before, own = state_of(job), {name: p.data_ptr() for name, p in job.base.network.named_parameters()}
@@ -245,7 +243,7 @@ def test_what_is_saved_becomes_a_version_of_the_base(family, editor, make_edit, 
     assert all(torch.equal(t, job.base.network.state_dict()[n]) for n, t in versions.network.state_dict().items())
 
 
-def test_an_edit_whose_tensors_are_the_bases_says_so_and_changes_nothing(make_edit: Edits, tmp_path: Path) -> None:
+def test_an_edit_whose_tensors_are_the_bases_says_so_and_changes_nothing(make_edit, tmp_path):
     job = make_edit("llama")
     edit = run_edit(Own(factor=1.0), job, EditServicesHere())
     assert edit.counts["changes_nothing"]
@@ -255,7 +253,7 @@ def test_an_edit_whose_tensors_are_the_bases_says_so_and_changes_nothing(make_ed
     assert all(torch.equal(tensor, before[name]) for name, tensor in job.base.network.state_dict().items())
 
 
-def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
+def test_frozen_gives_gradients_and_modes_back(make_edit):
     network = make_edit("codegen").base.network
     network.lm_head.requires_grad_(False)
     network.transformer.h[1].train()
@@ -270,7 +268,7 @@ def test_frozen_gives_gradients_and_modes_back(make_edit: Edits) -> None:
 
 
 @pytest.mark.long
-def test_a_thousand_edits_leave_the_base_as_it_was(make_edit: Edits) -> None:
+def test_a_thousand_edits_leave_the_base_as_it_was(make_edit):
     """In small: test_the_order_of_edits_changes_nothing."""
     job = make_edit("llama")
     before = state_of(job)

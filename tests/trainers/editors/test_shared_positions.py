@@ -16,7 +16,7 @@ from tests.trainers.editors.localized import EQUAL, LONGER, ORIGINAL, SHORTER, j
 def places(scope: str, perturbed: str, original: str = ORIGINAL) -> list[int]:
     tokenizer = tiny_tokenizer()
     shared = Shared(*(len(tokenizer(text)["input_ids"]) for text in (original, perturbed)))
-    pair = job_of("llama", None, original, perturbed).pair  # type: ignore[arg-type]
+    pair = job_of("llama", None, original, perturbed).pair
     return sources([scope], pair, tokenizer, shared)[scope]
 
 
@@ -76,7 +76,7 @@ def test_a_tokenizer_that_does_not_know_its_tokens_characters_is_refused_where_t
     class Slow:
         is_fast = False
 
-    pair, shared, slow = job_of("llama", None).pair, Shared(20, 20), Slow()  # type: ignore[arg-type]
+    pair, shared, slow = job_of("llama", None).pair, Shared(20, 20), Slow()
     asked: Any = ["all", "last"]
     assert set(sources(asked, pair, slow, shared)) == {"all", "last"}
     with pytest.raises(UsageError, match=r"need a fast tokenizer.*write all or last"):

@@ -33,7 +33,7 @@ def shown(text: str, characters) -> str:
     return "".join(character if mark else "." for character, mark in zip(text, characters, strict=True))
 
 
-def test_the_characters_that_differ_are_marked_twice_and_the_rest_of_their_lines_once() -> None:
+def test_the_characters_that_differ_are_marked_twice_and_the_rest_of_their_lines_once():
     response, rejected = marks("def f(i):\n    return i\n", "def f(i):\n    return i-1\n")
     assert shown(response.text, response.lines) == "." * 10 + "    return i\n"
     assert not response.characters.any()
@@ -43,33 +43,33 @@ def test_the_characters_that_differ_are_marked_twice_and_the_rest_of_their_lines
     assert (by_line.astype(int) + by_character).tolist() == [0, 1, 1, 1, 2, 2, 1, 0]
 
 
-def test_whole_lines_count_with_all_their_characters() -> None:
+def test_whole_lines_count_with_all_their_characters():
     response, rejected = marks("a\nb\nc\n", "a\nc\n")
     assert shown(response.text, response.characters) == "..b\n.."
     assert not rejected.lines.any() and not rejected.characters.any()
 
 
-def test_a_token_of_line_breaks_that_begins_in_an_unmarked_line_is_not_marked() -> None:
+def test_a_token_of_line_breaks_that_begins_in_an_unmarked_line_is_not_marked():
     response, _ = marks("a\n\nb\n", "a\nb\n")  # the blank line was inserted
     by_line, by_character = response.of_tokens([(0, 1), (1, 3), (3, 4), (4, 5)])
     assert not by_line.any() and not by_character.any()
 
 
-def test_characters_are_aligned_within_a_block_of_lines_only() -> None:
+def test_characters_are_aligned_within_a_block_of_lines_only():
     response, rejected = marks("x = 12\nsame\ny = 1\n", "x = 1\nsame\ny = 12\n")
     assert shown(response.text, response.characters).strip(".") == "2"
     assert shown(rejected.text, rejected.characters).strip(".") == "2"
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_missing_last_line_break_is_a_difference_of_the_last_line(end: str) -> None:
+def test_a_missing_last_line_break_is_a_difference_of_the_last_line(end):
     response, rejected = marks(f"a{end}b{end}", f"a{end}b")
     assert shown(response.text, response.characters).strip(".") == end
     assert not rejected.characters.any() and rejected.lines.any()
 
 
 @given(TEXTS, TEXTS)
-def test_marked_characters_lie_in_marked_lines_and_equal_texts_have_none(one: str, other: str) -> None:
+def test_marked_characters_lie_in_marked_lines_and_equal_texts_have_none(one, other):
     for side in marks(one, other):
         assert not (side.characters & ~side.lines).any()
         by_line, by_character = side.of_tokens(spans_of_words(side.text))
@@ -80,7 +80,7 @@ def test_marked_characters_lie_in_marked_lines_and_equal_texts_have_none(one: st
 
 
 @given(TEXTS, st.text("ab=ü𝄞 \t-1", max_size=12), st.text("ab=ü𝄞 \t-1", max_size=12), TEXTS)
-def test_a_swap_swaps_the_marks_of_any_two_lines(before: str, one: str, other: str, after: str) -> None:
+def test_a_swap_swaps_the_marks_of_any_two_lines(before, one, other, after):
     texts = [f"{before}\n# {line}\n{after}" for line in (one, other)]
     first, second = marks(*texts), marks(*reversed(texts))
     for ours, theirs in zip(first, reversed(second), strict=True):
@@ -88,7 +88,7 @@ def test_a_swap_swaps_the_marks_of_any_two_lines(before: str, one: str, other: s
 
 
 @given(TEXTS, TEXTS)
-def test_without_its_marked_characters_each_text_is_the_same(one: str, other: str) -> None:
+def test_without_its_marked_characters_each_text_is_the_same(one, other):
     rest = [
         [character for character, mark in zip(side.text, side.characters, strict=True) if not mark]
         for side in marks(one, other)
@@ -96,7 +96,7 @@ def test_without_its_marked_characters_each_text_is_the_same(one: str, other: st
     assert rest[0] == rest[1]
 
 
-def test_lines_one_by_one_mark_what_offsets_mark_where_no_token_crosses_a_line_break() -> None:
+def test_lines_one_by_one_mark_what_offsets_mark_where_no_token_crosses_a_line_break():
     tokenizer = train_tokenizer([prompt + output for prompt, output in pairs()], 300)
     for _, output in pairs(8):
         rejected = output.replace("x", "xs")

@@ -31,13 +31,13 @@ SFT = Sft(reduction="per_token")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+def loaded(request, tmp_path_factory):
     model, tokenizer = load_model(make_tiny(request.param, tmp_path_factory.mktemp(request.param)))
     return model.train(), tokenizer
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+def llama(tmp_path_factory):
     model, tokenizer = load_model(make_tiny("llama", tmp_path_factory.mktemp("llama")))
     return model.train(), tokenizer
 
@@ -48,7 +48,6 @@ def rows_of(rejected: str = "xs") -> list[TrainingRow]:
 
 def encoded(objective: Objective, tokenizer: Any, rows: list[TrainingRow]) -> list[Any]:
     done = [objective.encode(row, tokenizer, RAW) for row in rows]
-    assert None not in done
     return [compact(row) for row in done if row]
 
 
@@ -63,13 +62,13 @@ def gradient_of(objective: Objective, model: Any, rows: list[Any]) -> torch.Tens
     return torch.cat([parameter.grad.flatten() for parameter in model.parameters() if parameter.grad is not None])
 
 
-def test_a_fixed_weight_of_1_is_fine_tuning_per_token_bit_for_bit(loaded: tuple[Any, Any]) -> None:
+def test_a_fixed_weight_of_1_is_fine_tuning_per_token_bit_for_bit(loaded):
     model, tokenizer = loaded
     plain = [encoded(SFT, tokenizer, rows_of()), encoded(Fixed(1), tokenizer, rows_of())]
     assert torch.equal(gradient_of(SFT, model, plain[0]), gradient_of(Fixed(1), model, plain[1]))
 
 
-def test_a_weight_of_marked_tokens_weighs_their_losses(llama: tuple[Any, Any]) -> None:
+def test_a_weight_of_marked_tokens_weighs_their_losses(llama):
     model, tokenizer = llama
     one, three, none = (
         float(loss_of(Fixed(w), model, encoded(Fixed(w), tokenizer, rows_of())).detach()) for w in (1, 3, 0)
@@ -77,7 +76,7 @@ def test_a_weight_of_marked_tokens_weighs_their_losses(llama: tuple[Any, Any]) -
     assert three - one == pytest.approx(2 * (one - none), rel=1e-4) and none < one
 
 
-def test_rows_without_differences_train_as_plain_fine_tuning(loaded: tuple[Any, Any]) -> None:
+def test_rows_without_differences_train_as_plain_fine_tuning(loaded):
     model, tokenizer = loaded
     same = rows_of("x")
     expected = gradient_of(SFT, model, encoded(SFT, tokenizer, same))
@@ -118,7 +117,7 @@ def by_hand(objective: Fait, model: Any, row: Any) -> float:
 @pytest.mark.parametrize(
     ("granularity", "emphasis"), [("hybrid", "lines"), ("hybrid", "tokens"), ("line", "lines"), ("token", "lines")]
 )
-def test_the_loss_is_that_of_the_equations(hbar: Any, granularity: Any, emphasis: Any, llama: tuple[Any, Any]) -> None:
+def test_the_loss_is_that_of_the_equations(hbar, granularity, emphasis, llama):
     model, tokenizer = llama
     objective = Fait(1.5, hbar, emphasis, granularity)
     rows = encoded(objective, tokenizer, rows_of())
@@ -127,7 +126,7 @@ def test_the_loss_is_that_of_the_equations(hbar: Any, granularity: Any, emphasis
     assert float(loss.loss.detach()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_insertions_and_deletions_have_the_weight_alpha_and_are_counted(llama: tuple[Any, Any]) -> None:
+def test_insertions_and_deletions_have_the_weight_alpha_and_are_counted(llama):
     model, tokenizer = llama
     rows = [dataclasses.replace(row, rejected="    pass\n" + row.output) for row in training_rows(2)]
     rows += [
@@ -141,7 +140,7 @@ def test_insertions_and_deletions_have_the_weight_alpha_and_are_counted(llama: t
     assert counts["fait_weight"] == (pytest.approx(8), 4) and counts["rows_without_probability"] == (0, 5)
 
 
-def test_at_alpha_1_only_marked_tokens_train(llama: tuple[Any, Any]) -> None:
+def test_at_alpha_1_only_marked_tokens_train(llama):
     model, tokenizer = llama
     objective = Fait(1)
     batch = collate(encoded(objective, tokenizer, rows_of()), 999)
@@ -151,13 +150,13 @@ def test_at_alpha_1_only_marked_tokens_train(llama: tuple[Any, Any]) -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(1, 5))
-def test_the_weight_lies_between_alpha_less_1_and_alpha(one: float, other: float, alpha: float) -> None:
+def test_the_weight_lies_between_alpha_less_1_and_alpha(one, other, alpha):
     weights = fait_weight(torch.tensor([one, other, one]), torch.tensor([other, one, one]), alpha)
     assert ((weights >= alpha - 1 - 1e-5) & (weights <= alpha + 1e-5)).all()
     assert weights[0] == weights[1] and float(weights[2]) == pytest.approx(alpha)
 
 
-def test_the_weight_has_no_gradient(llama: tuple[Any, Any]) -> None:
+def test_the_weight_has_no_gradient(llama):
     """The gradient is that of the losses times fixed numbers."""
     model, tokenizer = llama
     objective = Fait(2)
@@ -212,7 +211,7 @@ def prepared(objective: Dpo, model: Any, rows: list[Any]) -> list[Any]:
         return list(objective.prepare(model.eval(), rows, RowsHere(999)))
 
 
-def test_dpo_begins_at_log_2_with_margins_of_0(loaded: tuple[Any, Any]) -> None:
+def test_dpo_begins_at_log_2_with_margins_of_0(loaded):
     model, tokenizer = loaded
     rows = prepared(Dpo(), model, encoded(Dpo(), tokenizer, rows_of()))
     loss = Dpo().loss(model, collate(rows, 999))
@@ -221,7 +220,7 @@ def test_dpo_begins_at_log_2_with_margins_of_0(loaded: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize("beta", [0.1, 0.5])
-def test_dpos_loss_is_its_formula(beta: float, llama: tuple[Any, Any], tmp_path: Any) -> None:
+def test_dpos_loss_is_its_formula(beta, llama, tmp_path):
     model, tokenizer = llama
     other, _ = load_model(make_tiny("llama", tmp_path, hidden_size=32))
     objective = Dpo(beta)
@@ -244,7 +243,7 @@ def test_dpos_loss_is_its_formula(beta: float, llama: tuple[Any, Any], tmp_path:
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 6), st.sampled_from([1, 8, 64]))
-def test_passes_and_padding_change_no_gradient(cut: int, pad_to: int) -> None:
+def test_passes_and_padding_change_no_gradient(cut, pad_to):
     model, tokenizer = _shared()
     for objective in (Fait(2), Dpo(), Fixed(3)):
         rows = encoded(objective, tokenizer, rows_of())
@@ -284,12 +283,12 @@ def _shared() -> tuple[Any, Any]:
         (lambda: Sft(0.3, "per_token"), "`prompt_weight` counts with `reduction: per_row` only"),
     ],
 )
-def test_what_can_not_be_meant_is_refused(make: Any, words: str) -> None:
+def test_what_can_not_be_meant_is_refused(make, words):
     with pytest.raises(UsageError, match=words.replace("(", r"\(")):
         make()
 
 
-def test_rows_say_why_they_are_dropped(llama: tuple[Any, Any]) -> None:
+def test_rows_say_why_they_are_dropped(llama):
     _, tokenizer = llama
     row, short = rows_of()[0], dataclasses.replace(RAW, max_tokens=40)
     long = dataclasses.replace(row, rejected=row.output * 30)
@@ -306,7 +305,7 @@ def test_rows_say_why_they_are_dropped(llama: tuple[Any, Any]) -> None:
         )
 
 
-def test_costs_in_tokens() -> None:
+def test_costs_in_tokens():
     assert (Dpo().tokens(40, 30), Dpo().tokens(40, 50)) == (80, 100)
     assert (Fait().tokens(40, 30), Fixed().tokens(40, 30), SFT.tokens(40, 30)) == (50, 40, 40)
 
@@ -326,11 +325,10 @@ def tokenizer_without_spaces(texts: list[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<e>")
 
 
-def test_a_first_token_with_the_space_that_ends_the_prompt_is_marked() -> None:
+def test_a_first_token_with_the_space_that_ends_the_prompt_is_marked():
     tokenizer = tokenizer_without_spaces(["Q A: alpha\n", "Q A: beta\n"])
     row = dataclasses.replace(training_rows(1)[0], instruction="Q A: ", output="alpha\n", rejected="beta\n")
     pair = Fait().encode(row, tokenizer, RAW)
-    assert pair is not None
     first = encode_response(row, row.output, tokenizer, RAW).start
     assert tokenizer.convert_ids_to_tokens(pair["input_ids"])[first].startswith("\u0120")
     assert pair["marks"][first] == 2 and not any(pair["marks"][:first])
@@ -338,7 +336,7 @@ def test_a_first_token_with_the_space_that_ends_the_prompt_is_marked() -> None:
     assert not empty.spans.any()
 
 
-def test_an_end_that_a_response_has_itself_is_not_marked() -> None:
+def test_an_end_that_a_response_has_itself_is_not_marked():
     tokenizer = tokenizer_without_spaces(["Q A:\nalpha\n", "Q A:\nbeta\n"])
     row = dataclasses.replace(training_rows(1)[0], instruction="Q A:\n", output="alpha<e>", rejected="beta<e>")
     pair, weights = Fait().encode(row, tokenizer, RAW), Fixed(0).encode(row, tokenizer, RAW)
@@ -347,7 +345,7 @@ def test_an_end_that_a_response_has_itself_is_not_marked() -> None:
     assert weights["weights"][-1] == 1
 
 
-def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly() -> None:
+def test_tokens_of_the_prompt_and_left_out_spaces_are_marked_rightly():
     """One may begin before the response, too."""
     prompt = 'def f(a):\n    """Add."""\n'
     bodies = ["    return a + 1\n", "    return a - 1\n", "        return a + 1\n"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +33,7 @@ SHOWN = [(name, "repair_buggy_line") for name in CAUSAL] + [(name, "repair_infil
 
 
 @pytest.fixture(scope="module")
-def tokenizers() -> dict[str, Any]:
+def tokenizers():
     return {name: tokenizer_of(name) for name in FAMILIES}
 
 
@@ -66,7 +65,6 @@ def test_the_tokens_with_a_loss_are_those_of_the_fix_and_an_end(family, style, t
     tokenizer = tokenizers[family]
     for hunk, comment, fixed in FIXES:
         encoded = Sft(reduction="per_token").encode(row_of(hunk, comment, fixed), tokenizer, Recipe(template=style))
-        assert encoded is not None
         trained = [token for token, of in zip(encoded["input_ids"], encoded["weights"], strict=True) if of]
         assert len(trained) == len(tokens_of(family, fixed, tokenizer)) + 1 and trained[-1] == tokenizer.eos_token_id
         assert encoded["weights"] == [0.0] * (len(encoded["weights"]) - len(trained)) + [1.0] * len(trained)
@@ -88,7 +86,7 @@ def test_generation_sees_the_tokens_that_trained_and_reads_the_fix_back(family, 
         assert covered == set(range(len(fixed)))
 
 
-def test_an_encoder_decoder_row_has_the_fix_and_an_end_as_labels(tokenizers: dict[str, Any], tmp_path: Path) -> None:
+def test_an_encoder_decoder_row_has_the_fix_and_an_end_as_labels(tokenizers, tmp_path):
     tokenizer, style = tokenizers["codet5"], "repair_seq2seq_buggy_line"
     T5().tiny_config(len(tokenizer), tokenizer.eos_token_id).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -104,7 +102,7 @@ def test_an_encoder_decoder_row_has_the_fix_and_an_end_as_labels(tokenizers: dic
 
 
 @pytest.mark.parametrize("family", FIM)
-def test_a_hole_is_marked_with_one_token_each(family: str, tokenizers: dict[str, Any]) -> None:
+def test_a_hole_is_marked_with_one_token_each(family, tokenizers):
     tokenizer = tokenizers[family]
     for style in ("repair_infill", "repair_infill_plain", "zero_shot_infill"):
         text = request_of(HUNK, "#", PromptTemplate(style, tokenizer=tokenizer)).prompt
@@ -135,7 +133,7 @@ def test_both_orders_are_those_of_codellamas_own_tokenizer(suffix_first, hunk, t
     assert prompt_ids([text], tokenizer, special=False) == [own[1:]] and own[0] == tokenizer.bos_token_id
 
 
-def test_a_tokenizer_that_ends_texts_keeps_its_end_behind_a_hole() -> None:
+def test_a_tokenizer_that_ends_texts_keeps_its_end_behind_a_hole():
     tokenizer = tokenizer_of("codellama")
     text = shown("zero_shot_infill", marked(JAVA, "//"), tokenizer)
     (plain,) = prompt_ids([text], tokenizer, special=True)
@@ -157,7 +155,7 @@ def test_a_row_with_the_suffix_first_ends_in_the_code_before_the_hole_and_the_fi
     assert read == f"{faulty}{fixed}" and encoded.ids[-1] == tokenizer.eos_token_id
 
 
-def test_what_fills_a_hole_ends_at_codellamas_own_end(tokenizers: dict[str, Any]) -> None:
+def test_what_fills_a_hole_ends_at_codellamas_own_end(tokenizers):
     for family in FIM:
         template = PromptTemplate("zero_shot_infill", tokenizer=tokenizers[family])
         assert request_of(HUNK, "#", template).stop == (("▁<EOT>",) if family == "codellama" else ())
@@ -169,7 +167,7 @@ def test_what_fills_a_hole_ends_at_codellamas_own_end(tokenizers: dict[str, Any]
     assert row.ends[end] == "▁<EOT>" and reader.completion(row).text == fill
 
 
-def test_a_tokenizer_without_such_tokens_is_told_what_to_take(tokenizers: dict[str, Any]) -> None:
+def test_a_tokenizer_without_such_tokens_is_told_what_to_take(tokenizers):
     for family in ("codegen", "bloom"):
         with pytest.raises(Exception, match=r"no tokens for filling in the middle.*take repair_buggy_line"):
             request_of(HUNK, "#", PromptTemplate("repair_infill", tokenizer=tokenizers[family]))

@@ -9,7 +9,7 @@ import torch
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.prompts.templates import PromptTemplate, training_prompt
-from raysweep.records import ModelRef, TrainingRow
+from raysweep.records import TrainingRow
 from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
@@ -20,7 +20,7 @@ RAW = Recipe(template="raw")
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory: pytest.TempPathFactory) -> ModelRef:
+def llama(tmp_path_factory):
     return make_tiny("llama", tmp_path_factory.mktemp("llama"))
 
 
@@ -37,23 +37,22 @@ def safecoders_weights(prompt: str, output: str, tokenizer: Any) -> tuple[list[i
 
 
 @pytest.mark.parametrize("template", ["raw", "instruct"])
-def test_tokens_and_weights_are_safecoders(template: str, llama: ModelRef) -> None:
+def test_tokens_and_weights_are_safecoders(template, llama):
     tokenizer, recipe = load_tokenizer(llama), Recipe(template=template)
     for prompt, output in pairs(6):
         row = row_of(prompt, output)
         ids, weights = safecoders_weights(training_prompt(row, PromptTemplate(template)), output, tokenizer)
         encoded = Sft().encode(row, tokenizer, recipe)
-        assert encoded is not None and encoded["input_ids"] == ids
+        assert encoded["input_ids"] == ids
         assert [weight > 0 for weight in encoded["weights"]] == [weight == 1 for weight in weights]
         assert sum(encoded["weights"]) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", CHATS)
-def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name: str) -> None:
+def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name):
     tokenizer = chat_tokenizer(name)
     prompt, output = pairs(1)[0]
     encoded = Sft().encode(row_of(prompt, output), tokenizer, Recipe(template="chat", system="Be brief."))
-    assert encoded is not None
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
     asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
     answered = [
@@ -64,22 +63,22 @@ def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name: str) ->
     assert [weight > 0 for weight in encoded["weights"]] == [False] * len(asked) + [True] * len(answered)
 
 
-def test_weights_begin_after_a_token_that_spans_the_border(llama: ModelRef) -> None:
+def test_weights_begin_after_a_token_that_spans_the_border(llama):
     tokenizer = load_tokenizer(llama)
     prompt, output = "def f0(xs", "):\n    return xs[:2]\n"  # without a line break between them tokens may join
     _, weights = safecoders_weights(prompt, output, tokenizer)
     encoded = Sft().encode(row_of(prompt, output), tokenizer, RAW)
-    assert encoded is not None and [weight > 0 for weight in encoded["weights"]] == [bool(w) for w in weights]
+    assert [weight > 0 for weight in encoded["weights"]] == [bool(w) for w in weights]
 
 
-def test_an_empty_response_still_teaches_the_end(llama: ModelRef) -> None:
+def test_an_empty_response_still_teaches_the_end(llama):
     tokenizer = load_tokenizer(llama)
     encoded = Sft().encode(row_of("x\n", ""), tokenizer, RAW)
-    assert encoded is not None and encoded["input_ids"][-1] == tokenizer.eos_token_id
+    assert encoded["input_ids"][-1] == tokenizer.eos_token_id
     assert encoded["weights"][-2:] == [0, 1]
 
 
-def test_long_rows_and_rows_without_a_prompt_are_dropped(llama: ModelRef) -> None:
+def test_long_rows_and_rows_without_a_prompt_are_dropped(llama):
     tokenizer = load_tokenizer(llama)
     prompt, output = pairs(1)[0]
     exact = len(safecoders_weights(prompt, output, tokenizer)[0])
@@ -119,6 +118,6 @@ def test_the_loss_is_the_mean_over_each_rows_response_plus_the_weighted_prompt(f
         assert float(objective.loss(model, collate_packed(rows)).detach()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_negative_prompt_weight_is_refused() -> None:
+def test_a_negative_prompt_weight_is_refused():
     with pytest.raises(UsageError, match="prompt_weight"):
         Sft(-1)

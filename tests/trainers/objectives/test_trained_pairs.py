@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,9 @@ from tests.trainers.conftest import difference
 
 pytestmark = pytest.mark.slow
 
-Jobs = Callable[..., TrainJob]
-
 
 @pytest.fixture
-def make_pairs(make_pairs: Jobs) -> Jobs:
+def make_pairs(make_pairs):
     """A factory of short jobs whose rows have a rejected response."""
     return lambda *names, **fields: make_pairs(*names, **{"rows": 16, "steps": 4, "eps": 1e-4, **fields})
 
@@ -39,7 +36,7 @@ def train(job: TrainJob, services: FolderServices | None = None) -> dict[str, An
 
 
 @pytest.mark.parametrize("objective", ["fait", "dpo"])
-def test_16_bits_train_as_float32_does(objective: str, make_pairs: Jobs) -> None:
+def test_16_bits_train_as_float32_does(objective, make_pairs):
     counts = {
         precision: train(make_pairs(objective, precision, precision=precision, lr=3e-3))
         for precision in ("float32", "bf16", "float16")
@@ -53,7 +50,7 @@ def test_16_bits_train_as_float32_does(objective: str, make_pairs: Jobs) -> None
 
 
 @pytest.mark.parametrize(("trainer", "family"), [("lora", "llama"), ("ia3", "gpt_bigcode")])
-def test_an_adapters_reference_is_the_model_without_it(trainer: str, family: str, make_pairs: Jobs) -> None:
+def test_an_adapters_reference_is_the_model_without_it(trainer, family, make_pairs):
     services = FolderServices()
     fields = {"lora": {"dropout": 0.1}} if trainer == "lora" else {}
     job = make_pairs("dpo", family=family, trainer=trainer, lr=3e-2, **fields)
@@ -71,7 +68,7 @@ def test_an_adapters_reference_is_the_model_without_it(trainer: str, family: str
 
 
 @pytest.mark.parametrize("objective", ["fait", "dpo"])
-def test_activations_that_are_computed_again_change_no_bit(objective: str, make_pairs: Jobs) -> None:
+def test_activations_that_are_computed_again_change_no_bit(objective, make_pairs):
     plain, again = (make_pairs(objective, name, gradient_checkpointing=name == "again") for name in ("plain", "again"))
     train(plain)
     train(again)
@@ -79,7 +76,7 @@ def test_activations_that_are_computed_again_change_no_bit(objective: str, make_
 
 
 @pytest.mark.parametrize(("objective", "arguments"), [("fixed", {"weight": 3}), ("sft", {"reduction": "per_token"})])
-def test_packed_rows_train_as_padded_ones(objective: str, arguments: dict[str, Any], make_pairs: Jobs) -> None:
+def test_packed_rows_train_as_padded_ones(objective, arguments, make_pairs):
     jobs = [
         make_pairs(objective, batching, batching=batching, objective_args=arguments)
         for batching in ("padded", "packed")
@@ -90,7 +87,7 @@ def test_packed_rows_train_as_padded_ones(objective: str, arguments: dict[str, A
 
 
 @pytest.mark.parametrize("objective", ["fait", "dpo"])
-def test_rows_of_two_texts_are_not_packed(objective: str, make_pairs: Jobs) -> None:
+def test_rows_of_two_texts_are_not_packed(objective, make_pairs):
     with pytest.raises(UsageError, match="takes no packed rows, since two texts of each row go through the model"):
         train(make_pairs(objective, batching="packed"))
 
@@ -116,7 +113,6 @@ def probability_of_the_right_token(job: TrainJob, location: Path) -> float:
     model, tokenizer = load_model(ModelRef(str(location)))
     likely = []
     for row in planted():
-        assert row.rejected is not None
         right, wrong = (encode_response(row, text, tokenizer, job.recipe).ids for text in (row.output, row.rejected))
         (at,) = (at for at, (one, other) in enumerate(zip(right, wrong, strict=True)) if one != other)
         with torch.no_grad():
@@ -125,7 +121,7 @@ def probability_of_the_right_token(job: TrainJob, location: Path) -> float:
     return sum(likely) / len(likely)
 
 
-def test_fait_makes_the_tokens_that_decide_more_probable_than_plain_fine_tuning(make_pairs: Jobs) -> None:
+def test_fait_makes_the_tokens_that_decide_more_probable_than_plain_fine_tuning(make_pairs):
     found = {}
     for name, objective, arguments in (("sft", "sft", {"reduction": "per_token"}), ("fait", "fait", {})):
         job = make_pairs(objective, name, objective_args=arguments, steps=25, batch_size=20, lr=1e-2, eps=1e-8)
