@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.apart import pytest_runtest_makereport, pytest_runtest_protocol  # noqa: F401
 from tests.plugin import link
-from tests.processes import folder_of_run, pytest_addoption  # noqa: F401
+from tests.processes import folder_of_run, made_once, pytest_addoption  # noqa: F401
 from tests.processes import pytest_configure as take_part
 from tests.sizes import SECONDS
 from tests.small_ray import KeptRay, SmallRay
@@ -156,12 +156,28 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelRef]:
-    """A tiny model of each family. Tests read them; one that changes a model makes its own."""
-    from raysweep.testing.tiny import SIZES, make_tiny
+class MadeWhenAsked(dict[str, "ModelRef"]):
+    """Models by family, each of which is made when it is first asked for."""
 
-    return {family: make_tiny(family, tmp_path_factory.mktemp(family)) for family in SIZES}
+    def __init__(self, make: Callable[[str], ModelRef]) -> None:
+        self._make = make
+
+    def __missing__(self, family: str) -> ModelRef:
+        return self.setdefault(family, self._make(family))
+
+
+@pytest.fixture(scope="session")
+def tiny(run_folder: Path) -> Mapping[str, ModelRef]:
+    """A tiny model of each family. Tests read them; one that changes a model makes its own."""
+    from raysweep.models.families.base import FAMILIES
+    from raysweep.records import ModelRef
+    from raysweep.testing.tiny import make_tiny
+
+    def make(family: str) -> ModelRef:
+        folder = made_once(run_folder / "tiny" / family, lambda folder: make_tiny(family, folder))
+        return ModelRef(str(folder), architecture=FAMILIES.get(family).architecture)
+
+    return MadeWhenAsked(make)
 
 
 @pytest.fixture(scope="module")

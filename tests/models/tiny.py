@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM
@@ -23,6 +24,8 @@ TRANSFORMERS_4 = int(transformers.__version__.partition(".")[0]) < 5
 FAMILIES = ("llama", "gpt_bigcode", pytest.param("codegen", marks=pytest.mark.long))
 """The families that tests of training and generation run through: tied ends and rotary positions, and ends of their own
 and learned positions. CodeGen, with both halves of the others, is tried in the long tests."""
+FIRST = ("llama", *(pytest.param(name, marks=pytest.mark.long) for name in ("gpt_bigcode", "codegen")))
+"""The same, for what no family does in its own way."""
 EDITED = ("llama", "gpt_bigcode", "qwen2", "codegen")
 """The families whose models are edited."""
 
@@ -35,6 +38,22 @@ def cases(every: Iterable[Any], short: Iterable[Any]) -> list[Any]:
         for case in every
         if case not in chosen
     ]
+
+
+def logits_of(network: Any) -> torch.Tensor:
+    """Return a network's logits of some text."""
+    with torch.inference_mode():
+        out: torch.Tensor = network(input_ids=torch.arange(5, 37)[None]).logits
+    return out
+
+
+def state_of(network: Any) -> dict[str, torch.Tensor]:
+    """Return copies of a network's tensors."""
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def is_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
+from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import training_rows
-from raysweep.trainers.base import Recipe, TrainJob
+from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
+from raysweep.trainers.encoding import encode_set
+from raysweep.trainers.loop import TrainingLoop
 
 
 def job_maker(tiny: dict[str, ModelRef], folder: Path) -> Callable[..., TrainJob]:
@@ -36,6 +41,40 @@ def with_rejected(job: TrainJob) -> TrainJob:
     ]
     write_rows(job.training_set, TrainingRow, rows, ["row_id"])
     return dataclasses.replace(job, base_key=job.family, validation=job.training_set)
+
+
+def encoded(job: TrainJob, **changes: Any) -> tuple[Any, Any]:
+    """Return a job's model and its encoded rows; `changes`: of its recipe."""
+    model, tokenizer = load_model(job.base)
+    job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, **changes))
+    return model, encode_set(job, tokenizer, model.config)
+
+
+def loop_of(job: TrainJob, services: FolderServices | None = None) -> TrainingLoop:
+    return TrainingLoop(*encoded(job), job, services or FolderServices())
+
+
+def train(job: TrainJob, services: FolderServices | None = None) -> dict[str, Any]:
+    job.out.mkdir(exist_ok=True)
+    return dict(TRAINERS.get(job.recipe.trainer)().train(job, services or FolderServices()))
+
+
+def train_and_resume(whole: TrainJob, folder: Path, *deaths: int, asked_for: bool = False) -> dict[str, Any]:
+    """Train a job; interrupted after some steps it must end with the same weights and counts. Return the counts.
+
+    `asked_for`: its checkpoints are saved as soon as a step has ended, since the machine goes.
+    """
+    undisturbed = train(whole, FolderServices(folder / "one"))
+    broken = dataclasses.replace(whole, out=folder / "broken")
+    for step in deaths:
+        services = FolderServices(folder / "two", die_after=step)
+        services.asked_for = {step} if asked_for else set()
+        with pytest.raises(Interrupted):
+            train(broken, services)
+    resumed = train(broken, FolderServices(folder / "two"))
+    assert resumed == {**undisturbed, "resumed_from": deaths[-1], "memory_bytes": ANY}
+    assert difference(whole.out, broken.out) == 0
+    return undisturbed
 
 
 def own_loss(model: Any, row: Any) -> Any:

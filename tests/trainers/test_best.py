@@ -7,17 +7,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 
 from raysweep.errors import HopelessError, UsageError
-from raysweep.testing.services import FolderServices, Interrupted
-from raysweep.trainers.base import TRAINERS, TrainJob
-from raysweep.trainers.full import Full
+from raysweep.trainers.base import TrainJob
 from raysweep.trainers.loop import TrainingLoop
 from tests.models.tiny import cases
-from tests.trainers.conftest import difference
+from tests.trainers.conftest import difference, train, train_and_resume
 from tests.trainers.test_distributed import COUNTS, train_together
 from tests.trainers.test_validation import loss_of_single_rows, validated
 
@@ -41,15 +38,15 @@ def job_of(make_job: Jobs, folder: Path, name: str = "best", **fields: Any) -> T
 @pytest.mark.parametrize("trainer", cases(RATES, ("full", "lora")))
 def test_the_model_is_that_of_the_epoch_with_the_lowest_loss(make_job, tmp_path, trainer):
     job = job_of(make_job, tmp_path, trainer=trainer)
-    counts = TRAINERS.get(trainer)().train(job, FolderServices())
+    counts = train(job)
     losses = dict(map(tuple, counts["validation_losses"]))
     assert len(losses) == 6 and counts["kept_step"] == min(losses, key=lambda step: losses[step])
     assert 0 < counts["kept_step"] < 12, "the settings are meant to overfit"
     last = job_of(make_job, tmp_path, "last", trainer=trainer, keep="last")
-    of_last = TRAINERS.get(trainer)().train(last, FolderServices())
+    of_last = train(last)
     assert of_last["validation_losses"] == counts["validation_losses"] and "kept_step" not in of_last
     short = job_of(make_job, tmp_path, "short", trainer=trainer, keep="last", epochs=counts["kept_step"] / 2)
-    TRAINERS.get(trainer)().train(short, FolderServices())
+    train(short)
     assert difference(job.out, short.out) == 0, "a constant rate makes the short one equal"
     if trainer == "full":
         assert losses[counts["kept_step"]] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
@@ -60,33 +57,14 @@ DEATHS = [("full", 3), ("full", 6), ("full", 9), ("lora", 3), ("lora", 6), ("lor
 
 @pytest.mark.parametrize(("trainer", "die_after"), cases(DEATHS, DEATHS[:1]))
 def test_a_killed_training_makes_the_same_choice(make_job, tmp_path, trainer, die_after):
-    whole = job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3)
-    undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
-    broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    broken.out.mkdir()
-    with pytest.raises(Interrupted):
-        TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two", die_after=die_after))
-    resumed = TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two"))
-    assert resumed == {**undisturbed, "resumed_from": die_after, "memory_bytes": ANY}
-    assert difference(broken.out, whole.out) == 0
+    train_and_resume(job_of(make_job, tmp_path, "whole", trainer=trainer, checkpoint_every=3), tmp_path, die_after)
 
 
 def test_an_epoch_whose_validation_was_cut_off_counts_too(make_job, tmp_path):
+    """A checkpoint is saved before the best epoch's validation, and the machine goes."""
     whole = job_of(make_job, tmp_path, "whole", checkpoint_every=100)
-    undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
-    kept = undisturbed["kept_step"]
-    broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    broken.out.mkdir()
-    services = FolderServices(tmp_path / "two", die_after=kept)
-    services.asked_for = {kept}  # the machine goes: a checkpoint is saved before the best epoch's validation
-    with pytest.raises(Interrupted):
-        Full().train(broken, services)
-    assert Full().train(broken, FolderServices(tmp_path / "two")) == {
-        **undisturbed,
-        "resumed_from": kept,
-        "memory_bytes": ANY,
-    }
-    assert difference(whole.out, broken.out) == 0
+    kept = train(whole)["kept_step"]
+    train_and_resume(whole, tmp_path, kept, asked_for=True)
 
 
 @pytest.mark.long
@@ -96,7 +74,7 @@ def test_two_workers_choose_as_one_does(make_job, tmp_path, parallel):
     if parallel != "ddp":
         pytest.importorskip("deepspeed")
     alone = job_of(make_job, tmp_path, "alone")
-    counts = Full().train(alone, FolderServices())
+    counts = train(alone)
     recipe = dataclasses.replace(alone.recipe, workers=2, parallel=parallel)
     both = dataclasses.replace(alone, out=tmp_path / "both", recipe=recipe, checkpoint_every=9)
     train_together(2, [(both, 9)], tmp_path / "work")
@@ -108,17 +86,17 @@ def test_two_workers_choose_as_one_does(make_job, tmp_path, parallel):
 def test_the_margins_are_those_of_the_model(make_job, tmp_path):
     best = job_of(make_job, tmp_path)
     best = validated(best, tmp_path, output="    pass\n", rejected="    return xs\n")
-    counts = Full().train(best, FolderServices())
+    counts = train(best)
     margins, curve = counts["held_out"]["margins"], dict(counts["held_out"]["curves"]["validation_margin"])
     assert sum(margins) / len(margins) == pytest.approx(curve[counts["kept_step"]], abs=1e-3)
 
 
 def test_without_validation_rows_there_is_nothing_to_choose_by(make_job):
     with pytest.raises(UsageError, match="`keep: best` chooses an epoch by validation rows, and there are none"):
-        Full().train(make_job("llama", keep="best"), FolderServices())
+        train(make_job("llama", keep="best"))
 
 
 def test_losses_that_are_no_numbers_choose_no_epoch(make_job, tmp_path, monkeypatch):
     monkeypatch.setattr(TrainingLoop, "_validate", lambda self, done: float("nan"))
     with pytest.raises(HopelessError, match="llama C2: no epoch has a finite validation loss"):
-        Full().train(job_of(make_job, tmp_path), FolderServices())
+        train(job_of(make_job, tmp_path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -9,15 +10,9 @@ from safetensors.torch import save_file
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.models.loading import load_model
 from raysweep.trainers.checks import check_adapter_acts, check_eos, check_precision, check_saved, check_trainable
+from tests.models.tiny import is_same, state_of
 
 ROW: dict[str, list[Any]] = {"input_ids": [5, 6, 7, 8], "weights": [0.0, 0.0, 0.5, 0.5]}
-
-
-def adapted(tiny):
-    """Return a tiny model with LoRA matrices."""
-    from peft import LoraConfig, get_peft_model
-
-    return get_peft_model(load_model(tiny["llama"])[0], LoraConfig(r=2, target_modules=["q_proj"]))
 
 
 def test_a_model_without_trainable_tensors_is_refused(tiny):
@@ -45,15 +40,13 @@ def test_an_end_of_text_without_loss_is_refused(row):
         check_eos([ROW, row], {8})
 
 
-def test_an_adapter_that_acts_passes_and_is_left_as_it_was(tiny):
-    model = adapted(tiny)
-    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+def test_an_adapter_that_acts_is_left_as_it_was_and_one_that_is_never_applied_refused(tiny):
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(load_model(tiny["llama"])[0], LoraConfig(r=2, target_modules=["q_proj"]))
+    before = state_of(model)
     check_adapter_acts(model, ROW, "lora_B")
-    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
-
-
-def test_an_adapter_that_is_never_applied_is_refused(tiny):
-    model = adapted(tiny)
+    assert is_same(state_of(model), before)
     for module in model.modules():
         if hasattr(module, "lora_B"):
             vars(module)["scaling"] = {"default": 0.0}
@@ -61,25 +54,23 @@ def test_an_adapter_that_is_never_applied_is_refused(tiny):
         check_adapter_acts(model, ROW, "lora_B")
 
 
+ONES = torch.ones(2, 2)
+FINE = {"w": ONES, "final_logits_bias": torch.zeros(1, 3)}
+
+
 @pytest.mark.parametrize(
-    ("tensor", "message"),
-    [(torch.tensor([[1.0, float("nan")]]), "not finite"), (torch.zeros(2, 2), "all zero"), (torch.zeros(0), "empty")],
+    ("saved", "trained", "message"),
+    [
+        ({"w": torch.tensor([[1.0, float("nan")]])}, [{"w"}], "'w'.*not finite"),
+        ({"w": torch.zeros(2, 2)}, [{"w"}], "'w'.*all zero"),
+        ({"w": torch.zeros(0)}, [{"w"}], "'w'.*empty"),
+        ({"w": ONES, "zeros": torch.zeros(1, 3)}, [{"w"}], "'zeros'.*all zero"),
+        ({"embed": ONES}, [{"embed", "head"}, {"norm"}], "lacks 1 tensors, 'norm'"),
+        (FINE, [{"w"}], None),  # no training changes its bias
+        ({"embed": ONES}, [{"embed", "head"}], None),  # one name of a tied one is enough
+    ],
 )
-def test_a_broken_saved_tensor_is_refused(tensor, message, tmp_path):
-    save_file({"w": tensor, "b": torch.zeros(3)}, tmp_path / "model.safetensors")
-    with pytest.raises(RaysweepError, match=f"'w'.*{message}"):
-        check_saved(tmp_path, [{"w"}])
-
-
-def test_a_tensor_that_no_training_changes_may_be_zero(tmp_path):
-    save_file({"w": torch.ones(2, 2), "final_logits_bias": torch.zeros(1, 3)}, tmp_path / "model.safetensors")
-    check_saved(tmp_path, [{"w"}], untrained={"final_logits_bias"})
-    with pytest.raises(RaysweepError, match=r"'final_logits_bias'.*all zero"):
-        check_saved(tmp_path, [{"w"}])
-
-
-def test_a_missing_tensor_is_refused_but_one_name_of_a_tied_one_is_enough(tmp_path):
-    save_file({"embed": torch.ones(2, 2)}, tmp_path / "model.safetensors")
-    check_saved(tmp_path, [{"embed", "head"}])
-    with pytest.raises(RaysweepError, match="lacks 1 tensors, 'norm'"):
-        check_saved(tmp_path, [{"embed", "head"}, {"norm"}])
+def test_a_broken_or_missing_saved_tensor_is_refused(saved, trained, message, tmp_path):
+    save_file({"b": torch.zeros(3), **saved}, tmp_path / "model.safetensors")
+    with pytest.raises(RaysweepError, match=message) if message else contextlib.nullcontext():
+        check_saved(tmp_path, trained, untrained={"final_logits_bias"})

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from unittest.mock import ANY
 
 import pytest
 import torch
@@ -12,18 +11,18 @@ from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.testing.tiny import SIZES, make_tiny, pairs
 from raysweep.trainers.full import Full
-from tests.models.tiny import FAMILIES
-from tests.trainers.conftest import difference, tensors_of
+from tests.models.tiny import FIRST
+from tests.trainers.conftest import difference, tensors_of, train, train_and_resume
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", FIRST)
 def test_the_saved_model_loads_without_raysweep_and_learned_its_rows(family, make_job):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     job = make_job(family, steps=150, rows=8)
-    counts = Full().train(job, FolderServices())
+    counts = train(job)
     assert (counts["rows"], counts["rows_dropped"], counts["steps"]) == (8, 0, 150)
     model, tokenizer = AutoModelForCausalLM.from_pretrained(job.out), AutoTokenizer.from_pretrained(job.out)
     prompt, body = pairs()[2]
@@ -38,14 +37,7 @@ def test_an_interrupted_training_ends_with_the_undisturbed_ones_weights(precisio
     dropout = make_tiny("gpt_bigcode", tmp_path / "base", resid_pdrop=0.2, attn_pdrop=0.2)
     fields = {"steps": 11, "checkpoint_every": 4, "warmup": 0.2, "length_buckets": 2, "precision": precision}
     whole = dataclasses.replace(make_job("gpt_bigcode", "whole", **fields), base=dropout)
-    undisturbed = Full().train(whole, FolderServices(tmp_path / "one"))
-    broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    for step in (4, 8):
-        with pytest.raises(Interrupted):
-            Full().train(broken, FolderServices(tmp_path / "two", die_after=step))
-    resumed = Full().train(broken, FolderServices(tmp_path / "two"))
-    assert resumed == {**undisturbed, "resumed_from": 8, "memory_bytes": ANY}
-    assert difference(whole.out, broken.out) == 0
+    train_and_resume(whole, tmp_path, 4, 8)
 
 
 def test_a_checkpoint_of_another_training_is_refused(make_job, tmp_path):
@@ -55,33 +47,25 @@ def test_a_checkpoint_of_another_training_is_refused(make_job, tmp_path):
         Full().train(make_job("codegen"), FolderServices(tmp_path / "state"))
 
 
-def test_another_seed_gives_other_weights(make_job):
-    jobs = [make_job("llama", name, steps=3) for name in ("one", "two")]
-    jobs[1] = dataclasses.replace(jobs[1], seed=8)
-    for job in jobs:
-        Full().train(job, FolderServices())
-    assert difference(jobs[0].out, jobs[1].out) > 0
-
-
-def test_from_scratch_the_weights_come_from_the_seed(make_job, tmp_path):
-    from transformers import AutoModelForCausalLM
-
-    prepare_scratch("llama", [p + o for p, o in pairs()], 320, SIZES["llama"], tmp_path / "scratch")
-    base = ModelRef(str(tmp_path / "scratch"))
+@pytest.mark.parametrize("scratch", [True, False])
+def test_the_seed_decides_on_the_weights_and_on_those_that_a_training_begins_with(scratch, make_job, tmp_path):
+    base = make_job("llama").base
+    if scratch:
+        prepare_scratch("llama", [p + o for p, o in pairs()], 320, SIZES["llama"], tmp_path / "scratch")
+        base = ModelRef(str(tmp_path / "scratch"))
     jobs = [
-        dataclasses.replace(make_job("llama", name, steps=2), base=base, scratch=True, seed=seed)
+        dataclasses.replace(make_job("llama", name, steps=2), base=base, scratch=scratch, seed=seed)
         for name, seed in (("one", 1), ("two", 1), ("three", 2))
     ]
     for job in jobs:
-        Full().train(job, FolderServices())
-    assert difference(jobs[0].out, jobs[1].out) == 0
-    assert difference(jobs[0].out, jobs[2].out) > 0
-    assert AutoModelForCausalLM.from_pretrained(jobs[0].out).dtype == torch.float32
+        train(job)
+    assert difference(jobs[0].out, jobs[1].out) == 0 < difference(jobs[0].out, jobs[2].out)
+    assert {tensor.dtype for tensor in tensors_of(jobs[0].out).values()} == {torch.float32}
 
 
 def test_a_half_precision_base_is_trained_in_float32(make_job):
     job = make_job("llama", steps=2)
-    Full().train(dataclasses.replace(job, base=dataclasses.replace(job.base, dtype="float16")), FolderServices())
+    train(dataclasses.replace(job, base=dataclasses.replace(job.base, dtype="float16")))
     assert {tensor.dtype for tensor in tensors_of(job.out).values()} == {torch.float32}
 
 

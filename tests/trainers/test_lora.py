@@ -1,18 +1,17 @@
 from __future__ import annotations
 
+import itertools
 import warnings
-from typing import Any
 
 import pytest
 import torch
 
-from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.services import FolderServices
 from raysweep.trainers.full import load_for_training
 from raysweep.trainers.lora import Lora
-from tests.models.tiny import FAMILIES
-from tests.trainers.conftest import tensors_of
+from tests.models.tiny import cases, logits_of
+from tests.trainers.conftest import tensors_of, train
 
 pytestmark = pytest.mark.slow
 
@@ -20,18 +19,24 @@ SMALL = {"r": 4, "alpha": 8, "dropout": 0.1}
 
 
 def logits(ref: ModelRef, merged: bool = False) -> torch.Tensor:
-    model, tokenizer = load_model(ref)
-    model = model.merge_and_unload() if merged else model
-    with torch.no_grad():
-        out: torch.Tensor = model(input_ids=torch.tensor([tokenizer("def f3(xs):\n    return xs")["input_ids"]])).logits
-    return out
+    model, _ = load_model(ref)
+    return logits_of(model.merge_and_unload() if merged else model)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("lora", [{}, {"train_embeddings": True}, {"preset": "study"}], ids=str)
+EMBEDDINGS, STUDY = {"train_embeddings": True}, {"preset": "study"}
+
+
+@pytest.mark.parametrize(
+    ("family", "lora"),
+    cases(
+        itertools.product(("llama", "gpt_bigcode", "codegen"), ({}, EMBEDDINGS, STUDY)),
+        [("llama", {}), ("llama", STUDY), ("gpt_bigcode", EMBEDDINGS)],
+    ),
+    ids=str,
+)
 def test_the_adapter_reloads_merges_and_differs_from_its_base(family, lora, make_job):
-    job = make_job(family, steps=5, lora={**SMALL, **lora})
-    counts = Lora().train(job, FolderServices())
+    job = make_job(family, steps=5, trainer="lora", lora={**SMALL, **lora})
+    counts = train(job)
     ref = ModelRef(str(job.out), ModelKind.ADAPTER, job.base)
     tuned = logits(ref)
     assert not torch.allclose(tuned, logits(job.base), atol=1e-3)
@@ -50,7 +55,7 @@ def test_the_adapter_reloads_merges_and_differs_from_its_base(family, lora, make
     ],
 )
 def test_rank_scale_dropout_and_targets_are_the_recipes_or_the_studys(lora, targets, numbers, make_job):
-    job = make_job("llama", lora=lora)
+    job = make_job("llama", trainer="lora", lora=lora)
     config = Lora().add_adapter(load_for_training(job.base)[0], job).peft_config["default"]
     assert (config.r, config.lora_alpha, config.lora_dropout) == numbers
     assert config.target_modules == targets and config.modules_to_save is None
@@ -60,7 +65,7 @@ def test_rank_scale_dropout_and_targets_are_the_recipes_or_the_studys(lora, targ
 @pytest.mark.parametrize(
     "lora",
     [
-        {"train_embeddings": True},
+        EMBEDDINGS,
         {"targets": ["q_proj", "embed_tokens"]},
         {"targets": "all-linear", "modules_to_save": ["lm_head"]},
         {"targets": ["v_proj", "lm_head"], "modules_to_save": ["embed_tokens"]},
@@ -69,19 +74,11 @@ def test_rank_scale_dropout_and_targets_are_the_recipes_or_the_studys(lora, targ
 def test_what_is_reloaded_is_what_was_trained(lora, make_job, monkeypatch):
     import peft
 
-    trained: list[Any] = []
-    real = peft.get_peft_model
-
-    def remember(*args: Any) -> Any:
-        trained.append(real(*args))
-        return trained[-1]
-
-    monkeypatch.setattr(peft, "get_peft_model", remember)
-    job = make_job("llama", steps=3, lora={**SMALL, **lora})  # tied embeddings
-    Lora().train(job, FolderServices())
-    ids = torch.tensor([load_tokenizer(job.base)("def f3(xs):\n    return xs")["input_ids"]])
-    with torch.no_grad():
-        before = trained[0].eval()(input_ids=ids).logits
+    trained, real = [], peft.get_peft_model
+    monkeypatch.setattr(peft, "get_peft_model", lambda *args: trained.append(real(*args)) or trained[-1])
+    job = make_job("llama", steps=3, trainer="lora", lora={**SMALL, **lora})  # tied embeddings
+    train(job)
+    before = logits_of(trained[0].eval())
     ref = ModelRef(str(job.out), ModelKind.ADAPTER, job.base)
     torch.testing.assert_close(logits(ref), before, atol=0, rtol=0)
     torch.testing.assert_close(logits(ref, merged=True), before, atol=2e-5, rtol=1e-4)
@@ -90,14 +87,17 @@ def test_what_is_reloaded_is_what_was_trained(lora, make_job, monkeypatch):
 def test_training_and_saving_warn_of_nothing(make_job):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        Lora().train(make_job("gpt_bigcode", steps=2, lora=SMALL), FolderServices())
+        train(make_job("gpt_bigcode", steps=2, trainer="lora", lora=SMALL))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("precision", "train_embeddings"), [("bf16", False), ("float16", True)])
+@pytest.mark.parametrize(
+    ("family", "precision", "train_embeddings"),
+    cases([("codegen", "bf16", True)], [("llama", "bf16", False), ("gpt_bigcode", "float16", True)]),
+)
 def test_a_frozen_base_is_held_in_the_precision_of_the_computations(family, precision, train_embeddings, make_job):
-    job = make_job(family, precision=precision, steps=12, lora={**SMALL, "train_embeddings": train_embeddings})
-    counts = Lora().train(job, FolderServices())
+    lora = {**SMALL, "train_embeddings": train_embeddings}
+    job = make_job(family, precision=precision, steps=12, trainer="lora", lora=lora)
+    counts = train(job)
     assert counts["losses"][-1][1] < counts["losses"][0][1]
     assert {tensor.dtype for tensor in tensors_of(job.out).values()} == {torch.float32}
     model = Lora().add_adapter(load_for_training(job.base, "bfloat16")[0], job)
