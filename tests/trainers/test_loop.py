@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY, Mock
 
 import pytest
 import torch
@@ -16,20 +17,14 @@ from raysweep.testing.services import FolderServices, Interrupted
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
 from raysweep.trainers.base import Recipe, TrainJob
-from raysweep.trainers.encoding import encode_set
-from raysweep.trainers.loop import CHECKPOINT_FILE, TrainingLoop, seeded_torch
+from raysweep.trainers.loop import CHECKPOINT_FILE, seeded_torch
 from raysweep.trainers.optimizer import learning_rate, make_optimizer
 from tests.models.tiny import FAMILIES, TRANSFORMERS_4
-from tests.trainers.conftest import own_loss
+from tests.trainers.conftest import encoded, loop_of, own_loss
 
 pytestmark = pytest.mark.slow
 
 Jobs = Callable[..., TrainJob]
-
-
-def loop_of(job: TrainJob, services: FolderServices | None = None) -> TrainingLoop:
-    model, tokenizer = load_model(job.base)
-    return TrainingLoop(model, encode_set(job, tokenizer, model.config), job, services or FolderServices())
 
 
 def flat_gradient(model: Any) -> torch.Tensor:
@@ -42,8 +37,7 @@ def relative(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def gradient_row_by_row(job: TrainJob, rows: list[int]) -> torch.Tensor:
     """The mean gradient of single, unpadded rows, by transformers' own loss."""
-    model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
+    model, data = encoded(job)
     for row in rows:
         (own_loss(model, data.rows[row]) / len(rows)).backward()
     return flat_gradient(model)
@@ -75,20 +69,13 @@ def test_a_model_that_mixes_packed_rows_is_refused(make_job):
 
 
 def test_the_gradient_is_clipped_once_a_step(make_job, monkeypatch):
-    norms = []
-    real = torch.nn.utils.clip_grad_norm_
-
-    def spy(parameters: Any, limit: float) -> torch.Tensor:
-        norms.append(float(real(parameters, limit)))
-        return torch.tensor(norms[-1])
-
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spy)
+    norms, real = [], torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args: norms.append(real(*args)) or norms[-1])
     job = make_job("llama", steps=2, micro_batch_size=1, clip=0.1)
     loop = loop_of(job)
     expected = gradient_row_by_row(job, loop.order.rows(0))
     loop.run()
-    assert len(norms) == 2
-    assert norms[0] == pytest.approx(float(expected.norm()), rel=1e-4)
+    assert [float(norm) for norm in norms] == [pytest.approx(float(expected.norm()), rel=1e-4), ANY]
 
 
 def test_training_lowers_the_loss_and_reports_it(make_job):
@@ -145,29 +132,20 @@ def test_a_loss_that_is_not_finite_names_its_step(make_job):
         loop.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(RaysweepError, match="llama C2: the loss of step 1 of 4 is nan"):
         loop.run()
-
-
-def test_the_step_with_the_bad_loss_is_found_among_those_since_the_last_report(make_job):
-    loop = loop_of(make_job("llama", steps=4))
-    for loss in (1.0, float("inf"), 2.0):
-        loop.reports.add(torch.tensor([loss, 8.0], dtype=torch.float64), 1.0, 10)
+    reports = loop_of(make_job("llama", steps=4)).reports
+    for loss in (1.0, float("inf"), 2.0):  # the second of three steps since the last report
+        reports.add(torch.tensor([loss, 8.0], dtype=torch.float64), 1.0, 10)
     with pytest.raises(RaysweepError, match="step 9 of 4 is inf"):
-        loop.reports.report(10)
+        reports.report(10)
 
 
-def test_torchs_global_generator_is_left_alone(make_job):
-    before = torch.random.get_rng_state()
+def test_torchs_global_generator_is_left_alone_and_own_ones_differ_by_name_and_repeat(make_job):
+    before, draws = torch.random.get_rng_state(), []
     loop_of(make_job("llama", steps=2)).run()
-    with seeded_torch(1, "a"):
-        torch.rand(3)
-    assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_own_generators_differ_by_name_and_repeat():
-    draws = []
     for name in ("a", "a", "b"):
         with seeded_torch(1, name):
             draws.append(float(torch.rand(1)))
+    assert torch.equal(torch.random.get_rng_state(), before)
     assert draws[0] == draws[1] != draws[2]
 
 
@@ -191,24 +169,18 @@ def test_an_unknown_schedule_is_refused():
         learning_rate(Recipe(schedule="sine"), 3, 10)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_weight_decay_spares_biases_and_norms_only(family, tiny):
+def test_weight_decay_spares_biases_and_norms_only_and_frozen_tensors_are_left_out(family, optimizer, tiny):
     model, _ = load_model(tiny[family])
-    groups = make_optimizer(model, Recipe(weight_decay=0.01)).param_groups
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
-    spared = {names[id(p)] for group in groups if not group["weight_decay"] for p in group["params"]}
-    assert decayed | spared == set(names.values()) and not decayed & spared
-    assert all("bias" in name or "norm" in name or "ln_" in name for name in spared)
-    assert not any("bias" in name or "norm" in name or "ln_" in name for name in decayed)
-
-
-def test_frozen_tensors_are_left_out(tiny):
-    model, _ = load_model(tiny["llama"])
-    model.requires_grad_(False)
-    model.lm_head.weight.requires_grad_(True)
-    groups = make_optimizer(model, Recipe()).param_groups
-    assert [p.shape for group in groups for p in group["params"]] == [model.lm_head.weight.shape]
+    frozen, *trained = model.named_parameters()
+    frozen[1].requires_grad_(False)
+    decayed, spared = make_optimizer(model, Recipe(optimizer=optimizer, weight_decay=0.01)).param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.01, 0.0)
+    names = [{name for name, weights in trained if any(weights is p for p in of["params"])} for of in (decayed, spared)]
+    assert sum(map(len, names)) == len(decayed["params"]) + len(spared["params"]) == len(trained)
+    for number, of in enumerate(names):
+        assert of and all(("bias" in name or "norm" in name or "ln_" in name) == bool(number) for name in of)
 
 
 MEMORY = """
@@ -279,11 +251,8 @@ def test_a_float16_gradient_that_is_never_finite_ends_the_training(make_job):
 
 def test_memory_that_runs_out_in_the_update_says_what_needs_it(make_job, monkeypatch):
     loop = loop_of(make_job("llama", steps=3))
-
-    def fail(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(loop.sharding.optimizer, "step", fail)
+    full = Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory"))
+    monkeypatch.setattr(loop.sharding.optimizer, "step", full)
     with pytest.raises(RaysweepError, match="memory ran out in the update of step 1, where the optimizer"):
         loop.run()
 
@@ -301,42 +270,37 @@ def test_auto_batching_keeps_one_way_and_a_restart_repeats_it(make_job, tmp_path
     assert relative(loop.model.lm_head.weight.detach(), plain.model.lm_head.weight.detach()) < 1e-2
 
 
-@pytest.mark.parametrize(("every", "wanted"), [(5, [3, 5, 8, 10]), ("1h", [3, 8, 10]), (0, [])])
-def test_a_checkpoint_that_is_asked_for_is_saved_at_once(make_job, tmp_path, monkeypatch, every, wanted):
-    services, saved = FolderServices(tmp_path / "state"), []
-    services.asked_for = {3, 8, 10, 12}
-    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
-    loop_of(make_job("llama", steps=12, checkpoint_every=every), services).run()
-    assert saved == wanted, "none after the last step"
-
-
-@pytest.mark.parametrize("every", [5, "1h"])
-def test_what_is_saved_before_a_validation_is_not_saved_after_it_again(make_job, tmp_path, monkeypatch, every):
-    job, services, saved = make_job("llama", steps=12, checkpoint_every=every), FolderServices(tmp_path / "state"), []
-    services.asked_for = {5, 10}
-    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
-    loop = loop_of(dataclasses.replace(job, validation=job.training_set), services)
+@pytest.mark.parametrize(
+    ("every", "asked_for", "saved", "is_validated"),
+    [
+        (5, {3, 8, 10, 12}, [3, 5, 8, 10], False),  # none after the last step
+        ("1h", {3, 8, 10, 12}, [3, 8, 10], False),
+        (0, {3, 8, 10, 12}, [], False),
+        (5, {5, 10}, [5, 10], True),  # what is saved before a validation isn't saved after it again
+        ("1h", {5, 10}, [5, 10], True),
+    ],
+)
+def test_a_checkpoint_that_is_asked_for_is_saved_at_once(make_job, tmp_path, every, asked_for, saved, is_validated):
+    job, services = make_job("llama", steps=12, checkpoint_every=every), FolderServices(tmp_path / "state")
+    services.asked_for = asked_for
+    loop = loop_of(dataclasses.replace(job, validation=job.training_set) if is_validated else job, services)
     assert loop.order.steps_per_epoch == 5
     loop.run()
-    assert saved == [5, 10]
+    assert services.saved == saved
 
 
 def test_a_checkpoint_is_due_after_a_time(make_job, tmp_path, monkeypatch):
-    now, saved = [0.0], []
+    now, services = [0.0], FolderServices(tmp_path / "state")
     monkeypatch.setattr(loop_module.time, "monotonic", lambda: now[0])
-    services = FolderServices(tmp_path / "state")
     loop = loop_of(make_job("llama", steps=9, checkpoint_every="2min"), services)
-    monkeypatch.setattr(services, "save_checkpoint", lambda step, write: saved.append(step))
     monkeypatch.setattr(services, "tick", lambda *steps: now.__setitem__(0, now[0] + 50))
     loop.run()
-    assert saved == [3, 6], "after 150 and 300 s"
+    assert services.saved == [3, 6], "after 150 and 300 s"
 
 
 def safecoders_losses(job: TrainJob) -> list[float]:
     """SafeCoder's loop: clips after each of 16 rows, and an epoch's left-over gradients stay for the next step."""
-    model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
-    loop = loop_of(job)
+    (model, data), loop = encoded(job), loop_of(job)
     optimizer, size = torch.optim.AdamW(model.parameters(), lr=job.recipe.lr, weight_decay=0.01), job.recipe.batch_size
     losses, total, model = [], 0.0, model.train()
     for epoch in range(2):
@@ -364,11 +328,11 @@ def test_as_safecoder_the_losses_are_those_of_its_loop(make_job):
     assert [report.loss for report in services.reports] == pytest.approx(theirs, rel=1e-4)
 
 
-def compiled_beside_plain(make_job: Jobs) -> float:
-    """Return how far a compiled model's gradient is from that of the same model as it is."""
+def changed_gradient(make_job: Jobs, family: str = "llama", **fields: Any) -> float:
+    """Return how far a model's gradient is from the one without some fields of the recipe."""
     gradients = []
-    for given in (False, True):
-        loop = loop_of(make_job("llama", compile=given))
+    for given in ({}, fields):
+        loop = loop_of(make_job(family, **given))
         loop.add_gradients(loop.order.rows(0))
         gradients.append(flat_gradient(loop.model))
     return relative(gradients[1], gradients[0])
@@ -381,13 +345,10 @@ def test_a_compiled_model_has_the_same_gradient(make_job, monkeypatch):
     In small: without the compiler, the other tests here.
     """
     compile, given = torch.compile, []
-
-    def to_graphs(model: Any, **options: Any) -> Any:
-        given.append(options)
-        return compile(model, backend="aot_eager", **options)
-
-    monkeypatch.setattr(torch, "compile", to_graphs)
-    assert compiled_beside_plain(make_job) < 1e-6
+    monkeypatch.setattr(
+        torch, "compile", lambda model, **how: given.append(how) or compile(model, backend="aot_eager", **how)
+    )
+    assert changed_gradient(make_job, compile=True) < 1e-6
     assert given == [{"dynamic": True}], "lengths of batches differ"
 
 
@@ -395,14 +356,9 @@ def test_a_compiled_model_has_the_same_gradient(make_job, monkeypatch):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_model_compiled_to_kernels_has_the_same_gradient(make_job):
     """With graphs alone, `test_a_compiled_model_has_the_same_gradient` shows it."""
-    assert compiled_beside_plain(make_job) < 1e-5
+    assert changed_gradient(make_job, compile=True) < 1e-5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_checkpointing_gives_the_same_gradient(family, make_job):
-    gradients = []
-    for given in (False, True):
-        loop = loop_of(make_job(family, gradient_checkpointing=given))
-        loop.add_gradients(loop.order.rows(0))
-        gradients.append(flat_gradient(loop.model))
-    assert relative(gradients[1], gradients[0]) < 1e-6
+    assert changed_gradient(make_job, family, gradient_checkpointing=True) < 1e-6

@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 import torch
 
 from raysweep.errors import HopelessError, UnfitModel, UsageError
-from raysweep.models.loading import adapter_misfit, load_model
+from raysweep.models.loading import adapter_misfit, load_model, load_tokenizer
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows
-from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny
-from raysweep.trainers.adapters import AdapterTrainer
-from raysweep.trainers.base import TRAINERS, TrainJob, objective_of
+from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.batching import collate
-from raysweep.trainers.encoding import encode_set
-from raysweep.trainers.full import Full, load_for_training
-from raysweep.trainers.ia3 import Ia3
+from raysweep.trainers.encoding import EncodedSet, encode_set
+from raysweep.trainers.full import load_for_training
 from raysweep.trainers.loop import TrainingLoop
-from raysweep.trainers.lora import Lora
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.configs import make_random
 from tests.models.tiny import cases
-from tests.trainers.conftest import difference, tensors_of
+from tests.trainers.conftest import difference, encoded, loop_of, tensors_of, train, train_and_resume
 from tests.trainers.test_distributed import train_together
-from tests.trainers.test_loop import flat_gradient, loop_of, relative
+from tests.trainers.test_loop import flat_gradient, relative
 from tests.trainers.test_validation import validated
 
 pytestmark = pytest.mark.slow
@@ -38,25 +34,22 @@ BATCH = {"input_ids": torch.arange(5, 25)[None], "decoder_input_ids": torch.aran
 TRAINERS_OF_MODELS = ("full", "lora", "ia3")
 
 
-def own_losses(job: TrainJob, model: Any, rows: list[int]) -> list[torch.Tensor]:
-    """Transformers' own loss of single rows."""
-    _, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
-    ids = [(data.rows[row]["input_ids"].tolist(), data.rows[row]["labels"].tolist()) for row in rows]
-    return [model(input_ids=torch.tensor([prompt]), labels=torch.tensor([labels])).loss for prompt, labels in ids]
+def own_losses(model: Any, data: EncodedSet, count: int) -> torch.Tensor:
+    """Transformers' own loss of the first rows, one by one."""
+    rows = [{name: torch.tensor([row[name].tolist()]) for name in ("input_ids", "labels")} for row in data.rows[:count]]
+    return torch.stack([model(**row).loss for row in rows])
 
 
 def test_the_encoder_reads_the_prompt_and_the_decoder_writes_the_response_and_its_end(make_job):
     job = make_job("t5")
-    model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
+    tokenizer, data = load_tokenizer(job.base), encoded(job)[1]
     rows = sorted(read_rows(job.training_set, TrainingRow), key=lambda row: row.row_id)
     assert len(data.rows) == 40
-    for row, encoded in zip(rows, data.rows, strict=True):
-        assert tokenizer.decode(encoded["input_ids"]) == row.instruction
-        assert tokenizer.decode(encoded["labels"]) == row.output + tokenizer.eos_token
+    for row, made in zip(rows, data.rows, strict=True):
+        assert tokenizer.decode(made["input_ids"]) == row.instruction
+        assert tokenizer.decode(made["labels"]) == row.output + tokenizer.eos_token
         fix = tokenizer(row.output)["input_ids"]
-        assert len(encoded["labels"]) == len(fix) + 1 == int((encoded["weights"] > 0).sum())
+        assert len(made["labels"]) == len(fix) + 1 == int((made["weights"] > 0).sum())
     assert data.lengths == [len(row["input_ids"]) + len(row["labels"]) for row in data.rows]
 
 
@@ -77,38 +70,30 @@ def test_what_a_tokenizer_puts_around_a_text_is_put_around_prompts_alone(make_jo
 def test_too_long_prompts_and_too_long_responses_are_left_out_and_counted(make_job):
     job = make_job("t5")
     model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
-    widths = [max(len(row["input_ids"]), len(row["labels"])) for row in data.rows]
+    model.config.n_positions = 1  # as in CodeT5's config, where it limits nothing
+    widths = [max(len(row["input_ids"]), len(row["labels"])) for row in encode_set(job, tokenizer, model.config).rows]
     most = sorted(widths)[20]
-    shorter = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, max_tokens=most))
-    found = encode_set(shorter, tokenizer, model.config)
-    assert len(found.rows) == sum(width <= most for width in widths)
+    found = encoded(job, max_tokens=most)[1]
+    assert len(widths) == 40 and len(found.rows) == sum(width <= most for width in widths)
     assert found.dropped == {f"over {most} tokens": sum(width > most for width in widths)}
-    model.config.n_positions = most  # as in CodeT5's config, where it limits nothing
-    assert len(encode_set(job, tokenizer, model.config).rows) == len(data.rows)
 
 
 @pytest.mark.parametrize("reduction", ["per_row", "per_token"])
 def test_the_loss_is_transformers_own(reduction, make_job):
-    job = make_job("t5", objective_args={"reduction": reduction})
-    model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
-    rows = data.rows[:5]
+    model, data = encoded(make_job("t5", objective_args={"reduction": reduction}))
+    rows, batch = data.rows[:5], collate(data.rows[:5], 512)
     with torch.no_grad():
-        ours = data.objective.loss(model, collate(rows, 512)) / data.objective.normaliser(rows)
+        ours = data.objective.loss(model, batch) / data.objective.normaliser(rows)
         if reduction == "per_row":
-            theirs = torch.stack(own_losses(job, model, list(range(5)))).mean()
+            theirs = own_losses(model, data, 5).mean()
         else:
-            batch = collate(rows, 512)
             labels = batch["labels"].masked_fill(batch["weights"] == 0, -100)
             theirs = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], labels=labels).loss
     assert float(ours) == pytest.approx(float(theirs), abs=1e-6)
 
 
 def test_padding_changes_no_row(make_job):
-    job = make_job("t5")
-    model, tokenizer = load_model(job.base)
-    data = encode_set(job, tokenizer, model.config)
+    model, data = encoded(make_job("t5"))
     with torch.no_grad():
         for row in data.rows[:6]:
             alone = data.objective.loss(model, collate([row], 512, pad_to=1))
@@ -117,33 +102,26 @@ def test_padding_changes_no_row(make_job):
 
 
 def test_any_batching_gives_the_gradient_of_single_rows(make_job):
-    rows = list(range(16))
-    model, _ = load_model(make_job("t5").base)
-    torch.stack(own_losses(make_job("t5"), model, rows)).mean().backward()
+    model, data = encoded(make_job("t5"))
+    own_losses(model, data, 16).mean().backward()
     expected = flat_gradient(model)
     for fields in ({"micro_batch_size": 1}, {"micro_batch_size": 5}, {"gradient_checkpointing": True}, {}):
         loop = loop_of(make_job("t5", batch_size=16, **fields))
-        loop.add_gradients(sorted(rows, key=lambda row: -loop.data.lengths[row]))
+        loop.add_gradients(sorted(range(16), key=lambda row: -loop.data.lengths[row]))
         assert relative(flat_gradient(loop.model), expected) < 1e-5
 
 
 @pytest.mark.parametrize("trainer", cases(TRAINERS_OF_MODELS, ("full",)))
 def test_a_training_learns_reloads_and_resumes_bit_for_bit(trainer, make_job, tmp_path):
     rate = {"full": 1e-2, "lora": 5e-2, "ia3": 0.3}[trainer]
-    whole = make_job("t5", "whole", trainer=trainer, lr=rate, steps=12, checkpoint_every=4)
-    whole = validated(whole, tmp_path)
-    undisturbed = TRAINERS.get(trainer)().train(whole, FolderServices(tmp_path / "one"))
-    assert undisturbed["losses"][-1][1] < undisturbed["losses"][0][1]
-    broken = dataclasses.replace(whole, out=tmp_path / "broken")
-    broken.out.mkdir()
-    with pytest.raises(Interrupted):
-        TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two", die_after=8))
-    resumed = TRAINERS.get(trainer)().train(broken, FolderServices(tmp_path / "two"))
-    assert resumed == {**undisturbed, "resumed_from": 8, "memory_bytes": ANY}
-    assert difference(whole.out, broken.out) == 0
-    loss = validation_loss(loaded(whole), whole)
-    assert undisturbed["validation_losses"][-1][1] == pytest.approx(loss, rel=1e-5)
-    assert undisturbed["held_out"]["curves"]["validation_cross_entropy"][-1][1] > 0
+    whole = validated(make_job("t5", "whole", trainer=trainer, lr=rate, steps=12, checkpoint_every=4), tmp_path)
+    counts = train_and_resume(whole, tmp_path, 8)
+    assert counts["losses"][-1][1] < counts["losses"][0][1]
+    rows = encoded(whole)[1].validation.rows
+    with torch.no_grad():
+        loss = float(Sft().loss(loaded(whole), collate(rows, 512))) / len(rows)
+    assert counts["validation_losses"][-1][1] == pytest.approx(loss, rel=1e-5)
+    assert counts["held_out"]["curves"]["validation_cross_entropy"][-1][1] > 0
 
 
 def loaded(job: TrainJob) -> Any:
@@ -156,12 +134,6 @@ def logits_of(model: Any) -> torch.Tensor:
     with torch.no_grad():
         out: torch.Tensor = model(**BATCH).logits
     return out
-
-
-def validation_loss(model: Any, job: TrainJob) -> float:
-    validation = encode_set(job, load_model(job.base)[1], model.config).validation
-    with torch.no_grad():
-        return float(Sft().loss(model, collate(validation.rows, 512))) / len(validation.rows)
 
 
 @pytest.mark.long
@@ -188,9 +160,7 @@ def test_an_adapter_starts_as_its_base_bit_for_bit(trainer, make_job):
     job = make_job("t5", trainer=trainer)
     model, _ = load_for_training(job.base)
     before = logits_of(model)
-    part = TRAINERS.get(trainer)()
-    assert isinstance(part, AdapterTrainer)
-    adapted = part.add_adapter(model, job).eval()
+    adapted = TRAINERS.get(trainer)().add_adapter(model, job).eval()
     assert torch.equal(logits_of(adapted), before)
     assert adapted.active_peft_config.task_type == "SEQ_2_SEQ_LM"
 
@@ -198,7 +168,7 @@ def test_an_adapter_starts_as_its_base_bit_for_bit(trainer, make_job):
 @pytest.mark.parametrize("trainer", ["lora", "ia3"])
 def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer, make_job):
     job = make_job("t5", steps=10, lr=5e-2, trainer=trainer)
-    TRAINERS.get(trainer)().train(job, FolderServices())
+    train(job)
     adapter = ModelRef(str(job.out), ModelKind.ADAPTER, job.base, architecture="seq2seq")
     assert adapter_misfit(adapter) == ""
     versions = ModelVersions(torch.device("cpu"), merge=lambda dtype: True)
@@ -215,21 +185,21 @@ def test_one_loaded_base_serves_its_adapters_and_stays_as_it_was(trainer, make_j
 def test_the_trained_weights_are_as_many_as_the_closed_forms_say(make_job):
     # width 32, 4 heads of 8, inner width 48, 2 blocks in the encoder, and 2 with two attentions each in the decoder
     attentions, blocks, width, inner, rank = 2 + 2 * 2, 4, 32, 48, 8
-    lora = make_job("t5", trainer="lora", lora={"r": rank})
-    assert Lora().train(lora, FolderServices())["trainable_weights"] == attentions * 2 * rank * (width + width)
-    ia3 = make_job("t5", trainer="ia3")
-    assert Ia3().train(ia3, FolderServices())["trainable_weights"] == attentions * 2 * width + blocks * inner
-    full = make_job("t5")
-    model, tokenizer = load_model(full.base)
-    matrices = attentions * 4 * width * width + blocks * 2 * width * inner + len(tokenizer) * width
+    tokens = len(load_tokenizer(make_job("t5").base))
+    matrices = attentions * 4 * width * width + blocks * 2 * width * inner + tokens * width
     norms, buckets = (2 * 2 + 2 * 3 + 2) * width, 2 * 32 * 4
-    assert Full().train(full, FolderServices())["trainable_weights"] == matrices + norms + buckets
-    assert matrices + norms + buckets == sum(weights.numel() for weights in model.parameters())
+    for trainer, expected in (
+        ("lora", attentions * 2 * rank * (width + width)),
+        ("ia3", attentions * 2 * width + blocks * inner),
+        ("full", matrices + norms + buckets),
+    ):
+        counts = train(make_job("t5", trainer=trainer, steps=1, lora={"r": rank}))
+        assert counts["trainable_weights"] == expected, trainer
 
 
 def test_tied_embeddings_stay_tied_in_a_trained_model(make_job):
     job = make_job("t5")
-    Full().train(job, FolderServices())
+    train(job)
     model = loaded(job)
     ends = (model.shared, model.encoder.embed_tokens, model.decoder.embed_tokens, model.lm_head)
     assert len({end.weight.data_ptr() for end in ends}) == 1 and model.config.tie_word_embeddings
@@ -249,32 +219,31 @@ def test_tied_embeddings_stay_tied_in_a_trained_model(make_job):
 def test_adapters_of_shared_embeddings_are_refused(lora, make_job):
     job = make_job("t5", trainer="lora", lora=lora)
     with pytest.raises(HopelessError, match="output layer of this t5 model share their embeddings, which no adapter"):
-        Lora().train(job, FolderServices())
+        train(job)
 
 
 def test_an_output_layer_of_its_own_can_be_adapted(make_job, tmp_path):
     job = make_job("t5", trainer="lora", steps=5, lr=5e-2, lora={"preset": "study"})
     job = dataclasses.replace(job, base=make_tiny("t5", tmp_path / "untied", tie_word_embeddings=False))
-    Lora().train(job, FolderServices())
+    train(job)
     assert any("lm_head" in name for name in tensors_of(job.out))
     torch.testing.assert_close(logits_of(loaded(job).merge_and_unload()), logits_of(loaded(job)), atol=2e-5, rtol=0)
 
 
-def test_packed_rows_are_refused(make_job):
-    with pytest.raises(UsageError, match="an encoder-decoder model takes no packed rows; use `batching: padded`"):
-        loop_of(make_job("t5", batching="packed"))
-
-
-@pytest.mark.parametrize("name", ["dpo", "fait", "fixed"])
-def test_objectives_that_compare_responses_are_refused(name, make_job):
-    with pytest.raises(UsageError, match=f"objective {name} doesn't train encoder-decoder models; use"):
-        loop_of(make_job("t5", objective=name))
-
-
-def test_a_weight_of_prompts_is_refused(make_job):
-    recipe = make_job("t5", objective_args={"prompt_weight": 1.0}).recipe
-    with pytest.raises(UsageError, match="an encoder-decoder model writes no prompt, so `prompt_weight`"):
-        objective_of(recipe, "seq2seq")
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"batching": "packed"}, "an encoder-decoder model takes no packed rows; use `batching: padded`"),
+        ({"objective_args": {"prompt_weight": 1.0}}, "an encoder-decoder model writes no prompt, so `prompt_weight`"),
+        *(
+            ({"objective": name}, f"objective {name} doesn't train encoder-decoder models; use")
+            for name in ("dpo", "fait", "fixed")
+        ),
+    ],
+)
+def test_what_does_not_go_with_an_encoder_is_refused(fields, said, make_job):
+    with pytest.raises(UsageError, match=said):
+        loop_of(make_job("t5", **fields))
 
 
 def test_a_config_without_a_first_token_of_decoders_is_refused(make_job):
@@ -288,14 +257,11 @@ def test_a_config_without_a_first_token_of_decoders_is_refused(make_job):
 
 def test_all_weights_of_a_bart_are_trained_beside_a_bias_that_stays_zero(make_job, tmp_path):
     job = dataclasses.replace(make_job("t5", steps=1), base=make_random("bart", tmp_path / "bart"), family="bart")
-    Full().train(job, FolderServices())
+    train(job)
     trained = tensors_of(job.out)
     assert not trained["final_logits_bias"].any() and trained["model.shared.weight"].any()
 
 
 def test_sixteen_bits_train_a_t5_too(make_job):
-    losses = {}
-    for precision in ("float32", "bf16"):
-        job = make_job("t5", precision, steps=5, precision=precision)
-        losses[precision] = Full().train(job, FolderServices())["final_loss"]
-    assert losses["bf16"] == pytest.approx(losses["float32"], rel=0.05)
+    losses = [train(make_job("t5", how, steps=5, precision=how))["final_loss"] for how in ("float32", "bf16")]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

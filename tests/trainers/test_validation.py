@@ -14,16 +14,15 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef, TrainingRow
 from raysweep.rows.parquet import read_rows, write_rows
-from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import training_rows
 from raysweep.trainers import loop as loop_module
 from raysweep.trainers import reports
-from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
-from raysweep.trainers.full import Full
+from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.objectives.responses import encode_response
 from raysweep.trainers.validation import CROSS_ENTROPY, MARGIN, PREFERRED, HeldOut, hold_out
 from tests.clock import Clock
-from tests.trainers.conftest import difference, own_loss
+from tests.trainers.conftest import difference, encoded, own_loss, train, train_and_resume, with_rejected
 
 pytestmark = pytest.mark.slow
 
@@ -37,12 +36,10 @@ def validated(job: TrainJob, folder: Path, **changes: str) -> TrainJob:
 
 def loss_of_single_rows(job: TrainJob) -> float:
     """The mean loss of the trained model on the validation rows, by transformers' own loss."""
-    from raysweep.trainers.encoding import encode_set
-
-    model, tokenizer = load_model(dataclasses.replace(job.base, location=str(job.out)))
-    data = encode_set(job, tokenizer, model.config).validation
+    model, data = encoded(dataclasses.replace(job, base=dataclasses.replace(job.base, location=str(job.out))))
+    rows = data.validation.rows
     with torch.no_grad():
-        return sum(float(own_loss(model, row)) for row in data.rows) / len(data.rows)
+        return sum(float(own_loss(model, row)) for row in rows) / len(rows)
 
 
 @pytest.mark.parametrize("parallel", ["ddp", pytest.param("zero2", marks=pytest.mark.long)])
@@ -51,7 +48,7 @@ def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job, tmp_path, para
         pytest.importorskip("deepspeed")
     job = validated(make_job("llama", steps=None, epochs=2.4, parallel=parallel), tmp_path)  # 12 steps, 5 an epoch
     services = FolderServices()
-    counts = Full().train(job, services)
+    counts = train(job, services)
     assert [step for step, _ in counts["validation_losses"]] == [5, 10, 12]
     assert counts["validation_rows"] == 5 and counts["validation_dropped"] == {}
     assert counts["validation_losses"][-1][1] == pytest.approx(loss_of_single_rows(job), rel=1e-5)
@@ -62,29 +59,20 @@ def test_each_epoch_ends_with_the_mean_loss_of_the_rows(make_job, tmp_path, para
 @pytest.mark.parametrize("trainer", [pytest.param("full", marks=pytest.mark.long), "lora"])  # LoRA has dropout
 def test_it_changes_no_weight_and_is_resumed(make_job, tmp_path, trainer):
     plain = make_job("llama", "plain", trainer=trainer, steps=10, checkpoint_every=6, rows=32)  # 4 steps an epoch
-    TRAINERS.get(trainer)().train(plain, FolderServices(tmp_path / "plain-state"))
+    train(plain, FolderServices(tmp_path / "plain-state"))
     job = validated(dataclasses.replace(plain, out=tmp_path / "with"), tmp_path, rejected="    pass\n")
-    job.out.mkdir()
-    undisturbed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "whole-state"))
-    with pytest.raises(Interrupted):
-        TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state", die_after=6))
-    resumed = TRAINERS.get(trainer)().train(job, FolderServices(tmp_path / "state"))
-    assert resumed["validation_losses"] == undisturbed["validation_losses"]
-    assert resumed["held_out"] == undisturbed["held_out"] and resumed["held_out"]["pairs"]
-    assert [step for step, _ in resumed["validation_losses"]] == [4, 8, 10]
+    counts = train_and_resume(job, tmp_path, 6)
+    assert counts["held_out"]["pairs"] and [step for step, _ in counts["validation_losses"]] == [4, 8, 10]
     assert difference(plain.out, job.out) == 0
 
 
 def paired(job: TrainJob, folder: Path) -> TrainJob:
     """A job with 5 validation rows, of which 4 have a rejected response, and training rows that have one."""
-    rows = [dataclasses.replace(row, row_id=f"v{row.row_id}") for row in training_rows(45)[40:]]
-    for name, some, all_but in (("validation", rows, 1), ("rows", training_rows(40), 0)):
-        with_rejected = [
-            dataclasses.replace(row, rejected=row.output.replace("x", "xs") if number >= all_but else None)
-            for number, row in enumerate(some)
-        ]
-        write_rows(folder / f"{name}.parquet", TrainingRow, with_rejected, ["row_id"])
-    return dataclasses.replace(job, validation=folder / "validation.parquet", base_key="llama")
+    job = with_rejected(validated(job, folder))
+    first, *others = (dataclasses.replace(row, row_id=f"v{row.row_id}") for row in training_rows(45)[40:])
+    rows = [first, *(dataclasses.replace(row, rejected=row.output.replace("x", "xs")) for row in others)]
+    write_rows(folder / "validation.parquet", TrainingRow, rows, ["row_id"])
+    return dataclasses.replace(job, validation=folder / "validation.parquet")
 
 
 def by_single_texts(location: Path, folder: Path, recipe: Recipe) -> tuple[float, list[float]]:
@@ -113,7 +101,7 @@ def by_single_texts(location: Path, folder: Path, recipe: Recipe) -> tuple[float
 def test_all_objectives_measure_the_same_of_the_rows(objective, fields, make_job, tmp_path):
     job = paired(make_job("llama", objective=objective, lr=1e-3, **fields), tmp_path)
     services = FolderServices()
-    counts = Full().train(job, services)
+    counts = train(job, services)
     held_out = counts["held_out"]
     for location, which, name in ((Path(job.base.location), 0, "margins_before"), (job.out, -1, "margins")):
         entropy, margins = by_single_texts(location, tmp_path, job.recipe)
@@ -155,7 +143,7 @@ def test_the_speed_leaves_out_what_validation_takes(make_job, tmp_path, monkeypa
     monkeypatch.setattr(loop_module.TrainingLoop, "_loss", slow)
     job = validated(make_job("llama", steps=None, epochs=3), tmp_path)
     services = FolderServices()
-    Full().train(job, services)
+    train(job, services)
     speeds = [report.tokens_per_second for report in services.reports[1:]]
     assert min(speeds) > 0.3 * sorted(speeds)[len(speeds) // 2]
     assert sum(report.new_tokens for report in services.reports) == services.reports[-1].tokens > 0
@@ -165,16 +153,14 @@ def test_the_speed_leaves_out_what_validation_takes(make_job, tmp_path, monkeypa
 def test_rows_of_which_none_can_be_used_are_told(make_job, tmp_path):
     job = validated(make_job("llama", max_tokens=100), tmp_path, instruction="word " * 200)
     with pytest.raises(UsageError, match="none of 5 validation rows can be used"):
-        Full().train(job, FolderServices())
+        train(job)
 
 
 def test_utilisation_is_told_where_the_accelerators_peak_is_known(make_job, monkeypatch):
-    services = FolderServices()
-    Full().train(make_job("llama", steps=2), services)
+    services, known = FolderServices(), FolderServices()
+    train(make_job("llama", steps=2), services)
     assert {report.mfu for report in services.reports} == {None}
     monkeypatch.setattr(reports, "accelerator_in_use", lambda: "NVIDIA H100 80GB HBM3")
-    services = FolderServices()
-    counts = Full().train(make_job("llama", steps=2), services)
-    last = services.reports[-1]
+    counts, last = train(make_job("llama", steps=2), known), known.reports[-1]
     dense = 6 * counts["trainable_weights"] * last.tokens_per_second / 66.9e12
-    assert last.mfu is not None and dense < last.mfu < 2 * dense  # attention counts too
+    assert dense < last.mfu < 2 * dense  # attention counts too
