@@ -10,13 +10,13 @@ from raysweep.generators.base import LiveModel
 from raysweep.models.loading import load_model
 from raysweep.testing.tiny import make_tiny, prompt_pair
 from raysweep.trainers.editors.base import EditJob
-from tests.trainers.editors import NAMES
+from tests.conftest import MadeWhenAsked
 
 
 @pytest.fixture(scope="session")
 def wild(tmp_path_factory):
     """A tiny model of each family, with larger random weights than usual ones."""
-    return {family: make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2) for family in NAMES}
+    return MadeWhenAsked(lambda family: make_tiny(family, tmp_path_factory.mktemp(family), initializer_range=0.2))
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from raysweep.records import PromptPair, Spec
 from raysweep.testing.tiny import SIZES, tiny_tokenizer
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.loop import seeded_torch
+from tests.models.tiny import is_same, state_of
 
 BLOCKS = 4
 LAYERS = {"llama": "num_hidden_layers", "qwen2": "num_hidden_layers", "gpt_bigcode": "n_layer", "codegen": "n_layer"}
@@ -89,6 +90,14 @@ def hooks_on(network: Any) -> int:
     """Return the number of hooks; transformers 5 leaves some of its own once hidden states were asked for."""
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     return sum(len(getattr(module, kind)) for module in network.modules() for kind in kinds)
+
+
+@contextlib.contextmanager
+def left_as_it_was(network: Any) -> Iterator[None]:
+    """Check that what is done leaves no hook on a network and changes none of its tensors, nor its mode."""
+    hooks, before = hooks_on(network), state_of(network)
+    yield
+    assert hooks_on(network) == hooks and is_same(state_of(network), before) and not network.training
 
 
 def as_in_the_paper(live: LiveModel, family: str, block: int, texts: Sequence[str], tokens: int, phase: str) -> str:

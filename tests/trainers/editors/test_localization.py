@@ -26,9 +26,9 @@ from tests.trainers.editors.localized import (
     SHORTER,
     Judge,
     as_in_the_paper,
-    hooks_on,
     ids_of,
     job_of,
+    left_as_it_was,
     live_model,
     planted,
 )
@@ -36,8 +36,6 @@ from tests.trainers.editors.localized import (
 FIVE = [True] * 5 + [False] * 5
 """Verdicts on own samples: the original's pass, the perturbed prompt's don't."""
 TOKENS = 6
-DRAWN = Localization(temperature=1.0, top_p=1.0, max_new_tokens=TOKENS)
-"""Samples that differ from each other."""
 
 
 def settings(**fields: Any) -> Localization:
@@ -118,12 +116,11 @@ def test_accuracies_restorations_and_distances_are_those_of_the_texts(live):
         assert each.distance == pytest.approx(float((one[each.block + 1] - other[each.block + 1]).norm()), rel=1e-4)
 
 
-def test_restoration_is_the_share_of_the_lost_accuracy_that_a_patch_brings_back(live):
-    job = job_of("llama", live("llama"))
-    found = localize(job, Judge(lambda text: True, [True] * 4 + [False] * 5 + [True]), settings(beside=()))
-    assert [each.restoration for each in found] == [pytest.approx((1.0 - 0.2) / (0.8 - 0.2))] * BLOCKS
-    found = localize(job, Judge(lambda text: False, [True] * 4 + [False] * 5 + [True]), settings(beside=()))
-    assert [each.restoration for each in found] == [pytest.approx((0.0 - 0.2) / (0.8 - 0.2))] * BLOCKS
+@pytest.mark.parametrize("passes", [True, False])
+def test_restoration_is_the_share_of_the_lost_accuracy_that_a_patch_brings_back(passes, live):
+    asked = Judge(lambda text: passes, [True] * 4 + [False] * 5 + [True])
+    found = localize(job_of("llama", live("llama")), asked, settings(beside=()))
+    assert [each.restoration for each in found] == [pytest.approx((passes - 0.2) / (0.8 - 0.2))] * BLOCKS
 
 
 def block(number: int, restoration: float, distance: float, scope: str = "all") -> BlockAccuracy:
@@ -180,38 +177,34 @@ def test_samples_without_a_difference_end_as_not_reproduced_before_anything_is_p
     assert len(asked.asked) == 1
 
 
-def test_samples_depend_on_the_seed_and_on_nothing_else(live):
+def test_samples_depend_on_the_seed_and_on_nothing_else_and_are_not_those_of_an_evaluation(live):
     one, again, other = judge(), judge(), judge()
-    localize(job_of("llama", live("llama"), seed=3), one, DRAWN)
-    localize(job_of("llama", live("llama"), perturbed=SHORTER, seed=4), judge(), DRAWN)
-    localize(job_of("llama", live("llama"), seed=3), again, DRAWN)
-    localize(job_of("llama", live("llama"), seed=4), other, DRAWN)
+    job = job_of("llama", live("llama"), seed=3)
+    localize(job, one, settings())
+    localize(job_of("llama", live("llama"), perturbed=SHORTER, seed=4), judge(), settings())
+    localize(job, again, settings())
+    localize(dataclasses.replace(job, seed=4), other, settings())
     assert one.asked == again.asked != other.asked
-
-
-def test_samples_are_not_those_of_an_evaluation_with_the_same_seed(live):
-    asked, job = judge(), job_of("llama", live("llama"), seed=3)
-    localize(job, asked, DRAWN)
     decoding = Decoding(TOKENS, temperature=1.0, top_p=1.0, samples=5, seed=3)
     pair, special = job.pair, job.pair.special_tokens
     requests = [GenerationRequest("", pair.task_id, ORIGINAL, n, pair.stop, None, special) for n in range(5)]
-    of_evaluation = [completion.text for completion in Transformers(job.base, decoding).generate(requests)]
-    assert len(set(of_evaluation)) == 5 and not set(of_evaluation) & set(asked.asked[0][:5])
+    of_evaluation = {completion.text for completion in Transformers(job.base, decoding).generate(requests)}
+    assert len(of_evaluation) == 5 and not of_evaluation & set(one.asked[0][:5])
 
 
-def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(live):
-    asked = judge()
+def test_patched_samples_share_their_random_numbers_with_those_without_a_patch(live, monkeypatch):
+    asked, networks, calls, real = judge(), [], [], Transformers._take
+    monkeypatch.setattr(Transformers, "_take", lambda self, *of: networks.append(of[0]) or real(self, *of))
+    asked.alive = lambda: calls.append(1)
     localize(job_of("llama", live("llama")), asked, settings(embeddings=True, beside=()))
     assert asked.asked[1][:5] == asked.asked[0][:5]  # with the original's embeddings
+    assert networks == [live("llama").network], "the base is used as it is"
+    assert len(calls) >= TOKENS, "its generator calls alive"
 
 
-@pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("at", ["own", "patched", "judged"])
-def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, family, live, monkeypatch):
-    model = live(family)  # no. 7
-    hooks = hooks_on(model.network)
-    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    asked = judge()
+def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypatch):
+    model, asked = live("llama"), judge()  # no. 7
     if at == "judged":
         asked.passes = lambda completions: 1 / 0
     else:
@@ -224,66 +217,38 @@ def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, family, live, 
             return real(module, states)
 
         monkeypatch.setattr(torch.nn.Linear, "forward", failing)
-    with pytest.raises(ZeroDivisionError):
-        localize(job_of(family, model), asked, settings())
-    assert hooks_on(model.network) == hooks and not model.network.training
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
+    with left_as_it_was(model.network), pytest.raises(ZeroDivisionError):
+        localize(job_of("llama", model), asked, settings())
 
 
-@pytest.mark.parametrize("family", FIRST)
-def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(family, live, monkeypatch):
-    model, asked, again = live(family), judge(), judge()
-    hooks = hooks_on(model.network)
-    before = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-    job = job_of(family, model, perturbed=LONGER)
-    expected = localize(job, asked, settings())
-    real, refused = torch.nn.Linear.forward, []
+def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, monkeypatch):
+    model, asked, again, refused = live("llama"), judge(), judge(), []
+    job = job_of("llama", model, perturbed=LONGER)
+    real, generators = torch.nn.Linear.forward, localization.Transformers
 
-    def small(module: Any, states: torch.Tensor) -> torch.Tensor:
-        if states.shape[0] > 6:
-            refused.append(states.shape[0])
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(module, states)
+    def with_memory_for(rows: int) -> None:
+        def limited(module: Any, states: torch.Tensor) -> torch.Tensor:
+            if states.shape[0] > rows:
+                refused.append(rows)
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return real(module, states)
 
-    monkeypatch.setattr(torch.nn.Linear, "forward", small)
-    assert localize(job, again, settings()) == expected
-    assert refused and again.asked == asked.asked and hooks_on(model.network) == hooks
+        monkeypatch.setattr(torch.nn.Linear, "forward", limited)
 
-    def none(module: Any, states: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    generators = localization.Transformers
-    monkeypatch.setattr(localization, "Transformers", lambda *args, **of: small_memory(generators(*args, **of)))
-
-    def small_memory(generator: Any) -> Any:
-        monkeypatch.setattr(torch.nn.Linear, "forward", none)
+    def without_any(*args: Any, **of: Any) -> Any:
+        generator = generators(*args, **of)
+        with_memory_for(0)
         return generator
 
+    with left_as_it_was(model.network):
+        expected = localize(job, asked, settings())
+        with_memory_for(6)
+        assert localize(job, again, settings()) == expected
+        assert refused and again.asked == asked.asked
     monkeypatch.setattr(torch.nn.Linear, "forward", real)
-    with pytest.raises(RaysweepError, match="memory ran out with a single completion"):
+    monkeypatch.setattr(localization, "Transformers", without_any)
+    with left_as_it_was(model.network), pytest.raises(RaysweepError, match="memory ran out with a single completion"):
         localize(job, judge(), settings())
-    assert hooks_on(model.network) == hooks
-    assert all(torch.equal(before[name], tensor) for name, tensor in model.network.state_dict().items())
-
-
-def test_the_generator_of_a_localization_calls_alive(live):
-    asked, calls = judge(), []
-    asked.alive = lambda: calls.append(1)
-    localize(job_of("llama", live("llama")), asked, settings())
-    assert len(calls) >= TOKENS
-
-
-def test_the_base_is_used_as_it_is(live, monkeypatch):
-    networks = []
-    real = Transformers._take
-
-    def take(self: Any, network: Any, *rest: Any) -> None:
-        networks.append(network)
-        real(self, network, *rest)
-
-    monkeypatch.setattr(Transformers, "_take", take)
-    localize(job_of("llama", live("llama")), judge(), settings())
-    assert networks == [live("llama").network]
 
 
 @pytest.mark.parametrize(
@@ -306,14 +271,15 @@ def test_settings_that_make_no_sense_are_refused(fields, said):
         Localization(**fields)
 
 
-def test_a_family_without_a_template_is_refused_before_work(live):
+@pytest.mark.parametrize(
+    ("family", "original", "said"),
+    [
+        ("mistral", ORIGINAL, "'mistral' can't be edited"),
+        ("llama", ORIGINAL * 40, "leave the model no position to write to; name other problems in"),
+    ],
+)
+def test_what_can_not_be_localized_is_refused_before_work(family, original, said, live):
     asked = judge()
-    with pytest.raises(UsageError, match="'mistral' can't be edited"):
-        localize(job_of("mistral", live("llama")), asked, settings())
+    with pytest.raises(UsageError, match=said):
+        localize(job_of(family, live("llama"), original=original), asked, settings())
     assert asked.asked == []
-
-
-def test_a_prompt_that_leaves_no_position_to_write_to_is_refused(live):
-    job = job_of("llama", live("llama"), original=ORIGINAL * 40)
-    with pytest.raises(UsageError, match="leave the model no position to write to; name other problems in"):
-        localize(job, judge(), settings())
