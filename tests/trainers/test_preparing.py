@@ -7,22 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from raysweep.errors import RaysweepError
-from raysweep.testing.services import FolderServices, Interrupted
+from raysweep.testing.services import FolderServices
 from raysweep.trainers import loop
-from raysweep.trainers.base import TRAINERS, TrainJob
 from raysweep.trainers.objectives import dpo
-from tests.trainers.conftest import difference
+from tests.trainers.conftest import encoded, train, train_and_resume
 
 
 @pytest.fixture
 def passes(monkeypatch):
     """The rows of each forward pass in which log-probabilities are computed without a gradient."""
-    import torch
-
-    seen: list[int] = []
-    compute = dpo.log_probabilities
+    seen, compute = [], dpo.log_probabilities
 
     def counted(model: Any, batch: Any) -> Any:
         if not torch.is_grad_enabled() and "reference" not in batch:
@@ -33,19 +30,21 @@ def passes(monkeypatch):
     return seen
 
 
-def train(job: TrainJob, services: FolderServices) -> dict[str, Any]:
-    return TRAINERS.get(job.recipe.trainer)().train(job, services)
+def with_memory_for(most: int, compute: Any) -> Any:
+    """Return a function that has memory for so many texts only."""
+
+    def computed(model: Any, batch: Any) -> Any:
+        if len(batch["input_ids"]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return compute(model, batch)
+
+    return computed
 
 
 @pytest.mark.parametrize("trainer", ["full", "lora"])
 def test_an_interrupted_training_has_the_reference_of_its_start(trainer, make_pairs, tmp_path):
-    settings = {"trainer": trainer, "checkpoint_every": 3, "steps": 6}
-    whole, resumed = (make_pairs("dpo", out=name, **settings) for name in ("whole", "resumed"))
-    train(whole, FolderServices(tmp_path / "one"))
-    with pytest.raises(Interrupted):
-        train(resumed, FolderServices(tmp_path / "two", die_after=3))
-    train(resumed, FolderServices(tmp_path / "two"))  # with nothing kept: computed again, of the base
-    assert difference(whole.out, resumed.out) == 0
+    """It keeps nothing here, so that the reference is computed again, of the base."""
+    train_and_resume(make_pairs("dpo", out="whole", trainer=trainer, checkpoint_every=3, steps=6), tmp_path, 3)
 
 
 def test_another_beta_or_seed_computes_no_reference(make_pairs, tmp_path, passes):
@@ -71,45 +70,25 @@ def test_a_damaged_reference_and_one_of_another_base_are_computed(make_pairs, tm
     assert sum(passes) == 80 + 40 + 80 and len(services.store) == 4
 
 
-def test_memory_that_runs_out_before_the_first_step_makes_passes_smaller(make_pairs, tmp_path, passes, monkeypatch):
-    import torch
-
-    whole, limited = FolderServices(tmp_path / "state"), FolderServices(tmp_path / "state 2")
-    train(make_pairs("dpo", out="whole"), whole)
+def test_memory_that_runs_out_before_the_first_step_makes_passes_smaller(make_pairs, passes, monkeypatch):
+    train(make_pairs("dpo", out="whole"))
     largest, compute = max(passes), dpo.log_probabilities
-
-    def within(most: int) -> None:
-        def computed(model: Any, batch: Any) -> Any:
-            if len(batch["input_ids"]) > most:
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return compute(model, batch)
-
-        monkeypatch.setattr(dpo, "log_probabilities", computed)
-
     passes.clear()
-    within(largest // 2)
-    train(make_pairs("dpo", out="limited"), limited)
+    monkeypatch.setattr(dpo, "log_probabilities", with_memory_for(largest // 2, compute))
+    train(make_pairs("dpo", out="limited"))
     assert largest > 1 and max(passes) <= largest // 2
-    within(0)
+    monkeypatch.setattr(dpo, "log_probabilities", with_memory_for(0, compute))
     with pytest.raises(RaysweepError, match="memory ran out before the first step in a forward pass of one row"):
-        train(make_pairs("dpo", out="none"), FolderServices(tmp_path / "state 3"))
+        train(make_pairs("dpo", out="none"))
 
 
 def test_memory_that_runs_out_in_the_measures_before_training_makes_passes_smaller(make_pairs, monkeypatch):
-    import torch
-
-    whole = train(make_pairs("sft", out="whole"), FolderServices())
-    compute = loop.log_probabilities_of_texts
-
-    def computed(model: Any, batch: Any) -> Any:
-        if len(batch["input_ids"]) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return compute(model, batch)
-
-    monkeypatch.setattr(loop, "log_probabilities_of_texts", computed)
-    limited = train(make_pairs("sft", out="limited"), FolderServices())
-    assert limited["batching"] != whole["batching"]
-    assert limited["held_out"]["margins_before"] == pytest.approx(whole["held_out"]["margins_before"], abs=1e-3)
+    whole = train(make_pairs("sft", out="whole"))
+    limited = with_memory_for(2, loop.log_probabilities_of_texts)
+    monkeypatch.setattr(loop, "log_probabilities_of_texts", limited)
+    found = train(make_pairs("sft", out="limited"))
+    assert found["batching"] != whole["batching"]
+    assert found["held_out"]["margins_before"] == pytest.approx(whole["held_out"]["margins_before"], abs=1e-3)
 
 
 def test_adapters_and_whole_models_in_16_bits_share_no_reference(make_pairs, tmp_path):
@@ -134,12 +113,7 @@ def test_numbers_of_an_objective_are_reported_and_kept(make_pairs, tmp_path):
 
 
 def test_encoded_rows_are_small(make_pairs):
-    from raysweep.models.loading import load_model
-    from raysweep.trainers.encoding import encode_set
-
-    job = make_pairs("fait")
-    model, tokenizer = load_model(job.base)
-    rows = encode_set(job, tokenizer, model.config).rows
+    rows = encoded(make_pairs("fait"))[1].rows
     tokens = sum(len(row["input_ids"]) + len(row["rejected_ids"]) for row in rows)
     assert sum(array.nbytes for row in rows for array in row.values()) <= 8 * tokens
     assert all(isinstance(array, np.ndarray) for row in rows for array in row.values())

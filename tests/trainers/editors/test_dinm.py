@@ -8,32 +8,17 @@ import torch
 from raysweep.models.families.blocks import blocks_of
 from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
-from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
 from raysweep.trainers.editors.losses import divergence
 from raysweep.trainers.editors.places import dinm_distances
 from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
-from tests.trainers.editors import EDITED, FIRST
+from tests.trainers.editors import EDITED
 
 
 class TestDinm(EditorContract):
     make = Dinm
-
-
-@pytest.mark.long
-class TestDinmOnAnotherArchitecture(EditorContract):
-    """In small: TestDinm."""
-
-    make = Dinm
-    family = "gpt_bigcode"
-
-
-def losses_of(job: EditJob, editor: Dinm) -> DinmLosses:
-    network, tokens = job.base.network, TextReader(job.base).pair(job.pair)
-    apart = divergence(network, tokens.original)
-    return DinmLosses(network, matrix_of(job, 1), tokens.perturbed, tokens.passing, apart, editor)
 
 
 @pytest.mark.parametrize("family", EDITED)
@@ -45,23 +30,20 @@ def test_one_named_tensor_changes_and_the_loss_falls(family, make_edit):
     assert edit.counts["steps"] == edit.counts["step_taken"] == 10
 
 
-@pytest.mark.parametrize("family", FIRST)
 @pytest.mark.parametrize("has_gradient", [False, True])
-def test_kl_has_a_gradient_in_one_mode_only(family, has_gradient, make_edit):
-    job = make_edit(family)
-    with frozen(job.base.network):
-        losses = losses_of(job, Dinm(dinm_kl_grad=has_gradient))
-        change = torch.randn(losses.matrix.weight.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
+def test_kl_has_a_gradient_in_one_mode_only(has_gradient, make_edit):
+    job = make_edit("llama")
+    network, tokens = job.base.network, TextReader(job.base).pair(job.pair)
+    with frozen(network):
+        matrix, apart = matrix_of(job, 1), divergence(network, tokens.original)
+        editor = Dinm(dinm_kl_grad=has_gradient)
+        losses = DinmLosses(network, matrix, tokens.perturbed, tokens.passing, apart, editor)
+        change = torch.randn(matrix.weight.shape, generator=torch.Generator().manual_seed(0)).requires_grad_()
         kept = losses.kept(change)
-        assert kept.requires_grad == has_gradient
-        assert float(kept.detach()) > 0
+        assert kept.requires_grad == has_gradient and float(kept.detach()) > 0
         (whole,) = torch.autograd.grad(losses.total(change), [change])
         (of_target,) = torch.autograd.grad(losses.total(change) - kept, [change])
-        if has_gradient:
-            (of_kept,) = torch.autograd.grad(losses.kept(change), [change])
-            assert float(of_kept.norm()) > 0
-        else:
-            assert torch.equal(whole, of_target)
+        assert torch.equal(whole, of_target) != has_gradient
 
 
 def test_with_kls_gradient_the_text_that_is_to_stay_moves_less(make_edit):
