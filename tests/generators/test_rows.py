@@ -6,7 +6,6 @@ import string
 from typing import Any
 
 import pytest
-import torch
 from tokenizers import processors
 from transformers import PreTrainedTokenizerFast
 
@@ -19,6 +18,7 @@ from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.models.traits import read_traits
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.testing.tiny import tiny_network
+from tests.generators.writing import texts_of_generate
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 
 PIECES = ("    return 1", "\nsecond answer")
@@ -30,10 +30,7 @@ def written(model: ModelRef | LiveModel, **fields: Any) -> Completion:
 
 
 def generated(model: ModelRef) -> str:
-    network, tokenizer = load_model(model)
-    ids = torch.tensor([tokenizer("def f():\n")["input_ids"]])
-    out = network.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=8, do_sample=False)
-    return str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
+    return texts_of_generate(*load_model(model), ["def f():\n"], 8)[0]
 
 
 WRITERS: dict[str, dict[str, Any]] = {

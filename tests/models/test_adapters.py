@@ -17,7 +17,7 @@ from raysweep.models.adapters import put_adapter_on
 from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
-from tests.models.tiny import cases
+from tests.models.tiny import cases, logits_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tie.*", "ignore:Setting `save_embedding_layers`")
 
@@ -87,17 +87,11 @@ def renamed(adapter: ModelRef, rename: Callable[[str], str], out: Path) -> Model
     return dataclasses.replace(adapter, location=str(out))
 
 
-def logits(network: Any) -> torch.Tensor:
-    with torch.inference_mode():
-        out: torch.Tensor = network(input_ids=torch.arange(5, 37)[None]).logits
-    return out
-
-
 def peft_logits(adapter: ModelRef) -> torch.Tensor:
     """Return the logits that PEFT itself gives, unmerged."""
     from peft import PeftModel
 
-    return logits(PeftModel.from_pretrained(load_model(adapter.base)[0], adapter.location).eval())
+    return logits_of(PeftModel.from_pretrained(load_model(adapter.base)[0], adapter.location).eval())
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
@@ -117,7 +111,7 @@ def test_tensors_without_a_module_are_counted_named_and_their_prefixes_told(wrap
 def test_an_adapter_of_any_kind_fits_its_base_and_gives_pefts_logits(kind, tiny, tmp_path):
     adapter = make(tiny["llama"], KINDS[kind](), tmp_path / "adapter")
     assert adapter_misfit(adapter) == ""
-    assert torch.equal(logits(load_model(adapter)[0]), peft_logits(adapter))
+    assert torch.equal(logits_of(load_model(adapter)[0]), peft_logits(adapter))
 
 
 def test_prompts_and_scales_fit_too(tiny, tmp_path):
@@ -149,7 +143,7 @@ def test_names_that_transformers_itself_renames_find_their_modules(tiny, tmp_pat
     network = type(load_model(tiny["llama"])[0])
     monkeypatch.setattr(network, "_checkpoint_conversion_mapping", {r"^text\.layers": "model.layers"}, raising=False)
     assert adapter_misfit(older) == ""
-    assert torch.equal(logits(load_model(older)[0]), logits(load_model(right)[0]))
+    assert torch.equal(logits_of(load_model(older)[0]), logits_of(load_model(right)[0]))
 
 
 def test_tensors_that_a_file_lacks_are_told(tiny, tmp_path):
@@ -185,14 +179,14 @@ def test_tied_embeddings_are_untied_where_an_adapter_changes_either_end(way, tin
     adapter = make(tiny["llama"], TIES[way](), tmp_path / "adapter", save_embedding_layers="auto")
     assert adapter_misfit(adapter) == ""
     expected = peft_logits(adapter)
-    before = logits(load_model(tiny["llama"])[0])
-    assert torch.equal(logits(load_model(adapter)[0]), expected)
+    before = logits_of(load_model(tiny["llama"])[0])
+    assert torch.equal(logits_of(load_model(adapter)[0]), expected)
     for merge in (True, False):
         held = ModelVersions(torch.device("cpu"), merge=lambda dtype, merge=merge: merge)
         held.become(adapter)
-        torch.testing.assert_close(logits(held.network), expected, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(logits_of(held.network), expected, atol=2e-5, rtol=1e-4)
         held.become(tiny["llama"])
-        assert torch.equal(logits(held.network), before) and held.network.config.tie_word_embeddings
+        assert torch.equal(logits_of(held.network), before) and held.network.config.tie_word_embeddings
 
 
 @pytest.mark.parametrize("way", ["both, copies", "input, list", "output, copy"])
@@ -206,7 +200,7 @@ def test_an_adapter_of_a_grown_vocabulary_says_how_to_resize_its_base(way, tiny,
     exec(shlex.split(said.partition("`")[2].partition("`")[0])[2], {})
     grown = dataclasses.replace(adapter, base=ModelRef(str(tmp_path / "NEW")))
     assert adapter_misfit(grown) == ""
-    assert torch.equal(logits(load_model(grown)[0]), peft_logits(grown))
+    assert torch.equal(logits_of(load_model(grown)[0]), peft_logits(grown))
 
 
 def test_embeddings_in_an_adapters_file_leave_the_base_as_it_was(tiny, tmp_path):
@@ -215,8 +209,8 @@ def test_embeddings_in_an_adapters_file_leave_the_base_as_it_was(tiny, tmp_path)
     save_file({name: tensor + ("base_layer" in name) for name, tensor in load_file(file).items()}, file)
     held = ModelVersions(torch.device("cpu"), merge=lambda dtype: False)
     held.become(tiny["llama"])
-    before = logits(held.network)
+    before = logits_of(held.network)
     held.become(adapter)
-    assert torch.equal(logits(held.network), peft_logits(adapter))
+    assert torch.equal(logits_of(held.network), peft_logits(adapter))
     held.become(tiny["llama"])
-    assert torch.equal(logits(held.network), before)
+    assert torch.equal(logits_of(held.network), before)

@@ -12,21 +12,13 @@ from raysweep.models import deltas
 from raysweep.models.deltas import apply_delta, save_delta, write_delta
 from raysweep.models.loading import load_model
 from raysweep.records import ModelRef
-from tests.models.tiny import FAMILIES
-
-
-def state(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
-
-
-def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+from tests.models.tiny import FAMILIES, is_same, state_of
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(family, tiny, tmp_path):
     edited, _ = load_model(tiny[family])
-    before = state(edited)
+    before = state_of(edited)
     name = next(n for n, p in edited.named_parameters() if p.dim() == 2 and "mlp" in n)
     with torch.no_grad():
         edited.get_parameter(name).add_(0.123)
@@ -35,9 +27,9 @@ def test_a_delta_carries_an_edit_to_a_fresh_base_and_off_again(family, tiny, tmp
 
     fresh, _ = load_model(tiny[family])
     undo = apply_delta(fresh, tmp_path)
-    assert same(state(fresh), state(edited))
+    assert is_same(state_of(fresh), state_of(edited))
     undo()
-    assert same(state(fresh), before)
+    assert is_same(state_of(fresh), before)
 
 
 def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path):
@@ -49,12 +41,12 @@ def test_a_delta_is_the_same_file_each_time_it_is_written(tmp_path):
         assert write_delta(changed, base, tmp_path / str(number)) == ["a", "b", "c"]
         files.append((tmp_path / str(number) / "delta.safetensors").read_bytes())
     assert len(set(files)) == 1
-    assert same(load_file(tmp_path / "0" / "delta.safetensors"), changed)
+    assert is_same(load_file(tmp_path / "0" / "delta.safetensors"), changed)
 
 
 def test_a_tied_tensor_stays_tied_under_a_delta(tiny, tmp_path):
     edited, _ = load_model(tiny["llama"])
-    before = state(edited)
+    before = state_of(edited)
     with torch.no_grad():
         edited.get_input_embeddings().weight.mul_(2)
     save_delta(edited, before, tmp_path)
@@ -62,19 +54,19 @@ def test_a_tied_tensor_stays_tied_under_a_delta(tiny, tmp_path):
     undo = apply_delta(fresh, tmp_path / "delta.safetensors")
     assert torch.equal(fresh.lm_head.weight, edited.lm_head.weight)
     undo()
-    assert same(state(fresh), before)
+    assert is_same(state_of(fresh), before)
 
 
 def test_a_model_that_equals_its_base_has_no_delta(tiny, tmp_path):
     model, _ = load_model(tiny["llama"])
     with pytest.raises(RaysweepError, match="every tensor equals"):
-        save_delta(model, state(model), tmp_path)
+        save_delta(model, state_of(model), tmp_path)
 
 
 def half_of(ref: ModelRef, out: Path) -> Path:
     """Save the delta that halves a matrix of a model."""
     edited, _ = load_model(ref)
-    before = state(edited)
+    before = state_of(edited)
     with torch.no_grad():
         next(parameter for parameter in edited.parameters() if parameter.dim() == 2).mul_(0.5)
     save_delta(edited, before, out)
@@ -90,12 +82,12 @@ def test_a_delta_of_another_base_is_refused_by_both_fingerprints(change, tiny, t
         for name, parameter in other.named_parameters():
             if parts[change] in name:
                 parameter.add_(torch.rand_like(parameter))
-    before = state(other)
+    before = state_of(other)
     with pytest.raises(
         UnfitModel, match=r"delta of another base: .* fingerprint ([0-9a-f]{16}), .* (?!\1)[0-9a-f]{16};"
     ):
         apply_delta(other, delta)
-    assert same(state(other), before)
+    assert is_same(state_of(other), before)
 
 
 @pytest.mark.parametrize("made_in", ["float32", "bfloat16", "float16"])
@@ -106,10 +98,10 @@ def test_a_base_is_known_in_every_dtype_that_tells_it_and_refused_in_others(made
     if made_in == loaded_in or "float32" in (made_in, loaded_in):
         apply_delta(base, delta)
         return
-    before = state(base)
+    before = state_of(base)
     with pytest.raises(UnfitModel, match=f"was made from a base in {made_in}, and this one is in {loaded_in}, so .*"):
         apply_delta(base, delta)
-    assert same(state(base), before)
+    assert is_same(state_of(base), before)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -161,7 +153,7 @@ def test_a_delta_that_names_no_base_loads(tiny, tmp_path):
 def test_a_delta_that_changes_nothing_is_refused(tiny, tmp_path):
     file = half_of(tiny["llama"], tmp_path) / "delta.safetensors"
     in_16_bits = load_model(dataclasses.replace(tiny["llama"], dtype="bfloat16"))[0]
-    base = state(in_16_bits)
+    base = state_of(in_16_bits)
     save_file({name: base[name].float() * (1 + 2**-12) for name in load_file(file)}, file, metadata={"format": "pt"})
     apply_delta(load_model(tiny["llama"])[0], tmp_path)
     with pytest.raises(UnfitModel, match=r"changes nothing: each of its \d tensors equals the base's in bfloat16"):
@@ -170,8 +162,8 @@ def test_a_delta_that_changes_nothing_is_refused(tiny, tmp_path):
 
 def test_a_delta_of_another_model_is_refused_and_changes_nothing(tiny, tmp_path):
     model, _ = load_model(tiny["llama"])
-    before = state(model)
+    before = state_of(model)
     save_file({"lm_head.weight": torch.zeros(3, 3), "z": torch.zeros(1)}, tmp_path / "delta.safetensors")
     with pytest.raises(RaysweepError, match=r"'lm_head.weight' has shape \(3, 3\)"):
         apply_delta(model, tmp_path)
-    assert same(state(model), before)
+    assert is_same(state_of(model), before)

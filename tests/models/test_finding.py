@@ -31,6 +31,7 @@ from tests.models.tiny import make_adapter
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: f.rename(f.parent / "llama-tinny"), "did you mean 'llama-tinny'"),
         (lambda f: shutil.rmtree(f.parent), "there is no folder"),
+        (lambda f: (shutil.rmtree(f), f.touch()), "it is a file"),
     ],
 )
 def test_a_path_that_is_no_model_says_what_is_missing(folder, change, message):
@@ -62,25 +63,20 @@ def bare_adapter(folder: Path, base: object) -> Path:
 
 
 @pytest.mark.parametrize("base", [None, "", 3])
-def test_an_adapter_that_names_no_base_is_refused(base, tmp_path):
+def test_an_adapter_that_names_no_base_or_has_no_weights_is_refused(base, tmp_path):
     with pytest.raises(UsageError, match="has no `base_model_name_or_path`"):
         resolve(str(bare_adapter(tmp_path / "a", base)))
-
-
-def test_an_adapter_without_weights_is_refused(tmp_path):
-    folder = bare_adapter(tmp_path / "a", "org/model")
-    (folder / "adapter_model.safetensors").unlink()
+    (bare_adapter(tmp_path / "b", "org/model") / "adapter_model.safetensors").unlink()
     with pytest.raises(UsageError, match="no weights"):
-        resolve(str(folder))
+        resolve(str(tmp_path / "b"))
 
 
 def test_adapters_in_a_circle_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="its own base"):
-        resolve(str(bare_adapter(tmp_path / "self", str(tmp_path / "self"))))
-    bare_adapter(tmp_path / "a", str(tmp_path / "b"))
-    bare_adapter(tmp_path / "b", str(tmp_path / "a"))
-    with pytest.raises(UsageError, match="its own base"):
-        resolve(str(tmp_path / "a"))
+    for name, base in (("self", "self"), ("a", "b"), ("b", "a")):
+        bare_adapter(tmp_path / name, str(tmp_path / base))
+    for name in ("self", "a"):
+        with pytest.raises(UsageError, match="its own base"):
+            resolve(str(tmp_path / name))
 
 
 def test_an_adapter_on_an_adapter_is_refused(tiny, tmp_path):
@@ -130,11 +126,6 @@ def test_what_a_config_leaves_out_is_what_transformers_fills_in(config, rows, po
     assert found.positions == positions
     traits = read_traits(found.ref())
     assert (traits.rows, traits.positions) == (rows, positions)
-
-
-def test_a_file_is_no_model(folder):
-    with pytest.raises(UsageError, match="it is a file"):
-        resolve(str(folder / "config.json"))
 
 
 def with_hub(monkeypatch: pytest.MonkeyPatch, answer: Callable[..., tuple[dict[str, Any], str | None]]) -> None:

@@ -110,9 +110,6 @@ def test_weights_that_files_lack_are_told_without_reading_any(names, message, tm
         require_whole(resolve(str(tmp_path)).ref())
 
 
-WHOLE = ["llama", "gpt2", "gemma3n_text", "mamba", "codegen"]
-
-
-@pytest.mark.parametrize("name", cases(GENERATED, WHOLE))
+@pytest.mark.parametrize("name", cases(GENERATED, ["llama", "gpt2", "gemma3n_text", "mamba", "codegen"]))
 def test_whole_models_are_taken(name, tmp_path):
     require_whole(make_random(name, tmp_path))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from raysweep.errors import UsageError
 from raysweep.models.scratch import EOS, prepare_scratch, train_tokenizer
@@ -14,8 +15,6 @@ TEXTS = [p + o for p, o in pairs()]
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_config_and_tokenizer_fit_together(family, tmp_path):
-    from transformers import AutoConfig, AutoTokenizer
-
     prepare_scratch(family, TEXTS, 320, {}, tmp_path)
     config, tokenizer = AutoConfig.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     assert config.model_type == family
@@ -35,32 +34,21 @@ def test_a_field_that_no_config_has_is_refused(tmp_path):
         prepare_scratch("llama", TEXTS, 320, {"hidden_sise": 64}, tmp_path)
 
 
-TOKENIZER = train_tokenizer([p + o for p, o in pairs()], 320)
-
-
-def test_training_twice_gives_the_same_tokenizer():
-    again = train_tokenizer([p + o for p, o in pairs()], 320)
-    assert again.backend_tokenizer.to_str() == TOKENIZER.backend_tokenizer.to_str()
+TOKENIZER = train_tokenizer(TEXTS, 320)
 
 
 def test_special_tokens_are_one_token_each_and_survive_loading(tmp_path):
-    from transformers import AutoTokenizer
-
     tokens = ("<fim_prefix>", "<｜fim▁hole｜>", "▁<MID>")
     prepare_scratch("llama", TEXTS, 320, {}, tmp_path, tokens)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
     assert len(tokenizer) <= 320
     for token in tokens:
         (number,) = tokenizer(token)["input_ids"]
-        assert (
-            tokenizer.convert_ids_to_tokens(number) == token
-            and tokenizer.decode([number], skip_special_tokens=True) == ""
-        )
+        assert tokenizer.convert_ids_to_tokens(number) == token
+        assert tokenizer.decode([number], skip_special_tokens=True) == ""
 
 
 def test_it_saves_and_loads_like_any_other(tmp_path):
-    from transformers import AutoTokenizer
-
     TOKENIZER.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     text = pairs()[3][0]
@@ -92,8 +80,6 @@ def test_tokens_before_a_line_break_do_not_depend_on_what_follows(before, after)
 
 @pytest.mark.parametrize("layers", [2, 6])
 def test_a_model_whose_config_lists_its_layers_has_as_many_as_it_is_asked_for(layers, tmp_path):
-    from transformers import AutoConfig, AutoModelForCausalLM
-
     prepare_scratch("qwen2", TEXTS, 320, {"num_hidden_layers": layers}, tmp_path)
     config = AutoConfig.from_pretrained(tmp_path)
     assert len(AutoModelForCausalLM.from_config(config).model.layers) == layers == len(config.layer_types)

@@ -21,7 +21,7 @@ from raysweep.models.loading import adapter_misfit, load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.tiny import make_tiny
-from tests.models.tiny import FAMILIES, cases
+from tests.models.tiny import FAMILIES, cases, logits_of
 
 TARGETS = {"llama": ["q_proj", "down_proj"], "gpt_bigcode": ["c_attn", "c_fc"], "codegen": ["qkv_proj", "fc_in"]}
 EMBEDDINGS = {"llama": "embed_tokens", "gpt_bigcode": "wte", "codegen": "wte"}
@@ -65,16 +65,10 @@ def versions() -> ModelVersions:
     return ModelVersions(torch.device("cpu"), merge=lambda dtype: dtype == "float32")
 
 
-def logits(network: Any) -> torch.Tensor:
-    with torch.inference_mode():
-        out: torch.Tensor = network(input_ids=torch.arange(5, 37)[None]).logits
-    return out
-
-
 def loaded(ref: ModelRef, merged: bool) -> torch.Tensor:
     """Return the logits of a model that is loaded for itself."""
     network, _ = load_model(ref)
-    return logits(network.merge_and_unload() if merged else network)
+    return logits_of(network.merge_and_unload() if merged else network)
 
 
 @pytest.mark.filterwarnings("ignore:.*tie.*")
@@ -87,15 +81,15 @@ def test_a_base_is_bit_for_bit_itself_after_an_adapter_was_on_it(family, way, is
         base, one, other = map(in_bfloat16, (base, one, other))
     held = versions()
     held.become(base)
-    before = logits(held.network)
+    before = logits_of(held.network)
     tensors = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in held.network.state_dict().items()}
     alone = {adapter.location: loaded(adapter, merged=is_float32) for adapter in (one, other)}
     for adapter in (one, other, one):
         held.become(adapter)
-        after = logits(held.network)
+        after = logits_of(held.network)
         assert torch.equal(after, alone[adapter.location]) and not torch.equal(after, before)
     held.become(base)
-    assert torch.equal(logits(held.network), before)
+    assert torch.equal(logits_of(held.network), before)
     state = held.network.state_dict()
     assert state.keys() == tensors.keys()
     for name, (where, tensor) in tensors.items():
@@ -113,9 +107,9 @@ def test_so_it_is_after_a_delta(family, tiny, tmp_path):
     save_delta(network, before, tmp_path)
     held = versions()
     held.become(ModelRef(str(tmp_path), ModelKind.DELTA, tiny[family]))
-    assert torch.equal(logits(held.network), logits(network))
+    assert torch.equal(logits_of(held.network), logits_of(network))
     held.become(tiny[family])
-    assert torch.equal(logits(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
+    assert torch.equal(logits_of(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -130,10 +124,10 @@ def test_a_model_of_the_same_architecture_is_filled_into_the_loaded_one(family, 
     held.become(tiny[family])
     first = held.network
     held.become(other)
-    assert held.network is first and torch.equal(logits(held.network), logits(network))
+    assert held.network is first and torch.equal(logits_of(held.network), logits_of(network))
     held.become(make_adapter(other, family, "lora", tmp_path / "adapter"))
     held.become(tiny[family])
-    assert torch.equal(logits(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
+    assert torch.equal(logits_of(held.network), loaded(tiny[family], merged=False)) and held.loads == 1
 
 
 @pytest.mark.parametrize("size", ["5GB", "40KB"])
@@ -148,7 +142,7 @@ def test_weights_that_lie_beside_a_models_own_are_not_filled_in(size, tiny, tmp_
     held = versions()
     held.become(tiny["llama"])
     held.become(ModelRef(str(tmp_path)))
-    assert torch.equal(logits(held.network), logits(network)) and held.loads == 1
+    assert torch.equal(logits_of(held.network), logits_of(network)) and held.loads == 1
 
 
 def test_a_loaded_model_whose_folder_was_emptied_becomes_another_one_without_loading_it(tiny, tmp_path):
@@ -159,7 +153,7 @@ def test_a_loaded_model_whose_folder_was_emptied_becomes_another_one_without_loa
     shutil.rmtree(dropped)
     dropped.mkdir()
     held.become(tiny["llama"])
-    assert torch.equal(logits(held.network), loaded(tiny["llama"], merged=False)) and held.loads == 1
+    assert torch.equal(logits_of(held.network), loaded(tiny["llama"], merged=False)) and held.loads == 1
 
 
 def test_another_architecture_dtype_or_vocabulary_is_loaded(tiny, tmp_path):
@@ -172,7 +166,7 @@ def test_another_architecture_dtype_or_vocabulary_is_loaded(tiny, tmp_path):
         (tiny["llama"], tiny["codegen"], tiny["llama"], larger, in_bfloat16(larger), ModelRef(str(tmp_path))), 1
     ):
         held.become(ref)
-        assert torch.equal(logits(held.network), loaded(ref, merged=False)) and held.loads == number
+        assert torch.equal(logits_of(held.network), loaded(ref, merged=False)) and held.loads == number
 
 
 def test_an_adapter_of_another_base_is_refused_by_its_shape_and_the_next_version_is_right(tiny, tmp_path):
@@ -184,7 +178,7 @@ def test_an_adapter_of_another_base_is_refused_by_its_shape_and_the_next_version
     with pytest.raises(RaysweepError, match=r"theirs is not one of .*size mismatch for .*q_proj.*2, 64\].*2, 32\]"):
         held.become(wrong)
     held.become(tiny["llama"])
-    assert torch.equal(logits(held.network), loaded(tiny["llama"], merged=False))
+    assert torch.equal(logits_of(held.network), loaded(tiny["llama"], merged=False))
 
 
 def test_a_folder_that_vanished_is_an_error_and_the_base_can_be_had_again(tiny, tmp_path):
@@ -194,7 +188,7 @@ def test_a_folder_that_vanished_is_an_error_and_the_base_can_be_had_again(tiny, 
     with pytest.raises(Exception, match="adapter"):
         held.become(adapter)
     held.become(tiny["llama"])
-    assert torch.equal(logits(held.network), loaded(tiny["llama"], merged=False))
+    assert torch.equal(logits_of(held.network), loaded(tiny["llama"], merged=False))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -226,14 +220,14 @@ def test_an_adapter_that_begins_with_a_change_of_its_base_leaves_it_as_it_was(be
     expected, adapter = begun(base, beginning, targets, tmp_path / "adapter")
     held = versions()
     held.become(base)
-    before = logits(held.network)
+    before = logits_of(held.network)
     tensors = {name: tensor.clone() for name, tensor in held.network.state_dict().items()}
     places = {name: tensor.data_ptr() for name, tensor in held.network.state_dict().items()}
     for _ in range(2):
         held.become(adapter)
-        torch.testing.assert_close(logits(held.network), expected)
+        torch.testing.assert_close(logits_of(held.network), expected)
         held.become(base)
-        assert torch.equal(logits(held.network), before)
+        assert torch.equal(logits_of(held.network), before)
         state = held.network.state_dict()
         assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
         assert {name: tensor.data_ptr() for name, tensor in state.items()} == places
@@ -252,7 +246,7 @@ def begun(base: ModelRef, beginning: str, targets: Any, out: Path) -> tuple[torc
             if "lora_" in name:
                 parameter.add_(torch.randn_like(parameter) * 0.05)
     adapted.save_pretrained(str(out), save_embedding_layers=False)
-    return logits(adapted), ModelRef(str(out), ModelKind.ADAPTER, base)
+    return logits_of(adapted), ModelRef(str(out), ModelKind.ADAPTER, base)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_an_edited_model_has_what_it_restored_and_what_its_edit_took(tmp_path):
     assert cell_numbers(cell, sweep.store).items() >= found.items()
 
 
-def test_the_share_restored_is_over_the_other_problems(tmp_path):
+def test_the_share_restored_is_over_the_other_problems_and_unknown_without_the_bases_results(tmp_path):
     sweep = Sweep(tmp_path)
     first, _ = cells = sweep.cells("edits.pairs=2")
     tasks = sweep.judge(first, "pp pp .. .. .. ..", ".. .. .. .. .. ..")
@@ -70,17 +70,9 @@ def test_the_share_restored_is_over_the_other_problems(tmp_path):
     other = next(task for task in pairs if task != pairs[0])
     judge_edited(sweep, first, tasks, "pp pp .. .. .. ..", " ".join("p." if task == other else ".." for task in tasks))
     assert edit_numbers(first, sweep.store)["G-RIR minicode C1"] == pytest.approx(0.5)
-
-
-def test_a_draw_that_the_base_has_not_been_judged_on_leaves_the_numbers_of_its_category_out(tmp_path):
-    sweep = Sweep(tmp_path)
-    (cell,) = sweep.cells("edits.pairs=1")
-    tasks = sweep.judge(cell, "pp pp pp .. pp pp", "pp .. pp .. pp pp")
-    assert sweep.find(cell) is not None
-    judge_edited(sweep, cell, tasks, "pp pp p. .. pp pp", "pp pp pp pp pp pp")
-    (perturbed,) = [one for one in cell.pair_search.base.pairs if one.pair.perturbation == "C1"]
+    (perturbed,) = [one for one in first.pair_search.base.pairs if one.pair.perturbation == "C1"]
     shutil.rmtree(sweep.store.folder(perturbed.results))
-    found = edit_numbers(cell, sweep.store)
+    found = edit_numbers(first, sweep.store)
     assert "G-RIR minicode C1" not in found and found["edit_seconds minicode C1"] == 3.0
 
 

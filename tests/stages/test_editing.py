@@ -19,7 +19,6 @@ from raysweep.records import BlockAccuracy, ModelKind, ModelRef
 from raysweep.rows.parquet import read_rows
 from raysweep.stages.editing import BLOCKS, EDITED
 from raysweep.storage.store import Store
-from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.editors.base import EDITORS, EditJob, Editor, EditServices, ModelEdit, NotReproduced
 from raysweep.trainers.editors.states import matrix_of
 from tests.stages.making import work_on
@@ -56,15 +55,10 @@ def judging(monkeypatch):
     yield
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return make_tiny("llama", tmp_path_factory.mktemp("llama"))
-
-
-def edited(tiny: ModelRef, folder: Path, arguments: str) -> tuple[Store, CellPlan, ProgressFile]:
+def edited(base: ModelRef, folder: Path, arguments: str) -> tuple[Store, CellPlan, ProgressFile]:
     """Edit a model that solves the first problem with its clean prompt alone."""
     sweep = Sweep(folder)
-    model = f"models=[{{name: a, path: {tiny.location}, template: raw, recipes: [judging]}}]"
+    model = f"models=[{{name: a, path: {base.location}, template: raw, recipes: [judging]}}]"
     recipe = f"recipes={{judging: {{trainer: judging, edit: {arguments}}}}}"
     (cell,) = sweep.cells(model, recipe, "edits.pairs=1")
     sweep.judge(cell, SOLVED, UNSOLVED)
@@ -75,7 +69,7 @@ def edited(tiny: ModelRef, folder: Path, arguments: str) -> tuple[Store, CellPla
 
 
 def test_an_edit_writes_its_tensors_its_blocks_and_its_pair(tiny, tmp_path):
-    store, cell, _ = edited(tiny, tmp_path, "{}")
+    store, cell, _ = edited(tiny["llama"], tmp_path, "{}")
     counts = store.counts(cell.model)
     assert counts[EDITED] == {"problem_set": "minicode", "perturbation": "C1", "task_id": "MiniCode/0"}
     assert (counts["accuracy_original"], counts["accuracy_perturbed"], counts["eligible"]) == (1.0, 0.0, 1)
@@ -84,7 +78,7 @@ def test_an_edit_writes_its_tensors_its_blocks_and_its_pair(tiny, tmp_path):
     assert (block.block, block.accuracy, block.accuracy_original) == (0, 1.0, 1.0)
     assert not end_of(cell, store)
     assert [one.node.stage for one in missing(cell.artefacts, store)] == [*["completions"] * 2, *["results"] * 2]
-    network, tokenizer = load_model(tiny)
+    network, tokenizer = load_model(tiny["llama"])
     matrix = matrix_of(EditJob(LiveModel(network, tokenizer), "llama", None, 0), 0)
     before = matrix.weight.clone()
     apply_delta(network, store.use(cell.model) / DELTA_FILE)
@@ -92,7 +86,7 @@ def test_an_edit_writes_its_tensors_its_blocks_and_its_pair(tiny, tmp_path):
 
 
 def test_an_edit_that_is_not_reproduced_ends_its_cell_and_is_no_failure(tiny, tmp_path):
-    store, cell, _ = edited(tiny, tmp_path, "{ends: true}")
+    store, cell, _ = edited(tiny["llama"], tmp_path, "{ends: true}")
     assert end_of(cell, store) == "not reproduced: 0 of 4 programs pass"
     assert not missing(cell.artefacts, store)
     counts = store.counts(cell.model)
@@ -102,7 +96,7 @@ def test_an_edit_that_is_not_reproduced_ends_its_cell_and_is_no_failure(tiny, tm
 
 
 def test_an_edit_that_changes_nothing_says_so_to_the_user_and_is_judged_all_the_same(tiny, tmp_path):
-    store, cell, progress = edited(tiny, tmp_path, "{factor: 1.0}")
+    store, cell, progress = edited(tiny["llama"], tmp_path, "{factor: 1.0}")
     why = store.counts(cell.model)["changes_nothing"]
     assert "gives its base's very logits" in why
     assert any(line.endswith(f"the edit changes nothing: {why}") for line in progress.activity.tail)

@@ -48,10 +48,15 @@ class ToldStages(LocalStages):
         self.verdict = verdict
         self.asked: list[Program] = []
         self.limits: set[float] = set()
+        self.generated = 0
         self.reused: Counter[str] = Counter()
 
     def count_reused(self, what: str, number: int) -> None:
         self.reused[what] += number
+
+    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
+        self.generated += sum(map(len, job.batches))
+        return super().generate(job, progress)
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
         for at, batch in enumerate(job.batches):
@@ -68,19 +73,19 @@ class StoppedStages(ToldStages):
 
     def __init__(self, generated: int, executed: int) -> None:
         super().__init__(PASSED)
-        self.generated, self.executed = generated, executed
+        self.most = {"generated": generated, "executed": executed}
+
+    def _up_to(self, what: str, blocks: Iterator[Any]) -> Iterator[Any]:
+        for at, block in enumerate(blocks):
+            if at == self.most[what]:
+                raise Stopped
+            yield block
 
     def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        for at, block in enumerate(super().generate(job, progress)):
-            if at == self.generated:
-                raise Stopped
-            yield block
+        return self._up_to("generated", super().generate(job, progress))
 
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
-        for at, block in enumerate(super().execute(job, progress)):
-            if at == self.executed:
-                raise Stopped
-            yield block
+        return self._up_to("executed", super().execute(job, progress))
 
 
 def problem(n: int, solution: str) -> dict[str, str]:
@@ -150,19 +155,9 @@ def test_blocks_of_a_stopped_evaluation_are_not_made_again(tmp_path, store):
     assert not store.unfinished(plan.evaluation).infos()
 
 
-class CountingStages(ToldStages):
-    """Counts the completions that it is asked for."""
-
-    generated = 0
-
-    def generate(self, job: GenerateJob, progress: ProgressFile) -> Iterator[BatchOutput[Completion]]:
-        self.generated += sum(map(len, job.batches))
-        return super().generate(job, progress)
-
-
 def generated(plan: CellPlan, store: Store) -> tuple[int, list[Mapping[str, Any]]]:
     """Make a cell; return how many completions were generated, and the counts of each pair."""
-    stages = CountingStages(PASSED)
+    stages = ToldStages(PASSED)
     make(plan.artefacts, work_on(store, stages))
     counts = [store.counts(pair.completions) for pair in plan.pairs]
     assert stages.reused["completions"] == sum(count["reused"] for count in counts)

@@ -83,10 +83,18 @@ def test_the_lowest_loss_of_the_last_epoch_is_chosen(store):
     }
 
 
-def test_the_loss_is_that_of_the_epoch_that_was_kept(store):
+@pytest.mark.parametrize(
+    ("losses", "counts"),
+    [
+        ([[0.5, 0.4], [0.2, 0.6], [0.9, 0.3]], {KEPT_STEP: 4}),  # the loss is that of the epoch that was kept
+        ([[0.9, 0.8, 0.2], [0.3, 0.2], [0.4, 0.3, 0.2]], {}),  # of equal losses the shorter training is chosen
+        ([[math.nan], [0.7], [math.inf]], {}),  # a loss that isn't finite is never chosen
+    ],
+)
+def test_the_second_of_three_is_chosen(losses, counts, store):
     cell = cell_of(plan())
-    train(cell, store, {0.001: [0.5, 0.4], 0.002: [0.2, 0.6], 0.003: [0.9, 0.3]}, kept_step=4)
-    assert choose(cell, store) == 0.002
+    train(cell, store, dict(zip(RATES, losses, strict=True)), **counts)
+    assert choose(cell, store) == RATES[1]
 
 
 def test_neither_names_nor_the_order_of_lists_or_trainings_change_a_choice(tmp_path):
@@ -100,37 +108,19 @@ def test_neither_names_nor_the_order_of_lists_or_trainings_change_a_choice(tmp_p
     assert len(found) == 1
 
 
-def test_of_equal_losses_the_shorter_training_is_chosen(store):
-    cell = cell_of(plan())
-    train(cell, store, {0.001: [0.9, 0.8, 0.2], 0.002: [0.3, 0.2], 0.003: [0.4, 0.3, 0.2]})
-    assert choose(cell, store) == 0.002
-
-
-def test_a_loss_that_is_not_finite_is_never_chosen(store):
-    cell = cell_of(plan())
-    train(cell, store, {0.001: [math.nan], 0.002: [0.7], 0.003: [math.inf]})
-    assert choose(cell, store) == 0.002
-
-
-def test_without_any_finite_loss_nothing_is_chosen(store):
-    cell = cell_of(plan())
-    train(cell, store, {key: [math.nan] for key in RATES})
-    with pytest.raises(HopelessError, match="none of its 3 candidates has a finite validation loss"):
-        choose(cell, store)
-
-
 @pytest.mark.parametrize(
-    ("counts", "words"),
+    ("loss", "counts", "words"),
     [
-        ({VALIDATION_SET: "of others"}, r"llama\.some\.lr1e-3\.C1\.s7: .* without these validation rows"),
-        ({VALIDATION_SET: None}, "without these validation rows"),  # as versions before wrote none
-        ({"validation_losses": []}, "its trainer 'full' reports no validation losses"),
-        ({KEPT_STEP: 99}, "its trainer 'full' kept step 99, of which it reports no validation loss"),
+        (math.nan, {}, "none of its 3 candidates has a finite validation loss"),
+        (0.5, {VALIDATION_SET: "of others"}, r"llama\.some\.lr1e-3\.C1\.s7: .* without these validation rows"),
+        (0.5, {VALIDATION_SET: None}, "without these validation rows"),
+        (0.5, {"validation_losses": []}, "its trainer 'full' reports no validation losses"),
+        (0.5, {KEPT_STEP: 99}, "its trainer 'full' kept step 99, of which it reports no validation loss"),
     ],
 )
-def test_models_with_losses_of_other_rows_or_none_are_named(store, counts, words):
+def test_without_a_finite_loss_or_with_losses_of_other_rows_or_none_nothing_is_chosen(store, loss, counts, words):
     cell = cell_of(plan())
-    train(cell, store, {rate: [0.5] for rate in RATES}, **counts)
+    train(cell, store, {rate: [loss] for rate in RATES}, **counts)
     with pytest.raises(HopelessError, match=words):
         choose(cell, store)
 

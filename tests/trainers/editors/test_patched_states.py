@@ -22,9 +22,9 @@ from tests.trainers.editors.localized import (
     LONGER,
     ORIGINAL,
     SHORTER,
-    hooks_on,
     ids_of,
     job_of,
+    left_as_it_was,
     live_model,
     modules_of,
     read,
@@ -133,17 +133,12 @@ def test_padding_changes_no_patch(family, perturbed, patches):
 @pytest.mark.parametrize("family", EDITED)
 def test_hooks_are_gone_after_an_error_and_no_state_was_written_into(family, patches, monkeypatch):
     one = patches(family, LONGER)  # no. 7
-    hooks = hooks_on(one.live.network)
-    before = {name: tensor.clone() for name, tensor in one.live.network.state_dict().items()}
     kept = {number: states.clone() for number, states in one.states.items()}
-    one.logits(*ANYWHERE)
-    assert hooks_on(one.live.network) == hooks
-    monkeypatch.setattr(torch.Tensor, "index_copy", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with left_as_it_was(one.live.network):
         one.logits(*ANYWHERE)
-    monkeypatch.undo()
-    assert hooks_on(one.live.network) == hooks
-    assert all(torch.equal(before[name], tensor) for name, tensor in one.live.network.state_dict().items())
+    monkeypatch.setattr(torch.Tensor, "index_copy", lambda *_: 1 / 0)
+    with left_as_it_was(one.live.network), pytest.raises(ZeroDivisionError):
+        one.logits(*ANYWHERE)
     assert all(torch.equal(kept[number], states) for number, states in one.states.items())
 
 

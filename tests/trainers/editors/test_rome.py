@@ -140,9 +140,7 @@ def target_loss_without_last(network: Any, context: list[int], target: list[int]
 def test_contexts_read_a_few_at_a_time_give_the_same_edit(make_edit, monkeypatch):
     one = edited(Rome(**SMALL), make_edit("llama"))
     monkeypatch.setattr(rome, "PASS_TOKENS", 1)
-    other = edited(Rome(**SMALL), make_edit("llama"))
-    for name, tensor in one.tensors.items():
-        torch.testing.assert_close(other.tensors[name], tensor, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(edited(Rome(**SMALL), make_edit("llama")).tensors, one.tensors, atol=1e-3, rtol=1e-3)
 
 
 def test_prefixes_come_from_the_seed_and_are_kept(make_edit):
@@ -156,27 +154,22 @@ def test_a_prefix_with_which_the_prompt_does_not_fit_the_model_is_left_out(make_
     job = make_edit("gpt_bigcode")
     reader = TextReader(job.base)
     reader.positions = len(reader.pair(job.pair).perturbed) + 32
-    contexts = Rome()._contexts(job, reader, [1], ["", "a long one that doesn't fit " * 3])
-    assert len(contexts) == 1
+    assert len(Rome()._contexts(job, reader, [1], ["", "a long one that doesn't fit " * 3])) == 1
 
 
 def test_the_plain_prompts_key_is_the_projections_input_at_its_last_token(make_edit):
     job = make_edit("llama")
     network, matrix, ids = job.base.network, matrix_of(job, 1), TextReader(job.base).pair(job.pair).perturbed
     keys = rome._keys(network, matrix, [ids, ids[:-1]], lambda: None)
-    states = block_states(network, matrix, ids)
-    torch.testing.assert_close(keys[0], states.keys[-1])
-    torch.testing.assert_close(keys[1], states.keys[-2], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(keys, block_states(network, matrix, ids).keys[[-1, -2]], atol=1e-5, rtol=1e-4)
 
 
 def test_the_covariance_has_the_ridge_and_the_texts_that_are_asked_for(make_edit):
     job = make_edit("llama")
-    matrix = matrix_of(job, 1)
 
-    def covariance(**settings: Any) -> torch.Tensor:
+    def covariance(**settings: Any) -> Any:
         with torch.no_grad():
-            found = Rome(covariance_tokens=32, **settings)._covariance(job, matrix, lambda: None)
-        return found
+            return Rome(covariance_tokens=32, **settings)._covariance(job, matrix_of(job, 1), lambda: None)
 
     plain = covariance(covariance_ridge=0)
     ridge = 0.5 * plain.diagonal().mean() * torch.eye(len(plain))

@@ -19,6 +19,7 @@ from raysweep.testing.services import RowsHere
 from raysweep.testing.tiny import make_tiny, training_rows
 from raysweep.trainers.base import LossSum, Objective, Recipe
 from raysweep.trainers.batching import collate, compact
+from raysweep.trainers.objectives import fait
 from raysweep.trainers.objectives.dpo import Dpo
 from raysweep.trainers.objectives.fait import Fait, fait_weight
 from raysweep.trainers.objectives.fixed import Fixed
@@ -31,14 +32,14 @@ SFT = Sft(reduction="per_token")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def loaded(request, tmp_path_factory):
-    model, tokenizer = load_model(make_tiny(request.param, tmp_path_factory.mktemp(request.param)))
+def loaded(request, tiny):
+    model, tokenizer = load_model(tiny[request.param])
     return model.train(), tokenizer
 
 
 @pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    model, tokenizer = load_model(make_tiny("llama", tmp_path_factory.mktemp("llama")))
+def llama(tiny):
+    model, tokenizer = load_model(tiny["llama"])
     return model.train(), tokenizer
 
 
@@ -156,54 +157,12 @@ def test_the_weight_lies_between_alpha_less_1_and_alpha(one, other, alpha):
     assert weights[0] == weights[1] and float(weights[2]) == pytest.approx(alpha)
 
 
-def test_the_weight_has_no_gradient(llama):
-    """The gradient is that of the losses times fixed numbers."""
+def test_the_weight_has_no_gradient(llama, monkeypatch):
     model, tokenizer = llama
-    objective = Fait(2)
-    rows = encoded(objective, tokenizer, rows_of())
-    step = 1e-3
-    parameter = next(p for name, p in model.named_parameters() if "down_proj" in name)
-    direction = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    frozen = FrozenWeights(objective, model, rows)
-    with torch.no_grad():
-        parameter.add_(step * direction)
-        up = frozen.loss()
-        parameter.sub_(2 * step * direction)
-        down = frozen.loss()
-        parameter.add_(step * direction)
-    model.zero_grad()
-    loss_of(objective, model, rows).backward()
-    assert float((parameter.grad * direction).sum()) == pytest.approx((up - down) / (2 * step), rel=2e-2)
-
-
-class FrozenWeights:
-    """FAIT's loss with the weights of the tokens that the model gives now."""
-
-    def __init__(self, objective: Fait, model: Any, rows: list[Any]) -> None:
-        self.model, self.rows = model, rows
-        self.factors = [self._factors(objective, row) for row in rows]
-        self.normaliser = objective.normaliser(rows)
-
-    def _factors(self, objective: Fait, row: Any) -> torch.Tensor:
-        accepted = self._mean(row["input_ids"], row["marks"])
-        rejected = self._mean(row["rejected_ids"], row["rejected_marks"])
-        weight = float(fait_weight(torch.tensor(accepted), torch.tensor(rejected), objective.alpha))
-        marks = torch.tensor(row["marks"])
-        return torch.where(marks > 0, weight, objective.alpha - 1) * torch.tensor(row["weights"])
-
-    def _mean(self, ids: Any, marks: Any) -> float:
-        ids, marks = torch.tensor(ids).long(), torch.tensor(marks).long()
-        with torch.no_grad():
-            likely = self.model(input_ids=ids[None]).logits[0, :-1].softmax(-1)[torch.arange(len(ids) - 1), ids[1:]]
-        return float((likely * marks[1:]).sum() / (marks > 0).sum())
-
-    def loss(self) -> float:
-        total = 0.0
-        for row, factors in zip(self.rows, self.factors, strict=True):
-            ids = torch.tensor(row["input_ids"]).long()
-            likely = self.model(input_ids=ids[None]).logits[0, :-1].log_softmax(-1)
-            total -= float((likely[torch.arange(len(ids) - 1), ids[1:]] * factors[1:]).sum())
-        return total / self.normaliser
+    rows = encoded(Fait(2), tokenizer, rows_of())
+    found = gradient_of(Fait(2), model, rows)
+    monkeypatch.setattr(fait, "fait_weight", lambda one, other, alpha: fait_weight(one, other, alpha).detach())
+    assert torch.equal(gradient_of(Fait(2), model, rows), found)
 
 
 def prepared(objective: Dpo, model: Any, rows: list[Any]) -> list[Any]:
@@ -243,8 +202,8 @@ def test_dpos_loss_is_its_formula(beta, llama, tmp_path):
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 6), st.sampled_from([1, 8, 64]))
-def test_passes_and_padding_change_no_gradient(cut, pad_to):
-    model, tokenizer = _shared()
+def test_passes_and_padding_change_no_gradient(llama, cut, pad_to):
+    model, tokenizer = llama
     for objective in (Fait(2), Dpo(), Fixed(3)):
         rows = encoded(objective, tokenizer, rows_of())
         if isinstance(objective, Dpo):
@@ -257,20 +216,6 @@ def test_passes_and_padding_change_no_gradient(cut, pad_to):
             ((loss.loss if isinstance(loss, LossSum) else loss) / objective.normaliser(rows)).backward()
         found = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
         assert (found - whole).abs().max() < 1e-5 * whole.abs().max()
-
-
-_kept: list[tuple[Any, Any]] = []
-
-
-def _shared() -> tuple[Any, Any]:
-    """A llama for tests whose examples hypothesis draws, which can take no fixture of a function's scope."""
-    if not _kept:
-        import tempfile
-        from pathlib import Path
-
-        with tempfile.TemporaryDirectory() as folder:
-            _kept.append(load_model(make_tiny("llama", Path(folder))))
-    return _kept[0]
 
 
 @pytest.mark.parametrize(
@@ -288,21 +233,19 @@ def test_what_can_not_be_meant_is_refused(make, words):
         make()
 
 
-def test_rows_say_why_they_are_dropped(llama):
-    _, tokenizer = llama
-    row, short = rows_of()[0], dataclasses.replace(RAW, max_tokens=40)
-    long = dataclasses.replace(row, rejected=row.output * 30)
+@pytest.mark.parametrize(
+    ("changed", "max_tokens", "why"),
+    [
+        ({"rejected": None}, 1024, "no rejected response"),
+        ({"rejected": "    return xs\n" * 30}, 100, "rejected response over 100 tokens"),
+        ({"output": "    return xs\n" * 30}, 40, "over 40 tokens"),
+    ],
+)
+def test_rows_say_why_they_are_dropped(changed, max_tokens, why, llama):
+    row, recipe = dataclasses.replace(rows_of()[0], **changed), dataclasses.replace(RAW, max_tokens=max_tokens)
     for objective in (Fait(), Dpo(), Fixed()):
-        assert objective.encode(dataclasses.replace(row, rejected=None), tokenizer, RAW) is None
-        assert objective.why_dropped(dataclasses.replace(row, rejected=None), tokenizer, RAW) == "no rejected response"
-        assert (
-            objective.why_dropped(long, tokenizer, dataclasses.replace(RAW, max_tokens=100))
-            == "rejected response over 100 tokens"
-        )
-        assert (
-            objective.why_dropped(dataclasses.replace(row, output=row.output * 30), tokenizer, short)
-            == "over 40 tokens"
-        )
+        assert objective.encode(row, llama[1], recipe) is None
+        assert objective.why_dropped(row, llama[1], recipe) == why
 
 
 def test_costs_in_tokens():

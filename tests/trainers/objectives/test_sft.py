@@ -10,18 +10,13 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_model, load_tokenizer
 from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import TrainingRow
-from raysweep.testing.tiny import make_tiny, pairs
+from raysweep.testing.tiny import pairs
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.batching import collate, collate_packed
 from raysweep.trainers.objectives.sft import Sft
 from tests.models.tiny import CHATS, FAMILIES, chat_tokenizer
 
 RAW = Recipe(template="raw")
-
-
-@pytest.fixture(scope="module")
-def llama(tmp_path_factory):
-    return make_tiny("llama", tmp_path_factory.mktemp("llama"))
 
 
 def row_of(prompt: str, output: str) -> TrainingRow:
@@ -37,8 +32,8 @@ def safecoders_weights(prompt: str, output: str, tokenizer: Any) -> tuple[list[i
 
 
 @pytest.mark.parametrize("template", ["raw", "instruct"])
-def test_tokens_and_weights_are_safecoders(template, llama):
-    tokenizer, recipe = load_tokenizer(llama), Recipe(template=template)
+def test_tokens_and_weights_are_safecoders(template, tiny):
+    tokenizer, recipe = load_tokenizer(tiny["llama"]), Recipe(template=template)
     for prompt, output in pairs(6):
         row = row_of(prompt, output)
         ids, weights = safecoders_weights(training_prompt(row, PromptTemplate(template)), output, tokenizer)
@@ -63,23 +58,23 @@ def test_a_chats_row_ends_with_the_end_of_the_turn_and_begins_once(name):
     assert [weight > 0 for weight in encoded["weights"]] == [False] * len(asked) + [True] * len(answered)
 
 
-def test_weights_begin_after_a_token_that_spans_the_border(llama):
-    tokenizer = load_tokenizer(llama)
+def test_weights_begin_after_a_token_that_spans_the_border(tiny):
+    tokenizer = load_tokenizer(tiny["llama"])
     prompt, output = "def f0(xs", "):\n    return xs[:2]\n"  # without a line break between them tokens may join
     _, weights = safecoders_weights(prompt, output, tokenizer)
     encoded = Sft().encode(row_of(prompt, output), tokenizer, RAW)
     assert [weight > 0 for weight in encoded["weights"]] == [bool(w) for w in weights]
 
 
-def test_an_empty_response_still_teaches_the_end(llama):
-    tokenizer = load_tokenizer(llama)
+def test_an_empty_response_still_teaches_the_end(tiny):
+    tokenizer = load_tokenizer(tiny["llama"])
     encoded = Sft().encode(row_of("x\n", ""), tokenizer, RAW)
     assert encoded["input_ids"][-1] == tokenizer.eos_token_id
     assert encoded["weights"][-2:] == [0, 1]
 
 
-def test_long_rows_and_rows_without_a_prompt_are_dropped(llama):
-    tokenizer = load_tokenizer(llama)
+def test_long_rows_and_rows_without_a_prompt_are_dropped(tiny):
+    tokenizer = load_tokenizer(tiny["llama"])
     prompt, output = pairs(1)[0]
     exact = len(safecoders_weights(prompt, output, tokenizer)[0])
     for limit, kept in ((exact, True), (exact - 1, False)):
@@ -101,8 +96,8 @@ def row_losses(model: Any, tokenizer: Any, prompt: str, output: str) -> tuple[to
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("prompt_weight", [0, 0.3])
-def test_the_loss_is_the_mean_over_each_rows_response_plus_the_weighted_prompt(family, prompt_weight, tmp_path):
-    model, tokenizer = load_model(make_tiny(family, tmp_path))
+def test_the_loss_is_the_mean_over_each_rows_response_plus_the_weighted_prompt(family, prompt_weight, tiny):
+    model, tokenizer = load_model(tiny[family])
     objective = Sft(prompt_weight)
     encoded = [objective.encode(row_of(*pair), tokenizer, RAW) for pair in pairs(5)]
     rows = [row for row in encoded if row]
