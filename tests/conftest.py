@@ -36,6 +36,8 @@ os.environ.setdefault("LOG_NAME_UPDATE_INTERVAL_S", "5")
 """How often each node looks for new files of logs, twice a second by default."""
 for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):
     os.environ.setdefault(name, "0")  # Ray starts no process before there is work for it
+os.environ.setdefault("RAY_worker_niceness", "0")
+"""By default 15: Ray's processes would stand still while other tests keep all cores busy."""
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 """Tests save models, for which transformers imports DeepSpeed, and that would write to stdout that there is no GPU."""
 
