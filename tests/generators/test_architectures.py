@@ -6,16 +6,14 @@ A few of the architectures run in `make test`, the others in the tests that are 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import pytest
-import torch
 
-from raysweep.generators.base import GENERATORS
 from raysweep.generators.caches.no_cache import NEEDED_BY
 from raysweep.models.loading import load_model
-from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
+from raysweep.records import Decoding, GenerationRequest
 from raysweep.testing.tiny import pairs
+from tests.generators.writing import create, texts_of_generate
 from tests.models.configs import GENERATED
 from tests.models.tiny import cases
 
@@ -37,47 +35,31 @@ def requests(samples: int = 1) -> list[GenerationRequest]:
     ]
 
 
-def make(model: ModelRef, decoding: Decoding, **args: Any) -> Any:
-    return GENERATORS.create(Spec("transformers", args), model=model, decoding=decoding)
-
-
-def texts_of_generate(model: ModelRef) -> list[str]:
-    network, tokenizer = load_model(model)
-    texts = []
-    for prompt in PROMPTS:
-        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
-        mask = torch.ones_like(ids)
-        out = network.generate(input_ids=ids, attention_mask=mask, max_new_tokens=TOKENS, do_sample=False)
-        texts.append(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))
-    return texts
-
-
 @pytest.mark.parametrize("name", cases(GENERATED, SOME))
 def test_texts_are_those_of_generate_whatever_is_written_beside_them(name, random):
     model = random(name, initializer_range=STRONG)
-    greedy = make(model, Decoding(TOKENS))
+    greedy = create(model, Decoding(TOKENS))
     assert ("cache" in greedy.facts()) == (name in NEEDED_BY)
-    assert [completion.text for completion in greedy.generate(requests())] == texts_of_generate(model)
+    texts = texts_of_generate(*load_model(model), PROMPTS, TOKENS)
+    assert [completion.text for completion in greedy.generate(requests())] == texts
     drawn, asked = Decoding(TOKENS, 1.0, 1.0, samples=SAMPLES), requests(SAMPLES)
-    together = make(model, drawn).generate(asked)
+    together = create(model, drawn).generate(asked)
     assert len({completion.text for completion in together}) > len(PROMPTS)
     for budget in (1, 250):
-        assert make(model, drawn, batch_tokens=budget).generate(asked[::-1])[::-1] == together
-    by_prompt = make(model, drawn)
+        assert create(model, drawn, batch_tokens=budget).generate(asked[::-1])[::-1] == together
+    by_prompt = create(model, drawn)
     assert [by_prompt.generate([request])[0] for request in asked] == together
 
 
 def test_with_longrope_a_text_crosses_to_the_frequencies_of_long_ones_by_itself(random):
     """Some prompts are short and stay so, some become long, and some are long: each as if it were alone."""
     model = random("phi3", initializer_range=STRONG)
-    generator = make(model, Decoding(TOKENS))
+    generator = create(model, Decoding(TOKENS))
     lengths = [len(generator.tokenizer(prompt)["input_ids"]) for prompt in PROMPTS]
     longest = generator.network.config.original_max_position_embeddings
     assert sum(length <= longest < length + TOKENS for length in lengths) == 3 and max(lengths) > longest
     alone = [generator.generate([request])[0] for request in requests()]
     assert generator.generate(requests()) == alone
-    short = [  # of too few tokens to become long
-        dataclasses.replace(request, prompt=request.prompt[-30:]) for request in requests()
-    ]
+    short = [dataclasses.replace(request, prompt=request.prompt[-30:]) for request in requests()]  # and stay so
     assert generator.generate([*short, *requests()])[4:] == alone
     assert generator.generate(short) == generator.generate([*short, *requests()])[:4]

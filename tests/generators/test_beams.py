@@ -17,6 +17,7 @@ from raysweep.generators.rows import WrittenRow
 from raysweep.models.loading import load_model
 from raysweep.records import Decoding, GenerationRequest, ModelRef, Spec
 from raysweep.testing.tiny import pairs
+from tests.generators import writing
 from tests.generators.test_transformers import Scarce
 from tests.models.tiny import cases
 
@@ -44,7 +45,7 @@ def decoding(**fields: Any) -> Decoding:
 
 def create(model: ModelRef, how: Decoding, *, often: bool = True, **args: Any) -> Any:
     """A generator; `often`: its model ends texts more often than a random one does."""
-    generator = GENERATORS.create(Spec("transformers", args), model=model, decoding=how)
+    generator = writing.create(model, how, **args)
     if often:
         end_often(generator.network, generator.tokenizer)
     return generator
@@ -73,21 +74,8 @@ def requests(samples: int = BEAMS, **fields: Any) -> list[GenerationRequest]:
 def texts_of_generate(model: ModelRef, early: bool) -> list[str]:
     network, tokenizer = load_model(model)
     end_often(network, tokenizer)
-    texts = []
-    for prompt in TEXTS:
-        ids = torch.tensor([tokenizer(prompt)["input_ids"]])
-        found = network.generate(
-            input_ids=ids,
-            attention_mask=torch.ones_like(ids),
-            max_new_tokens=TOKENS,
-            do_sample=False,
-            num_beams=BEAMS,
-            num_return_sequences=BEAMS,
-            early_stopping=early,
-        )
-        begun = 1 if network.config.is_encoder_decoder else ids.shape[1]
-        texts += [tokenizer.decode(text[begun:], skip_special_tokens=True) for text in found]
-    return texts
+    beams = {"num_beams": BEAMS, "num_return_sequences": BEAMS, "early_stopping": early}
+    return writing.texts_of_generate(network, tokenizer, TEXTS, TOKENS, **beams)
 
 
 @pytest.mark.parametrize(("name", "early"), CASES)

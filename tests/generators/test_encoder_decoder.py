@@ -19,8 +19,9 @@ from raysweep.generators.proof import flaw_of
 from raysweep.generators.rows import Tokens
 from raysweep.models.loading import load_model
 from raysweep.models.traits import read_traits, traits_of
-from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Spec
+from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef
 from raysweep.testing.tiny import pairs
+from tests.generators import writing
 from tests.generators.test_patches import Told
 from tests.models.configs import WITH_ENCODERS
 from tests.models.tiny import cases
@@ -33,7 +34,7 @@ SOME = ("t5", "bart")
 
 
 def create(model: ModelRef, decoding: Decoding = Decoding(TOKENS), **args: Any) -> Any:
-    return GENERATORS.create(Spec("transformers", args), model=model, decoding=decoding)
+    return writing.create(model, decoding, **args)
 
 
 def requests(count: int = 6, samples: int = 1) -> list[GenerationRequest]:
@@ -48,14 +49,8 @@ def requests(count: int = 6, samples: int = 1) -> list[GenerationRequest]:
 def test_texts_are_those_of_generate_whatever_is_written_beside_them(name, random):
     """Long for most types: t5 stands for those without positions in the decoder, bart for the others."""
     model = random(name)
-    network, tokenizer = load_model(model)
-    expected = []
-    for request in requests():
-        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
-        out = network.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False, num_beams=1
-        )
-        expected.append(tokenizer.decode(out[0, 1:], skip_special_tokens=True))
+    prompts = [request.prompt for request in requests()]
+    expected = writing.texts_of_generate(*load_model(model), prompts, TOKENS, num_beams=1)
     assert len(set(expected)) > 1
     assert [completion.text for completion in create(model).generate(requests())] == expected
     drawn, asked = Decoding(TOKENS, 1.0, 1.0, samples=2), requests(samples=2)
@@ -102,13 +97,13 @@ def test_the_proof_finds_what_is_wrong(broken, random, monkeypatch):
 
 def test_a_model_that_no_way_is_right_for_is_refused_with_the_way_out(random):
     network, tokenizer = load_model(random("t5"))
-    network.decoder.register_forward_hook(
-        lambda _, __, output: output.__setitem__(
-            "last_hidden_state", output.last_hidden_state + output.last_hidden_state.mean(dim=0)
-        )
-    )
+
+    def mixed(_: Any, __: Any, output: Any) -> None:
+        output["last_hidden_state"] = output.last_hidden_state + output.last_hidden_state.mean(dim=0)
+
+    network.decoder.register_forward_hook(mixed)
     with pytest.raises(UnfitModel, match=r"whose type is t5: .*take a model of another type, or serve it"):
-        GENERATORS.create(Spec("transformers"), model=LiveModel(network, tokenizer), decoding=Decoding(4))
+        create(LiveModel(network, tokenizer))
 
 
 def test_a_decoder_without_a_first_token_is_refused(random):
@@ -116,7 +111,7 @@ def test_a_decoder_without_a_first_token_is_refused(random):
     for config in (network.config, network.generation_config):
         config.decoder_start_token_id = config.bos_token_id = None
     with pytest.raises(UnfitModel, match="no `decoder_start_token_id`"):
-        GENERATORS.create(Spec("transformers"), model=LiveModel(network, tokenizer), decoding=Decoding(4))
+        create(LiveModel(network, tokenizer))
 
 
 def test_encoder_and_decoder_have_positions_of_their_own(random):
@@ -134,23 +129,15 @@ def test_encoder_and_decoder_have_positions_of_their_own(random):
     assert row(129).ended and tokens.completion(row(129)).stop == "length"
 
 
-def test_an_encoder_reads_what_a_tokenizer_appends_as_in_training(random):
-    model = random("t5")
-    network, tokenizer = load_model(model)
+def test_an_encoder_reads_what_a_tokenizer_appends_as_in_training_and_writes_a_text_of_its_own(random):
+    network, tokenizer = load_model(random("t5"))
     one = (tokenizer.eos_token, tokenizer.eos_token_id)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {one[0]}", special_tokens=[one])
     traits = traits_of(network, tokenizer)
-    assert traits.after == (one[0],)
-    assert f"its tokenizer ends prompts with {one[0]}" in traits.words
-    row = Tokens(tokenizer, None, 8, traits).row(GenerationRequest("0", "t", "def"))
-    assert row.prompt[-1] == tokenizer.eos_token_id and not row.ended
-
-
-def test_what_it_writes_is_a_text_of_its_own(random):
-    model = random("t5")
-    network, tokenizer = load_model(model)
-    tokens = Tokens(tokenizer, None, 8, traits_of(network, tokenizer))
+    assert traits.after == (one[0],) and f"its tokenizer ends prompts with {one[0]}" in traits.words
+    tokens = Tokens(tokenizer, None, 8, traits)
     row = tokens.row(GenerationRequest("0", "t", "def f(x):\n", stop=("\n",)))
+    assert row.prompt[-1] == tokenizer.eos_token_id and not row.ended
     row.written = tokenizer("    return x\n# more")["input_ids"]
     assert (tokens.completion(row).text, tokens.completion(row).stop) == ("    return x", "\n")
 
@@ -168,7 +155,5 @@ def test_what_can_not_run_it_says_so_before_work():
     with pytest.raises(UsageError, match=r"run model mine without a cache .*leave `cache` out"):
         GENERATORS.get("transformers").require_fit({"cache": False}, model)
     causal = dataclasses.replace(model, architecture="causal")
-    for arguments in ({}, {"cache": True}, {"cache": False}):
-        GENERATORS.get("transformers").require_fit(arguments, causal)
-        if arguments.get("cache") is not False:
-            GENERATORS.get("transformers").require_fit(arguments, model)
+    for arguments, of in (({}, model), ({"cache": True}, model), ({}, causal), ({"cache": False}, causal)):
+        GENERATORS.get("transformers").require_fit(arguments, of)

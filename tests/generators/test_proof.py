@@ -25,6 +25,7 @@ from raysweep.planning.models import require_generators_fit
 from raysweep.planning.planner import build_plan
 from raysweep.records import Decoding, GenerationRequest, ModelKind, Spec
 from raysweep.testing.tiny import pairs
+from tests.generators.writing import texts_of_generate
 from tests.models.configs import make_random
 
 pytestmark = pytest.mark.slow
@@ -66,17 +67,13 @@ def test_a_state_that_is_not_passed_on_is_found(model_type, dtype, loaded):
     assert flaw(WithKeysAndValues, network.to(dtype), tokenizer)
 
 
-def test_positions_that_count_padding_are_found(loaded, monkeypatch):
-    network, tokenizer = loaded("gpt2")
+@pytest.mark.parametrize(("model_type", "unheeded"), [("gpt2", "position_ids"), ("llama", "attention_mask")])
+def test_positions_that_count_padding_and_a_mask_that_is_not_heeded_are_found(
+    model_type, unheeded, loaded, monkeypatch
+):
+    network, tokenizer = loaded(model_type)
     forward = network.forward
-    monkeypatch.setattr(network, "forward", lambda position_ids=None, **given: forward(**given))
-    assert "in a batch its logits differ" in flaw(WithKeysAndValues, network, tokenizer)
-
-
-def test_a_mask_that_is_not_heeded_is_found(loaded, monkeypatch):
-    network, tokenizer = loaded("llama")
-    forward = network.forward
-    monkeypatch.setattr(network, "forward", lambda attention_mask=None, **given: forward(**given))
+    monkeypatch.setattr(network, "forward", lambda **given: forward(**{**given, unheeded: None}))
     assert "in a batch its logits differ" in flaw(WithKeysAndValues, network, tokenizer)
 
 
@@ -205,14 +202,10 @@ def test_an_activated_lora_acts_from_its_tokens_on_as_in_pefts_generate(loaded):
     adapted = activated(network, ids[-3:-1])
     assert "its logits differ" in flaw(WithKeysAndValues, adapted, tokenizer)
     generator = create(adapted, tokenizer)
-    given = torch.tensor([ids])
-    written = adapted.generate(
-        input_ids=given, attention_mask=torch.ones_like(given), max_new_tokens=6, do_sample=False
-    )
-    expected = tokenizer.decode(written[0, len(ids) :], skip_special_tokens=True)
+    expected = texts_of_generate(adapted, tokenizer, [prompt], 6)
     requests = [GenerationRequest(str(n), "", text) for n, text in enumerate((prompt, "a", prompt[-9:]))]
     assert generator.facts()["cache"] is False
-    assert generator.generate(requests)[0].text == expected
+    assert [generator.generate(requests)[0].text] == expected
 
 
 def test_an_activated_lora_that_padding_could_switch_on_is_refused(loaded):

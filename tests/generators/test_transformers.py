@@ -12,26 +12,27 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from transformers import PreTrainedTokenizerFast
 
 from raysweep.errors import RaysweepError, UsageError
 from raysweep.generators import sampling
-from raysweep.generators.base import GENERATORS, Generator, cut_at_stop
-from raysweep.generators.caches.base import left_pad
+from raysweep.generators.base import cut_at_stop
 from raysweep.generators.rows import Tokens
 from raysweep.generators.sampling import SEEDS, choose_tokens
 from raysweep.generators.transformers import Transformers
 from raysweep.models.loading import load_model
 from raysweep.models.scratch import EOS, train_tokenizer
 from raysweep.prompts.templates import Prompter, PromptTemplate
-from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, Spec, TrainingRow
+from raysweep.records import Decoding, GenerationRequest, ModelKind, ModelRef, Problem, TrainingRow
 from raysweep.rows.parquet import write_rows
 from raysweep.testing.services import FolderServices
 from raysweep.testing.tiny import make_tiny, pairs
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.full import Full
 from raysweep.trainers.lora import Lora
-from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_chat_model
+from tests.generators import writing
+from tests.models.tiny import CHATS, FAMILIES, TRANSFORMERS_4, make_adapter, make_chat_model
 from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.slow
@@ -62,8 +63,14 @@ def job_of(family: str, base: ModelRef, out: Path, **fields: Any) -> TrainJob:
 MERGES = [("float32", None, True), ("bfloat16", None, False), ("float32", False, False), ("bfloat16", True, True)]
 
 
-def make(model: ModelRef | None, decoding: Decoding = Decoding(40), **args: Any) -> Generator:
-    return GENERATORS.create(Spec("transformers", args), model=model, decoding=decoding)
+def make(model: ModelRef | None, decoding: Decoding = Decoding(40), **args: Any) -> Any:
+    return writing.create(model, decoding, **args)
+
+
+def expected(model: ModelRef, count: int) -> list[str]:
+    """What transformers' own `generate` writes for so many requests."""
+    prompts = [request.prompt for request in requests(count)]
+    return [cut_at_stop(text, STOP)[0] for text in writing.texts_of_generate(*load_model(model), prompts, 40)]
 
 
 def requests(count: int = 32, **fields: Any) -> list[GenerationRequest]:
@@ -76,13 +83,7 @@ def requests(count: int = 32, **fields: Any) -> list[GenerationRequest]:
 @pytest.mark.parametrize("family", [*FAMILIES, WITH_ENCODER])
 def test_greedy_text_is_that_of_transformers_own_generate(family, trained):
     ours = make(trained(family)).generate(requests(12))
-    model, tokenizer = load_model(trained(family))
-    for request, completion in zip(requests(12), ours, strict=True):
-        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
-        out = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False)
-        begun = 1 if family == WITH_ENCODER else ids.shape[1]
-        text = tokenizer.decode(out[0, begun:], skip_special_tokens=True)
-        assert completion.text == cut_at_stop(text, STOP)[0]
+    assert [completion.text for completion in ours] == expected(trained(family), 12)
     assert {completion.stop for completion in ours} >= {"eos"}
 
 
@@ -146,28 +147,15 @@ def test_clean_and_perturbed_prompts_of_a_problem_share_random_numbers(trained):
 
 def test_a_stop_string_ends_a_completion_and_is_cut_off(trained):
     generator = make(trained("llama"))
-    whole = generator.generate(requests(stop=()))
-    cut = generator.generate(requests(stop=("xs",)))
+    whole, cut = (generator.generate(requests(stop=stop)) for stop in ((), ("xs",)))
     for long, short in zip(whole, cut, strict=True):
         assert short.text == long.text.split("xs")[0]
         if "xs" in long.text:
             assert short.stop == "xs" and short.tokens < long.tokens
-
-
-def test_the_earliest_stop_string_wins(trained):
-    (completion,) = make(trained("llama")).generate(requests(1, stop=("xs", "return", "turn")))
-    assert (completion.text, completion.stop) == ("    ", "return")
-
-
-def test_stop_strings_in_the_prompt_do_not_count(trained):
-    (completion,) = make(trained("llama")).generate(requests(1, stop=("def f0", '"""\n')))
-    assert completion.text.startswith("    return") and completion.stop == "eos"
-
-
-def test_a_completion_has_at_most_the_tokens_allowed(trained):
-    (completion,) = make(trained("llama"), Decoding(3)).generate(requests(1))
-    assert (completion.tokens, completion.stop) == (3, "length")
-    assert pairs(1)[0][1].startswith(completion.text)
+    (earliest,) = generator.generate(requests(1, stop=("xs", "return", "turn")))
+    assert (earliest.text, earliest.stop) == ("    ", "return")
+    (of_prompt,) = generator.generate(requests(1, stop=("def f0", '"""\n')))
+    assert of_prompt.text.startswith("    return") and of_prompt.stop == "eos"
 
 
 @pytest.mark.parametrize(("room", "tokens"), [(5, 5), (0, 0), (-3, 0)])
@@ -187,30 +175,26 @@ def test_an_adapter_generates_what_its_unmerged_model_does(tiny, tmp_path):
     job = job_of("gpt_bigcode", tiny["gpt_bigcode"], tmp_path, steps=25, lora=lora)
     Lora().train(job, FolderServices())
     ref = ModelRef(str(tmp_path), ModelKind.ADAPTER, tiny["gpt_bigcode"])
-    model, tokenizer = load_model(ref)
-    for request, completion in zip(requests(6), make(ref).generate(requests(6)), strict=True):
-        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
-        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=40, do_sample=False)
-        text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
-        assert completion.text == cut_at_stop(text, STOP)[0]
+    assert [completion.text for completion in make(ref).generate(requests(6))] == expected(ref, 6)
 
 
 @pytest.mark.parametrize(("dtype", "merge", "is_merged"), MERGES)
 def test_adapters_are_merged_in_float32_or_as_the_config_says(dtype, merge, is_merged, tiny, tmp_path):
-    from peft import PeftModel
-
-    job = job_of("llama", tiny["llama"], tmp_path, steps=1, lora={"r": 2, "alpha": 8, "dropout": 0})
-    Lora().train(job, FolderServices())
-    ref = ModelRef(str(tmp_path), ModelKind.ADAPTER, dataclasses.replace(tiny["llama"], dtype=dtype), dtype=dtype)
-    arguments = {} if merge is None else {"merge": merge}
-    generator = GENERATORS.create(Spec("transformers", arguments), model=ref, decoding=Decoding(8))
-    assert isinstance(generator, Transformers) and isinstance(generator.network, PeftModel) is not is_merged
+    adapter = make_adapter(tiny["llama"], tmp_path)
+    ref = dataclasses.replace(adapter, base=dataclasses.replace(tiny["llama"], dtype=dtype), dtype=dtype)
+    generator = make(ref, Decoding(8), **({} if merge is None else {"merge": merge}))
+    assert isinstance(generator.network, PeftModel) is not is_merged
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_models_generate_too(dtype, trained):
     ref = dataclasses.replace(trained("llama"), dtype=dtype)
     assert all(c.text.startswith("    return") for c in make(ref).generate(requests(4)))
+
+
+def test_no_model_is_refused():
+    with pytest.raises(UsageError, match="needs a model"):
+        make(None)
 
 
 def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny, monkeypatch):
@@ -223,17 +207,6 @@ def test_memory_that_torch_holds_without_using_it_counts_as_free(tiny, monkeypat
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (60e9, 80e9))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 14e9)
     assert after == generator._tokens_that_fit()
-
-
-def test_no_model_is_refused():
-    with pytest.raises(UsageError, match="needs a model"):
-        make(None)
-
-
-def test_padding_is_on_the_left():
-    ids, mask = left_pad([[7, 8, 9], [5]])
-    assert ids.tolist() == [[7, 8, 9], [0, 0, 5]]
-    assert mask.tolist() == [[1, 1, 1], [0, 0, 1]]
 
 
 LOGITS = torch.log(torch.tensor([[0.1, 0.6, 0.05, 0.25]]))
@@ -252,11 +225,8 @@ def shares(drawn: torch.Tensor, vocabulary: int) -> torch.Tensor:
     return torch.bincount(drawn, minlength=vocabulary) / len(drawn)
 
 
-def test_greedy_takes_the_most_likely_token():
-    assert choose_tokens(LOGITS, 0, 0.95, None).tolist() == [1]
-
-
 def test_the_nucleus_is_the_fewest_tokens_that_reach_top_p():
+    assert choose_tokens(LOGITS, 0, 0.95, None).tolist() == [1], "greedy takes the likeliest"
     for top_p, nucleus in ((0.84, [1, 3]), (0.86, [0, 1, 3]), (0.01, [1]), (1.0, [0, 1, 2, 3])):
         assert draws(LOGITS, 1000, top_p=top_p).unique().tolist() == nucleus
 
