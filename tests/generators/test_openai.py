@@ -8,7 +8,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -120,17 +120,25 @@ def handler_of(server: Server) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+@contextlib.contextmanager
+def served(answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[Server]:
+    """Run a server in a thread."""
+    server = Server(answer)
+    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(server))
+    server.url = f"http://127.0.0.1:{http.server_port}/v1"
+    threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        http.shutdown()
+        http.server_close()
+
+
 @pytest.fixture
 def server():
-    made = Server(lambda path, body: text_answer(f" {body['prompt']}!"))
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
-    made.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield made
-    made.released.set()
-    http.shutdown()
-    http.server_close()
+    with served(lambda path, body: text_answer(f" {body['prompt']}!")) as server:
+        yield server
 
 
 @pytest.fixture

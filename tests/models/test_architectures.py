@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from raysweep.errors import HopelessError
-from raysweep.generators.base import GENERATORS
+from raysweep.generators.base import GENERATORS, cut_at_stop
 from raysweep.models.families.base import FAMILIES, lora_targets
 from raysweep.models.finding import resolve
 from raysweep.models.loading import empty_network, load_model
@@ -24,8 +24,10 @@ from raysweep.testing.tiny import pairs, training_rows
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import TRAINERS, Recipe, TrainJob
 from raysweep.trainers.lora import STATE_SPACE, Lora
+from tests.generators.writing import texts_of_generate
 from tests.models.configs import ARCHITECTURES, GENERATED
-from tests.models.tiny import cases
+from tests.models.tiny import cases, is_same, logits_of
+from tests.trainers.conftest import tensors_of
 
 pytestmark = pytest.mark.slow
 
@@ -49,21 +51,8 @@ def trained(job: TrainJob, **services: Any) -> ModelRef:
     return resolve(str(job.out)).ref()
 
 
-def logits(network: Any) -> torch.Tensor:
-    with torch.inference_mode():
-        out: torch.Tensor = network(input_ids=torch.arange(5, 37)[None]).logits
-    return out
-
-
-def tensors(model: ModelRef) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    return {k: v for path in Path(model.location).glob("*.safetensors") for k, v in load_file(path).items()}
-
-
 def same(one: ModelRef, other: ModelRef) -> bool:
-    ours, theirs = tensors(one), tensors(other)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+    return is_same(tensors_of(Path(one.location)), tensors_of(Path(other.location)))
 
 
 @pytest.mark.parametrize(
@@ -87,23 +76,19 @@ def test_an_architecture_is_trained_resumed_and_judged(model_type, trainer, rand
     generator = GENERATORS.create(Spec("transformers", {"batch_tokens": 300}), model=whole, decoding=Decoding(24))
     requests = [GenerationRequest(str(i), f"t{i}", prompt, 0, STOP) for i, (prompt, _) in enumerate(pairs(6))]
     completions = generator.generate(requests)
-    model, tokenizer = load_model(whole)
-    for request, completion in zip(requests, completions, strict=True):
-        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]])
-        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=24, do_sample=False)
-        text = tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
-        assert completion.text == text[: min([text.find(one) for one in STOP if one in text], default=len(text))]
+    texts = texts_of_generate(*load_model(whole), [request.prompt for request in requests], 24)
+    assert [completion.text for completion in completions] == [cut_at_stop(text, STOP)[0] for text in texts]
     of_the_base = GENERATORS.create(Spec("transformers"), model=start, decoding=Decoding(24))
-    before, alone = logits(of_the_base.network), [c.text for c in of_the_base.generate(requests)]
+    before, alone = logits_of(of_the_base.network), [c.text for c in of_the_base.generate(requests)]
     assert of_the_base.use(whole) and [c.text for c in of_the_base.generate(requests)] == [c.text for c in completions]
-    assert of_the_base.use(start) and torch.equal(logits(of_the_base.network), before)
+    assert of_the_base.use(start) and torch.equal(logits_of(of_the_base.network), before)
     assert [c.text for c in of_the_base.generate(requests)] == alone
 
 
 @pytest.mark.parametrize("lora", [{"targets": "all-linear"}, {"train_embeddings": True, "modules_to_save": ["norm"]}])
 def test_lora_takes_all_linear_layers_and_copies_of_further_modules(lora, random, tmp_path):
     model = trained(job_of("qwen2", random("qwen2"), tmp_path / "out", "lora", lora=lora))
-    names = " ".join(tensors(model))
+    names = " ".join(tensors_of(Path(model.location)))
     assert ("up_proj.lora_A" in names) == ("targets" in lora)
     assert ("embed_tokens" in names and "model.norm.weight" in names) == ("train_embeddings" in lora)
 

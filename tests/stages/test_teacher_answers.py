@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import multiprocessing
 import os
 import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from http.server import ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,7 @@ from raysweep.records import Completion, RejectedRow, TrainingRow
 from raysweep.stages import generation
 from raysweep.storage.store import Store
 from raysweep.training_sets.teacher import BODY
-from tests.generators.test_openai import Server, handler_of, text_answer
+from tests.generators.test_openai import served, text_answer
 from tests.models.scripted import EOS, byte_tokenizer, write_scripted
 from tests.stages.making import work_on
 
@@ -125,22 +122,6 @@ def test_a_served_teacher_goes_on_where_it_was_killed(rows, tmp_path, monkeypatc
     assert 2 * rows <= asked <= 2 * rows + 64  # what was in flight is asked for again
 
 
-@contextlib.contextmanager
-def served(answer: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Iterator[Server]:
-    server = Server(answer)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(server))
-    server.url = f"http://127.0.0.1:{http.server_port}/v1"
-    thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.released.set()
-        http.shutdown()
-        http.server_close()
-        thread.join()
-
-
 def test_training_sets_share_the_pairs_of_a_teachers_answers_and_other_filters_do_not_ask_again(model, tmp_path):
     store, sets = Store(tmp_path / "store"), planner(model, 20)
     pairs = {pair.row_id: pair.rejected for pair in made(sets, store, ["clean", "C1"])}
@@ -176,7 +157,5 @@ def test_answers_without_code_are_an_error_that_shows_some(tmp_path, monkeypatch
     rows = made(planner(prose, path=path, filters="none", rejected_text="answer"), Store(tmp_path / "store"))
     assert {row.rejected for row in rows} == {"I can't."}
     with pytest.raises(HopelessError, match=r"none of the rows of jsonl has .*: 14 less similar than 1; change `rej"):
-        made(
-            planner(prose, path=path, filters=["similarity"], similarity=1.0, rejected_text="answer"),
-            Store(tmp_path / "store"),
-        )
+        similar = planner(prose, path=path, filters=["similarity"], similarity=1.0, rejected_text="answer")
+        made(similar, Store(tmp_path / "store"))
