@@ -97,12 +97,13 @@ for arm, seconds in ((fails, 600), (dies, 600), (hangs, 0.1)):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "Expecting value"),
-        ("[]", "is no file that this script wrote"),
+        pytest.param("", "Expecting value", marks=pytest.mark.long),
+        pytest.param("[]", "is no file that this script wrote", marks=pytest.mark.long),
         ('{"format": 0, "arms": {}}', r"is of another run \(format: 0\); name a new file"),
     ],
 )
 def test_a_file_of_something_else_is_not_written_over(content: str, told: str, tmp_path: Path) -> None:
+    """In small: its last case."""
     file = tmp_path / "gpu.json"
     file.write_text(content)
     command = [sys.executable, "benchmarks/gpu.py", "--quick", "--arm", "numbers", "--out", str(file)]

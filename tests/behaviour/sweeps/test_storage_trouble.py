@@ -156,15 +156,14 @@ def finished(undisturbed, tmp_path) -> Path:
     return Path(shutil.copytree(undisturbed, tmp_path / "copy"))
 
 
-@pytest.mark.parametrize(("schema", "age"), [(2, "an older"), (99, "a newer")])
-def test_a_store_with_another_schema_is_left_alone(sweep, finished, schema, age):
-    (finished / MARKER).write_text(json.dumps({"schema_version": schema}))
+def test_a_store_with_another_schema_is_left_alone(sweep, finished):
+    (finished / MARKER).write_text(json.dumps({"schema_version": 2}))
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     config = str(sweep.config)
     for arguments in (("run", config, *LOCAL), ("plan", config), ("status", "steady"), ("report", "steady")):
         done = sweep.command(*arguments, storage=finished)
         assert done.returncode == 1 and done.stderr.count("\n") == 1
-        assert f"was written by {age} raysweep (schema {schema}, " in done.stderr and "give a new folder" in done.stderr
+        assert "was written by an older raysweep (schema 2, " in done.stderr and "give a new folder" in done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 

@@ -159,7 +159,9 @@ def test_a_sweep_resumes_the_shared_work_of_one_that_is_killed(tmp_path, sweep, 
     assert content(root) == content(alone["one"])
 
 
+@pytest.mark.long
 def test_two_sweeps_in_an_object_store(tmp_path, sweep, alone, monkeypatch):
+    """In small: `test_two_sweeps_of_the_local_engine`, and the leases of tests/storage/test_leases.py."""
     with served() as server:
         for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
             monkeypatch.setenv(name, value)
