@@ -264,9 +264,6 @@ RACE = """
         if lease is not None:
             taken.append(number)
             keep = lease
-            if number % 8 == 0 and os.fork() == 0:
-                time.sleep(0.02)  # a child that has copies of all descriptors
-                os._exit(0)
     print("taken", *taken, flush=True)
     sys.stdin.readline()
 """
@@ -346,3 +343,33 @@ def test_in_an_object_store_a_lease_is_renewed_and_a_dead_ones_taken(remote, qui
     assert watching.take("x") is None
     clock.sleep(2 * leases.DEAD_SECONDS)
     assert watching.take("x") is not None
+
+
+WORK = """
+    import random
+    random.seed(int(sys.argv[1]))
+    from pathlib import Path
+    inside = Path(files.root) / "inside"
+    mine = Leases(files)
+    ended = 0
+    while ended < 15:
+        lease = mine.take("x")
+        if lease is None:
+            time.sleep(0.002)
+            continue
+        inside.mkdir()  # fails if another process is inside
+        time.sleep(random.random() * 0.01)
+        inside.rmdir()
+        if random.random() < 0.2 and os.fork() == 0:
+            time.sleep(0.02)  # a child that has copies of all descriptors
+            os._exit(0)
+        lease.release()
+        ended += 1
+    print("ended", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_inside_a_lease_a_process_is_alone(files):
+    workers = [in_process(WORK, files, str(seed)) for seed in range(4)]
+    assert [worker.communicate(timeout=PATIENCE)[0] for worker in workers] == ["ended\n"] * 4

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -199,3 +201,24 @@ def test_leaked_rows_are_reported_and_kept_or_left_out(tmp_path):
     assert len(ids) == 38 and len(rows_of(left, "training-some")) == 38 and len(rows_of(left, "training-x2")) == 76
     instructions = {row.source_id: row.instruction for row in rows_of(kept, "training-C1")}
     assert all(instructions[row.source_id] == row.instruction for row in rows_of(left, "training-C1"))
+
+
+@pytest.mark.long
+@pytest.mark.ray
+def test_ray_makes_the_same_rows_and_asks_for_nothing_that_only_models_need(
+    data_sets, shared_ray, tmp_path, monkeypatch
+):
+    """In a process of its own: a process that was connected to one Ray can't use the actors of the next one.
+
+    In small: test_all_sets_of_a_config_are_made_and_counted.
+    """
+    too_much = ["--set", "resources.gpus=8", "--set", "resources.memory_gib=9000"]
+    where = ["--address", shared_ray.address, "--storage", str(tmp_path), "--json", "--quiet"]
+    command = [sys.executable, "-m", "raysweep", "sets", str(NANO), "--set", SETS, *too_much, *where]
+    done = subprocess.run(command, capture_output=True, text=True, env=shared_ray.environment)
+    assert done.returncode == 0, done.stderr
+    assert {one["name"] for one in json.loads(done.stdout)["sets"]} == {one.name for one in data_sets.sets}
+    monkeypatch.setattr("raysweep.sweep.data_sets.make", lambda *given: pytest.fail("something was missing"))
+    other = make(tmp_path)
+    for each in data_sets.sets:
+        assert rows_of(other, each.name) == rows_of(data_sets, each.name), each.name

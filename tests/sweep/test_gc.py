@@ -28,6 +28,7 @@ from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from raysweep.testing.tiny import make_tiny
 from tests.patience import eventually
+from tests.storage.object_store import ACCOUNT, served
 from tests.storage.stores import content
 from tests.sweep.few_problems import few
 
@@ -302,3 +303,20 @@ def test_a_sweep_waits_until_a_removal_has_ended(store, caplog, monkeypatch):
     cleaning.release()
     thread.join()
     assert "waiting for process" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_an_object_store_is_cleaned_in_the_same_way(tmp_path, monkeypatch):
+    """In small: test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep_uses."""
+    with served() as server:
+        for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        run(server.uri("store"), "a", "C1")
+        run(server.uri("store"), "b", "C2")
+        store = open_for_gc(Store(server.uri("store")))
+        assert found(store) == Counter()
+        forget(store, "b")
+        assert Counter(one.kind for one in remove(store).removed) == ONLY_B
+        run(tmp_path / "alone", "a", "C1")
+        assert content(server.uri("store")) == content(tmp_path / "alone")

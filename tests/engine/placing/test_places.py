@@ -538,3 +538,21 @@ def test_a_training_on_two_types_is_not_passed_by_small_cells_of_either():
         ended += 1
         go_on()
     assert ended <= 4, "those that ran when it began to wait"
+
+
+def test_executing_cells_are_bounded_by_the_cpus_that_execute():
+    found, running = places("A100:1 -/2", *(cell(f"{n}", "A100") for n in range(99))), 0
+    started(found)
+    for name in reversed([f"{number}" for number in range(99)]):
+        if name in found._pool_of:
+            found.executing(name)
+            running += 1
+            started(found)
+    assert running <= 16 + 2 + 1 + 2
+
+
+def test_a_share_lies_on_one_accelerator():
+    cells = {f"{n}": cell(f"{n}", "A100", gpus=0.35) for n in range(40)}
+    found = places("A100:8/64", *cells.values())
+    ask(found, *(cells[name] for name in started(found)))
+    assert sum(found.is_placed(name) for name in cells) == 16

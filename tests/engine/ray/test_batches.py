@@ -3,10 +3,13 @@ from __future__ import annotations
 import pickle
 from types import SimpleNamespace
 
+import pytest
 import ray
 
 from raysweep.engine.progress import ProgressFile
 from raysweep.engine.ray import batches
+from raysweep.engine.ray.hosts.generation import GenerationActor
+from raysweep.engine.ray.perturbing import PerturbingActor
 from raysweep.storage.files import Files
 
 
@@ -19,3 +22,9 @@ def test_an_actor_whose_process_dies_is_restarted_three_times_and_more_often_aft
     *restarted, last = [batches.died_too_often("a generator", progress) for _ in range(5)]
     assert restarted == [None] * 4
     assert pickle.loads(last or b"").text == "the process of a generator died 4 times; was memory short?"
+
+
+@pytest.mark.parametrize("actor", [GenerationActor, PerturbingActor])
+def test_such_an_actor_gives_the_failure_for_all_its_batches(actor):
+    given = SimpleNamespace(_failure=b"died")
+    assert actor.__call__(given, {"index": [3, 4]}) == {"index": [3, 4], "result": [b"died", b"died"]}

@@ -29,3 +29,19 @@ def test_perturbations_may_touch_the_sentence_but_no_constant_name_or_example():
 def test_bad_arguments_are_refused(arguments, named):
     with pytest.raises(UsageError, match=named):
         MiniCodeProblems(world=1, **arguments)
+
+
+def test_the_fingerprint_tells_splits_apart():
+    assert MiniCodeProblems(world=1).fingerprint() != MiniCodeProblems(world=1, split="validation").fingerprint()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_every_reference_passes_its_own_tests_and_a_wrong_body_fails(split):
+    """In small: tests/contracts/test_problems.py."""
+    problems = MiniCodeProblems(world=1, split=split).problems()
+    assert len(problems) == 240
+    for problem in problems:
+        exec(problem.assemble(problem.reference).source, {})
+        with pytest.raises((AssertionError, TypeError)):
+            exec(problem.assemble("    return None").source, {})

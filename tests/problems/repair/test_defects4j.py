@@ -122,3 +122,38 @@ def test_every_change_of_a_patch_is_one_that_nobody_is_trained_on(tmp_path: Path
         ("Defects4J/Chart-9", f"{before}    call();\n", "    first();\n", "    last();\n", "}\n"),
     ]
     assert found[0][0] == "Defects4J/Chart-4" and found[0][3] == "    b(1);\n    if (a())\n"
+
+
+def test_whatever_the_patches_leave_of_the_hunks_is_in_the_references() -> None:
+    files = {"positions": ("clm_apr", "defects4j", "defects4j_loc.txt"), "patches": ("defects4j", "src_patches.tar.gz")}
+    prompts = shared_data("clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json")
+    problem_set = Defects4J(str(prompts), **{name: str(shared_data(*parts)) for name, parts in files.items()})
+    with tarfile.open(shared_data(*files["patches"])) as archive:
+        patches = {name: archive.extractfile(name) for name in archive.getnames() if name.endswith(".src.patch")}
+        texts = {"-".join(name.split("/")[-3::2]).split(".")[0]: file.read().decode("utf-8", "replace")
+                 for name, file in patches.items() if file}  # fmt: skip
+    kept = 0
+    for key, problem in zip(json.loads(prompts.read_text())["data"], problem_set.problems(), strict=True):
+        if problem.reference is None or not isinstance(problem, RepairProblem):
+            continue
+        path, first = key.split("_", 2)[2].rsplit("_", 1)
+        start = int(first.split("-")[0])
+        hunk = range(start, start + problem.hunk.buggy.count("\n"))
+        patch = texts[problem.task_id.split("/")[1]]
+        context = {line for number, line in context_lines(patch, path) if number in hunk}
+        assert context <= set(problem.reference.splitlines()), problem.task_id
+        kept += len(context)
+    assert kept > 13
+
+
+def context_lines(patch: str, path: str) -> list[tuple[int, str]]:
+    """Return number in the faulty file, and text, of the lines of a file that a patch leaves as they are."""
+    found = []
+    file = next(part for part in patch.split("diff --git ")[1:] if part.partition("\n")[0].endswith(path))
+    for section in file.split("\n@@ -")[1:]:
+        heading, *lines = section.split("\n")
+        number = int(heading.split("+")[1].split(",")[0].split()[0])
+        for line in (line.rstrip("\r") for line in lines):
+            found += [(number, line[1:])] if line.startswith(" ") else []
+            number += not line.startswith("-")
+    return found

@@ -18,12 +18,14 @@ from raysweep.config.loading import load_config
 from raysweep.errors import UsageError
 from raysweep.records import PromptRow
 from raysweep.rows.parquet import read_rows
+from raysweep.storage.files import Files
 from raysweep.sweep.export.replication import replicate
 from raysweep.sweep.folder import open_folder
 from raysweep.sweep.report.write import export
 from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO, REPO
+from tests.storage.object_store import ACCOUNT, served
 
 pytestmark = pytest.mark.slow
 
@@ -186,3 +188,18 @@ def test_a_rated_sheet_that_the_config_names_goes_with_the_package(storage, tmp_
     followed = follow(package / "README.md", tmp_path)
     assert (followed.returncode, followed.stderr) == (0, ""), followed.stdout + followed.stderr
     assert any(b"valid" in text for text in files(package / "recomputed").values())
+
+
+@pytest.mark.long
+def test_a_store_in_an_object_store_gives_the_same_package(storage, package, tmp_path, monkeypatch):
+    """In small: test_the_package_alone_recomputes_every_table_byte_for_byte."""
+    with served() as server:
+        for name, value in {**ACCOUNT, "RAYSWEEP_CACHE": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        remote = Files(server.uri("store"))
+        for name, content in files(storage).items():
+            remote.write(name, content)
+        keys = server.keys()
+        again = replicate(open_folder("small", server.uri("store")), tmp_path / "again")
+        assert files(again.folder) == files(package)
+        assert server.keys() == keys

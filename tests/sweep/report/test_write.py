@@ -149,3 +149,20 @@ def test_the_report_lists_the_problems_judged_inside_also_once_their_file_is_gon
     assert found and found[1]
     problems.unlink()
     assert listed.search(Path(export(result.folder, "html", None)).read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_report_says_which_training_rows_give_problems_away(tmp_path):
+    """In small: test_leaked_rows_are_reported_and_kept_or_left_out."""
+    rows = [{"instruction": f"Write the function number {n} of all.", "output": f"def f{n}(): pass"} for n in range(20)]
+    rows[3]["task_id"] = "HumanEval/2"
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    source = "training.source={name: jsonl, path: " + str(tmp_path / "rows.jsonl") + "}"
+    small = ["evaluation.problems=[humaneval]", "evaluation.limit=3", "evaluation.perturbations=[clean]"]
+    config = load_config(NANO, [source, *small, "name=leaky", "training.sets=[clean]"])
+    result = run_sweep(config, RunOptions(str(tmp_path / "store"), "local"))
+    assert not result.errors
+    report = Path(result.report).read_text()
+    told = "1 of 20 training rows gives 1 evaluated problem away (rows by what they share with a problem: task id 1)"
+    assert f"{told}; it is kept" in report

@@ -159,7 +159,7 @@ def greedy(job: EditJob, tokens: int) -> str:
 @pytest.mark.parametrize("family", FIRST)
 def test_localization_chooses_the_block_and_writes_as_many_tokens_as_the_evaluation(family, make_edit):
     lengths = []
-    for tokens in (3, 5):
+    for tokens in (3, 5) if family == "llama" else (3, 12):  # others may write the same first tokens
         job = make_edit(family, max_new_tokens=tokens)
         right = greedy(job, tokens)
         services = EditServicesHere(lambda completion, right=right: completion == right)
