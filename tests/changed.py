@@ -53,7 +53,7 @@ def tests_of(path: Path) -> list[Path]:
     own = mirror(path) / f"test_{name}.py"
     found = [file for file, text in texts().items() if file == own or re.search(module, text)]
     if len(found) > MANY:
-        found = [file for file in found if file.parent == mirror(path)]
+        found = [file for file in found if file.parent == mirror(path)] or found
     return found or [mirror(path)]
 
 
