@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 """No test needs a model hub, and asking for one that can't be reached takes half a minute."""
 os.environ.setdefault("REPORTER_UPDATE_INTERVAL_MS", "60000")
-"""How often each node's agent of Ray looks at all processes: up to three Rays share the cores, with many nodes."""
+"""How often each node's agent of Ray looks at all processes: several Rays may share the cores, with many nodes."""
 os.environ.setdefault("LOG_NAME_UPDATE_INTERVAL_S", "5")
 """How often each node looks for new files of logs, twice a second by default."""
 for name in ("RAY_enable_worker_prestart", "RAY_prestart_worker_first_driver"):

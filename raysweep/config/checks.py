@@ -99,7 +99,7 @@ def _doubled(config: SweepConfig) -> Iterator[Mistake]:
     for path, what, values in lists:
         for at, value in enumerate(values):
             if value in values[:at]:
-                way = "; give one another name, as in {name: jsonl, as: mine, path: ...}" * (what == "problem set")
+                way = "; rename one, as in {name: jsonl, as: mine, path: ...}" * (what == "problem set")
                 yield (*path, at), f"the {what} {value!r} is listed twice; each must differ{way}"
 
 

@@ -16,6 +16,6 @@ class EditsConfig(Strict):
     perturbations: Annotated[list[PerturbationName], Field(min_length=1)]
     """Perturbations, of those of `evaluation`; an edited model is evaluated on that of its example and on `clean`."""
     pairs: Annotated[Count, UnitMark("edit examples")] = 5
-    """Number of each problem set and perturbation, of problems whose clean prompt the model solves more often."""
+    """How many of each problem set and perturbation, of problems whose clean prompt the model solves more often."""
     problems: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
     """Ids of the problems to take in place of randomly selected ones, such as HumanEval/49."""

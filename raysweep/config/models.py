@@ -132,7 +132,7 @@ class RecipeConfig(Strict):
     """How to train, whatever the model; lists of numbers, as in `lr: [1.0e-5, 3.0e-5]`, stand for a recipe for each."""
 
     trainer: Annotated[str, registered(TRAINERS, EDITORS, SELF_DENOISING)] = RECIPE.trainer
-    """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few from one of `edits`."""
+    """`full` trains all weights, `lora` and `ia3` an adapter; editors (`creme`) change a few, by `edits`."""
     objective: Annotated[str, registered(OBJECTIVES)] = RECIPE.objective
     """The loss."""
     objective_args: dict[str, float | str | bool] = RECIPE.objective_args

@@ -209,9 +209,7 @@ def check_program(program: Program, limits: Limits) -> None:
     if program.language in COMPILED:
         _check_compiled(program, limits)
     if program.oracle is Oracle.OUTSIDE and not program.tests:
-        raise UsageError(
-            "a program has no tests and is to have out-of-process tests; give it tests, or leave `oracle` out"
-        )
+        raise UsageError("a program without tests can't have out-of-process ones; give it tests, or leave `oracle` out")
     if why := limits.unusable(program.language):
         raise UsageError(why)
 

@@ -362,7 +362,7 @@ def test_several_files_of_problems_have_names_of_their_own(tmp_path):
     again.write_text(to_yaml(config))
     assert read_config(again) == config
     same = two.replace("as: a, ", "")
-    with pytest.raises(ConfigError, match="'jsonl' is listed twice; each must differ; give one another name, as in"):
+    with pytest.raises(ConfigError, match="'jsonl' is listed twice; each must differ; rename one, as in"):
         load_config(write(tmp_path, MINIMAL.replace("[humaneval]", same)))
     other = load_config(write(tmp_path, MINIMAL.replace("[humaneval]", two.replace("as: a", "as: c"))))
     assert [p.results.key for p in build_plan(other).cells[0].pairs] == [p.results.key for p in plan.cells[0].pairs]

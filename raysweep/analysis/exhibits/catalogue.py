@@ -51,7 +51,7 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
         if number >= number_of_own and near:
             raise UsageError(
                 f"{path}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
-                "figures for its stale ones; take another id"
+                "figures for stale ones; take another id"
             )
         if exhibit.id in exhibits:
             raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")

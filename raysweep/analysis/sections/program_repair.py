@@ -28,8 +28,8 @@ class ProgramRepairSection(Section):
         if not tables:
             return None
         lead = (
-            "Regime: the fine-tuning method of a model. Where recipes were chosen by validation loss, it has the "
-            "chosen model alone. A plausible patch passes all tests; whether it is correct only a person can say. The "
+            "Regime: the fine-tuning method of a model. Where recipes were chosen by validation loss, only the chosen "
+            "model counts. A plausible patch passes all tests; whether it is correct only a person can say. The "
             "figures show how scores go with the size of models."
         )
         short, long = ([t for t in tables if (len(t.rows) > MOST_ROWS) == is_long] for is_long in (False, True))

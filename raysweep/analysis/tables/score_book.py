@@ -117,7 +117,7 @@ class Order:
         if self.draws == 1:
             return ""
         single = f" (1 of {', '.join(self.undrawn)}, without random choices)" if self.undrawn else ""
-        return f"{self.draws} samples of each perturbation{single}"
+        return f"{self.draws} perturbation samples of each method{single}"
 
     def test_label(self, name: str) -> str:
         return labelled(name, self.words)

@@ -27,7 +27,7 @@ TOO_SMALL = " *"
 TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16"
 LEAST_HOURS = 0.01
 """Fewer hours are not told apart."""
-PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "each has its process"}
+PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "a process for each"}
 """What the values of `execution.lane` mean, in words."""
 
 

@@ -182,7 +182,7 @@ def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
         raise UnusableFlags(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}{linked}")
     if reason:
         raise MissingInput(
-            f"g++ makes no static program on this machine, which programs in C++ need: {reason}; install "
+            f"on this machine g++ makes no static program, as programs in C++ need it: {reason}; install "
             f"its libraries for static linking (Debian, Ubuntu: the package {PACKAGES[CPP]})"
         )
     return given

@@ -155,7 +155,7 @@ def test_compilers_are_named_or_said_to_be_missing(capsys, tmp_path, monkeypatch
         lines = capsys.readouterr().out.splitlines()
         for name in ("mine", "gone"):
             assert f"programs on {name}: isolated mode; {said}" in lines
-        assert any(line.startswith("programs: isolated mode (lane strict: each has its process)") for line in lines)
+        assert any(line.startswith("programs: isolated mode (lane strict: a process for each)") for line in lines)
 
 
 def test_edits_are_an_upper_bound_and_each_recipe_has_its_line(capsys, tmp_path):

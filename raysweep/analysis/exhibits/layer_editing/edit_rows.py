@@ -46,8 +46,8 @@ class EditRows(Exhibit):
         return Table(
             title=self.titled(evidence.book, model, problems),
             caption=self.captioned(
-                "Block: the one that was changed, counted from 0, of how many. Eligible: the edit examples of the "
-                "category: those that this model solves clean more often than perturbed. Pass@1 on the category and "
+                "Block: the one that was changed, counted from 0, of how many. Eligible: edit examples of the "
+                "category, whose clean prompt this model solves more often. Pass@1 on the category and "
                 "restored (G-RIR): without the edited problem. Clean: pass@1 minus the base's. Both have intervals "
                 "over problems."
             ),
@@ -139,7 +139,7 @@ class EditEnds(Exhibit):
                 Table(
                     title=self.titled(evidence.book),
                     caption=self.captioned(
-                        "Eligible pairs: edit examples, which the base model solves clean more often than perturbed. "
+                        "Eligible pairs: edit examples, whose clean prompt the base model solves more often. "
                         "An edit without effect gives its base's very logits. An edit that ended without a model is "
                         "neither a failure nor a 0: it is left out of all means."
                     ),
