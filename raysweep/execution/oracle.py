@@ -41,7 +41,7 @@ _INSIDE_ATTRIBUTES = frozenset(
 NO_BOUNDARY = "which is no boundary against a program that wants to pass"
 """What is said wherever problems are named that are judged inside."""
 BY_REFERENCE = "its reference solution has another outcome with out-of-process tests"
-"""Why a problem has in-process tests whose tests alone don't tell."""
+"""Why a problem's tests run in-process though nothing in their text asks for it."""
 
 
 def oracle_of(program: Program) -> Oracle:
