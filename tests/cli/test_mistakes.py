@@ -14,6 +14,8 @@ import pytest
 from tests import paths
 from tests.config.mistakes import ROWS, lasting, tiny_folder
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """\
 name: mine
 models:

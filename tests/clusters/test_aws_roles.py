@@ -11,6 +11,8 @@ import pytest
 
 from tests.paths import REPO
 
+pytestmark = pytest.mark.slow
+
 CLI = """#!{python} -S
 import re, sys, urllib.error, urllib.parse, urllib.request
 service, command, *options = sys.argv[1:]

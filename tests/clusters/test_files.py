@@ -65,6 +65,7 @@ def ray_start(arguments: list[str]) -> dict[str, Any]:
     return parsed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RAY_UP)
 def test_ray_takes_it_and_knows_the_options_with_which_it_is_started(name):
     from ray.autoscaler._private.util import prepare_config, validate_config

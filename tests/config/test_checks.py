@@ -231,6 +231,7 @@ ILL_SUITED = [
 ]
 
 
+@pytest.mark.slow
 def test_what_a_model_can_not_be_given_is_refused(tmp_path, monkeypatch, snapshot):
     monkeypatch.chdir(tmp_path)
     assert screen(ILL_SUITED, of_own_model) == snapshot

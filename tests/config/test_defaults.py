@@ -19,6 +19,8 @@ from raysweep.training_sets.selection import Choice
 from tests.paths import REPO
 from tests.syntax import parsed
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = REPO / "raysweep"
 SAME_NAME_ONLY = {
     ("Recipe", "compat"): "of a training; the other one is of perturbed prompts",

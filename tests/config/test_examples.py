@@ -25,6 +25,7 @@ def test_every_config_is_there_with_its_first_sentence_and_the_default_is_first(
     assert all(example.about.endswith((".", "?")) and len(example.about) < 200 for example in known.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*examples()} - {"held-out", "creme"}))  # which need published prompts
 def test_a_config_with_all_its_defaults_as_a_sweep_keeps_it_is_read_again(name, tmp_path):
     config = load_config(CONFIGS / f"{name}.yaml", missing=[])

@@ -33,6 +33,7 @@ from tests.paths import CONFIGS, NANO, REPO
 HELD_OUT = CONFIGS / "held-out.yaml"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["apr", "creme", "fait"])
 def test_a_study_whose_files_are_all_there_is_valid(name, tmp_path):
     """Those whose checks need them; tests/config/test_examples.py reads all configs, whatever isn't here."""
@@ -269,6 +270,7 @@ NOT_UNSEEN = {
 }
 
 
+@pytest.mark.slow
 def test_the_held_out_config_leaves_each_method_out_once_and_takes_what_nlperturbator_published(tmp_path, monkeypatch):
     (tmp_path / "NLPerturbator").symlink_to(shared_data("nlperturbator"))
     (tmp_path / "rows.jsonl").write_text(ROWS)
@@ -450,6 +452,7 @@ evaluation.problems.0.count = .nan
 """Each key with values that it doesn't take."""
 
 
+@pytest.mark.slow
 def test_a_value_of_the_wrong_kind_is_told_in_plain_words(snapshot, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     keys = [line.partition(" =") for line in VALUES.splitlines()]
@@ -503,6 +506,7 @@ def test_a_set_below_an_anchor_changes_one_place(tmp_path):
     assert (config.recipes["a"].lora.r, config.recipes["b"].lora.r) == (8, 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

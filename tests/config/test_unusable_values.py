@@ -103,6 +103,7 @@ NEVER = {"a huge number": 10**400, "a number of 64 bits": 2**63}
 """Refused by each key itself."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["unusable", *NEVER])
 def test_what_no_key_takes_is_refused_under_every_key_in_a_line_that_names_it(kind):
     wrong = {}
@@ -140,6 +141,7 @@ def is_nullable(path: KeyPath) -> bool:
     return free or (dotted in known and "null" in known[dotted].type) or path[-1] in ("pretrain", "generator")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OFTEN)
 def test_an_empty_value_is_refused_in_one_line_or_is_one_that_the_key_takes(kind):
     wrong = {}

@@ -12,6 +12,8 @@ from raysweep.perturbations.mixes import members_of
 from raysweep.records import Spec
 from raysweep.testing.perturbations import PerturbationContract, perturb_text
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE_ARGS: dict[str, dict[str, Any]] = {"mix": {"members": ["C1", "W2", "S3"]}}  # for those that need some, by name
 ODD = {
     "empty": "",

@@ -15,6 +15,8 @@ from raysweep.records import Spec
 from raysweep.testing.problems import ProblemSetContract
 from tests.conftest import shared_data
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     {
         "task_id": f"example/{n}",

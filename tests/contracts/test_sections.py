@@ -9,6 +9,7 @@ from raysweep.records import Spec
 from raysweep.testing.sections import SectionContract
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SECTIONS.names())
 class TestSections(SectionContract):
     @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES.names())
 class TestSources(TrainingSourceContract):
     @pytest.fixture(autouse=True)

@@ -154,6 +154,7 @@ def test_equal_programs_are_run_once_and_the_next_process_finds_their_verdicts(t
         assert stages.programs == expected
 
 
+@pytest.mark.slow
 def test_a_live_model_writes_what_its_files_write_and_stays_as_it_was(tmp_path, llama):
     ref, decoding = llama, Decoding(max_new_tokens=6)
     requests = [GenerationRequest(str(n), f"T/{n}", "def f0(xs):\n" * (1 + n % 3)) for n in range(7)]

@@ -96,6 +96,7 @@ def judged(looks: list[tuple[float, float | None]]) -> tuple[float, list[tuple[f
     return end, told, wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at_once", "seed"), [(1, 0), (2, 1), (4, 2), (2, 3)])
 def test_what_is_told_is_right_within_the_factor(at_once: int, seed: int) -> None:
     looks = list(run(sweep(2, 5, 0.15, random.Random(seed)), at_once))
@@ -113,6 +114,7 @@ def work_of(tasks: list[Task]) -> Work:
     return {name: stages for name, stages in work.items() if stages}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("at_once", "seed"), [(2, 0), (3, 1), (8, 0)])
 def test_what_tasks_compute_tells_the_time_left_before_one_of_their_kind_has_ended(at_once: int, seed: int) -> None:
     tasks = sweep(2, 5, 0.15, random.Random(seed))

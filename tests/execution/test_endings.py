@@ -14,6 +14,8 @@ from raysweep.programs import JAVA, PYTHON, Limits, Oracle, Program
 from tests.execution.compiled.processes import needs
 from tests.execution.isolation.test_old_kernels import REFUSING
 
+pytestmark = pytest.mark.slow
+
 UNSHARE = 272  # on x86_64
 KILLING = REFUSING.replace("0x50000 | 1", "0x80000000")
 INTERPRETERS = {

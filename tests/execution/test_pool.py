@@ -114,6 +114,7 @@ def test_a_slot_waits_for_room_for_its_process(number, monkeypatch):
     assert len(starts) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "tries"), [(BlockingIOError(errno.EAGAIN, "no room"), 1), (None, slot.STARTS)])
 def test_a_slot_that_cannot_be_started_leaves_its_programs_to_the_others(error, tries, monkeypatch, tmp_path):
     """It isn't tried with every new answer, only after a rest."""
@@ -149,6 +150,7 @@ def test_a_process_that_hangs_before_it_is_up_is_one_clear_error_and_leaves_noth
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_rested_slot_works_again(monkeypatch):
     monkeypatch.setattr("raysweep.execution.stream.REST_SECONDS", 0.0)
     starts = refuse_starts(monkeypatch, lambda start: 0 < start < 3, BlockingIOError(errno.EAGAIN, "no room"))
@@ -158,6 +160,7 @@ def test_a_rested_slot_works_again(monkeypatch):
     assert len(starts) == 4
 
 
+@pytest.mark.slow
 def test_a_launcher_that_is_killed_costs_no_program_its_verdict():
     programs = [Program(f"def f():\n    return {n}", f"assert f() == {n}") for n in range(20)]
     with Executor(1, Sandbox(Lane.STRICT)) as executor:
@@ -255,6 +258,7 @@ WAYS_TO_SAY_IT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", [Oracle.OUTSIDE, Oracle.INSIDE])
 def test_no_text_of_a_program_is_one_that_a_file_cannot_hold_or_a_terminal_obeys(oracle):
     """What a program says ends in files, on a terminal and on a page, through its verdict alone."""

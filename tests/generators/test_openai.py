@@ -156,6 +156,7 @@ def request(number: int = 0, **more: Any) -> GenerationRequest:
     return GenerationRequest(f"{number}", f"t{number}", f"prompt {number}", **more)
 
 
+@pytest.mark.slow
 def test_each_request_gets_its_own_answer_with_its_tokens(server):
     completions = make(server).generate([request(n) for n in range(20)])
     assert [completion.text for completion in completions] == [f" prompt {n}!" for n in range(20)]
@@ -163,6 +164,7 @@ def test_each_request_gets_its_own_answer_with_its_tokens(server):
     assert {path for path, _, _ in server.seen} == {"/v1/completions"}
 
 
+@pytest.mark.slow
 def test_what_is_sent_is_the_decoding_with_a_seed_for_each_sample(server):
     stop = ("\ndef", "\n#", "\nif", "\nclass", "\nprint")
     make(server).generate([request(0, stop=stop), request(0, sample=1), request(1)])
@@ -220,6 +222,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", ["completions", "chat"])
 def test_an_answer_without_a_text_is_asked_for_again_and_never_an_empty_completion(server, pauses, api):
     server.answer = lambda path, body: chat_answer(" right") if api == "chat" else text_answer(" right")
@@ -431,6 +434,7 @@ def test_a_served_model_is_judged_and_the_report_tells_its_tokens(server, tmp_pa
 KEYS = ("sk-proj-0a1b2c3d4e5f6a7b8c9d", "Yb7/+w3Qz9==", "k9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("told", ["you sent {}", '{{"error": "Bearer {}"}}\nno', "x" * 280 + " {}"])
 def test_a_key_is_in_no_text_though_the_server_repeats_it(server, pauses, monkeypatch, key, told):

@@ -117,6 +117,7 @@ def hooks_on(network: Any) -> int:
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", cases(MODELS, SOME))
 def test_variants_of_a_prompt_get_in_one_call_the_texts_that_each_gets_alone(name, live):
     model = live(name)

@@ -40,6 +40,7 @@ WRITERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", WRITERS)
 def test_a_text_ends_where_generate_ends_it(where, tmp_path):
     tokenizer = byte_tokenizer((EOS, "<|stop|>"), PIECES)
@@ -50,6 +51,7 @@ def test_a_text_ends_where_generate_ends_it(where, tmp_path):
     assert generated(model) == PIECES[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", ["<|eot_id|>", "<|im_end|>", "<end_of_turn>"])
 def test_a_text_ends_at_an_end_of_turn_that_no_config_names(turn, tmp_path):
     model = write_scripted(tmp_path / "model", byte_tokenizer((EOS, turn), PIECES), [PIECES[0], turn, PIECES[1]])

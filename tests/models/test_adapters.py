@@ -94,6 +94,7 @@ def peft_logits(adapter: ModelRef) -> torch.Tensor:
     return logits_of(PeftModel.from_pretrained(load_model(adapter.base)[0], adapter.location).eval())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_tensors_without_a_module_are_counted_named_and_their_prefixes_told(wrapper, tiny, tmp_path):
     right = make(tiny["llama"], lora(target_modules=["q_proj", "v_proj"]), tmp_path / "right")
@@ -107,6 +108,7 @@ def test_tensors_without_a_module_are_counted_named_and_their_prefixes_told(wrap
         put_adapter_on(load_model(tiny["llama"])[0], wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_of_any_kind_fits_its_base_and_gives_pefts_logits(kind, tiny, tmp_path):
     adapter = make(tiny["llama"], KINDS[kind](), tmp_path / "adapter")
@@ -174,6 +176,7 @@ def test_scales_of_one_are_refused(tiny, tmp_path):
     assert said == "it changes nothing: all of its 4 vectors are 1, as before training"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", cases(TIES, ("input, list", "output, pattern", "both, copies", "tokens", "PEFT's tie")))
 def test_tied_embeddings_are_untied_where_an_adapter_changes_either_end(way, tiny, tmp_path):
     adapter = make(tiny["llama"], TIES[way](), tmp_path / "adapter", save_embedding_layers="auto")
@@ -189,6 +192,7 @@ def test_tied_embeddings_are_untied_where_an_adapter_changes_either_end(way, tin
         assert torch.equal(logits_of(held.network), before) and held.network.config.tie_word_embeddings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["both, copies", "input, list", "output, copy"])
 def test_an_adapter_of_a_grown_vocabulary_says_how_to_resize_its_base(way, tiny, tmp_path, monkeypatch):
     base = tiny["llama"]

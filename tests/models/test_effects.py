@@ -21,7 +21,7 @@ from tests.models.test_adapters import KINDS, TIES, lora, make
 from tests.models.test_versions import in_bfloat16, make_adapter
 from tests.models.tiny import FAMILIES
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*tie.*")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*tie.*")]
 
 
 def held(ref: ModelRef, merge: bool = True) -> ModelVersions:

@@ -21,6 +21,7 @@ from tests.models.configs import make_random
 from tests.models.tiny import FAMILIES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_resolves_to_what_loads(family, tiny):
     resolved = resolve(tiny[family].location)

@@ -23,6 +23,8 @@ from raysweep.records import ModelKind, ModelRef
 from raysweep.testing.tiny import make_tiny
 from tests.models.tiny import FAMILIES, cases, logits_of
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {"llama": ["q_proj", "down_proj"], "gpt_bigcode": ["c_attn", "c_fc"], "codegen": ["qkv_proj", "fc_in"]}
 EMBEDDINGS = {"llama": "embed_tokens", "gpt_bigcode": "wte", "codegen": "wte"}
 WAYS = ("lora", "lm_head", "saved", "ia3")

@@ -46,6 +46,7 @@ def gradients(network: Any, **cache: Any) -> dict[str, torch.Tensor]:
     return {name: weight.grad for name, weight in network.named_parameters() if weight.grad is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", SHARING.values(), ids=SHARING)
 def test_layers_that_share_keys_and_values_give_the_logits_of_generate(fields, tmp_path):
     network = made(tmp_path, **fields)
@@ -59,6 +60,7 @@ def test_layers_that_share_keys_and_values_give_the_logits_of_generate(fields, t
     assert (without[0, -1] - written.logits[0][0]).abs().max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recomputes", [False, True])
 def test_gradients_flow_to_the_layers_that_share_and_to_no_weight_that_is_never_used(recomputes, tmp_path):
     network = made(tmp_path, attn_implementation="eager").train()
@@ -124,6 +126,7 @@ def test_a_model_whose_cache_is_broken_is_called_without_it(tmp_path, monkeypatc
     assert not needs_cache(network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_weights_that_are_never_used_are_frozen(dtype, tmp_path):
     """So that gradients of several workers can wait for all the others, and zeros that stay zeros are no error."""

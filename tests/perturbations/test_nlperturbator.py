@@ -71,6 +71,7 @@ def test_cremes_example_is_the_pair_of_humaneval_49_in_c2():
     assert row.prompt == row.clean_prompt.replace("modulo", "mmodulo", 1).replace("numerics", "numerixs")
 
 
+@pytest.mark.slow
 def test_safecoders_sets_take_the_same_descriptions():
     path = str(shared_data("safecoder"))
     for name, least in (("safecoder-humaneval", 150), ("safecoder-mbpp", 400)):

@@ -46,6 +46,7 @@ ALL = {"base", "model", "training_set", "test_set", "completions", "results"}
 AFTER_MODEL = {"model", "completions", "results"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "changed"),
     [
@@ -169,6 +170,7 @@ def test_other_stop_strings_of_a_problem_set_are_in_the_keys_of_completions_alon
     assert tuned().pool == pool, "completions that end at the same strings are found"
 
 
+@pytest.mark.slow
 def test_results_in_a_compiled_language_name_its_compiler_and_their_references_do(tmp_path, monkeypatch):
     path = tmp_path / "cpp.jsonl"
     row = {"task_id": "CPP/0", **dict.fromkeys(("prompt", "declaration"), "int f(int a) {")}

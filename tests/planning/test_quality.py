@@ -40,6 +40,7 @@ def files(plan: SweepPlan) -> set[tuple[str, int]]:
     return {(one.cell.cell.id, number) for one in plan.quality for number in one.problems}
 
 
+@pytest.mark.slow
 def test_the_studys_grid_has_the_studys_samples():
     grid = build_grid(load_config(CONFIGS / "study.yaml", missing=[]))
     for name, problems, population, size in (("humaneval", 161, 31_878, 380), ("mbpp", 427, 84_546, 383)):

@@ -44,6 +44,7 @@ def test_the_published_sets_have_161_and_427_problems_in_the_order_of_their_numb
     assert {p.stop for p in [*humaneval, *mbpp]} == {("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")}
 
 
+@pytest.mark.slow
 def test_humanevals_solutions_pass_but_for_the_three_known_ones():
     problems = SafeCoderHumanEval(str(shared_data("safecoder"))).problems()
     solutions = {int(problem.task_id.split("/")[1]): problem.reference for problem in HumanEval().problems()}

@@ -59,6 +59,7 @@ def test_every_published_prompt_splits_without_loss_and_has_natural_language(nam
         assert not any(">>>" in text for text in natural(segments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INSTRUCTIONS)
 def test_every_published_instruction_splits_without_loss_and_most_of_it_is_natural_language(name):
     segments = []

@@ -43,6 +43,7 @@ def test_messages_and_counts_of_a_batch():
     assert {c.code: c.per_100_files for c in count_codes(reports.messages, 3)}["F401"] == pytest.approx(100 / 3)
 
 
+@pytest.mark.slow
 def test_tricky_files_get_what_ruff_gives_them_alone():
     files = [SourceFile(name, text) for name, text in TRICKY.items()]
     together = check_with_ruff(files)

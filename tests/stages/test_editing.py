@@ -24,6 +24,8 @@ from raysweep.trainers.editors.states import matrix_of
 from tests.stages.making import work_on
 from tests.stages.test_prompt_pairs import Sweep
 
+pytestmark = pytest.mark.slow
+
 SOLVED, UNSOLVED = "pp .. .. .. .. ..", ".. .. .. .. .. .."
 """Verdicts on the samples of six problems; the first one alone is eligible."""
 

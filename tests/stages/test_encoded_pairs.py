@@ -80,6 +80,7 @@ def test_recipes_that_compare_share_their_pairs_and_others_have_none(cells):
     assert pairs_plan(cells).node.key not in cell.model.inputs  # so keys of models are those of before
 
 
+@pytest.mark.slow
 def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells, tmp_path):
     done, plan = work_on(opened(tmp_path / "store")), pairs_plan(cells)
     make([plan], done)

@@ -87,6 +87,7 @@ def test_case_noise_does_not_break_escape_sequences():
     assert row.compiles
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "least"), [("C1", 150), ("C2", 140), ("C3", 164), ("C", 150)])
 def test_most_of_humaneval_changes(method, least):
     rows = humaneval(method, 42)
@@ -107,6 +108,7 @@ def test_an_aggregates_rows_are_those_of_its_members_sets():
         assert row == singles[row.method][index]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_seeds_and_draws_give_different_data_and_the_same_ones_the_same(method):
     first = humaneval(method, 0)
@@ -125,6 +127,7 @@ def test_a_limit_keeps_the_first_rows_as_they_are():
     assert build_test_set(HumanEval(), Spec("C"), seed=42, limit=5) == humaneval("C", 42)[:5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ButterFingersPerturbation:C1", "SwapCharactersPerturbation:C2", "ChangeCharCase:C3"])
 def test_compat_recode_gives_the_published_prompts(name):
     theirs, method = name.split(":")

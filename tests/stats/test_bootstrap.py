@@ -63,6 +63,7 @@ def test_changes_of_shares_of_many_completions_are_narrower_than_those_of_verdic
     assert np.diff(narrow)[0] < 0.3 * np.diff(wide)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problems", [12, 100])
 @pytest.mark.parametrize(
     ("rates", "draws", "sweeps"),

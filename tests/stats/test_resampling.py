@@ -111,6 +111,7 @@ def test_a_clear_peak_is_the_best_and_the_interval_holds_nothing_else():
     assert found.shares == (0, 0, 1, 0, 0) and (found.n, found.draws) == (161, (3,) * 5)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_best_setting_95_times_in_100():
     heights = {"0.5x": 0.5, "1x": 0.56, "2x": 0.58, "4x": 0.55}
     rng = numpy_rng(1, "hold")
@@ -138,6 +139,7 @@ def test_one_problem_makes_no_setting_certain():
     )
 
 
+@pytest.mark.slow
 def test_of_equal_settings_few_are_called_certain():
     rng = numpy_rng(1, "equal")
 

@@ -73,6 +73,7 @@ def test_what_seeds_share_of_the_variance_over_problems_is_that_of_their_mean():
     assert shared_variance(rng.random((4, 20_000))) == pytest.approx(1 / 4, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "samples", "spread"), [(3, 1, 0.35), (3, 40, 0.15), (5, 40, 0.35)])
 def test_intervals_over_problems_and_seeds_hold_about_95_times_in_100(seeds, samples, spread):
     """benchmarks/coverage.py --seeds simulates 2,000 sweeps of more populations."""

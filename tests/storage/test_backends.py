@@ -26,6 +26,7 @@ def backend(request, tmp_path, server, account) -> Backend:
     return ObjectStore(server.uri(f"the top [1] ü/{request.node.name[:20]}"), "below")
 
 
+@pytest.mark.slow
 def test_what_is_written_is_read_listed_and_removed(backend):
     for name in NAMES:
         backend.write(name, name.encode())
@@ -66,6 +67,7 @@ def test_removing_a_folder_removes_all_below_it_and_nothing_beside_it(backend):
     assert set(backend.infos("")) == {"f-beside/3"}
 
 
+@pytest.mark.slow
 def test_local_files_go_in_and_out_whatever_their_size(backend, tmp_path):
     for size in (0, 1, 11 * 2**20):
         source, target = tmp_path / "source", tmp_path / "target"

@@ -127,6 +127,7 @@ def test_a_root_that_never_existed_is_not_waited_for(tmp_path):
     assert files.read("x") is None and files.infos() == {} and files.info("x") is None
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_waited_for(account, clock):
     with served() as server:
         files = Files(server.uri("vanishing"))

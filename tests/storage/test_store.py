@@ -54,6 +54,7 @@ def commit(store: Store, node: Node, text: str = "content") -> None:
         draft.counts = {"rows": 1}
 
 
+@pytest.mark.slow
 def test_a_committed_artefact_exists_with_its_manifest(store):
     assert not store.has(node())
     commit(store, node())
@@ -88,6 +89,7 @@ def test_a_folder_without_manifest_does_not_exist_and_is_written_anew(store):
     assert stored_files(store) == {"rows.txt", "sub/more.txt", MANIFEST}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "damage"),
     [
@@ -128,6 +130,7 @@ def test_a_cut_file_or_manifest_is_damage(store, name, content, damage):
     test_damage_is_noticed_reported_removed_and_not_in_the_way_of_a_new_artefact(store, name, content, damage)
 
 
+@pytest.mark.slow
 def test_damage_is_noticed_before_use_at_the_latest(store):
     commit(store, node())
     store.forget(node())
@@ -139,6 +142,7 @@ def test_damage_is_noticed_before_use_at_the_latest(store):
         store.use(node())
 
 
+@pytest.mark.slow
 @IN_OBJECT_STORE
 def test_a_damaged_copy_is_fetched_again_and_harms_nobody(store):
     commit(store, node())

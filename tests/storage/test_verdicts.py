@@ -151,6 +151,7 @@ def test_only_groups_with_matching_programs_are_read(files, monkeypatch):
     assert len(read) == len(set(read)) <= 4
 
 
+@pytest.mark.slow
 def test_an_object_store_keeps_verdicts_too(server, account):
     cache = cache_with(Files(server.uri("verdicts")), {question(n): STRONG for n in range(100)})
     assert len(cache.find([question(n) for n in range(0, 200, 2)], ANY)) == 50

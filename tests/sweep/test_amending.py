@@ -23,6 +23,8 @@ from raysweep.sweep.tasks import RunOptions
 from tests.storage.stores import committed, written
 from tests.sweep.few_problems import FEW_PROBLEMS
 
+pytestmark = pytest.mark.slow
+
 SOLVER, BETTER = (
     {"name": name, "generator": {"name": "fake", "share": share}} for name, share in (("solver", 0.5), ("better", 0.9))
 )

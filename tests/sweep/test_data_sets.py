@@ -38,6 +38,7 @@ def data_sets(tmp_path_factory):
     return make(tmp_path_factory.mktemp("store"))
 
 
+@pytest.mark.slow
 def test_all_sets_of_a_config_are_made_and_counted(data_sets):
     assert not data_sets.errors and data_sets.leakage == "", "the source never contains the problems"
     assert {each.name: each.rows for each in data_sets.sets} == {
@@ -54,6 +55,7 @@ def test_all_sets_of_a_config_are_made_and_counted(data_sets):
     assert len(read_rows(source / ROWS, SourceRow)) == 64, "stored once"
 
 
+@pytest.mark.slow
 def test_sets_share_their_texts(data_sets):
     single = {row.source_id: row.instruction for row in rows_of(data_sets, "training-C1")}
     clean = {row.source_id: row.instruction for row in rows_of(data_sets, "training-clean")}
@@ -112,6 +114,7 @@ def test_a_damaged_dependency_is_made_again_too(tmp_path, caplog):
     assert rows.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_export_is_read_by_datasets(data_sets, tmp_path, monkeypatch):
     datasets = pytest.importorskip("datasets")
     export(data_sets, tmp_path / "out")

@@ -43,6 +43,7 @@ def sorted_scores(result: SweepResult) -> list[str]:
     return sorted(map(repr, result.scores))
 
 
+@pytest.mark.slow
 def test_a_config_without_some_finished_results_of_the_name_is_refused(result):
     with pytest.raises(UsageError) as error:
         again(result, limit=1)

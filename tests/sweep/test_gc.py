@@ -86,12 +86,14 @@ ONLY_B = Counter({"test_set": 1, "completions": 1, "results": 1, INDEX: 1})
 """What the second sweep has made for itself alone."""
 
 
+@pytest.mark.slow
 def test_all_that_sweeps_use_stays(store):
     everything = store.files.infos()
     assert survey(store).sweeps == 2 and found(store) == Counter()
     assert remove(store).removed == () and store.files.infos() == everything
 
 
+@pytest.mark.slow
 def test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep_uses(store, tmp_path):
     run(tmp_path / "alone", "a", "C1")
     forget(store, "b")
@@ -105,6 +107,7 @@ def test_looking_writes_nothing_and_removing_leaves_exactly_what_the_other_sweep
     assert content(store.root) == content(tmp_path / "alone") and found(store) == Counter()
 
 
+@pytest.mark.slow
 def test_what_a_sweep_would_use_stays_though_it_has_made_nothing(store):
     SweepFolder(store, "planned").claim(build_plan(config("planned", "C2")), to_yaml(config("planned", "C2")))
     forget(store, "a", "b")
@@ -121,6 +124,7 @@ def test_a_sweep_whose_list_is_missing_or_broken_stops_everything(store):
         survey(store)
 
 
+@pytest.mark.slow
 def test_a_model_that_a_sweep_names_by_its_folder_stays(store, tmp_path):
     node = Node("model", 1, {}, (), "m.full.C1.s1")
     with store.writing(node) as draft:
@@ -276,6 +280,7 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["artefacts"]
 
 
+@pytest.mark.slow
 def test_a_sweep_looks_again_at_what_exists_when_its_run_begins(store, monkeypatch):
     forget(store, "b")
     lease = run_module.sweep_lease

@@ -52,6 +52,7 @@ def folder(tmp_path) -> SweepFolder:
     return SweepFolder(store, "x")
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_with_the_first_ones_process_and_may_start_once_that_is_killed(folder):
     assert not folder.is_running()
     other = subprocess.Popen([sys.executable, "-c", HOLD, folder.store.root])

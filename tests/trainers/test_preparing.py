@@ -15,6 +15,8 @@ from raysweep.trainers import loop
 from raysweep.trainers.objectives import dpo
 from tests.trainers.conftest import encoded, train, train_and_resume
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def passes(monkeypatch):

@@ -189,6 +189,7 @@ def test_patches_by_developers_of_evaluated_projects_are_found_by_id_and_by_line
     assert not list(LeakFinder({"quixbugs": QuixBugs(quixbugs(tmp_path, GCD))}).leaks(rows[:5]))
 
 
+@pytest.mark.slow
 def test_all_of_defects4js_patches_are_found_by_their_ids_and_nearly_all_by_their_lines() -> None:
     folder = shared_data("defects4j")
     clm = shared_data("clm_apr") / "defects4j"

@@ -89,6 +89,7 @@ def test_the_best_settings_gain_is_compared_with_the_noise_between_seeds_too(gai
     assert "between 3 seeds" in note
 
 
+@pytest.mark.slow
 def test_an_svg_has_its_words_as_text_and_a_pdf_no_date_and_both_are_the_same_each_time():
     (figure,) = EXHIBITS["figure-3"].draw(curve_evidence(["one"])).figures
     svg, pdf = (figure.render(format) for format in ("svg", "pdf"))

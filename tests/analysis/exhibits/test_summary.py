@@ -83,6 +83,7 @@ def power_of_mcnemar(problems: int, difference: float, apart: float) -> float:
     return float(found)
 
 
+@pytest.mark.slow
 def test_power_holds_against_a_plain_sum():
     test = ("humaneval", "typos")
     better = {f"t{t:03}": float(t % 5 != 0) for t in range(200)}

@@ -46,6 +46,7 @@ def markers(svg: ElementTree.Element, variable: str) -> list[float]:
     return [x for _, x in positions[1:]]
 
 
+@pytest.mark.slow
 def test_equal_scores_give_equal_bytes_without_date_or_version_in_the_pages_colours(whole: str):
     assert whole == effect_figure(scores(), ORDER)
     assert "matplotlib.org" not in whole

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import pytest
+
 from raysweep.analysis.figures.lint_scores import quality_figure
 from tests.analysis.linted import ORDER, linted_cells
 
@@ -35,6 +37,7 @@ def test_files_without_a_score_are_counted_beside_the_row():
     assert f"{without} of 18" in shown
 
 
+@pytest.mark.slow
 def test_equal_reports_give_equal_bytes_and_nothing_linted_no_figure():
     assert drawn(CELLS).render() == drawn(list(CELLS)).render()
     assert drawn(CELLS).render("pdf").startswith(b"%PDF")

@@ -86,6 +86,7 @@ def plain() -> str:
     return render_report(report())
 
 
+@pytest.mark.slow
 def test_the_page_asks_no_server_for_anything(html: str):
     for tag, attributes in Page(html).elements:
         assert tag not in ("link", "iframe", "object", "embed", "base", "img")
@@ -122,6 +123,7 @@ def test_hostile_completions_stay_text_and_come_back_equal(html: str):
     assert "owned" not in page.text
 
 
+@pytest.mark.slow
 def test_hostile_names_errors_and_configs_stay_text(plain: str):
     text = "\n".join(HOSTILE)
     failure = Failure("llama", "full", "C1", 42, f"{text}\n{text}")
@@ -235,6 +237,7 @@ def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     assert "typos (C)<small>n = 240 problems</small>" in html
 
 
+@pytest.mark.slow
 def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(plain: str):
     book = ScoreBook.of(scores(), ORDER)
     by_title = {table.title: table for table in score_tables(scores(), ORDER)}
@@ -275,6 +278,7 @@ def report_of_seeds(has: Callable[[Score, int], bool], **more: Any) -> Report:
     return report(scores=scores_over_seeds(found, {}), order=order, by_seed=ScoreBook.of(found, order), **more)
 
 
+@pytest.mark.slow
 def test_a_page_says_once_what_means_over_seeds_are():
     several = report_of_seeds(lambda score, seed: True)
     assert several.training_runs == "3 training runs (seeds 1, 2, 3)"
@@ -285,6 +289,7 @@ def test_a_page_says_once_what_means_over_seeds_are():
     assert report().training_runs == "" and "training run" not in Page(render_report(report())).text
 
 
+@pytest.mark.slow
 def test_training_runs_without_numbers_do_not_count():
     trainings = [ReportedTraining("llama", "C", "full", seed, 9, 0, {}, 9, (), 0.5) for seed in (1, 2, 3)]
     two = report_of_seeds(lambda score, seed: seed != 3, trainings=trainings)
@@ -312,6 +317,7 @@ def test_outcomes_and_trainings_say_why_a_score_is_what_it_is():
     assert html.count('<svg class="curve"') == 1
 
 
+@pytest.mark.slow
 def test_the_studys_tables_and_tests_of_one_model_are_on_the_page_under_numbers_of_their_own():
     book = ScoreBook.of(scores(), ORDER)
     rates = {

@@ -211,6 +211,7 @@ def test_a_process_is_what_its_title_says_now_and_an_actor_stays_one(monkeypatch
         assert worker.victim is victim, title
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tests", "children"), [("assert f() >= 0", ["judge", "launcher"]), ("", ["zygote"])], ids=["outside", "inside"]
 )

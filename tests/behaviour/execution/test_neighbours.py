@@ -7,6 +7,8 @@ import pytest
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Oracle, Outcome, Program, Sandbox
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(timeout=2)
 PAIRS = {
     "builtins": (

@@ -33,6 +33,7 @@ def uploaded(target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_what_is_uploaded_is_small_and_has_no_results_in_it(tmp_path):
     package = uploaded(tmp_path / "package.zip")
     names = zipfile.ZipFile(package).namelist()

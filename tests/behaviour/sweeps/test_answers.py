@@ -88,6 +88,7 @@ def results(folder: SweepFolder) -> dict[str, Result]:
     return {result.task_id: result for result in folder.store.rows(row.results, Result)}
 
 
+@pytest.mark.slow
 def test_programs_in_answers_are_judged_and_answers_are_kept(swept):
     judged = results(swept)
     assert {task: result.outcome for task, result in judged.items()} == {
@@ -114,6 +115,7 @@ def test_the_report_counts_what_was_found_and_shows_the_program_with_the_answer(
         assert data["texts"][pair["programs"][at]] == program
 
 
+@pytest.mark.slow
 def test_samples_files_hold_the_answer_and_give_the_same_verdicts(swept, tmp_path):
     problems = swept.path.parents[2] / "p.jsonl"
     write_samples(swept, tmp_path / "out.jsonl")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.jsonl import JsonlProblems
 from raysweep.programs import DEFAULT_SANDBOX, Limits
@@ -14,6 +16,8 @@ from raysweep.sweep.run import run_sweep
 from raysweep.sweep.tasks import RunOptions
 from raysweep.tools.samples.run import SampleJob, SampleRun
 from tests.behaviour.sweeps.test_answers import config, problem_file
+
+pytestmark = pytest.mark.slow
 
 FAKE = GENERATORS.get("fake")
 TEXT = r"\ud800</script>\x1b[31m\0\r\n\u202e"

@@ -32,6 +32,7 @@ def folder(tmp_path_factory) -> SweepFolder:
     return SweepFolder(Store(root), "s")
 
 
+@pytest.mark.slow
 def test_a_cells_state_pairs_and_log_are_told(folder, capsys):
     print_cell(folder, "m.base", as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -39,6 +40,7 @@ def test_a_cells_state_pairs_and_log_are_told(folder, capsys):
     assert any(line.endswith("done") for line in lines[lines.index("log:") :])
 
 
+@pytest.mark.slow
 def test_loss_learning_rate_and_last_step_stay_after_training(folder, capsys):
     progress = ProgressFile(folder.progress, "other")
     progress.update("training", 7, 10, "loss 0.512, lr 1.0e-03", force=True)

@@ -30,6 +30,8 @@ from tests.models.scripted import byte_tokenizer, write_scripted
 from tests.models.tiny import make_chat_model
 from tests.paths import CONFIGS, NANO
 
+pytestmark = pytest.mark.slow
+
 STUDY = str(CONFIGS / "study.yaml")
 
 

@@ -15,6 +15,8 @@ from raysweep.engine.ray.stages import RayStages
 from raysweep.errors import Stopped
 from raysweep.planning.predictions.needs import CellNeeds, Needs
 
+pytestmark = pytest.mark.slow
+
 USED_UP = "the sweep has used 2 GPU-hours (--max-gpu-hours 1)"
 WORK: Any = SimpleNamespace(activity=SimpleNamespace(id="cell"), workers=1)
 

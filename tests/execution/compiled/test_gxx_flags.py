@@ -62,6 +62,7 @@ def test_arguments_that_are_no_flags_and_folders_that_are_not_there_are_refused(
     assert reason in refusal(flags) and "execution.cpp_flags" in refusal(flags)
 
 
+@pytest.mark.slow
 def test_no_flag_writes_a_file_of_the_user(tmp_path, monkeypatch):
     needs("cpp")
     monkeypatch.chdir(tmp_path)

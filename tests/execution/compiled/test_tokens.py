@@ -51,6 +51,7 @@ def test_what_has_no_end_is_unreadable(text):
         tokens_of(f"int b;\n{text}", directives=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_cpp", [True, False])
 @pytest.mark.parametrize("text", ['R"a(\n', "#/*\n", "/*", "#/*", '"""\\', '"\\', "'", "//\\ "])
 def test_many_beginnings_without_an_end_are_searched_once(text, is_cpp):

@@ -19,6 +19,8 @@ from raysweep.programs import CPP, JAVA, PYTHON, Level, Oracle
 from raysweep.tools.doctor import part_checks
 from tests.execution.compiled.processes import needs
 
+pytestmark = pytest.mark.slow
+
 
 def jdk(folder: Path, version: str) -> Path:
     """Make a folder that says of itself that it is a JDK of a version."""

@@ -11,6 +11,8 @@ from raysweep.execution.isolation import room
 from raysweep.execution.pool import Executor
 from raysweep.programs import Lane, Level, Limits, Outcome, Program, Sandbox
 
+pytestmark = pytest.mark.slow
+
 SCARCE = """
 import sys; sys.path.append(sys.argv.pop(1))
 import os

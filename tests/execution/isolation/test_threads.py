@@ -36,6 +36,7 @@ OLDER += "kernel.version = lambda: (5, 10); from {} import main; main()"
 WITHOUT = [(), ("namespaces",), ("namespaces", "landlock", "seccomp")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", list(Oracle))
 @pytest.mark.parametrize("without", WITHOUT)
 def test_a_program_has_so_many_threads_and_no_more(without, oracle):
@@ -52,6 +53,7 @@ def test_a_program_has_so_many_threads_and_no_more(without, oracle):
     assert second.stderr == (f"{MAX_THREADS} can't start new thread\n" if by_the_kernel else "")
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_program_count_together():
     each = f"{START}import os\nos.fork()\nstarted({MAX_THREADS // 2 + 9})\ntime.sleep(30)"
     with Executor(1, SANDBOX, WITHOUT[-1]) as executor:

@@ -72,6 +72,7 @@ def test_a_librarys_name_is_not_taken_for_another_one(strict, library):
     assert strict.run([Program(text, tests)], Limits())[0].outcome is not Outcome.PASSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "test", "stated"),
     [

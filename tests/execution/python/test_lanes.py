@@ -12,6 +12,8 @@ from raysweep.execution.python import lanes
 from raysweep.programs import Level, Limits, Oracle, Outcome, Program, Sandbox
 from tests.execution.scarce import NO_DISK
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(timeout=2)
 CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\ncheck(square)"
 SAME = "assert P(1) == P(1)"

@@ -160,5 +160,6 @@ def test_a_program_of_two_megabytes_and_one_with_half_a_surrogate_are_judged(exe
     assert run(executor, "assert '\ud800'").outcome is Outcome.SYNTAX_ERROR
 
 
+@pytest.mark.slow
 def test_files_are_limited_in_size(executor):
     assert run(executor, "open('big', 'wb').write(bytes(20 * 2**20))").detail.startswith("OSError: [Errno 27]")

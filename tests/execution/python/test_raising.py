@@ -6,6 +6,8 @@ import pytest
 
 from raysweep.programs import Limits, Oracle, Outcome, Program
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(timeout=2)
 RAISED = (
     "StopIteration",

@@ -14,6 +14,7 @@ def sentence(text: str) -> list[Segment]:
     return [Segment(piece, at % 2 == 0) for at, piece in enumerate(text.split("`")) if piece]
 
 
+@pytest.mark.slow
 @needed
 def test_most_sentences_come_back_changed_with_code_and_technical_words_as_they_were():
     texts = [

@@ -29,6 +29,7 @@ def recoded(method, row, seed):
     return recode_prompt(perturbation, row["prompt"], row["entry_point"], row["canonical_solution"], seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("benchmark", "method"), CHANGED)
 def test_every_row_equals_the_published_one(benchmark, method):
     nominal = rows("nominal", NOMINAL[benchmark])

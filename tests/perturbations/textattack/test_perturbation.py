@@ -85,6 +85,7 @@ def test_without_textattack_the_way_out_is_named(monkeypatch):
         PERTURBATIONS.get(QWERTY)
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_names(capsys):
     with pytest.raises(SystemExit) as end:
         main(["perturb", "minicode", "--method", QWERTY, "--limit", "5", "--show", "2"])

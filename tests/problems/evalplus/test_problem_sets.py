@@ -177,6 +177,7 @@ def test_some_of_evalpluss_rows_in_the_hubs_form_are_the_same_tasks(name):
     hub_rows_are_the_same_tasks(name, every=10)
 
 
+@pytest.mark.slow
 def test_arguments_have_the_types_that_evalplus_gives_them():
     theirs = pytest.importorskip("evalplus.data.mbpp")
     for row in read_json_rows(shared_data("mbppplus", "MbppPlus.jsonl.gz")):

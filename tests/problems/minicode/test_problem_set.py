@@ -14,6 +14,7 @@ def test_a_problem_is_shaped_like_humanevals():
         assert not any(stop in problem.reference for stop in problem.stop)
 
 
+@pytest.mark.slow
 def test_perturbations_may_touch_the_sentence_but_no_constant_name_or_example():
     minicode = MiniCodeProblems(world=1, count=240)
     for problem in minicode.problems():

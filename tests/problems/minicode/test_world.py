@@ -108,6 +108,7 @@ def test_a_smaller_evaluation_is_the_beginning_of_a_larger_one():
     assert list(evaluation_tasks(4, "test", 30)) == list(evaluation_tasks(4, "test", 90))[:30]
 
 
+@pytest.mark.slow
 def test_no_prompt_and_no_wording_of_a_split_occurs_in_another():
     parts = ("pretraining", "finetuning")
     prompts = {"train": {training_task(1, part, index).prompt for part in parts for index in range(5000)}}

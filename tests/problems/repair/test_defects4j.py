@@ -81,6 +81,7 @@ def test_what_does_not_fit_together_is_one_clear_error(tmp_path: Path, position:
         Defects4J(**written(tmp_path, position)).check(judged=True)
 
 
+@pytest.mark.slow
 def test_all_217_hunks_are_read_as_clm_shows_them() -> None:
     prompts = shared_data("clm_apr", "defects4j", "codegen_finetune_result", "codegen_input.json")
     problems = Defects4J(

@@ -13,6 +13,8 @@ from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.training_sets.minicode import PARTS, MiniCodeRows
 from raysweep.training_sets.repair import MiniRepairRows
 
+pytestmark = pytest.mark.slow
+
 
 def code_of(function: str) -> str:
     """Return a function's syntax without its docstring, its name and those of its arguments."""

@@ -10,6 +10,8 @@ from raysweep.programs import Level, Limits, Oracle, Outcome, Sandbox
 from raysweep.prompts.answers.extraction import Extract, Extracted, Found, extracted
 from tests.execution.compiled.processes import needs
 
+pytestmark = pytest.mark.slow
+
 JAVA_PROMPT = """import java.util.*;
 
 class Solution {

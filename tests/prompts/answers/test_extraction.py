@@ -342,6 +342,7 @@ DEEP = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", DEEP, ids=range(len(DEEP)))
 def test_no_answer_takes_long_or_ends_the_process(text):
     for answer in (text, f"```python\ndef squares(xs):\n    return {text}\n```", f"def squares(xs):\n    {text}"):

@@ -22,6 +22,7 @@ def export(*arguments: str):
     return CliRunner().invoke(app, ["export", *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_wrote_and_names_the_files_as_json(storage, tmp_path):
     done = export("small", "--storage", str(storage), "--format", "model-card", "--out", str(tmp_path / "cards"))
     assert (done.exit_code, done.output) == (0, f"wrote 2 files to {tmp_path / 'cards'}\n")
@@ -31,6 +32,7 @@ def test_the_command_says_what_it_wrote_and_names_the_files_as_json(storage, tmp
     assert {"README.md", "SHA256SUMS", "LICENCES.md", "replication.json", "artefacts.csv"} <= set(found["files"])
 
 
+@pytest.mark.slow
 def test_every_format_says_what_its_numbers_rest_on(swept, tmp_path):
     signature = SavedNumbers(swept).signature()
     assert "2 samples for each prompt" in signature and "completions by fake" in signature

@@ -13,6 +13,8 @@ from raysweep.sweep.export.samples import _continuing
 from raysweep.sweep.report.scoring import score
 from raysweep.tools.samples.format import TaskIds, extracted_from, read_samples
 
+pytestmark = pytest.mark.slow
+
 
 def rows(path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]

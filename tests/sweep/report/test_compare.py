@@ -79,6 +79,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_sweeps_or_twins_stand_side_by_side(case, tmp_path, snapshot):
     sweeps, by = CASES[case]

@@ -21,6 +21,8 @@ from raysweep.sweep.tasks import RunOptions
 from tests.paths import NANO
 from tests.sweep.few_problems import FEW_PROBLEMS, few
 
+pytestmark = pytest.mark.slow
+
 
 def rerun(storage: Path):
     return run_sweep(few(), RunOptions(str(storage), "local"))

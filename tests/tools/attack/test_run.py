@@ -39,6 +39,7 @@ def no_progress(done: int) -> None:
     """Show no progress."""
 
 
+@pytest.mark.slow
 def test_without_textattack_the_way_without_it_is_named_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"^textattack isn't installed; .*; --search greedy needs no package"):
@@ -56,6 +57,7 @@ def test_both_strategies_see_the_same_clean_model(tmp_path):
     assert all(row.outcome == "succeeded" for row in by_strategy["greedy"] if row.task_id not in skipped[0])
 
 
+@pytest.mark.slow
 def test_a_stopped_attack_resumes_and_a_finished_one_is_read_from_the_store(tmp_path, monkeypatch):
     attacked, real = [], attack_run.attack
 
@@ -77,6 +79,7 @@ def test_a_stopped_attack_resumes_and_a_finished_one_is_read_from_the_store(tmp_
     assert run_attack(job(), Store(tmp_path / "other"), no_progress) == rows
 
 
+@pytest.mark.slow
 def test_other_settings_have_another_key_and_a_model_that_always_passes_gets_every_query(tmp_path):
     run_attack(job(), Store(tmp_path), no_progress)
     for other in (job(seed=1), job(limits=AttackLimits(11, 0.2)), job(methods=(Spec("C1"),)), job(limit=2)):
@@ -97,6 +100,7 @@ def test_one_run_gives_the_rates_of_every_smaller_budget():
     assert rate_of_one_draw(rows, 50).value == 0.75 and math.isnan(rate_of_one_draw(rows, 1).value)
 
 
+@pytest.mark.slow
 def test_a_larger_budget_leaves_the_first_draw_as_it_is(tmp_path):
     few, many = (run_attack(job(limits=AttackLimits(n, 0.2)), Store(tmp_path), no_progress) for n in (2, 8))
     assert rate_of_one_draw(few, 2) == rate_of_one_draw(many, 8)

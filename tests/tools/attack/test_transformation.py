@@ -37,6 +37,7 @@ def free(constraint, text):
     return [text.words[i] for i in sorted(constraint(text, WordSwapQWERTY()))]
 
 
+@pytest.mark.slow
 def test_the_original_text_determines_which_words_may_be_changed():
     from textattack.shared import AttackedText
 
@@ -49,6 +50,7 @@ def test_the_original_text_determines_which_words_may_be_changed():
     assert free(keep_code(), changed) == ["Return", "of", "all", "It", "sortts", "nothing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["C", "W1", "W2", "S2"])
 def test_textattacks_augmenter_accepts_perturbations_and_leaves_code_alone(name):
     from textattack.augmentation import Augmenter
@@ -63,6 +65,7 @@ def test_textattacks_augmenter_accepts_perturbations_and_leaves_code_alone(name)
         ast.parse(text)
 
 
+@pytest.mark.slow
 def test_an_augmenter_changes_a_sentence_once_and_not_in_a_chain():
     from textattack.augmentation import Augmenter
     from textattack.constraints.pre_transformation import RepeatModification

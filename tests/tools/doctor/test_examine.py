@@ -38,6 +38,7 @@ def ended(capsys, *arguments: str) -> tuple[int, str]:
     return int(end.value.code or 0), capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
     code, out = ended(capsys)
     assert code == 0, out
@@ -48,6 +49,7 @@ def test_a_good_machine_fits_on_a_screen_and_exits_with_0(capsys, tmp_path):
     assert found.state is not State.ERROR and str(tmp_path) in found.found
 
 
+@pytest.mark.slow
 def test_every_subject_is_shown_once_and_all_that_is_wrong_has_a_way_out(capsys):
     code, out = ended(capsys, "--address", f"127.0.0.1:{closed_port()}", "--storage", "/proc/nowhere", "--json")
     found = {check["name"]: check for check in json.loads(out)["checks"]}

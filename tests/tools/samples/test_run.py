@@ -60,6 +60,7 @@ def rows_of(out: Path) -> list[dict]:
     return [json.loads(line) for line in (gzip.decompress(content) if out.suffix == ".gz" else content).splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["", ".gz"])
 def test_rows_come_out_in_the_files_order_and_equal_programs_run_once(tmp_path, ending):
     """And the whole file is checked before any work."""
@@ -243,6 +244,7 @@ def test_a_file_may_have_programs_in_several_languages_and_what_is_missing_count
         SampleRun(replace(job, samples=samples(tmp_path, in_java, (1, ""))), silent)
 
 
+@pytest.mark.slow
 def test_programs_are_taken_out_of_samples_where_that_is_asked_for(tmp_path):
     problems(tmp_path)
     fenced = "Sure:\n```python\ndef f():\n    return 1\n```\n"

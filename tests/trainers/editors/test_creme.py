@@ -23,6 +23,8 @@ from raysweep.trainers.editors.states import block_states, matrix_of, outputs, w
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED, FIRST
 
+pytestmark = pytest.mark.slow
+
 EAGER: dict[str, Any] = {"stop_below": 0.0, "lr": 2e-3}
 """Settings with which an edit takes steps even where the prompts' states are close."""
 

@@ -16,6 +16,8 @@ from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
+pytestmark = pytest.mark.slow
+
 
 class TestDinm(EditorContract):
     make = Dinm

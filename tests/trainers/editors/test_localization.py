@@ -60,6 +60,7 @@ def of(scope: str, found: Sequence[BlockAccuracy]) -> list[BlockAccuracy]:
     return [block for block in found if block.positions == scope]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("perturbed", "phase"), [(EQUAL, "prefill"), (EQUAL, "all"), (LONGER, "prefill"), (SHORTER, "all")]
 )
@@ -75,6 +76,7 @@ def test_the_texts_are_those_of_the_papers_batch_with_the_original_as_its_first_
     assert set(expected) == {asked.asked[0][0]} if is_trap else len(set(expected)) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FIRST)
 def test_all_blocks_in_one_call_get_the_texts_of_a_call_a_block_with_any_budget(family, live, monkeypatch):
     job, whole = job_of(family, live(family), perturbed=LONGER), judge()  # no. 6
@@ -177,6 +179,7 @@ def test_samples_without_a_difference_end_as_not_reproduced_before_anything_is_p
     assert len(asked.asked) == 1
 
 
+@pytest.mark.slow
 def test_samples_depend_on_the_seed_and_on_nothing_else_and_are_not_those_of_an_evaluation(live):
     one, again, other = judge(), judge(), judge()
     job = job_of("llama", live("llama"), seed=3)
@@ -221,6 +224,7 @@ def test_no_hook_is_left_and_no_weight_changed_whatever_fails(at, live, monkeypa
         localize(job_of("llama", model), asked, settings())
 
 
+@pytest.mark.slow
 def test_out_of_memory_writes_fewer_rows_at_a_time_with_the_same_result(live, monkeypatch):
     model, asked, again, refused = live("llama"), judge(), judge(), []
     job = job_of("llama", model, perturbed=LONGER)

@@ -19,6 +19,8 @@ from raysweep.trainers.editors.texts import TextReader
 from tests.models.tiny import logits_of
 from tests.trainers.editors import EDITED
 
+pytestmark = pytest.mark.slow
+
 TARGETS = {
     "llama": ["q_proj", "v_proj"],
     "qwen2": ["q_proj", "v_proj"],

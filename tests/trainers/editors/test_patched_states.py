@@ -66,6 +66,7 @@ def patches():
     return functools.cache(Patched)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", EDITED)
 @pytest.mark.parametrize("scope", ["all", "last", "diff_span"])
 def test_states_of_the_same_prompt_change_no_bit_of_its_logits(family, scope, patches):
@@ -116,6 +117,7 @@ def test_the_cache_is_the_perturbed_prompts_up_to_the_block_and_the_originals_ab
             assert not torch.equal(layer.keys, other.keys)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("perturbed", [EQUAL, LONGER, SHORTER])
 @pytest.mark.parametrize("family", EDITED)
 def test_padding_changes_no_patch(family, perturbed, patches):

@@ -18,6 +18,8 @@ from raysweep.trainers.editors.states import Matrix, block_states, frozen, matri
 from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {"edit_at": 1, "prefixes": 4, "steps": 6}
 
 

@@ -29,6 +29,8 @@ from tests.models.tiny import cases, is_same, state_of
 from tests.trainers.editors import NAMES
 from tests.trainers.editors.localized import hooks_on
 
+pytestmark = pytest.mark.slow
+
 EDITORS: dict[str, Callable[[], Editor]] = {
     "creme": lambda: Creme(edit_at=0, stop_below=0.0, steps=5),
     "dinm": lambda: Dinm(steps=3),

@@ -114,6 +114,7 @@ def by_hand(objective: Fait, model: Any, row: Any) -> float:
     return loss
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hbar", ["marked", "weighted", "sequence"])
 @pytest.mark.parametrize(
     ("granularity", "emphasis"), [("hybrid", "lines"), ("hybrid", "tokens"), ("line", "lines"), ("token", "lines")]
@@ -178,6 +179,7 @@ def test_dpo_begins_at_log_2_with_margins_of_0(loaded):
     assert float(loss.numbers["margin"][0]) == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.1, 0.5])
 def test_dpos_loss_is_its_formula(beta, llama, tmp_path):
     model, tokenizer = llama
@@ -200,6 +202,7 @@ def test_dpos_loss_is_its_formula(beta, llama, tmp_path):
     assert float(found.loss.detach()) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.integers(1, 6), st.sampled_from([1, 8, 64]))
 def test_passes_and_padding_change_no_gradient(llama, cut, pad_to):

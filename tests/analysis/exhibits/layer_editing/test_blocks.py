@@ -27,6 +27,7 @@ def found_at(block: int, number: int, blocks: int = 32):
     return replace(edit, work=replace(edit.work, block=block, blocks=blocks))
 
 
+@pytest.mark.slow
 def test_the_map_counts_each_block_once_an_edit_and_leaves_out_edits_without_a_localization():
     drawn = EXHIBITS["block-map"].draw(evidence())
     shown = texts(drawn.tables[0])

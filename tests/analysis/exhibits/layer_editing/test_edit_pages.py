@@ -71,6 +71,7 @@ def test_of_too_many_pairs_the_first_of_each_model_and_category_are_shown():
     assert set(firsts) < set(shown) and len(shown) == 8 and drawn.pairs_left_out == 21
 
 
+@pytest.mark.slow
 def test_the_page_marks_what_differs_between_the_prompts_and_shows_blocks_with_their_numbers():
     html = page_of(evidence(answers=KnownAnswers()))
     assert "<del>m</del><ins>n</ins>" in html  # number -> nunber
@@ -113,6 +114,7 @@ def test_texts_of_models_are_escaped():
     assert not [tag for tag in ("<script", "<img", "<!--") if tag in html]
 
 
+@pytest.mark.slow
 def test_340_pairs_by_five_methods_stay_below_6_kb_each():
     edits = made(["llama", "gpt_bigcode"], pairs=56)
     html = page_of(evidence(edits, answers=KnownAnswers("    x = 1\n" * 10)))
@@ -126,6 +128,7 @@ def test_long_completions_are_cut():
     assert {len(answer.text) for answer in page.edits[0].after} == {2002}
 
 
+@pytest.mark.slow
 def test_the_section_has_tables_and_pages_and_is_absent_without_edits():
     html = page_of(evidence(rewritten=rewritten(), answers=KnownAnswers()))
     assert html.count('<figure class="table') == 8 and "say nothing about real models" in html

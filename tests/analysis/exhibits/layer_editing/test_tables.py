@@ -37,6 +37,7 @@ def table_of(id, of_sweep):
     return EXHIBITS[id].draw(of_sweep).tables[0]
 
 
+@pytest.mark.slow
 def test_rewriting_repairs_the_mean_over_the_categories(all_of_it):
     shown = texts(table_of("repairs", all_of_it))["llama", "self-denoising"]
     by_category = texts(table_of("repairs-by-category", all_of_it))
@@ -77,6 +78,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_sums_of_edits_and_of_rewritten_prompts(case, snapshot):
     of_sweep, ids = CASES[case]

@@ -69,6 +69,7 @@ def means(table):
     return 100 * first.groupby(["model", "recipe", "set"])["hit"].mean()
 
 
+@pytest.mark.slow
 def test_each_model_has_a_row_for_each_regime_with_the_numbers_of_all_sets(of_sweep, table):
     (shown,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
     assert [row.labels for row in shown.rows][:4] == [
@@ -155,6 +156,7 @@ def test_the_ends_of_each_family_are_compared_by_size(of_sweep, means):
     assert b"<svg" in drawn.figures[0].render("svg")
 
 
+@pytest.mark.slow
 def test_costs_are_those_of_the_chosen_model_and_of_all_that_were_trained(few, tables_of_seeds, snapshot):
     models, seeds = ("bloom-560m", "codellama-7b"), ("codegen-350m", "codegen-2b")
     unknown = [replace(one, weights=None, memory_bytes=None) for one in trainings(models)]
@@ -216,6 +218,7 @@ def test_regimes_are_compared_at_equal_settings_where_there_are_several_recipes(
     assert cases.rows[0].labels[2] == "lora · lora.lr1e-4 against ia3"
 
 
+@pytest.mark.slow
 def test_beside_equal_settings_the_chosen_models_are_compared_and_claims_rest_on_them(few):
     """Each regime has a choice, of grids of its own, and a recipe of equal settings; sizes have the latter alone."""
     equal = few[few["recipe"] != "none"].assign(recipe=lambda table: table["recipe"] + "-equal")
@@ -278,6 +281,7 @@ def test_a_question_that_can_not_be_asked_of_a_sweep_is_left_out(table, id, why)
         EXHIBITS[id].draw(evidence(base, trainings=trainings()))
 
 
+@pytest.mark.slow
 def test_all_tables_are_of_the_section_and_can_be_files(of_sweep):
     drawn = draw(list(EXHIBITS.values()), of_sweep)
     grouped = drawn.groups[PROGRAM_REPAIR]
@@ -306,6 +310,7 @@ def means_of(tables_of_seeds, model, recipe, name):
     return found
 
 
+@pytest.mark.slow
 def test_several_seeds_are_one_row_with_their_mean_and_spread(tables_of_seeds):
     of_sweep = evidence_of_seeds(tables_of_seeds, trainings=trainings_of_seeds(trainings(("codegen-350m",))))
     (regimes,) = EXHIBITS["repair-regimes"].draw(of_sweep).tables
@@ -328,6 +333,7 @@ def test_several_seeds_are_one_row_with_their_mean_and_spread(tables_of_seeds):
     assert any(abs(a.cells[1].value - b.cells[1].value) > 1 for a, b in zip(alone.rows, cases.rows, strict=True))
 
 
+@pytest.mark.slow
 def test_the_interval_of_several_seeds_is_that_of_the_mean_over_seeds(tables_of_seeds):
     pooled = EXHIBITS["repair-lora-against-ia3"].draw(evidence_of_seeds(tables_of_seeds)).tables[1]
     alone = [
@@ -348,6 +354,7 @@ def lacking(tables_of_seeds):
     return {seed: of if seed == 2 else of[of["recipe"] != "lora"] for seed, of in tables_of_seeds.items()}
 
 
+@pytest.mark.slow
 def test_a_case_of_fewer_seeds_says_how_many_its_models_share(lacking, tables_of_seeds):
     of_sweep = evidence_of_seeds(lacking)
     sums, cases = EXHIBITS["repair-lora-against-ia3"].draw(of_sweep).tables
@@ -382,6 +389,7 @@ def test_a_base_has_a_case_with_all_seeds_on_either_side(tables_of_seeds):
         assert (less.value, less.sd, less.seeds) == pytest.approx((-difference.value, difference.sd, 3))
 
 
+@pytest.mark.slow
 def test_sizes_are_compared_over_the_seeds_that_all_models_have():
     names = ("codegen-350m", "codegen-2b", "codegen-6b")
     tables = {seed: verdicts(names, seed=f" {seed}") for seed in (1, 2, 3)}

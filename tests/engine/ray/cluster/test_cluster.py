@@ -52,6 +52,7 @@ def test_a_ray_that_starts_too_slowly_is_started_again_without_what_the_first_le
     shutil.rmtree(second)
 
 
+@pytest.mark.slow
 def test_a_ray_that_does_not_start_is_an_error(monkeypatch):
     import ray
 

@@ -157,6 +157,7 @@ def no_addresses(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.slow
 def test_what_never_answers_is_told_in_time(server, no_addresses, monkeypatch):
     monkeypatch.setattr(submission, "TIMEOUT_SECONDS", 0.2)
     with pytest.raises(UsageError, match=r"no dashboard of Ray answers at .*: no answer in time; give the URL"):

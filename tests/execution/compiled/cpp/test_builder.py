@@ -11,6 +11,8 @@ from raysweep.execution.compiled.toolchains import MESSAGES, toolchain
 from raysweep.programs import CPP
 from tests.execution.compiled.processes import needs
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_precompiled_header_is_read_in_place_of_the_headers_and_assertions_stay(tmp_path):
     needs("cpp")

@@ -26,6 +26,8 @@ from tests.execution.compiled.processes import (
     write,
 )
 
+pytestmark = pytest.mark.slow
+
 HEADERS = ("cstdio", "cstdlib", "deque", "list", "map", "set", "stdexcept", "string", "unistd.h", "vector")
 """What is compiled beforehand, for all texts of these tests."""
 DECLARATION = "#include <string>\n#include <vector>\n#include <stdexcept>\nusing namespace std;\n"

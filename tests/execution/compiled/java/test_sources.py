@@ -41,6 +41,8 @@ from tests.execution.compiled.processes import (
     write,
 )
 
+pytestmark = pytest.mark.slow
+
 JAVA = ("java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 HEAD = "import java.util.*;\n\nclass Solution {\n"
 

@@ -232,6 +232,7 @@ def test_what_stands_beside_a_call_tells_an_answer_too(tests, ends):
     assert ends_of_batches(made, answers, beside) == ends
 
 
+@pytest.mark.slow
 def test_a_program_that_looks_ahead_finds_no_value_within_a_tolerance(strict):
     right = "def f(n): return n * n + 0.001\n"
     assert outcomes(strict, TOLERATED, right, LOOKS_AHEAD) == [Outcome.PASSED, Outcome.FAILED]

@@ -21,6 +21,7 @@ def judged(executor: Executor, text: str, tests: str, copies: int = 3) -> list[t
     return [(verdict.outcome, verdict.detail) for verdict in verdicts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "tests"),
     [
@@ -66,6 +67,7 @@ def test_what_honest_programs_and_tests_exchange_arrives(executor, text, tests):
     assert judged(executor, text, tests) == [(Outcome.PASSED, "")] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "outcome", "detail"),
     [
@@ -135,6 +137,7 @@ def test_answers_that_keep_the_judge_busy_are_the_programs_fault(answer, monkeyp
     assert other.outcome is Outcome.PASSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "without", [(), ("namespaces",), ("namespaces", "landlock"), ("namespaces", "landlock", "seccomp")]
 )
@@ -211,6 +214,7 @@ def test_a_reference_solution_decides_where_the_tests_alone_do_not():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "oracle"), [(1, Oracle.OUTSIDE), (2, Oracle.INSIDE)])
 def test_an_error_of_the_machine_moves_no_tests_inside_unless_it_repeats(errors, oracle):
     left = [Outcome.HARNESS_ERROR] * errors

@@ -266,6 +266,7 @@ def test_tests_of_a_task_named_as_a_built_in_function_keep_their_own_types(execu
     assert outcomes(executors[Lane.STRICT], tests, "def sum(a, b): return a + b\n", forged) == ["passed", "failed"]
 
 
+@pytest.mark.slow
 def test_programs_without_tests_are_not_judged_outside_and_the_oracle_tells_equal_programs_apart(executors):
     with pytest.raises(UsageError, match="a program without tests can't have out-of-process ones"):
         executors[Lane.STRICT].run([Program("x = 1", oracle=Oracle.OUTSIDE)], Limits())

@@ -174,6 +174,7 @@ def test_what_is_nested_too_deeply_has_no_plain_form():
         there_and_back(value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tag", ["t", "fs", "dq", "dd", "no"])
 def test_references_cannot_nest_what_c_code_enters_without_looking_at_the_depth(tag):
     """`hash` of a tuple and the end of a deque crash when they are nested some 50,000 levels deep."""
@@ -270,6 +271,7 @@ def generated(draw: random.Random, depth: int):
     return items if choice == 3 else {draw.choice(TAGS): draw.choice([*items, items, items])}
 
 
+@pytest.mark.slow
 def test_random_and_mutated_messages_give_a_value_or_are_malformed():
     draw = random.Random(2)
     written = [encoded(plain_data(no_handle, no_handle, SetOrder()).write(made(draw, 4, []))) for _ in range(200)]

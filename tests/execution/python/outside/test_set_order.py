@@ -7,9 +7,13 @@ import random
 import subprocess
 import sys
 
+import pytest
+
 from raysweep.execution import execute
 from raysweep.execution.python.outside.set_order import EFFORT, SetOrder, slots_of
 from raysweep.programs import Limits, Oracle, Program
+
+pytestmark = pytest.mark.slow
 
 
 def drawn_items(draw: random.Random, size: int) -> list[object]:
