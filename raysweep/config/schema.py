@@ -146,7 +146,7 @@ class EvaluationConfig(Strict):
     compat: Literal["recode"] | None = None
     """`recode` perturbs bit for bit as ReCode does."""
     compose: Literal["draw", "stack"] = CHOICE.compose
-    """An aggregate's methods: one selected at random for each prompt, or all in turn on each prompt."""
+    """A mix's methods: one selected at random for each prompt, or all in turn on each prompt."""
     draws: Annotated[Count, UnitMark("test sets")] = 1
     """Perturbation samples, each a test set with other random choices; from 2 on they also give robust pass_s@k."""
     audit: str | None = None

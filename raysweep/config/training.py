@@ -49,7 +49,7 @@ class TrainingSetConfig(Strict):
     size: Annotated[Amount, UnitMark("x the source's rows")] = CHOICE.size
     """How many rows the set has."""
     compose: Literal["draw", "union", "stack"] = CHOICE.compose
-    """An aggregate's methods: one at random for each row, a row for each method, or all in turn on each row."""
+    """A mix's methods: one at random for each row, a row for each method, or all in turn on each row."""
     source: Annotated[str, declared("training.sources", "training source")] | None = None
     """Which of `training.sources` its rows come from; null where there is `training.source` alone."""
 
