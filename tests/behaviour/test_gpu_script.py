@@ -94,16 +94,17 @@ for arm, seconds in ((fails, 600), (dies, 600), (hangs, 0.1)):
     assert hung["status"] == "no time"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        pytest.param("", "Expecting value", marks=pytest.mark.long),
-        pytest.param("[]", "is no file that this script wrote", marks=pytest.mark.long),
+        ("", "Expecting value"),
+        ("[]", "is no file that this script wrote"),
         ('{"format": 0, "arms": {}}', r"is of another run \(format: 0\); name a new file"),
     ],
 )
 def test_a_file_of_something_else_is_not_written_over(content: str, told: str, tmp_path: Path) -> None:
-    """In small: its last case."""
+    """In small, for another file: tests/tools/samples/test_results.py."""
     file = tmp_path / "gpu.json"
     file.write_text(content)
     command = [sys.executable, "benchmarks/gpu.py", "--quick", "--arm", "numbers", "--out", str(file)]
@@ -112,7 +113,9 @@ def test_a_file_of_something_else_is_not_written_over(content: str, told: str, t
     assert file.read_text() == content
 
 
+@pytest.mark.long
 def test_predictions_of_a_plan_are_shown_beside_what_was_measured(tmp_path: Path) -> None:
+    """In small, without the script: tests/planning/predictions."""
     file = tmp_path / "predictions.json"
     subprocess.run([sys.executable, "benchmarks/gpu.py", "--predict", str(file)], check=True, cwd=REPO)
     predicted = json.loads(file.read_text())

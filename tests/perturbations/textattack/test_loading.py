@@ -26,7 +26,9 @@ print(Augmenter(WordSwapQWERTY()).augment("Return the largest number."))
 """
 
 
+@pytest.mark.long
 def test_a_fresh_interpreter_with_an_empty_home_and_no_network_can_use_textattack_and_keeps_its_environment(tmp_path):
+    """In small, in this process: tests/perturbations/textattack/test_perturbation.py."""
     pytest.importorskip("nltk", reason="textattack isn't installed")
     env = {**os.environ, "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:1"}
     for name in ("NLTK_DATA", "HF_HOME", "XDG_CACHE_HOME", "RAYSWEEP_CACHE", "TA_CACHE_DIR"):
