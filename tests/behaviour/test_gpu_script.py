@@ -104,7 +104,7 @@ for arm, seconds in ((fails, 600), (dies, 600), (hangs, 0.1)):
     ],
 )
 def test_a_file_of_something_else_is_not_written_over(content: str, told: str, tmp_path: Path) -> None:
-    """In small, for another file: tests/tools/samples/test_results.py."""
+    """Of a script for GPU days, of which `make test` runs the arms that fail, above."""
     file = tmp_path / "gpu.json"
     file.write_text(content)
     command = [sys.executable, "benchmarks/gpu.py", "--quick", "--arm", "numbers", "--out", str(file)]
@@ -115,7 +115,7 @@ def test_a_file_of_something_else_is_not_written_over(content: str, told: str, t
 
 @pytest.mark.long
 def test_predictions_of_a_plan_are_shown_beside_what_was_measured(tmp_path: Path) -> None:
-    """In small, without the script: tests/planning/predictions."""
+    """Of a script for GPU days: the predictions are tested in tests/planning/predictions, the table here alone."""
     file = tmp_path / "predictions.json"
     subprocess.run([sys.executable, "benchmarks/gpu.py", "--predict", str(file)], check=True, cwd=REPO)
     predicted = json.loads(file.read_text())

@@ -102,7 +102,7 @@ def resumed_as_undisturbed(
 
 @pytest.mark.long
 def test_a_loaded_teacher_goes_on_where_it_was_killed(model, tmp_path):
-    """In small, of other blocks: tests/stages/test_encoded_pairs.py."""
+    """In small, of an evaluation: tests/stages/test_generation.py."""
     pairs, counts = resumed_as_undisturbed(model, tmp_path)
     assert {pair.rejected for pair in pairs} == {"    return n"}
     assert counts == {"rows": MANY, "changed": {BODY: MANY}, "without": {}}
@@ -112,7 +112,7 @@ def test_a_loaded_teacher_goes_on_where_it_was_killed(model, tmp_path):
 @pytest.mark.parametrize("rows", [FEW, MANY])
 @pytest.mark.skipif(importlib.util.find_spec("openai") is None, reason="needs the package openai")
 def test_a_served_teacher_goes_on_where_it_was_killed(rows, tmp_path, monkeypatch):
-    """Few rows have no tests to run. In small, of other blocks: tests/stages/test_encoded_pairs.py."""
+    """Few rows have no tests to run. In small, of an evaluation: tests/stages/test_generation.py."""
     monkeypatch.setenv("OPENAI_API_KEY", "EMPTY")
     path = written(tmp_path / "rows.jsonl", ["    return 0\n"] * FEW) if rows == FEW else None
     with served(lambda path, body: text_answer("".join(PIECES))) as server:

@@ -287,7 +287,7 @@ def test_ray_and_the_local_engine_make_the_same_bytes(shared_ray, tmp_path):
 @pytest.mark.long
 @pytest.mark.ray
 def test_worker_processes_give_the_same_weights_and_two_of_them_nearly_so(undisturbed, shared_ray, tmp_path):
-    """In small: tests/trainers/test_distributed.py."""
+    """In small, without Ray: tests/trainers/test_distributed.py."""
     from safetensors.torch import load_file
 
     shutil.copytree(undisturbed, tmp_path / "store")

@@ -28,7 +28,7 @@ print(Augmenter(WordSwapQWERTY()).augment("Return the largest number."))
 
 @pytest.mark.long
 def test_a_fresh_interpreter_with_an_empty_home_and_no_network_can_use_textattack_and_keeps_its_environment(tmp_path):
-    """In small, in this process: tests/perturbations/textattack/test_perturbation.py."""
+    """In small: `test_what_an_import_sets_is_put_back`. An empty home and no network are shown here alone."""
     pytest.importorskip("nltk", reason="textattack isn't installed")
     env = {**os.environ, "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HTTPS_PROXY": "http://127.0.0.1:1"}
     for name in ("NLTK_DATA", "HF_HOME", "XDG_CACHE_HOME", "RAYSWEEP_CACHE", "TA_CACHE_DIR"):
@@ -37,6 +37,14 @@ def test_a_fresh_interpreter_with_an_empty_home_and_no_network_can_use_textattac
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("['") and "Return the largest number." not in done.stdout
     assert "ownload" not in done.stderr, "nothing is downloaded at import"
+
+
+def test_what_an_import_sets_is_put_back(monkeypatch):
+    monkeypatch.setenv("HF_HOME", "mine")
+    monkeypatch.delenv("TA_CACHE_DIR", raising=False)
+    with loading._environment_restored():
+        os.environ.update(HF_HOME="theirs", TA_CACHE_DIR="theirs")
+    assert os.environ["HF_HOME"] == "mine" and "TA_CACHE_DIR" not in os.environ
 
 
 def test_where_textattack_is_missing_the_way_out_is_named(monkeypatch):
