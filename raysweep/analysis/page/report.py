@@ -25,9 +25,8 @@ from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.page.textdiff import changes
 from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent
-from raysweep.analysis.tables.score_book import ScoreBook, labelled
+from raysweep.analysis.tables.score_book import labelled
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
-from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -38,12 +37,6 @@ UNITS = ("%", "points?", "problems?", "tokens?", "steps?", "rows?", "draws?", "c
 """Words that stay on the line of the number before them."""
 DROPS_SHOWN = 6
 """Perturbations that a finding lists at once; the page opens the others on demand."""
-PHONE_COLUMNS = 3
-"""Tables with more columns than this show some of them on demand on a phone."""
-MOST_NAMED = 3
-"""Kinds of columns that a phone doesn't show and that are named; of more there is a number."""
-MOST_WORDED = 2
-"""Of those, as many have words beside their codes; with more, the line would be long."""
 WIDE_COLUMNS = 9
 """Tables with more columns than this scroll inside a frame."""
 
@@ -109,33 +102,10 @@ def group_edges(columns: Sequence[Column]) -> list[int]:
     return [i for i in range(1, len(columns)) if columns[i].group != columns[i - 1].group]
 
 
-def minor_columns(table: Table, book: ScoreBook) -> list[bool]:
-    """Return for each column whether a phone shows it on demand only: other perturbations than the headline's.
-
-    A narrow table, and one without a column of the headline, has none.
-    """
-    main = (BASE, CLEAN, book.headline)
-    names = [column.name for column in table.columns]
-    if len(names) <= PHONE_COLUMNS or book.headline not in names:
-        return [False] * len(names)
-    return [name in (*book.training_sets, *book.perturbations) and name not in main for name in names]
-
-
 def row_label(label: str, words: Mapping[str, str]) -> str:
     """Return a row's label with words for its code, also where more follows it: ``typos (C) · full``."""
     code, *more = label.split(" · ")
     return " · ".join([labelled(code, words), *more])
-
-
-def shows_all(table: Table, book: ScoreBook) -> str:
-    minor = minor_columns(table, book)
-    hidden = list(dict.fromkeys(c.name for c, is_minor in zip(table.columns, minor, strict=True) if is_minor))
-    if not hidden:
-        return ""
-    if len(hidden) > MOST_NAMED:
-        return f"all {len(minor)} columns"
-    *first, last = [labelled(name, table.column_words) for name in hidden] if len(hidden) <= MOST_WORDED else hidden
-    return f"show {', '.join(first)} and {last} too" if first else f"show {last} too"
 
 
 def row_headings(rows: Sequence[Row]) -> list[list[Heading]]:
@@ -229,10 +199,8 @@ def _environment() -> Environment:
         changes=changes,
         labelled=labelled,
         loss_curve=lambda points: Markup(loss_curve(points)),
-        minor_columns=minor_columns,
         row_blocks=row_blocks,
         row_label=row_label,
-        shows_all=shows_all,
         drops_shown=DROPS_SHOWN,
         column_groups=column_groups,
         group_edges=group_edges,

@@ -12,7 +12,7 @@ import pytest
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import GRIDS, MORE_TESTS, QUALITY, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.page.report import bound, minor_columns, render_report, row_blocks, row_headings, row_label
+from raysweep.analysis.page.report import bound, render_report, row_blocks, row_headings, row_label
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.sections.base import Report
 from raysweep.analysis.tables.outcomes import PairOutcomes
@@ -237,31 +237,8 @@ def test_the_number_of_problems_stands_in_each_title_or_beside_each_number():
     assert "typos (C)<small>n = 240 problems</small>" in html
 
 
-@pytest.mark.slow
-def test_a_phone_shows_clean_and_the_headlines_columns_and_the_others_on_demand(plain: str):
-    book = ScoreBook.of(scores(), ORDER)
-    by_title = {table.title: table for table in score_tables(scores(), ORDER)}
-    summary = by_title["llama on minicode"]
-    shown = [c.full_name for c, minor in zip(summary.columns, minor_columns(summary, book), strict=True) if not minor]
-    assert shown == ["pass@1 (%) clean", "pass@1 (%) C", "difference (points) C", "RD (%) C"]
-    rd = by_title["RD on minicode"]
-    assert [c.name for c, minor in zip(rd.columns, minor_columns(rd, book), strict=True) if not minor] == [
-        "base",
-        "clean",
-        "C",
-    ]
-    assert not any(minor_columns(by_title["Test sets of minicode"], book))
-    assert plain.count("> show C1, C2 and C3 too<") == 5 and "columns</label>" not in plain
-    few = replace(ORDER, training_sets=("base", "clean", "C1", "C"), perturbations=("clean", "C1", "C"))
-    of_few = [one for one in scores() if one.perturbation in few.perturbations]
-    assert render_report(report(scores=of_few, order=few)).count("> show neighbouring keys (C1) too<") == 5
-    more = [replace(one, perturbation=f"X{n}") for n in (1, 2) for one in scores() if one.perturbation == "C1"]
-    assert render_report(report(scores=[*scores(), *more])).count("> all 19 columns<") == 2
-
-
 def test_what_columns_are_stands_above_them(plain: str):
     assert ["", "training set"] in [row for table in Page(plain).tables for row in table]
-    assert '<tr class="groups kind">' in plain and '<tr class="groups">' in plain, "a phone hides the others"
     (clean,) = [table for table in score_tables(scores(), ORDER) if table.title.startswith("pass@1 clean")]
     assert "Columns: the training set." in to_markdown(clean)
     assert r"\multicolumn{6}{c}{training set}" in to_latex(clean)
