@@ -16,6 +16,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.tables.over_seeds import ScoreOverSeeds
+from raysweep.config.loading import to_yaml
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.machine import VERSION
@@ -24,7 +25,7 @@ from raysweep.records import BASE, Score
 from raysweep.sweep.export.scores import CellScores, TestSetScores
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.report.names import order_of
-from raysweep.sweep.report.notes import limit_text, settings_lines
+from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -102,14 +103,13 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     table = [columns, ["---"] * len(columns), *rows]
     undefined = [score for test_set in cell.test_sets for score in test_set.undefined]
     left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
-    lines = [f"- {label}: {text}" for label, text in settings_lines(config)]
     parts = [
         f"# {cell.id}\n\n{what}. Evaluated by raysweep {VERSION} in the sweep `{config.name}`, on clean and on "
         "perturbed prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean "
         f"pass@1.\n\n{limited}" + "\n".join(f"| {' | '.join(row)} |" for row in table),
         *([OVER_SEEDS] if several else []),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
-        "How the numbers were made:\n\n" + "\n".join(lines),
+        f"How the numbers were made:\n\n```yaml\n{to_yaml(config)}```",
     ]
     return "\n\n".join(parts) + "\n"
 

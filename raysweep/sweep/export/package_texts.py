@@ -15,7 +15,7 @@ from raysweep.machine import VERSION
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.base import PROBLEMS
 from raysweep.records import CLEAN
-from raysweep.sweep.report.notes import limit_text, settings_lines
+from raysweep.sweep.report.notes import limit_text
 from raysweep.training_sets.base import SOURCES
 
 SUMS, TABLES, RECOMPUTED, STORE = "SHA256SUMS", "tables", "recomputed", "store"
@@ -39,7 +39,6 @@ def readme(config: SweepConfig, notes: Sequence[str], copied: Mapping[str, int])
     limited = f"\n**Limited run:** {limit_text(config)}\n" if limit_text(config) else ""
     missing = "\n".join(f"- {note}" for note in notes) or "Nothing: every planned evaluation has results."
     stages = ", ".join(f"{number:,} in `{stage}`" for stage, number in copied.items())
-    settings = "\n".join(f"- {label}: {text}" for label, text in settings_lines(config))
     return f"""# Replication package of {title}
 
 What raysweep {VERSION} needs to recompute every table of the sweep `{config.name}`. It takes no model, no network and
@@ -78,10 +77,6 @@ so a sweep with the same config and versions has the same keys.
 ## What is missing
 
 {missing}
-
-## Settings
-
-{settings}
 """
 
 

@@ -1,4 +1,4 @@
-"""Words the lines of a report on the sweep's settings, on the execution of programs, and on leaked training rows."""
+"""Words the lines of a report on what a config doesn't say itself, on the execution of programs, and on leaked rows."""
 
 from __future__ import annotations
 
@@ -9,28 +9,20 @@ from typing import Any
 
 from raysweep.analysis.tables.score_book import labelled
 from raysweep.analysis.tables.trainings import NOT_RECORDED
-from raysweep.config.fields import WAYS, RejectedConfig, SpecConfig
-from raysweep.config.models import RecipeConfig
-from raysweep.config.schema import EvaluationConfig, ExecutionConfig, SweepConfig
+from raysweep.config.schema import ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError
 from raysweep.execution.oracle import NO_BOUNDARY, with_reasons
 from raysweep.language.translation.base import TRANSLATORS
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import NO_TRANSLATOR
-from raysweep.planning.models import prompt_lines
 from raysweep.planning.plan import LeakagePlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Level, Oracle
-from raysweep.prompts.answers.extraction import Extract, in_words
+from raysweep.prompts.answers.extraction import in_words
 from raysweep.records import Leak
-from raysweep.registry import Registry
 from raysweep.stages.references import MIN_SECONDS
 from raysweep.storage.store import Store
-from raysweep.sweep.report.names import undrawn, words_of
-from raysweep.trainers.base import OBJECTIVES
-from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.kinds import fine_tunes
-from raysweep.training_sets.base import SOURCES
+from raysweep.sweep.report.names import words_of
 from raysweep.training_sets.leakage import DEVELOPER_PATCH
 from raysweep.units import count, share
 
@@ -39,14 +31,8 @@ Line = tuple[str, str]
 
 
 def settings_lines(config: SweepConfig) -> list[Line]:
-    return [
-        ("seed", str(config.seed)),
-        ("training seeds", ", ".join(map(str, config.seeds or [config.seed]))),
-        *_perturbations(config),
-        *_data(config),
-        *((f"recipe {name}", _recipe(recipes)) for name, recipes in _recipes(config).items()),
-        *_evaluation(config),
-    ]
+    """Return what the resolved config doesn't say itself: rates of perturbations, cautions, limits of programs."""
+    return [*_perturbations(config), *_cautions(config), *_limits(config)]
 
 
 def translators_by_test(test_sets: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -92,151 +78,19 @@ def _perturbations(config: SweepConfig) -> Iterator[Line]:
         if method.level != "none":
             parts = (method.title, f"strength {method.strength:g}", method.rate_text())
             yield label, ", ".join(filter(None, parts))
+
+
+def _cautions(config: SweepConfig) -> Iterator[Line]:
     if config.language.translator == NO_TRANSLATOR:
         yield "left out", "methods that translate, such as S1, also of mixes: language.translator is none"
     if config.evaluation.compat:
         yield "compat", f"{config.evaluation.compat}: its code perturbs the test prompts, without regard to strengths"
-
-
-def _data(config: SweepConfig) -> Iterator[Line]:
-    for model in config.models:
-        if model.pretrain is not None:
-            yield f"pre-training rows of {model.name}", _spec(SOURCES, model.pretrain.source, config.seed)
-    for source in config.training.row_sources if config.training is not None else ():
-        of = f" {source.name}" * bool(source.name)
-        yield f"training rows{of}", _spec(SOURCES, source.rows, config.seed)
-        for what, rows in (("rejected", source.rows), ("rejected validation", source.validation)):
-            if rows is not None and rows.rejected is not None:
-                yield f"{what} responses{of}", _rejected(rows.rejected)
-    for problems in config.evaluation.problems:
-        start = f"{problems.label}: " if problems.own_name else ""
-        yield "problems", start + _spec(PROBLEMS, problems, config.seed)
-    if config.evaluation.limit is not None:
-        yield "limit", f"the first {count(config.evaluation.limit, 'problem')} of every set"
-    if (edits := config.edits) is not None:
-        which = ", ".join(edits.problems) if edits.problems else f"{edits.pairs} selected of each problem set"
-        yield "edit examples", f"{which}, perturbed by each of {', '.join(edits.perturbations)}"
-
-
-def _rejected(made: RejectedConfig) -> str:
-    way = next(way for way in WAYS if getattr(made, way) is not None)
-    settings = {name: value for name, value in made.model_dump().items() if name in WAYS[way] - {way}}
-    if "filters" in settings:
-        settings["filters"] = " and ".join(made.filters) or "none"
-        settings = {k: v for k, v in settings.items() if k not in ("similarity", "tokens") or k in made.filters}
-    return ", ".join([f"{way} {getattr(made, way)}", *(f"{name} {value}" for name, value in settings.items())])
-
-
-def limit_text(config: SweepConfig) -> str:
-    """Return the sentence that a limited run begins with; empty if all problems are judged."""
-    if config.evaluation.limit is None:
-        return ""
-    return f"evaluated on the first {count(config.evaluation.limit, 'problem')} of every problem set, not on all."
-
-
-def _spec(registry: Registry[Any], spec: SpecConfig, seed: int) -> str:
-    """Return a spec's name and arguments as text; a missing argument `world` is the sweep's seed."""
-    args = {**spec.spec(registry, seed).args, **(spec.model_extra or {})}  # paths as written in the config
-    return ", ".join([spec.name, *(f"{name} {value}" for name, value in args.items())])
-
-
-def _recipes(config: SweepConfig) -> dict[str, list[RecipeConfig]]:
-    recipes: dict[str, list[RecipeConfig]] = {}
-    for name, recipe in config.recipes.items():
-        recipes.setdefault(recipe.group or name, []).append(recipe)
-    return recipes
-
-
-def _recipe(recipes: Sequence[RecipeConfig]) -> str:
-    recipe = recipes[0]
-    if not fine_tunes(recipe.trainer):
-        return _without_training(recipe)
-
-    def numbers(key: str) -> str:
-        return " or ".join(dict.fromkeys(f"{getattr(one, key):g}" for one in recipes))
-
-    if len(recipes) == 1 or len({one.steps is None for one in recipes}) > 1:
-        length = " or ".join(dict.fromkeys(map(_length, recipes)))
-    else:
-        length = f"{numbers('steps')} steps" if recipe.steps else f"{numbers('epochs')} epochs"
-    text = (
-        f"{recipe.trainer}, {_objective(recipe)}, learning rate {numbers('lr')}, {length} of {numbers('batch_size')} "
-        f"rows, clean rehearsal share {numbers('rehearsal')}, {recipe.precision}"
-    )
-    if recipe.is_candidate:
-        text += f"; of {len(recipes):,} the one with the lowest validation loss is evaluated"
-    return text
-
-
-def _without_training(recipe: RecipeConfig) -> str:
-    if recipe.trainer not in EDITORS.names():
-        return f"{recipe.trainer}, no weights change"
-    args = {name: argument.default for name, argument in EDITORS.parameters(recipe.trainer).items()} | recipe.edit
-    words = [f"{name} {_one_line(value)}" for name, value in args.items() if value is not None]
-    return f"editor {', '.join([recipe.trainer, *words])}"
-
-
-def _one_line(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return repr(value) if isinstance(value, str) and len(value.split()) != 1 else str(value)
-
-
-def _length(recipe: RecipeConfig) -> str:
-    if recipe.steps is not None:
-        return count(recipe.steps, "step")
-    return f"{recipe.epochs:g} epoch{'s' * (recipe.epochs != 1)}"
-
-
-def _objective(recipe: RecipeConfig) -> str:
-    args: dict[str, Any] = {}
-    if recipe.objective in OBJECTIVES.names():  # not that of a package which isn't here
-        args = {name: argument.default for name, argument in OBJECTIVES.parameters(recipe.objective).items()}
-    args |= recipe.objective_args
-    words = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in args.items()]
-    return f"objective {recipe.objective}" + (f" ({', '.join(words)})" if words else "")
-
-
-def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Line]:
-    return [
-        (
-            f"adapters of recipe {recipe}",
-            "; ".join(f"{', '.join(names) or NOT_RECORDED} ({model})" for model, names in by_model.items()),
-        )
-        for recipe, by_model in modules.items()
-    ]
-
-
-def _sampling(evaluation: EvaluationConfig) -> str:
-    greedy = evaluation.temperature == 0
-    return evaluation.searched if greedy else f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}"
-
-
-def _evaluation(config: SweepConfig) -> Iterator[Line]:
-    evaluation = config.evaluation
     if config.resources.allow_mixed:
         yield "devices", "models with the same weights may have run on unlike accelerators and versions"
-    sampling = f"{_sampling(evaluation)}, {evaluation.samples} per prompt"
-    yield "generation", f"{sampling}, at most {evaluation.max_new_tokens} tokens"
-    generators = dict.fromkeys((model.generator or evaluation.generator).name for model in config.judged_models)
-    yield "generated by", ", ".join(generators)
-    if evaluation.draws > 1:
-        alone = undrawn(config)
-        but = f", but 1 of {', '.join(alone)}, without random choices" if alone else ""
-        yield (
-            "perturbation samples",
-            f"{evaluation.draws} of each perturbation{but}; numbers are means over all of them",
-        )
-    if evaluation.audit is not None:
-        yield "rated prompts", f"answers in {evaluation.audit}"
-    if evaluation.quality is not None:
-        quality = evaluation.quality
-        yield "code quality", f"{quality.linter} on a sample with a margin of error of {100 * quality.margin:g} %"
-    yield "evaluations", evaluation.pairs if isinstance(evaluation.pairs, str) else "as listed in the config"
-    yield "prompts", "; ".join(prompt_lines(config))
-    if Extract(evaluation.extract) is not Extract.AUTO:
-        yield "programs from answers", evaluation.extract
-    for problems in evaluation.problems:
+
+
+def _limits(config: SweepConfig) -> Iterator[Line]:
+    for problems in config.evaluation.problems:
         limits = config.execution.limits(PROBLEMS.get(problems.name).limits)
         factor = config.execution.reference_factor
         reference = ""
@@ -248,6 +102,23 @@ def _evaluation(config: SweepConfig) -> Iterator[Line]:
             f"{limits.timeout:g} s of effective time{reference}, {limits.wall_factor:g} times that in all, "
             f"{limits.memory_mib} MiB of memory, {limits.output_kib} KiB of output",
         )
+
+
+def limit_text(config: SweepConfig) -> str:
+    """Return the sentence that a limited run begins with; empty if all problems are judged."""
+    if config.evaluation.limit is None:
+        return ""
+    return f"evaluated on the first {count(config.evaluation.limit, 'problem')} of every problem set, not on all."
+
+
+def modules_lines(modules: Mapping[str, Mapping[str, Sequence[str]]]) -> list[Line]:
+    return [
+        (
+            f"adapters of recipe {recipe}",
+            "; ".join(f"{', '.join(names) or NOT_RECORDED} ({model})" for model, names in by_model.items()),
+        )
+        for recipe, by_model in modules.items()
+    ]
 
 
 TOTALS = ("rows", "programs_run", "near_limit", "programs_shared", "programs_judged_again", "programs_judged_otherwise")
@@ -309,13 +180,16 @@ def signature(
     for artefact in completions:
         generators |= dict.fromkeys(_generators(artefact) if artefact else [UNKNOWN_GENERATOR])
         _add_versions(versions, artefact or {})
+    sampling = (
+        f"T {evaluation.temperature:g}, top-p {evaluation.top_p:g}" if evaluation.temperature else evaluation.searched
+    )
     stated = {number for name in generators for number in name.partition(" (")[2].removesuffix(")").split(", ")}
     others = [
         text for name, numbers in versions.items() if (text := f"{name} {' and '.join(sorted(numbers))}") not in stated
     ]
     parts = [
         f"{count(evaluation.samples, 'sample')} for each prompt",
-        f"{_sampling(evaluation)}, at most {evaluation.max_new_tokens} tokens",
+        f"{sampling}, at most {evaluation.max_new_tokens} tokens",
         f"completions by {' and '.join(generators)}" if generators else "",
         f"{count(evaluation.draws, 'draw')} of a perturbation",
         *(f"{', '.join(names)} translated by {by}" for by, names in translators_by_test(test_sets).items()),

@@ -34,40 +34,16 @@ JUDGED = {
 }
 ODD = {**JUDGED, "levels": {"partial": 1, "strong": 599}, "programs_judged_otherwise": 1}
 SETTINGS = {
-    "strengths, rates, data and limits": [
+    "strengths, rates and limits": [
         "strengths={C1: 1.8, C2: 1.8, C3: 0.45}",
         "evaluation.perturbations=[C1, C2, C3, C]",
-        "evaluation.limit=5",
         "evaluation.compat=recode",
-        "evaluation.draws=3",
         "execution.memory_mib=300",
     ],
-    "methods without chance have one draw": ["evaluation.draws=3", "evaluation.perturbations=[C1, S2]"],
     "a rate above one, and limits of single problems": [
-        *("strengths={C3: 20}", "evaluation.perturbations=[C3]"),
+        *("strengths={C3: 20}", "evaluation.perturbations=[C3]", "resources.allow_mixed=true"),
         *("execution.reference_factor=4", "execution.timeout=5"),
     ],
-    "editors": [
-        *("recipes.edit={trainer: dinm, edit: {steps: 3}}", "recipes.denoise={trainer: self-denoising}"),
-        *("models.0.recipes=[edit, denoise]", "training=null", "edits={perturbations: [C1], pairs: 3}"),
-    ],
-}
-TEACHER = {"teacher": "k", "temperature": 0.8}
-DOCUMENTS: dict[str, dict[str, Any]] = {
-    "an objective's arguments": {
-        "recipes": {"near": {"objective": "fait", "objective_args": {"alpha": 3, "granularity": "line"}}}
-    },
-    "a group's steps and epochs": {"recipes": {"a": {"group": "g", "epochs": 2}, "b": {"group": "g", "steps": 100}}},
-    **{
-        f"rejected responses by {way}": {"training": {"source": source, "validation": source, "sets": ["clean"]}}
-        for way, rejected in {
-            "a teacher": TEACHER,
-            "a teacher without filters": {**TEACHER, "filters": "none", "rejected_text": "answer", "seed": 3},
-            "a mutator": {"mutator": "python"},
-            "a field": {"field": "worse"},
-        }.items()
-        for source in [{"name": "jsonl", "path": "rows.jsonl", "rejected": rejected}]
-    },
 }
 
 
@@ -81,20 +57,13 @@ def config(**more: Any) -> SweepConfig:
 
 
 @pytest.mark.parametrize("case", SETTINGS)
-def test_settings_of_the_smallest_sweep(case, snapshot):
+def test_what_the_config_does_not_say_itself(case, snapshot):
     lines = settings_lines(load_config(NANO, SETTINGS[case]))
     assert text(lines) == snapshot and len(dict(lines)) == len(lines)
 
 
-@pytest.mark.parametrize("case", DOCUMENTS)
-def test_settings_name_recipes_and_rejected_responses(case, snapshot):
-    models = [{"name": "k", "generator": "reference"}]
-    document = {"name": "a", "models": models, "evaluation": {"problems": ["minicode"]}, **DOCUMENTS[case]}
-    assert text(settings_lines(SweepConfig.model_validate(document))) == snapshot
-
-
 def test_methods_without_chance_are_said_in_the_order():
-    order = order_of(load_config(NANO, SETTINGS["methods without chance have one draw"]))
+    order = order_of(load_config(NANO, ["evaluation.draws=3", "evaluation.perturbations=[C1, S2]"]))
     assert order.undrawn == ("S2",) and order.draws_text.endswith("(1 of S2, without random choices)")
 
 
