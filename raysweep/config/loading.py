@@ -98,8 +98,8 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     `with_models`: False replaces the section `models` by a placeholder, unless one of them is a teacher. `missing`: see
     `load_config`.
     """
-    from raysweep.config.checks import check_inputs
-    from raysweep.config.model_checks import Doubt
+    from raysweep.config.checks.inputs import check_inputs
+    from raysweep.config.checks.parts import Doubt
 
     if not with_models and not _has_teacher(document.value):
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})

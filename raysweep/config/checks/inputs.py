@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from raysweep.config.checks.edits import check_edits
+from raysweep.config.checks.groups import check_groups
+from raysweep.config.checks.meaning import check_meaning
+from raysweep.config.checks.models import check_models, has_rejected
+from raysweep.config.checks.parts import Doubt, Mistake, Parts, finding_of
 from raysweep.config.document import KeyPath
-from raysweep.config.edit_checks import check_edits
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
-from raysweep.config.group_checks import check_groups
-from raysweep.config.model_checks import Doubt, Mistake, check_models, finding_of, has_rejected
 from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
-from raysweep.config.unmeant import check_meaning
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
 from raysweep.execution.compiled.gxx_flags import UnusableFlags
 from raysweep.execution.oracle import inside_refused
@@ -32,7 +33,6 @@ from raysweep.generators.reference import Reference
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.characters.recode import require_recode
 from raysweep.perturbations.mixes import row_methods
-from raysweep.problems.base import PROBLEMS
 from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import COMPILED, Oracle
@@ -44,7 +44,6 @@ from raysweep.trainers.base import OBJECTIVES
 from raysweep.trainers.best import BEST
 from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
-from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.developer_patches import DeveloperPatches
 from raysweep.training_sets.leakage import LeakFinder
 from raysweep.training_sets.rejecting import has_python
@@ -57,29 +56,29 @@ NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
     """`with_models`: False if only training and test sets will be made."""
-    checks: list[Callable[[SweepConfig], Iterator[Mistake]]]
-    checks = [
+    parts = Parts(config)
+    checks: list[Callable[[SweepConfig], Iterator[Mistake]]] = [
         _doubled,
         _cells,
         _pairs,
         _headline,
-        _perturbations,
-        _cautions,
-        _sizes,
-        _recipes,
+        partial(_perturbations, parts),
+        partial(_cautions, parts),
+        partial(_sizes, parts),
+        partial(_recipes, parts),
         _judged_on,
-        _preferences,
-        check_edits,
+        partial(_preferences, parts),
+        partial(check_edits, parts),
         check_groups,
-        _rejected,
-        _sources,
-        _developer_patches,
-        _validation,
+        partial(_rejected, parts),
+        partial(_sources, parts),
+        partial(_developer_patches, parts),
+        partial(_validation, parts),
         _kept,
-        partial(_problems, judged=with_models),
+        partial(_problems, parts, judged=with_models),
     ]
     if with_models:  # a sheet is made from the sets
-        checks += [_audit, _quality, check_models, _generators, _beams, check_meaning]
+        checks += [_audit, _quality, partial(check_models, parts), _generators, _beams, partial(check_meaning, parts)]
     return [finding for check in checks for finding in check(config)]
 
 
@@ -211,7 +210,7 @@ def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iter
             yield ("models", at, "generator"), model.generator
 
 
-def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
+def _perturbations(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
     for name in config.strengths:
         if name in config.perturbations or PERTURBATIONS.required_arguments(name):
@@ -223,21 +222,21 @@ def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
     used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
     reported: set[str] = set()
     for path, name, compose in used:
-        wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
+        wrong = _wrong(parts, name, compose, tests.compat is not None and path[0] == "evaluation")
         if wrong and str(wrong) not in reported:
             reported.add(str(wrong))
             yield path, wrong
 
 
-def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str | MissingInput:
-    if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
+def _wrong(parts: Parts, name: str, compose: str, as_recode: bool) -> str | MissingInput:
+    if name not in parts.config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
         entry = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
         return (
             f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{entry}}}}}`, "
             "and put that name here"
         )
     try:
-        method = PERTURBATIONS.create(config.perturbation(name, compose))
+        method = parts.perturbation(name, compose)
         if as_recode:
             require_recode(method)
     except UsageError as error:
@@ -245,22 +244,19 @@ def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str
     return ""
 
 
-def _cautions(config: SweepConfig) -> Iterator[Mistake]:
+def _cautions(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     tests, sets = config.evaluation, config.training.sets if config.training else []
     used = [(name, tests.compose) for name in tests.perturbations] + [(s.perturbation, s.compose) for s in sets]
     names: dict[str, dict[str, None]] = {}  # by caution
     for name, compose in used:
-        try:
-            caution = PERTURBATIONS.create(config.perturbation(name, compose)).caution
-        except UsageError:
-            continue  # reported by _perturbations
-        if caution:
-            names.setdefault(caution, {})[name] = None
+        with suppress(UsageError):  # reported by _perturbations
+            if caution := parts.perturbation(name, compose).caution:
+                names.setdefault(caution, {})[name] = None
     for caution, of in names.items():
         yield ("language", "translator"), Doubt(f"{', '.join(of)} {'are' if len(of) > 1 else 'is'} {caution}")
 
 
-def _sizes(config: SweepConfig) -> Iterator[Mistake]:
+def _sizes(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for at, wanted in enumerate(config.training.sets if config.training else []):
         if wanted.perturbation == CLEAN or wanted.size == 1:
             continue
@@ -276,10 +272,10 @@ def _sizes(config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _recipes(config: SweepConfig) -> Iterator[Mistake]:
+def _recipes(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for name, recipe in config.recipes.items():
         try:
-            OBJECTIVES.create(Spec(recipe.objective, dict(recipe.objective_args)))
+            parts.create(OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
         if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
@@ -300,10 +296,10 @@ def _judged_on(config: SweepConfig) -> Iterator[Mistake]:
                 yield ("recipes", name, "problems", at), f"{text}; there are: {', '.join(labels)}"
 
 
-def _preferences(config: SweepConfig) -> Iterator[Mistake]:
+def _preferences(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for place, source, recipes in _row_sources(config):
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
-        if names and not has_rejected(source, config.seed):
+        if names and not has_rejected(parts, source):
             objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
             way = (
                 "name the field that has one, as in `rejected: {field: rejected}`, have their Python code changed "
@@ -318,7 +314,7 @@ def _preferences(config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _rejected(config: SweepConfig) -> Iterator[Mistake]:
+def _rejected(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     models = {model.name: model for model in config.models}
     for place, source, _ in _row_sources(config):
         made = source.rejected
@@ -330,12 +326,14 @@ def _rejected(config: SweepConfig) -> Iterator[Mistake]:
             yield (*place, "rejected"), "a model from scratch is trained on responses alone; remove it"
         elif made.teacher is not None and (why := _no_teacher(made.teacher, models)):
             yield (*place, "rejected", "teacher"), why
-        elif made.mutator is not None and (rows := _without_code(source, config.seed)):
-            yield (
-                (*place, "rejected", "mutator"),
-                f"it changes Python code, and none of the first {count(rows, 'response')} is Python or has a block of "
-                "it; have a model write variants, as in `rejected: {teacher: MODEL}`",
-            )
+        elif made.mutator is not None:
+            rows = parts.first_rows(source, LOOKED_AT)
+            if rows and not any(map(has_python, rows)):
+                yield (
+                    (*place, "rejected", "mutator"),
+                    f"it changes Python code, and none of the first {count(len(rows), 'response')} is Python or has a "
+                    "block of it; have a model write variants, as in `rejected: {teacher: MODEL}`",
+                )
 
 
 def _no_teacher(name: str, models: Mapping[str, ModelConfig]) -> str:
@@ -349,15 +347,6 @@ def _no_teacher(name: str, models: Mapping[str, ModelConfig]) -> str:
 
 LOOKED_AT = 64
 """Rows of a source in which Python code is looked for."""
-
-
-def _without_code(source: SourceConfig, seed: int) -> int:
-    """Return how many of a source's first rows were looked at, if none has Python code; else 0."""
-    try:
-        rows = list(islice(SOURCES.create(source.spec(SOURCES, seed)).rows(), LOOKED_AT))
-    except UsageError:
-        return 0  # other checks say what is wrong with it
-    return 0 if any(map(has_python, rows)) else len(rows)
 
 
 SAFECODERS = {
@@ -453,10 +442,10 @@ def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, l
             yield source.validation_place, source.validation, used
 
 
-def _sources(config: SweepConfig) -> Iterator[Mistake]:
+def _sources(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for path, spec, recipes in _row_sources(config):
         try:
-            source = SOURCES.create(spec.spec(SOURCES, config.seed))
+            source = parts.source(spec)
             source.check()
         except UsageError as error:
             yield path, finding_of(error)
@@ -469,7 +458,7 @@ def _sources(config: SweepConfig) -> Iterator[Mistake]:
                 yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}{way}"
 
 
-def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
+def _developer_patches(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     made = ((("models", at, "pretrain", "source"), model.pretrain) for at, model in enumerate(config.models))
     sources: list[tuple[KeyPath, SourceConfig, str]] = [
         (place, pretrain.source, "") for place, pretrain in made if pretrain is not None
@@ -478,9 +467,9 @@ def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
         way = ", or give `decontaminate: drop`, which leaves them out"
         sources += [(source.place, source.rows, way) for source in config.training.row_sources]
     try:
-        patches = DeveloperPatches(PROBLEMS.create(p.spec(PROBLEMS, config.seed)) for p in config.evaluation.problems)
+        patches = DeveloperPatches(map(parts.problem_set, config.evaluation.problems))
         for place, source, way in sources if patches else ():
-            rows = SOURCES.create(source.spec(SOURCES, config.seed)).rows()
+            rows = parts.source(source).rows()
             found = [(row.row_id, patch) for row in rows if (patch := patches.found(row))]
             if found:
                 row_id, patch = found[0]
@@ -493,11 +482,11 @@ def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
         return  # the checks of sources and problems report it
 
 
-def _validation(config: SweepConfig) -> Iterator[Mistake]:
+def _validation(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     """The loss of rows that are trained on says nothing; to choose by that of leaking rows is to choose by the test."""
     for source in config.training.row_sources if config.training else ():
         if source.validation is not None:
-            for finding in _validation_rows(config, source, source.validation):
+            for finding in _validation_rows(parts, source, source.validation):
                 yield source.validation_place, finding
 
 
@@ -522,16 +511,13 @@ def _kept(config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfig) -> Iterator[str]:
+def _validation_rows(parts: Parts, of: RowSource, validation: SourceConfig) -> Iterator[str]:
     try:
-        source = SOURCES.create(validation.spec(SOURCES, config.seed))
-        evaluated = {p.label: p.spec(PROBLEMS, config.seed) for p in config.evaluation.problems}
-        finder = LeakFinder(
-            {label: PROBLEMS.create(spec) for label, spec in evaluated.items() if spec.name not in source.apart_from}
-        )
+        source, evaluated = parts.source(validation), parts.config.evaluation.problems
+        finder = LeakFinder({p.label: parts.problem_set(p) for p in evaluated if p.name not in source.apart_from})
         leaks = list(finder.leaks(source.rows()))
         rows = {(row.instruction, row.input, row.output) for row in source.rows()}
-        trained_on = SOURCES.create(of.rows.spec(SOURCES, config.seed)).rows()
+        trained_on = parts.source(of.rows).rows()
         known = rows & {(row.instruction, row.input, row.output) for row in trained_on}
     except UsageError:
         return  # the checks of sources and problems report it
@@ -547,13 +533,13 @@ def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfi
         )
 
 
-def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
+def _problems(parts: Parts, config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     """What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py)."""
     reasons: dict[str, str] = {}
     flags = ""
     for at, problems in enumerate(config.evaluation.problems):
         try:
-            problem_set = PROBLEMS.create(problems.spec(PROBLEMS, config.seed))
+            problem_set = parts.problem_set(problems)
             if why := config.execution.limits(problem_set.limits).unusable(problem_set.language):
                 yield ("execution",), why
             problem_set.check(judged=judged)

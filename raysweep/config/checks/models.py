@@ -15,18 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.config.document import KeyPath
-from raysweep.config.fields import SourceConfig
-from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
-from raysweep.config.repair_checks import (
+from raysweep.config.checks.parts import Doubt, Mistake, Parts, finding_of
+from raysweep.config.checks.repair import (
     architecture_mistakes,
     repair_mistakes,
     token_mistakes,
     training_mistakes,
 )
+from raysweep.config.document import KeyPath
+from raysweep.config.fields import SourceConfig
+from raysweep.config.models import ModelConfig, PretrainConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import ONLY
-from raysweep.errors import MissingInput, RaysweepError, UsageError, did_you_mean
+from raysweep.errors import RaysweepError, UsageError, did_you_mean
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.models.architectures.known import known_shape, shape_from_scratch
 from raysweep.models.config_files import model_config
@@ -41,7 +42,7 @@ from raysweep.records import ModelKind, SourceRow, Spec, TrainingRow
 from raysweep.storage.store import IN_RAY_JOB
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, objective_of
 from raysweep.trainers.kinds import fine_tunes, kind_of
-from raysweep.training_sets.base import SOURCES, TrainingSource
+from raysweep.training_sets.base import TrainingSource
 from raysweep.training_sets.rejecting import variants
 from raysweep.units import count
 
@@ -49,21 +50,7 @@ _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 """Fields of transformers' configs that count something."""
 
 
-class Doubt(str):
-    """What a config says and hardly means: a warning, which stops nothing."""
-
-
-Mistake = tuple[KeyPath, str | MissingInput]
-"""(where in the config, what is wrong). An error stands for its text; only what is missing, and doubts, are recognised
-by their class."""
-
-
-def finding_of(error: UsageError) -> str | MissingInput:
-    """Return the second part of a mistake: an error's text, or the error itself if something is missing."""
-    return error if isinstance(error, MissingInput) else str(error)
-
-
-def check_models(config: SweepConfig) -> Iterator[Mistake]:
+def check_models(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
@@ -85,7 +72,7 @@ def check_models(config: SweepConfig) -> Iterator[Mistake]:
             yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
         elif model.path is not None:
-            yield from _existing(config, model, model.path, place)
+            yield from _existing(parts, model, model.path, place)
 
 
 def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
@@ -102,7 +89,8 @@ def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
         )
 
 
-def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
+def _existing(parts: Parts, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
+    config = parts.config
     try:
         resolved = resolve(path, model.revision, model.trust_remote_code)
         traits = read_traits(resolved.ref(model.dtype, model.eos_token))
@@ -138,7 +126,7 @@ def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath
         texts = ", ".join(map(repr, traits.ordinary_ends))
         text = f"{model.name} ends at {texts}, which usual texts have too: `eos_token_id` in its files says so"
         yield (*place, "path"), Doubt(text)
-    yield from _tokenizer(config, model, resolved, place)
+    yield from _tokenizer(parts, model, resolved, place)
 
 
 def _begun_answers(config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath) -> Iterator[Mistake]:
@@ -217,7 +205,8 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
         )
 
 
-def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
+def _tokenizer(parts: Parts, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
+    config = parts.config
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     encoding = [name for name in model.recipes if _encodes(config.recipes[name])]
@@ -250,7 +239,7 @@ def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel,
         yield (*place, key), str(error)
         return
     for name in encoding:
-        yield from _rows(config, model, name, tokenizer, resolved)
+        yield from _rows(parts, model, name, tokenizer, resolved)
 
 
 @dataclass(frozen=True)
@@ -262,28 +251,23 @@ class _Fit:
     longer: tuple[int, ...]
 
 
-def _rows(
-    config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel
-) -> Iterator[Mistake]:
+def _rows(parts: Parts, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel) -> Iterator[Mistake]:
+    config = parts.config
     for source in config.training.row_sources if config.training else ():
         sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
         if sizes:
-            yield from _rows_of(config, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
+            yield from _rows_of(parts, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
 
 
-def has_rejected(source: SourceConfig, seed: int) -> bool:
+def has_rejected(parts: Parts, source: SourceConfig) -> bool:
     """Return True unless a source names no way to rejected responses, and its first row can be read and has none."""
     if source.rejected is not None:
         return True  # they are made, or the source itself looks for the field
-    try:
-        first = next(iter(SOURCES.create(source.spec(SOURCES, seed)).rows()), None)
-    except UsageError:
-        return True  # other checks say what is wrong with it
-    return first is None or first.rejected is not None
+    return all(row.rejected is not None for row in parts.first_rows(source, 1))
 
 
 def _rows_of(
-    config: SweepConfig,
+    parts: Parts,
     model: ModelConfig,
     name: str,
     tokenizer: Any,
@@ -292,14 +276,14 @@ def _rows_of(
     size: float,
 ) -> Iterator[Mistake]:
     """`size`: of the smallest set of the source's rows."""
-    if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(rows, config.seed):
+    config = parts.config
+    if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(parts, rows):
         return  # none can be encoded: another check
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
     positions = resolved.positions
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)
     try:
-        source = SOURCES.create(rows.spec(SOURCES, config.seed))
-        rejected = rows.rejected
+        source, rejected = parts.source(rows), rows.rejected
         changed = None if rejected is None or rejected.field is not None else _mutated if rejected.mutator else _varied
         fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed, resolved.architecture)
     except UsageError:

@@ -11,11 +11,11 @@ from contextlib import suppress
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
+from raysweep.config.checks.parts import Doubt, Mistake, Parts
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.loggers import LOGGERS
-from raysweep.config.model_checks import Doubt, Mistake
 from raysweep.config.models import RecipeConfig
 from raysweep.config.resources import STAGES, StagesConfig, values_of
 from raysweep.config.schema import SweepConfig
@@ -39,10 +39,10 @@ RAYS_LABELS = {
 }
 
 
-def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
+def check_meaning(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     yield from _samples(config)
     yield from _steps_and_epochs(config)
-    yield from _arguments(config)
+    yield from _arguments(parts, config)
     yield from _accelerators(config)
     yield from _labels(config)
     yield from _seeds(config)
@@ -88,16 +88,16 @@ def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
             yield ("recipes", name, "epochs"), Doubt(text)
 
 
-def _arguments(config: SweepConfig) -> Iterator[Mistake]:
+def _arguments(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     for name, recipe in config.recipes.items():
-        parts: list[tuple[str, Registry[Any], Spec]] = [
+        used: list[tuple[str, Registry[Any], Spec]] = [
             ("objective_args", OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
         ]
         if edits(recipe.trainer):
-            parts.append(("edit", EDITORS, Spec(recipe.trainer, dict(recipe.edit))))
-        for key, registry, spec in parts:
+            used.append(("edit", EDITORS, Spec(recipe.trainer, dict(recipe.edit))))
+        for key, registry, spec in used:
             with suppress(UsageError):  # another check says what is wrong
-                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in registry.create(spec).doubts())
+                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in parts.create(registry, spec).doubts())
 
 
 def _seeds(config: SweepConfig) -> Iterator[Mistake]:

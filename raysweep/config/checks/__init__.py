@@ -1,0 +1,12 @@
+"""Checks a config beyond the schema: settings that must go together, and files and models that must be there.
+
+Begin with inputs.py, which calls all checks; each yields (place, what is wrong).
+
+    inputs.py   calls all checks; those of sizes, draws, sources, sharing, and of files
+    parts.py    builds each part that a config names once; what a mistake is
+    models.py   checks models: that they exist, can be prompted as asked, and get rows that fit in length
+    edits.py    checks recipes that edit models or rewrite prompts, and the section `edits`
+    repair.py   checks that templates, problem sets and rows for repair go together
+    groups.py   checks groups of recipes, and that the losses by which one is chosen can be compared
+    meaning.py  finds settings that contradict each other, and warns of those without effect
+"""
