@@ -164,9 +164,8 @@ def load_quality(sweep: str, storage: str | None = None, *, messages: bool = Fal
     Args:
         sweep: its name.
         storage: a folder or URI of the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
-        messages: return a row for each message instead. Columns: those up to task_id; linter (``pylint``, or ``ruff``
-            for the second opinion), code, symbol, severity and tier (of pylint's), line (from 1), column (from 0),
-            in_prompt (on a line of the prompt), caused_by_cutting.
+        messages: return a row for each message instead. Columns: those up to task_id; code, symbol, severity, tier,
+            line (from 1), column (from 0), in_prompt (on a line of the prompt), caused_by_cutting.
 
     Raises:
         UsageError: the store has no such sweep, it lints no completions, or it was not analysed yet.

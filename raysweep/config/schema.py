@@ -126,8 +126,6 @@ class QualityConfig(Strict):
 
     linter: Literal["pylint"] = "pylint"
     """What reads the files; it needs the extra `quality`."""
-    second_opinion: Literal["ruff"] | None = "ruff"
-    """What reads the same files again, in milliseconds, by its rules; null: nothing."""
     margin: Annotated[float, Field(gt=0, lt=1), UnitMark("share of the files")] = MARGIN
     """Margin of error at 95 % confidence, which gives the number of files of each problem set by Cochran's formula."""
 

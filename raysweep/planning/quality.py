@@ -18,12 +18,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raysweep.config.grid import Cell
-from raysweep.config.schema import QualityConfig, SweepConfig
+from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput
 from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
 from raysweep.planning.predictions.sizes import is_in_python, problem_count
-from raysweep.quality.batches import fingerprint_of_linters
-from raysweep.quality.linting import DEFAULT_LIMITS
+from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
 from raysweep.quality.sampling import Sampled, Stratum, cochran_size, draw_strata
 from raysweep.records import BASE, CLEAN
 from raysweep.storage.artefacts import Node, SharedSpec
@@ -35,20 +34,21 @@ BATCH_FILES = 200
 def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: bool = False) -> tuple[QualityPlan, ...]:
     """Return the plan of each cell and problem set that has files in the sample; none if the config asks for none.
 
-    `tolerant`: a linter that isn't installed gets a stand-in in keys.
+    `tolerant`: where pylint isn't installed, keys get a stand-in for it.
 
     Raises:
-        MissingInput: the linter isn't installed.
+        MissingInput: pylint isn't installed.
     """
     quality = config.evaluation.quality
     if quality is None:
         return ()
-    linted = {
-        "linter": quality.linter,
-        **_linters(quality, tolerant),
-        "limits": dataclasses.asdict(DEFAULT_LIMITS),
-        "sample": 0,
-    }
+    try:
+        versions: Mapping[str, Any] = fingerprint()
+    except MissingInput:
+        if not tolerant:
+            raise
+        versions = {"missing": "a linter"}
+    linted = {"linter": quality.linter, **versions, "limits": dataclasses.asdict(DEFAULT_LIMITS), "sample": 0}
     plans: list[QualityPlan] = []
     for problem_set in (problems.label for problems in config.evaluation.problems):
         clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
@@ -74,15 +74,6 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
     )
     size = cochran_size(max(len(tuned), len(bases)), margin)
     return draw_strata(tuned, bases, problem_set, size=size, seed=seed)
-
-
-def _linters(quality: QualityConfig, tolerant: bool) -> Mapping[str, Any]:
-    try:
-        return fingerprint_of_linters(second_opinion=quality.second_opinion is not None)
-    except MissingInput:
-        if not tolerant:
-            raise
-        return {"missing": "a linter"}
 
 
 def _is_clean(pair: PairPlan, problem_set: str) -> bool:

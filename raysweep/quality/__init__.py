@@ -1,15 +1,14 @@
-"""Code quality of completions: draws a sample of them, lints each as a file, and counts what the linters report.
+"""Code quality of completions: draws a sample of them, lints each as a file, and counts what pylint reports.
 
-Functions are pure: files go in, records come out; stages and engines decide which files these are. pylint and ruff
-(the extra `quality`) run in processes of their own.
+Functions are pure: files go in, records come out; stages and engines decide which files these are. pylint (the extra
+`quality`) runs in a process of its own.
 
     sampling.py      Cochran's sample size; draws (cell, problem) units by seed and names, bases as a stratum
     files.py         a completion as a file: what the model saw and wrote; counts traps of encoding
     reports.py       records of what a linter says: of a cell, a file, each message
     linting.py       lints files with pylint in a child process with limits on time and memory; reads its answers
     pylint_child.py  that process: sets pylint up once, and forks for each file
-    batches.py       lints the files of several cells in one process of each linter
-    ruff_check.py    lints files with `ruff check`, as a second opinion
-    taxonomy.py      severities and tiers of pylint's codes, those that cutting causes, ruff's codes of the same faults
+    batches.py       lints the files of several cells in one process
+    taxonomy.py      severities and tiers of pylint's codes, those that cutting causes
     summary.py       counts messages of groups of files, per 100 files; mean scores with intervals
 """

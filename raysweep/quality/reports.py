@@ -12,8 +12,6 @@ from enum import StrEnum
 
 MESSAGES = "messages.parquet"
 """File of an artefact's messages, beside its files (`raysweep.rows.parquet.ROWS`)."""
-SECOND = "second.parquet"
-"""File of the messages of the second linter, if there is one."""
 
 
 class LintOutcome(StrEnum):
@@ -68,7 +66,6 @@ class CellReports:
     seed: int
     problem_set: str
     reports: LintReports
-    second: tuple[LintMessage, ...] | None = None  # messages of the second linter; None: none has read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +114,9 @@ class LintedMessage:
     seed: int
     problem_set: str
     task_id: str
-    linter: str  # pylint | ruff
     code: str
     symbol: str
-    severity: str  # fatal | error | warning | refactor | convention | information; "": of ruff's
+    severity: str  # fatal | error | warning | refactor | convention | information
     tier: str  # of the study's table 12; "no tier"
     line: int  # from 1; 0: of no line
     column: int  # from 0

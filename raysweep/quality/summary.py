@@ -1,4 +1,4 @@
-"""Counts what linters say of groups of files: the numbers of the study's tables 14 to 16 and figure 7.
+"""Counts what pylint says of groups of files: the numbers of the study's tables 14 to 16 and figure 7.
 
 A group is any set of files, such as the base models', a training set's, or those of one ratio. Counts are given for
 100 files, since groups have different sizes, and the study prints counts whose sizes are unknown.
@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from math import nan
 
 from raysweep.errors import UsageError
-from raysweep.quality.reports import CellReports, FileReport, LintMessage, LintOutcome, LintReports
+from raysweep.quality.reports import CellReports, LintOutcome, LintReports
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, severity_of, tier_of, tiers
 from raysweep.stats.intervals import Interval, mean_interval
 
@@ -74,19 +74,6 @@ class CodeRow:
     per_100_files: tuple[float, ...]  # of each group, in the groups' order
 
 
-def count_codes(messages: Iterable[LintMessage], files: int) -> list[CodeCount]:
-    """Count any linter's messages by code, most frequent first; `files`: number of files that were linted."""
-    listed = list(messages)
-    counts = Counter(message.code for message in listed)
-    symbols = {message.code: message.symbol for message in listed}
-    in_prompt = Counter(message.code for message in listed if message.in_prompt)
-    with_code = Counter(code for _, code in {(message.file_id, message.code) for message in listed})
-    return [
-        CodeCount(code, symbols[code], count, with_code[code], in_prompt[code], _per_100(count, files))
-        for code, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    ]
-
-
 def summarise(group: str, reports: LintReports) -> GroupSummary:
     """Return what pylint says of a group of files; raise UsageError if a message belongs to none of the files."""
     if strange := {message.file_id for message in reports.messages} - {file.file_id for file in reports.files}:
@@ -94,7 +81,15 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
             f"group {group}: messages of {min(strange)!r}, which is none of its files; pass its report too"
         )
     linted = [file for file in reports.files if file.outcome == LintOutcome.LINTED]
-    counts = count_codes(reports.messages, len(linted))
+    symbols = {message.code: message.symbol for message in reports.messages}
+    in_prompt = Counter(message.code for message in reports.messages if message.in_prompt)
+    with_code = Counter(code for _, code in {(message.file_id, message.code) for message in reports.messages})
+    counts = [
+        CodeCount(code, symbols[code], count, with_code[code], in_prompt[code], _per_100(count, len(linted)))
+        for code, count in sorted(
+            Counter(message.code for message in reports.messages).items(), key=lambda pair: (-pair[1], pair[0])
+        )
+    ]
     uncut = [count for count in counts if not count.caused_by_cutting]
     scores = tuple(file.score for file in linted if file.score is not None)
     return GroupSummary(
@@ -113,34 +108,12 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
     )
 
 
-def select(reports: LintReports, file_ids: Iterable[str]) -> LintReports:
-    """Return the reports of some files, for a group of them; raise UsageError for an id without a report."""
-    wanted = set(file_ids)
-    if missing := wanted - {file.file_id for file in reports.files}:
-        raise UsageError(f"no report on file {min(missing)!r}; lint it first, or leave it out of the group")
-    return LintReports(
-        tuple(file for file in reports.files if file.file_id in wanted),
-        tuple(message for message in reports.messages if message.file_id in wanted),
-    )
-
-
-def join(parts: Iterable[LintReports]) -> LintReports:
-    files: list[FileReport] = []
-    messages: list[LintMessage] = []
-    for part in parts:
-        files += part.files
-        messages += part.messages
-    return LintReports(tuple(files), tuple(messages))
-
-
 def pool(cells: Iterable[CellReports]) -> LintReports:
     """Return the reports of several cells as one; ids of files, which each cell has its own of, are made unique."""
-    return join(
-        LintReports(
-            tuple(replace(file, file_id=f"{number} {file.file_id}") for file in cell.reports.files),
-            tuple(replace(message, file_id=f"{number} {message.file_id}") for message in cell.reports.messages),
-        )
-        for number, cell in enumerate(cells)
+    reports = [(number, cell.reports) for number, cell in enumerate(cells)]
+    return LintReports(
+        tuple(replace(file, file_id=f"{number} {file.file_id}") for number, one in reports for file in one.files),
+        tuple(replace(each, file_id=f"{number} {each.file_id}") for number, one in reports for each in one.messages),
     )
 
 

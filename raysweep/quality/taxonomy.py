@@ -66,42 +66,13 @@ They count in pylint's score as all others; tables list them apart.
 """
 
 
-RUFFS_PYLINT = "PL"
-"""How codes of rules begin that ruff took from pylint, before pylint's own code."""
-ALIKE = MappingProxyType(
-    {
-        "invalid-syntax": "E0001",
-        "E501": "C0301",
-        "E701": "C0321",
-        "E702": "C0321",
-        "E711": "C0121",
-        "E712": "C0121",
-        "E721": "C0123",
-        "E722": "W0702",
-        "E731": "C3001",
-        "F401": "W0611",
-        "F541": "W1309",
-        "F811": "E0102",
-        "F821": "E0602",
-        "F841": "W0612",
-        "W291": "C0303",
-        "W292": "C0304",
-        "W293": "C0303",
-        "W605": "W1401",
-    }
-)
-"""pylint's code of the same fault, by other codes of ruff's."""
-UNREPORTED = frozenset({"E0116", "R2004", "R2044", "R5501", "W1641", "W2901"})
-"""Codes that pylint doesn't report as raysweep calls it, though ruff has their rules: it needs extensions for them."""
-
-
 def severity_of(code: str) -> Severity:
-    """Return the severity of one of pylint's codes; raise ValueError for another linter's code."""
+    """Return the severity of one of pylint's codes; raise ValueError for another code."""
     return Severity(code[:1])
 
 
 def tier_of(code: str) -> Tier:
-    """Return the tier of one of pylint's codes; raise ValueError for another linter's code."""
+    """Return the tier of one of pylint's codes; raise ValueError for another code."""
     severity = severity_of(code)
     if code in _table():
         name, source = _table()[code]
@@ -134,12 +105,6 @@ def tiers() -> list[Tier]:
 
 def symbols() -> Mapping[str, str]:
     return {row["code"]: row["symbol"] for row in _rows()}
-
-
-def pylint_code(code: str) -> str:
-    """Return pylint's code of the fault that one of ruff's codes means; empty if it has none."""
-    alike = ALIKE.get(code) or (code.removeprefix(RUFFS_PYLINT) if code.startswith(RUFFS_PYLINT) else "")
-    return "" if alike in UNREPORTED else alike
 
 
 @cache

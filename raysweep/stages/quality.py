@@ -1,16 +1,20 @@
-"""Lints the files of a batch: sampled completions of many cells, read by a process of each linter and never run."""
+"""Lints the files of a batch: sampled completions of many cells, read by one process of pylint and never run."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import QualityPlan
-from raysweep.quality.batches import SECOND_LINTER, fingerprint_of_linters, lint_groups
+from raysweep.quality.batches import lint_groups
 from raysweep.quality.files import SourceFile, completion_file
+from raysweep.quality.linting import fingerprint
+from raysweep.quality.reports import MESSAGES, FileReport, LintMessage
 from raysweep.records import Completion
+from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.editing import edited_problem
 from raysweep.stages.inputs import problems_of
 from raysweep.storage.store import Store
@@ -22,30 +26,30 @@ def lint_completions(plans: Sequence[QualityPlan], work: Work) -> None:
     In an artefact a file's id is that of its problem.
 
     Raises:
-        HopelessError: this process has another linter than the plan, or a problem set has fewer problems.
-        RaysweepError: the linter can't be started.
+        HopelessError: this process has another pylint than the plan, or a problem set has fewer problems.
+        RaysweepError: pylint can't be started.
     """
-    second_opinion = SECOND_LINTER in plans[0].node.spec
-    _require_linters(plans[0], second_opinion)
+    here, planned = fingerprint(), plans[0].node.spec
+    if differing := [name for name, value in here.items() if planned.get(name) != value]:
+        shown = ", ".join(f"{name} {here[name]}, planned with {planned.get(name)}" for name in differing)
+        raise HopelessError(f"this node lints with {shown}; install the same versions on all nodes")
     distinct = {plan.node.key: plan for plan in plans}  # two names of one model may have the same completions
     files = {key: _files(plan, work.store) for key, plan in distinct.items()}
-    groups = lint_groups(
-        files, second_opinion=second_opinion, report=lambda done, total: work.progress.update("linting", done, total)
-    )
+    groups = lint_groups(files, report=lambda done, total: work.progress.update("linting", done, total))
     for key, plan in distinct.items():
         if work.store.has(plan.node):
             work.store.remove(plan.node)  # of another model than the one that is chosen now
         with work.store.writing(plan.node) as draft:
-            groups[key].write(draft.folder)
-            draft.counts = {**groups[key].counts(), **chosen_count(plan.cell, work.store)}
-
-
-def _require_linters(plan: QualityPlan, second_opinion: bool) -> None:
-    here = fingerprint_of_linters(second_opinion=second_opinion)
-    differing = [name for name, value in here.items() if plan.node.spec.get(name) != value]
-    if differing:
-        shown = ", ".join(f"{name} {here[name]}, planned with {plan.node.spec.get(name)}" for name in differing)
-        raise HopelessError(f"this node lints with {shown}; install the same versions on all nodes")
+            reports = groups[key]
+            write_rows(draft.folder / ROWS, FileReport, reports.files, ["file_id"])
+            write_rows(draft.folder / MESSAGES, LintMessage, reports.messages, ["file_id", "line", "column", "code"])
+            draft.counts = {
+                "rows": len(reports.files),
+                "messages": len(reports.messages),
+                "outcomes": dict(sorted(Counter(file.outcome for file in reports.files).items())),
+                "cpu_seconds": round(sum(file.seconds for file in reports.files), 2),
+                **chosen_count(plan.cell, work.store),
+            }
 
 
 def _files(plan: QualityPlan, store: Store) -> list[SourceFile]:

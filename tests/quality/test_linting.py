@@ -154,7 +154,7 @@ def test_keys_name_pylints_version_and_configuration():
 def test_without_pylint_the_extra_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for call in (fingerprint, describe, lambda: lint([SourceFile("a", PLAIN)])):
-        with pytest.raises(UsageError, match=r"pylint: pip install 'pylint\S+' 'ruff\S+'"):
+        with pytest.raises(UsageError, match=r"pylint: pip install 'pylint\S+'"):
             call()
 
 

@@ -5,8 +5,8 @@ from math import isnan
 import pytest
 
 from raysweep.errors import UsageError
-from raysweep.quality.reports import FileReport, LintMessage, LintReports
-from raysweep.quality.summary import code_table, count_codes, join, select, summarise
+from raysweep.quality.reports import CellReports, FileReport, LintMessage, LintReports
+from raysweep.quality.summary import code_table, pool, summarise
 from raysweep.quality.taxonomy import Severity
 from raysweep.stats.intervals import mean_interval
 
@@ -70,7 +70,7 @@ def test_a_group_without_files_has_no_numbers():
 
 def test_a_table_has_a_row_for_each_code_and_lists_cuts_last():
     first = summarise("base", REPORTS)
-    second = summarise("clean", select(REPORTS, ["b"]))
+    second = summarise("clean", LintReports(REPORTS.files[1:2], REPORTS.messages[4:7]))
     rows = code_table([first, second, summarise("none", LintReports((), ()))])
     assert [(row.code, row.per_100_files[:2], row.caused_by_cutting) for row in rows] == [
         ("W0613", (75.0, 100.0), False),
@@ -82,17 +82,9 @@ def test_a_table_has_a_row_for_each_code_and_lists_cuts_last():
     assert all(isnan(row.per_100_files[2]) for row in rows)
 
 
-def test_batches_are_joined_and_selected_and_unknown_files_refused():
+def test_reports_of_cells_are_pooled_and_a_message_on_none_of_the_files_is_refused():
+    cell = CellReports("m", "full", "C1", 1, "p", REPORTS)
+    pooled = summarise("both", pool([cell, cell]))
+    assert (pooled.files, pooled.codes[0].messages, pooled.codes[0].files) == (10, 6, 4)
     with pytest.raises(UsageError, match="group x: messages of 'a'"):
         summarise("x", LintReports(REPORTS.files[1:], REPORTS.messages))
-    parts = [select(REPORTS, ["a", "c"]), select(REPORTS, ["b", "d", "e"])]
-    joined = join(parts)
-    assert sorted(joined.files, key=lambda file: file.file_id) == list(REPORTS.files)
-    assert set(joined.messages) == set(REPORTS.messages)
-    with pytest.raises(UsageError, match="no report on file 'z'"):
-        select(REPORTS, ["a", "z"])
-
-
-def test_any_linters_codes_are_counted():
-    (count,) = count_codes([message("a", "PLR0912"), message("a", "PLR0912")], 4)
-    assert (count.messages, count.files, count.per_100_files, count.caused_by_cutting) == (2, 1, 50.0, False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from raysweep.config.loading import load_config
 from raysweep.planning.planner import build_plan
-from raysweep.quality.batches import GroupReports
 from raysweep.quality.reports import LintReports
 from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows
@@ -19,7 +18,7 @@ def test_the_problem_that_a_model_was_edited_from_is_not_linted(tmp_path, monkey
 
     def lint(groups, **_):
         linted.update(groups)
-        return dict.fromkeys(groups, GroupReports(LintReports((), ())))
+        return dict.fromkeys(groups, LintReports((), ()))
 
     monkeypatch.setattr(quality, "lint_groups", lint)
     judged = ["evaluation.samples=2", "evaluation.temperature=0.2", "evaluation.quality={}"]

@@ -14,7 +14,7 @@ side_by_side.py completions of a task in columns
 evidence.py      differences to baselines, tests, the choice of a model
 choices.py       the recipes that were chosen by validation loss
 reasons.py       outcomes of completions, trainings, cost
-quality.py       what linters say of a sample of the completions
+quality.py       what pylint says of a sample of the completions
 settings.py      settings and the config
 failures.py      the errors of failed cells
 provenance.py    where and when the sweep ran

@@ -1,4 +1,4 @@
-"""Shows what linters say of a sample of the completions."""
+"""Shows what pylint says of a sample of the completions."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class QualitySection(Section):
             *report.drawn.groups.get(QUALITY, ()),
         ]
         lead = (
-            "What pylint (and ruff, as a second opinion) says of a sample of the completions of clean prompts, each "
-            "with its prompt as one file. Base models are a separate sample."
+            "What pylint says of a sample of the completions of clean prompts, each with its prompt as one file. Base "
+            "models are a separate sample."
         )
         none = (
             " No file could be linted: the cells that the sample is taken from have failed or are missing, or the "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from raysweep.analysis.tables.score_book import Order
-from raysweep.quality.reports import CellReports, LintOutcome, LintReports
-from raysweep.quality.summary import CodeCount, GroupSummary, count_codes, pool, summarise
+from raysweep.quality.reports import CellReports, LintReports
+from raysweep.quality.summary import GroupSummary, pool, summarise
 from raysweep.records import BASE, CLEAN
 
 ALL_MODELS = "all models"
@@ -32,15 +32,6 @@ class LintedModel:
 
     def summary(self, group: FileGroup) -> GroupSummary:
         return summarise(group.name, self.reports(group))
-
-    def second_counts(self, group: FileGroup) -> dict[str, CodeCount]:
-        files, messages = 0, []
-        for number, cell in enumerate(cell for cell in self.cells if cell.training_set in group.training_sets):
-            linted = {file.file_id for file in cell.reports.files if file.outcome == LintOutcome.LINTED}
-            files += len(linted)
-            own = [message for message in cell.second or () if message.file_id in linted]
-            messages += [replace(message, file_id=f"{number} {message.file_id}") for message in own]
-        return {count.code: count for count in count_codes(messages, files)}
 
     def reports(self, group: FileGroup) -> LintReports:
         return pool(cell for cell in self.cells if cell.training_set in group.training_sets)

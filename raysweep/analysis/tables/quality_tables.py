@@ -7,7 +7,6 @@ many, and has groups of training sets too. Base models are a stratum of their ow
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 from raysweep.analysis.tables.quality_groups import (
@@ -21,8 +20,8 @@ from raysweep.analysis.tables.score_book import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.quality.reports import CellReports, LintedStratum
 from raysweep.quality.sampling import TUNED
-from raysweep.quality.summary import CodeCount, CodeRow, GroupSummary, code_table
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, pylint_code, tiers
+from raysweep.quality.summary import GroupSummary, code_table
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, tiers
 from raysweep.records import BASE
 from raysweep.units import count, decimal
 
@@ -40,12 +39,7 @@ def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum]
     return [
         table
         for problems in problem_sets_of(cells, order)
-        for table in (
-            score_table(cells, strata, order, problems),
-            tier_table(cells, order, problems),
-            second_opinion_table(cells, order, problems),
-        )
-        if table is not None
+        for table in (score_table(cells, strata, order, problems), tier_table(cells, order, problems))
     ]
 
 
@@ -89,57 +83,15 @@ def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Tab
         caption,
         ("model", "training set"),
         (Column("files"), *(Column(tier.name, tier.severity.name.lower()) for tier in shown)),
-        tuple(Row((label, summary.group), _tier_cells(summary, shown)) for label, summary in rows),
+        tuple(
+            Row(
+                (label, summary.group),
+                (_number(summary.files), *(_per_100(summary.tiers[tier], files=summary.files) for tier in shown)),
+            )
+            for label, summary in rows
+        ),
         order.training_words,
     )
-
-
-def second_opinion_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table | None:
-    read = [cell for cell in cells if cell.second is not None]
-    rows: list[Row] = []
-    words: dict[str, str] = {}
-    groups = training_groups(order)
-    for model in linted_models(read, problems, order):
-        summaries = [model.summary(group) for group in groups]
-        counts = [model.second_counts(group) for group in groups]
-        totals = Counter({code: 0 for of_group in counts for code in of_group})
-        for of_group in counts:
-            totals.update({code: count.messages for code, count in of_group.items()})
-            words |= {code: count.symbol for code, count in of_group.items()}
-        for code, _ in sorted(totals.items(), key=lambda pair: (-pair[1], pair[0])):
-            alike = pylint_code(code)
-            cells_of = [
-                (_second_cell(of_group.get(code), summary), _alike_cell(alike, summary))
-                for of_group, summary in zip(counts, summaries, strict=True)
-            ]
-            rows.append(Row((model.label, code, alike), tuple(cell for pair in cells_of for cell in pair)))
-    if not rows:
-        return None
-    return Table(
-        f"Second opinion on {problems}: ruff's messages beside pylint's (per 100 files)",
-        "Ruff's rules are other code than pylint's: where both count alike, neither's quirks made the count. Rows are "
-        "ruff's codes, most frequent first, with pylint's code of the same fault, if it reports one; pylint counts "
-        "E701 and E702, and W291 and W293, together. Files are those that pylint has linted.",
-        ("model", "ruff's code", "pylint's code"),
-        tuple(Column(linter, group.name) for group in groups for linter in ("ruff", "pylint")),
-        tuple(rows),
-        words,
-        order.training_words,
-        f"second-opinion-{problems}",
-    )
-
-
-def _second_cell(count: CodeCount | None, summary: GroupSummary) -> TableCell:
-    if not summary.linted:
-        return _per_100(math.nan, files=summary.files)
-    return _per_100(count.per_100_files if count else 0.0)
-
-
-def _alike_cell(code: str, summary: GroupSummary) -> TableCell:
-    if not code:
-        return TableCell()
-    rates = [counted.per_100_files for counted in (*summary.codes, *summary.cutting_codes) if counted.code == code]
-    return _per_100(rates[0] if rates else 0.0 if summary.linted else math.nan, files=summary.files)
 
 
 def code_count_table(
@@ -161,7 +113,10 @@ def code_count_table(
         rows.append(Row((model.label, "mean score", ""), tuple(_mean_cell(summary) for summary in summaries)))
         for code in code_table(summaries):
             words[code.code] = code.symbol
-            rows.append(Row((model.label, code.code, _tier_text(code)), _code_cells(code)))
+            note = f"{code.code}: {CAUSED_BY_CUTTING[code.code]}" if code.caused_by_cutting else ""
+            tier = f"{code.tier.severity.name.lower()}, {code.tier.name}"
+            cells_of = tuple(_per_100(value, note) for value in code.per_100_files)
+            rows.append(Row((model.label, code.code, tier), cells_of))
     sentences = [
         caption,
         "Most frequent codes first; at the end those that only cutting out files causes. The mean score is of 10.",
@@ -211,19 +166,6 @@ def _score_cells(summary: GroupSummary) -> tuple[TableCell, ...]:
     missing = _number(sum(summary.unscored.values()), f"without a score: {unscored}" if unscored else "")
     severities = (_per_100(summary.severities[severity], files=summary.files) for severity in Severity)
     return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting, files=summary.files))
-
-
-def _tier_cells(summary: GroupSummary, shown: Sequence[Tier]) -> tuple[TableCell, ...]:
-    return (_number(summary.files), *(_per_100(summary.tiers[tier], files=summary.files) for tier in shown))
-
-
-def _code_cells(row: CodeRow) -> tuple[TableCell, ...]:
-    note = f"{row.code}: {CAUSED_BY_CUTTING[row.code]}" if row.caused_by_cutting else ""
-    return tuple(_per_100(value, note) for value in row.per_100_files)
-
-
-def _tier_text(row: CodeRow) -> str:
-    return f"{row.tier.severity.name.lower()}, {row.tier.name}"
 
 
 def _mean_cell(summary: GroupSummary) -> TableCell:

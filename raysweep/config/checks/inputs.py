@@ -37,7 +37,6 @@ from raysweep.problems.compiled import check_toolchain
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import COMPILED, Oracle
 from raysweep.quality.linting import require_pylint
-from raysweep.quality.ruff_check import require_ruff
 from raysweep.records import BASE, CLEAN, Spec
 from raysweep.rows.rated_sheets import read_rated
 from raysweep.trainers.base import OBJECTIVES
@@ -177,8 +176,6 @@ def _quality(config: SweepConfig) -> Iterator[Mistake]:
     if config.evaluation.quality is not None:
         try:
             require_pylint()
-            if config.evaluation.quality.second_opinion:
-                require_ruff()
         except MissingInput as error:
             yield ("evaluation", "quality"), error
 

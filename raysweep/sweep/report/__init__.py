@@ -3,7 +3,7 @@
 write.py         writes and exports the report, its figures and tables, if its stamp is another one
 records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
-quality.py       reads what a linter said of a sample of the completions
+quality.py       reads what pylint said of a sample of the completions
 facts.py         reads outcomes of completions, failures of references, trainings and costs
 choices.py       reads which models were chosen among others, and by which losses
 edits.py         reads edited models, and rewritten prompts, from manifests

@@ -1,14 +1,12 @@
-"""Reads what a linter said of a sweep's completions: for tables, and as rows for quality.parquet and its messages."""
+"""Reads what pylint said of a sweep's completions: for tables, and as rows for quality.parquet and its messages."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from raysweep.quality.reports import (
     MESSAGES,
-    SECOND,
     CellReports,
     FileReport,
     LintedFile,
@@ -18,7 +16,7 @@ from raysweep.quality.reports import (
     LintReports,
 )
 from raysweep.quality.sampling import BASES, TUNED
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, NO_TIER, Severity, pylint_code, severity_of, tier_of
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, severity_of, tier_of
 from raysweep.records import BASE, CLEAN
 from raysweep.rows.parquet import read_rows
 from raysweep.sweep.folder import SweepFolder
@@ -35,12 +33,10 @@ def cell_reports(folder: SweepFolder) -> list[CellReports]:
     cells = []
     for row in folder.grid():
         if row.quality is not None and store.has(row.quality):
-            place = store.use(row.quality)
-            messages = read_rows(place / MESSAGES, LintMessage)
-            second = tuple(read_rows(place / SECOND, LintMessage)) if (place / SECOND).is_file() else None
+            messages = read_rows(store.use(row.quality) / MESSAGES, LintMessage)
             reports = LintReports(tuple(store.rows(row.quality, FileReport)), tuple(messages))
             cell = (row.model, row.recipe, row.training_set, row.seed, row.problem_set)
-            cells.append(CellReports(*cell, reports, second))
+            cells.append(CellReports(*cell, reports))
     return cells
 
 
@@ -54,6 +50,9 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
     for cell in cells:
         files[cell.problem_set, _stratum(cell.training_set)] += len(cell.reports.files)
     has, counts = folder.store.has, folder.store.counts
+    artefact = next((row.quality for row in folder.grid() if row.quality and has(row.quality)), None)
+    spec = folder.store.manifest(artefact)["spec"] if artefact else {}
+    linter = ", ".join(f"{name} {spec[name]}" for name in ("pylint", "astroid", "python") if name in spec)
     return [
         LintedStratum(
             problem_set,
@@ -61,7 +60,7 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
             sum(int(counts(row.test_set).get("rows", 0)) - bool(edited_problem(row, folder.store)) for row in rows),
             files[problem_set, name],
             sum(row.quality is not None and not has(row.quality) for row in rows),
-            _linter(folder),
+            linter,
         )
         for (problem_set, name), rows in sorted(strata.items(), key=lambda item: (item[0][0], item[0][1] != TUNED))
         if any(row.quality_key for row in rows)
@@ -94,10 +93,7 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
 
 def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
     for cell in cells:
-        first = (("pylint", message) for message in cell.reports.messages)
-        second = (("ruff", message) for message in cell.second or ())
-        for linter, message in itertools.chain(first, second):
-            is_pylints = linter == "pylint"
+        for message in cell.reports.messages:
             yield LintedMessage(
                 cell.model,
                 cell.recipe,
@@ -105,24 +101,16 @@ def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
                 cell.seed,
                 cell.problem_set,
                 message.file_id,
-                linter,
                 message.code,
                 message.symbol,
-                severity_of(message.code).name.lower() if is_pylints else "",
-                tier_of(message.code).name if is_pylints else NO_TIER,
+                severity_of(message.code).name.lower(),
+                tier_of(message.code).name,
                 message.line,
                 message.column,
                 message.in_prompt,
-                (message.code if is_pylints else pylint_code(message.code)) in CAUSED_BY_CUTTING,
+                message.code in CAUSED_BY_CUTTING,
             )
 
 
 def _stratum(training_set: str) -> str:
     return BASES if training_set == BASE else TUNED
-
-
-def _linter(folder: SweepFolder) -> str:
-    artefact = next((row.quality for row in folder.grid() if row.quality and folder.store.has(row.quality)), None)
-    spec = folder.store.manifest(artefact)["spec"] if artefact else {}
-    versions = {**spec, **spec.get("second", {})}
-    return ", ".join(f"{name} {versions[name]}" for name in ("pylint", "astroid", "ruff", "python") if name in versions)

@@ -38,7 +38,7 @@ def examine(storage: str | None = None, address: str | None = None) -> Iterator[
         "Ray": lambda: part_checks.ray(address or os.environ.get("RAY_ADDRESS") or None),
         "vLLM": part_checks.vllm,
         "openai": part_checks.openai,
-        "linters": part_checks.linters,
+        "pylint": part_checks.pylint,
         "storage": lambda: machine_checks.store(storage),
         "temp folder": lambda: machine_checks.temp_folder(Path(tempfile.gettempdir())),
     }

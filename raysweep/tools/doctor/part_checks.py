@@ -1,4 +1,4 @@
-"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, compilers, linters."""
+"""Checks the parts that some sweeps need: language resources, a Ray, vLLM, served models, compilers, pylint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from raysweep.errors import UsageError, install_extra
 from raysweep.execution.compiled.java.junit import missing_jars
 from raysweep.execution.compiled.toolchains import missing_headers, toolchain
 from raysweep.programs import COMPILED, DEFAULT_SANDBOX
-from raysweep.quality.batches import fingerprint_of_linters
+from raysweep.quality.linting import fingerprint
 from raysweep.records import Spec
 from raysweep.tools.doctor.check import Check, State
 from raysweep.units import count
@@ -91,11 +91,10 @@ def compilers() -> Check:
     return Check("compilers", State.ABSENT if lacks else State.OK, "; ".join([*found, *lacks]))
 
 
-def linters() -> Check:
-    """Look for pylint and ruff, which are needed only where a config asks for code quality."""
+def pylint() -> Check:
+    """Look for pylint, which is needed only where a config asks for code quality."""
     try:
-        linters = fingerprint_of_linters(second_opinion=True)
+        found = fingerprint()
     except UsageError as error:
-        return Check("linters", State.ABSENT, f"not installed; {error}")
-    versions = {"pylint": linters["pylint"], "astroid": linters["astroid"], "ruff": linters["second"]["ruff"]}
-    return Check("linters", State.OK, ", ".join(f"{name} {version}" for name, version in versions.items()))
+        return Check("pylint", State.ABSENT, f"not installed; {error}")
+    return Check("pylint", State.OK, f"pylint {found['pylint']}, astroid {found['astroid']}")

@@ -21,7 +21,7 @@ from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.analysis.tables.table import Table, to_csv, to_markdown
 from raysweep.quality.reports import FileReport, LintMessage
 from tests.analysis.exhibits.examples import EXHIBITS, in_group
-from tests.analysis.linted import ORDER, RUFFS, STRATA, linted_cells
+from tests.analysis.linted import ORDER, STRATA, linted_cells
 
 CELLS = linted_cells()
 CUT = "C0114"
@@ -58,11 +58,7 @@ def test_each_problem_set_has_scores_tiers_and_the_studys_three_tables(tables):
         *(
             name
             for problems in ("humaneval", "mbpp")
-            for name in (
-                f"code-quality-on-{problems}",
-                f"pylint-messages-by-tier-on-{problems}-per-100-files",
-                f"second-opinion-{problems}",
-            )
+            for name in (f"code-quality-on-{problems}", f"pylint-messages-by-tier-on-{problems}-per-100-files")
         ),
         *(f"table-{number}-{problems}" for number in (14, 15, 16) for problems in ("humaneval", "mbpp")),
     ]
@@ -122,21 +118,6 @@ def test_tiers_add_up_to_severities(tables):
         for severity in ("error", "warning", "refactor", "convention"):
             parts = [float(value) for name, value in line.items() if name.startswith(f"{severity} ")]
             assert sum(parts) == pytest.approx(float(scores[labels][f"messages per 100 files {severity}"]))
-
-
-def test_ruffs_messages_stand_beside_pylints_of_the_same_fault(tables):
-    lines = rows_of(tables["second-opinion-humaneval"])
-    assert {labels[1:] for labels in lines} == {("invalid-syntax", "E0001"), ("F821", "E0602"), ("ARG001", "")}
-    for (model, code, alike), line in lines.items():
-        for group, training_sets in {"base": ["base"], "clean": ["clean"]}.items():
-            _, messages, linted = counted("humaneval", model, training_sets)
-            own = next(other for other, ruffs in RUFFS.items() if ruffs == code)
-            number = 100 * sum(message.code == own for message in messages) / len(linted)
-            assert float(line[f"{group} ruff"]) == pytest.approx(number)
-            shown = line[f"{group} pylint"]
-            assert (float(shown) == pytest.approx(number)) if alike else shown == ""
-    without = [replace(cell, second=None) for cell in CELLS]
-    assert not any("Second opinion" in table.title for table in quality_tables(without, STRATA, ORDER))
 
 
 def test_the_caption_says_how_large_the_sample_is_and_what_linted_it(tables):

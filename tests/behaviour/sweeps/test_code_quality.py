@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,6 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.quality import batches, linting
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import lint
-from raysweep.quality.ruff_check import RUFF_ARGUMENTS
 from raysweep.quality.taxonomy import CAUSED_BY_CUTTING
 from raysweep.records import Spec
 from raysweep.stages import quality as stage
@@ -89,7 +85,7 @@ def linted(monkeypatch) -> list[int]:
 
 def test_every_number_is_what_pylint_prints_of_the_file_alone(finished, tmp_path):
     files = raysweep.load_quality("s", str(finished)).set_index(["model", "task_id"])
-    messages = raysweep.load_quality("s", str(finished), messages=True).query("linter == 'pylint'")
+    messages = raysweep.load_quality("s", str(finished), messages=True)
     samples = raysweep.load_samples("s", str(finished))
     chosen = samples[(samples.perturbation == "clean") & (samples["sample"] == 0)]
     prompts = {one.task_id: one.prompt for one in PROBLEMS.create(Spec("humaneval")).problems()}
@@ -110,7 +106,7 @@ def test_every_number_is_what_pylint_prints_of_the_file_alone(finished, tmp_path
 def test_the_tables_and_the_figure_have_these_numbers(finished):
     folder = finished / "sweeps" / "s"
     files = raysweep.load_quality("s", str(finished))
-    messages = raysweep.load_quality("s", str(finished), messages=True).query("linter == 'pylint'")
+    messages = raysweep.load_quality("s", str(finished), messages=True)
     lines = list(csv.DictReader((folder / "tables" / "code-quality-on-humaneval.csv").open()))
     assert [(line["model"], line["training set"]) for line in lines] == [
         (name, "base") for name in ("all models", "solver", "better")
@@ -125,32 +121,12 @@ def test_the_tables_and_the_figure_have_these_numbers(finished):
     for code, count in messages.code.value_counts().items():
         assert float(codes["all models", code]["base"]) == pytest.approx(100 * count / len(files))
     page = (folder / "report.html").read_text()
+    store, grid = Store(finished), open_folder("s", str(finished)).grid()
+    counts = [store.counts(row.quality) for row in grid if row.quality]
+    assert sum(one["messages"] for one in counts) == len(messages)
+    assert all((one["rows"], one["outcomes"]) == (4, {"linted": 4}) for one in counts)
     assert "8 of 8 completions of base models" in page and "Linted by pylint 4." in page
     assert (folder / "figures" / "figure-7.svg").read_text().startswith("<?xml")
-
-
-def test_ruff_reads_the_same_files_as_a_second_opinion(finished, tmp_path):
-    messages = raysweep.load_quality("s", str(finished), messages=True).query("linter == 'ruff'")
-    samples = raysweep.load_samples("s", str(finished))
-    prompts = {one.task_id: one.prompt for one in PROBLEMS.create(Spec("humaneval")).problems()}
-    for row in samples[(samples.perturbation == "clean") & (samples["sample"] == 0)].itertuples():
-        file = tmp_path / "file.py"
-        file.write_text(prompts[row.task_id] + row.completion)
-        told = subprocess.run(
-            [sys.executable, "-m", "ruff", *RUFF_ARGUMENTS, str(file)], capture_output=True, check=True
-        )
-        own = messages[(messages.model == row.model) & (messages.task_id == row.task_id)]
-        assert sorted(own.code) == sorted(one["code"] or "invalid-syntax" for one in json.loads(told.stdout))
-    table = finished / "sweeps/s/tables/second-opinion-humaneval.csv"
-    lines = [line for line in csv.DictReader(table.open()) if line["model"] == "all models"]
-    assert {line["ruff's code"]: float(line["base ruff"]) for line in lines} == {
-        code: pytest.approx(100 * count / 8) for code, count in messages.code.value_counts().items()
-    }
-
-
-def test_without_a_second_opinion_nothing_else_reads_the_files(tmp_path):
-    assert not run(tmp_path, config(quality={"second_opinion": None})).errors
-    assert set(raysweep.load_quality("s", str(tmp_path), messages=True).linter) == {"pylint"}
 
 
 def test_a_run_again_lints_nothing_and_uses_all_that_is_there(root, linted):
