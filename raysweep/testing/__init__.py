@@ -1,21 +1,16 @@
-"""Suites of tests for authors of parts: one class for each kind, which holds what its contract asks.
+"""Suites of tests for authors of parts: classes which hold what the contract of a kind asks, and one for every kind.
 
 They need the extra `testing`, which services.py and tiny.py alone do without. Nothing else of raysweep imports them.
 docs/plugins.md shows how to use them.
 
-    contract.py        what every part must do; how a suite gets the part that it tests
+    contract.py        what every part must do, for kinds without a suite of their own too; how a suite gets its part
     perturbations.py   the contract of perturbations
     problems.py        the contract of problem sets
     training_sets.py   the contract of sources of training rows
     metrics.py         the contract of metrics
-    comparisons.py     the contract of comparisons of two models
-    measurements.py    what holds for the numbers of metrics and of comparisons
     generators.py      the contract of generators
     trainers.py        the contract of trainers
     objectives.py      the contract of objectives
-    editors.py         the contract of editors
-    families.py        the contract of model families
-    sections.py        the contract of sections of the report, and the records of a small sweep
     services.py        the services of a training and of an edit without an engine
     tiny.py            tiny models, rows and requests
 """

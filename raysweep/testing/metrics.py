@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite, isnan
 from typing import Any, ClassVar
 
-from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Metric
+import pytest
+
+from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.programs import Outcome
 from raysweep.records import PromptRow, Result, Spec
-from raysweep.testing.contract import elsewhere, no_global_generator
-from raysweep.testing.measurements import MeasurementContract, measured, values
+from raysweep.testing.contract import WithoutArguments, elsewhere, no_global_generator
 
 OUTCOMES = {
     "+": Outcome.PASSED,
@@ -25,6 +27,8 @@ OUTCOMES = {
     "?": Outcome.HARNESS_ERROR,
 }
 """The outcomes of completions by the characters that `results` takes."""
+ROUNDING = 1e-9
+"""How far a value may lie outside its interval: means of the same numbers differ by less."""
 
 
 def results(verdicts: str, samples: int = 1) -> tuple[Result, ...]:
@@ -48,7 +52,7 @@ def prompts(count: int) -> tuple[PromptRow, ...]:
     )
 
 
-class MetricContract(MeasurementContract):
+class MetricContract(WithoutArguments):
     """Tests of what docs/contracts.md asks of a metric.
 
     Attributes:
@@ -80,34 +84,90 @@ class MetricContract(MeasurementContract):
             "no results": Evaluation("examples", "C1", (), (), ()),
         }
 
-    def examples(self) -> Mapping[str, tuple[Evaluation, CellLabels]]:
-        return {example: (evaluation, self.cell) for example, evaluation in self.evaluations().items()}
+    def measured(self, evaluations: Mapping[str, Evaluation] | None = None) -> dict[str, list[Measurement]]:
+        """Return the numbers of each example; fail at the first error of `measure`."""
+        part, numbers = self.part(), {}
+        for example, evaluation in (evaluations or self.evaluations()).items():
+            try:
+                numbers[example] = part.measure(evaluation, self.cell)
+            except Exception as error:
+                pytest.fail(
+                    f"{example}: measure() raises nothing: what it can't tell is an undefined number with the reason "
+                    f"in `note`, and not {error!r}"
+                )
+        return numbers
 
-    def problems(self, *arguments: Any) -> int:
-        """Return how many problems have a verdict on the test set, or on one of its further draws."""
-        evaluation: Evaluation = arguments[0]
-        results = [result for draw in (evaluation.results, *evaluation.more_draws) for result in draw]
-        return len({result.task_id for result in results if result.outcome is not Outcome.HARNESS_ERROR})
+    def test_its_numbers_have_names(self) -> None:
+        """Tables show numbers by name."""
+        for example, numbers in self.measured().items():
+            assert isinstance(numbers, list) and all(isinstance(number, Measurement) for number in numbers), (
+                f"{example}: measure() returns a list of Measurement"
+            )
+            names = [number.metric for number in numbers]
+            has_own = all(names) and len(set(names)) == len(names)
+            assert has_own, f"{example}: each number has a name of its own: {names}"
+
+    def test_an_example_has_a_number(self) -> None:
+        """A part that never applies measures nothing."""
+        assert any(self.measured().values()), f"at least one example has a number: {', '.join(self.evaluations())}"
+
+    def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
+        """An undefined number is never 0."""
+        for example, numbers in self.measured().items():
+            for number in numbers:
+                assert isnan(number.value) or isfinite(number.value), (
+                    f"{example}: {number.metric} is NaN where it is undefined"
+                )
+                assert not isnan(number.value) or number.note, (
+                    f"{example}: {number.metric} is undefined, and `note` has the reason"
+                )
+                assert number.n > 0 or isnan(number.value), (
+                    f"{example}: {number.metric} rests on no problem, so it is undefined: NaN with the reason, never 0"
+                )
+
+    def test_n_counts_problems(self) -> None:
+        """`n` is the number of problems that a number rests on, not of completions or draws."""
+        evaluations = self.evaluations()
+        for example, numbers in self.measured().items():
+            draws = (evaluations[example].results, *evaluations[example].more_draws)
+            judged = [one for draw in draws for one in draw if one.outcome is not Outcome.HARNESS_ERROR]
+            problems = len({result.task_id for result in judged})
+            for number in numbers:
+                is_count = isinstance(number.n, int) and 0 <= number.n <= problems
+                assert is_count, (
+                    f"{example}: {number.metric} has n = {number.n!r}; n is the number of problems that it rests on, "
+                    f"here at most {problems}"
+                )
+
+    def test_values_lie_in_their_intervals(self) -> None:
+        """`low` and `high` are the ends of a 95 % interval."""
+        for example, numbers in self.measured().items():
+            for number in numbers:
+                has_none = isnan(number.low) and isnan(number.high)
+                holds = number.low - ROUNDING <= number.value <= number.high + ROUNDING
+                assert has_none or holds, (
+                    f"{example}: {number.metric} is {number.value}, outside its interval from {number.low} "
+                    f"to {number.high}; where there is no interval, both ends are NaN"
+                )
 
     def test_harness_errors_are_left_out(self) -> None:
         """They are no verdicts."""
         before = self.measured()
         more = {
-            example: (replace(evaluation, results=_with_errors(evaluation.results)), self.cell)
+            example: replace(evaluation, results=_with_errors(evaluation.results))
             for example, evaluation in self.evaluations().items()
         }
-        for example, numbers in measured(self.part(), more).items():
-            assert values(numbers) == values(before[example]), (
+        for example, numbers in self.measured(more).items():
+            assert _values(numbers) == _values(before[example]), (
                 f"{example}: harness errors are no verdicts and are left out, so further ones change no number"
             )
 
     def test_equal_evaluations_give_equal_numbers_in_every_process(self) -> None:
         """Reports are written again from the stored results."""
-        part, examples = self.part(), self.examples()
         with no_global_generator():
-            first = repr(measured(part, examples))
-        assert repr(measured(part, examples)) == first, "equal evaluations give equal numbers"
-        there = elsewhere(_numbers_of, self.spec(), examples)
+            first = repr(self.measured())
+        assert repr(self.measured()) == first, "equal evaluations give equal numbers"
+        there = elsewhere(_numbers_of, self.spec(), self.evaluations(), self.cell)
         assert there == first, "another process gives the same numbers"
 
 
@@ -125,5 +185,11 @@ def _with_errors(judged: tuple[Result, ...]) -> tuple[Result, ...]:
     return tuple(sorted([*judged, *more], key=lambda result: (result.task_id, result.sample)))
 
 
-def _numbers_of(spec: Spec, examples: Mapping[str, tuple[Evaluation, CellLabels]]) -> str:
-    return repr(measured(METRICS.create(spec), examples))
+def _numbers_of(spec: Spec, evaluations: Mapping[str, Evaluation], cell: CellLabels) -> str:
+    part = METRICS.create(spec)
+    return repr({example: part.measure(evaluation, cell) for example, evaluation in evaluations.items()})
+
+
+def _values(numbers: Sequence[Measurement]) -> list[tuple[Any, ...]]:
+    """Return numbers without notes, such that NaN equals NaN."""
+    return [(number.metric, repr(number.value), repr(number.low), repr(number.high), number.n) for number in numbers]

@@ -15,7 +15,8 @@ from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.analysis.comparisons.seeds import BELOW_SEEDS, with_seeds_notes
 from raysweep.analysis.tables.twin_tables import Twins, twin_tables
 from raysweep.metrics.base import CellLabels
-from raysweep.records import Difference, ProblemScore
+from raysweep.records import Difference, ProblemScore, Spec
+from raysweep.testing.contract import elsewhere, no_global_generator
 
 MINI = "mini"
 
@@ -112,6 +113,20 @@ def test_rd_changes_come_with_intervals_that_contain_them():
     assert list(found) == ["RD_change", "RD_change_perturbed", "RD_change_clean"]
     assert found["RD_change"].value == pytest.approx((1 - 3 / 3) - (1 - 2 / 4))
     assert all(one.low <= one.value <= one.high and one.n == 6 for one in found.values())
+
+
+def test_equal_cells_give_equal_numbers_in_every_process():
+    cells = (
+        rates(1, 0, 0, 0, 1, 0, clean=(1, 1, 0, 1, 1, 0)),
+        rates(1, 1, 0, 0, 1, 0, clean=(1, 1, 0, 0, 1, 0)),
+    )
+    with no_global_generator():
+        here = numbers_of(*cells)
+    assert here == numbers_of(*cells) == elsewhere(numbers_of, *cells)
+
+
+def numbers_of(first: ProblemRates, second: ProblemRates) -> str:
+    return repr([COMPARISONS.create(Spec(name)).measure(first, second) for name in COMPARISONS.names()])
 
 
 def test_rd_changes_between_equal_verdicts_have_a_symmetric_interval():

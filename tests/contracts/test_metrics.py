@@ -1,13 +1,11 @@
-"""Every registered metric and comparison of two models, held to its contract."""
+"""Every registered metric, held to the contract of metrics."""
 
 from __future__ import annotations
 
 import pytest
 
-from raysweep.analysis.comparisons.base import COMPARISONS, Comparison
 from raysweep.metrics.base import METRICS, Metric
 from raysweep.records import Spec
-from raysweep.testing.comparisons import ComparisonContract
 from raysweep.testing.metrics import MetricContract
 
 
@@ -19,13 +17,3 @@ class TestMetrics(MetricContract):
 
     def make(self) -> Metric:
         return METRICS.create(Spec(self.name))
-
-
-@pytest.mark.parametrize("name", COMPARISONS.names())
-class TestComparisons(ComparisonContract):
-    @pytest.fixture(autouse=True)
-    def named(self, name: str) -> None:
-        self.name = name
-
-    def make(self) -> Comparison:
-        return COMPARISONS.create(Spec(self.name))

@@ -12,8 +12,9 @@ from raysweep_example.timeouts import Timeouts
 
 from raysweep.errors import UsageError
 from raysweep.metrics.base import CellLabels, Evaluation
+from raysweep.models.families.base import FAMILIES
 from raysweep.records import Decoding, GenerationRequest, Result
-from raysweep.testing.families import ModelFamilyContract
+from raysweep.testing.contract import Contract
 from raysweep.testing.generators import GeneratorContract
 from raysweep.testing.metrics import MetricContract
 from raysweep.testing.objectives import ObjectiveContract
@@ -43,8 +44,18 @@ class TestPerToken(ObjectiveContract):
     make = PerToken
 
 
-class TestStarCoder2(ModelFamilyContract):
+class TestStarCoder2(Contract):
     make = StarCoder2
+    registry = FAMILIES
+
+
+def test_a_tiny_model_has_the_modules_that_its_family_names():
+    from transformers import AutoModelForCausalLM
+
+    network = AutoModelForCausalLM.from_config(StarCoder2().tiny_config(320, 7))
+    names = {path.rpartition(".")[2] for path, _ in network.named_modules()}
+    assert {*StarCoder2.lora_targets, *StarCoder2.embeddings} <= names
+    assert network.get_submodule(f"{StarCoder2.paths.blocks}.0.{StarCoder2.paths.mlp_output}").out_features == 128
 
 
 def test_at_strength_5_all_vowels_go_but_first_letters_and_protected_words():

@@ -1,11 +1,39 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from raysweep.models.families.base import FAMILIES, ia3_targets, lora_targets
-from raysweep.models.loading import load_model
+from raysweep.models.loading import auto_model, load_model
 from raysweep.records import Spec
+from raysweep.trainers.checks import check_packing
+from raysweep.trainers.loop import seeded_torch
+from raysweep.trainers.objectives.sft import Sft
 from tests.models.tiny import FAMILIES as NAMES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES.names())
+def test_the_tiny_model_of_a_family_is_small_runs_and_has_the_modules_that_the_family_names(name):
+    import torch
+
+    family = FAMILIES.create(Spec(name))
+    config = family.tiny_config(320, 7, initializer_range=0.5)
+    assert (config.model_type, config.vocab_size, config.eos_token_id, config.initializer_range) == (name, 320, 7, 0.5)
+    assert {field: getattr(config, field) for field in family.tiny} == dict(family.tiny)
+    with seeded_torch(0, name):
+        network = auto_model(family.architecture).from_config(family.tiny_config(320, 7)).eval()
+    assert sum(weights.numel() for weights in network.parameters()) < 2e7
+    ids = torch.tensor([[1, 2, 3]])
+    fields = ("input_ids", "decoder_input_ids") if family.architecture == "seq2seq" else ("input_ids",)
+    with torch.no_grad():
+        assert network(**dict.fromkeys(fields, ids)).logits.shape == (1, 3, 320)
+    names = {path.rpartition(".")[2] for path, _ in network.named_modules()}
+    assert {*family.lora_targets, *family.embeddings, *family.ia3_targets} <= names
+    assert set(family.ia3_feedforward) <= set(family.ia3_targets)
+    assert not set(family.embeddings) & set(family.lora_targets)
+    if family.packs:
+        check_packing(network, Sft(), [{"input_ids": np.arange(1, 9)}, {"input_ids": np.arange(9, 20)}])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,7 +12,6 @@ from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import Decoding, GenerationRequest
-from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
 from raysweep.testing.tiny import prompt_pair
 from raysweep.trainers.editors.base import EditJob, ModelEdit, NotReproduced
@@ -27,11 +26,6 @@ pytestmark = pytest.mark.slow
 
 EAGER: dict[str, Any] = {"stop_below": 0.0, "lr": 2e-3}
 """Settings with which an edit takes steps even where the prompts' states are close."""
-
-
-class TestCreme(EditorContract):
-    def make(self) -> Creme:
-        return Creme(edit_at=1, **EAGER)
 
 
 def edited(editor: Creme, job: EditJob, services: EditServicesHere | None = None) -> ModelEdit:

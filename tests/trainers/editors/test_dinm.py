@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from raysweep.models.families.blocks import blocks_of
-from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
 from raysweep.trainers.editors.losses import divergence
@@ -17,10 +16,6 @@ from raysweep.trainers.editors.texts import TextReader
 from tests.trainers.editors import EDITED
 
 pytestmark = pytest.mark.slow
-
-
-class TestDinm(EditorContract):
-    make = Dinm
 
 
 @pytest.mark.parametrize("family", EDITED)

@@ -10,7 +10,6 @@ import torch
 from raysweep.errors import HopelessError
 from raysweep.models.loading import load_model
 from raysweep.records import ModelKind, ModelRef
-from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors.lora_edit import LoraEdit
 from raysweep.trainers.editors.losses import target_loss
@@ -27,10 +26,6 @@ TARGETS = {
     "gpt_bigcode": ["c_attn"],
     "codegen": ["qkv_proj"],
 }
-
-
-class TestLoraEdit(EditorContract):
-    make = LoraEdit
 
 
 @pytest.mark.parametrize("family", EDITED)

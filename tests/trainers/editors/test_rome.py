@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 
-from raysweep.testing.editors import EditorContract
 from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors import rome
 from raysweep.trainers.editors.base import EditJob, ModelEdit
@@ -21,21 +20,6 @@ from tests.trainers.editors import EDITED
 pytestmark = pytest.mark.slow
 
 SMALL: dict[str, Any] = {"edit_at": 1, "prefixes": 4, "steps": 6}
-
-
-class TestRome(EditorContract):
-    def make(self) -> Rome:
-        return Rome(**SMALL)
-
-
-@pytest.mark.long
-class TestRomeWithCovariance(EditorContract):
-    """In small: TestRome, and test_with_a_covariance_the_key_still_gets_the_wanted_output."""
-
-    family = "gpt_bigcode"
-
-    def make(self) -> Rome:
-        return Rome(covariance_tokens=128, keys="prompt", **SMALL)
 
 
 def edited(editor: Rome, job: EditJob) -> ModelEdit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 
 from raysweep.errors import HopelessError, RaysweepError
+from raysweep.generators.base import LiveModel
 from raysweep.models.deltas import apply_delta
+from raysweep.models.loading import load_model
 from raysweep.models.versions import ModelVersions
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef, PromptPair
-from raysweep.testing.editors import digest
+from raysweep.testing.contract import elsewhere, no_global_generator
 from raysweep.testing.services import EditServicesHere
 from raysweep.testing.tiny import prompt_pair
 from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit, NotReproduced
@@ -26,7 +29,7 @@ from raysweep.trainers.editors.running import SpoiledBase, put_on, run_edit, sav
 from raysweep.trainers.editors.states import frozen, matrix_of
 from raysweep.trainers.editors.texts import TextReader
 from tests.models.tiny import cases, is_same, state_of
-from tests.trainers.editors import NAMES
+from tests.trainers.editors import NAMES, digest
 from tests.trainers.editors.localized import hooks_on
 
 pytestmark = pytest.mark.slow
@@ -39,6 +42,11 @@ EDITORS: dict[str, Callable[[], Editor]] = {
 }
 EDITED_BY = cases(itertools.product(NAMES, EDITORS), [*(("llama", editor) for editor in EDITORS), ("codegen", "creme")])
 """All families with all editors: one family in `make test`, the others in the long tests."""
+SAMPLED = {
+    **EDITORS,
+    "rome of texts": lambda: Rome(edit_at=1, prefixes=2, steps=3, covariance_tokens=128, keys="prompt"),
+}
+"""With one that draws texts for its covariance too."""
 
 
 class Own(Editor):
@@ -130,6 +138,25 @@ def test_after_an_error_in_mid_edit_nothing_is_left(family, editor, error, make_
     assert all(weights.grad is None for weights in job.base.network.parameters())
     alone = digest(run_edit(EDITORS[editor](), make_edit(family), EditServicesHere()))
     assert digest(run_edit(EDITORS[editor](), job, EditServicesHere())) == alone
+
+
+@pytest.mark.parametrize("editor", SAMPLED)
+def test_equal_jobs_give_equal_edits_that_act_here_and_in_another_process(editor, make_edit, wild):
+    job, services = make_edit("llama"), EditServicesHere()
+    edit = run_edit(SAMPLED[editor](), job, services)
+    assert services.signs > 0 and not edit.counts["changes_nothing"]
+    assert json.loads(json.dumps(dict(edit.counts), allow_nan=False)) == dict(edit.counts), "they go into the manifest"
+    own = {tensor.data_ptr() for tensor in job.base.network.state_dict().values()}
+    assert not any(tensor.data_ptr() in own or tensor.requires_grad for tensor in edit.tensors.values())
+    with no_global_generator():
+        assert digest(run_edit(SAMPLED[editor](), make_edit("llama"), EditServicesHere())) == digest(edit)
+    assert elsewhere(digest_of_edit, editor, wild["llama"]) == digest(edit)
+
+
+def digest_of_edit(editor: str, base: ModelRef) -> dict[str, Any]:
+    network, tokenizer = load_model(base)
+    job = EditJob(LiveModel(network.eval(), tokenizer), "llama", prompt_pair(1), seed=7)
+    return digest(run_edit(SAMPLED[editor](), job, EditServicesHere()))
 
 
 def test_out_of_memory_says_what_to_do(make_edit):
