@@ -13,6 +13,6 @@ Start reading at base.py: stages hand jobs to an engine, which yields their resu
     checkpoints.py   the services that a trainer gets: reports of its steps, notices, checkpoints, values to remember
     progress.py      writes and reads progress files, one for each task
     ledger.py        counts the GPU-hours that all runs of a sweep have used
-    time_left.py     estimates how long a sweep still runs, for its display and its metrics
+    time_left.py     tells the share of the work that is done, and the time that the rest takes at that pace
     attempts.py      retries failing work with growing pauses, and ends processes that hang
 """

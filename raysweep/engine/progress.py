@@ -37,8 +37,6 @@ WORK = ".work.json"
 """The file beside the activities that says what the tasks compute."""
 Work = Mapping[str, Mapping[str, float]]
 """What tasks compute, by task and stage, in one unit for all tasks."""
-AT_ONCE, MODELS = "at once", "models"
-"""Where a `Work` says how many models can run at once, in the places of a task and a stage."""
 
 
 @dataclass(frozen=True)

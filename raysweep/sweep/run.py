@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import spent_text
-from raysweep.engine.progress import AT_ONCE, MODELS, STOPPED, Work, read_activities
+from raysweep.engine.progress import STOPPED, read_activities
 from raysweep.errors import UsageError
 from raysweep.execution.pool import require_permission
 from raysweep.generators.environments import environment_of
@@ -157,15 +157,6 @@ def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], option
             )
 
 
-def _at_once(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> Work:
-    """Return how many cells can run at once, for estimates of the time left; empty where that is not known yet."""
-    from raysweep.engine.ray.cluster.cluster import foreign_address
-
-    if options.engine != "local" and foreign_address(options.address):
-        return {}
-    return {AT_ONCE: {MODELS: float(_parallel_trainings(config, cells, options))}}
-
-
 def _parallel_trainings(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> int:
     """Return how many cells can train at the same time here; 1 on another Ray, whose machines are not known yet."""
     from raysweep.engine.ray.cluster.cluster import foreign_address
@@ -184,8 +175,7 @@ def _make(
     """Make the missing artefacts; return errors by task id, including one for each cell without results."""
     cached = len(plan.cells) - len(by_cell(missing_artefacts))
     hours = plan_costs(plan, folder.store).wall_hours(plan)
-    cells = [cell for cell, _ in by_cell(missing_artefacts)]
-    work = {**plan_work(plan.config, missing_artefacts), **_at_once(plan.config, cells, options)}
+    work = plan_work(plan.config, missing_artefacts)
     errors = make(plan.config, missing_artefacts, folder, options, cached, hours, work)
     activities = read_activities(folder.progress)
     unfinished = [cell.cell.id for cell, _ in by_cell(missing(plan.targets, folder.store))]

@@ -71,8 +71,7 @@ def make(
 
     `missing_artefacts`: those of cells and those that cells share, dependencies first. `cached_cells`: number of the
     sweep's cells that lack nothing. `hours`: that cells and teachers are expected to take, by accelerator, by their
-    tasks: longer cells start first. `work`: what tasks compute, by task and stage, by which the time left is estimated;
-    on CPUs alone, since accelerators of several types differ more.
+    tasks: longer cells start first. `work`: what tasks compute, by task and stage, by which the time left is estimated.
 
     Returns:
         The errors by task id, including one for each cell that can't start because a dependency failed.
@@ -82,8 +81,7 @@ def make(
     needs = NeedsPlanner(config)
     shared = shared_tasks(missing_artefacts, context, needs, hours)
     cell_tasks = _cell_tasks(missing_artefacts, context, needs, hours)
-    if not any(task.needs.training.gpus or task.needs.generation.gpus for task in [*shared, *cell_tasks]):
-        write_work(folder.progress, work)
+    write_work(folder.progress, work)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
     settings = _settings(config, folder, options, ids, cached_cells)

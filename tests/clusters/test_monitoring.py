@@ -148,12 +148,12 @@ def test_every_query_of_the_dashboard_has_data_while_a_sweep_runs(shared_ray, pr
     """In small: test_the_dashboard_asks_for_metrics_that_exist_and_leaves_none_out."""
     sweep = Sweep(tmp_path, installed)
     # numbers are exported and looked at once a second, and the rate of a counter needs two looks at it
-    recipe = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.25}, "steps": 8}
+    recipe = {"trainer": "steady", "objective": "paced", "objective_args": {"seconds": 0.25}, "steps": 24}
     problems = [{"name": "minicode", "split": "validation", "count": 48}]
     evaluation = {**yaml.safe_load(STEADY.read_text())["evaluation"], "problems": problems}
     sweep.write(name=SWEEP, recipes={"steady": recipe}, evaluation=evaluation)
     began = time.time()
-    # the third training tells the time left from the first two
+    # the time left is told once a model has computed for some seconds
     done = sweep.run("--address", shared_ray.address, "--set", "training.sets=[C1,C2,C3]")
     assert done.returncode == 0, done.stderr
     cells = f'sum(ray_raysweep_cells{{sweep="{SWEEP}", state="done"}})'

@@ -143,7 +143,8 @@ def watching(console: Console, quiet: bool = False) -> Watch:
 def _follow(
     display: Display, folder: SweepFolder, wanted: Sequence[str], cached_cells: int, stop: threading.Event
 ) -> None:
-    lines, started, left = PlainLog(wanted, display), time.time(), TimeLeft(wanted, read_work(folder.progress))
+    lines, started = PlainLog(wanted, display), time.time()
+    left = TimeLeft(wanted, read_work(folder.progress), cached_cells)
     is_readable, has_ended = True, False
     with display:
         pause = FAR_SECONDS if folder.progress.local is None else 0.25 if display.is_live else 0.5
@@ -151,9 +152,7 @@ def _follow(
             has_ended = stop.wait(pause)
             activities, is_readable = _read(folder, is_readable)
             left.look(activities, time.monotonic())
-            counts = progress_of(
-                activities, wanted, left.seconds(), stages_left=left.stage_seconds(), cached_cells=cached_cells
-            )
+            counts = progress_of(activities, wanted, left, cached_cells=cached_cells)
             lines.write(activities, counts)
             display.picture(_picture(activities, wanted, started, counts))
 

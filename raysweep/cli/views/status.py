@@ -103,11 +103,12 @@ def watch_status(folder: SweepFolder) -> None:
     with Display(console) as display:
         _await_start(folder, display)
         while folder.is_running():
-            activities, cells = folder.activities(), cell_states(folder)
+            cells = cell_states(folder)
+            activities = with_done(folder.activities(), cells)
             wanted = list(dict.fromkeys([*(cell.cell for cell in cells), *activities]))
             left = left or TimeLeft(wanted, read_work(folder.progress))
             left.look(activities, time.monotonic())
-            counts = progress_of(with_done(activities, cells), wanted, left.seconds())
+            counts = progress_of(activities, wanted, left)
             page = Console(file=io.StringIO(), markup=False, highlight=False, width=console.width)
             _print_table(cells, shared_states(folder, cells), page)
             table = page.file.getvalue()  # type: ignore[attr-defined]

@@ -143,8 +143,8 @@ def plan_costs(plan: SweepPlan, store: Store) -> PlanCosts:
 def plan_work(config: SweepConfig, lacking: Sequence[ArtefactPlan]) -> dict[str, dict[str, float]]:
     """Return what tasks compute that train or generate, by task and stage, in FLOPs of training.
 
-    They say how long tasks take relative to each other before one of their kind has ended. Tasks are left out of whose
-    model or trainer nothing is known, and those that edit.
+    They say how long tasks take relative to each other. Tasks are left out of whose model or trainer nothing is known,
+    and those that edit.
     """
     costs = _Costs(config, {})
     work = {plan.task: costs.pre_training(plan) for plan in lacking if isinstance(plan, BasePlan)}

@@ -14,7 +14,7 @@ from raysweep.cli.views import progress as views
 from raysweep.cli.views.progress import SAME_SECONDS, Display, PlainLog, _line, _picture, counting, watching
 from raysweep.engine.progress import DONE, FAILED, RUNNING, Activity, ProgressFile
 from raysweep.storage.files import Files
-from raysweep.sweep.overview.progress import progress_of
+from raysweep.sweep.overview.progress import SweepProgress
 from tests.paths import REPO
 
 
@@ -75,13 +75,11 @@ MODELS = [
     Activity("m.full.C1.s1", RUNNING, "training", 5, 10),
     Activity("m.full.C2.s1", FAILED),
 ]
-"""With an input that is done and a model that has not begun, half of a sweep."""
+NOTHING = SweepProgress((0, 0), (0, 0), 0, 0.0, None, {})
 
 
 def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_runs():
-    counts = progress_of(
-        {each.id: each for each in MODELS}, [*(each.id for each in MODELS), "training-set-C1-0123abcd"], 60.0
-    )
+    counts = SweepProgress((1, 3), (0, 1), 1, 0.5, 60.0, {})
     done, running, failed = (_line(activity, counts) for activity in MODELS)
     assert done == "[1/3 models] m.base: done" and failed.startswith("[1/3 models] m.full.C2.s1: FAILED")
     assert running == "[1/3 models] m.full.C1.s1: training 5/10, about 1 min 00 s left"
@@ -96,7 +94,7 @@ def test_a_line_says_what_it_counts_and_tells_what_is_left_only_while_something_
 
 def test_a_picture_tells_how_long_a_running_stage_still_takes():
     activities = {each.id: each for each in MODELS}
-    counts = progress_of(activities, list(activities), stages_left={"m.full.C1.s1": 20.0})
+    counts = SweepProgress((1, 3), (0, 0), 1, 0.5, None, {"m.full.C1.s1": 20.0})
     picture = terminal()
     picture.print(_picture(activities, list(activities), time.time(), counts))
     assert "5/10, about 20 s left of this stage" in shown(picture)
@@ -114,7 +112,7 @@ def test_an_error_with_square_brackets_ends_neither_lines_nor_the_live_table(tmp
     assert "a[/b]: FAILED: ValueError: [/model] of [red]" in out.getvalue()
     activities = {"x": Activity("x", FAILED, error="[/model]"), "y": Activity("y", RUNNING, "[/a]", 1, 2, "[/b]")}
     picture = Console(file=io.StringIO(), force_terminal=True, width=80)
-    picture.print(_picture(activities, ["x", "y"], time.time(), progress_of(activities, ["x", "y"])))
+    picture.print(_picture(activities, ["x", "y"], time.time(), NOTHING))
     assert "[/model]" in picture.file.getvalue() and "[/b]" in picture.file.getvalue()
 
 
@@ -143,7 +141,7 @@ def test_a_stage_that_gets_no_further_is_told_once_a_minute_with_how_long_it_is_
         activities = {
             "rows": Activity("rows", RUNNING, stage="perturbing", done=done, total=14000, detail=how, updated=at)
         }
-        plain_log.write(activities, progress_of(activities, ["rows"]))
+        plain_log.write(activities, NOTHING)
     lines = shown(console).splitlines()
     same = [line for line in lines if "perturbing 2,048/14,000" in line]
     assert len(lines) - len(same) >= 4, "what moves is told as it moves"
