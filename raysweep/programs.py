@@ -144,13 +144,18 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """How programs are run: their lane, the lowest level of isolation that is accepted, which tests are, and flags."""
+    """How programs are run: lane, lowest level of isolation and tests that are accepted, and how C++ is compiled."""
 
     lane: Lane = Lane.SHARED
     require: Level = Level.PARTIAL
     require_oracle: Oracle = Oracle.INSIDE  # OUTSIDE: refuse programs whose tests have to run in their process
-    cpp_flags: str = "-O0"  # with which g++ compiles programs in C++
+    cpp_standard: str | None = None  # such as "c++20"; None: g++'s own
+    cpp_optimise: int = 0
     compilers: tuple[tuple[str, str], ...] = ()  # languages and what keys name of their compilers: no other one is used
+
+    @property
+    def cpp_flags(self) -> str:
+        return f"-O{self.cpp_optimise}" + (f" -std={self.cpp_standard}" if self.cpp_standard else "")
 
 
 DEFAULT_SANDBOX = Sandbox()

@@ -224,12 +224,15 @@ class ExecutionConfig(Strict):
 
     require_oracle: Literal["inside", "outside"] = SANDBOX.require_oracle.value
     """`outside`: refuse problems with in-process tests, which can't run in a process that no program enters."""
-    cpp_flags: str = SANDBOX.cpp_flags
-    """Flags of g++ that say how C++ is compiled; folders are absolute. Tests keep their assertions with `-DNDEBUG`."""
+    cpp_standard: Literal["c++11", "c++14", "c++17", "c++20", "c++23"] | None = SANDBOX.cpp_standard
+    """Standard of C++ (`-std`); null: g++'s own, such as C++17 with GNU's extensions."""
+    cpp_optimise: Annotated[int, Field(ge=0, le=3)] = SANDBOX.cpp_optimise
+    """How far g++ optimises programs in C++ (`-O`)."""
 
     @property
     def sandbox(self) -> Sandbox:
-        return Sandbox(Lane(self.lane), Level(self.require), Oracle(self.require_oracle), self.cpp_flags)
+        accepted = Lane(self.lane), Level(self.require), Oracle(self.require_oracle)
+        return Sandbox(*accepted, self.cpp_standard, self.cpp_optimise)
 
     def limits(self, default: Limits) -> Limits:
         settings = {field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)}

@@ -324,7 +324,7 @@ class SetPlanner:
         """
         try:
             language = PROBLEMS.create(self.problem_specs[problem_set]).language
-            return toolchain_key(language, self.config.execution.cpp_flags)
+            return toolchain_key(language, self.config.execution.sandbox.cpp_flags)
         except UsageError:
             return {"toolchain": "missing"}
 
@@ -333,7 +333,7 @@ class SetPlanner:
         for spec in self.problem_specs.values():
             with suppress(UsageError):  # the check of the config tells it
                 languages.add(PROBLEMS.create(spec).language)
-        return identities(languages, self.config.execution.cpp_flags)
+        return identities(languages, self.config.execution.sandbox.cpp_flags)
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
         """Return a method with its ``auto`` arguments replaced, and what stands in keys for a missing translator.

@@ -21,7 +21,7 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
     Raises:
         MissingInput: no compiler (the package is named), one that is too old, no JUnit where tests are JUnit's, or
             headers that problems include are missing (the problems are named).
-        UnusableFlags: g++ doesn't know the flags.
+        UsageError: g++ doesn't know the standard of C++.
     """
     problems = list(problems)
     if language not in COMPILED or not any(problem.test.strip() for problem in problems):
@@ -29,7 +29,7 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
     toolchain(language, cpp_flags)
     if any(is_junit(problem.test) for problem in problems):
         check_junit()
-    missing = missing_headers(cpp_flags) if language == CPP else {}
+    missing = missing_headers() if language == CPP else {}
     needed = {problem.task_id: [name for name in missing if _includes(problem, name)] for problem in problems}
     lacking = {task_id: names for task_id, names in needed.items() if names}
     if lacking:

@@ -117,7 +117,7 @@ def _context(
     config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
 ) -> Context:
     recovery, groups = _recovery(config, options), _groups(config, missing_artefacts)
-    compilers = identities(_compiled(config), config.execution.cpp_flags)
+    compilers = identities(_compiled(config), config.execution.sandbox.cpp_flags)
     sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
     return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups)
 
@@ -144,7 +144,7 @@ def _settings(
 
 def _compiled(config: SweepConfig) -> dict[str, str]:
     sets = [PROBLEMS.create(problems.spec(PROBLEMS, config.seed)) for problems in config.evaluation.problems]
-    flags = {CPP: config.execution.cpp_flags}
+    flags = {CPP: config.execution.sandbox.cpp_flags}
     return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
 
 

@@ -78,7 +78,7 @@ def test_perturb_writes_the_same_rows_with_other_prompts(cli, tmp_path):
 
 def test_config_shows_the_first_level_the_keys_below_one_and_json(cli):
     code, out, _ = cli("config")
-    assert code == 0 and "\nexecution " in out and "(9 keys below)" in out and "execution.timeout" not in out
+    assert code == 0 and "\nexecution " in out and "(10 keys below)" in out and "execution.timeout" not in out
     code, out, _ = cli("config", "execution")
     assert code == 0 and "\nexecution.timeout: number above 0, or null (seconds); default null\n    Limit of" in out
     assert [line for line in out.splitlines() if line != line.rstrip()] == []

@@ -120,7 +120,7 @@ def test_what_no_key_takes_is_refused_under_every_key_in_a_line_that_names_it(ki
 
 OFTEN = {"null": None, "an empty text": "", "an empty list": [], "an empty mapping": {}}
 TAKEN = {
-    "an empty text": "cpp_flags system_prompt title notice zone",
+    "an empty text": "system_prompt title notice zone",
     "an empty list": "stop recipes modules_to_save feedforward loggers special_tokens pairs.C1 "
     "evaluation.perturbations",
     "an empty mapping": "select size objective_args edit lora ia3 tiny pairs language perturbations strengths prices "

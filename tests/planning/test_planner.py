@@ -65,7 +65,7 @@ AFTER_MODEL = {"model", "completions", "results"}
         ("evaluation.generator={name: transformers, cache: false}", {"completions", "results"}),
         ("evaluation.temperature=0.5", {"completions", "results"}),
         ("evaluation.top_p=0.5", set()),
-        ("execution.cpp_flags=-O2", set()),
+        ("execution.cpp_optimise=2", set()),
         ("evaluation.batch_tokens=500", set()),
         ("execution.timeout=2", {"results"}),
         ("execution.memory_mib=512", {"results"}),
@@ -184,7 +184,7 @@ def test_results_in_a_compiled_language_name_its_compiler_and_their_references_d
     assert "toolchain" not in tuned().pairs[-1].results.spec
     monkeypatch.setattr("raysweep.planning.sets.toolchain_key", lambda _, flags: {"toolchain": f"g++ 12, {flags}"})
     assert specs() == ("g++ 12, -O0",) * 2
-    assert specs("execution.cpp_flags=-O2") == ("g++ 12, -O2",) * 2
+    assert specs("execution.cpp_optimise=2", "execution.cpp_standard=c++20") == ("g++ 12, -O2 -std=c++20",) * 2
 
 
 def test_other_words_to_perturb_make_perturbed_texts_again_and_clean_ones_stay(monkeypatch, unchanged):

@@ -56,7 +56,7 @@ def test_problems_can_be_read_without_a_compiler_and_judged_with_one(problems, m
 def test_problems_whose_headers_are_missing_are_named_if_they_are_judged(monkeypatch):
     needs("cpp")
     missing = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
-    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda flags: missing)
+    monkeypatch.setattr("raysweep.problems.compiled.missing_headers", lambda: missing)
     problems = HumanEvalX(str(shared_data("humaneval_x", "humaneval_cpp.jsonl.gz"))).problems()
     with pytest.raises(UsageError, match=r"CPP/22, CPP/137, CPP/162 include "):
         check_toolchain("cpp", problems, "-O0")

@@ -25,7 +25,6 @@ from raysweep.config.models import ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.config.training import RowSource
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
-from raysweep.execution.compiled.gxx_flags import UnusableFlags
 from raysweep.execution.oracle import inside_refused
 from raysweep.generators.base import GENERATORS
 from raysweep.generators.environments import environment_of
@@ -533,7 +532,6 @@ def _validation_rows(parts: Parts, of: RowSource, validation: SourceConfig) -> I
 def _problems(parts: Parts, config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     """What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py)."""
     reasons: dict[str, str] = {}
-    flags = ""
     for at, problems in enumerate(config.evaluation.problems):
         try:
             problem_set = parts.problem_set(problems)
@@ -542,15 +540,11 @@ def _problems(parts: Parts, config: SweepConfig, judged: bool) -> Iterator[Mista
             problem_set.check(judged=judged)
             if judged and problem_set.language in COMPILED:
                 asked = problem_set.problems()[: config.evaluation.limit]
-                check_toolchain(problem_set.language, asked, config.execution.cpp_flags)
+                check_toolchain(problem_set.language, asked, config.execution.sandbox.cpp_flags)
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
-        except UnusableFlags as error:
-            flags = str(error)
         except UsageError as error:
             yield ("evaluation", "problems", at), finding_of(error)
-    if flags:
-        yield ("execution", "cpp_flags"), flags
     if reasons:
         yield ("execution", "require_oracle"), inside_refused(reasons)
 

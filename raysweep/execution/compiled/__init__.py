@@ -7,7 +7,6 @@ outside.py     records of these sources; the wire format between the processes o
 tokens.py      tokens of both languages
 same_code.py   whether a changed prompt still has the code that it had, without a compiler
 toolchains.py  finds compilers and run times on this machine, and names them for keys
-gxx_flags.py   which flags of g++ a setting may have
 gxx.py         asks g++ which folders it reads and which programs it starts
 start.py       starts a slot's processes: what is prepared, isolation, then judge and launcher
 judge.py       answers a slot's requests: has each program compiled, started, and asked by its tests

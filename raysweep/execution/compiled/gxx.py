@@ -1,7 +1,4 @@
-"""Asks g++ what it knows: which folders it reads headers from, which programs it starts, where a library is.
-
-A g++ can be installed in any folder, and flags can name further ones, other linkers and link-time optimisation.
-"""
+"""Asks g++ what it knows: which folders it reads headers from, which programs it starts, where a library is."""
 
 from __future__ import annotations
 
@@ -23,8 +20,6 @@ SYSTEM_PATH = "/usr/bin:/bin"
 LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 _USUAL_HEADERS = ("/usr/include", "/usr/local/include")
 _NEEDED = ("cc1plus", "collect2", "as", "ld")
-_FOR_SOME_FLAGS = ("lto-wrapper", "lto1", "ld.bfd", "ld.gold", "ld.lld", "ld.mold")
-"""Programs that g++ starts for ``-flto`` and ``-fuse-ld``, where they are installed."""
 
 
 def ask(*command: str) -> subprocess.CompletedProcess[str]:
@@ -48,8 +43,8 @@ def ask(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @lru_cache
-def header_folders(compiler: str, flags: tuple[str, ...] = ()) -> tuple[str, ...]:
-    said = ask(compiler, *flags, "-v", "-E", "-x", "c++", os.devnull).stderr
+def header_folders(compiler: str) -> tuple[str, ...]:
+    said = ask(compiler, "-v", "-E", "-x", "c++", os.devnull).stderr
     _, _, listed = said.partition("search starts here:")
     lines = listed.partition("End of search list")[0].splitlines()
     folders = [str(Path(line.strip()).resolve()) for line in lines if line.strip().startswith("/")]
@@ -57,27 +52,25 @@ def header_folders(compiler: str, flags: tuple[str, ...] = ()) -> tuple[str, ...
 
 
 @lru_cache
-def file_of_library(compiler: str, name: str, flags: tuple[str, ...] = ()) -> str:
-    path = ask(compiler, *flags, f"-print-file-name={name}").stdout.strip()
+def file_of_library(compiler: str, name: str) -> str:
+    path = ask(compiler, f"-print-file-name={name}").stdout.strip()
     return str(Path(path).resolve()) if Path(path).is_absolute() else ""
 
 
-def library_folders(compiler: str, flags: tuple[str, ...]) -> list[str]:
-    own = Path(ask(compiler, *flags, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
-    found = [file_of_library(compiler, name, flags) for name in ("libc.a", "libstdc++.a", "crt1.o")]
-    words = [(word[2:] or after) for word, after in zip(flags, (*flags[1:], ""), strict=True) if word[:2] == "-L"]
-    named = [str(Path(folder).resolve()) for folder in words if Path(folder).is_absolute()]
-    return [str(own), *(str(Path(path).parent) for path in found if path), *named]
+def library_folders(compiler: str) -> list[str]:
+    own = Path(ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
+    found = [file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
+    return [str(own), *(str(Path(path).parent) for path in found if path)]
 
 
-def programs(compiler: str, flags: tuple[str, ...]) -> dict[str, str]:
+def programs(compiler: str) -> dict[str, str]:
     """Return the programs that g++ starts, and the file of each.
 
     A program that it looks for on the path is named by its path there, which may be a link to the file.
     """
     found = {}
-    for name in (*_NEEDED, *_FOR_SOME_FLAGS):
-        said = ask(compiler, *flags, f"-print-prog-name={name}").stdout.strip()
+    for name in _NEEDED:
+        said = ask(compiler, f"-print-prog-name={name}").stdout.strip()
         path = shutil.which(said) if said else None
         if path:
             found[path] = str(Path(path).resolve())

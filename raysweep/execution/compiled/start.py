@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -129,9 +128,17 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
     prepare_filters(for_tests, [], [], settings["without"], access=tests)
     _move_rules(for_tests, RULES_OF_TESTS)
     verify(for_tests, os.path.realpath(sys.executable))
-    builder = _builder(forks, layers, for_tests, chain, prepared)
+    builder: Builder
+    if chain.language == CPP:
+        builder = cpp.CppBuilder(forks, for_tests, chain, prepared, REQUESTS)
+    else:
+        builder = java.JavaBuilder(layers, for_tests, chain, prepared)
     if isinstance(builder, cpp.CppBuilder) and (reason := builder.refusal_of_all()):
-        write_frame(ANSWERS, {"unusable": _unusable(chain, reason)})
+        unusable = (
+            f"g++ ({chain.program}) makes programs on this machine, but none where it is isolated: {reason}; there it "
+            "may read its own folders, and start its own programs, as and ld; put another g++ first on the path"
+        )
+        write_frame(ANSWERS, {"unusable": unusable})
         os._exit(0)
     started = json.loads(control.recv(_MESSAGE_BYTES) or b"{}")
     if "no_namespaces" in started or not started:
@@ -155,7 +162,8 @@ def _run_programs(layers: Layers, folder: str, setup: _Setup, mount: Mount, cont
     def refused(reason: str) -> None:
         control.sendall(json.dumps({"no_namespaces": reason}).encode())
 
-    access = _programs_access(chain, prepared)
+    readable = Access([*chain.readable, prepared], chain.executable, Starts.PATHS)
+    access = _IN_MEMORY if chain.language == CPP else readable
     forks = _isolate(layers, folder, settings, mount, access, refused)
     if chain.language == JAVA and "landlock" in layers.missing and layers.filter is not None:
         layers.filter, layers.missing["seccomp"] = None, _NO_EXEC
@@ -192,31 +200,12 @@ def _isolate(
     return Forks(layers, Box(layers))
 
 
-def _unusable(chain: Toolchain, reason: str) -> str:
-    return (
-        f"g++ ({chain.program}) with the flags {shlex.join(chain.flags)!r} (execution.cpp_flags) makes programs on "
-        f"this machine, but none where it is isolated: {reason}; there it may read its own folders and those that "
-        "flags name with -I and -L, and start its own programs, as and ld; use other flags, or put another g++ first "
-        "on the path"
-    )
-
-
-def _builder(forks: Forks, layers: Layers, tests: Layers, chain: Toolchain, prepared: str) -> Builder:
-    if chain.language == CPP:
-        return cpp.CppBuilder(forks, tests, chain, prepared, REQUESTS)
-    return java.JavaBuilder(layers, tests, chain, prepared)
-
-
 def _accesses(chain: Toolchain, prepared: str) -> tuple[Access, Access]:
     """Return what a compiler may reach, and what tests may."""
     readable = [*chain.readable, prepared]
     if chain.language == JAVA:
         return (Access(readable, chain.executable, Starts.PATHS),) * 2
     return Access(readable, chain.executable, Starts.PATHS | Starts.PROCESSES), _IN_MEMORY
-
-
-def _programs_access(chain: Toolchain, prepared: str) -> Access:
-    return _IN_MEMORY if chain.language == CPP else Access([*chain.readable, prepared], chain.executable, Starts.PATHS)
 
 
 def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str) -> Command:

@@ -2,18 +2,16 @@
 
 A `Toolchain` is plain data: the slot finds it in raysweep's own process and sends it to the process that compiles and
 runs programs. Nothing is started for Java; g++ is asked for its version, its files and whether it knows the
-flags (gxx.py).
+standard (gxx.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +20,6 @@ from typing import NamedTuple
 from raysweep.errors import MissingInput, UsageError
 from raysweep.execution.compiled import gxx
 from raysweep.execution.compiled.gxx import LOADERS, ask
-from raysweep.execution.compiled.gxx_flags import UnusableFlags, usable_flags
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA, LANGUAGE_WORDS
 
 PACKAGES = {JAVA: "default-jdk-headless", CPP: gxx.PACKAGE}
@@ -36,8 +33,6 @@ MESSAGES = ("-fno-diagnostics-show-caret", "-fdiagnostics-color=never", "-w")
 MIN_JDK = 17
 JUDGED_AS = 8
 """Stands in keys: raise it where compiled programs get other verdicts than before."""
-_OWN_HEADERS = Path(__file__).parent / "cpp"
-_OBJECT = (1).to_bytes(2, sys.byteorder)  # the type of an ELF file that is not linked
 LOCALES = "/usr/lib/locale"
 """Without it a JVM writes and reads names of files in ASCII only, and finds no class with a letter beyond; and a C++
 program can't take the locale that the environment names."""
@@ -61,17 +56,16 @@ class Toolchain(NamedTuple):
 def toolchain(language: str, flags: str) -> Toolchain:
     """Return the compiler and run time of a compiled language.
 
-    `flags`: for g++, as a shell reads them, such as ``-O0``; Java has none.
+    `flags`: for g++, `Sandbox.cpp_flags`; Java has none.
 
     Raises:
         MissingInput: they are missing or too old; the message names the package.
-        UnusableFlags: a flag isn't one of how programs are compiled, g++ doesn't know it, or makes no program with it.
+        UsageError: g++ doesn't know the standard of C++.
         RaysweepError: g++ hangs.
     """
     if language == JAVA:
         return _java(_jdk_home())
-    usable_flags(flags)  # before g++ is started with them
-    return _cpp(shutil.which("g++"), flags, tuple(missing_headers(flags)))
+    return _cpp(shutil.which("g++"), flags, tuple(missing_headers()))
 
 
 def identity(language: str, flags: str) -> str:
@@ -93,11 +87,16 @@ def identities(languages: Iterable[str], flags: str) -> tuple[tuple[str, str], .
     return tuple(sorted(found.items()))
 
 
-def missing_headers(flags: str = "") -> dict[str, str]:
-    """Return the headers that programs can't use here, each with the package of what is missing. `flags`: of g++."""
-    missing = {name: package for name, package in HEADERS.items() if not _header_exists(name, flags)}
+def missing_headers() -> dict[str, str]:
+    """Return the headers that programs can't use here, each with the package of what is missing."""
+    found = shutil.which("g++")
+    compiler = str(Path(found).resolve()) if found else ""
+    folders = gxx.header_folders(compiler) if found else ()
+    missing = {
+        name: package for name, package in HEADERS.items() if not any(Path(one, name).exists() for one in folders)
+    }
     for name, (library, package) in _LIBRARIES.items():
-        if name not in missing and not _library_exists(library, flags):
+        if name not in missing and not gxx.file_of_library(compiler, library):
             missing[name] = package
     return missing
 
@@ -128,7 +127,10 @@ def _java(home: str | None) -> Toolchain:
         )
     java = f"{home}/bin/java"
     runtime = f"{found.get('IMPLEMENTOR', '')} {found.get('JAVA_RUNTIME_VERSION', version)}".strip()
-    readable = _outermost([home, *_linked_folders(home), *_library_folders(), LOCALES])
+    links = [path for part in ("conf", "lib") for path in Path(home, part).rglob("*") if path.is_symlink()]
+    linked = sorted({str(link.resolve().parent) for link in links})  # Debian keeps a JDK's configuration in /etc
+    in_etc = [folder for folder in linked if folder.startswith("/etc/")]
+    readable = _outermost([home, *in_etc, *_library_folders(), LOCALES])
     return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_loaders()))
 
 
@@ -137,68 +139,39 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
     if compiler is None:
         raise MissingInput(_missing(CPP, "g++"))
     compiler = str(Path(compiler).resolve())
-    given = _tried_flags(compiler, flags)
-    version = ask(compiler, "-dumpfullversion").stdout.strip()
-    machine = ask(compiler, "-dumpmachine").stdout.strip()
-    parts = gxx.programs(compiler, given)
-    files = list(dict.fromkeys([compiler, *parts.values()]))
-    libraries = [*gxx.library_folders(compiler, given), *_library_folders(), *gxx.shared_libraries(files)]
-    plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
-    readable = _outermost([*gxx.header_folders(compiler, given), *libraries, *plugins])
-    libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
-    standard = " without ".join([libc, *absent])
-    words = " ".join([*given, *_native(compiler, given)])
-    identity = f"g++ {version}{_build(compiler)} {machine}, {standard}, {words}, {JUDGED_AS}"
-    path = gxx.search_path([*parts])
-    return Toolchain(CPP, compiler, given, identity, readable, (*files, *_loaders()), path)
-
-
-def _build(compiler: str) -> str:
-    """Return who built g++, such as " (Debian 12.2.0-14)": builds of one version may have other flags as defaults."""
-    found = re.search(r" \(.*\)", (ask(compiler, "--version").stdout.splitlines() or [""])[0])
-    return found[0].replace(",", "") if found else ""
-
-
-def _native(compiler: str, flags: Sequence[str]) -> list[str]:
-    if not any(flag.endswith("=native") for flag in flags):
-        return []
-    said = ask(compiler, *flags, "-###", "-x", "c++", "-E", os.devnull).stderr
-    line = next((line for line in said.splitlines() if "cc1plus" in line), "")
-    return [word for word in shlex.split(line) if word.startswith("-m") and word not in flags]
-
-
-def _tried_flags(compiler: str, flags: str) -> tuple[str, ...]:
-    """Return g++'s flags one by one; raise UnusableFlags, or MissingInput if g++ makes no static program at all.
-
-    Assertions hold whatever the flags say: with ``-DNDEBUG`` all programs would pass.
-    """
-    given = usable_flags(flags)
-    given += ("-UNDEBUG",) if "NDEBUG" in flags else ()
-    reason = _refusal(compiler, given)
-    if not reason and flags != DEFAULT_SANDBOX.cpp_flags:  # with these, a known one isn't enough: -std=c++98
-        reason = _refusal(compiler, given, '#include "raysweep_wire.hpp"\n')
-    if reason and given and not _refusal(compiler, ()):
-        linked = "; raysweep links programs statically" if "-static" in reason or "-fsanitize" in flags else ""
-        raise UnusableFlags(f"g++ refuses the flags {flags!r} (execution.cpp_flags): {reason}{linked}")
+    reason = _refusal(compiler, flags)
+    if reason and not _refusal(compiler, ""):
+        raise UsageError(f"g++ refuses {flags} (execution.cpp_standard): {reason}")
     if reason:
         raise MissingInput(
             f"on this machine g++ makes no static program, as programs in C++ need it: {reason}; install "
             f"its libraries for static linking (Debian, Ubuntu: the package {PACKAGES[CPP]})"
         )
-    return given
+    version = ask(compiler, "-dumpfullversion").stdout.strip()
+    words = re.search(r" \(.*\)", (ask(compiler, "--version").stdout.splitlines() or [""])[0])
+    build = words[0].replace(",", "") if words else ""  # who built it: another one may have other flags as defaults
+    machine = ask(compiler, "-dumpmachine").stdout.strip()
+    parts = gxx.programs(compiler)
+    files = list(dict.fromkeys([compiler, *parts.values()]))
+    libraries = [*gxx.library_folders(compiler), *_library_folders(), *gxx.shared_libraries(files)]
+    plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
+    readable = _outermost([*gxx.header_folders(compiler), *libraries, *plugins])
+    libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
+    standard = " without ".join([libc, *absent])
+    identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS}"
+    path = gxx.search_path([*parts])
+    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_loaders()), path)
 
 
-def _refusal(compiler: str, flags: tuple[str, ...], included: str = "") -> str:
+def _refusal(compiler: str, flags: str) -> str:
+    """Return why g++ makes no static program with flags, in its own words; "" if it makes one."""
     with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
-        source, made = Path(folder, "try.cpp"), Path(folder, "try")
-        source.write_text(f"{included}int main() {{}}\n")
-        tried = ask(compiler, *flags, *MESSAGES, "-static", "-I", str(_OWN_HEADERS), "-o", str(made), str(source))
-        if tried.returncode:
-            lines = tried.stderr.strip().splitlines() or ["it says no reason"]
-            first = next((line for line in lines if "error: " in line and not line.startswith("collect2")), lines[0])
-            return first.replace(f"{folder}/", "").replace(f"{_OWN_HEADERS}/", "")
-        header = made.read_bytes()[:18] if made.is_file() else b""
-    return "" if header[:4] == b"\x7fELF" and header[16:18] != _OBJECT else "what it makes with them is no program"
+        source = Path(folder, "try.cpp")
+        source.write_text("int main() {}\n")
+        tried = ask(compiler, *flags.split(), *MESSAGES, "-static", "-o", f"{folder}/try", str(source))
+        lines = tried.stderr.strip().splitlines() or ["it says no reason"]
+        first = next((line for line in lines if "error: " in line and not line.startswith("collect2")), lines[0])
+        return first.replace(f"{folder}/", "") if tried.returncode else ""
 
 
 def _missing(language: str, what: str) -> str:
@@ -206,31 +179,6 @@ def _missing(language: str, what: str) -> str:
         f"this machine has no {what}, which programs in {LANGUAGE_WORDS[language]} need; install it "
         f"(Debian, Ubuntu: the package {PACKAGES[language]})"
     )
-
-
-def _asked_flags(flags: str) -> tuple[str, ...]:
-    try:
-        return usable_flags(flags)
-    except UnusableFlags:
-        return ()
-
-
-def _header_exists(name: str, flags: str) -> bool:
-    compiler = shutil.which("g++")
-    folders = gxx.header_folders(str(Path(compiler).resolve()), _asked_flags(flags)) if compiler else ()
-    return any(Path(folder, name).exists() for folder in folders)
-
-
-def _library_exists(name: str, flags: str) -> bool:
-    compiler = shutil.which("g++")
-    return compiler is not None and bool(gxx.file_of_library(str(Path(compiler).resolve()), name, _asked_flags(flags)))
-
-
-def _linked_folders(home: str) -> list[str]:
-    """Return the folders outside the JDK's that links in it lead to: Debian keeps its configuration in /etc."""
-    links = [path for part in ("conf", "lib") for path in Path(home, part).rglob("*") if path.is_symlink()]
-    folders = [str(link.resolve().parent) for link in links]
-    return sorted({folder for folder in folders if folder.startswith("/etc/")})
 
 
 def _library_folders() -> list[str]:

@@ -362,7 +362,7 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
         if language in COMPILED:
             compilers[problems.label] = ""
             with suppress(UsageError):
-                compilers[problems.label] = identity(language, config.execution.cpp_flags).rpartition(", ")[0]
+                compilers[problems.label] = identity(language, config.execution.sandbox.cpp_flags).rpartition(", ")[0]
     return compilers
 
 

@@ -700,10 +700,11 @@ def test_what_nothing_could_judge_is_refused():
             executor.run([program("java", "passed")], Limits(memory_mib=128))
 
 
-def test_flags_that_gxx_does_not_know_are_refused():
+@pytest.mark.parametrize(("standard", "check"), [("c++11", "== 201103L"), ("c++23", "> 202002L")])
+def test_programs_in_cpp_are_of_the_standard_and_as_optimised_as_is_asked_for(standard, check):
     needs("cpp")
-    with (
-        Executor(sandbox=Sandbox(cpp_flags="-O0 -fno-such-flag")) as executor,
-        pytest.raises(UsageError, match=r"g\+\+ refuses the flags '-O0 -fno-such-flag' \(execution.cpp_flags\)"),
-    ):
-        executor.run([program("cpp", "passed")], LIMITS)
+    must = f"#if !defined(__OPTIMIZE__) || !(__cplusplus {check})\n#error\n#endif\n"
+    text = must + program("cpp", "passed").text
+    asked = [dataclasses.replace(program("cpp", "passed", oracle), text=text) for oracle in Oracle]
+    with Executor(sandbox=Sandbox(Lane.STRICT, Level.LIMITS, cpp_standard=standard, cpp_optimise=2)) as executor:
+        assert [verdict.outcome for verdict in executor.run(asked, LIMITS)] == ["passed", "passed"]

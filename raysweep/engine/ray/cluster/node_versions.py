@@ -34,9 +34,8 @@ def require_equal_versions(
     without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
     in the log; a slot on it refuses another compiler (`Sandbox.compilers`), as it does on a node that joins later.
 
-    `compiled`: languages whose compilers and run times keys of results name, each with its compiler's flags, since
-    ``-march=native`` is another compiler on another processor. `allow_mixed`: whether models of one group may run on
-    unlike versions.
+    `compiled`: languages whose compilers and run times keys of results name, each with its compiler's flags.
+    `allow_mixed`: whether models of one group may run on unlike versions.
 
     Raises:
         UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def test_the_precompiled_header_is_read_in_place_of_the_headers_and_assertions_stay(tmp_path):
     needs("cpp")
-    chain = toolchain(CPP, "-O2 -std=c++11 -DNDEBUG")
+    chain = toolchain(CPP, "-O2 -std=c++11")
     prepare(tmp_path, chain)
     (tmp_path / "program.cpp").write_text(
         "#include <vector>\n#include <math.h>\nstd::vector<int> found;\n"
