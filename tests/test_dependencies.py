@@ -21,8 +21,8 @@ OPTIONAL = ("translation", "attack", "deepspeed", "openai", "quality")
 """Extras that users may install."""
 DEVELOPERS = ("testing", "docs", "dev")
 """Extras for those who write tests or build the docs."""
-MODULES = {"pyyaml": "yaml", "huggingface-hub": "huggingface_hub", "typing-extensions": "typing_extensions"}
-"""Imported names that differ from the distribution's."""
+MODULES = {"pyyaml": "yaml"}
+"""Imported names that differ from the distribution's by more than a hyphen."""
 CHOSEN = {"nltk", "spacy", "vllm"}
 """Packages that a user installs to choose other language resources or a generator; without them raysweep says so."""
 COMES_WITH = {"markupsafe": "jinja2", "grpc": "ray", "astroid": "pylint", "isort": "pylint", "httpx": "huggingface-hub"}
@@ -55,7 +55,9 @@ def imported(folder: str) -> frozenset[str]:
 
 def is_used(distribution: str, text: str, modules: frozenset[str]) -> bool:
     """Tell whether a distribution is imported, or named in a string: some are only looked up by name."""
-    return MODULES.get(distribution, distribution) in modules or bool(re.search(f'"{distribution}"', text))
+    return MODULES.get(distribution, distribution.replace("-", "_")) in modules or bool(
+        re.search(f'"{distribution}"', text)
+    )
 
 
 @pytest.mark.slow
@@ -71,7 +73,7 @@ def test_nothing_is_declared_before_the_code_uses_it():
 @pytest.mark.slow
 def test_what_the_code_imports_is_declared():
     declared = names([*PROJECT["dependencies"], *(text for name in (*OPTIONAL, "testing") for text in EXTRAS[name])])
-    modules = {MODULES.get(name, name) for name in declared}
+    modules = {MODULES.get(name, name.replace("-", "_")) for name in declared}
     assert imported("raysweep") - modules - CHOSEN - set(COMES_WITH) == set()
     assert set(COMES_WITH.values()) <= declared and set(COMES_WITH) | CHOSEN <= imported("raysweep")
     assert "psutil" not in imported("raysweep") and "psutil" in names(EXTRAS["dev"]), "only development needs it"

@@ -15,11 +15,13 @@ import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 from raysweep.errors import RaysweepError, UsageError
+from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.compiled.toolchains import Toolchain, toolchain
 from raysweep.execution.endings import how_ended, why_ended
 from raysweep.execution.isolation.cleanup import remove_folder
@@ -299,8 +301,8 @@ class SlotProcess:
 
     def _message(self, requests: Sequence[Request], shared: bool) -> dict[str, Any]:
         programs = [request.program for request in requests]
-        tests = {program.tests_sha: program.tests for program in programs if program.tests}
-        new = {sha: text for sha, text in tests.items() if sha not in self._sent_tests}
+        tests = {program.tests_sha: program for program in programs if program.tests}
+        new = {sha: self._sources(program) for sha, program in tests.items() if sha not in self._sent_tests}
         self._sent_tests |= new.keys()
         items = [
             ProgramItem(
@@ -314,9 +316,15 @@ class SlotProcess:
             )
             for request in requests
         ]
-        declarations = {program.tests_sha: program.declaration for program in programs if program.declaration}
-        declared = {sha: text for sha, text in declarations.items() if sha in new}
-        return {"tests": new, "declarations": declared, "items": items, "shared": shared}
+        return {"tests": new, "items": items, "shared": shared}
+
+    def _sources(self, program: Program) -> str | tuple[Any, ...]:
+        """Return what the processes get of a program's tests: in Python their text, else what it is compiled to."""
+        if self._chain is None:
+            return program.tests
+        if self._oracle is Oracle.OUTSIDE:
+            return astuple(split(program.language, program.declaration, program.tests))
+        return astuple(inside(program.language, program.tests))
 
     def _extend_deadline(self) -> None:
         longest = max((limits.timeout * limits.wall_factor for limits in self._limits.values()), default=0.0)

@@ -1,9 +1,11 @@
 """Judges programs in compiled languages, Java and C++, inside a slot's processes.
 
-These modules import the standard library, `execution`, `programs` and `errors` only: the processes must stay small.
+These modules import the standard library, `execution`, `programs` and `errors` only, when they are imported: the
+processes must stay small.
 
 splitting.py   the sources that judge a program: tests outside its process, or inside
 outside.py     records of these sources; the wire format between the processes of tests and candidate
+syntax.py      syntax trees of both languages
 tokens.py      tokens of both languages
 same_code.py   whether a changed prompt still has the code that it had, without a compiler
 toolchains.py  finds compilers and run times on this machine, and names them for keys

@@ -12,7 +12,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
 from raysweep.execution.compiled.builders import (
@@ -24,9 +24,8 @@ from raysweep.execution.compiled.builders import (
     in_memory,
 )
 from raysweep.execution.compiled.launcher import YES, CompiledLaunch, RoomQuestion
-from raysweep.execution.compiled.outside import Split
+from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.relay import READY, TESTS_ENDED, NoAnswer, ProgramEnded, ask, hear
-from raysweep.execution.compiled.splitting import inside, split
 from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
@@ -56,13 +55,6 @@ Converse = Callable[[socket.socket], OutcomeAndDetail]
 _NOTHING = Judged(Outcome.HARNESS_ERROR, "", "", 0.0)
 
 
-class ProblemTests(NamedTuple):
-    """A problem's tests and declaration."""
-
-    text: str
-    declaration: str
-
-
 class Ran(NamedTuple):
     """What was found when a program ran."""
 
@@ -88,20 +80,17 @@ class CompiledJudge:
     ) -> None:
         self._language, self._builder, self._outside = language, builder, outside
         self._control, self._board, self._seconds = control, board, seconds
-        self._tests: dict[str, ProblemTests] = {}  # by sha256
+        self._tests: dict[str, Split | Inside] = {}  # by sha256
 
     def serve(self) -> NoReturn:
         """Answer requests until the slot closes the pipe, which raises EOFError."""
         while True:
             request = read_frame(REQUESTS)
-            self._add_tests(request)
+            kind = Split if self._outside else Inside
+            self._tests |= {sha: kind(*fields) for sha, fields in request["tests"].items()}
             for item in [ProgramItem(*fields) for fields in request["items"]]:
                 verdict = self._judge_or_fail(item).verdict(item.number, Lane.STRICT)
                 write_frame(ANSWERS, {"verdicts": [verdict], "need_own_process": []})
-
-    def _add_tests(self, request: dict[str, Any]) -> None:
-        for sha, text in request["tests"].items():
-            self._tests[sha] = ProblemTests(text, request["declarations"].get(sha, ""))
 
     def _judge_or_fail(self, item: ProgramItem) -> Judged:
         """Judge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
@@ -115,12 +104,13 @@ class CompiledJudge:
             return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
 
     def _judge(self, item: ProgramItem) -> Judged:
-        tests = self._tests[item.tests]
-        if self._outside:
-            parts = split(self._language, tests.declaration, tests.text)
+        parts = self._tests[item.tests]
+        if isinstance(parts, Split):
             program = self._builder.program(item.text, item.tests, parts)
             return self._run(item, program, lambda channel: self._ask(channel, item, parts))
-        return self._run(item, self._builder.whole(inside(self._language, item.text, tests.text)), hear)
+        if parts.reason:
+            raise ValueError(parts.reason)
+        return self._run(item, self._builder.whole(parts.of(item.text)), hear)
 
     def _run(self, item: ProgramItem, program: bytes, converse: Converse) -> Judged:
         for _ in range(_TRIES):

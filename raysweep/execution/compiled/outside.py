@@ -72,11 +72,14 @@ is ``V`` and a verdict.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MOST_BYTES = 2**23
 """Length of a frame at most; `raysweep_wire.hpp` and `Wire.java` have it too."""
+PROGRAM, MARK = "\0program\0", "\0mark\0"
+"""What stands in sources of tests inside for the text of a program, and for a name that no program can know."""
 MOST_LEVELS = 100
 """How deep a value may be nested; `Wire.java` has it too, and C++'s types have an end."""
 
@@ -99,8 +102,15 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """Sources of a program whose tests run in its own process, by file name."""
+    """Sources of programs whose tests run in their own process, by file name; or why there are none."""
 
-    sources: Mapping[str, str]
+    reason: str = ""
+    sources: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()  # with which they are linked
     is_junit: bool = False  # Java: they need JUnit 4
+
+    def of(self, program: str) -> Inside:
+        """Return the sources of one program."""
+        mark = f"raysweep_{secrets.token_hex(16)}"
+        sources = {name: text.replace(MARK, mark).replace(PROGRAM, program) for name, text in self.sources.items()}
+        return replace(self, sources=sources, flags=tuple(flag.replace(MARK, mark) for flag in self.flags))

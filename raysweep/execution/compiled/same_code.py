@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
+from raysweep.execution.compiled.syntax import UnreadableError
+from raysweep.execution.compiled.tokens import tokens_of
 
 COMPILED = frozenset({"cpp", "java"})
 """Languages that `same_code` knows."""

@@ -13,7 +13,7 @@ from raysweep.execution.compiled.java import sources as java
 from raysweep.execution.compiled.outside import Inside, Split
 
 _SPLIT: Mapping[str, Callable[[str, str], Split]] = {"cpp": cpp.split, "java": java.split}
-_INSIDE: Mapping[str, Callable[[str, str], Inside]] = {"cpp": cpp.inside, "java": java.inside}
+_INSIDE: Mapping[str, Callable[[str], Inside]] = {"cpp": cpp.inside, "java": java.inside}
 
 
 @lru_cache(maxsize=1024)
@@ -22,5 +22,5 @@ def split(language: str, declaration: str, tests: str) -> Split:
     return _SPLIT[language](declaration, tests)
 
 
-def inside(language: str, candidate: str, tests: str) -> Inside:
-    return _INSIDE[language](candidate, tests)
+def inside(language: str, tests: str) -> Inside:
+    return _INSIDE[language](tests)

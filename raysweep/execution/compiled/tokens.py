@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from raysweep.execution.compiled.syntax import UnreadableError
+
 _CONTINUED = r"\\[ \t\f\v\r\0]*\n"
 """The end of a line that C++ goes on with the next one: blanks behind the backslash don't count, says g++."""
 
@@ -40,13 +42,6 @@ _CPP_TOKEN = _token(_COMMENT, rf'{_RAW_START}.*?\)(?P=mark)"', _RAW_START.replac
 _JAVA_TOKEN = _token(r"//[^\n]*", r'"""(?:\\.|[^\\])*?"""', '"""')
 _DIRECTIVE = re.compile(rf"[ \t]*\#(?:{_COMMENT}|{_CONTINUED}|{_BLOCK_COMMENT}|/(?!\*)|[^\n/])*", re.DOTALL)
 OPEN, CLOSE = "([{", ")]}"
-
-
-class UnreadableError(ValueError):
-    """A text that can't be read; the message says why, as the end of "its declaration ...".
-
-    It is the reason for which tests run inside.
-    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ def fault_in_class(buggy: str, correct: str, place: str, at_least: tuple[int, in
 
 
 def _is_in_a_method(hunk: Hunk) -> bool:
-    return method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy)) is not None
+    return method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy), JAVA) is not None
 
 
 def _bare(code: str) -> str:
@@ -139,9 +139,9 @@ def _bare(code: str) -> str:
 
 def _with_methods_of(buggy: str, correct: str) -> str:
     """Return the faulty version of a Java file with those methods of the mended one that both have by heading."""
-    mended = {"".join(correct[one.begin : one.opens].split()): one for one in methods_of(correct)}
+    mended = {"".join(correct[one.begin : one.opens].split()): one for one in methods_of(correct, JAVA)}
     parts, end = [], len(buggy)
-    for one in sorted(methods_of(buggy), key=lambda one: one.end, reverse=True):
+    for one in sorted(methods_of(buggy, JAVA), key=lambda one: one.end, reverse=True):
         other = mended.get("".join(buggy[one.begin : one.opens].split()))
         if other is not None and one.end <= end:
             parts += [buggy[one.end : end], correct[other.begin : other.end]]
@@ -171,7 +171,7 @@ def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:
     """Return where what models are shown begins and ends: a method, a function in C++, code without its docstring."""
     if language == PYTHON:
         return 0, max(len(without_last_docstring(file)), len(hunk.before) + len(hunk.buggy))
-    found = method_around(file, len(hunk.before), len(file) - len(hunk.after))
+    found = method_around(file, len(hunk.before), len(file) - len(hunk.after), language)
     return (found.begin, found.end) if found else (0, len(file))
 
 
@@ -184,5 +184,5 @@ def _declaration(file: str, hunk: Hunk, language: str, test: str) -> str:
         return ""
     if is_junit(test):
         return file
-    found = method_around(file, len(hunk.before), len(file) - len(hunk.after))
+    found = method_around(file, len(hunk.before), len(file) - len(hunk.after), language)
     return file[: found.opens + 1] if found else ""

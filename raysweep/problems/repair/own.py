@@ -105,7 +105,7 @@ class OwnRepairs(RepairSet):
 def _entry_point(name: str, fault: Fault, language: str) -> str:
     hunk = fault.hunk
     if language != PYTHON:
-        found = method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy))
+        found = method_around(hunk.code, len(hunk.before), len(hunk.before) + len(hunk.buggy), language)
         return entry_point_of(hunk.code[: found.opens + 1]) if found else ""
     defined = _DEFINED.findall(hunk.patched(fault.fixed))
     around = _DEFINED.findall(f"{hunk.before}{fault.fixed}")

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, each_token, tokens_of
+from raysweep.execution.compiled.syntax import UnreadableError
+from raysweep.execution.compiled.tokens import CodeToken, closing, each_token, tokens_of
 
 MOST_READ = 1_000_000
 """Characters that are read for one answer, in all attempts together."""

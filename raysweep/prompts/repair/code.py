@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from raysweep.execution.compiled.syntax import before, tree_of
 from raysweep.programs import PYTHON
 from raysweep.prompts.repair.python_tokens import words_of_python
 
@@ -23,14 +24,8 @@ _OF_PYTHON = re.compile(
     rf"(?P<comment>\#[^\n]*)|'''(?:\\.|[^\\])*?(?:'''|\Z)|{'|'.join(_TEXTS)}|(?P<brace>[{{}}])", re.DOTALL
 )
 _BLANK = re.compile(r"\s")
-_HEADING = re.compile(
-    r"(?P<name>\w+)\s*\((?:[^()]|\([^()]*\))*\)\s*(?:throws\s[\w.,\s]+|(?:(?:const|noexcept|override|final)\s*)+)?$"
-)
-_NO_HEADING_OF_CPP = re.compile(r"^[ \t]*(?:#[^\n]*|(?:public|protected|private)[ \t]*:(?!:))", re.MULTILINE)
-"""Directives and labels of C++, which stand before a function and are none of its heading; Java has neither."""
-_NO_NAMES = {"if", "for", "while", "switch", "catch", "try", "synchronized"}
-_NO_HEADING = re.compile(r"\b(?:new|record)\s+[\w.<>,\s]*$")
-"""What stands before a name with parentheses that is a class's: an anonymous one's, or a record's."""
+_REST_OF_LINE = re.compile(r"[ \t]*\n")
+_METHODS = ("method_declaration", "constructor_declaration", "function_definition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,46 +77,27 @@ def normal(code: str, language: str) -> tuple[str, ...]:
     if language == PYTHON:
         bare = without_comments(code, language)
         return words_of_python(code) or tuple(line.rstrip() for line in bare.splitlines() if line.strip())
-    kept = _OF_JAVA.sub(lambda piece: piece[0] if piece["comment"] else _BLANK.sub(_escaped, piece[0]), code)
-    return tuple(without_comments(kept, language).split())
+
+    def without_blanks(piece: re.Match[str]) -> str:
+        return piece[0] if piece["comment"] else _BLANK.sub(lambda blank: f"\\{ord(blank[0]):x};", piece[0])
+
+    return tuple(without_comments(_OF_JAVA.sub(without_blanks, code), language).split())
 
 
-def _escaped(blank: re.Match[str]) -> str:
-    return f"\\{ord(blank[0]):x};"
-
-
-def methods_of(code: str) -> list[MethodSpan]:
+def methods_of(code: str, language: str) -> list[MethodSpan]:
     """Return the methods and constructors of a file in Java, or the functions of one in C++, innermost first."""
-    bare = _OF_JAVA.sub(lambda piece: piece[0] if piece["brace"] or piece["bracket"] else _blanked(piece), code)
-    bare = _NO_HEADING_OF_CPP.sub(_blanked, bare)
-    found, opened, last = [], list[tuple[int, int]](), 0
-    for mark in re.finditer(r"[{};]", bare):
-        if mark[0] == "{":
-            opened.append((last, mark.start()))
-        elif mark[0] == "}" and opened:
-            begin, opens = opened.pop()
-            heading = bare[begin:opens]
-            if _is_heading(heading):
-                first = code.rfind("\n", 0, begin + len(heading) - len(heading.lstrip())) + 1
-                found.append(MethodSpan(first, opens, _end_of_line(code, mark.end())))
-        last = mark.end()
-    return found
+    found, nodes = [], [tree_of(code, language)]
+    for node in nodes:  # which grows
+        nodes.extend(node.children)
+        body = node.child_by_field_name("body")
+        if node.type in _METHODS and body is not None:
+            whole = node.parent if node.parent and node.parent.type == "template_declaration" else node
+            start, opens, end = (len(before(code, at)) for at in (whole.start_byte, body.start_byte, node.end_byte))
+            rest = _REST_OF_LINE.match(code, end)
+            found.append(MethodSpan(code.rfind("\n", 0, start) + 1, opens, rest.end() if rest else end))
+    return found[::-1]
 
 
-def method_around(code: str, start: int, end: int) -> MethodSpan | None:
+def method_around(code: str, start: int, end: int, language: str) -> MethodSpan | None:
     """Return the innermost method or function, see `methods_of`, that holds what stands from `start` to `end`."""
-    return next((one for one in methods_of(code) if one.begin <= start < one.end and end <= one.end), None)
-
-
-def _blanked(piece: re.Match[str]) -> str:
-    return re.sub(r"[^\n]", " ", piece[0])
-
-
-def _is_heading(text: str) -> bool:
-    found = _HEADING.search(text)
-    return found is not None and found["name"] not in _NO_NAMES and not _NO_HEADING.search(text, 0, found.start("name"))
-
-
-def _end_of_line(code: str, at: int) -> int:
-    rest = re.compile(r"[ \t]*\n").match(code, at)
-    return rest.end() if rest else at
+    return next((one for one in methods_of(code, language) if one.begin <= start < one.end and end <= one.end), None)

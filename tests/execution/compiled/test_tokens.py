@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from raysweep.execution.compiled.tokens import UnreadableError, closing, tokens_of
+from raysweep.execution.compiled.syntax import UnreadableError
+from raysweep.execution.compiled.tokens import closing, tokens_of
 
 
 def texts(text, directives=True):

@@ -71,7 +71,7 @@ public class A {
 
 def around(code: str, text: str) -> str | None:
     start = code.index(text)
-    found = method_around(code, start, start + len(text))
+    found = method_around(code, start, start + len(text), "java")
     return code[found.begin : found.end] if found else None
 
 

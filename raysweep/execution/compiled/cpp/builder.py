@@ -32,7 +32,7 @@ from raysweep.execution.compiled.builders import (
     first_error,
     in_memory,
 )
-from raysweep.execution.compiled.cpp.sources import CHECKED, HEADERS, INCLUDE, end_of_inside, libraries
+from raysweep.execution.compiled.cpp.sources import CHECKED, HEADERS, INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.peers import WALL_FACTOR, Peer
 from raysweep.execution.compiled.toolchains import MESSAGES, Toolchain
@@ -95,7 +95,6 @@ def prepare(folder: Path, chain: Toolchain) -> None:
 
     raysweep's own are copied, since the folder that they are installed in is hidden from compilers.
     """
-    end_of_inside()
     for name in HEADERS:
         shutil.copyfile(INCLUDE / name, folder / name)
     (folder / _WHOLE_HEADER).write_text(_including(GIVEN))

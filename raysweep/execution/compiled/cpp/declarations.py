@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, tokens_of
+from raysweep.execution.compiled.syntax import UnreadableError, between, closed, parts_of, text_of, tree_of
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 _NUMBERS = frozenset({"bool", "char", "short", "int", "long", "signed", "unsigned", "float", "double"})
 _TEMPLATES = {"vector": 1, "list": 1, "deque": 1, "set": 1, "map": 2, "pair": 2}
 _IGNORED = frozenset({"static", "inline", "extern", "constexpr"})
+_TYPES = {"using_declaration": 0, "type_definition": 4, "alias_declaration": 5}
+"""Statements that give types their names, with the number of parts of those that give one type one other name."""
 _ALIASES_AT_MOST = 20  # of one another
 
 
@@ -20,7 +26,10 @@ class Type:
     text: str  # without const and &, with full names: a program need not use namespace std, or a typedef
     is_const: bool = False
     is_reference: bool = False
-    has_any: bool = False  # whether a boost::any is in it
+
+    @property
+    def has_any(self) -> bool:
+        return "boost::any" in self.text
 
     @property
     def is_changed(self) -> bool:
@@ -52,218 +61,83 @@ class CppDeclaration:
 
 def read_declaration(text: str) -> CppDeclaration:
     """Return all up to the last function, whose body is left out; raise UnreadableError without one of plain data."""
-    tokens = tokens_of(text, directives=True)
-    types: list[str] = []
-    aliases: dict[str, list[CodeToken]] = {}
-    start = 0
-    while start < len(tokens):
-        if tokens[start].kind == "directive":
-            types.append(tokens[start].text)
-            start += 1
-            continue
-        end = _end(tokens, start)
-        if end is None:
-            return _with_function(text, tokens[start:], types, aliases)
-        statement = tokens[start : end + 1]
-        if statement[0].text in ("using", "typedef"):
-            types.append(text[statement[0].start : statement[-1].end])
-            aliases |= _alias(statement)
-        start = end + 1
-    raise UnreadableError("opens no function that a candidate could complete")
+    whole = closed(text, "cpp", 1)
+    if whole is None:
+        raise UnreadableError("opens no function that a candidate could complete")
+    root = tree_of(whole, "cpp")
+    *before, function = parts_of(root)
+    if function.type != "function_definition" or function.has_error:
+        raise UnreadableError("opens something that is no function, or one that can't be read")
+    if any(node.is_error or node.type in ("preproc_if", "preproc_ifdef") for node in before):
+        raise UnreadableError("can't be read, or has directives that depend on a condition")
+    types = [node for node in before if node.type in _TYPES or node.type.startswith("preproc_")]
+    aliases = {}
+    for node in types:
+        if len(parts := parts_of(node)) == _TYPES.get(node.type):
+            name, meaning = (parts[1], parts[3]) if node.type == "alias_declaration" else (parts[2], parts[1])
+            aliases[text_of(name)] = meaning
+    stated = "\n".join(text_of(node).strip() for node in types)
+    return CppDeclaration(_function(function, aliases), stated, between(root, root, function))
 
 
-def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
-    index = start
-    while index < len(tokens):
-        sign = tokens[index].text if tokens[index].kind == "sign" else ""
-        if sign == ";":
-            return index
-        if sign in ("(", "[", "{"):
-            end = closing(tokens, index)
-            if end is None:
-                return None
-            is_body = sign == "{" and any(token.text == ")" for token in tokens[start:index])
-            is_body = is_body and not any(token.text == "=" for token in _outer(tokens[start:index]))
-            if is_body or (sign == "{" and tokens[start].text in ("namespace", "extern")):
-                return end
-            index = end
-        index += 1
-    return None
+def _function(node: Node, aliases: Mapping[str, Node]) -> CppFunction:
+    qualifiers = [one for one in parts_of(node) if text_of(one) in {"const", *_IGNORED}]
+    if len(parts := parts_of(node)[len(qualifiers) :]) != 3 or parts[1].type != "function_declarator":
+        raise UnreadableError("has more before the body of its function than a type, a name and parameters")
+    stated, declarator, body = parts
+    name, listed, *rest = parts_of(declarator)
+    if name.type != "identifier" or [one.type for one in rest] not in ([], ["noexcept"]):
+        raise UnreadableError(f"has more in {text_of(declarator)} than a name and parameters")
+    void = text_of(stated) == "void"
+    result = "void" if void else _plain(stated, aliases)
+    if not result:
+        raise UnreadableError(f"has {text_of(stated)} as the result of {text_of(name)}, which is no plain data")
+    given = [one for one in parts_of(listed)[1:-1] if one.type != ","]
+    if len(given) == 1 and text_of(given[0]) == "void":
+        given = []
+    parameters = []
+    for number, one in enumerate(given, 1):
+        if (parameter := _parameter(one, aliases)) is None:
+            place = f"parameter {number} of {text_of(name)}"
+            raise UnreadableError(f"has {text_of(one)} as {place}, which is no plain data")
+        parameters.append(parameter)
+    first = next(one for one in parts_of(node) if text_of(one) not in _IGNORED)
+    is_const = any(text_of(one) == "const" for one in qualifiers)
+    heading = between(node, first, body).strip()
+    return CppFunction(text_of(name), Type(result, is_const), tuple(parameters), heading)
 
 
-def _outer(tokens: Sequence[CodeToken]) -> list[CodeToken]:
-    depth, found = 0, []
-    for token in tokens:
-        if token.kind == "sign" and token.text in "([{":
-            depth += 1
-        elif token.kind == "sign" and token.text in ")]}":
-            depth -= 1
-        elif depth == 0:
-            found.append(token)
-    return found
+def _parameter(node: Node, aliases: Mapping[str, Node]) -> Type | None:
+    """Return the type of a parameter; None if it is no plain data."""
+    parts = [one for one in parts_of(node) if text_of(one) != "const"]
+    is_const = len(parts) < len(parts_of(node))
+    default = next((at for at, one in enumerate(parts) if one.type == "="), len(parts))
+    stated, *declarators = parts[:default] or [node]
+    shapes = [(one.type.removeprefix("abstract_"), one.children[0].type if one.children else "") for one in declarators]
+    text = _plain(stated, aliases)
+    if not text or shapes not in ([], [("identifier", "")], [("reference_declarator", "&")]):
+        return None
+    is_whole = all(one.type == "identifier" for declarator in declarators for one in parts_of(declarator)[1:])
+    return Type(text, is_const, shapes[:1] == [("reference_declarator", "&")]) if is_whole else None
 
 
-def _alias(statement: Sequence[CodeToken]) -> dict[str, list[CodeToken]]:
-    if statement[0].text == "typedef" and len(statement) >= 4 and statement[-2].kind == "word":
-        return {statement[-2].text: list(statement[1:-2])}
-    if statement[0].text == "using" and len(statement) >= 5 and statement[2].text == "=":
-        return {statement[1].text: list(statement[3:-1])}
-    return {}
-
-
-def _with_function(
-    text: str, tokens: Sequence[CodeToken], types: Sequence[str], aliases: Mapping[str, Sequence[CodeToken]]
-) -> CppDeclaration:
-    brace = next((index for index, token in enumerate(tokens) if token.kind == "sign" and token.text == "{"), None)
-    if brace is None:
-        raise UnreadableError("ends before the body of its function")
-    heading = list(tokens[:brace])
-    if heading[0].text == "template":
-        raise UnreadableError("has a function template, whose types are not known")
-    while heading and heading[0].text in _IGNORED:
-        heading.pop(0)
-    first = next((index for index, token in enumerate(heading) if token.text == "("), None)
-    if first is None or first < 2 or heading[first - 1].kind != "word" or closing(heading, first) is None:
-        raise UnreadableError("opens something that is no function")
-    last = closing(heading, first)
-    assert last is not None
-    name = heading[first - 1].text
-    if [token.text for token in heading[last + 1 :]] not in ([], ["noexcept"]):
-        raise UnreadableError(f"has something between the parameters of {name} and its body")
-    result = _type(heading[: first - 1], aliases, f"the result of {name}", is_result=True)
-    parameters = tuple(
-        _type(part, aliases, f"parameter {number} of {name}")
-        for number, part in enumerate(_parameters(heading[first + 1 : last]), 1)
-    )
-    function = CppFunction(name, result, parameters, text[heading[0].start : heading[-1].end])
-    return CppDeclaration(function, "\n".join(types), text[: tokens[0].start])
-
-
-def _parameters(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
-    parts: list[list[CodeToken]] = [[]]
-    depth = 0
-    for token in tokens:
-        if token.kind == "sign" and token.text in "<([{":
-            depth += 1
-        elif token.kind == "sign" and token.text in ">)]}":
-            depth -= 1
-        if token.text == "," and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    given = [_until_default(part) for part in parts if part]
-    return [] if len(given) == 1 and [token.text for token in given[0]] == ["void"] else given
-
-
-def _until_default(tokens: list[CodeToken]) -> list[CodeToken]:
-    at = next((index for index, token in enumerate(tokens) if token.text == "="), len(tokens))
-    return tokens[:at]
-
-
-def _type(
-    tokens: Sequence[CodeToken], aliases: Mapping[str, Sequence[CodeToken]], place: str, *, is_result: bool = False
-) -> Type:
-    reader = _TypeReader(list(tokens), aliases, place)
-    found = reader.read()
-    if is_result and found.is_reference:
-        raise UnreadableError(f"has a reference as {place}")
-    rest = reader.rest()
-    if not is_result and rest and rest[0].kind == "word":
-        rest = rest[1:]  # the parameter's name
-    if rest:
-        raise UnreadableError(f"has {' '.join(token.text for token in rest)!r} behind the type of {place}")
-    if found.text == "void" and not is_result:
-        raise UnreadableError(f"has void as {place}")
-    return found
-
-
-@dataclass
-class _TypeReader:
-    """Reads one type by recursive descent."""
-
-    tokens: list[CodeToken]
-    aliases: Mapping[str, Sequence[CodeToken]]
-    place: str  # names the type in errors
-    level: int = 0
-    at: int = 0
-    has_any: bool = field(default=False)
-
-    def rest(self) -> list[CodeToken]:
-        return self.tokens[self.at :]
-
-    def read(self) -> Type:
-        is_const = self._took("const")
-        text = self._value()
-        is_const = self._took("const") or is_const
-        is_reference = self._took("&")
-        if self._next() in ("&", "*"):
-            raise UnreadableError(f"has a pointer or an && as {self.place}")
-        return Type(text, is_const, is_reference, self.has_any)
-
-    def _next(self) -> str:
-        return self.tokens[self.at].text if self.at < len(self.tokens) else ""
-
-    def _took(self, text: str) -> bool:
-        took = self._next() == text
-        self.at += took
-        return took
-
-    def _value(self) -> str:
-        if self.level > _ALIASES_AT_MOST:
-            raise UnreadableError(f"has a type that is defined by itself as {self.place}")
-        if self._next() in _NUMBERS:
-            words = []
-            while self._next() in _NUMBERS:
-                words.append(self._next())
-                self.at += 1
-            if words.count("long") and "double" in words:
-                raise UnreadableError(f"has a long double as {self.place}")
-            return " ".join(words)
-        names = self._qualified()
-        if names == ["boost", "any"]:
-            self.has_any = True
-            return "boost::any"
-        if names[-1] in _TEMPLATES and names[:-1] in ([], ["std"]):
-            return f"std::{names[-1]}<{', '.join(self._arguments(names[-1]))} >"
-        if names in (["string"], ["std", "string"]):
-            return "std::string"
-        if names == ["void"] and self.level == 0:
-            return "void"
-        return self._named(names)
-
-    def _qualified(self) -> list[str]:
-        names = []
-        self._took("::")
-        while self.at < len(self.tokens) and self.tokens[self.at].kind == "word":
-            names.append(self._next())
-            self.at += 1
-            if not self._took("::"):
-                break
-        if not names:
-            raise UnreadableError(f"has {self._next() or 'nothing'!r} for a type as {self.place}")
-        return names
-
-    def _arguments(self, template: str) -> list[str]:
-        if not self._took("<"):
-            raise UnreadableError(f"has a {template} of nothing as {self.place}")
-        found = []
-        for number in range(_TEMPLATES[template]):
-            if number and not self._took(","):
-                raise UnreadableError(f"has a {template} of too few types as {self.place}")
-            self.level += 1
-            found.append(self._value())
-            self.level -= 1
-        if not self._took(">"):
-            raise UnreadableError(f"has a {template} of other than plain data as {self.place}")
-        return found
-
-    def _named(self, names: Sequence[str]) -> str:
-        known = self.aliases.get(names[0]) if len(names) == 1 else None
-        if known is None:
-            raise UnreadableError(f"has {'::'.join(names)} as {self.place}, which is no plain data")
-        inner = _TypeReader(list(known), self.aliases, self.place, self.level + 1)
-        text = inner._value()
-        if inner.rest():
-            raise UnreadableError(f"has {names[0]} as {self.place}, which is no plain data")
-        self.has_any = self.has_any or inner.has_any
-        return text
+def _plain(node: Node, aliases: Mapping[str, Node], level: int = 0) -> str:
+    """Return the full name of a type; "" if it is no plain data."""
+    text, parts = text_of(node), parts_of(node)
+    if node.type == "type_descriptor" and len(parts) == 1:
+        return _plain(parts[0], aliases, level)
+    if node.type in ("primitive_type", "sized_type_specifier"):
+        words = text.split()
+        return " ".join(words) if _NUMBERS.issuperset(words) and not {"long", "double"}.issubset(words) else ""
+    if node.type == "type_identifier" and text != "string":
+        return _plain(aliases[text], aliases, level + 1) if text in aliases and level < _ALIASES_AT_MOST else ""
+    if node.type == "template_type":
+        name = text_of(parts[0])
+        types = [_plain(one, aliases, level) for one in parts_of(parts[1])[1:-1:2]]
+        is_known = len(types) == _TEMPLATES.get(name) and all(types)
+        return f"std::{name}<{', '.join(types)} >" if is_known else ""
+    if node.type == "qualified_identifier" and text_of(parts[0]) in ("::", "std"):
+        is_other = text_of(parts[0]) == "std" and parts[-1].type == "type_identifier" and text_of(parts[-1]) != "string"
+        return "" if is_other else _plain(parts[-1], aliases, level)
+    known = {"string": "std::string", "boost::any": "boost::any"}
+    return known.get("".join(text.split()), "")

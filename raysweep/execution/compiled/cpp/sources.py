@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import secrets
-from functools import cache
 from pathlib import Path
 
 from raysweep.execution.compiled.cpp.declarations import CppDeclaration, CppFunction, Type, read_declaration
-from raysweep.execution.compiled.outside import Inside, Split
-from raysweep.execution.compiled.tokens import UnreadableError
+from raysweep.execution.compiled.outside import MARK, PROGRAM, Inside, Split
+from raysweep.execution.compiled.syntax import UnreadableError
 
 INCLUDE = Path(__file__).parent
 """The folder of raysweep's own headers."""
@@ -59,25 +57,19 @@ def split(declaration: str, tests: str) -> Split:
     )
 
 
-@cache
-def end_of_inside() -> str:
-    """Return what reports the end of tests inside. It is kept: where programs run, raysweep's folder is hidden."""
-    return (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
-
-
-def inside(candidate: str, tests: str) -> Inside:
-    """Return the sources of one program: the candidate with its tests, and what reports their end.
+def inside(tests: str) -> Inside:
+    """Return the sources of a program: the candidate with its tests, and what reports their end.
 
     A candidate that ends in a raw string or a comment would hide its tests up to the next sign that ends one. So a
     class with a name that no candidate can know is declared between the two, and needed behind the tests. An empty line
     stands behind the candidate, whose last one may end in a backslash.
     """
-    mark = f"raysweep_{secrets.token_hex(16)}"
-    seen = f'#line 1 "seen"\nstatic ::{mark}* {mark}_seen;\n'
-    failed = f"{mark}_failed"
-    program = f"{candidate}\n\nstruct {mark};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
+    seen = f'#line 1 "seen"\nstatic ::{MARK}* {MARK}_seen;\n'
+    failed = f"{MARK}_failed"
+    program = f"{PROGRAM}\n\nstruct {MARK};\n{_OWN_MAIN}{_ASSERTIONS.format(name=failed)}{tests}\n{seen}"
     flags = (*TESTS_FLAGS, f"-Wl,--defsym={failed}=__wrap___assert_fail")
-    return Inside({"inside.cpp": end_of_inside(), "program.cpp": program}, flags)
+    end = (INCLUDE / "raysweep_inside.cpp").read_text(encoding="utf-8")
+    return Inside(sources={"inside.cpp": end, "program.cpp": program}, flags=flags)
 
 
 def libraries(text: str) -> tuple[str, ...]:

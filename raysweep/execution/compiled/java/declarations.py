@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from raysweep.execution.compiled.tokens import CodeToken, UnreadableError, closing, tokens_of
+from raysweep.execution.compiled.syntax import UnreadableError, between, closed, parts_of, text_of, tree_of
 
-_PRIMITIVES = frozenset({"boolean", "byte", "short", "char", "int", "long", "float", "double"})
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
 _PLAIN = frozenset(
     {"Boolean", "Byte", "Short", "Character", "Integer", "Long", "Float", "Double", "Number", "String", "Object"}
 )
@@ -18,8 +20,8 @@ _TEMPLATES = {"List": 1, "ArrayList": 1, "LinkedList": 1, "Collection": 1, "Set"
     "TreeMap": 2,
     "Optional": 1,
 }
-_MODIFIERS = frozenset({"public", "protected", "private", "static", "final", "synchronized", "strictfp"})
-_PACKAGES = (["java", "util"], ["java", "lang"])
+_PRIMITIVES = ("boolean_type", "integral_type", "floating_point_type")
+_HEADS = ("package_declaration", "import_declaration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +59,22 @@ class JavaDeclaration:
 
 def read_declaration(text: str) -> JavaDeclaration:
     """Return all up to the last method, whose body has no end; raise UnreadableError without one of plain data."""
-    tokens = tokens_of(text, directives=False)
-    imports: list[str] = []
-    types: list[str] = []
-    start = 0
-    while start < len(tokens):
-        if tokens[start].text == "package":
-            raise UnreadableError("names a package")
-        end = _end(tokens, start)
-        if end is None:
-            break
-        piece = text[tokens[start].start : tokens[end].end]
-        (imports if tokens[start].text == "import" else types).append(piece)
-        start = end + 1
-    brace = next((index for index in range(start, len(tokens)) if tokens[index].text == "{"), None)
-    if brace is None:
-        raise UnreadableError("opens no class")
-    heading = tokens[start:brace]
-    words = [token.text for token in heading]
-    if "class" not in words or words.index("class") + 1 >= len(words) or "<" in words:
-        raise UnreadableError("opens something that is no class, or a generic one")
-    start = brace + 1
-    members: list[str] = []
-    while start < len(tokens) and (end := _end(tokens, start)) is not None:
-        members.append(text[tokens[start].start : tokens[end].end])
-        start = end + 1
+    whole = closed(text, "java", 2)
+    if whole is None:
+        raise UnreadableError("opens no class with a method that a candidate could complete")
+    *before, owner = parts_of(tree_of(whole, "java"))
+    if any(node.type == "package_declaration" or node.is_error for node in before):
+        raise UnreadableError("names a package, or can't be read")
+    if owner.type != "class_declaration" or owner.child_by_field_name("type_parameters") or owner.has_error:
+        raise UnreadableError("opens something that is no class, or a generic one, or can't be read")
+    _, *members, method, _ = parts_of(parts_of(owner)[-1])
     return JavaDeclaration(
-        "\n".join(imports),
-        "\n".join(types),
-        words[words.index("class") + 1],
-        " ".join(words),
-        "\n".join(members),
-        _method(tokens[start:]),
+        "\n".join(text_of(node) for node in before if node.type == "import_declaration"),
+        "\n".join(text_of(node) for node in before if node.type != "import_declaration"),
+        _name(owner),
+        between(owner, owner, parts_of(owner)[-1]).strip(),
+        "\n".join(map(text_of, members)),
+        _method(method),
     )
 
 
@@ -98,131 +84,67 @@ def read_tested_class(text: str) -> TestedClass:
     Raises:
         UnreadableError: it declares something else, or the types of a method are no plain data.
     """
-    tokens = tokens_of(text, directives=False)
-    pieces: dict[str, list[str]] = {"package": [], "import": []}
-    start = 0
-    while start < len(tokens) and tokens[start].text in pieces and (end := _end(tokens, start)) is not None:
-        pieces[tokens[start].text].append(text[tokens[start].start : tokens[end].end])
-        start = end + 1
-    brace = next((index for index in range(start, len(tokens)) if tokens[index].text == "{"), len(tokens))
-    words = [token.text for token in tokens[start:brace]]
-    last = closing(tokens, brace) if brace < len(tokens) else None
-    if last is None or len(words) < 2 or words[-2] != "class" or "public" not in words:
+    parts = parts_of(tree_of(text, "java"))
+    packages = [text_of(one).removeprefix("package").strip(" ;") for one in parts if one.type == _HEADS[0]]
+    imports = [text_of(one) for one in parts if one.type == _HEADS[1]]
+    others = [one for one in parts if one.type not in _HEADS]
+    if len(others) != 1 or others[0].type != "class_declaration" or others[0].has_error:
+        raise UnreadableError("holds something else than one class, or can't be read")
+    shape = [one.type for one in parts_of(others[0])]
+    if shape != ["modifiers", "class", "identifier", "class_body"] or "public" not in _modifiers(others[0]):
         raise UnreadableError("holds something else than one public class, which extends nothing")
-    if last + 1 < len(tokens):
-        raise UnreadableError("holds more than one class")
-    if len(pieces["package"]) != 1:
+    if len(packages) != 1:
         raise UnreadableError("names no package")
-    package = pieces["package"][0].removeprefix("package").rstrip(";").strip()
-    members = list(_members(tokens[brace + 1 : last]))
-    return TestedClass(package, "\n".join(pieces["import"]), words[-1], tuple(map(_static_method, members)))
+    public = [one for one in parts_of(parts_of(others[0])[-1]) if "public" in _modifiers(one)]
+    methods = tuple(map(_method, public))
+    for method in methods:
+        if not method.is_static:
+            raise UnreadableError(f"has a method {method.name} that isn't static")
+    return TestedClass(packages[0], "\n".join(imports), _name(others[0]), methods)
 
 
-def _members(tokens: Sequence[CodeToken]) -> Iterator[Sequence[CodeToken]]:
-    start = 0
-    while start < len(tokens):
-        end = _end(tokens, start)
-        if end is None:
-            raise UnreadableError("holds a member without an end")
-        member = tokens[start : end + 1]
-        modifiers = [token.text for token in member[: next((i for i, t in enumerate(member) if t.text in "({=;"), 0)]]
-        if "public" in modifiers:
-            yield member
-        start = end + 1
+def _name(node: Node) -> str:
+    named = node.child_by_field_name("name")
+    return text_of(named) if named else ""
 
 
-def _static_method(tokens: Sequence[CodeToken]) -> Method:
-    method = _method(tokens)
-    if not method.is_static:
-        raise UnreadableError(f"has a method {method.name} that isn't static")
-    return method
+def _modifiers(node: Node) -> list[str]:
+    first = parts_of(node)[:1]
+    return [text_of(one) for one in parts_of(first[0])] if first and first[0].type == "modifiers" else []
 
 
-def _end(tokens: Sequence[CodeToken], start: int) -> int | None:
-    index = start
-    is_value = False  # behind a =, braces hold an array's items
-    while index < len(tokens):
-        sign = tokens[index].text if tokens[index].kind == "sign" else ""
-        if sign == ";":
-            return index
-        is_value = is_value or sign == "="
-        if sign in ("(", "[", "{"):
-            end = closing(tokens, index)
-            if end is None or (sign == "{" and not is_value):
-                return end
-            index = end
-        index += 1
-    return None
-
-
-def _method(tokens: Sequence[CodeToken]) -> Method:
-    brace = next((index for index, token in enumerate(tokens) if token.text == "{"), None)
-    if brace is None:
-        raise UnreadableError("opens no method that a candidate could complete")
-    heading = list(tokens[:brace])
-    modifiers = set()
-    while heading and heading[0].text in _MODIFIERS:
-        modifiers.add(heading.pop(0).text)
-    if not heading or heading[0].text in ("<", "@"):
-        raise UnreadableError("has a generic or annotated method")
-    first = next((index for index, token in enumerate(heading) if token.text == "("), None)
-    last = closing(heading, first) if first is not None else None
-    if first is None or last is None or first < 2 or heading[first - 1].kind != "word":
+def _method(node: Node) -> Method:
+    modifiers = _modifiers(node)
+    parts = parts_of(node)[bool(modifiers) :]
+    if node.type != "method_declaration" or parts[-1].type != "block":
         raise UnreadableError("opens something that is no method")
-    name = heading[first - 1].text
-    throws = " ".join(token.text for token in heading[last + 1 :])
-    if throws and not throws.startswith("throws "):
-        raise UnreadableError(f"has something between the parameters of {name} and its body")
-    result = heading[: first - 1]
-    if [token.text for token in result] != ["void"]:
-        _check(result, f"the result of {name}")
+    if parts[0].type == "type_parameters" or any(one.startswith("@") for one in modifiers):
+        raise UnreadableError("has a generic or annotated method")
+    stated, name, listed, *rest = parts[:-1]
+    if [one.type for one in rest] not in ([], ["throws"]):
+        raise UnreadableError(f"has something between the parameters of {text_of(name)} and its body")
+    if stated.type != "void_type" and not _is_plain(stated):
+        raise UnreadableError(f"has {text_of(stated)} as the result of {text_of(name)}, which is no plain data")
     parameters = []
-    for number, part in enumerate(_divided(heading[first + 1 : last]), 1):
-        kept = part[1:] if part[0].text == "final" else part
-        if len(kept) < 2 or kept[-1].kind != "word":
-            raise UnreadableError(f"has a parameter {number} of {name} without a type and a name")
-        _check(kept[:-1], f"parameter {number} of {name}")
-        parameters.append(_text(kept[:-1]))
-    return Method(name, "static" in modifiers, _text(result), tuple(parameters), throws)
+    for number, one in enumerate(parts_of(listed)[1:-1:2], 1):
+        kept = parts_of(one)[bool(_modifiers(one)) :]
+        is_usual = one.type == "formal_parameter" and len(kept) == 2 and _modifiers(one) in ([], ["final"])
+        if not is_usual or not _is_plain(kept[0]):
+            place = f"parameter {number} of {text_of(name)}"
+            raise UnreadableError(f"has {text_of(one)} as {place}, which is no plain data")
+        parameters.append(text_of(kept[0]))
+    return Method(text_of(name), "static" in modifiers, text_of(stated), tuple(parameters), "".join(map(text_of, rest)))
 
 
-def _text(tokens: Sequence[CodeToken]) -> str:
-    return " ".join(token.text for token in tokens).replace(" . ", ".")
-
-
-def _divided(tokens: Sequence[CodeToken]) -> list[list[CodeToken]]:
-    parts: list[list[CodeToken]] = [[]]
-    depth = 0
-    for token in tokens:
-        depth += (token.text in ("<", "(", "[")) - (token.text in (">", ")", "]"))
-        if token.text == "," and depth == 0:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return [part for part in parts if part]
-
-
-def _check(tokens: Sequence[CodeToken], place: str) -> None:
-    words = [token.text for token in tokens]
-    if words[-2:] == ["[", "]"]:
-        return _check(tokens[:-2], place)
-    if words[:1] == ["?"]:
-        if words[1:2] not in ([], ["extends"], ["super"]):
-            raise UnreadableError(f"has {' '.join(words)!r} as {place}")
-        return _check(tokens[2:], place) if words[1:] else None
-    at = words.index("<") if "<" in words else len(words)
-    names = [word for word in words[:at] if word != "."]
-    if not names:
-        raise UnreadableError(f"has no type as {place}")
-    name, arguments = names[-1], tokens[at:]
-    is_known = name in _PLAIN or name in _TEMPLATES or (name in _PRIMITIVES and len(names) == 1)
-    if not is_known or at != 2 * len(names) - 1 or (names[:-1] and names[:-1] not in _PACKAGES):
-        raise UnreadableError(f"has {''.join(words)} as {place}, which is no plain data")
-    if not arguments:
-        return None
-    inner = _divided(arguments[1:-1])
-    if arguments[-1].text != ">" or len(inner) != _TEMPLATES.get(name):
-        raise UnreadableError(f"has {''.join(words)} as {place}, which is no plain data")
-    for part in inner:
-        _check(part, place)
-    return None
+def _is_plain(node: Node) -> bool:
+    """Return True if values of a type can be sent."""
+    parts = parts_of(node)
+    if node.type == "array_type":
+        return _is_plain(parts[0])
+    if node.type == "wildcard":
+        return len(parts) == 1 or (len(parts) == 3 and _is_plain(parts[2]))
+    name, arguments = (parts[0], parts_of(parts[1])[1:-1:2]) if node.type == "generic_type" else (node, [])
+    text = "".join(text_of(name).split()).removeprefix("java.util.").removeprefix("java.lang.")
+    if node.type in _PRIMITIVES or (text in _PLAIN and not arguments):
+        return True
+    return len(arguments) in (0, _TEMPLATES.get(text)) and text in _TEMPLATES and all(map(_is_plain, arguments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+from itertools import takewhile
 from pathlib import Path
 
 from raysweep.execution.compiled.java.declarations import (
@@ -13,8 +13,8 @@ from raysweep.execution.compiled.java.declarations import (
     read_tested_class,
 )
 from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner
-from raysweep.execution.compiled.outside import Inside, Split
-from raysweep.execution.compiled.tokens import UnreadableError, tokens_of
+from raysweep.execution.compiled.outside import MARK, PROGRAM, Inside, Split
+from raysweep.execution.compiled.syntax import UnreadableError, before, leaves_of, parts_of, text_of, tree_of
 
 SOURCES = Path(__file__).parent
 """The folder of what is shipped, of the package `raysweep` in Java."""
@@ -32,10 +32,8 @@ INSIDE_MAIN = "raysweep.Inside"
 """The class whose `main` runs the tests, where they run inside."""
 TESTS_MAIN = "raysweep.Tests"
 """The class whose `main` serves the tests' process."""
-_KINDS_OF_CLASSES = {"class", "interface", "enum", "record"}
 CANDIDATE = "the-candidate.java"
 """The name of a file with nothing but the candidate: no file of tests has it. Any public class may stand in it."""
-_NO_MAIN = "they define no class Main"
 SEEN = "Seen.java"
 """The name of the file that doesn't compile if a candidate hides the tests behind it."""
 
@@ -56,11 +54,11 @@ def split(declaration: str, tests: str) -> Split:
     if not declaration.strip():
         return Split("there is no declaration of what they call")
     try:
-        imports, tests = _imports_and_rest(tests)
+        imports, tests, classes = _read_tests(tests)
     except UnreadableError as error:
         return Split(f"their text {error}")
-    if MAIN not in _classes(tests):
-        return Split(_NO_MAIN)
+    if MAIN not in classes:
+        return Split("they define no class Main")
     try:
         read = read_declaration(declaration)
     except UnreadableError as error:
@@ -79,9 +77,12 @@ def _junit_split(declaration: str, tests: str) -> Split:
     files = files_of(tests)
     try:
         read = read_tested_class(declaration)
-        words = [token.text for text in files.values() for token in tokens_of(text, directives=False)]
     except UnreadableError as error:
         return Split(f"the file of the class that they test {error}")
+    trees = [tree_of(text, "java") for text in files.values()]
+    if any(tree.has_error for tree in trees):
+        return Split("their text can't be read")
+    words = [text_of(leaf) for tree in trees for leaf in leaves_of(tree)]
     if read.package == test_package:
         return Split("they are in the package of the class that they test, so that they see more of it")
     behind = {
@@ -132,50 +133,39 @@ def _static_server(read: TestedClass) -> str:
     )
 
 
-def inside(candidate: str, tests: str) -> Inside:
-    """Return the source of one program: the candidate with its tests. `INSIDE_MAIN` runs it.
+def inside(tests: str) -> Inside:
+    """Return the source of a program: the candidate with its tests. `INSIDE_MAIN` runs it.
 
     A candidate that ends in a comment, or in the character at which javac stops to read, would hide its tests. So a
     class with a name that no candidate can know stands between the two, and another file refers to it.
     """
     if is_junit(tests):
-        sources = {CANDIDATE: candidate, **files_of(tests), "Main.java": runner(tests)}
-        return Inside(sources | _names_of_classes([MAIN]), is_junit=True)
+        sources = {CANDIDATE: PROGRAM, **files_of(tests), "Main.java": runner(tests)}
+        return Inside(sources=sources | _names_of_classes([MAIN]), is_junit=True)
     try:
-        imports, tests = _imports_and_rest(tests)
-        classes = _classes(tests)
+        imports, tests, classes = _read_tests(tests)
     except UnreadableError:
         imports, classes = "", [MAIN]
     if MAIN not in classes:
-        raise ValueError(f"its tests define no class {MAIN}, whose method `main` runs them")
-    mark = f"Raysweep{secrets.token_hex(16)}"
+        return Inside(f"its tests define no class {MAIN}, whose method `main` runs them")
     sources = {
-        "Main.java": f"{imports}{candidate}\n;final class {mark} {{}}\n{tests}\n",
-        SEEN: f"final class {mark}Seen {{\n    Object mark = {mark}.class;\n}}\n",
+        "Main.java": f"{imports}{PROGRAM}\n;final class {MARK} {{}}\n{tests}\n",
+        SEEN: f"final class {MARK}Seen {{\n    Object mark = {MARK}.class;\n}}\n",
     }
-    return Inside(sources | _names_of_classes(classes))
+    return Inside(sources=sources | _names_of_classes(classes))
 
 
-def _imports_and_rest(tests: str) -> tuple[str, str]:
-    """Return the imports at the beginning of tests, in one line, and the rest; raise UnreadableError."""
-    imports, at = [], 0
-    tokens = tokens_of(tests, directives=False)
-    words = [token.text for token in tokens]
-    while words[at : at + 1] == ["import"] and ";" in words[at:]:
-        end = words.index(";", at)
-        imports.append(" ".join(words[at : end + 1]))
-        at = end + 1
-    return " ".join(imports), tests[tokens[at - 1].end :] if at else tests
-
-
-def _classes(tests: str) -> list[str]:
-    words = [token.text for token in tokens_of(tests, directives=False)]
-    found, depth = [], 0
-    for before, word, name in zip(["", *words], words, words[1:], strict=False):
-        depth += (word == "{") - (word == "}")
-        if depth == 0 and word in _KINDS_OF_CLASSES and before != "." and name.isidentifier():
-            found.append(name)
-    return found
+def _read_tests(tests: str) -> tuple[str, str, list[str]]:
+    """Return the imports at the beginning of tests, in one line, the rest, and the names of classes in it."""
+    root = tree_of(tests, "java")
+    parts = parts_of(root)
+    if any(node.is_error for node in (root, *parts)):  # as for a text block that begins with a comment's mark
+        raise UnreadableError("can't be read")
+    imports = list(takewhile(lambda part: part.type == "import_declaration", parts))
+    named = [part.child_by_field_name("name") for part in parts if part.type.endswith("_declaration")]
+    lines = " ".join(" ".join(text_of(one).split()) for one in imports)
+    rest = tests[len(before(tests, imports[-1].end_byte)) :] if imports else tests
+    return lines, rest, [text_of(name) for name in named if name]
 
 
 def _names_of_classes(names: list[str]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.execution.compiled.cpp.declarations import read_declaration
-from raysweep.execution.compiled.tokens import UnreadableError
+from raysweep.execution.compiled.syntax import UnreadableError
 from raysweep.prompts.comments import entry_point_of
 from tests.execution.compiled.problems import rows
 
@@ -55,9 +55,9 @@ def test_types_have_full_names():
 def test_types_may_have_other_names():
     text = "typedef std::list<boost::any> any_list;\nusing Rows = std::vector<any_list>;\nRows f(any_list a) {"
     assert function(text).result.text == "std::vector<std::list<boost::any > >" and function(text).result.has_any
-    with pytest.raises(UnreadableError, match="B as the result of f, which is no plain data"):
+    with pytest.raises(UnreadableError, match="A as the result of f, which is no plain data"):
         function("typedef B *A;\nA f() {")
-    with pytest.raises(UnreadableError, match="a type that is defined by itself"):
+    with pytest.raises(UnreadableError, match="A as the result of f, which is no plain data"):
         function("using A = B; using B = A; A f() {")
 
 
@@ -70,29 +70,31 @@ def test_what_stands_behind_the_brace_is_left_out():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("int f(int *a) {", "a pointer or an && as parameter 1 of f"),
-        ("int f(string s, int &&a) {", "a pointer or an && as parameter 2 of f"),
-        ("int f(int a[]) {", r"'\[ \]' behind the type of parameter 1 of f"),
+        ("int f(int *a) {", r"has int \*a as parameter 1 of f, which is no plain data"),
+        ("int f(string s, int &&a) {", "int &&a as parameter 2 of f"),
+        ("int f(int a[]) {", r"int a\[\] as parameter 1 of f"),
         ("struct P { int x; };\nP f() {", "P as the result of f, which is no plain data"),
-        ("int f(struct P p) {", "struct as parameter 1 of f, which is no plain data"),
-        ("template <class T> T f(T a) {", "a function template"),
+        ("int f(struct P p) {", "struct P p as parameter 1 of f, which is no plain data"),
+        ("template <class T> T f(T a) {", "something that is no function"),
         ("auto f(int a) {", "auto as the result of f"),
-        ("int &f(vector<int> &v) {", "a reference as the result of f"),
-        ("int f(function<int(int)> g) {", "function as parameter 1"),
-        ("int f(vector<int, A> g) {", "a vector of other than plain data"),
-        ("int f(map<int> g) {", "a map of too few types"),
-        ("vector<void> f() {", "void as the result of f"),
-        ("int f(void a) {", "void as parameter 1 of f"),
-        ("long double f() {", "a long double"),
-        ("int f(other::vector<int> a) {", "other::vector as parameter 1"),
+        ("int &f(vector<int> &v) {", "more before the body of its function than a type"),
+        ("int f(function<int(int)> g) {", r"function<int\(int\)> g as parameter 1"),
+        ("int f(vector<int, A> g) {", "vector<int, A> g as parameter 1"),
+        ("int f(map<int> g) {", "map<int> g as parameter 1"),
+        ("vector<void> f() {", "vector<void> as the result of f"),
+        ("int f(void a) {", "void a as parameter 1 of f"),
+        ("long double f() {", "long double as the result of f"),
+        ("int f(other::vector<int> a) {", "other::vector<int> a as parameter 1"),
         ("int f(int a);", "opens no function"),
         ("int f(int a) { return a; }", "opens no function"),
         ("", "opens no function"),
         ("struct P {", "opens something that is no function"),
-        ("int f(int a", "ends before the body"),
-        ("int f(int a) const {", "something between the parameters"),
-        ("int A::f(int a) {", "':: A|'A ::|:: as the result|behind the type of the result"),
-        ('int f(string s = "', "can't be read"),
+        ("int f(int a", "opens no function"),
+        ("int f(int a) const {", r"more in f\(int a\) const than a name and parameters"),
+        ("int A::f(int a) {", "more in A::f"),
+        ('int f(string s = "', "opens no function"),
+        ("#ifdef A\nint g() { return 1; }\n#endif\nint f() {", "directives that depend on a condition"),
+        ("} int f() {", "can't be read"),
     ],
 )
 def test_anything_else_has_a_reason(text, reason):

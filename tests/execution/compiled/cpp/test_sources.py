@@ -93,7 +93,7 @@ class Compiler:
 
     def inside(self, folder: Path, text: str, tests: str) -> str:
         """Compile a program with its tests; return its path."""
-        sources = inside(text, tests)
+        sources = inside(tests).of(text)
         return self.program(folder, sources.sources, *sources.flags, *libraries(text))
 
 
@@ -336,7 +336,11 @@ def test_libraries_are_those_of_the_headers_that_a_text_includes():
     [
         ("int f() {", " ", "there are no tests"),
         ("", "int main() {}", "there is no declaration of what they call"),
-        ("int f(int *a) {", "int main() {}", "the problem's declaration has a pointer or an && as parameter 1 of f"),
+        (
+            "int f(int *a) {",
+            "int main() {}",
+            "the problem's declaration has int *a as parameter 1 of f, which is no plain data",
+        ),
     ],
 )
 def test_tests_that_have_to_run_inside_have_a_reason(declaration, tests, reason):

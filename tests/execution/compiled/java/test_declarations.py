@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysweep.execution.compiled.java.declarations import read_declaration, read_tested_class
-from raysweep.execution.compiled.tokens import UnreadableError
+from raysweep.execution.compiled.syntax import UnreadableError
 from raysweep.prompts.comments import entry_point_of
 from tests.execution.compiled.problems import rows
 
@@ -34,8 +34,8 @@ def test_types_are_as_the_problem_writes_them():
         "public static Map<String,List<? extends Object>> f(final int a, java.util.List<Integer> b) throws A {"
     )
     assert (read.name, read.is_static, read.throws) == ("f", True, "throws A")
-    assert read.result == "Map < String , List < ? extends Object > >"
-    assert read.parameters == ("int", "java.util.List < Integer >")
+    assert read.result == "Map<String,List<? extends Object>>"
+    assert read.parameters == ("int", "java.util.List<Integer>")
     assert method("void f() {").parameters == ()
 
 
@@ -52,17 +52,17 @@ def test_fields_and_other_classes_stand_before_the_method():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("int f(Thread[] a) {", "Thread as parameter 1 of f, which is no plain data"),
-        ("int f(int... a) {", "as parameter 1 of f"),
-        ("int f(String a[]) {", "without a type and a name"),
+        ("int f(Thread[] a) {", r"has Thread\[\] a as parameter 1 of f, which is no plain data"),
+        ("int f(int... a) {", "int... a as parameter 1 of f"),
+        ("int f(String a[]) {", r"String a\[\] as parameter 1 of f"),
         ("Node f(int a) {", "Node as the result of f"),
-        ("int f(Function<Integer, Integer> g) {", "Function<Integer,Integer> as parameter 1"),
-        ("int f(List<Node> a) {", "Node as parameter 1"),
-        ("int f(Map<String> a) {", "Map<String> as parameter 1"),
-        ("int f(com.a.List<String> a) {", "com.a.List<String> as parameter 1"),
+        ("int f(Function<Integer, Integer> g) {", "Function<Integer, Integer> g as parameter 1"),
+        ("int f(List<Node> a) {", "List<Node> a as parameter 1"),
+        ("int f(Map<String> a) {", "Map<String> a as parameter 1"),
+        ("int f(com.a.List<String> a) {", "com.a.List<String> a as parameter 1"),
         ("<T> T f(T a) {", "a generic or annotated method"),
         ("@Override int f(int a) {", "a generic or annotated method"),
-        ("int f(int a);", "opens no method"),
+        ("int f(int a);", "opens no class with a method"),
         ("class Inner {", "opens something that is no method"),
         ("Solution(int a) {", "opens something that is no method"),
     ],
@@ -78,7 +78,7 @@ def test_anything_else_has_a_reason(text, reason):
         ("package a; class Solution { int f() {", "names a package"),
         ("interface Solution { int f() {", "no class"),
         ("class Solution<T> { int f() {", "generic"),
-        ("", "opens no class"),
+        ("", "opens no class with a method"),
         ("class Solution { int f() { } }", "opens no class"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_tested_class_has_its_public_static_methods():
     read = read_tested_class(FILE)
     assert (read.package, read.imports, read.name) == ("a.b", "import java.util.*;", "C")
     assert [(one.name, one.result, one.parameters, one.throws) for one in read.methods] == [
-        ("f", "int [ ]", ("int [ ] [ ]", "List < String >"), "throws Exception"), ("g", "void", (), ""),
+        ("f", "int[]", ("int[][]", "List<String>"), "throws Exception"), ("g", "void", (), ""),
     ]  # fmt: skip
 
 
@@ -116,20 +116,20 @@ def test_a_tested_class_has_its_public_static_methods():
         ("public class C {", "public class C extends D {", "which extends nothing"),
         ("public class C {", "class C {", "something else than one public class"),
         ("static class Node", "public static class Node", "opens something that is no method"),
-        ("private static final Map", "public static final Map", "opens no method|no method"),
+        ("private static final Map", "public static final Map", "opens something that is no method"),
         ("public static void g()", "public void g()", "a method g that isn't static"),
         ("public static void g()", "public C()", "opens something that is no method"),
-        ("public static void g()", "public static void g(Node n)", "Node as parameter 1 of g"),
+        ("public static void g()", "public static void g(Node n)", "Node n as parameter 1 of g"),
         ("public static void g()", "public static <T> void g(T n)", "generic or annotated"),
         (
             "    public static void g() { }\n}\n",
             "    public static void g() { }\n}\nclass D { }\n",
-            "more than one class",
+            "something else than one class",
         ),
         (
             "    public static void g() { }\n}\n",
             "    public static void g() { }\n",
-            "something else than one public class",
+            "something else than one class",
         ),
     ],
 )

@@ -77,7 +77,7 @@ class Toolchain:
 
     def inside(self, text: str, tests: str) -> str:
         """Return the outcome of a candidate whose tests run in its process."""
-        return judged_inside(self.command(self.compile(inside(text, tests).sources), INSIDE_MAIN), 0)
+        return judged_inside(self.command(self.compile(inside(tests).of(text).sources), INSIDE_MAIN), 0)
 
 
 @pytest.fixture(scope="module")
@@ -436,7 +436,7 @@ def test_assertions_of_tests_hold_and_those_of_programs_do_not(toolchain, server
         (
             "class A { int f(Thread[] a) {",
             "class Main { }",
-            r"the problem's declaration has Thread as parameter 1 of f",
+            r"the problem's declaration has Thread\[\] a as parameter 1 of f",
         ),
     ],
 )
