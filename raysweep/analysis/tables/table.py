@@ -10,8 +10,8 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count as count_from
 from itertools import groupby
@@ -24,12 +24,8 @@ from raysweep.units import count
 
 FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
-LATEX_ROWS = 25
-"""Rows of a page, above a long explanation."""
-LATEX_COLUMN, LATEX_TEXT = 240.0, 490.0
-"""Widths of a two-column paper, in points of TeX: of one column, and of both. Classes often have more."""
-LATEX_PADDING = 4
-"""Space at each side of a column, in points."""
+LATEX_COLUMN = 60
+"""Characters of a row in LaTeX that one column of a two-column paper holds, about."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +136,12 @@ class Table:
     @property
     def column_groups(self) -> list[tuple[str, int]]:
         """Return the heads above those of the columns, with how many columns each spans; empty if there are none."""
-        return head_groups(self.columns, self.column_kind)
+        groups = [
+            (name, len(list(members))) for name, members in groupby(self.columns, key=lambda column: column.group)
+        ]
+        if any(name for name, _ in groups):
+            return groups
+        return [(self.column_kind, len(self.columns))] if self.column_kind and self.columns else []
 
     @property
     def codes(self) -> str:
@@ -184,14 +185,6 @@ class Table:
 
     def mark(self, cell: TableCell) -> str:
         return self._marks[cell.note] if cell.note else ""
-
-
-def head_groups(columns: Sequence[Column], kind: str = "") -> list[tuple[str, int]]:
-    """Return the groups of columns with their sizes; without any, `kind` spans them all where it is given."""
-    groups = [(name, len(list(members))) for name, members in groupby(columns, key=lambda column: column.group)]
-    if any(name for name, _ in groups):
-        return groups
-    return [(kind, len(columns))] if kind and columns else []
 
 
 def to_markdown(table: Table) -> str:
@@ -246,155 +239,46 @@ def safe_name(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """Return a table as ``table`` environments of LaTeX, with caption, label and footnotes.
+    """Return a table as an environment of LaTeX, with caption, label and footnotes.
 
     The caption is one sentence: the title and the number of problems. The table's own caption stands below, and the
-    signature is a comment. All but the caption is in footnotesize. A table that is wider than a column of a two-column
-    paper is a ``table*`` over both; of one that is wider than the text, columns stand in blocks one below the other.
-    A table of more than `LATEX_ROWS` rows in all its blocks comes in several parts, since LaTeX sets each on one page.
-    It needs booktabs, and graphicx, which shrinks a block that is wider than the text all the same.
+    signature is a comment. A table that is wider than a column of a two-column paper is a ``table*`` over both; one
+    that is wider than the text or higher than a page is shrunk. It needs booktabs, and adjustbox, which shrinks it.
     """
-    widths = _latex_widths(table)
-    blocks = _latex_blocks(table, widths)
-    parts = _latex_row_parts(table.rows, max(LATEX_ROWS // len(blocks), 1))
-    fits = len(blocks) == 1 and sum(widths) <= LATEX_COLUMN
-    return "\n\n".join(
-        _latex_part(
-            replace(table, rows=rows),
-            f" ({number} of {len(parts)})" if len(parts) > 1 else "",
-            number,
-            blocks,
-            "table" if fits else "table*",
-        )
-        for number, rows in enumerate(parts, 1)
+    from pandas import DataFrame, Index, MultiIndex
+
+    names = [escape_latex(column.name) for column in table.columns]
+    groups = [escape_latex(name) for name, size in table.column_groups for _ in range(size)]
+    cells = [
+        [escape_latex(text) + f"\\textsuperscript{{{mark}}}" * bool(mark) for text, mark in table.shown(row)]
+        for row in table.rows
+    ]
+    labels = [[escape_latex(row.labels[at]) for row in table.rows] for at in range(len(table.stub))]
+    frame = DataFrame(
+        cells,
+        MultiIndex.from_arrays(labels, names=list(map(escape_latex, table.stub))),
+        MultiIndex.from_arrays([groups, names]) if groups else Index(names),
     )
-
-
-def _latex_row_parts(rows: Sequence[Row], size: int) -> list[tuple[Row, ...]]:
-    parts: list[tuple[Row, ...]] = [()]
-    for labels, members in groupby(rows, key=lambda row: row.labels[:-1]):
-        group = tuple(members)
-        units = [group] if labels and len(group) <= size else [(row,) for row in group]
-        for unit in units:
-            if len(parts[-1]) + len(unit) <= size:
-                parts[-1] += unit
-            else:
-                parts.append(unit)
-    return parts
-
-
-def _latex_widths(table: Table) -> list[float]:
-    """Return about how wide each column is in footnotesize, labels first, in points of TeX."""
-    texts = [[name] for name in (*table.stub, *(column.name for column in table.columns))]
-    for row in table.rows:
-        for column, text in zip(texts, [*row.labels, *map("".join, _latex_cells(table, row))], strict=True):
-            column.append(text)
-    widths = [max(map(_latex_width, column)) + 2 * LATEX_PADDING for column in texts]
-    at = len(table.stub)
-    for name, size in table.column_groups:
-        end = at + size
-        widths[end - 1] += max(_latex_width(name) + 2 * LATEX_PADDING - sum(widths[at:end]), 0)
-        at = end
-    return widths
-
-
-def _latex_width(text: str) -> float:
-    """Return about how wide a text is in 8 points of Computer Modern."""
-    classes = {" .,:;'|[]ijl·": 2.7, "()cefrstz-": 3.6, "−%@mwMWQ&~×±": 7.1}
-    widths = {char: width for chars, width in classes.items() for char in chars}
-    return sum(widths.get(char, 6.0 if char.isupper() else 4.5) for char in text)
-
-
-def _latex_cells(table: Table, row: Row, block: slice = slice(None)) -> list[tuple[str, str]]:
-    shown = table.shown(row)
-    return shown[:1] + shown[1:][: len(shown[block]) - 1] if row.spanning_cell else shown[block]
-
-
-def _latex_blocks(table: Table, widths: Sequence[float]) -> list[slice]:
-    labels, sizes = sum(widths[: len(table.stub)]), widths[len(table.stub) :]
-    runs: list[slice] = []
-    at = 0
-    for name, members in groupby(table.columns, key=lambda column: column.group):
-        end = at + len(list(members))
-        whole = name and labels + sum(sizes[at:end]) <= LATEX_TEXT
-        runs += [slice(at, end)] if whole else [slice(one, one + 1) for one in range(at, end)]
-        at = end
-    blocks = runs[:1] or [slice(0, 0)]
-    for run in runs[1:]:
-        if labels + sum(sizes[blocks[-1].start : run.stop]) <= LATEX_TEXT:
-            blocks[-1] = slice(blocks[-1].start, run.stop)
-        else:
-            blocks.append(run)
-    return blocks
-
-
-def _latex_part(table: Table, part: str, number: int, blocks: Sequence[slice], environment: str) -> str:
-    sentence = f"{table.title}{part}{f', {table.problems}' if table.problems else ''}."
-    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name) + (f"-{number}" * (number > 1))
-    first = [escape_latex(_one_line(table.explanation))] if number == 1 and table.explanation else []
+    aligned = "l" * len(table.stub) + "r" * len(names)
+    tabular = frame.style.to_latex(column_format=aligned, hrules=True, multicol_align="c", multirow_align="naive")
+    environment = "table*" if max(map(len, tabular.splitlines())) > LATEX_COLUMN else "table"
+    sentence = f"{table.title}{f', {table.problems}' if table.problems else ''}."
+    label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name)
     marked = [f"\\textsuperscript{{{mark}}} {escape_latex(note)}" for mark, note in enumerate(table.footnotes, 1)]
-    notes = [f"\\par\\smallskip\\noindent {note}" for note in [*first, *marked]]
-    signature = [f"% {_one_line(table.signature)}"] if table.signature else []
-    tabulars = [line for block in blocks for line in _latex_tabular(table, block)]
+    notes = [escape_latex(_one_line(table.explanation)), *marked]
     return "\n".join(
         [
-            f"\\begin{{{environment}}} % needs \\usepackage{{booktabs,graphicx}}",
-            *signature,
+            f"\\begin{{{environment}}} % needs \\usepackage{{booktabs,adjustbox}}",
+            *([f"% {_one_line(table.signature)}"] if table.signature else []),
             f"\\caption{{{escape_latex(_one_line(sentence))}}}",
             f"\\label{{tab:{label}}}",
-            f"\\footnotesize\\setlength{{\\tabcolsep}}{{{LATEX_PADDING}pt}}",
-            *tabulars,
-            *notes,
+            r"\footnotesize\setlength{\tabcolsep}{4pt}",
+            r"\begin{adjustbox}{max width=\linewidth,max totalheight=.8\textheight,center}",
+            f"{tabular}\\end{{adjustbox}}",
+            *(f"\\par\\smallskip\\noindent {note}" for note in notes if note),
             f"\\end{{{environment}}}",
         ]
     )
-
-
-def _latex_tabular(table: Table, block: slice) -> list[str]:
-    columns = table.columns[block]
-    return [
-        r"\par\smallskip\centerline{\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        f"\\begin{{tabular}}{{{'l' * len(table.stub)}{'r' * len(columns)}}}",
-        r"\toprule",
-        *_latex_head(table.stub, columns, table.column_kind),
-        r"\midrule",
-        *_latex_body(table, block),
-        r"\bottomrule",
-        r"\end{tabular}}}",
-    ]
-
-
-def _latex_head(stub: Sequence[str], columns: Sequence[Column], kind: str) -> list[str]:
-    names = _latex_row(map(escape_latex, [*stub, *(column.name for column in columns)]))
-    groups = head_groups(columns, kind)
-    if not groups:
-        return [names]
-    heads, rules, at = [""] * len(stub), "", len(stub) + 1
-    for name, size in groups:
-        heads.append(f"\\multicolumn{{{size}}}{{c}}{{{escape_latex(name)}}}")
-        rules += f"\\cmidrule(lr){{{at}-{at + size - 1}}}" if name else ""
-        at += size
-    return [_latex_row(heads), rules, names]
-
-
-def _latex_body(table: Table, block: slice) -> list[str]:
-    lines, before = [], ("",) * len(table.stub)
-    for number, row in enumerate(table.rows):
-        repeated = [row.labels[: at + 1] == before[: at + 1] for at in range(len(row.labels) - 1)]
-        labels = ["" if again else label for again, label in zip([*repeated, False], row.labels, strict=True)]
-        if number and repeated and not repeated[0]:
-            lines.append(r"\addlinespace")
-        cells = [
-            escape_latex(text) + (f"\\textsuperscript{{{mark}}}" if mark else "")
-            for text, mark in _latex_cells(table, row, block)
-        ]
-        lines.append(_latex_row([*map(escape_latex, labels), *cells]))
-        before = row.labels
-    return lines
-
-
-def _latex_row(fields: Iterable[str]) -> str:
-    return " & ".join(fields) + r" \\"
 
 
 class Named(Protocol):
