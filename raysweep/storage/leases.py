@@ -25,6 +25,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from raysweep.errors import StoreError
 from raysweep.storage.files import Files
 
@@ -309,14 +311,10 @@ def _guard(files: Files, *, patient: bool = True) -> Iterator[bool]:
 
 
 def _lock(descriptor: int) -> bool:
-    until = time.monotonic() + GUARD_SECONDS
-    while time.monotonic() < until:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.01)
-        except OSError:  # a shared disk without locks is treated like an object store
-            return False
-        else:
-            return True
-    return False
+    is_held = retry_if_exception_type(BlockingIOError)
+    retrying = Retrying(retry=is_held, stop=stop_after_delay(GUARD_SECONDS), wait=wait_fixed(0.01), reraise=True)
+    try:
+        retrying(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # a shared disk without locks is treated like an object store
+        return False
+    return True

@@ -20,6 +20,8 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception, retry_if_exception_message, stop_after_delay, wait_fixed
+
 from raysweep.engine.ray.cluster.probe import TIMEOUT_SECONDS
 from raysweep.engine.ray.jobs.failures import STOPPED, Ended, end_of
 from raysweep.errors import RaysweepError, UsageError
@@ -109,18 +111,15 @@ def submit(job: RayJob) -> str:
     for name in CHATTERERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     environment = {**job.runtime_env, "working_dir": str(job.folder)}
-    deadline = time.monotonic() + STARTING_SECONDS
-    while True:
-        try:
-            client = JobSubmissionClient(job.address)
-            return str(client.submit_job(entrypoint=shlex.join(job.entrypoint), runtime_env=environment))
-        except (RuntimeError, OSError) as error:
-            text = str(error)
-            if "try again later" not in text or time.monotonic() > deadline:
-                lines = [line for line in text.splitlines() if line.strip()]
-                words = lines[-1].strip() if lines else type(error).__name__
-                raise RaysweepError(f"the Ray at {job.address} did not take the job: {words}") from error
-        time.sleep(1)
+    is_starting = retry_if_exception_message(match=r"(?s).*try again later")
+    retrying = Retrying(retry=is_starting, stop=stop_after_delay(STARTING_SECONDS), wait=wait_fixed(1), reraise=True)
+    asked = {"entrypoint": shlex.join(job.entrypoint), "runtime_env": environment}
+    try:
+        return str(retrying(lambda: JobSubmissionClient(job.address).submit_job(**asked)))
+    except (RuntimeError, OSError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        words = lines[-1].strip() if lines else type(error).__name__
+        raise RaysweepError(f"the Ray at {job.address} did not take the job: {words}") from error
 
 
 def follow(address: str, job_id: str) -> Iterator[str]:
@@ -225,23 +224,21 @@ def _whole_log(address: str, job_id: str) -> str:
 
 def _info(address: str, job_id: str) -> Mapping[str, Any]:
     """Return what Ray knows of a job; raise Gone after a minute without an answer, or if it knows none."""
-    deadline = time.monotonic() + LOST_SECONDS
-    while True:
-        try:
-            return _get(address, f"/api/jobs/{job_id}", TIMEOUT_SECONDS)
-        except NO_ANSWER as error:
-            if getattr(error, "code", None) == 404:
-                raise Gone(
-                    f"the Ray at {address} knows no job {job_id}, so it was started anew; give the same command again: "
-                    "it resumes"
-                ) from None
-            if time.monotonic() > deadline:
-                raise Gone(
-                    f"the dashboard at {address} stopped answering ({getattr(error, 'reason', error)}); if it comes "
-                    f"back, `ray job logs --address {address} --follow {job_id}` shows the job, else give the same "
-                    "command again: it resumes"
-                ) from None
-        time.sleep(1)
+    is_silent = retry_if_exception(lambda error: isinstance(error, NO_ANSWER) and getattr(error, "code", 0) != 404)
+    retrying = Retrying(retry=is_silent, stop=stop_after_delay(LOST_SECONDS), wait=wait_fixed(1), reraise=True)
+    try:
+        return retrying(_get, address, f"/api/jobs/{job_id}", TIMEOUT_SECONDS)
+    except NO_ANSWER as error:
+        if getattr(error, "code", None) == 404:
+            raise Gone(
+                f"the Ray at {address} knows no job {job_id}, so it was started anew; give the same command again: "
+                "it resumes"
+            ) from None
+        raise Gone(
+            f"the dashboard at {address} stopped answering ({getattr(error, 'reason', error)}); if it comes "
+            f"back, `ray job logs --address {address} --follow {job_id}` shows the job, else give the same "
+            "command again: it resumes"
+        ) from None
 
 
 def _get(address: str, path: str, timeout: float) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
 from raysweep.engine.ledger import Ledger, spent_text
 from raysweep.engine.ray.cluster.nodes import driver_labels, nodes_by_id
 from raysweep.engine.ray.cluster.ray_lost import end_with_raylet
@@ -150,14 +152,9 @@ def _start_meter(name: str, *arguments: Any) -> Any:
 
     options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
     options["label_selector"] = driver_labels(nodes_by_id().values())
-    until = time.monotonic() + END_SECONDS
-    while True:
-        try:
-            return ray.remote(Meter).options(name=name, **options).remote(*arguments)
-        except ValueError:  # Ray's error for a name that is taken
-            if time.monotonic() > until:
-                raise
-        time.sleep(0.1)
+    is_taken = retry_if_exception_type(ValueError)  # Ray's error for a name that is taken
+    retrying = Retrying(retry=is_taken, stop=stop_after_delay(END_SECONDS), wait=wait_fixed(0.1), reraise=True)
+    return retrying(ray.remote(Meter).options(name=name, **options).remote, *arguments)
 
 
 def report(name: str, value: float, **tags: str) -> None:
@@ -199,14 +196,9 @@ def require_gpu_hours(stage: str) -> None:
 def _answer(question: str, *arguments: Any) -> Any:
     import ray
 
-    until = time.monotonic() + END_SECONDS
-    while True:
-        try:
-            return ray.get(getattr(_meter(), question).remote(*arguments), timeout=END_SECONDS)
-        except ray.exceptions.RayActorError:
-            if time.monotonic() > until:
-                raise
-        time.sleep(0.5)
+    has_ended = retry_if_exception_type(ray.exceptions.RayActorError)
+    retrying = Retrying(retry=has_ended, stop=stop_after_delay(END_SECONDS), wait=wait_fixed(0.5), reraise=True)
+    return retrying(lambda: ray.get(getattr(_meter(), question).remote(*arguments), timeout=END_SECONDS))
 
 
 def _meter() -> Any:

@@ -141,7 +141,7 @@ def test_a_sweep_waits_until_the_meter_of_the_same_jobs_sweep_before_has_ended(t
             first.close()
             time.sleep(seconds)
 
-        monkeypatch.setattr(meter, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+        monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=sleep))
         monkeypatch.setattr(meter, "END_SECONDS", PATIENCE)
         with meter.running_meter(sweep, Files(str(tmp_path))):
             assert refused
