@@ -225,7 +225,8 @@ class SlotProcess:
         for last_try in (False, True):
             self.start(patience)
             try:
-                write_frame(self._stdin(), self._message(requests, shared))
+                assert self._process is not None and self._process.stdin is not None
+                write_frame(self._process.stdin.fileno(), self._message(requests, shared))
                 break
             except OSError as error:
                 why = why_ended(*self._end())
@@ -332,10 +333,6 @@ class SlotProcess:
         self.deadline = (
             time.monotonic() + 2 * longest + compiling + GRACE_SECONDS
         )  # twice: a program may get a second try or an audit
-
-    def _stdin(self) -> int:
-        assert self._process is not None and self._process.stdin is not None
-        return self._process.stdin.fileno()
 
     def _start_process(self, without: Collection[str], patience: float) -> dict[str, Any]:
         """Start the process and return its first message: {level, missing}, or a reason.

@@ -30,8 +30,10 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
     if any(is_junit(problem.test) for problem in problems):
         check_junit()
     missing = missing_headers() if language == CPP else {}
-    needed = {problem.task_id: [name for name in missing if _includes(problem, name)] for problem in problems}
-    lacking = {task_id: names for task_id, names in needed.items() if names}
+    lacking = {}
+    for problem in problems:
+        if names := [name for name in missing if name in f"{problem.prompt}{problem.reference or ''}{problem.test}"]:
+            lacking[problem.task_id] = names
     if lacking:
         tasks = list(lacking)
         more = f" and {len(tasks) - _NAMED:,} more" if len(tasks) > _NAMED else ""
@@ -42,7 +44,3 @@ def check_toolchain(language: str, problems: Iterable[Problem], cpp_flags: str) 
             f"{', '.join(tasks[:_NAMED])}{more} {verb} {', '.join(headers)}, which this machine lacks; install "
             f"{' and '.join(packages)} (Debian, Ubuntu), or leave these problems out"
         )
-
-
-def _includes(problem: Problem, header: str) -> bool:
-    return header in f"{problem.prompt}{problem.reference or ''}{problem.test}"

@@ -118,14 +118,16 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings, chain, prepared, board = setup
     control = _moved(control)
-    compiler, tests = _accesses(chain, prepared)
+    is_java = chain.language == JAVA
+    starts = Starts.PATHS if is_java else Starts.PATHS | Starts.PROCESSES
+    compiler = Access([*chain.readable, prepared], chain.executable, starts)
 
     def refused(reason: str) -> None:
         write_frame(ANSWERS, {"no_namespaces": reason})
 
     forks = _isolate(layers, folder, settings, mount, compiler, refused)
     for_tests = Layers("", layers.own_disk, layers.read_only, namespaces=layers.namespaces)
-    prepare_filters(for_tests, [], [], settings["without"], access=tests)
+    prepare_filters(for_tests, [], [], settings["without"], access=compiler if is_java else _IN_MEMORY)
     _move_rules(for_tests, RULES_OF_TESTS)
     verify(for_tests, os.path.realpath(sys.executable))
     builder: Builder
@@ -198,14 +200,6 @@ def _isolate(
     _move_rules(layers, RULES)
     verify(layers, os.path.realpath(sys.executable))
     return Forks(layers, Box(layers))
-
-
-def _accesses(chain: Toolchain, prepared: str) -> tuple[Access, Access]:
-    """Return what a compiler may reach, and what tests may."""
-    readable = [*chain.readable, prepared]
-    if chain.language == JAVA:
-        return (Access(readable, chain.executable, Starts.PATHS),) * 2
-    return Access(readable, chain.executable, Starts.PATHS | Starts.PROCESSES), _IN_MEMORY
 
 
 def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str) -> Command:
