@@ -141,10 +141,7 @@ class SavedNumbers:
             raise UsageError(
                 f"the sweep {self._folder.name!r} lints no completions; run it with `quality: {{}}` under `evaluation:`"
             )
-        frame = self._analysed(QUALITY_MESSAGES if messages else QUALITY)
-        if messages and "linter" not in frame:  # of an analysis when there was one linter
-            frame.insert(6, "linter", "pylint")
-        return frame
+        return self._analysed(QUALITY_MESSAGES if messages else QUALITY)
 
     def require(self) -> None:
         """Raise UnreadableTable if a file with numbers is missing or damaged."""

@@ -31,7 +31,6 @@ RIVALS = 3
 """Of models that tie, so many are named."""
 POWER = 0.8
 """The chance that so many problems show the lead of the best one over the second."""
-SURE, NEXT = "How sure is that?", "What next?"
 SAME_CLEAN = 5e-4
 """Shares of clean prompts that differ by less are printed alike."""
 
@@ -43,6 +42,10 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
     gain = chosen.gain(base) if base is not None and base is not chosen else None
     lead, clean = choosing.lead, None if choosing.test == CLEAN else chosen.clean_mean
     known = [one for one in choosing.candidates if one.clean_mean is not None]
+
+    def missing(one: Candidate) -> bool:
+        return one.training_set != BASE and choosing.seeds > len(one.by_seed)
+
     best = max(known, key=lambda one: one.clean_mean or 0.0, default=chosen)
     return _said(
         "choice.jinja",
@@ -55,7 +58,10 @@ def conclude(choosing: Choosing, trainings: Sequence[ReportedTraining], table: T
         score=lambda one: PASS.format(choosing.score_of(one)),
         tied=_tied(choosing),
         seeds=chosen.over_seeds,
-        missing=chosen.training_set != BASE and choosing.seeds > len(chosen.by_seed),
+        missing=missing,
+        lacking=len(choosing.tied) == 1 and (missing(chosen) or missing(second)),
+        trained=not chosen.training_set == second.training_set == BASE,
+        only_edits=_only_edits(choosing.book),
         others=[
             (words, other)
             for words, other in beside.items()

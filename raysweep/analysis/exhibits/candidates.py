@@ -46,14 +46,6 @@ class Candidate:
     base_model: str = ""
     recipe: str = ""
 
-    def leads(self, other: Candidate) -> list[float]:
-        """Return by how much its pass@1 is above another's, 0 to 1, for each seed that both have."""
-        both = self.by_seed, other.by_seed
-        seeds = [seed for seed in {**both[0], **both[1]} if seed != NO_SEED]
-        return [
-            self._mean(seed) - other._mean(seed) for seed in seeds if all(seed in one or NO_SEED in one for one in both)
-        ]
-
     def gain(self, other: Candidate) -> MeasurementOverSeeds | None:
         """Return by how much its pass@1 is above another's, 0 to 1, over the problems and seeds that both have."""
         alike = [
@@ -83,10 +75,6 @@ class Candidate:
         rates = np.array([[of_seed[task] for task in self.perturbed] for of_seed in self.by_seed.values()])
         means, intervals = rates.mean(axis=1).tolist(), [mean_interval(of_seed) for of_seed in rates]
         return mean_over_seeds(means, intervals, rates.shape[1], shared_variance(rates), limits=(0.0, 1.0))
-
-    def _mean(self, seed: int) -> float:
-        rates = self.by_seed[NO_SEED if NO_SEED in self.by_seed else seed]
-        return sum(rates[task] for task in self.perturbed) / len(self.perturbed)
 
     @property
     def pair(self) -> tuple[float, float] | None:
@@ -196,10 +184,6 @@ class Choosing:
     @property
     def resampled_seeds(self) -> int:
         return max(len(one.by_seed) for one in self.candidates)
-
-    @property
-    def by_share(self) -> list[Candidate]:
-        return sorted(self.candidates, key=lambda one: -self.share_of(one))
 
     def score_of(self, candidate: Candidate) -> float:
         """Return a candidate's pass@1 on the shared problems, 0 to 1."""

@@ -261,7 +261,9 @@ def to_latex(table: Table) -> str:
     )
     aligned = "l" * len(table.stub) + "r" * len(names)
     tabular = frame.style.to_latex(column_format=aligned, hrules=True, multicol_align="c", multirow_align="naive")
-    environment = "table*" if max(map(len, tabular.splitlines())) > LATEX_COLUMN else "table"
+    shown = [[*row.labels, *(text for text, _ in table.shown(row))] for row in table.rows]
+    texts = [[*table.stub, *(column.name for column in table.columns)], *shown]
+    environment = "table*" if max(len("  ".join(one)) for one in texts) > LATEX_COLUMN else "table"
     sentence = f"{table.title}{f', {table.problems}' if table.problems else ''}."
     label = re.sub(r"[^a-z0-9@.-]", lambda char: f"{ord(char[0]):x}", table.name)
     marked = [f"\\textsuperscript{{{mark}}} {escape_latex(note)}" for mark, note in enumerate(table.footnotes, 1)]

@@ -62,7 +62,7 @@ def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mista
         _headline,
         partial(_perturbations, parts),
         partial(_cautions, parts),
-        partial(_sizes, parts),
+        _sizes,
         partial(_recipes, parts),
         _judged_on,
         partial(_preferences, parts),
@@ -252,7 +252,7 @@ def _cautions(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
         yield ("language", "translator"), Doubt(f"{', '.join(of)} {'are' if len(of) > 1 else 'is'} {caution}")
 
 
-def _sizes(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _sizes(config: SweepConfig) -> Iterator[Mistake]:
     for at, wanted in enumerate(config.training.sets if config.training else []):
         if wanted.perturbation == CLEAN or wanted.size == 1:
             continue

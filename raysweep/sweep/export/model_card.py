@@ -25,7 +25,7 @@ from raysweep.records import BASE, Score
 from raysweep.sweep.export.scores import CellScores, TestSetScores
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.report.names import order_of
-from raysweep.sweep.report.notes import limit_text
+from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[st
         model_name=cell.id,
         eval_results=[result for test_set in cell.test_sets for result in _eval_results(config, test_set, signature)],
     )
-    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell)}"
+    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell, signature)}"
 
 
 def _eval_results(config: SweepConfig, scores: TestSetScores, signature: str) -> Iterator[EvalResult]:
@@ -88,7 +88,7 @@ def _is_hub_id(model: ModelConfig) -> bool:
     return model.path is not None and not model.path.startswith("/") and model.path.count("/") <= 1
 
 
-def _text(config: SweepConfig, cell: CellScores) -> str:
+def _text(config: SweepConfig, cell: CellScores, signature: str) -> str:
     pair, words = cell.pair, order_of(config)
     trained = f"`{pair.model}`, fine-tuned on {words.training_label(pair.training_set)} with the recipe `{pair.recipe}`"
     what = f"`{pair.model}`, as it is" if pair.training_set == BASE else f"{trained} and seed {pair.seed}"
@@ -103,13 +103,16 @@ def _text(config: SweepConfig, cell: CellScores) -> str:
     table = [columns, ["---"] * len(columns), *rows]
     undefined = [score for test_set in cell.test_sets for score in test_set.undefined]
     left_out = [f"- {s.metric} on {s.problem_set} {s.perturbation} is undefined: {s.note}" for s in undefined]
+    recipe = None if pair.training_set == BASE else config.recipe_of(pair.recipe)
+    lines = [*settings_lines(config), ("signature", signature)]
     parts = [
         f"# {cell.id}\n\n{what}. Evaluated by raysweep {VERSION} in the sweep `{config.name}`, on clean and on "
         "perturbed prompts. RD is the share of clean pass@1 that is lost, `drop` perturbed minus clean "
         f"pass@1.\n\n{limited}" + "\n".join(f"| {' | '.join(row)} |" for row in table),
         *([OVER_SEEDS] if several else []),
         *(["Left out:\n\n" + "\n".join(left_out)] if left_out else []),
-        f"How the numbers were made:\n\n```yaml\n{to_yaml(config)}```",
+        "How the numbers were made:\n\n" + "\n".join(f"- {label}: {text}" for label, text in lines),
+        *([f"The recipe `{pair.recipe}`:\n\n```yaml\n{to_yaml(recipe)}```"] if recipe is not None else []),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.advice import NEXT, SURE, share_text
+from raysweep.analysis.exhibits.advice import share_text
 from raysweep.analysis.exhibits.base import Conclusion, Evidence
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.tables.edited import EDITED, WAY
@@ -21,6 +21,7 @@ from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels
 from tests.analysis.exhibits.examples import CURVES, EXHIBITS, PASSED, cells, curve_evidence, passing, rated, score
 
+SURE, NEXT = "How sure is that?", "What next?"
 TYPOS, CLEAN = ("humaneval", "typos"), ("humaneval", "clean")
 
 

@@ -81,10 +81,10 @@ def read_declaration(text: str) -> CppDeclaration:
 
 
 def _function(node: Node, aliases: Mapping[str, Node]) -> CppFunction:
-    qualifiers = [one for one in parts_of(node) if text_of(one) in {"const", *_IGNORED}]
-    if len(parts := parts_of(node)[len(qualifiers) :]) != 3 or parts[1].type != "function_declarator":
+    parts = [one for one in parts_of(node) if text_of(one) not in {"const", *_IGNORED}]
+    if len(parts) != 3 or parts[1].type != "function_declarator":
         raise UnreadableError("has more before the body of its function than a type, a name and parameters")
-    stated, declarator, body = parts
+    stated, declarator, _ = parts
     name, listed, *rest = parts_of(declarator)
     if name.type != "identifier" or [one.type for one in rest] not in ([], ["noexcept"]):
         raise UnreadableError(f"has more in {text_of(declarator)} than a name and parameters")
@@ -102,8 +102,8 @@ def _function(node: Node, aliases: Mapping[str, Node]) -> CppFunction:
             raise UnreadableError(f"has {text_of(one)} as {place}, which is no plain data")
         parameters.append(parameter)
     first = next(one for one in parts_of(node) if text_of(one) not in _IGNORED)
-    is_const = any(text_of(one) == "const" for one in qualifiers)
-    heading = between(node, first, body).strip()
+    is_const = any(text_of(one) == "const" for one in parts_of(node))
+    heading = between(node, first, declarator) + text_of(declarator)
     return CppFunction(text_of(name), Type(result, is_const), tuple(parameters), heading)
 
 

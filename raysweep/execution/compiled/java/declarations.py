@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from raysweep.execution.compiled.syntax import UnreadableError, between, closed, parts_of, text_of, tree_of
+from raysweep.execution.compiled.syntax import UnreadableError, closed, parts_of, text_of, tree_of
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -72,7 +72,7 @@ def read_declaration(text: str) -> JavaDeclaration:
         "\n".join(text_of(node) for node in before if node.type == "import_declaration"),
         "\n".join(text_of(node) for node in before if node.type != "import_declaration"),
         _name(owner),
-        between(owner, owner, parts_of(owner)[-1]).strip(),
+        " ".join(map(text_of, parts_of(owner)[:-1])),
         "\n".join(map(text_of, members)),
         _method(method),
     )

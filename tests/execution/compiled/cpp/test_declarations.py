@@ -61,6 +61,12 @@ def test_types_may_have_other_names():
         function("using A = B; using B = A; A f() {")
 
 
+def test_a_comment_before_the_brace_is_no_part_of_the_heading_and_const_may_stand_behind_the_type():
+    assert read_declaration("int f(int a) // adds\n{\n").function.heading == "int f(int a)"
+    function = read_declaration("static int const f(int a) {").function
+    assert function.heading == "int const f(int a)" and function.result.is_const
+
+
 def test_what_stands_behind_the_brace_is_left_out():
     read = read_declaration('int g(int a) { return a; }\nint x[2] = {1, 2};\nint f(string s) { if (s == "}") { g(')
     assert read.function.heading == "int f(string s)"
