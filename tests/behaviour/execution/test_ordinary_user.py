@@ -47,6 +47,8 @@ with Executor(1 + (len(work) > 20), Sandbox(Lane(sys.argv[2]), Level.LIMITS)) as
 """
 HELD_OFF = ("exec", "fork", "socket", "read_outside", "threads")
 """Hostile programs in Java and C++."""
+PACKAGES = str(Path(psutil.__file__).parents[1])
+"""The installed packages of the Python that runs the tests: what reads Java and C++ among them."""
 SLOW = ("judge-time", "judge-memory")  # groups that keep a judge busy, which depends on no user
 
 
@@ -107,7 +109,7 @@ def test_a_soak_of_an_ordinary_user_leaves_nothing():
     """tests/behaviour/execution/test_soak.py runs more programs, as the user who runs the tests."""
     home = Path(tempfile.mkdtemp(dir="/tmp"))  # pytest's own folders are closed to others
     home.chmod(0o777)
-    packages = Path(psutil.__file__).parents[1]
+    packages = Path(PACKAGES)
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(home), "PYTHONPATH": str(packages)}
     command = [*AS_NOBODY, PYTHON, "-B", "-m", "tests.behaviour.execution.soak", "200", "--slots", "1", "--kills", "2"]
     try:
@@ -129,6 +131,11 @@ def with_all(*names: str) -> list[object]:
 def test_an_ordinary_users_compiled_programs_end_as_they_should_and_hostile_ones_are_held_off(language, in_full):
     """The hostile ones run at the level strong only. In `make test` all tests run outside."""
     needs(language)
+    path = f"import sys; sys.path.append({PACKAGES!r})"
+    readers = [*AS_NOBODY, PYTHON, "-c", f"{path}; from tree_sitter import Parser; import tree_sitter_{language}"]
+    tried = subprocess.run(readers, capture_output=True, text=True, cwd="/", env={})
+    if tried.returncode:
+        pytest.skip(f"{PYTHON} can't use the packages of {PACKAGES}: {tried.stderr.splitlines()[-1]}")
     work = [
         (f"{outcome} {oracle}", program(language, outcome, oracle), LIMITS)
         for outcome in BODIES[language]
@@ -141,7 +148,7 @@ def test_an_ordinary_users_compiled_programs_end_as_they_should_and_hostile_ones
         texts = {name: text.replace("@SECRET@", "/etc/passwd") for name, text in texts.items()}
         right |= {name: text.partition(":")[0].removeprefix("//").split() for name, text in texts.items()}
         work += [(name, hostile_program(language, text), LIMITS) for name, text in texts.items()]
-    verdicts = as_nobody("strict", work)["verdicts"]
+    verdicts = as_nobody("strict", work, path)["verdicts"]
     assert {name: told for name, told in verdicts.items() if told[0] not in right[name]} == {}
     if level != Level.STRONG:
         pytest.skip(f"the hostile programs run at the level strong, and an ordinary user has {level} here")
