@@ -10,10 +10,11 @@ from typing import Any
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.sections.base import PairSamples, Report
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Table, by_problem_set, to_markdown
 from raysweep.hashing import text_sha
-from raysweep.records import Completion, PromptRow, Result, Score
+from raysweep.records import Completion, Difference, PromptRow, Result, Score
 from tests.analysis.exhibits.examples import in_group
 
 MODELS = ("llama", "gpt_bigcode")
@@ -149,3 +150,7 @@ def report(samples: Sequence[PairSamples] = (), failures: Sequence[Failure] = ()
     fields |= more
     evidence = Evidence(ScoreBook.of(fields["scores"], fields["order"], fields["failures"]))
     return Report(**({"drawn": draw(in_group(SUMMARIES, COMPARISONS, TESTS), evidence)} | fields))
+
+
+def with_differences(book: ScoreBook, differences: Sequence[Difference]) -> ScoreBook:
+    return ScoreBook.of(book.scores(), book.order, (), differences)

@@ -18,7 +18,7 @@ import yaml
 
 from raysweep.analysis.comparisons.pass_rates import P_HEADINGS, P_VALUE
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.config.grid import build_grid
 from raysweep.config.schema import SweepConfig
 from raysweep.records import BASE, CLEAN, Difference, Score
@@ -86,7 +86,6 @@ def simulated(
         for key, cell in cells.items()
         for test in tests[key]
     ]
-    book = ScoreBook.of(scores, order)
     for number in range(sweeps):
         rng = numpy_rng(seed, "families", samples, f"{affected_share:g}", number)
         differences, affected = [], set()
@@ -104,7 +103,7 @@ def simulated(
                 label = (cell.model, cell.recipe, training_set, cell.seed, CLEAN, problems, test, P_VALUE)
                 differences.append(Difference(*label, p, np.nan, np.nan, PROBLEMS))
                 affected |= {(model, training_set, test)} if gains.any() else set()
-        tables = difference_tables(differences, book)
+        tables = difference_tables(ScoreBook.of(scores, order, (), differences))
         yield SimulatedSweep(tuple(map(_adjusted, tables)), frozenset(affected))
 
 

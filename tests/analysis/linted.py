@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from raysweep.analysis.tables.score_book import Order, RowChoice
+from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.quality.reports import CellReports, FileReport, LintedStratum, LintMessage, LintReports
 
 PERTURBATIONS = {"clean": "clean", "C1": "C1", "C": "C", "C10a": "C", "C10b": "C", "C60half": "C", "C60": "C"}

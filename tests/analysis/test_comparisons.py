@@ -10,9 +10,9 @@ import pytest
 
 from raysweep.analysis.comparisons.base import BELOW_DRAWS, COMPARISONS, Comparison, ProblemRates, rates_of
 from raysweep.analysis.comparisons.degradation import DegradationChange, rd_change
+from raysweep.analysis.comparisons.estimate import BELOW_SEEDS, with_seeds_notes
 from raysweep.analysis.comparisons.pairing import Baselines, measure_pair
 from raysweep.analysis.comparisons.pass_rates import PassRates
-from raysweep.analysis.comparisons.seeds import BELOW_SEEDS, with_seeds_notes
 from raysweep.analysis.tables.twin_tables import Twins, twin_tables
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, ProblemScore, Spec

@@ -13,13 +13,13 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import shared_values
-from raysweep.analysis.comparisons.seeds import seeds_note
-from raysweep.metrics.base import CellLabels
+from raysweep.analysis.comparisons.estimate import pool, seeds_note
+from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, NOT_TUNED
 from raysweep.seeding import DEFAULT_SEED, derive
 from raysweep.stats.bootstrap import resampled_means, statistic_ends
-from raysweep.stats.intervals import FEWEST, Interval
-from raysweep.stats.seeds import mean_over_seeds, shared_variance
+from raysweep.stats.intervals import FEWEST
+from raysweep.stats.seeds import shared_variance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,10 +145,8 @@ def change_over_seeds(seeds: Sequence[SumChange]) -> SumChange:
         return replace(known[0], seeds=1) if known else mean
     resampled = _resampled(known) if _are_paired(known) else []
     shared = shared_variance(np.stack(resampled)) if resampled else 1.0
-    ends = [Interval(change.low, change.high) for change in known]
-    found = mean_over_seeds(
-        [change.value for change in known], ends, min(change.n for change in known), shared, (-1, math.inf)
-    )
+    numbers = [Measurement("", change.value, change.low, change.high, change.n) for change in known]
+    found = pool(numbers, shared, limits=(-1, math.inf))
     note = "; ".join(filter(None, (mean.note, seeds_note(change.value for change in known))))
     return replace(mean, low=found.low, high=found.high, sd=found.sd, note=note)
 

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.exhibits.base import Conclusion, Remark
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing
-from raysweep.analysis.tables.edited import EDITED
-from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import PASS
-from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError
@@ -87,7 +87,7 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
         alone=alone,
         where=_where(book, problem_set, test),
         seeds=seeds,
-        over=count(len(alone.perturbed), "problem") + (f" and {seeds.n} seeds" if seeds.n > 1 else ""),
+        over=count(len(alone.perturbed), "problem") + (f" and {seeds.seeds} seeds" if seeds.seeds > 1 else ""),
         test=test,
         label=book.order.test_label(test),
         is_clean=test == CLEAN,
@@ -125,7 +125,7 @@ def _tied(choosing: Choosing) -> list[str]:
     return [*names[:RIVALS], *more]
 
 
-def _interval(found: MeasurementOverSeeds) -> str:
+def _interval(found: Estimate) -> str:
     return f"{100 * COVERAGE:.0f} % interval {PASS.format(found.low)} to {PASS.format(found.high)}"
 
 

@@ -14,13 +14,13 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
+from raysweep.analysis.comparisons.estimate import rates_over_seeds
 from raysweep.analysis.exhibits.answers import Answers, NoAnswers, ShownAnswer
 from raysweep.analysis.exhibits.edit_pages import PairPage
 from raysweep.analysis.exhibits.edits import Edits
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS, rates_over_seeds
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError, did_you_mean

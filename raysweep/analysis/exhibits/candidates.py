@@ -8,18 +8,20 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, PassRates
+from raysweep.analysis.comparisons.estimate import Estimate, SharedVariance, pool
+from raysweep.analysis.comparisons.pass_rates import PassRates
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.tables.over_seeds import MeasurementOverSeeds, measurements_over_seeds
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.metrics.base import Measurement
 from raysweep.metrics.degradation import relative_degradation
 from raysweep.records import BASE, CLEAN
 from raysweep.stats.intervals import COVERAGE, mean_interval
 from raysweep.stats.resampling import BestSetting, argmax_interval
-from raysweep.stats.seeds import SeedsMean, mean_over_seeds, shared_variance
+from raysweep.stats.seeds import shared_variance
 
 FEWEST = 2
 NO_SEED = -1
+PASS = "pass@1"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Candidate:
     base_model: str = ""
     recipe: str = ""
 
-    def gain(self, other: Candidate) -> MeasurementOverSeeds | None:
+    def gain(self, other: Candidate) -> Estimate | None:
         """Return by how much its pass@1 is above another's, 0 to 1, over the problems and seeds that both have."""
         alike = [
             (theirs, ours)
@@ -60,21 +62,16 @@ class Candidate:
             [ProblemRates({task: of[task] for task in self.perturbed}, {}, 1, 1) for of in side]
             for side in zip(*alike, strict=True)
         )
-        numbers = [
-            {one.metric: one for one in PassRates().measure(first, second)}
-            for first, second in zip(twins, seeds, strict=True)
-        ]
-        found = measurements_over_seeds(numbers, seeds, twins, len(seeds))[DIFFERENCE]
-        assert isinstance(found, MeasurementOverSeeds)
-        return found
+        differences = [PassRates().measure(*pair)[0] for pair in zip(twins, seeds, strict=True)]
+        return pool(differences, SharedVariance.between(seeds, twins).rates)
 
     @property
-    def over_seeds(self) -> SeedsMean:
+    def over_seeds(self) -> Estimate:
         import numpy as np
 
         rates = np.array([[of_seed[task] for task in self.perturbed] for of_seed in self.by_seed.values()])
-        means, intervals = rates.mean(axis=1).tolist(), [mean_interval(of_seed) for of_seed in rates]
-        return mean_over_seeds(means, intervals, rates.shape[1], shared_variance(rates), limits=(0.0, 1.0))
+        seeds = [Measurement(PASS, float(one.mean()), *mean_interval(one), len(one)) for one in rates]
+        return pool(seeds, shared_variance(rates))
 
     @property
     def pair(self) -> tuple[float, float] | None:
@@ -157,7 +154,7 @@ class Choosing:
         return next((one for one in alike if one.training_set == clean), None)
 
     @cached_property
-    def lead(self) -> MeasurementOverSeeds | None:
+    def lead(self) -> Estimate | None:
         return self.chosen.gain(self.second)
 
     @property

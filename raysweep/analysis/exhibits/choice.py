@@ -16,15 +16,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
+from raysweep.analysis.comparisons.estimate import fewer_seeds
 from raysweep.analysis.exhibits.advice import conclude, describe
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.tables.over_seeds import fewer_seeds
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell
-from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.metrics.base import Measurement
 from raysweep.records import BASE, CLEAN
 
 _SHARE = Quantity("", "best in", "% of resamples")
@@ -93,9 +92,14 @@ def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
     n, pair = len(candidate.perturbed), candidate.pair
     seeds, share = candidate.over_seeds, choosing.share_of(candidate)
     asked = 1 if candidate.training_set == BASE else choosing.seeds
-    note = fewer_seeds(seeds.n, asked) if seeds.n < asked else ""
-    number = Measurement(PASS.metric, choosing.score_of(candidate), seeds.low, seeds.high, n, note)
-    of_score = number_cell(number, PASS, seeds.sd, seeds.n if seeds.n > 1 else 0)
+    number = replace(
+        seeds,
+        value=choosing.score_of(candidate),
+        n=n,
+        note=fewer_seeds(seeds.seeds, asked),
+        seeds=seeds.seeds if seeds.seeds > 1 else 0,
+    )
+    of_score = number_cell(number, PASS)
     if choosing.test == CLEAN:
         return of_score, _number(share, _SHARE)
     beside = [TableCell(), TableCell(), TableCell()]
@@ -108,10 +112,10 @@ def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
 def _rd(seeds: Sequence[float]) -> TableCell:
     known = [rd for rd in seeds if not math.isnan(rd)]
     if not known:
-        return TableCell("–", note="the clean score is 0", state="undefined")
+        return TableCell.dash("the clean score is 0")
     note = f"the clean score is 0; {fewer_seeds(len(known), len(seeds))}" if len(known) < len(seeds) else ""
     return replace(_number(math.fsum(known) / len(known), RD), note=note)
 
 
 def _number(value: float, quantity: Quantity) -> TableCell:
-    return TableCell(quantity.format(value), value=100 * value, state="value")
+    return TableCell.number(100 * value, quantity.format(value))

@@ -10,9 +10,14 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
-from raysweep.analysis.tables.quality_groups import PERTURBED, FileGroup, training_groups
-from raysweep.analysis.tables.quality_tables import code_count_table, problem_sets_of
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.quality_tables import (
+    PERTURBED,
+    FileGroup,
+    code_count_table,
+    problem_sets_of,
+    training_groups,
+)
 from raysweep.analysis.tables.table import Table
 
 NOT_LINTED = "no completion was linted (`evaluation.quality`)"

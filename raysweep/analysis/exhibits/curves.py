@@ -21,9 +21,8 @@ from raysweep.analysis.exhibits.recipes.finding import label_without_recipe
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.settings import LACKING, Along, Argument, Curve, Setting, argument_curve, curve_of
 from raysweep.analysis.figures.lines import LevelLine, Line, LineFigure, Panel, Point, Tick
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, quantity_of, score_cell
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
 

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
+from raysweep.analysis.comparisons.estimate import Estimate, estimate
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.metrics.restoration import RI, CategoryAccuracy, category_accuracy, restored
 from raysweep.records import CLEAN, BlockAccuracy, PromptPair
 from raysweep.stats.intervals import FEWEST, interval_note
-from raysweep.stats.resampling import DifferenceOfMeans, bootstrap_difference
 from raysweep.units import count
 
 Rates = Mapping[str, float]
@@ -220,8 +220,10 @@ class Edits:
     rewritten: Sequence[RewrittenPrompts] = ()
 
 
-def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceOfMeans | None:
+def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> Estimate | None:
     """The rates are of one or several test sets, the same ones of both; None for fewer than two shared problems."""
+    import numpy as np
+
     both: tuple[dict[str, list[float]], ...] = ({}, {})
     for own, other in zip(after, before, strict=True):
         for task in (task for task in own if task in other):
@@ -229,8 +231,8 @@ def rates_change(after: Sequence[Rates], before: Sequence[Rates]) -> DifferenceO
                 rates.setdefault(task, []).append(one[task])
     if len(both[0]) < FEWEST:
         return None
-    first, second = ([[fmean(rates)] for rates in one.values()] for one in both)
-    return bootstrap_difference(first, second)
+    edited, base = (np.array([[fmean(rates) for rates in one.values()]]) for one in both)
+    return estimate(base, edited, CLEAN_CHANGE)
 
 
 def _change(after: Rates, before: Rates) -> Measurement | None:

@@ -11,8 +11,8 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_training_sets
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook
 from raysweep.analysis.tables.quantities import p_text
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE
 from raysweep.stats.group_tests import FEWEST_METHODS, FEWEST_ROWS, friedman

@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text, unknown_metric
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN
 
 

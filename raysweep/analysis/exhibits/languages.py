@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import LANGUAGE_WORDS
 from raysweep.records import BASE, CLEAN

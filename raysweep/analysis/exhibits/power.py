@@ -17,9 +17,8 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook
 from raysweep.analysis.tables.quantities import Quantity
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import UsageError
 from raysweep.stats.power import FEWEST_PAIRS, detectable_rate_difference, pairs_needed, problems_needed

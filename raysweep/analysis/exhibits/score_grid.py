@@ -30,8 +30,8 @@ from raysweep.analysis.exhibits.base import (
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, absent_recipes, by_recipe, matches
 from raysweep.analysis.exhibits.selections import EVERY, HEADLINE, WORDS, select_test_sets, select_training_sets
 from raysweep.analysis.exhibits.test_sets import unchanged_sentence
+from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of, score_cell
-from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.errors import did_you_mean
 from raysweep.records import BASE, CLEAN

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysweep.analysis.exhibits.base import Counted, Exhibit
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count
 

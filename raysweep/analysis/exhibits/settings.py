@@ -13,7 +13,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import FileKeys, Text
-from raysweep.analysis.tables.score_book import ModelVariant, Order, RecipeChoice
+from raysweep.analysis.tables.frame import ModelVariant
+from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.hashing import canonical_json
 from raysweep.records import CLEAN
 

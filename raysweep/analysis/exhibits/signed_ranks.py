@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.significance import Case, TestFamily, significance_table
 from raysweep.analysis.tables.table import Table
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 METRICS = ("rows_unchanged", "rows_not_compiling")

@@ -11,8 +11,8 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
+from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, score_cell
-from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
 

@@ -24,8 +24,8 @@ from raysweep.analysis.figures.look import (
     plotting,
     rendered,
 )
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import problems_text
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import CLEAN, Score
 from raysweep.units import decimal
 

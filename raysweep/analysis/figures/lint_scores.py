@@ -24,9 +24,8 @@ from raysweep.analysis.figures.look import (
     plotting,
     rendered,
 )
-from raysweep.analysis.tables.quality_groups import linted_models, training_groups
-from raysweep.analysis.tables.quality_tables import problem_sets_of
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.quality_tables import linted_models, problem_sets_of, training_groups
 from raysweep.quality.reports import CellReports
 from raysweep.quality.summary import SCORES, GroupSummary
 from raysweep.records import BASE, CLEAN

@@ -25,7 +25,7 @@ from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.page.textdiff import changes
 from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent
-from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.order import labelled
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
 from raysweep.units import count
 

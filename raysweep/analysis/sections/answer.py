@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
-from raysweep.analysis.tables.edited import EDITED
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import problems_text
-from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.records import CLEAN
 from raysweep.units import count
 

@@ -17,9 +17,10 @@ from raysweep.analysis.exhibits.base import Drawn
 from raysweep.analysis.figures.look import ReportFigure
 from raysweep.analysis.tables.choices import ReportedChoice
 from raysweep.analysis.tables.costs import Cost
+from raysweep.analysis.tables.frame import Failure, Number, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.over_seeds import failures_over_seeds
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.pooling import failures_over_seeds
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UsageError, did_you_mean
@@ -93,7 +94,7 @@ class Report:
     samples_per_pair: int | None = None  # see `raysweep.analysis.page.sample_viewer.samples_json`
     outcomes: Sequence[PairOutcomes] = ()
     trainings: Sequence[ReportedTraining] = ()
-    differences: Sequence[Difference] = ()
+    differences: Sequence[Difference | Number] = ()
     drawn: Drawn = field(default_factory=Drawn)  # what files define
     signature: str = ""  # settings and versions that all numbers rest on
     costs: Sequence[Cost] = ()
@@ -103,9 +104,9 @@ class Report:
 
     @cached_property
     def book(self) -> ScoreBook:
-        """The scores and failures, indexed."""
+        """The frame of all scores and differences, with the failures."""
         failures = failures_over_seeds(self.failures) if self.over_seeds else self.failures
-        return ScoreBook.of(self.scores, self.order, failures)
+        return ScoreBook.of(self.scores, self.order, failures, self.differences)
 
     @property
     def over_seeds(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing_extensions import override
 
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.tables.frame import Failure
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 

@@ -17,9 +17,9 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import SUMMARIES
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.sections.base import SECTIONS, Content, Report, Section
-from raysweep.analysis.tables.edited import EDITED, LEFT_OUT
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT
 from raysweep.analysis.tables.quantities import DROP, problems_text
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import BASE, CLEAN
 from raysweep.units import decimal

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
-from raysweep.analysis.tables.score_book import Order
-from raysweep.analysis.tables.seed_rows import BY_SEED, COUNT, cells_over_seeds
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.records import BY_SEED, Field, Labels, field_cells, most_seeds, rows_of
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.units import count, formatted
 
 LOSS = "{:.4f}"
 """Format of a loss."""
-NOT_YET = TableCell("–", note="not chosen yet: a model of its group is still to be trained", state="undefined")
+NOT_YET = TableCell.dash("not chosen yet: a model of its group is still to be trained")
+STUB = ("model", "training set", "recipe")
 
 
 @dataclass(frozen=True)
@@ -49,62 +50,51 @@ class ReportedChoice:
 
 def choice_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
     """`over_seeds`: whether the choices of all seeds have one row."""
+    fields: list[Field[ReportedChoice]] = [
+        Field("its loss", lambda choice: NOT_YET if choice.chosen is None else _loss(choice.chosen.loss), LOSS),
+        Field("next loss", _next_loss, LOSS),
+        Field("candidates", lambda choice: TableCell.counted(len(choice.candidates)) if choice.chosen else NOT_YET),
+    ]
+    rows = rows_of(choices, over_seeds, _labels)
     caption = (
         "The recipe of each group whose model has the lowest loss of the validation rows; that model alone was "
         "evaluated. Of equal losses the one with fewer optimizer steps is chosen."
     )
-    names = ("chosen recipe", "its loss", "next loss", "candidates")
-    groups = _grouped(choices, over_seeds)
-    asked = _most_seeds(groups)
-    rows = []
-    for labels, of_seeds in groups.items():
-        _, *numbers = cells_over_seeds(
-            {seed: _cells(choice) for seed, choice in of_seeds.items()}, ("", LOSS, LOSS, COUNT), asked
-        )
-        rows.append(Row(labels, (_chosen_cell([choice.chosen for choice in of_seeds.values()]), *numbers)))
-    stub = ("model", "training set", "recipe")
-    return Table("Chosen recipes", caption, stub, tuple(map(Column, names)), tuple(rows), order.training_words)
+    shown = [
+        Row(labels, (_chosen([one.chosen for one in seeds.values()]), *field_cells(seeds, fields, most_seeds(rows))))
+        for labels, seeds in rows
+    ]
+    columns = (Column("chosen recipe"), *(Column(field.heading) for field in fields))
+    return Table("Chosen recipes", caption, STUB, columns, tuple(shown), order.training_words)
 
 
 def candidate_table(choices: Sequence[ReportedChoice], order: Order, *, over_seeds: bool = False) -> Table:
-    groups = _grouped(choices, over_seeds)
-    asked = _most_seeds(groups)
-    caption = "All candidates, with the losses of the validation rows by which one of each group was chosen."
-    caption += f" {BY_SEED}" if asked > 1 else ""
+    fields: list[Field[ReportedCandidate]] = [
+        Field("validation loss", lambda one: _loss(one.loss, tuple((float(at), of) for at, of in one.losses)), LOSS),
+        Field("at step", lambda one: TableCell.counted(one.kept)),
+        Field("steps", lambda one: TableCell.counted(one.steps)),
+    ]
+    groups = rows_of(choices, over_seeds, _labels)
+    asked = most_seeds(groups)
     rows = []
-    for (model, trained, _), of_seeds in groups.items():
+    for (model, trained, _), of_seeds in groups:
         candidates: dict[str, dict[int | None, ReportedCandidate]] = {}
         for seed, choice in of_seeds.items():
             for candidate in choice.candidates:
                 candidates.setdefault(candidate.recipe, {})[seed] = candidate
         for recipe, seeds in sorted(candidates.items(), key=lambda item: _place(item[1].values())):
-            cells = {seed: _candidate_cells(candidate) for seed, candidate in seeds.items()}
-            numbers = cells_over_seeds(cells, (LOSS, COUNT, COUNT), asked)
             times = sum(candidate.is_chosen for candidate in seeds.values())
             chosen = f"chosen with {times} of {count(asked, 'seed')}" if asked > 1 else "chosen"
-            choice_cell = TableCell(chosen, state="text") if times else TableCell()
-            rows.append(Row((model, trained, recipe), (*numbers, choice_cell)))
-    names = ("validation loss", "at step", "steps", "choice")
-    stub = ("model", "training set", "recipe")
-    return Table("Candidates", caption, stub, tuple(map(Column, names)), tuple(rows), order.training_words)
+            choice_cell = TableCell.said(chosen) if times else TableCell()
+            rows.append(Row((model, trained, recipe), (*field_cells(seeds, fields, asked), choice_cell)))
+    caption = "All candidates, with the losses of the validation rows by which one of each group was chosen."
+    caption += f" {BY_SEED}" if asked > 1 else ""
+    columns = (*(Column(field.heading) for field in fields), Column("choice"))
+    return Table("Candidates", caption, STUB, columns, tuple(rows), order.training_words)
 
 
-Grouped = Mapping[tuple[str, str, str], Mapping[int | None, ReportedChoice]]
-"""The choices of each row by its labels (model, training set, recipe), then by seed; None: the only one."""
-
-
-def _grouped(choices: Sequence[ReportedChoice], over_seeds: bool) -> Grouped:
-    several = len({one.seed for one in choices}) > 1
-    groups: dict[tuple[str, str, str], dict[int | None, ReportedChoice]] = {}
-    for choice in choices:
-        apart = f", seed {choice.seed}" if several and not over_seeds else ""
-        labels = (choice.model, choice.training_set + apart, choice.recipe)
-        groups.setdefault(labels, {})[choice.seed if over_seeds else None] = choice
-    return groups
-
-
-def _most_seeds(groups: Grouped) -> int:
-    return max(map(len, groups.values()), default=1)
+def _labels(choice: ReportedChoice, seed: str) -> Labels:
+    return choice.model, choice.training_set + seed, choice.recipe
 
 
 def _place(candidates: Iterable[ReportedCandidate]) -> tuple[bool, float]:
@@ -112,40 +102,24 @@ def _place(candidates: Iterable[ReportedCandidate]) -> tuple[bool, float]:
     return not losses, fmean(losses) if losses else 0.0
 
 
-def _candidate_cells(candidate: ReportedCandidate) -> tuple[TableCell, ...]:
-    curve = tuple((float(step), loss) for step, loss in candidate.losses)
-    return (
-        replace(_loss(candidate.loss), curve=curve),
-        TableCell(f"{candidate.kept:,}", value=float(candidate.kept), state="value"),
-        TableCell(f"{candidate.steps:,}", value=float(candidate.steps), state="value"),
-    )
-
-
-def _chosen_cell(seeds: Sequence[ReportedCandidate | None]) -> TableCell:
+def _chosen(seeds: Sequence[ReportedCandidate | None]) -> TableCell:
     times = Counter(candidate.recipe for candidate in seeds if candidate is not None)
     if not times:
         return NOT_YET
     if len(times) == 1 and times.total() == len(seeds):
-        return TableCell(next(iter(times)), state="text")
+        return TableCell.said(next(iter(times)))
     each = ", ".join(f"{recipe} ({number} of {len(seeds)})" for recipe, number in times.most_common())
-    return TableCell(each, note="of how many seeds it is the choice", state="text")
+    return TableCell.said(each, "of how many seeds it is the choice")
 
 
-def _cells(choice: ReportedChoice) -> tuple[TableCell, ...]:
-    chosen = choice.chosen
-    if chosen is None:
-        return (NOT_YET,) * 4
-    others = sorted(one.loss for one in choice.candidates if one is not chosen and math.isfinite(one.loss))
-    number = len(choice.candidates)
-    return (
-        TableCell(chosen.recipe, state="text"),
-        _loss(chosen.loss),
-        _loss(others[0]) if others else TableCell(),
-        TableCell(f"{number:,}", value=float(number), state="value"),
-    )
+def _next_loss(choice: ReportedChoice) -> TableCell:
+    if choice.chosen is None:
+        return NOT_YET
+    others = [one.loss for one in choice.candidates if not one.is_chosen and math.isfinite(one.loss)]
+    return _loss(min(others)) if others else TableCell()
 
 
-def _loss(loss: float) -> TableCell:
+def _loss(loss: float, curve: tuple[tuple[float, float], ...] = ()) -> TableCell:
     if not math.isfinite(loss):
-        return TableCell("–", note=f"its loss is {loss}", state="undefined")
-    return TableCell(formatted(loss, LOSS), value=loss, state="value")
+        return TableCell.dash(f"its loss is {loss}", curve=curve)
+    return TableCell.number(loss, formatted(loss, LOSS), curve=curve)

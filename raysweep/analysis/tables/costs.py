@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.units import decimal
+from raysweep.analysis.tables.records import BySeed, Field, Labels, record_table
+from raysweep.analysis.tables.table import Table, TableCell
+from raysweep.units import decimal, hours
 
 ALL = "all"
-_UNKNOWN = TableCell("–", note="not recorded by the version that made it", state="undefined")
+_UNKNOWN = TableCell.dash("not recorded by the version that made it")
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,27 @@ class Cost:
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
-    edits = any(cost.edits for cost in costs)
-    rows = [Row((cost.model,), _cells(cost, edits)) for cost in costs]
+    rows: list[tuple[Labels, BySeed[Cost]]] = [((cost.model,), {None: cost}) for cost in costs]
     if len(costs) > 1:
         names = [column.name for column in fields(Cost)[1:]]
         total = Cost(ALL, **{name: sum(getattr(cost, name) for cost in costs) for name in names})
-        rows.append(Row((ALL,), _cells(total, edits)))
+        rows.append(((ALL,), {None: total}))
+    has_edits = any(cost.edits for cost in costs)
+    columns: list[Field[Cost]] = [
+        Field("trainings", lambda cost: _whole(cost.trainings)),
+        *([Field[Cost]("edits", lambda cost: _whole(cost.edits))] if has_edits else []),
+        Field("trainings", lambda cost: _hours(cost.training_hours), group="CPU-hours"),
+        *([Field[Cost]("edits", lambda cost: _hours(cost.edit_hours), group="CPU-hours")] if has_edits else []),
+        Field("generation", lambda cost: _hours(cost.generation_hours), group="CPU-hours"),
+        Field("programs", lambda cost: _hours(cost.program_hours), group="CPU-hours"),
+        Field("linting", lambda cost: _hours(cost.linting_hours), group="CPU-hours"),
+        Field("GPU-hours", lambda cost: _hours(cost.gpu_hours), group="this sweep's"),
+        Field("asked for", lambda cost: _whole(cost.completions), group="completions"),
+        Field("generated (%)", lambda cost: _share(cost.generated, cost.completions), group="completions"),
+        Field("tokens", lambda cost: _whole(cost.tokens), group="completions"),
+        Field("verdicts", lambda cost: _whole(cost.programs), group="programs"),
+        Field("run (%)", lambda cost: _share(cost.programs_run, cost.programs), group="programs"),
+    ]
     caption = (
         "By the manifests of the sweep's artefacts, whichever run made them. Generated and run: the share of "
         "completions that a model wrote, and of programs that were executed; the others were in the store already, or "
@@ -66,55 +82,19 @@ def cost_table(costs: Sequence[Cost]) -> Table:
         "that ended well, those of a training of its first worker since it was resumed. GPU-hours are of all stages, "
         "as far as the sweep's own runs used them."
     )
-    columns = (
-        Column("trainings"),
-        *([Column("edits")] if edits else []),
-        Column("trainings", "CPU-hours"),
-        *([Column("edits", "CPU-hours")] if edits else []),
-        Column("generation", "CPU-hours"),
-        Column("programs", "CPU-hours"),
-        Column("linting", "CPU-hours"),
-        Column("GPU-hours", "this sweep's"),
-        Column("asked for", "completions"),
-        Column("generated (%)", "completions"),
-        Column("tokens", "completions"),
-        Column("verdicts", "programs"),
-        Column("run (%)", "programs"),
-    )
-    return Table("Cost", caption, ("model",), columns, tuple(rows))
-
-
-def _cells(cost: Cost, edits: bool) -> tuple[TableCell, ...]:
-    return (
-        _whole(cost.trainings),
-        *([_whole(cost.edits)] if edits else []),
-        _hours(cost.training_hours),
-        *([_hours(cost.edit_hours)] if edits else []),
-        _hours(cost.generation_hours),
-        _hours(cost.program_hours),
-        _hours(cost.linting_hours),
-        _hours(cost.gpu_hours),
-        _whole(cost.completions),
-        _share(cost.generated, cost.completions),
-        _whole(cost.tokens),
-        _whole(cost.programs),
-        _share(cost.programs_run, cost.programs),
-    )
+    return record_table("Cost", caption, ("model",), rows, columns)
 
 
 def _whole(number: float) -> TableCell:
-    return _UNKNOWN if math.isnan(number) else TableCell(f"{number:,.0f}", value=float(number), state="value")
+    return _UNKNOWN if math.isnan(number) else TableCell.counted(number)
 
 
 def _hours(number: float) -> TableCell:
-    if math.isnan(number):
-        return _UNKNOWN
-    return TableCell(f"{number:.3g}" if number < 100 else f"{number:,.0f}", value=number, state="value")
+    return _UNKNOWN if math.isnan(number) else TableCell.number(number, hours(number))
 
 
 def _share(part: float, whole: float) -> TableCell:
     if not whole:
         return TableCell()
-    if math.isnan(part / whole):
-        return _UNKNOWN
-    return TableCell(decimal(100 * part / whole), value=100 * part / whole, state="value")
+    share = 100 * part / whole
+    return _UNKNOWN if math.isnan(share) else TableCell.number(share, decimal(share))

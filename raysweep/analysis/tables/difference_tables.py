@@ -9,18 +9,17 @@ what does a perturbation of the training rows change, what a share of perturbed 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
 from raysweep.analysis.comparisons.pass_rates import DIFFERENCE, P_HEADINGS, P_VALUE, TEST_IN_WORDS
-from raysweep.analysis.tables.over_seeds import DifferenceOverSeeds
+from raysweep.analysis.tables.frame import Number, ScoreBook, ScoreKey
+from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.quantities import Quantity, number_cell, p_cell
-from raysweep.analysis.tables.score_book import Order, RowChoice, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.records import BASE, CLEAN, Difference
+from raysweep.records import BASE, CLEAN
 from raysweep.stats.rank_tests import holm
 from raysweep.units import count
 
@@ -42,17 +41,16 @@ QUESTIONS = {
     "number of rows": "what the number of rows changes (RQ3 of the study)",
 }
 """What training sets differ in, with the question that they answer."""
-Key = tuple[str, str, int, str, str, str, str]  # model, recipe, seed, training set, problem set, perturbation, metric
 
 
-def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> list[Table]:
+def difference_tables(book: ScoreBook) -> list[Table]:
     """Return a table for each problem set and question; none for a sweep in which no model has a baseline."""
+    differences = book.differences()
     clean = [difference for difference in differences if difference.against != BASE]
-    against = CLEAN if clean else BASE
-    numbers = {_key(difference): difference for difference in clean or differences}
-    there = {key[3:5] for key in numbers}
+    against, compared = (CLEAN, clean) if clean else (BASE, differences)
+    there = {(one.training_set, one.problem_set) for one in compared}
     questions = {name: question_of(book.order, name) for name in book.training_sets}
-    asked = [name for name in QUESTIONS if any(questions.get(key[3]) == name for key in numbers)]
+    asked = [name for name in QUESTIONS if any(questions.get(training_set) == name for training_set, _ in there)]
     families = [
         _Family(problems, question, columns)
         for problems in book.problem_sets
@@ -61,7 +59,7 @@ def difference_tables(differences: Sequence[Difference], book: ScoreBook) -> lis
     ]
     sizes = Counter(family.problem_set for family in families)
     return [
-        _table(numbers, book, replace(family, families=sizes[family.problem_set]), against, several=len(asked) > 1)
+        _table(compared, book, replace(family, families=sizes[family.problem_set]), against, several=len(asked) > 1)
         for family in families
     ]
 
@@ -97,23 +95,26 @@ class _Family:
         )
 
 
-def _table(
-    numbers: Mapping[Key, Difference], book: ScoreBook, family: _Family, against: str, *, several: bool
-) -> Table:
+def _table(compared: Sequence[Number], book: ScoreBook, family: _Family, against: str, *, several: bool) -> Table:
     problems, columns = family.problem_set, family.training_sets
-    of_family = [one for key, one in numbers.items() if key[4] == problems and key[3] in columns]
-    seeds = " and seeds" if any(isinstance(one, DifferenceOverSeeds) for one in of_family) else ""
-    adjusted = {key: min(1.0, p * family.families) for key, p in _adjusted(of_family).items()}
+    of_family = [one for one in compared if one.problem_set == problems and one.training_set in columns]
+    seeds = " and seeds" if any(one.seeds for one in of_family) else ""
+    tested = [one for one in of_family if one.metric == P_VALUE]
+    raw = {one: one.value for one in tested}
+    adjusted = {one: min(1.0, p * family.families) for one, p in zip(raw, holm(list(raw.values())), strict=True)}
     rows = []
     for perturbation in (CLEAN, *book.perturbations):
         for variant in book.variants:
             keys = [ScoreKey(variant, name, problems, perturbation) for name in columns]
             labels = (perturbation, variant.label)
             block = [
-                Row((*labels, quantity.heading), tuple(_cell(numbers, book, key, quantity, against) for key in keys))
+                Row((*labels, quantity.heading), tuple(_cell(book, key, quantity, against) for key in keys))
                 for quantity in ((PASS,) if perturbation == CLEAN else (PASS, *RD))
             ]
-            block[1:1] = _test_rows(numbers, adjusted, keys, labels)
+            tests = [_difference(book, key, P_VALUE, against) for key in keys]
+            for place, (heading, ps) in enumerate(zip(P_HEADINGS, (raw, adjusted), strict=True)):
+                cells = (TableCell() if one is None else p_cell(ps[one], one.note) for one in tests)
+                block.insert(1 + place, Row((*labels, heading), tuple(cells)))
             rows += [row for row in block if any(cell.state != "empty" for cell in row.cells)]
     return Table(
         title=f"Against {IN_WORDS[against]}{f' by {family.question}' if several else ''}, {problems}",
@@ -127,30 +128,13 @@ def _table(
     )
 
 
-def _adjusted(differences: Sequence[Difference]) -> dict[Key, float]:
-    tested = [difference for difference in differences if difference.metric == P_VALUE]
-    return dict(zip(map(_key, tested), holm([difference.value for difference in tested]), strict=True))
+def _difference(book: ScoreBook, key: ScoreKey, metric: str, against: str) -> Number | None:
+    """Return a cell's difference to its baseline; the clean one of a source may have another name than ``clean``."""
+    return book.score(key, metric, book.order.clean_set(key.training_set) if against == CLEAN else BASE)
 
 
-def _test_rows(
-    numbers: Mapping[Key, Difference], adjusted: Mapping[Key, float], keys: Sequence[ScoreKey], labels: tuple[str, str]
-) -> Iterator[Row]:
-    tested = [_number_key(key, P_VALUE) for key in keys]
-    raw = [numbers[key].value if key in numbers else math.nan for key in tested]
-    holms = [adjusted.get(key, math.nan) for key in tested]
-    for heading, values in zip(P_HEADINGS, (raw, holms), strict=True):
-        cells = (
-            p_cell(p, numbers[key].note) if key in numbers else TableCell()
-            for key, p in zip(tested, values, strict=True)
-        )
-        yield Row((*labels, heading), tuple(cells))
-
-
-def _cell(
-    numbers: Mapping[Key, Difference], book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str
-) -> TableCell:
-    number = numbers.get(_number_key(key, quantity.metric))
-    if number is not None:
+def _cell(book: ScoreBook, key: ScoreKey, quantity: Quantity, against: str) -> TableCell:
+    if (number := _difference(book, key, quantity.metric, against)) is not None:
         return number_cell(number, quantity)
     if not book.is_asked(key):
         return TableCell()
@@ -161,28 +145,3 @@ def _cell(
         if book.is_missing(place):
             return TableCell(f"{whose}missing", state="missing")
     return TableCell()
-
-
-def _key(difference: Difference) -> Key:
-    return (
-        difference.model,
-        difference.recipe,
-        difference.seed,
-        difference.training_set,
-        difference.problem_set,
-        difference.perturbation,
-        difference.metric,
-    )
-
-
-def _number_key(key: ScoreKey, metric: str) -> Key:
-    variant = key.variant
-    return (
-        variant.model,
-        variant.recipe,
-        variant.seed,
-        key.training_set,
-        key.problem_set,
-        key.perturbation,
-        metric,
-    )

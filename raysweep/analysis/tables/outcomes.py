@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.frame import ALL_SEEDS
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.programs import COMPILED, Outcome
 from raysweep.records import BASE, CLEAN
@@ -105,14 +105,9 @@ def _row(pairs: Sequence[PairOutcomes], shown: Sequence[str]) -> tuple[TableCell
     total = sum(counts.values())
     shares = [counts[name] / total if total else None for name in shown]
     shares.append(cut / total if total and cut is not None else None)
-    number = TableCell(f"{total:,}", value=float(total), state="value")
-    return (*(_share_cell(value) for value in shares), number)
-
-
-def _share_cell(value: float | None) -> TableCell:
-    if value is None:
-        return TableCell("–", note="the completions are no longer in the store", state="undefined")
-    return TableCell(decimal(100 * value), value=100 * value, state="value")
+    gone = TableCell.dash("the completions are no longer in the store")
+    cells = (gone if share is None else TableCell.number(100 * share, decimal(100 * share)) for share in shares)
+    return *cells, TableCell.counted(total)
 
 
 def _pooled(pairs: Sequence[PairOutcomes]) -> tuple[Counter[str], int | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.comparisons.sums import Cells, SumChange, change_over_models, changes_between, changes_by_seed
 from raysweep.analysis.published.reference import PublishedAverage, PublishedScore
 from raysweep.analysis.published.sums import columns_of, recomputed
@@ -141,8 +142,8 @@ def _swept(change: SumChange | None, printed: float = float("nan")) -> tuple[Tab
 
 
 def change_cell(change: SumChange) -> TableCell:
-    number = Measurement(CHANGE.metric, change.value, change.low, change.high, change.n, change.note)
-    return number_cell(number, CHANGE, change.sd, change.seeds)
+    bounds, spread = (change.low, change.high), (change.sd, change.seeds)
+    return number_cell(Estimate(CHANGE.metric, change.value, *bounds, change.n, change.note, *spread), CHANGE)
 
 
 def _number(value: float) -> TableCell:

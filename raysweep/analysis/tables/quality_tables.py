@@ -8,21 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from raysweep.analysis.tables.quality_groups import (
-    ALL_MODELS,
-    FileGroup,
-    LintedModel,
-    linted_models,
-    training_groups,
-)
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.records import Field, Rows, record_table
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
-from raysweep.quality.reports import CellReports, LintedStratum
+from raysweep.quality.reports import CellReports, LintedStratum, LintReports
 from raysweep.quality.sampling import TUNED
-from raysweep.quality.summary import GroupSummary, code_table
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, tiers
-from raysweep.records import BASE
+from raysweep.quality.summary import GroupSummary, code_table, pool, summarise
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, tiers
+from raysweep.records import BASE, CLEAN
 from raysweep.units import count, decimal
 
 TUNED_MODELS = "all fine-tuned"
@@ -32,6 +28,59 @@ CUTTING = "by cutting"
 NO_FILE = "no completion of it is in the sample"
 NOT_LINTED = "the linter reached no end with any file of it"
 _MESSAGES = "messages per 100 files"
+STUB = ("model", "training set")
+ALL_MODELS = "all models"
+PERTURBED = "perturbed"
+"""The group of all training sets with perturbed rows."""
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """The files of some training sets, as one column or row. `name`: its heading."""
+
+    name: str
+    training_sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LintedModel:
+    """A base model under one recipe, with all its seeds; `ALL_MODELS` has all. The base itself belongs to each."""
+
+    label: str
+    cells: tuple[CellReports, ...]  # of one problem set
+
+    def summary(self, group: FileGroup) -> GroupSummary:
+        return summarise(group.name, self.reports(group))
+
+    def reports(self, group: FileGroup) -> LintReports:
+        return pool(cell for cell in self.cells if cell.training_set in group.training_sets)
+
+
+def linted_models(cells: Sequence[CellReports], problems: str, order: Order) -> list[LintedModel]:
+    cells_of_set = [cell for cell in cells if cell.problem_set == problems]
+    models = []
+    names = dict.fromkeys((*order.models, *(cell.model for cell in cells_of_set)))
+    for name in names:
+        of_model = [cell for cell in cells_of_set if cell.model == name]
+        bases = [cell for cell in of_model if cell.training_set == BASE]
+        recipes = dict.fromkeys(cell.recipe for cell in of_model if cell.training_set != BASE)
+        for recipe in recipes or ([""] if bases else []):
+            tuned = [cell for cell in of_model if cell.training_set != BASE and cell.recipe == recipe]
+            label = f"{name} · {recipe}" if len(recipes) > 1 else name
+            models.append(LintedModel(label, (*bases, *tuned)))
+    return [*([LintedModel(ALL_MODELS, tuple(cells_of_set))] if len(models) > 1 else []), *models]
+
+
+def training_groups(order: Order) -> tuple[FileGroup, ...]:
+    """Return the groups of the study's table 14: base, clean, the widest mix on all rows, and all perturbed sets."""
+    trained = order.trained_with
+    clean = tuple(name for name in trained if trained[name] == CLEAN)
+    perturbed = tuple(name for name in trained if trained[name] != CLEAN)
+    whole = {trained[name]: name for name in reversed(perturbed) if name not in order.partial}
+    mix = next((FileGroup(whole[name], (whole[name],)) for name in order.mixes if name in whole), None)
+    groups = [FileGroup(BASE, (BASE,)), FileGroup(CLEAN, clean), *([mix] if mix else [])]
+    groups += [FileGroup(PERTURBED, perturbed)] if len(perturbed) > 1 or mix is None else []
+    return tuple(group for group in groups if group.training_sets)
 
 
 def quality_tables(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order) -> list[Table]:
@@ -49,12 +98,15 @@ def problem_sets_of(cells: Sequence[CellReports], order: Order) -> list[str]:
 
 
 def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], order: Order, problems: str) -> Table:
-    columns = [Column("files"), Column("mean score"), Column("no score")]
-    columns += [Column(severity.name.lower(), _MESSAGES) for severity in Severity]
-    rows = [
-        Row((model.label, group.name), _score_cells(model.summary(group)))
-        for model in linted_models(cells, problems, order)
-        for group in _row_groups(model, order)
+    fields: list[Field[GroupSummary]] = [
+        Field("files", lambda summary: TableCell.counted(summary.files)),
+        Field("mean score", _mean_cell),
+        Field("no score", _unscored),
+        *(
+            Field[GroupSummary](severity.name.lower(), partial(_of_severity, severity), group=_MESSAGES)
+            for severity in Severity
+        ),
+        Field(CUTTING, _by_cutting, group=_MESSAGES),
     ]
     caption = (
         f"{_sample_text(strata, problems)} The score is pylint's, of 10, for files that have one: a file that can't be "
@@ -62,36 +114,31 @@ def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], o
         f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) are listed apart, but count in "
         "the score."
     )
-    title = f"Code quality on {problems}"
-    columns.append(Column(CUTTING, _MESSAGES))
-    return Table(title, caption, ("model", "training set"), tuple(columns), tuple(rows), order.training_words)
+    title, rows = f"Code quality on {problems}", _summaries(cells, order, problems)
+    return record_table(title, caption, STUB, rows, fields, row_words=order.training_words)
 
 
 def tier_table(cells: Sequence[CellReports], order: Order, problems: str) -> Table:
-    rows = [
-        (model.label, model.summary(group))
-        for model in linted_models(cells, problems, order)
-        for group in _row_groups(model, order)
+    rows = _summaries(cells, order, problems)
+    shown = [tier for tier in tiers() if any(row[None].tiers[tier] > 0 for _, row in rows)]
+    fields: list[Field[GroupSummary]] = [
+        Field("files", lambda summary: TableCell.counted(summary.files)),
+        *(Field[GroupSummary](tier.name, partial(_of_tier, tier), group=tier.severity.name.lower()) for tier in shown),
     ]
-    shown = [tier for tier in tiers() if any(summary.tiers[tier] > 0 for _, summary in rows)]
     caption = (
         "Tiers of pylint's codes are those of the study's table 12, and of raysweep's reading of it for codes that it "
         "doesn't name. Messages that only cutting out files causes are left out."
     )
-    return Table(
-        f"pylint messages by tier on {problems} (per 100 files)",
-        caption,
-        ("model", "training set"),
-        (Column("files"), *(Column(tier.name, tier.severity.name.lower()) for tier in shown)),
-        tuple(
-            Row(
-                (label, summary.group),
-                (_number(summary.files), *(_per_100(summary.tiers[tier], files=summary.files) for tier in shown)),
-            )
-            for label, summary in rows
-        ),
-        order.training_words,
-    )
+    title = f"pylint messages by tier on {problems} (per 100 files)"
+    return record_table(title, caption, STUB, rows, fields, row_words=order.training_words)
+
+
+def _summaries(cells: Sequence[CellReports], order: Order, problems: str) -> Rows[GroupSummary]:
+    return [
+        ((model.label, group.name), {None: model.summary(group)})
+        for model in linted_models(cells, problems, order)
+        for group in _row_groups(model, order)
+    ]
 
 
 def code_count_table(
@@ -109,7 +156,7 @@ def code_count_table(
     words: dict[str, str] = {}
     for model in linted_models(cells, problems, order):
         summaries = [model.summary(group) for group in groups]
-        rows.append(Row((model.label, "files", ""), tuple(_number(summary.files) for summary in summaries)))
+        rows.append(Row((model.label, "files", ""), tuple(TableCell.counted(summary.files) for summary in summaries)))
         rows.append(Row((model.label, "mean score", ""), tuple(_mean_cell(summary) for summary in summaries)))
         for code in code_table(summaries):
             words[code.code] = code.symbol
@@ -160,33 +207,33 @@ def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
     return text if parts else ""
 
 
-def _score_cells(summary: GroupSummary) -> tuple[TableCell, ...]:
+def _unscored(summary: GroupSummary) -> TableCell:
+    reasons = ", ".join(f"{number} {reason}" for reason, number in summary.unscored.items())
+    return TableCell.counted(sum(summary.unscored.values()), f"without a score: {reasons}" if reasons else "")
+
+
+def _of_severity(severity: Severity, summary: GroupSummary) -> TableCell:
+    return _per_100(summary.severities[severity], files=summary.files)
+
+
+def _of_tier(tier: Tier, summary: GroupSummary) -> TableCell:
+    return _per_100(summary.tiers[tier], files=summary.files)
+
+
+def _by_cutting(summary: GroupSummary) -> TableCell:
     cutting = sum(code.per_100_files for code in summary.cutting_codes) if summary.linted else math.nan
-    unscored = ", ".join(f"{number} {reason}" for reason, number in summary.unscored.items())
-    missing = _number(sum(summary.unscored.values()), f"without a score: {unscored}" if unscored else "")
-    severities = (_per_100(summary.severities[severity], files=summary.files) for severity in Severity)
-    return (_number(summary.files), _mean_cell(summary), missing, *severities, _per_100(cutting, files=summary.files))
+    return _per_100(cutting, files=summary.files)
 
 
 def _mean_cell(summary: GroupSummary) -> TableCell:
     if math.isnan(summary.mean_score):
-        return TableCell("–", note="no file with a score" if summary.files else NO_FILE, state="undefined")
+        return TableCell.dash("no file with a score" if summary.files else NO_FILE)
     low, high = summary.interval
-    return TableCell(
-        text=decimal(summary.mean_score, 2),
-        interval="" if math.isnan(low) else f"[{decimal(low, 2)}, {decimal(high, 2)}]",
-        value=summary.mean_score,
-        low=low,
-        high=high,
-        state="value",
-    )
+    interval = "" if math.isnan(low) else f"[{decimal(low, 2)}, {decimal(high, 2)}]"
+    return TableCell.number(summary.mean_score, decimal(summary.mean_score, 2), interval=interval, low=low, high=high)
 
 
 def _per_100(value: float, note: str = "", files: int = 0) -> TableCell:
     if math.isnan(value):
-        return TableCell("–", note=NOT_LINTED if files else NO_FILE, state="undefined")
-    return TableCell(decimal(value), value=value, note=note, state="value")
-
-
-def _number(value: int, note: str = "") -> TableCell:
-    return TableCell(f"{value:,}", value=float(value), note=note, state="value")
+        return TableCell.dash(NOT_LINTED if files else NO_FILE)
+    return TableCell.number(value, decimal(value), note)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from raysweep.analysis.tables.over_seeds import DifferenceOverSeeds, MeasurementOverSeeds, ScoreOverSeeds
-from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
+from raysweep.analysis.comparisons.estimate import Estimate
+from raysweep.analysis.tables.frame import Number, ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import TableCell
 from raysweep.errors import UsageError
 from raysweep.metrics.base import Measurement
@@ -56,28 +56,19 @@ def quantity_of(metric: str, digits: int = 1) -> Quantity:
     return replace(known.get(metric, Quantity(metric, metric)), digits=digits)
 
 
-def number_cell(
-    number: Score | Difference | Measurement, quantity: Quantity, sd: float = math.nan, seeds: int = 0
-) -> TableCell:
-    """Return the cell of a number: a dash with its reason if it is undefined.
-
-    `number`: a share. `sd`: between seeds, if it is a mean over them; one of `raysweep.analysis.tables.over_seeds` has
-    its own. `seeds`: their number; 0: it is no mean over seeds.
-    """
+def number_cell(number: Score | Difference | Measurement, quantity: Quantity) -> TableCell:
+    """Return the cell of a number, which is a share: a dash with its reason if it is undefined."""
     if math.isnan(number.value):
-        note = number.note or f"{quantity.label} is undefined, no reason recorded"
-        return TableCell("–", note=note, state="undefined")
+        return TableCell.dash(number.note or f"{quantity.label} is undefined, no reason recorded")
     bounded = not (math.isnan(number.low) or math.isnan(number.high))
-    if isinstance(number, ScoreOverSeeds | DifferenceOverSeeds | MeasurementOverSeeds):
-        sd, seeds = number.sd, number.seeds
-    return TableCell(
-        text=quantity.format(number.value),
+    sd, seeds = (number.sd, number.seeds) if isinstance(number, Number | Estimate) else (math.nan, 0)
+    return TableCell.number(
+        100 * number.value,
+        quantity.format(number.value),
+        number.note,
         interval=f"[{quantity.format(number.low)}, {quantity.format(number.high)}]" if bounded else "",
-        value=100 * number.value,
         low=100 * number.low,
         high=100 * number.high,
-        note=number.note,
-        state="value",
         n=number.n,
         sd=sd if math.isnan(sd) else 100 * sd,
         spread="" if math.isnan(sd) else f"SD {replace(quantity, signed=False).format(sd)}",
@@ -110,6 +101,4 @@ def p_text(p: float) -> str:
 
 
 def p_cell(p: float, note: str) -> TableCell:
-    return (
-        TableCell("–", note=note, state="undefined") if math.isnan(p) else TableCell(p_text(p), value=p, state="value")
-    )
+    return TableCell.dash(note) if math.isnan(p) else TableCell.number(p, p_text(p))

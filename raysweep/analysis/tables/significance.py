@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, p_text
-from raysweep.analysis.tables.score_book import ScoreBook, ScoreKey
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.stats.paired_tests import FEWEST_UNITS, MOST_UNITS, sign_flip
 from raysweep.stats.rank_tests import FEWEST, SignedRank, holm, signed_rank

@@ -18,7 +18,7 @@ from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
 from raysweep.analysis.tables.latex import escape_latex
-from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.order import labelled
 from raysweep.errors import UnknownName
 from raysweep.units import count
 
@@ -49,6 +49,25 @@ class TableCell:
     spread: str = ""  # the same as shown
     seeds: int = 0  # number of seeds behind a value that is a mean over them; 0: it is none
     curve: tuple[tuple[float, float], ...] = ()  # (step, loss): the HTML page draws it beside the text
+
+    @classmethod
+    def number(cls, value: float, text: str, note: str = "", **more: Any) -> TableCell:
+        """Return the cell of a defined number; `more`: other attributes."""
+        return cls(text, value=value, note=note, state="value", **more)
+
+    @classmethod
+    def counted(cls, number: float, note: str = "") -> TableCell:
+        """Return the cell of a whole number: ``1,234``."""
+        return cls.number(float(number), f"{number:,.0f}", note)
+
+    @classmethod
+    def said(cls, text: str, note: str = "") -> TableCell:
+        return cls(text, note=note, state="text")
+
+    @classmethod
+    def dash(cls, why: str, **more: Any) -> TableCell:
+        """Return the cell of a number that is undefined or unknown."""
+        return cls("–", note=why, state="undefined", **more)
 
 
 @dataclass(frozen=True)

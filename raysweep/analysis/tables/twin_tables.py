@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName
 from raysweep.analysis.comparisons.degradation import CHANGE, CLEAN_PART, PERTURBED_PART
+from raysweep.analysis.comparisons.estimate import SharedVariance, fewer_seeds, pool_each, rates_over_seeds, seeds_note
 from raysweep.analysis.comparisons.pairing import measure_pair
 from raysweep.analysis.comparisons.pass_rates import (
     DIFFERENCE,
@@ -20,10 +21,9 @@ from raysweep.analysis.comparisons.pass_rates import (
     P_VALUE,
     TEST_IN_WORDS,
 )
-from raysweep.analysis.comparisons.seeds import seeds_note
 from raysweep.analysis.published.reference import COMPARABLE, PROBLEMS, PublishedScore
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, fewer_seeds, measurements_over_seeds, rates_over_seeds
+from raysweep.analysis.tables.frame import Number
 from raysweep.analysis.tables.quantities import RD, Quantity, number_cell, p_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import Measurement
@@ -107,18 +107,23 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
     theirs = {_printed_key(score): score for score in reversed(without_doubles(printed))}
     passing = {_place(score): score for score in scores if score.metric == PASS.metric}
     rows = [(score, number) for score in scores if (number := _number_of(score, theirs)) is not None]
-    rows.sort(key=lambda row: (SURPRISES.index(_inside(*row)), -_size(row[0].value - row[1].value), _key(row[0])))
+
+    def place(row: tuple[Score, PublishedScore]) -> tuple[int, float, _Key]:
+        apart = abs(row[0].value - row[1].value)
+        return SURPRISES.index(_inside(*row)), 0.0 if math.isnan(apart) else -apart, _key(row[0])
+
+    rows.sort(key=place)
     has_rd = any(score.metric == RD.metric for score, _ in rows)
     shown = tuple(
         Row(
             (*_key(score)[:3], score.problem_set, score.perturbation, score.recipe, _seed_text(score)),
             (
                 number_cell(replace(score, note=_with_size(score, number)), PASS),
-                TableCell(number.percent, value=100 * number.value, note=number.note, state="value"),
+                TableCell.number(100 * number.value, number.percent, number.note),
                 number_cell(_beyond(score, number), POINTS),
                 *(_behind(score, passing, theirs) if has_rd else ()),
-                TableCell(_inside(score, number), state="text"),
-                TableCell(str(number.table), value=number.table, state="value"),
+                TableCell.said(_inside(score, number)),
+                TableCell.number(number.table, str(number.table)),
             ),
         )
         for score, number in rows
@@ -137,7 +142,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
 
 
 def _seed_text(score: Score) -> str:
-    return count(score.seeds, "seed") if isinstance(score, ScoreOverSeeds) else str(score.seed)
+    return count(score.seeds, "seed") if isinstance(score, Number) and score.seeds else str(score.seed)
 
 
 def _inside(score: Score, printed: PublishedScore) -> str:
@@ -219,9 +224,11 @@ def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
             pooled += seeds
             continue
         first, second = ([getattr(twin, side) for twin in seeds] for side in ("first", "second"))
-        numbers = measurements_over_seeds([twin.numbers for twin in seeds], second, first, asked)
+        metrics = dict.fromkeys(name for twin in seeds for name in twin.numbers)
+        numbers = {name: [twin.numbers[name] for twin in seeds if name in twin.numbers] for name in metrics}
+        shared = SharedVariance.between(second, first) if len(seeds) > 1 else SharedVariance()
         rates = rates_over_seeds(first), rates_over_seeds(second)
-        pooled.append(_Compared(alike, alike, test_set, *rates, numbers, seeds))
+        pooled.append(_Compared(alike, alike, test_set, *rates, pool_each(numbers, shared, asked), seeds))
     return pooled
 
 
@@ -230,10 +237,11 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
     raw = [_value(twin, P_VALUE) for twin in compared]
     for twin, *ps in zip(compared, raw, holm(raw), strict=True):
         rates = _shared(twin.first.rates, twin.second.rates)
+        changed = [twin.numbers[name].value for name in (GAINED, LOST)]
         cells = (
             *(_mean(column) for column in zip(*rates, strict=True)),
             number_cell(twin.numbers[DIFFERENCE], POINTS),
-            *(_count(twin.numbers[name]) for name in (GAINED, LOST)),
+            *(TableCell.number(value, f"{value:.4g}") for value in changed),
             *(p_cell(p, twin.numbers[P_VALUE].note if P_VALUE in twin.numbers else "") for p in ps),
         )
         rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
@@ -275,7 +283,7 @@ def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
 
 def _mean(values: Sequence[float]) -> TableCell:
     mean = sum(values) / len(values)
-    return TableCell(PASS.format(mean), value=100 * mean, state="value", n=len(values))
+    return TableCell.number(100 * mean, PASS.format(mean), n=len(values))
 
 
 def _rds(pair: _Compared) -> tuple[TableCell, TableCell]:
@@ -289,7 +297,7 @@ def _mean_rd(seeds: Sequence[Measurement], asked: int) -> TableCell:
     values = [rd.value for rd in seeds if not math.isnan(rd.value)]
     if not values:
         return number_cell(seeds[0], RD)
-    note = fewer_seeds(len(values), asked) if len(values) < asked else ""
+    note = fewer_seeds(len(values), asked)
     mean, n = math.fsum(values) / len(values), min(rd.n for rd in seeds)
     return number_cell(Measurement(RD.metric, mean, math.nan, math.nan, n, note), RD)
 
@@ -305,11 +313,3 @@ def _beyond(score: Score, printed: PublishedScore) -> Measurement:
     """Return by how much a score is above a printed number, which is taken as fixed."""
     value, low, high = (number - printed.value for number in (score.value, score.low, score.high))
     return Measurement(DIFFERENCE, value, low, high, score.n, score.note)
-
-
-def _count(measurement: Measurement) -> TableCell:
-    return TableCell(f"{measurement.value:.4g}", value=measurement.value, state="value")
-
-
-def _size(value: float) -> float:
-    return 0.0 if math.isnan(value) else abs(value)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from raysweep.analysis.tables.over_seeds import ScoreOverSeeds
+from raysweep.analysis.tables.frame import Number
 from raysweep.config.loading import to_yaml
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
@@ -123,7 +123,7 @@ def _row(score: Score, words: Mapping[str, str]) -> list[str]:
     return [name, score.metric, f"{score.value:.3f}", _interval(score), f"{score.n}", score.note]
 
 
-def _of_seeds(mean: ScoreOverSeeds | None) -> list[str]:
+def _of_seeds(mean: Number | None) -> list[str]:
     if mean is None or not isfinite(mean.value):
         return [""] * len(OF_SEEDS)
     sd = f"{mean.sd:.3f}" if isfinite(mean.sd) else ""

@@ -10,7 +10,8 @@ from math import sqrt
 from statistics import stdev
 
 from raysweep.analysis.comparisons.base import rates_of
-from raysweep.analysis.tables.over_seeds import ScoreOverSeeds, SeedGroups, have_several_seeds, scores_over_seeds
+from raysweep.analysis.tables.frame import Number
+from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.metrics.passing import pass_at_k
 from raysweep.records import BASE, CLEAN, ProblemScore, Score
 from raysweep.sweep.folder import SweepFolder
@@ -44,7 +45,7 @@ class TestSetScores:
     scores: tuple[Score, ...]
     undefined: tuple[Score, ...]
     problems: tuple[ProblemScore, ...]
-    over_seeds: Mapping[str, ScoreOverSeeds] = field(default_factory=dict)
+    over_seeds: Mapping[str, Number] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -91,7 +92,7 @@ def cell_scores(folder: SweepFolder) -> Iterator[CellScores]:
             yield CellScores(cell, tuple(_test_sets(by_labels[labels], pairs, pooled)))
 
 
-Pooled = Mapping[tuple[str, ...], Mapping[str, ScoreOverSeeds]]
+Pooled = Mapping[tuple[str, ...], Mapping[str, Number]]
 """Means over seeds by model, recipe, training set, problem set and perturbation, then by metric."""
 
 
@@ -103,9 +104,9 @@ def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
     for cell in cells:
         if cell.labels.training_set != BASE:
             groups.add(cell.labels, rates_of(cell.problems), {})
-    found: dict[tuple[str, ...], dict[str, ScoreOverSeeds]] = {}
+    found: dict[tuple[str, ...], dict[str, Number]] = {}
     for mean in scores_over_seeds(scores, groups.shared):
-        if isinstance(mean, ScoreOverSeeds):
+        if isinstance(mean, Number):
             place = (mean.model, mean.recipe, mean.training_set, mean.problem_set, mean.perturbation)
             found.setdefault(place, {})[mean.metric] = mean
     return found

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from raysweep.analysis.tables.edited import EDITED, LEFT_OUT, over_pairs
+from raysweep.analysis.tables.frame import ALL_SEEDS, Number
+from raysweep.analysis.tables.order import Order, labelled
 from raysweep.analysis.tables.outcomes import PairOutcomes, commonest_failure
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS, ScoreOverSeeds, have_several_seeds, scores_over_seeds
-from raysweep.analysis.tables.score_book import Order, labelled
+from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT, have_several_seeds, over_pairs, scores_over_seeds
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import Result, Score
@@ -198,11 +198,11 @@ def _mean(score: Score, digits: int, seeds: int) -> str:
     if math.isnan(score.value):
         return ""
     text = f"{score.value:.{digits}f}"
-    if not isinstance(score, ScoreOverSeeds):
+    if not isinstance(score, Number):
         return text
     text += "" if math.isnan(score.sd) else f"±{score.sd:.{digits}f}"
     return text + FEWER * (score.seeds < seeds)
 
 
 def _seeds(scores: Iterable[Score]) -> int:
-    return max(score.seeds if isinstance(score, ScoreOverSeeds) else 1 for score in scores)
+    return max(score.seeds if isinstance(score, Number) else 1 for score in scores)

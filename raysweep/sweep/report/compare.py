@@ -23,9 +23,9 @@ from raysweep.analysis.published.reference import (
     published_scores,
 )
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.over_seeds import SeedGroups, have_several_seeds, scores_over_seeds
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import SeedGroups, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.printed_averages import SweptSums, averages_table
-from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.twin_tables import Twins, published_table, twin_tables
 from raysweep.config.changes import changes_in_words

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysweep.analysis.tables.costs import Cost
-from raysweep.analysis.tables.objective_numbers import ReportedNumber
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.trainings import ReportedTraining
-from raysweep.analysis.tables.validation import ReportedValidation
+from raysweep.analysis.tables.trainings import ReportedNumber, ReportedTraining, ReportedValidation
 from raysweep.config.schema import SweepConfig
 from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from raysweep.analysis.tables.edited import EDITED, WAY, WORDS
-from raysweep.analysis.tables.score_book import FaultShown, Order, RecipeChoice, RowChoice
+from raysweep.analysis.tables.order import FaultShown, Order, RecipeChoice, RowChoice
+from raysweep.analysis.tables.pooling import EDITED, WAY, WORDS
 from raysweep.config.grid import LEVELS, pairs_to_edit
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig

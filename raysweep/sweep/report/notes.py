@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from raysweep.analysis.tables.score_book import labelled
+from raysweep.analysis.tables.order import labelled
 from raysweep.analysis.tables.trainings import NOT_RECORDED
 from raysweep.config.schema import ExecutionConfig, SweepConfig
 from raysweep.errors import UsageError

@@ -14,10 +14,18 @@ from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit
 from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.sample_viewer import choose_tasks, samples_shown
 from raysweep.analysis.sections.base import PairSamples, Report, Section, ShownResult, ShownText
-from raysweep.analysis.tables.edited import EDITED, over_pairs, within_limits, without_pairs
+from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, Number, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS, differences_over_seeds, have_several_seeds, scores_over_seeds
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.pooling import (
+    EDITED,
+    differences_over_seeds,
+    have_several_seeds,
+    over_pairs,
+    scores_over_seeds,
+    within_limits,
+    without_pairs,
+)
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.problems.base import PROBLEMS
@@ -105,7 +113,7 @@ def report_of(
 
 def _shown_numbers(
     config: SweepConfig, numbers: SweepNumbers, order: Order, failures: Sequence[Failure]
-) -> tuple[list[Score], list[Difference], ScoreBook | None]:
+) -> tuple[Sequence[Score], Sequence[Difference | Number], ScoreBook | None]:
     """Return the scores and the differences that a report shows, and its `Report.by_seed`."""
     scores = over_pairs(numbers.scores, order.pairs, {one.cell: one.task_id for one in numbers.edits.made})
     differences = without_pairs(numbers.differences, order.pairs)

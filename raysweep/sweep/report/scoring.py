@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from raysweep.analysis.comparisons.base import ProblemRates, TestSetName, rates_of
+from raysweep.analysis.comparisons.estimate import SharedVariance, with_seeds_notes
 from raysweep.analysis.comparisons.pairing import Baselines
-from raysweep.analysis.comparisons.seeds import with_seeds_notes
 from raysweep.analysis.exhibits.base import Exhibit
 from raysweep.analysis.exhibits.edits import Edits
-from raysweep.analysis.tables.over_seeds import Place, SeedGroups, SharedVariance
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import Place, SeedGroups
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.metrics.base import METRICS, CellLabels

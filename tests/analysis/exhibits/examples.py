@@ -10,7 +10,8 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Drawn, Evidence, Exhibit, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.published.reference import published_scores
-from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.table import Table, to_markdown
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score

@@ -11,7 +11,8 @@ import pytest
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.settings import argument_curve
-from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, drawing

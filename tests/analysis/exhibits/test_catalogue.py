@@ -8,7 +8,8 @@ import pytest
 
 from raysweep.analysis.exhibits.base import COMPARISONS, SUMMARIES, Drawn, Evidence, NothingToDraw, Unasked
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibit, read_exhibits
-from raysweep.analysis.tables.score_book import RowChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import RowChoice
 from raysweep.errors import UsageError
 from tests.analysis.exhibits.examples import (
     CURVES,

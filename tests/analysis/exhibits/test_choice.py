@@ -14,8 +14,8 @@ from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.advice import share_text
 from raysweep.analysis.exhibits.base import Conclusion, Evidence
 from raysweep.analysis.exhibits.selections import unasked
-from raysweep.analysis.tables.edited import EDITED, WAY
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import EDITED, WAY
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels

@@ -9,7 +9,8 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.settings import curve_of
-from raysweep.analysis.tables.score_book import Failure, RowChoice, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import RowChoice
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.errors import UnknownName
 from tests.analysis.exhibits.examples import CURVES, EXHIBITS, curve_evidence, drawing
@@ -36,15 +37,13 @@ def few_settings() -> Evidence:
     evidence = curve_evidence()
     few = {name: rows for name, rows in CURVES.rows.items() if name in ("clean", "some-a", "some-b", "some-c")}
     order = replace(CURVES, rows=few, training_sets=tuple(few))
-    scores = [score for score in evidence.book._scores.values() if score.training_set in few]
+    scores = [score for score in evidence.book.scores() if score.training_set in few]
     return Evidence(ScoreBook.of(scores, order), evidence.rates)
 
 
 def lacking() -> Evidence:
     """One draw of three has no number, and a setting failed."""
-    scores = [
-        one for one in curve_evidence(["one"]).book._scores.values() if one.training_set not in ("some-c", "half")
-    ]
+    scores = [one for one in curve_evidence(["one"]).book.scores() if one.training_set not in ("some-c", "half")]
     return Evidence(ScoreBook.of(scores, CURVES, [Failure("one", "full", "half", 42, "boom")]))
 
 
@@ -75,7 +74,7 @@ def test_points_are_means_over_draws_with_their_range():
 def test_the_best_settings_gain_is_compared_with_the_noise_between_seeds_too(gains, words):
     """The gain of half the rows perturbed over none, in points: of a seed, 5 points are one of 20 problems."""
     evidence = curve_evidence(["one"])
-    scores = [replace(one, seed=seed) for one in evidence.book._scores.values() for seed in (42, 43, 44)]
+    scores = [replace(one, seed=seed) for one in evidence.book.scores() for seed in (42, 43, 44)]
     test, rates = ("humaneval", "typos"), {}
     for seed, gain in zip((42, 43, 44), gains, strict=True):
         for cell, by_test in evidence.rates.items():

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order
 from tests.analysis.exhibits.examples import EXHIBITS, drawing, score
 
 ORDER = Order(

@@ -8,7 +8,8 @@ from decimal import Decimal
 import pytest
 
 from raysweep.analysis.exhibits.base import NothingToDraw
-from raysweep.analysis.tables.score_book import Failure, RowChoice
+from raysweep.analysis.tables.frame import Failure
+from raysweep.analysis.tables.order import RowChoice
 from tests.analysis.exhibits.examples import EXHIBITS, PRINTED, cells, printed_scores, score, study, tables
 
 HEADINGS = {"pass@1": "pass@1 (%)", "RD": "RD (%)"}

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Table, to_markdown
 from tests.analysis.examples import ORDER, PASS, PERTURBATIONS, TRAINING_SETS, score, scores
 from tests.analysis.examples import score_tables as tables

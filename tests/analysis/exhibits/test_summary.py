@@ -11,7 +11,7 @@ from scipy.stats import binom, friedmanchisquare
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.figures.scatter import OTHER_MARK, Dot, front_of
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.table import by_file_name
 from raysweep.metrics.base import CellLabels
 from raysweep.stats import pairs_needed, problems_needed

@@ -8,7 +8,8 @@ import pytest
 
 from raysweep.analysis.figures.effects import Effects, all_panels
 from raysweep.analysis.figures.losses import loss_curve
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.records import Score
 from tests.analysis.examples import ORDER, PASS, TRAINING_SETS, scores
 

@@ -15,9 +15,9 @@ from raysweep.analysis.exhibits.catalogue import draw
 from raysweep.analysis.page.report import bound, render_report, row_blocks, row_headings, row_label
 from raysweep.analysis.page.sample_viewer import samples_json
 from raysweep.analysis.sections.base import Report
+from raysweep.analysis.tables.frame import Failure, ScoreBook
 from raysweep.analysis.tables.outcomes import PairOutcomes
-from raysweep.analysis.tables.over_seeds import scores_over_seeds
-from raysweep.analysis.tables.score_book import Failure, ScoreBook
+from raysweep.analysis.tables.pooling import scores_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_latex, to_markdown
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels

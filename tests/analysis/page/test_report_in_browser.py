@@ -14,7 +14,7 @@ import pytest
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.tables.costs import Cost
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.tables.frame import Failure
 from tests.analysis.examples import HOSTILE, PASS, pair, realistic_samples, report
 from tests.analysis.exhibits.examples import curve_evidence
 from tests.analysis.exhibits.layer_editing.examples import evidence as edit_evidence

@@ -6,8 +6,9 @@ import pytest
 
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.answer import question
-from raysweep.analysis.tables.edited import EDITED, WAY
-from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import RecipeChoice
+from raysweep.analysis.tables.pooling import EDITED, WAY
 from tests.analysis.examples import ORDER, report, scores
 
 ALL = scores()

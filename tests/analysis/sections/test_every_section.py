@@ -13,7 +13,8 @@ from raysweep.analysis.exhibits.edit_pages import PairPage, ShownEdit
 from raysweep.analysis.page.report import render_report
 from raysweep.analysis.sections.base import ON_DEMAND, SECTIONS, Report
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import FORMATS, Column, Table, written
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.records import Spec

@@ -1,7 +1,7 @@
 """The section of failed cells."""
 
 from raysweep.analysis.sections.failures import FailuresSection
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.tables.frame import Failure
 from tests.analysis.examples import report
 
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.sections.findings import findings
-from raysweep.analysis.tables.edited import EDITED, WAY
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.pooling import EDITED, WAY
 from tests.analysis.examples import ORDER, score, scores
 
 ALL = scores()

@@ -4,7 +4,7 @@ import pytest
 
 from raysweep.analysis.sections.base import Report
 from raysweep.analysis.sections.reasons import ReasonsSection
-from raysweep.analysis.tables.score_book import ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
 from tests.analysis.examples import ORDER
 from tests.analysis.tables.test_trainings import seeds_of
 

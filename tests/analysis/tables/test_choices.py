@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice, candidate_table, choice_table
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.order import Order
 from tests.analysis.examples import shown
 
 ORDER = Order(models=("m",), training_sets=("base", "clean"), problem_sets=("p",), perturbations=("clean",))

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.score_book import RowChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import RowChoice
 from raysweep.analysis.tables.table import to_markdown
 from raysweep.records import Difference
-from tests.analysis.examples import ORDER, scores
+from tests.analysis.examples import ORDER, scores, with_differences
 
 BOOK = ScoreBook.of(scores(), ORDER)
 
@@ -34,7 +35,7 @@ DIFFERENCES = [
 
 @pytest.mark.parametrize("differences", [DIFFERENCES, DIFFERENCES[:2]], ids=["after clean fine-tuning", "to the base"])
 def test_the_baseline_is_clean_fine_tuning_if_there_is_any_and_rd_stands_beside_pass_at_1(differences, snapshot):
-    (table,) = difference_tables(differences, BOOK)
+    (table,) = difference_tables(with_differences(BOOK, differences))
     assert to_markdown(table) == snapshot
 
 
@@ -48,7 +49,7 @@ def test_p_values_stand_below_the_difference_raw_and_adjusted_over_the_table():
         difference("C", "base", "C3", "pass@1_difference_p", 0.5),
         difference("C1", "clean", "C3", "pass@1_difference", 0.1),
     ]
-    (table,) = difference_tables([*DIFFERENCES, *tested, *others], BOOK)
+    (table,) = difference_tables(with_differences(BOOK, [*DIFFERENCES, *tested, *others]))
     names = [column.name for column in table.columns]
     found = {row.labels: {name: cell.value for name, cell in zip(names, row.cells, strict=True)} for row in table.rows}
     assert found["clean", "llama", "p"]["C"] == 0.01
@@ -64,7 +65,7 @@ def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
     sets = ("clean", "C", "half", "half-twice")
     rows = {"half": RowChoice(0.5), "half-twice": RowChoice(0.5, 2.0)}
     tested = [difference(name, "clean", "C3", "pass@1_difference_p", 0.03) for name in sets[1:]]
-    first, last = difference_tables(tested, book_of(sets, rows))
+    first, last = difference_tables(with_differences(book_of(sets, rows), tested))
     assert first.title == "Against fine-tuning on clean prompts by perturbation, minicode"
     assert last.title == "Against fine-tuning on clean prompts by number of rows, minicode"
     assert [column.name for column in last.columns] == ["half", "half-twice"], "the share at both sizes"
@@ -76,7 +77,9 @@ def test_each_question_has_a_table_and_p_is_adjusted_over_its_tests():
     assert "this table's 1 test, a family: what fine-tuning on each perturbation changes" in first.caption
     assert "this table's 2 tests, a family: what the number of rows changes (RQ3 of the study)" in last.caption
     assert last.caption.endswith("on each test set; and times 2, the families on these problems.")
-    by_share, _ = difference_tables(tested, book_of(sets, {**rows, "half-twice": RowChoice(0.6, 2.0)}))[1:]
+    by_share, _ = difference_tables(
+        with_differences(book_of(sets, {**rows, "half-twice": RowChoice(0.6, 2.0)}), tested)
+    )[1:]
     assert by_share.title == "Against fine-tuning on clean prompts by share of perturbed rows, minicode"
 
 
@@ -85,4 +88,4 @@ def book_of(sets: tuple[str, ...], rows: dict[str, RowChoice]) -> ScoreBook:
 
 
 def test_without_differences_there_is_no_table():
-    assert difference_tables([], BOOK) == []
+    assert difference_tables(with_differences(BOOK, [])) == []

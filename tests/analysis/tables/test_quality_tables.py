@@ -11,13 +11,15 @@ import pytest
 
 from raysweep.analysis.exhibits.base import QUALITY, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import draw
-from raysweep.analysis.tables.quality_groups import (
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.quality_tables import (
+    NOT_LINTED,
     FileGroup,
     linted_models,
+    quality_tables,
     training_groups,
 )
-from raysweep.analysis.tables.quality_tables import NOT_LINTED, quality_tables
-from raysweep.analysis.tables.score_book import Order, ScoreBook
 from raysweep.analysis.tables.table import Table, to_csv, to_markdown
 from raysweep.quality.reports import FileReport, LintMessage
 from tests.analysis.exhibits.examples import EXHIBITS, in_group

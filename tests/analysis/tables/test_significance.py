@@ -13,8 +13,9 @@ from scipy.stats import wilcoxon
 
 from raysweep.analysis.exhibits.base import TESTS, Evidence
 from raysweep.analysis.exhibits.catalogue import draw
+from raysweep.analysis.tables.frame import Failure, ScoreBook
+from raysweep.analysis.tables.order import Order, RowChoice
 from raysweep.analysis.tables.quantities import p_text
-from raysweep.analysis.tables.score_book import Failure, Order, RowChoice, ScoreBook
 from raysweep.analysis.tables.table import Table, to_csv
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import in_group

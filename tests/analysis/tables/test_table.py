@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from raysweep.analysis.tables.score_book import Failure
+from raysweep.analysis.tables.frame import Failure
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_csv, to_markdown
 from tests.analysis.examples import ORDER, score_tables, scores
 

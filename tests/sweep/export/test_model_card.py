@@ -13,7 +13,7 @@ from raysweep.sweep.export.formats import export_format
 from raysweep.sweep.export.model_card import OF_SEEDS, _is_hub_id, _of_seeds
 from raysweep.sweep.export.scores import _over_seeds
 from raysweep.sweep.report.scoring import CellNumbers, score
-from tests.analysis.tables.test_over_seeds import verdicts
+from tests.analysis.tables.test_pooling import verdicts
 
 
 def test_the_hubs_library_reads_equal_values_back(swept, tmp_path):

@@ -15,6 +15,7 @@ from typing import Literal
 
 from typing_extensions import override
 
+from raysweep.analysis.comparisons.estimate import Estimate, defined, pool
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
@@ -42,12 +43,10 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     share_cell,
     with_spread,
 )
-from raysweep.analysis.tables.over_seeds import measurement_over_seeds
 from raysweep.analysis.tables.quantities import PASS, number_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.restoration import gained, restored
 from raysweep.records import CLEAN
-from raysweep.stats.resampling import DifferenceOfMeans
 from raysweep.units import count
 
 ON_SHARED = Column("restored, shared pairs (%)")
@@ -165,7 +164,7 @@ def _on_shared(done: Sequence[ReportedEdit], shared: Sequence[ReportedEdit]) -> 
     if not done:
         return TableCell()
     if not shared:
-        return TableCell("–", note="no pair has an edited model of each method", state="undefined")
+        return TableCell.dash("no pair has an edited model of each method")
     cell = restored_cell(shared)
     pairs = len({(edit.cell.training_set, edit.cell.seed) for edit in shared})
     lost = ", ".join(str(seed) for seed in sorted(by_seed(done).keys() - by_seed(shared).keys()))
@@ -194,7 +193,7 @@ class _Rewriting:
         return tuple(fmean(rates.values()) if rates else math.nan for rates in self.rates)
 
     @property
-    def change(self) -> DifferenceOfMeans | None:
+    def change(self) -> Estimate | None:
         return rates_change([self.clean.rates], [self.clean.base.clean]) if self.clean is not None else None
 
     @property
@@ -211,15 +210,15 @@ def _rewriting_cells(seeds: Sequence[_Rewriting]) -> tuple[TableCell, ...]:
         share_cell(_mean(values)) for values in zip(*(s.means for s in seeds), strict=True)
     )
     number, within = change_cells(over_seeds([one.change for one in seeds], [one.changes for one in seeds]))
-    differences = (change.difference for one in seeds if (change := one.change) is not None)
+    differences = (change.value for one in seeds if (change := one.change) is not None)
     several = len(seeds) > 1
     return (
         TableCell(),
         original,
         perturbed,
         with_spread(repaired, (one.means[-1] for one in seeds), PASS),
-        number_cell(measurement_over_seeds(gains, len(seeds)) if several else gains[0], RELATIVE_GAIN),
-        number_cell(measurement_over_seeds(restorations, len(seeds)) if several else restorations[0], RESTORED),
+        number_cell(pool(defined(gains), asked=len(seeds)) if several else gains[0], RELATIVE_GAIN),
+        number_cell(pool(defined(restorations), asked=len(seeds)) if several else restorations[0], RESTORED),
         TableCell(),
         with_spread(number, differences, CLEAN_CHANGE),
         within,

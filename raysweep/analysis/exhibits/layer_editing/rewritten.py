@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
-from raysweep.analysis.tables.seed_rows import COUNT, cells_over_seeds
+from raysweep.analysis.tables.records import COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 

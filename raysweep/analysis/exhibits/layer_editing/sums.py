@@ -15,15 +15,16 @@ from statistics import fmean
 from typing import NamedTuple
 
 from raysweep.analysis.comparisons.base import shared_values
+from raysweep.analysis.comparisons.estimate import Estimate, pool
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
-from raysweep.analysis.tables.quantities import PASS, Quantity
-from raysweep.analysis.tables.seed_rows import with_sd
+from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
+from raysweep.analysis.tables.records import with_sd
 from raysweep.analysis.tables.table import TableCell
+from raysweep.metrics.base import Measurement
 from raysweep.metrics.restoration import GAIN, Restoration
 from raysweep.stats.few_values import FewValuesMean, few_values_mean
-from raysweep.stats.intervals import COVERAGE, Interval
-from raysweep.stats.resampling import DifferenceOfMeans
-from raysweep.stats.seeds import mean_over_seeds, shared_variance
+from raysweep.stats.intervals import COVERAGE
+from raysweep.stats.seeds import shared_variance
 from raysweep.units import count
 
 RESTORED = Quantity("G-RIR", "restored")
@@ -132,7 +133,7 @@ def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float
 
 
 def share_cell(value: float) -> TableCell:
-    return TableCell() if math.isnan(value) else TableCell(PASS.format(value), value=100 * value, state="value")
+    return TableCell() if math.isnan(value) else TableCell.number(100 * value, PASS.format(value))
 
 
 def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> TableCell:
@@ -174,7 +175,7 @@ def _mean_share(
     undefined = [share.note for _, share in found if math.isnan(share.value)]
     reasons = " or ".join(dict.fromkeys(undefined))
     if not defined:
-        return TableCell("–", note=f"undefined: {reasons}", state="undefined") if found else TableCell()
+        return TableCell.dash(f"undefined: {reasons}") if found else TableCell()
     left_out = f"without {count(len(undefined), 'pair')}: {reasons}" if undefined else ""
     return pairs_cell(defined, quantity, left_out)
 
@@ -208,29 +209,17 @@ def pairs_cell(values: Sequence[PairValue], quantity: Quantity, note: str = "") 
 
 def _over_seeds(seeds: Mapping[int, FewValuesMean]) -> FewValuesMean:
     """The pairs of a seed are few, and mostly not those of another, so what seeds share counts as all of it."""
-    found = mean_over_seeds(
-        [mean.mean for mean in seeds.values()],
-        [mean.large_sample for mean in seeds.values()],
-        min(mean.clusters for mean in seeds.values()),
-    )
+    found = pool([Measurement("", mean.mean, *mean.large_sample, mean.clusters) for mean in seeds.values()])
     note = "; ".join(f"seed {seed}: {mean.note}" for seed, mean in seeds.items() if mean.note)
-    return FewValuesMean(sum(mean.n for mean in seeds.values()), found.mean, found.low, found.high, note=note)
+    return FewValuesMean(sum(mean.n for mean in seeds.values()), found.value, found.low, found.high, note=note)
 
 
 def _mean_cell(mean: FewValuesMean, quantity: Quantity, note: str) -> TableCell:
-    bounded = not math.isnan(mean.low)
-    return TableCell(
-        text=quantity.format(mean.mean),
-        interval=f"[{quantity.format(mean.low)}, {quantity.format(mean.high)}]" if bounded else "",
-        value=100 * mean.mean,
-        low=100 * mean.low,
-        high=100 * mean.high,
-        note="; ".join(filter(None, (note, mean.note))),
-        state="value",
-    )
+    notes = "; ".join(filter(None, (note, mean.note)))
+    return number_cell(Measurement("", mean.mean, mean.low, mean.high, 0, notes), quantity)
 
 
-def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
+def clean_change(edits: Sequence[ReportedEdit]) -> Estimate | None:
     """Return how clean pass@1 differs after edits: the mean over edits; None for fewer than two problems.
 
     No edit counts the problem that it was made from. The interval is over problems, each with its mean over the
@@ -245,29 +234,19 @@ def clean_change(edits: Sequence[ReportedEdit]) -> DifferenceOfMeans | None:
     if change is None:
         return None
     mean = fmean(of_edit.value for edit in edits if (of_edit := edit.clean_change) is not None)
-    moved = mean - change.difference
-    return replace(change, difference=mean, low=max(change.low + moved, -1.0), high=min(change.high + moved, 1.0))
+    moved = mean - change.value
+    return replace(change, value=mean, low=max(change.low + moved, -1.0), high=min(change.high + moved, 1.0))
 
 
-def over_seeds(
-    seeds: Sequence[DifferenceOfMeans | None], values: Sequence[Mapping[str, float]]
-) -> DifferenceOfMeans | None:
+def over_seeds(seeds: Sequence[Estimate | None], values: Sequence[Mapping[str, float]]) -> Estimate | None:
     """`seeds`: the difference of each, None for one without. `values`: the difference on each problem, by seed."""
     known = [(change, of_seed) for change, of_seed in zip(seeds, values, strict=True) if change is not None]
     if len(known) < 2:
         return known[0][0] if known else None
     tasks, table = shared_values(*(of_seed for _, of_seed in known))
     changes = [change for change, _ in known]
-    found = mean_over_seeds(
-        [change.difference for change in changes],
-        [Interval(change.low, change.high) for change in changes],
-        min(change.n for change in changes),
-        shared_variance(table) if tasks else 1.0,
-        (-1.0, 1.0),
-    )
-    note = "; ".join(dict.fromkeys(change.note for change in changes if change.note))
-    n = max(change.n for change in changes)
-    return replace(changes[0], n=n, difference=found.mean, low=found.low, high=found.high, p=found.p, note=note)
+    found = pool(changes, shared_variance(table) if tasks else 1.0, limits=(-1.0, 1.0))
+    return replace(found, n=max(change.n for change in changes))
 
 
 def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
@@ -280,30 +259,21 @@ def _changes(edits: Sequence[ReportedEdit]) -> dict[str, float]:
 
 def clean_cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, TableCell]:
     number, within = change_cells(clean_change(edits))
-    means = (change.difference for of in by_seed(edits).values() if (change := clean_change(of)) is not None)
+    means = (change.value for of in by_seed(edits).values() if (change := clean_change(of)) is not None)
     return with_spread(number, means, CLEAN_CHANGE), within
 
 
-def change_cells(change: DifferenceOfMeans | None) -> tuple[TableCell, TableCell]:
+def change_cells(change: Estimate | None) -> tuple[TableCell, TableCell]:
     """Return the cells of a difference of clean pass@1: the number, and whether it is within one point."""
     if change is None:
         return TableCell(), TableCell()
-    text, low, high = (CLEAN_CHANGE.format(value) for value in (change.difference, change.low, change.high))
-    number = TableCell(
-        text,
-        f"[{low}, {high}]",
-        100 * change.difference,
-        100 * change.low,
-        100 * change.high,
-        change.note,
-        "value",
-    )
+    number = number_cell(replace(change, n=0, sd=math.nan, seeds=0), CLEAN_CHANGE)
     said = closeness(change)
     few = f"{count(change.n, 'problem')} are too few to show it" if change.n < FEWEST_WITHIN else ""
-    return number, TableCell(said, note=few if said == UNSHOWN else "", state="text")
+    return number, TableCell.said(said, few if said == UNSHOWN else "")
 
 
-def closeness(change: DifferenceOfMeans) -> str:
+def closeness(change: Estimate) -> str:
     if change.low >= -NEAR and change.high <= NEAR:
         return WITHIN
     return BEYOND if change.low > NEAR or change.high < -NEAR else UNSHOWN
@@ -324,7 +294,7 @@ def judged_cell(edits: Sequence[ReportedEdit]) -> TableCell:
     rest = len(edits) - number - sum(ends(edits).values())
     reasons += [f"{count(rest, 'edit')} failed or not judged yet"] if rest else []
     text = f"{number:,}" if number == len(edits) else f"{number:,} of {len(edits):,}"
-    return TableCell(text, value=float(number), note="; ".join(reasons), state="value")
+    return TableCell.number(float(number), text, "; ".join(reasons))
 
 
 def no_evidence(problem_sets: Iterable[str]) -> str:

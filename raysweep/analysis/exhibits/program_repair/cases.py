@@ -14,17 +14,16 @@ from statistics import stdev
 from typing import TYPE_CHECKING
 
 from raysweep.analysis.comparisons.base import shared_values
+from raysweep.analysis.comparisons.estimate import Estimate, estimate, fewer_seeds
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.program_repair.models import NONE, RepairModel
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS, MeasurementOverSeeds, fewer_seeds
+from raysweep.analysis.tables.frame import ALL_SEEDS
 from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
 from raysweep.seeding import DEFAULT_SEED, derive
 from raysweep.stats.bootstrap import LOST_OR_WON, resampled_means, statistic_ends
-from raysweep.stats.intervals import FEWEST, Interval
-from raysweep.stats.resampling import bootstrap_difference
-from raysweep.stats.seeds import mean_over_seeds, shared_variance
+from raysweep.stats.intervals import FEWEST
 from raysweep.units import decimal
 
 if TYPE_CHECKING:
@@ -96,15 +95,8 @@ class RepairCase:
         value = self.means[1] - self.means[0]
         if self.n < FEWEST:
             return self._number("difference", value, note="one problem only")
-        found = [
-            bootstrap_difference(second[:, None], first[:, None]) for first, second in zip(*self.values, strict=True)
-        ]
-        if self.seeds == 1:
-            return self._number("difference", value, found[0].low, found[0].high, note=found[0].note)
-        differences, ends = [one.difference for one in found], [Interval(one.low, one.high) for one in found]
-        shared = shared_variance(self.values[1] - self.values[0])
-        mean = mean_over_seeds(differences, ends, self.n, shared, limits=(-1.0, 1.0))
-        return self._number("difference", value, mean.low, mean.high, mean.sd, mean.note)
+        found = estimate(*self.values, limits=(-1.0, 1.0))
+        return self._number("difference", value, found.low, found.high, found.sd, found.note)
 
     @property
     def reads(self) -> str:
@@ -124,10 +116,10 @@ class RepairCase:
     def cells(self) -> tuple[TableCell, ...]:
         first, second = map(self._mean_cell, (self.first, self.second), self.by_seed)
         difference = number_cell(self.difference, CASE_DIFFERENCE)
-        gain = TableCell("–", note="undefined: the first number is 0", state="undefined")
+        gain = TableCell.dash("undefined: the first number is 0")
         if not math.isnan(self.gain):
-            gain = TableCell(decimal(100 * self.gain, 0, "+"), value=100 * self.gain, state="value")
-        return first, second, difference, gain, TableCell(self.reads, state="text")
+            gain = TableCell.number(100 * self.gain, decimal(100 * self.gain, 0, "+"))
+        return first, second, difference, gain, TableCell.said(self.reads)
 
     def _mean_cell(self, model: RepairModel, by_seed: Sequence[float]) -> TableCell:
         mean = math.fsum(by_seed) / len(by_seed)
@@ -146,9 +138,8 @@ class RepairCase:
     ) -> Measurement:
         if self.asked == 1:
             return Measurement(name, value, low, high, self.n, note)
-        notes = [note, fewer_seeds(self.seeds, self.asked) if self.lacks_seeds else ""]
-        note = "; ".join(filter(None, notes))
-        return MeasurementOverSeeds(name, value, low, high, self.n, note, sd=sd, seeds=self.seeds)
+        note = "; ".join(filter(None, (note, fewer_seeds(self.seeds, self.asked))))
+        return Estimate(name, value, low, high, self.n, note, sd=sd, seeds=self.seeds)
 
 
 def case_of(
@@ -211,9 +202,10 @@ class CasesWon:
 
     def cells(self) -> tuple[TableCell, ...]:
         low, high = round(self.low), round(self.high)
-        won = TableCell(f"{self.won:,}", f"[{low:,}, {high:,}]", self.won, self.low, self.high, state="value")
+        interval = f"[{low:,}, {high:,}]"
+        won = TableCell.number(self.won, f"{self.won:,}", interval=interval, low=self.low, high=self.high)
         rest = (self.lost, self.equal, self.shown_won, self.shown_lost)
-        return _number(self.cases), won, *map(_number, rest)
+        return TableCell.counted(self.cases), won, *map(TableCell.counted, rest)
 
 
 WON_COLUMNS = ("cases", "higher", "lower", "equal", "shown to be higher", "shown to be lower")
@@ -246,7 +238,3 @@ def groups_of(cases: Iterable[RepairCase], name: str) -> dict[str, list[RepairCa
 def _sign(case: RepairCase) -> int:
     first, second = case.means
     return (second > first) - (second < first)
-
-
-def _number(value: int) -> TableCell:
-    return TableCell(f"{value:,}", value=float(value), state="value")

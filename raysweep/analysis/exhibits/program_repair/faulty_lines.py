@@ -21,7 +21,7 @@ from raysweep.analysis.exhibits.program_repair.models import (
 )
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of, sums_table
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.tables.score_book import Order
+from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.table import Column, Row, Table
 
 COLUMNS = ("without them (%)", "with them (%)", "difference (points)", "relative change (%)", "reads")

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, Exhibit, Group, NothingToDraw, Text
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS
-from raysweep.analysis.tables.score_book import ModelVariant, Order, RecipeChoice, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, NOT_TUNED
 

@@ -11,8 +11,8 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.program_repair.models import REGIMES, RepairExhibit, repair_sets
 from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.quantities import draws_sentence, quantity_of, score_cell
-from raysweep.analysis.tables.score_book import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import CLEAN
 

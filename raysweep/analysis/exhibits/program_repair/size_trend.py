@@ -25,7 +25,7 @@ from raysweep.analysis.exhibits.program_repair.models import (
 )
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.figures.lines import Line, LineFigure, Panel, Point, Tick
-from raysweep.analysis.tables.over_seeds import ALL_SEEDS
+from raysweep.analysis.tables.frame import ALL_SEEDS
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import CLEAN
 

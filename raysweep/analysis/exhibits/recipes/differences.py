@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.base import shared_values
-from raysweep.analysis.comparisons.seeds import seeds_note
+from raysweep.analysis.comparisons.estimate import estimate, seeds_note
 from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets
-from raysweep.analysis.tables.score_book import ModelVariant
+from raysweep.analysis.tables.frame import ModelVariant
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE
-from raysweep.stats.intervals import FEWEST, Interval
-from raysweep.stats.resampling import bootstrap_difference
-from raysweep.stats.seeds import mean_over_seeds, shared_variance
+from raysweep.stats.intervals import FEWEST
 from raysweep.units import count, decimal
 
 if TYPE_CHECKING:
@@ -52,35 +50,24 @@ class _BesideFirst:
 
     def cells(self) -> tuple[TableCell, TableCell, TableCell]:
         mean = float(self.values.mean())
-        cell = TableCell(self._text(mean), value=self.factor * mean, state="value", **self._spread(self.values))
+        cell = TableCell.number(self.factor * mean, self._text(mean), **self._spread(self.values))
         if self.baseline is None:
             return cell, TableCell(), TableCell()
-        # the bootstrap takes shares: values in any unit become some, and their difference goes back
-        lowest = min(self.values.min(), self.baseline.min())
-        span = max(self.values.max(), self.baseline.max()) - lowest or 1.0
-        shares = [((values - lowest) / span).T[:, :, None] for values in (self.values, self.baseline)]
-        by_seed = [bootstrap_difference(own, other) for own, other in zip(*shares, strict=True)]
+        found = estimate(self.baseline.T, self.values.T, any_unit=True)
+        value, low, high = found.value, found.low, found.high
         changes = self.values - self.baseline
-        compared = mean_over_seeds(
-            [span * one.difference for one in by_seed],
-            [Interval(span * one.low, span * one.high) for one in by_seed],
-            len(changes),
-            shared_variance(changes.T),
-        )
-        value, low, high = compared.mean, compared.low, compared.high
         noise = seeds_note(changes.mean(axis=0).tolist())
-        difference = TableCell(
-            text=self._text(value, "+"),
+        difference = TableCell.number(
+            self.factor * value,
+            self._text(value, "+"),
+            "; ".join(filter(None, (found.note, noise))),
             interval=f"[{self._text(low, '+')}, {self._text(high, '+')}]",
-            value=self.factor * value,
             low=self.factor * low,
             high=self.factor * high,
-            note="; ".join(filter(None, (by_seed[0].note, noise))),
-            state="value",
             **self._spread(changes),
         )
         says = SAME if noise or low <= 0 <= high else ABOVE if value > 0 else BELOW
-        return cell, difference, TableCell(says, state="text")
+        return cell, difference, TableCell.said(says)
 
     def _spread(self, values: NDArray[np.float64]) -> dict[str, Any]:
         """Return the fields of a cell on the spread between several seeds; `values`: (problems or pairs, seeds)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from raysweep.analysis.exhibits.selections import EVERY
-from raysweep.analysis.tables.score_book import ModelVariant, ScoreBook, ScoreKey
+from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.records import BASE, CLEAN, NOT_TUNED
 
 FEWEST = 2

@@ -17,13 +17,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 from typing_extensions import override
 
+from raysweep.analysis.comparisons.estimate import defined, pool
 from raysweep.analysis.exhibits.answers import Answer
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
 from raysweep.analysis.exhibits.selections import select_training_sets
-from raysweep.analysis.tables.over_seeds import measurement_over_seeds
 from raysweep.analysis.tables.quantities import Quantity, number_cell
-from raysweep.analysis.tables.seed_rows import seeds_cell
+from raysweep.analysis.tables.records import seeds_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN, NOT_TUNED
@@ -153,8 +153,8 @@ class Mended(Exhibit):
         counts: list[list[float]] = [[len(of_seed) for of_seed in near], [sum(of_seed) for of_seed in near]]
         if self.of == "failed":
             counts.append([sum(not pair.own for pair in pairs) for pairs in seeds])
-        cells = [_count_cell(numbers, asked) for numbers in counts]
-        share = number_cell(shares[0] if asked == 1 else measurement_over_seeds(shares, asked), SHARE)
+        cells = [TableCell.counted(of[0]) if asked == 1 else seeds_cell(of, decimal, asked) for of in counts]
+        share = number_cell(shares[0] if asked == 1 else pool(defined(shares), asked=asked), SHARE)
         return Row((*([one.training_set] if several else []), one.model, one.recipe), (*cells[:2], share, *cells[2:]))
 
     def _share(self, near: Sequence[float]) -> Measurement:
@@ -183,12 +183,6 @@ def _with_all_seeds(models: Sequence[TrainedModel]) -> dict[TrainedModel, list[T
     for one in models:
         rows.setdefault((one.variant.model, one.training_set, one.recipe), []).append(one)
     return {replace(seeds[0], model=seeds[0].variant.model): seeds for seeds in rows.values()}
-
-
-def _count_cell(numbers: Sequence[float], asked: int) -> TableCell:
-    if asked == 1:
-        return TableCell(f"{numbers[0]:,.0f}", value=numbers[0], state="value")
-    return seeds_cell(numbers, decimal, asked)
 
 
 def _bases_once(models: Sequence[TrainedModel]) -> list[TrainedModel]:

@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.comparisons.seeds import BELOW_SEEDS
+from raysweep.analysis.comparisons.estimate import BELOW_SEEDS, fewer_seeds
 from raysweep.analysis.comparisons.sums import (
     Cells,
     PartRates,
@@ -28,10 +28,9 @@ from raysweep.analysis.comparisons.sums import (
 )
 from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.tables.over_seeds import fewer_seeds
 from raysweep.analysis.tables.printed_averages import change_cell
 from raysweep.analysis.tables.quantities import PASS, number_cell
-from raysweep.analysis.tables.seed_rows import seeds_cell
+from raysweep.analysis.tables.records import seeds_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.base import CellLabels, Measurement
 from raysweep.records import BASE, CLEAN
@@ -151,8 +150,7 @@ def _over_cells(changes: Changes, asked: int) -> SumChange:
 
 
 def _noted(mean: SumChange, asked: int, note: str = "") -> SumChange:
-    fewer = fewer_seeds(mean.seeds, asked) if 0 < mean.seeds < asked else ""
-    notes = (note, mean.note, fewer)
+    notes = (note, mean.note, fewer_seeds(mean.seeds, asked))
     return replace(mean, seeds=mean.seeds if asked > 1 else 0, note="; ".join(filter(None, notes)))
 
 
@@ -170,4 +168,4 @@ def _change_cells(change: SumChange) -> tuple[TableCell, TableCell]:
     reads = "–" if math.isnan(change.low) else "no clear difference"
     if not math.isnan(change.low) and not change.low <= 0 <= change.high and BELOW_SEEDS not in change.note:
         reads = "higher" if change.value > 0 else "lower"
-    return change_cell(change), TableCell(reads, state="text")
+    return change_cell(change), TableCell.said(reads)

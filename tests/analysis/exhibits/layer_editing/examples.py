@@ -9,7 +9,8 @@ from typing import Any
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.edits import BaseRates, Edits, EditWork, ReportedEdit, RewrittenPrompts
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BlockAccuracy, PromptPair
 

@@ -72,7 +72,7 @@ def test_the_edited_problem_counts_nowhere_even_if_it_was_judged():
 def test_clean_accuracy_is_compared_problem_by_problem_over_all_edits():
     change = clean_change([edit_of("llama", "creme", "C1", number) for number in range(1, 6)])
     assert change.n == 160  # each problem was left out by one edit at most
-    assert -0.02 < change.difference < 0 and change.low < change.difference < change.high
+    assert -0.02 < change.value < 0 and change.low < change.value < change.high
     assert clean_change([]) is None
 
 
@@ -83,8 +83,8 @@ def test_the_change_on_clean_prompts_is_the_mean_of_the_rows_of_single_edits():
         for e in edits
     ]
     change, rows = clean_change(few), [edit.clean_change.value for edit in few]
-    assert change.difference == pytest.approx(sum(rows) / 2) and rows[0] != rows[1]
-    assert change.low < change.difference < change.high and change.n == 10
+    assert change.value == pytest.approx(sum(rows) / 2) and rows[0] != rows[1]
+    assert change.low < change.value < change.high and change.n == 10
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_interval_of_a_clean_change_is_over_problems_and_seeds():
     first = [edit_of("llama", "creme", "C1", number) for number in range(1, 6)]
     again = [replace(edit, cell=replace(edit.cell, seed=43)) for edit in first]
     alone, twice = clean_change(first), clean_change([*first, *again])
-    assert twice.difference == pytest.approx(alone.difference)
+    assert twice.value == pytest.approx(alone.value)
     assert twice.high - twice.low == pytest.approx(alone.high - alone.low, rel=0.05), "the same seed again says no more"
     worse = [replace(edit, clean=dict.fromkeys(edit.clean, 0.0)) for edit in again]
     apart = clean_change([*first, *worse])

@@ -17,8 +17,9 @@ from raysweep.analysis.comparisons.sums import PartRates
 from raysweep.analysis.exhibits.answers import Answer, Answers, PatchRates
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
-from raysweep.analysis.tables.over_seeds import scores_over_seeds
-from raysweep.analysis.tables.score_book import FaultShown, Order, RecipeChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import FaultShown, Order, RecipeChoice
+from raysweep.analysis.tables.pooling import scores_over_seeds
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
 from raysweep.metrics.base import CellLabels

@@ -13,7 +13,8 @@ import pytest
 from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.exhibits.program_repair.models import pairs_of
-from raysweep.analysis.tables.score_book import RecipeChoice, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import RecipeChoice
 from raysweep.analysis.tables.table import FORMATS, to_markdown, written
 from raysweep.stats.intervals import Interval
 from raysweep.stats.seeds import mean_over_seeds

@@ -6,9 +6,9 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Drawn, Evidence, NothingToDraw
-from raysweep.analysis.tables.score_book import Order, RecipeChoice, ScoreBook
-from raysweep.analysis.tables.trainings import ReportedTraining
-from raysweep.analysis.tables.validation import ReportedValidation
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order, RecipeChoice
+from raysweep.analysis.tables.trainings import ReportedTraining, ReportedValidation
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, drawing

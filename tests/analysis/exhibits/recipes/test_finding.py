@@ -10,7 +10,8 @@ import pytest
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.published.reference import published_scores
 from raysweep.analysis.published.sums import without_doubles
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, cells, drawing, study, tables
 

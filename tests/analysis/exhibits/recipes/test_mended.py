@@ -13,7 +13,8 @@ from raysweep.analysis.exhibits.answers import Answer, Answers
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.recipes.mended import blocks, failed_tasks, mended_tasks
 from raysweep.analysis.exhibits.recipes.sum_changes import _over_cells
-from raysweep.analysis.tables.score_book import Order, ScoreBook
+from raysweep.analysis.tables.frame import ScoreBook
+from raysweep.analysis.tables.order import Order
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Score
 from tests.analysis.exhibits.examples import EXHIBITS, cells, drawing, study

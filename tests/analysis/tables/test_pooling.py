@@ -11,27 +11,23 @@ import numpy as np
 import pytest
 
 from raysweep.analysis.comparisons.base import rates_of
+from raysweep.analysis.comparisons.estimate import limits_of
 from raysweep.analysis.comparisons.pairing import Baselines
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.exhibits.catalogue import draw, read_exhibits
 from raysweep.analysis.sections.base import Report
 from raysweep.analysis.sections.findings import findings
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.over_seeds import (
-    ALL_SEEDS,
-    SeedGroups,
-    differences_over_seeds,
-    have_several_seeds,
-    limits_of,
-    scores_over_seeds,
-)
-from raysweep.analysis.tables.score_book import Failure, Order, ScoreBook
+from raysweep.analysis.tables.frame import ALL_SEEDS, Failure, ScoreBook
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.pooling import SeedGroups, differences_over_seeds, have_several_seeds, scores_over_seeds
 from raysweep.analysis.tables.table import as_record, to_csv, to_latex, to_markdown
 from raysweep.metrics.base import CellLabels
 from raysweep.metrics.problem_scores import problem_scores
 from raysweep.metrics.scores import scores_of
 from raysweep.programs import Outcome
 from raysweep.records import Result
+from tests.analysis.examples import with_differences
 
 SEEDS = (1, 2, 3)
 ORDER = Order(("m",), ("base", "clean", "C1"), ("mini",), ("clean", "C1"))
@@ -142,7 +138,7 @@ def test_a_differences_p_is_that_of_its_mean_and_of_its_interval(numbers):
 def test_every_table_has_one_row_for_all_seeds(report):
     numbers, evidence = report
     drawn = draw(list(read_exhibits().values()), evidence)
-    tables = [*drawn.tables, *difference_tables(numbers.differences, numbers.book)]
+    tables = [*drawn.tables, *difference_tables(with_differences(numbers.book, numbers.differences))]
     assert len(tables) > 8
     for table in tables:
         labels = [row.labels for row in table.rows]
@@ -162,7 +158,7 @@ def test_each_seed_has_a_row_where_that_is_asked_for(numbers):
     assert len(drawn.tables) == 6 and "m · full · seed 1" in {table.title.split(", ")[-1] for table in drawn.tables} | {
         variant.label for variant in book.variants
     }
-    (table,) = difference_tables(differences, book)
+    (table,) = difference_tables(with_differences(book, differences))
     assert {row.labels[1] for row in table.rows} == {
         f"m · {recipe} · seed {n}" for recipe in ("full", "lora8") for n in SEEDS
     }

@@ -12,12 +12,14 @@ from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
 from raysweep.analysis.exhibits.catalogue import read_exhibits
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.difference_tables import difference_tables
-from raysweep.analysis.tables.edited import EDITED, WAY, over_pairs, within_limits, without_pairs
+from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
+from raysweep.analysis.tables.order import Order
+from raysweep.analysis.tables.pooling import EDITED, WAY, over_pairs, within_limits, without_pairs
 from raysweep.analysis.tables.quantities import quantity_of, score_cell
-from raysweep.analysis.tables.score_book import Order, ScoreBook, ScoreKey
 from raysweep.metrics.base import CellLabels
 from raysweep.records import Difference, Score
 from raysweep.stats.few_values import few_values_mean
+from tests.analysis.examples import with_differences
 
 PAIRS = ("p-C1-pair1", "p-C1-pair2", "p-C2-pair1")
 
@@ -125,6 +127,6 @@ def test_tables_have_no_row_of_a_training_set_that_a_recipe_does_not_make():
     sets = {table.title: [row.labels[0] for row in table.rows] for table in drawn.tables}
     assert sets == {"m · creme on p": ["base", EDITED], "m · denoised on p": ["base", "rewritten"]}
     difference = Difference("m", "denoised", "rewritten", 42, "base", "p", "C1", "pass@1_difference", 0.2, 0.1, 0.3, 9)
-    (table,) = difference_tables([difference], book)
+    (table,) = difference_tables(with_differences(book, [difference]))
     assert {row.labels[1] for row in table.rows} == {"m · denoised"}
     assert not any(cell.state == "missing" for row in table.rows for cell in row.cells)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from raysweep.analysis.tables.quantities import PASS
-from raysweep.analysis.tables.seed_rows import COUNT, PERCENT, cells_over_seeds, seeds_cell
+from raysweep.analysis.tables.records import COUNT, PERCENT, cells_over_seeds, seeds_cell
 from raysweep.analysis.tables.table import TableCell
 
 
