@@ -30,6 +30,7 @@ from raysweep.records import BASE
 from raysweep.registry import Registry
 
 Text = Annotated[str, Field(min_length=1)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
 class NothingToDraw(UsageError):
@@ -208,6 +209,8 @@ class FileKeys(BaseModel):
 class Exhibit(FileKeys, ABC):
     """A table or figure: what it shows, of which models, training sets and test sets.
 
+    A kind that gives each of its keys a value needs no file: it is a table or figure by itself.
+
     `draw` returns tables in the order of the sweep's problem sets and models, and each figure with the table of its
     numbers. What the sweep lacks is left out, and the caption says so. Equal results give equal tables.
     """
@@ -216,8 +219,9 @@ class Exhibit(FileKeys, ABC):
     has_figure: ClassVar[bool] = False  # whether the kind has figures
     has_table: ClassVar[bool] = True  # whether it has tables
     reads_seeds: ClassVar[bool] = False  # whether it is rendered from scores with a variant for each seed, not for all
+    place: ClassVar[str] = ""  # of a kind that needs no file: where raysweep's file would be, which gives its order
 
-    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    id: Id
     """The name on the command line and in files: ``table-4``."""
     title: Text
     """``{headline}`` is replaced by the perturbation of the primary metric."""

@@ -56,14 +56,13 @@ def best_setting(curve: Curve, evidence: Evidence, variant: ModelVariant, test_s
         if len(gains) > 1:
             mean = _mean(gains)
             notes.append(f"over {len(gains)} seeds {decimal(mean, 1, '+')}, {noise(mean, gains, 'seed').words}")
-    return TableCell(
-        text=interval.best,
+    return TableCell.number(
+        values[interval.best],
+        interval.best,
+        "; ".join(notes),
         interval=f"[{interval.interval[0]}, {interval.interval[-1]}]",
-        value=values[interval.best],
         low=values[interval.interval[0]],
         high=values[interval.interval[-1]],
-        note="; ".join(notes),
-        state="value",
     )
 
 

@@ -1,12 +1,12 @@
-"""Reads the files that define tables and figures, and draws those that a sweep has numbers for.
+"""Finds the tables and figures that files and kinds define, and draws those that a sweep has numbers for.
 
 Each file is YAML with one definition: an `id`, a `title`, a `kind` and the kind's own keys. raysweep's own files lie in
-a folder for each study, beside this one.
+a folder for each study, beside this one. A kind that has a value for each of its keys needs no file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -32,32 +32,46 @@ def read_exhibits(more: Sequence[Path] = ()) -> dict[str, Exhibit]:
     Raises:
         UsageError: a file can't be read or is no definition, or two have one id; the message names the file.
     """
-    folder = Path(str(files("raysweep.analysis.exhibits")))
-    paths = sorted(folder.rglob(f"*{ENDING}"), key=lambda path: (path.parent, path.stem.startswith("figure"), path))
-    number_of_own = len(paths)
-    for place in more:
-        if not place.exists():
-            raise UsageError(f"{place} doesn't exist; name a file that defines a table or figure, or a folder of them")
-        named = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
-        if not named:
-            raise UsageError(f"{place} has no file *{ENDING} that defines a table or figure")
-        paths += named
     exhibits: dict[str, Exhibit] = {}
-    origins: dict[str, Path] = {}
-    own_figures: list[str] = []
-    for number, path in enumerate(paths):
-        exhibit = _own_exhibit(path) if number < number_of_own else read_exhibit(path)
+    origins: dict[str, str] = {}
+    for origin, exhibit in _own_exhibits():
+        exhibits[exhibit.id], origins[exhibit.id] = exhibit, origin
+    own_figures = [exhibit.id for exhibit in exhibits.values() if exhibit.has_figure]
+    for path in _named(more):
+        exhibit = read_exhibit(path)
         near = [id for id in own_figures if exhibit.has_figure and exhibit.id.startswith(f"{id}-")]
-        if number >= number_of_own and near:
+        if near:
             raise UsageError(
                 f"{path}: the id {exhibit.id!r} begins with {near[0]!r}, an id of raysweep's, which would take its "
                 "figures for stale ones; take another id"
             )
         if exhibit.id in exhibits:
             raise UsageError(f"{path}: the id {exhibit.id!r} is that of {origins[exhibit.id]}, too; take another one")
-        exhibits[exhibit.id], origins[exhibit.id] = exhibit, path
-        own_figures += [exhibit.id] if number < number_of_own and exhibit.has_figure else []
+        exhibits[exhibit.id], origins[exhibit.id] = exhibit, str(path)
     return exhibits
+
+
+@cache  # a report reads them several times
+def _own_exhibits() -> list[tuple[str, Exhibit]]:
+    """Return raysweep's own tables and figures, and those of installed packages, each with where it is defined."""
+    folder = Path(str(files("raysweep.analysis.exhibits")))
+    found = [(path.relative_to(folder), str(path), read_exhibit(path)) for path in folder.rglob(f"*{ENDING}")]
+    for name in EXHIBITS.names():
+        kind = EXHIBITS.get(name)
+        if not any(key.is_required() for key in kind.model_fields.values()):
+            found.append((Path(f"{kind.place or name}{ENDING}"), f"the kind {name}", kind.model_validate({})))
+    found.sort(key=lambda one: (one[0].parent, one[0].stem.startswith("figure"), one[0]))
+    return [(origin, exhibit) for _, origin, exhibit in found]
+
+
+def _named(places: Sequence[Path]) -> Iterator[Path]:
+    for place in places:
+        if not place.exists():
+            raise UsageError(f"{place} doesn't exist; name a file that defines a table or figure, or a folder of them")
+        named = sorted(place.glob(f"*{ENDING}")) if place.is_dir() else [place]
+        if not named:
+            raise UsageError(f"{place} has no file *{ENDING} that defines a table or figure")
+        yield from named
 
 
 def read_exhibit(path: Path) -> Exhibit:
@@ -83,12 +97,6 @@ def read_exhibit(path: Path) -> Exhibit:
         known = [name for name in exhibit.model_fields]
         mistakes = [_mistake(dict(detail), known) for detail in error.errors()]
         raise UsageError(f"{path}: {'; '.join(mistakes)}") from None
-
-
-@cache
-def _own_exhibit(path: Path) -> Exhibit:
-    """Return what one of raysweep's own files defines; they stay as they are, and a report reads them several times."""
-    return read_exhibit(path)
 
 
 def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = False) -> Drawn:

@@ -11,18 +11,18 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.estimate import fewer_seeds
 from raysweep.analysis.exhibits.advice import conclude, describe
-from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.frame import ScoreBook
-from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell
+from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell, share_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.records import BASE, CLEAN
 
@@ -33,7 +33,11 @@ _SHARE = Quantity("", "best in", "% of resamples")
 class BestModel(Exhibit):
     """A table of the best models on one test set of each problem set, and a sentence that says which to choose."""
 
-    test_set: Literal["clean", "headline"]
+    place: ClassVar[str] = "summary/choice"
+
+    id: Id = "choice"
+    title: Text = "Which model to choose for {headline}"
+    test_set: Literal["clean", "headline"] = "headline"
     """In a sweep without perturbations the headline is the clean prompts."""
     rows: Annotated[int, Field(ge=1)] = 10
     """At most so many candidates, the best first."""
@@ -101,12 +105,12 @@ def _cells(choosing: Choosing, candidate: Candidate) -> tuple[TableCell, ...]:
     )
     of_score = number_cell(number, PASS)
     if choosing.test == CLEAN:
-        return of_score, _number(share, _SHARE)
+        return of_score, share_cell(share, _SHARE)
     beside = [TableCell(), TableCell(), TableCell()]
     if pair is not None:
         clean, perturbed = pair
-        beside = [_number(clean, PASS), _number(perturbed - clean, DROP), _rd(candidate.rds)]
-    return of_score, *beside, _number(choosing.share_of(candidate), _SHARE)
+        beside = [share_cell(clean), share_cell(perturbed - clean, DROP), _rd(candidate.rds)]
+    return of_score, *beside, share_cell(share, _SHARE)
 
 
 def _rd(seeds: Sequence[float]) -> TableCell:
@@ -114,8 +118,4 @@ def _rd(seeds: Sequence[float]) -> TableCell:
     if not known:
         return TableCell.dash("the clean score is 0")
     note = f"the clean score is 0; {fewer_seeds(len(known), len(seeds))}" if len(known) < len(seeds) else ""
-    return replace(_number(math.fsum(known) / len(known), RD), note=note)
-
-
-def _number(value: float, quantity: Quantity) -> TableCell:
-    return TableCell.number(100 * value, quantity.format(value))
+    return replace(share_cell(math.fsum(known) / len(known), RD), note=note)

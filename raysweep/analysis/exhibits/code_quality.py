@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
 from raysweep.analysis.tables.order import Order
@@ -72,6 +72,16 @@ class LintScores(Exhibit):
 
     has_figure: ClassVar[bool] = True
     has_table: ClassVar[bool] = False
+    place: ClassVar[str] = "robust_finetuning/figure-07"
+
+    id: Id = "figure-7"
+    title: Text = "pylint's scores by model and training set"
+    source: str = "robust fine-tuning study's figure 7"
+    caption: str = (
+        "Each stroke is a file; marks are means of the files that have a score, bands their 95 % intervals. "
+        "Messages that only cutting out a file causes count in its score, and bring one of few statements to "
+        "0."
+    )
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:

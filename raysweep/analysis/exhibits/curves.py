@@ -164,7 +164,7 @@ class _Drawing:
                     yield Row((variant.label, test, quantity.heading), (*cells, best))
         steps = [self._steps(variant, setting) for setting in self.curve.settings]
         if self.curve.along == "size" and any(steps):
-            shown = [TableCell(f"{n:,}", value=n, state="value") if n else TableCell() for n in steps]
+            shown = [TableCell.number(n, f"{n:,}") if n else TableCell() for n in steps]
             yield Row((variant.label, "", STEPS), (*shown, TableCell()))
 
     def _caption(self, spread: str) -> str:
@@ -229,14 +229,13 @@ class _Drawing:
         mean = sum(values) / len(values)
         low, high = (min(values), max(values)) if len(values) > 1 else (math.nan, math.nan)
         of = "" if len(numbers) == len(cells) else f"{len(numbers)} of {len(cells)} draws have a number"
-        return TableCell(
-            text=quantity.format(mean / 100),
+        return TableCell.number(
+            mean,
+            quantity.format(mean / 100),
+            "; ".join(dict.fromkeys(filter(None, (*(cell.note for cell in numbers), of)))),
             interval=f"[{quantity.format(low / 100)}, {quantity.format(high / 100)}]" if len(values) > 1 else "",
-            value=mean,
             low=low,
             high=high,
-            note="; ".join(dict.fromkeys(filter(None, (*(cell.note for cell in numbers), of)))),
-            state="value",
             n=min(cell.n for cell in numbers),
         )
 

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    MORE_TESTS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.selections import select_training_sets
 from raysweep.analysis.tables.frame import ModelVariant, ScoreBook
 from raysweep.analysis.tables.quantities import p_text
@@ -23,11 +33,19 @@ from raysweep.stats.rank_tests import holm
 class FriedmanTests(Exhibit):
     """A table for each problem set, with a row for each model and level; Holm's adjustment is over its rows."""
 
+    place: ClassVar[str] = "summary/friedman"
+
+    id: Id = "friedman"
+    title: Text = "Do the methods of a level differ?"
     group: Group = MORE_TESTS
 
-    levels: Annotated[dict[str, list[Text]], Field(min_length=1)]
+    levels: Annotated[Mapping[str, Sequence[Text]], Field(min_length=1)] = {
+        "C": ["C1", "C2", "C3"],
+        "W": ["W1", "W2", "W3"],
+        "S": ["S1", "S2", "S3"],
+    }
     """By the level's name, its methods: three or more."""
-    training_sets: Annotated[list[Text], Field(min_length=1)]
+    training_sets: Annotated[Sequence[Text], Field(min_length=1)] = ("base", "clean")
 
     @override
     def reads(self, book: ScoreBook) -> Iterable[tuple[str, str]]:
@@ -55,7 +73,7 @@ class FriedmanTests(Exhibit):
             stub=("model", "training set", "level"),
             columns=tuple(map(Column, ("problems", "methods", "chi-square", "p", "p (Holm)", "W", "hardest"))),
             rows=tuple(
-                Row(row.labels, (*row.cells[:4], _number(p, p_text(p)), *row.cells[4:]))
+                Row(row.labels, (*row.cells[:4], TableCell.number(p, p_text(p)), *row.cells[4:]))
                 for row, p in zip(rows, adjusted, strict=True)
             ),
             row_words={**evidence.book.order.training_words, **evidence.book.order.words},
@@ -78,7 +96,7 @@ class FriedmanTests(Exhibit):
 
 
 def _cells(
-    evidence: Evidence, variant: ModelVariant, training_set: str, problems: str, methods: list[str]
+    evidence: Evidence, variant: ModelVariant, training_set: str, problems: str, methods: Sequence[str]
 ) -> tuple[TableCell, ...]:
     by_test = evidence.rates_of(variant, training_set)
     rates = [by_test[problems, name].rates for name in methods if (problems, name) in by_test]
@@ -93,14 +111,10 @@ def _cells(
     hardest = " and ".join(at_lowest) if len(at_lowest) < len(methods) else "none"
     ranks = ", ".join(f"{name} {rank:.2f}" for name, rank in zip(methods, test.mean_ranks, strict=True))
     return (
-        _number(test.n, f"{test.n:,}", test.note),
-        _number(test.methods, str(test.methods)),
-        _number(test.statistic, f"{test.statistic:.3g}"),
-        _number(test.p, p_text(test.p)),
-        _number(test.w, f"{test.w:.3f}"),
-        TableCell(hardest, note=f"mean ranks: {ranks}", state="text"),
+        TableCell.counted(test.n, test.note),
+        TableCell.counted(test.methods),
+        TableCell.number(test.statistic, f"{test.statistic:.3g}"),
+        TableCell.number(test.p, p_text(test.p)),
+        TableCell.number(test.w, f"{test.w:.3f}"),
+        TableCell.said(hardest, f"mean ranks: {ranks}"),
     )
-
-
-def _number(value: float, text: str, note: str = "") -> TableCell:
-    return TableCell(text, value=float(value), note=note, state="value")

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text, unknown_metric
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    Counted,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Id,
+    NothingToDraw,
+    Text,
+    unknown_metric,
+)
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
 from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, draws_sentence, quantity_of
@@ -21,9 +32,13 @@ class HeatMap(Exhibit):
 
     has_figure: ClassVar[bool] = True
     has_table: ClassVar[bool] = False
+    place: ClassVar[str] = "summary/heat-map"
 
-    quantity: Text
-    digits: Annotated[int, Field(ge=0, le=3)] = 0
+    id: Id = "heat-map"
+    title: Text = "pass@1 by training set and test set"
+    at_least: Mapping[Counted, int] = {"perturbation": 2}
+    quantity: Text = "pass@1"
+    digits: Annotated[int, Field(ge=0, le=3)] = 1
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -55,10 +70,11 @@ class HeatMap(Exhibit):
 
 
 def _panel(book: ScoreBook, variant: ModelVariant, problems: str, columns: list[str], quantity: Quantity) -> HeatPanel:
-    rows = {}
-    for training_set in book.training_sets:
-        scores = [book.score(ScoreKey(variant, training_set, problems, test), quantity.metric) for test in columns]
-        values = tuple(math.nan if score is None else 100 * score.value for score in scores)
-        if not all(map(math.isnan, values)):
-            rows[book.order.training_label(training_set)] = values
-    return HeatPanel(variant.label, tuple(rows), tuple(rows.values()))
+    rows = {
+        book.order.training_label(name): tuple(
+            100 * book.value(ScoreKey(variant, name, problems, test), quantity.metric) for test in columns
+        )
+        for name in book.training_sets
+    }
+    shown = {label: values for label, values in rows.items() if not all(map(math.isnan, values))}
+    return HeatPanel(variant.label, tuple(shown), tuple(shown.values()))

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    COMPARISONS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.frame import ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
@@ -22,10 +32,14 @@ from raysweep.units import count, decimal
 class Languages(Exhibit):
     """A table for each test set, with a row for each problem set, model and training set."""
 
+    place: ClassVar[str] = "summary/languages"
+
+    id: Id = "languages"
+    title: Text = "pass@1 and RD by programming language"
     group: Group = COMPARISONS
 
-    training_sets: Annotated[list[Text], Field(min_length=1)]
-    test_set: Text
+    training_sets: Annotated[Sequence[Text], Field(min_length=1)] = ("base", "clean", "headline")
+    test_set: Text = "headline"
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -94,10 +108,10 @@ def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCe
         lacking = (
             f"no row says its language ({count(unknown, 'row')})" if unknown else "the store has no such training set"
         )
-        return TableCell("–", note="not fine-tuned" if training_set == BASE else lacking, state="undefined")
+        return TableCell.dash("not fine-tuned" if training_set == BASE else lacking)
     share = 100 * sum(number for name, number in rows.items() if _same(name, language)) / known
     note = f"of {unknown:,} of the {count(known + unknown, 'row')} the language is not known" if unknown else ""
-    return TableCell(decimal(share), value=share, state="value", n=known, note=note)
+    return TableCell.number(share, decimal(share), note, n=known)
 
 
 def _same(tag: str, language: str) -> bool:

@@ -10,12 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from statistics import stdev
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, MORE_TESTS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    MORE_TESTS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook
 from raysweep.analysis.tables.quantities import Quantity
@@ -36,12 +46,16 @@ _SHARE = Quantity("", "solved by one only", "%")
 class Power(Exhibit):
     """A table for each problem set: how large a difference between two training sets its problems and seeds show."""
 
+    place: ClassVar[str] = "summary/power"
+
+    id: Id = "power"
+    title: Text = "Differences of pass@1 on {headline} that the problems can show"
     group: Group = MORE_TESTS
 
-    baseline: Text
+    baseline: Text = "clean"
     """The perturbation of the training set that others are compared with."""
-    training_sets: Annotated[list[Text], Field(min_length=1)]
-    test_set: Text
+    training_sets: Annotated[Sequence[Text], Field(min_length=1)] = ("headline", "mixes")
+    test_set: Text = "headline"
     difference: Annotated[float, Field(gt=0, le=100)] = 5.0
     """The difference of pass@1 in points for which the needed problems and seeds are given."""
 
@@ -108,35 +122,35 @@ class Power(Exhibit):
     def _cells(self, seeds: Sequence[_Pair]) -> tuple[TableCell, ...]:
         problems = min(len(pair.changes) for pair in seeds)
         apart = sum(pair.apart for pair in seeds) / len(seeds)
-        n = _count(problems)
-        share = TableCell(_SHARE.format(apart), value=100 * apart, state="value")
+        n = TableCell.counted(problems)
+        share = TableCell.number(100 * apart, _SHARE.format(apart))
         if not apart:
-            dash = _dash("both trainings solve the same problems")
+            dash = TableCell.dash("both trainings solve the same problems")
             return n, share, dash, dash
         shown = detectable_rate_difference(problems, apart, POWER)
-        smallest = _dash(shown.note)
+        smallest = TableCell.dash(shown.note)
         if shown.difference == shown.difference:
-            smallest = TableCell(_POINTS.format(shown.difference), value=100 * shown.difference, state="value")
+            smallest = TableCell.number(100 * shown.difference, _POINTS.format(shown.difference))
         wanted = self.difference / 100
         if wanted > apart:
-            return n, share, smallest, _dash(f"no more than {_SHARE.format(apart)} points can differ")
+            return n, share, smallest, TableCell.dash(f"no more than {_SHARE.format(apart)} points can differ")
         try:
-            return n, share, smallest, _count(problems_needed(wanted, apart, POWER).n)
+            return n, share, smallest, TableCell.counted(problems_needed(wanted, apart, POWER).n)
         except UsageError as error:  # so small a difference that no number of problems shows it
-            return n, share, smallest, _dash(str(error))
+            return n, share, smallest, TableCell.dash(str(error))
 
     def _seeds(self, pair: _Pair, pairs: Sequence[_Pair]) -> TableCell:
         differences = [100 * other.difference for other in pairs if other.is_alike(pair)]
         seeds = count(len(differences), "seed")
         if len(differences) < FEWEST_PAIRS:
-            return _dash(f"{seeds}: the spread between seeds is unknown")
+            return TableCell.dash(f"{seeds}: the spread between seeds is unknown")
         if (sd := stdev(differences)) < SAME_POINTS:
-            return _dash(f"{seeds} gave the same difference")
+            return TableCell.dash(f"{seeds} gave the same difference")
         try:
             needed = pairs_needed(self.difference, sd, POWER).n
         except UsageError as error:
-            return _dash(str(error))
-        return _count(needed, f"SD of the difference between {seeds}: {sd:.3g} points")
+            return TableCell.dash(str(error))
+        return TableCell.counted(needed, f"SD of the difference between {seeds}: {sd:.3g} points")
 
 
 @dataclass(frozen=True)
@@ -173,11 +187,3 @@ def _by_label(book: ScoreBook, pairs: Sequence[_Pair]) -> dict[tuple[str, str], 
         label = labels.get((model, recipe, seed)) or labels.get((model, recipe, ALL_SEEDS)) or pair.variant.label
         rows.setdefault((label, pair.training_set), []).append(pair)
     return rows
-
-
-def _count(number: int, note: str = "") -> TableCell:
-    return TableCell(f"{number:,}", value=float(number), note=note, state="value")
-
-
-def _dash(note: str) -> TableCell:
-    return TableCell("–", note=note, state="undefined")

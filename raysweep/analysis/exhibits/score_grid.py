@@ -363,7 +363,7 @@ class ScoreGrid(Exhibit, ScoreBlock):
         notes = [f"mean of {len(values)} of {count(len(of_models), 'model')}"] if len(values) < len(of_models) else []
         lacking = sum(math.isnan(cell.value) for model, cell in cells if of_models[model])
         notes += [f"without {count(lacking, 'number')} of a recipe or seed"] if lacking else []
-        return TableCell((named or quantities)[0].format(mean / 100), value=mean, note="; ".join(notes), state="value")
+        return TableCell.number(mean, (named or quantities)[0].format(mean / 100), "; ".join(notes))
 
 
 def _matching(pattern: str, metrics: Sequence[str]) -> list[str]:

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import (
+    COMPARISONS,
+    EXHIBITS,
+    Counted,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
@@ -18,6 +30,12 @@ METRICS = ("rows_unchanged", "rows_not_compiling")
 class TestSets(Exhibit):
     """A table for each problem set: its number of problems, and the counts of prompts, by perturbation."""
 
+    place: ClassVar[str] = "scores/10-test-sets"
+
+    id: Id = "test-sets"
+    title: Text = "Test sets of {problem set}"
+    caption: str = "Number of prompts that each perturbation left unchanged, and of prompts that no longer compile."
+    at_least: Mapping[Counted, int] = {"perturbation": 2}
     group: Group = COMPARISONS
 
     @override
@@ -65,6 +83,6 @@ def _count_cell(values: Sequence[float]) -> TableCell:
     """Return the count, or a range if it differs between models, which may be evaluated on different problems."""
     finite = sorted({value for value in values if not math.isnan(value)})
     if not finite:
-        return TableCell("–", note="not counted", state="undefined")
+        return TableCell.dash("not counted")
     text = "–".join(f"{round(value, 1):g}" for value in dict.fromkeys((finite[0], finite[-1])))
-    return TableCell(text, value=finite[-1], state="value")
+    return TableCell.number(finite[-1], text)

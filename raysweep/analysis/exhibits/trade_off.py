@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets, trained_with
 from raysweep.analysis.figures.scatter import BASE_MARK, CLEAN_MARK, OTHER_MARK, Dot, ScatterFigure, front_of
 from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
-from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, score_cell
+from raysweep.analysis.tables.quantities import DROP, PASS, RD, draws_sentence, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BASE, CLEAN
 
-_QUANTITIES = (PASS, Quantity("RD", "RD"), Quantity("drop", "difference", "points", signed=True))
+_QUANTITIES = (PASS, RD, DROP)
 FRONT = "Right and down is better. For each model off the line, some model on it is at least as good in both."
 BELOW_0 = "The size of an RD below 0, where a perturbation made a model better, is how far it is from 0."
 
@@ -26,8 +27,11 @@ class TradeOff(Exhibit):
     """A figure with a mark for each model of a problem set, and the table of those on the front."""
 
     has_figure: ClassVar[bool] = True
+    place: ClassVar[str] = "summary/trade-off"
 
-    test_set: Text
+    id: Id = "trade-off"
+    title: Text = "Clean pass@1 against the size of RD on {headline}"
+    test_set: Text = "headline"
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -49,7 +53,7 @@ class TradeOff(Exhibit):
         self, book: ScoreBook, problems: str, test: str, plotted: Sequence[tuple[ScoreKey, Dot]]
     ) -> ScatterFigure:
         title, dots = self.titled(book, problems), [dot for _, dot in plotted]
-        gains = any(_rd(book, key) < 0 for key, _ in plotted)
+        gains = any(book.value(key, "RD") < 0 for key, _ in plotted)
         axes = ("clean pass@1, %", f"size of RD on {test}, %")
         caption = self.captioned(FRONT, BELOW_0 if gains else "", draws_sentence(book))
         return ScatterFigure(title, caption, f"{self.id}-{problems}", *axes, tuple(dots))
@@ -58,10 +62,10 @@ class TradeOff(Exhibit):
         dots = [_dot(book, key) for key in keys]
         on_front = set(front_of(dots))
         front = [key for key, dot in zip(keys, dots, strict=True) if dot in on_front]
-        front.sort(key=lambda key: -_clean(book, key))
+        front.sort(key=lambda key: -book.value(replace(key, perturbation=CLEAN), PASS.metric))
         rows = []
         for key in front:
-            clean = ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN)
+            clean = replace(key, perturbation=CLEAN)
             cells = (score_cell(book, clean, PASS), *(score_cell(book, key, quantity) for quantity in _QUANTITIES))
             rows.append(Row((key.variant.label, key.training_set), cells))
         headings = ("clean pass@1 (%)", *(quantity.heading for quantity in _QUANTITIES))
@@ -85,7 +89,7 @@ def _dots(book: ScoreBook, problems: str, test: str) -> list[tuple[ScoreKey, Dot
     for variant in book.variants:
         for training_set in book.training_sets:
             key = ScoreKey(variant, training_set, problems, test)
-            if not math.isnan(_clean(book, key)) and not math.isnan(_rd(book, key)):
+            if not math.isnan(book.value(replace(key, perturbation=CLEAN), PASS.metric) - book.value(key, "RD")):
                 series = (variant.model,) if training_set == BASE else (variant.label, training_set)
                 dots.setdefault(series, (key, _dot(book, key)))
     return list(dots.values())
@@ -95,14 +99,9 @@ def _dot(book: ScoreBook, key: ScoreKey) -> Dot:
     perturbation = trained_with(book, key.training_set)
     mark = {BASE: BASE_MARK, CLEAN: CLEAN_MARK}.get(perturbation, OTHER_MARK)
     name = book.order.training_label(key.training_set)
-    return Dot(100 * _clean(book, key), abs(100 * _rd(book, key)), f"{key.variant.label}, {name}", mark)
-
-
-def _clean(book: ScoreBook, key: ScoreKey) -> float:
-    score = book.score(ScoreKey(key.variant, key.training_set, key.problem_set, CLEAN), PASS.metric)
-    return math.nan if score is None else score.value
-
-
-def _rd(book: ScoreBook, key: ScoreKey) -> float:
-    score = book.score(key, "RD")
-    return math.nan if score is None else score.value
+    return Dot(
+        100 * book.value(replace(key, perturbation=CLEAN), PASS.metric),
+        abs(100 * book.value(key, "RD")),
+        f"{key.variant.label}, {name}",
+        mark,
+    )

@@ -113,7 +113,7 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     perturbation, order = book.headline, book.order
     tuned_on, choice = _tuned_on(book, variant, problems)
     keys = [ScoreKey(variant, name, problems, perturbation) for name in (BASE, tuned_on, order.clean_set(tuned_on))]
-    base, control = _value(book, keys[0], "RD"), _value(book, keys[2], "RD")
+    base, control = book.value(keys[0], "RD"), book.value(keys[2], "RD")
     tuned_rd, restored = _after(book, keys[1])
     where = f" on {problems}" if len(book.problem_sets) > 1 else ""
     under, way = order.test_label(perturbation), order.way(tuned_on)
@@ -153,8 +153,8 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
 
 def _after(book: ScoreBook, key: ScoreKey) -> tuple[float, float]:
     if key.training_set == EDITED:
-        return math.nan, _value(book, key, G_RIR)
-    return _value(book, key, "RD"), math.nan
+        return math.nan, book.value(key, G_RIR)
+    return book.value(key, "RD"), math.nan
 
 
 def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[str, str]:
@@ -165,7 +165,7 @@ def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[st
     for wanted in (book.headline, *book.order.mixes):
         if same := [name for name in tuned if made_with[name] == wanted]:
             return same[0], ""
-    passing = {name: _value(book, ScoreKey(variant, name, problems, book.headline), "pass@1") for name in tuned}
+    passing = {name: book.value(ScoreKey(variant, name, problems, book.headline), "pass@1") for name in tuned}
     defined = [name for name in tuned if not math.isnan(passing[name])]
     if not defined:
         return (tuned[0] if tuned else ""), ""
@@ -179,7 +179,7 @@ def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]
     return tuple(
         Drop(
             book.order.test_label(name),
-            _value(book, replace(base, perturbation=name), "RD"),
+            book.value(replace(base, perturbation=name), "RD"),
             *_after(book, replace(tuned, perturbation=name)),
         )
         for name in book.worst_first
@@ -197,17 +197,12 @@ def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> 
 
 def _pass_rates(book: ScoreBook, name: str, key: ScoreKey) -> str:
     """Describe both pass@1 and their difference, which RD hides (study.md section 7); empty if one is unknown."""
-    clean = _value(book, replace(key, perturbation=CLEAN), "pass@1")
-    perturbed = _value(book, key, "pass@1")
+    clean = book.value(replace(key, perturbation=CLEAN), "pass@1")
+    perturbed = book.value(key, "pass@1")
     if math.isnan(clean) or math.isnan(perturbed):
         return ""
     points = DROP.format(perturbed - clean)
     return f"{name} {percent(clean, 1)} and {percent(perturbed, 1)} ({points} points)"
-
-
-def _value(book: ScoreBook, key: ScoreKey, metric: str) -> float:
-    score = book.score(key, metric)
-    return math.nan if score is None else score.value
 
 
 def _change_words(rd: float) -> str:

@@ -113,11 +113,11 @@ def _printed_rows(
         alike = recomputed(average, scores, shared) if of_average else float("nan")
         measured = sweep.only(of_average).change(average.models, average.recipe, average.baseline)
         cells = (
-            TableCell(average.percent.replace("-", "−"), value=100 * average.value, note=average.note, state="value"),
+            TableCell.number(100 * average.value, average.percent.replace("-", "−"), average.note),
             _number(recomputed(average, scores)),
             _number(alike) if of_average else TableCell(),
             *_swept(measured, alike),
-            TableCell(average.tables, state="text"),
+            TableCell.said(average.tables),
         )
         models = ", ".join(average.models) if len(average.models) <= NAMED else count(len(average.models), "model")
         label = models if len(average.models) == 1 else f"mean of {models}"
@@ -138,7 +138,7 @@ def _swept(change: SumChange | None, printed: float = float("nan")) -> tuple[Tab
         return TableCell(), TableCell()
     bounded = change.low == change.low and printed == printed
     inside = "yes" if change.low <= printed <= change.high else "no"
-    return change_cell(change), TableCell(inside if bounded else "–", state="text")
+    return change_cell(change), TableCell.said(inside if bounded else "–")
 
 
 def change_cell(change: SumChange) -> TableCell:

@@ -76,6 +76,11 @@ def number_cell(number: Score | Difference | Measurement, quantity: Quantity) ->
     )
 
 
+def share_cell(share: float, quantity: Quantity = PASS, note: str = "") -> TableCell:
+    """Return the cell of a share without an interval; an empty one for NaN."""
+    return TableCell() if math.isnan(share) else TableCell.number(100 * share, quantity.format(share), note)
+
+
 def score_cell(book: ScoreBook, key: ScoreKey, quantity: Quantity) -> TableCell:
     score = book.score(key, quantity.metric)
     if score is not None:

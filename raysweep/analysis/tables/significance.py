@@ -140,7 +140,7 @@ def _cells(
 ) -> tuple[TableCell, ...]:
     if test is None:
         notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
-        dash = TableCell("–", note="; ".join(notes), state="undefined")
+        dash = TableCell.dash("; ".join(notes))
         return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
     notes += [test.note] if test.note else []
     notes += [f"{count(test.zero_pairs, 'pair')} without a difference"] if test.zero_pairs else []
@@ -151,7 +151,7 @@ def _cells(
         _number(test.statistic, f"{test.statistic:g}"),
         _number(test.p, p_text(test.p)),
         _number(adjusted, p_text(adjusted)),
-        TableCell(test.method, state="text"),
+        TableCell.said(test.method),
         _number(test.r_z, f"{test.r_z:.3f}"),
         _number(test.rank_biserial, f"{test.rank_biserial:+.3f}".replace("-", "−")),
         TableCell(
@@ -180,7 +180,7 @@ def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCel
         models.setdefault(unit, {})[pair.model] = None
     if len(models) < FEWEST_CLUSTERS:
         note = f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}"
-        return TableCell("–", note=note, state="undefined")
+        return TableCell.dash(note)
     names = [" and ".join(models[unit]) for unit in units]
     stability = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
     span = f"[{p_text(stability.lowest_p)}, {p_text(stability.highest_p)}]"
@@ -198,10 +198,10 @@ def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCel
 def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
     if not FEWEST_UNITS <= len(set(units)) <= MOST_UNITS:
         note = f"{count(len(set(units)), 'unit')}; an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS}"
-        return TableCell("–", note=note, state="undefined")
+        return TableCell.dash(note)
     flips = sign_flip([pair.value - pair.baseline for pair in pairs], units)
     return _number(flips.p, p_text(flips.p), f"the smallest p of {flips.units} units is {flips.smallest_p:.4g}")
 
 
 def _number(value: float, text: str, note: str = "") -> TableCell:
-    return TableCell(text, value=value, note=note, state="value")
+    return TableCell.number(value, text, note)

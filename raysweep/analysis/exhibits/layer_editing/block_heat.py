@@ -14,14 +14,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.block_map import NO_BLOCK, by_model
 from raysweep.analysis.exhibits.layer_editing.sums import no_evidence
 from raysweep.analysis.figures.heat import HeatFigure, HeatPanel
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.quantities import Quantity, share_cell
+from raysweep.analysis.tables.table import Column, Row, Table
 from raysweep.records import BlockAccuracy
-from raysweep.units import decimal
 
 EMBEDDINGS = -1
 HOW = (
@@ -40,7 +40,10 @@ class BlockHeat(Exhibit):
     """A figure and its table for each problem set and model: a panel for each choice of patched positions."""
 
     has_figure: ClassVar[bool] = True
+    place: ClassVar[str] = "layer_editing/figure-block-heat"
 
+    id: Id = "block-heat"
+    title: Text = "What patching a block restores"
     digits: Annotated[int, Field(ge=0, le=2)] = 0
 
     @override
@@ -88,13 +91,17 @@ class BlockHeat(Exhibit):
         blocks: Sequence[int],
         panels: Mapping[Patched, Means],
     ) -> Table:
+        quantity = Quantity("RI", "RI", digits=self.digits)
         return Table(
             title=f"{head[0]} (%)",
             caption=self.captioned(HOW, _of_embeddings(blocks)),
             stub=("positions", "category"),
             columns=tuple(Column(_name(block), "block") for block in blocks),
             rows=tuple(
-                Row((in_words(patched), category), tuple(self._cell(of.get(block, math.nan)) for block in blocks))
+                Row(
+                    (in_words(patched), category),
+                    tuple(share_cell(of.get(block, math.nan), quantity) for block in blocks),
+                )
                 for patched, means in panels.items()
                 for category, of in means.items()
             ),
@@ -102,11 +109,6 @@ class BlockHeat(Exhibit):
             label=head[1],
             problem_set=problems,
         )
-
-    def _cell(self, value: float) -> TableCell:
-        if math.isnan(value):
-            return TableCell()
-        return TableCell(decimal(100 * value, self.digits), value=100 * value, state="value")
 
 
 def _panels(categories: Mapping[str, Sequence[ReportedEdit]]) -> dict[Patched, dict[str, dict[int, float]]]:

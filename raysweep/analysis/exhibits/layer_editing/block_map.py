@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evidence
 from raysweep.analysis.figures.depths import DepthFigure, DepthPanel
@@ -82,6 +82,10 @@ class BlockMap(Exhibit):
     """A figure and its table for each problem set: histograms of the depth of the blocks that were found."""
 
     has_figure: ClassVar[bool] = True
+    place: ClassVar[str] = "layer_editing/figure-block-map"
+
+    id: Id = "block-map"
+    title: Text = "Where the blocks lie that localizations found"
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -140,20 +144,19 @@ def _cells(found: FoundBlocks) -> tuple[TableCell, ...]:
     counts = found.counts
     often = sorted(((-number, block) for block, number in enumerate(counts) if number))
     depth = median(block / found.of for block in found.blocks)
-    edits = TableCell(str(len(found.blocks)), value=float(len(found.blocks)), state="value")
-    tied = TableCell(str(found.tied), value=float(found.tied), state="value")
-    middle = TableCell(f"{depth:.2f}", value=depth, state="value")
-    blocks = TableCell(", ".join(f"{block} ({-number})" for number, block in often), state="text")
+    edits, tied = TableCell.number(float(len(found.blocks)), str(len(found.blocks))), TableCell.counted(found.tied)
+    middle = TableCell.number(depth, f"{depth:.2f}")
+    blocks = TableCell.said(", ".join(f"{block} ({-number})" for number, block in often))
     if found.of < 2:
         return edits, tied, middle, blocks, *[TableCell()] * 3
     test = runs_test(counts)
     smallest = f"smallest p that so many blocks can show: {p_text(test.smallest_p_runs)}"
     note = test.note or (smallest if test.smallest_p_runs > 0.05 else "")
-    runs = TableCell(str(test.runs), value=float(test.runs), state="value")
+    runs = TableCell.number(float(test.runs), str(test.runs))
     return edits, tied, middle, blocks, _p_cell(test.p_uniform), runs, _p_cell(test.p_runs, note)
 
 
 def _p_cell(p: float, note: str = "") -> TableCell:
     if math.isnan(p):
-        return TableCell("–", note=note, state="undefined")
-    return TableCell(p_text(p), value=p, note=note, state="value")
+        return TableCell.dash(note)
+    return TableCell.number(p, p_text(p), note)

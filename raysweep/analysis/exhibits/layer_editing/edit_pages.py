@@ -13,7 +13,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownBlocks, ShownEdit
 from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.block_heat import in_words, restorations
@@ -33,7 +33,10 @@ class EditPages(Exhibit):
     """A page for each edit example from which a model was edited; of some of them where there are many."""
 
     has_table: ClassVar[bool] = False
+    place: ClassVar[str] = "layer_editing/08-edit-pages"
 
+    id: Id = "edit-pages"
+    title: Text = "Edit examples and what became of them"
     pairs: Annotated[int, Field(ge=1)] = 400
     """Most pairs that are shown."""
     characters: Annotated[int, Field(ge=100)] = 2000

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
@@ -39,6 +40,10 @@ HOW = (
 class EditPlaces(Exhibit):
     """A table for each problem set, with a row for each model, category and block."""
 
+    place: ClassVar[str] = "layer_editing/03-edit-places"
+
+    id: Id = "edit-places"
+    title: Text = "The same edit at other blocks"
     group: Group = EDITS
 
     beside: Text = RANDOM
@@ -119,5 +124,5 @@ def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -
         if not math.isnan(value):
             known.append(PairValue.of(edit, value))
     if not known:
-        return TableCell("–", note="no pair was edited at both blocks", state="undefined")
+        return TableCell.dash("no pair was edited at both blocks")
     return pairs_cell(known, MORE_RESTORED)

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EDIT_ROWS, EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import (
+    EDIT_ROWS,
+    EDITS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.edits import EditWork, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import (
     CLEAN_CHANGE,
@@ -15,9 +27,8 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     ends,
     grouped,
     mean_of,
-    share_cell,
 )
-from raysweep.analysis.tables.quantities import number_cell
+from raysweep.analysis.tables.quantities import number_cell, share_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
 NOTHING = "this sweep edits no models"
@@ -28,6 +39,10 @@ MEBI = 2**20
 class EditRows(Exhibit):
     """A table for each problem set and model with a row for each edit: its block, what it restored, what it took."""
 
+    place: ClassVar[str] = "layer_editing/07-edits"
+
+    id: Id = "edits"
+    title: Text = "Edit by edit"
     group: Group = EDIT_ROWS
 
     @override
@@ -76,7 +91,7 @@ class EditRows(Exhibit):
 def _edit_cells(edit: ReportedEdit) -> tuple[TableCell, ...]:
     eligible = TableCell() if edit.eligible is None else _number(edit.eligible, "{:,.0f}")
     if edit.ended:
-        rest = TableCell(edit.ended.partition(":")[0], note=edit.ended if ":" in edit.ended else "", state="text")
+        rest = TableCell.said(edit.ended.partition(":")[0], edit.ended if ":" in edit.ended else "")
         return eligible, rest, *[TableCell()] * 6
     if edit.work is None:
         return eligible, TableCell("not made", state="missing"), *[TableCell()] * 6
@@ -95,13 +110,13 @@ def _edit_cells(edit: ReportedEdit) -> tuple[TableCell, ...]:
 
 def _block_cell(work: EditWork) -> TableCell:
     if work.block is None:
-        return TableCell("adapter", note=work.changes_nothing, state="text")
+        return TableCell.said("adapter", work.changes_nothing)
     text = f"{work.block} of {work.blocks}" if work.blocks else str(work.block)
-    return TableCell(text, value=float(work.block), note=work.changes_nothing, state="value")
+    return TableCell.number(float(work.block), text, work.changes_nothing)
 
 
 def _number(value: float, form: str) -> TableCell:
-    return TableCell() if math.isnan(value) else TableCell(form.format(value), value=float(value), state="value")
+    return TableCell() if math.isnan(value) else TableCell.number(float(value), form.format(value))
 
 
 def seconds_of(work: EditWork) -> float:
@@ -115,6 +130,10 @@ def seconds_of(work: EditWork) -> float:
 class EditEnds(Exhibit):
     """A table of how edits ended: made, made without effect, no such pair, not reproduced."""
 
+    place: ClassVar[str] = "layer_editing/06-edit-ends"
+
+    id: Id = "edit-ends"
+    title: Text = "How the edits ended"
     group: Group = EDIT_ROWS
 
     @override
@@ -157,6 +176,10 @@ class EditEnds(Exhibit):
 class EditCosts(Exhibit):
     """A table of the seconds and the memory of an edit, by model and method."""
 
+    place: ClassVar[str] = "layer_editing/04-edit-costs"
+
+    id: Id = "edit-costs"
+    title: Text = "Seconds and memory of an edit"
     group: Group = EDITS
 
     @override

@@ -40,10 +40,9 @@ from raysweep.analysis.exhibits.layer_editing.sums import (
     over_seeds,
     repaired_cell,
     restored_cell,
-    share_cell,
     with_spread,
 )
-from raysweep.analysis.tables.quantities import PASS, number_cell
+from raysweep.analysis.tables.quantities import PASS, number_cell, share_cell
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 from raysweep.metrics.restoration import gained, restored
 from raysweep.records import CLEAN

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
 from raysweep.analysis.tables.records import COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
@@ -13,6 +15,10 @@ from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 class RewrittenPromptCounts(Exhibit):
     """A table with a row for each model and test set, and a column for each reason."""
 
+    place: ClassVar[str] = "layer_editing/05-rewritten-prompts"
+
+    id: Id = "rewritten-prompts"
+    title: Text = "Prompts that the models rewrote"
     group: Group = EDITS
 
     @override
@@ -27,7 +33,7 @@ class RewrittenPromptCounts(Exhibit):
             apart = f" · seed {one.cell.seed}" if several and not evidence.pools_seeds else ""
             labels = (one.problem_set, f"{one.cell.model}{apart}", one.perturbation)
             found.setdefault((labels, one.cell.recipe), {})[one.cell.seed] = tuple(
-                TableCell(f"{number:,}", value=float(number), state="value")
+                TableCell.counted(number)
                 for number in (sum(one.reasons.values()), *(one.reasons.get(reason, 0) for reason in reasons))
             )
         asked = max(map(len, found.values()))

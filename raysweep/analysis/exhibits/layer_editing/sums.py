@@ -17,7 +17,7 @@ from typing import NamedTuple
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import Estimate, pool
 from raysweep.analysis.exhibits.edits import ReportedEdit, rates_change
-from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell
+from raysweep.analysis.tables.quantities import PASS, Quantity, number_cell, share_cell
 from raysweep.analysis.tables.records import with_sd
 from raysweep.analysis.tables.table import TableCell
 from raysweep.metrics.base import Measurement
@@ -130,10 +130,6 @@ def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float
     """Return the mean of a number over the edits that have it; NaN without any."""
     values = [number for edit in edits if not math.isnan(number := value(edit))]
     return fmean(values) if values else math.nan
-
-
-def share_cell(value: float) -> TableCell:
-    return TableCell() if math.isnan(value) else TableCell.number(100 * value, PASS.format(value))
 
 
 def with_spread(cell: TableCell, seeds: Iterable[float], quantity: Quantity) -> TableCell:

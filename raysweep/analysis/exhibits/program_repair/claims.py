@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import WON_RULE, CasesWon, RepairCase, cases_won
 from raysweep.analysis.exhibits.program_repair.faulty_lines import cases_by_fault
 from raysweep.analysis.exhibits.program_repair.models import (
@@ -44,7 +45,11 @@ AGREES = (
 class RepairClaims(RepairExhibit):
     """A table with a row for each claim of the study."""
 
-    study: Text
+    place: ClassVar[str] = "program_repair/07-claims"
+
+    id: Id = "repair-claims"
+    title: Text = "Claims of the repair study"
+    study: Text = "apr"
     """The name by which `raysweep compare` knows it."""
 
     @override
@@ -52,7 +57,7 @@ class RepairClaims(RepairExhibit):
         repair_sets(evidence.book)
         finders = _finders(evidence, self)
         rows = [
-            Row((claim.claim,), (TableCell(claim.printed, note=claim.note, state="text"), *found))
+            Row((claim.claim,), (TableCell.said(claim.printed, claim.note), *found))
             for claim in published_claims(self.study)
             if (found := finders[claim.id](claim)) is not None
         ]
@@ -107,12 +112,12 @@ def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
         return None
     zero = f"; {count(len(cases) - len(known), 'case')} with 0 before fine-tuning left out"
     if not known:
-        return TableCell(f"undefined{zero}", state="text"), TableCell("–", state="text")
+        return TableCell.said(f"undefined{zero}"), TableCell.said("–")
     best = max(known, key=lambda case: case.gain)
     where = f"{best.second.cell.model} on {place_of(best)}"
     gain = f"{decimal(100 * best.gain, 0, '+')} %"
     text = f"{gain} ({where}){zero if len(known) < len(cases) else ''}"
-    return TableCell(text, state="text"), _yes(best.gain >= claim.value)
+    return TableCell.said(text), _yes(best.gain >= claim.value)
 
 
 def _some(cases: Sequence[RepairCase], lost: Callable[[CasesWon], tuple[int, int]]) -> Cells | None:
@@ -120,7 +125,7 @@ def _some(cases: Sequence[RepairCase], lost: Callable[[CasesWon], tuple[int, int
         return None
     number, shown = lost(cases_won(cases))
     text = f"{number:,} of {count(len(cases), 'case')}, shown in {shown:,}"
-    return TableCell(text, state="text"), _yes(number > 0)
+    return TableCell.said(text), _yes(number > 0)
 
 
 def _both_ways(cases: Sequence[RepairCase]) -> Cells | None:
@@ -131,7 +136,7 @@ def _both_ways(cases: Sequence[RepairCase]) -> Cells | None:
         f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'case')}, "
         f"shown in {won.shown_won:,} and {won.shown_lost:,}"
     )
-    return TableCell(text, state="text"), _yes(won.won > 0 and won.lost > 0)
+    return TableCell.said(text), _yes(won.won > 0 and won.lost > 0)
 
 
 def _mostly(cases: Sequence[RepairCase]) -> Cells | None:
@@ -142,7 +147,7 @@ def _mostly(cases: Sequence[RepairCase]) -> Cells | None:
         f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'step')} to the next larger model, "
         f"shown in {won.shown_won:,} and {won.shown_lost:,}"
     )
-    return TableCell(text, state="text"), _yes(won.won > won.lost)
+    return TableCell.said(text), _yes(won.won > won.lost)
 
 
 def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
@@ -151,10 +156,10 @@ def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
     least, most = min(shares), max(shares)
     text = f"{two_digits(least)} %" if two_digits(least) == two_digits(most) else None
     return (
-        TableCell(text or f"{two_digits(least)} to {two_digits(most)} %", state="text"),
+        TableCell.said(text or f"{two_digits(least)} to {two_digits(most)} %"),
         _yes(least <= claim.value <= most),
     )
 
 
 def _yes(agrees: bool) -> TableCell:
-    return TableCell("yes" if agrees else "no", state="text")
+    return TableCell.said("yes" if agrees else "no")

@@ -7,10 +7,11 @@ they are two entries with one `path` and two templates, such as `repair_buggy_li
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import READS, WON_RULE, RepairCase, seeds_text, shared_seeds_text
 from raysweep.analysis.exhibits.program_repair.models import (
     HEADLINE_RULE,
@@ -55,6 +56,12 @@ def cases_by_fault(evidence: Evidence, models: Sequence[RepairModel], tests: Seq
 @EXHIBITS.register("faulty-lines")
 class FaultyLines(RepairExhibit):
     """A table of the cases in which the faulty lines help, by fine-tuning method, and one with a row for each case."""
+
+    place: ClassVar[str] = "program_repair/05-faulty-lines"
+
+    id: Id = "repair-faulty-lines"
+    title: Text = "Prompts with the faulty lines, and without them"
+    source: str = "repair study's comparison"
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
 from raysweep.analysis.tables.choices import ReportedCandidate
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -17,7 +18,7 @@ from raysweep.analysis.tables.trainings import NOT_RECORDED, ReportedTraining
 from raysweep.units import hours
 
 GIB, HOUR = 2**30, 3600
-_UNKNOWN = TableCell("–", note=NOT_RECORDED, state="undefined")
+_UNKNOWN = TableCell.dash(NOT_RECORDED)
 SHARE = "trained weights (%)"
 OF_MODEL = ("weights", "trained weights", SHARE, "memory (GiB)", "hours", "CPU-hours", "models trained", "hours of all")
 OF_REGIME = (
@@ -82,6 +83,11 @@ class TrainedForRepair:
 @EXHIBITS.register("regime-costs")
 class RegimeCosts(RepairExhibit):
     """A table with a row for each fine-tuning method, and one with a row for each model."""
+
+    place: ClassVar[str] = "program_repair/06-costs"
+
+    id: Id = "repair-costs"
+    title: Text = "Hours, memory and trained weights"
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
@@ -153,11 +159,11 @@ def _sums(found: Sequence[TrainedForRepair]) -> tuple[TableCell, ...]:
 
 
 def _whole(number: int | None) -> TableCell:
-    return _UNKNOWN if number is None else TableCell(f"{number:,}", value=float(number), state="value")
+    return _UNKNOWN if number is None else TableCell.counted(number)
 
 
 def _share(share: float) -> TableCell:
-    return _UNKNOWN if math.isnan(share) else TableCell(two_digits(share), value=100 * share, state="value")
+    return _UNKNOWN if math.isnan(share) else TableCell.number(100 * share, two_digits(share))
 
 
 def two_digits(share: float) -> str:
@@ -166,8 +172,8 @@ def two_digits(share: float) -> str:
 
 
 def _gib(size: int | None) -> TableCell:
-    return _UNKNOWN if size is None else TableCell(f"{size / GIB:.2f}", value=size / GIB, state="value")
+    return _UNKNOWN if size is None else TableCell.number(size / GIB, f"{size / GIB:.2f}")
 
 
 def _hours(seconds: float) -> TableCell:
-    return _UNKNOWN if math.isnan(seconds) else TableCell(hours(seconds / HOUR), value=seconds / HOUR, state="value")
+    return _UNKNOWN if math.isnan(seconds) else TableCell.number(seconds / HOUR, hours(seconds / HOUR))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.models import REGIMES, RepairExhibit, repair_sets
-from raysweep.analysis.exhibits.selections import select_test_sets
+from raysweep.analysis.exhibits.selections import PERTURBED, select_test_sets
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.quantities import draws_sentence, quantity_of, score_cell
 from raysweep.analysis.tables.table import Column, Row, Table
@@ -21,7 +21,24 @@ from raysweep.records import CLEAN
 class RegimeScores(RepairExhibit):
     """A table with a row for each model and fine-tuning method, and columns for each problem set and number."""
 
-    quantities: Annotated[Mapping[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)]
+    place: ClassVar[str] = "program_repair/01-regimes"
+
+    id: Id = "repair-regimes"
+    title: Text = "Exact matches and plausible patches by family, model and fine-tuning method"
+    source: str = "repair study's table"
+    caption: str = (
+        "Plausible@k: the share of problems of which one of the first k patches passes all tests; plausible@1"
+        " is what the study calls pass@1. Exact match: the patch is the published one but for comments and "
+        "white space. Regime, the fine-tuning method: none is the model before fine-tuning, full trains all "
+        "weights. Nothing here says that a patch is correct."
+    )
+    test_sets: Annotated[Sequence[Text], Field(min_length=1)] = (CLEAN, PERTURBED)
+    quantities: Annotated[Mapping[str, Annotated[int, Field(ge=0, le=6)]], Field(min_length=1)] = {
+        "exact match@1": 1,
+        "exact match@10": 1,
+        "plausible@1": 1,
+        "plausible@10": 1,
+    }
     """Metrics, each with its digits after the point; a problem set without tests has exact matches only."""
 
     @override

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Group, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.cases import READS, RepairCase, case_of, patches_by_seed
 from raysweep.analysis.exhibits.program_repair.faulty_lines import shows_fault
 from raysweep.analysis.exhibits.program_repair.models import (
@@ -80,7 +80,12 @@ class SizeTrend(RepairExhibit):
     """A figure for each problem set, with a panel for each family, and a table of the smallest and largest models."""
 
     has_figure: ClassVar[bool] = True
+    place: ClassVar[str] = "program_repair/figure-sizes"
 
+    id: Id = "repair-sizes"
+    title: Text = "Plausible patches by the size of the model"
+    source: str = "repair study's comparison"
+    caption: str = "A panel for each family and kind of prompts, a line for each fine-tuning method."
     group: Group = ""
 
     @override
@@ -119,13 +124,13 @@ class SizeTrend(RepairExhibit):
                 first, last, difference, _, reads = case.cells()
                 texts = (f"{one.cell.model} ({short(weights[one.cell.model])})" for one in ends)
                 cells = (
-                    TableCell(str(len(series.models)), value=float(len(series.models)), state="value"),
-                    *(TableCell(text, state="text") for text in texts),
+                    TableCell.number(float(len(series.models)), str(len(series.models))),
+                    *(TableCell.said(text) for text in texts),
                     first,
                     last,
                     difference,
                     reads,
-                    TableCell(series.steps, state="text"),
+                    TableCell.said(series.steps),
                 )
                 rows.append(Row((series.family, series.prompts, series.label), cells))
         return Table(

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import estimate, seeds_note
-from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXHIBITS, RECIPES, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.frame import ModelVariant
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
@@ -85,10 +85,13 @@ class RecipeDifferences(Exhibit):
     """Each recipe of a model minus one of them: pass@1, how often the reference is more probable, and margins."""
 
     reads_seeds = True
+    place: ClassVar[str] = "summary/recipes"
 
+    id: Id = "recipes"
+    title: Text = "{recipes}"
     group: Group = RECIPES
 
-    test_sets: list[Text]
+    test_sets: Sequence[Text] = ("clean", "headline")
     baseline: Text | None = None
     """The recipe that others are compared with; none: the first that the model has."""
 

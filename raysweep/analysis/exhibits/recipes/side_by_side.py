@@ -13,14 +13,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
-from raysweep.analysis.exhibits.base import (
-    EXHIBITS,
-    Drawn,
-    Evidence,
-    Exhibit,
-    NothingToDraw,
-    SideBySideTask,
-)
+from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, SideBySideTask, Text
 from raysweep.analysis.exhibits.recipes.finding import TrainedModel, by_recipe
 from raysweep.analysis.exhibits.recipes.mended import cell_of
 from raysweep.analysis.exhibits.selections import select_training_sets
@@ -36,8 +29,12 @@ class SideBySide(Exhibit):
     reads_seeds = True
 
     has_table: ClassVar[bool] = False
+    place: ClassVar[str] = "fault_aware_finetuning/side-by-side"
 
-    recipes: Annotated[Sequence[str], Field(min_length=2)]
+    id: Id = "fait-side-by-side"
+    title: Text = "Completions before fine-tuning, after plain fine-tuning and by FAIT"
+    source: str = "FAIT study's figures 4 and 5"
+    recipes: Annotated[Sequence[str], Field(min_length=2)] = ("base", "sft", "fait")
     """Recipes in the order of the columns; ``base`` is the model before fine-tuning."""
     training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
     tasks: Annotated[int, Field(ge=1, le=20)] = 3

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 from typing_extensions import override
@@ -26,7 +26,17 @@ from raysweep.analysis.comparisons.sums import (
     changes_by_seed,
     on_shared_sets,
 )
-from raysweep.analysis.exhibits.base import COMPARISONS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import (
+    COMPARISONS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
 from raysweep.analysis.tables.printed_averages import change_cell
 from raysweep.analysis.tables.quantities import PASS, number_cell
@@ -51,10 +61,19 @@ class SumChanges(Exhibit):
     """A table of the relative changes of sums of pass@1, for each model and over models."""
 
     reads_seeds = True
+    place: ClassVar[str] = "fault_aware_finetuning/table-average"
 
+    id: Id = "fait-average"
+    title: Text = "Average relative improvement"
+    source: str = "FAIT study's averages in its text"
     group: Group = COMPARISONS
 
-    compare: Annotated[Mapping[str, Annotated[Sequence[str], Field(min_length=1)]], Field(min_length=1)]
+    compare: Annotated[Mapping[str, Annotated[Sequence[str], Field(min_length=1)]], Field(min_length=1)] = {
+        "fait": ["base", "sft", "dpo"],
+        "sft": ["base"],
+        "fait-line": ["base"],
+        "fait-token": ["base"],
+    }
     """Recipes, each with the baselines that it is compared with: other recipes, or ``base``, the model before
     fine-tuning."""
     training_sets: Annotated[Sequence[str], Field(min_length=1)] = (CLEAN,)
