@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -200,6 +200,14 @@ def unknown_metric(book: ScoreBook, metric: str) -> str:
     return "" if metric in known or not known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
 
 
+class Head(TypedDict):
+    """The words of a table: its title, caption and label."""
+
+    title: str
+    caption: str
+    label: str
+
+
 class FileKeys(BaseModel):
     """A mapping of keys in a file; unknown keys and values of other types are mistakes."""
 
@@ -252,6 +260,11 @@ class Exhibit(FileKeys, ABC):
     def titled(self, book: ScoreBook, *parts: str) -> str:
         """Return the title with what tells several tables apart: a problem set, a model."""
         return ", ".join([self.title.replace("{headline}", book.headline or "perturbed prompts"), *filter(None, parts)])
+
+    def head(self, book: ScoreBook, *parts: str, said: Sequence[str] = ()) -> Head:
+        """Return what all tables begin with. `parts`: what tells several apart; `said`: sentences of the caption."""
+        label = "-".join([self.id, *parts])
+        return {"title": self.titled(book, *parts), "caption": self.captioned(*said), "label": label}
 
     def captioned(self, *sentences: str) -> str:
         """Return the caption, more sentences, and the source."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from raysweep.analysis.tables.records import BySeed, Field, Labels, record_table
+from raysweep.analysis.tables.records import Field, one_each, record_table
 from raysweep.analysis.tables.table import Table, TableCell
 from raysweep.units import decimal, hours
 
@@ -54,11 +54,11 @@ class Cost:
 
 
 def cost_table(costs: Sequence[Cost]) -> Table:
-    rows: list[tuple[Labels, BySeed[Cost]]] = [((cost.model,), {None: cost}) for cost in costs]
+    rows = list(costs)
     if len(costs) > 1:
         names = [column.name for column in fields(Cost)[1:]]
         total = Cost(ALL, **{name: sum(getattr(cost, name) for cost in costs) for name in names})
-        rows.append(((ALL,), {None: total}))
+        rows.append(total)
     has_edits = any(cost.edits for cost in costs)
     columns: list[Field[Cost]] = [
         Field("trainings", lambda cost: _whole(cost.trainings)),
@@ -82,7 +82,7 @@ def cost_table(costs: Sequence[Cost]) -> Table:
         "that ended well, those of a training of its first worker since it was resumed. GPU-hours are of all stages, "
         "as far as the sweep's own runs used them."
     )
-    return record_table("Cost", caption, ("model",), rows, columns)
+    return record_table("Cost", caption, ("model",), one_each(((cost.model,), cost) for cost in rows), columns)
 
 
 def _whole(number: float) -> TableCell:

@@ -6,7 +6,7 @@ means from `seeds_cell`, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import fmean, stdev
@@ -71,6 +71,11 @@ def rows_of(records: Sequence[S], over_seeds: bool, labels: Callable[[S, str], L
     several = len({record.seed for record in records} - {None}) > 1
     seeds = (f", seed {record.seed}" if several and record.seed is not None else "" for record in records)
     return [(labels(record, seed), {None: record}) for record, seed in zip(records, seeds, strict=True)]
+
+
+def one_each(records: Iterable[tuple[Labels, R]]) -> Rows[R]:
+    """Return rows of one record each, with their labels."""
+    return [(labels, {None: record}) for labels, record in records]
 
 
 def most_seeds(rows: Rows[Any]) -> int:

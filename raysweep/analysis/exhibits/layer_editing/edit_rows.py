@@ -21,18 +21,14 @@ from raysweep.analysis.exhibits.base import (
     Text,
 )
 from raysweep.analysis.exhibits.edits import EditWork, ReportedEdit
-from raysweep.analysis.exhibits.layer_editing.sums import (
-    CLEAN_CHANGE,
-    RESTORED,
-    ends,
-    grouped,
-    mean_of,
-)
+from raysweep.analysis.exhibits.layer_editing.sums import CLEAN_CHANGE, RESTORED, ends, grouped, mean_of
 from raysweep.analysis.tables.quantities import number_cell, share_cell
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.records import Field, Labels, one_each, record_table
+from raysweep.analysis.tables.table import TableCell
 
 NOTHING = "this sweep edits no models"
 MEBI = 2**20
+Edits = Sequence[ReportedEdit]
 
 
 @EXHIBITS.register("edit-rows")
@@ -47,72 +43,65 @@ class EditRows(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        tables: dict[tuple[str, str], list[Row]] = {}
+        tables: dict[tuple[str, str], list[tuple[Labels, ReportedEdit]]] = {}
         for group, edits in grouped(evidence.edits.made).items():
-            place = group.problem_set, group.model
-            tables.setdefault(place, []).extend(
-                Row((group.method, edit.cell.training_set, edit.task_id or "–"), _edit_cells(edit)) for edit in edits
-            )
+            rows = tables.setdefault((group.model, group.problem_set), [])
+            rows += [((group.method, edit.cell.training_set, edit.task_id or "–"), edit) for edit in edits]
         if not tables:
             raise NothingToDraw(NOTHING)
-        return Drawn(tuple(self._table(evidence, *place, rows) for place, rows in tables.items()))
-
-    def _table(self, evidence: Evidence, problems: str, model: str, rows: Sequence[Row]) -> Table:
-        return Table(
-            title=self.titled(evidence.book, model, problems),
-            caption=self.captioned(
-                "Block: the one that was changed, counted from 0, of how many. Eligible: edit examples of the "
-                "category, whose clean prompt this model solves more often. Pass@1 on the category and "
-                "restored (G-RIR): without the edited problem. Clean: pass@1 minus the base's. Both have intervals "
-                "over problems."
-            ),
-            stub=("method", "pair", "problem"),
-            columns=tuple(
-                map(
-                    Column,
-                    (
-                        "eligible",
-                        "block",
-                        "||dW|| (%)",
-                        "perturbed (%)",
-                        "repaired (%)",
-                        RESTORED.heading,
-                        CLEAN_CHANGE.heading,
-                        "seconds",
-                    ),
+        said = [
+            "Block: the one that was changed, counted from 0, of how many. Eligible: edit examples of the category, "
+            "whose clean prompt this model solves more often. Pass@1 on the category and restored (G-RIR): without the "
+            "edited problem. Clean: pass@1 minus the base's. Both have intervals over problems."
+        ]
+        fields: list[Field[ReportedEdit]] = [
+            Field("eligible", lambda edit: TableCell() if edit.eligible is None else TableCell.counted(edit.eligible)),
+            Field("block", _block),
+            Field("||dW|| (%)", _of_made(lambda edit, work: _number(100 * work.relative_change, "{:.2f}"))),
+            Field("perturbed (%)", _of_made(lambda edit, work: share_cell(edit.accuracy.perturbed))),
+            Field("repaired (%)", _of_made(lambda edit, work: share_cell(edit.accuracy.repaired))),
+            Field(RESTORED.heading, _of_made(lambda edit, work: _restored(edit))),
+            Field(CLEAN_CHANGE.heading, _of_made(lambda edit, work: _clean_change(edit))),
+            Field("seconds", _of_made(lambda edit, work: _number(seconds_of(work), "{:,.1f}"))),
+        ]
+        stub = ("method", "pair", "problem")
+        return Drawn(
+            tuple(
+                record_table(
+                    **self.head(evidence.book, *place, said=said),
+                    stub=stub,
+                    rows=one_each(rows),
+                    fields=fields,
+                    problem_set=place[1],
                 )
-            ),
-            rows=tuple(rows),
-            label=f"{self.id}-{model}-{problems}",
-            problem_set=problems,
+                for place, rows in tables.items()
+            )
         )
 
 
-def _edit_cells(edit: ReportedEdit) -> tuple[TableCell, ...]:
-    eligible = TableCell() if edit.eligible is None else _number(edit.eligible, "{:,.0f}")
+def _of_made(cell: Callable[[ReportedEdit, EditWork], TableCell]) -> Callable[[ReportedEdit], TableCell]:
+    """Return the cell of edits that gave a model, and an empty one of others."""
+    return lambda edit: TableCell() if edit.ended or edit.work is None else cell(edit, edit.work)
+
+
+def _block(edit: ReportedEdit) -> TableCell:
     if edit.ended:
-        rest = TableCell.said(edit.ended.partition(":")[0], edit.ended if ":" in edit.ended else "")
-        return eligible, rest, *[TableCell()] * 6
-    if edit.work is None:
-        return eligible, TableCell("not made", state="missing"), *[TableCell()] * 6
-    change = edit.clean_change
-    return (
-        eligible,
-        _block_cell(edit.work),
-        _number(100 * edit.work.relative_change, "{:.2f}"),
-        share_cell(edit.accuracy.perturbed),
-        share_cell(edit.accuracy.repaired),
-        number_cell(edit.restored, RESTORED) if edit.is_judged else TableCell(),
-        TableCell() if change is None else number_cell(change, CLEAN_CHANGE),
-        _number(seconds_of(edit.work), "{:,.1f}"),
-    )
-
-
-def _block_cell(work: EditWork) -> TableCell:
+        return TableCell.said(edit.ended.partition(":")[0], edit.ended if ":" in edit.ended else "")
+    if (work := edit.work) is None:
+        return TableCell("not made", state="missing")
     if work.block is None:
         return TableCell.said("adapter", work.changes_nothing)
     text = f"{work.block} of {work.blocks}" if work.blocks else str(work.block)
     return TableCell.number(float(work.block), text, work.changes_nothing)
+
+
+def _restored(edit: ReportedEdit) -> TableCell:
+    return number_cell(edit.restored, RESTORED) if edit.is_judged else TableCell()
+
+
+def _clean_change(edit: ReportedEdit) -> TableCell:
+    change = edit.clean_change
+    return TableCell() if change is None else number_cell(change, CLEAN_CHANGE)
 
 
 def _number(value: float, form: str) -> TableCell:
@@ -141,35 +130,45 @@ class EditEnds(Exhibit):
         groups = grouped(evidence.edits.made, over_seeds=evidence.pools_seeds)
         if not groups:
             raise NothingToDraw(NOTHING)
-        reasons = list(ends(evidence.edits.made))
-        rows = []
-        for group, edits in groups.items():
-            found, eligible = ends(edits), {edit.eligible for edit in edits if edit.eligible is not None}
-            made = sum(edit.work is not None for edit in edits)
-            without = sum(bool(edit.work and edit.work.changes_nothing) for edit in edits)
-            left = len(edits) - made - sum(found.values())
-            numbers = [len(edits), made, without, *(found.get(reason, 0) for reason in reasons), left]
-            cells = [_number(float(number), "{:,.0f}") for number in numbers]
-            least = _number(float(max(eligible)), "{:,.0f}") if eligible else TableCell()
-            rows.append(Row((group.problem_set, *group.labels), (least, *cells)))
-        names = ("eligible pairs", "asked for", "made", "without effect", *reasons, "failed or not done")
-        return Drawn(
-            (
-                Table(
-                    title=self.titled(evidence.book),
-                    caption=self.captioned(
-                        "Eligible pairs: edit examples, whose clean prompt the base model solves more often. "
-                        "An edit without effect gives its base's very logits. An edit that ended without a model is "
-                        "neither a failure nor a 0: it is left out of all means."
-                    ),
-                    stub=("problem set", "model", "category", "method"),
-                    columns=tuple(map(Column, names)),
-                    rows=tuple(rows),
-                    row_words=evidence.book.order.words,
-                    label=self.id,
-                ),
-            )
+
+        def made(edits: Edits) -> int:
+            return sum(edit.work is not None for edit in edits)
+
+        def eligible(edits: Edits) -> TableCell:
+            known = {edit.eligible for edit in edits if edit.eligible is not None}
+            return TableCell.counted(max(known)) if known else TableCell()
+
+        def without_effect(edits: Edits) -> int:
+            return sum(bool(edit.work and edit.work.changes_nothing) for edit in edits)
+
+        reasons: list[Field[Edits]] = [
+            Field(reason, lambda edits, reason=reason: TableCell.counted(ends(edits).get(reason, 0)))  # type: ignore[misc]
+            for reason in ends(evidence.edits.made)
+        ]
+        fields: list[Field[Edits]] = [
+            Field("eligible pairs", eligible),
+            Field("asked for", lambda edits: TableCell.counted(len(edits))),
+            Field("made", lambda edits: TableCell.counted(made(edits))),
+            Field("without effect", lambda edits: TableCell.counted(without_effect(edits))),
+            *reasons,
+            Field(
+                "failed or not done",
+                lambda edits: TableCell.counted(len(edits) - made(edits) - sum(ends(edits).values())),
+            ),
+        ]
+        said = [
+            "Eligible pairs: edit examples, whose clean prompt the base model solves more often. "
+            "An edit without effect gives its base's very logits. An edit that ended without a model is "
+            "neither a failure nor a 0: it is left out of all means."
+        ]
+        table = record_table(
+            **self.head(evidence.book, said=said),
+            stub=("problem set", "model", "category", "method"),
+            rows=one_each(((group.problem_set, *group.labels), edits) for group, edits in groups.items()),
+            fields=fields,
+            row_words=evidence.book.order.words,
         )
+        return Drawn((table,))
 
 
 @EXHIBITS.register("edit-costs")
@@ -184,52 +183,40 @@ class EditCosts(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        methods: dict[tuple[str, str], list[ReportedEdit]] = {}
+        methods: dict[Labels, list[EditWork]] = {}
         for group, edits in grouped(evidence.edits.made, over_seeds=evidence.pools_seeds).items():
-            methods.setdefault((group.model, group.method), []).extend(e for e in edits if e.work is not None)
-        rows = [Row(labels, _cost_cells(edits)) for labels, edits in methods.items() if edits]
-        if not rows:
+            works = methods.setdefault((group.model, group.method), [])
+            works += [edit.work for edit in edits if edit.work is not None]
+        if not any(methods.values()):
             raise NothingToDraw(NOTHING)
-        return Drawn(
-            (
-                Table(
-                    title=self.titled(evidence.book),
-                    caption=self.captioned(
-                        "Means over edits, of the clock: to find the block, to change it, and to compare weights and "
-                        "logits before and after; the base was loaded before. Memory: the most in use meanwhile, of "
-                        "the accelerator, or without one of the whole process. ||dW||: of the changed matrix, as a "
-                        "share of ||W||."
-                    ),
-                    stub=("model", "method"),
-                    columns=(
-                        Column("edits"),
-                        Column("localization", "seconds"),
-                        Column("edit", "seconds"),
-                        Column("checks", "seconds"),
-                        Column("slowest", "seconds"),
-                        Column("memory (MiB)"),
-                        Column("||dW|| (%)"),
-                    ),
-                    rows=tuple(rows),
-                    label=self.id,
-                ),
-            )
-        )
 
+        def mean(heading: str, part: Callable[[EditWork], float], group: str = "") -> Field[Sequence[EditWork]]:
+            return Field(heading, lambda works: _number(mean_of(works, part), "{:,.2f}"), group=group)
 
-def _cost_cells(edits: Sequence[ReportedEdit]) -> tuple[TableCell, ...]:
-    def mean(part: Callable[[EditWork], float]) -> float:
-        return mean_of(edits, lambda edit: part(edit.work) if edit.work is not None else math.nan)
+        def most(
+            heading: str, part: Callable[[EditWork], float], form: str, group: str = ""
+        ) -> Field[Sequence[EditWork]]:
+            def cell(works: Sequence[EditWork]) -> TableCell:
+                known = [number for work in works if not math.isnan(number := part(work))]
+                return _number(max(known, default=math.nan), form)
 
-    works = [edit.work for edit in edits if edit.work is not None]
-    slowest = max((s for work in works if not math.isnan(s := seconds_of(work))), default=math.nan)
-    most = max((work.memory_bytes for work in works if not math.isnan(work.memory_bytes)), default=math.nan)
-    return (
-        _number(float(len(edits)), "{:,.0f}"),
-        _number(mean(lambda work: work.localization_seconds), "{:,.2f}"),
-        _number(mean(lambda work: work.edit_seconds), "{:,.2f}"),
-        _number(mean(lambda work: work.check_seconds), "{:,.2f}"),
-        _number(slowest, "{:,.2f}"),
-        _number(most / MEBI, "{:,.0f}"),
-        _number(100 * mean(lambda work: work.relative_change), "{:.2f}"),
-    )
+            return Field(heading, cell, group=group)
+
+        fields: list[Field[Sequence[EditWork]]] = [
+            Field("edits", lambda works: TableCell.counted(len(works))),
+            mean("localization", lambda work: work.localization_seconds, "seconds"),
+            mean("edit", lambda work: work.edit_seconds, "seconds"),
+            mean("checks", lambda work: work.check_seconds, "seconds"),
+            most("slowest", seconds_of, "{:,.2f}", "seconds"),
+            most("memory (MiB)", lambda work: work.memory_bytes / MEBI, "{:,.0f}"),
+            mean("||dW|| (%)", lambda work: 100 * work.relative_change),
+        ]
+        said = [
+            "Means over edits, of the clock: to find the block, to change it, and to compare weights and "
+            "logits before and after; the base was loaded before. Memory: the most in use meanwhile, of "
+            "the accelerator, or without one of the whole process. ||dW||: of the changed matrix, as a "
+            "share of ||W||."
+        ]
+        rows = one_each((labels, works) for labels, works in methods.items() if works)
+        table = record_table(**self.head(evidence.book, said=said), stub=("model", "method"), rows=rows, fields=fields)
+        return Drawn((table,))

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from raysweep.analysis.comparisons.base import shared_values
 from raysweep.analysis.comparisons.estimate import Estimate, pool
@@ -27,6 +27,7 @@ from raysweep.stats.intervals import COVERAGE
 from raysweep.stats.seeds import shared_variance
 from raysweep.units import count
 
+E = TypeVar("E")
 RESTORED = Quantity("G-RIR", "restored")
 RELATIVE_GAIN = Quantity(GAIN, GAIN, signed=True)
 MORE_RESTORED = Quantity("G-RIR", "restored", "points", signed=True)
@@ -126,7 +127,7 @@ def by_seed(edits: Iterable[ReportedEdit]) -> dict[int, list[ReportedEdit]]:
     return seeds
 
 
-def mean_of(edits: Sequence[ReportedEdit], value: Callable[[ReportedEdit], float]) -> float:
+def mean_of(edits: Sequence[E], value: Callable[[E], float]) -> float:
     """Return the mean of a number over the edits that have it; NaN without any."""
     values = [number for edit in edits if not math.isnan(number := value(edit))]
     return fmean(values) if values else math.nan

@@ -13,23 +13,14 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
 from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
 from raysweep.analysis.tables.choices import ReportedCandidate
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell
+from raysweep.analysis.tables.records import Field, one_each, record_table
+from raysweep.analysis.tables.table import TableCell
 from raysweep.analysis.tables.trainings import NOT_RECORDED, ReportedTraining
 from raysweep.units import hours
 
 GIB, HOUR = 2**30, 3600
 _UNKNOWN = TableCell.dash(NOT_RECORDED)
 SHARE = "trained weights (%)"
-OF_MODEL = ("weights", "trained weights", SHARE, "memory (GiB)", "hours", "CPU-hours", "models trained", "hours of all")
-OF_REGIME = (
-    "models",
-    f"{SHARE}, least",
-    f"{SHARE}, most",
-    "memory (GiB), most",
-    "hours",
-    "models trained",
-    "hours of all",
-)
 HOW = (
     "Share: trained weights in percent of the base's, without what an adapter adds; LoRA's and IA3's are few, so the "
     "share says how far apart they are. Memory: most that the first worker held, of its accelerator or else of RAM. "
@@ -80,6 +71,27 @@ class TrainedForRepair:
         )
 
 
+OF_MODEL: list[Field[TrainedForRepair]] = [
+    Field("weights", lambda one: _whole(one.training.weights)),
+    Field("trained weights", lambda one: _whole(one.training.trained_weights)),
+    Field(SHARE, lambda one: _share(one.share)),
+    Field("memory (GiB)", lambda one: _gib(one.training.memory_bytes)),
+    Field("hours", lambda one: _hours(one.training.seconds)),
+    Field("CPU-hours", lambda one: _hours(one.training.cpu_seconds)),
+    Field("models trained", lambda one: _whole(one.number)),
+    Field("hours of all", lambda one: _hours(one.all_seconds)),
+]
+OF_REGIME: list[Field[Sequence[TrainedForRepair]]] = [
+    Field("models", lambda found: _whole(len(found))),
+    Field(f"{SHARE}, least", lambda found: _share(min(_shares(found), default=math.nan))),
+    Field(f"{SHARE}, most", lambda found: _share(max(_shares(found), default=math.nan))),
+    Field("memory (GiB), most", lambda found: _gib(max(_memory(found), default=None))),
+    Field("hours", lambda found: _hours(math.fsum(one.seconds for one in found))),
+    Field("models trained", lambda found: _whole(sum(one.number for one in found))),
+    Field("hours of all", lambda found: _hours(math.fsum(one.all_seconds for one in found))),
+]
+
+
 @EXHIBITS.register("regime-costs")
 class RegimeCosts(RepairExhibit):
     """A table with a row for each fine-tuning method, and one with a row for each model."""
@@ -95,27 +107,13 @@ class RegimeCosts(RepairExhibit):
         trained = trained_models(evidence, self.models(evidence))
         if not trained:
             raise NothingToDraw("no model of it is fine-tuned yet")
-        groups = {
-            regime: found for regime in REGIMES[1:] if (found := [one for one in trained if one.model.regime == regime])
-        }
-        by_regime = Table(
-            title=self.titled(evidence.book, "by fine-tuning method"),
-            caption=self.captioned(HOW),
-            stub=("regime",),
-            columns=tuple(map(Column, OF_REGIME)),
-            rows=tuple(Row((regime,), _sums(found)) for regime, found in groups.items()),
-            label=f"{self.id}-by-regime",
-        )
-        rows = tuple(Row((one.model.family, one.model.cell.model, one.model.label), _cells(one)) for one in trained)
-        of_models = Table(
-            title=self.titled(evidence.book),
-            caption=self.captioned(HOW),
-            stub=("family", "model", "regime"),
-            columns=tuple(map(Column, OF_MODEL)),
-            rows=rows,
-            label=self.id,
-        )
-        return Drawn((by_regime, of_models))
+        regimes = {name: [one for one in trained if one.model.regime == name] for name in REGIMES[1:]}
+        groups = one_each(((name,), found) for name, found in regimes.items() if found)
+        title, caption = self.titled(evidence.book, "by fine-tuning method"), self.captioned(HOW)
+        by_regime = record_table(title, caption, ("regime",), groups, OF_REGIME, label=f"{self.id}-by-regime")
+        models = one_each(((one.model.family, one.model.cell.model, one.model.label), one) for one in trained)
+        stub, head = ("family", "model", "regime"), self.head(evidence.book, said=[HOW])
+        return Drawn((by_regime, record_table(**head, stub=stub, rows=models, fields=OF_MODEL)))
 
 
 def trained_models(evidence: Evidence, models: Sequence[RepairModel]) -> list[TrainedForRepair]:
@@ -130,32 +128,12 @@ def trained_models(evidence: Evidence, models: Sequence[RepairModel]) -> list[Tr
     return found
 
 
-def _cells(one: TrainedForRepair) -> tuple[TableCell, ...]:
-    training = one.training
-    return (
-        _whole(training.weights),
-        _whole(training.trained_weights),
-        _share(one.share),
-        _gib(training.memory_bytes),
-        _hours(training.seconds),
-        _hours(training.cpu_seconds),
-        _whole(one.number),
-        _hours(one.all_seconds),
-    )
+def _shares(found: Sequence[TrainedForRepair]) -> list[float]:
+    return [one.share for one in found if not math.isnan(one.share)]
 
 
-def _sums(found: Sequence[TrainedForRepair]) -> tuple[TableCell, ...]:
-    shares = [one.share for one in found if not math.isnan(one.share)]
-    memory = [one.training.memory_bytes for one in found if one.training.memory_bytes is not None]
-    return (
-        _whole(len(found)),
-        _share(min(shares, default=math.nan)),
-        _share(max(shares, default=math.nan)),
-        _gib(max(memory, default=None)),
-        _hours(math.fsum(one.seconds for one in found)),
-        _whole(sum(one.number for one in found)),
-        _hours(math.fsum(one.all_seconds for one in found)),
-    )
+def _memory(found: Sequence[TrainedForRepair]) -> list[int]:
+    return [one.training.memory_bytes for one in found if one.training.memory_bytes is not None]
 
 
 def _whole(number: int | None) -> TableCell:
