@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
-from raysweep.analysis.exhibits.settings import LACKING, curve_of
+from raysweep.analysis.exhibits.curves.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
 from raysweep.analysis.tables.order import Order
 from raysweep.analysis.tables.quality_tables import (

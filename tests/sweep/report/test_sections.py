@@ -90,7 +90,11 @@ def test_another_text_or_name_of_a_file_gives_a_report_another_stamp(tmp_path):
 
 def test_the_code_of_numbers_and_of_the_page_counts():
     files = dict(report_code()[0])
-    metric, comparison, kind = "metrics/passing.py", "analysis/comparisons/pass_rates.py", "analysis/exhibits/power.py"
+    metric, comparison, kind = (
+        "metrics/passing.py",
+        "analysis/comparisons/pass_rates.py",
+        "analysis/exhibits/significance/power.py",
+    )
     others = {"stats/bootstrap.py", "analysis/exhibits/scores/04-rd.yaml", "analysis/page/templates/report.css"}
     assert {metric, comparison, kind, *others} <= files.keys()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from raysweep.analysis.comparisons.base import TestSetName
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.exhibits.settings import Curve, Setting
+from raysweep.analysis.exhibits.curves.settings import Curve, Setting
 from raysweep.analysis.tables.frame import ModelVariant
 from raysweep.analysis.tables.table import TableCell
 from raysweep.stats.resampling import argmax_interval

@@ -17,9 +17,9 @@ from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.estimate import fewer_seeds
-from raysweep.analysis.exhibits.advice import conclude, describe
 from raysweep.analysis.exhibits.base import EXHIBITS, Conclusion, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
-from raysweep.analysis.exhibits.candidates import Candidate, Choosing, alone_of
+from raysweep.analysis.exhibits.choosing.advice import conclude, describe
+from raysweep.analysis.exhibits.choosing.candidates import Candidate, Choosing, alone_of
 from raysweep.analysis.exhibits.selections import select_test_sets
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.quantities import DROP, PASS, RD, Quantity, number_cell, share_cell

@@ -10,7 +10,7 @@ import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
 from raysweep.analysis.exhibits.base import Evidence, NothingToDraw
-from raysweep.analysis.exhibits.settings import argument_curve
+from raysweep.analysis.exhibits.curves.settings import argument_curve
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels

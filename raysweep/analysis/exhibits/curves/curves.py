@@ -16,10 +16,18 @@ from pydantic import Field, model_validator
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, NothingToDraw, unknown_metric
-from raysweep.analysis.exhibits.best import best_setting
+from raysweep.analysis.exhibits.curves.best import best_setting
+from raysweep.analysis.exhibits.curves.settings import (
+    LACKING,
+    Along,
+    Argument,
+    Curve,
+    Setting,
+    argument_curve,
+    curve_of,
+)
 from raysweep.analysis.exhibits.recipes.finding import label_without_recipe
 from raysweep.analysis.exhibits.selections import select_test_sets, select_training_sets
-from raysweep.analysis.exhibits.settings import LACKING, Along, Argument, Curve, Setting, argument_curve, curve_of
 from raysweep.analysis.figures.lines import LevelLine, Line, LineFigure, Panel, Point, Tick
 from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import PASS, Quantity, draws_sentence, quantity_of, score_cell

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.exhibits.base import Conclusion, Remark
-from raysweep.analysis.exhibits.candidates import Candidate, Choosing
+from raysweep.analysis.exhibits.choosing.candidates import Candidate, Choosing
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import PASS
@@ -109,7 +109,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("raysweep.analysis.exhibits", ""),
+        loader=PackageLoader("raysweep.analysis.exhibits.choosing", ""),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from raysweep.analysis.comparisons.base import ProblemRates
-from raysweep.analysis.exhibits.advice import share_text
 from raysweep.analysis.exhibits.base import Conclusion, Evidence
+from raysweep.analysis.exhibits.choosing.advice import share_text
 from raysweep.analysis.exhibits.selections import unasked
 from raysweep.analysis.tables.frame import ScoreBook
 from raysweep.analysis.tables.pooling import EDITED, WAY

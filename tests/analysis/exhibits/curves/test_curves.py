@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
-from raysweep.analysis.exhibits.settings import curve_of
+from raysweep.analysis.exhibits.curves.settings import curve_of
 from raysweep.analysis.tables.frame import Failure, ScoreBook
 from raysweep.analysis.tables.order import RowChoice
 from raysweep.analysis.tables.trainings import ReportedTraining
