@@ -6,7 +6,7 @@ The class is the file's `kind`. Its fields are the file's keys; pydantic checks 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal, TypedDict
@@ -200,6 +200,31 @@ def unknown_metric(book: ScoreBook, metric: str) -> str:
     return "" if metric in known or not known else f"it has no metric {metric!r}{did_you_mean(metric, known)}"
 
 
+@dataclass(frozen=True)
+class Need:
+    """What a sweep must have for a kind to show anything. `lacking`: a clause about one that hasn't."""
+
+    is_met: Callable[[Evidence], bool]
+    lacking: str
+
+
+NOTHING_MORE = Need(lambda evidence: True, "")
+EDITED_MODELS = Need(
+    lambda evidence: bool(evidence.edits.made or evidence.edits.rewritten),
+    "it has no edited models and no rewritten prompts",
+)
+REPAIRS = Need(
+    lambda evidence: any(EXACT in evidence.book.metrics(name) for name in evidence.book.problem_sets),
+    "it has no numbers of a problem set for repair yet",
+)
+LINTED = Need(lambda evidence: bool(evidence.linted), "no completion was linted (`evaluation.quality`)")
+LANGUAGES = Need(
+    lambda evidence: len(set(evidence.book.order.languages.values())) > 1, "its problems are all in one language"
+)
+EXACT = "exact match@1"
+"""The metric that every problem set for repair has."""
+
+
 class Head(TypedDict):
     """The words of a table: its title, caption and label."""
 
@@ -227,6 +252,7 @@ class Exhibit(FileKeys, ABC):
     has_figure: ClassVar[bool] = False  # whether the kind has figures
     has_table: ClassVar[bool] = True  # whether it has tables
     reads_seeds: ClassVar[bool] = False  # whether it is rendered from scores with a variant for each seed, not for all
+    subject: ClassVar[Need] = NOTHING_MORE
     place: ClassVar[str] = ""  # of a kind that needs no file: where raysweep's file would be, which gives its order
 
     id: Id

@@ -114,6 +114,8 @@ def draw(exhibits: Sequence[Exhibit], evidence: Evidence, *, required: bool = Fa
         try:
             if not required and (why := unasked(exhibit, evidence.book)):
                 raise NothingToDraw(why)
+            if not exhibit.subject.is_met(evidence):
+                raise NothingToDraw(exhibit.subject.lacking)
             drawn.append(exhibit.draw(evidence.for_kind(type(exhibit))))
         except NothingToDraw as reason:
             left_out.append(Unasked(exhibit.id, str(reason)))

@@ -7,7 +7,19 @@ from typing import ClassVar, Literal
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, QUALITY, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EXHIBITS,
+    LINTED,
+    QUALITY,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.curves.settings import LACKING, curve_of
 from raysweep.analysis.figures.lint_scores import quality_figure
 from raysweep.analysis.tables.order import Order
@@ -20,12 +32,12 @@ from raysweep.analysis.tables.quality_tables import (
 )
 from raysweep.analysis.tables.table import Table
 
-NOT_LINTED = "no completion was linted (`evaluation.quality`)"
-
 
 @EXHIBITS.register("lint-messages")
 class LintMessages(Exhibit):
     """A table of pylint's messages by code, per 100 files, with a block of rows for each model."""
+
+    subject: ClassVar[Need] = LINTED
 
     group: Group = QUALITY
 
@@ -34,8 +46,6 @@ class LintMessages(Exhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        if not evidence.linted:
-            raise NothingToDraw(NOT_LINTED)
         groups, sentence = self._groups(evidence.book.order)
         if not groups:
             raise NothingToDraw(LACKING[self.by])
@@ -72,6 +82,7 @@ class LintScores(Exhibit):
 
     has_figure: ClassVar[bool] = True
     has_table: ClassVar[bool] = False
+    subject: ClassVar[Need] = LINTED
     place: ClassVar[str] = "robust_finetuning/figure-07"
 
     id: Id = "figure-7"
@@ -88,5 +99,5 @@ class LintScores(Exhibit):
         order = evidence.book.order
         figure = quality_figure(evidence.linted, order, self.titled(evidence.book), self.captioned(), self.id)
         if figure is None:
-            raise NothingToDraw(NOT_LINTED)
+            raise NothingToDraw(LINTED.lacking)
         return Drawn(figures=(figure,))

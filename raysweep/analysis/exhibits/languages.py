@@ -11,11 +11,13 @@ from typing_extensions import override
 from raysweep.analysis.exhibits.base import (
     COMPARISONS,
     EXHIBITS,
+    LANGUAGES,
     Drawn,
     Evidence,
     Exhibit,
     Group,
     Id,
+    Need,
     NothingToDraw,
     Text,
 )
@@ -32,6 +34,7 @@ from raysweep.units import count, decimal
 class Languages(Exhibit):
     """A table for each test set, with a row for each problem set, model and training set."""
 
+    subject: ClassVar[Need] = LANGUAGES
     place: ClassVar[str] = "summary/languages"
 
     id: Id = "languages"
@@ -44,9 +47,6 @@ class Languages(Exhibit):
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         book = evidence.book
-        languages = book.order.languages
-        if len(set(languages.values())) < 2:
-            raise NothingToDraw("its problems are all in one language")
         tests = select_test_sets(book, [self.test_set]).perturbed or (CLEAN,)
         tables = tuple(self._table(evidence, test, rows) for test in tests if (rows := self._rows(evidence, test)))
         if not tables:

@@ -21,6 +21,7 @@ from raysweep.analysis.tables.quality_tables import (
     training_groups,
 )
 from raysweep.analysis.tables.table import Table, to_csv, to_markdown
+from raysweep.errors import UsageError
 from raysweep.quality.reports import FileReport, LintMessage
 from tests.analysis.exhibits.examples import EXHIBITS, in_group
 from tests.analysis.linted import ORDER, STRATA, linted_cells
@@ -149,8 +150,8 @@ def test_a_sweep_without_ratios_sizes_or_mixes_has_table_14_alone():
             drawn(id, order)
     alone = drawn("table-14", Order())[0]
     assert [column.name for column in alone.columns] == ["base"] and "perturbed" not in alone.caption
-    with pytest.raises(NothingToDraw, match=r"evaluation\.quality"):
-        EXHIBITS["table-14"].draw(Evidence(ScoreBook.of([], ORDER)))
+    with pytest.raises(UsageError, match=r"evaluation\.quality"):
+        draw([EXHIBITS["table-14"]], Evidence(ScoreBook.of([], ORDER)), required=True)
 
 
 def drawn(id, order):

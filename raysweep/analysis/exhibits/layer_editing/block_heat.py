@@ -14,7 +14,17 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.block_map import NO_BLOCK, by_model
 from raysweep.analysis.exhibits.layer_editing.sums import no_evidence
@@ -40,6 +50,7 @@ class BlockHeat(Exhibit):
     """A figure and its table for each problem set and model: a panel for each choice of patched positions."""
 
     has_figure: ClassVar[bool] = True
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/figure-block-heat"
 
     id: Id = "block-heat"

@@ -13,7 +13,17 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import ALL, grouped, no_evidence
 from raysweep.analysis.figures.depths import DepthFigure, DepthPanel
@@ -82,6 +92,7 @@ class BlockMap(Exhibit):
     """A figure and its table for each problem set: histograms of the depth of the blocks that were found."""
 
     has_figure: ClassVar[bool] = True
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/figure-block-map"
 
     id: Id = "block-map"

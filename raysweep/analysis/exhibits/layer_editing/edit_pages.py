@@ -13,7 +13,17 @@ from pydantic import Field
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.answers import Answer, ShownAnswer
-from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Exhibit, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.edit_pages import PairPage, ShownBlocks, ShownEdit
 from raysweep.analysis.exhibits.edits import ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.block_heat import in_words, restorations
@@ -33,6 +43,7 @@ class EditPages(Exhibit):
     """A page for each edit example from which a model was edited; of some of them where there are many."""
 
     has_table: ClassVar[bool] = False
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/08-edit-pages"
 
     id: Id = "edit-pages"

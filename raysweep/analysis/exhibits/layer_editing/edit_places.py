@@ -8,7 +8,19 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EDITS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.exhibits.edits import AUTO, ReportedEdit
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
@@ -40,6 +52,7 @@ HOW = (
 class EditPlaces(Exhibit):
     """A table for each problem set, with a row for each model, category and block."""
 
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/03-edit-places"
 
     id: Id = "edit-places"

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import (
     EDIT_ROWS,
+    EDITED_MODELS,
     EDITS,
     EXHIBITS,
     Drawn,
@@ -17,6 +18,7 @@ from raysweep.analysis.exhibits.base import (
     Exhibit,
     Group,
     Id,
+    Need,
     NothingToDraw,
     Text,
 )
@@ -35,6 +37,7 @@ Edits = Sequence[ReportedEdit]
 class EditRows(Exhibit):
     """A table for each problem set and model with a row for each edit: its block, what it restored, what it took."""
 
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/07-edits"
 
     id: Id = "edits"
@@ -119,6 +122,7 @@ def seconds_of(work: EditWork) -> float:
 class EditEnds(Exhibit):
     """A table of how edits ended: made, made without effect, no such pair, not reproduced."""
 
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/06-edit-ends"
 
     id: Id = "edit-ends"
@@ -175,6 +179,7 @@ class EditEnds(Exhibit):
 class EditCosts(Exhibit):
     """A table of the seconds and the memory of an edit, by model and method."""
 
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/04-edit-costs"
 
     id: Id = "edit-costs"

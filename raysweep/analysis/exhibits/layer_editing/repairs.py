@@ -11,12 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import override
 
 from raysweep.analysis.comparisons.estimate import Estimate, defined, pool
-from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, NothingToDraw
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EDITS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Need,
+    NothingToDraw,
+)
 from raysweep.analysis.exhibits.edits import Rates, ReportedEdit, RewrittenPrompts, rates_change
 from raysweep.analysis.exhibits.layer_editing.sums import (
     ALL,
@@ -82,6 +92,8 @@ REWRITES = "A method that rewrites prompts has no edits; its interval of the sha
 @EXHIBITS.register("repairs")
 class Repairs(Exhibit):
     """A table for each problem set, with a row for each model and method, or for each of their categories."""
+
+    subject: ClassVar[Need] = EDITED_MODELS
 
     group: Group = EDITS
 

@@ -6,7 +6,19 @@ from typing import ClassVar
 
 from typing_extensions import override
 
-from raysweep.analysis.exhibits.base import EDITS, EXHIBITS, Drawn, Evidence, Exhibit, Group, Id, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import (
+    EDITED_MODELS,
+    EDITS,
+    EXHIBITS,
+    Drawn,
+    Evidence,
+    Exhibit,
+    Group,
+    Id,
+    Need,
+    NothingToDraw,
+    Text,
+)
 from raysweep.analysis.tables.records import COUNT, cells_over_seeds
 from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 
@@ -15,6 +27,7 @@ from raysweep.analysis.tables.table import Column, Row, Table, TableCell
 class RewrittenPromptCounts(Exhibit):
     """A table with a row for each model and test set, and a column for each reason."""
 
+    subject: ClassVar[Need] = EDITED_MODELS
     place: ClassVar[str] = "layer_editing/05-rewritten-prompts"
 
     id: Id = "rewritten-prompts"

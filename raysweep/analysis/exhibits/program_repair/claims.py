@@ -20,7 +20,6 @@ from raysweep.analysis.exhibits.program_repair.models import (
     Regime,
     RepairExhibit,
     pairs_of,
-    repair_sets,
 )
 from raysweep.analysis.exhibits.program_repair.regime_costs import trained_models, two_digits
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of
@@ -54,7 +53,6 @@ class RepairClaims(RepairExhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        repair_sets(evidence.book)
         finders = _finders(evidence, self)
         rows = [
             Row((claim.claim,), (TableCell.said(claim.printed, claim.note), *found))

@@ -18,7 +18,6 @@ from raysweep.analysis.exhibits.program_repair.models import (
     NONE,
     RepairExhibit,
     RepairModel,
-    repair_sets,
 )
 from raysweep.analysis.exhibits.program_repair.regime_pairs import cases_between, place_of, sums_table
 from raysweep.analysis.exhibits.selections import select_test_sets
@@ -66,7 +65,6 @@ class FaultyLines(RepairExhibit):
     @override
     def draw(self, evidence: Evidence) -> Drawn:
         book = evidence.book
-        repair_sets(book)
         cases = cases_by_fault(evidence, self.models(evidence), select_test_sets(book, self.test_sets).names)
         if not cases:
             raise NothingToDraw("it has no two models that differ in the faulty lines of their prompts alone")

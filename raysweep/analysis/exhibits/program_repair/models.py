@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from raysweep.analysis.exhibits.base import PROGRAM_REPAIR, Evidence, Exhibit, Group, NothingToDraw, Text
+from raysweep.analysis.exhibits.base import EXACT, PROGRAM_REPAIR, REPAIRS, Evidence, Exhibit, Group, Need, Text
 from raysweep.analysis.tables.frame import ALL_SEEDS, ModelVariant, ScoreBook, ScoreKey
 from raysweep.analysis.tables.order import Order, RecipeChoice
 from raysweep.metrics.base import CellLabels
@@ -28,7 +28,7 @@ FAMILIES: Mapping[str, Sequence[str]] = {
     "CodeLlama": ["*codellama*", "*code-llama*"],
 }
 """The repair study's families, by patterns of the names of models in lower case."""
-PLAUSIBLE, EXACT = "plausible@1", "exact match@1"
+PLAUSIBLE = "plausible@1"
 HEADLINE_RULE = f"A problem set with tests counts by {PLAUSIBLE}, one without by {EXACT}."
 
 
@@ -61,6 +61,8 @@ class RepairModel:
 
 class RepairExhibit(Exhibit):
     """The keys of all kinds that show models that repair programs."""
+
+    subject: ClassVar[Need] = REPAIRS
 
     group: Group = PROGRAM_REPAIR
 
@@ -110,11 +112,7 @@ class RepairExhibit(Exhibit):
 
 
 def repair_sets(book: ScoreBook) -> list[str]:
-    """Return the problem sets for repair; raise NothingToDraw without any."""
-    found = [name for name in book.problem_sets if EXACT in book.metrics(name)]
-    if not found:
-        raise NothingToDraw("it has no numbers of a problem set for repair yet")
-    return found
+    return [name for name in book.problem_sets if EXACT in book.metrics(name)]
 
 
 def headline_metric(book: ScoreBook, problem_set: str) -> str:

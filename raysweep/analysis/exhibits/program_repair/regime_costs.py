@@ -11,7 +11,7 @@ from typing import ClassVar
 from typing_extensions import override
 
 from raysweep.analysis.exhibits.base import EXHIBITS, Drawn, Evidence, Id, NothingToDraw, Text
-from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel, repair_sets
+from raysweep.analysis.exhibits.program_repair.models import NONE, REGIMES, RepairExhibit, RepairModel
 from raysweep.analysis.tables.choices import ReportedCandidate
 from raysweep.analysis.tables.records import Field, one_each, record_table
 from raysweep.analysis.tables.table import TableCell
@@ -103,7 +103,6 @@ class RegimeCosts(RepairExhibit):
 
     @override
     def draw(self, evidence: Evidence) -> Drawn:
-        repair_sets(evidence.book)
         trained = trained_models(evidence, self.models(evidence))
         if not trained:
             raise NothingToDraw("no model of it is fine-tuned yet")

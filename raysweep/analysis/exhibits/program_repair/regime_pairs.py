@@ -71,7 +71,6 @@ class RegimePairs(RepairExhibit):
     def draw(self, evidence: Evidence) -> Drawn:
         book = evidence.book
         tests = select_test_sets(book, self.test_sets).names
-        repair_sets(book)
         pairs, alone = pairs_of(self.models(evidence), self.against, self.regime)
         cases = cases_between(evidence, pairs, tests)
         if not cases:

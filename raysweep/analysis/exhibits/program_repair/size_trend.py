@@ -94,7 +94,6 @@ class SizeTrend(RepairExhibit):
         for series in _all_series(evidence, self):
             by_set.setdefault((series.problem_set, series.perturbation), []).append(series)
         if not by_set:
-            repair_sets(evidence.book)
             raise NothingToDraw("no family has verdicts of two models whose numbers of weights differ and are known")
         figures = tuple(self._figure(evidence, name, series) for name, series in by_set.items())
         tables = tuple(self._table(evidence, name, series) for name, series in by_set.items())
