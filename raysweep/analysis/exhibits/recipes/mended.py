@@ -153,7 +153,9 @@ class Mended(Exhibit):
         counts: list[list[float]] = [[len(of_seed) for of_seed in near], [sum(of_seed) for of_seed in near]]
         if self.of == "failed":
             counts.append([sum(not pair.own for pair in pairs) for pairs in seeds])
-        cells = [TableCell.counted(of[0]) if asked == 1 else seeds_cell(of, decimal, asked) for of in counts]
+        cells = [
+            TableCell.number(of[0], f"{of[0]:,.0f}") if asked == 1 else seeds_cell(of, decimal, asked) for of in counts
+        ]
         share = number_cell(shares[0] if asked == 1 else pool(defined(shares), asked=asked), SHARE)
         return Row((*([one.training_set] if several else []), one.model, one.recipe), (*cells[:2], share, *cells[2:]))
 
