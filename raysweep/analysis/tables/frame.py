@@ -146,7 +146,7 @@ class ScoreBook:
         )
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def numbers(self) -> pd.DataFrame:
         """All numbers, a row for each; the columns are the fields of `Number`."""
         import pandas as pd
 
