@@ -29,6 +29,9 @@ from raysweep.programs import LANGUAGE_WORDS
 from raysweep.records import BASE, CLEAN
 from raysweep.units import count, decimal
 
+TAGS = {"cpp": ("c++", "cc", "cxx"), "python": ("py", "python3")}
+"""Other names of languages in the tags of rows."""
+
 
 @EXHIBITS.register("languages")
 class Languages(Exhibit):
@@ -109,12 +112,7 @@ def _share(rows: Mapping[str, int], language: str, training_set: str) -> TableCe
             f"no row says its language ({count(unknown, 'row')})" if unknown else "the store has no such training set"
         )
         return TableCell.dash("not fine-tuned" if training_set == BASE else lacking)
-    share = 100 * sum(number for name, number in rows.items() if _same(name, language)) / known
+    tags = (language, *TAGS.get(language, ()))
+    share = 100 * sum(number for name, number in rows.items() if name.strip().lower() in tags) / known
     note = f"of {unknown:,} of the {count(known + unknown, 'row')} the language is not known" if unknown else ""
     return TableCell.number(share, decimal(share), note, n=known)
-
-
-def _same(tag: str, language: str) -> bool:
-    """Return True if a row's tag names a language: C++ has several."""
-    tag = tag.strip().lower()
-    return tag == language or tag in {"cpp": ("c++", "cc", "cxx"), "python": ("py", "python3")}.get(language, ())

@@ -157,17 +157,12 @@ def _mean_cell(by_seed: Mapping[int, TableCell], form: str, asked: int) -> Table
     note = cells[0].note
     if len({cell.note for cell in cells}) > 1:
         note = "; ".join(f"seed {seed}: {cell.note}" for seed, cell in by_seed.items() if cell.note)
-    curve = _mean_curve([cell.curve for cell in cells if cell.curve])
+    curves = [dict(cell.curve) for cell in cells if cell.curve]
+    shared = [step for step in curves[0] if all(step in curve for curve in curves)] if curves else []
+    curve = tuple((step, fmean(of[step] for of in curves)) for step in shared)
     if not values or (form == COUNT and len(values) == len(cells) and len(set(values)) == 1):
         return replace(cells[0], note=note, curve=curve)
     if form == COUNT:
         differing = ", ".join(cell.text for cell in cells)
         note, asked = "; ".join(filter(None, (note, f"of the seeds: {differing}"))), 0
     return replace(seeds_cell(values, partial(formatted, form=form), asked, note=note), curve=curve)
-
-
-def _mean_curve(curves: Sequence[tuple[tuple[float, float], ...]]) -> tuple[tuple[float, float], ...]:
-    if not curves:
-        return ()
-    points = [dict(curve) for curve in curves]
-    return tuple((step, fmean(of[step] for of in points)) for step in points[0] if all(step in of for of in points))

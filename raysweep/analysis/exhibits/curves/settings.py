@@ -98,7 +98,10 @@ def argument_curve(order: Order, argument: Argument, training_set: str) -> Curve
     Of recipes that differ in more than the argument the curve has those of the largest group that doesn't.
     """
     named = {name: one for name, one in order.recipes.items() if _value(one, argument) is not None}
-    groups = {name: _all_else(one, argument.argument) for name, one in named.items()}
+    groups = {
+        recipe: canonical_json([one.rest, {name: of for name, of in one.args.items() if name != argument.argument}])
+        for recipe, one in named.items()
+    }
     values: dict[float, str] = {}
     if groups:
         alike = _most(groups.values())
@@ -120,10 +123,6 @@ def _value(recipe: RecipeChoice, argument: Argument) -> float | None:
     if recipe.objective != argument.objective or isinstance(value, str | bool | None):
         return None
     return float(value)
-
-
-def _all_else(recipe: RecipeChoice, argument: str) -> str:
-    return canonical_json([recipe.rest, {name: value for name, value in recipe.args.items() if name != argument}])
 
 
 def _ratios(order: Order) -> Curve | None:

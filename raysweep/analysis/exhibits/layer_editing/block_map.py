@@ -122,10 +122,11 @@ class BlockMap(Exhibit):
         )
 
     def _table(self, evidence: Evidence, problems: str, found: Sequence[FoundBlocks]) -> Table:
+        seeds = {edit.cell.seed for edit in filter(has_localization, evidence.edits.made)}
         names = ("edits", "tied", "median depth", "blocks (edits)", "p, uniform", "runs", "p, runs")
         return Table(
             title=self.titled(evidence.book, problems),
-            caption=self.captioned(HOW, SEEDS if _has_seeds(evidence) else ""),
+            caption=self.captioned(HOW, SEEDS if evidence.pools_seeds and len(seeds) > 1 else ""),
             stub=("model", "category"),
             columns=tuple(map(Column, names)),
             rows=tuple(Row((one.model, one.category), _cells(one)) for one in found),
@@ -133,11 +134,6 @@ class BlockMap(Exhibit):
             label=f"{self.id}-{problems}",
             problem_set=problems,
         )
-
-
-def _has_seeds(evidence: Evidence) -> bool:
-    localized = filter(has_localization, evidence.edits.made)
-    return evidence.pools_seeds and len({edit.cell.seed for edit in localized}) > 1
 
 
 def _found(model: str, categories: Mapping[str, Sequence[ReportedEdit]]) -> list[FoundBlocks]:

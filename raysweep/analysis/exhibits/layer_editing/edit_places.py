@@ -68,7 +68,9 @@ class EditPlaces(Exhibit):
         made = evidence.edits.made
         several = not evidence.pools_seeds and len({edit.cell.seed for edit in made}) > 1
         for edits in _alike(made, over_seeds=evidence.pools_seeds).values():
-            places = _by_place(edits)
+            found = {edit.edit_at for edit in edits}
+            names = dict.fromkeys([*(name for name in PLACES if name in found), *(edit.edit_at for edit in edits)])
+            places = {name: [edit for edit in edits if edit.edit_at == name] for name in names}
             if len(places) > 1:
                 seed = f" · seed {edits[0].cell.seed}" if several else ""
                 rows.setdefault(edits[0].problem_set, []).extend(self._rows(edits[0], places, seed))
@@ -121,12 +123,6 @@ def _alike(edits: Sequence[ReportedEdit], *, over_seeds: bool) -> dict[tuple[obj
             key = (edit.problem_set, edit.cell.model, seed, edit.editor, edit.settings)
             groups.setdefault(key, []).append(edit)
     return groups
-
-
-def _by_place(edits: Sequence[ReportedEdit]) -> dict[str, list[ReportedEdit]]:
-    found = dict.fromkeys(edit.edit_at for edit in edits)
-    names = [*(name for name in PLACES if name in found), *(name for name in found if name not in PLACES)]
-    return {name: [edit for edit in edits if edit.edit_at == name] for name in names}
 
 
 def _difference(edits: Sequence[ReportedEdit], beside: Sequence[ReportedEdit]) -> TableCell:

@@ -219,7 +219,7 @@ WON_RULE = (
 def cases_won(cases: Sequence[RepairCase], seed: int = DEFAULT_SEED) -> CasesWon:
     import numpy as np
 
-    signs = [_sign(case) for case in cases]
+    signs = [(second > first) - (second < first) for first, second in (case.means for case in cases)]
     reads = [case.reads for case in cases]
     resampled = sum(np.asarray(case.resampled(seed) > 0, dtype=float) for case in cases)
     won = signs.count(1)
@@ -233,8 +233,3 @@ def groups_of(cases: Iterable[RepairCase], name: str) -> dict[str, list[RepairCa
     for case in cases:
         groups.setdefault(str(getattr(case, name)), []).append(case)
     return groups
-
-
-def _sign(case: RepairCase) -> int:
-    first, second = case.means
-    return (second > first) - (second < first)

@@ -48,9 +48,14 @@ def by_recipe(
     sets = [name for name in training_sets if name != BASE]
     fewest = FEWEST if len(_named(recipes)) >= FEWEST else 1
     found = []
-    for variants in _by_model_and_seed(book):
+    groups: dict[tuple[str, int], list[ModelVariant]] = {}
+    for variant in book.variants:
+        groups.setdefault((variant.model, variant.seed), []).append(variant)
+    for variants in groups.values():
         tuned = [variant for variant in variants if variant.recipe != NOT_TUNED and _is_wanted(variant.recipe, recipes)]
-        own = [name for name in sets if any(not _is_missing(book, variant, name) for variant in tuned)]
+        own = [
+            name for name in sets if any(not book.is_missing(ScoreKey(variant, name, "", CLEAN)) for variant in tuned)
+        ]
         label = label_without_recipe(book, variants[0])
         if len(tuned) < fewest or not own:
             is_untuned = untuned and all(variant.recipe == NOT_TUNED for variant in variants)
@@ -89,17 +94,6 @@ def _ordered(present: Sequence[str], recipes: Sequence[str]) -> Iterator[str]:
             yield recipe
 
 
-def _by_model_and_seed(book: ScoreBook) -> list[list[ModelVariant]]:
-    groups: dict[tuple[str, int], list[ModelVariant]] = {}
-    for variant in book.variants:
-        groups.setdefault((variant.model, variant.seed), []).append(variant)
-    return list(groups.values())
-
-
 def label_without_recipe(book: ScoreBook, variant: ModelVariant) -> str:
     seeds = {one.seed for one in book.variants if one.model == variant.model}
     return f"{variant.model} · seed {variant.seed}" if len(seeds) > 1 else variant.model
-
-
-def _is_missing(book: ScoreBook, variant: ModelVariant, training_set: str) -> bool:
-    return book.is_missing(ScoreKey(variant, training_set, "", CLEAN))

@@ -87,7 +87,12 @@ def failed_tasks(
     for answer in (one for one in answers if one.sample == 0 and one.passed is False):
         own = passing.get(answer.task_id, [])
         if own:
-            nearest = min(own, key=lambda text: (blocks(answer.text, text), -_likeness(answer.text, text), text))
+
+            def apart(text: str, failing: str = answer.text) -> tuple[int, float, str]:
+                likeness = difflib.SequenceMatcher(None, failing, text, autojunk=False).ratio()
+                return blocks(failing, text), -likeness, text
+
+            nearest = min(own, key=apart)
             pairs.append(TextPair(answer.task_id, answer.text, nearest))
         elif (reference := references.get(answer.task_id)) is not None:
             head = prompts.get(answer.task_id, "") if answer.is_program else ""
@@ -206,7 +211,3 @@ def cell_of(evidence: Evidence, one: TrainedModel) -> CellLabels:
 def base_cell(evidence: Evidence, one: TrainedModel) -> CellLabels:
     own = (CellLabels(*c) for c in evidence.book.cells() if (c[0], c[2]) == (one.variant.model, BASE))
     return next(own, CellLabels(one.variant.model, NOT_TUNED, BASE, one.variant.seed))
-
-
-def _likeness(first: str, second: str) -> float:
-    return difflib.SequenceMatcher(None, first, second, autojunk=False).ratio()

@@ -89,6 +89,12 @@ class Power(Exhibit):
             if several
             else f"How many seeds would show {asked}, only a sweep with several seeds tells.",
         ]
+        labels = {(one.model, one.recipe, one.seed): one.label for one in book.variants}
+        rows: dict[tuple[str, str], list[_Pair]] = {}
+        for pair in pairs:
+            one = pair.variant
+            own, of_all = ((one.model, one.recipe, seed) for seed in (one.seed, ALL_SEEDS))
+            rows.setdefault((labels.get(own) or labels.get(of_all) or one.label, pair.training_set), []).append(pair)
         headings = ["problems", _SHARE.heading, _POINTS.heading, f"problems for {asked}"]
         headings += [f"seeds for {asked}"] if several else []
         return Table(
@@ -97,8 +103,8 @@ class Power(Exhibit):
             stub=("model", "training set"),
             columns=tuple(map(Column, headings)),
             rows=tuple(
-                Row(labels, (*self._cells(of_seeds), *([self._seeds(of_seeds[0], pairs)] if several else [])))
-                for labels, of_seeds in _by_label(book, pairs).items()
+                Row(place, (*self._cells(of_seeds), *([self._seeds(of_seeds[0], pairs)] if several else [])))
+                for place, of_seeds in rows.items()
             ),
             row_words=book.order.training_words,
             label=f"{self.id}-{problems}",
@@ -177,13 +183,3 @@ class _Pair:
             other.training_set,
             other.test_set,
         )
-
-
-def _by_label(book: ScoreBook, pairs: Sequence[_Pair]) -> dict[tuple[str, str], list[_Pair]]:
-    labels = {(one.model, one.recipe, one.seed): one.label for one in book.variants}
-    rows: dict[tuple[str, str], list[_Pair]] = {}
-    for pair in pairs:
-        model, recipe, seed = pair.variant.model, pair.variant.recipe, pair.variant.seed
-        label = labels.get((model, recipe, seed)) or labels.get((model, recipe, ALL_SEEDS)) or pair.variant.label
-        rows.setdefault((label, pair.training_set), []).append(pair)
-    return rows
