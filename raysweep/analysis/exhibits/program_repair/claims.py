@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from typing_extensions import override
@@ -83,80 +84,67 @@ def _finders(evidence: Evidence, exhibit: RepairExhibit) -> Mapping[str, Finder]
         trained = [one for one in trained_models(evidence, models) if one.model.regime == regime]
         return [one.share for one in trained if not math.isnan(one.share)]
 
+    def below(won: CasesWon) -> tuple[str, bool]:
+        return f"{won.lost:,} of {count(won.cases, 'case')}, shown in {won.shown_lost:,}", won.lost > 0
+
+    def both_ways(won: CasesWon) -> tuple[str, bool]:
+        return _ways(won, "case"), won.won > 0 and won.lost > 0
+
+    def mostly(won: CasesWon) -> tuple[str, bool]:
+        return _ways(won, "step", " to the next larger model"), won.won > won.lost
+
     return {
         "lora-above-ia3": lambda claim: _won(between("ia3", "lora"), claim),
         "lora-gain": lambda claim: _gain(between(NONE, "lora"), claim),
-        "full-below-none": lambda claim: _some(between(NONE, "full"), lambda won: (won.lost, won.shown_lost)),
-        "faulty-lines": lambda claim: _both_ways(cases_by_fault(evidence, models, tests)),
-        "larger-better": lambda claim: _mostly(size_steps(evidence, exhibit)),
+        "full-below-none": lambda claim: _said(between(NONE, "full"), below),
+        "faulty-lines": lambda claim: _said(cases_by_fault(evidence, models, tests), both_ways),
+        "larger-better": lambda claim: _said(size_steps(evidence, exhibit), mostly),
         "lora-share": lambda claim: _shares(shares("lora"), claim),
         "ia3-share": lambda claim: _shares(shares("ia3"), claim),
     }
+
+
+def _said(cases: Sequence[RepairCase], say: Callable[[CasesWon], tuple[str, bool]]) -> Cells | None:
+    """Return what is said of the cases that were won, and whether the study agrees; None without a case."""
+    if not cases:
+        return None
+    text, agrees = say(cases_won(cases))
+    return TableCell.said(text), _yes(agrees)
+
+
+def _ways(won: CasesWon, noun: str, to: str = "") -> str:
+    number, shown = count(won.cases, noun), f"shown in {won.shown_won:,} and {won.shown_lost:,}"
+    return f"higher in {won.won:,} and lower in {won.lost:,} of {number}{to}, {shown}"
 
 
 def _won(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
     if not cases:
         return None
     won = cases_won(cases)
-    low, high = round(won.low), round(won.high)
     shown = f"shown in {won.shown_won:,}, the reverse in {won.shown_lost:,}"
-    text = TableCell(f"{won.won:,} of {count(won.cases, 'case')}; {shown}", f"[{low:,}, {high:,}]", state="text")
-    return text, _yes(won.low <= claim.value * won.cases <= won.high)
+    text = f"{won.won:,} of {count(won.cases, 'case')}; {shown}"
+    cell = replace(TableCell.said(text), interval=f"[{round(won.low):,}, {round(won.high):,}]")
+    return cell, _yes(won.low <= claim.value * won.cases <= won.high)
 
 
 def _gain(cases: Sequence[RepairCase], claim: PublishedClaim) -> Cells | None:
-    known = [case for case in cases if not math.isnan(case.gain)]
     if not cases:
         return None
+    known = [case for case in cases if not math.isnan(case.gain)]
     zero = f"; {count(len(cases) - len(known), 'case')} with 0 before fine-tuning left out"
     if not known:
         return TableCell.said(f"undefined{zero}"), TableCell.said("–")
     best = max(known, key=lambda case: case.gain)
     where = f"{best.second.cell.model} on {place_of(best)}"
-    gain = f"{decimal(100 * best.gain, 0, '+')} %"
-    text = f"{gain} ({where}){zero if len(known) < len(cases) else ''}"
+    text = f"{decimal(100 * best.gain, 0, '+')} % ({where}){zero if len(known) < len(cases) else ''}"
     return TableCell.said(text), _yes(best.gain >= claim.value)
-
-
-def _some(cases: Sequence[RepairCase], lost: Callable[[CasesWon], tuple[int, int]]) -> Cells | None:
-    if not cases:
-        return None
-    number, shown = lost(cases_won(cases))
-    text = f"{number:,} of {count(len(cases), 'case')}, shown in {shown:,}"
-    return TableCell.said(text), _yes(number > 0)
-
-
-def _both_ways(cases: Sequence[RepairCase]) -> Cells | None:
-    if not cases:
-        return None
-    won = cases_won(cases)
-    text = (
-        f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'case')}, "
-        f"shown in {won.shown_won:,} and {won.shown_lost:,}"
-    )
-    return TableCell.said(text), _yes(won.won > 0 and won.lost > 0)
-
-
-def _mostly(cases: Sequence[RepairCase]) -> Cells | None:
-    if not cases:
-        return None
-    won = cases_won(cases)
-    text = (
-        f"higher in {won.won:,} and lower in {won.lost:,} of {count(won.cases, 'step')} to the next larger model, "
-        f"shown in {won.shown_won:,} and {won.shown_lost:,}"
-    )
-    return TableCell.said(text), _yes(won.won > won.lost)
 
 
 def _shares(shares: Sequence[float], claim: PublishedClaim) -> Cells | None:
     if not shares:
         return None
-    least, most = min(shares), max(shares)
-    text = f"{two_digits(least)} %" if two_digits(least) == two_digits(most) else None
-    return (
-        TableCell.said(text or f"{two_digits(least)} to {two_digits(most)} %"),
-        _yes(least <= claim.value <= most),
-    )
+    ends = dict.fromkeys(two_digits(share) for share in (min(shares), max(shares)))
+    return TableCell.said(f"{' to '.join(ends)} %"), _yes(min(shares) <= claim.value <= max(shares))
 
 
 def _yes(agrees: bool) -> TableCell:
