@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+SMALL = 50_000
+"""Rows of a table that one thread reads faster than several."""
 ROWS = "rows.parquet"
 """Name of the data file in every tabular artefact."""
 
@@ -130,7 +132,7 @@ def _read(source: Any, name: str, record: type[R]) -> list[R]:
 def _table_in(source: Any, name: str, columns: list[str] | None = None) -> Any:
     """Read a table; `columns`: those to read, as far as it has them."""
     with _opened(source, name) as file:
-        table = file.read(columns=columns)
+        table = file.read(columns=columns, use_threads=file.metadata.num_rows > SMALL)
     metadata = table.schema.metadata or {}
     version = int(metadata.get(b"raysweep.schema_version", SCHEMA_VERSION))
     if version != SCHEMA_VERSION:

@@ -85,8 +85,9 @@ class HeatFigure(ReportFigure):
                 if not math.isnan(value):
                     shade = sum(colours((value - low) / max(high - low, 1e-9))[:3]) / 3
                     text = decimal(value, self.digits)
-                    axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=of_numbers,
-                              color="#000000" if shade > 0.45 else "#ffffff")  # fmt: skip
+                    number = axes.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=of_numbers,
+                                       color="#000000" if shade > 0.45 else "#ffffff")  # fmt: skip
+                    number.set_in_layout(False)  # it lies inside the axes, and there are thousands
         axes.set_xticks([n + 0.5 for n in range(len(self.columns))], labels=self.columns, rotation=45, ha="left",
                         rotation_mode="anchor", fontsize=of_labels)  # fmt: skip
         axes.xaxis.tick_top()

@@ -41,9 +41,10 @@ class Number(Score):
     @classmethod
     def of(cls, one: Score | Difference, **changed: Any) -> Number:
         """Return a number with the labels and values of another, but for those that are `changed`."""
-        return cls(**{column.name: getattr(one, column.name) for column in fields(one)} | changed)
+        return cls(**{name: getattr(one, name) for name in _NAMES[type(one)]} | changed)
 
 
+_NAMES = {record: [column.name for column in fields(record)] for record in (Score, Difference, Number)}
 COLUMNS = tuple(column.name for column in fields(Number))
 KEY = (*COLUMNS[:7], "against")
 """The columns that no two rows have in common."""
