@@ -9,4 +9,5 @@ sweep/report/write.py calls this folder with records; nothing here reads the sto
     comparisons/     turns pairs of cells into numbers, such as each fine-tuned model beside its baselines
     page/            the report as one HTML file
     published/       the numbers that studies printed, to compare a sweep with
+    templates.py     the Jinja templates of the page and of sentences
 """

@@ -14,7 +14,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from raysweep.analysis.sections.base import Report, Shown, all_sections, show
 from raysweep.analysis.sections.findings import percent
 from raysweep.analysis.tables.order import labelled
 from raysweep.analysis.tables.table import Column, Row, Table, by_file_name
+from raysweep.analysis.templates import templates
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -180,18 +180,10 @@ def _asset(name: str) -> str:
     return files("raysweep.analysis.page").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-@cache  # with the templates that it compiled
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("raysweep.analysis.page", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("page/templates", autoescape=True)
     environment.filters.update(bound=bound, coded=coded, inline=_inline)
     environment.globals.update(
         block_bars=lambda rows, chosen: Markup(block_bars(rows, chosen)),

@@ -132,7 +132,14 @@ def _finding(book: ScoreBook, variant: ModelVariant, problems: str) -> Finding:
     if not math.isnan(control):
         sentence += f"; fine-tuned on clean prompts it {_change_words(control)}"
     names = ("before" if tuned_on in order.ways else "without fine-tuning", way, "fine-tuned on clean prompts")
-    drops = _drops(book, keys[0], keys[1])
+    drops = tuple(
+        Drop(
+            order.test_label(name),
+            book.value(replace(keys[0], perturbation=name), "RD"),
+            *_after(book, replace(keys[1], perturbation=name)),
+        )
+        for name in (book.worst_first if len(book.perturbations) > 1 else ())
+    )
     drops_of = " → ".join(names[:2] if any(not math.isnan(drop.tuned_rd) for drop in drops) else names[:1])
     if any(not math.isnan(drop.restored) for drop in drops):
         drops_of = f"{names[0]}, and what edits restore of that loss (G-RIR)"
@@ -171,19 +178,6 @@ def _tuned_on(book: ScoreBook, variant: ModelVariant, problems: str) -> tuple[st
         return (tuned[0] if tuned else ""), ""
     best = max(defined, key=lambda name: passing[name])
     return best, f", of {len(defined)} training sets the one that passes most there," if len(defined) > 1 else ""
-
-
-def _drops(book: ScoreBook, base: ScoreKey, tuned: ScoreKey) -> tuple[Drop, ...]:
-    if len(book.perturbations) < 2:
-        return ()
-    return tuple(
-        Drop(
-            book.order.test_label(name),
-            book.value(replace(base, perturbation=name), "RD"),
-            *_after(book, replace(tuned, perturbation=name)),
-        )
-        for name in book.worst_first
-    )
 
 
 def _detail(book: ScoreBook, names: Sequence[str], keys: Sequence[ScoreKey]) -> str:

@@ -35,6 +35,10 @@ CASES = {
         [replace(s, problem_set=name, n=6) for name in SETS for s in ALL],
         replace(ORDER, problem_sets=SETS),
     ),
+    "problems to solve and programs to repair": (
+        [replace(s, metric="plausible@1", problem_set="java") if s.metric == "pass@1" else s for s in ALL] + ALL,
+        replace(ORDER, problem_sets=("minicode", "java")),
+    ),
     "one model that was not fine-tuned": (
         [s for s in BASES if s.model == "llama" and s.perturbation in ("clean", "C")],
         replace(ORDER, models=("llama",), training_sets=("base",), perturbations=("clean", "C")),

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from raysweep.analysis.comparisons.estimate import Estimate
 from raysweep.analysis.exhibits.base import Conclusion, Remark
@@ -18,14 +18,12 @@ from raysweep.analysis.tables.pooling import EDITED
 from raysweep.analysis.tables.quantities import PASS
 from raysweep.analysis.tables.table import Table
 from raysweep.analysis.tables.trainings import ReportedTraining
+from raysweep.analysis.templates import templates
 from raysweep.errors import UsageError
 from raysweep.records import BASE, CLEAN
 from raysweep.stats import problems_needed
 from raysweep.stats.intervals import COVERAGE
 from raysweep.units import count, duration
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 RIVALS = 3
 """Of models that tie, so many are named."""
@@ -97,25 +95,13 @@ def describe(alone: Candidate, book: ScoreBook, problem_set: str, test: str) -> 
 
 
 def _said(template: str, book: ScoreBook, table: Table | None, **facts: Any) -> Conclusion:
-    text = _environment().get_template(template).render(facts, named=partial(name_of, book))
+    environment = templates("exhibits/choosing")
+    environment.filters.update(percent=PASS.format, share=share_text, interval=_interval, duration=duration)
+    text = environment.get_template(template).render(facts, named=partial(name_of, book))
     paragraphs = text.strip().split("\n\n")
     sentence, *points = (" ".join(paragraph.split()) for paragraph in paragraphs)
     remarks = [Remark(f"{question}?", answer) for question, _, answer in (point.partition("? ") for point in points)]
     return Conclusion(sentence, table, tuple(remark for remark in remarks if remark.text))
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("raysweep.analysis.exhibits.choosing", ""),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=PASS.format, share=share_text, interval=_interval, duration=duration)
-    return environment
 
 
 def _tied(choosing: Choosing) -> list[str]:
