@@ -100,17 +100,10 @@ def rates_of(rows: Iterable[ProblemScore]) -> dict[TestSetName, ProblemRates]:
             {} if name[1] == CLEAN else means.get((name[0], CLEAN), {}),
             completions[name],
             draws[name],
-            _by_draw(shares[name], draws[name]),
+            {task: s for task, s in shares[name].items() if FEWEST_DRAWS <= draws[name] == len(s)},
         )
         for name, rates in means.items()
     }
-
-
-def _by_draw(shares: Mapping[str, Sequence[float]], draws: int) -> Mapping[str, Sequence[float]]:
-    """Return the shares of problems with a verdict on all draws; `shares`: on the draws on which they have one."""
-    if draws < FEWEST_DRAWS:
-        return {}
-    return {task: values for task, values in shares.items() if len(values) == draws}
 
 
 class Comparison(ABC):

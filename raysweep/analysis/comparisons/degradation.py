@@ -50,11 +50,14 @@ class DegradationChange(Comparison):
         by_draw = list(zip(*(rd_change(means[0], old, means[2], new) for old, new in draws), strict=True))
         intervals = bootstrap_intervals([values[:, None] for values in rates], _resampled)
         if (rates[0] == rates[2]).all() and (rates[1] == rates[3]).all():
-            intervals = [_even(interval) for interval in intervals]
-        return [
-            Measurement(name, value, low, high, len(shared), _note(first, second, sound, value, draws))
-            for name, value, (low, high), draws in zip(NAMES, change, intervals, by_draw or [()] * 3, strict=True)
-        ]
+            # of cells with equal verdicts, so that the way back has the same interval: the mean of both
+            halves = [(interval.high - interval.low) / 2 for interval in intervals]
+            intervals = [Interval(-half, half) for half in halves]
+        found = []
+        for name, value, (low, high), on_draws in zip(NAMES, change, intervals, by_draw or [()] * 3, strict=True):
+            notes = [UNDEFINED_RD] if isnan(value) else [sound, draws_note(first, second, value, on_draws)]
+            found.append(Measurement(name, value, low, high, len(shared), "; ".join(filter(None, notes))))
+        return found
 
 
 def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: float) -> tuple[float, float, float]:
@@ -67,18 +70,6 @@ def rd_change(clean: float, perturbed: float, new_clean: float, new_perturbed: f
     perturbed_part = (perturbed - new_perturbed) * (1 / clean + 1 / new_clean) / 2
     clean_part = (perturbed + new_perturbed) * (1 / clean - 1 / new_clean) / 2
     return perturbed / clean - new_perturbed / new_clean, perturbed_part, clean_part
-
-
-def _even(interval: Interval) -> Interval:
-    """Return the interval of a change between cells with equal verdicts: the mean of it and of that of the way back."""
-    half = (interval.high - interval.low) / 2
-    return Interval(-half, half)
-
-
-def _note(first: ProblemRates, second: ProblemRates, sound: str, value: float, by_draw: Sequence[float]) -> str:
-    if isnan(value):
-        return UNDEFINED_RD
-    return "; ".join(filter(None, (sound, draws_note(first, second, value, by_draw))))
 
 
 def _resampled(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:

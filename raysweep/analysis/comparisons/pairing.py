@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 
 from raysweep.analysis.comparisons.base import COMPARISONS, Comparison, ProblemRates, TestSetName, rates_of
@@ -14,17 +14,17 @@ from raysweep.records import BASE, CLEAN, Difference, ProblemScore, Spec
 def measure_pair(
     first: Mapping[TestSetName, ProblemRates], second: Mapping[TestSetName, ProblemRates]
 ) -> Iterator[tuple[TestSetName, Measurement]]:
-    make = cache(lambda comparison: COMPARISONS.create(Spec(comparison)))
-    for name, rates in first.items():
-        if name in second:
-            for comparison in COMPARISONS.names():
-                measure = partial(_measured, partial(make, comparison), rates, second[name])
-                for measurement in guarded(comparison, " ".join(name), measure):
-                    yield name, measurement
+    @cache
+    def make(comparison: str) -> Comparison:
+        return COMPARISONS.create(Spec(comparison))
 
+    def measured(comparison: str, name: TestSetName) -> list[Measurement]:
+        return make(comparison).measure(first[name], second[name])
 
-def _measured(make: Callable[[], Comparison], first: ProblemRates, second: ProblemRates) -> list[Measurement]:
-    return make().measure(first, second)
+    for name in (name for name in first if name in second):
+        for comparison in COMPARISONS.names():
+            for measurement in guarded(comparison, " ".join(name), partial(measured, comparison, name)):
+                yield name, measurement
 
 
 class Baselines:

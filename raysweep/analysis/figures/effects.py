@@ -81,7 +81,10 @@ class Effects(ReportFigure):
 
 
 def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) -> None:
-    limit = _upper_limit(book)
+    tests = (CLEAN, *book.perturbations)
+    shown = [s for p in book.problem_sets for name in tests for s in book.all_scores(p, name, "pass@1")]
+    highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)
+    limit = min(100.0, 20.0 * max(1, math.ceil(highest * 5)))
     keys = [ScoreKey(variant, name, problems, book.headline) for name in book.training_sets]
     keys = [key for key in keys if book.is_asked(key)]
     _marks(axes, book, keys)
@@ -101,14 +104,12 @@ def _panel(axes: Axes, book: ScoreBook, variant: ModelVariant, problems: str) ->
 
 def _row_label(book: ScoreBook, training_set: str) -> str:
     """Two lines where it is long; without any words where those of one set would leave little room for marks."""
-    labels = {name: _in_two_lines(book, name) for name in book.training_sets}
+    labels = {name: book.order.training_label(name) for name in book.training_sets}
+    for name, label in labels.items():
+        if len(label) > _LONG_ROW:
+            labels[name] = label.replace(f" ({name})", f"\n({name})")
     longest = max(len(line) for label in labels.values() for line in label.splitlines())
     return labels[training_set] if longest <= _LONGEST_LINE else training_set
-
-
-def _in_two_lines(book: ScoreBook, training_set: str) -> str:
-    label = book.order.training_label(training_set)
-    return label.replace(f" ({training_set})", f"\n({training_set})") if len(label) > _LONG_ROW else label
 
 
 def _sizes(book: ScoreBook, variant: ModelVariant, problems: str) -> str:
@@ -136,7 +137,10 @@ def _marks(axes: Axes, book: ScoreBook, keys: Sequence[ScoreKey]) -> None:
     for marker, scores in others:
         _points(axes, scores, marker, zorder=3.5, **_OTHER)
     for marker, size, colour, scores in (("o", 7, CLEAN_COLOUR, clean), ("D", 6, PERTURBED_COLOUR, perturbed)):
-        _bands(axes, scores, colour)
+        known = [(row, score) for row, score in enumerate(scores) if score is not None]
+        bands = [(row, 100 * s.low, 100 * s.high) for row, s in known if not (math.isnan(s.low) or math.isnan(s.high))]
+        if bands:
+            axes.hlines(*zip(*bands, strict=True), color=colour, alpha=0.28, linewidth=7, zorder=3, **_UNCUT)
         _points(axes, scores, marker, color=colour, markersize=size, zorder=4)
 
 
@@ -149,13 +153,6 @@ def _points(axes: Axes, scores: Sequence[Score | None], marker: str, **style: An
     places = [(100 * score.value, row) for row, score in enumerate(scores) if score is not None]
     if places:
         axes.plot(*zip(*places, strict=True), marker, **style, **_UNCUT)
-
-
-def _bands(axes: Axes, scores: Sequence[Score | None], colour: str) -> None:
-    known = [(row, score) for row, score in enumerate(scores) if score is not None]
-    ends = [(row, 100 * s.low, 100 * s.high) for row, s in known if not (math.isnan(s.low) or math.isnan(s.high))]
-    if ends:
-        axes.hlines(*zip(*ends, strict=True), color=colour, alpha=0.28, linewidth=7, zorder=3, **_UNCUT)
 
 
 def _words(axes: Axes, book: ScoreBook, key: ScoreKey, row: int, limit: float) -> None:
@@ -207,10 +204,3 @@ def _legend(figure: Figure, axes: Axes, book: ScoreBook, left: float) -> None:
         labelcolor=MUTED, handletextpad=0.2, columnspacing=1.2, borderpad=0, labelspacing=0.35, borderaxespad=1.5,
     )  # fmt: skip
     legend.set_in_layout(not is_pushed)
-
-
-def _upper_limit(book: ScoreBook) -> float:
-    names = (CLEAN, *book.perturbations)
-    shown = [s for p in book.problem_sets for name in names for s in book.all_scores(p, name, "pass@1")]
-    highest = max((v for s in shown for v in (s.value, s.high) if not math.isnan(v)), default=1.0)
-    return min(100.0, 20.0 * max(1, math.ceil(highest * 5)))

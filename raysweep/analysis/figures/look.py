@@ -100,24 +100,17 @@ def rendered(figure: Figure, format: str, signature: str = "") -> bytes:
     if format not in FORMATS:
         raise UnknownName("format of figures", format, FORMATS)
     figure.set_layout_engine(None)  # after `tight_layout` there is one that does nothing, for which all is drawn twice
-    return _svg(figure, signature).encode() if format == "svg" else _pdf(figure, signature)
-
-
-def _pdf(figure: Figure, signature: str) -> bytes:
     out = io.BytesIO()
-    metadata = {**dict.fromkeys(("CreationDate", "Creator", "Producer")), "Subject": signature or None}
-    figure.savefig(out, format="pdf", metadata=metadata)
-    return out.getvalue()
-
-
-def _svg(figure: Figure, signature: str) -> str:
-    out = io.StringIO()
-    no_time = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # time and version would change the bytes
-    figure.savefig(out, format="svg", transparent=True, metadata={**no_time, "Description": signature or None})
-    svg = out.getvalue()
+    if format == "pdf":
+        no_time = dict.fromkeys(("CreationDate", "Creator", "Producer"))  # time and version would change the bytes
+        figure.savefig(out, format=format, metadata={**no_time, "Subject": signature or None})
+        return out.getvalue()
+    no_time = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    figure.savefig(out, format=format, transparent=True, metadata={**no_time, "Description": signature or None})
+    svg = out.getvalue().decode()
     for name, (light, _) in COLOURS.items():
         svg = svg.replace(light, f"var({name}, {light})")
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "system-ui, 'DejaVu Sans', sans-serif", svg)
     dark = "; ".join(f"{name}: {dark}" for name, (_, dark) in COLOURS.items())
     style = f"<style>@media (prefers-color-scheme: dark) {{ svg {{ {dark} }} }}</style>"
-    return re.sub(r"(<svg [^>]*>)", lambda match: match[1] + "\n " + style, svg, count=1)
+    return re.sub(r"(<svg [^>]*>)", lambda match: match[1] + "\n " + style, svg, count=1).encode()

@@ -43,7 +43,7 @@ WIDE_COLUMNS = 9
 
 @dataclass(frozen=True)
 class Heading:
-    """A label of a table's head or side, and the number of columns or rows that it spans."""
+    """A label at a table's side, and the number of rows that it spans."""
 
     text: str
     span: int
@@ -92,10 +92,6 @@ def absent(report: Report, shown: Shown) -> Absent:
     for one in report.drawn.left_out:
         exhibits.setdefault(one.why, []).append(one.id)
     return Absent([(one.title, one.without) for one in sections], exhibits, len(report.drawn.left_out))
-
-
-def column_groups(table: Table) -> list[Heading]:
-    return [Heading(name, size) for name, size in table.column_groups]
 
 
 def group_edges(columns: Sequence[Column]) -> list[int]:
@@ -194,7 +190,6 @@ def _environment() -> Environment:
         row_blocks=row_blocks,
         row_label=row_label,
         drops_shown=DROPS_SHOWN,
-        column_groups=column_groups,
         group_edges=group_edges,
         row_headings=row_headings,
         percent=percent,

@@ -149,13 +149,9 @@ def _edits(before: str, after: str) -> list[int | str]:
         if change.kind == "added":
             parts.append(change.text)
         else:
-            parts.append(_units(change.text) * (1 if change.kind == "equal" else -1))
+            units = len(change.text.encode("utf-16-le", "surrogatepass")) // 2  # as JavaScript counts
+            parts.append(units if change.kind == "equal" else -units)
     return parts
-
-
-def _units(text: str) -> int:
-    """Return a text's length as JavaScript counts it, in UTF-16 units."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _natural_order(task_id: str) -> list[tuple[int, str]]:

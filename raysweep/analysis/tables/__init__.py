@@ -4,7 +4,6 @@ frame.py         the frame: all scores and differences, a row for each, by model
 order.py         the names in a sweep in the order of its config, with words for them
 pooling.py       means over seeds, and over edit examples
 table.py         the table record: cells, columns, footnotes, caption; written as Markdown, CSV or LaTeX
-latex.py         escapes text for LaTeX
 quantities.py    writes numbers of tables: percent or points, intervals, p values, notes on draws
 records.py       tables of records: a field for each column, and a row for each record or for those of all seeds
 difference_tables.py builds the tables of differences: each model beside its baseline

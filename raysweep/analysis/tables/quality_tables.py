@@ -108,8 +108,17 @@ def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], o
         ),
         Field(CUTTING, _by_cutting, group=_MESSAGES),
     ]
+    of_set = [stratum for stratum in strata if stratum.problem_set == problems]
+    parts = [
+        f"{one.files:,} of {one.population:,} completions of {'fine-tuned' if one.name == TUNED else 'base'} models"
+        for one in of_set
+    ]
+    lost = sum(one.cells_without for one in of_set)
+    without = f"; of {count(lost, 'cell')} no file could be linted" if lost else ""
+    sample = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}." if parts else ""
+    sample += f" Linted by {of_set[0].linter}." if parts and of_set[0].linter else ""
     caption = (
-        f"{_sample_text(strata, problems)} The score is pylint's, of 10, for files that have one: a file that can't be "
+        f"{sample} The score is pylint's, of 10, for files that have one: a file that can't be "
         "parsed has none. Brackets are 95 % intervals of the mean over files, taken as a random sample of very many. "
         f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) are listed apart, but count in "
         "the score."
@@ -164,13 +173,10 @@ def code_count_table(
             tier = f"{code.tier.severity.name.lower()}, {code.tier.name}"
             cells_of = tuple(_per_100(value, note) for value in code.per_100_files)
             rows.append(Row((model.label, code.code, tier), cells_of))
-    sentences = [
-        caption,
-        "Most frequent codes first; at the end those that only cutting out files causes. The mean score is of 10.",
-    ]
+    order_text = "Most frequent codes first; at the end those that only cutting out files causes."
     return Table(
         title,
-        " ".join(filter(None, sentences)),
+        f"{caption} {order_text} The mean score is of 10.".strip(),
         ("model", "code", "tier"),
         tuple(Column(group.name) for group in groups),
         tuple(rows),
@@ -191,20 +197,6 @@ def _row_groups(model: LintedModel, order: Order) -> list[FileGroup]:
         *(FileGroup(name, (name,)) for name in sets),
         *([FileGroup(TUNED_MODELS, tuned)] if len(tuned) > 1 else []),
     ]
-
-
-def _sample_text(strata: Sequence[LintedStratum], problems: str) -> str:
-    strata_of_set = [stratum for stratum in strata if stratum.problem_set == problems]
-    parts = [
-        f"{stratum.files:,} of {stratum.population:,} completions of "
-        f"{'fine-tuned' if stratum.name == TUNED else 'base'} models"
-        for stratum in strata_of_set
-    ]
-    lost = sum(stratum.cells_without for stratum in strata_of_set)
-    without = f"; of {count(lost, 'cell')} no file could be linted" if lost else ""
-    linter = f" Linted by {strata_of_set[0].linter}." if strata_of_set and strata_of_set[0].linter else ""
-    text = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}.{linter}"
-    return text if parts else ""
 
 
 def _unscored(summary: GroupSummary) -> TableCell:

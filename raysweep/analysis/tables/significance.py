@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from raysweep.analysis.tables.frame import ScoreBook, ScoreKey
 from raysweep.analysis.tables.quantities import Quantity, p_text
@@ -101,9 +102,7 @@ def significance_table(book: ScoreBook, problems: str, family: TestFamily) -> Ta
     )
     words = {**book.order.training_words, **book.order.words}
     models = {pair.model for of_case in defined for pair in of_case}
-    several = len(models) < len(
-        {(variant.model, variant.recipe) for variant in book.variants if variant.model in models}
-    )
+    several = len(models) < len({(one.model, one.recipe) for one in book.variants if one.model in models})
     caption = " ".join(filter(None, (family.caption, CAPTION, SEVERAL_RECIPES if several else "")))
     label = f"{family.label}-{problems}" if family.label else ""
     return Table(f"{family.title}, {problems}", caption, (family.stub,), COLUMNS, rows, row_words=words, label=label)
@@ -141,37 +140,29 @@ def _cells(
     if test is None:
         notes.append(f"{count(len(pairs), 'pair')}; a test needs {FEWEST}")
         dash = TableCell.dash("; ".join(notes))
-        return (_number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
+        return (TableCell.number(len(pairs), f"{len(pairs)}"), *[dash] * (len(COLUMNS) - 1))
     notes += [test.note] if test.note else []
     notes += [f"{count(test.zero_pairs, 'pair')} without a difference"] if test.zero_pairs else []
     units = [book.order.weights.get(pair.model, pair.model) for pair in pairs]
-    bounded = math.isfinite(test.low) and math.isfinite(test.high)
+    weights = dict(zip((pair.model for pair in pairs), units, strict=True))
+    independent = independent_units(list(weights), list(weights.values()))
+    bounds: dict[str, Any] = {}
+    if math.isfinite(test.low) and math.isfinite(test.high):
+        interval = f"[{POINTS.format(test.low / 100)}, {POINTS.format(test.high / 100)}]"
+        bounds = {"interval": interval, "low": test.low, "high": test.high}
     return (
-        _number(test.n, str(test.n), "; ".join(notes)),
-        _number(test.statistic, f"{test.statistic:g}"),
-        _number(test.p, p_text(test.p)),
-        _number(adjusted, p_text(adjusted)),
+        TableCell.number(test.n, str(test.n), "; ".join(notes)),
+        TableCell.number(test.statistic, f"{test.statistic:g}"),
+        TableCell.number(test.p, p_text(test.p)),
+        TableCell.number(adjusted, p_text(adjusted)),
         TableCell.said(test.method),
-        _number(test.r_z, f"{test.r_z:.3f}"),
-        _number(test.rank_biserial, f"{test.rank_biserial:+.3f}".replace("-", "−")),
-        TableCell(
-            POINTS.format(test.estimate / 100),
-            f"[{POINTS.format(test.low / 100)}, {POINTS.format(test.high / 100)}]" if bounded else "",
-            value=test.estimate,
-            low=test.low if bounded else math.nan,
-            high=test.high if bounded else math.nan,
-            state="value",
-        ),
-        _units_cell(pairs, units),
+        TableCell.number(test.r_z, f"{test.r_z:.3f}"),
+        TableCell.number(test.rank_biserial, f"{test.rank_biserial:+.3f}".replace("-", "−")),
+        TableCell.number(test.estimate, POINTS.format(test.estimate / 100), **bounds),
+        TableCell.number(independent.units, str(independent.units), independent.note),
         _sign_flip_cell(pairs, units),
         _left_out_cell(pairs, units),
     )
-
-
-def _units_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
-    weights = dict(zip((pair.model for pair in pairs), units, strict=True))
-    found = independent_units(list(weights), list(weights.values()))
-    return _number(found.units, str(found.units), found.note)
 
 
 def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
@@ -179,20 +170,12 @@ def _left_out_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCel
     for pair, unit in zip(pairs, units, strict=True):
         models.setdefault(unit, {})[pair.model] = None
     if len(models) < FEWEST_CLUSTERS:
-        note = f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}"
-        return TableCell.dash(note)
+        return TableCell.dash(f"{count(len(models), 'unit')}; leaving out one takes {FEWEST_CLUSTERS}")
     names = [" and ".join(models[unit]) for unit in units]
     stability = leave_one_out([pair.value for pair in pairs], [pair.baseline for pair in pairs], names)
-    span = f"[{p_text(stability.lowest_p)}, {p_text(stability.highest_p)}]"
-    return TableCell(
-        p_text(stability.highest_p),
-        span,
-        stability.highest_p,
-        stability.lowest_p,
-        stability.highest_p,
-        stability.note,
-        state="value",
-    )
+    low, high = stability.lowest_p, stability.highest_p
+    span = f"[{p_text(low)}, {p_text(high)}]"
+    return TableCell.number(high, p_text(high), stability.note, interval=span, low=low, high=high)
 
 
 def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCell:
@@ -200,8 +183,5 @@ def _sign_flip_cell(pairs: Sequence[ScorePair], units: Sequence[str]) -> TableCe
         note = f"{count(len(set(units)), 'unit')}; an exact sign-flip test takes {FEWEST_UNITS} to {MOST_UNITS}"
         return TableCell.dash(note)
     flips = sign_flip([pair.value - pair.baseline for pair in pairs], units)
-    return _number(flips.p, p_text(flips.p), f"the smallest p of {flips.units} units is {flips.smallest_p:.4g}")
-
-
-def _number(value: float, text: str, note: str = "") -> TableCell:
-    return TableCell.number(value, text, note)
+    note = f"the smallest p of {flips.units} units is {flips.smallest_p:.4g}"
+    return TableCell.number(flips.p, p_text(flips.p), note)

@@ -10,6 +10,7 @@ import csv
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,6 @@ from itertools import count as count_from
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
-from raysweep.analysis.tables.latex import escape_latex
 from raysweep.analysis.tables.order import labelled
 from raysweep.errors import UnknownName
 from raysweep.units import count
@@ -26,6 +26,42 @@ FORMATS = {"md": "md", "csv": "csv", "latex": "tex"}
 """Forms of a table, each with the ending of its files."""
 LATEX_COLUMN = 60
 """Characters of a row in LaTeX that one column of a two-column paper holds, about."""
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "[": "{[}",  # after the end of a row it would begin an argument
+    "]": "{]}",
+    "*": "{*}",
+    "−": "$-$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "·": r"$\cdot$",
+    "→": r"$\rightarrow$",
+    "–": "--",
+    "—": "---",
+    "…": r"\ldots{}",
+    "\u00a0": "~",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+}
+"""Characters that LaTeX reads as commands, or that its fonts lack, each with what prints it."""
+_NEED_T1 = "ÐðÞþ"
 
 
 @dataclass(frozen=True)
@@ -119,22 +155,18 @@ class Table:
 
     @property
     def problems(self) -> str:
-        problems = f"n = {count(next(iter(self._sizes)), 'problem')}" if len(self._sizes) == 1 else ""
+        problems = f"n = {count(next(iter(self.sizes)), 'problem')}" if len(self.sizes) == 1 else ""
         seeds = count(next(iter(self._seeds)), "training seed") if len(self._seeds) == 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
 
     def size(self, cell: TableCell) -> str:
         """Return ``n = 238`` or ``2 seeds`` for a cell of a table whose numbers don't rest on equally many."""
-        problems = f"n = {cell.n:,}" if cell.n and len(self._sizes) > 1 else ""
+        problems = f"n = {cell.n:,}" if cell.n and len(self.sizes) > 1 else ""
         seeds = count(cell.seeds, "seed") if cell.seeds and len(self._seeds) > 1 else ""
         return ", ".join(filter(None, (problems, seeds)))
 
-    @property
-    def has_one_size(self) -> bool:
-        return len(self._sizes) == 1
-
     @cached_property
-    def _sizes(self) -> set[int]:
+    def sizes(self) -> set[int]:
         return {cell.n for row in self.rows for cell in row.cells if cell.n}
 
     @property
@@ -225,7 +257,7 @@ def to_csv(table: Table) -> str:
     signature, if there is one, has a column too.
     """
     counted = [any(row.cells[i].n for row in table.rows) for i in range(len(table.columns))]
-    one_size = table.has_one_size
+    one_size = len(table.sizes) == 1
     bounded = [any(not math.isnan(row.cells[i].low) for row in table.rows) for i in range(len(table.columns))]
     seeded = [any(row.cells[i].seeds for row in table.rows) for i in range(len(table.columns))]
     header = list(table.stub)
@@ -300,6 +332,18 @@ def to_latex(table: Table) -> str:
             f"\\end{{{environment}}}",
         ]
     )
+
+
+def escape_latex(text: str) -> str:
+    """Return a text in ASCII and accented letters, which every engine of LaTeX prints without more packages."""
+    escaped: list[str] = []
+    for before, char in zip(f" {text}", text, strict=False):
+        if char == before == "-":
+            escaped.append("{}")  # two hyphens would be a dash
+        is_printed = " " <= char <= "~" or ("À" <= char <= "ÿ" and char.isalpha() and char not in _NEED_T1)
+        name = unicodedata.name(char, f"U+{ord(char):04X}").lower()
+        escaped.append(ESCAPES.get(char) or (" " if char.isspace() else char if is_printed else f"({name})"))
+    return "".join(escaped)
 
 
 class Named(Protocol):

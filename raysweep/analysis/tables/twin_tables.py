@@ -104,7 +104,7 @@ def published_table(scores: Sequence[Score], printed: Sequence[PublishedScore], 
 
     `limit`: what a limited run left out, in words; empty: nothing.
     """
-    theirs = {_printed_key(score): score for score in reversed(without_doubles(printed))}
+    theirs = {(_key(score), score.recipe): score for score in reversed(without_doubles(printed))}
     passing = {_place(score): score for score in scores if score.metric == PASS.metric}
     rows = [(score, number) for score in scores if (number := _number_of(score, theirs)) is not None]
 
@@ -154,10 +154,6 @@ def _inside(score: Score, printed: PublishedScore) -> str:
 def _key(score: Score | PublishedScore) -> _Key:
     problem_set = COMPARABLE.get(score.problem_set, score.problem_set)
     return score.metric, score.model, score.training_set, problem_set, score.perturbation
-
-
-def _printed_key(score: PublishedScore) -> tuple[_Key, str]:
-    return _key(score), score.recipe
 
 
 def _number_of(score: Score, printed: Mapping[tuple[_Key, str], PublishedScore]) -> PublishedScore | None:
@@ -234,7 +230,7 @@ def _over_seeds(compared: Sequence[_Compared]) -> list[_Compared]:
 
 def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
-    raw = [_value(twin, P_VALUE) for twin in compared]
+    raw = [twin.numbers[P_VALUE].value if P_VALUE in twin.numbers else math.nan for twin in compared]
     for twin, *ps in zip(compared, raw, holm(raw), strict=True):
         rates = _shared(twin.first.rates, twin.second.rates)
         changed = [twin.numbers[name].value for name in (GAINED, LOST)]
@@ -259,10 +255,15 @@ def _pass_table(compared: Sequence[_Compared], first: str, second: str) -> Table
 def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     rows = []
     for twin in compared:
-        cells = [number_cell(twin.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART, DIFFERENCE)]
-        passing = _mean([after for _, after in _shared(twin.first.rates, twin.second.rates)])
-        cells.insert(-1, passing)
-        rows.append(Row((twin.label, " ".join(twin.test_set)), (*_rds(twin), *cells)))
+        seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in twin.seeds or (twin,)]
+        both = [rds for rds in seeds if not any(math.isnan(rd.value) for rd in rds)] or seeds
+        cells = (
+            *(_mean_rd(rds, len(seeds)) for rds in zip(*both, strict=True)),
+            *(number_cell(twin.numbers[name], POINTS) for name in (CHANGE, PERTURBED_PART, CLEAN_PART)),
+            _mean([after for _, after in _shared(twin.first.rates, twin.second.rates)]),
+            number_cell(twin.numbers[DIFFERENCE], POINTS),
+        )
+        rows.append(Row((twin.label, " ".join(twin.test_set)), cells))
     caption = (
         "RD = (clean − perturbed) / clean pass@1, on the problems with all four verdicts. Its change is the sum of two "
         "parts: one from the perturbed pass@1, and one from the clean pass@1, which is below 0 where that fell. "
@@ -273,10 +274,6 @@ def _rd_table(compared: Sequence[_Compared], first: str, second: str) -> Table:
     return Table(f"RD: {first} and {second}", caption, STUB, tuple(map(Column, columns)), tuple(rows))
 
 
-def _value(twin: _Compared, metric: str) -> float:
-    return twin.numbers[metric].value if metric in twin.numbers else math.nan
-
-
 def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
     return [[column[task] for column in columns] for task in columns[0] if all(task in column for column in columns)]
 
@@ -284,13 +281,6 @@ def _shared(*columns: Mapping[str, float]) -> list[list[float]]:
 def _mean(values: Sequence[float]) -> TableCell:
     mean = sum(values) / len(values)
     return TableCell.number(100 * mean, PASS.format(mean), n=len(values))
-
-
-def _rds(pair: _Compared) -> tuple[TableCell, TableCell]:
-    seeds = [(_rd(seed.first, seed), _rd(seed.second, seed)) for seed in pair.seeds or (pair,)]
-    defined = [rds for rds in seeds if not any(math.isnan(rd.value) for rd in rds)]
-    first, second = (_mean_rd([rds[side] for rds in defined or seeds], len(seeds)) for side in (0, 1))
-    return first, second
 
 
 def _mean_rd(seeds: Sequence[Measurement], asked: int) -> TableCell:

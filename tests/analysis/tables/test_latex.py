@@ -16,8 +16,7 @@ import pytest
 
 from raysweep.analysis.exhibits.base import Evidence
 from raysweep.analysis.tables.frame import ScoreBook
-from raysweep.analysis.tables.latex import ESCAPES, escape_latex
-from raysweep.analysis.tables.table import Column, Row, Table, TableCell, to_latex
+from raysweep.analysis.tables.table import ESCAPES, Column, Row, Table, TableCell, escape_latex, to_latex
 from tests.analysis.exhibits.examples import EXHIBITS, curve_evidence, study
 from tests.analysis.linted import ORDER, linted_cells
 from tests.patience import PATIENCE
