@@ -61,11 +61,7 @@ BELOW_DRAWS = "within noise: below 2 SD between draws"
 def draws_note(first: ProblemRates, second: ProblemRates, effect: float, by_draw: Sequence[float]) -> str:
     """Return what an interval of means over several draws leaves out; empty for one draw of each.
 
-    Args:
-        first: one cell's verdicts.
-        second: the other's.
-        effect: a difference of both.
-        by_draw: the same on each draw; fewer than two if that is unknown.
+    `effect`: a difference of both cells. `by_draw`: the same on each draw; fewer than two if that is unknown.
     """
     if first.draws == second.draws == 1:
         return ""

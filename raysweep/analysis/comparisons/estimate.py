@@ -59,12 +59,9 @@ def estimate(
 ) -> Estimate:
     """Return the mean of `after` minus `before`, paired, with its interval over problems and over several seeds.
 
-    Args:
-        before: (seeds, problems), shares from 0 to 1.
-        after: the same of the other model; both have the seeds and problems in one order, at least two problems.
-        metric: its name.
-        any_unit: whether values are in any unit. The bootstrap takes shares: values become shares of their range.
-        limits: beyond which the difference can't be; None: those of the metric.
+    `before`, `after`: (seeds, problems), shares from 0 to 1, both with the seeds and problems in one order, at least
+    two problems. `any_unit`: whether values are in any unit. The bootstrap takes shares: values become shares of their
+    range. `limits`: beyond which the difference can't be; None: those of the metric.
     """
     lowest, span = 0.0, 1.0
     if any_unit:

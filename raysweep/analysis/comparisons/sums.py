@@ -39,16 +39,13 @@ class SumChange:
     """The relative change of the sum of some columns.
 
     Attributes:
-        value: (second − first) / first, as a share; NaN if the first sum is 0 or no column is shared.
-        low: lower end of the 95 % interval.
-        high: upper end.
-        first: the baseline's sum of pass@1, each from 0 to 1.
-        second: the other cell's.
+        value: (second − first) / first, as a share, with its 95 % interval; NaN if the first sum is 0 or no column is
+            shared.
+        first, second: the sums of pass@1 of the baseline and of the other cell, each pass@1 from 0 to 1.
         n: number of problems, over all problem sets.
         sd: of a mean over seeds, the standard deviation between them; NaN for one.
         seeds: of a mean over seeds, how many have the change; 0: it is none.
-        tasks: their ids in order, by problem set.
-        note: what a reader must know; empty if there is nothing.
+        tasks: the problems' ids in order, by problem set.
         resampled: the change in each resample, (RESAMPLES,); None if there is no interval, and of several seeds.
     """
 

@@ -44,8 +44,7 @@ class Point:
     Attributes:
         x: its place along the setting, as in `Tick`.
         value: in the unit of the figure.
-        low: the smallest of the numbers behind it; NaN: there is one.
-        high: the largest of them.
+        low, high: the smallest and the largest of the numbers behind it; NaN: there is one.
         hollow: whether it differs from the others in more than the setting.
     """
 

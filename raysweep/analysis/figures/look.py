@@ -35,11 +35,8 @@ FORMATS = ("svg", "pdf")
 class ReportFigure(ABC):
     """A figure of a report.
 
-    Attributes:
-        title: stands beside the figure, not in it.
-        caption: likewise.
-        label: names its files.
-        signature: settings and versions that all numbers rest on; the files have it among their metadata.
+    Title and caption stand beside the figure, not in it. `label` names its files. `signature`: settings and versions
+    that all numbers rest on; the files have it among their metadata.
     """
 
     title: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 
@@ -32,7 +32,9 @@ def changes(before: str, after: str, *, whole_words: bool = False) -> list[Chang
     """
     old, new = _words(before), _words(after)
     pieces: list[Change] = []
-    for tag, i, j, k, m in _opcodes(old, new):
+    if [word.isspace() and word for word in old] == [word.isspace() and word for word in new]:
+        return list(_joined(piece for pair in zip(old, new, strict=True) for piece in _inside(*pair, whole_words)))
+    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag == "equal":
             pieces.append(Change(EQUAL, "".join(old[i:j])))
         elif j - i == m - k:
@@ -45,12 +47,6 @@ def changes(before: str, after: str, *, whole_words: bool = False) -> list[Chang
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\s+|\S+", text)
-
-
-def _opcodes(old: list[str], new: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    if [word.isspace() and word for word in old] == [word.isspace() and word for word in new]:
-        return [("replace", 0, len(old), 0, len(new))]
-    return difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
 
 
 def _inside(word: str, other: str, whole_words: bool) -> Iterator[Change]:

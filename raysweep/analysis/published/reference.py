@@ -65,7 +65,7 @@ class PublishedScore:
 
     Attributes:
         table: the number of the table that it stands in.
-        problem_set: the problem set, by raysweep's name.
+        problem_set: by raysweep's name.
         model: the base model, by the study's name.
         training_set: ``base``: not fine-tuned.
         perturbation: of the test prompts; ``clean``: not perturbed.

@@ -38,16 +38,11 @@ def recomputed(average: PublishedAverage, scores: Sequence[PublishedScore], colu
         for column in (columns_of(scores) if columns is None else columns)
         if average.problem_set in ("", column[0])
     ]
-    changes = [_change(average, model, scores, counted) for model in average.models]
-    return sum(changes) / len(changes)
 
+    def total(model: str, recipe: str) -> float:
+        wanted = NOT_TUNED if recipe == BASE else recipe
+        of_row = {(s.problem_set, s.metric): s.value for s in scores if (s.model, s.recipe) == (model, wanted)}
+        return sum(of_row.get(column, math.nan) for column in counted)
 
-def _change(average: PublishedAverage, model: str, scores: Sequence[PublishedScore], columns: Columns) -> float:
-    after, before = (_sum(model, recipe, scores, columns) for recipe in (average.recipe, average.baseline))
-    return after / before - 1 if before else math.nan
-
-
-def _sum(model: str, recipe: str, scores: Sequence[PublishedScore], columns: Columns) -> float:
-    wanted = NOT_TUNED if recipe == BASE else recipe
-    of_row = {(s.problem_set, s.metric): s.value for s in scores if (s.model, s.recipe) == (model, wanted)}
-    return sum(of_row.get(column, math.nan) for column in columns)
+    sums = [(total(model, average.recipe), total(model, average.baseline)) for model in average.models]
+    return sum(after / before - 1 if before else math.nan for after, before in sums) / len(sums)

@@ -118,10 +118,9 @@ def score_table(cells: Sequence[CellReports], strata: Sequence[LintedStratum], o
     sample = f"A simple random sample: {' and '.join(parts)} (sample 0, clean prompts){without}." if parts else ""
     sample += f" Linted by {of_set[0].linter}." if parts and of_set[0].linter else ""
     caption = (
-        f"{sample} The score is pylint's, of 10, for files that have one: a file that can't be "
-        "parsed has none. Brackets are 95 % intervals of the mean over files, taken as a random sample of very many. "
-        f"Messages that only cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) are listed apart, but count in "
-        "the score."
+        f"{sample} The score is pylint's, of 10, for files that have one: a file that can't be parsed has none. "
+        "Brackets are 95 % intervals of the mean over files, taken as a random sample of very many. Messages that only "
+        f"cutting out files causes ({', '.join(CAUSED_BY_CUTTING)}) are listed apart, but count in the score."
     )
     title, rows = f"Code quality on {problems}", _summaries(cells, order, problems)
     return record_table(title, caption, STUB, rows, fields, row_words=order.training_words)
