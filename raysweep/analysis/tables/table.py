@@ -61,7 +61,6 @@ ESCAPES = {
     "’": "'",
 }
 """Characters that LaTeX reads as commands, or that its fonts lack, each with what prints it."""
-_NEED_T1 = "ÐðÞþ"
 
 
 @dataclass(frozen=True)
@@ -340,9 +339,14 @@ def escape_latex(text: str) -> str:
     for before, char in zip(f" {text}", text, strict=False):
         if char == before == "-":
             escaped.append("{}")  # two hyphens would be a dash
-        is_printed = " " <= char <= "~" or ("À" <= char <= "ÿ" and char.isalpha() and char not in _NEED_T1)
-        name = unicodedata.name(char, f"U+{ord(char):04X}").lower()
-        escaped.append(ESCAPES.get(char) or (" " if char.isspace() else char if is_printed else f"({name})"))
+        if char in ESCAPES:
+            escaped.append(ESCAPES[char])
+        elif char.isspace():
+            escaped.append(" ")
+        elif " " <= char <= "~" or ("À" <= char <= "ÿ" and char.isalpha() and char not in "ÐðÞþ"):  # these need T1
+            escaped.append(char)
+        else:
+            escaped.append(f"({unicodedata.name(char, f'U+{ord(char):04X}').lower()})")
     return "".join(escaped)
 
 
