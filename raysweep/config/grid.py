@@ -14,7 +14,6 @@ from raysweep.config.fields import SpecConfig
 from raysweep.config.models import ModelConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.problems.base import PROBLEMS
 from raysweep.records import BASE, CLEAN, NOT_TUNED, REWRITTEN
 from raysweep.trainers.kinds import edits, rewrites
 
@@ -186,15 +185,10 @@ def _named(config: SweepConfig, problems: SpecConfig) -> list[str]:
     if len(config.evaluation.problems) == 1:
         return named  # each is one of this set, or else refused
     try:
-        known = task_ids(config, problems)
+        known = {problem.task_id for problem in config.problem_set(problems).problems()}
     except UsageError:
         return named
     return [name for name in named if name in known]
-
-
-def task_ids(config: SweepConfig, problems: SpecConfig) -> list[str]:
-    """Return the ids of the problems of one of a config's problem sets; raise UsageError if it isn't here."""
-    return [problem.task_id for problem in PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()]
 
 
 def _perturbations(

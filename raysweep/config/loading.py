@@ -99,7 +99,7 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     `load_config`.
     """
     from raysweep.config.checks.inputs import check_inputs
-    from raysweep.config.checks.parts import Doubt
+    from raysweep.config.checks.mistakes import Doubt
 
     if not with_models and not _has_teacher(document.value):
         document = dataclasses.replace(document, value={**document.value, "models": [NO_MODEL]})

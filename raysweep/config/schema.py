@@ -11,9 +11,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.config.edits import EditsConfig
@@ -28,6 +28,7 @@ from raysweep.config.fields import (
     ProblemsSpec,
     PromptFormat,
     Seed,
+    SourceConfig,
     SpecConfig,
     Strict,
     SweepName,
@@ -39,6 +40,7 @@ from raysweep.config.fields import (
 )
 from raysweep.config.loggers import LoggerSpec
 from raysweep.config.models import ModelConfig, RecipeConfig
+from raysweep.config.parts import Parts
 from raysweep.config.resources import BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
 from raysweep.config.training import CHOICE, ONLY, PerturbationName, RowSource, TrainingConfig, TrainingSetConfig
 from raysweep.errors import UsageError
@@ -46,16 +48,22 @@ from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
 from raysweep.language.tagging.base import DEFAULT_TAGGER, TAGGERS
 from raysweep.language.translation.base import AUTO, IF_READY, TRANSLATORS
-from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.perturbations.mixes import NO_TRANSLATOR
+from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import MIN_MEMORY_MIB, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.templates import NATIVE
 from raysweep.quality.sampling import MARGIN
 from raysweep.records import CLEAN, Decoding, Recovery, Spec
+from raysweep.registry import Registry
 from raysweep.seeding import DEFAULT_SEED
+from raysweep.trainers.base import OBJECTIVES, Objective, Recipe
+from raysweep.trainers.editors.base import EDITORS, Editor
 from raysweep.trainers.kinds import fine_tunes
+from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.units import seconds_of
 
+T = TypeVar("T")
 DECODING: Any = Decoding()
 RECOVERY: Any = Recovery()
 SANDBOX: Any = Sandbox()
@@ -307,6 +315,27 @@ class SweepConfig(Strict):
     keep_models: Literal["all", "adapters", "chosen"] = "all"
     """`adapters` drops full weights once evaluated or not chosen (`select`), `chosen` all that aren't chosen."""
 
+    _parts: Parts = PrivateAttr(default_factory=Parts)
+
+    def part(self, registry: Registry[T], spec: Spec) -> T:
+        """Return a part that the config names, built once; raise UsageError if it can't be."""
+        return self._parts.create(registry, spec)
+
+    def source(self, rows: SourceConfig) -> TrainingSource:
+        return self.part(SOURCES, rows.spec(SOURCES, self.seed))
+
+    def problem_set(self, problems: SpecConfig) -> ProblemSet:
+        return self.part(PROBLEMS, problems.spec(PROBLEMS, self.seed))
+
+    def method(self, name: str, compose: str = "draw") -> Perturbation:
+        return self.part(PERTURBATIONS, self.perturbation(name, compose))
+
+    def objective(self, recipe: Recipe | RecipeConfig) -> Objective:
+        return self.part(OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
+
+    def editor(self, recipe: Recipe | RecipeConfig) -> Editor:
+        return self.part(EDITORS, Spec(recipe.trainer, dict(recipe.edit)))
+
     @property
     def judged_models(self) -> list[ModelConfig]:
         """The models that are judged: all but those that only teach."""
@@ -390,7 +419,6 @@ class SweepConfig(Strict):
         if evaluation.compat is not None:  # ReCode's methods all draw
             return range(evaluation.draws)
         try:
-            method = PERTURBATIONS.create(self.perturbation(name, evaluation.compose))
+            return range(1 if self.method(name, evaluation.compose).deterministic else evaluation.draws)
         except UsageError:  # a check of its own reports it
             return range(evaluation.draws)
-        return range(1 if method.deterministic else evaluation.draws)

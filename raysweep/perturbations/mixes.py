@@ -111,9 +111,8 @@ class Mix(Perturbation):
         return changed
 
 
-def row_methods(method: Spec) -> Sequence[Spec]:
+def row_methods(perturbation: Perturbation, method: Spec) -> Sequence[Spec]:
     """Return the methods that make the rows of a set: an aggregate's members, or the method itself."""
-    perturbation = PERTURBATIONS.create(method)
     return (isinstance(perturbation, Mix) and perturbation.parts) or (method,)
 
 

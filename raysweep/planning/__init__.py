@@ -3,10 +3,9 @@
 Start reading at plan.py: the other files build its records or search for them in a store.
 
     plan.py          the records of a plan: cells, pairs and artefacts, each with its key, inputs, task and unit
-    planner.py       builds the plan of a sweep: cells, models, completions, results, references
+    planner.py       builds the plan of a sweep: cells, models, encoded pairs, completions, results, references
     base_models.py   plans base models, and what their completions depend on
     sets.py          plans training sets, validation sets, test sets and the search for leaks
-    pairs.py         plans pairs of responses that are encoded once for all recipes
     keys.py          selects the fields of recipes, adapters, perturbations, decoding and prompts that enter keys
     quality.py       draws the sample of completions that a linter reads, and plans its batches
     models.py        says what each model is shown, which weights a recipe trains, whether recipes and generators fit

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
-from raysweep.problems.base import PROBLEMS
-from raysweep.training_sets.base import SOURCES
 from raysweep.units import count
 
 if TYPE_CHECKING:
@@ -75,12 +73,12 @@ def control_texts(config: SweepConfig, cells: Iterable[CellPlan]) -> list[Contro
     sources = config.training.row_sources if config.training is not None else ()
     for source in [source for source in sources if source.name in trained]:
         with suppress(UsageError):
-            rows = SOURCES.create(source.rows.spec(SOURCES, config.seed)).rows()
+            rows = config.source(source.rows).rows()
             texts_of = ((row.row_id, "\n".join((row.instruction, row.input, row.output))) for row in rows)
             found += _found(texts_of, trained[source.name], source.words, "row")
     for problems in config.evaluation.problems if judged else ():
         with suppress(UsageError):
-            some = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).problems()[: config.evaluation.limit]
+            some = config.problem_set(problems).problems()[: config.evaluation.limit]
             prompts = ((problem.task_id, problem.prompt) for problem in some)
             found += _found(prompts, judged, problems.label, "prompt")
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from raysweep.generators.base import GENERATORS, TRANSFORMERS
 from raysweep.models.families.base import ia3_targets, lora_targets
-from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.perturbations.base import PERTURBATIONS, Perturbation
 from raysweep.planning.plan import CellPlan
 from raysweep.records import Decoding, Spec
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
@@ -57,12 +57,12 @@ def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:
     return {"lora_targets": lora_targets(family, recipe.lora.get("preset"))}
 
 
-def method_spec(method: Spec) -> dict[str, Any]:
+def method_spec(method: Spec, built: Perturbation) -> dict[str, Any]:
     """Return a perturbation's part of a key: name, arguments and fingerprints of its language resources.
 
     Strengths of 1 are left out, since they are the default. The path of a file is left out if its fingerprint is there.
     """
-    resources = PERTURBATIONS.create(method).fingerprint()
+    resources = built.fingerprint()
     args = {name: value for name, value in method.args.items() if (name, value) != ("strength", 1)}
     if resources:
         args.pop("path", None)

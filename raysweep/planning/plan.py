@@ -7,9 +7,8 @@ Records are sent to workers, which open the store themselves. `raysweep.planning
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, cached_property
 from typing import Any, ClassVar
 
@@ -30,7 +29,7 @@ from raysweep.training_sets.selection import Choice
 from raysweep.training_sets.teacher import BLOCK
 
 
-class ArtefactPlan(ABC):
+class ArtefactPlan:
     """An artefact to make, and the artefacts that it is made from.
 
     `node` names it in the store; it is None if there is nothing to make, such as for a base model from the hub.
@@ -41,9 +40,11 @@ class ArtefactPlan(ABC):
     after_cells: ClassVar[bool] = False  # its task runs after those of all cells, and no cell waits for it
 
     @property
-    @abstractmethod
     def inputs(self) -> tuple[ArtefactPlan, ...]:
-        """The artefacts that this one is made from, in build order."""
+        """The artefacts that this one is made from, in build order: the plans among its fields."""
+        values = [getattr(self, field.name) for field in fields(self)]  # type: ignore[arg-type]
+        listed = (item for value in values for item in (value if isinstance(value, tuple) else (value,)))
+        return tuple(item for item in listed if isinstance(item, ArtefactPlan))
 
     @property
     def task(self) -> str:
@@ -78,6 +79,12 @@ def _task_of(label: str, key: str) -> str:
     return f"{name}-{key[:8]}"
 
 
+def keys_of(*made_from: ArtefactPlan | Node | None) -> tuple[str, ...]:
+    """Return the keys of a node's inputs, without those that are None or of which nothing is made."""
+    nodes = (item.node if isinstance(item, ArtefactPlan) else item for item in made_from)
+    return tuple(node.key for node in nodes if node is not None)
+
+
 @dataclass(frozen=True)
 class SourceRowsPlan(ArtefactPlan):
     """The clean rows of a source, written once so that any block of them can be read.
@@ -88,11 +95,6 @@ class SourceRowsPlan(ArtefactPlan):
     node: Node
     source: Spec
     leaks: LeakagePlan | None = None
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.leaks,) if self.leaks else ()
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,6 @@ class LeakagePlan(ArtefactPlan):
     source: str
     rejected: RejectedRowsPlan | None = None
 
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.rows, *([self.rejected] if self.rejected else []))
-
 
 @dataclass(frozen=True)
 class PerturbedRowsPlan(ArtefactPlan):
@@ -125,11 +122,6 @@ class PerturbedRowsPlan(ArtefactPlan):
     seed: int
 
     uses_other_processes: ClassVar[bool] = True
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.rows,)
 
     @property
     def task(self) -> str:
@@ -158,11 +150,6 @@ class RejectedRowsPlan(ArtefactPlan):
 
     uses_other_processes: ClassVar[bool] = True
 
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.rows, *([self.answers] if self.answers else []))
-
 
 @dataclass(frozen=True)
 class TrainingSetPlan(ArtefactPlan):
@@ -174,16 +161,11 @@ class TrainingSetPlan(ArtefactPlan):
 
     node: Node
     rows: SourceRowsPlan
+    rejected: RejectedRowsPlan | None
     texts: tuple[PerturbedRowsPlan, ...]
     perturbation: Spec
     choice: Choice
     seed: int
-    rejected: RejectedRowsPlan | None = None
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.rows, *([self.rejected] if self.rejected else []), *self.texts)
 
 
 @dataclass(frozen=True)
@@ -202,11 +184,6 @@ class TestSetPlan(ArtefactPlan):
     draw: int
     compat: str | None
     limit: int | None
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return ()
 
 
 @dataclass(frozen=True)
@@ -232,11 +209,6 @@ class BasePlan(ArtefactPlan):
 
     @property
     @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.training_set,) if self.training_set else ()
-
-    @property
-    @override
     def workers(self) -> int:
         return self.recipe.workers if self.recipe else 0
 
@@ -248,31 +220,40 @@ class BasePlan(ArtefactPlan):
 
 
 @dataclass(frozen=True)
-class TeacherAnswersPlan(ArtefactPlan):
-    """A teacher's answers, one about each row of a source, in the form of an evaluation's completions.
+class AskingPlan(ArtefactPlan):
+    """What a base model answers outside of all cells, in the form of an evaluation's completions.
 
-    `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string. Settings that only say what
-    becomes of the answers are no part of their key, so that changing one doesn't ask the teacher again: nor is
-    `needs_fences`, whether most of them must have a block of code.
+    `template`: of its prompts, a name of `raysweep.prompts.templates` or a Jinja string; `system`: the prompt above
+    them. `stop`: further texts that end an answer.
     """
 
     node: Node
-    rows: SourceRowsPlan
     base: BasePlan
     generator: Spec
-    decoding: Decoding
     template: str
     system: str
     stop: tuple[str, ...]
     batch_tokens: int | None
-    needs_fences: bool
 
     uses_other_processes: ClassVar[bool] = True
 
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return self.base, self.rows
+    @cached_property
+    def pool(self) -> str:
+        """As `CellPlan.pool`; the answers about other rows and test sets are in it, too."""
+        return _hash_of_completions(self.base.node, self.node.spec, self.node.version)
+
+
+@dataclass(frozen=True)
+class TeacherAnswersPlan(AskingPlan):
+    """A teacher's answers, one about each row of a source.
+
+    Settings that only say what becomes of the answers are no part of their key, so that changing one doesn't ask the
+    teacher again: nor is `needs_fences`, whether most of them must have a block of code.
+    """
+
+    rows: SourceRowsPlan
+    decoding: Decoding
+    needs_fences: bool
 
     @property
     @override
@@ -280,45 +261,18 @@ class TeacherAnswersPlan(ArtefactPlan):
         """It begins with the model's name and a point, as those of the model's cells do."""
         return f"{self.base.name}.teacher-{self.node.key[:8]}"
 
-    @cached_property
-    def pool(self) -> str:
-        """See `CellPlan.pool`; another source's answers of the same teacher are in it, too."""
-        return _hash_of_completions(self.base.node, self.node.spec, self.node.version)
-
 
 @dataclass(frozen=True)
-class RewrittenTextsPlan(ArtefactPlan):
-    """What a base model answers when it is asked to rewrite the prompts of a test set, in the form of completions.
+class RewrittenTextsPlan(AskingPlan):
+    """What a base model answers when it is asked to rewrite the prompts of a test set."""
 
-    `template`, `system`: of what the model is asked. `stop`: further texts that end an answer.
-    """
-
-    node: Node
     test_set: TestSetPlan
-    base: BasePlan
-    generator: Spec
-    template: str
-    system: str
-    stop: tuple[str, ...]
-    batch_tokens: int | None
-
-    uses_other_processes: ClassVar[bool] = True
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return self.base, self.test_set
 
     @property
     @override
     def task(self) -> str:
         """One task asks a model about all test sets; its name begins as a teacher's."""
         return f"{self.base.name}.rewriting"
-
-    @cached_property
-    def pool(self) -> str:
-        """See `CellPlan.pool`; the answers about all test sets are in it."""
-        return _hash_of_completions(self.base.node, self.node.spec, self.node.version)
 
 
 @dataclass(frozen=True)
@@ -327,15 +281,11 @@ class RewrittenSetPlan(ArtefactPlan):
 
     node: Node
     texts: RewrittenTextsPlan
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.texts, self.texts.test_set)
+    test_set: TestSetPlan
 
     @property
     def problem_set(self) -> Spec:
-        return self.texts.test_set.problem_set
+        return self.test_set.problem_set
 
 
 @dataclass(frozen=True)
@@ -346,15 +296,10 @@ class EncodedPairsPlan(ArtefactPlan):
     """
 
     node: Node
-    training_set: TrainingSetPlan
     base: BasePlan
+    training_set: TrainingSetPlan
     template: str
     system: str
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return (self.base, self.training_set)
 
 
 @dataclass(frozen=True)
@@ -372,11 +317,6 @@ class ReferencesPlan(ArtefactPlan):
     factor: float | None
     sandbox: Sandbox
     limit: int | None
-
-    @property
-    @override
-    def inputs(self) -> tuple[ArtefactPlan, ...]:
-        return ()
 
 
 @dataclass(frozen=True)
@@ -706,7 +646,3 @@ class SweepPlan:
             *self.quality,
             *self.further,
         )
-
-
-ASKING = (TeacherAnswersPlan, RewrittenTextsPlan)
-"""Plans that belong to no cell and have a model write."""

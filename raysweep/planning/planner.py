@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 from dataclasses import replace
+from fnmatch import fnmatch
 from functools import cache
 from typing import Any
 
@@ -18,10 +19,12 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.identity import WEIGHTS
 from raysweep.planning.keys import adapter_spec, prompt_spec, recipe_spec
-from raysweep.planning.pairs import encoded_pairs
 from raysweep.planning.plan import (
+    BasePlan,
     CellPlan,
+    EncodedPairsPlan,
     ModelChoice,
     PairPlan,
     PairSearch,
@@ -29,6 +32,8 @@ from raysweep.planning.plan import (
     RewrittenSetPlan,
     SweepPlan,
     TestSetPlan,
+    TrainingSetPlan,
+    keys_of,
 )
 from raysweep.planning.quality import quality_plans
 from raysweep.planning.sets import SetPlanner
@@ -40,9 +45,10 @@ from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.storage.uses import SELECTION
-from raysweep.trainers.base import Recipe
+from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.best import BEST
 from raysweep.trainers.kinds import kind_of
+from raysweep.trainers.objectives.rejected import VERSION as ENCODED
 
 WHOLE = "whole"
 """What completions hold that end at no stop string of a problem, in their keys."""
@@ -99,8 +105,7 @@ class _Planner:
         elif cell.training_set != BASE:
             plan = self._tuned(plan) if cell.recipe in self.config.recipes else self._chosen(plan)
         extract = self._extract(plan)
-        completed = self._completed(plan, extract)
-        by_set = {name: _stopped(completed, self._stops(name)) for name in {pair.problem_set for pair in pairs}}
+        by_set = {name: self._completed(plan, extract, name) for name in {pair.problem_set for pair in pairs}}
         plan = replace(plan, pairs=tuple(self._pair(plan, pair, by_set[pair.problem_set], extract) for pair in pairs))
         if cell.training_set == BASE:
             self._bases[cell.model] = plan
@@ -118,18 +123,17 @@ class _Planner:
         cell = plan.cell
         recipe, spec = self.recipe(cell.model, cell.recipe)
         training_set = self.sets.fine_tuning_set(cell.training_set)
-        inputs = (plan.base.node.key, training_set.node.key) if plan.base.node else (training_set.node.key,)
         validation = self.sets.validation_set(cell.training_set)
-        if recipe.keep == BEST and validation is not None:
-            inputs = (*inputs, validation.node.key)  # they decide which weights are the model
-        node = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
+        deciding = validation if recipe.keep == BEST else None  # which weights are the model
+        made_from = keys_of(plan.base, training_set, deciding)
+        node = Node("model", 1, {**spec, "seed": cell.seed}, made_from, cell.id)
         plan = replace(
             plan,
             model=node,
             training_set=training_set,
             recipe=recipe,
             validation=validation,
-            pairs_of_rows=encoded_pairs(plan.base, recipe, training_set),
+            pairs_of_rows=_encoded_pairs(plan.base, recipe, training_set),
             keeps_model=self.config.keep_models != "adapters" or kind_of(recipe.trainer) is not ModelKind.FULL,
         )
         written = self.config.recipes[cell.recipe]
@@ -145,10 +149,9 @@ class _Planner:
         candidates = tuple(self._candidates[cell.model, cell.recipe, cell.training_set, cell.seed])
         select = self.config.recipes[candidates[0].cell.recipe].select
         assert isinstance(select, SelectConfig) and candidates[0].validation is not None
-        # sorted, so that neither names nor their order count
-        models = sorted({one.model.key for one in candidates if one.model is not None})
-        inputs = (*models, candidates[0].validation.node.key)
-        node = Node(SELECTION, 1, {"by": select.by}, inputs, f"choice of {cell.id}")
+        models = sorted(set(keys_of(*(one.model for one in candidates))))  # neither names nor their order count
+        made_from = (*models, *keys_of(candidates[0].validation))
+        node = Node(SELECTION, 1, {"by": select.by}, made_from, f"choice of {cell.id}")
         return replace(
             plan,
             training_set=candidates[0].training_set,
@@ -158,7 +161,8 @@ class _Planner:
 
     def _edited(self, plan: CellPlan, wanted: PairToEdit) -> CellPlan:
         cell, base = plan.cell, self._bases[plan.cell.model]
-        on = {pair.pair.perturbation: pair for pair in base.pairs if _is_first_draw_on(pair, wanted.problem_set)}
+        of_set = [pair for pair in base.pairs if pair.pair.problem_set == wanted.problem_set]
+        on = {pair.pair.perturbation: pair for pair in of_set if not pair.pair.draw}
         if CLEAN not in on or wanted.perturbation not in on:
             raise UsageError(
                 f"`edits` asks for edit examples of {wanted.problem_set} {wanted.perturbation}, but model {cell.model} "
@@ -167,11 +171,11 @@ class _Planner:
         original, perturbed = on[CLEAN], on[wanted.perturbation]
         which: dict[str, Any] = {"problem_set": wanted.problem_set, "perturbation": wanted.perturbation}
         which |= {"number": wanted.number, "seed": cell.seed} if wanted.number else {"problem": wanted.problem}
-        node = Node("prompt_pair", 1, which, (original.results.key, perturbed.results.key), f"pair of {cell.id}")
+        found_in = keys_of(original.results, perturbed.results)
+        node = Node("prompt_pair", 1, which, found_in, f"pair of {cell.id}")
         recipe, spec = self.recipe(cell.model, cell.recipe)
-        inputs = (plan.base.node.key, node.key) if plan.base.node else (node.key,)
         # prompts, limits and extraction are those of the base's results, on which the pair's key depends
-        model = Node("model", 1, {**spec, "seed": cell.seed}, inputs, cell.id)
+        model = Node("model", 1, {**spec, "seed": cell.seed}, keys_of(plan.base, node), cell.id)
         return replace(
             plan, model=model, recipe=recipe, pair_search=PairSearch(node, base, original, perturbed, wanted, cell.seed)
         )
@@ -189,12 +193,14 @@ class _Planner:
         }
         return recipe, spec
 
-    def _completed(self, plan: CellPlan, extract: Extract) -> SharedSpec:
-        """Return the spec of a cell's completions; `answers` is what they hold where they don't end at stop strings."""
+    def _completed(self, plan: CellPlan, extract: Extract, problem_set: str) -> SharedSpec:
+        """Return the spec of a cell's completions on a problem set, at whose stop strings they end, or else whole."""
         is_trained = plan.model is not None or plan.selection is not None
         writing = self.models.writing_spec(plan.cell.model, plan.decoding, is_trained=is_trained)
-        spec: dict[str, Any] = {**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop)}
-        return SharedSpec(spec | ({"answers": WHOLE} if extract.needs_whole_answers else {}))
+        ends: dict[str, Any] = {"answers": WHOLE}
+        if not extract.needs_whole_answers:
+            ends = {"stops": PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops}
+        return SharedSpec({**writing, "prompt": prompt_spec(plan), "stop": list(plan.stop), **ends})
 
     def _pair(self, plan: CellPlan, pair: Pair, completed: SharedSpec, extract: Extract) -> PairPlan:
         as_it_is = self.sets.test_set(pair.problem_set, pair.perturbation, pair.draw)
@@ -205,15 +211,11 @@ class _Planner:
                 self._rewritten[name] = self.sets.rewritten_set(plan.cell.model, as_it_is)
             test_set = self._rewritten[name]
         label = f"{plan.cell.id} on {pair.test_set}"
-        inputs = (plan.writer.key, test_set.node.key) if plan.writer else (test_set.node.key,)
-        completions = Node("completions", 1, completed, inputs, label)
+        completions = Node("completions", 1, completed, keys_of(plan.writer, test_set), label)
         references = self.references(pair.problem_set)
         judged = self.judged(pair.problem_set, extract)
-        results = Node("results", 1, judged, (completions.key, references.node.key), label)
+        results = Node("results", 1, judged, keys_of(completions, references), label)
         return PairPlan(pair, test_set, completions, results, references.limits, references, self.sandbox, extract)
-
-    def _stops(self, problem_set: str) -> int:
-        return PROBLEMS.get(self.sets.problem_specs[problem_set].name).stops
 
     def _judged(self, problem_set: str, extract: Extract) -> SharedSpec:
         limits = dataclasses.asdict(self._limits(problem_set))
@@ -241,10 +243,20 @@ class _Planner:
         return ReferencesPlan(node, self.sets.problem_specs[problem_set], limits, factor, sandbox, limit)
 
 
-def _is_first_draw_on(pair: PairPlan, problem_set: str) -> bool:
-    return pair.pair.problem_set == problem_set and not pair.pair.draw
+def _encoded_pairs(base: BasePlan, recipe: Recipe, rows: TrainingSetPlan) -> EncodedPairsPlan | None:
+    """Return the plan of a set's pairs that all recipes share; None where a recipe encodes its rows itself.
 
-
-def _stopped(completed: SharedSpec, stops: int) -> SharedSpec:
-    """Return the spec of completions that end at a problem set's stop strings, if they do."""
-    return completed if completed.get("answers") == WHOLE else SharedSpec(completed, stops=stops)
+    With rehearsal some rows are shown with another text, which the training's seed decides.
+    """
+    reads = TRAINERS.get(recipe.trainer).uses_objective and OBJECTIVES.get(recipe.objective).reads_pairs
+    if not reads or recipe.rehearsal:
+        return None
+    # models that differ in their weights alone share pairs
+    identity = {name: value for name, value in base.identity.items() if name != "dtype"}
+    if "files" in identity:
+        weights = [name for name in identity["files"] if any(fnmatch(name, of) for of in (*WEIGHTS, "*.index.json"))]
+        identity["files"] = {name: of for name, of in identity["files"].items() if name not in weights}
+    spec = {"tokenizer": identity, "template": recipe.template, "system": recipe.system}
+    label = f"pairs of {rows.node.label} for {base.name}"
+    node = Node("encoded_pairs", ENCODED, spec, keys_of(base, rows), label)
+    return EncodedPairsPlan(node, base, rows, recipe.template, recipe.system)

@@ -24,7 +24,7 @@ from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
 from raysweep.planning.predictions.sizes import is_in_python, problem_count
 from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
 from raysweep.quality.sampling import Sampled, Stratum, cochran_size, draw_strata
-from raysweep.records import BASE, CLEAN
+from raysweep.records import BASE, CLEAN, Spec
 from raysweep.storage.artefacts import Node, SharedSpec
 
 BATCH_FILES = 200
@@ -52,7 +52,7 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
     plans: list[QualityPlan] = []
     for problem_set in (problems.label for problems in config.evaluation.problems):
         clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
-        count = _problem_count(clean[0][1], config.evaluation.limit) if clean else 0
+        count = _problem_count(config, clean[0][1].test_set.problem_set) if clean else 0
         if count:
             evaluated = [cell.cell for cell, _ in clean]
             numbers = _by_cell(sample(evaluated, count, problem_set, margin=quality.margin, seed=config.seed))
@@ -80,13 +80,12 @@ def _is_clean(pair: PairPlan, problem_set: str) -> bool:
     return (pair.pair.problem_set, pair.pair.perturbation) == (problem_set, CLEAN)
 
 
-def _problem_count(pair: PairPlan, limit: int | None) -> int:
-    """Return how many problems of a pair's set are evaluated; 0 for a set in another language than pylint reads."""
-    spec = pair.test_set.problem_set
-    if not is_in_python(spec):
+def _problem_count(config: SweepConfig, problem_set: Spec) -> int:
+    """Return how many problems of a set are evaluated; 0 for a set in another language than pylint reads."""
+    if not is_in_python(config, problem_set):
         return 0
-    count = problem_count(spec)
-    return min(count, limit or count)
+    count = problem_count(config, problem_set)
+    return min(count, config.evaluation.limit or count)
 
 
 def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:

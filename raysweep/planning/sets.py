@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,9 @@ from raysweep.planning.plan import (
     TeacherAnswersPlan,
     TestSetPlan,
     TrainingSetPlan,
+    keys_of,
 )
-from raysweep.problems.base import PROBLEMS
+from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Limits
 from raysweep.prompts.rewriting import DECODING
 from raysweep.prompts.rewriting import VERSION as REWRITING
@@ -93,12 +93,11 @@ class SetPlanner:
         training = self.config.training
         assert training is not None
         set_config = next(s for s in training.sets if s.name == name)
-        source = training.source_of(name)
-        leaks = self._leakage(source.name) if training.decontaminate == "drop" else None
-        rows = self.source_rows(source.rows.spec(SOURCES, self.config.seed), leaks, label=_rows_label(source))
-        problems = self._leakable(source.rows) if training.decontaminate == "drop" else ()
-        rejected = self.rejected_rows(rows, source.rows.rejected, source.name, problems)
-        return self.training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
+        source, drops = training.source_of(name), training.decontaminate == "drop"
+        rows = self._named_rows(source, self._leakage(source.name) if drops else None)
+        problems = self._leakable(source.rows) if drops else ()
+        rejected = self._rejected_rows(rows, source.rows.rejected, source.name, problems)
+        return self._training_set(rows, set_config.perturbation, set_config.choice, f"training set {name}", rejected)
 
     def validation_set(self, training_set: str) -> TrainingSetPlan | None:
         assert self.config.training is not None
@@ -109,17 +108,18 @@ class SetPlanner:
         if written is None:
             return None
         label = f"validation rows of {source}" if source else "validation rows"
-        rows = self.source_rows(written.spec(SOURCES, self.config.seed), label=label)
+        rows = self._source_rows(written.spec(SOURCES, self.config.seed), label)
         # a row that leaks is an error, and a response that does is left out as it is made
-        rejected = self.rejected_rows(rows, written.rejected, label, self._leakable(written))
-        return self.training_set(rows, CLEAN, Choice(), label, rejected)
+        rejected = self._rejected_rows(rows, written.rejected, label, self._leakable(written))
+        return self._training_set(rows, CLEAN, Choice(), label, rejected)
 
     def _source(self, name: str) -> RowSource:
         assert self.config.training is not None
         return next(source for source in self.config.training.row_sources if source.name == name)
 
     def _pretraining_set(self, source: Spec) -> TrainingSetPlan:
-        return self.training_set(self.source_rows(source), CLEAN, Choice(), f"pre-training rows {source.name}")
+        rows = self._source_rows(source, f"rows of {source.name}")
+        return self._training_set(rows, CLEAN, Choice(), f"pre-training rows {source.name}")
 
     def leakages(self, training_sets: Iterable[str]) -> tuple[LeakagePlan, ...]:
         if (training := self.config.training) is None:
@@ -129,16 +129,15 @@ class SetPlanner:
         return tuple(plan for plan in plans if plan is not None)
 
     def _leakage_of(self, name: str) -> LeakagePlan | None:
-        training, of = self.config.training, self._source(name)
-        source = of.rows
-        if not (problems := self._leakable(source)):
+        training, source = self.config.training, self._source(name)
+        if not (problems := self._leakable(source.rows)):
             return None
         assert training is not None
-        rows = self.source_rows(source.spec(SOURCES, self.config.seed), label=_rows_label(of))
+        rows = self._named_rows(source)
         # where leaking rows are left out, responses that leak are left out as they are made
-        rejected = self.rejected_rows(rows, source.rejected, name) if training.decontaminate == "report" else None
-        inputs = (rows.node.key, *([rejected.node.key] if rejected else []))
-        node = Node("leakage", 1, self._leak_rules(problems), inputs, f"leaks in {rows.node.label}")
+        rejected = self._rejected_rows(rows, source.rows.rejected, name) if training.decontaminate == "report" else None
+        rules = self._leak_rules(problems)
+        node = Node("leakage", 1, rules, keys_of(rows, rejected), f"leaks in {rows.node.label}")
         return LeakagePlan(node, rows, problems, name, rejected)
 
     def _leakable(self, source: SourceConfig) -> tuple[tuple[str, Spec], ...]:
@@ -148,11 +147,11 @@ class SetPlanner:
     def _leak_rules(self, problems: Iterable[tuple[str, Spec]]) -> dict[str, Any]:
         return {"rules": LEAK_RULES, "problems": [self.problem_fingerprint(name) for name, _ in problems]}
 
-    def rejected_rows(
+    def _rejected_rows(
         self,
         rows: SourceRowsPlan,
         rejected: RejectedConfig | None,
-        name: str = "",
+        name: str,
         problems: tuple[tuple[str, Spec], ...] = (),
     ) -> RejectedRowsPlan | None:
         """Return the plan of a source's rejected responses; None where its rows bring them, or none are wanted.
@@ -161,93 +160,69 @@ class SetPlanner:
         """
         if rejected is None or rejected.field is not None:
             return None
-        label = f"rejected responses of {name or rows.source.name}"
-        checked = {**({"leaks": self._leak_rules(problems)} if problems else {}), **self._isolation(rows)}
+        label, answers, text = f"rejected responses of {name or rows.source.name}", None, rejected.rejected_text
+        spec: dict[str, Any] = {"limits": dataclasses.asdict(LIMITS)}
         if rejected.mutator is not None:
-            spec: dict[str, Any] = {
-                "mutator": rejected.mutator,
-                "version": REJECTING,
-                "seed": rejected.seed,
-                "similarity": rejected.similarity,
-                "limits": dataclasses.asdict(LIMITS),
-                **checked,
-            }
-            node = Node("rejected_rows", 1, spec, (rows.node.key,), label)
             filters = PairFilters(True, rejected.similarity, 0)
-            return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, problems=problems)
-        filters = PairFilters(
-            "equal" in rejected.filters,
-            rejected.similarity if "similarity" in rejected.filters else 0.0,
-            rejected.tokens if "tokens" in rejected.filters else 0,
-            "fence" in rejected.filters,
-        )
-        text = rejected.rejected_text
-        answers = self._teacher_answers(rows, rejected, needs_fences=text != ANSWER or filters.fence)
-        spec = {
-            "text": text,
-            "version": TAUGHT,
-            "filters": dataclasses.asdict(filters),
-            "limits": dataclasses.asdict(LIMITS),
-            **checked,
-        }
-        node = Node("rejected_rows", 1, spec, (rows.node.key, answers.node.key), f"{label} by {answers.base.name}")
+            spec |= {"mutator": rejected.mutator, "version": REJECTING}
+            spec |= {"seed": rejected.seed, "similarity": rejected.similarity}
+        else:
+            filters = PairFilters(
+                "equal" in rejected.filters,
+                rejected.similarity if "similarity" in rejected.filters else 0.0,
+                rejected.tokens if "tokens" in rejected.filters else 0,
+                "fence" in rejected.filters,
+            )
+            answers = self._teacher_answers(rows, rejected, needs_fences=text != ANSWER or filters.fence)
+            spec |= {"text": text, "version": TAUGHT, "filters": dataclasses.asdict(filters)}
+            label += f" by {answers.base.name}"
+        if problems:
+            spec["leaks"] = self._leak_rules(problems)
+        if SOURCES.get(rows.source.name).may_have_tests():
+            # models are trained on responses that failed, so that a stricter level makes both anew
+            spec["level"] = self.config.execution.sandbox.require.value
+        node = Node("rejected_rows", 1, spec, keys_of(rows, answers), label)
         return RejectedRowsPlan(node, rows, rejected.seed, filters, LIMITS, answers, text, problems)
-
-    def _isolation(self, rows: SourceRowsPlan) -> dict[str, str]:
-        """Return the level of isolation at which rejected responses are tried, where some are.
-
-        Models are trained on those that failed, so that a stricter level makes both anew.
-        """
-        require = self.config.execution.sandbox.require
-        tried = SOURCES.get(rows.source.name).may_have_tests()
-        return {"level": require.value} if tried else {}
 
     def _teacher_answers(
         self, rows: SourceRowsPlan, rejected: RejectedConfig, *, needs_fences: bool
     ) -> TeacherAnswersPlan:
-        """A model with a chat template is asked through that; raise UsageError if the config has no such model."""
         name = rejected.teacher or ""
         if name not in self.models.configs:
             raise UsageError(f"no model is called {name!r}, the teacher{did_you_mean(name, self.models.configs)}")
-        base, model, template = self.models.base(name), self.models.configs[name], self.asking_template(name)
         decoding = Decoding(rejected.max_new_tokens, rejected.temperature, rejected.top_p, 1, rejected.seed)
-        spec = {
-            **self.models.writing_spec(name, decoding),
-            "prompt": {"teacher": text_sha(PROMPT), "template": template, "system": model.system_prompt},
-            "stop": list(model.stop),
-        }
-        inputs = (*([base.node.key] if base.node else []), rows.node.key)
-        node = Node("completions", 1, spec, inputs, f"answers of the teacher {name} about {rows.node.label}")
-        generator = self.models.generator(name)[0]
-        batch_tokens, stop = self.config.evaluation.batch_tokens, tuple(model.stop)
-        return TeacherAnswersPlan(
-            node, rows, base, generator, decoding, template, model.system_prompt, stop, batch_tokens, needs_fences
-        )
-
-    def asking_template(self, name: str) -> str:
-        """Return the template in which a model is asked something; one with a chat template is asked through that."""
-        base, model = self.models.base(name), self.models.configs[name]
-        has_chat = base.traits is not None and base.traits.has_chat_template
-        own = PromptTemplate(model.template).needs_tokenizer and model.template != CHAT
-        return model.template if own else CHAT if has_chat else RAW
+        label = f"answers of the teacher {name} about {rows.node.label}"
+        asked = self._asked(name, decoding, {"teacher": text_sha(PROMPT)}, rows, label)
+        return TeacherAnswersPlan(**asked, rows=rows, decoding=decoding, needs_fences=needs_fences)
 
     def rewritten_set(self, name: str, test_set: TestSetPlan) -> RewrittenSetPlan:
-        base, model, template = self.models.base(name), self.models.configs[name], self.asking_template(name)
-        stop = tuple(model.stop)
-        spec = {
-            **self.models.writing_spec(name, DECODING),
-            "prompt": {"rewriting": REWRITING, "template": template, "system": model.system_prompt},
-            "stop": list(stop),
-        }
-        inputs = (*([base.node.key] if base.node else []), test_set.node.key)
-        node = Node("completions", 1, spec, inputs, f"texts of {test_set.node.label} rewritten by {name}")
-        generator, batch_tokens = self.models.generator(name)[0], self.config.evaluation.batch_tokens
-        texts = RewrittenTextsPlan(node, test_set, base, generator, template, model.system_prompt, stop, batch_tokens)
-        of_set = {"rewriting": REWRITING, "problems": test_set.node.spec["problems"]}
         label = f"{test_set.node.label} rewritten by {name}"
-        return RewrittenSetPlan(Node("rewritten_set", 1, of_set, (node.key, test_set.node.key), label), texts)
+        asked = self._asked(name, DECODING, {"rewriting": REWRITING}, test_set, f"texts of {label}")
+        texts = RewrittenTextsPlan(**asked, test_set=test_set)
+        spec = {"rewriting": REWRITING, "problems": test_set.node.spec["problems"]}
+        return RewrittenSetPlan(Node("rewritten_set", 1, spec, keys_of(texts, test_set), label), texts, test_set)
 
-    def training_set(
+    def _asked(
+        self, name: str, decoding: Decoding, asks: Mapping[str, Any], about: SourceRowsPlan | TestSetPlan, label: str
+    ) -> dict[str, Any]:
+        """Return the fields of an `AskingPlan`; a model with a chat template is asked through that."""
+        base, model = self.models.base(name), self.models.configs[name]
+        template = CHAT if base.traits is not None and base.traits.has_chat_template else RAW
+        if PromptTemplate(model.template).needs_tokenizer and model.template != CHAT:
+            template = model.template
+        prompt = {**asks, "template": template, "system": model.system_prompt}
+        spec = {**self.models.writing_spec(name, decoding), "prompt": prompt, "stop": list(model.stop)}
+        return {
+            "node": Node("completions", 1, spec, keys_of(base, about), label),
+            "base": base,
+            "generator": self.models.generator(name)[0],
+            "template": template,
+            "system": model.system_prompt,
+            "stop": tuple(model.stop),
+            "batch_tokens": self.config.evaluation.batch_tokens,
+        }
+
+    def _training_set(
         self,
         rows: SourceRowsPlan,
         perturbation: str,
@@ -259,29 +234,28 @@ class SetPlanner:
         if choice.ratio == 0 or method.name == CLEAN:
             method = Spec(CLEAN)  # 0 % of anything is the clean set
             choice = Choice(0.0, choice.draw, choice.size) if choice.size != 1 else Choice()
-        texts = tuple(self._perturbed_rows(rows, part) for part in _parts(method))
+        texts = tuple(self._perturbed_rows(rows, part) for part in self._parts(method))
         spec: dict[str, Any] = {"perturbation": method.name, **mark}
         if method.name != CLEAN or choice.size != 1:
             draw = choice.draw if choice.ratio < 1 or choice.size != 1 else 0
             choice_spec = dataclasses.asdict(dataclasses.replace(choice, draw=draw))
             spec |= {"choice": choice_spec, "seed": self.config.seed}
-        inputs = (rows.node.key, *([rejected.node.key] if rejected else []), *(text.node.key for text in texts))
-        node = Node("training_set", 1, spec, inputs, label)
-        return TrainingSetPlan(node, rows, texts, method, choice, self.config.seed, rejected)
+        node = Node("training_set", 1, spec, keys_of(rows, rejected, *texts), label)
+        return TrainingSetPlan(node, rows, rejected, texts, method, choice, self.config.seed)
 
-    def source_rows(self, source: Spec, leaks: LeakagePlan | None = None, *, label: str = "") -> SourceRowsPlan:
-        fingerprint = {
-            **self._or_stand_in(lambda: SOURCES.create(source).fingerprint(), source),
-            **SOURCES.plugin_spec(source.name),
-        }
-        spec = {"source": source.name, "rows": fingerprint}
-        inputs = (leaks.node.key,) if leaks else ()
-        return SourceRowsPlan(Node("source_rows", 1, spec, inputs, label or f"rows of {source.name}"), source, leaks)
+    def _named_rows(self, of: RowSource, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
+        label = f"rows of {of.name or of.rows.name}"
+        return self._source_rows(of.rows.spec(SOURCES, self.config.seed), label, leaks)
+
+    def _source_rows(self, source: Spec, label: str, leaks: LeakagePlan | None = None) -> SourceRowsPlan:
+        fingerprint = self._or_stand_in(lambda: self.config.part(SOURCES, source).fingerprint(), source)
+        spec = {"source": source.name, "rows": {**fingerprint, **SOURCES.plugin_spec(source.name)}}
+        return SourceRowsPlan(Node("source_rows", 1, spec, keys_of(leaks), label), source, leaks)
 
     def _perturbed_rows(self, rows: SourceRowsPlan, method: Spec) -> PerturbedRowsPlan:
         words = SOURCES.get(rows.source.name).words
         spec = {"perturbation": self._method_spec(method), "seed": self.config.seed, "words": words}
-        node = Node("perturbed_rows", 1, spec, (rows.node.key,), f"{rows.node.label} after {method.name}")
+        node = Node("perturbed_rows", 1, spec, keys_of(rows), f"{rows.node.label} after {method.name}")
         return PerturbedRowsPlan(node, rows, method, self.config.seed)
 
     def _test_set(self, problem_set: str, perturbation: str, draw: int) -> TestSetPlan:
@@ -289,9 +263,8 @@ class SetPlanner:
         method, mark = self._usable(self.config.perturbation(perturbation, evaluation.compose))
         if evaluation.compat is not None:
             needed = PERTURBATIONS.required_arguments(method.name)
-            method = Spec(
-                method.name, {name: method.args[name] for name in needed}
-            )  # ReCode's methods have no strength
+            # ReCode's methods have no strength
+            method = Spec(method.name, {name: method.args[name] for name in needed})
         spec: dict[str, Any] = {
             "problems": self.problem_fingerprint(problem_set),
             "perturbation": self._method_spec(method),
@@ -300,21 +273,22 @@ class SetPlanner:
         }
         if method.name != CLEAN:
             spec |= {"seed": self.config.seed, "compat": evaluation.compat, "draw": draw}
-            spec |= self._words(problem_set)
+            built = self._problem_set(problem_set)
+            spec |= {"words": built.words} if built else {}
         node = Node("test_set", 1, spec, (), f"test set {test_set_name(problem_set, perturbation, draw)}")
         problems = self.problem_specs[problem_set]
         return TestSetPlan(node, problems, method, self.config.seed, draw, evaluation.compat, evaluation.limit)
 
-    def _words(self, problem_set: str) -> dict[str, int]:
-        """Return the version of which words of a set's prompts may be perturbed."""
+    def _problem_set(self, name: str) -> ProblemSet | None:
+        """Return a problem set; None where it can't be built, which the check of the config tells."""
         try:
-            return {"words": PROBLEMS.create(self.problem_specs[problem_set]).words}
-        except UsageError:  # the check of the config tells it
-            return {}
+            return self.config.part(PROBLEMS, self.problem_specs[name])
+        except UsageError:
+            return None
 
     def _problem_fingerprint(self, problem_set: str) -> dict[str, Any]:
         spec = self.problem_specs[problem_set]
-        fingerprint = self._or_stand_in(lambda: PROBLEMS.create(spec).fingerprint(), spec)
+        fingerprint = self._or_stand_in(lambda: self.config.part(PROBLEMS, spec).fingerprint(), spec)
         return {"name": spec.name, **fingerprint, **PROBLEMS.plugin_spec(spec.name)}
 
     def toolchain(self, problem_set: str) -> dict[str, str]:
@@ -323,16 +297,13 @@ class SetPlanner:
         Where there is none, programs can't be judged (the config's check refuses it), and sets can be made.
         """
         try:
-            language = PROBLEMS.create(self.problem_specs[problem_set]).language
+            language = self.config.part(PROBLEMS, self.problem_specs[problem_set]).language
             return toolchain_key(language, self.config.execution.sandbox.cpp_flags)
         except UsageError:
             return {"toolchain": "missing"}
 
     def compilers(self) -> tuple[tuple[str, str], ...]:
-        languages = set()
-        for spec in self.problem_specs.values():
-            with suppress(UsageError):  # the check of the config tells it
-                languages.add(PROBLEMS.create(spec).language)
+        languages = {built.language for name in self.problem_specs if (built := self._problem_set(name))}
         return identities(languages, self.config.execution.sandbox.cpp_flags)
 
     def _usable(self, method: Spec) -> tuple[Spec, dict[str, Any]]:
@@ -341,7 +312,7 @@ class SetPlanner:
         Without a translator, a mix leaves out the member that needs it; a method of its own is returned as it is.
         """
         try:
-            return _pinned(method), {}
+            return self._pinned(method), {}
         except MissingInput:
             if not self._tolerant:
                 raise
@@ -349,12 +320,22 @@ class SetPlanner:
         language = {**method.args.get("language", {}), "translator": NO_TRANSLATOR}
         without = Spec(method.name, {**method.args, "language": language})
         try:
-            return _pinned(without), mark
+            return self._pinned(without), mark
         except UsageError:  # no mix, or one whose members all translate
             return method, mark
 
+    def _pinned(self, method: Spec) -> Spec:
+        """Replace ``auto`` arguments by their values on this machine, so that all machines use the same ones."""
+        return Spec(method.name, {**method.args, **self.config.part(PERTURBATIONS, method).pinned})
+
+    def _parts(self, method: Spec) -> Sequence[Spec]:
+        try:
+            return () if method.name == CLEAN else row_methods(self.config.part(PERTURBATIONS, method), method)
+        except MissingInput:  # only a tolerant planner comes here
+            return (method,)
+
     def _method_spec(self, method: Spec) -> dict[str, Any]:
-        return self._or_stand_in(lambda: method_spec(method), method)
+        return self._or_stand_in(lambda: method_spec(method, self.config.part(PERTURBATIONS, method)), method)
 
     def _or_stand_in(self, fingerprint: Callable[[], Mapping[str, Any]], spec: Spec) -> dict[str, Any]:
         """Return a fingerprint or, if its file or translator is missing and may be, what stands for it."""
@@ -364,19 +345,3 @@ class SetPlanner:
             if not self._tolerant:
                 raise
         return {"missing": spec.as_dict()}
-
-
-def _rows_label(source: RowSource) -> str:
-    return f"rows of {source.name or source.rows.name}"
-
-
-def _pinned(method: Spec) -> Spec:
-    """Replace ``auto`` arguments by their values on this machine, so that all machines use the same ones."""
-    return Spec(method.name, {**method.args, **PERTURBATIONS.create(method).pinned})
-
-
-def _parts(method: Spec) -> Sequence[Spec]:
-    try:
-        return () if method.name == CLEAN else row_methods(method)
-    except MissingInput:  # only a tolerant planner comes here
-        return (method,)

@@ -18,7 +18,7 @@ from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
 from raysweep.planning.choice import chosen_count, with_choice, writer_before
-from raysweep.planning.plan import CellPlan, CompletionsPlan, RewrittenTextsPlan, TeacherAnswersPlan
+from raysweep.planning.plan import AskingPlan, CellPlan, CompletionsPlan
 from raysweep.records import Completion, Decoding, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
@@ -210,7 +210,7 @@ class _Writer:
             self._rows, self._since = {}, time.monotonic()
 
 
-def asking_job(plan: TeacherAnswersPlan | RewrittenTextsPlan, decoding: Decoding, work: Work) -> GenerateJob:
+def asking_job(plan: AskingPlan, decoding: Decoding, work: Work) -> GenerateJob:
     """Return the job of a base model that is asked something beside an evaluation, still without batches."""
     model = base_ref(plan.base)
     return GenerateJob(

@@ -9,7 +9,7 @@ from functools import cache
 
 from raysweep.errors import HopelessError
 from raysweep.hashing import canonical_json
-from raysweep.planning.plan import BasePlan, CellPlan, PairPlan, RewrittenTextsPlan, TeacherAnswersPlan
+from raysweep.planning.plan import AskingPlan, BasePlan, CellPlan, PairPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import CHAT, Prompter, PromptTemplate
 from raysweep.records import GenerationRequest, ModelKind, ModelRef, Problem, PromptRow, Spec
@@ -68,7 +68,7 @@ def with_tokenizer(template: PromptTemplate, base: BasePlan, store: Store) -> Pr
     return replace(template, tokenizer=load_tokenizer(store.located(ref)))
 
 
-def asking(plan: TeacherAnswersPlan | RewrittenTextsPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
+def asking(plan: AskingPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
     """Return the template in which a plan asks its model, and the texts that end an answer, such as a chat's end."""
     template = PromptTemplate(plan.template, plan.system)
     if template.needs_tokenizer:

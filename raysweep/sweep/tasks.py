@@ -16,7 +16,7 @@ from raysweep.errors import UnknownName, UsageError
 from raysweep.execution.compiled.toolchains import identities
 from raysweep.pipeline import make_cell, make_shared
 from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
-from raysweep.planning.plan import ASKING, ArtefactPlan, BasePlan, CellArtefactPlan
+from raysweep.planning.plan import ArtefactPlan, AskingPlan, BasePlan, CellArtefactPlan
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
 from raysweep.problems.base import PROBLEMS
@@ -158,7 +158,7 @@ def _groups(config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan]) -> d
     """Return the pin group of each base model for which something is made, by the model's name."""
     bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
     bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
-    bases += [plan.base for plan in missing_artefacts if isinstance(plan, ASKING)]
+    bases += [plan.base for plan in missing_artefacts if isinstance(plan, AskingPlan)]
     return {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
 
 
@@ -196,7 +196,7 @@ def _tasks(
             hours=hours.get(name, {}),
             after=awaited_tasks(plans, ids - {name}),
             uses_other_processes=any(plan.uses_other_processes for plan in plans),
-            generates=any(isinstance(plan, ASKING) for plan in plans),
+            generates=any(isinstance(plan, AskingPlan) for plan in plans),
         )
         for name, plans in groups.items()
     ]
@@ -231,7 +231,7 @@ def _needs_of(plans: Sequence[ArtefactPlan], needs: NeedsPlanner) -> CellNeeds:
     for plan in plans:
         if isinstance(plan, BasePlan):
             return needs.of_base(plan)
-        if isinstance(plan, ASKING):
+        if isinstance(plan, AskingPlan):
             return needs.of_teacher(plan.base)
     return needs.of_shared()
 
@@ -241,7 +241,7 @@ def _model_of(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str
     for plan in plans:
         if isinstance(plan, BasePlan):
             return plan.name, PRETRAINING, context.groups[plan.name]
-        if isinstance(plan, ASKING):
+        if isinstance(plan, AskingPlan):
             return plan.base.name, NOT_TUNED, context.groups[plan.base.name]
     return "", "", ""
 

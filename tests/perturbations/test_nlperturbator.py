@@ -111,10 +111,11 @@ def test_keys_hang_on_the_content_and_on_the_path_only_where_its_fingerprint_is_
     one = mbpp_folder(tmp_path / "one", ("Sort a list.", "Sort a lsit."))
     same = mbpp_folder(tmp_path / "same", ("Sort a list.", "Sort a lsit."))
     other = mbpp_folder(tmp_path / "other", ("Sort a list.", "Sort a liist."))
-    keys = [method_spec(ready(folder, "keyboard_typo")) for folder in (one, same, other)]
+    methods = [ready(folder, "keyboard_typo") for folder in (one, same, other)]
+    keys = [method_spec(method, PERTURBATIONS.create(method)) for method in methods]
     assert keys[0] == keys[1] != keys[2]
     monkeypatch.setattr(NLPerturbator, "fingerprint", lambda self: {})
-    assert len({method_spec(ready(folder, "keyboard_typo"))["args"]["path"] for folder in (one, same)}) == 2
+    assert len({method_spec(method, PERTURBATIONS.create(method))["args"]["path"] for method in methods[:2]}) == 2
 
 
 @pytest.mark.parametrize(

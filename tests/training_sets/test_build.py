@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 
 from raysweep.errors import UsageError
+from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.perturbations.mixes import row_methods
 from raysweep.records import SourceRow, Spec
 from raysweep.training_sets.base import TrainingSource
@@ -41,7 +42,7 @@ PLAIN = Rows([SourceRow(f"{n:04d}", f"{PROSE} Number {n}.", f"output {n}", langu
 def build(source=PLAIN, method="C", ratio=1.0, draw=0, seed=42, size=1.0, compose="draw", **args):
     rows = list(source.rows())
     spec = Spec(method, args | ({"compose": "stack"} if compose == "stack" else {}))
-    parts = row_methods(spec)
+    parts = row_methods(PERTURBATIONS.create(spec), spec)
     methods = {part.name: perturber_of(source, part, seed) for part in parts}
     chooser = Chooser(Choice(ratio, draw, size, compose), len(rows), list(methods), seed)
     drawing = perturber_of(source, spec, seed)

@@ -3,7 +3,7 @@
 Begin with inputs.py, which calls all checks; each yields (place, what is wrong).
 
     inputs.py   calls all checks; those of sizes, draws, sources, sharing, and of files
-    parts.py    builds each part that a config names once; what a mistake is
+    mistakes.py what a mistake is, and the rows that several checks look at
     models.py   checks models: that they exist, can be prompted as asked, and get rows that fit in length
     edits.py    checks recipes that edit models or rewrite prompts, and the section `edits`
     repair.py   checks that templates, problem sets and rows for repair go together

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from raysweep.config.checks.parts import Mistake, Parts
+from raysweep.config.checks.mistakes import Mistake
 from raysweep.config.models import AROUND, ModelConfig, RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
@@ -14,7 +14,7 @@ from raysweep.models.architectures.shape import shape_of
 from raysweep.models.config_files import model_config
 from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
-from raysweep.records import BASE, CLEAN, Spec
+from raysweep.records import BASE, CLEAN
 from raysweep.trainers.editors.base import EDITORS
 from raysweep.trainers.editors.settings import require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
@@ -25,18 +25,18 @@ COUNTING = ("trainer", "edit", *AROUND)
 """Fields of a recipe that count without a training."""
 
 
-def check_edits(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
-    unusable = [(name, key, why) for name, recipe in config.recipes.items() for key, why in _recipe(parts, recipe)]
+def check_edits(config: SweepConfig) -> Iterator[Mistake]:
+    unusable = [(name, key, why) for name, recipe in config.recipes.items() for key, why in _recipe(config, recipe)]
     yield from ((("recipes", name, key), why) for name, key, why in unusable)
     yield from _asked(config)
-    yield from _problems(parts, config)
+    yield from _problems(config)
     yield from _perturbations(config)
     yield from _generators(config)
     if not unusable:
         yield from _blocks(config)
 
 
-def _recipe(parts: Parts, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
+def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
     if not edits(recipe.trainer):
         if recipe.edit:
             known = ", ".join(EDITORS.names())
@@ -60,7 +60,7 @@ def _recipe(parts: Parts, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
         else:
             yield key, f"an editor ({recipe.trainer}) trains on no rows, so it has no effect; leave it out"
     try:
-        parts.create(EDITORS, Spec(recipe.trainer, dict(recipe.edit)))
+        config.editor(recipe)
     except UsageError as error:
         alone = "; creme alone has auto" if recipe.edit.get("edit_at") == "auto" else ""
         yield "edit", f"{error}{alone}"
@@ -162,14 +162,14 @@ def _shape(model: ModelConfig) -> tuple[str, int, tuple[str, ...]] | None:
     return None if resolved.base else (resolved.model_type, shape.layers if shape else 0, ("path",))
 
 
-def _problems(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _problems(config: SweepConfig) -> Iterator[Mistake]:
     named = config.edits.problems if config.edits is not None else None
     if not named:
         return
     known: list[str] = []
     for problems in config.evaluation.problems:
         try:
-            known += [problem.task_id for problem in parts.problem_set(problems).problems()]
+            known += [problem.task_id for problem in config.problem_set(problems).problems()]
         except UsageError:
             return  # another check says what is wrong
     for at, name in enumerate(named):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from raysweep.config.checks.parts import Mistake
+from raysweep.config.checks.mistakes import Mistake
 from raysweep.config.models import CHECKPOINT, RecipeConfig, SelectConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.trainers.best import BEST

@@ -16,8 +16,8 @@ from typing import Any
 from raysweep.config.checks.edits import check_edits
 from raysweep.config.checks.groups import check_groups
 from raysweep.config.checks.meaning import check_meaning
+from raysweep.config.checks.mistakes import Doubt, Mistake, first_rows
 from raysweep.config.checks.models import check_models, has_rejected
-from raysweep.config.checks.parts import Doubt, Mistake, Parts, finding_of
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SourceConfig, SpecConfig
 from raysweep.config.grid import build_grid
@@ -54,29 +54,28 @@ NEEDS_RAPIDFUZZ = "needs the package rapidfuzz: pip install 'rapidfuzz>=3.9'"
 
 def check_inputs(config: SweepConfig, *, with_models: bool = True) -> list[Mistake]:
     """`with_models`: False if only training and test sets will be made."""
-    parts = Parts(config)
     checks: list[Callable[[SweepConfig], Iterator[Mistake]]] = [
         _doubled,
         _cells,
         _pairs,
         _headline,
-        partial(_perturbations, parts),
-        partial(_cautions, parts),
+        _perturbations,
+        _cautions,
         _sizes,
-        partial(_recipes, parts),
+        _recipes,
         _judged_on,
-        partial(_preferences, parts),
-        partial(check_edits, parts),
+        _preferences,
+        check_edits,
         check_groups,
-        partial(_rejected, parts),
-        partial(_sources, parts),
-        partial(_developer_patches, parts),
-        partial(_validation, parts),
+        _rejected,
+        _sources,
+        _developer_patches,
+        _validation,
         _kept,
-        partial(_problems, parts, judged=with_models),
+        partial(_problems, judged=with_models),
     ]
     if with_models:  # a sheet is made from the sets
-        checks += [_audit, _quality, partial(check_models, parts), _generators, _beams, partial(check_meaning, parts)]
+        checks += [_audit, _quality, check_models, _generators, _beams, check_meaning]
     return [finding for check in checks for finding in check(config)]
 
 
@@ -187,7 +186,7 @@ def _generators(config: SweepConfig) -> Iterator[Mistake]:
             if not GENERATORS.get(spec.name).needs_model:
                 GENERATORS.create(spec, model=None, decoding=config.evaluation.decoding(config.seed))
         except UsageError as error:
-            yield path, finding_of(error)
+            yield path, error
 
 
 def _beams(config: SweepConfig) -> Iterator[Mistake]:
@@ -206,7 +205,7 @@ def _generators_of(config: SweepConfig, models: Collection[ModelConfig]) -> Iter
             yield ("models", at, "generator"), model.generator
 
 
-def _perturbations(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _perturbations(config: SweepConfig) -> Iterator[Mistake]:
     used: list[tuple[KeyPath, str, str]] = [(("perturbations", name), name, "draw") for name in config.perturbations]
     for name in config.strengths:
         if name in config.perturbations or PERTURBATIONS.required_arguments(name):
@@ -218,35 +217,35 @@ def _perturbations(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
     used += [(("evaluation", "perturbations", at), n, tests.compose) for at, n in enumerate(tests.perturbations)]
     reported: set[str] = set()
     for path, name, compose in used:
-        wrong = _wrong(parts, name, compose, tests.compat is not None and path[0] == "evaluation")
+        wrong = _wrong(config, name, compose, tests.compat is not None and path[0] == "evaluation")
         if wrong and str(wrong) not in reported:
             reported.add(str(wrong))
             yield path, wrong
 
 
-def _wrong(parts: Parts, name: str, compose: str, as_recode: bool) -> str | MissingInput:
-    if name not in parts.config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
+def _wrong(config: SweepConfig, name: str, compose: str, as_recode: bool) -> str | UsageError:
+    if name not in config.perturbations and (needed := PERTURBATIONS.required_arguments(name)):
         entry = ", ".join([f"name: {name}", *(f"{argument}: ..." for argument in needed)])
         return (
             f"perturbation {name!r} needs arguments; name it with them, as in `perturbations: {{mine: {{{entry}}}}}`, "
             "and put that name here"
         )
     try:
-        method = parts.perturbation(name, compose)
+        method = config.method(name, compose)
         if as_recode:
             require_recode(method)
     except UsageError as error:
-        return finding_of(error)
+        return error
     return ""
 
 
-def _cautions(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _cautions(config: SweepConfig) -> Iterator[Mistake]:
     tests, sets = config.evaluation, config.training.sets if config.training else []
     used = [(name, tests.compose) for name in tests.perturbations] + [(s.perturbation, s.compose) for s in sets]
     names: dict[str, dict[str, None]] = {}  # by caution
     for name, compose in used:
         with suppress(UsageError):  # reported by _perturbations
-            if caution := parts.perturbation(name, compose).caution:
+            if caution := config.method(name, compose).caution:
                 names.setdefault(caution, {})[name] = None
     for caution, of in names.items():
         yield ("language", "translator"), Doubt(f"{', '.join(of)} {'are' if len(of) > 1 else 'is'} {caution}")
@@ -257,7 +256,8 @@ def _sizes(config: SweepConfig) -> Iterator[Mistake]:
         if wanted.perturbation == CLEAN or wanted.size == 1:
             continue
         try:
-            methods = len(row_methods(config.perturbation(wanted.perturbation, wanted.compose)))
+            method = config.method(wanted.perturbation, wanted.compose)
+            methods = len(row_methods(method, Spec(wanted.perturbation)))
         except UsageError:
             continue  # reported by _perturbations
         if wanted.ratio * wanted.size > methods:
@@ -268,10 +268,10 @@ def _sizes(config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _recipes(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _recipes(config: SweepConfig) -> Iterator[Mistake]:
     for name, recipe in config.recipes.items():
         try:
-            parts.create(OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
+            config.objective(recipe)
         except UsageError as error:
             yield ("recipes", name, "objective_args"), str(error)
         if OBJECTIVES.get(recipe.objective).reads_pairs and importlib.util.find_spec("rapidfuzz") is None:
@@ -292,10 +292,10 @@ def _judged_on(config: SweepConfig) -> Iterator[Mistake]:
                 yield ("recipes", name, "problems", at), f"{text}; there are: {', '.join(labels)}"
 
 
-def _preferences(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _preferences(config: SweepConfig) -> Iterator[Mistake]:
     for place, source, recipes in _row_sources(config):
         names = sorted(name for name in recipes if OBJECTIVES.get(config.recipes[name].objective).prefers)
-        if names and not has_rejected(parts, source):
+        if names and not has_rejected(config, source):
             objectives = " and ".join(sorted({config.recipes[name].objective for name in names}))
             way = (
                 "name the field that has one, as in `rejected: {field: rejected}`, have their Python code changed "
@@ -310,7 +310,7 @@ def _preferences(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _rejected(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _rejected(config: SweepConfig) -> Iterator[Mistake]:
     models = {model.name: model for model in config.models}
     for place, source, _ in _row_sources(config):
         made = source.rejected
@@ -323,7 +323,7 @@ def _rejected(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
         elif made.teacher is not None and (why := _no_teacher(made.teacher, models)):
             yield (*place, "rejected", "teacher"), why
         elif made.mutator is not None:
-            rows = parts.first_rows(source, LOOKED_AT)
+            rows = first_rows(config, source, LOOKED_AT)
             if rows and not any(map(has_python, rows)):
                 yield (
                     (*place, "rejected", "mutator"),
@@ -438,13 +438,13 @@ def _row_sources(config: SweepConfig) -> Iterator[tuple[KeyPath, SourceConfig, l
             yield source.validation_place, source.validation, used
 
 
-def _sources(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _sources(config: SweepConfig) -> Iterator[Mistake]:
     for path, spec, recipes in _row_sources(config):
         try:
-            source = parts.source(spec)
+            source = config.source(spec)
             source.check()
         except UsageError as error:
-            yield path, finding_of(error)
+            yield path, error
             continue
         rows = getattr(source, "size", None)  # only some know it before they make their rows
         for name in recipes if path[1] not in VALIDATION else ():
@@ -454,7 +454,7 @@ def _sources(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
                 yield ("recipes", name, "batch_size"), f"{batch} is more than the {rows} rows of {_shown(path)}{way}"
 
 
-def _developer_patches(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _developer_patches(config: SweepConfig) -> Iterator[Mistake]:
     made = ((("models", at, "pretrain", "source"), model.pretrain) for at, model in enumerate(config.models))
     sources: list[tuple[KeyPath, SourceConfig, str]] = [
         (place, pretrain.source, "") for place, pretrain in made if pretrain is not None
@@ -463,9 +463,9 @@ def _developer_patches(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
         way = ", or give `decontaminate: drop`, which leaves them out"
         sources += [(source.place, source.rows, way) for source in config.training.row_sources]
     try:
-        patches = DeveloperPatches(map(parts.problem_set, config.evaluation.problems))
+        patches = DeveloperPatches(map(config.problem_set, config.evaluation.problems))
         for place, source, way in sources if patches else ():
-            rows = parts.source(source).rows()
+            rows = config.source(source).rows()
             found = [(row.row_id, patch) for row in rows if (patch := patches.found(row))]
             if found:
                 row_id, patch = found[0]
@@ -478,11 +478,11 @@ def _developer_patches(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
         return  # the checks of sources and problems report it
 
 
-def _validation(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _validation(config: SweepConfig) -> Iterator[Mistake]:
     """The loss of rows that are trained on says nothing; to choose by that of leaking rows is to choose by the test."""
     for source in config.training.row_sources if config.training else ():
         if source.validation is not None:
-            for finding in _validation_rows(parts, source, source.validation):
+            for finding in _validation_rows(config, source, source.validation):
                 yield source.validation_place, finding
 
 
@@ -507,13 +507,13 @@ def _kept(config: SweepConfig) -> Iterator[Mistake]:
             )
 
 
-def _validation_rows(parts: Parts, of: RowSource, validation: SourceConfig) -> Iterator[str]:
+def _validation_rows(config: SweepConfig, of: RowSource, validation: SourceConfig) -> Iterator[str]:
     try:
-        source, evaluated = parts.source(validation), parts.config.evaluation.problems
-        finder = LeakFinder({p.label: parts.problem_set(p) for p in evaluated if p.name not in source.apart_from})
+        source, evaluated = config.source(validation), config.evaluation.problems
+        finder = LeakFinder({p.label: config.problem_set(p) for p in evaluated if p.name not in source.apart_from})
         leaks = list(finder.leaks(source.rows()))
         rows = {(row.instruction, row.input, row.output) for row in source.rows()}
-        trained_on = parts.source(of.rows).rows()
+        trained_on = config.source(of.rows).rows()
         known = rows & {(row.instruction, row.input, row.output) for row in trained_on}
     except UsageError:
         return  # the checks of sources and problems report it
@@ -529,12 +529,12 @@ def _validation_rows(parts: Parts, of: RowSource, validation: SourceConfig) -> I
         )
 
 
-def _problems(parts: Parts, config: SweepConfig, judged: bool) -> Iterator[Mistake]:
+def _problems(config: SweepConfig, judged: bool) -> Iterator[Mistake]:
     """What only reference solutions show is refused before work where they were judged (raysweep/sweep/guards.py)."""
     reasons: dict[str, str] = {}
     for at, problems in enumerate(config.evaluation.problems):
         try:
-            problem_set = parts.problem_set(problems)
+            problem_set = config.problem_set(problems)
             if why := config.execution.limits(problem_set.limits).unusable(problem_set.language):
                 yield ("execution",), why
             problem_set.check(judged=judged)
@@ -544,7 +544,7 @@ def _problems(parts: Parts, config: SweepConfig, judged: bool) -> Iterator[Mista
             if judged and config.execution.sandbox.require_oracle is Oracle.OUTSIDE:
                 reasons |= inside_reasons(problem_set.problems(), {})
         except UsageError as error:
-            yield ("evaluation", "problems", at), finding_of(error)
+            yield ("evaluation", "problems", at), error
     if reasons:
         yield ("execution", "require_oracle"), inside_refused(reasons)
 

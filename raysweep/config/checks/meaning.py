@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
-from raysweep.config.checks.parts import Doubt, Mistake, Parts
+from raysweep.config.checks.mistakes import Doubt, Mistake
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
@@ -39,10 +39,10 @@ RAYS_LABELS = {
 }
 
 
-def check_meaning(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _samples(config)
     yield from _steps_and_epochs(config)
-    yield from _arguments(parts, config)
+    yield from _arguments(config)
     yield from _accelerators(config)
     yield from _labels(config)
     yield from _seeds(config)
@@ -88,7 +88,7 @@ def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
             yield ("recipes", name, "epochs"), Doubt(text)
 
 
-def _arguments(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def _arguments(config: SweepConfig) -> Iterator[Mistake]:
     for name, recipe in config.recipes.items():
         used: list[tuple[str, Registry[Any], Spec]] = [
             ("objective_args", OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
@@ -97,7 +97,7 @@ def _arguments(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
             used.append(("edit", EDITORS, Spec(recipe.trainer, dict(recipe.edit))))
         for key, registry, spec in used:
             with suppress(UsageError):  # another check says what is wrong
-                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in parts.create(registry, spec).doubts())
+                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in config.part(registry, spec).doubts())
 
 
 def _seeds(config: SweepConfig) -> Iterator[Mistake]:

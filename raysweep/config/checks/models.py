@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysweep.config.checks.parts import Doubt, Mistake, Parts, finding_of
+from raysweep.config.checks.mistakes import Doubt, Mistake, first_rows
 from raysweep.config.checks.repair import (
     architecture_mistakes,
     repair_mistakes,
@@ -50,7 +50,7 @@ _COUNTS = re.compile(r"^(num|n)_|_(size|layers|heads)$")
 """Fields of transformers' configs that count something."""
 
 
-def check_models(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
+def check_models(config: SweepConfig) -> Iterator[Mistake]:
     for at, model in enumerate(config.models):
         place: KeyPath = ("models", at)
         yield from (((*place, *path), text) for path, text in _prompts(config, model))
@@ -72,7 +72,7 @@ def check_models(parts: Parts, config: SweepConfig) -> Iterator[Mistake]:
             yield from _begun_answers(config, model, architecture, place)
             yield from _too_long(config, model, shape.positions if shape else None)
         elif model.path is not None:
-            yield from _existing(parts, model, model.path, place)
+            yield from _existing(config, model, model.path, place)
 
 
 def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
@@ -89,13 +89,12 @@ def _prompts(config: SweepConfig, model: ModelConfig) -> Iterator[Mistake]:
         )
 
 
-def _existing(parts: Parts, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
-    config = parts.config
+def _existing(config: SweepConfig, model: ModelConfig, path: str, place: KeyPath) -> Iterator[Mistake]:
     try:
         resolved = resolve(path, model.revision, model.trust_remote_code)
         traits = read_traits(resolved.ref(model.dtype, model.eos_token))
     except UsageError as error:
-        yield (*place, "path"), finding_of(error)
+        yield (*place, "path"), error
         known = known_shape(path)
         yield from _too_long(config, model, known.positions if known else None)
         return
@@ -126,7 +125,7 @@ def _existing(parts: Parts, model: ModelConfig, path: str, place: KeyPath) -> It
         texts = ", ".join(map(repr, traits.ordinary_ends))
         text = f"{model.name} ends at {texts}, which usual texts have too: `eos_token_id` in its files says so"
         yield (*place, "path"), Doubt(text)
-    yield from _tokenizer(parts, model, resolved, place)
+    yield from _tokenizer(config, model, resolved, place)
 
 
 def _begun_answers(config: SweepConfig, model: ModelConfig, architecture: str, place: KeyPath) -> Iterator[Mistake]:
@@ -205,8 +204,7 @@ def _too_long(config: SweepConfig, model: ModelConfig, positions: int | None) ->
         )
 
 
-def _tokenizer(parts: Parts, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
-    config = parts.config
+def _tokenizer(config: SweepConfig, model: ModelConfig, resolved: ResolvedModel, place: KeyPath) -> Iterator[Mistake]:
     ref, prompt_format = resolved.ref(model.dtype, model.eos_token), config.evaluation.prompt_format
     own_form = any(name not in (NATIVE, RAW, INSTRUCT) for name in (model.template, prompt_format))
     encoding = [name for name in model.recipes if _encodes(config.recipes[name])]
@@ -239,7 +237,7 @@ def _tokenizer(parts: Parts, model: ModelConfig, resolved: ResolvedModel, place:
         yield (*place, key), str(error)
         return
     for name in encoding:
-        yield from _rows(parts, model, name, tokenizer, resolved)
+        yield from _rows(config, model, name, tokenizer, resolved)
 
 
 @dataclass(frozen=True)
@@ -251,23 +249,24 @@ class _Fit:
     longer: tuple[int, ...]
 
 
-def _rows(parts: Parts, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel) -> Iterator[Mistake]:
-    config = parts.config
+def _rows(
+    config: SweepConfig, model: ModelConfig, name: str, tokenizer: Any, resolved: ResolvedModel
+) -> Iterator[Mistake]:
     for source in config.training.row_sources if config.training else ():
         sizes = [trained.size for trained in config.sets_of(model) if (trained.source or ONLY) == source.name]
         if sizes:
-            yield from _rows_of(parts, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
+            yield from _rows_of(config, model, name, tokenizer, resolved, source.rows, min(1.0, *sizes))
 
 
-def has_rejected(parts: Parts, source: SourceConfig) -> bool:
+def has_rejected(config: SweepConfig, source: SourceConfig) -> bool:
     """Return True unless a source names no way to rejected responses, and its first row can be read and has none."""
     if source.rejected is not None:
         return True  # they are made, or the source itself looks for the field
-    return all(row.rejected is not None for row in parts.first_rows(source, 1))
+    return all(row.rejected is not None for row in first_rows(config, source, 1))
 
 
 def _rows_of(
-    parts: Parts,
+    config: SweepConfig,
     model: ModelConfig,
     name: str,
     tokenizer: Any,
@@ -276,14 +275,13 @@ def _rows_of(
     size: float,
 ) -> Iterator[Mistake]:
     """`size`: of the smallest set of the source's rows."""
-    config = parts.config
-    if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(parts, rows):
+    if OBJECTIVES.get(config.recipes[name].objective).prefers and not has_rejected(config, rows):
         return  # none can be encoded: another check
     recipe = config.recipes[name].recipe(model.template, model.system_prompt)
     positions = resolved.positions
     longest = min(recipe.max_tokens, positions or recipe.max_tokens)
     try:
-        source, rejected = parts.source(rows), rows.rejected
+        source, rejected = config.source(rows), rows.rejected
         changed = None if rejected is None or rejected.field is not None else _mutated if rejected.mutator else _varied
         fit = _fit(source, recipe, tokenizer, longest, recipe.batch_size / size, changed, resolved.architecture)
     except UsageError:

@@ -345,7 +345,7 @@ class _Costs:
         """Return what a cell takes whose model is edited. `judged`: what its evaluation takes alone."""
         assert plan.recipe is not None
         name, shape, evaluation = plan.base.name, self._shape(plan.base.name), self._config.evaluation
-        work, dtype = edit_work(plan.recipe, shape), self._dtypes[name]
+        work, dtype = edit_work(self._config, plan.recipe, shape), self._dtypes[name]
         if shape is None or work is None:
             if shape is not None:
                 self._unknown_edits[plan.cell.recipe] = plan.recipe.trainer
@@ -413,7 +413,7 @@ class _Costs:
     def rows_of(self, source: SourceRowsPlan) -> RowFacts:
         key = source.node.key
         if key not in self._rows:
-            self._rows[key], self._sources[key] = row_facts(source.source), source.source
+            self._rows[key], self._sources[key] = row_facts(self._config, source.source), source.source
         return self._rows[key]
 
     def _rows_in_words(self, key: str) -> str:
@@ -434,7 +434,7 @@ class _Costs:
         for pair in plan.pairs:
             name = pair.pair.problem_set
             if name not in self._problems:
-                self._problems[name] = problem_count(pair.test_set.problem_set)
+                self._problems[name] = problem_count(self._config, pair.test_set.problem_set)
             number += min(self._problems[name], self._config.evaluation.limit or self._problems[name])
         return number * plan.decoding.samples
 

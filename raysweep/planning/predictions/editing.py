@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from raysweep.accelerators import DataSheet
+from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
-from raysweep.records import ModelKind, Spec
+from raysweep.records import ModelKind
 from raysweep.trainers.base import Recipe
-from raysweep.trainers.editors.base import EDITORS, EditEffort
+from raysweep.trainers.editors.base import EditEffort
 from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.kinds import edits, kind_of
 from raysweep.trainers.memory import Batch, training_memory
@@ -19,12 +20,12 @@ PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
 """A recipe's name of the number format of a base."""
 
 
-def edit_work(recipe: Recipe, shape: Shape | None) -> EditEffort | None:
+def edit_work(config: SweepConfig, recipe: Recipe, shape: Shape | None) -> EditEffort | None:
     """Return how much an edit by a recipe does; None for another recipe, or if it isn't known."""
     if shape is None or not edits(recipe.trainer):
         return None
     try:
-        return EDITORS.create(Spec(recipe.trainer, dict(recipe.edit))).work(shape.layers)
+        return config.editor(recipe).work(shape.layers)
     except UsageError:  # which the checks of configs tell
         return None
 

@@ -111,7 +111,7 @@ class NeedsPlanner:
                 least = _peak(least_memory(shape, recipe, bool(training.gpus)))
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
-            works = [edit_work(config.recipes[name].recipe("", ""), shape) for name in model.recipes]
+            works = [edit_work(config, config.recipes[name].recipe("", ""), shape) for name in model.recipes]
             edited = [
                 editing_memory(shape, model.dtype, work, new, bool(generation.gpus)) for work in filter(None, works)
             ]

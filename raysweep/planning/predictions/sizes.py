@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS
 from raysweep.quality.files import PYTHON
@@ -45,31 +46,31 @@ class RowFacts:
     how: str
 
 
-def problem_count(problem_set: Spec) -> int:
+def problem_count(config: SweepConfig, problem_set: Spec) -> int:
     """Return how many problems a set has; assumed if the set isn't here."""
     parameters = PROBLEMS.parameters(problem_set.name)
     if "count" in parameters:  # a generated world, whose problems take time
         return int(problem_set.args.get("count", parameters["count"].default))
     try:
-        return len(PROBLEMS.create(problem_set).problems())
+        return len(config.part(PROBLEMS, problem_set).problems())
     except UsageError:
         return STUDY_PROBLEMS.get(problem_set.name, 164)
 
 
-def is_in_python(problem_set: Spec) -> bool:
+def is_in_python(config: SweepConfig, problem_set: Spec) -> bool:
     """Tell whether the problems of a set are in Python; so are those of generated worlds, and of sets not here."""
     if "count" in PROBLEMS.parameters(problem_set.name):
         return True
     try:
-        return all(problem.language == PYTHON for problem in PROBLEMS.create(problem_set).problems())
+        return all(problem.language == PYTHON for problem in config.part(PROBLEMS, problem_set).problems())
     except UsageError:
         return True
 
 
-def row_facts(spec: Spec) -> RowFacts:
+def row_facts(config: SweepConfig, spec: Spec) -> RowFacts:
     """Return the size of a source's rows, which are read; assumed if the source isn't here."""
     try:
-        source = SOURCES.create(spec)
+        source = config.part(SOURCES, spec)
         size = getattr(source, "size", None)
         rows = characters = responses = rejected = 0
         for row in itertools.islice(source.rows(), LOOKED_AT if size else None):

@@ -354,11 +354,10 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
     """Return the compilers of problem sets that have one, in words; "" where this machine lacks it."""
     compilers = {}
     for problems in config.evaluation.problems:
-        spec = problems.spec(PROBLEMS, config.seed)
         try:
-            language = PROBLEMS.create(spec).language
+            language = config.problem_set(problems).language
         except UsageError:  # a file that isn't here: its language is known only where the config names it
-            language = str(spec.args.get("language", ""))
+            language = str((problems.model_extra or {}).get("language", ""))
         if language in COMPILED:
             compilers[problems.label] = ""
             with suppress(UsageError):
@@ -463,7 +462,7 @@ def _summary(plan: SweepPlan, store: Store) -> Summary:
         sum(cell.model is not None and cell.is_fine_tuned for cell in cells),
         len(tests),
         sum(len(cell.pairs) for cell in cells),
-        _most_edits(cells, config.evaluation.limit),
+        _most_edits(cells, config),
         sum(bool(end_of(cell, store)) for cell in cells),
         tuple(cell.cell.id for cell in cells if cell.cell.training_set == REWRITTEN),
         sum(cell.selection is not None for cell in cells),
@@ -472,7 +471,7 @@ def _summary(plan: SweepPlan, store: Store) -> Summary:
     )
 
 
-def _most_edits(cells: Sequence[CellPlan], limit: int | None) -> int:
+def _most_edits(cells: Sequence[CellPlan], config: SweepConfig) -> int:
     """Return how many edits there can be: as many of a problem set and perturbation as it has problems."""
     asked: dict[tuple[str, ...], list[PairSearch]] = {}
     for cell in cells:
@@ -481,7 +480,8 @@ def _most_edits(cells: Sequence[CellPlan], limit: int | None) -> int:
             key = made.model, made.recipe, str(made.seed), wanted.problem_set, wanted.perturbation
             asked.setdefault(key, []).append(search)
     sets = {of[0].wanted.problem_set: of[0].perturbed.test_set.problem_set for of in asked.values()}
-    problems = {name: problem_count(spec) for name, spec in sets.items()}
+    problems = {name: problem_count(config, spec) for name, spec in sets.items()}
+    limit = config.evaluation.limit
     return sum(min(len(of), problems[of[0].wanted.problem_set], limit or len(of)) for of in asked.values())
 
 

@@ -258,7 +258,7 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "limits": asdict(job.problem_set.limits),
         "python": platform.python_version(),
         **toolchain_key(job.problem_set.language),
-        "methods": [method_spec(method) for method in job.methods],
+        "methods": [method_spec(method, PERTURBATIONS.create(method)) for method in job.methods],
         "reach": asdict(job.limits),
         "search": job.search,
         "textattack": versions(("textattack",)) if job.search == BEAM else {},
