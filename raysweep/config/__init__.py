@@ -4,12 +4,10 @@ Begin with schema.py; other folders call loading.py to get a checked config.
 
     schema.py     the sections of a config, each key with its meaning; paths become absolute
     models.py     the sections of models and recipes
-    training.py   the section of training rows: sources, and the sets that are made of them
-    edits.py      the section of edit examples, from which models are edited
+    training.py   the sections of training rows (sources, and the sets that are made of them) and of edit examples
     resources.py  the section `resources`: what a config asks for the processes of each stage
     loggers.py    the loggers of Ray Tune by name
     fields.py     building blocks of the sections: checked names, numbers, pairs, specs of plug-ins, units
-    parts.py      builds the parts that a config names, each once
     document.py   reads YAML, applies `--set`, remembers the line of each key, quotes values in errors
     loading.py    loads a config from a file, a mapping or a sweep's folder; words pydantic's findings
     checks/       what several settings have to do with each other, and the files and models that they name

@@ -141,24 +141,19 @@ def _unusable(node: yaml.Node) -> list[str]:
     waiting, seen = [node], {id(node)}
     while waiting:
         part = waiting.pop()
-        if isinstance(part, yaml.ScalarNode):
-            if text := _scalar_problem(part.value, part.tag.endswith(":int") and not part.style):
-                problems.append((part.start_mark.line + 1, text))
+        if not isinstance(part, yaml.ScalarNode):
+            below = [node for child in part.value for node in (child if isinstance(child, tuple) else (child,))]
+            waiting += [node for node in below if id(node) not in seen]
+            seen.update(map(id, below))
             continue
-        below = [node for child in part.value for node in (child if isinstance(child, tuple) else (child,))]
-        waiting += [node for node in below if id(node) not in seen]
-        seen.update(map(id, below))
+        text, line = part.value, part.start_mark.line + 1
+        if part.tag.endswith(":int") and not part.style and _LEADING_ZERO.fullmatch(text):
+            why = "has a leading zero, which YAML takes for an octal number; leave it out, or quote a text"
+            problems.append((line, f"{text} {why}"))
+        elif any("\ud800" <= char <= "\udfff" for char in text):
+            why = "holds half of a surrogate pair, which is no character; leave it out"
+            problems.append((line, f"{text!r} {why}"))
     return [f"line {line}: {text}" for line, text in sorted(problems)]
-
-
-def _scalar_problem(text: str, is_number: bool) -> str:
-    if is_number and _LEADING_ZERO.fullmatch(text):
-        return f"{text} has a leading zero, which YAML takes for an octal number; leave it out, or quote a text"
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return f"{text!r} holds half of a surrogate pair, which is no character; leave it out"
-    return ""
 
 
 def _index(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wrong: list[str]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 from raysweep.errors import UnknownName, UsageError
@@ -73,11 +74,7 @@ def write_example(name: str, folder: Path) -> Example:
 def _read(path: Path) -> Example:
     first, _, rest = path.read_text(encoding="utf-8").partition("\n")
     _, _, options = first.removeprefix(COMMAND).partition(" ")
-    comment = " ".join(line.removeprefix("#").strip() for line in _comment(rest))
+    lines = takewhile(lambda line: line.startswith("#"), rest.split("\n"))
+    comment = " ".join(line.removeprefix("#").strip() for line in lines)
     about = re.match(r".*?[.?!](?= |$)", comment)
     return Example(path.stem, about[0] if about else comment, path, options, rest)
-
-
-def _comment(text: str) -> list[str]:
-    lines = text.split("\n")
-    return lines[: next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))]

@@ -83,8 +83,25 @@ Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
 def is_quoted_number(value: Any) -> bool:
-    """Return True for a text that holds a number, which a form with words takes for one of its words otherwise."""
     return isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d+)?", value) is not None
+
+
+def form(value: Any) -> str:
+    """Return whether the value of a key that takes words and more is one of the words; a number in quotes is none."""
+    return "rule" if isinstance(value, str) and not is_quoted_number(value) else "written"
+
+
+class Parts(dict[tuple[str, str], Any]):
+    """What was built of a config, by kind and spec. It adds nothing to that: a copy for a worker has none.
+
+    The parts of two configs are equal, so that configs are where their settings are.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Parts)
+
+    def __reduce__(self) -> Any:
+        return Parts, ()
 
 
 class Strict(BaseModel):
@@ -106,6 +123,14 @@ def section_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     inner = (section_in(part) for part in reversed(getattr(annotation, "__args__", ())))
     return next((section for section in inner if section is not None), None)
+
+
+STORED = "stored"
+"""In the context of a validation: a sweep's own config is read, whose parts need not be here any more."""
+
+
+def _is_stored(info: ValidationInfo) -> bool:
+    return STORED in (info.context or {})
 
 
 def _looked_up(name: str, registry: Registry[Any], there: str, others: Sequence[str]) -> str:
@@ -138,7 +163,7 @@ def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCh
 
     def check(name: str, info: ValidationInfo) -> str:
         declared = (info.context or {}).get(section, ())
-        if declared is None or name in declared:
+        if declared is None or name in declared or _is_stored(info):
             return name
         return _looked_up(name, registry, f"under `{section}:` there are", sorted(declared))
 
@@ -215,10 +240,6 @@ NEAR_MISSES = PairFilters()
 FILTERS: Sequence[Filter] = ("equal", "similarity", "tokens", "fence")
 
 
-def _no_filters(value: Any) -> Any:
-    return [] if value == "none" else value
-
-
 class RejectedConfig(Strict):
     """Where a source's rows have a rejected response from: a field of theirs, changes of their code, or a teacher."""
 
@@ -238,7 +259,7 @@ class RejectedConfig(Strict):
     """Longest answer of the teacher."""
     rejected_text: Literal["block", "answer"] = BLOCK
     """`block`: the answer's code takes the place of the response's one block; `answer`: always the whole answer."""
-    filters: Annotated[list[Filter], BeforeValidator(_no_filters)] = [*FILTERS]
+    filters: Annotated[list[Filter], BeforeValidator(lambda value: [] if value == "none" else value)] = [*FILTERS]
     """What is left out of a teacher's responses, each counted; `none`: nothing, as in the study."""
     similarity: Annotated[float, Field(ge=0, le=1), UnitMark("share of the characters")] = NEAR_MISSES.similarity
     """A rejected response less similar than this to the response is dropped (Indel similarity)."""
@@ -293,10 +314,11 @@ class SourceConfig(SpecConfig):
         return Spec(spec.name, {**spec.args, REJECTED_FIELD: self.rejected.field})
 
 
-def spec_of(registry: Registry[Any], **more: Any) -> DescribedCheck:
-    def check(value: SpecConfig) -> SpecConfig:
+def _spec_of(registry: Registry[Any]) -> DescribedCheck:
+    def check(value: SpecConfig, info: ValidationInfo) -> SpecConfig:
         try:
-            registry.create(value.spec(registry, seed=0), **more)
+            if not _is_stored(info):
+                registry.create(value.spec(registry, seed=0))
         except MissingInput:
             pass  # raysweep.config.checks reports it with all that is missing
         except UsageError as error:
@@ -322,14 +344,16 @@ def _file_hint(value: SpecConfig, registry: Registry[Any]) -> str:
     return f"; for your own file write {{{shown}}}"
 
 
-SourceSpec = Annotated[SourceConfig, spec_of(SOURCES)]
-ProblemsSpec = Annotated[ProblemsConfig, spec_of(PROBLEMS)]
+SourceSpec = Annotated[SourceConfig, _spec_of(SOURCES)]
+ProblemsSpec = Annotated[ProblemsConfig, _spec_of(PROBLEMS)]
 
 
 def generator(*, without_weights: bool) -> DescribedCheck:
     """Return a validator of a generator and its arguments. `without_weights`: one that runs no weights may be named."""
 
-    def check(value: SpecConfig) -> SpecConfig:
+    def check(value: SpecConfig, info: ValidationInfo) -> SpecConfig:
+        if _is_stored(info):
+            return value
         try:
             spec = value.spec(GENERATORS, seed=0)
             runs_weights = GENERATORS.get(spec.name).needs_model

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from raysweep.config.fields import SpecConfig
 from raysweep.config.models import ModelConfig
@@ -113,10 +113,8 @@ Rule = Callable[[TrainedOn, Sequence[str]], list[str]]
 def build_grid(config: SweepConfig) -> Grid:
     """Return the grid of a config; raise UsageError when two cells would share an id, and so their files."""
     seeds = config.seeds or [config.seed]
-    rule = _rule(config)
-    sets = {
-        s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in (config.training.sets if config.training else [])
-    }
+    trained_on = config.training.sets if config.training else []
+    sets = {s.name: TrainedOn(s.name, s.perturbation, s.ratio) for s in trained_on}
     bases = [Cell(model.name, NOT_TUNED, BASE, config.seed) for model in config.judged_models]
     tuned = [
         Cell(model.name, name, trained, seed, pair)
@@ -124,14 +122,18 @@ def build_grid(config: SweepConfig) -> Grid:
         for name, recipe in _cells_of(config, model)
         for seed, trained, pair in _inputs(config, model, recipe, seeds)
     ]
-    _require_distinct([*bases, *tuned])
+    by_id: dict[str, Cell] = {}
+    for cell in (*bases, *tuned):
+        if (other := by_id.setdefault(cell.id, cell)) != cell:
+            first, second = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
+            raise UsageError(f"{first} and {second} would both be called {cell.id!r}; rename one of them")
     pairs = [
         Pair(cell, problems.label, perturbation, draw)
         for cell in [*bases, *tuned]
         if cell.recipe not in config.recipes or not config.recipes[cell.recipe].is_candidate
         for problems in config.evaluation.problems
         if _is_judged_on(config, cell.recipe, problems.label)
-        for perturbation in _perturbations(config, cell, problems.label, sets, rule)
+        for perturbation in _perturbations(config, cell, problems.label, sets)
         for draw in config.draws_of(perturbation)
     ]
     return Grid(tuple(bases + tuned), tuple(pairs))
@@ -168,20 +170,17 @@ def pairs_to_edit(config: SweepConfig) -> list[PairToEdit]:
     asked = config.edits
     if asked is None:
         return []
-    return [
-        pair
-        for problems in config.evaluation.problems
-        for perturbation in asked.perturbations
-        for pair in (
-            [PairToEdit(problems.label, perturbation, problem=name) for name in _named(config, problems)]
-            if asked.problems
-            else [PairToEdit(problems.label, perturbation, number) for number in range(1, asked.pairs + 1)]
-        )
-    ]
+    pairs: list[PairToEdit] = []
+    for problems in config.evaluation.problems:
+        named = asked.problems and _known(config, problems, asked.problems)
+        for of in [partial(PairToEdit, problems.label, perturbation) for perturbation in asked.perturbations]:
+            numbered = map(of, range(1, asked.pairs + 1))
+            pairs += numbered if named is None else [of(problem=name) for name in named]
+    return pairs
 
 
-def _named(config: SweepConfig, problems: SpecConfig) -> list[str]:
-    named = (config.edits.problems if config.edits else None) or []
+def _known(config: SweepConfig, problems: SpecConfig, named: list[str]) -> list[str]:
+    """Return those of some problems that a set has."""
     if len(config.evaluation.problems) == 1:
         return named  # each is one of this set, or else refused
     try:
@@ -191,36 +190,22 @@ def _named(config: SweepConfig, problems: SpecConfig) -> list[str]:
     return [name for name in named if name in known]
 
 
-def _perturbations(
-    config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn], rule: Rule
-) -> list[str]:
+def _perturbations(config: SweepConfig, cell: Cell, problem_set: str, sets: Mapping[str, TrainedOn]) -> list[str]:
     if cell.edit is not None:
         return [CLEAN, cell.edit.perturbation] if cell.edit.problem_set == problem_set else []
     if cell.training_set == REWRITTEN:
         return [CLEAN, *(config.edits.perturbations if config.edits else config.evaluation.perturbations[1:])]
-    return rule(sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations)
+    trained, tests = sets.get(cell.training_set, TrainedOn(BASE, BASE)), config.evaluation.perturbations
+    pairs = config.evaluation.pairs
+    if isinstance(pairs, str):
+        return RULES[pairs](trained, tests)
+    return [name for name in tests if name == CLEAN or name in pairs.get(trained.name, tests)]
 
 
 def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:
     named = config.recipe_of(recipe) if recipe != NOT_TUNED else None
     judged_on = named.problems if named is not None else None
     return judged_on is None or problem_set in judged_on
-
-
-def _require_distinct(cells: Sequence[Cell]) -> None:
-    by_id: dict[str, Cell] = {}
-    for cell in cells:
-        other = by_id.setdefault(cell.id, cell)
-        if other != cell:
-            first, second = (f"model {c.model!r} with recipe {c.recipe!r} on {c.training_set!r}" for c in (other, cell))
-            raise UsageError(f"{first} and {second} would both be called {cell.id!r}; rename one of them")
-
-
-def _rule(config: SweepConfig) -> Rule:
-    pairs = config.evaluation.pairs
-    if isinstance(pairs, str):
-        return RULES[pairs]
-    return lambda trained, tests: [t for t in tests if t == CLEAN or t in pairs.get(trained.name, tests)]
 
 
 def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
@@ -230,9 +215,9 @@ def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
 
 def paper(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
     """``paper``: each model on the test sets of the study."""
-    group = _level(trained.perturbation)
-    if group is not None:  # C1..S3: clean and the single methods of the same level
-        return [t for t in tests if t == CLEAN or t in LEVELS[group]]
+    level = next((members for members in LEVELS.values() if trained.perturbation in members), None)
+    if level is not None:  # C1..S3: clean and the single methods of the same level
+        return [t for t in tests if t == CLEAN or t in level]
     if trained.perturbation in LEVELS:  # C, W, S: clean and the aggregates
         return [t for t in tests if t == CLEAN or t in LEVELS or t == "mix_all"]
     return list(tests)
@@ -248,7 +233,3 @@ def figures(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
 
 
 RULES: Mapping[str, Rule] = {"all": everything, "paper": paper, "figures": figures}
-
-
-def _level(perturbation: str) -> str | None:
-    return next((group for group, members in LEVELS.items() if perturbation in members), None)

@@ -2,7 +2,7 @@
 
 ``lora: {lr: [1.0e-5, 3.0e-5], epochs: [1, 2]}`` becomes the recipes ``lora.lr1e-5.epochs1``, ``lora.lr1e-5.epochs2``
 and so on, with ``group: lora``, and a model that names ``lora`` gets them all. It is done before the schema checks the
-config, so a resolved config has no lists, and nothing else knows of them. `raysweep.config.checks.groups` checks
+config, so a resolved config has no lists, and nothing else knows of them. `raysweep.config.checks.recipes` checks
 groups.
 """
 

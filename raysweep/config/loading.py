@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
-from itertools import chain
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -18,11 +17,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from raysweep.config.document import ConfigError, Document, KeyPath, overridden, read_document, shown, unusable_values
-from raysweep.config.fields import ProblemsConfig, SourceConfig, SpecConfig, section_in
+from raysweep.config.fields import STORED, section_in
 from raysweep.config.groups import spelled_out
-from raysweep.config.models import PretrainConfig
-from raysweep.config.schema import EvaluationConfig, QualityConfig, SweepConfig
-from raysweep.config.training import TrainingConfig, TrainingSetConfig
+from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, StoreError, UsageError, did_you_mean
 from raysweep.language.translation.base import AUTO, IF_READY, is_one_ready
 from raysweep.perturbations.mixes import NO_TRANSLATOR, is_left_out
@@ -107,16 +104,20 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
     document = spelled_out(document)
     unusable = dict(unusable_values(document.value))
     try:
-        config = _parsed(document.value)
+        config = SweepConfig.model_validate(_with_text_keys(document.value), context=_declared(document.value))
     except ValidationError as error:
         details = [dict(detail) for detail in error.errors()]
         by_path = {_path_of(document, detail): detail for detail in reversed(details)}  # the first at each place
-        others = [by_path[path] for path in reversed(by_path) if not _is_due_to(path, unusable)]
+        of_them = {path for path in by_path for other in unusable if path[: len(other)] == other[: len(path)]}
+        others = [by_path[path] for path in reversed(by_path) if path not in of_them]
         findings = [*_said(document, unusable), *(_finding(document, detail) for detail in others)]
         raise ConfigError(document.source, [*document.wrong, *_once(sorted(findings, key=_line))]) from None
     if unusable:
         raise ConfigError(document.source, [*document.wrong, *sorted(_said(document, unusable), key=_line)])
-    config = _without_translations(_with_translator(config), document.source)
+    if config.language.translator == IF_READY:
+        named = {"translator": AUTO if is_one_ready() else NO_TRANSLATOR}
+        config = config.model_copy(update={"language": config.language.model_copy(update=named)})
+    config = _without_translations(config, document.source)
     wrong = [*document.wrong]
     lacking: dict[str, str] = {}  # the first place of each
     doubts: dict[str, None] = {}
@@ -139,21 +140,14 @@ def validate(document: Document, *, with_models: bool = True, missing: list[str]
 
 def _has_teacher(value: Mapping[str, Any]) -> bool:
     training = _section(value, "training")
-    several = [_section(training, name).values() for name in ("sources", "validations")]
-    written = [training.get("source"), training.get("validation"), *chain.from_iterable(several)]
+    written = [training.get("source"), training.get("validation")]
+    written += [of for name in ("sources", "validations") for of in _section(training, name).values()]
     return any(_section(source, "rejected").get("teacher") is not None for source in written)
 
 
 def _section(value: Any, name: str) -> Mapping[str, Any]:
     section = value.get(name) if isinstance(value, Mapping) else None
     return section if isinstance(section, Mapping) else {}
-
-
-def _with_translator(config: SweepConfig) -> SweepConfig:
-    if config.language.translator != IF_READY:
-        return config
-    name = AUTO if is_one_ready() else NO_TRANSLATOR
-    return config.model_copy(update={"language": config.language.model_copy(update={"translator": name})})
 
 
 def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
@@ -181,13 +175,8 @@ def _without_translations(config: SweepConfig, source: str) -> SweepConfig:
     return config.model_copy(update={"evaluation": evaluation, "training": training})
 
 
-def _parsed(value: Mapping[str, Any]) -> SweepConfig:
-    """Names that the config declares itself are known only from a section that is a mapping."""
-    return SweepConfig.model_validate(_with_text_keys(value), context=_declared(value))
-
-
 def _declared(value: Mapping[str, Any]) -> dict[str, set[str] | None]:
-    """Return the names that each section of a config declares; None for a section that has another form."""
+    """Return the names that each section of a config declares; None for a section that is no mapping or list."""
     training = value.get("training") or {}
     named = {"recipes": value.get("recipes", {}), "perturbations": value.get("perturbations", {})}
     if isinstance(training, Mapping):
@@ -213,10 +202,6 @@ def _said(document: Document, mistakes: Mapping[KeyPath, str]) -> list[str]:
 def _said_at(document: Document, path: KeyPath, text: object) -> str:
     path = document.as_written(path)
     return f"{document.place(path)}{shown(path)}: {text}"
-
-
-def _is_due_to(path: KeyPath, unusable: Mapping[KeyPath, str]) -> bool:
-    return any(path[: len(other)] == other[: len(path)] for other in unusable)
 
 
 def to_yaml(config: BaseModel) -> str:
@@ -281,29 +266,17 @@ def _dotted_key_hint(document: Document, path: KeyPath, detail: Mapping[str, Any
 
 
 def _path_of(document: Document, detail: Mapping[str, Any]) -> KeyPath:
-    return _document_path(_with_text_keys(document.value), tuple(detail["loc"]), detail["type"] == "missing")
-
-
-def _document_path(value: Any, loc: KeyPath, is_missing: bool) -> KeyPath:
-    """Drop the steps that pydantic adds for unions and functions; a key that is missing ends the path."""
+    """Return where a finding is, without the steps that pydantic adds for unions and functions."""
+    value, loc = _with_text_keys(document.value), detail["loc"]
     path: list[str | int] = []
     for at, step in enumerate(loc):
-        inside = _child(value, step)
-        if inside is not None:
-            value = inside[0]
-        elif not (is_missing and at == len(loc) - 1):
+        is_index = isinstance(value, list) and isinstance(step, int) and step < len(value)
+        if is_index or (isinstance(value, dict) and step in value):
+            value = value[step]
+        elif not (detail["type"] == "missing" and at == len(loc) - 1):
             continue
         path.append(step)
     return tuple(path)
-
-
-def _child(value: Any, step: str | int) -> tuple[Any] | None:
-    """Return the value under a key or index, in a tuple; None if there is none."""
-    if isinstance(value, dict) and step in value:
-        return (value[step],)
-    if isinstance(value, list) and isinstance(step, int) and step < len(value):
-        return (value[step],)
-    return None
 
 
 def _fields_at(path: KeyPath) -> list[str]:
@@ -323,8 +296,7 @@ def read_config(path: Path) -> SweepConfig:
     """Return a stored config without checking its files; raise StoreError if it is missing or of another version."""
     try:
         value = _loaded(path.read_text(encoding="utf-8"))
-        context = _declared(value)
-        return SweepConfig.model_validate(_as_checked(value, context), context=context)
+        return SweepConfig.model_validate(value, context={**_declared(value), STORED: set()})
     except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError, ValidationError) as error:
         raise StoreError(f"{path} can't be read: {error}; the sweep's command writes it again") from None
 
@@ -334,34 +306,3 @@ def _loaded(text: str) -> Any:
     with suppress(yaml.YAMLError):
         return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # both loaders are safe
     return yaml.safe_load(text)
-
-
-def _as_checked(value: dict[str, Any], context: Mapping[str, set[str] | None]) -> dict[str, Any]:
-    """Return a stored config with the sections that name files as built objects, which pydantic takes as they are."""
-    evaluation, training = value["evaluation"], value.get("training")
-    named: dict[str, Any] = {"problems": [ProblemsConfig(**spec) for spec in evaluation["problems"]]}
-    named["generator"] = SpecConfig(**evaluation["generator"])
-    if evaluation.get("quality") is not None:
-        named["quality"] = QualityConfig(**evaluation["quality"])
-    built: dict[str, Any] = {"evaluation": EvaluationConfig.model_construct(**{**evaluation, **named})}
-    if training is not None:
-        sets = [TrainingSetConfig.model_validate(entry, context=context) for entry in training["sets"]]
-        built["training"] = TrainingConfig.model_construct(**{**training, **_as_sources(training), "sets": sets})
-    models = []
-    for model in value["models"]:
-        pretrain = model.get("pretrain")
-        if pretrain is not None:
-            source = SourceConfig(**pretrain["source"])
-            model = {**model, "pretrain": PretrainConfig.model_construct(**{**pretrain, "source": source})}
-        models.append(model)
-    return {**value, **built, "models": models}
-
-
-def _as_sources(training: Mapping[str, Any]) -> dict[str, Any]:
-    one = {key: SourceConfig(**training[key]) for key in ("source", "validation") if training.get(key)}
-    several = {
-        key: {name: SourceConfig(**of) for name, of in training[key].items()}
-        for key in ("sources", "validations")
-        if training.get(key)
-    }
-    return {**one, **several}

@@ -21,6 +21,7 @@ from raysweep.config.fields import (
     Template,
     UnitMark,
     declared,
+    form,
     is_quoted_number,
     lint_stop,
     registered,
@@ -52,14 +53,10 @@ def _size_value(value: Any) -> Any:
 SizeValue = Annotated[int | float | bool, BeforeValidator(_size_value)]
 
 
-def _targets_form(targets: Any) -> str:
-    return "rule" if isinstance(targets, str) else "written"
-
-
 ModuleName = Annotated[str, Field(min_length=1)]
 Targets = Annotated[
     Annotated[Literal["all-linear"], Tag("rule")] | Annotated[list[ModuleName], Field(min_length=1), Tag("written")],
-    Discriminator(_targets_form),
+    Discriminator(form),
 ]
 
 
@@ -119,12 +116,8 @@ class SelectConfig(Strict):
     """`schedule` trains each number of epochs by itself; `checkpoint` the largest, of which the best epoch is kept."""
 
 
-def _select_form(select: Any) -> str:
-    return "rule" if isinstance(select, str) else "written"
-
-
 Select = Annotated[
-    Annotated[Literal["none"], Tag("rule")] | Annotated[SelectConfig, Tag("written")], Discriminator(_select_form)
+    Annotated[Literal["none"], Tag("rule")] | Annotated[SelectConfig, Tag("written")], Discriminator(form)
 ]
 
 

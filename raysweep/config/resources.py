@@ -6,11 +6,11 @@ Nothing of it is part of an artefact's key.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag, field_validator
 
-from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark, is_quoted_number
+from raysweep.config.fields import Amount, AmountOrZero, Count, Strict, UnitMark, form
 from raysweep.errors import did_you_mean
 
 STAGES = ("training", "generation", "execution")
@@ -22,10 +22,6 @@ def _whole_above_one(gpus: float) -> float:
     if gpus > 1 and gpus % 1:
         raise ValueError(f"{gpus:g} GPUs can't be had: give a share below 1, or a whole number")
     return gpus
-
-
-def _form(value: Any) -> str:
-    return "rule" if isinstance(value, str) and not is_quoted_number(value) else "written"
 
 
 def _rule(number: str) -> BeforeValidator:
@@ -43,17 +39,17 @@ _WITH_UNIT = re.compile(r"(\d+(?:\.\d+)?) *(?:G|GB|GiB|GPUs?|actors?)", re.IGNOR
 """A number with the unit that its key has anyway."""
 Executors = Annotated[
     Annotated[Literal["auto"], _rule("a whole number"), Tag("rule")] | Annotated[Count, Tag("written")],
-    Discriminator(_form),
+    Discriminator(form),
 ]
 Gpus = Annotated[
     Annotated[Literal["auto"], _rule("a number"), Tag("rule")]
     | Annotated[AmountOrZero, AfterValidator(_whole_above_one), Tag("written")],
-    Discriminator(_form),
+    Discriminator(form),
     UnitMark("GPUs"),
 ]
 Memory = Annotated[
     Annotated[Literal["auto"], _rule("a number of GiB"), Tag("rule")] | Annotated[AmountOrZero, Tag("written")],
-    Discriminator(_form),
+    Discriminator(form),
     UnitMark("GiB"),
 ]
 

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Discriminator, Field, PrivateAttr, Tag, field_validator
 
 from raysweep.accelerators import ACCELERATOR_LABEL
-from raysweep.config.edits import EditsConfig
 from raysweep.config.fields import (
     Amount,
     AmountOrZero,
@@ -25,6 +24,7 @@ from raysweep.config.fields import (
     DescribedCheck,
     Factor,
     Name,
+    Parts,
     ProblemsSpec,
     PromptFormat,
     Seed,
@@ -34,15 +34,22 @@ from raysweep.config.fields import (
     SweepName,
     UnitMark,
     WeightsGeneratorSpec,
-    is_quoted_number,
+    form,
     registered,
     unregistered,
 )
 from raysweep.config.loggers import LoggerSpec
 from raysweep.config.models import ModelConfig, RecipeConfig
-from raysweep.config.parts import Parts
 from raysweep.config.resources import BY_PREDICTION, ResourcesConfig, StageConfig, StagesConfig
-from raysweep.config.training import CHOICE, ONLY, PerturbationName, RowSource, TrainingConfig, TrainingSetConfig
+from raysweep.config.training import (
+    CHOICE,
+    ONLY,
+    EditsConfig,
+    PerturbationName,
+    RowSource,
+    TrainingConfig,
+    TrainingSetConfig,
+)
 from raysweep.errors import UsageError
 from raysweep.generators.base import TRANSFORMERS
 from raysweep.language.synonyms.base import DEFAULT_SYNONYMS, SYNONYMS
@@ -70,10 +77,6 @@ SANDBOX: Any = Sandbox()
 """The records that travel to workers: their defaults are the config's."""
 
 
-def _interval_form(interval: Any) -> str:
-    return "time" if isinstance(interval, str) and not is_quoted_number(interval) else "steps"
-
-
 def _duration(text: str) -> str:
     seconds_of(text)
     return text
@@ -86,8 +89,8 @@ def _absolute_folder(text: str) -> str:
 
 
 Interval = Annotated[
-    Annotated[str, AfterValidator(_duration), Tag("time")] | Annotated[CountOrZero, Tag("steps")],
-    Discriminator(_interval_form),
+    Annotated[str, AfterValidator(_duration), Tag("rule")] | Annotated[CountOrZero, Tag("written")],
+    Discriminator(form),
 ]
 
 
@@ -318,8 +321,18 @@ class SweepConfig(Strict):
     _parts: Parts = PrivateAttr(default_factory=Parts)
 
     def part(self, registry: Registry[T], spec: Spec) -> T:
-        """Return a part that the config names, built once; raise UsageError if it can't be."""
-        return self._parts.create(registry, spec)
+        """Return a part that the config names, built when it is first asked for; raise UsageError if it can't be."""
+        key = registry.kind, repr(spec)
+        if key not in self._parts:
+            try:
+                self._parts[key] = registry.create(spec)
+            except UsageError as error:
+                self._parts[key] = error
+        part = self._parts[key]
+        if isinstance(part, UsageError):
+            raise part
+        built: T = part
+        return built
 
     def source(self, rows: SourceConfig) -> TrainingSource:
         return self.part(SOURCES, rows.spec(SOURCES, self.seed))

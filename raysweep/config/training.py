@@ -1,4 +1,4 @@
-"""The schema of a config's training rows: their sources, and the training sets that are made of them."""
+"""The schema of what models are changed by: sources of training rows, training sets, edit examples."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from raysweep.config.document import KeyPath
 from raysweep.config.fields import (
     Amount,
+    Count,
     CountOrZero,
     DefaultMark,
     Name,
@@ -152,3 +153,14 @@ class TrainingConfig(Strict):
         """Return the name of the set that has all rows of the same source as they are; empty if there is none."""
         source = next((trained.source for trained in self.sets if trained.name == training_set), None)
         return next((trained.name for trained in self.sets if trained.source == source and trained.is_clean), "")
+
+
+class EditsConfig(Strict):
+    """The edit examples that models are edited from: a problem's clean prompt and its perturbed one."""
+
+    perturbations: Annotated[list[PerturbationName], Field(min_length=1)]
+    """Perturbations, of those of `evaluation`; an edited model is evaluated on that of its example and on `clean`."""
+    pairs: Annotated[Count, UnitMark("edit examples")] = 5
+    """How many of each problem set and perturbation, of problems whose clean prompt the model solves more often."""
+    problems: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    """Ids of the problems to take in place of randomly selected ones, such as HumanEval/49."""

@@ -16,7 +16,7 @@ from raysweep.models.finding import resolve
 from raysweep.models.identity import fingerprint
 from raysweep.models.traits import read_traits
 from raysweep.planning.keys import decoding_spec, recipe_spec
-from raysweep.planning.plan import BasePlan, TrainingSetPlan
+from raysweep.planning.plan import BasePlan, TrainingSetPlan, keys_of
 from raysweep.records import Decoding, Spec
 from raysweep.storage.artefacts import Node
 from raysweep.training_sets.base import SOURCES
@@ -78,8 +78,7 @@ class BaseModelPlanner:
             "recipe": recipe_spec(recipe),
             "seed": self._config.seed,
         }
-        node = Node("base_model", 1, spec, (training_set.node.key,), f"base model {name}")
-        size = tuple(sorted(pretrain.size.items()))
+        node = Node("base_model", 1, spec, keys_of(training_set), f"base model {name}")
         return BasePlan(
             name,
             pretrain.family,
@@ -89,7 +88,7 @@ class BaseModelPlanner:
             recipe=recipe,
             vocab_size=pretrain.vocab_size,
             special_tokens=tuple(pretrain.special_tokens),
-            size=size,
+            size=tuple(sorted(pretrain.size.items())),
             dtype=model.dtype,
         )
 
@@ -104,10 +103,4 @@ class BaseModelPlanner:
                 raise
             return BasePlan(model.name, family="", identity={"missing": model.path, "dtype": model.dtype})
         identity = {**fingerprint(ref), "dtype": model.dtype}
-        return BasePlan(
-            model.name,
-            resolved.model_type,
-            identity,
-            ref,
-            traits=traits,
-        )
+        return BasePlan(model.name, resolved.model_type, identity, ref, traits=traits)

@@ -105,20 +105,13 @@ def _found(
     if not everything:
         return
     pattern = re.compile("|".join(map(re.escape, everything)))
-    hits: list[tuple[str, frozenset[str]]] = []
-    number = 0
-    for name, text in texts:
-        number += 1
-        if held := frozenset(pattern.findall(text)):
-            hits.append((name, held))
+    found = [(name, frozenset(pattern.findall(text))) for name, text in texts]
+    number, hits = len(found), [(name, held) for name, held in found if held]
     alike: dict[tuple[int, str, tuple[str, ...]], list[str]] = {}
     for model, known in special.items():
         if own := [(name, held & known) for name, held in hits if held & known]:
-            alike.setdefault((len(own), own[0][0], _by_frequency(held for _, held in own)), []).append(model)
+            texts_held = Counter(sorted(text for _, held in own for text in held))
+            most = tuple(text for text, _ in texts_held.most_common())
+            alike.setdefault((len(own), own[0][0], most), []).append(model)
     for (holding, first, most), models in alike.items():
         yield ControlTexts(tuple(models), where, kind, holding, number, first, most)
-
-
-def _by_frequency(held: Iterable[Iterable[str]]) -> tuple[str, ...]:
-    counts: Counter[str] = Counter(sorted(text for texts in held for text in texts))
-    return tuple(text for text, _ in counts.most_common())

@@ -21,8 +21,10 @@ PROMPTS = 1
 
 def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     """Return a recipe's part of a key, without fields that have no effect, such as `epochs` where `steps` is set."""
-    if edits(recipe.trainer):
-        return _editor_spec(recipe)
+    if edits(recipe.trainer):  # all its arguments and its rule of drawing texts: no other field counts
+        defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
+        edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
+        return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
     spec = dataclasses.asdict(recipe) | {"parallel": sharding_name(recipe, recipe.workers), "prompts": PROMPTS}
     spec |= TRAINERS.plugin_spec(recipe.trainer) | OBJECTIVES.plugin_spec(recipe.objective)
     unused = ["edit"]
@@ -32,13 +34,6 @@ def recipe_spec(recipe: Recipe) -> dict[str, Any]:
     for name in unused:
         del spec[name]
     return spec
-
-
-def _editor_spec(recipe: Recipe) -> dict[str, Any]:
-    """Return an editor with all its arguments and its rule of drawing texts: no other field of a recipe counts."""
-    defaults = {name: parameter.default for name, parameter in EDITORS.parameters(recipe.trainer).items()}
-    edit, sampling = {**defaults, **recipe.edit}, GENERATORS.get(TRANSFORMERS).sampling
-    return {"editor": recipe.trainer, "edit": edit, "sampling": sampling, **EDITORS.plugin_spec(recipe.trainer)}
 
 
 def adapter_spec(recipe: Recipe, family: str) -> dict[str, Any]:

@@ -62,13 +62,11 @@ def _is_given_up(plan: ArtefactPlan, store: Store) -> bool:
 
 
 def _counts(plan: ArtefactPlan, store: Store) -> bool:
-    return _is_isolated(plan, store) and is_of_choice(plan, store)
-
-
-def _is_isolated(plan: ArtefactPlan, store: Store) -> bool:
-    if plan.level is None or plan.node is None:
-        return True
-    return level_of(str(store.counts(plan.node).get("level", ""))) >= plan.level
+    """Return True if an artefact that is there was made at the level required now, and by the model chosen now."""
+    if plan.node is None or plan.level is None:
+        return is_of_choice(plan, store)
+    level = level_of(str(store.counts(plan.node).get("level", "")))
+    return level >= plan.level and is_of_choice(plan, store)
 
 
 def missing(plans: Iterable[ArtefactPlan], store: Store, *, repair: bool = False) -> list[ArtefactPlan]:

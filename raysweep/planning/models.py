@@ -186,8 +186,9 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
     """
     examples: dict[tuple[str, str], CellPlan] = {}  # of recipes that differ in their adapters
     cells = list(cells)
-    loaded = [cell for cell in cells if cell.generator.name == TRANSFORMERS or _trains_with_torch(cell.recipe)]
-    _require_whole(cell.base for cell in loaded)
+    # raysweep's trainers and editors load models as transformers does; those of plug-ins may not
+    own = [cell for cell in cells if cell.recipe is not None and not TRAINERS.plugin_spec(cell.recipe.trainer)]
+    _require_whole(cell.base for cell in (*own, *(cell for cell in cells if cell.generator.name == TRANSFORMERS)))
     for cell in cells:
         for recipe in (cell.base.recipe, cell.recipe if cell.is_fine_tuned else None):
             _require_packing(cell.base, recipe)
@@ -198,8 +199,7 @@ def require_recipes_fit(cells: Iterable[CellPlan]) -> None:
         _require_editable(cell)
     for cell in examples.values():
         assert cell.recipe is not None
-        is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
-        if is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
+        if cell.base.is_known and hasattr(TRAINERS.get(cell.recipe.trainer), "add_adapter"):
             _trained(cell.base, cell.recipe, cell.cell.recipe)
 
 
@@ -212,8 +212,8 @@ def _require_editable(cell: CellPlan) -> None:
     import torch
 
     assert cell.recipe is not None
-    if cell.base.ref is None and cell.base.node is None:
-        return  # the model is not here
+    if not cell.base.is_known:
+        return
     network, family = _network(cell.base), cell.base.family
     blocks = blocks_of(network, family)
     place = place_of(cell.recipe.trainer, cell.recipe.edit)
@@ -227,17 +227,11 @@ def _require_editable(cell: CellPlan) -> None:
 
 
 def _require_whole(bases: Iterable[BasePlan]) -> None:
-    loaded = [base.ref for base in bases]
-    for base in dict.fromkeys(ref.base or ref for ref in loaded if ref is not None):
+    for ref in dict.fromkeys(base.ref.base or base.ref for base in bases if base.ref is not None):
         try:
-            require_whole(base)
+            require_whole(ref)
         except UnfitModel as error:
             raise UsageError(str(error)) from error
-
-
-def _trains_with_torch(recipe: Recipe | None) -> bool:
-    """Return whether a recipe's trainer or editor loads models as raysweep's own do; trainers of plug-ins may not."""
-    return recipe is not None and not TRAINERS.plugin_spec(recipe.trainer)
 
 
 def _require_packing(base: BasePlan, recipe: Recipe | None) -> None:
@@ -254,28 +248,26 @@ def require_generators_fit(cells: Iterable[CellPlan]) -> None:
     """Raise UsageError if a generator can't run the model that it is to generate with, also one to be trained."""
     checked: set[tuple[str, str]] = set()
     for cell in cells:
-        generator = GENERATORS.get(cell.generator.name)
         key = (cell.base.name, _adapter_settings(cell.recipe) if cell.recipe else cell.cell.recipe)
-        overridden = generator.require_fit is not Generator.require_fit
-        is_known = cell.base.ref is not None or cell.base.node is not None  # else the model is not here
-        if not overridden or not is_known or key in checked:
-            continue
-        checked.add(key)
-        kind, adapter = _adapter_of(cell)
-        wanted = WantedModel(cell.base.name, cell.base.family, kind, adapter, cell.decoding, cell.base.architecture)
-        generator.require_fit(cell.generator.args, wanted)
+        overridden = GENERATORS.get(cell.generator.name).require_fit is not Generator.require_fit
+        if overridden and cell.base.is_known and key not in checked:
+            checked.add(key)
+            _require_runs(cell, *_adapter_of(cell))
 
 
 def require_teachers_fit(teachers: Iterable[TeacherAnswersPlan]) -> None:
     """Raise UsageError if a teacher isn't whole, or its generator can't run it."""
     for plan in teachers:
-        base, generator = plan.base, GENERATORS.get(plan.generator.name)
         if plan.generator.name == TRANSFORMERS:
-            _require_whole([base])
-        if base.ref is not None or base.node is not None:  # else it isn't here, or has no weights
-            kind, adapter = _adapter_of_base(base)
-            wanted = WantedModel(base.name, base.family, kind, adapter, plan.decoding, base.architecture)
-            generator.require_fit(plan.generator.args, wanted)
+            _require_whole([plan.base])
+        if plan.base.is_known:
+            _require_runs(plan, *_adapter_of_base(plan.base))
+
+
+def _require_runs(writer: CellPlan | TeacherAnswersPlan, kind: ModelKind, adapter: Mapping[str, Any]) -> None:
+    base = writer.base
+    wanted = WantedModel(base.name, base.family, kind, adapter, writer.decoding, base.architecture)
+    GENERATORS.get(writer.generator.name).require_fit(writer.generator.args, wanted)
 
 
 def _adapter_of(cell: CellPlan) -> tuple[ModelKind, Mapping[str, Any]]:

@@ -60,7 +60,7 @@ class ArtefactPlan:
 
     @property
     def workers(self) -> int:
-        """Number of training workers needed to make this artefact; 0: it trains nothing."""
+        """Number of training workers that make this artefact; 0: it trains nothing."""
         return 0
 
     @property
@@ -211,6 +211,11 @@ class BasePlan(ArtefactPlan):
     @override
     def workers(self) -> int:
         return self.recipe.workers if self.recipe else 0
+
+    @property
+    def is_known(self) -> bool:
+        """Return False for a model that is not here, or has no weights."""
+        return self.ref is not None or self.node is not None
 
     @property
     def architecture(self) -> str:
@@ -411,21 +416,19 @@ class CellPlan:
 
     @property
     def artefacts(self) -> tuple[CellArtefactPlan, ...]:
-        """The artefacts that belong to this cell alone and stay when it is done, in build order."""
+        """The artefacts that belong to this cell alone and stay when it is done, in build order.
+
+        A candidate's model that may go is made where a choice needs it.
+        """
+        keeps = self.keeps_unchosen if self.is_candidate else self.keeps_model or not self.pairs
+        is_own = self.selection is None  # else its model is a candidate's
         return (
             *([PromptPairPlan(self.pair_search.node, self)] if self.pair_search else []),
             *([SelectionPlan(self.selection.node, self)] if self.selection else []),
-            *([ModelPlan(self.model, self)] if self.model and self._keeps_artefact else []),
+            *([ModelPlan(self.model, self)] if self.model and keeps and is_own else []),
             *(CompletionsPlan(pair.completions, self, pair) for pair in self.pairs),
             *(ResultsPlan(pair.results, self, pair) for pair in self.pairs),
         )
-
-    @property
-    def _keeps_artefact(self) -> bool:
-        """Whether its model stays when it is done. A candidate's that may go is made where a choice needs it."""
-        if self.selection is not None:
-            return False  # it is a candidate's
-        return self.keeps_unchosen if self.is_candidate else self.keeps_model or not self.pairs
 
     @property
     def to_make(self) -> tuple[CellArtefactPlan, ...]:

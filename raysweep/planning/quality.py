@@ -20,7 +20,7 @@ from typing import Any
 from raysweep.config.grid import Cell
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput
-from raysweep.planning.plan import CellPlan, PairPlan, QualityPlan
+from raysweep.planning.plan import CellPlan, QualityPlan, keys_of
 from raysweep.planning.predictions.sizes import is_in_python, problem_count
 from raysweep.quality.linting import DEFAULT_LIMITS, fingerprint
 from raysweep.quality.sampling import Sampled, Stratum, cochran_size, draw_strata
@@ -51,13 +51,21 @@ def quality_plans(config: SweepConfig, cells: Sequence[CellPlan], *, tolerant: b
     linted = {"linter": quality.linter, **versions, "limits": dataclasses.asdict(DEFAULT_LIMITS), "sample": 0}
     plans: list[QualityPlan] = []
     for problem_set in (problems.label for problems in config.evaluation.problems):
-        clean = [(cell, pair) for cell in cells for pair in cell.pairs if _is_clean(pair, problem_set)]
-        count = _problem_count(config, clean[0][1].test_set.problem_set) if clean else 0
-        if count:
-            evaluated = [cell.cell for cell, _ in clean]
-            numbers = _by_cell(sample(evaluated, count, problem_set, margin=quality.margin, seed=config.seed))
-            drawn = [(cell, pair, numbers[cell.cell.id]) for cell, pair in clean if cell.cell.id in numbers]
-            plans += [_planned(cell, pair, problems, linted) for cell, pair, problems in drawn]
+        on_set = [(cell, pair) for cell in cells for pair in cell.pairs if pair.pair.problem_set == problem_set]
+        clean = [(cell, pair) for cell, pair in on_set if pair.pair.perturbation == CLEAN]
+        if not clean or not (count := _problem_count(config, clean[0][1].test_set.problem_set)):
+            continue
+        drawn: dict[str, list[int]] = defaultdict(list)  # the places of problems, by cell
+        evaluated = [cell.cell for cell, _ in clean]
+        for stratum in sample(evaluated, count, problem_set, margin=quality.margin, seed=config.seed):
+            for unit in stratum.units:
+                drawn[unit.cell].append(int(unit.task_id))
+        for cell, pair in clean:
+            if problems := tuple(sorted(drawn[cell.cell.id])):
+                spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key})
+                label = f"code quality of {cell.cell.id} on {pair.pair.test_set}"
+                node = Node("quality", 1, spec, keys_of(pair.completions), label)
+                plans.append(QualityPlan(node, cell, pair, problems, batch=""))
     return _in_batches(plans)
 
 
@@ -76,30 +84,12 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
     return draw_strata(tuned, bases, problem_set, size=size, seed=seed)
 
 
-def _is_clean(pair: PairPlan, problem_set: str) -> bool:
-    return (pair.pair.problem_set, pair.pair.perturbation) == (problem_set, CLEAN)
-
-
 def _problem_count(config: SweepConfig, problem_set: Spec) -> int:
     """Return how many problems of a set are evaluated; 0 for a set in another language than pylint reads."""
     if not is_in_python(config, problem_set):
         return 0
     count = problem_count(config, problem_set)
     return min(count, config.evaluation.limit or count)
-
-
-def _by_cell(strata: Sequence[Stratum]) -> dict[str, tuple[int, ...]]:
-    numbers: dict[str, list[int]] = defaultdict(list)
-    for stratum in strata:
-        for unit in stratum.units:
-            numbers[unit.cell].append(int(unit.task_id))
-    return {cell: tuple(sorted(places)) for cell, places in numbers.items()}
-
-
-def _planned(cell: CellPlan, pair: PairPlan, problems: tuple[int, ...], linted: Mapping[str, Any]) -> QualityPlan:
-    spec = SharedSpec({**linted, "problems": list(problems), **pair.extract.key})
-    node = Node("quality", 1, spec, (pair.completions.key,), f"code quality of {cell.cell.id} on {pair.pair.test_set}")
-    return QualityPlan(node, cell, pair, problems, batch="")
 
 
 def _in_batches(plans: Sequence[QualityPlan]) -> tuple[QualityPlan, ...]:

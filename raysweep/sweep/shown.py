@@ -14,7 +14,6 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.hashing import text_sha
 from raysweep.models.finding import resolve
 from raysweep.models.loading import load_tokenizer
-from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.templates import RAW, Prompter, PromptTemplate
 from raysweep.records import BASE, Completion, ModelRef, Problem, PromptRow
 from raysweep.storage.store import location_of
@@ -84,4 +83,4 @@ class ShownPrompts:
 
     def _new_problems(self, label: str) -> Mapping[str, Problem]:
         spec = next(problems for problems in self._config.evaluation.problems if problems.label == label)
-        return {p.task_id: p for p in PROBLEMS.create(spec.spec(PROBLEMS, self._config.seed)).problems()}
+        return {p.task_id: p for p in self._config.problem_set(spec).problems()}

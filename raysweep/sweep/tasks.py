@@ -19,7 +19,6 @@ from raysweep.planning.missing import awaited_tasks, by_cell, is_made, walk
 from raysweep.planning.plan import ArtefactPlan, AskingPlan, BasePlan, CellArtefactPlan
 from raysweep.planning.predictions.needs import CellNeeds
 from raysweep.planning.predictions.needs_planner import NeedsPlanner, group_of
-from raysweep.problems.base import PROBLEMS
 from raysweep.programs import COMPILED, CPP
 from raysweep.records import NOT_TUNED, Recovery
 from raysweep.stages.scoring import cell_folders
@@ -143,7 +142,7 @@ def _settings(
 
 
 def _compiled(config: SweepConfig) -> dict[str, str]:
-    sets = [PROBLEMS.create(problems.spec(PROBLEMS, config.seed)) for problems in config.evaluation.problems]
+    sets = [config.problem_set(problems) for problems in config.evaluation.problems]
     flags = {CPP: config.execution.sandbox.cpp_flags}
     return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
 

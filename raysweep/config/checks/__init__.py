@@ -2,11 +2,11 @@
 
 Begin with inputs.py, which calls all checks; each yields (place, what is wrong).
 
-    inputs.py   calls all checks; those of sizes, draws, sources, sharing, and of files
-    mistakes.py what a mistake is, and the rows that several checks look at
-    models.py   checks models: that they exist, can be prompted as asked, and get rows that fit in length
-    edits.py    checks recipes that edit models or rewrite prompts, and the section `edits`
-    repair.py   checks that templates, problem sets and rows for repair go together
-    groups.py   checks groups of recipes, and that the losses by which one is chosen can be compared
-    meaning.py  finds settings that contradict each other, and warns of those without effect
+    inputs.py    calls all checks; those of names, sizes, sources, generators, problem sets
+    mistakes.py  what a mistake is, and the rows that several checks look at
+    recipes.py   checks recipes: settings that don't go together, groups, rows to choose by
+    models.py    checks models: that they exist, can be prompted as asked, and get rows that fit in length
+    edits.py     checks recipes that edit models or rewrite prompts, and the section `edits`
+    repair.py    checks that templates, problem sets and rows for repair go together
+    meaning.py   finds settings that contradict each other, and warns of those without effect
 """

@@ -8,12 +8,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
 
 from raysweep.accelerators import ACCELERATOR_LABEL, ACCELERATORS, data_sheet_of, similar_type
 from raysweep.config.checks.mistakes import Doubt, Mistake
 from raysweep.config.document import KeyPath
-from raysweep.config.fields import SpecConfig
 from raysweep.config.grid import build_grid
 from raysweep.config.loggers import LOGGERS
 from raysweep.config.models import RecipeConfig
@@ -23,10 +21,7 @@ from raysweep.config.training import TrainingSetConfig
 from raysweep.errors import MissingInput, UsageError
 from raysweep.generators.base import GENERATORS
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import CLEAN, Spec
-from raysweep.registry import Registry
-from raysweep.trainers.base import OBJECTIVES
-from raysweep.trainers.editors.base import EDITORS
+from raysweep.records import CLEAN
 from raysweep.trainers.kinds import edits
 
 MANY_EPOCHS = 1000
@@ -41,16 +36,13 @@ RAYS_LABELS = {
 
 def check_meaning(config: SweepConfig) -> Iterator[Mistake]:
     yield from _samples(config)
-    yield from _steps_and_epochs(config)
-    yield from _arguments(config)
-    yield from _accelerators(config)
-    yield from _labels(config)
-    yield from _seeds(config)
-    yield from _timeout(config)
-    yield from _choices(config)
+    for name, recipe in config.recipes.items():
+        yield from ((("recipes", name, key), Doubt(text)) for key, text in _recipe(config, recipe))
+    yield from _resources(config)
+    yield from _numbers(config)
     yield from _loggers(config)
-    yield from _equal_sets(config)
-    yield from _unused(config)
+    yield from _unused_models_and_sets(config)
+    yield from _unused_perturbations(config)
 
 
 def _samples(config: SweepConfig) -> Iterator[Mistake]:
@@ -65,71 +57,43 @@ def _samples(config: SweepConfig) -> Iterator[Mistake]:
         )
     for at, k in enumerate(evaluation.pass_at or []):
         if k > evaluation.samples:
-            yield (
-                ("evaluation", "pass_at", at),
-                f"pass@{k} needs {k} completions of a prompt, and there are {evaluation.samples}; give `samples: {k}`",
-            )
+            why = f"pass@{k} needs {k} completions of a prompt, and there are {evaluation.samples}"
+            yield ("evaluation", "pass_at", at), f"{why}; give `samples: {k}`"
     if not evaluation.early_stopping and evaluation.beams == 1:
-        yield (
-            ("evaluation", "early_stopping"),
-            "it says when a beam search ends, and there is none; give `beams`, or leave it out",
-        )
+        why = "it says when a beam search ends, and there is none; give `beams`, or leave it out"
+        yield ("evaluation", "early_stopping"), why
 
 
-def _steps_and_epochs(config: SweepConfig) -> Iterator[Mistake]:
-    for name, recipe in config.recipes.items():
-        given = recipe.model_fields_set
-        is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
-        if recipe.steps is not None and is_given:
-            yield ("recipes", name, "epochs"), Doubt(f"`steps: {recipe.steps}` takes the place of epochs; remove one")
-        elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
-            way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
-            text = f"{recipe.epochs:,.12g} passes over a training set are many; {way}"
-            yield ("recipes", name, "epochs"), Doubt(text)
+def _recipe(config: SweepConfig, recipe: RecipeConfig) -> Iterator[tuple[str, str]]:
+    given = recipe.model_fields_set
+    is_given = "epochs" in given and len(given) < len(RecipeConfig.model_fields)  # a resolved config has all
+    if recipe.steps is not None and is_given:
+        yield "epochs", f"`steps: {recipe.steps}` takes the place of epochs; remove one"
+    elif recipe.steps is None and recipe.epochs > MANY_EPOCHS:
+        way = f"write `steps: {recipe.epochs:.12g}` if steps are meant"
+        yield "epochs", f"{recipe.epochs:,.12g} passes over a training set are many; {way}"
+    with suppress(UsageError):  # another check says what is wrong
+        yield from (("objective_args", doubt) for doubt in config.objective(recipe).doubts())
+    if edits(recipe.trainer):
+        with suppress(UsageError):
+            yield from (("edit", doubt) for doubt in config.editor(recipe).doubts())
 
 
-def _arguments(config: SweepConfig) -> Iterator[Mistake]:
-    for name, recipe in config.recipes.items():
-        used: list[tuple[str, Registry[Any], Spec]] = [
-            ("objective_args", OBJECTIVES, Spec(recipe.objective, dict(recipe.objective_args)))
-        ]
-        if edits(recipe.trainer):
-            used.append(("edit", EDITORS, Spec(recipe.trainer, dict(recipe.edit))))
-        for key, registry, spec in used:
-            with suppress(UsageError):  # another check says what is wrong
-                yield from ((("recipes", name, key), Doubt(doubt)) for doubt in config.part(registry, spec).doubts())
-
-
-def _seeds(config: SweepConfig) -> Iterator[Mistake]:
-    """Find negative seeds, which other tools take for random ones."""
+def _numbers(config: SweepConfig) -> Iterator[Mistake]:
+    """Find negative seeds, which other tools take for random ones, and milliseconds."""
     given: list[tuple[KeyPath, int]] = [(("seed",), config.seed)]
     given += [(("seeds", at), seed) for at, seed in enumerate(config.seeds or [])]
     for path, seed in given:
         if seed < 0:
             yield path, Doubt(f"{seed} is a seed like any other, not a random one; give such as 1, 2, 3")
-
-
-def _timeout(config: SweepConfig) -> Iterator[Mistake]:
     usual = max(PROBLEMS.get(problems.name).limits.timeout for problems in config.evaluation.problems)
-    given = config.execution.timeout
-    if given is not None and given > LONG * usual:
-        way = f"write {given / 1000:g} if milliseconds are meant"
-        text = f"{given:,g} seconds for each program are many, where {usual:g} s is usual; {way}"
-        yield ("execution", "timeout"), Doubt(text)
+    timeout = config.execution.timeout
+    if timeout is not None and timeout > LONG * usual:
+        text = f"{timeout:,g} seconds for each program are many, where {usual:g} s is usual"
+        yield ("execution", "timeout"), Doubt(f"{text}; write {timeout / 1000:g} if milliseconds are meant")
 
 
-def _choices(config: SweepConfig) -> Iterator[Mistake]:
-    used = {name for model in config.models for name in model.recipes}
-    if config.keep_models == "chosen" and not any(config.recipes[name].is_candidate for name in used):
-        yield (
-            ("keep_models",),
-            Doubt(
-                "no recipe has `select`, so none is chosen and all models are kept; give one, or `all` or `adapters`"
-            ),
-        )
-
-
-def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
+def _resources(config: SweepConfig) -> Iterator[Mistake]:
     named: dict[str, KeyPath] = {}
     for at, model in enumerate(config.models):
         path: KeyPath = ("models", at, "accelerator")
@@ -138,20 +102,22 @@ def _accelerators(config: SweepConfig) -> Iterator[Mistake]:
         asked += [("generation", recipe) for recipe in ("", *model.recipes)]
         if model.accelerator and not any(config.asked(stage, model.name, recipe).gpus for stage, recipe in asked):
             yield path, "its cells ask for no GPU; give `resources.gpus: auto`, or leave the accelerator out"
-    named = {**{name: ("prices", name) for name in config.prices}, **_labelled(config), **named}
+    labelled: dict[str, KeyPath] = {}
+    misspelt: list[Mistake] = []
+    for path, conditions in _selectors(config):
+        for name in values_of(conditions.get(ACCELERATOR_LABEL, "")):
+            labelled.setdefault(name, (*path, ACCELERATOR_LABEL))
+        for name in conditions:
+            meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
+            if meant in RAYS_LABELS and name != meant:
+                text = f"Ray's label is `{meant}`; a node has {name!r} only if it was started with it"
+                misspelt.append(((*path, name), Doubt(text)))
     known = ", ".join(name.replace(" ", "-") for name in ACCELERATORS)
-    for name, path in named.items():
+    for name, path in {**{name: ("prices", name) for name in config.prices}, **labelled, **named}.items():
         if data_sheet_of(name) is None:
             hint = f"{similar_type(name)}, so memory and hours can't be predicted; known: {known}"
             yield path, Doubt(f"there is no data sheet of {name!r}{hint}")
-
-
-def _labelled(config: SweepConfig) -> dict[str, KeyPath]:
-    named: dict[str, KeyPath] = {}
-    for path, conditions in _selectors(config):
-        if condition := conditions.get(ACCELERATOR_LABEL):
-            named |= {name: named.get(name, (*path, ACCELERATOR_LABEL)) for name in values_of(condition)}
-    return named
+    yield from misspelt
 
 
 def _selectors(config: SweepConfig) -> list[tuple[KeyPath, Mapping[str, str]]]:
@@ -162,15 +128,6 @@ def _selectors(config: SweepConfig) -> list[tuple[KeyPath, Mapping[str, str]]]:
     return [(("resources", "labels"), config.resources.labels), *below]
 
 
-def _labels(config: SweepConfig) -> Iterator[Mistake]:
-    for path, conditions in _selectors(config):
-        for name in conditions:
-            meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
-            if meant in RAYS_LABELS and name != meant:
-                text = f"Ray's label is `{meant}`; a node has {name!r} only if it was started with it"
-                yield (*path, name), Doubt(text)
-
-
 def _loggers(config: SweepConfig) -> Iterator[Mistake]:
     for at, logger in enumerate(config.loggers if "loggers" in config.model_fields_set else []):
         package = LOGGERS[logger.name].package
@@ -179,42 +136,14 @@ def _loggers(config: SweepConfig) -> Iterator[Mistake]:
             yield ("loggers", at), MissingInput(f"logger {logger.name!r} needs the package {package}: {way}")
 
 
-def _equal_sets(config: SweepConfig) -> Iterator[Mistake]:
-    seen: dict[TrainingSetConfig, str] = {}
-    for at, trained in enumerate(config.training.sets if config.training else []):
-        same = seen.setdefault(trained.model_copy(update={"name": ""}), trained.name)
-        if same != trained.name:
-            yield ("training", "sets", at), Doubt(f"{trained.name!r} has the same rows as {same!r}; remove one of them")
-
-
-def _unused(config: SweepConfig) -> Iterator[Mistake]:
-    yield from _untrained(config)
-    tests = config.evaluation.perturbations
-    if isinstance(config.evaluation.pairs, Mapping):
-        try:
-            judged = {pair.perturbation for pair in build_grid(config).pairs}
-        except UsageError:  # reported by a check of its own
-            judged = set(tests)
-        for at, name in enumerate(tests):
-            if name not in judged:
-                yield (
-                    ("evaluation", "perturbations", at),
-                    Doubt(f"`evaluation.pairs` has no model evaluated on {name!r}"),
-                )
-    sets = [trained.perturbation for trained in config.training.sets] if config.training else []
-    members = {str(member) for spec in config.perturbations.values() for member in _members(spec)}
-    for name in config.perturbations:
-        if name not in {*tests, *sets, *members}:
-            yield ("perturbations", name), Doubt("no training set and no test set uses it")
-    if config.strengths:
-        taken = {taken for name in {*tests, *sets, *config.perturbations} for taken in _strengthened(config, name)}
-        for name in config.strengths:
-            if name not in taken:
-                yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")
-
-
-def _untrained(config: SweepConfig) -> Iterator[Mistake]:
-    teachers = _teachers(config)
+def _unused_models_and_sets(config: SweepConfig) -> Iterator[Mistake]:
+    used = {name for model in config.models for name in model.recipes}
+    if config.keep_models == "chosen" and not any(config.recipes[name].is_candidate for name in used):
+        text = "no recipe has `select`, so none is chosen and all models are kept; give one, or `all` or `adapters`"
+        yield ("keep_models",), Doubt(text)
+    sources = config.training.row_sources if config.training else ()
+    written = [rows.rejected for of in sources for rows in (of.rows, of.validation) if rows]
+    teachers = {rejected.teacher for rejected in written if rejected}
     for at, model in enumerate(config.models):
         if not model.judged and model.name not in teachers:
             yield ("models", at, "judged"), Doubt(f"{model.name!r} is no teacher of `rejected` either; remove it")
@@ -222,36 +151,45 @@ def _untrained(config: SweepConfig) -> Iterator[Mistake]:
             yield ("models", at, "sets"), Doubt(f"{model.name!r} has no `recipes`, so it isn't fine-tuned on them")
     if config.training is None:
         return
-    if not any(model.recipes for model in config.models):
+    seen: dict[TrainingSetConfig, str] = {}
+    for at, trained in enumerate(config.training.sets):
+        same = seen.setdefault(trained.model_copy(update={"name": ""}), trained.name)
+        if same != trained.name:
+            yield ("training", "sets", at), Doubt(f"{trained.name!r} has the same rows as {same!r}; remove one of them")
+    if not used:
         yield ("training", "sets"), Doubt("no model has `recipes`, so none is fine-tuned on them")
         return
     trained_on = {trained.name for model in config.models for trained in config.sets_of(model)}
     for at, trained in enumerate(config.training.sets):
         if trained.name not in trained_on:
             yield ("training", "sets", at), Doubt(f"no model is fine-tuned on {trained.name!r}; remove it")
-    used = {trained.source for trained in config.training.sets}
+    named = {trained.source for trained in config.training.sets}
     for name in config.training.sources:
-        if name not in used:
+        if name not in named:
             yield ("training", "sources", name), Doubt("no training set names this source; remove it")
 
 
-def _teachers(config: SweepConfig) -> set[str | None]:
-    sources = config.training.row_sources if config.training else ()
-    written = [rows.rejected for of in sources for rows in (of.rows, of.validation) if rows]
-    return {rejected.teacher for rejected in written if rejected}
-
-
-def _strengthened(config: SweepConfig, name: str) -> set[str]:
-    if name == CLEAN:
-        return set()
-    try:
-        spec = config.perturbation(name)
-    except UsageError:  # reported by a check of its own
-        return set()
-    of_members = spec.args.get("strengths")
-    return {spec.name, *(of_members if isinstance(of_members, Mapping) else ())}
-
-
-def _members(spec: SpecConfig) -> list[object]:
-    members = (spec.model_extra or {}).get("members", [])
-    return list(members) if isinstance(members, list) else []
+def _unused_perturbations(config: SweepConfig) -> Iterator[Mistake]:
+    tests = config.evaluation.perturbations
+    if isinstance(config.evaluation.pairs, Mapping):
+        with suppress(UsageError):  # reported by a check of its own
+            judged = {pair.perturbation for pair in build_grid(config).pairs}
+            for at, name in enumerate(tests):
+                if name not in judged:
+                    why = f"`evaluation.pairs` has no model evaluated on {name!r}"
+                    yield ("evaluation", "perturbations", at), Doubt(why)
+    sets = [trained.perturbation for trained in config.training.sets] if config.training else []
+    listed = [(spec.model_extra or {}).get("members", []) for spec in config.perturbations.values()]
+    members = {str(member) for of in listed if isinstance(of, list) for member in of}
+    for name in config.perturbations:
+        if name not in {*tests, *sets, *members}:
+            yield ("perturbations", name), Doubt("no training set and no test set uses it")
+    strengthened: set[str] = set()
+    for name in {*tests, *sets, *config.perturbations} - {CLEAN} if config.strengths else ():
+        with suppress(UsageError):  # reported by a check of its own
+            spec = config.perturbation(name)
+            of_members = spec.args.get("strengths")
+            strengthened |= {spec.name, *(of_members if isinstance(of_members, Mapping) else ())}
+    for name in config.strengths:
+        if name not in strengthened:
+            yield ("strengths", name), Doubt("no training set and no test set uses this perturbation")

@@ -14,15 +14,15 @@ from raysweep.prompts.templates import NATIVE, RAW, PromptTemplate, template_sho
 from raysweep.training_sets.base import SOURCES
 
 
-def repair_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what is wrong with a model's templates, and the key of the model."""
+def repair_mistakes(config: SweepConfig, model: ModelConfig, place: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield where a model's template, problem sets and training rows don't go together; `place`: of the model."""
     template, prompt_format = PromptTemplate(model.template), config.evaluation.prompt_format
     shown = [template_shown(prompt_format, tuned, template).name for tuned in (False, True)[: 1 + bool(model.recipes)]]
     sets = {spec.name: PROBLEMS.get(spec.name).repair for spec in config.evaluation.problems}
     others = [name for name, repairs in sets.items() if not repairs]
     if others and (repairing := [name for name in shown if name in STYLES]):
         yield (
-            ("template",),
+            (*place, "template"),
             f"the template {repairing[0]!r} shows code with a fault, and problem set {others[0]} has none; give models "
             "that are to repair a config with problem sets for repair alone, or take another template",
         )
@@ -30,22 +30,36 @@ def repair_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[t
     if len(others) < len(sets) and wrong:
         repairs = next(name for name, is_one in sets.items() if is_one)
         yield (
-            ("template",),
+            (*place, "template"),
             f"problem set {repairs} is code with a fault, which the template {wrong[0]!r} can't show; take one for "
             "repair, such as repair_buggy_line",
         )
-    if len(others) < len(sets) and _chats(config, model):
+    spec = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
+    if len(others) < len(sets) and GENERATORS.get(spec.name).chats(spec.args):
         yield (
-            ("generator",),
+            (*place, "generator"),
             f"model {model.name!r} answers as a chat, with prose and fences around its code, and a problem set for "
             "repair takes an answer whole as its patch; give the generator an interface that continues a prompt, such "
             "as `api: completions`, or the model a config without problem sets for repair",
         )
-
-
-def _chats(config: SweepConfig, model: ModelConfig) -> bool:
-    spec = (model.generator or config.evaluation.generator).spec(GENERATORS, config.seed)
-    return GENERATORS.get(spec.name).chats(spec.args)
+    trained: list[tuple[KeyPath, str, list[str]]] = []
+    if model.recipes:
+        sources = [source.rows.name for source in (config.training.row_sources if config.training else ())]
+        trained.append(((*place, "template"), model.template, sources))
+    if (made := model.pretrain) is not None:
+        path = (*place, "template") if made.template is None else (*place, "pretrain", "template")
+        trained.append((path, made.template or model.template, [made.source.name]))
+    for path, name, sources in trained:
+        if answers_in(name) is RepairAnswer.REST:
+            yield (
+                path,
+                f"to the template {name!r} models that aren't fine-tuned answer with the rest of a function, and a "
+                "training row's answer is what mends its hunk; take one that begins with repair",
+            )
+        for source in sources if name in STYLES else ():
+            if not SOURCES.get(source).repair:
+                why = f"shows code with a fault, and rows of the source {source} have none; take the source repair"
+                yield path, f"the template {name!r} {why}"
 
 
 def architecture_mistakes(
@@ -67,30 +81,6 @@ def architecture_mistakes(
                 path,
                 f"the template {name!r} is for {kinds[style.architecture]}, and {model.name} is "
                 f"{kinds[architecture]}; take one of {', '.join(better)}",
-            )
-
-
-def training_mistakes(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the key of a model whose training rows can't be shown or answered in a template for repair, and why."""
-    trained: list[tuple[KeyPath, str, list[str]]] = []
-    if model.recipes:
-        sources = [source.rows.name for source in (config.training.row_sources if config.training else ())]
-        trained.append((("template",), model.template, sources))
-    if (made := model.pretrain) is not None:
-        key = ("template",) if made.template is None else ("pretrain", "template")
-        trained.append((key, made.template or model.template, [made.source.name]))
-    for path, name, sources in trained:
-        if answers_in(name) is RepairAnswer.REST:
-            yield (
-                path,
-                f"to the template {name!r} models that aren't fine-tuned answer with the rest of a function, and a "
-                "training row's answer is what mends its hunk; take one that begins with repair",
-            )
-        for source in (source for source in sources if name in STYLES and not SOURCES.get(source).repair):
-            yield (
-                path,
-                f"the template {name!r} shows code with a fault, and rows of the source {source} have none; "
-                "take the source repair",
             )
 
 

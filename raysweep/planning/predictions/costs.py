@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 from raysweep.accelerators import ACCELERATORS, DataSheet, data_sheet_of
 from raysweep.config.schema import EvaluationConfig, SweepConfig
@@ -261,8 +261,7 @@ class _Costs:
         self._shape = cache(lambda name: base_shape(self._bases[name]))
         self._bases: dict[str, BasePlan] = {}
         self._recipes: dict[tuple[str, str], Recipe] = {}
-        self._rows: dict[str, RowFacts] = {}
-        self._sources: dict[str, Spec] = {}  # of the same keys
+        self._rows: dict[str, tuple[Spec, RowFacts]] = {}  # by the keys of the rows
         self._problems: dict[str, int] = {}
         self._teaches = False  # a model writes rejected responses
         self._unknown_edits: dict[str, str] = {}  # by recipe: its editor, of which nothing is known
@@ -294,10 +293,10 @@ class _Costs:
         set_rows = self.set_rows(plan.training_set)
         steps = steps_of(set_rows, plan.recipe)
         tokens = round(steps * plan.recipe.batch_size * tokens_of_row(plan.recipe, rows))
-        is_known = shape is not None and plan.recipe.trainer in PREDICTED
-        trained = trained_weights(shape, plan.recipe) if shape and is_known else 0
-        saved = trained * (2 if plan.recipe.keep == BEST else 1)
-        saved += optimizer_states(shape, plan.recipe) if shape and is_known else 0
+        trained = saved = 0
+        if shape is not None and plan.recipe.trainer in PREDICTED:
+            trained = trained_weights(shape, plan.recipe)
+            saved = trained * (2 if plan.recipe.keep == BEST else 1) + optimizer_states(shape, plan.recipe)
         checkpoints = CHECKPOINT_BYTES * saved * bool(self._config.checkpoint_every)
         facts = (self._memory(key, rows), generating, 4 * trained + stored, checkpoints)
         training = dict(self._training_hours(key, tokens, rows))
@@ -305,11 +304,8 @@ class _Costs:
         if rate := self._rates.get(key):
             known = data_sheet_of(rate.device)
             training[known[0] if known else rate.device] = plan.recipe.workers * steps * rate.seconds_per_step / 3600
-            tokens, cpu_seconds, basis = (
-                round(steps * rate.tokens_per_step),
-                steps * rate.cpu_seconds_per_step,
-                MEASURED,
-            )
+            tokens, basis = round(steps * rate.tokens_per_step), MEASURED
+            cpu_seconds = steps * rate.cpu_seconds_per_step
         both = {name: training[name] + hours.get(name, 0.0) for name in training}
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, set_rows, steps, unknown)
 
@@ -393,7 +389,11 @@ class _Costs:
 
     def assumptions(self) -> list[str]:
         """Return in words what the other estimates assume, after the costs of all cells."""
-        lines = [f"{self._rows_in_words(key)}: {rows.how}" for key, rows in self._rows.items()]
+        lines = []
+        for source, rows in self._rows.values():
+            where = source.args.get("path", source.args.get("part", ""))
+            of = f"rows of {source.name} {where}".rstrip() if len(self._rows) > 1 else "training rows"
+            lines.append(f"{of}: {rows.how}")
         if self._teaches:
             lines.append("teachers' answers: one for each row, as long as its response")
         if self._unknown:
@@ -413,15 +413,8 @@ class _Costs:
     def rows_of(self, source: SourceRowsPlan) -> RowFacts:
         key = source.node.key
         if key not in self._rows:
-            self._rows[key], self._sources[key] = row_facts(self._config, source.source), source.source
-        return self._rows[key]
-
-    def _rows_in_words(self, key: str) -> str:
-        if len(self._rows) == 1:
-            return "training rows"
-        source = self._sources[key]
-        where = source.args.get("path", source.args.get("part", ""))
-        return f"rows of {source.name} {where}".rstrip()
+            self._rows[key] = source.source, row_facts(self._config, source.source)
+        return self._rows[key][1]
 
     def set_rows(self, training_set: TrainingSetPlan) -> int:
         choice = training_set.choice
@@ -430,13 +423,12 @@ class _Costs:
 
     def _prompts(self, plan: CellPlan) -> int:
         """Return how many completions a cell makes."""
-        number = 0
+        limit = self._config.evaluation.limit
         for pair in plan.pairs:
-            name = pair.pair.problem_set
-            if name not in self._problems:
-                self._problems[name] = problem_count(self._config, pair.test_set.problem_set)
-            number += min(self._problems[name], self._config.evaluation.limit or self._problems[name])
-        return number * plan.decoding.samples
+            if pair.pair.problem_set not in self._problems:
+                number = problem_count(self._config, pair.test_set.problem_set)
+                self._problems[pair.pair.problem_set] = min(number, limit or number)
+        return sum(self._problems[pair.pair.problem_set] for pair in plan.pairs) * plan.decoding.samples
 
     def _training_memory(self, key: tuple[str, str], rows: RowFacts) -> int | None:
         on_gpu = bool(self._config.asked("training", *key).gpus)
@@ -447,19 +439,15 @@ class _Costs:
         shape, evaluation = self._shape(name), self._config.evaluation
         if shape is None:
             return None
-        new = evaluation.max_new_tokens
-        return generation_memory(
-            shape, self._dtypes[name], rows_together(self._config.evaluation), ASSUMED_PROMPT_TOKENS, new
-        )
+        rows, new = rows_together(evaluation), evaluation.max_new_tokens
+        return generation_memory(shape, self._dtypes[name], rows, ASSUMED_PROMPT_TOKENS, new)
 
     def _estimated_training_hours(self, key: tuple[str, str], tokens: int, rows: RowFacts) -> dict[str, float]:
         shape, recipe = self._shape(key[0]), self._recipes[key]
         if shape is None or recipe.trainer not in PREDICTED:
             return {}
-        return {
-            name: training_seconds(shape, recipe, tokens, rows.tokens, sheet) / 3600
-            for name, sheet in ACCELERATORS.items()
-        }
+        seconds = partial(training_seconds, shape, recipe, tokens, rows.tokens)
+        return {name: seconds(sheet) / 3600 for name, sheet in ACCELERATORS.items()}
 
     def _estimated_generation_hours(
         self, name: str, completions: int, samples: int, new: int, prompt: int = ASSUMED_PROMPT_TOKENS

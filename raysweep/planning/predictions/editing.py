@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from raysweep.accelerators import DataSheet
+from raysweep.config.models import RecipeConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.models.architectures.shape import BYTES, Shape
@@ -20,7 +21,7 @@ PRECISIONS = {"float32": "float32", "bfloat16": "bf16", "float16": "float16"}
 """A recipe's name of the number format of a base."""
 
 
-def edit_work(config: SweepConfig, recipe: Recipe, shape: Shape | None) -> EditEffort | None:
+def edit_work(config: SweepConfig, recipe: Recipe | RecipeConfig, shape: Shape | None) -> EditEffort | None:
     """Return how much an edit by a recipe does; None for another recipe, or if it isn't known."""
     if shape is None or not edits(recipe.trainer):
         return None

@@ -111,10 +111,9 @@ class NeedsPlanner:
                 least = _peak(least_memory(shape, recipe, bool(training.gpus)))
             rows, new = rows_together(config.evaluation), config.evaluation.max_new_tokens
             written = generation_memory(shape, model.dtype, rows, ASSUMED_PROMPT_TOKENS, new)
-            works = [edit_work(config, config.recipes[name].recipe("", ""), shape) for name in model.recipes]
-            edited = [
-                editing_memory(shape, model.dtype, work, new, bool(generation.gpus)) for work in filter(None, works)
-            ]
+            works = [edit_work(config, config.recipes[name], shape) for name in model.recipes]
+            on_gpu = bool(generation.gpus)
+            edited = [editing_memory(shape, model.dtype, work, new, on_gpu) for work in works if work is not None]
             written = max(written, *edited, 0)  # hosts that edit are those of all cells of the model
             if recipe_name in config.recipes and edits(config.recipes[recipe_name].trainer) and not generation.gpus:
                 trained = written  # of a host of its own, which holds no place: else as many as there are CPUs begin
@@ -129,7 +128,12 @@ class NeedsPlanner:
         in_trial = chosen and workers <= 1
         is_on_one_kind = bool(trains.gpus) == bool(writes.gpus) or bool(in_trial and trains.gpus)
         if recipe and not is_on_one_kind and group_of(config, base):
-            raise UsageError(_unlike_devices(model.name, recipe_name, trains.gpus, writes.gpus))
+            raise UsageError(
+                f"model {model.name!r}: training with recipe {recipe_name!r} asks for `resources.training.gpus: "
+                f"{trains.gpus:g}`, and generation for `resources.generation.gpus: {writes.gpus:g}`, but a group is "
+                "trained and run on one type of device; give GPUs to both or to none, or mix them knowingly with "
+                "`resources.allow_mixed: true`"
+            )
         return CellNeeds(trains, writes, _resolved(execution, 0, 0), workers, in_trial)
 
 
@@ -140,14 +144,6 @@ def doubtful_types(config: SweepConfig) -> list[str]:
     labels = {(stage.labels or {}).get(ACCELERATOR_LABEL, "") for stage in asked}
     names = sorted({name for label in labels for name in names_in(label)})
     return [f"{name}{hint}" for name in names if (hint := similar_type(name))]
-
-
-def _unlike_devices(model: str, recipe: str, training: float, generation: float) -> str:
-    return (
-        f"model {model!r}: training with recipe {recipe!r} asks for `resources.training.gpus: {training:g}`, and "
-        f"generation for `resources.generation.gpus: {generation:g}`, but a group is trained and run on one "
-        "type of device; give GPUs to both or to none, or mix them knowingly with `resources.allow_mixed: true`"
-    )
 
 
 def _peak(memory: TrainingMemory | None) -> int:

@@ -90,7 +90,13 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
         room = room_of_worker(asked, is_here)
         if room is None:
             continue
-        _require_precision(trainings, room)
+        wrong = [training for training in trainings if room.lack(0, training.recipe.precision == "bf16")]
+        if wrong:
+            raise UsageError(
+                f"{_these(wrong)} can't be trained: {room.source} {room.lack(0, in_bf16=True)}; give "
+                f"`recipes.{recipe}` `precision: float16` or `float32`, or ask for another type of GPU by "
+                f"`resources.labels`"
+            )
         if is_here and not asked.gpus and emulates(trainings[0].recipe.precision):
             log.warning(
                 "%s would be trained in %s, which this machine's CPU only emulates, at a fraction of float32's speed; "
@@ -105,16 +111,6 @@ def require_fit(config: SweepConfig, plans: Sequence[ArtefactPlan], is_here: boo
             reason = reason or _reason(trainings[0], needed, room, bool(asked.gpus))
     if too_large:
         raise UsageError(f"{_these(too_large)} can't be trained: {reason}")
-
-
-def _require_precision(trainings: Sequence[_Training], room: Room) -> None:
-    wrong = [training for training in trainings if room.lack(0, training.recipe.precision == "bf16")]
-    if wrong:
-        raise UsageError(
-            f"{_these(wrong)} can't be trained: {room.source} {room.lack(0, in_bf16=True)}; give "
-            f"`recipes.{wrong[0].recipe_name}` `precision: float16` or `float32`, or ask for another type of GPU by "
-            f"`resources.labels`"
-        )
 
 
 def _these(trainings: Sequence[_Training]) -> str:

@@ -175,6 +175,6 @@ def _set_size(folder: SweepFolder, config: SweepConfig, scores: TestSetScores) -
         return row_count(folder.store.use(scores.pair.test_set) / ROWS)
     problems: Mapping[str, Any] = {each.label: each for each in config.evaluation.problems}
     try:
-        return len(PROBLEMS.create(problems[scores.pair.problem_set].spec(PROBLEMS, config.seed)).problems())
+        return len(config.problem_set(problems[scores.pair.problem_set]).problems())
     except UsageError:
         return None

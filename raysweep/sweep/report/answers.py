@@ -106,7 +106,7 @@ class SweepAnswers(Answers):
         config = self._folder.config()
         spec = next((spec for spec in config.evaluation.problems if spec.label == problem_set), None)
         try:
-            problems = PROBLEMS.create(spec.spec(PROBLEMS, config.seed)).problems() if spec is not None else ()
+            problems = config.problem_set(spec).problems() if spec is not None else ()
         except RaysweepError:  # its file is gone since the run
             return {}
         return {problem.task_id: problem.reference for problem in problems if problem.reference is not None}

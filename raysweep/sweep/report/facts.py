@@ -15,7 +15,6 @@ from raysweep.engine.ledger import HOUR
 from raysweep.errors import UsageError
 from raysweep.generators.reference import Reference
 from raysweep.planning.missing import ENDED
-from raysweep.problems.base import PROBLEMS
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
 from raysweep.records import BASE, ModelKind, Result
@@ -140,9 +139,7 @@ def judged_inside(folder: SweepFolder, config: SweepConfig) -> dict[str, dict[st
         oracles = {result.task_id: result.oracle for result in folder.store.rows(row.results, Result)}
         inside = [task_id for task_id, oracle in oracles.items() if oracle == Oracle.INSIDE]
         try:
-            reasons = inside_reasons(
-                PROBLEMS.create(specs[row.problem_set].spec(PROBLEMS, config.seed)).problems(), oracles
-            )
+            reasons = inside_reasons(config.problem_set(specs[row.problem_set]).problems(), oracles)
         except UsageError:
             reasons = {}
         facts[row.problem_set] = {task_id: reasons.get(task_id, "") for task_id in inside}

@@ -15,7 +15,6 @@ from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json
 from raysweep.metrics.levels import PerturbationLevel
 from raysweep.perturbations.base import PERTURBATIONS
-from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.repair.styles import STYLES
 from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN
@@ -81,7 +80,7 @@ def _languages(config: SweepConfig) -> dict[str, str]:
     languages = {}
     for problems in config.evaluation.problems:
         with suppress(UsageError):
-            languages[problems.label] = PROBLEMS.create(problems.spec(PROBLEMS, config.seed)).language
+            languages[problems.label] = config.problem_set(problems).language
     return languages
 
 

@@ -68,7 +68,7 @@ def _perturbations(config: SweepConfig) -> Iterator[Line]:
     for name in dict.fromkeys([*config.evaluation.perturbations, *(entry.perturbation for entry in sets)]):
         label = labelled(name, {name: words_of(config, name)})
         try:
-            method = PERTURBATIONS.create(config.perturbation(name))
+            method = config.method(name)
         except UsageError:  # the report may be written on a machine without a translator
             yield (
                 labelled(name, {name: words_of(config, name)}),
@@ -301,7 +301,9 @@ def _leakage_of(config: SweepConfig, plan: LeakagePlan, store: Store) -> str:
     leaks = store.rows(plan.node, Leak)
     limit = config.evaluation.limit
     if limit is not None and config.training.decontaminate != "drop":  # rows are dropped for problems beyond it, too
-        judged = {(name, one.task_id) for name, of in plan.problems for one in PROBLEMS.create(of).problems()[:limit]}
+        judged = {
+            (name, one.task_id) for name, of in plan.problems for one in config.part(PROBLEMS, of).problems()[:limit]
+        }
         leaks = [leak for leak in leaks if (leak.problem_set, leak.task_id) in judged or leak.rule == DEVELOPER_PATCH]
     rows, problems = {leak.row_id: leak.rule for leak in leaks}, {(leak.problem_set, leak.task_id) for leak in leaks}
     treatment = (
