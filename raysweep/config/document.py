@@ -240,7 +240,6 @@ def _unshared(value: Any) -> Any:
 
 
 def settings(overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the values of ``--set NAME=VALUE`` options; raise ConfigError for those of another form."""
     document = overridden(Document("command line", {}, {}, {}), overrides)
     if document.wrong:
         raise ConfigError(document.source, document.wrong)

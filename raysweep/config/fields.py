@@ -171,7 +171,6 @@ def registered_or_declared(registry: Registry[Any], section: str) -> DescribedCh
 
 
 def unregistered(registry: Registry[Any]) -> AfterValidator:
-    """Return a validator that no registered class has a name, so that the config can define it."""
 
     def check(name: str) -> str:
         if name in registry.names():

@@ -155,7 +155,6 @@ def _cells_of(config: SweepConfig, model: ModelConfig) -> Iterator[tuple[str, st
 def _inputs(
     config: SweepConfig, model: ModelConfig, recipe: str, seeds: Sequence[int]
 ) -> Iterator[tuple[int, str, PairToEdit | None]]:
-    """Yield what a recipe makes models of: seed, name in the place of a training set's, and edit example."""
     trainer = config.recipes[recipe].trainer
     if rewrites(trainer):
         yield from ((seed, REWRITTEN, None) for seed in seeds)
@@ -209,7 +208,6 @@ def _is_judged_on(config: SweepConfig, recipe: str, problem_set: str) -> bool:
 
 
 def everything(trained: TrainedOn, tests: Sequence[str]) -> list[str]:
-    """``all``: every model on every test set."""
     return list(tests)
 
 

@@ -125,53 +125,40 @@ class _Spelling:
         return {**model, "recipes": names}
 
     def _wrong(self, place: KeyPath, text: str) -> None:
-        self.mistakes.append((place, text))
+        if (place, text) not in self.mistakes:
+            self.mistakes.append((place, text))
 
     def _lists(
         self, place: KeyPath, recipe: Mapping[Any, Any]
     ) -> tuple[dict[Any, Any], dict[KeyPath, Sequence[int | float]]]:
-        plain = dict(recipe)
+        plain = {key: dict(of) if key in SECTIONS and isinstance(of, Mapping) else of for key, of in recipe.items()}
         lists: dict[KeyPath, Sequence[int | float]] = {}
-        found: dict[KeyPath, list[Any]]
-        for key, value in recipe.items():
-            if key in SECTIONS and isinstance(value, Mapping):
-                found = {(key, name): value[name] for name in value if isinstance(value[name], list)}
-                plain[key] = {name: of for name, of in value.items() if not self._is_spread((key, name), of)}
-                if any(map(self._is_spread, found, found.values())) and recipe.get("trainer", "full") != key:
-                    self._wrong((*place, key), f"`{key}` counts with `trainer: {key}` only; leave its lists out")
-                    continue
+        for path, values in _lists_in(plain):
+            own, section = (plain, RecipeConfig) if len(path) == 1 else (plain[path[0]], SECTIONS[str(path[0])])
+            name = str(path[-1])
+            if path not in number_keys():
+                known = section.model_fields.get(name)
+                takes = set() if known is None else {get_origin(of) or of for of in _plain_types(known.annotation)}
+                if takes and not takes & {list, tuple}:
+                    del own[name]
+                    self._wrong(
+                        (*place, *path),
+                        "only a key that takes a number may be a list, which stands for a recipe for each; write a "
+                        "separate recipe for each of these",
+                    )
+                continue
+            del own[name]
+            if len(path) == 2 and recipe.get("trainer", "full") != path[0]:
+                why = f"`{path[0]}` counts with `trainer: {path[0]}` only; leave its lists out"
+                self._wrong((*place, path[0]), why)
+            elif why := _unusable(values):
+                self._wrong((*place, *path), why)
             else:
-                found = {(str(key),): value} if isinstance(value, list) else {}
-                if self._is_spread((key,), value):
-                    del plain[key]
-            for path, values in found.items():
-                if not self._is_spread(path, values):
-                    if self._refuse_other(place, path):
-                        (plain if len(path) == 1 else plain[path[0]]).pop(path[-1])
-                elif why := _unusable(values):
-                    self._wrong((*place, *path), why)
-                else:
-                    lists[path] = values
+                lists[path] = values
         if ("epochs",) in lists and recipe.get("steps") is not None:
             self._wrong((*place, "epochs"), "`steps` takes its place; remove one of them")
             del lists["epochs",]
         return plain, lists
-
-    @staticmethod
-    def _is_spread(path: KeyPath, value: Any) -> bool:
-        return isinstance(value, list) and path in number_keys()
-
-    def _refuse_other(self, place: KeyPath, path: KeyPath) -> bool:
-        section = RecipeConfig if len(path) == 1 else SECTIONS[str(path[0])]
-        known = section.model_fields.get(str(path[-1]))
-        if known is None or {list, tuple} & {get_origin(of) or of for of in _plain_types(known.annotation)}:
-            return False
-        self._wrong(
-            (*place, *path),
-            "only a key that takes a number may be a list, which stands for a recipe for each; write a separate "
-            "recipe for each of these",
-        )
-        return True
 
     def _group(
         self, name: str, recipe: Mapping[Any, Any], lists: Mapping[KeyPath, Sequence[int | float]]
@@ -201,6 +188,14 @@ class _Spelling:
 
 
 _EXAMPLE = "write numbers as lists, as in `lr: [1.0e-5, 3.0e-5]`, or leave `select` out"
+
+
+def _lists_in(recipe: Mapping[Any, Any]) -> list[tuple[KeyPath, list[Any]]]:
+    values: dict[KeyPath, Any] = {}
+    for key, value in recipe.items():
+        is_section = key in SECTIONS and isinstance(value, Mapping)
+        values |= {(key, name): of for name, of in value.items()} if is_section else {(str(key),): value}
+    return [(path, of) for path, of in values.items() if isinstance(of, list)]
 
 
 def _unusable(values: Sequence[Any]) -> str:

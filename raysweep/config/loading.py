@@ -85,7 +85,6 @@ def load_config(
 
 
 def config_from(value: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> SweepConfig:
-    """Check a config given as a mapping, with its ``--set`` overrides; raise ConfigError with all findings."""
     return validate(overridden(Document(source, deepcopy(dict(value)), {}, {}), overrides))
 
 
@@ -201,7 +200,7 @@ def _said(document: Document, mistakes: Mapping[KeyPath, str]) -> list[str]:
 
 def _said_at(document: Document, path: KeyPath, text: object) -> str:
     path = document.as_written(path)
-    return f"{document.place(path)}{shown(path)}: {text}"
+    return f"{document.place(path)}{shown(path) or 'the config'}: {text}"
 
 
 def to_yaml(config: BaseModel) -> str:

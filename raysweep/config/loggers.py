@@ -14,41 +14,32 @@ from raysweep.errors import UnknownName
 class TuneLogger:
     """Where Ray has a logger, and the package that it needs, by the names for importing and for pip.
 
-    `secrets`: arguments to set by an environment variable instead (the value), since a config is kept with its sweep.
+    `secret`: an argument to set by an environment variable instead, since a config is kept with its sweep.
     """
 
     module: str
     callback: str
     package: str
     pip: str
-    secrets: Mapping[str, str]
+    secret: str = ""
 
 
 LOGGERS: Mapping[str, TuneLogger] = {
-    "tensorboard": TuneLogger("ray.tune.logger", "TBXLoggerCallback", "tensorboardX", "tensorboardX", {}),
-    "wandb": TuneLogger(
-        "ray.air.integrations.wandb", "WandbLoggerCallback", "wandb", "wandb", {"api_key": "WANDB_API_KEY"}
-    ),
-    "mlflow": TuneLogger(
-        "ray.air.integrations.mlflow",
-        "MLflowLoggerCallback",
-        "mlflow",
-        "mlflow",
-        {"tracking_token": "MLFLOW_TRACKING_TOKEN"},
-    ),
-    "aim": TuneLogger("ray.tune.logger.aim", "AimLoggerCallback", "aim", "aim", {}),
-    "comet": TuneLogger(
-        "ray.air.integrations.comet", "CometLoggerCallback", "comet_ml", "comet-ml", {"api_key": "COMET_API_KEY"}
-    ),
+    "tensorboard": TuneLogger("ray.tune.logger", "TBXLoggerCallback", "tensorboardX", "tensorboardX"),
+    "wandb": TuneLogger("ray.air.integrations.wandb", "WandbLoggerCallback", "wandb", "wandb", "api_key"),
+    "mlflow": TuneLogger("ray.air.integrations.mlflow", "MLflowLoggerCallback", "mlflow", "mlflow", "tracking_token"),
+    "aim": TuneLogger("ray.tune.logger.aim", "AimLoggerCallback", "aim", "aim"),
+    "comet": TuneLogger("ray.air.integrations.comet", "CometLoggerCallback", "comet_ml", "comet-ml", "api_key"),
 }
 
 
 def _check(logger: SpecConfig) -> SpecConfig:
     if logger.name not in LOGGERS:
         raise ValueError(str(UnknownName("logger", logger.name, LOGGERS)))
-    for argument, variable in LOGGERS[logger.name].secrets.items():
-        if argument in (logger.model_extra or {}):
-            raise ValueError(f"{argument!r} would be kept with the sweep; set the environment variable {variable}")
+    secret = LOGGERS[logger.name].secret
+    if secret and secret in (logger.model_extra or {}):
+        variable = f"{logger.name}_{secret}".upper()
+        raise ValueError(f"{secret!r} would be kept with the sweep; set the environment variable {variable}")
     return logger
 
 

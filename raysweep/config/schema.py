@@ -205,7 +205,6 @@ class EvaluationConfig(Strict):
 
     @property
     def searched(self) -> str:
-        """How texts are found at temperature 0, in words."""
         early = "" if self.early_stopping else ", without early stopping"
         return "greedy" if self.beams == 1 else f"{self.beams} beams{early}"
 
@@ -324,15 +323,9 @@ class SweepConfig(Strict):
         """Return a part that the config names, built when it is first asked for; raise UsageError if it can't be."""
         key = registry.kind, repr(spec)
         if key not in self._parts:
-            try:
-                self._parts[key] = registry.create(spec)
-            except UsageError as error:
-                self._parts[key] = error
-        part = self._parts[key]
-        if isinstance(part, UsageError):
-            raise part
-        built: T = part
-        return built
+            self._parts[key] = registry.create(spec)
+        part: T = self._parts[key]
+        return part
 
     def source(self, rows: SourceConfig) -> TrainingSource:
         return self.part(SOURCES, rows.spec(SOURCES, self.seed))

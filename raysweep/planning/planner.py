@@ -112,7 +112,6 @@ class _Planner:
         return plan
 
     def _extract(self, plan: CellPlan) -> Extract:
-        """Return what is taken of a cell's completions."""
         shown = template_shown(plan.prompt_format, plan.is_fine_tuned, PromptTemplate(plan.template))
         if answer := answers_in(shown.name):
             return Extract(answer.value)

@@ -85,7 +85,6 @@ def sample(cells: Sequence[Cell], problems: int, problem_set: str, *, margin: fl
 
 
 def _problem_count(config: SweepConfig, problem_set: Spec) -> int:
-    """Return how many problems of a set are evaluated; 0 for a set in another language than pylint reads."""
     if not is_in_python(config, problem_set):
         return 0
     count = problem_count(config, problem_set)

@@ -57,18 +57,13 @@ def build_data_sets(config: SweepConfig) -> tuple[dict[str, TrainingSetPlan | Te
     Raises:
         UsageError: a file that the config names can't be read.
     """
-    planner = SetPlanner(config)
-    sets = config.training.sets if config.training else []
-    named: dict[str, TrainingSetPlan | TestSetPlan] = {
-        f"training-{s.name}": planner.fine_tuning_set(s.name) for s in sets
-    }
-    for problems in config.evaluation.problems:
-        for name in config.evaluation.perturbations:
-            for draw in config.draws_of(name):
-                named[test_set_name(problems.label, name, draw).replace(" ", "-")] = planner.test_set(
-                    problems.label, name, draw
-                )
-    return named, planner.leakages(trained.name for trained in sets)
+    planner, evaluation = SetPlanner(config), config.evaluation
+    trained = [trained.name for trained in (config.training.sets if config.training else [])]
+    named: dict[str, TrainingSetPlan | TestSetPlan] = {f"training-{n}": planner.fine_tuning_set(n) for n in trained}
+    labels = [problems.label for problems in evaluation.problems]
+    tests = [(of, name, draw) for of in labels for name in evaluation.perturbations for draw in config.draws_of(name)]
+    named |= {test_set_name(*test).replace(" ", "-"): planner.test_set(*test) for test in tests}
+    return named, planner.leakages(trained)
 
 
 class SetPlanner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from raysweep.config.loading import config_from, load_config, to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.planning.planner import build_plan
 from raysweep.planning.sets import SetPlanner
+from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Lane, Level, Limits, Sandbox
 from raysweep.records import BASE, Spec
 from raysweep.sweep.report.notes import settings_lines
@@ -301,6 +304,14 @@ def test_the_resolved_config_reads_back_equal(tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(to_yaml(config))
     assert load_config(again) == config
+
+
+def test_parts_that_were_built_for_the_checks_are_those_of_the_plan_and_no_setting(monkeypatch):
+    config = load_config(NANO)
+    for registry in (PROBLEMS, SOURCES, PERTURBATIONS):
+        monkeypatch.setattr(registry, "create", lambda spec: pytest.fail(f"{spec} is built again"))
+    assert build_plan(config).cells
+    assert pickle.loads(pickle.dumps(config)) == config == config.model_copy()
 
 
 def test_all_errors_come_at_once_with_line_key_value_and_nearest_name(tmp_path):

@@ -242,7 +242,6 @@ def _sizes(config: SweepConfig) -> Iterator[Mistake]:
 
 
 def _rejected(config: SweepConfig) -> Iterator[Mistake]:
-    """Check rejected responses: where rows must have some, and whether they can be made."""
     models = {model.name: model for model in config.models}
     for place, source, recipes in row_sources(config):
         is_pretraining = place[0] == "models"

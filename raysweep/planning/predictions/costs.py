@@ -184,7 +184,6 @@ def least_memory(shape: Shape | None, recipe: Recipe, on_gpu: bool) -> TrainingM
 
 
 def tokens_of_row(recipe: Recipe, rows: RowFacts) -> float:
-    """Return the tokens that a row costs on average, by the recipe's objective."""
     thousandths = [round(1000 * min(tokens, recipe.max_tokens)) for tokens in (rows.tokens, rows.rejected)]
     return objective_of(recipe).tokens(*thousandths) / 1000
 
@@ -198,7 +197,6 @@ def training_flops(shape: Shape, recipe: Recipe, tokens: float, width: float) ->
 
 
 def training_seconds(shape: Shape, recipe: Recipe, tokens: float, width: float, sheet: DataSheet) -> float:
-    """Return the seconds in which one accelerator trains on so many tokens; see `training_flops`."""
     number = BYTES[recipe.precision]
     return training_flops(shape, recipe, tokens, width) / (sheet.flops(number) * FLOPS_SHARES[number])
 
@@ -310,14 +308,12 @@ class _Costs:
         return CellCost(*facts, tokens, both, training, cpu_seconds, basis, set_rows, steps, unknown)
 
     def pre_training(self, plan: BasePlan) -> dict[str, float]:
-        """Return what the training of a base model computes; see `plan_work`."""
         shape = base_shape(plan)
         if shape is None or plan.recipe is None or plan.training_set is None or plan.recipe.trainer not in PREDICTED:
             return {}
         return {TRAINING: self._flops(shape, plan.recipe, plan.training_set)}
 
     def work(self, plan: CellPlan, lacking: Sequence[CellArtefactPlan]) -> dict[str, float]:
-        """Return what is computed for a cell that lacks some artefacts; see `plan_work`."""
         shape, trains = base_shape(plan.base), any(isinstance(one, ModelPlan) for one in lacking)
         if shape is None or plan.pair_search is not None:
             return {}
@@ -331,7 +327,6 @@ class _Costs:
         return {**work, GENERATING: WRITING * share * 2 * shape.weights * tokens}
 
     def _flops(self, shape: Shape, recipe: Recipe, training_set: TrainingSetPlan) -> float:
-        """Return the FLOPs of each worker of a training."""
         rows = self.rows_of(training_set.rows)
         steps = steps_of(self.set_rows(training_set), recipe)
         tokens = steps * recipe.batch_size * tokens_of_row(recipe, rows)
@@ -422,7 +417,6 @@ class _Costs:
         return round(self.rows_of(training_set.rows).rows * choice.size) * max(1, copies)
 
     def _prompts(self, plan: CellPlan) -> int:
-        """Return how many completions a cell makes."""
         limit = self._config.evaluation.limit
         for pair in plan.pairs:
             if pair.pair.problem_set not in self._problems:

@@ -53,7 +53,6 @@ def stepping_seconds(shape: Shape, dtype: str, work: EditEffort, new: int, sheet
 
 
 def _width(work: EditEffort, new: int) -> int:
-    """Return the tokens of a text. `new`: of a completion."""
     return ASSUMED_PROMPT_TOKENS + (new if work.more is None else work.more)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from raysweep.config.document import ConfigError, read_document
 from raysweep.config.loading import load_config, read_config, to_yaml
+from raysweep.errors import UsageError
 from raysweep.models.scratch import EOS
 from raysweep.planning.planner import build_plan
 from raysweep.stages.inputs import base_ref, model_ref
@@ -92,6 +93,14 @@ def test_names_that_clash_or_that_nothing_has_are_refused(snapshot):
 
 def test_what_would_fail_in_the_middle_of_a_sweep_is_refused_before(snapshot):
     assert screen(TOO_LATE) == snapshot
+
+
+def test_a_part_of_which_no_check_tells_is_told_all_the_same(monkeypatch):
+    def odd(sets):
+        raise UsageError("an odd part")
+
+    monkeypatch.setattr("raysweep.config.checks.inputs.DeveloperPatches", odd)
+    assert findings(NANO) == ["line 4, the config: an odd part"]
 
 
 def test_a_set_may_have_a_row_for_each_row_and_method():
