@@ -105,7 +105,8 @@ def _resources(config: SweepConfig) -> Iterator[Mistake]:
     labelled: dict[str, KeyPath] = {}
     misspelt: list[Mistake] = []
     for path, conditions in _selectors(config):
-        for name in values_of(conditions.get(ACCELERATOR_LABEL, "")):
+        condition = conditions.get(ACCELERATOR_LABEL)
+        for name in values_of(condition) if condition else ():
             labelled.setdefault(name, (*path, ACCELERATOR_LABEL))
         for name in conditions:
             meant = RAY + name.lower().removeprefix(RAY).replace("_", "-")
