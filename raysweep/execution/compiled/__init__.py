@@ -8,8 +8,7 @@ outside.py     records of these sources; the wire format between the processes o
 syntax.py      syntax trees of both languages
 tokens.py      tokens of both languages
 same_code.py   whether a changed prompt still has the code that it had, without a compiler
-toolchains.py  finds compilers and run times on this machine, and names them for keys
-gxx.py         asks g++ which folders it reads and which programs it starts
+toolchains.py  finds compilers and run times on this machine, asks g++ what it reads and starts, names them for keys
 start.py       starts a slot's processes: what is prepared, isolation, then judge and launcher
 judge.py       answers a slot's requests: has each program compiled, started, and asked by its tests
 relay.py       moves frames between tests and a program, and tells whose turn it is

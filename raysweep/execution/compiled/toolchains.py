@@ -1,15 +1,16 @@
 """Finds the compilers and run times of Java and C++ on this machine, and names them for keys of verdicts.
 
 A `Toolchain` is plain data: the slot finds it in raysweep's own process and sends it to the process that compiles and
-runs programs. Nothing is started for Java; g++ is asked for its version, its files and whether it knows the
-standard (gxx.py).
+runs programs. Nothing is started for Java; g++ is asked for its version, its files and whether it knows the standard.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,13 +18,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from raysweep.errors import MissingInput, UsageError
-from raysweep.execution.compiled import gxx
-from raysweep.execution.compiled.gxx import LOADERS, ask
+from raysweep.errors import MissingInput, RaysweepError, UsageError
 from raysweep.programs import COMPILED, CPP, DEFAULT_SANDBOX, JAVA, LANGUAGE_WORDS
 
-PACKAGES = {JAVA: "default-jdk-headless", CPP: gxx.PACKAGE}
+PACKAGES = {JAVA: "default-jdk-headless", CPP: "g++"}
 """What installs a language's compiler and run time in Debian and Ubuntu."""
+SECONDS = 600.0  # of wall time for a question to g++, which needs less than one of CPU time: only a hang takes longer
+_SYSTEM_PATH = "/usr/bin:/bin"
+_LOADERS = tuple(path for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1") if Path(path).exists())
+_USUAL_HEADERS = ("/usr/include", "/usr/local/include")
+_STARTED = ("cc1plus", "collect2", "as", "ld")
+"""What g++ starts."""
 HEADERS = {"boost/any.hpp": "libboost-dev", "openssl/md5.h": "libssl-dev"}
 """Headers that problems in C++ include and that don't come with g++, each with its package."""
 _LIBRARIES = {"openssl/md5.h": ("libcrypto.a", "libssl-dev (Fedora: openssl-static) for its libcrypto.a")}
@@ -50,7 +55,7 @@ class Toolchain(NamedTuple):
     identity: str
     readable: tuple[str, ...]  # files and folders that it reads
     executable: tuple[str, ...]  # files that it executes
-    path: str = gxx.SYSTEM_PATH  # on which it finds programs
+    path: str = _SYSTEM_PATH  # on which it finds programs
 
 
 def toolchain(language: str, flags: str) -> Toolchain:
@@ -91,12 +96,12 @@ def missing_headers() -> dict[str, str]:
     """Return the headers that programs can't use here, each with the package of what is missing."""
     found = shutil.which("g++")
     compiler = str(Path(found).resolve()) if found else ""
-    folders = gxx.header_folders(compiler) if found else ()
+    folders = _header_folders(compiler) if found else ()
     missing = {
         name: package for name, package in HEADERS.items() if not any(Path(one, name).exists() for one in folders)
     }
     for name, (library, package) in _LIBRARIES.items():
-        if name not in missing and not gxx.file_of_library(compiler, library):
+        if name not in missing and not _file_of_library(compiler, library):
             missing[name] = package
     return missing
 
@@ -131,7 +136,7 @@ def _java(home: str | None) -> Toolchain:
     linked = sorted({str(link.resolve().parent) for link in links})  # Debian keeps a JDK's configuration in /etc
     in_etc = [folder for folder in linked if folder.startswith("/etc/")]
     readable = _outermost([home, *in_etc, *_library_folders(), LOCALES])
-    return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_loaders()))
+    return Toolchain(JAVA, java, (), f"JDK {runtime}, {JUDGED_AS}", readable, (java, *_LOADERS))
 
 
 @lru_cache
@@ -147,20 +152,25 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
             f"on this machine g++ makes no static program, as programs in C++ need it: {reason}; install "
             f"its libraries for static linking (Debian, Ubuntu: the package {PACKAGES[CPP]})"
         )
-    version = ask(compiler, "-dumpfullversion").stdout.strip()
-    words = re.search(r" \(.*\)", (ask(compiler, "--version").stdout.splitlines() or [""])[0])
+    version = _ask(compiler, "-dumpfullversion").stdout.strip()
+    words = re.search(r" \(.*\)", (_ask(compiler, "--version").stdout.splitlines() or [""])[0])
     build = words[0].replace(",", "") if words else ""  # who built it: another one may have other flags as defaults
-    machine = ask(compiler, "-dumpmachine").stdout.strip()
-    parts = gxx.programs(compiler)
+    machine = _ask(compiler, "-dumpmachine").stdout.strip()
+    parts = {}  # files by path, which may be a link to the file
+    for name in _STARTED:
+        said = _ask(compiler, f"-print-prog-name={name}").stdout.strip()
+        if path := shutil.which(said) if said else None:
+            parts[path] = str(Path(path).resolve())
     files = list(dict.fromkeys([compiler, *parts.values()]))
-    libraries = [*gxx.library_folders(compiler), *_library_folders(), *gxx.shared_libraries(files)]
+    libraries = [*_folders_of_libraries(compiler), *_library_folders(), *_shared_libraries(files)]
     plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
-    readable = _outermost([*gxx.header_folders(compiler), *libraries, *plugins])
+    readable = _outermost([*_header_folders(compiler), *libraries, *plugins])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
     standard = " without ".join([libc, *absent])
     identity = f"g++ {version}{build} {machine}, {standard}, {flags}, {JUDGED_AS}"
-    path = gxx.search_path([*parts])
-    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_loaders()), path)
+    # the system's folders stand behind those of its programs
+    path = ":".join(dict.fromkeys([*(str(Path(part).parent) for part in parts), *_SYSTEM_PATH.split(":")]))
+    return Toolchain(CPP, compiler, tuple(flags.split()), identity, readable, (*files, *_LOADERS), path)
 
 
 def _refusal(compiler: str, flags: str) -> str:
@@ -168,10 +178,57 @@ def _refusal(compiler: str, flags: str) -> str:
     with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
         source = Path(folder, "try.cpp")
         source.write_text("int main() {}\n")
-        tried = ask(compiler, *flags.split(), *MESSAGES, "-static", "-o", f"{folder}/try", str(source))
+        tried = _ask(compiler, *flags.split(), *MESSAGES, "-static", "-o", f"{folder}/try", str(source))
         lines = tried.stderr.strip().splitlines() or ["it says no reason"]
         first = next((line for line in lines if "error: " in line and not line.startswith("collect2")), lines[0])
         return first.replace(f"{folder}/", "") if tried.returncode else ""
+
+
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run g++ in an empty folder; raise MissingInput if it can't be started, RaysweepError if it hangs."""
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    try:
+        with tempfile.TemporaryDirectory(prefix="raysweep-") as folder:
+            return subprocess.run(
+                command, capture_output=True, text=True, env=environment, timeout=SECONDS, check=False, cwd=folder
+            )
+    except subprocess.TimeoutExpired:
+        raise RaysweepError(
+            f"{shlex.join(command)} has not ended within {SECONDS:g} s; find out why by hand, or put another g++ "
+            "first on the path"
+        ) from None
+    except OSError as error:
+        raise MissingInput(
+            f"{command[0]}, which programs in C++ need, can't be started: {error.strerror}; put another "
+            f"g++ first on the path (Debian, Ubuntu: the package {PACKAGES[CPP]})"
+        ) from None
+
+
+@lru_cache
+def _header_folders(compiler: str) -> tuple[str, ...]:
+    said = _ask(compiler, "-v", "-E", "-x", "c++", os.devnull).stderr
+    _, _, listed = said.partition("search starts here:")
+    lines = listed.partition("End of search list")[0].splitlines()
+    folders = [str(Path(line.strip()).resolve()) for line in lines if line.strip().startswith("/")]
+    return tuple(dict.fromkeys(folders)) or _USUAL_HEADERS
+
+
+@lru_cache
+def _file_of_library(compiler: str, name: str) -> str:
+    path = _ask(compiler, f"-print-file-name={name}").stdout.strip()
+    return str(Path(path).resolve()) if Path(path).is_absolute() else ""
+
+
+def _folders_of_libraries(compiler: str) -> list[str]:
+    own = Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
+    found = [_file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
+    return [str(own), *(str(Path(path).parent) for path in found if path)]
+
+
+def _shared_libraries(files: Iterable[str]) -> list[str]:
+    said = [_ask(_LOADERS[0], "--list", file).stdout for file in files] if _LOADERS else []
+    words = [line.partition(" => ")[2].partition(" (")[0].strip() for text in said for line in text.splitlines()]
+    return sorted({str(Path(word).resolve()) for word in words if word.startswith("/")})
 
 
 def _missing(language: str, what: str) -> str:
@@ -189,7 +246,3 @@ def _library_folders() -> list[str]:
 def _outermost(folders: list[str]) -> tuple[str, ...]:
     kept = [one for one in folders if not any(one != other and one.startswith(f"{other}/") for other in folders)]
     return (*dict.fromkeys(kept), "/etc/ld.so.cache", "/usr/share/zoneinfo")
-
-
-def _loaders() -> list[str]:
-    return [path for path in LOADERS if Path(path).exists()]

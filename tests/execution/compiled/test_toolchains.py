@@ -10,7 +10,6 @@ import pytest
 
 from raysweep.engine.ray.cluster.node_versions import identity_or_none
 from raysweep.errors import MissingInput, RaysweepError, UsageError
-from raysweep.execution.compiled import gxx as gxx_questions
 from raysweep.execution.compiled import toolchains
 from raysweep.execution.compiled.toolchains import JUDGED_AS, identity, missing_headers, toolchain
 from raysweep.execution.slot import Slot
@@ -119,8 +118,8 @@ def test_a_gxx_that_hangs_or_is_no_program_is_one_clear_error(tmp_path, monkeypa
     (tmp_path / "g++").chmod(0o755)
     assert re.search(r"/g\+\+, which programs in C\+\+ need, can't be started: Exec format", refusal(CPP))
     (tmp_path / "g++").write_text("#!/bin/sh\nexec sleep 3600\n")
-    assert gxx_questions.SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
-    monkeypatch.setattr(gxx_questions, "SECONDS", 0.1)
+    assert toolchains.SECONDS >= 600  # of which a machine that is a hundred times too busy leaves some
+    monkeypatch.setattr(toolchains, "SECONDS", 0.1)
     for ask in (lambda: toolchain(CPP, "-O0"), lambda: identity_or_none(CPP, "-O0")):
         with pytest.raises(RaysweepError, match=r"g\+\+ -v .* has not ended within 0.1 s; find out why") as raised:
             ask()
