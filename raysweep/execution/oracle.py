@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from raysweep.execution.compiled.splitting import split
-from raysweep.execution.python.source_names import imported_names
+from raysweep.execution.python.source_names import given_to, imported_names
 from raysweep.programs import COMPILED, Oracle, Outcome, Program, Verdict
 
 _MODULES = frozenset(
@@ -116,7 +116,7 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
     }
     imported, modules = imported_names(tree), imported_names(tree, modules_only=True)
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in _all(node)}
+    bound |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     bound |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.name}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -129,7 +129,12 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
             yield f"they use .{node.attr}"
         elif isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
             yield f"they set .{node.attr}"
-        elif isinstance(node, ast.Attribute) and _is_candidates(node.value, own | imported | bound):
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id not in own | imported | bound
+            and not hasattr(builtins, node.value.id)
+        ):
             yield f"they use .{node.attr} of the candidate"
         elif isinstance(node, ast.AsyncFunctionDef | ast.Await):
             yield "they are asynchronous"
@@ -137,17 +142,8 @@ def _reasons(tree: ast.Module) -> Iterator[str]:
             yield f"they hand a function to {ast.unparse(node.func)[:60]}"
 
 
-def _all(arguments: ast.arguments) -> list[ast.arg]:
-    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return named + [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
-
-
 def _is_inside(module: str) -> bool:
     return module.partition(".")[0] not in _MODULES
-
-
-def _is_candidates(node: ast.expr, known: set[str]) -> bool:
-    return isinstance(node, ast.Name) and node.id not in known and not hasattr(builtins, node.id)
 
 
 def _hands_functions(call: ast.Call, handed: set[str], trusted: set[str], bound: set[str]) -> bool:
@@ -160,5 +156,6 @@ def _hands_functions(call: ast.Call, handed: set[str], trusted: set[str], bound:
         return False
     if is_method and called.id in bound:  # such as `names.sort(key=len)`
         return False
-    given = [*call.args, *(keyword.value for keyword in call.keywords)]
-    return any(isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and one.id in handed) for one in given)
+    return any(
+        isinstance(one, ast.Lambda) or (isinstance(one, ast.Name) and one.id in handed) for one in given_to(call)
+    )

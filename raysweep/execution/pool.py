@@ -38,11 +38,7 @@ def execute(
 ) -> list[Verdict]:
     """Run programs on this machine and return one verdict for each, in the same order; see `Executor.run`.
 
-    Args:
-        programs: complete programs; equal ones run once.
-        limits: one for all programs, or a sequence with one for each.
-        slots: number of programs that run at the same time; None: the number of CPUs that this process may use.
-        sandbox: the lane, and the lowest level of isolation that is accepted.
+    `slots`: programs that run at the same time; None: as many as this process may use CPUs.
     """
     with Executor(slots or len(os.sched_getaffinity(0)), sandbox) as executor:
         return executor.run(programs, limits)
@@ -54,10 +50,8 @@ class Executor:
     Whoever creates one for model-written programs has called `require_permission`. The slots' processes start with the
     first programs and are reused for later ones. A process that died is replaced, and its programs are tried once more.
 
-    Args:
-        slots: number of programs that run at the same time, each on up to one core.
-        sandbox: the lane, and the lowest level of isolation that is accepted.
-        without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
+    `slots`: programs that run at the same time, each on up to one core. `without`: layers to leave out
+    (`isolation.layers.LAYERS`), for tests of the remaining ones.
 
     Raises:
         UsageError: this isn't Linux, or `slots` is below 1.
@@ -86,12 +80,12 @@ class Executor:
 
     def level(self) -> Level:
         """Return how strongly programs are isolated here; raise UsageError when that is below the required level."""
-        self._slots[0].start()
-        return self._slots[0].level
+        self._slots[0].current.start()
+        return self._slots[0].current.level
 
     def missing_layers(self) -> dict[str, str]:
-        self._slots[0].start()
-        return dict(self._slots[0].missing)
+        self._slots[0].current.start()
+        return dict(self._slots[0].current.missing)
 
     def run(
         self,

@@ -92,12 +92,7 @@ class Slot:
     """Runs programs one at a time, in processes that start with the first program that needs them.
 
     Each language and oracle has a process of its own, which is kept while another one works: it has prepared tests.
-
-    Args:
-        require: the lowest level of isolation at which programs are run.
-        without: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
-        cpp_flags: of g++, see `Sandbox.cpp_flags`.
-        compilers: by language, see `Sandbox.compilers`.
+    `current` is the one that was used last, or the first one.
     """
 
     def __init__(
@@ -110,48 +105,17 @@ class Slot:
         self._compilers = compilers
         self._require, self._without, self._cpp_flags = require, tuple(without), cpp_flags
         self._processes: dict[tuple[str, Oracle], SlotProcess] = {}
-        self._current = self._process_for(PYTHON, Oracle.OUTSIDE)
+        self.current = self._process_for(PYTHON, Oracle.OUTSIDE)
 
     @property
     def running(self) -> list[tuple[int, str]]:
         """Pid and folder of each process that has been started."""
         return [process.started for process in self._processes.values() if process.started is not None]
 
-    @property
-    def level(self) -> Level:
-        """The level of isolation of the process that was used last."""
-        return self._current.level
-
-    @property
-    def missing(self) -> dict[str, str]:
-        return self._current.missing
-
-    @property
-    def deadline(self) -> float:
-        """In time.monotonic(); without a verdict by then the process counts as lost."""
-        return self._current.deadline
-
-    def fileno(self) -> int:
-        return self._current.fileno()
-
     def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
         """Send programs of one language and oracle to their process; see `SlotProcess.send`."""
-        self._current = self._process_for(requests[0].program.language, requests[0].oracle)
-        self._current.send(requests, shared, patience)
-
-    def receive(self) -> tuple[dict[int, Verdict], list[int]]:
-        return self._current.receive()
-
-    def start(self) -> None:
-        """Start the process that was used last, or the first one; raise the same errors as `send`."""
-        self._current.start()
-
-    def kill(self) -> None:
-        """Kill a process that stopped answering, so that `receive` raises SlotLost."""
-        self._current.kill()
-
-    def abandon(self) -> None:
-        self._current.abandon()
+        self.current = self._process_for(requests[0].program.language, requests[0].oracle)
+        self.current.send(requests, shared, patience)
 
     def close(self) -> None:
         for process in self._processes.values():
@@ -160,31 +124,19 @@ class Slot:
     def _process_for(self, language: str, oracle: Oracle) -> SlotProcess:
         key = language, oracle
         if key not in self._processes:
-            chain = self._toolchain(language) if language in COMPILED else None
+            chain = toolchain(language, self._cpp_flags) if language in COMPILED else None
+            if chain and chain.identity != (named := self._compilers.get(language, chain.identity)):
+                raise UsageError(
+                    f"the compiler of programs in {LANGUAGE_WORDS[language]} on {platform.node()} is "
+                    f"{chain.identity!r}, and results are made with {named!r}; install the same on all nodes, or start "
+                    "anew where all have it"
+                )
             self._processes[key] = SlotProcess(*key, self._require, self._without, chain)
         return self._processes[key]
 
-    def _toolchain(self, language: str) -> Toolchain:
-        chain = toolchain(language, self._cpp_flags)
-        named = self._compilers.get(language, chain.identity)
-        if chain.identity != named:
-            raise UsageError(
-                f"the compiler of programs in {LANGUAGE_WORDS[language]} on {platform.node()} is {chain.identity!r}, "
-                f"and results are made with {named!r}; install the same on all nodes, or start anew where all have it"
-            )
-        return chain
-
 
 class SlotProcess:
-    """One of a slot's processes (the keeper, see python/start.py), with the judge or zygote below it.
-
-    Args:
-        language: the language of its programs.
-        oracle: where their tests run.
-        require: the lowest level of isolation at which programs are run.
-        without: layers to leave out.
-        chain: the compiler and run time of a compiled language.
-    """
+    """One of a slot's processes (the keeper, see python/start.py), with the judge or zygote below it."""
 
     def __init__(
         self, language: str, oracle: Oracle, require: Level, without: tuple[str, ...], chain: Toolchain | None
@@ -199,7 +151,7 @@ class SlotProcess:
         self._limits: dict[int, Limits] = {}  # of the programs without a verdict yet, by number
         self.level = Level.LIMITS
         self.missing: dict[str, str] = {}
-        self.deadline = 0.0
+        self.deadline = 0.0  # in time.monotonic(); without a verdict by then the process counts as lost
 
     @property
     def started(self) -> tuple[int, str] | None:
@@ -273,7 +225,12 @@ class SlotProcess:
         self.level, self.missing = Level(isolation["level"]), isolation["missing"]
         if self.level < self._require:
             self.close()
-            raise UsageError(_level_too_low(self.level, self._require, self.missing))
+            why = "; ".join(f"no {layer}: {reason}" for layer, reason in self.missing.items())
+            raise UsageError(
+                f"programs can be isolated at level {self.level.value!r} here, and {self._require.value!r} is required "
+                f"({why}); allow it (the kernel, the container's settings), or set execution.require (--require) to "
+                f"{self.level.value}"
+            )
 
     def close(self) -> None:
         if self._process is None:
@@ -330,9 +287,8 @@ class SlotProcess:
     def _extend_deadline(self) -> None:
         longest = max((limits.timeout * limits.wall_factor for limits in self._limits.values()), default=0.0)
         compiling = COMPILING_SECONDS if self._chain else 0.0
-        self.deadline = (
-            time.monotonic() + 2 * longest + compiling + GRACE_SECONDS
-        )  # twice: a program may get a second try or an audit
+        # twice: a program may get a second try or an audit
+        self.deadline = time.monotonic() + 2 * longest + compiling + GRACE_SECONDS
 
     def _start_process(self, without: Collection[str], patience: float) -> dict[str, Any]:
         """Start the process and return its first message: {level, missing}, or a reason.
@@ -434,14 +390,6 @@ def _package_folders() -> list[str]:
     paths = sysconfig.get_paths()
     others = [path for path in sys.path if path.startswith("/") and Path(path).name in _NAMES_OF_FOLDERS]
     return list(dict.fromkeys([paths["purelib"], paths["platlib"], *others]))
-
-
-def _level_too_low(level: Level, require: Level, missing: Mapping[str, str]) -> str:
-    why = "; ".join(f"no {layer}: {reason}" for layer, reason in missing.items())
-    return (
-        f"programs can be isolated at level {level.value!r} here, and {require.value!r} is required ({why}); "
-        f"allow it (the kernel, the container's settings), or set execution.require (--require) to {level.value}"
-    )
 
 
 def _escaped(unshown: re.Pattern[str], text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from multiprocessing.connection import wait
 from typing import Generic, TypeVar
@@ -26,11 +26,8 @@ MAX_TRIES = 2  # of a program whose slot was lost while it was the only one ther
 class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
     """An iterator over (key, verdict), in the order in which programs end.
 
-    Args:
-        slots: the slots that run the programs; nobody else uses them meanwhile.
-        sandbox: the lane for programs that don't need a process of their own, and whether tests may run inside.
-        work: (key, program, limits), read as slots become idle.
-        stop: ends the processes of all slots.
+    Nobody else uses the slots meanwhile. `work`: (key, program, limits), read as slots become idle. `stop`: ends the
+    processes of all slots.
     """
 
     def __init__(
@@ -61,7 +58,7 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
                 self._feed_idle_slots()
                 if not self._busy:
                     raise StopIteration
-                for slot in _slots_with_news(self._busy):
+                for slot in self._slots_with_news():
                     self._receive_from(slot)
         except BaseException:  # Ctrl-C too: running programs must end
             self.close()
@@ -79,6 +76,18 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
 
     def __del__(self) -> None:
         self.close()
+
+    def _slots_with_news(self) -> list[Slot]:
+        """Wait until slots have verdicts, and return those; or kill those past their deadline, and return them."""
+        slots = {slot.current.fileno(): slot for slot in self._busy}
+        left = min(slot.current.deadline for slot in self._busy) - time.monotonic()
+        readable = wait(slots, max(0.0, left))
+        if ready := [slots[descriptor] for descriptor in readable if isinstance(descriptor, int)]:
+            return ready
+        late = [slot for slot in self._busy if slot.current.deadline <= time.monotonic()]
+        for slot in late:
+            slot.current.kill()
+        return late
 
     def _feed_idle_slots(self) -> None:
         """Send programs to every idle slot, as long as there are some.
@@ -139,9 +148,9 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
     def _receive_from(self, slot: Slot) -> None:
         unfinished = self._busy[slot]
         try:
-            verdicts, need_own_process = slot.receive()
+            verdicts, need_own_process = slot.current.receive()
         except SlotLost as lost:
-            slot.abandon()
+            slot.current.abandon()
             del self._busy[slot]
             self._retry(slot, unfinished, lost)
             return
@@ -167,9 +176,10 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
                 text = f"it ended its slot {self._tries[number]} times; the last time {lost}"[:TEXT_CHARACTERS]
                 request = self._requests[number]
                 seconds, oracle = request.limits.timeout, request.oracle
-                by_machine = request.program.language in COMPILED and slot.level >= Level.FILTERED
+                level = slot.current.level
+                by_machine = request.program.language in COMPILED and level >= Level.FILTERED
                 outcome = Outcome.HARNESS_ERROR if by_machine else Outcome.KILLED
-                verdict = Verdict(outcome, text, "", 0.0, seconds, slot.level, Lane.STRICT, oracle)
+                verdict = Verdict(outcome, text, "", 0.0, seconds, level, Lane.STRICT, oracle)
                 self._finish(number, verdict)
             else:
                 self._retries.append(self._requests[number])
@@ -178,23 +188,6 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
         del self._requests[number]
         self._tries.pop(number, None)
         self._finished.append((self._keys.pop(number), verdict))
-
-
-def _slots_with_news(busy: Collection[Slot]) -> list[Slot]:
-    """Wait until slots have verdicts, and return those. Slots past their deadline are killed and returned as well.
-
-    `Slot.receive` raises SlotLost for a killed one.
-    """
-    slots = {slot.fileno(): slot for slot in busy}
-    left = min(slot.deadline for slot in busy) - time.monotonic()
-    readable = wait(slots, max(0.0, left))
-    ready = [slots[descriptor] for descriptor in readable if isinstance(descriptor, int)]
-    if ready:
-        return ready
-    late = [slot for slot in busy if slot.deadline <= time.monotonic()]
-    for slot in late:
-        slot.kill()
-    return late
 
 
 def _request_settings(request: Request) -> tuple[str, Oracle, int, int]:
@@ -206,21 +199,17 @@ def check_program(program: Program, limits: Limits) -> None:
     """Raise UsageError for a program that can't be run at all: its language, or its limits."""
     if program.language not in LANGUAGES:
         raise UsageError(f"a program is in {program.language!r}; supported: {', '.join(LANGUAGES)}")
-    if program.language in COMPILED:
-        _check_compiled(program, limits)
+    language, memory = program.language, limits.memory_mib
+    if language in COMPILED:
+        if not program.tests.strip():
+            raise UsageError(f"a program in {language} has no tests, and its exit code says nothing; give it tests")
+        if (granted := granted_mib(memory)) < memory:
+            raise UsageError(
+                f"memory_mib is {memory:,}, and this machine grants a process at most {granted:,} MiB of address space "
+                "(its memory and swap, or `ulimit -v`); give no more, or the verdict on a program in "
+                f"{language} that needs much can't be told from the machine's doing"
+            )
     if program.oracle is Oracle.OUTSIDE and not program.tests:
         raise UsageError("a program without tests can't have out-of-process ones; give it tests, or leave `oracle` out")
-    if why := limits.unusable(program.language):
+    if why := limits.unusable(language):
         raise UsageError(why)
-
-
-def _check_compiled(program: Program, limits: Limits) -> None:
-    if not program.tests.strip():
-        raise UsageError(f"a program in {program.language} has no tests, and its exit code says nothing; give it tests")
-    granted = granted_mib(limits.memory_mib)
-    if granted < limits.memory_mib:
-        raise UsageError(
-            f"memory_mib is {limits.memory_mib:,}, and this machine grants a process at most {granted:,} MiB of "
-            "address space (its memory and swap, or `ulimit -v`); give no more, or the verdict on a program in "
-            f"{program.language} that needs much can't be told from the machine's doing"
-        )

@@ -82,7 +82,7 @@ def test_folders_of_packages_alone_are_shown_to_programs(monkeypatch, tmp_path):
 def test_an_error_behind_the_layers_is_told_too(oracle, monkeypatch):
     """Standard error is a program's by then."""
     module = "raysweep.execution.python.start"
-    without_verify = f"raysweep.execution.python import start; start.verify = None; from {module}"
+    without_verify = f"raysweep.execution.python import forks; forks.verify = None; from {module}"
     monkeypatch.setitem(slot.LANGUAGES, PYTHON, without_verify)
     with Executor() as executor, pytest.raises(RaysweepError, match=r"with exit code 1, .*'NoneType' .* not callable"):
         executor.run([Program("def f(): pass", "f()", oracle=oracle)], Limits())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from raysweep.execution.compiled.outside import Inside, Split
@@ -17,8 +18,6 @@ TOO_LONG = f"to compile it takes more than {COMPILE_SECONDS:g} s of CPU time"
 COMPILE_MEMORY = 2 * 2**30  # bytes of address space of a compiler
 _MFD_EXEC = 0x10  # <linux/memfd.h>; without it `vm.memfd_noexec` decides
 TESTS_MEMORY = 2**30  # bytes of address space that tests may take for answers
-
-
 OUT_OF_MEMORY = 103
 """The exit code of a JVM, of a compiler or of tests, that has used up its own limit of memory."""
 STACK_OVERFLOW = 104
@@ -80,6 +79,15 @@ def in_memory(name: str, data: bytes) -> int:
     seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
     fcntl.fcntl(file, fcntl.F_ADD_SEALS, seals)
     return file
+
+
+def kept(cache: OrderedDict[str, bytes], key: str, make: Callable[[], bytes], most: int) -> bytes:
+    """Return what a cache of so many entries at most has under a key, or make it; the latest used ones stay."""
+    data = cache.pop(key, None) or make()
+    cache[key] = data
+    if len(cache) > most:
+        cache.popitem(last=False)
+    return data
 
 
 def first_error(lines: Sequence[str], own: str) -> str:

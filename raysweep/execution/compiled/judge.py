@@ -39,19 +39,13 @@ _NO_THREAD = "std::system_error: Resource temporarily unavailable"
 _NO_THREADS = _NO_THREAD, "java.lang.OutOfMemoryError: unable to create native thread"
 """How the details of programs begin that got no further thread; `Verdict.java` has the second one."""
 _THROWN = re.compile(r"terminate called after throwing an instance of '(.+)'(?:\s+what\(\): *(.*))?")
-
-
 _ENDS_OF_TESTS: dict[int | None, OutcomeAndDetail] = {
     OUT_OF_MEMORY: (Outcome.MEMORY, "its tests have no memory left for its answers"),
     STACK_OVERFLOW: (Outcome.EXCEPTION, "java.lang.StackOverflowError"),
 }
 """Where a program's answers brought its tests to an end: their exit code, and the verdict on the program."""
-
-
 Converse = Callable[[socket.socket], OutcomeAndDetail]
 """Returns the verdict on a program from what is said on the socket to its process."""
-
-
 _NOTHING = Judged(Outcome.HARNESS_ERROR, "", "", 0.0)
 
 
@@ -66,13 +60,8 @@ class Ran(NamedTuple):
 class CompiledJudge:
     """Judges programs one at a time.
 
-    Args:
-        language: java or cpp.
-        builder: compiles them.
-        control: the socket to the launcher.
-        board: told whose turn it is.
-        seconds: of CPU time that tests may work on one program's answers, or the program's limit if longer.
-        outside: tests run outside the program's process.
+    `control`: the socket to the launcher. `seconds`: of CPU time that tests may work on one program's answers, or the
+    program's limit if longer. `outside`: tests run outside the program's process.
     """
 
     def __init__(
@@ -170,7 +159,9 @@ class CompiledJudge:
         has_started = False
         try:
             with ours:
-                has_started = _read_byte(ours) == STARTED and self._is_up(ours)
+                # before a JVM is ready no text of a program has run in it
+                is_java = self._language == JAVA
+                has_started = _read_byte(ours) == STARTED and (not is_java or _read_byte(ours) == READY)
                 if has_started:
                     verdict = converse(ours)
         except ProgramEnded:
@@ -183,10 +174,6 @@ class CompiledJudge:
                 stop(self._control)
             end = ended(self._control)
         return Ran(verdict, end, has_started)
-
-    def _is_up(self, channel: socket.socket) -> bool:
-        """Return True if the program's process has begun. Before that no text of a program has run in it."""
-        return self._language != JAVA or _read_byte(channel) == READY
 
     def _ask(self, channel: socket.socket, item: ProgramItem, parts: Split) -> OutcomeAndDetail:
         """Have the tests ask a program. Compiling and starting them is no part of its time."""

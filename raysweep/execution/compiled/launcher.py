@@ -23,7 +23,7 @@ from raysweep.execution.isolation.capacity import had_disk, had_room
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks, NotForked
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
-from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End
+from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End, told
 from raysweep.programs import Outcome
 
 MIB = 2**20
@@ -74,35 +74,20 @@ class Command(NamedTuple):
 def jvm_command(java: str, box: str, class_path: str, main: str) -> Command:
     """Return how Java's programs are started.
 
-    Args:
-        java: the JVM's file.
-        box: the folder in which programs may write, also the files that Java makes for a while.
-        class_path: folders with classes, beside the box.
-        main: the class whose `main` is run.
+    `java`: the JVM's file. `box`: the folder in which programs may write, also the files that Java makes for a while.
+    `class_path`: folders with classes, the box among them. `main`: the class whose `main` is run.
     """
 
     def arguments(memory: int) -> list[str]:
-        own = [f"-Xmx{heap_mib(memory // MIB)}m", f"-Djava.io.tmpdir={box}"]
-        return ["java", *JVM_FLAGS, *own, "-cp", class_path, main]
+        mib = memory // MIB
+        heap = max(16, min(mib - 328, mib // 2))  # all of the address space but the JVM's own needs
+        return ["java", *JVM_FLAGS, f"-Xmx{heap}m", f"-Djava.io.tmpdir={box}", "-cp", class_path, main]
 
     return Command(java, arguments)
 
 
-def heap_mib(memory_mib: int) -> int:
-    """Return the MiB that Java's objects may take of a program's address space: all but the JVM's own needs."""
-    return max(16, min(memory_mib - 328, memory_mib // 2))
-
-
 class CompiledLauncher:
-    """Starts and watches processes for a judge.
-
-    Args:
-        forks: forks this process.
-        control: the socket to the judge.
-        board: tells whose turn it is.
-        command: how programs are started.
-        environment: of a program.
-    """
+    """Starts and watches processes for a judge, to which `control` is the socket. `environment`: of a program."""
 
     def __init__(
         self, forks: Forks, control: socket.socket, board: Board, command: Command, environment: dict[str, str]
@@ -143,33 +128,34 @@ class CompiledLauncher:
                 os.write(_REFUSAL, str(error.strerror).encode())
             raise
 
-    def _unwritten(self, error: OSError | ValueError) -> End:
-        layers, why = self._forks.layers, error.strerror if isinstance(error, OSError) else error
-        of_program = isinstance(error, ValueError) or layers.own_disk or error.errno == errno.ENAMETOOLONG
-        told = f"its classes can't be written to files: {why}"
-        if of_program:
-            return End([Outcome.COMPILE_ERROR, told], 0, 0.0, False)
-        had_disk(layers.box)
-        return End([Outcome.HARNESS_ERROR, told], 0, 0.0, False)
-
-    def _not_begun(self, end: End, channel: int, program: int) -> End:
-        os.close(channel)
-        os.close(program)
-        self._forks.box.renew_streams()  # else what is read next is of the program before
-        self._forks.box.renew_folder()
-        return end
+    def _refusal(self, launch: CompiledLaunch, program: int) -> End | None:
+        """Write a Java program's classes to files; return what keeps a program from being started."""
+        if not self._command.path:
+            if (needed := static_bytes(program)) <= launch.memory:
+                return None
+            why = f"its static variables take {needed // MIB:,} MiB, and it may have {launch.memory // MIB:,}"
+            return _not_begun(Outcome.MEMORY, why)
+        layers = self._forks.layers
+        try:
+            write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(layers.box))
+        except ValueError as error:
+            return _not_begun(Outcome.COMPILE_ERROR, f"its classes can't be written to files: {error}")
+        except OSError as error:
+            why = f"its classes can't be written to files: {error.strerror}"
+            if layers.own_disk or error.errno == errno.ENAMETOOLONG:
+                return _not_begun(Outcome.COMPILE_ERROR, why)
+            had_disk(layers.box)
+            return _not_begun(Outcome.HARNESS_ERROR, why)
+        return None
 
     def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
         box = self._forks.box
-        try:
-            if self._command.path:
-                write_classes(os.pread(program, os.fstat(program).st_size, 0), Path(box.folder))
-        except (OSError, ValueError) as error:
-            return self._not_begun(self._unwritten(error), channel, program)
-        if not self._command.path and (needed := static_bytes(program)) > launch.memory:
-            told = f"its static variables take {needed // MIB:,} MiB, and it may have {launch.memory // MIB:,}"
-            return self._not_begun(End([Outcome.MEMORY, told], 0, 0.0, False), channel, program)
-
+        if refused := self._refusal(launch, program):
+            os.close(channel)
+            os.close(program)
+            box.renew_streams()  # else what is read next is of the program before
+            box.renew_folder()
+            return refused
         refusals, refusal = os.pipe()
 
         def check_box() -> OutcomeAndDetail | None:
@@ -191,19 +177,15 @@ class CompiledLauncher:
             )
         except NotForked as error:
             os.close(refusals)
-            return _not_started(error.strerror)
+            return _not_begun(Outcome.HARNESS_ERROR, f"it could not be started: {error.strerror}")
         with open(refusals, "rb") as file:  # noqa: PTH123
             if reason := file.read().decode():
-                return _not_started(reason)
-        stopped = end.stopped or check_box()
-        killed = end.status == signal.SIGKILL and not stopped
-        return End(
-            list(stopped) if stopped else None, end.status, end.seconds, killed and self._forks.was_short_of_memory()
-        )
+                return _not_begun(Outcome.HARNESS_ERROR, f"it could not be started: {reason}")
+        return told(self._forks, end, end.stopped or check_box())
 
 
-def _not_started(reason: object) -> End:
-    return End([Outcome.HARNESS_ERROR, f"it could not be started: {reason}"], 0, 0.0, False)
+def _not_begun(outcome: Outcome, why: str) -> End:
+    return End([outcome, why], 0, 0.0, False)
 
 
 def asks_for_interpreter(file: int) -> bool:

@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -28,14 +27,12 @@ from raysweep.execution.compiled.launcher import Command, CompiledLauncher, jvm_
 from raysweep.execution.compiled.toolchains import LOCALES, Toolchain
 from raysweep.execution.endings import close_others, tell_end
 from raysweep.execution.isolation import kernel
-from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.keeper import Keeper
 from raysweep.execution.isolation.layers import (
     Access,
     Layers,
     enter_namespaces,
-    limit_resources,
     prepare_filters,
     verify,
 )
@@ -43,14 +40,14 @@ from raysweep.execution.isolation.process_tree import kill_descendants, own_mark
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.seccomp import Starts
 from raysweep.execution.messages import write_frame
-from raysweep.execution.python.forks import Forks
+from raysweep.execution.python.forks import CONTROL, Mount, isolated, move_descriptors, move_rules
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 from raysweep.programs import CPP, JAVA, Level
 
-CONTROL, RULES, RULES_OF_TESTS = 12, 13, 14  # descriptors: the socket between judge and launcher, Landlock's rules
+RULES_OF_TESTS = 14  # descriptor
 _MESSAGE_BYTES = 2**16
 _NO_EXEC = "without Landlock it can't tell a JVM's first execve from a later one"
-Mount = Callable[[list[str]], None] | None
+_IN_MEMORY = Access(("/usr/share/zoneinfo", LOCALES), (), Starts.MEMORY)
 
 
 class _Setup(NamedTuple):
@@ -78,7 +75,11 @@ def main() -> None:
         _enter_and_judge(f"{folder}/compiler", setup, judges)
     judges.close()
     layers = Layers(box=f"{folder}/programs/box")
-    mount = _entered(layers, f"{folder}/programs", settings, launchers)
+    try:
+        mount = enter_namespaces(layers, f"{folder}/programs", settings["without"])
+    except OSError as error:
+        launchers.sendall(json.dumps({"no_namespaces": str(error)}).encode())
+        mount = None
     programs = with_room(os.fork)
     if programs == 0:
         _run_programs(layers, f"{folder}/programs", setup, mount, launchers)
@@ -88,14 +89,6 @@ def main() -> None:
         kill_descendants()
     remove_folder(folder)
     os._exit(code)
-
-
-def _entered(layers: Layers, folder: str, settings: dict[str, Any], control: socket.socket) -> Mount:
-    try:
-        return enter_namespaces(layers, folder, settings["without"])
-    except OSError as error:
-        control.sendall(json.dumps({"no_namespaces": str(error)}).encode())
-        return None
 
 
 def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoReturn:
@@ -117,7 +110,8 @@ def _enter_and_judge(folder: str, setup: _Setup, control: socket.socket) -> NoRe
 def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings, chain, prepared, board = setup
-    control = _moved(control)
+    move_descriptors(control)
+    control = socket.socket(fileno=CONTROL)
     is_java = chain.language == JAVA
     starts = Starts.PATHS if is_java else Starts.PATHS | Starts.PROCESSES
     compiler = Access([*chain.readable, prepared], chain.executable, starts)
@@ -125,10 +119,10 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
     def refused(reason: str) -> None:
         write_frame(ANSWERS, {"no_namespaces": reason})
 
-    forks = _isolate(layers, folder, settings, mount, compiler, refused)
+    forks = isolated(layers, folder, settings, mount, refused, compiler)
     for_tests = Layers("", layers.own_disk, layers.read_only, namespaces=layers.namespaces)
     prepare_filters(for_tests, [], [], settings["without"], access=compiler if is_java else _IN_MEMORY)
-    _move_rules(for_tests, RULES_OF_TESTS)
+    move_rules(for_tests, RULES_OF_TESTS)
     verify(for_tests, os.path.realpath(sys.executable))
     builder: Builder
     if chain.language == CPP:
@@ -157,76 +151,26 @@ def _run_judge(layers: Layers, folder: str, setup: _Setup, mount: Mount, control
 def _run_programs(layers: Layers, folder: str, setup: _Setup, mount: Mount, control: socket.socket) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings, chain, prepared, board = setup
-    control = _moved(control)
+    move_descriptors(control)
+    control = socket.socket(fileno=CONTROL)
     os.close(REQUESTS)
     os.close(ANSWERS)
 
     def refused(reason: str) -> None:
         control.sendall(json.dumps({"no_namespaces": reason}).encode())
 
-    readable = Access([*chain.readable, prepared], chain.executable, Starts.PATHS)
-    access = _IN_MEMORY if chain.language == CPP else readable
-    forks = _isolate(layers, folder, settings, mount, access, refused)
+    if chain.language == CPP:
+        access, command = _IN_MEMORY, Command("", lambda memory: ["program"])
+    else:
+        access = Access([*chain.readable, prepared], chain.executable, Starts.PATHS)
+        main = SERVER_MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
+        command = jvm_command(chain.program, layers.box, java.class_path(prepared, layers.box), main)
+    forks = isolated(layers, folder, settings, mount, refused, access)
     if chain.language == JAVA and "landlock" in layers.missing and layers.filter is not None:
         layers.filter, layers.missing["seccomp"] = None, _NO_EXEC
     control.sendall(json.dumps({"level": layers.level, "missing": layers.missing}).encode())
     environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": layers.box, "TMPDIR": layers.box}
     environment |= {"MALLOC_ARENA_MAX": "1"} | own_marker()
-    command = _command(settings, chain, prepared, layers.box)
     with suppress(EOFError, BrokenPipeError):
         CompiledLauncher(forks, control, board, command, environment).serve()
     os._exit(0)
-
-
-def _isolate(
-    layers: Layers,
-    folder: str,
-    settings: dict[str, Any],
-    mount: Mount,
-    access: Access,
-    refused: Callable[[str], None],
-) -> Forks:
-    try:
-        if mount is not None:
-            mount(settings["packages"])
-    except OSError as error:
-        refused(str(error))
-        os._exit(0)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    limit_resources()
-    Path(layers.box).mkdir(exist_ok=True)
-    writable = [folder if layers.own_disk else layers.box]
-    prepare_filters(layers, writable, [], settings["without"], access=access)
-    _move_rules(layers, RULES)
-    verify(layers, os.path.realpath(sys.executable))
-    return Forks(layers, Box(layers))
-
-
-def _command(settings: dict[str, Any], chain: Toolchain, prepared: str, box: str) -> Command:
-    if chain.language == CPP:
-        return Command("", lambda memory: ["program"])
-    main = SERVER_MAIN if settings["oracle"] == "outside" else INSIDE_MAIN
-    return jvm_command(chain.program, box, java.class_path(prepared, box), main)
-
-
-_IN_MEMORY = Access(("/usr/share/zoneinfo", LOCALES), (), Starts.MEMORY)
-
-
-def _moved(control: socket.socket) -> socket.socket:
-    """Move pipes and socket to higher descriptors, away from a program's, open /dev/null as 0; return the socket."""
-    os.dup2(0, REQUESTS)
-    os.dup2(1, ANSWERS)
-    os.dup2(control.detach(), CONTROL)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    close_others(CONTROL + 1)
-    os.closerange(3, REQUESTS)
-    return socket.socket(fileno=CONTROL)
-
-
-def _move_rules(layers: Layers, descriptor: int) -> None:
-    if layers.rules is not None:
-        os.dup2(layers.rules, descriptor)
-        os.close(layers.rules)
-        layers.rules = descriptor

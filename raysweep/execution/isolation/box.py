@@ -49,10 +49,6 @@ class Box:
             fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
             _open_as(descriptor, file)
 
-    def output_size(self) -> int:
-        """Return the size of stdout or stderr in bytes, whichever is larger."""
-        return max(os.fstat(STDOUT).st_size, os.fstat(STDERR).st_size)
-
     def stderr(self, characters: int) -> str:
         if not os.fstat(STDERR).st_size:
             return ""
@@ -73,7 +69,7 @@ class Box:
         `output_bytes`: limit of stdout and of stderr. `cpu_limit`: seconds of CPU time, for a program and the processes
         that it started.
         """
-        if self.output_size() > output_bytes:
+        if max(os.fstat(STDOUT).st_size, os.fstat(STDERR).st_size) > output_bytes:
             return Outcome.OUTPUT_LIMIT, f"more than {output_bytes // 1024} KiB of output (execution.output_kib)"
         box = self._layers.box
         if not self._layers.own_disk and _state(box) != self._untouched and _disk_usage(box) > BOX_MIB * 2**20:
@@ -110,23 +106,19 @@ class Box:
         if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):
             return
         try:
-            self._make_folder(box, layers)
+            os.chdir("/")
+            if layers.own_disk:
+                kernel.unmount(box)
+                mount_empty_disk(box)
+            else:
+                remove_folder(box)
+                os.makedirs(box, exist_ok=True)  # noqa: PTH103
+                os.chmod(box, 0o700)  # noqa: PTH101
+                layers.allow_box()
+            os.chdir(box)
         except OSError as error:
             raise BoxLost(str(error)) from error
         self._untouched = _state(box)
-
-    @staticmethod
-    def _make_folder(box: str, layers: Layers) -> None:
-        os.chdir("/")
-        if layers.own_disk:
-            kernel.unmount(box)
-            mount_empty_disk(box)
-        else:
-            remove_folder(box)
-            os.makedirs(box, exist_ok=True)  # noqa: PTH103
-            os.chmod(box, 0o700)  # noqa: PTH101
-            layers.allow_box()
-        os.chdir(box)
 
 
 def _open_as(descriptor: int, file: int) -> None:

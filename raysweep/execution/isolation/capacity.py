@@ -7,6 +7,7 @@ as much as they allow. What the machine refuses is no fault of the program.
 from __future__ import annotations
 
 import _thread
+import bisect
 import mmap
 import os
 import signal
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 from raysweep.execution.isolation import kernel
@@ -39,12 +40,38 @@ def had_room(threads: int, memory: int) -> bool:
 
     `threads`: at the same time, the first one included. `memory`: bytes of address space.
     """
-    return _is_now(partial(_is_room, threads, memory))
+
+    def is_room() -> bool:
+        try:
+            pid = kernel.fork()
+        except OSError:
+            return False
+        if pid == 0:
+            code = 1
+            try:
+                kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+                code = 0 if grants(memory) and _starts(threads - 1) else 1
+            finally:
+                os._exit(code)
+        return os.waitpid(pid, 0)[1] == 0
+
+    return _is_now(is_room)
 
 
 def had_disk(folder: str) -> bool:
     """Return True if there is room for all that a box may hold on a folder's disk. If not, wait for it as above."""
-    return _is_now(partial(_is_disk, folder))
+
+    def is_room() -> bool:
+        try:
+            with ExitStack() as files:
+                for _ in range(BOX_MIB // FILE_MIB):
+                    file = files.enter_context(tempfile.TemporaryFile(dir=folder))
+                    os.posix_fallocate(file.fileno(), 0, FILE_MIB * MIB)
+        except OSError:
+            return False
+        return True
+
+    return _is_now(is_room)
 
 
 def grants(memory: int) -> bool:
@@ -71,11 +98,7 @@ def granted_mib(wanted: int) -> int:
 def _most_mib(wanted: int) -> int:
     if grants(wanted * MIB):
         return wanted
-    least, refused = 0, wanted
-    while refused - least > 1:
-        middle = (least + refused) // 2
-        least, refused = (middle, refused) if grants(middle * MIB) else (least, middle)
-    return least
+    return bisect.bisect_left(range(1, wanted), True, key=lambda mib: not grants(mib * MIB))
 
 
 def _is_now(is_room: Callable[[], bool]) -> bool:
@@ -86,32 +109,6 @@ def _is_now(is_room: Callable[[], bool]) -> bool:
     while time.monotonic() < until and not is_room():
         time.sleep(PAUSE_SECONDS)
     return False
-
-
-def _is_disk(folder: str) -> bool:
-    try:
-        with ExitStack() as files:
-            for _ in range(BOX_MIB // FILE_MIB):
-                file = files.enter_context(tempfile.TemporaryFile(dir=folder))
-                os.posix_fallocate(file.fileno(), 0, FILE_MIB * MIB)
-    except OSError:
-        return False
-    return True
-
-
-def _is_room(threads: int, memory: int) -> bool:
-    try:
-        pid = kernel.fork()
-    except OSError:
-        return False
-    if pid == 0:
-        code = 1
-        try:
-            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            code = 0 if grants(memory) and _starts(threads - 1) else 1
-        finally:
-            os._exit(code)
-    return os.waitpid(pid, 0)[1] == 0
 
 
 def _starts(count: int) -> bool:

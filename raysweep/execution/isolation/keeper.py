@@ -24,11 +24,8 @@ _ANSWERS = 1  # descriptor
 class Keeper:
     """Watches the other processes of a slot.
 
-    Args:
-        programs: pid of the process that forks programs.
-        judge: pid of the judge, if there is one.
-        owner: pid of the slot's owner.
-        board: where the judge writes which program it judges.
+    `programs`, `judge`, `owner`: pids of the process that forks programs, of the judge, if there is one, and of the
+    slot's owner.
     """
 
     def __init__(self, programs: int, judge: int | None, owner: int, board: Board) -> None:
@@ -64,9 +61,7 @@ class Keeper:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 self._pids.remove(pid)
-                tell_end(
-                    "the process of the tests" if pid == self._judge else "the process that starts programs", status
-                )
+                tell_end(f"the process {'of the tests' if pid == self._judge else 'that starts programs'}", status)
                 failed |= status != 0
         return failed
 

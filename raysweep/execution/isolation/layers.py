@@ -119,23 +119,16 @@ def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> C
         except OSError as error:
             layers.missing["namespaces"] = f"{error.strerror or error}"
             return None
-        _map_to_themselves(user, group)
+        # An ordinary user can write these files only while the process is dumpable: otherwise they belong to root.
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
+        try:
+            Path("/proc/self/setgroups").write_text("deny")
+            Path("/proc/self/uid_map").write_text(f"{user} {user} 1")  # they keep their numbers
+            Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+        finally:
+            kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         limit_in_user_namespace()
     return lambda packages: _mount(layers, folder, packages)
-
-
-def _map_to_themselves(user: int, group: int) -> None:
-    """Let user and group keep their numbers in the user namespace of this process; raise OSError if that is refused.
-
-    An ordinary user can write these files only while the process is dumpable: otherwise they belong to root.
-    """
-    kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
-    try:
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    finally:
-        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
 
 
 def _mount(layers: Layers, folder: str, packages: list[str]) -> None:
@@ -194,23 +187,24 @@ def prepare_filters(
 ) -> None:
     """Make Landlock's rules and seccomp's filter; where that fails, keep the reason in `layers.missing`.
 
-    Args:
-        layers: get the rules and the filter.
-        writable: folders that may be written, beside /dev/null.
-        packages: folders of installed packages.
-        without: layers to leave out.
-        judge: for a judge, which passes descriptors to the launcher.
-        access: what may be reached in place of Python's libraries, and started; None for Python.
+    `writable`: folders, beside /dev/null. `packages`: folders of installed packages. `judge`: it passes descriptors to
+    the launcher. `access`: what may be reached in place of Python's libraries, and started; None for Python.
     """
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     try:
         if "landlock" in without:
             raise OSError(0, "switched off")
-        listable, readable = _readable(packages, layers.namespaces)
         executable: Sequence[str] = ()
+        listable: list[str] = []
+        folders = _library_folders(packages)
         if access is not None:
-            listable, readable, executable = [], [*access.readable, *_DEVICES], access.executable
+            readable, executable = [*access.readable, *_DEVICES], access.executable
+        elif layers.namespaces:  # empty mounts cover SOLUTION_PACKAGES, and each rule costs time in every fork
+            readable = [*folders, *_LIBRARIES, *_DEVICES]
+        else:
+            listable, shown = folders, (entry for folder in folders for entry in os.scandir(folder))
+            readable = [*(entry.path for entry in shown if not _is_hidden(entry)), *_LIBRARIES, *_DEVICES]
         layers.make_rules = lambda: landlock.ruleset(listable, readable, [*writable, "/dev/null"], executable)
         layers.rules = layers.make_rules()
     except OSError as error:
@@ -223,19 +217,6 @@ def prepare_filters(
         layers.filter = seccomp.program(layers.own_disk and layers.read_only, judge, starts)
     except OSError as error:
         layers.missing["seccomp"] = str(error.strerror)
-
-
-def _readable(packages: list[str], covered: bool) -> tuple[list[str], list[str]]:
-    """Return the folders whose names programs may list, and the files and folders that they may read.
-
-    They may read the standard library, shared libraries, and installed packages except SOLUTION_PACKAGES. Where empty
-    mounts cover those (`covered`), whole folders are returned, since each rule costs time in every fork.
-    """
-    folders = _library_folders(packages)
-    if covered:
-        return [], [*folders, *_LIBRARIES, *_DEVICES]
-    readable = [entry.path for folder in folders for entry in os.scandir(folder) if not _is_hidden(entry)]
-    return folders, [*readable, *_LIBRARIES, *_DEVICES]
 
 
 def _library_folders(packages: list[str]) -> list[str]:
@@ -281,7 +262,10 @@ def verify(layers: Layers, canary: str) -> None:
     `layers`: Landlock and seccomp of these are tried. `canary`: an existing file outside the box that this process may
     read without the layers.
     """
-    attempts = {"landlock": _reader_of(canary), "seccomp": _make_socket}
+    attempts: dict[str, Callable[[], object]] = {
+        "landlock": lambda: os.close(os.open(canary, os.O_RDONLY)),
+        "seccomp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
+    }
     for name in [name for name in attempts if name not in layers.missing]:
         if not _is_refused(layers, attempts[name]):
             layers.missing[name] = "it is set but doesn't hold"
@@ -302,11 +286,3 @@ def _is_refused(layers: Layers, attempt: Callable[[], object]) -> bool:
         finally:
             os._exit(code)
     return os.waitpid(pid, 0)[1] == 0
-
-
-def _reader_of(path: str) -> Callable[[], object]:
-    return lambda: os.close(os.open(path, os.O_RDONLY))
-
-
-def _make_socket() -> None:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()

@@ -100,10 +100,8 @@ def program(
 ) -> ctypes.Array[ctypes.c_char]:
     """Return the filter's instructions for this machine, for `install`.
 
-    Args:
-        read_only: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
-        passes_descriptors: the process may send descriptors through its sockets, as a judge does.
-        starts: what the process may start.
+    `read_only`: everything outside the box is mounted read-only, so calls that change modes and times are allowed.
+    `passes_descriptors`: the process may send descriptors through its sockets, as a judge does.
 
     Raises:
         OSError: there is no table of system calls for this machine.
@@ -111,28 +109,26 @@ def program(
     if kernel.MACHINE not in _ARCHES:
         raise OSError(0, f"seccomp: no table of system calls for {kernel.MACHINE}")
     column = list(_ARCHES).index(kernel.MACHINE)
+    allow, refuse = _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)
     leaves: dict[int, list[bytes]] = {}
     more = (_ALLOWED_IF_READ_ONLY if read_only else {}) | (_ALLOWED_FOR_JUDGES if passes_descriptors else {})
     for numbers in (_ALLOWED_CALLS | more).values():
-        leaves[numbers[column]] = [_step(_RETURN, _ALLOW)]
+        leaves[numbers[column]] = [allow]
     for numbers, argument, values in _ALLOWED_BY_VALUE.values():
         leaves[numbers[column]] = _one_of(argument, values)
     for numbers, argument, bit in _ALLOWED_WITHOUT_BIT.values():
-        leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), *_unless(_ANY_BIT, bit)]
-    leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), *_if(_ANY_BIT, _CLONE_THREAD)]
-    leaves |= {numbers[column]: [_step(_RETURN, _ALLOW)] for numbers in _to_start(starts).values()}
+        leaves[numbers[column]] = [_step(_LOAD, _ARGUMENTS + 8 * argument), _step(_ANY_BIT, bit, 1), allow, refuse]
+    leaves[(56, 220)[column]] = [_step(_LOAD, _ARGUMENTS), _step(_ANY_BIT, _CLONE_THREAD, 0, 1), allow, refuse]
+    calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
+    calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
+    calls |= _ALLOWED_TO_FORK if Starts.PROCESSES in starts else {}
+    leaves |= {numbers[column]: [allow] for numbers in calls.values()}
     if Starts.MEMORY in starts:
         leaves[_EXECVEAT[column]] = _one_of(4, (_AT_EMPTY_PATH,))
     leaves.pop(-1, None)
     start = [_step(_LOAD, _ARCH), _step(_EQUAL, _ARCHES[kernel.MACHINE], 1), _step(_RETURN, _KILL)]
     steps = [*start, _step(_LOAD, _NUMBER), *_search(_intervals(leaves))]
     return ctypes.create_string_buffer(b"".join(steps), 8 * len(steps))
-
-
-def _to_start(starts: Starts) -> dict[str, tuple[int, int]]:
-    calls = {"arch_prctl": _ALLOWED_TO_EXECUTE["arch_prctl"]} if starts else {}
-    calls |= _ALLOWED_TO_EXECUTE if Starts.PATHS in starts else {}
-    return calls | (_ALLOWED_TO_FORK if Starts.PROCESSES in starts else {})
 
 
 def install(instructions: ctypes.Array[ctypes.c_char], pid: int) -> None:
@@ -168,16 +164,6 @@ def _one_of(argument: int, values: Sequence[int]) -> list[bytes]:
     tests = [_step(_EQUAL, value, len(values) - index, 0) for index, value in enumerate(values)]
     low = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests]
     return [*(high if values == (0,) else []), *low, _step(_RETURN, _EPERM), _step(_RETURN, _ALLOW)]
-
-
-def _if(jump: int, value: int) -> list[bytes]:
-    """Return instructions that allow a call if the jump's condition holds for the loaded value."""
-    return [_step(jump, value, 0, 1), _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)]
-
-
-def _unless(jump: int, value: int) -> list[bytes]:
-    """Return instructions that refuse a call if the jump's condition holds for the loaded value."""
-    return [_step(jump, value, 1, 0), _step(_RETURN, _ALLOW), _step(_RETURN, _EPERM)]
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

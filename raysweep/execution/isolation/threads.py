@@ -62,13 +62,8 @@ def limit_in_user_namespace() -> None:
 
 def exceeded_threads(pids: list[int]) -> tuple[str, str] | None:
     """Return outcome and detail if these processes, all of one program, have too many threads."""
-    if sum(map(_threads, pids)) > MAX_THREADS:
-        return Outcome.MEMORY, f"more than {MAX_THREADS} threads"
-    return None
-
-
-def _threads(pid: int) -> int:
-    try:
-        return os.stat(f"/proc/{pid}/task").st_nlink - 2  # noqa: PTH116  # listing thousands would take long
-    except OSError:
-        return 0
+    threads = 0
+    for pid in pids:
+        with suppress(OSError):
+            threads += os.stat(f"/proc/{pid}/task").st_nlink - 2  # noqa: PTH116  # listing thousands would take long
+    return (Outcome.MEMORY, f"more than {MAX_THREADS} threads") if threads > MAX_THREADS else None

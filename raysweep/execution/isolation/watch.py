@@ -70,13 +70,10 @@ class ReportPipe:
         while len(self._data) >= LENGTH_BYTES and not self._broken:
             size = int.from_bytes(self._data[:LENGTH_BYTES], "big")
             end = LENGTH_BYTES + size
-            if size > MAX_REPORT_BYTES:
+            is_whole = len(self._data) >= end + NONCE_BYTES
+            if size > MAX_REPORT_BYTES or (is_whole and self._data[end : end + NONCE_BYTES] != self._nonce):
                 self._broken = True
-                break
-            if len(self._data) < end + NONCE_BYTES:
-                break
-            if self._data[end : end + NONCE_BYTES] != self._nonce:
-                self._broken = True
+            if self._broken or not is_whole:
                 break
             text = self._data[LENGTH_BYTES:end].decode("utf-8", "replace")
             number, outcome, seconds, parts, detail = text.split("\n", 4)
@@ -256,7 +253,7 @@ class Watch:
     def _start_next_program(self, done: int) -> None:
         self._programs_done = done
         if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
-            self._waiting_before, self._cpu_before = self._waiting(), self._cpu()
+            self._waiting_before, self._cpu_before = self._waiting(), own_cpu_seconds(self.pid)
         self._program_start, self._measured = now, 0.0
 
     def _drain(self) -> None:
@@ -273,7 +270,7 @@ class Watch:
         return max(0.0, time.monotonic() - self._program_start - judges)
 
     def _exceeded_time(self, seconds: float, wall_seconds: float) -> OutcomeAndDetail | None:
-        wall, effective = self._wall(), self._cpu() - self._cpu_before
+        wall, effective = self._wall(), own_cpu_seconds(self.pid) - self._cpu_before
         if wall > wall_seconds:
             return Outcome.TIMEOUT, f"more than {wall_seconds:g} s of wall time"
         if effective <= seconds < wall and _KERNEL_COUNTS_WAITING and not self._is_runnable():
@@ -281,18 +278,11 @@ class Watch:
         self._measured = effective
         return (Outcome.TIMEOUT, timeout_detail(seconds)) if effective > seconds else None
 
-    def _cpu(self) -> float:
-        """Return the process's CPU seconds."""
-        return own_cpu_seconds(self.pid)
-
     def _is_runnable(self) -> bool:
         """Return True if a thread runs or waits for a core; the kernel adds its current wait only when it ends."""
-        try:
-            for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
-                if _state_of_thread(f"/proc/{self.pid}/task/{thread}/stat") == b"R":
-                    return True
-        except (OSError, IndexError):
-            pass
+        with suppress(OSError, IndexError):
+            threads = os.listdir(f"/proc/{self.pid}/task")  # noqa: PTH208
+            return any(_state_of_thread(f"/proc/{self.pid}/task/{thread}/stat") == b"R" for thread in threads)
         return False
 
     def _waiting(self) -> float:
@@ -301,15 +291,13 @@ class Watch:
         Where they wait for one another it is their `JointWaiting`.
         """
         waiting = self._largest_waiting
-        try:
+        with suppress(OSError, IndexError):
             for thread in os.listdir(f"/proc/{self.pid}/task"):  # noqa: PTH208
                 with open(f"/proc/{self.pid}/task/{thread}/schedstat") as file:  # noqa: PTH123
                     seconds = int(file.read().split()[1]) / 1e9
                 waiting = max(waiting, seconds)
                 if self._joint is not None:
                     self._joint.of_threads[thread] = seconds
-        except (OSError, IndexError):
-            pass
         if self._joint is not None:
             waiting = max(waiting, self._joint.seconds(self._wall()))
         self._largest_waiting = waiting

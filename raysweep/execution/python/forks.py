@@ -7,21 +7,29 @@ import importlib
 import math
 import os
 import resource
+import socket
 import sys
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
+from raysweep.execution.endings import close_others
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.box import Box
-from raysweep.execution.isolation.layers import Layers, lower_limit
+from raysweep.execution.isolation.layers import Access, Layers, limit_resources, lower_limit, prepare_filters, verify
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.watch import ProcessEnd, Watch
+from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 
+CONTROL, RULES = 12, 13  # descriptors: the socket between judge and launcher, and Landlock's rules
 CHANNEL = 3  # descriptor on which a fork talks to its judge; the others of a program are 0, 1 and 2
 NOT_STARTED = 125  # exit code of a fork that could not apply the layers
 _TICKS = 4
 """The kernel's limit of CPU time is so many times a program's own, which the watch keeps: it counts a whole tick of its
 clock for whoever runs at the tick, so beside other processes it ends a program that has used less than the limit."""
+
+
+Mount = Callable[[list[str]], None] | None
 
 
 class NotForked(OSError):
@@ -38,7 +46,8 @@ class Forks:
 
     def prepare(self, numpy: bool) -> None:
         if numpy and "numpy" not in sys.modules:
-            _import_numpy()
+            with suppress(Exception):  # programs that import it will raise the same
+                importlib.import_module("numpy").random.seed(0)
         self._own_size = address_space()
 
     def run(
@@ -135,8 +144,53 @@ def address_space() -> int:
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-def _import_numpy() -> None:
+def move_descriptors(control: socket.socket | None) -> None:
+    """Move pipes and socket to higher descriptors, away from a program's; open /dev/null as 0, close the others."""
+    os.dup2(0, REQUESTS)
+    os.dup2(1, ANSWERS)
+    if control is not None:
+        os.dup2(control.detach(), CONTROL)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    close_others((ANSWERS if control is None else CONTROL) + 1)
+    os.closerange(3, REQUESTS)
+
+
+def move_rules(layers: Layers, descriptor: int) -> None:
+    if layers.rules is not None:
+        os.dup2(layers.rules, descriptor)
+        os.close(layers.rules)
+        layers.rules = descriptor
+
+
+def isolated(
+    layers: Layers,
+    folder: str,
+    settings: Mapping[str, Any],
+    mount: Mount,
+    refused: Callable[[str], None],
+    access: Access | None = None,
+) -> Forks:
+    """Isolate this process, and return what forks it.
+
+    Where its namespaces can't be used, call `refused` with the reason, and end it. `settings`: those of the slot.
+    `mount`: of `enter_namespaces`. `access`: see `prepare_filters`.
+    """
+    packages = settings["packages"]
     try:
-        importlib.import_module("numpy").random.seed(0)
-    except Exception:  # programs that import it will raise the same
-        return
+        if mount is not None:
+            mount(packages)
+    except OSError as error:
+        refused(str(error))
+        os._exit(0)
+    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
+    limit_resources()
+    os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
+    # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
+    writable = [folder if layers.own_disk else layers.box]
+    prepare_filters(layers, writable, [] if access else packages, settings["without"], access=access)
+    move_rules(layers, RULES)
+    forks = Forks(layers, Box(layers))
+    verify(layers, os.path.realpath(sys.executable))
+    return forks

@@ -27,9 +27,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from raysweep.execution.board import Board
-from raysweep.execution.endings import close_others
 from raysweep.execution.isolation import kernel
-from raysweep.execution.isolation.box import Box
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.keeper import Keeper
 from raysweep.execution.isolation.layers import (
@@ -39,15 +37,13 @@ from raysweep.execution.isolation.layers import (
     limit_resources,
     lower_limit,
     prepare_filters,
-    verify,
 )
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.messages import write_frame
-from raysweep.execution.python.forks import Forks, address_space
+from raysweep.execution.python.forks import CONTROL, Forks, Mount, address_space, isolated, move_descriptors
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS
 from raysweep.execution.python.outside.ahead import Ahead
 
-CONTROL, RULES = 12, 13  # descriptors: the socket between judge and launcher, and Landlock's rules
 JUDGE_MEMORY = 2**30  # bytes of address space that a judge may take for tests and answers
 PRELOADED = """
     math cmath re typing collections itertools functools heapq bisect string operator copy fractions numbers
@@ -62,7 +58,7 @@ _CANDIDATES_MODULES = (
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
     "outcomes", "inside.calls", "inside.rewriting", "harmless", "libraries", "screen", "processes",
-    "inside.prepared_tests", "inside.decoys", "inside.comparisons", "inside.child", "inside.guards",
+    "inside.prepared_tests", "inside.comparisons", "inside.child", "inside.guards",
 )  # fmt: skip
 
 
@@ -98,7 +94,7 @@ def main() -> None:
 def _run_judge(control: socket.socket, board: Board, ahead: Ahead, settings: dict[str, Any]) -> NoReturn:
     """Isolate this process, which no program ever enters, and judge programs in it."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _move_descriptors(control)
+    move_descriptors(control)
     layers = Layers(box="")
     enter_judges_namespaces(settings["without"])
     limit_resources()
@@ -122,35 +118,21 @@ def _run_programs(
     layers: Layers,
     folder: str,
     settings: dict[str, Any],
-    mount: Callable[[list[str]], None] | None,
+    mount: Mount,
     control: socket.socket | None,
     board: Board,
     ahead: Ahead,
 ) -> NoReturn:
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-    _move_descriptors(control)
+    move_descriptors(control)
     # Before the mounts, which cover raysweep where it is an installed package.
     _import_modules([])
     start_serving = _load_launcher(board, ahead) if control is not None else _load_zygote()
-    try:
-        if mount is not None:
-            mount(settings["packages"])
-    except OSError as error:
-        write_frame(ANSWERS, {"no_namespaces": str(error)})
-        os._exit(0)
-    kernel.prctl(kernel.PR_SET_CHILD_SUBREAPER, 1)
-    limit_resources()
-    os.makedirs(layers.box, exist_ok=True)  # noqa: PTH103
-    # A disk is mounted anew for each program, so the rule names the folder around it. A plain box must stay there.
-    writable = [folder if layers.own_disk else layers.box]
-    prepare_filters(layers, writable, settings["packages"], settings["without"])
-    if layers.rules is not None:
-        os.dup2(layers.rules, RULES)
-        os.close(layers.rules)
-        layers.rules = RULES
-    forks = Forks(layers, Box(layers))
-    verify(layers, os.path.realpath(sys.executable))
-    serve = start_serving(forks)
+
+    def refused(reason: str) -> None:
+        write_frame(ANSWERS, {"no_namespaces": reason})
+
+    serve = start_serving(isolated(layers, folder, settings, mount, refused))
     _hide_raysweep(settings["packages"])
     gc.collect()
     gc.disable()
@@ -194,18 +176,6 @@ def _import_modules(packages: list[str]) -> None:
         setattr(builtins, name, _sitebuiltins.Quitter(name, "Ctrl-D (i.e. EOF)"))
     warnings.simplefilter("ignore", SyntaxWarning)
     sys.path += packages
-
-
-def _move_descriptors(control: socket.socket | None) -> None:
-    os.dup2(0, REQUESTS)
-    os.dup2(1, ANSWERS)
-    if control is not None:
-        os.dup2(control.detach(), CONTROL)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    close_others((ANSWERS if control is None else CONTROL) + 1)
-    os.closerange(3, REQUESTS)
 
 
 def _load_with_own_builtins(name: str) -> types.ModuleType:

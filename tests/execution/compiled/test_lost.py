@@ -282,7 +282,7 @@ def test_a_fork_that_finds_no_room_leaves_no_file_and_no_descriptor(monkeypatch)
 def test_a_slot_that_is_lost_twice_is_a_programs_doing_only_where_it_could_reach_it(language, level, outcome):
     lost = Stream([], DEFAULT_SANDBOX, [], lambda: None)
     lost._keys[7], lost._requests[7] = "key", Request(7, Program("", "", language), Limits(), Oracle.INSIDE)
-    slot: Any = SimpleNamespace(level=level)
+    slot: Any = SimpleNamespace(current=SimpleNamespace(level=level))
     for _ in range(2):
         lost._retry(slot, {7}, SlotLost("it ended with signal 9"))
     ((_, verdict),) = lost._finished

@@ -238,14 +238,14 @@ def test_a_killed_slot_leaves_nothing_that_gxx_has_started(without):
 
         def compiles(since: float) -> bool:
             """Return whether the program's text is compiled; a slot that starts compiles one of its own before."""
-            return slot.deadline > since and bool(_compilers(slot.running))
+            return slot.current.deadline > since and bool(_compilers(slot.running))
 
         def kill() -> None:
             """Kill the keeper as often as the program is tried."""
-            last = slot.deadline
+            last = slot.current.deadline
             for _ in range(2):
                 assert eventually(functools.partial(compiles, last))
-                last = slot.deadline
+                last = slot.current.deadline
                 seen.extend(_compilers(slot.running))
                 os.kill(slot.running[0][0], signal.SIGKILL)
                 assert eventually(lambda: not _compilers(slot.running))

@@ -18,7 +18,7 @@ import signal
 import subprocess
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -31,6 +31,7 @@ from raysweep.execution.compiled.builders import (
     CompilerLost,
     first_error,
     in_memory,
+    kept,
 )
 from raysweep.execution.compiled.cpp.sources import CHECKED, HEADERS, INCLUDE, libraries
 from raysweep.execution.compiled.outside import Inside, Split
@@ -136,12 +137,9 @@ class _Refused(CompileError):
 class CppBuilder:
     """Compiles programs and tests in C++.
 
-    Args:
-        forks: forks a process for g++ behind its layers, in the folder of a box.
-        tests: the layers of tests.
-        chain: g++ and its flags.
-        prepared: the folder with raysweep's own headers and the precompiled one.
-        requests: a descriptor; when the slot closes it, compiling raises EOFError.
+    `forks`: forks a process for g++ behind its layers, in the folder of a box. `tests`: their layers. `prepared`: the
+    folder with raysweep's own headers and the precompiled one. `requests`: a descriptor; when the slot closes it,
+    compiling raises EOFError.
     """
 
     def __init__(self, forks: Forks, tests: Layers, chain: Toolchain, prepared: str, requests: int) -> None:
@@ -171,7 +169,7 @@ class CppBuilder:
         return next((line for line in lines if _ERROR.search(line)), lines[0])[:_REASON_CHARACTERS]
 
     def program(self, text: str, sha: str, split: Split) -> bytes:
-        server = _kept(self._servers, sha, lambda: self._object(split.server))
+        server = kept(self._servers, sha, lambda: self._object(split.server), _KEPT)
         candidate = f"{text}\n\n{split.candidate_end}"  # the text's last line may end in a backslash
         files = {OWN: candidate.encode("utf-8", "replace"), _SERVER: server}
         return self._behind_headers(files, [OWN, _SERVER, *_LINKED, *libraries(text)])
@@ -179,12 +177,12 @@ class CppBuilder:
     def whole(self, inside: Inside) -> bytes:
         own = inside.sources[OWN]
         others = {name: text for name, text in inside.sources.items() if name != OWN}  # the same for every program
-        runner = _kept(self._servers, "\0".join(others.values()), lambda: self._object(others))
+        runner = kept(self._servers, "\0".join(others.values()), lambda: self._object(others), _KEPT)
         files = {OWN: own.encode("utf-8", "replace"), _SERVER: runner}  # linked first, so that it begins first
         return self._behind_headers(files, [_SERVER, OWN, *_LINKED, *inside.flags, *libraries(own)])
 
     def tests(self, sha: str, split: Split) -> Peer:
-        file = in_memory("tests", _kept(self._tests, sha, lambda: self._compiled_tests(split)))
+        file = in_memory("tests", kept(self._tests, sha, lambda: self._compiled_tests(split), _KEPT))
         os.fchmod(file, _NOT_READABLE)
         try:
             return Peer(self._layers, lambda: os.execve(3, ["tests"], own_marker()), TESTS_MEMORY, file)
@@ -332,7 +330,8 @@ class CppBuilder:
 
 def _refusal(messages: str) -> CompileError:
     lines = [line for line in messages[:_MESSAGE_CHARACTERS].splitlines() if not _WRITING.fullmatch(line)]
-    refusal = first_error(lines, OWN) or first_error(lines, _TESTS) or _linking_error(lines)
+    linking = next((match for line in lines if (match := _LINKING.search(line))), None)
+    refusal = first_error(lines, OWN) or first_error(lines, _TESTS) or (f"{linking[1]} {linking[2]}" if linking else "")
     full = next((_FULL[words] for words in _FULL if words in messages), "")
     return CompileError(full) if full and not refusal else _Refused(refusal or _REFUSED)
 
@@ -340,16 +339,3 @@ def _refusal(messages: str) -> CompileError:
 def _seconds_of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _linking_error(lines: Sequence[str]) -> str:
-    found = next((match for line in lines if (match := _LINKING.search(line))), None)
-    return f"{found[1]} {found[2]}" if found else ""
-
-
-def _kept(kept: OrderedDict[str, bytes], sha: str, make: Callable[[], bytes]) -> bytes:
-    data = kept.pop(sha, None) or make()
-    kept[sha] = data
-    if len(kept) > _KEPT:
-        kept.popitem(last=False)
-    return data

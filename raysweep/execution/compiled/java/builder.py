@@ -25,6 +25,7 @@ from raysweep.execution.compiled.builders import (
     CompileError,
     CompilerLost,
     first_error,
+    kept,
 )
 from raysweep.execution.compiled.java.junit import FOLDER, JARS, missing_jars
 from raysweep.execution.compiled.java.sources import CALLER, CANDIDATE, SEEN, SHARED, SOURCES, TESTS_MAIN, TESTS_SHARED
@@ -75,11 +76,7 @@ def class_path(prepared: str, *more: str) -> str:
 class JavaBuilder:
     """Compiles programs and tests in Java.
 
-    Args:
-        compiler: the layers of the compiler's JVM.
-        tests: the layers of the tests' JVM.
-        chain: the JDK.
-        prepared: the folder with the classes that both are started from.
+    `compiler`, `tests`: the layers of their JVMs. `prepared`: the folder with the classes that both are started from.
     """
 
     def __init__(self, compiler: Layers, tests: Layers, chain: Toolchain, prepared: str) -> None:
@@ -101,7 +98,10 @@ class JavaBuilder:
 
     def tests(self, sha: str, split: Split) -> Peer:
         """See `Builder.tests`; a JVM that was killed since the last run is replaced."""
-        classes = self._classes_of_tests(sha, split)
+        try:
+            classes = kept(self._classes, sha, lambda: self._compile(split.tests, list(split.tests)), _KEPT)
+        except CompileError as error:
+            raise ValueError(f"its tests can't be compiled: {error}") from None
         for _ in range(_TRIES):
             if self._tests is None:
                 self._tests, self._has = self._jvm(self._tests_layers, [TESTS_MAIN], _JVM_MEMORY), set()
@@ -123,16 +123,6 @@ class JavaBuilder:
             tests.end()
             self._tests = None
 
-    def _classes_of_tests(self, sha: str, split: Split) -> bytes:
-        classes = self._classes.pop(sha, b"")
-        try:
-            self._classes[sha] = classes = classes or self._compile(split.tests, list(split.tests))
-        except CompileError as error:
-            raise ValueError(f"its tests can't be compiled: {error}") from None
-        if len(self._classes) > _KEPT:
-            self._classes.popitem(last=False)
-        return classes
-
     def _compile(self, sources: Mapping[str, str], own: Sequence[str]) -> bytes:
         """Return the classes of some sources, or raise CompileError. `own`: the files whose first error is told.
 
@@ -147,8 +137,7 @@ class JavaBuilder:
             if answer[:1] == _CLASSES:
                 return answer[1:]
             if answer:
-                lines = answer[1:].decode("utf-8", "replace").splitlines()
-                raise CompileError(_first_error(lines, own))
+                raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), own))
             if is_new:
                 codes.append(code)
                 had_room(_THREADS, COMPILE_MEMORY)

@@ -13,13 +13,8 @@ if TYPE_CHECKING:
 _PLAIN = frozenset(
     {"Boolean", "Byte", "Short", "Character", "Integer", "Long", "Float", "Double", "Number", "String", "Object"}
 )
-_TEMPLATES = {"List": 1, "ArrayList": 1, "LinkedList": 1, "Collection": 1, "Set": 1, "HashSet": 1, "TreeSet": 1} | {
-    "Map": 2,
-    "HashMap": 2,
-    "LinkedHashMap": 2,
-    "TreeMap": 2,
-    "Optional": 1,
-}
+_TEMPLATES = dict.fromkeys(("List", "ArrayList", "LinkedList", "Collection", "Set", "HashSet", "TreeSet"), 1)
+_TEMPLATES |= {"Optional": 1} | dict.fromkeys(("Map", "HashMap", "LinkedHashMap", "TreeMap"), 2)
 _PRIMITIVES = ("boolean_type", "integral_type", "floating_point_type")
 _HEADS = ("package_declaration", "import_declaration")
 

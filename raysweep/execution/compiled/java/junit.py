@@ -39,15 +39,15 @@ def without_wall_time(text: str) -> str:
 
     These are the argument `timeout` of ``@Test``, and fields that are rules with a `Timeout`.
     """
-    return _RULE.sub("", _TEST.sub(_without_timeout, text))
 
+    def without_timeout(test: re.Match[str]) -> str:
+        arguments = _TIMEOUT.sub("", test["arguments"])
+        if arguments == test["arguments"]:
+            return test[0]
+        arguments = arguments.strip().removeprefix(",").strip()
+        return f"{test['name']}({arguments})" if arguments else test["name"]
 
-def _without_timeout(test: re.Match[str]) -> str:
-    arguments = _TIMEOUT.sub("", test["arguments"])
-    if arguments == test["arguments"]:
-        return test[0]
-    arguments = arguments.strip().removeprefix(",").strip()
-    return f"{test['name']}({arguments})" if arguments else test["name"]
+    return _RULE.sub("", _TEST.sub(without_timeout, text))
 
 
 def is_junit(tests: str) -> bool:

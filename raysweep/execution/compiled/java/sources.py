@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from raysweep.execution.compiled.java.declarations import (
-    JavaDeclaration,
-    Method,
-    TestedClass,
-    read_declaration,
-    read_tested_class,
-)
+from raysweep.execution.compiled.java.declarations import Method, read_declaration, read_tested_class
 from raysweep.execution.compiled.java.junit import class_of_tests, files_of, is_junit, runner
 from raysweep.execution.compiled.outside import MARK, PROGRAM, Inside, Split
 from raysweep.execution.compiled.syntax import UnreadableError, before, leaves_of, parts_of, text_of, tree_of
@@ -63,9 +58,14 @@ def split(declaration: str, tests: str) -> Split:
         read = read_declaration(declaration)
     except UnreadableError as error:
         return Split(f"the problem's declaration {error}")
+    method = read.method
+    members = f"    private final int raysweepObject = raysweep.Tests.object();\n{read.members}"
+    made = "null" if method.is_static else f"new {read.class_name}()"
+    on = read.class_name if method.is_static else f"(({read.class_name}) on)"
+    stand_in = f"{read.class_heading} {{\n{members}\n{_asking(0, method)}}}"
     return Split(
-        tests={"Main.java": f"{read.imports}\n{imports}\n{read.types}\n{_stand_in(read)}\n{tests}\n"},
-        server={f"{CALLER}.java": _server(read)},
+        tests={"Main.java": f"{read.imports}\n{imports}\n{read.types}\n{stand_in}\n{tests}\n"},
+        server={f"{CALLER}.java": _server(read.imports, made, [method], on)},
     )
 
 
@@ -94,42 +94,11 @@ def _junit_split(declaration: str, tests: str) -> Split:
     shared = {file: text for file, text in files.items() if file != f"{test_class}.java"}
     if own in files or "Main.java" in files:
         return Split(f"they bring {own} or Main.java along")
+    methods = "".join(_asking(number, method) for number, method in enumerate(read.methods))
+    stand_in = f"package {read.package};\n{read.imports}\npublic class {read.name} {{\n{methods}}}\n"
     return Split(
-        tests={**files, own: _static_stand_in(read), "Main.java": runner(tests)},
-        server={**shared, f"{CALLER}.java": _static_server(read)},
-    )
-
-
-def _static_stand_in(read: TestedClass) -> str:
-    methods = []
-    for number, method in enumerate(read.methods):
-        named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
-        given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
-        call = f"raysweep.Tests.call({number}, 0, new Object[] {{{given}}})"
-        methods.append(
-            '    @java.lang.SuppressWarnings("unchecked")\n'
-            f"    public static {method.result} {method.name}({named}) {method.throws} {{\n"
-            f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
-            "    }\n"
-        )
-    return f"package {read.package};\n{read.imports}\npublic class {read.name} {{\n{''.join(methods)}}}\n"
-
-
-def _static_server(read: TestedClass) -> str:
-    name = f"{read.package}.{read.name}"
-    cases = (f"            case {number}: return call{number}(on, a);\n" for number, _ in enumerate(read.methods))
-    return (
-        f"{read.imports}\n"
-        f"public class {CALLER} implements raysweep.Server.Candidate {{\n"
-        "    public Object object() { return null; }\n"
-        f"{''.join(_caller(number, method, name) for number, method in enumerate(read.methods))}"
-        "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
-        f"        switch (function) {{\n{''.join(cases)}"
-        "            default: throw new IllegalArgumentException();\n"
-        "        }\n"
-        "    }\n"
-        f"    static {{ raysweep.Server.register(new {CALLER}()); }}\n"
-        "}\n"
+        tests={**files, own: stand_in, "Main.java": runner(tests)},
+        server={**shared, f"{CALLER}.java": _server(read.imports, "null", read.methods, f"{read.package}.{read.name}")},
     )
 
 
@@ -174,35 +143,35 @@ def _names_of_classes(names: list[str]) -> dict[str, str]:
     return {"TestClasses.java": text}
 
 
-def _stand_in(read: JavaDeclaration) -> str:
-    method = read.method
+def _asking(number: int, method: Method) -> str:
+    """Return a method of a stand-in, which asks the candidate's process."""
     named = ", ".join(f"{one} a{index}" for index, one in enumerate(method.parameters))
     given = ", ".join(f"a{index}" for index in range(len(method.parameters)))
     on = "0" if method.is_static else "raysweepObject"
-    call = f"raysweep.Tests.call(0, {on}, new Object[] {{{given}}})"
+    call = f"raysweep.Tests.call({number}, {on}, new Object[] {{{given}}})"
     return (
-        f"{read.class_heading} {{\n"
-        "    private final int raysweepObject = raysweep.Tests.object();\n"
-        f"{read.members}\n"
         '    @java.lang.SuppressWarnings("unchecked")\n'
         f"    public {'static ' if method.is_static else ''}{method.result} {method.name}({named}) {method.throws} {{\n"
         f"        {call if method.result == 'void' else f'return ({method.result}) {call}'};\n"
         "    }\n"
-        "}"
     )
 
 
-def _server(read: JavaDeclaration) -> str:
-    """Return the class that calls the candidate. It avoids what makes a JVM start slowly: lambdas, joined strings."""
-    method = read.method
-    on = read.class_name if method.is_static else f"(({read.class_name}) on)"
+def _server(imports: str, made: str, methods: Sequence[Method], on: str) -> str:
+    """Return the class that calls the candidate. It avoids what makes a JVM start slowly: lambdas, joined strings.
+
+    `made`: the expression for the object whose methods are called. `on`: for that, or the class, in a call.
+    """
+    cases = (f"            case {number}: return call{number}(on, a);\n" for number, _ in enumerate(methods))
     return (
-        f"{read.imports}\n"
+        f"{imports}\n"
         f"public class {CALLER} implements raysweep.Server.Candidate {{\n"
-        f"    public Object object() {{ return {'null' if method.is_static else f'new {read.class_name}()'}; }}\n"
-        f"{_caller(0, method, on)}"
+        f"    public Object object() {{ return {made}; }}\n"
+        f"{''.join(_caller(number, method, on) for number, method in enumerate(methods))}"
         "    public Object call(int function, Object on, Object[] a) throws Throwable {\n"
-        "        return call0(on, a);\n"
+        f"        switch (function) {{\n{''.join(cases)}"
+        "            default: throw new IllegalArgumentException();\n"
+        "        }\n"
         "    }\n"
         f"    static {{ raysweep.Server.register(new {CALLER}()); }}\n"
         "}\n"

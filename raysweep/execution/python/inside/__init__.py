@@ -5,7 +5,6 @@ child.py           runs candidates with their tests in the fork and reports each
 prepared_tests.py  parses, compiles and analyses tests once for all candidates
 rewriting.py       turns the comparisons of tests into calls of `comparisons.compare`, wraps what they iterate with
 calls.py           keeps errors of a candidate's function from leaving out tests
-comparisons.py     compares values so that a candidate's object can't claim to equal everything
-decoys.py          makes values that resemble an expected value but differ from it
+comparisons.py     compares values so that a candidate's object can't claim to equal everything: it is shown decoys
 guards.py          hides frames, the garbage collector, memory and reloading from a program
 """

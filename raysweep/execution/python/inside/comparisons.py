@@ -3,30 +3,35 @@
 An object of a class that the program defines may claim to equal everything. Such doubtful objects are compared several
 times, in random order, with the expected value and with decoys; the comparison holds only if they tell these apart.
 This is a guard, not a boundary: an object that knows the right answer, or computes with the expected value, passes.
+
+Classes are compared by id, since a class whose metaclass defines `__eq__` and `__hash__` can claim to be another one.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from os import urandom
 from typing import Any
 
-from raysweep.execution.python.inside.decoys import (
-    ATOMS,
-    CONTAINERS,
-    MAPPINGS,
-    SEQUENCES,
-    SETS,
-    Decoy,
-    class_ids_of,
-    decoys_of,
-)
 
+def class_ids(*kinds: type) -> frozenset[int]:
+    return frozenset(map(id, kinds))
+
+
+ATOMS = class_ids(int, float, str, bool, bytes, complex, type(None), range, bytearray, type(...), type(NotImplemented))
+SETS = class_ids(set, frozenset)
+SEQUENCES = class_ids(list, tuple, deque) | SETS
+MAPPINGS = class_ids(dict, OrderedDict, defaultdict)
+CONTAINERS = SEQUENCES | MAPPINGS
+NUMBERS = class_ids(int, float, complex, Fraction, Decimal)
+EXTENDED = class_ids(str, bytes, list, tuple)
 _IMMUTABLE, _HEAP = 1 << 8, 1 << 9  # Py_TPFLAGS_IMMUTABLETYPE, Py_TPFLAGS_HEAPTYPE
-_FLAGS: Callable[[type], int] = type.__dict__[
-    "__flags__"
-].__get__  # not through the class: its metaclass could answer anything
+# not through the class: its metaclass could answer anything
+_FLAGS: Callable[[type], int] = type.__dict__["__flags__"].__get__
 _REPEATS = 3  # comparisons with the expected value, among those with decoys
 _INFINITE = float("inf")
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -34,6 +39,10 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
     "In": lambda item, items: item in items, "NotIn": lambda item, items: item not in items,
 }  # fmt: skip
+
+
+def class_ids_of(values: Iterable[Any]) -> set[int]:
+    return set(map(id, map(type, values)))
 
 
 def compare(names: Sequence[str], values: Sequence[Any], *later: Callable[[], Any]) -> Any:
@@ -143,20 +152,16 @@ def _equal(left: Any, right: Any) -> bool:
     if kind is type(right) and id(kind) in CONTAINERS:
         if len(left) != len(right):
             return False
+        if id(kind) in MAPPINGS and class_ids_of(left) <= ATOMS:
+            return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
         if id(kind) in MAPPINGS:
-            return _equal_mappings(left, right)
+            return _all_contained(left.items(), right.items(), operator.itemgetter(0))
         if id(kind) in SETS:
             return _all_contained(left, right, lambda item: item)
         return all(item is other or _equal(item, other) for item, other in zip(left, right, strict=True))
     if not is_doubtful(left) and not is_doubtful(right):
         return bool(left == right)
     return _tells_decoys_apart("Eq", left, right)
-
-
-def _equal_mappings(left: Any, right: Any) -> bool:
-    if class_ids_of(left) <= ATOMS:
-        return all(key in right and (left[key] is right[key] or _equal(left[key], right[key])) for key in left)
-    return _all_contained(left.items(), right.items(), operator.itemgetter(0))
 
 
 def _all_contained(items: Iterable[Any], others: Iterable[Any], key: Callable[[Any], Any]) -> bool:
@@ -167,6 +172,28 @@ def _all_contained(items: Iterable[Any], others: Iterable[Any], key: Callable[[A
     return all(
         any(item is other or _equal(item, other) for other in by_hash.get(hash(key(item)), ())) for item in items
     )
+
+
+class Decoy:
+    """An object that equals only itself, unless the other side claims to equal everything."""
+
+
+def decoys_of(value: Any) -> Iterator[Any]:
+    """Yield values that resemble a value in class, length and size but are not equal to it."""
+    yield Decoy()
+    kind = type(value)
+    if id(kind) in NUMBERS:
+        # only these, since an honest class may compute modulo a number; 1 doesn't change a Decimal of many digits
+        yield from (other for other in (value + 1, value - 1) if other != value)
+    elif id(kind) in EXTENDED:
+        ends: Any = ("x", "y") if kind is str else (b"x", b"y") if kind is bytes else (kind([0]), kind([1]))
+        yield value + ends[0]
+        if value:
+            yield value[:-1] + ends[value[-1:] == ends[0]]
+    elif id(kind) in MAPPINGS:
+        yield {**value, "another": 1}
+    elif id(kind) in ATOMS | SETS:
+        yield from (0, "", [])
 
 
 def _tells_decoys_apart(name: str, left: Any, right: Any) -> bool:

@@ -31,7 +31,8 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
     _hide_frames(empty, _empty_frame(), frame_of)
     _hide_names()
     _keep_code()
-    _hide(types.FunctionType, "__closure__", None)  # closures of the functions below hold the originals
+    # closures of the functions below hold the originals
+    _set(types.FunctionType, "__closure__", property(lambda self: None))
     _limit_getframe(empty)
     for name in _FRAME_READERS.split():
         if hasattr(sys, name):
@@ -42,7 +43,9 @@ def set_up() -> Callable[[types.TracebackType], types.FrameType]:
     for name in ("get_objects", "get_referrers", "get_referents"):
         setattr(gc, name, lambda *values, generation=None: [])
     _forbid_reloading()
-    _disable_ctypes()
+    for name in _CTYPES_MEMORY_FUNCTIONS.split():
+        if hasattr(ctypes, name):
+            setattr(ctypes, name, _refuse)
     return frame_of
 
 
@@ -105,10 +108,6 @@ def _keep_code() -> None:
     _set(types.FunctionType, "__code__", property(lambda function: get(function), replace))
 
 
-def _hide(kind: type, name: str, value: object) -> None:
-    _set(kind, name, property(lambda self: value))
-
-
 def _set(kind: type, name: str, value: object) -> None:
     """Set an attribute of a built-in type, which `setattr` refuses."""
     (attributes,) = [referent for referent in gc.get_referents(kind.__dict__) if isinstance(referent, dict)]
@@ -125,13 +124,6 @@ def _limit_getframe(empty: types.FrameType) -> None:
         return frame if depth == 0 and frame.f_code.co_filename == PROGRAM else empty
 
     sys._getframe = own_frame
-
-
-def _disable_ctypes() -> None:
-    """Disable the functions of ctypes that load libraries or read memory; its types stay usable."""
-    for name in _CTYPES_MEMORY_FUNCTIONS.split():
-        if hasattr(ctypes, name):
-            setattr(ctypes, name, _refuse)
 
 
 def _forbid_reloading() -> None:

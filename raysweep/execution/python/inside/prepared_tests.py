@@ -63,7 +63,8 @@ def prepare(text: str) -> PreparedTests:
     loaded = {name for code in code_objects(plain) for name in code.co_names}
     _import_modules(tree)
     import_code = {name: compile(module, TESTS, "exec", dont_inherit=True) for name, module in single_imports(tree)}
-    patched = _names_with_attributes_set(tree) & import_code.keys()
+    targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
+    patched = {one.value.id for one in targets if isinstance(one.value, ast.Name)} & import_code.keys()
     bound = frozenset(bound_names(tree.body))
     own = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound - _BUILTINS.keys()
     return PreparedTests(
@@ -91,11 +92,6 @@ def _compile_guarded(tree: ast.Module) -> CodeType:
         sys.setrecursionlimit(limit)
 
 
-def _names_with_attributes_set(tree: ast.Module) -> set[str]:
-    targets = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)]
-    return {target.value.id for target in targets if isinstance(target.value, ast.Name)}
-
-
 def imports_used_by(candidate: CodeType, tests: PreparedTests) -> list[tuple[str, CodeType]]:
     return [(name, tests.import_code[name]) for name in names_used(candidate, tests.import_code.keys())]
 
@@ -113,18 +109,13 @@ def _import_modules(tree: ast.Module) -> None:
             imported = importlib.import_module(name)
             if name.partition(".")[0] == "unittest":
                 refuse_skips()
-            _PRIVATE_MODULES[name] = _frozen_copy(imported)
+            _freeze_classes(imported)
+            _PRIVATE_MODULES[name] = ModuleType(imported.__name__)
+            vars(_PRIVATE_MODULES[name]).update(vars(imported))
             for indirect in _INDIRECT_MODULES & sys.modules.keys():
                 _freeze_classes(sys.modules[indirect])
         except Exception:  # the tests will raise it again, for every program
             continue
-
-
-def _frozen_copy(module: ModuleType) -> ModuleType:
-    copied = ModuleType(module.__name__)
-    vars(copied).update(vars(module))
-    _freeze_classes(module)
-    return copied
 
 
 def _freeze_classes(module: ModuleType) -> None:

@@ -87,19 +87,17 @@ class AskedTests:
         """
         calls = list(map(encoded, made or ()))
         names = {name for name, _, _ in made or ()}
+        self.is_live = True
+        # of two functions, such as encode and decode, one's answers may be the other's arguments
         if made is None or len(names) != 1 or sum(map(len, calls)) > MAX_CALLS_BYTES:
-            self.is_live = (
-                True  # of two functions, such as encode and decode, one's answers may be the other's arguments
-            )
             return 0
         try:
             ends = ends_of_batches(made, answers, beside)
         except RecursionError:
-            self.is_live = True
             return 0
         if len(ends) > MAX_BATCHES:
-            self.is_live = True
             return 0
+        self.is_live = False
         self.calls, self.ends = calls, ends
         self._request_end = self._end_of_request(self._listed(0))
         return 2 * sum(map(len, calls))
@@ -142,6 +140,7 @@ def compile_tests(text: str) -> AskedTests:
     common = (_read_before_bound(tree.body) & loaded & bound) - imports.keys()
     own = sorted(loaded - bound)
     wanted = own, sorted(common), [] if own else _tasks_named_as_builtins(tree)
+    not_candidates = _BUILTINS - set(wanted[2]) | imported_names(tree)
     for name in imported_modules(tree):  # now, so that the time doesn't count for a candidate
         with suppress(Exception):  # the tests will raise it again, for every program
             importlib.import_module(name)
@@ -151,9 +150,10 @@ def compile_tests(text: str) -> AskedTests:
         wanted,
         declared_names(tree, loaded - bound),
         imports,
-        is_live=not _CLOCKS.isdisjoint(imported_modules(tree)) or _arguments_may_depend_on_answers(tree, wanted[2]),
-        has_new_arguments=_arguments_are_new(tree, wanted[2]),
-        beside=beside_calls(tree, _names_of_all_candidates(tree, wanted[2])),
+        is_live=not _CLOCKS.isdisjoint(imported_modules(tree))
+        or _arguments_may_depend_on_answers(tree, not_candidates),
+        has_new_arguments=_arguments_are_new(tree, not_candidates),
+        beside=beside_calls(tree, _names_of_candidates(tree, not_candidates)),
     )
 
 
@@ -187,19 +187,20 @@ def _tasks_named_as_builtins(tree: ast.Module) -> list[str]:
     return found if len(found) == 1 else []
 
 
-def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[str]) -> bool:
+def _arguments_may_depend_on_answers(tree: ast.Module, own: Set[str]) -> bool:
     """Return True if tests may pass on to a candidate what it has answered, by names or in nested calls.
 
     Such calls must not be sent ahead: the later ones would tell a program the right answers to the earlier ones. A
     candidate's functions may only be called, or be passed to a function of the tests; everything else counts as doubt.
+
+    `own`: names of built-in functions and of imports, which are no candidate's.
     """
-    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
     closed = _closed_functions(tree, own)
     own = own | {function.name for function in closed}
     tree = ast.Module([statement for statement in tree.body if statement not in closed], [])
     nodes = list(ast.walk(tree))
-    defined = {node.name: node.args for node in nodes if isinstance(node, ast.FunctionDef)}
-    askers = _names_of_candidates(tree, own, defined)
+    defined = _parameters_of_functions(tree)
+    askers = _names_of_candidates(tree, own)
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     used = {id(call.func) for call in calls}
     used |= {id(given) for call in calls if root_of(call.func) in defined for given in given_to(call)}
@@ -228,8 +229,7 @@ def _arguments_may_depend_on_answers(tree: ast.Module, builtin_tasks: Sequence[s
                 if root_of(node.func) not in askers:
                     # such as results.append(f(1)) or heappush(results, f(1))
                     taint([node.func, *(one for one in given_to(node) if not isinstance(one, ast.Call))])
-                if root_of(node.func) in defined:
-                    tainted.update(_parameters(defined[root_of(node.func)]))
+                tainted |= defined.get(root_of(node.func), set())
     return any(any(map(asks, given_to(call))) for call in calls if root_of(call.func) not in own | defined.keys())
 
 
@@ -259,8 +259,7 @@ def _closed_functions(tree: ast.Module, own: Set[str]) -> list[ast.FunctionDef]:
     while True:
         names = {function.name for function in closed}
         rest = ast.Module([statement for statement in tree.body if statement not in closed], [])
-        defined = {node.name: node.args for node in ast.walk(rest) if isinstance(node, ast.FunctionDef)}
-        askers = _names_of_candidates(rest, own | names, defined)
+        askers = _names_of_candidates(rest, own | names)
         calls = [node for node in ast.walk(rest) if isinstance(node, ast.Call)]
         given_one = {root_of(call.func) for call in calls if askers & _plain_names(given_to(call))}
         kept = [one for one in closed if loaded[one.name] <= names and one.name not in given_one]
@@ -281,14 +280,9 @@ def _names_from_outside(function: ast.FunctionDef) -> set[str]:
     return names
 
 
-def _names_of_all_candidates(tree: ast.Module, builtin_tasks: Sequence[str]) -> set[str]:
-    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
-    defined = {node.name: node.args for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    return _names_of_candidates(tree, own, defined)
-
-
-def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, ast.arguments]) -> set[str]:
+def _names_of_candidates(tree: ast.Module, own: Set[str]) -> set[str]:
     nodes = list(ast.walk(tree))
+    defined = _parameters_of_functions(tree)
     loaded = {node.id for node in nodes if isinstance(node, ast.Name)}
     bound = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
@@ -298,7 +292,7 @@ def _names_of_candidates(tree: ast.Module, own: Set[str], defined: Mapping[str, 
         before = len(askers)
         for node in nodes:
             if isinstance(node, ast.Call) and root_of(node.func) in defined and askers & _plain_names(given_to(node)):
-                askers |= _parameters(defined[root_of(node.func)])
+                askers |= defined[root_of(node.func)]
     return askers
 
 
@@ -306,17 +300,17 @@ def _plain_names(nodes: Iterable[ast.expr]) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
-def _parameters(arguments: ast.arguments) -> set[str]:
-    return {part.arg for part in ast.walk(arguments) if isinstance(part, ast.arg)}
+def _parameters_of_functions(tree: ast.Module) -> dict[str, set[str]]:
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    return {one.name: {part.arg for part in ast.walk(one.args) if isinstance(part, ast.arg)} for one in functions}
 
 
-def _arguments_are_new(tree: ast.Module, builtin_tasks: Sequence[str]) -> bool:
+def _arguments_are_new(tree: ast.Module, own: Set[str]) -> bool:
     """Return True if no argument of a candidate is an object that tests use again: all consist of literals.
 
     Then no call passes on what a candidate changed in the arguments of an earlier one.
     """
-    own = _BUILTINS - set(builtin_tasks) | imported_names(tree)
-    defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and root_of(node.func) not in own | defined]
+    tests = own | _parameters_of_functions(tree).keys()
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and root_of(node.func) not in tests]
     parts = [part for call in calls for argument in given_to(call) for part in ast.walk(argument)]
     return not any(isinstance(part, ast.Name) and part.id not in own for part in parts)

@@ -19,8 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from raysweep.execution.python.outside.kinds import plain_data
-from raysweep.execution.python.outside.plain import NotPlain, Plain
-from raysweep.execution.python.outside.set_order import SetOrder
+from raysweep.execution.python.outside.plain import Plain
 
 _ITEMS: tuple[type, ...] = (list, tuple, deque, array, UserList, type({}.values()))
 _MAX_RANGE = 10_000  # items of a range that is compared with lists
@@ -119,8 +118,4 @@ class _Forms:
 
 
 def _plain() -> Plain:
-    return plain_data(_no_handle, lambda *fields: object(), SetOrder())
-
-
-def _no_handle(value: Any) -> list[Any]:
-    raise NotPlain
+    return plain_data(object_of=lambda *fields: object())

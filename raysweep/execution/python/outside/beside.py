@@ -16,8 +16,6 @@ from typing import Any
 
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.outside.kinds import plain_data
-from raysweep.execution.python.outside.plain import NotPlain
-from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.source_names import root_of
 
 Beside = Mapping[int, Sequence[CodeType]]
@@ -81,12 +79,8 @@ def values_beside(frame: FrameType | None, beside: Beside) -> Iterator[Any]:
                     values = eval(code, frame.f_globals, frame.f_locals)
                 for value in values if isinstance(values, _CONTAINERS) else ():
                     with suppress(Exception):
-                        yield plain_data(_nothing, _nothing, SetOrder()).write(value)
+                        yield plain_data().write(value)
         frame = frame.f_back
-
-
-def _nothing(*fields: Any) -> Any:
-    raise NotPlain
 
 
 def _is_call(node: ast.AST, candidates: Set[str]) -> bool:

@@ -33,7 +33,7 @@ from raysweep.execution.python.outside.ahead import Ahead
 from raysweep.execution.python.outside.changes import changed_items, copied, is_changed
 from raysweep.execution.python.outside.codec import BYTES, decoded, encoded
 from raysweep.execution.python.outside.kinds import plain_data
-from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, OPAQUE, NotPlain, Plain
+from raysweep.execution.python.outside.plain import CALLABLE, ITERATOR, OPAQUE, Plain
 from raysweep.execution.python.outside.set_order import SetOrder
 from raysweep.execution.python.processes import (
     NEEDS_OWN_PROCESS,
@@ -277,17 +277,8 @@ def _plain_error(error: BaseException, sources: dict[str, str]) -> list[Any]:
     outcome, _ = outcome_of(error, {}, frame_of)
     kind = next(_EXCEPTIONS[base] for base in type(error).__mro__ if base in _EXCEPTIONS)
     try:
-        plain = plain_data(_no_handle, _no_object, SetOrder())
-        arguments = plain.write(list(error.args))
+        arguments = plain_data().write(list(error.args))
         encoded(arguments)
     except BaseException:
         arguments = []
     return [kind, arguments, outcome, describe(error), line]
-
-
-def _no_handle(value: Any) -> list[Any]:
-    raise NotPlain
-
-
-def _no_object(number: int, kind: str, truth: bool, name: str) -> Any:
-    raise NotPlain

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 from array import array
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from raysweep.execution.python.outside.codec import Malformed
@@ -23,11 +24,7 @@ def is_changed(value: Any, before: Any) -> bool:
     now = changed_items(value)
     if type(now) is bytes:
         return bool(now != before)
-    return len(now) != len(before) or not all(map(_is, now, before))
-
-
-def _is(left: object, right: object) -> bool:
-    return left is right
+    return len(now) != len(before) or not all(map(is_, now, before))
 
 
 _SNAPSHOTS: dict[type, Callable[[Any], Any]] = {

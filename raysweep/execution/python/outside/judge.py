@@ -37,11 +37,8 @@ _PASSED: OutcomeAndDetail = (Outcome.PASSED, "")
 class Judge(Lanes):
     """Judges programs, and keeps compiled tests between requests.
 
-    Args:
-        control: the socket to the launcher, which starts the processes of programs.
-        board: told whose turn it is.
-        ahead: where programs put answers to calls that are sent ahead.
-        seconds: of CPU time that tests may work on one program's answers, or the program's limit if longer.
+    `control`: the socket to the launcher, which starts the processes of programs. `seconds`: of CPU time that tests may
+    work on one program's answers, or the program's limit if longer.
     """
 
     def __init__(self, control: socket.socket, board: Board, ahead: Ahead, seconds: float) -> None:

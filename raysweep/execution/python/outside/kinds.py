@@ -22,7 +22,7 @@ from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
 from raysweep.execution.python.libraries import LIBRARIES
 from raysweep.execution.python.outside.codec import Malformed
 from raysweep.execution.python.outside.numpy_kinds import NUMPY_READERS, count_of, write_numpy
-from raysweep.execution.python.outside.plain import Kinds, Plain
+from raysweep.execution.python.outside.plain import Kinds, NotPlain, Plain
 from raysweep.execution.python.outside.set_order import SMALLEST, SetOrder, slots_of
 
 _INT_BITS = 8 * 2**20  # of an integer, 1 MiB
@@ -44,17 +44,17 @@ _TYPE_NAMES = {value: name for name, value in _TYPES.items()}
 _SINGLETONS: dict[str, Any] = {"...": ..., "NotImplemented": NotImplemented, "math.nan": math.nan}
 
 
-def plain_data(
-    handle_of: Callable[[Any], list[Any]], object_of: Callable[[int, str, bool, str], Any], sets: SetOrder
-) -> Plain:
-    """Return what writes and reads the values of one call.
+def _nothing(*fields: Any) -> Any:
+    raise NotPlain
 
-    Args:
-        handle_of: returns the number of a handle for an object without a plain form; raises NotPlain if there is none.
-        object_of: returns the object of a handle that was read: number, kind, truth value, name of its class.
-        sets: makes the sets of the program whose call it is.
-    """
-    return Plain(_KINDS, handle_of, object_of, sets)
+
+def plain_data(
+    handle_of: Callable[[Any], list[Any]] = _nothing,
+    object_of: Callable[[int, str, bool, str], Any] = _nothing,
+    sets: SetOrder | None = None,
+) -> Plain:
+    """Return what writes and reads the values of one call; see `Plain`. By default there are no handles."""
+    return Plain(_KINDS, handle_of, object_of, sets or SetOrder())
 
 
 def read_library(wanted: str, fields: Any) -> Any:
@@ -144,12 +144,7 @@ def _set(tag: str) -> Callable[[Plain, Any, int], Any]:
 
 def _mapping(tag: str) -> Callable[[Plain, Any, int], Any]:
     """Return a writer of mappings: a list of keys and one of values."""
-
-    def write(plain: Plain, value: Any, depth: int) -> Any:
-        plain.begin(value)
-        return {tag: [plain.write_items(value.keys(), depth), plain.write_items(value.values(), depth)]}
-
-    return write
+    return _numbered(lambda plain, value, depth: {tag: _keys_and_values(plain, value, depth)})
 
 
 def _write_float(plain: Plain, value: float, depth: int) -> Any:
@@ -166,22 +161,17 @@ def _write_defaultdict(plain: Plain, value: Any, depth: int) -> Any:
     factory = value.default_factory
     plain.begin(value)
     name = _TYPE_NAMES.get(factory) if type(factory) is type else None
-    return {"dd": [name, plain.write_items(value.keys(), depth), plain.write_items(value.values(), depth)]}
+    return {"dd": [name, *_keys_and_values(plain, value, depth)]}
 
 
-def _write_deque(plain: Plain, value: Any, depth: int) -> Any:
-    plain.begin(value)
-    return {"dq": [value.maxlen, plain.write_items(value, depth)]}
+def _numbered(write: Callable[[Plain, Any, int], Any]) -> Callable[[Plain, Any, int], Any]:
+    """Return a writer of containers to which what is written later may refer."""
 
+    def numbered(plain: Plain, value: Any, depth: int) -> Any:
+        plain.begin(value)
+        return write(plain, value, depth)
 
-def _write_user_list(plain: Plain, value: Any, depth: int) -> Any:
-    plain.begin(value)
-    return {"ul": plain.write_items(value.data, depth)}
-
-
-def _write_user_dict(plain: Plain, value: Any, depth: int) -> Any:
-    plain.begin(value)
-    return {"ud": [plain.write_items(value.data.keys(), depth), plain.write_items(value.data.values(), depth)]}
+    return numbered
 
 
 def _write_chain_map(plain: Plain, value: Any, depth: int) -> Any:
@@ -189,18 +179,8 @@ def _write_chain_map(plain: Plain, value: Any, depth: int) -> Any:
     return {"cm": [plain.write(one, depth + 1) for one in maps]}
 
 
-def _write_mapping_proxy(plain: Plain, value: Any, depth: int) -> Any:
-    return {"mp": [plain.write_items(value.keys(), depth), plain.write_items(value.values(), depth)]}
-
-
-def _write_array(plain: Plain, value: Any, depth: int) -> Any:
-    plain.begin(value)
-    return {"ar": [value.typecode, plain.write_items(value, depth)]}
-
-
-def _write_bytearray(plain: Plain, value: bytearray, depth: int) -> Any:
-    plain.begin(value)
-    return {"ba": value.decode("latin-1")}
+def _keys_and_values(plain: Plain, value: Any, depth: int) -> list[Any]:
+    return [plain.write_items(value.keys(), depth), plain.write_items(value.values(), depth)]
 
 
 def _write_fields(tag: str, *names: str) -> Callable[[Plain, Any, int], Any]:
@@ -230,15 +210,15 @@ _WRITERS: dict[type, Callable[[Plain, Any, int], Any]] = {
     collections.Counter: _mapping("C"),
     collections.OrderedDict: _mapping("od"),
     collections.defaultdict: _write_defaultdict,
-    collections.deque: _write_deque,
-    collections.UserList: _write_user_list,
-    collections.UserDict: _write_user_dict,
+    collections.deque: _numbered(lambda plain, value, depth: {"dq": [value.maxlen, plain.write_items(value, depth)]}),
+    collections.UserList: _numbered(lambda plain, value, depth: {"ul": plain.write_items(value.data, depth)}),
+    collections.UserDict: _numbered(lambda plain, value, depth: {"ud": _keys_and_values(plain, value.data, depth)}),
     collections.UserString: lambda plain, value, depth: {"us": str(value.data)},
     collections.ChainMap: _write_chain_map,
-    MappingProxyType: _write_mapping_proxy,
+    MappingProxyType: lambda plain, value, depth: {"mp": _keys_and_values(plain, value, depth)},
     complex: lambda plain, value, depth: {"c": [plain.write(value.real), plain.write(value.imag)]},
     bytes: lambda plain, value, depth: {"b": value.decode("latin-1")},
-    bytearray: _write_bytearray,
+    bytearray: _numbered(lambda plain, value, depth: {"ba": value.decode("latin-1")}),
     range: _write_fields("r", "start", "stop", "step"),
     slice: lambda plain, value, depth: {
         "sl": [plain.write(part, depth + 1) for part in (value.start, value.stop, value.step)]
@@ -249,7 +229,7 @@ _WRITERS: dict[type, Callable[[Plain, Any, int], Any]] = {
     datetime.time: _write_time("time", *_TIME),
     datetime.datetime: _write_time("datetime", *_DATE, *_TIME),
     datetime.timedelta: _write_fields("delta", "days", "seconds", "microseconds"),
-    array: _write_array,
+    array: _numbered(lambda plain, value, depth: {"ar": [value.typecode, plain.write_items(value, depth)]}),
     _DICT_VIEWS[0]: lambda plain, value, depth: {"dk": plain.write_items(value, depth)},
     _DICT_VIEWS[1]: lambda plain, value, depth: {"dv": plain.write_items(value, depth)},
     _DICT_VIEWS[2]: lambda plain, value, depth: {"di": plain.write_items(value, depth)},
@@ -392,20 +372,12 @@ def _read_time(build: Callable[..., Any]) -> Callable[[Plain, Any, int], Any]:
     return read
 
 
-def _read_singleton(plain: Plain, name: Any, depth: int) -> Any:
-    return importlib.import_module("numpy").nan if name == "numpy.nan" else _SINGLETONS[name]
-
-
-def _read_type(plain: Plain, name: Any, depth: int) -> type:
-    return _TYPES[name]
-
-
 _READERS: Mapping[str, Callable[[Plain, Any, int], Any]] = {
     "@": lambda plain, number, depth: plain.referred(number, depth),
     "i": lambda plain, text, depth: _integer(text),
     "f": _read_float,
-    "k": _read_singleton,
-    "ty": _read_type,
+    "k": lambda plain, name, depth: importlib.import_module("numpy").nan if name == "numpy.nan" else _SINGLETONS[name],
+    "ty": lambda plain, name, depth: _TYPES[name],
     "h": lambda plain, fields, depth: plain.handle(fields),
     "t": lambda plain, nodes, depth: plain.read_immutable(tuple, nodes, depth),
     "s": _read_set,

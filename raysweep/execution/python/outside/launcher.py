@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, NoReturn
 
 from raysweep.execution.board import Board
-from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
+from raysweep.execution.isolation.watch import OutcomeAndDetail, ProcessEnd, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
 from raysweep.execution.python.outside.ahead import Ahead
@@ -50,14 +50,9 @@ class End(NamedTuple):
 
 
 class Launcher:
-    """Starts and watches processes for a judge.
+    """Starts and watches processes for a judge, to which `control` is the socket.
 
-    Args:
-        forks: forks this process.
-        control: the socket to the judge.
-        board: see `Watch`.
-        ahead: passed to `serve`.
-        serve: called in a fork (candidate.serve). It is passed as a value, since it has built-in functions of its own.
+    `serve`: called in a fork (candidate.serve). It is passed as a value, since it has built-in functions of its own.
     """
 
     def __init__(
@@ -82,16 +77,10 @@ class Launcher:
             if data == STOP:  # the process had ended before the judge asked to stop it
                 continue
             end = self._launch(Launch(*json.loads(data)), descriptors[0])
-            self._tell(end)
-
-    def _tell(self, end: End) -> None:
-        """Send how a process ended: JSON, a line feed, and what it wrote to stderr, of which no copy stays here.
-
-        The next program finds in its memory what is in this process's.
-        """
-        size = self._forks.box.read_stderr(self._stderr)
-        self._control.sendmsg([json.dumps(end).encode(), b"\n", memoryview(self._stderr)[:size]])
-        self._stderr[:] = bytes(len(self._stderr))
+            # No copy of stderr stays here: the next program finds in its memory what is in this process's.
+            size = self._forks.box.read_stderr(self._stderr)
+            self._control.sendmsg([json.dumps(end).encode(), b"\n", memoryview(self._stderr)[:size]])
+            self._stderr[:] = bytes(len(self._stderr))
 
     def _launch(self, launch: Launch, channel: int) -> End:
         box, board = self._forks.box, self._board
@@ -134,14 +123,13 @@ class Launcher:
             watch,
             lambda done: launch.limits[min(done, last)],
         )
-        stopped = end.stopped or (None if launch.together else check_box())
-        killed = end.status == signal.SIGKILL and not stopped
-        return End(
-            list(stopped) if stopped else None,
-            end.status,
-            end.seconds,
-            killed and self._forks.was_short_of_memory(),
-        )
+        return told(self._forks, end, end.stopped or (None if launch.together else check_box()))
+
+
+def told(forks: Forks, end: ProcessEnd, stopped: OutcomeAndDetail | None) -> End:
+    """Return what a judge is told of a process's end."""
+    killed = end.status == signal.SIGKILL and not stopped
+    return End(list(stopped) if stopped else None, end.status, end.seconds, killed and forks.was_short_of_memory())
 
 
 def launch(control: socket.socket, request: Launch) -> socket.socket:

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from time import monotonic
-from types import FrameType
 from typing import Any, NoReturn
 
 from raysweep.execution.board import Board
@@ -61,11 +60,7 @@ class Diverged(BaseException):
 class Session:
     """Asks the process of one program, or of several one after another.
 
-    Args:
-        channel: the socket to the process.
-        control: the launcher's socket; it becomes readable when the process has ended.
-        board: told whose turn it is.
-        ahead: where the process puts answers to calls that are sent ahead.
+    `channel`: the socket to the process. `control`: the launcher's; it becomes readable when the process has ended.
     """
 
     def __init__(self, channel: socket.socket, control: socket.socket, board: Board, ahead: Ahead) -> None:
@@ -185,7 +180,10 @@ class Session:
             if answer is None:  # there was no room for it
                 raise Diverged
             return self._answered(plain, answer)
-        beside = self._values_beside(sys._getframe()) if self.made is not None else []
+        beside: list[Any] = []
+        if self.made is not None:
+            beside = list(islice(values_beside(sys._getframe(), self._beside), self._room_beside + 1))
+            self._room_beside -= len(beside)
         answer = self._ask(encoded(["call", number, *parts]))
         if self.made is not None:
             is_much = len(self.made) >= MAX_CALLS or self._room_beside < 0 or self.has_long_answers()
@@ -198,11 +196,6 @@ class Session:
                 self.answers_made.append(answer)
                 self.beside_made.append(beside)
         return self._answered(plain, answer)
-
-    def _values_beside(self, frame: FrameType) -> list[Any]:
-        values = list(islice(values_beside(frame, self._beside), self._room_beside + 1))
-        self._room_beside -= len(values)
-        return values
 
     def next_item(self, number: int) -> Any:
         """Return the next item of an iterator of the program; raise what that raises, or SessionEnded."""
@@ -243,7 +236,10 @@ class Session:
             plain = self._plain()
             pairs = [(name, node) for name, node in pairs if name in accepted]
             # read before some are left out, since later ones may refer to them
-            read = [(name, _read_name(plain, name, node), _is_library(node)) for name, node in pairs]
+            read = [
+                (name, read_library(name, node["l"]) if _is_library(node) else plain.read(node), _is_library(node))
+                for name, node in pairs
+            ]
             names = {
                 name: value for name, value, library in read if library or name not in own or name in tests.declared
             }
@@ -434,10 +430,6 @@ class Session:
         self.has_ended = True
         self.malformed = malformed
         raise SessionEnded
-
-
-def _read_name(plain: Plain, name: str, node: Any) -> Any:
-    return read_library(name, node["l"]) if _is_library(node) else plain.read(node)
 
 
 def _is_library(node: Any) -> bool:
