@@ -133,9 +133,7 @@ class Stages(ABC):
     def count_reused(self, what: str, number: int) -> None:
         """Take note of results that a stage took from the store and had not to make; an engine may report them.
 
-        Args:
-            what: ``completions`` or ``programs``.
-            number: of them.
+        `what`: ``completions`` or ``programs``.
         """
 
     @abstractmethod

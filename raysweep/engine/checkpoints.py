@@ -48,7 +48,6 @@ class Notice:
     until: float = 0.0
 
     def __str__(self) -> str:
-        """Return what a user reads, such as ``node 10.0.0.7 is drained, 24 s left``."""
         names = ", ".join(sorted(set(self.machines.values())))
         left = f", {max(0.0, self.until - time.time()):.0f} s left" if self.until else ""
         return f"nodes {names} are drained{left}" if len(self.machines) > 1 else f"node {names} is drained{left}"
@@ -145,7 +144,10 @@ class TrainingServices:
     def latest_checkpoint(self) -> Iterator[Path | None]:
         for name in sorted(self._checkpoints(), reverse=True):
             with self._files.reading(name) as folder:
-                damage = _damage(folder)
+                try:
+                    damage = difference(folder, json.loads((folder / COMPLETE).read_bytes()), whole=True)
+                except (OSError, ValueError, AttributeError) as error:
+                    damage = f"{COMPLETE}: {error}"
                 if not damage:
                     if self.rank == 0:
                         step = int(name.removeprefix(STEP).partition("-")[0])
@@ -176,10 +178,3 @@ class TrainingServices:
     def _checkpoints(self) -> list[str]:
         names = (name.partition("/") for name in self._files.infos())
         return [folder for folder, _, file in names if file == COMPLETE and folder.startswith(STEP)]
-
-
-def _damage(folder: Path) -> str:
-    try:
-        return difference(folder, json.loads((folder / COMPLETE).read_bytes()), whole=True)
-    except (OSError, ValueError, AttributeError) as error:
-        return f"{COMPLETE}: {error}"

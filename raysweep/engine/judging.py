@@ -29,11 +29,9 @@ def judge_distinct(
 ) -> Iterator[Mapping[K, Verdict]]:
     """Run each new program; yield verdicts as they come, by key, as soon as they are kept.
 
-    Args:
-        programs: (key, program, limits); equal keys mean equal programs. Read as `run` asks for them.
-        is_new: True if the program of this key has neither a verdict nor been started; called once for each program.
-        run: runs programs and gives their verdicts, in any groups and order.
-        keep: is given the verdicts of each group, without harness errors.
+    `programs`: read as `run` asks for them; equal keys mean equal programs. `is_new`: True if the program of this key
+    has neither a verdict nor been started; called once for each program. `run`: gives verdicts in any groups and order.
+    `keep`: is given those of each group, without harness errors.
     """
     for verdicts in run(item for item in programs if is_new(item[0])):
         judged = {key: verdict for key, verdict in verdicts.items() if verdict.outcome is not Outcome.HARNESS_ERROR}
@@ -43,14 +41,7 @@ def judge_distinct(
 
 
 class ProgramJudge:
-    """Judges distinct programs on an engine, against the verdict cache of a store.
-
-    Args:
-        stages: the engine's.
-        progress: receives reports of waits.
-        cache: where verdicts are read from and added to.
-        sandbox: how programs are isolated.
-    """
+    """Judges distinct programs on an engine, against the verdict cache of a store, to which it adds verdicts."""
 
     def __init__(self, stages: Stages, progress: ProgressFile, cache: VerdictCache, sandbox: Sandbox) -> None:
         self._stages, self._progress, self._cache, self._sandbox = stages, progress, cache, sandbox
@@ -67,11 +58,8 @@ class ProgramJudge:
     ) -> Iterator[Mapping[Question, Verdict]]:
         """Run the programs that aren't known in batches; yield each batch's verdicts, which the cache then has, too.
 
-        Args:
-            programs: distinct ones, by the cache keys of their verdicts.
-            known: the keys of those that have a verdict.
-            batch_size: the number of programs that are sent to a slot together.
-            keep: stores verdicts in another place, before the cache gets them.
+        `batch_size`: how many programs are sent to a slot together. `keep`: stores verdicts in another place, before
+        the cache gets them.
         """
 
         def keep_in_both(verdicts: Mapping[Question, Verdict]) -> None:
@@ -79,7 +67,11 @@ class ProgramJudge:
             self.keep(verdicts)
 
         def run(items: Iterator[tuple[Question, Program, Limits]]) -> Iterator[Mapping[Question, Verdict]]:
-            return self._batches(list(items), batch_size)
+            to_run = list(items)
+            batches = [to_run[start : start + batch_size] for start in range(0, len(to_run), batch_size)]
+            jobs = [ProgramBatch([program for _, program, _ in b], [limits for *_, limits in b]) for b in batches]
+            for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if jobs else ():
+                yield {key: verdict for (key, *_), verdict in zip(batches[output.index], output.rows, strict=True)}
 
         items = ((question, program, question.limits) for question, program in programs.items())
         return judge_distinct(items, lambda question: question not in known, run, keep_in_both)
@@ -90,11 +82,3 @@ class ProgramJudge:
 
     def flush(self) -> None:
         self._cache.flush()
-
-    def _batches(
-        self, items: list[tuple[Question, Program, Limits]], size: int
-    ) -> Iterator[Mapping[Question, Verdict]]:
-        batches = [items[start : start + size] for start in range(0, len(items), size)]
-        jobs = [ProgramBatch([program for _, program, _ in b], [limits for *_, limits in b]) for b in batches]
-        for output in self._stages.execute(ExecuteJob(jobs, self._sandbox), self._progress) if jobs else ():
-            yield {key: verdict for (key, *_), verdict in zip(batches[output.index], output.rows, strict=True)}

@@ -40,7 +40,6 @@ class Ledger:
             self._seconds[task].update(by_accelerator)
 
     def add(self, task: str, accelerator: str, seconds: float) -> None:
-        """Add to what a task has used; `write` makes it last."""
         self._seconds[task][accelerator] += seconds
         self._is_written = False
 

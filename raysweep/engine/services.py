@@ -33,11 +33,8 @@ class ModelService:
     It uses the engine's stages, so accelerators, batches and isolation are those of a sweep. In one call, equal prompts
     are completed once and equal programs are run once. Verdicts are read from the store's cache and added to it.
 
-    Args:
-        stages: the engine's. `LocalStages` in a ``with`` block keeps model and processes between calls.
-        store: holds the verdict cache, and models that are artefacts.
-        progress: receives reports of waits.
-        sandbox: how programs are isolated.
+    `stages`: the engine's. `LocalStages` in a ``with`` block keeps model and processes between calls. `store`: holds
+    the verdict cache, and models that are artefacts. `progress`: receives reports of waits.
     """
 
     def __init__(
@@ -81,7 +78,11 @@ class ModelService:
 
     def execute(self, programs: Sequence[Program], limits: Limits) -> list[Verdict]:
         """Return one verdict for each program, in their order. A later call runs harness errors again."""
-        questions = [self._question(program, limits) for program in programs]
+        chains = {language: identity(language, self._sandbox.cpp_flags) for language in {p.language for p in programs}}
+        questions = [
+            Question(program.sha, limits, program.oracle or oracle_of(program), chains[program.language])
+            for program in programs
+        ]
         distinct = dict(zip(questions, programs, strict=True))
         if len(self._verdicts) > REMEMBERED_VERDICTS:
             self._verdicts.clear()  # the store's cache has them
@@ -91,10 +92,6 @@ class ModelService:
             verdicts |= judged
         self._verdicts |= {q: verdict for q, verdict in verdicts.items() if verdict.outcome != Outcome.HARNESS_ERROR}
         return [verdicts[question] for question in questions]
-
-    def _question(self, program: Program, limits: Limits) -> Question:
-        chain = identity(program.language, self._sandbox.cpp_flags)
-        return Question(program.sha, limits, program.oracle or oracle_of(program), chain)
 
     def _outputs(self, job: GenerateJob) -> Iterator[BatchOutput[Completion]]:
         """Yield the batches' completions. A live model generates in this process, whatever the engine."""

@@ -69,7 +69,6 @@ class TimeLeft:
             self._began = now
 
     def share(self) -> float:
-        """Return the share of the work that is done."""
         whole = self._cached + sum(sum(stages.values()) for stages in self._work.values())
         return (self._cached + sum(self._done(*item) for item in self._last.items())) / (whole or 1.0)
 

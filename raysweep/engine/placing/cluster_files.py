@@ -184,11 +184,12 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
         cpus = float(params.get("num-cpus", math.ceil(_quantity(limits.get("cpu", 0)))))
         gpus = sum(_quantity(amount) for kind, amount in limits.items() if kind.endswith(GPU_LIMITS))
         memory = _quantity(limits["memory"]) if "memory" in limits else UNLIMITED  # KubeRay gives Ray all of it
+        custom = str(params.get("resources", "{}")).strip().strip("'\"").replace('\\"', '"')
         amounts = {
             "CPU": cpus,
             "GPU": float(params.get("num-gpus", gpus)),
             "memory": float(params.get("memory", memory)),
-            **_custom(str(params.get("resources", "{}"))),
+            **{name: float(amount) for name, amount in json.loads(custom).items()},
             **{kind: _quantity(amount) for kind, amount in (group.get("resources") or {}).items()},
         }
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
@@ -199,11 +200,6 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
     written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
     labels = {key.strip(): value.strip() for key, _, value in written}
     return NodeFacts(amounts, {**labels, **(group.get("labels") or {})})
-
-
-def _custom(written: str) -> dict[str, float]:
-    plain = written.strip().strip("'\"").replace('\\"', '"')
-    return {name: float(amount) for name, amount in json.loads(plain).items()}
 
 
 def _quantity(written: Any) -> float:

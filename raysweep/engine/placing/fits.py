@@ -70,13 +70,8 @@ class IdleNodes:
 
     A pool is a type of accelerator, or all accelerators (cells.py).
 
-    Args:
-        nodes: the live nodes that are not drained, by their ids.
-        may_grow: an autoscaler may start others.
-        where: a name for the nodes, for messages.
-
-    Attributes:
-        accelerators: their number by type: the label of their nodes, or `UNLABELLED`.
+    `nodes`: the live nodes that are not drained, by their ids. `may_grow`: an autoscaler may start others. `where`: a
+    name for the nodes, for messages.
     """
 
     def __init__(
@@ -87,7 +82,7 @@ class IdleNodes:
         where: str = "the Ray cluster",
     ) -> None:
         self.nodes, self.may_grow, self.where = dict(nodes), may_grow, where
-        self.accelerators: dict[str, float] = {}
+        self.accelerators: dict[str, float] = {}  # their number by type: the label of their nodes, or `UNLABELLED`
         for node in nodes.values():
             if number := node.resources.get("GPU", 0.0):
                 label = node.labels.get(ACCELERATOR_LABEL, UNLABELLED)
@@ -187,9 +182,10 @@ class IdleNodes:
                 has = f"has at most {amounts_text({name: largest})}" if largest else f"has none{_hint(name, labelled)}"
                 among = " on nodes with those labels" if needs.labels else ""
                 less = "lower it" if largest or name != "GPU" else "set it to 0 to work on CPUs,"
+                key = CONFIG_KEYS.get(name, f"custom.{name}")
                 return (
-                    f"{stage} asks for {amounts_text({name: amount})} ({_config_key(name, stage)}), "
-                    f"but {self.where} {has}{among}; {less} or {larger}"
+                    f"{stage} asks for {amounts_text({name: amount})} (`resources.{key}`, or `resources.{stage}.{key}` "
+                    f"of the sweep, the model or the recipe), but {self.where} {has}{among}; {less} or {larger}"
                 )
         capacity = self.capacity(needs)
         if capacity < max(number, 1):
@@ -274,8 +270,3 @@ def _label_mismatch(selector: Mapping[str, str], nodes: Iterable[NodeFacts], whe
 
 def _hint(name: str, nodes: Sequence[NodeFacts]) -> str:
     return did_you_mean(name, {known for node in nodes for known in node.resources}) if name not in CONFIG_KEYS else ""
-
-
-def _config_key(name: str, stage: str) -> str:
-    key = CONFIG_KEYS.get(name, f"custom.{name}")
-    return f"`resources.{key}`, or `resources.{stage}.{key}` of the sweep, the model or the recipe"

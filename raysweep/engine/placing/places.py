@@ -49,13 +49,8 @@ class _Place:
 class Places:
     """The pools of a cluster, the cells that wait, and who holds what.
 
-    Args:
-        cells: all that are to run.
-        pools: of groups of cells (`raysweep.engine.placing.groups.pools_of_groups`).
-        may_grow: an autoscaler may start nodes of types that cells ask for by name.
-
-    Attributes:
-        room: on the nodes.
+    `cells`: all that are to run. `pools`: of groups of cells (`raysweep.engine.placing.groups.pools_of_groups`).
+    `may_grow`: an autoscaler may start nodes of types that cells ask for by name.
     """
 
     def __init__(

@@ -83,10 +83,9 @@ class CellQueues:
             return pool == CPUS
         if cell.group in self._pool_of_group:
             return self._pool_of_group[cell.group] == pool
-        return not self._fitting_pools(cell) if pool == ANY else self._fits(cell, pool)
-
-    def _fitting_pools(self, cell: CellToPlace) -> list[str]:
-        return [pool for pool in self._pools() if pool not in (ANY, CPUS) and self._fits(cell, pool)]
+        if pool == ANY:
+            return not any(self._fits(cell, other) for other in self._pools() if other not in (ANY, CPUS))
+        return self._fits(cell, pool)
 
     def _fits(self, cell: CellToPlace, pool: str) -> bool:
         """Where no pool's nodes can, nodes that an autoscaler may start count too."""

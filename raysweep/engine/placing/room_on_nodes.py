@@ -10,19 +10,12 @@ from raysweep.planning.predictions.needs import Needs
 
 
 class RoomOnNodes:
-    """The live nodes of a cluster, and what is free on each.
-
-    Args:
-        may_grow: an autoscaler may start others.
-
-    Attributes:
-        idle: the same nodes, asked what fits on them while nothing runs.
-        kept: by node, the part of what is free that processes wait for which need accelerators, too.
-    """
+    """The live nodes of a cluster, and what is free on each. `may_grow`: an autoscaler may start others."""
 
     def __init__(self, *, may_grow: bool = False) -> None:
-        self.idle = IdleNodes(may_grow=may_grow)
+        self.idle = IdleNodes(may_grow=may_grow)  # the same nodes, asked what fits on them while nothing runs
         self.kept: dict[str, dict[str, float]] = {}
+        """By node, the part of what is free that processes wait for which need accelerators, too."""
         self._left: dict[str, dict[str, float]] = {}  # what is free on each node
 
     def set_nodes(self, nodes: Mapping[str, NodeFacts]) -> None:

@@ -49,12 +49,7 @@ def play(
 
 
 class _Playing:
-    """A sweep while it is played; the arguments are those of `play`, the attributes those of `Played`.
-
-    Attributes:
-        now: hours since its start.
-        pool_of: the pool of each cell that was started.
-    """
+    """A sweep while it is played; the arguments are those of `play`, the attributes those of `Played`."""
 
     def __init__(
         self,
@@ -63,7 +58,7 @@ class _Playing:
         nodes: Mapping[str, NodeFacts],
         pools: Mapping[str, str],
     ) -> None:
-        self.now = 0.0
+        self.now = 0.0  # hours since its start
         self.pool_of: dict[str, str] = {}
         self.ends: dict[str, float] = {}
         self.gpu_hours = dict.fromkeys(stages, 0.0)

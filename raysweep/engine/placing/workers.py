@@ -52,16 +52,11 @@ def _work(cells: Sequence[CellToPlace], pools: Mapping[str, str], kinds: IdleNod
 
 
 class _Sharing:
-    """Workers while they are shared out.
-
-    Attributes:
-        kinds: the types of nodes, one node of each by the type's name.
-        numbers: of the workers of each type so far.
-    """
+    """Workers while they are shared out."""
 
     def __init__(self, file: ClusterFile) -> None:
-        self.kinds = IdleNodes({kind.name: kind.node for kind in file.types})
-        self.numbers = {kind.name: 0 for kind in file.types}
+        self.kinds = IdleNodes({kind.name: kind.node for kind in file.types})  # one node of each type, by its name
+        self.numbers = {kind.name: 0 for kind in file.types}  # of the workers of each type so far
         self._most = {kind.name: kind.most for kind in file.types}
         self._fixed = {kind.name: kind.fixed for kind in file.types}
         self._left = file.most_workers or 0

@@ -166,8 +166,7 @@ class RayEngine(Engine):
         filesystem, path = self.settings.folder.below("tune").filesystem()
         bundles = {name: self._cluster.driver_bundle(asked.training) for name, asked in placed.items()}
         run = time.strftime("%Y%m%d-%H%M%S")
-        failures = _failure_callback(keeper)
-        folders = _folders_callback(self.settings.folder.below(f"tune/{run}"), {task.id: task for task in tasks})
+        followed = _callback(keeper, self.settings.folder.below(f"tune/{run}"), {task.id: task for task in tasks})
         tuner = tune.Tuner(
             _trainable(work, placed, bundles, self._progress),
             tune_config=tune.TuneConfig(
@@ -183,8 +182,8 @@ class RayEngine(Engine):
                 storage_filesystem=filesystem,
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=self._most_deaths),
-                callbacks=[failures, folders, *self._loggers],
-                stop=failures if self.settings.fail_fast else None,
+                callbacks=[followed, *self._loggers],
+                stop=followed if self.settings.fail_fast else None,
             ),
         )
         with watch_ray(), reusing_processes():
@@ -236,8 +235,8 @@ class RayEngine(Engine):
     def _stages(self, task: Task, placed: Placements, keeper: Any = None) -> RayStages:
         resources = self.settings.resources
         executors = None if resources.executors == "auto" else resources.executors
-        names, is_capped = {"model": task.base, "recipe": task.recipe}, self.settings.max_gpu_hours is not None
-        return RayStages(placed, resources.generators, executors, keeper, **names, is_capped=is_capped)
+        is_capped = self.settings.max_gpu_hours is not None
+        return RayStages(placed, resources.generators, executors, keeper, task.base, task.recipe, is_capped)
 
 
 def _trainable(
@@ -307,42 +306,28 @@ def _cell(trial: Any) -> str:
     return str(trial.config["cell"])
 
 
-def _folders_callback(files: Files, tasks: Mapping[str, Task]) -> Any:
-    from ray import tune
-
-    class FoldersCallback(tune.Callback):  # type: ignore[misc]
-        def __init__(self, tasks: Mapping[str, Task]) -> None:
-            self._tasks = tasks
-
-        def __getstate__(self) -> dict[str, Any]:
-            """Leave the tasks out: Tune stores this object with its results."""
-            return {"_tasks": {}}
-
-        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
-            name = _cell(trial)
-            files.write(f"{name}/artefacts.json", json.dumps(self._tasks[name].folders, indent=2) + "\n")
-
-    return FoldersCallback(tasks)
-
-
-def _failure_callback(keeper: Any) -> Any:
+def _callback(keeper: Any, files: Files, tasks: Mapping[str, Task]) -> Any:
     """Return a Tune callback, which is also a stopper, that decides how the sweep continues after a failed trial.
 
     As a callback it lets Tune restart only trials whose process died: a trial that raised an error has used up its
     attempts in its process (`raysweep.engine.attempts`). As a stopper it ends all trials once one has failed. It tells
-    the keeper of the hosts which cells have ended.
+    the keeper of the hosts which cells have ended, and writes to `files` where each one's artefacts lie.
     """
     import ray
     from ray import tune
 
-    class FailureCallback(tune.Callback, tune.Stopper):  # type: ignore[misc]
-        def __init__(self, keeper: Any) -> None:
-            self._keeper, self._failed = keeper, False
+    class CellCallback(tune.Callback, tune.Stopper):  # type: ignore[misc]
+        def __init__(self, keeper: Any, tasks: Mapping[str, Task]) -> None:  # what a method names is stored with it
+            self._keeper, self._tasks, self._failed = keeper, tasks, False
             self._trials: Any = ()
 
         def __getstate__(self) -> dict[str, Any]:
             """Leave out what ends with this process: Tune stores this object with its results."""
-            return {**self.__dict__, "_keeper": None, "_trials": ()}
+            return {**self.__dict__, "_keeper": None, "_tasks": {}, "_trials": ()}
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            name = _cell(trial)
+            files.write(f"{name}/artefacts.json", json.dumps(self._tasks[name].folders, indent=2) + "\n")
 
         def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: Any, **info: Any) -> None:
             if result.get(GAVE_UP):
@@ -368,4 +353,4 @@ def _failure_callback(keeper: Any) -> Any:
                     ray.kill(trial.temporary_state.ray_actor)
             return self._failed
 
-    return FailureCallback(keeper)
+    return CellCallback(keeper, tasks)

@@ -79,7 +79,6 @@ class ExecutionActor:
         return ActorNode(ray.get_runtime_context().get_node_id(), f"pid {os.getpid()} on node {name}", refusal)
 
     def run(self, batch: ProgramBatch) -> list[Verdict]:
-        """Return one verdict for each program, in order."""
         return self._executor.run(batch.programs, batch.limits)
 
     def close(self) -> None:

@@ -28,7 +28,13 @@ def torch_group() -> Any:
         share_cuda_visible_devices = True  # NCCL exchanges within a node through memory that all of its workers see
 
         def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
-            _set_up(worker_group)
+            """Have all workers join. This runs in the training's controller, which has no torch."""
+            import ray
+            from ray.train._internal.utils import get_address_and_port
+
+            backend = "cpu:gloo,cuda:nccl" if all(worker_group.execute(_has_gpu)) else "gloo"
+            place, size = worker_group.execute_single(0, get_address_and_port), len(worker_group)
+            ray.get([worker_group.execute_single_async(n, _join, backend, *place, n, size) for n in range(size)])
 
         def on_shutdown(self, worker_group: Any, backend_config: BackendConfig) -> None:
             _end(worker_group)
@@ -39,19 +45,6 @@ def torch_group() -> Any:
         framework = TrainingFramework.TORCH  # what Ray's dashboard calls the training
 
     return TorchGroup()
-
-
-def _set_up(worker_group: Any) -> None:
-    """Have all workers join. This runs in the training's controller, which has no torch."""
-    import ray
-    from ray.train._internal.utils import get_address_and_port
-
-    backend = "cpu:gloo,cuda:nccl" if all(worker_group.execute(_has_gpu)) else "gloo"
-    address, port = worker_group.execute_single(0, get_address_and_port)
-    size = len(worker_group)
-    ray.get(
-        [worker_group.execute_single_async(rank, _join, backend, address, port, rank, size) for rank in range(size)]
-    )
 
 
 def _end(worker_group: Any) -> None:

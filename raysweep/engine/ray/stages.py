@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from typing_extensions import override
@@ -34,58 +35,32 @@ until its last report was fetched, and a training ends when its end is seen."""
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
 class RayStages(Stages):
     """The stages of one task, which report what they make to Ray's metrics.
 
-    Args:
-        placed: resources of each process, by stage.
-        generators: number of generation actors.
-        executors: largest number of execution actors; None: as many as there is work for.
-        keeper: of the hosts of the sweep's cells, or of the tasks that cells share; None: the task generates nothing.
-        model: name of the base, for metrics.
-        recipe: name of the recipe, for metrics.
-        is_capped: no stage with GPUs begins once the sweep has used its GPU-hours.
+    `keeper`: of the hosts of the sweep's cells, or of the tasks that cells share; None: the task generates nothing.
     """
 
-    def __init__(
-        self,
-        placed: Placements,
-        generators: int,
-        executors: int | None,
-        keeper: Any = None,
-        *,
-        model: str = "",
-        recipe: str = "",
-        is_capped: bool = False,
-    ) -> None:
-        self._model, self._recipe, self._is_capped = model, recipe, is_capped
-        self._placed = placed
-        self._generators = generators
-        self._executors = executors
-        self._keeper = keeper
+    placed: Placements
+    generators: int  # generation actors
+    executors: int | None  # most execution actors; None: as many as there is work for
+    keeper: Any = None
+    model: str = ""  # name of the base, for metrics
+    recipe: str = ""  # its name, for metrics
+    is_capped: bool = False  # no stage with GPUs begins once the sweep has used its GPU-hours
 
     def on(self, pool: str) -> RayStages:
-        placed = self._placed.on(pool)
-        return RayStages(
-            placed,
-            self._generators,
-            self._executors,
-            self._keeper,
-            model=self._model,
-            recipe=self._recipe,
-            is_capped=self._is_capped,
-        )
+        return replace(self, placed=self.placed.on(pool))
 
     @override
     def train(self, training: TrainingRun, progress: ProgressFile) -> dict[str, Any]:
         for name, value in TRAIN_SETTINGS.items():
             os.environ.setdefault(name, value)
-        placed, cell = self._placed.training, progress.activity.id
-        tags = {"model": self._model, "recipe": self._recipe}
-        is_capped = self._is_capped and placed.gpus > 0
-        if is_capped:
-            meter.require_gpu_hours("training")
-        self._report_wait("training workers", training.workers, placed, progress)
+        placed, cell = self.placed.training, progress.activity.id
+        tags = {"model": self.model, "recipe": self.recipe}
+        is_capped = self._require_gpu_hours("training", placed)
+        _report_wait("training workers", training.workers, placed, progress)
         with self.training_places(cell, training.workers):
             return train_with_ray(training, progress, placed, tags, is_capped=is_capped)
 
@@ -94,15 +69,15 @@ class RayStages(Stages):
         """A trial that trains in its own process, and a shared task, hold what they need from their start."""
         import ray
 
-        placed = self._placed.training
-        if placed.in_trial or self._keeper is None:
+        placed = self.placed.training
+        if placed.in_trial or self.keeper is None:
             yield
             return
-        ray.get(self._keeper.take.remote(cell, placed, workers))
+        ray.get(self.keeper.take.remote(cell, placed, workers))
         try:
             yield
         finally:
-            self._keeper.give_back.remote(cell)
+            self.keeper.give_back.remote(cell)
 
     @override
     def perturb(self, job: PerturbJob, progress: ProgressFile) -> Iterator[BatchOutput[Sequence[PerturbedRow]]]:
@@ -116,65 +91,65 @@ class RayStages(Stages):
         """Generate through Ray Data and hosts, or in this process if it holds a GPU, which others can't have then."""
 
         def report(output: BatchOutput[Completion]) -> None:
-            tags = {"model": self._model, "generator": job.generator.name}
+            tags = {"model": self.model, "generator": job.generator.name}
             meter.report("raysweep_completions", len(output.rows), **tags)
             meter.report("raysweep_tokens", sum(row.tokens for row in output.rows), **tags)
             meter.report("raysweep_models_loaded", output.loads, **tags)
 
-        placed = self._placed.generation
-        if self._keeper is not None and not self._placed.in_trial:  # one that died while it trained has a place still
-            self._keeper.give_back.remote(progress.activity.id)
-        is_capped = self._is_capped and (self._placed.training if placed.in_trial else placed).gpus > 0
-        if is_capped:
-            meter.require_gpu_hours("generation")
-        if placed.in_trial and self._placed.training.gpus:
+        placed = self.placed.generation
+        if self.keeper is not None and not self.placed.in_trial:  # one that died while it trained has a place still
+            self.keeper.give_back.remote(progress.activity.id)
+        is_capped = self._require_gpu_hours("generation", placed)
+        if placed.in_trial and self.placed.training.gpus:
             return _reported(LocalStages().generate(job, progress), report)
-        self._report_wait("generation processes", 1, placed, progress)
-        results = generate_with_ray(job, placed, self._generators, progress, self._keeper, is_capped=is_capped)
+        _report_wait("generation processes", 1, placed, progress)
+        results = generate_with_ray(job, placed, self.generators, progress, self.keeper, is_capped=is_capped)
         return _reported(results, report)
 
     def edit(self, run: EditRun, progress: ProgressFile) -> dict[str, Any]:
         """Have a host of the base edit it, or this process if it holds a GPU, which others can't have then."""
-        placed = self._placed.generation
-        is_capped = self._is_capped and (self._placed.training if placed.in_trial else placed).gpus > 0
-        if is_capped:
-            meter.require_gpu_hours("editing")
-        if placed.in_trial and self._placed.training.gpus:
+        placed = self.placed.generation
+        is_capped = self._require_gpu_hours("editing", placed)
+        if placed.in_trial and self.placed.training.gpus:
             return LocalStages().edit(run, progress)
-        self._report_wait("editing process", 1, placed, progress)
-        return edit_with_ray(run, placed, progress, self._keeper, is_capped=is_capped)
+        _report_wait("editing process", 1, placed, progress)
+        return edit_with_ray(run, placed, progress, self.keeper, is_capped=is_capped)
 
     @override
     def execute(self, job: ExecuteJob, progress: ProgressFile) -> Iterator[BatchOutput[Verdict]]:
-        placed = self._placed.execution
+        import ray
+
+        placed = self.placed.execution
         if not placed.in_trial:
-            if self._keeper is not None:
-                self._keeper.executing.remote(progress.activity.id)
-            self._report_wait("execution actor", 1, placed, progress)
-            self._make_room(placed.amounts)
+            if self.keeper is not None:
+                self.keeper.executing.remote(progress.activity.id)
+            _report_wait("execution actor", 1, placed, progress)
+            if self.keeper is not None and not self.placed.in_trial:
+                free = ray.available_resources()
+                if any(free.get(name, 0) < amount for name, amount in placed.amounts.items()):
+                    self.keeper.make_room.remote()
 
         def report(output: BatchOutput[Verdict]) -> None:
             for verdict, number in Counter(row.outcome.value for row in output.rows).items():
                 meter.report("raysweep_programs", number, verdict=verdict)
 
-        return _reported(execute_with_ray(job, placed, self._executors, progress), report)
+        return _reported(execute_with_ray(job, placed, self.executors, progress), report)
 
     @override
     def count_reused(self, what: str, number: int) -> None:
         meter.report("raysweep_reused", number, what=what)
 
-    def _make_room(self, needed: Mapping[str, float]) -> None:
-        import ray
+    def _require_gpu_hours(self, stage: str, placed: Placement) -> bool:
+        """Return True if a stage may use GPU-hours of a cap; raise Stopped if none are left."""
+        is_capped = self.is_capped and (self.placed.training if placed.in_trial else placed).gpus > 0
+        if is_capped:
+            meter.require_gpu_hours(stage)
+        return is_capped
 
-        if self._placed.in_trial or self._keeper is None:
-            return
-        free = ray.available_resources()
-        if any(free.get(name, 0) < amount for name, amount in needed.items()):
-            self._keeper.make_room.remote()
 
-    def _report_wait(self, processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
-        if not placed.in_trial:
-            progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
+def _report_wait(processes: str, number: int, placed: Placement, progress: ProgressFile) -> None:
+    if not placed.in_trial:
+        progress.report_wait(f"{number} {processes} with {amounts_text(placed.amounts)} each")
 
 
 def _reported(outputs: Iterator[BatchOutput[R]], report: Callable[[BatchOutput[R]], None]) -> Iterator[BatchOutput[R]]:

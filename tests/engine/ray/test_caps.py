@@ -50,7 +50,7 @@ def test_no_stage_on_gpus_begins_once_a_cap_is_used_up(hours, monkeypatch, gpus,
     begun: list[str] = []
     monkeypatch.setattr(stages, "train_with_ray", lambda *a, **b: begun.append("training"))
     monkeypatch.setattr(stages, "generate_with_ray", lambda *a, **b: begun.append("generation"))
-    monkeypatch.setattr(RayStages, "_report_wait", lambda *a: None)
+    monkeypatch.setattr(stages, "_report_wait", lambda *a: None)
     needs = Needs(1, gpus)
     placed = placements(CellNeeds(needs, needs, Needs(), 1, in_trial=False), set())
     own = RayStages(placed, 1, 1, is_capped=is_capped).on("A100")

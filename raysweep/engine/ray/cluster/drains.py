@@ -108,7 +108,9 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
         yield
     except Exception as error:
         ours = isinstance(root_cause(error), RaysweepError)
-        reason = "" if ours else excuse_for(progress, [*progress.kept(NODES).split(), *_preempted_nodes(error)])
+        info = getattr(error, "preemption_info", None)  # of Ray Train's PreemptionError; workers may have noted less
+        preempted = info.preempted_node_ids if info is not None else ()
+        reason = "" if ours else excuse_for(progress, [*progress.kept(NODES).split(), *preempted])
         if reason:
             raise Drained(reason) from error
         raise
@@ -118,12 +120,6 @@ def excusing_drains(progress: ProgressFile) -> Iterator[None]:
 
 def note_nodes(progress: ProgressFile, nodes: Iterable[str]) -> None:
     progress.exchange(NODES, " ".join(dict.fromkeys([*progress.kept(NODES).split(), *nodes])))
-
-
-def _preempted_nodes(error: Exception) -> list[str]:
-    """Return the nodes that Ray Train's PreemptionError names: workers may not have noted theirs yet."""
-    info = getattr(error, "preemption_info", None)
-    return list(info.preempted_node_ids) if info is not None else []
 
 
 def _records() -> dict[str, Any]:

@@ -40,12 +40,17 @@ def probe(address: str, timeout: float = TIMEOUT_SECONDS) -> ProbeResult:
     """`address`: auto (RAY_ADDRESS or this machine) or host:port. `timeout`: in seconds, of all queries together."""
     named = os.environ.get("RAY_ADDRESS") or address if address == "auto" else address
     if "://" in named:
-        problem = f"{named!r} is not an address that a sweep can run at"
-        return ProbeResult(address, problem=problem, advice=_advice_on_scheme(named))
+        inside = "run raysweep inside the cluster: on its head node with --address auto, or through `raysweep submit`"
+        client = named.startswith("ray://")
+        advice = f"Ray Client can't carry a sweep; {inside}" if client else f"{_ADDRESS_HINT}, or {inside}"
+        return ProbeResult(address, problem=f"{named!r} is not an address that a sweep can run at", advice=advice)
     try:
         resolved = _resolve(named)
     except (ConnectionError, ValueError) as error:
-        return _unresolved(named, error)
+        if named == "auto" and isinstance(error, ConnectionError):
+            advice = "start one with `ray start --head`, or leave the address out: raysweep then starts its own"
+            return ProbeResult(named, problem="no Ray runs on this machine", advice=advice)
+        return ProbeResult(named, problem=f"{named!r} is no address", advice=f"{_ADDRESS_HINT}, or auto")
     if resolved is None:
         advice = "leave it out, and raysweep starts a Ray of its own"
         return ProbeResult(address, problem=f"{named!r} names no running Ray", advice=advice)
@@ -80,20 +85,6 @@ def _resolve(address: str) -> str | None:
     return resolved
 
 
-def _advice_on_scheme(address: str) -> str:
-    inside = "run raysweep inside the cluster: on its head node with --address auto, or through `raysweep submit`"
-    return (
-        f"Ray Client can't carry a sweep; {inside}" if address.startswith("ray://") else f"{_ADDRESS_HINT}, or {inside}"
-    )
-
-
-def _unresolved(address: str, error: Exception) -> ProbeResult:
-    if address == "auto" and isinstance(error, ConnectionError):
-        advice = "start one with `ray start --head`, or leave the address out: raysweep then starts its own"
-        return ProbeResult(address, problem="no Ray runs on this machine", advice=advice)
-    return ProbeResult(address, problem=f"{address!r} is no address", advice=f"{_ADDRESS_HINT}, or auto")
-
-
 def _query(requested: str, address: str, deadline: float) -> ProbeResult:
     import grpc  # type: ignore[import-untyped]
     from ray._private.grpc_utils import init_grpc_channel
@@ -104,9 +95,17 @@ def _query(requested: str, address: str, deadline: float) -> ProbeResult:
         with init_grpc_channel(address, options=GLOBAL_GRPC_OPTIONS) as channel:
             return _describe(channel, requested, address, deadline)
     except grpc.RpcError as error:
-        return _no_answer(requested, address, error.code().name, error.details() or "")
+        status, said = error.code().name, (error.details() or "").rsplit(": ", 1)[-1].strip("[] ")
     except AuthenticationError:  # this process must use tokens and has none
-        return _refused(requested, address)
+        status = "UNAUTHENTICATED"
+    if status == "UNAUTHENTICATED":
+        problem = f"the Ray at {address} wants a token, and got none or a wrong one"
+        advice = "set RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
+        return ProbeResult(requested, address, problem=problem, advice=advice)
+    reason = "no answer in time" if status == "DEADLINE_EXCEEDED" else said or status
+    place = address if requested == address else f"{address} (from {requested!r})"
+    problem = f"no Ray answers at {place}: {reason}"
+    return ProbeResult(requested, address, problem=problem, advice=f"start it, or {_ADDRESS_HINT}")
 
 
 def _describe(channel: Any, requested: str, address: str, deadline: float) -> ProbeResult:
@@ -129,23 +128,6 @@ def _describe(channel: Any, requested: str, address: str, deadline: float) -> Pr
         return result
     advice = "they must be the same: install raysweep here with the cluster's versions, or use another cluster"
     return replace(result, problem=f"a Ray answers at {address}, but {difference}", advice=advice)
-
-
-def _no_answer(requested: str, address: str, status: str, details: str) -> ProbeResult:
-    if status == "UNAUTHENTICATED":
-        return _refused(requested, address)
-    reason = (
-        "no answer in time" if status == "DEADLINE_EXCEEDED" else details.rsplit(": ", 1)[-1].strip("[] ") or status
-    )
-    place = address if requested == address else f"{address} (from {requested!r})"
-    advice = f"start it, or {_ADDRESS_HINT}"
-    return ProbeResult(requested, address, problem=f"no Ray answers at {place}: {reason}", advice=advice)
-
-
-def _refused(requested: str, address: str) -> ProbeResult:
-    problem = f"the Ray at {address} wants a token, and got none or a wrong one"
-    advice = "set RAY_AUTH_MODE=token, with the cluster's token in ~/.ray/auth_token or RAY_AUTH_TOKEN"
-    return ProbeResult(requested, address, problem=problem, advice=advice)
 
 
 def _remaining(deadline: float) -> float:

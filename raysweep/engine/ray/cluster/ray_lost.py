@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from types import FrameType
 from typing import Any
 
 from raysweep.errors import RaysweepError
@@ -36,7 +35,7 @@ def watch_ray() -> Iterator[None]:
     dead: list[str] = []
     stopped = threading.Event()
     watch = threading.Thread(target=_watch, args=(_processes(), dead, stopped), name="is Ray alive", daemon=True)
-    handler = signal.signal(signal.SIGUSR2, _interrupt)
+    handler = signal.signal(signal.SIGUSR2, signal.default_int_handler)
     watch.start()
     try:
         yield
@@ -86,10 +85,6 @@ def _processes() -> dict[str, Any]:
     node = getattr(ray._private.worker, "_global_node", None)
     started = node.all_processes if node is not None else {}
     return {name: started[name][0].process for name in PROCESSES if started.get(name)}
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _text(process: str) -> str:

@@ -122,20 +122,17 @@ def _could_hold(nodes: Sequence[Any], requests: Sequence[Any]) -> bool:
     left = [dict(node.total_resources) for node in nodes]
     for request in sorted(requests, key=lambda one: -sum(one.resources_bundle.values())):
         asked = request.resources_bundle
+        constraints = [one for selector in request.label_selectors for one in selector.label_constraints]
         fitting = (
             free
             for node, free in zip(nodes, left, strict=True)
-            if all(free.get(name, 0.0) >= amount for name, amount in asked.items()) and _has_labels(node, request)
+            if all(free.get(name, 0.0) >= amount for name, amount in asked.items())
+            and all((node.labels.get(c.label_key) in c.label_values) == (c.operator != NOT_IN) for c in constraints)
         )
         if (free := next(fitting, None)) is None:
             return False
         free.update({name: free[name] - amount for name, amount in asked.items()})
     return True
-
-
-def _has_labels(node: Any, request: Any) -> bool:
-    constraints = [one for selector in request.label_selectors for one in selector.label_constraints]
-    return all((node.labels.get(one.label_key) in one.label_values) == (one.operator != NOT_IN) for one in constraints)
 
 
 def _request(request: Any) -> str:

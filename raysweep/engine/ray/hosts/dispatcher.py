@@ -28,13 +28,8 @@ WAIT_SECONDS = 10.0
 class Dispatcher:
     """The batches that tasks of Ray Data wait for.
 
-    Args:
-        cells: the name of the base of each unfinished cell; its owner removes those that end.
-        places: of hosts.
-        give_places: gives free places to those that wait.
-
-    Attributes:
-        hosts: that do the batches.
+    `cells`: the name of the base of each unfinished cell; its owner removes those that end. `give_places`: gives free
+    places to those that wait.
     """
 
     def __init__(self, cells: Mapping[str, str], places: Places, give_places: Callable[[], None]) -> None:
@@ -47,7 +42,9 @@ class Dispatcher:
         """Return what `Host.generate` returns for a batch. A batch that is asked for again is not made twice."""
         key = asked.run, asked.index
         if key not in self._calls:
-            self._drop_runs_before(asked)
+            # the cell's earlier pipeline has died or was ended for a hang
+            same_cell = (call for call in self._calls.values() if call.asked.cell == asked.cell)
+            self._drop(call for call in same_cell if call.asked.run != asked.run)
             self._calls[key] = call = Call(asked, asyncio.get_running_loop().create_future())
             self._queue.append(call)
             self.hand_out()
@@ -58,13 +55,7 @@ class Dispatcher:
                 del self._calls[key]
 
     def drop_cell(self, cell: str) -> None:
-        """Drop the batches of a cell that has ended, and end the hosts that do them."""
         self._drop(call for call in self._calls.values() if call.asked.cell == cell)
-
-    def _drop_runs_before(self, asked: HostBatch) -> None:
-        """Drop the batches of the same cell's earlier pipeline, whose process has died or was ended for a hang."""
-        same_cell = (call for call in self._calls.values() if call.asked.cell == asked.cell)
-        self._drop(call for call in same_cell if call.asked.run != asked.run)
 
     def _drop(self, calls: Iterable[Call]) -> None:
         for call in list(calls):
@@ -199,7 +190,6 @@ class Dispatcher:
                 call.asked.progress.report_wait("a free host of its base")
 
     def waiting(self) -> Counter[tuple[str, str]]:
-        """Return how many batches wait, by the name of their base and of their generator."""
         return Counter(
             (self._cells.get(call.asked.cell, ""), call.asked.kind.job.generator.name) for call in self._queue
         )

@@ -93,7 +93,6 @@ class Host:
         return f"host of {self._base}"
 
     def ready(self) -> str:
-        """Return the id of the node once the process has started."""
         return own_node()
 
     def generate(self, asked: HostBatch) -> bytes:

@@ -37,11 +37,8 @@ UNKNOWN = "unknown"
 class HostKeeper:
     """Gives places to cells, trainings and hosts, and batches to hosts. It is an asyncio actor.
 
-    Args:
-        cells: the name of the base of each unfinished cell.
-        to_place: cells that wait to be started.
-        pools: of groups of cells.
-        may_grow: an autoscaler may start nodes.
+    `cells`: the name of the base of each unfinished cell. `to_place`: cells that wait to be started. `pools`: of groups
+    of cells. `may_grow`: an autoscaler may start nodes.
     """
 
     def __init__(

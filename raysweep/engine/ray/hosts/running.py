@@ -74,16 +74,11 @@ class RunningHost:
 
 
 class RunningHosts:
-    """The hosts of a sweep.
+    """The hosts of a sweep, in the order in which they were asked for.
 
-    Args:
-        places: where hosts that hold CPUs or accelerators ask for them.
-        give_places: gives free places to those that wait.
-        changed: called when a host is up, or has failed to start.
-        give_up: called with a kind whose hosts have failed to start too often, and the reason.
-
-    Attributes:
-        all: in the order in which they were asked for.
+    `places`: where those that hold CPUs or accelerators ask for them. `give_places`: gives free ones to those that
+    wait. `changed`: called when a host is up, or has failed to start. `give_up`: called with a kind whose hosts have
+    failed to start too often, and the reason.
     """
 
     def __init__(
@@ -128,7 +123,6 @@ class RunningHosts:
         spawn(self.await_start(host))
 
     async def await_start(self, host: RunningHost) -> None:
-        """Return once a host's process is up, or has failed to start."""
         import ray
 
         try:
@@ -210,7 +204,6 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def spawn(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Have a coroutine run beside the caller until it ends."""
     task = asyncio.get_running_loop().create_task(coroutine)
     _tasks.add(task)
     task.add_done_callback(_tasks.discard)

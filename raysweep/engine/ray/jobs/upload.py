@@ -43,7 +43,6 @@ class Upload:
 
     @property
     def size(self) -> int:
-        """Bytes of the package; Ray doesn't compress it."""
         return sum(self.files.values()) + sum(ZIP_ENTRY + 2 * len(os.fsencode(name)) for name in self.files) + ZIP_END
 
 
