@@ -42,7 +42,6 @@ class Board:
         _SECONDS.pack_into(self._memory, _TURN_BEGAN, self._began)
 
     def begin_programs_turn(self) -> None:
-        """The program has been asked."""
         if self._began:
             self._judge_seconds += time.monotonic() - self._began
             self._began = 0.0

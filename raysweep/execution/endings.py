@@ -49,7 +49,6 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def tell(text: str) -> None:
-    """Write a text to the file that the slot reads."""
     with suppress(OSError):
         os.write(WORDS, f"{text.rstrip()}\n".encode(errors="replace"))
 

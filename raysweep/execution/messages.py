@@ -40,7 +40,6 @@ class VerdictItem(NamedTuple):
 
 
 def write_frame(descriptor: int, message: dict[str, Any]) -> None:
-    """Write one message; raise OSError when the other side has closed the pipe."""
     data = json.dumps(message).encode()  # ASCII, so that lone surrogates of a program survive
     rest = memoryview(_LENGTH.pack(len(data)) + data)
     while rest:

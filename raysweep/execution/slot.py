@@ -109,7 +109,6 @@ class Slot:
 
     @property
     def running(self) -> list[tuple[int, str]]:
-        """Pid and folder of each process that has been started."""
         return [process.started for process in self._processes.values() if process.started is not None]
 
     def send(self, requests: Sequence[Request], shared: bool, patience: float = START_SECONDS) -> None:
@@ -155,7 +154,6 @@ class SlotProcess:
 
     @property
     def started(self) -> tuple[int, str] | None:
-        """Its pid and its folder; None when it has not been started."""
         return (self._process.pid, self._folder) if self._process else None
 
     def fileno(self) -> int:

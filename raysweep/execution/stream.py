@@ -191,12 +191,10 @@ class Stream(Generic[K], Iterator[tuple[K, Verdict]]):
 
 
 def _request_settings(request: Request) -> tuple[str, Oracle, int, int]:
-    """Return what all programs of one request have in common: language, oracle, memory limit and output limit."""
     return request.program.language, request.oracle, request.limits.memory_mib, request.limits.output_kib
 
 
 def check_program(program: Program, limits: Limits) -> None:
-    """Raise UsageError for a program that can't be run at all: its language, or its limits."""
     if program.language not in LANGUAGES:
         raise UsageError(f"a program is in {program.language!r}; supported: {', '.join(LANGUAGES)}")
     language, memory = program.language, limits.memory_mib

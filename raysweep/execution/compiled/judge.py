@@ -72,7 +72,6 @@ class CompiledJudge:
         self._tests: dict[str, Split | Inside] = {}  # by sha256
 
     def serve(self) -> NoReturn:
-        """Answer requests until the slot closes the pipe, which raises EOFError."""
         while True:
             request = read_frame(REQUESTS)
             kind = Split if self._outside else Inside
@@ -82,7 +81,6 @@ class CompiledJudge:
                 write_frame(ANSWERS, {"verdicts": [verdict], "need_own_process": []})
 
     def _judge_or_fail(self, item: ProgramItem) -> Judged:
-        """Judge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
         try:
             return self._judge(item)
         except CompileError as error:

@@ -96,7 +96,6 @@ class CompiledLauncher:
         self._command, self._environment = command, environment
 
     def serve(self) -> NoReturn:
-        """Answer the judge until it closes the socket, which raises EOFError."""
         while True:
             data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 2)
             if not data:

@@ -110,7 +110,6 @@ class Inside:
     is_junit: bool = False  # Java: they need JUnit 4
 
     def of(self, program: str) -> Inside:
-        """Return the sources of one program."""
         mark = f"raysweep_{secrets.token_hex(16)}"
         sources = {name: text.replace(MARK, mark).replace(PROGRAM, program) for name, text in self.sources.items()}
         return replace(self, sources=sources, flags=tuple(flag.replace(MARK, mark) for flag in self.flags))

@@ -44,7 +44,6 @@ class PeerHangs(Exception):
 
 
 def send_frame(channel: socket.socket, data: bytes) -> None:
-    """Send one frame; raise PeerEnded if the other side has closed the socket."""
     try:
         channel.sendall(_LENGTH.pack(len(data)) + data)
     except OSError as error:
@@ -84,12 +83,10 @@ class Peer:
         self.exit_code: int | None = None  # once it was ended: its own, or the signal that killed it, below 0
 
     def begin(self) -> None:
-        """Measure its CPU time from now on."""
         self.is_idle = False
         self._cpu_before = own_cpu_seconds(self._pid)
 
     def send(self, data: bytes) -> None:
-        """Send a frame; raise PeerEnded if it has ended."""
         send_frame(self._channel, data)
 
     def receive(self, seconds: float) -> bytes:

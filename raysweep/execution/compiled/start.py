@@ -58,7 +58,6 @@ class _Setup(NamedTuple):
 
 
 def main() -> None:
-    """Run the processes of the slot whose folder is the first argument; the second has its settings as JSON."""
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
     chain = Toolchain(*settings["toolchain"])
     owner = os.getppid()

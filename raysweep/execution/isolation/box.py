@@ -55,7 +55,6 @@ class Box:
         return os.pread(STDERR, 4 * characters, 0).decode("utf-8", "replace")[:characters]
 
     def end_of_stderr(self, size: int) -> str:
-        """Return the last so many bytes of stderr, as text."""
         written = os.fstat(STDERR).st_size
         return os.pread(STDERR, size, max(0, written - size)).decode("utf-8", "replace")
 

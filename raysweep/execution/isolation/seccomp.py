@@ -132,7 +132,6 @@ def program(
 
 
 def install(instructions: ctypes.Array[ctypes.c_char], pid: int) -> None:
-    """Apply the filter to this process, `pid`, for the rest of its life."""
     code = ctypes.create_string_buffer(instructions.raw.replace(struct.pack("=I", _OWN_PID), struct.pack("=I", pid)))
     header = struct.pack("HxxxxxxP", len(instructions) // 8, ctypes.addressof(code))
     buffer = ctypes.create_string_buffer(header)

@@ -139,7 +139,6 @@ def _out_of_memory_kills() -> str:
 
 
 def address_space() -> int:
-    """Return the bytes of address space that this process uses."""
     with open("/proc/self/statm") as file:  # noqa: PTH123
         return int(file.read().split()[0]) * resource.getpagesize()
 

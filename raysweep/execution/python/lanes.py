@@ -58,7 +58,6 @@ class Lanes(ABC):
         """Judge programs one after another in one process; return a report for each one before that process ended."""
 
     def serve(self) -> NoReturn:
-        """Answer requests until the slot closes the pipe, which raises EOFError."""
         while True:
             request = read_frame(REQUESTS)
             for sha, text in request["tests"].items():
@@ -80,7 +79,6 @@ class Lanes(ABC):
                 self._answer([self._run_or_fail(item).verdict(item.number, Lane.STRICT)])
 
     def _run_or_fail(self, item: ProgramItem) -> Judged:
-        """Judge a program; an error of this process, not of the program, becomes the outcome HARNESS_ERROR."""
         try:
             return self.run_alone(item)
         except (OSError, RuntimeError, ValueError) as error:

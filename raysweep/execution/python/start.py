@@ -63,7 +63,6 @@ _HARNESS_MODULES = (
 
 
 def main() -> None:
-    """Run the processes of the slot whose folder is the first argument; the second has its settings as JSON."""
     folder, settings = sys.argv[1], json.loads(sys.argv[2])
     owner = os.getppid()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)  # so that no process of this user can read the memory of any of these

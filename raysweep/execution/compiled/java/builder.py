@@ -97,7 +97,6 @@ class JavaBuilder:
         return self._compile(inside.sources, [name for name in inside.sources if name != SEEN])
 
     def tests(self, sha: str, split: Split) -> Peer:
-        """See `Builder.tests`; a JVM that was killed since the last run is replaced."""
         try:
             classes = kept(self._classes, sha, lambda: self._compile(split.tests, list(split.tests)), _KEPT)
         except CompileError as error:

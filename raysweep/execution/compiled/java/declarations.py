@@ -132,7 +132,6 @@ def _method(node: Node) -> Method:
 
 
 def _is_plain(node: Node) -> bool:
-    """Return True if values of a type can be sent."""
     parts = parts_of(node)
     if node.type == "array_type":
         return _is_plain(parts[0])

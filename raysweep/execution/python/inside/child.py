@@ -46,7 +46,6 @@ Reporter = Callable[[int, str, str, float, str], None]
 
 
 def run_alone(text: str, tests: PreparedTests | None, report: Reporter, frame_of: FrameOf) -> None:
-    """Run one program, report its outcome, and end this process."""
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     copies_builtins = tests is None or not tests.patches_builtins
     prepare_process(copies_builtins)

@@ -134,7 +134,6 @@ def _is_of_numpy(kind: type, value: Any) -> bool:
 
 
 def _compare_doubtful(name: str, left: Any, right: Any) -> bool:
-    """Return the result of comparing doubtful objects: True only if they also tell decoys apart."""
     if name == "NotEq":
         return not _equal(left, right)
     if name == "Eq":

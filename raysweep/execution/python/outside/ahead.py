@@ -27,7 +27,6 @@ class Ahead:
     # ------------------------------------------------------------------------------------ in the program's process
 
     def put(self, data: bytes) -> bool:
-        """Add a record; return False if there is no room for it."""
         count, end = _HEAD.unpack_from(self._memory)
         start = max(end, _HEAD.size)
         end = start + _LENGTH.size + len(data)

@@ -130,7 +130,6 @@ def _hash(answers: Sequence[bytes]) -> bytes:
 
 
 def compile_tests(text: str) -> AskedTests:
-    """Compile tests; raise SyntaxError or ValueError if they aren't valid Python."""
     tree = ast.parse(text)
     code = compile(text, TESTS, "exec", dont_inherit=True)
     loaded = {name for part in code_objects(code) for name in part.co_names} - _BUILTINS

@@ -236,7 +236,6 @@ class _Program:
         return ["result", changes, self._write(plain, value)]
 
     def _changes(self, plain: Plain, before_call: list[tuple[int, Any, Any]]) -> list[list[Any]]:
-        """Return (number, content) of the arguments that were changed in place."""
         changed = [(index, value) for index, value, before in before_call if is_changed(value, before)]
         return [[index, self._write(plain, copied(value, self._sets))] for index, value in changed]
 

@@ -43,7 +43,6 @@ _SNAPSHOTS: dict[type, Callable[[Any], Any]] = {
 
 
 def copied(value: Any, sets: SetOrder) -> Any:
-    """Return a copy of a container, with its order."""
     if type(value) is set:
         return sets.copy(value)
     return value.copy() if hasattr(value, "copy") else value[:]

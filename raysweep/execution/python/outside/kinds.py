@@ -123,8 +123,6 @@ def _write_list(plain: Plain, value: list[Any], depth: int) -> Any:
 
 
 def _container(tag: str) -> Callable[[Plain, Any, int], Any]:
-    """Return a writer of containers that are a list of items."""
-
     def write(plain: Plain, value: Any, depth: int) -> Any:
         plain.begin(value)
         return {tag: plain.write_items(value, depth)}
@@ -133,8 +131,6 @@ def _container(tag: str) -> Callable[[Plain, Any, int], Any]:
 
 
 def _set(tag: str) -> Callable[[Plain, Any, int], Any]:
-    """Return a writer of sets: their items in their order, and the size of their table."""
-
     def write(plain: Plain, value: Any, depth: int) -> Any:
         plain.begin(value)
         return {tag: [slots_of(value), plain.write_items(value, depth)]}
@@ -143,7 +139,6 @@ def _set(tag: str) -> Callable[[Plain, Any, int], Any]:
 
 
 def _mapping(tag: str) -> Callable[[Plain, Any, int], Any]:
-    """Return a writer of mappings: a list of keys and one of values."""
     return _numbered(lambda plain, value, depth: {tag: _keys_and_values(plain, value, depth)})
 
 

@@ -69,7 +69,6 @@ class Launcher:
         self._stderr = bytearray(4 * TEXT_CHARACTERS)
 
     def serve(self) -> NoReturn:
-        """Answer the judge until it closes the socket, which raises EOFError."""
         while True:
             data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 1)
             if not data:
@@ -127,7 +126,6 @@ class Launcher:
 
 
 def told(forks: Forks, end: ProcessEnd, stopped: OutcomeAndDetail | None) -> End:
-    """Return what a judge is told of a process's end."""
     killed = end.status == signal.SIGKILL and not stopped
     return End(list(stopped) if stopped else None, end.status, end.seconds, killed and forks.was_short_of_memory())
 

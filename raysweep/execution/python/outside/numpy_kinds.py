@@ -46,7 +46,6 @@ def content_of(value: Any) -> Any:
 
 
 def count_of(value: Any) -> int:
-    """Return a number of items that was read; raise Malformed if it is none."""
     if type(value) is not int or not 0 <= value <= BYTES:
         raise Malformed("not a count")
     return value

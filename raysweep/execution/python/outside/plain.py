@@ -104,7 +104,6 @@ class Plain:
         self.objects.append(value)
 
     def number_what_was_read(self) -> None:
-        """Let `write` refer to the containers that were read so far."""
         self._numbers.update((id(value), number) for number, value in enumerate(self.objects))
 
     def mark(self) -> int:
