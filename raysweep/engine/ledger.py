@@ -36,8 +36,13 @@ class Ledger:
         self._files = folder.below(FOLDER)
         self._seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._is_written = True
-        for task, by_accelerator in _read(self._files).items():
-            self._seconds[task].update(by_accelerator)
+        try:
+            for task, types in json.loads(self._files.read(FILE) or b"{}").items():
+                self._seconds[task].update({name: float(seconds) for name, seconds in types.items()})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{self._files}/{FILE} is damaged ({error}); remove it, and GPU-hours are counted from 0"
+            ) from None
 
     def add(self, task: str, accelerator: str, seconds: float) -> None:
         self._seconds[task][accelerator] += seconds
@@ -76,11 +81,3 @@ def spent_text(ledger: Ledger, most: float | None) -> str:
     if most is None or ledger.total < most:
         return ""
     return f"the sweep has used {hours(ledger.total)} GPU-hours (--max-gpu-hours {most:,.12g})"
-
-
-def _read(files: Files) -> dict[str, dict[str, float]]:
-    try:
-        content = json.loads(files.read(FILE) or b"{}")
-        return {task: {name: float(seconds) for name, seconds in types.items()} for task, types in content.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"{files}/{FILE} is damaged ({error}); remove it, and GPU-hours are counted from 0") from None

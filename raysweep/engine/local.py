@@ -145,13 +145,10 @@ class LocalEngine(Engine):
 
     @override
     def make_shared(self, tasks: Sequence[Task]) -> dict[str, str]:
-        return self._run(tasks)
+        return self.run_cells(tasks)
 
     @override
     def run_cells(self, tasks: Sequence[Task]) -> dict[str, str]:
-        return self._run(tasks)
-
-    def _run(self, tasks: Sequence[Task]) -> dict[str, str]:
         errors: dict[str, str] = {}
         for task in tasks:
             blocked = next((name for name in task.after if name in errors), None)

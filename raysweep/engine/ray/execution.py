@@ -221,18 +221,15 @@ class _Pool:
         self._failed_starts = 0
         if node.refusal:
             ray.kill(worker.actor)
-            self._exclude(node)
+            self._refused[node.node_id] = node.refusal
+            self._require_usable_node()
+            self._progress.note(f"no programs are run on a node: {node.refusal}")
             return
         worker.where, worker.node = node.where, node.node_id
         if self._progress.activity.waits:
             self._progress.end_wait()
         self._workers.append(worker)
         self._feed(worker)
-
-    def _exclude(self, node: ActorNode) -> None:
-        self._refused[node.node_id] = node.refusal
-        self._require_usable_node()
-        self._progress.note(f"no programs are run on a node: {node.refusal}")
 
     def _require_usable_node(self) -> None:
         import ray

@@ -43,6 +43,7 @@ class MeasuredServices(TrainingServices):
     tags: Mapping[str, str] = {"model": "", "recipe": ""}
     _asked_ray = -math.inf  # when it last did, on the monotonic clock
     _latest_notice: Notice | None = None
+    _passed_on = 0  # the step of the latest report that Tune or Train got
 
     @override
     def report(self, step: TrainingStep) -> None:
@@ -57,14 +58,8 @@ class MeasuredServices(TrainingServices):
             self._asked_ray = time.monotonic()
         return self._latest_notice
 
-
-class RarelyReporting(MeasuredServices):
-    """Services that pass some of the reports on to Tune or Train."""
-
-    _passed_on = 0  # the step of the latest one
-
     def is_due(self, step: TrainingStep) -> bool:
-        """Return True if a report is to be passed on. It depends on the steps alone: all workers report together."""
+        """Return True if Tune or Train gets a report. It depends on the steps alone: all workers report together."""
         is_regular = step.step - self._passed_on >= step.total_steps / TUNE_REPORTS
         if is_regular or step.step == step.total_steps or step.validation_loss is not None:
             self._passed_on = step.step
@@ -72,7 +67,7 @@ class RarelyReporting(MeasuredServices):
         return False
 
 
-class TrialServices(RarelyReporting):
+class TrialServices(MeasuredServices):
     """Services in the trial's own process, which also report to Tune."""
 
     @override
@@ -84,7 +79,7 @@ class TrialServices(RarelyReporting):
             tune.report(metrics_of(step))
 
 
-class WorkerServices(RarelyReporting):
+class WorkerServices(MeasuredServices):
     """Services in a worker process of Ray Train, which also report to Ray Train, and through it to Tune."""
 
     def __init__(self, checkpoints: Files, progress: ProgressFile, model_service: ModelService) -> None:

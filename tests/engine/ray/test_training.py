@@ -9,7 +9,7 @@ from raysweep.trainers import reports
 
 def passed_on(total: int, validated: frozenset[int] = frozenset()) -> list[int]:
     """The steps that Ray hears of, of those that the training loop reports."""
-    services = training.RarelyReporting.__new__(training.RarelyReporting)
+    services = training.MeasuredServices.__new__(training.MeasuredServices)
     every = max(1, total // reports.REPORTS)
     reported = [step for step in range(1, total + 1) if step in (1, total) or step % every == 0 or step in validated]
     steps = [TrainingStep(s, total, 1.0, 0.0, 0, validation_loss=0.5 if s in validated else None) for s in reported]

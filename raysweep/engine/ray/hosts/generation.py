@@ -11,7 +11,6 @@ import pickle
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from raysweep.engine.base import BatchOutput, EditRun, GenerateJob
@@ -25,26 +24,6 @@ from raysweep.engine.ray.numbers.gauges import MeasuredGenerator
 from raysweep.engine.ray.numbers.held import held_resources
 from raysweep.generators.base import GENERATORS
 from raysweep.records import Completion, ModelRef
-
-
-@dataclass(frozen=True)
-class Hosts:
-    """The hosts that a pipeline may use.
-
-    `keeper`: its handle. `kind`: what hosts are started with. `run`: an id of the pipeline. `most`: how many of them
-    may work for it at a time. `batches`: how many the pipeline has.
-    """
-
-    keeper: Any
-    kind: HostKind
-    run: str
-    most: int
-    batches: int
-
-    def batch(self, index: int, cell: str, model: ModelRef, requests: bytes, progress: ProgressFile) -> HostBatch:
-        """Return a batch for the keeper. The last ones go to whichever host is free first."""
-        joins = self.most == 1 or index < self.batches - self.most
-        return HostBatch(self.kind, cell, self.run, index, model, requests, progress, self.most, joins)
 
 
 class GenerationActor:
@@ -99,9 +78,10 @@ def generate_with_ray(
         takes_full_models = GENERATORS.get(job.generator.name).takes_full_models
         base = job.base if takes_full_models else job.model.base or job.model
         kind = HostKind(dataclasses.replace(without_batches, model=base, label=""), placement, is_capped)
+        asked = HostBatch(kind, job.label, uuid.uuid4().hex, 0, job.model, b"", progress, actors, joins=False)
         data = indexed_dataset(range(total), requests=[pickle.dumps(batch) for batch in job.batches]).map_batches(
             _named(_hand_to_host, name),
-            fn_args=(without_batches, progress, Hosts(keeper, kind, uuid.uuid4().hex, actors, total)),
+            fn_args=(keeper, asked, total),
             compute=ray.data.TaskPoolStrategy(size=min(actors * batches_at_once(job), total)),
             batch_size=1,
             num_cpus=0,
@@ -141,16 +121,20 @@ def edit_with_ray(
     return counts
 
 
-def _hand_to_host(rows: dict[str, Any], job: GenerateJob, progress: ProgressFile, hosts: Hosts) -> dict[str, Any]:
-    """Have hosts complete the prompts of batches; Ray Data calls it in tasks, which wait for the hosts."""
+def _hand_to_host(rows: dict[str, Any], keeper: Any, asked: HostBatch, total: int) -> dict[str, Any]:
+    """Have hosts complete the prompts of batches; Ray Data calls it in tasks, which wait for the hosts.
+
+    `asked`: without index and requests. `total`: of the pipeline's batches, whose last ones go to whichever host is
+    free first.
+    """
     import ray
 
-    assert isinstance(job.model, ModelRef)
-    batches = [
-        hosts.batch(int(index), job.label, job.model, requests, progress)
-        for index, requests in zip(rows["index"], rows["requests"], strict=True)
-    ]
-    return {"index": rows["index"], "result": ray.get([hosts.keeper.generate.remote(batch) for batch in batches])}
+    results = []
+    for index, requests in zip(map(int, rows["index"]), rows["requests"], strict=True):
+        joins = asked.most == 1 or index < total - asked.most
+        batch = dataclasses.replace(asked, index=index, requests=requests, joins=joins)
+        results.append(keeper.generate.remote(batch))
+    return {"index": rows["index"], "result": ray.get(results)}
 
 
 def _named(function: Any, name: str) -> Any:

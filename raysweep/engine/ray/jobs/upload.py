@@ -58,7 +58,9 @@ def find_upload(folder: Path) -> Upload:
     left_out: list[str] = []
 
     def is_left_out(path: Path) -> bool:
-        if path == root or not _is_of_no_use(path):
+        marks = ("pyvenv.cfg", MARKER)
+        is_named = path.name in CACHES or path.name == STORE
+        if path == root or not path.is_dir() or not (is_named or any((path / name).is_file() for name in marks)):
             return False
         within = path / "file"  # Ray applies `folder/` of .gitignore to what lies in the folder, not to the folder
         if any(rule(path) or rule(within) for rule in rules if rule is not is_left_out):
@@ -94,12 +96,6 @@ def require_small(upload: Upload) -> None:
         f"{size(limit)}. The largest: {named}{_heaviest_folder(upload)}. Name what the job doesn't need in .gitignore "
         "or .rayignore, give the command in a smaller folder, or put data where every node sees it"
     )
-
-
-def _is_of_no_use(path: Path) -> bool:
-    if not path.is_dir():
-        return False
-    return path.name in CACHES or path.name == STORE or any((path / name).is_file() for name in ("pyvenv.cfg", MARKER))
 
 
 def _pattern(relative: Path) -> str:

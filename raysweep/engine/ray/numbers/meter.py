@@ -138,23 +138,18 @@ def running_meter(sweep: str, folder: Files, max_gpu_hours: float | None = None)
     import ray
 
     name = _meter_name()
-    _METERS[name] = meter = _start_meter(name, sweep, folder, max_gpu_hours)
+    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+    options["label_selector"] = driver_labels(nodes_by_id().values())
+    is_taken = retry_if_exception_type(ValueError)  # Ray's error for a name that is taken
+    retrying = Retrying(retry=is_taken, stop=stop_after_delay(END_SECONDS), wait=wait_fixed(0.1), reraise=True)
+    start = ray.remote(Meter).options(name=name, **options).remote
+    _METERS[name] = meter = retrying(start, sweep, folder, max_gpu_hours)
     try:
         yield
     finally:
         _METERS.clear()
         with contextlib.suppress(Exception):  # Ray itself may have ended; the meter wrote some seconds ago
             ray.get(meter.write_ledger.remote(), timeout=FLUSH_SECONDS)
-
-
-def _start_meter(name: str, *arguments: Any) -> Any:
-    import ray
-
-    options: dict[str, Any] = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
-    options["label_selector"] = driver_labels(nodes_by_id().values())
-    is_taken = retry_if_exception_type(ValueError)  # Ray's error for a name that is taken
-    retrying = Retrying(retry=is_taken, stop=stop_after_delay(END_SECONDS), wait=wait_fixed(0.1), reraise=True)
-    return retrying(ray.remote(Meter).options(name=name, **options).remote, *arguments)
 
 
 def report(name: str, value: float, **tags: str) -> None:
