@@ -158,12 +158,10 @@ class Context:
 
     @property
     def store(self) -> Store:
-        """The store, opened in this process."""
         return Store(self.storage, expected=True)
 
     @property
     def progress(self) -> Files:
-        """The folder of progress files."""
         return self.store.progress(self.sweep)
 
 

@@ -76,7 +76,6 @@ class TrainingServices:
         self._saved_at, self._save_seconds = 0.0, 0.0  # when the latest checkpoint was saved, and how long that took
 
     def report(self, step: TrainingStep) -> None:
-        """Write progress; only rank 0 does."""
         if self.rank == 0:
             detail = f"loss {step.loss:.3f}, lr {step.learning_rate:.1e}"
             self._progress.update(TRAINING, step.step, step.total_steps, detail)

@@ -70,10 +70,7 @@ def request_key(request: GenerationRequest, decoding: Decoding, generator: Spec)
 
 
 def completions_of(
-    requests: Sequence[GenerationRequest],
-    completions: Mapping[str, Completion],
-    decoding: Decoding,
-    generator: Spec,
+    requests: Sequence[GenerationRequest], completions: Mapping[str, Completion], decoding: Decoding, generator: Spec
 ) -> list[Completion]:
     """Return each request's completion, found by `request_key`, with the request's own task id and sample."""
     keys = [request_key(request, decoding, generator) for request in requests]

@@ -94,8 +94,7 @@ class KeptGenerator:
     ) -> Generated:
         """Return the completions of a batch of a job. Several threads may call it, and wait for their turns.
 
-        `job`: the batch's; its own `batches` and `label` are not used. `alive`: called now and then meanwhile. `tell`:
-        called with what holds it up, in words.
+        `job`: its own `batches` and `label` are not used. `tell`: called with what holds it up, in words.
 
         Raises:
             UnfitModel: the generator can't run this model.
@@ -124,15 +123,10 @@ class KeptGenerator:
                 self._turn.notify_all()
 
     def edit(self, run: EditRun, alive: Callable[[], None]) -> dict[str, Any]:
-        """Return the counts of an edit of a job's base. Nothing is generated meanwhile.
+        """Return the counts of an edit of a job's base; raise RaysweepError if it can't be loaded, or the edit failed.
 
-        An editor puts the base back bit for bit. Sums over all of its numbers tell whether it did; if not, what comes
-        next gets a new generator.
-
-        `alive`: called now and then meanwhile.
-
-        Raises:
-            RaysweepError: the base can't be loaded, or the edit failed. Then what comes next gets a new generator.
+        Nothing is generated meanwhile. An editor puts the base back bit for bit, and sums over all of its numbers tell
+        whether it did; if not, or after an error, what comes next gets a new generator.
         """
         from raysweep.models.deltas import fingerprint
 

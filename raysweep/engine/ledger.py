@@ -24,13 +24,7 @@ GPU_HOURS = "GPU-hours"
 
 
 class Ledger:
-    """What was used until now.
-
-    `folder`: the sweep's folder.
-
-    Raises:
-        StoreError: the file is damaged.
-    """
+    """What was used until now; raises StoreError for a damaged file. `folder`: the sweep's."""
 
     def __init__(self, folder: Files) -> None:
         self._files = folder.below(FOLDER)

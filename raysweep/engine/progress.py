@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from raysweep.errors import HopelessError, RaysweepError, Stopped, StoreError
 from raysweep.storage.files import Files
@@ -111,13 +112,9 @@ class ProgressFile:
 
     def report_wait(self, resource: str) -> None:
         """Report that the task waits for a resource or a process, until the next update."""
-        self.activity = self._newest()
-        if resource != self.activity.waits:
-            self._add_line(f"waits for {resource}")
-        now = time.time()
-        started = self.activity.started or now
-        self.activity = dataclasses.replace(self.activity, state=RUNNING, waits=resource, started=started, updated=now)
-        self._write()
+        newest, now = self._newest(), time.time()
+        line = f"waits for {resource}" if resource != newest.waits else ""
+        self._set(newest, line, state=RUNNING, waits=resource, started=newest.started or now, updated=now)
 
     def end_wait(self) -> None:
         newest = self._newest()
@@ -129,8 +126,7 @@ class ProgressFile:
             self.end_wait()
 
     def record_trace(self, trace: str) -> None:
-        self.activity = dataclasses.replace(self._newest(), trace=trace[-TRACE:])
-        self._write()
+        self._set(self._newest(), trace=trace[-TRACE:])
 
     def count(self, event: str) -> int:
         """Count an event over all processes that work on the activity, one after another; return its number, from 1."""
@@ -155,9 +151,7 @@ class ProgressFile:
 
     def note(self, text: str) -> None:
         """Add a line that is shown to the user at once; other processes of the activity keep it when they report."""
-        self.activity = dataclasses.replace(self._newest(), updated=time.time())
-        self._add_line(f"{NOTE}{text}")
-        self._write()
+        self._set(self._newest(), f"{NOTE}{text}", updated=time.time())
 
     def latest(self) -> Activity | None:
         return read_activity(self._files, self.activity.id)
@@ -168,16 +162,14 @@ class ProgressFile:
     def begin_attempt(self) -> int:
         """Count an attempt and return its number; attempts of processes that died are included."""
         newest = self._newest()
-        self.activity = dataclasses.replace(newest, attempt=newest.attempt + 1)
-        self._write()
+        self._set(newest, attempt=newest.attempt + 1)
         return self.activity.attempt
 
     def repeat_attempt(self, reason: str) -> None:
         """Say why the latest attempt begins again, and count it as none."""
         newest = self._newest()
         self.note(f"attempt {newest.attempt} {BEGINS_AGAIN}: {reason}")
-        self.activity = dataclasses.replace(self.activity, attempt=newest.attempt - 1)
-        self._write()
+        self._set(self.activity, attempt=newest.attempt - 1)
 
     @contextmanager
     def running(self, stage: str) -> Iterator[ProgressFile]:
@@ -205,8 +197,13 @@ class ProgressFile:
         self._finish(STOPPED, "")
 
     def _finish(self, state: str, error: str) -> None:
-        self.activity = dataclasses.replace(self._newest(), state=state, error=error, waits="", updated=time.time())
-        self._add_line(f"{state}: {error}" if error else state)
+        line = f"{state}: {error}" if error else state
+        self._set(self._newest(), line, state=state, error=error, waits="", updated=time.time())
+
+    def _set(self, activity: Activity, line: str = "", **changes: Any) -> None:
+        self.activity = dataclasses.replace(activity, **changes)
+        if line:
+            self._add_line(line)
         self._write()
 
     def _newest(self) -> Activity:

@@ -149,8 +149,8 @@ def prepare(
 def nodes_answer(config: Path, overrides: Sequence[str]) -> str:
     """Return what the live nodes of the running Ray lack of what a config names, as `check_nodes` reads it."""
     from raysweep.config.schema import RayConfig
+    from raysweep.engine.ray.cluster.asking import lacking_on_nodes
     from raysweep.engine.ray.cluster.cluster import Cluster
-    from raysweep.engine.ray.cluster.node_lacks import lacking_on_nodes
     from raysweep.engine.ray.cluster.nodes import nodes_by_id
     from raysweep.engine.ray.jobs.node_check import answer_line
 

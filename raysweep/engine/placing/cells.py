@@ -73,12 +73,9 @@ class CellToPlace:
 
 
 def hours_in(pool: str, hours: Mapping[str, float], on_cpus: bool) -> float | None:
-    """Return the hours that something takes in a pool; None if they aren't known.
-
-    Where it may run on several types, the slowest one counts.
+    """Return the hours that something takes in a pool, on the slowest of several types; None if they aren't known.
 
     `pool`: the label of its accelerators, or `ANY`, `CPUS` or `UNLABELLED`. `hours`: by known accelerator, or ``cpu``.
-    `on_cpus`: no accelerator is used there.
     """
     if pool == ANY:
         return max(hours.values(), default=None)

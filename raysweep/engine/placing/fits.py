@@ -167,10 +167,8 @@ class IdleNodes:
     def shortage(self, stage: str, needs: Needs, number: int = 1) -> str:
         """Return why the nodes don't have the amounts that a stage of a cell asks for; empty if they have them.
 
-        Types of accelerators aren't judged by what their data sheets say; `lack` does that.
-
-        `stage`: whose processes these are, for the message: ``training``. `number`: of the processes that must run at a
-        time; 0 counts as 1.
+        `lack` judges types of accelerators by their data sheets. `stage`: for the message: ``training``. `number`: of
+        the processes that must run at a time; 0 counts as 1.
         """
         labelled = [self.nodes[name] for name in self.usable(needs)]
         if not labelled:
@@ -236,12 +234,9 @@ def unplaceable(
 def require_placeable(
     asked: Iterable[tuple[Sequence[str], CellNeeds]], nodes: IdleNodes
 ) -> list[tuple[Sequence[str], CellNeeds]]:
-    """Return what cells ask for, where a predicted memory is no more than the largest node has.
+    """Return what cells ask for, where a predicted memory is no more than the largest node has; see `unplaceable`.
 
-    `asked`: names of cells, and what each of them asks for.
-
-    Raises:
-        UsageError: cells have a stage that fits on no node; the message names them all.
+    Raises UsageError, which names all cells that have a stage that fits on no node.
     """
     capped = [(names, needs.capped(nodes.most_memory)) for names, needs in asked]
     if problems := unplaceable(capped, nodes):

@@ -24,8 +24,7 @@ def pools_of_groups(
     fewest pools can hold come first, and of these the ones with most work. Ray doesn't say which types an autoscaler
     could start. So a group gets one that has no node yet only if its cells name it.
 
-    `cells`: with their groups. One without a group may run anywhere, but somewhere it must. `bound`: the pools of
-    groups that are bound already.
+    `bound`: the pools of groups that are bound already.
 
     Raises:
         UsageError: no pool can hold all cells of a group, or not the one that it is bound to; or a cell without a group

@@ -43,7 +43,6 @@ class CellQueues:
         self._idle, self._queues = idle, {}
 
     def set_cells(self, cells: Iterable[CellToPlace]) -> None:
-        """Take note of all cells that were not started."""
         self._cells, self._queues = {cell.id: cell for cell in cells}, {}
 
     def remove(self, cell: str) -> None:

@@ -24,10 +24,7 @@ from raysweep.planning.predictions.needs import amounts_text
 from raysweep.programs import Verdict
 from raysweep.records import Completion, PerturbedRow
 
-TRAIN_SETTINGS = {
-    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1e7",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
-}
+TRAIN_SETTINGS = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1e7", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5"}
 """Ray Train's settings, unless the environment has others. Workers may wait for hours while other cells hold their
 resources, where Train gives up after 60 s. Train fetches reports more often than every 2 s: a worker that reports waits
 until its last report was fetched, and a training ends when its end is seen."""

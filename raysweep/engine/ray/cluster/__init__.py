@@ -3,8 +3,7 @@
 cluster.py       connects to a Ray or starts one; places tasks on its nodes with the resources that they request
 temp_folders.py  makes the folders of a Ray that raysweep starts, and removes those that killed processes left
 nodes.py         asks Ray for its nodes, the autoscaler's state and the driver's labels
-asking.py        asks every node the same question
-node_lacks.py    asks the nodes what they lack of what a config names
+asking.py        asks every node the same question, such as what it lacks of what a config names
 node_versions.py compares the nodes' versions with this process's before any work starts
 probe.py         checks within seconds whether a Ray answers at an address, its versions, why it doesn't
 ray_lost.py      stops the sweep or an actor when its Ray has died

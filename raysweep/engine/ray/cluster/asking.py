@@ -1,9 +1,14 @@
-"""Asks every node of a running Ray the same question, in a process there, and names nodes in messages."""
+"""Asks every node of a running Ray the same question, in a process there: what it lacks of what a config names.
+
+A node is judged by the checks that refuse a run on the machine where it is started. A cell may work on any node, so
+each must have all; only loggers run in the process of the command alone.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from raysweep.accelerators import ACCELERATOR_LABEL
@@ -54,3 +59,34 @@ def first_nodes(names: list[str]) -> str:
 def node_name(node: str, facts: NodeFacts) -> str:
     label = facts.labels.get(ACCELERATOR_LABEL)
     return f"node {node[:8]}" + (f" ({label})" if label else "")
+
+
+def lacking_on_nodes(nodes: Mapping[str, NodeFacts], config: str, overrides: Sequence[str] = ()) -> list[str]:
+    """Return a line for each thing that nodes lack, with the nodes that lack it; see `ask_nodes`.
+
+    This process must run on the node that is to run the sweep's command. `config`: the path of the config's file on
+    every node, such as one below the working folder of a job.
+    """
+    import ray
+
+    of_command = ray.get_runtime_context().get_node_id()
+
+    def lacks() -> list[str]:  # a local function is sent as it is, so a node needs no raysweep to run it
+        try:
+            from raysweep.config.loading import load_config
+            from raysweep.errors import RaysweepError
+        except ImportError as error:
+            return [f"raysweep can't be imported ({error}); install it"]
+        missing: list[str] = []
+        is_of_command = ray.get_runtime_context().get_node_id() == of_command
+        try:
+            load_config(config, [*overrides, *([] if is_of_command else ["loggers=[]"])], missing=missing)
+        except RaysweepError as error:
+            return [" ".join(str(error).split())]
+        return missing
+
+    lacking: dict[str, list[str]] = defaultdict(list)
+    for node, lines in ask_nodes(nodes, lacks, "what it lacks").items():
+        for line in lines:
+            lacking[line].append(node_name(node, nodes[node]))
+    return [f"{line} - on {first_nodes(sorted(names))}" for line, names in lacking.items()]

@@ -34,11 +34,10 @@ def require_equal_versions(
     without GPUs has another build of torch than its workers. A node that doesn't answer, or not in time, is only warned
     in the log; a slot on it refuses another compiler (`Sandbox.compilers`), as it does on a node that joins later.
 
+    Raises UsageError if a node has other versions, or lacks a package; or if nodes with the same accelerator differ.
+
     `compiled`: languages whose compilers and run times keys of results name, each with its compiler's flags.
     `allow_mixed`: whether models of one group may run on unlike versions.
-
-    Raises:
-        UsageError: a node has other versions, or lacks a package; or nodes with the same accelerator differ.
     """
     here = versions(PACKAGES) | {language: identity_or_none(language, flags) for language, flags in compiled.items()}
     compared = [*(name for name in PACKAGES if name not in MIXABLE or not allow_mixed), *compiled]

@@ -21,34 +21,26 @@ def watch_orphans() -> AbstractContextManager[None]:
 
     def check() -> None:
         try:
-            release_orphans()
+            _release_orphans()
         except Exception as error:  # Ray has ended or is unreachable; the next check may succeed
             log.debug("placement groups can't be listed: %s", error)
 
     return run_periodically(check, POLL_SECONDS, "orphans")
 
 
-def release_orphans() -> int:
-    """Remove the placement groups of this Ray job that dead actors created; return their number."""
+def _release_orphans() -> None:
     import ray
     from ray._private.state import state
     from ray.core.generated.gcs_pb2 import PlacementGroupTableData
     from ray.util.placement_group import PlacementGroup, remove_placement_group
 
     if not ray.is_initialized():  # the calls below would start one
-        return 0
+        return
     job, nobody = bytes.fromhex(ray.get_runtime_context().get_job_id()), ray.ActorID.nil().binary()
     groups = map(PlacementGroupTableData.FromString, state._connect_and_get_accessor().get_placement_group_table())
-    orphans = [
-        group
-        for group in groups
-        if group.creator_job_id == job
-        and group.creator_actor_id not in (nobody, b"")
-        and group.creator_actor_dead
-        and not group.is_detached
-        and group.state != PlacementGroupTableData.REMOVED
-    ]
-    for group in orphans:
-        remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
-        log.debug("freed the placement group of a dead training: %s", group.placement_group_id.hex())
-    return len(orphans)
+    for group in groups:
+        is_of_actor = group.creator_job_id == job and group.creator_actor_id not in (nobody, b"")
+        is_left = not group.is_detached and group.state != PlacementGroupTableData.REMOVED
+        if is_of_actor and group.creator_actor_dead and is_left:
+            remove_placement_group(PlacementGroup(ray.PlacementGroupID(group.placement_group_id)))
+            log.debug("freed the placement group of a dead training: %s", group.placement_group_id.hex())

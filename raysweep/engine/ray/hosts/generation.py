@@ -53,21 +53,13 @@ class GenerationActor:
 
 
 def generate_with_ray(
-    job: GenerateJob,
-    placement: Placement,
-    actors: int,
-    progress: ProgressFile,
-    keeper: Any,
-    *,
-    is_capped: bool = False,
+    job: GenerateJob, placement: Placement, actors: int, progress: ProgressFile, keeper: Any, *, is_capped: bool = False
 ) -> Iterator[BatchOutput[Completion]]:
     """Yield the completions of each batch as soon as it is done.
 
-    `placement`: of a host, or of an actor where the generator needs no weights. `actors`: most hosts that work for this
-    job at a time. `is_capped`: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
-
-    Raises:
-        RaysweepError: the generator failed, or batches are missing.
+    Raises RaysweepError if the generator failed, or batches are missing. `placement`: of a host, or of an actor where
+    the generator needs no weights. `actors`: most hosts that work for this job at a time. `is_capped`: hosts, which a
+    cell may have waited long for, ask whether there are GPU-hours left.
     """
     import ray
 
@@ -103,13 +95,7 @@ def generate_with_ray(
 def edit_with_ray(
     run: EditRun, placement: Placement, progress: ProgressFile, keeper: Any, *, is_capped: bool = False
 ) -> dict[str, Any]:
-    """Have a host of a base edit it; return the counts.
-
-    `is_capped`: hosts, which a cell may have waited long for, ask whether there are GPU-hours left.
-
-    Raises:
-        RaysweepError: the edit failed.
-    """
+    """Have a host of a base edit it; return the counts. It raises what `generate_with_ray` does."""
     import ray
 
     base = run.job.model

@@ -47,7 +47,6 @@ class HostKind:
 
     @functools.cached_property
     def text(self) -> str:
-        """The same for equal kinds."""
         return repr((self.job, self.placement, self.is_capped))
 
     @property

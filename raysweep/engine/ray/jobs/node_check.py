@@ -27,8 +27,7 @@ def answer_line(lacking: Sequence[str]) -> str:
 def lacking_there(job: RayJob, config: str, overrides: Sequence[str]) -> list[str]:
     """Return what the live nodes of a cluster lack of what a config names, a line each.
 
-    `job`: of the sweep; the check has the same folder and variables. `config`: the path of the config's file below the
-    job's folder.
+    `job`: of the sweep. `config`: the path of the config's file below the job's folder.
 
     Raises:
         UsageError: the cluster's shell finds no raysweep.

@@ -79,9 +79,7 @@ class HeldResources:
 
 @contextlib.contextmanager
 def held_resources(task: str) -> Iterator[HeldResources]:
-    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs.
-
-    When the block ends, all that this process has reported has arrived, so the process may end.
+    """Report the CPUs and GPUs that Ray gave to this process or task for as long as the block runs, and no longer.
 
     `task`: that uses them; empty if only parts of the block are for some task (`HeldResources.working_for`).
     """

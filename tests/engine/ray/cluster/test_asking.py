@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysweep.engine.ray.cluster.node_lacks import lacking_on_nodes
+from raysweep.engine.ray.cluster.asking import lacking_on_nodes
 from raysweep.engine.ray.cluster.nodes import nodes_by_id
 
 CONFIG = """\
