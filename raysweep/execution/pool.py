@@ -50,11 +50,8 @@ class Executor:
     Whoever creates one for model-written programs has called `require_permission`. The slots' processes start with the
     first programs and are reused for later ones. A process that died is replaced, and its programs are tried once more.
 
-    `slots`: programs that run at the same time, each on up to one core. `without`: layers to leave out
-    (`isolation.layers.LAYERS`), for tests of the remaining ones.
-
-    Raises:
-        UsageError: this isn't Linux, or `slots` is below 1.
+    Raises UsageError if this isn't Linux, or `slots` is below 1. `slots`: programs that run at the same time, each on
+    up to one core. `without`: layers to leave out (`isolation.layers.LAYERS`), for tests of the remaining ones.
     """
 
     def __init__(self, slots: int = 1, sandbox: Sandbox = DEFAULT_SANDBOX, without: Collection[str] = ()) -> None:

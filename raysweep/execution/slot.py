@@ -292,7 +292,6 @@ class SlotProcess:
         """Start the process and return its first message: {level, missing}, or a reason.
 
         The reason is that of `no_namespaces` or, where the compiler makes no program behind the layers, of `unusable`.
-
         One that ends before is started again, since the machine may have killed it for lack of memory.
         """
         starts = 0

@@ -23,14 +23,14 @@ from raysweep.execution.compiled.builders import (
     CompilerLost,
     in_memory,
 )
-from raysweep.execution.compiled.launcher import YES, CompiledLaunch, RoomQuestion
+from raysweep.execution.compiled.launcher import YES, RoomQuestion
 from raysweep.execution.compiled.outside import Inside, Split
 from raysweep.execution.compiled.relay import READY, TESTS_ENDED, NoAnswer, ProgramEnded, ask, hear
 from raysweep.execution.isolation.threads import MAX_THREADS
 from raysweep.execution.isolation.watch import OutcomeAndDetail, timeout_detail
 from raysweep.execution.messages import ProgramItem, read_frame, write_frame
 from raysweep.execution.python.lanes import ANSWERS, REQUESTS, TEXT_CHARACTERS, Judged
-from raysweep.execution.python.outside.launcher import STARTED, End, ended, eof_without_launcher, stop
+from raysweep.execution.python.outside.launcher import STARTED, End, Launch, ended, eof_without_launcher, launch, stop
 from raysweep.programs import JAVA, Lane, Outcome
 
 _ASSERTION = re.compile(r": (Assertion `.*' failed)\.?\s*$", re.MULTILINE)
@@ -137,22 +137,14 @@ class CompiledJudge:
             raise EOFError
         return answer == YES
 
-    def _launched(self, item: ProgramItem, program: bytes) -> socket.socket:
-        """Ask the launcher for a program's process; return the socket to it. `ended` has to be called once then."""
-        file = in_memory("program", program)
-        try:
-            ours, theirs = socket.socketpair()
-            self._board.begin_program(item.number, max(self._seconds, item.timeout))
-            request = json.dumps(CompiledLaunch(item.timeout, item.wall, item.memory, item.output)).encode()
-            with theirs, eof_without_launcher():
-                socket.send_fds(self._control, [request], [theirs.fileno(), file])
-        finally:
-            os.close(file)
-        return ours
-
     def _run_once(self, item: ProgramItem, program: bytes, converse: Converse) -> Ran:
         """Raise EOFError if the launcher, and so the slot, has ended; OSError if the machine lacks what it takes."""
-        ours = self._launched(item, program)
+        file = in_memory("program", program)
+        try:
+            self._board.begin_program(item.number, max(self._seconds, item.timeout))
+            ours = launch(self._control, Launch([(item.timeout, item.wall)], item.memory, item.output), file)
+        finally:
+            os.close(file)
         verdict: OutcomeAndDetail | None = None
         has_started = False
         try:

@@ -23,7 +23,7 @@ from raysweep.execution.isolation.capacity import had_disk, had_room
 from raysweep.execution.isolation.watch import OutcomeAndDetail, Watch
 from raysweep.execution.python.forks import CHANNEL, Forks, NotForked
 from raysweep.execution.python.lanes import TEXT_CHARACTERS
-from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End, told
+from raysweep.execution.python.outside.launcher import MESSAGE_BYTES, STARTED, STOP, End, Launch, told
 from raysweep.programs import Outcome
 
 MIB = 2**20
@@ -53,15 +53,6 @@ class RoomQuestion(NamedTuple):
 
     threads: int  # at the same time, the first one included
     memory: int  # bytes
-
-
-class CompiledLaunch(NamedTuple):
-    """What a judge asks for."""
-
-    timeout: float  # seconds of effective time
-    wall: float  # seconds of wall time
-    memory: int  # bytes
-    output: int  # bytes
 
 
 class Command(NamedTuple):
@@ -106,12 +97,12 @@ class CompiledLauncher:
             if not descriptors:
                 self._control.send(YES if had_room(*RoomQuestion(*fields)) else NO)
                 continue
-            end = self._launch(CompiledLaunch(*fields), *descriptors)
+            end = self._launch(Launch(*fields), *descriptors)
             end = end._replace(last_words=self._forks.box.end_of_stderr(_LAST_BYTES))
             stderr = self._forks.box.stderr(TEXT_CHARACTERS).encode()
             self._control.sendmsg([json.dumps(end).encode(), b"\n", stderr])
 
-    def _become(self, launch: CompiledLaunch) -> NoReturn:
+    def _become(self, launch: Launch) -> NoReturn:
         command = self._command
         self._board.close()
         os.set_inheritable(_REFUSAL, False)
@@ -127,7 +118,7 @@ class CompiledLauncher:
                 os.write(_REFUSAL, str(error.strerror).encode())
             raise
 
-    def _refusal(self, launch: CompiledLaunch, program: int) -> End | None:
+    def _refusal(self, launch: Launch, program: int) -> End | None:
         """Write a Java program's classes to files; return what keeps a program from being started."""
         if not self._command.path:
             if (needed := static_bytes(program)) <= launch.memory:
@@ -147,8 +138,8 @@ class CompiledLauncher:
             return _not_begun(Outcome.HARNESS_ERROR, why)
         return None
 
-    def _launch(self, launch: CompiledLaunch, channel: int, program: int) -> End:
-        box = self._forks.box
+    def _launch(self, launch: Launch, channel: int, program: int) -> End:
+        box, ((timeout, wall),) = self._forks.box, launch.limits
         if refused := self._refusal(launch, program):
             os.close(channel)
             os.close(program)
@@ -158,7 +149,7 @@ class CompiledLauncher:
         refusals, refusal = os.pipe()
 
         def check_box() -> OutcomeAndDetail | None:
-            return box.exceeded_limit(launch.output, launch.timeout)
+            return box.exceeded_limit(launch.output, timeout)
 
         def watch(pid: int) -> Watch:
             threaded, board = self._command.path != "", self._board
@@ -170,9 +161,9 @@ class CompiledLauncher:
                 [channel, program, refusal],
                 lambda reason: None,
                 launch.memory,
-                launch.timeout,
+                timeout,
                 watch,
-                lambda _: (launch.timeout, launch.wall),
+                lambda _: (timeout, wall),
             )
         except NotForked as error:
             os.close(refusals)

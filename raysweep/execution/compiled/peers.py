@@ -36,11 +36,11 @@ class NoFrame(Exception):
 
 
 class PeerSlow(Exception):
-    """A peer needed more CPU time than it may."""
+    """A peer needed more CPU time since `begin` than it may."""
 
 
 class PeerHangs(Exception):
-    """A peer has said nothing for long, and hasn't used its CPU time: the machine doesn't let it work."""
+    """A peer has said nothing for WALL_FACTOR times its CPU time, and hasn't used it: the machine lets it not work."""
 
 
 def send_frame(channel: socket.socket, data: bytes) -> None:
@@ -65,11 +65,8 @@ def has_data(channel: socket.socket) -> bool:
 class Peer:
     """A process behind layers, with a socket as its stdin and stdout.
 
-    Args:
-        layers: applied before `start` is called.
-        start: called in the process with `file` as descriptor 3; must replace it by a program.
-        memory: its limit of address space in bytes.
-        file: an open file for it.
+    `layers`: applied before `start` is called, in the process, with `file` as descriptor 3; it must replace it by a
+    program. `memory`: its limit of address space in bytes.
     """
 
     def __init__(self, layers: Layers, start: Callable[[], NoReturn], memory: int, file: int | None = None) -> None:
@@ -90,15 +87,7 @@ class Peer:
         send_frame(self._channel, data)
 
     def receive(self, seconds: float) -> bytes:
-        """Wait for a frame.
-
-        `seconds`: of CPU time that it may use since `begin`.
-
-        Raises:
-            PeerEnded: it has ended.
-            PeerSlow: it needs longer.
-            PeerHangs: it has said nothing for WALL_FACTOR times as long.
-        """
+        """Wait for a frame; raise PeerEnded, PeerSlow or PeerHangs. `seconds`: of CPU time that it may use."""
         until = time.monotonic() + WALL_FACTOR * seconds
         while not select.select([self._channel], [], [], CHECK_SECONDS)[0]:
             if own_cpu_seconds(self._pid) - self._cpu_before > seconds:

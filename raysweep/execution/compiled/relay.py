@@ -56,12 +56,8 @@ class NoAnswer(Exception):
 def ask(channel: socket.socket, tests: Peer, board: Board, seconds: float) -> OutcomeAndDetail:
     """Let tests ask a program until they have a verdict.
 
-    `channel`: the socket to the program's process. `tests`: the process of the tests, which has begun to run them; it
-    is idle if it can be used again afterwards. `seconds`: of CPU time that the tests may work.
-
-    Raises:
-        ProgramEnded: the program's process has ended.
-        NoAnswer: the program has sent something before it was asked, or no frame.
+    Raises ProgramEnded, or NoAnswer if the program has sent something before it was asked, or no frame. `tests`: has
+    begun to run them; it is idle if it can be used again afterwards. `seconds`: of CPU time that the tests may work.
     """
     try:
         while True:

@@ -16,10 +16,8 @@ _UNICODE = re.compile(r"(?<!\\)(?:\\\\)*\\u+(?![0-9a-fA-F]{4})")
 def same_code(text: str, other: str, language: str) -> bool:
     """Return True if another text has the same tokens as a text, so that both compile or neither does.
 
-    Args:
-        text: in a language of `COMPILED`. If it can't be read, nothing is known of it, and the answer is True.
-        other: the text that may be broken, for instance by a change that ends a comment early.
-        language: a language of `COMPILED`.
+    `text`: if it can't be read, nothing is known of it, and the answer is True. `other`: may be broken, for instance by
+    a change that ends a comment early. `language`: one of `COMPILED`.
     """
     has_directives = language == "cpp"
     try:

@@ -29,13 +29,7 @@ from raysweep.execution.endings import close_others, tell_end
 from raysweep.execution.isolation import kernel
 from raysweep.execution.isolation.cleanup import remove_folder
 from raysweep.execution.isolation.keeper import Keeper
-from raysweep.execution.isolation.layers import (
-    Access,
-    Layers,
-    enter_namespaces,
-    prepare_filters,
-    verify,
-)
+from raysweep.execution.isolation.layers import Access, Layers, enter_namespaces, prepare_filters, verify
 from raysweep.execution.isolation.process_tree import kill_descendants, own_marker
 from raysweep.execution.isolation.room import with_room
 from raysweep.execution.isolation.seccomp import Starts

@@ -55,13 +55,10 @@ class CodeToken:
 
 
 def tokens_of(text: str, *, directives: bool) -> list[CodeToken]:
-    """Return the tokens of a text without its comments.
+    """Return the tokens of a text, or of the beginning of one, without its comments.
 
-    `text`: a source text, or the beginning of one. `directives`: the text is C++, where a line that begins with ``#``
-    is one token, and a backslash at its end makes a comment go on.
-
-    Raises:
-        UnreadableError: a comment or string that has no end, or a character that begins no token.
+    Raises UnreadableError for a comment or string that has no end, or a character that begins no token. `directives`:
+    the text is C++, where a line that begins with ``#`` is one token, and a backslash at its end makes a comment go on.
     """
     return list(each_token(text, directives=directives))
 

@@ -59,9 +59,7 @@ class Toolchain(NamedTuple):
 
 
 def toolchain(language: str, flags: str) -> Toolchain:
-    """Return the compiler and run time of a compiled language.
-
-    `flags`: for g++, `Sandbox.cpp_flags`; Java has none.
+    """Return the compiler and run time of a compiled language. `flags`: for g++, `Sandbox.cpp_flags`; Java has none.
 
     Raises:
         MissingInput: they are missing or too old; the message names the package.
@@ -162,7 +160,12 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
         if path := shutil.which(said) if said else None:
             parts[path] = str(Path(path).resolve())
     files = list(dict.fromkeys([compiler, *parts.values()]))
-    libraries = [*_folders_of_libraries(compiler), *_library_folders(), *_shared_libraries(files)]
+    own = Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
+    static = [_file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
+    said = "".join(_ask(_LOADERS[0], "--list", file).stdout for file in files) if _LOADERS else ""
+    words = [line.partition(" => ")[2].partition(" (")[0].strip() for line in said.splitlines()]
+    shared = sorted({str(Path(word).resolve()) for word in words if word.startswith("/")})
+    libraries = [str(own), *(str(Path(path).parent) for path in static if path), *_library_folders(), *shared]
     plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
     readable = _outermost([*_header_folders(compiler), *libraries, *plugins])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
@@ -217,18 +220,6 @@ def _header_folders(compiler: str) -> tuple[str, ...]:
 def _file_of_library(compiler: str, name: str) -> str:
     path = _ask(compiler, f"-print-file-name={name}").stdout.strip()
     return str(Path(path).resolve()) if Path(path).is_absolute() else ""
-
-
-def _folders_of_libraries(compiler: str) -> list[str]:
-    own = Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
-    found = [_file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
-    return [str(own), *(str(Path(path).parent) for path in found if path)]
-
-
-def _shared_libraries(files: Iterable[str]) -> list[str]:
-    said = [_ask(_LOADERS[0], "--list", file).stdout for file in files] if _LOADERS else []
-    words = [line.partition(" => ")[2].partition(" (")[0].strip() for text in said for line in text.splitlines()]
-    return sorted({str(Path(word).resolve()) for word in words if word.startswith("/")})
 
 
 def _missing(language: str, what: str) -> str:

@@ -21,7 +21,10 @@ FolderState = tuple[int, ...]
 
 
 class BoxLost(Exception):
-    """A box can't be renewed, so the process that has it must end: a slot then starts another."""
+    """A box can't be renewed, so the process that has it must end: a slot then starts another.
+
+    It is no OSError, which judges take for an error at one program.
+    """
 
 
 class Box:
@@ -93,13 +96,10 @@ class Box:
             kill_descendants()
 
     def renew_folder(self) -> None:
-        """Give the next program a new folder, unless this one is as it was when it was new.
+        """Give the next program a new folder, unless this one is as it was when it was new; raise BoxLost.
 
         A folder that was emptied could still tell something by its times, its size on disk and its attributes. The
         latter can be changed without a trace where seccomp is missing: times are stored in steps of milliseconds.
-
-        Raises:
-            BoxLost: there is no folder now. It is no OSError, which judges take for an error at one program.
         """
         box, layers = self._layers.box, self._layers
         if layers.filter is not None and _state(box) == self._untouched and _is_empty(box):

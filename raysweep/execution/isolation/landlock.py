@@ -32,12 +32,8 @@ def ruleset(
 ) -> int:
     """Return a descriptor of rules that allow to list, read and write below these paths and refuse all other files.
 
-    Args:
-        listable: folders whose names may be listed.
-        readable: files and folders that may be read and listed.
-        writable: files and folders in which everything but executing and making special files is allowed.
-        executable: files that may be read and executed. A file in memory (`memfd_create`) needs no such right.
-
+    `listable`: folders, whose names alone may be listed. `writable`: everything but executing and making special files
+    is allowed there. `executable`: files, which may be read too; one in memory (`memfd_create`) needs no such right.
     Paths that don't exist are skipped.
 
     Raises:
@@ -59,10 +55,7 @@ def ruleset(
 
 
 def allow_writing(rules: int, path: str) -> None:
-    """Add a file or folder to those in which everything but executing and making special files is allowed.
-
-    It holds for processes to which the rules are applied afterwards.
-    """
+    """Add a path to the writable ones of `ruleset`, for processes to which the rules are applied afterwards."""
     _allow(rules, path, _all_rights() & ~_MAKE_SPECIAL & ~_EXECUTE)
 
 

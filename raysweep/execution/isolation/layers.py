@@ -96,12 +96,8 @@ class Layers:
 def enter_namespaces(layers: Layers, folder: str, without: Collection[str]) -> Callable[[list[str]], None] | None:
     """Move this process into new namespaces; its next fork becomes their first process.
 
-    `layers`: gets the reason in `missing` where namespaces can't be made. `folder`: the slot's folder. `without`:
-    layers to leave out.
-
-    Returns:
-        A function for that first process to call with the folders of packages: it mounts the file systems. None
-        without namespaces.
+    Returns a function for that first process to call with the folders of packages: it mounts the file systems. None
+    without namespaces; then `layers.missing` has the reason. `folder`: the slot's.
 
     Raises:
         OSError: the namespaces were made but can't be used; this process is partly inside them and must end.

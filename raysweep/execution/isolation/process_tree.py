@@ -20,7 +20,6 @@ _KERNEL_LISTS_CHILDREN = (_PROC / f"self/task/{os.getpid()}/children").exists() 
 
 
 def own_marker() -> dict[str, str]:
-    """Return the marker of this process's slot, for the environment of what it starts; nothing outside a slot."""
     return {MARKER: os.environ[MARKER]} if MARKER in os.environ else {}
 
 

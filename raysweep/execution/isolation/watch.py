@@ -184,13 +184,9 @@ class Watch:
         self.reported: list[ProgramReport] = []
 
     def wait(self, limits: Callable[[int], tuple[float, float]]) -> ProcessEnd:
-        """Wait until the process ends; kill it when it exceeds a limit.
+        """Wait until the process ends; kill it when it exceeds a limit. EOFError: the slot has closed `requests`.
 
-        `limits`: returns the limits of effective time and of wall time, in seconds, of the program that runs after so
-        many reports.
-
-        Raises:
-            EOFError: the slot has closed the descriptor of requests.
+        `limits`: returns the limits of effective and of wall time, in seconds, of the program after so many reports.
         """
         stopped: OutcomeAndDetail | None = None
         pause = FIRST_CHECK_SECONDS
@@ -212,7 +208,10 @@ class Watch:
         self._look_at_board()
         wall = self._wall()
         waiting = self._waiting() - self._waiting_before if wall > FIRST_CHECK_SECONDS else 0.0
-        self._drain()
+        while self._reports is not None and self._reports.read():
+            if not select.select([self._reports.descriptor], [], [], 0)[0]:
+                break
+        self.reported += self._reports.new_reports() if self._reports is not None else []
         self._exit.close()
         _, status, usage = os.wait4(self.pid, 0)
         cpu = usage.ru_utime + usage.ru_stime - self._cpu_before
@@ -255,14 +254,6 @@ class Watch:
         if (now := time.monotonic()) - self._process_start > FIRST_CHECK_SECONDS:
             self._waiting_before, self._cpu_before = self._waiting(), own_cpu_seconds(self.pid)
         self._program_start, self._measured = now, 0.0
-
-    def _drain(self) -> None:
-        if self._reports is None:
-            return
-        while self._reports.read():
-            if not select.select([self._reports.descriptor], [], [], 0)[0]:
-                break
-        self.reported += self._reports.new_reports()
 
     def _wall(self) -> float:
         """Return the seconds since the program's start, without those that its judge needed."""

@@ -63,15 +63,11 @@ class Forks:
     ) -> ProcessEnd:
         """Run a function in a fork and wait for its end; then kill and remove everything that it left.
 
-        Args:
-            run: called in the fork; must end the process.
-            descriptors: what the fork gets as CHANNEL and the numbers after it, in ascending order; closed here.
-            not_started: called in the fork with the reason if the layers can't be applied.
-            memory: limit in bytes, beyond what this process uses.
-            cpu_seconds: limit of CPU time, which the kernel enforces only where the watch doesn't, see `_TICKS`.
-            watch: returns the watch of a process.
-            limits: see `Watch.wait`.
-            collect: called when its processes have ended, while its folder is still there.
+        `run`: called in the fork; must end the process. `descriptors`: what the fork gets as CHANNEL and the numbers
+        after it, in ascending order; closed here. `not_started`: called in the fork with the reason if the layers can't
+        be applied. `memory`: limit in bytes, beyond what this process uses. `cpu_seconds`: limit of CPU time, which the
+        kernel enforces only where the watch doesn't, see `_TICKS`. `watch`: returns the watch of a process. `limits`:
+        see `Watch.wait`. `collect`: called when its processes have ended, while its folder is still there.
 
         Raises:
             NotForked: of what was to run nothing is left.

@@ -76,13 +76,12 @@ class Lanes(ABC):
                 self._answer([], need_own_process=[item.number for item in remaining])  # any idle slot may run them
                 continue
             for item in runnable:
-                self._answer([self._run_or_fail(item).verdict(item.number, Lane.STRICT)])
-
-    def _run_or_fail(self, item: ProgramItem) -> Judged:
-        try:
-            return self.run_alone(item)
-        except (OSError, RuntimeError, ValueError) as error:
-            return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
+                try:
+                    judged = self.run_alone(item)
+                except (OSError, RuntimeError, ValueError) as error:  # of this process, not of the program
+                    detail = f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS]
+                    judged = Judged(Outcome.HARNESS_ERROR, detail, "", 0.0)
+                self._answer([judged.verdict(item.number, Lane.STRICT)])
 
     def _answer(self, verdicts: Sequence[VerdictItem], need_own_process: Sequence[int] = ()) -> None:
         write_frame(ANSWERS, {"verdicts": verdicts, "need_own_process": need_own_process})

@@ -57,7 +57,7 @@ _CANDIDATES_MODULES = (
 )  # fmt: skip
 """In the order of their imports: a module that is loaded takes those that were loaded before it."""
 _HARNESS_MODULES = (
-    "outcomes", "inside.calls", "inside.rewriting", "harmless", "libraries", "screen", "processes",
+    "outcomes", "inside.rewriting", "harmless", "libraries", "screen", "processes",
     "inside.prepared_tests", "inside.comparisons", "inside.child", "inside.guards",
 )  # fmt: skip
 

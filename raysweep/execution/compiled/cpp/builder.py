@@ -156,12 +156,9 @@ class CppBuilder:
         Outside them it makes one: what is missing is the right to read or start something. Where the machine lets g++
         not work, nothing is known, and this returns "".
         """
-        for is_last in (False, True):
-            made = self._compile_once({OWN: _SMALLEST}, [*self._header, OWN, *_LINKED])
-            if made is not None and not self._is_lost(made, is_last=is_last):
-                break
-            had_room(_PROCESSES, COMPILE_MEMORY)
-        else:
+        try:
+            made = self._compiled({OWN: _SMALLEST}, [*self._header, OWN, *_LINKED])
+        except (CompilerLost, CompileError):
             return ""
         if made.end.stopped or (made.output and not made.end.status):
             return ""
@@ -245,25 +242,24 @@ class CppBuilder:
         raise refusal
 
     def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
-        """Run g++ on files in the box; return its output, or raise CompileError.
-
-        A g++ that something else than its own limits ends is run once more; then this raises CompilerLost.
-        """
-        for is_last in (False, True):
-            before = _seconds_of_children()
-            made = self._compile_once(files, arguments)
-            if made is not None and not self._is_lost(made, is_last=is_last):
-                break
-            if _seconds_of_children() - before >= COMPILE_SECONDS:
-                raise CompileError(TOO_LONG)
-            had_room(_PROCESSES, COMPILE_MEMORY)
-        else:
-            raise CompilerLost("g++", _TRIES)
+        made = self._compiled(files, arguments)
         if made.end.stopped:
             raise CompileError(made.end.stopped[1])
         if made.end.status or not made.output:
             raise _refusal(made.messages)
         return made.output
+
+    def _compiled(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled:
+        """Run g++ on files in the box, once more if something else than its own limits ends it; then CompilerLost."""
+        for is_last in (False, True):
+            before = _seconds_of_children()
+            made = self._compile_once(files, arguments)
+            if made is not None and not self._is_lost(made, is_last=is_last):
+                return made
+            if _seconds_of_children() - before >= COMPILE_SECONDS:
+                raise CompileError(TOO_LONG)
+            had_room(_PROCESSES, COMPILE_MEMORY)
+        raise CompilerLost("g++", _TRIES)
 
     def _compile_once(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> _Compiled | None:
         """Return None, and leave nothing, without room on the machine; raise CompileError for too long a text."""

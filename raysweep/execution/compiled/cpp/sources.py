@@ -107,7 +107,6 @@ def _declared(function: CppFunction) -> str:
 
 
 def _stand_in(read: CppDeclaration) -> str:
-    """Return what takes the place of the function that the problem declares: a call of the candidate's process."""
     function = read.function
     numbered = list(enumerate(function.parameters))
     result = function.result.text

@@ -136,7 +136,11 @@ class JavaBuilder:
             if answer[:1] == _CLASSES:
                 return answer[1:]
             if answer:
-                raise CompileError(_first_error(answer[1:].decode("utf-8", "replace").splitlines(), own))
+                lines = answer[1:].decode("utf-8", "replace").splitlines()
+                found = next((error for name in own if (error := first_error(lines, name))), "")
+                general = next((line for line in lines if line.startswith(":")), "").partition(": error: ")[2]
+                call = first_error(lines, f"{CALLER}.java").partition(": ")[2]
+                raise CompileError(found or (f"where it is called: {call}" if call else general or _REFUSED))
             if is_new:
                 codes.append(code)
                 had_room(_THREADS, COMPILE_MEMORY)
@@ -148,9 +152,6 @@ class JavaBuilder:
         """Return the compiler's answer; if it has none, b"" and its exit code, and it is gone.
 
         One compiler works for tests and candidates: it runs no code of a text, and one that a text has broken ends.
-
-        Raises:
-            CompileError: it needs more CPU time than it may.
         """
         if self._compiler is None:
             arguments = [_COMPILER, class_path(self._prepared)]
@@ -184,10 +185,3 @@ def _packed(name: str, text: str) -> bytes:
     content = text.encode("utf-8", "replace")
     file = name.encode()
     return struct.pack(">H", len(file)) + file + struct.pack(">I", len(content)) + content
-
-
-def _first_error(lines: Sequence[str], own: Sequence[str]) -> str:
-    found = next((error for name in own if (error := first_error(lines, name))), "")
-    general = next((line for line in lines if line.startswith(":")), "").partition(": error: ")[2]
-    call = first_error(lines, f"{CALLER}.java").partition(": ")[2]
-    return found or (f"where it is called: {call}" if call else general or _REFUSED)

@@ -36,11 +36,9 @@ SEEN = "Seen.java"
 def split(declaration: str, tests: str) -> Split:
     """Return the sources for tests outside, or the reason for which they have to run inside.
 
-    Args:
-        declaration: the problem's imports and its class with helper methods, up to the brace that opens the method to
-            complete; what stands behind that brace is left out.
-            For tests of JUnit 4's the whole faulty file.
-        tests: text that defines `class Main` with a `main`, or tests of JUnit 4's.
+    `declaration`: the problem's imports and its class with helper methods, up to the brace that opens the method to
+    complete; what stands behind that brace is left out. For tests of JUnit 4's the whole faulty file. `tests`: text
+    that defines `class Main` with a `main`, or tests of JUnit 4's.
     """
     if not tests.strip():
         return Split("there are no tests")

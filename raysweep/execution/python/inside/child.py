@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from operator import is_
 from os import _exit, getpid, write
 from time import process_time
 from types import CodeType
 from typing import Any
 
-from raysweep.execution.python.inside.calls import not_ending
 from raysweep.execution.python.inside.comparisons import compare, equal
 from raysweep.execution.python.inside.prepared_tests import FROZEN, PreparedTests, imports_used_by, private_builtins
-from raysweep.execution.python.inside.rewriting import COMPARE, EQUAL, NOT_ENDING
+from raysweep.execution.python.inside.rewriting import COMPARE, EQUAL, NOT_ENDING, not_ending
 from raysweep.execution.python.outcomes import (
     DETAIL_CHARACTERS,
     PARTS,
@@ -113,8 +112,10 @@ def _run(
     names: dict[str, Any] = {"__builtins__": sys.modules["builtins"].__dict__}
     # All facts about the tests are read before the candidate runs, since it may change the class PreparedTests.
     tests_code = tests.guarded if tests else None
-    tests_reads = _names_read(tests) if tests else None
-    tests_builtins = _builtins_for(tests) if tests else {}
+    shared_names = _sharer(tests) if tests else None
+    tests_builtins = _PRIVATE_BUILTINS
+    if tests and (tests.patches_builtins or tests.patches_modules):
+        tests_builtins = _INTERPRETER_BUILTINS if tests.patches_builtins else _PLAIN_BUILTINS
     sources = {PROGRAM: text, TESTS: tests.text} if tests else {PROGRAM: text}
     tests_names: dict[str, Any] = {}
     try:
@@ -122,8 +123,8 @@ def _run(
         for name, import_code in imports:
             if name not in names:
                 exec(import_code, names)  # the module itself, not the tests' private copy
-        if tests_code is not None and tests_reads is not None:
-            tests_names = _shared_names(*tests_reads, names) | {"__builtins__": tests_builtins}
+        if tests_code is not None and shared_names is not None:
+            tests_names = shared_names(names) | {"__builtins__": tests_builtins}
             # a candidate's own list of parts doesn't count
             tests_names |= {COMPARE: compare, EQUAL: equal, NOT_ENDING: not_ending, PARTS: None}
             exec(tests_code, tests_names)
@@ -132,56 +133,34 @@ def _run(
     return "passed", "", parts_passed(tests_names)
 
 
-def _builtins_for(tests: PreparedTests) -> dict[str, Any]:
-    if tests.patches_builtins:
-        return _INTERPRETER_BUILTINS
-    return _PLAIN_BUILTINS if tests.patches_modules else _PRIVATE_BUILTINS
+def _sharer(tests: PreparedTests) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return a function of a candidate's globals: those of its names that its tests get as globals.
 
-
-def _names_read(
-    tests: PreparedTests,
-) -> tuple[list[str], list[str], list[str], frozenset[str] | None, Mapping[str, list[Any]]]:
-    """Return the names that tests read from a candidate, in the form of the first arguments of `_shared_names`."""
-    candidate_names = [name for name in tests.names_read if name not in tests.names_bound]
-    common_names = [name for name in tests.names_read if name in tests.names_bound]
-    excluded = tests.names_bound if tests.looks_up_names else None
-    return candidate_names, common_names, list(tests.builtins_read), excluded, tests.libraries
-
-
-def _shared_names(
-    candidate_names: list[str],
-    common_names: list[str],
-    builtin_names: list[str],
-    excluded: frozenset[str] | None,
-    libraries: Mapping[str, list[Any]],
-    names: dict[str, Any],
-) -> dict[str, Any]:
-    """Return those of a candidate's names that its tests get as globals.
-
-    A name of a built-in function is taken from the candidate only if it defines none of `candidate_names`: then the
-    task asks for a function of that name. Otherwise the candidate's `abs` might return 0 for everything.
-
-    Args:
-        candidate_names: the names that tests read and don't bind themselves.
-        common_names: the names that tests read and also bind.
-        builtin_names: the names of built-in functions that tests read.
-        excluded: if tests look names up by text, the names that this can't mean; None if they don't look up any.
-        libraries: the values that count for names of libraries: a candidate's own `Counter` is none.
-        names: the candidate's globals after it has run.
+    A name of a built-in function is taken from the candidate only if it defines none that tests read and don't bind:
+    then the task asks for a function of that name. Otherwise the candidate's `abs` might return 0 for everything. A
+    candidate's own `Counter` is no library's. Tests that look names up by text get all that they don't bind.
     """
-    shared = {
-        name: names[name]
-        for name in [*candidate_names, *common_names]
-        if name in names and (name not in libraries or any(names[name] is value for value in libraries[name]))
-    }
-    if excluded is not None:
-        others = [
-            name for name in names if type(name) is str and name not in _ORIGINAL_BUILTINS and name not in excluded
-        ]
-        shared |= {name: names[name] for name in others}
-    if not any(name in names for name in candidate_names):
-        shared |= {name: names[name] for name in builtin_names if name in names}
-    return shared
+    bound, libraries, looks_up_names = tests.names_bound, tests.libraries, tests.looks_up_names
+    candidate_names = [name for name in tests.names_read if name not in bound]
+    all_names = [*candidate_names, *(name for name in tests.names_read if name in bound)]
+    builtin_names = list(tests.builtins_read)
+
+    def shared_names(names: dict[str, Any]) -> dict[str, Any]:
+        shared = {
+            name: names[name]
+            for name in all_names
+            if name in names and (name not in libraries or any(names[name] is value for value in libraries[name]))
+        }
+        if looks_up_names:
+            others = [
+                name for name in names if type(name) is str and name not in _ORIGINAL_BUILTINS and name not in bound
+            ]
+            shared |= {name: names[name] for name in others}
+        if not any(name in names for name in candidate_names):
+            shared |= {name: names[name] for name in builtin_names if name in names}
+        return shared
+
+    return shared_names
 
 
 _INTERPRETER_BUILTINS = vars(builtins)

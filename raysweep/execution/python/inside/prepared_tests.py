@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 from raysweep.execution.isolation.kernel import freeze_type
 from raysweep.execution.python.harmless import ALLOWED_TEST_MODULES
-from raysweep.execution.python.inside.calls import refuse_skips
-from raysweep.execution.python.inside.rewriting import rewrite
+from raysweep.execution.python.inside.rewriting import refuse_skips, rewrite
 from raysweep.execution.python.libraries import is_of_library, library_values
 from raysweep.execution.python.outcomes import TESTS
 from raysweep.execution.python.processes import names_used

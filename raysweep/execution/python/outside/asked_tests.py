@@ -75,10 +75,7 @@ class AskedTests:
         return b'["calls",%b]' % self._listed(number)
 
     def note(
-        self,
-        made: Sequence[tuple[str, Any, Any]] | None,
-        answers: Sequence[list[Any]],
-        beside: Sequence[Sequence[Any]],
+        self, made: Sequence[tuple[str, Any, Any]] | None, answers: Sequence[list[Any]], beside: Sequence[Sequence[Any]]
     ) -> int:
         """Keep the calls of a candidate that passed, and return the bytes that it takes.
 

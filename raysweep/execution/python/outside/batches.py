@@ -30,13 +30,9 @@ def ends_of_batches(
 ) -> list[int]:
     """Return the number of calls up to the end of each batch.
 
-    Args:
-        calls: (name, arguments, options) of each, as plain data.
-        answers: the right answer to each, as candidate.py sends it: (kind, changes, value or error).
-        beside: further values that tell one, for each call (beside.py), as plain data.
-
-    Raises:
-        RecursionError: a value is nested too deeply.
+    `calls`: (name, arguments, options) of each. `answers`: the right one to each, as candidate.py sends it: (kind,
+    changes, value or error). `beside`: further values that tell one, for each call (beside.py). All are plain data.
+    Raises RecursionError for a value that is nested too deeply.
     """
     ends: list[int] = []
     waiting: set[int] = set()

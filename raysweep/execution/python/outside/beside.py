@@ -88,12 +88,10 @@ def _is_call(node: ast.AST, candidates: Set[str]) -> bool:
 
 
 def _values_in(node: ast.AST, candidates: Set[str], answers: Set[str] = frozenset()) -> Iterator[ast.expr]:
-    """Yield expressions for lists of the values in an expression.
+    """Yield expressions for lists of the values in an expression, or in a part of it.
 
     Left out are what a candidate gets, and what isn't compared: positions, digits to round to, what is looped over.
-
-    `node`: the expression, or a part of it. `candidates`: names of functions whose calls are answers. `answers`: names
-    of answers.
+    `candidates`: names of functions whose calls are answers. `answers`: names of answers.
     """
 
     def is_answer(node: ast.AST) -> bool:

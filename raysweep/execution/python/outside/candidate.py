@@ -56,11 +56,8 @@ _EXCEPTIONS = {value: name for name, value in vars(builtins).items() if isinstan
 def serve(channel: int, ahead: Ahead, together: bool, output_bytes: int) -> None:
     """Answer a judge's requests until it closes the channel, then end this process.
 
-    Args:
-        channel: descriptor of the socket to the judge.
-        ahead: where answers to calls that were sent ahead are put.
-        together: several programs will share this process; programs that aren't pure are refused.
-        output_bytes: limit of stdout, for programs that share a process.
+    `channel`: descriptor of the socket to the judge. `together`: several programs will share this process; programs
+    that aren't pure are refused. `output_bytes`: limit of stdout, for programs that share a process.
     """
     end_process, streams = _exit, (sys.stdout, sys.stderr)
     largest = prepare_process()
@@ -143,10 +140,7 @@ def _send(channel: int, message: list[Any]) -> None:
 
 
 def _run(
-    text: str,
-    wanted: Sequence[Sequence[str]],
-    imports: Mapping[str, str],
-    together: bool,
+    text: str, wanted: Sequence[Sequence[str]], imports: Mapping[str, str], together: bool
 ) -> tuple[_Program, list[Any]]:
     """Run a program's text; return the program, and the names that the judge wants or how the program ended."""
     code, detail = compiled(text)
@@ -240,7 +234,7 @@ class _Program:
         return [[index, self._write(plain, copied(value, self._sets))] for index, value in changed]
 
     def _write(self, plain: Plain, value: Any) -> Any:
-        mark = plain.mark()
+        mark = len(plain.objects)
         try:
             return plain.write(value)
         except BaseException:  # NotPlain, or whatever methods of the program's own classes raise

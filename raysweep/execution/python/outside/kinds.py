@@ -122,14 +122,6 @@ def _write_list(plain: Plain, value: list[Any], depth: int) -> Any:
     return plain.write_items(value, depth)
 
 
-def _container(tag: str) -> Callable[[Plain, Any, int], Any]:
-    def write(plain: Plain, value: Any, depth: int) -> Any:
-        plain.begin(value)
-        return {tag: plain.write_items(value, depth)}
-
-    return write
-
-
 def _set(tag: str) -> Callable[[Plain, Any, int], Any]:
     def write(plain: Plain, value: Any, depth: int) -> Any:
         plain.begin(value)
@@ -198,7 +190,7 @@ _DICT_VIEWS = tuple(map(type, ({}.keys(), {}.values(), {}.items())))
 _WRITERS: dict[type, Callable[[Plain, Any, int], Any]] = {
     float: _write_float,
     list: _write_list,
-    tuple: _container("t"),
+    tuple: _numbered(lambda plain, value, depth: {"t": plain.write_items(value, depth)}),
     set: _set("s"),
     frozenset: _set("fs"),
     dict: _mapping("d"),

@@ -32,10 +32,10 @@ class Launch(NamedTuple):
     limits: list[tuple[float, float]]  # for each program in turn: seconds of effective time, and of wall time
     memory: int  # bytes
     output: int  # bytes
-    numpy: bool  # a program uses it
-    together: bool  # several programs will share the process
-    core: int  # that the judge runs on
-    first_program: int  # the board's count of programs when the first of these has begun
+    numpy: bool = False  # a program uses it
+    together: bool = False  # several programs will share the process
+    core: int = 0  # that the judge runs on
+    first_program: int = 0  # the board's count of programs when the first of these has begun
 
 
 class End(NamedTuple):
@@ -130,16 +130,16 @@ def told(forks: Forks, end: ProcessEnd, stopped: OutcomeAndDetail | None) -> End
     return End(list(stopped) if stopped else None, end.status, end.seconds, killed and forks.was_short_of_memory())
 
 
-def launch(control: socket.socket, request: Launch) -> socket.socket:
+def launch(control: socket.socket, request: Launch, *files: int) -> socket.socket:
     """Ask a launcher for a process; return the socket to it. `ended` has to be called once before the next launch.
 
-    Raises:
-        EOFError: the launcher has ended: a program can kill it where no layer of isolation is between the two.
+    Raises EOFError if the launcher has ended: a program can kill it where no layer of isolation is between the two.
+    `files`: further descriptors that it gets.
     """
     ours, theirs = socket.socketpair()
     try:
         with eof_without_launcher():
-            socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno()])
+            socket.send_fds(control, [json.dumps(request).encode()], [theirs.fileno(), *files])
     except BaseException:
         ours.close()
         raise

@@ -46,11 +46,9 @@ class Kinds(NamedTuple):
 class Plain:
     """Writes and reads the values of one call; both sides use one, in the same order.
 
-    Args:
-        kinds: how objects of each class are written and read.
-        handle_of: returns the number of a handle for an object without a plain form; raises NotPlain if there is none.
-        object_of: returns the object of a handle that was read: number, kind, truth value, name of its class.
-        sets: makes the sets of the program whose call it is.
+    `handle_of`: returns the number of a handle for an object without a plain form; raises NotPlain if there is none.
+    `object_of`: returns the object of a handle that was read: number, kind, truth value, name of its class. `sets`:
+    makes the sets of the program whose call it is.
     """
 
     def __init__(
@@ -106,11 +104,8 @@ class Plain:
     def number_what_was_read(self) -> None:
         self._numbers.update((id(value), number) for number, value in enumerate(self.objects))
 
-    def mark(self) -> int:
-        return len(self.objects)
-
     def reset(self, mark: int) -> None:
-        """Forget the containers that were written since a mark."""
+        """Forget the containers that were written since there were so many as `mark`."""
         for value in self.objects[mark:]:
             self._numbers.pop(id(value), None)
         del self.objects[mark:]

@@ -121,9 +121,7 @@ class Session:
     def names(self, tests: AskedTests) -> tuple[dict[str, Any], OutcomeAndDetail | None]:
         """Return the values of the names that tests want, and outcome and detail if the program has ended.
 
-        Raises:
-            SessionEnded: its process ended, or answered something malformed.
-            Diverged: the calls were sent ahead, but the answer has no room for the names.
+        Raises SessionEnded; or Diverged, if the calls were sent ahead, but the answer has no room for the names.
         """
         answer = self._next_record() if self._calls else self._first_answer
         if answer is None:
