@@ -5,9 +5,11 @@ Nodes are counted at their largest number, since an autoscaler starts them when 
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ UNLIMITED = 2.0**60
 """Bytes of memory of a node whose memory the file doesn't say."""
 UNBOUNDED_REPLICAS = 2**31 - 1
 """KubeRay's default for `maxReplicas`."""
+MOST_SHOWN = 100
+"""Characters of a part of a file that a message shows."""
 SUFFIXES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "m": 1e-3}
 """Suffixes of quantities in Kubernetes."""
 
@@ -79,17 +83,10 @@ def read_cluster_file(path: Path) -> ClusterFile:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise UsageError(f"{path}: {place}not valid YAML ({getattr(error, 'problem', None) or error})") from None
     for document in documents:
-        reader = (
-            _kuberay_types if document.get("kind") in KUBERAY else _ray_up_types if "provider" in document else None
-        )
-        if reader is not None:
-            try:
-                return _checked(path, reader(path, document))
-            except (AttributeError, TypeError, ValueError, OverflowError):
-                raise UsageError(
-                    f"{path} has another form than Ray reads, such as a list where a mapping belongs, or a text for a "
-                    f"number; {FORMS[reader]}"
-                ) from None
+        if document.get("kind") in KUBERAY:
+            return _checked(path, _kuberay_types(path, document))
+        if "provider" in document:
+            return _checked(path, _ray_up_types(path, document))
     raise UsageError(
         f"{path} starts no Ray cluster: it has neither `provider`, as files of `ray up` do, nor the kind "
         f"{', '.join(KUBERAY)}"
@@ -111,6 +108,16 @@ def _checked(path: Path, file: ClusterFile) -> ClusterFile:
     return file
 
 
+@contextmanager
+def _in_form(path: Path, place: str, written: Any, form: str) -> Iterator[None]:
+    """Raise UsageError where the block can't read a part of the file. `form`: what Ray would read."""
+    try:
+        yield
+    except (LookupError, AttributeError, TypeError, ValueError, OverflowError):
+        shown = f"{written}"[:MOST_SHOWN]
+        raise UsageError(f"{path}: {place} has another form than Ray reads: {shown}; write {form}") from None
+
+
 def _ray_up_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:
     types = document.get("available_node_types")
     if not isinstance(types, Mapping) or not types:
@@ -118,66 +125,50 @@ def _ray_up_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:
             f"{path} doesn't say what its machines have; add `available_node_types` with `resources`, `labels` and "
             "`max_workers` to a copy of it, or start the cluster and ask it: `raysweep plan CONFIG --address HEAD:6379`"
         )
-    head, wanted, nodes = document.get("head_node_type"), dict[str, int](), dict[str, NodeFacts]()
-    most = int(document.get("max_workers", 2))  # Ray's default
+    head, kinds = document.get("head_node_type"), list[NodeType]()
+    with _in_form(path, "`max_workers`", document.get("max_workers"), "a number"):
+        most = int(document.get("max_workers", 2))  # Ray's default
     for name, node in types.items():
-        resources = node.get("resources") if isinstance(node, Mapping) else None
-        if isinstance(resources, Mapping) and (misspelt := {"cpu", "gpu", "Gpu", "Cpu"} & resources.keys()):
-            raise UsageError(
-                f"{path}: node type {name!r} has {min(misspelt)!r}, which Ray calls {min(misspelt).upper()!r}"
-            )
-        if not isinstance(resources, Mapping) or "CPU" not in resources:
-            raise UsageError(
-                f"{path}: node type {name!r} doesn't say what it has; write `resources: {{CPU: 8, GPU: 1}}`"
-            )
-        try:
-            wanted[name] = int(node.get("max_workers", 0 if name == head else most))  # Ray's defaults
+        place, form = f"node type {name!r}", "`resources: {CPU: 8, GPU: 1}`, `labels: {KEY: TEXT}`, `max_workers: 3`"
+        with _in_form(path, place, node, form):
+            resources = node["resources"]
+            if misspelt := {"cpu", "gpu", "Gpu", "Cpu"} & resources.keys():
+                raise UsageError(f"{path}: {place} has {min(misspelt)!r}, which Ray calls {min(misspelt).upper()!r}")
+            if "CPU" not in resources:
+                raise KeyError("CPU")
+            wanted = int(node.get("max_workers", 0 if name == head else most))  # Ray's defaults
             amounts = {kind: float(amount) for kind, amount in resources.items()}
-            nodes[name] = NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
-        except (TypeError, ValueError, OverflowError):
-            raise UsageError(
-                f"{path}: node type {name!r}: `max_workers` and the amounts of `resources` must be numbers, and "
-                "`labels` a mapping"
-            ) from None
-    kinds = (NodeType(name, node, int(name == head), min(wanted[name], most)) for name, node in nodes.items())
+            facts = NodeFacts({"memory": UNLIMITED, **amounts}, dict(node.get("labels") or {}))
+        kinds.append(NodeType(name, facts, int(name == head), min(wanted, most)))
     return ClusterFile(tuple(kinds), most)
 
 
 def _kuberay_types(path: Path, document: Mapping[str, Any]) -> ClusterFile:
-    spec = document.get("spec") or {}
-    for key in KUBERAY[document["kind"]]:
-        spec = spec.get(key) or {}
-    if not isinstance(spec.get("headGroupSpec"), Mapping):
-        raise UsageError(f"{path}: the {document['kind']} has no `headGroupSpec`")
-    grows = bool(spec.get("enableInTreeAutoscaling"))
-    types = [NodeType("head", _pod(path, "head", spec["headGroupSpec"]), 1, 0)]
-    for group in spec.get("workerGroupSpecs") or ():
-        name = str(group.get("groupName", "worker"))
+    spec = document.get("spec")
+    with _in_form(path, "`spec`", spec, "a mapping with `headGroupSpec`, and `workerGroupSpecs`, a list of mappings"):
+        spec = functools.reduce(lambda part, key: part[key], KUBERAY[document["kind"]], spec)
+        grows = bool(spec.get("enableInTreeAutoscaling"))
+        groups = [(str(group.get("groupName", "worker")), group) for group in spec.get("workerGroupSpecs") or ()]
+        types = [NodeType("head", _pod(path, "head", spec["headGroupSpec"]), 1, 0)]
+    for name, group in groups:
         key = "maxReplicas" if grows else "replicas"
         replicas = group.get(key, UNBOUNDED_REPLICAS if grows else 0)
         if replicas == UNBOUNDED_REPLICAS:
             raise UsageError(f"{path}: group {name!r} has no `{key}`, so there may be any number of pods; give it one")
-        try:
+        with _in_form(path, f"group {name!r}", {key: replicas}, f"numbers as `{key}` and `numOfHosts`"):
             number = int(replicas) * int(group.get("numOfHosts", 1))
-        except (TypeError, ValueError, OverflowError):
-            raise UsageError(
-                f"{path}: group {name!r}: `{key}` must be a number, not {replicas!r}, and `numOfHosts`, too"
-            ) from None
         types.append(NodeType(name, _pod(path, name, group), 0, number))
     return ClusterFile(tuple(types))
 
 
-FORMS = {
-    _ray_up_types: "of each of `available_node_types`, `resources` and `labels` are mappings",
-    _kuberay_types: "`spec` is a mapping with `headGroupSpec`, a mapping, and `workerGroupSpecs`, a list of mappings",
-}
-"""What the parts of a cluster file are, by its reader."""
-
-
 def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
     """Return what Ray finds in a pod: what `rayStartParams` say, else the limits of its first container."""
-    params = group.get("rayStartParams") or {}
-    try:
+    form = (
+        "`template.spec.containers`, a list, whose first has `resources`: {limits: {cpu: 4, memory: 16Gi, "
+        "nvidia.com/gpu: 1}}, or `rayStartParams` with numbers; `labels` is a mapping"
+    )
+    with _in_form(path, f"group {name!r}", group, form):
+        params = group.get("rayStartParams") or {}
         container = group["template"]["spec"]["containers"][0]
         resources = container.get("resources") or {}
         limits = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
@@ -192,14 +183,10 @@ def _pod(path: Path, name: str, group: Mapping[str, Any]) -> NodeFacts:
             **{name: float(amount) for name, amount in json.loads(custom).items()},
             **{kind: _quantity(amount) for kind, amount in (group.get("resources") or {}).items()},
         }
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError):
-        raise UsageError(
-            f"{path}: group {name!r} must have `template.spec.containers`, a list, whose first has `resources`: "
-            "{limits: {cpu: 4, memory: 16Gi, nvidia.com/gpu: 1}}, or `rayStartParams` with numbers"
-        ) from None
-    written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
-    labels = {key.strip(): value.strip() for key, _, value in written}
-    return NodeFacts(amounts, {**labels, **(group.get("labels") or {})})
+        written = (pair.partition("=") for pair in str(params.get("labels", "")).split(",") if pair)
+        labels = {key.strip(): value.strip() for key, _, value in written}
+        facts = NodeFacts(amounts, {**labels, **(group.get("labels") or {})})
+    return facts
 
 
 def _quantity(written: Any) -> float:
