@@ -161,11 +161,11 @@ def _cpp(compiler: str | None, flags: str, absent: tuple[str, ...]) -> Toolchain
             parts[path] = str(Path(path).resolve())
     files = list(dict.fromkeys([compiler, *parts.values()]))
     own = Path(_ask(compiler, "-print-libgcc-file-name").stdout.strip()).resolve().parents[2]
-    static = [_file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
+    archives = [_file_of_library(compiler, name) for name in ("libc.a", "libstdc++.a", "crt1.o")]
     said = "".join(_ask(_LOADERS[0], "--list", file).stdout for file in files) if _LOADERS else ""
-    words = [line.partition(" => ")[2].partition(" (")[0].strip() for line in said.splitlines()]
-    shared = sorted({str(Path(word).resolve()) for word in words if word.startswith("/")})
-    libraries = [str(own), *(str(Path(path).parent) for path in static if path), *_library_folders(), *shared]
+    linked = [line.partition(" => ")[2].partition(" (")[0].strip() for line in said.splitlines()]
+    shared = sorted({str(Path(word).resolve()) for word in linked if word.startswith("/")})
+    libraries = [str(own), *(str(Path(path).parent) for path in archives if path), *_library_folders(), *shared]
     plugins = [str(Path(file).parent) for file in files if Path(file).name == "collect2"]
     readable = _outermost([*_header_folders(compiler), *libraries, *plugins])
     libc = (os.confstr("CS_GNU_LIBC_VERSION") or "").strip()
