@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from raysweep.accelerators import ACCELERATOR_LABEL
 from raysweep.engine.placing.cells import ANY, CellToPlace
@@ -21,8 +21,10 @@ def workers_by_need(file: ClusterFile, cells: Sequence[CellToPlace], pools: Mapp
     sharing = _Sharing(file)
     if file.most_workers is None or sum(kind.most for kind in file.types) <= file.most_workers:
         return {kind.name: kind.most for kind in file.types}
-    for pool, needs, number in _requests(cells, pools):
-        sharing.make_room(pool, needs, number)
+    distinct = {(id(cell.needs), cell.group): cell for cell in cells}  # few cells ask for different things
+    for cell in distinct.values():
+        for _, needs, number in cell.needs.stages:
+            sharing.make_room(pools.get(cell.group, ANY), needs, max(number, 1))
     judging = [kind.name for kind in file.types if not kind.node.resources.get("GPU")] or list(sharing.numbers)
     if not any(sharing.numbers[name] for name in judging):
         sharing.add_one(judging)
@@ -30,14 +32,6 @@ def workers_by_need(file: ClusterFile, cells: Sequence[CellToPlace], pools: Mapp
     while sharing.add_one(judging):
         pass
     return sharing.numbers
-
-
-def _requests(cells: Sequence[CellToPlace], pools: Mapping[str, str]) -> Iterator[tuple[str, Needs, int]]:
-    """Yield the pool of each stage of the cells, what a process of it asks for, and how many run at a time."""
-    distinct = {(id(cell.needs), cell.group): cell for cell in cells}  # few cells ask for different things
-    for cell in distinct.values():
-        for _, needs, number in cell.needs.stages:
-            yield pools.get(cell.group, ANY), needs, max(number, 1)
 
 
 def _work(cells: Sequence[CellToPlace], pools: Mapping[str, str], kinds: IdleNodes) -> dict[str, float]:

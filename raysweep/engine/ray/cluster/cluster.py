@@ -143,9 +143,8 @@ class Cluster:
 
         for noisy in ("ray.tune", "ray.train", "ray.data"):  # raysweep reports errors of cells itself, in one line
             logging.getLogger(noisy).setLevel(logging.CRITICAL)
-        if hasattr(
-            ray._private.worker, "print_to_stdstream"
-        ):  # hides a raylet's warnings, which log_to_driver=False does not
+        if hasattr(ray._private.worker, "print_to_stdstream"):
+            # hides a raylet's warnings, which log_to_driver=False does not
             ray._private.worker.print_to_stdstream = lambda *lines, **options: None
         common: dict[str, Any] = {"namespace": "raysweep", "log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is not None:
