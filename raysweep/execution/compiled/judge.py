@@ -77,18 +77,16 @@ class CompiledJudge:
             kind = Split if self._outside else Inside
             self._tests |= {sha: kind(*fields) for sha, fields in request["tests"].items()}
             for item in [ProgramItem(*fields) for fields in request["items"]]:
-                verdict = self._judge_or_fail(item).verdict(item.number, Lane.STRICT)
+                try:
+                    judged = self._judge(item)
+                except CompileError as error:
+                    judged = _NOTHING._replace(outcome=Outcome.COMPILE_ERROR, detail=str(error)[:TEXT_CHARACTERS])
+                except CompilerLost as error:
+                    judged = _NOTHING._replace(detail=str(error))
+                except (OSError, RuntimeError, ValueError) as error:  # of this process, not of the program
+                    judged = _NOTHING._replace(detail=f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS])
+                verdict = judged.verdict(item.number, Lane.STRICT)
                 write_frame(ANSWERS, {"verdicts": [verdict], "need_own_process": []})
-
-    def _judge_or_fail(self, item: ProgramItem) -> Judged:
-        try:
-            return self._judge(item)
-        except CompileError as error:
-            return Judged(Outcome.COMPILE_ERROR, str(error)[:TEXT_CHARACTERS], "", 0.0)
-        except CompilerLost as error:
-            return Judged(Outcome.HARNESS_ERROR, str(error), "", 0.0)
-        except (OSError, RuntimeError, ValueError) as error:
-            return Judged(Outcome.HARNESS_ERROR, f"{type(error).__name__}: {error}"[:TEXT_CHARACTERS], "", 0.0)
 
     def _judge(self, item: ProgramItem) -> Judged:
         parts = self._tests[item.tests]

@@ -64,11 +64,8 @@ _ALLOWED_IF_READ_ONLY = {  # Landlock doesn't restrict them: allowed only where 
 }  # fmt: skip
 # name: (numbers, index of the argument, its allowed values); other values are refused
 _ALLOWED_BY_VALUE = {
-    "ioctl": (
-        (16, 29),
-        1,
-        (0x5401, 0x541B, 0x5421, 0x5450, 0x5451),
-    ),  # is it a terminal, bytes to read, blocking, close-on-exec
+    # is it a terminal, bytes to read, blocking, close-on-exec
+    "ioctl": ((16, 29), 1, (0x5401, 0x541B, 0x5421, 0x5450, 0x5451)),
     "socketpair": ((53, 199), 0, (1,)),  # AF_UNIX: asyncio needs one
     "sendto": ((44, 206), 4, (0,)),  # no address: over a socket pair
     "kill": ((62, 129), 0, (_OWN_PID,)),

@@ -118,9 +118,8 @@ def _uses_are_harmless(code: CodeType, modules: frozenset[str], facts: set[str])
             on_text = before is not None and before.opname == "LOAD_CONST" and isinstance(before.argval, str)
             if not _is_harmless_attribute(name, step.opname, on_text):
                 return False
-            facts |= (
-                {"attribute set"} if name == "__init__" else set()
-            )  # `__init__` of an existing object sets its attributes again
+            # `__init__` of an existing object sets its attributes again
+            facts |= {"attribute set"} if name == "__init__" else set()
         elif step.opname in harmless.VARIABLE_OPCODES:
             facts |= {name} & {"type"}
             if not _is_harmless_variable(name):

@@ -225,21 +225,18 @@ class CppBuilder:
         nothing but headers.
         """
         try:
-            return self._behind_some_headers(files, arguments)
+            for given in (self._header, self._whole_header):
+                try:
+                    return self._compile(files, [*given, *arguments])
+                except _Refused as error:
+                    refusal = error
+                if _CLASH.search(str(refusal)):
+                    return self._compile(files, arguments)
+            raise refusal
         except _Refused:
             if self._forks.layers.rules is None:
                 raise _Refused(_HIDDEN) from None
             raise
-
-    def _behind_some_headers(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
-        for given in (self._header, self._whole_header):
-            try:
-                return self._compile(files, [*given, *arguments])
-            except _Refused as error:
-                refusal = error
-            if _CLASH.search(str(refusal)):
-                return self._compile(files, arguments)
-        raise refusal
 
     def _compile(self, files: Mapping[str, bytes], arguments: Sequence[str]) -> bytes:
         made = self._compiled(files, arguments)

@@ -39,6 +39,10 @@ MAX_BATCHES = 50  # of the calls of one problem; asking call by call is faster t
 MAX_KNOWN = 200  # verdicts that are kept for one problem
 
 
+Made = tuple[tuple[str, Any, Any], list[Any], list[Any]]
+"""A call (name, arguments, options), its answer, and what stands beside it in the tests (beside.py), as plain data."""
+
+
 @dataclass
 class AskedTests:
     """Tests, compiled, with the names that they read from a candidate (`candidate._Program.wanted_names`).
@@ -74,22 +78,19 @@ class AskedTests:
         """Return the request to answer a batch of calls, not the first one, which `request` contains."""
         return b'["calls",%b]' % self._listed(number)
 
-    def note(
-        self, made: Sequence[tuple[str, Any, Any]] | None, answers: Sequence[list[Any]], beside: Sequence[Sequence[Any]]
-    ) -> int:
-        """Keep the calls of a candidate that passed, and return the bytes that it takes.
+    def note(self, made: Sequence[Made] | None) -> int:
+        """Keep the calls of a candidate that passed, unless they can't be sent ahead; return the bytes that it takes.
 
-        `made`: (name, arguments, options) of each, as plain data; None: they can't be sent ahead. `answers`: the answer
-        to each. `beside`: what stands beside each in the tests (beside.py), as plain data.
+        `made`: None if it is known that they can't.
         """
-        calls = list(map(encoded, made or ()))
-        names = {name for name, _, _ in made or ()}
+        calls = [encoded(call) for call, _, _ in made or ()]
+        names = {name for (name, _, _), _, _ in made or ()}
         self.is_live = True
         # of two functions, such as encode and decode, one's answers may be the other's arguments
         if made is None or len(names) != 1 or sum(map(len, calls)) > MAX_CALLS_BYTES:
             return 0
         try:
-            ends = ends_of_batches(made, answers, beside)
+            ends = ends_of_batches(*zip(*made, strict=True))
         except RecursionError:
             return 0
         if len(ends) > MAX_BATCHES:

@@ -181,8 +181,7 @@ class Judge(Lanes):
         are_same_calls = tests.has_new_arguments or not session.has_changed_arguments
         fit = not session.has_long_answers()
         if verdict == _PASSED and tests.calls is None and not tests.is_live and are_same_calls and fit:
-            made = session.made if self._noted < MAX_NOTED else None
-            self._noted += tests.note(made, session.answers_made, session.beside_made)
+            self._noted += tests.note(session.made if self._noted < MAX_NOTED else None)
         return verdict
 
 

@@ -21,7 +21,7 @@ from raysweep.execution.isolation.watch import OutcomeAndDetail
 from raysweep.execution.python.outcomes import DETAIL_CHARACTERS
 from raysweep.execution.python.outside.ahead import SIZE as AHEAD_SIZE
 from raysweep.execution.python.outside.ahead import Ahead, records
-from raysweep.execution.python.outside.asked_tests import AskedTests
+from raysweep.execution.python.outside.asked_tests import AskedTests, Made
 from raysweep.execution.python.outside.beside import MAX_BESIDE, Beside, values_beside
 from raysweep.execution.python.outside.changes import replace_items
 from raysweep.execution.python.outside.codec import BYTES, Malformed, decoded, encoded
@@ -85,13 +85,10 @@ class Session:
         self._received_before = self.received
         self._batches = 0  # of calls that were sent ahead so far
         self._next_call = 0
-        # calls so far, as plain data; None: later programs can't get them ahead
-        self.made: list[tuple[str, Any, Any]] | None = None if tests else []
-        self.answers_made: list[list[Any]] = []  # the answers to them
-        self.beside_made: list[list[Any]] = []  # and what stands beside them in the tests
+        self.made: list[Made] | None = None if tests else []  # None: later programs can't get these calls ahead
         self._room_beside = MAX_BESIDE
         self._beside: Beside = {}
-        self._first_answer: list[Any] | None = None  # to "run", when no calls were sent ahead
+        self._first_answer: list[Any] = []  # to "run", when no calls were sent ahead
         self._records: list[bytes] = []  # otherwise the first of them
         self._taken_before = 0  # records of earlier batches
         self._is_done = not self._calls  # no more records will come for the batches that were sent
@@ -123,10 +120,7 @@ class Session:
 
         Raises SessionEnded; or Diverged, if the calls were sent ahead, but the answer has no room for the names.
         """
-        answer = self._next_record() if self._calls else self._first_answer
-        if answer is None:
-            raise Diverged  # there was no room for its names
-        return self._read_names(answer, tests)
+        return self._read_names(self._next_record() if self._calls else self._first_answer, tests)
 
     def answers(self) -> list[bytes] | None:
         """Return the answers so far to calls that were sent ahead; None if more come or something else was asked."""
@@ -174,10 +168,7 @@ class Session:
             if self._calls[self._next_call] != encoded((name or "", *parts)):
                 raise Diverged
             self._next_call += 1
-            answer = self._next_record()
-            if answer is None:  # there was no room for it
-                raise Diverged
-            return self._answered(plain, answer)
+            return self._answered(plain, self._next_record())
         beside: list[Any] = []
         if self.made is not None:
             beside = list(islice(values_beside(sys._getframe(), self._beside), self._room_beside + 1))
@@ -187,12 +178,8 @@ class Session:
             is_much = len(self.made) >= MAX_CALLS or self._room_beside < 0 or self.has_long_answers()
             if name is None or is_much:
                 self.made = None
-                self.answers_made.clear()
-                self.beside_made.clear()
             else:
-                self.made.append((name, *parts))
-                self.answers_made.append(answer)
-                self.beside_made.append(beside)
+                self.made.append(((name, *parts), answer, beside))
         return self._answered(plain, answer)
 
     def next_item(self, number: int) -> Any:
@@ -323,7 +310,8 @@ class Session:
         self._send_ahead(self._tests.batch(self._batches))
         return True
 
-    def _next_record(self) -> list[Any] | None:
+    def _next_record(self) -> list[Any]:
+        """Return the next answer that was put ahead; raise Diverged if there was no room for it."""
         index = self._next_call
         while len(self._records) <= index:
             if self._ahead.count() > len(self._records) - self._taken_before and self._add_records():
@@ -331,7 +319,7 @@ class Session:
             if self.has_ended:
                 raise SessionEnded
             if self._is_done and not self._send_next_batch():
-                return None
+                raise Diverged
             self._board.begin_programs_turn()
             self._await_done(POLL_SECONDS)
         self._board.begin_judges_turn()  # maybe the program works on later answers, but the judge's time is limited too

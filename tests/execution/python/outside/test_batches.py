@@ -186,7 +186,7 @@ def test_values_that_refer_to_one_another_take_no_time_and_end_nothing():
     with pytest.raises(RecursionError):
         ends_of_batches(calls, [["result", [], from_the_last]] * 2, [[], []])
     tests = compile_tests("assert f(0)\n")
-    assert tests.note(calls, [["result", [], from_the_last]] * 2, [[], []]) == 0
+    assert tests.note([(call, ["result", [], from_the_last], []) for call in calls]) == 0
     assert tests.is_live
 
 
