@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -58,6 +59,8 @@ class ProblemSet(ABC):
     """What numbers on it don't show, which reports say first; empty: nothing to beware of."""
     hub: ClassVar[str] = ""
     """The id of the data set on the Hugging Face hub; empty: it has none."""
+    is_mixed: bool = False
+    """Whether it has the rows of all languages of its file; see `mixed`."""
 
     @abstractmethod
     def problems(self) -> Sequence[Problem]:
@@ -77,9 +80,11 @@ class ProblemSet(ABC):
         """Return this set with the rows of all languages that its file has.
 
         Only what judges programs one by one reads such a set: a sweep has one compiler, and one number, a set. Sets
-        whose files have one language return themselves.
+        whose files have one language don't look at `is_mixed`.
         """
-        return self
+        one = copy.copy(self)
+        one.is_mixed = True
+        return one
 
     @classmethod
     def recognises(cls, row: Mapping[str, Any]) -> bool:
@@ -134,16 +139,14 @@ def problems_entry(text: str, seed: int) -> dict[str, Any]:
         return {**_file_entry(path), "as": name}
     if text in PROBLEMS.names() and not Path(text).is_file():
         if "path" in PROBLEMS.required_arguments(text):
-            raise UsageError(f"problem set {text} reads a file: give {text}=PATH{_from(PROBLEMS.get(text).origin)}")
+            origin = PROBLEMS.get(text).origin
+            source = f"; it is from {origin}" if origin else ""
+            raise UsageError(f"problem set {text} reads a file: give {text}=PATH{source}")
         return {"name": text, "world": seed} if "world" in PROBLEMS.parameters(text) else {"name": text}
     if Path(text).suffix or Path(text).exists():
         return _file_entry(text)
     PROBLEMS.get(text)  # raises UsageError, which suggests the nearest name
     raise AssertionError(text)
-
-
-def _from(origin: str) -> str:
-    return f"; it is from {origin}" if origin else ""
 
 
 def _file_entry(path: str) -> dict[str, Any]:
@@ -159,11 +162,7 @@ def _file_entry(path: str) -> dict[str, Any]:
 def problem_set_of(text: str, seed: int, *, judged: bool, mixed: bool = False) -> tuple[ProblemSet, dict[str, Any]]:
     """Return the problem set that a command line names, and its entry; see `problems_entry`.
 
-    Args:
-        text: the name, or the file.
-        seed: the seed of a generated world, for sets that have one.
-        judged: programs will be judged, so every problem needs tests.
-        mixed: the problems may be in several languages.
+    `judged`: programs will be judged, so every problem needs tests. `mixed`: problems may be in several languages.
 
     Raises:
         UsageError: the text is neither a registered name nor a file, or the file is unusable.

@@ -9,16 +9,23 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
+from raysweep.problems.base import ProblemSet
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, LANGUAGES, PYTHON, Program
 from raysweep.prompts.regions import merge
 from raysweep.records import Problem, Segment
-from raysweep.rows.json_files import JsonRow
+from raysweep.rows.hub import CachedRows, DataSetRef, fetch
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
 
 STUDY_STOP = ("\ndef", "\n#", "\nif", "\nclass", "\n def", "\n\n\n")
 """Strings that end a Python completion in the study: SafeCoder's, then the paper's two."""
@@ -35,6 +42,8 @@ _TESTS_IN = {
     CPP: re.compile(r"^\s*int\s+main\s*\(|^\s*#\s*include\s*[<\"]", re.MULTILINE),
 }
 """What tests in a compiled language have, and none in Python."""
+_IMPORTS = (ast.Import, ast.ImportFrom)
+_HELPERS = (*_IMPORTS, ast.FunctionDef)
 _EXAMPLES = re.compile(r"\s*^[ \t]*(?:Test examples:|assert\b)", re.MULTILINE)
 
 
@@ -57,6 +66,53 @@ class ScriptedProblem(FileProblem):
         return Program(f"{self.prompt}{completion}", self.test, self.language)
 
 
+class FileSet(ProblemSet):
+    """A set whose problems are the rows of a file; without one, of the hub's set, which this machine's cache keeps.
+
+    Raises:
+        UsageError: the file doesn't exist.
+    """
+
+    file: ClassVar[str] = ""  # which files may be given in place of the hub's set
+
+    def __init__(self, path: Path | None, hub_set: DataSetRef | None = None) -> None:
+        self.path, self._hub_set = path, hub_set
+        if path is not None:
+            check_file(path)
+
+    @abstractmethod
+    def problem(self, row: JsonRow) -> Problem:
+        """Return the problem in a row; raise UsageError (file, line) for an unusable one."""
+
+    @override
+    def problems(self) -> Sequence[Problem]:
+        rows = self._cached.stream() if self.path is None else read_json_rows(self.path)
+        return problems_of(rows, self.problem)
+
+    @override
+    def fingerprint(self) -> Mapping[str, Any]:
+        return self._cached.fingerprint() if self.path is None else {"sha256": content_sha(self.path)}
+
+    @override
+    def check(self, *, judged: bool = False) -> None:
+        problems = self.problems()
+        if judged:
+            check_tests(problems, str(self.path or self.hub))
+
+    @cached_property
+    def _cached(self) -> CachedRows:
+        assert self._hub_set is not None
+        try:
+            return fetch(self._hub_set)
+        except UsageError as error:
+            raise type(error)(f"problem set {self.name}: {error}; or give `path:` {self.file}") from error
+
+
+def full_path(path: str) -> Path:
+    """Return a path that holds in other working folders too, such as workers'."""
+    return Path(path).expanduser().absolute()
+
+
 def with_helpers(prompt: str, entry_point: str, test: str) -> str:
     """Return tests with what they use of a Python prompt: functions, beside the one to write, and imports.
 
@@ -67,21 +123,16 @@ def with_helpers(prompt: str, entry_point: str, test: str) -> str:
         return test  # most prompts: parsing them takes longer than reading all files
     used = set(re.findall(r"\w+", test)) - {entry_point}
     try:
-        statements = ast.parse(f"{prompt.rstrip()}\n    pass").body
-        if not _used_of(statements, used):
-            return test
-        imports_of_test = [
-            statement for statement in ast.parse(test).body if isinstance(statement, ast.Import | ast.ImportFrom)
-        ]
+        statements = [node for node in ast.parse(f"{prompt.rstrip()}\n    pass").body if isinstance(node, _HELPERS)]
+        if any(used & _bound_by(node) for node in statements):
+            imported = (node for node in ast.parse(test).body if isinstance(node, _IMPORTS))
+            used = used.difference(*map(_bound_by, imported))
     except (SyntaxError, ValueError):
         return test
-    used = used.difference(*map(_bound_by, imports_of_test))
-    if not _used_of(statements, used):
+    if not any(used & _bound_by(node) for node in statements):
         return test
-    helpers = [
-        statement for statement in statements if isinstance(statement, ast.FunctionDef) and statement.name in used
-    ]
-    imports = [statement for statement in statements if isinstance(statement, ast.Import | ast.ImportFrom)]
+    imports = [node for node in statements if isinstance(node, _IMPORTS)]
+    helpers = [node for node in statements if not isinstance(node, _IMPORTS) and used & _bound_by(node)]
     return "\n".join([*map(ast.unparse, [*imports, *helpers]), test])
 
 
@@ -101,22 +152,15 @@ def with_names(code: str, entry_point: str, test: str) -> str:
     names = [node for node in nodes if isinstance(node, ast.Name)]
     bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
     bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
-    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    bound = bound.union(*(_bound_by(node) for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)))
+    bound = bound.union(*(_bound_by(node) for node in nodes if isinstance(node, (*_HELPERS, ast.ClassDef))))
     read = {node.id for node in names} & defined - bound - {entry_point}
     return f"global {', '.join(sorted(read))}\n{test}" if read else test
 
 
-def _used_of(statements: Iterable[ast.stmt], names: set[str]) -> bool:
-    return any(
-        statement.name in names if isinstance(statement, ast.FunctionDef) else names & _bound_by(statement)
-        for statement in statements
-        if isinstance(statement, ast.FunctionDef | ast.Import | ast.ImportFrom)
-    )
-
-
-def _bound_by(statement: ast.Import | ast.ImportFrom) -> set[str]:
-    return {(alias.asname or alias.name).partition(".")[0] for alias in statement.names}
+def _bound_by(node: ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) -> set[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
 
 
 def problems_of(rows: Iterable[JsonRow], make: Callable[[JsonRow], Problem]) -> list[Problem]:
@@ -149,6 +193,13 @@ def language_of(row: JsonRow, default: str = PYTHON) -> str:
             f"{row.place}: programs in the `language` {written!r}{near} can't be run; known: {', '.join(LANGUAGES)}"
         )
     return language
+
+
+def first_language(path: Path, of: Callable[[JsonRow], str]) -> str:
+    """Return the language of a file's first row; Python where it can't be told, since reading problems says why."""
+    with suppress(UsageError):
+        return of(next(stream_json_rows(path)))
+    return PYTHON
 
 
 def row_language(row: JsonRow, tests: str, expected: str | None, default: str | None = None) -> str:

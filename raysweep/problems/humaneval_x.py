@@ -8,20 +8,19 @@ Source: https://github.com/THUDM/CodeGeeX, codegeex/benchmark/humaneval-x.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import ScriptedProblem, language_name, language_of, problems_of
+from raysweep.problems.base import PROBLEMS
+from raysweep.problems.file_problems import FileSet, ScriptedProblem, full_path, language_name, language_of
 from raysweep.programs import CPP, JAVA, LANGUAGE_WORDS, Program
 from raysweep.prompts.comments import entry_point_of, split_comment_prompt
 from raysweep.records import Problem, Segment
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
+from raysweep.rows.json_files import JsonRow, stream_json_rows
 
 LANGUAGES: Mapping[str, tuple[str, ...]] = {
     JAVA: ("\npublic class", "\nclass", "\nimport", "\n/*", "\n//"),
@@ -46,7 +45,7 @@ class CompiledProblem(ScriptedProblem):
 
 
 @PROBLEMS.register("humaneval-x")
-class HumanEvalX(ProblemSet):
+class HumanEvalX(FileSet):
     """HumanEval in Java or C++.
 
     Args:
@@ -65,15 +64,17 @@ class HumanEvalX(ProblemSet):
         if language is not None and language not in LANGUAGES:
             near = did_you_mean(language, LANGUAGES)
             raise UsageError(f"problem set humaneval-x: language {language!r}{near} is none of {', '.join(LANGUAGES)}")
-        self._path = Path(path).expanduser().absolute()
-        check_file(self._path)
-        self.language = language or _language_of(self._path)
+        file = full_path(path)
+        super().__init__(file)
+        self.language = language or language_of_task(next(stream_json_rows(file)).fields.get("task_id"))
+        if self.language not in LANGUAGES:
+            raise UsageError(
+                f"{file}: its first `task_id` begins with none of Java/ and CPP/, so `language` must be given: "
+                f"{' or '.join(LANGUAGES)}"
+            )
 
     @override
-    def problems(self) -> Sequence[Problem]:
-        return problems_of(read_json_rows(self._path), self._problem)
-
-    def _problem(self, row: JsonRow) -> Problem:
+    def problem(self, row: JsonRow) -> Problem:
         named = language_of(row) if "language" in row.fields else language_of_task(row.fields.get("task_id"))
         if named != self.language and named in _PUBLISHED_IN:
             raise UsageError(
@@ -85,7 +86,7 @@ class HumanEvalX(ProblemSet):
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        return {"language": self.language, "sha256": content_sha(self._path)}
+        return {"language": self.language, **super().fingerprint()}
 
     @override
     def check(self, *, judged: bool = False) -> None:
@@ -130,15 +131,3 @@ def language_of_task(task_id: object) -> str:
     """Return the language of a task id such as ``Java/0``: what stands before the slash, if there is one."""
     name, slash, _ = str(task_id).partition("/")
     return language_name(name) if slash else ""
-
-
-def _language_of(path: Path) -> str:
-    for row in stream_json_rows(path):
-        name = language_of_task(row.fields.get("task_id"))
-        if name in LANGUAGES:
-            return name
-        break
-    raise UsageError(
-        f"{path}: its first `task_id` begins with none of Java/ and CPP/, so `language` must be given: "
-        f"{' or '.join(LANGUAGES)}"
-    )

@@ -8,20 +8,16 @@ row back. One JSON array instead of lines works too, and so do gzipped files (``
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from typing_extensions import override
 
-from raysweep.errors import UsageError
-from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.base import PROBLEMS
 from raysweep.problems.file_problems import (
     STOP,
     FileProblem,
-    check_tests,
+    FileSet,
+    first_language,
     language_of,
     multipl_e_problem,
     problems_of,
@@ -33,11 +29,11 @@ from raysweep.problems.humaneval_x import compiled_problem
 from raysweep.programs import COMPILED, PYTHON
 from raysweep.prompts.comments import split_comment_prompt
 from raysweep.records import Problem, Segment
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows, stream_json_rows
+from raysweep.rows.json_files import JsonRow, read_json_rows
 
 
 @PROBLEMS.register("jsonl")
-class JsonlProblems(ProblemSet):
+class JsonlProblems(FileSet):
     """The problems of a file.
 
     Args:
@@ -47,32 +43,13 @@ class JsonlProblems(ProblemSet):
         UsageError: the file doesn't exist.
     """
 
-    _is_mixed = False
-
     def __init__(self, path: str) -> None:
-        self._path = Path(path).expanduser()
-        check_file(self._path)
-        self.language = _first_language(self._path)
+        super().__init__(Path(path).expanduser())
+        self.language = _language_of_file(Path(path).expanduser())
 
     @override
-    def problems(self) -> Sequence[Problem]:
-        return read_problems(self._path, mixed=self._is_mixed)
-
-    @override
-    def mixed(self) -> JsonlProblems:
-        one = copy.copy(self)
-        one._is_mixed = True
-        return one
-
-    @override
-    def fingerprint(self) -> Mapping[str, Any]:
-        return {"sha256": content_sha(self._path)}
-
-    @override
-    def check(self, *, judged: bool = False) -> None:
-        problems = self.problems()
-        if judged:
-            check_tests(problems, str(self._path))
+    def problem(self, row: JsonRow) -> Problem:
+        return _problem(row, None if self.is_mixed else self.language)
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:
@@ -81,17 +58,14 @@ class JsonlProblems(ProblemSet):
         return super().segments(problem)
 
 
-def read_problems(path: Path, *, mixed: bool = False) -> list[Problem]:
-    """Read problems; raise UsageError (file, line) for an unusable row. `mixed`: rows in several languages."""
-    language = None if mixed else _first_language(path)
+def read_problems(path: Path) -> list[Problem]:
+    """Read problems in one language; raise UsageError (file, line) for an unusable row."""
+    language = _language_of_file(path)
     return problems_of(read_json_rows(path), lambda row: _problem(row, language))
 
 
-def _first_language(path: Path) -> str:
-    with suppress(UsageError):
-        for row in stream_json_rows(path):
-            return PYTHON if _is_multipl_e(row) else language_of(row)
-    return PYTHON
+def _language_of_file(path: Path) -> str:
+    return first_language(path, lambda row: PYTHON if _is_multipl_e(row) else language_of(row))
 
 
 def _is_multipl_e(row: JsonRow) -> bool:

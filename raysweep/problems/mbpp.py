@@ -20,27 +20,25 @@ import re
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeVar
 
 from typing_extensions import override
 
 from raysweep.errors import UsageError
-from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.base import PROBLEMS
 from raysweep.problems.file_problems import (
     STOP,
+    FileSet,
     ScriptedProblem,
-    check_tests,
-    problems_of,
+    full_path,
     with_helpers,
     without_examples,
 )
 from raysweep.problems.jsonl import humaneval_problem
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
-from raysweep.rows.hub import CachedRows, DataSetRef, fetch
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+from raysweep.rows.hub import DataSetRef
+from raysweep.rows.json_files import JsonRow
 
 T = TypeVar("T")
 
@@ -52,7 +50,7 @@ _SIGNATURE = re.compile(r"^def\s+(\w+)\s*\([^\n]*:[ \t]*$", re.MULTILINE)
 
 
 @PROBLEMS.register("mbpp")
-class Mbpp(ProblemSet):
+class Mbpp(FileSet):
     """MBPP's problems, from a file or from the hub.
 
     Args:
@@ -68,14 +66,12 @@ class Mbpp(ProblemSet):
     licence = "CC-BY-4.0"
     origin = "https://github.com/google-research/google-research/tree/master/mbpp"
     hub = "google-research-datasets/mbpp"
+    file = "a file: Google's mbpp.jsonl, ReCode's mbpp_wtest.jsonl, EvalPlus's MbppPlus.jsonl"
 
     def __init__(
         self, path: str | None = None, config: str = "full", split: str = "test", revision: str | None = None
     ) -> None:
-        self._path = Path(path).expanduser().absolute() if path is not None else None
-        self._hub_set = DataSetRef(self.hub, split, config, revision)
-        if self._path is not None:
-            check_file(self._path)
+        super().__init__(None if path is None else full_path(path), DataSetRef(self.hub, split, config, revision))
 
     @classmethod
     @override
@@ -86,54 +82,29 @@ class Mbpp(ProblemSet):
         return is_googles or ("assertion" in row and "base_input" not in row and not is_humanevals)
 
     @override
-    def problems(self) -> Sequence[Problem]:
-        rows = self._cached.stream() if self._path is None else read_json_rows(self._path)
-        return problems_of(rows, _problem)
-
-    @override
-    def fingerprint(self) -> Mapping[str, Any]:
-        return self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
-
-    @override
-    def check(self, *, judged: bool = False) -> None:
-        problems = self.problems()
-        if judged:
-            check_tests(problems, str(self._path or self.hub))
+    def problem(self, row: JsonRow) -> Problem:
+        if _is_googles(row.fields):
+            return _google_problem(row)
+        if "assertion" in row.fields:
+            return ScriptedProblem(
+                task_id=row.text("task_id"),
+                prompt=row.text("prompt"),
+                entry_point=row.text("entry_point"),
+                test="import math\n" + row.text("assertion").strip(),  # Mbpp/120's needs it and doesn't say so
+                reference=row.text("canonical_solution"),
+                stop=STOP_AFTER_FUNCTION,
+                fields=row.fields,
+            )
+        if "entry_point" in row.fields:
+            return humaneval_problem(row)
+        raise UsageError(
+            f"{row.place}: has no list of tests (`test_list` or `test`, Google's), `assertion` (EvalPlus's) or "
+            f"`entry_point` (HumanEval's shape), so it is no row of MBPP; it has {', '.join(row.fields) or 'nothing'}"
+        )
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:
         return without_examples(split_prompt(problem.prompt, problem.entry_point))
-
-    @cached_property
-    def _cached(self) -> CachedRows:
-        try:
-            return fetch(self._hub_set)
-        except UsageError as error:
-            raise type(error)(
-                f"problem set mbpp: {error}; or give `path:` a file: Google's mbpp.jsonl, ReCode's mbpp_wtest.jsonl, "
-                "EvalPlus's MbppPlus.jsonl"
-            ) from error
-
-
-def _problem(row: JsonRow) -> Problem:
-    if _is_googles(row.fields):
-        return _google_problem(row)
-    if "assertion" in row.fields:
-        return ScriptedProblem(
-            task_id=row.text("task_id"),
-            prompt=row.text("prompt"),
-            entry_point=row.text("entry_point"),
-            test="import math\n" + row.text("assertion").strip(),  # Mbpp/120's needs it and doesn't say so
-            reference=row.text("canonical_solution"),
-            stop=STOP_AFTER_FUNCTION,
-            fields=row.fields,
-        )
-    if "entry_point" in row.fields:
-        return humaneval_problem(row)
-    raise UsageError(
-        f"{row.place}: has no list of tests (`test_list` or `test`, Google's), `assertion` (EvalPlus's) or "
-        f"`entry_point` (HumanEval's shape), so it is no row of MBPP; it has {', '.join(row.fields) or 'nothing'}"
-    )
 
 
 def _is_googles(row: Mapping[str, Any]) -> bool:
@@ -179,7 +150,8 @@ def _prompt_and_reference(text: str, code: str, tests: Sequence[str], place: str
         return f"{signature}\n{docstring}", name, None
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     function = _tested_function([(node.name, node) for node in functions], called, place)
-    before = [node for node in tree.body[: tree.body.index(function)] if not _is_definition(node)]
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    before = [node for node in tree.body[: tree.body.index(function)] if not isinstance(node, definitions)]
     inside = [node for node in tree.body if node is not function and node not in before]
     body = "\n".join(ast.unparse(node) for node in [*inside, *function.body])
     head = "".join(ast.unparse(node) + "\n" for node in before) + "\n\n" * bool(before)
@@ -193,10 +165,6 @@ def _tested_function(functions: Sequence[tuple[str, T]], called: str, place: str
         raise UsageError(f"{place}: `code` defines no function; remove the row")
     tested = [function for name, function in functions if re.search(rf"\b{name}\s*\(", called)]
     return (tested or [function for _, function in functions])[-1]
-
-
-def _is_definition(node: ast.stmt) -> bool:
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
 def _docstring(lines: Sequence[str]) -> str:

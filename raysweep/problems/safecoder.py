@@ -19,7 +19,14 @@ from typing_extensions import override
 
 from raysweep.errors import MissingInput, UsageError
 from raysweep.problems.base import PROBLEMS, ProblemSet
-from raysweep.problems.file_problems import STUDY_STOP, check_tests, multipl_e_problem, problems_of, without_examples
+from raysweep.problems.file_problems import (
+    STUDY_STOP,
+    check_tests,
+    full_path,
+    multipl_e_problem,
+    problems_of,
+    without_examples,
+)
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
 from raysweep.rows.json_files import JsonRow
@@ -44,11 +51,11 @@ class SafeCoderProblems(ProblemSet):
     prefix: ClassVar[str]  # start of the files' names
 
     def __init__(self, path: str) -> None:
-        self._files = self._find(Path(path).expanduser().absolute())
+        self._files = self._find(full_path(path))
 
     @override
     def problems(self) -> Sequence[Problem]:
-        return problems_of((_read(file) for file in self._files), _problem)
+        return problems_of(map(_read, self._files), lambda row: multipl_e_problem(row, STUDY_STOP))
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
@@ -72,7 +79,7 @@ class SafeCoderProblems(ProblemSet):
         for place in places:
             files = [file for file in place.glob(f"{self.prefix}_*.yaml") if not file.name.endswith(RESULTS)]
             if files:
-                return sorted(files, key=lambda file: (_number(file), file.name))
+                return sorted(files, key=lambda file: (int((re.findall(r"\d+", file.name) or [-1])[0]), file.name))
         looked = ", ".join(str(place) for place in places)
         raise MissingInput(
             f"problem set {self.name}: no {self.prefix}_*.yaml in {looked}; give `path:` SafeCoder's checkout, its "
@@ -98,11 +105,6 @@ class SafeCoderMbpp(SafeCoderProblems):
     prefix = "mbpp"
 
 
-def _number(file: Path) -> int:
-    number = re.search(r"\d+", file.name)
-    return int(number[0]) if number else -1
-
-
 def _read(file: Path) -> JsonRow:
     try:
         value = yaml.load(file.read_bytes(), _LOADER)  # both loaders are safe
@@ -113,7 +115,3 @@ def _read(file: Path) -> JsonRow:
     if not isinstance(value, dict):
         raise UsageError(f"{file}: is no mapping of keys; take it from SafeCoder again")
     return JsonRow(str(file), value)
-
-
-def _problem(row: JsonRow) -> Problem:
-    return multipl_e_problem(row, STUDY_STOP)

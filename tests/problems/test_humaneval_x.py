@@ -30,7 +30,7 @@ def test_has_the_164_published_problems_whose_programs_bring_what_their_tests_ca
         assert program.source == f"{problem.prompt}{problem.reference}\n{problem.test}"
         assert (program.language, program.declaration) == (problems.language, problem.declaration)
         assert oracle_of(program) is Oracle.OUTSIDE, problem.task_id
-    assert HumanEvalX(str(problems._path)).language == problems.language, "as the task ids say"
+    assert HumanEvalX(str(problems.path)).language == problems.language, "as the task ids say"
 
 
 def test_perturbed_prompts_differ_inside_their_last_comment_only(problems):

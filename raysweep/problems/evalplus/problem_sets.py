@@ -17,30 +17,27 @@ https://huggingface.co/datasets/evalplus/humanevalplus, https://huggingface.co/d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from raysweep.errors import UsageError
-from raysweep.problems.base import PROBLEMS, ProblemSet
+from raysweep.problems.base import PROBLEMS
 from raysweep.problems.evalplus.tasks import EvalPlusTask, humaneval_task, mbpp_task
 from raysweep.problems.evalplus.tests import tests_of
-from raysweep.problems.file_problems import STOP, ScriptedProblem, check_tests, problems_of, without_examples
+from raysweep.problems.file_problems import STOP, FileSet, ScriptedProblem, full_path, without_examples
 from raysweep.problems.mbpp import STOP_AFTER_FUNCTION
 from raysweep.programs import Limits
 from raysweep.prompts.regions import split_prompt
 from raysweep.records import Problem, Segment
-from raysweep.rows.hub import CachedRows, DataSetRef, fetch
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_json_rows
+from raysweep.rows.hub import DataSetRef
+from raysweep.rows.json_files import JsonRow
 
 VERSION = 1
 """Raise it when equal rows give other tests."""
 
 
-class EvalPlusProblems(ProblemSet):
+class EvalPlusProblems(FileSet):
     """The problems of one of EvalPlus's files, or of the hub's set.
 
     Args:
@@ -53,15 +50,12 @@ class EvalPlusProblems(ProblemSet):
 
     limits = Limits(timeout=60.0)
     parts = ("base", "plus")
-    file: ClassVar[str]  # the name of EvalPlus's own file
+    task: ClassVar[Callable[[JsonRow], EvalPlusTask]]  # reads a row
     stop: ClassVar[tuple[str, ...]]
     prefix: ClassVar[str]  # of its task ids
 
     def __init__(self, path: str | None = None, revision: str | None = None) -> None:
-        self._path = Path(path).expanduser().absolute() if path is not None else None
-        self._revision = revision
-        if self._path is not None:
-            check_file(self._path)
+        super().__init__(None if path is None else full_path(path), DataSetRef(self.hub, "test", None, revision))
 
     @classmethod
     @override
@@ -69,28 +63,13 @@ class EvalPlusProblems(ProblemSet):
         """Rows of EvalPlus's own file."""
         return "base_input" in row and str(row.get("task_id")).startswith(cls.prefix)
 
-    def task(self, row: JsonRow) -> EvalPlusTask:
-        """Return the task in a row; raise UsageError (file, line) for an unusable one."""
-        raise NotImplementedError
-
-    @override
-    def problems(self) -> Sequence[Problem]:
-        rows: Iterable[JsonRow] = self._cached.stream() if self._path is None else read_json_rows(self._path)
-        return problems_of(rows, self._problem)
-
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        data = self._cached.fingerprint() if self._path is None else {"sha256": content_sha(self._path)}
-        return {**data, "version": VERSION}
+        return {**super().fingerprint(), "version": VERSION}
 
     @override
-    def check(self, *, judged: bool = False) -> None:
-        problems = self.problems()
-        if judged:
-            check_tests(problems, str(self._path or self.hub))
-
-    def _problem(self, row: JsonRow) -> Problem:
-        task = self.task(row)
+    def problem(self, row: JsonRow) -> Problem:
+        task = type(self).task(row)
         return ScriptedProblem(
             task_id=task.task_id,
             prompt=task.prompt,
@@ -101,13 +80,6 @@ class EvalPlusProblems(ProblemSet):
             fields=row.fields,
         )
 
-    @cached_property
-    def _cached(self) -> CachedRows:
-        try:
-            return fetch(DataSetRef(self.hub, "test", None, self._revision))
-        except UsageError as error:
-            raise type(error)(f"problem set {self.name}: {error}; or give `path:` EvalPlus's {self.file}") from error
-
 
 @PROBLEMS.register("humaneval-plus")
 class HumanEvalPlus(EvalPlusProblems):
@@ -116,13 +88,10 @@ class HumanEvalPlus(EvalPlusProblems):
     licence = "Apache-2.0 AND MIT"
     origin = "https://github.com/evalplus/humanevalplus_release"
     hub = "evalplus/humanevalplus"
-    file = "HumanEvalPlus.jsonl.gz"
+    file = "EvalPlus's HumanEvalPlus.jsonl.gz"
     stop = STOP
     prefix = "HumanEval/"
-
-    @override
-    def task(self, row: JsonRow) -> EvalPlusTask:
-        return humaneval_task(row)
+    task = staticmethod(humaneval_task)
 
 
 @PROBLEMS.register("mbpp-plus")
@@ -132,13 +101,10 @@ class MbppPlus(EvalPlusProblems):
     licence = "Apache-2.0 AND CC-BY-4.0"
     origin = "https://github.com/evalplus/mbppplus_release"
     hub = "evalplus/mbppplus"
-    file = "MbppPlus.jsonl.gz"
+    file = "EvalPlus's MbppPlus.jsonl.gz"
     stop = STOP_AFTER_FUNCTION
     prefix = "Mbpp/"
-
-    @override
-    def task(self, row: JsonRow) -> EvalPlusTask:
-        return mbpp_task(row)
+    task = staticmethod(mbpp_task)
 
     @override
     def segments(self, problem: Problem) -> list[Segment]:

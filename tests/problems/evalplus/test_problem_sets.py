@@ -118,7 +118,7 @@ def test_without_a_file_and_without_the_hub_the_message_names_both_ways_out(tmp_
     monkeypatch.setenv("RAYSWEEP_CACHE", str(tmp_path))
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     for kind, _ in KINDS:
-        with pytest.raises(UsageError, match=rf"{kind.hub}.*run this once online.*give `path:` EvalPlus's {kind.file}"):
+        with pytest.raises(UsageError, match=rf"{kind.hub}.*run this once online.*give `path:` {kind.file}"):
             kind().check()
 
 
