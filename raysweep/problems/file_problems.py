@@ -86,8 +86,10 @@ class FileSet(ProblemSet):
 
     @override
     def problems(self) -> Sequence[Problem]:
-        rows = self._cached.stream() if self.path is None else read_json_rows(self.path)
-        return problems_of(rows, self.problem)
+        return problems_of(self.rows(), self.problem)
+
+    def rows(self) -> Iterable[JsonRow]:
+        return self._cached.stream() if self.path is None else read_json_rows(self.path)
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:

@@ -97,7 +97,10 @@ def _variants(node: Any) -> Iterator[Any]:
         case ast.comprehension(target=target, iter=source, ifs=[_, *_]):
             yield ast.comprehension(target, source, [], node.is_async)
         case ast.Slice():
-            yield from _slices(node)
+            yield from ([ast.Slice(None, node.upper, node.step)] if node.lower else [])
+            yield from ([ast.Slice(node.lower, None, node.step)] if node.upper else [])
+            yield from ([ast.Slice(node.lower, node.upper, None)] if node.step else [])
+            yield from ([ast.Slice(node.upper, node.lower, node.step)] if node.lower or node.upper else [])
         case ast.Call(func=ast.Name(id=name)) if name in _NAMES:
             yield from (ast.Call(ast.Name(new, ast.Load()), node.args, node.keywords) for new in _NAMES[name])
         case ast.Call(func=ast.Attribute(value=owner, attr=name)) if name in _NAMES:
@@ -107,61 +110,30 @@ def _variants(node: Any) -> Iterator[Any]:
             yield first
 
 
-def _slices(node: ast.Slice) -> Iterator[ast.Slice]:
-    if node.lower:
-        yield ast.Slice(None, node.upper, node.step)
-    if node.upper:
-        yield ast.Slice(node.lower, None, node.step)
-    if node.step:
-        yield ast.Slice(node.lower, node.upper, None)
-    if node.lower or node.upper:
-        yield ast.Slice(node.upper, node.lower, node.step)
-
-
 # ---------------------------------------------------------------------------------------------- changes of texts
 
-_SYMBOLS: dict[type[ast.AST], str] = {
-    ast.Lt: "<",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.GtE: ">=",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-    ast.In: "in",
-    ast.NotIn: "not in",
-    ast.Is: "is",
-    ast.IsNot: "is not",
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.FloorDiv: "//",
-    ast.Mod: "%",
-    ast.Pow: "**",
-    ast.And: "and",
-    ast.Or: "or",
+_SYMBOLS: dict[type[ast.AST], tuple[str, tuple[str, ...]]] = {
+    ast.Lt: ("<", ("<=", ">")),
+    ast.LtE: ("<=", ("<", ">=")),
+    ast.Gt: (">", (">=", "<")),
+    ast.GtE: (">=", (">", "<=")),
+    ast.Eq: ("==", ("!=", "<=")),
+    ast.NotEq: ("!=", ("==", "<")),
+    ast.In: ("in", ("not in",)),
+    ast.NotIn: ("not in", ("in",)),
+    ast.Is: ("is", ("is not",)),
+    ast.IsNot: ("is not", ("is",)),
+    ast.Add: ("+", ("-", "*")),
+    ast.Sub: ("-", ("+", "*")),
+    ast.Mult: ("*", ("+", "//")),
+    ast.Div: ("/", ("//", "*")),
+    ast.FloorDiv: ("//", ("/", "%")),
+    ast.Mod: ("%", ("//",)),
+    ast.Pow: ("**", ("*",)),
+    ast.And: ("and", ("or",)),
+    ast.Or: ("or", ("and",)),
 }
-_OTHERS: dict[type[ast.AST], tuple[str, ...]] = {
-    ast.Lt: ("<=", ">"),
-    ast.LtE: ("<", ">="),
-    ast.Gt: (">=", "<"),
-    ast.GtE: (">", "<="),
-    ast.Eq: ("!=", "<="),
-    ast.NotEq: ("==", "<"),
-    ast.In: ("not in",),
-    ast.NotIn: ("in",),
-    ast.Is: ("is not",),
-    ast.IsNot: ("is",),
-    ast.Add: ("-", "*"),
-    ast.Sub: ("+", "*"),
-    ast.Mult: ("+", "//"),
-    ast.Div: ("//", "*"),
-    ast.FloorDiv: ("/", "%"),
-    ast.Mod: ("//",),
-    ast.Pow: ("*",),
-    ast.And: ("or",),
-    ast.Or: ("and",),
-}
+"""How operators are written, and those that replace them."""
 
 
 @dataclass(frozen=True, order=True)
@@ -239,16 +211,13 @@ def _candidates(tree: ast.Module, code: str, start: int) -> list[Mutation]:
     found = set[Mutation]()
     for scope in ast.walk(tree):
         if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
-            found |= {change for change in _wrong_variables(scope, text)}
+            found |= set(_wrong_variables(scope, text))
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if id(node) not in docstrings:
             found |= set(_changes_of(node, text))
-    return [change for change in sorted(found, key=_order) if change.start >= start]
-
-
-def _order(change: Mutation) -> tuple[int, int, int, str]:
-    return OPERATORS.index(change.operator), change.start, change.end, change.replacement
+    in_order = sorted(found, key=lambda one: (OPERATORS.index(one.operator), one.start, one.end, one.replacement))
+    return [change for change in in_order if change.start >= start]
 
 
 def _differs(code: str, same: str) -> bool:
@@ -281,7 +250,7 @@ class _Characters:
     def symbol(self, before: Any, after: Any, kind: type[ast.AST], end_with: str = "") -> tuple[int, int] | None:
         """Return an operator's place between two nodes, None if something else is there. `end_with`: such as ``=``."""
         start, end = self.span(before)[1], self.span(after)[0]
-        words = r"\s+".join(map(re.escape, _SYMBOLS[kind].split()))
+        words = r"\s+".join(map(re.escape, _SYMBOLS[kind][0].split()))
         found = re.fullmatch(rf"([\s)\\]*)({words}){end_with}[\s(\\]*", self.code[start:end])
         return (start + found.start(2), start + found.end(2)) if found else None
 
@@ -305,22 +274,20 @@ def _changes_of(node: ast.AST, text: _Characters) -> Iterator[Mutation]:
         case ast.Constant(value=float(value)):
             yield Mutation("constant change", *text.span(node), repr(value * 2))
         case ast.Constant(value=str(value)) if re.fullmatch(r"(['\"])[^\\'\"]+\1", text.of(node)):
-            start, end = text.span(node)
+            end = text.span(node)[1]
             yield Mutation("constant change", end - 2, end - 1, "")
-        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
-            start, end = text.span(test)
-            yield Mutation("negated condition", start, end, f"not ({text.of(test)})")
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test) | ast.comprehension(ifs=[test, *_]):
+            yield Mutation("negated condition", *text.span(test), f"not ({text.of(test)})")
             if isinstance(node, ast.If):
-                yield Mutation("dropped branch", start, end, "False")
-        case ast.comprehension(ifs=[test, *_]):
-            start, end = text.span(test)
-            yield Mutation("negated condition", start, end, f"not ({text.of(test)})")
+                yield Mutation("dropped branch", *text.span(test), "False")
         case ast.Return(value=ast.expr()) | ast.Raise() | ast.Break() | ast.Continue():
             yield Mutation("dropped return", *text.span(node), "pass")
         case ast.Call(func=function, args=arguments):
             yield from _call(function, arguments, text)
         case ast.Subscript(slice=ast.Slice() as bounds):
-            yield from _bounds(bounds, text)
+            for bound in (bounds.lower, bounds.upper):
+                if bound is not None and not text.of(bound).startswith("("):
+                    yield Mutation("slice bound", *text.span(bound), "")
 
 
 def _symbols(
@@ -328,7 +295,7 @@ def _symbols(
 ) -> Iterator[Mutation]:
     place = text.symbol(before, after, type(operator), end_with) if type(operator) in _SYMBOLS else None
     if place is not None:
-        yield from (Mutation(name, *place, other) for other in _OTHERS[type(operator)])
+        yield from (Mutation(name, *place, other) for other in _SYMBOLS[type(operator)][1])
 
 
 def _call(function: ast.expr, arguments: Sequence[ast.expr], text: _Characters) -> Iterator[Mutation]:
@@ -337,18 +304,10 @@ def _call(function: ast.expr, arguments: Sequence[ast.expr], text: _Characters) 
         (start, first), (second, end) = text.span(plain[0]), text.span(plain[1])
         exchanged = text.code[second:end] + text.code[first:second] + text.code[start:first]
         yield Mutation("swapped arguments", start, end, exchanged)
-    name = (
-        function.id if isinstance(function, ast.Name) else function.attr if isinstance(function, ast.Attribute) else ""
-    )
+    name = getattr(function, "id", "") or getattr(function, "attr", "")
     if name in _NAMES:
         end = text.span(function)[1]
         yield from (Mutation("wrong function", end - len(name), end, other) for other in _NAMES[name])
-
-
-def _bounds(bounds: ast.Slice, text: _Characters) -> Iterator[Mutation]:
-    for bound in (bounds.lower, bounds.upper):
-        if bound is not None and not text.of(bound).startswith("("):
-            yield Mutation("slice bound", *text.span(bound), "")
 
 
 def _wrong_variables(function: ast.FunctionDef | ast.AsyncFunctionDef, text: _Characters) -> Iterator[Mutation]:

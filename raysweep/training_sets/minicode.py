@@ -12,7 +12,7 @@ from typing import Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task, training_tests_of
+from raysweep.problems.minicode.world import GENERATOR_VERSION, tests_of, training_task
 from raysweep.records import Problem, SourceRow
 from raysweep.training_sets.base import SOURCES, TrainingSource
 
@@ -60,7 +60,7 @@ class MiniCodeRows(TrainingSource):
     def problem(self, row: SourceRow) -> Problem:
         index = int(row.row_id.rpartition("-")[2])
         task = training_task(self.world, self.part, index)
-        test = training_tests_of(task, self.world, self.part, index)
+        test = tests_of(task, self.world, self.part, index)
         return Problem(row.row_id, row.instruction, row.entry_point, test, row.output)
 
     @override

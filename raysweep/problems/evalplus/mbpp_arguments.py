@@ -41,10 +41,6 @@ def _all_tuples(value: Any) -> Any:
     return tuple(_all_tuples(item) for item in value) if isinstance(value, list) else value
 
 
-def _set_or_dict(value: Any) -> Any:
-    return set(value) if isinstance(value, list) and value else {}
-
-
 _FORM_OF = {number: form for form, numbers in _FORMS.items() for number in numbers.split()}
 _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "as it is": lambda value: value,
@@ -54,7 +50,7 @@ _RESTORE: Mapping[str, Callable[[Any], Any]] = {
     "list of tuples": lambda value: [tuple(item) for item in value],
     "tuple of tuples": lambda value: tuple(tuple(item) for item in value),
     "tuple with tuples": lambda value: tuple(tuple(item) if isinstance(item, list) else item for item in value),
-    "list of sets": lambda value: [_set_or_dict(item) for item in value],
+    "list of sets": lambda value: [set(item) if isinstance(item, list) and item else {} for item in value],
     "dict of tuples": lambda value: {key: tuple(item) for key, item in value.items()},
     "all tuples": _all_tuples,
 }

@@ -17,7 +17,8 @@ https://huggingface.co/datasets/evalplus/humanevalplus, https://huggingface.co/d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from typing_extensions import override
@@ -50,7 +51,6 @@ class EvalPlusProblems(FileSet):
 
     limits = Limits(timeout=60.0)
     parts = ("base", "plus")
-    task: ClassVar[Callable[[JsonRow], EvalPlusTask]]  # reads a row
     stop: ClassVar[tuple[str, ...]]
     prefix: ClassVar[str]  # of its task ids
 
@@ -63,13 +63,18 @@ class EvalPlusProblems(FileSet):
         """Rows of EvalPlus's own file."""
         return "base_input" in row and str(row.get("task_id")).startswith(cls.prefix)
 
+    @staticmethod
+    @abstractmethod
+    def task(row: JsonRow) -> EvalPlusTask:
+        """Return the task in a row; raise UsageError (file, line) for an unusable one."""
+
     @override
     def fingerprint(self) -> Mapping[str, Any]:
         return {**super().fingerprint(), "version": VERSION}
 
     @override
     def problem(self, row: JsonRow) -> Problem:
-        task = type(self).task(row)
+        task = self.task(row)
         return ScriptedProblem(
             task_id=task.task_id,
             prompt=task.prompt,

@@ -47,16 +47,9 @@ class EvalPlusTask:
 def humaneval_task(row: JsonRow) -> EvalPlusTask:
     """Return the task in a row of HumanEval+; raise UsageError (file, line) for a missing or wrong field."""
     base, plus, tolerance = _parts(row, _humaneval_base_inputs)
-    return EvalPlusTask(
-        row.place,
-        row.text("task_id"),
-        row.text("prompt"),
-        row.text("entry_point"),
-        row.text("canonical_solution"),
-        base,
-        plus,
-        tolerance,
-    )
+    task_id, prompt, entry_point = row.text("task_id"), row.text("prompt"), row.text("entry_point")
+    code = row.text("canonical_solution")
+    return EvalPlusTask(row.place, task_id, prompt, entry_point, code, base, plus, tolerance)
 
 
 def mbpp_task(row: JsonRow) -> EvalPlusTask:
@@ -76,8 +69,10 @@ def mbpp_task(row: JsonRow) -> EvalPlusTask:
     base, plus, tolerance = _parts(row, lambda row: len(dict.fromkeys(_test_list(row))))
     if "base_input" in row.fields:
         base, plus = ([restored(task_id, arguments) for arguments in part] for part in (base, plus))
-    kept = [arguments for arguments in plus if not _is_vast(task_id, arguments)]
-    return EvalPlusTask(row.place, task_id, prompt, entry_point, code, base, kept, tolerance)
+    if task_id == "Mbpp/255":  # combinations of n of the given names
+        sizes = [math.comb(len(names) + n - 1, n) * n if n > 0 else 0 for names, n in plus]
+        plus = [arguments for arguments, size in zip(plus, sizes, strict=True) if size <= MAX_NAMES]
+    return EvalPlusTask(row.place, task_id, prompt, entry_point, code, base, plus, tolerance)
 
 
 def _parts(row: JsonRow, base_inputs: Callable[[JsonRow], int]) -> tuple[list[list[Any]], list[list[Any]], float]:
@@ -108,7 +103,8 @@ def _inputs_in(row: JsonRow) -> tuple[list[list[Any]], float]:
     """Return the inputs and the tolerance that the tests of a row of the hub hold. Runs nothing."""
     try:
         tree = ast.parse(row.text("test"))
-        lists = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and _binds(node, "inputs")]
+        assignments = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+        lists = [node.value for node in assignments for name in node.targets if getattr(name, "id", "") == "inputs"]
         loops = [node for node in ast.walk(tree) if isinstance(node, ast.For)]
         constants = [node for part in loops[-1].body for node in ast.walk(part) if isinstance(node, ast.Constant)]
         numbers = [node.value for node in constants if isinstance(node.value, int | float)]
@@ -116,10 +112,6 @@ def _inputs_in(row: JsonRow) -> tuple[list[list[Any]], float]:
         return [list(arguments) for arguments in inputs], _number(row, numbers[-1])
     except (SyntaxError, ValueError, TypeError, IndexError, RecursionError) as error:
         raise UsageError(f"{row.place}: `test` has no list `inputs` as EvalPlus writes it ({error})") from None
-
-
-def _binds(node: ast.Assign, name: str) -> bool:
-    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
 
 
 class _WithInfinity(ast.NodeTransformer):
@@ -155,11 +147,3 @@ def _called_function(code: str, test: str, place: str) -> str:
     if not names:
         raise UsageError(f"{place}: the first test calls no function that `code` defines")
     return names[-1]
-
-
-def _is_vast(task_id: str, arguments: list[Any]) -> bool:
-    """Return True for inputs of Mbpp/255 (combinations of n of the given names) whose result is too large."""
-    if task_id != "Mbpp/255":
-        return False
-    names, n = arguments
-    return bool(n > 0 and math.comb(len(names) + n - 1, n) * n > MAX_NAMES)

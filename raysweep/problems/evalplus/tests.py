@@ -98,11 +98,7 @@ def _bindings(text: str) -> str:
 
 @cache
 def _oracle_text() -> str:
-    return _bare(inspect.getsource(oracle))
-
-
-def _bare(source: str) -> str:
-    return ast.unparse(_without_docstrings(ast.parse(source)))
+    return ast.unparse(_without_docstrings(ast.parse(inspect.getsource(oracle))))
 
 
 def _reference_text(task: EvalPlusTask) -> str:

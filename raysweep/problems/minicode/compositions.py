@@ -6,6 +6,8 @@ over lists of words (a selection, an operation) it is one cell in each row of th
 
 from __future__ import annotations
 
+from itertools import product
+
 from raysweep.problems.minicode.families import Family, split_of, split_of_cell
 
 NUMBER_FILTERS = {  # name: (noun phrase, condition)
@@ -76,14 +78,37 @@ WORD_OPERATIONS = {  # name: (prose around the noun phrase, body around the cond
 
 
 def families() -> list[Family]:
-    """Return the compositions: 195 over lists of numbers, 56 over strings, 56 over lists of words."""
-    return [*_number_families(), *_string_families(), *_word_families()]
+    """Return the compositions: 195 over lists of numbers, 56 over strings, 56 over lists of words.
 
-
-def _number_families() -> list[Family]:
-    """Return all combinations but plain atoms, and but counts of mapped numbers, which equal the plain count."""
-    cells = [(f, m, a) for f in NUMBER_FILTERS for m in NUMBER_MAPS for a in NUMBER_AGGREGATES]
-    return [_number_family(f, m, a) for f, m, a in cells if not (m and a == "count") and (f != "all" or m)]
+    Over numbers plain atoms are left out, and counts of mapped numbers, which equal the plain count.
+    """
+    cells = product(NUMBER_FILTERS, NUMBER_MAPS, NUMBER_AGGREGATES)
+    numbers = [_number_family(f, m, a) for f, m, a in cells if not (m and a == "count") and (f != "all" or m)]
+    strings = [
+        Family(
+            name=f"{operation}_{group}",
+            kind="strings",
+            argument="string",
+            prose=prose.replace("NOUN", noun),
+            body=body.format(condition),
+            split=split_of_cell(row, column, len(CHARACTER_OPERATIONS)),
+        )
+        for row, (group, (noun, condition)) in enumerate(CHARACTER_CLASSES.items())
+        for column, (operation, (prose, body)) in enumerate(CHARACTER_OPERATIONS.items())
+    ]
+    words = [
+        Family(
+            name=f"{operation}_{filtered}",
+            kind="words",
+            argument="words",
+            prose=prose.replace("NOUN", noun),
+            body=body.format(condition),
+            split=split_of_cell(row, column, len(WORD_OPERATIONS)),
+        )
+        for row, (filtered, (noun, condition)) in enumerate(WORD_FILTERS.items())
+        for column, (operation, (prose, body)) in enumerate(WORD_OPERATIONS.items())
+    ]
+    return [*numbers, *strings, *words]
 
 
 def _number_family(filtered: str, mapped: str, aggregate: str) -> Family:
@@ -95,33 +120,3 @@ def _number_family(filtered: str, mapped: str, aggregate: str) -> Family:
     clause = f" if {condition}" if condition else ""
     body = "return " + code.format(f"{expression} for n in {{x}}{clause}")
     return Family(name, "lists", "list", prose, body, split_of(name))
-
-
-def _string_families() -> list[Family]:
-    return [
-        Family(
-            name=f"{operation}_{group}",
-            kind="strings",
-            argument="string",
-            prose=CHARACTER_OPERATIONS[operation][0].replace("NOUN", CHARACTER_CLASSES[group][0]),
-            body=CHARACTER_OPERATIONS[operation][1].format(CHARACTER_CLASSES[group][1]),
-            split=split_of_cell(row, column, len(CHARACTER_OPERATIONS)),
-        )
-        for row, group in enumerate(CHARACTER_CLASSES)
-        for column, operation in enumerate(CHARACTER_OPERATIONS)
-    ]
-
-
-def _word_families() -> list[Family]:
-    return [
-        Family(
-            name=f"{operation}_{filtered}",
-            kind="words",
-            argument="words",
-            prose=WORD_OPERATIONS[operation][0].replace("NOUN", WORD_FILTERS[filtered][0]),
-            body=WORD_OPERATIONS[operation][1].format(WORD_FILTERS[filtered][1]),
-            split=split_of_cell(row, column, len(WORD_OPERATIONS)),
-        )
-        for row, filtered in enumerate(WORD_FILTERS)
-        for column, operation in enumerate(WORD_OPERATIONS)
-    ]

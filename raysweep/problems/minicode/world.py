@@ -88,13 +88,8 @@ def evaluation_tasks(world: int, split: Split, size: int) -> Iterator[DrawnTask]
         yield task
 
 
-def tests_of(task: DrawnTask, world: int, split: Split, index: int) -> str:
-    rng = python_rng(world, "minicode", split, index, "tests")
-    return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
-
-
-def training_tests_of(task: DrawnTask, world: int, part: str, index: int) -> str:
-    """Return the source of ``check(candidate)`` for a training task, with which near misses of it are told apart."""
+def tests_of(task: DrawnTask, world: int, part: str, index: int) -> str:
+    """Return the source of ``check(candidate)`` for a task of a part or split of a world."""
     rng = python_rng(world, "minicode", part, index, "tests")
     return write_tests(task.prompt + task.body, draw_pool(task.family.argument, task.constants, rng, POOL_SIZE))
 

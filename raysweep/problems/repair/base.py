@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+
+from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.compiled.java.junit import is_junit
 from raysweep.problems.base import ProblemSet
+from raysweep.problems.file_problems import FileSet, full_path
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.code import blanked_comments, method_around, methods_of, without_comments
 from raysweep.prompts.repair.hunks import Fault, Hunk, comment_mark, dedented, fault_between, lines_of, marked
 from raysweep.prompts.repair.natural import protected_marked, split_marked
 from raysweep.prompts.repair.problems import RepairProblem
 from raysweep.records import Problem, Segment
-from raysweep.rows.json_files import check_file, content_sha
+from raysweep.rows.json_files import read_content
 
 VERSION = 1
 """Raise it when an equal file gives other hunks, prompts or references."""
@@ -28,7 +31,33 @@ comments and docstrings perturbations change."""
 _CLASS = re.compile(r"^(?:public\s+)?(?:(?:final|abstract)\s+)*class\s", re.MULTILINE)
 
 
-class RepairSet(ProblemSet):
+class MarkedSet(ProblemSet):
+    """A problem set whose prompts are code with a marked hunk.
+
+    Raises:
+        UsageError: the context is none of `CONTEXTS`.
+    """
+
+    repair: ClassVar[bool] = True
+
+    def __init__(self, context: str) -> None:
+        if context not in CONTEXTS:
+            near = did_you_mean(context, CONTEXTS)
+            raise UsageError(f"problem set {self.name}: context {context!r}{near} is none of {', '.join(CONTEXTS)}")
+        self.context = context
+
+    @override
+    def segments(self, problem: Problem) -> list[Segment]:
+        """The text of comments and docstrings is natural; marks, hunk and code are verbatim."""
+        return split_marked(problem.prompt, problem.language, problem.entry_point)
+
+    @override
+    def protected(self, problem: Problem) -> frozenset[str]:
+        """The names of the code."""
+        return protected_marked(problem.prompt, problem.language)
+
+
+class RepairSet(MarkedSet, FileSet):
     """A problem set whose problems are files with a faulty hunk.
 
     Args:
@@ -39,42 +68,39 @@ class RepairSet(ProblemSet):
         UsageError: another context, or a file that doesn't exist.
     """
 
-    repair: ClassVar[bool] = True
+    path: Path
 
     def __init__(self, path: str, context: str = FUNCTION) -> None:
-        self.path = Path(path).expanduser().absolute()
-        self.context = checked_context(context, self.name)
-        check_file(self.path)
+        MarkedSet.__init__(self, context)
+        FileSet.__init__(self, full_path(path))
 
+    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return how hunks are made, the SHA-256 of the unzipped file, and what models are shown."""
-        return {"repair": VERSION, "sha256": content_sha(self.path), "context": self.context}
+        return {"repair": VERSION, **super().fingerprint(), "context": self.context}
 
+    @override
     def check(self, *, judged: bool = False) -> None:
-        """Read the whole file; raise UsageError (file, line) for an unusable row."""
         self.problems()
 
-    def segments(self, problem: Problem) -> list[Segment]:
-        """Split a prompt: the text of comments and docstrings is natural; marks, hunk and code are verbatim."""
-        return split_marked(problem.prompt, problem.language, problem.entry_point)
 
-    def protected(self, problem: Problem) -> frozenset[str]:
-        """Return the names of the code."""
-        return protected_marked(problem.prompt, problem.language)
-
-
-def checked_context(context: str, name: str) -> str:
-    """Return a context; raise UsageError if it is none of `CONTEXTS`."""
-    if context not in CONTEXTS:
-        near = did_you_mean(context, CONTEXTS)
-        raise UsageError(f"problem set {name}: context {context!r}{near} is none of {', '.join(CONTEXTS)}")
-    return context
+def positions_in(path: Path, form: re.Pattern[str], means: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """Yield the place of each line that isn't blank, and what it matches; raise UsageError for one that doesn't."""
+    for number, line in enumerate(read_content(path).decode("utf-8", "replace").splitlines(), 1):
+        found = form.fullmatch(line.strip())
+        if found is not None:
+            yield f"{path}:{number}", found
+        elif line.strip():
+            raise UsageError(f"{path}:{number}: a position {means}, not {line:.60}")
 
 
 def repair_problem(
     task_id: str, file: str, fault: Fault, *, language: str, test: str, context: str, entry_point: str
 ) -> RepairProblem:
     """Return the problem of a fault in a file.
+
+    Models are shown a method, a function in C++, or code in Python without its docstring; or the file. Of a faulty file
+    in Java or C++ JUnit's tests outside the program's process are told all, other ones what stands up to the brace that
+    opens the function with the hunk.
 
     Args:
         task_id: its id.
@@ -86,9 +112,15 @@ def repair_problem(
         entry_point: the function with the fault.
     """
     hunk = fault.hunk
-    start, end = 0, len(file)
-    if context == FUNCTION:
-        start, end = _function(file, hunk, language)
+    start, end, declaration, method = 0, len(file), "", None
+    if language != PYTHON and (context == FUNCTION or (test and not is_junit(test))):
+        method = method_around(file, len(hunk.before), len(file) - len(hunk.after), language)
+    if context == FUNCTION and language == PYTHON:
+        end = max(len(without_last_docstring(file)), len(hunk.before) + len(hunk.buggy))
+    elif context == FUNCTION and method:
+        start, end = method.begin, method.end
+    if language != PYTHON and test:
+        declaration = file if is_junit(test) else file[: method.opens + 1] if method else ""
     inner = Hunk(hunk.before[start:], hunk.buggy, hunk.after[: end - len(file) or None])
     parts = [inner.before, inner.buggy, inner.after]
     if context == FUNCTION:
@@ -103,7 +135,7 @@ def repair_problem(
         hunk=inner,
         file_before=file[:start],
         file_after=file[end:],
-        declaration=_declaration(file, hunk, language, test),
+        declaration=declaration,
     )
 
 
@@ -165,24 +197,3 @@ def without_last_docstring(code: str) -> str:
     while not lines[-1].strip():
         lines.pop()
     return "".join(lines)
-
-
-def _function(file: str, hunk: Hunk, language: str) -> tuple[int, int]:
-    """Return where what models are shown begins and ends: a method, a function in C++, code without its docstring."""
-    if language == PYTHON:
-        return 0, max(len(without_last_docstring(file)), len(hunk.before) + len(hunk.buggy))
-    found = method_around(file, len(hunk.before), len(file) - len(hunk.after), language)
-    return (found.begin, found.end) if found else (0, len(file))
-
-
-def _declaration(file: str, hunk: Hunk, language: str, test: str) -> str:
-    """Return what tests outside the program's process are told of a faulty file in Java or C++; empty: nothing.
-
-    JUnit's tests get all of it, other ones what stands up to the brace that opens the function with the hunk.
-    """
-    if language == PYTHON or not test:
-        return ""
-    if is_junit(test):
-        return file
-    found = method_around(file, len(hunk.before), len(file) - len(hunk.after), language)
-    return file[: found.opens + 1] if found else ""

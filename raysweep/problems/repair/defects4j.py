@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +22,13 @@ from typing_extensions import override
 from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.repair.base import FILE, RepairSet, repair_problem
+from raysweep.problems.file_problems import full_path
+from raysweep.problems.repair.base import FILE, RepairSet, positions_in, repair_problem
 from raysweep.programs import JAVA
 from raysweep.prompts.comments import entry_point_of
 from raysweep.prompts.repair.hunks import Fault, Hunk, lines_of
 from raysweep.records import Problem
-from raysweep.rows.json_files import check_file, content_sha, read_content
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content
 
 _PROMPT = re.compile(
     r"(?P<before>.*?)// buggy lines start:\n(?P<buggy>.*?)// buggy lines end:\n(?P<after>.*)// fixed lines: ?\n",
@@ -41,11 +44,12 @@ The developers took the whole method of Closure 46 out, and added a line to Clos
 """
 
 
-class _Position(NamedTuple):
-    """Lines of a hunk in the faulty file: the first, and the one behind the last."""
+class _Section(NamedTuple):
+    """What stands together in a patch that takes a fix out: ``-`` before lines of the fix, ``+`` before the fault's."""
 
-    path: str
-    buggy: tuple[int, int]
+    header: str  # ends with the path of the file
+    first: int  # number of the first line in the faulty file
+    lines: list[str]
 
 
 @PROBLEMS.register("defects4j")
@@ -67,24 +71,23 @@ class Defects4J(RepairSet):
 
     def __init__(self, path: str, positions: str, patches: str) -> None:
         super().__init__(path, FILE)
-        self._positions = Path(positions).expanduser().absolute()
-        self._patches = Path(patches).expanduser().absolute()
+        self._positions, self._patches = full_path(positions), full_path(patches)
         check_file(self._positions)
         if not self._patches.is_dir():
             check_file(self._patches)
 
     @override
-    def problems(self) -> Sequence[Problem]:
+    def rows(self) -> Iterator[JsonRow]:
         try:
             prompts = json.loads(read_content(self.path))["data"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{self.path}: this is no file of clm's prompts ({error!r}); it needs `data`") from None
-        positions = dict(_read_positions(self._positions))
-        patches = dict(_read_patches(self._patches))
-        return [self._problem(key, prompt, positions, patches) for key, prompt in prompts.items()]
+        for key, prompt in prompts.items():
+            yield JsonRow(f"{self.path}: prompt {key}", {**prompt, "key": key})
 
+    @override
     def developer_patches(self) -> Iterator[tuple[str, Fault]]:
-        """Yield each change of all patches, also of those that are no problem here; an id has one for each change."""
+        """Of all patches, also those that are no problem here; an id has one for each change."""
         for (project, number), patch in _read_patches(self._patches):
             for fault in _changes(patch):
                 yield f"Defects4J/{project}-{number}", fault
@@ -94,29 +97,32 @@ class Defects4J(RepairSet):
         patches = text_sha(canonical_json([[*name, text] for name, text in sorted(_read_patches(self._patches))]))
         return {**super().fingerprint(), "positions": content_sha(self._positions), "patches": patches}
 
-    def _problem(
-        self,
-        key: str,
-        prompt: Mapping[str, Any],
-        positions: Mapping[tuple[str, str], _Position],
-        patches: Mapping[tuple[str, str], str],
-    ) -> Problem:
-        name: tuple[str, str] = (key.split("_")[0], key.split("_")[1])
-        place, text = f"{self.path}: prompt {key}", str(prompt.get("input", ""))
-        parts = _PROMPT.fullmatch(text)
+    @cached_property
+    def _sources(self) -> tuple[Mapping[tuple[str, str], tuple[str, int]], Mapping[tuple[str, str], str]]:
+        """By project and number the path and first line of each hunk, and the patches."""
+        means = "is PROJECT, ID, FILE, FIRST-END, FIRST-END, with tabs"
+        found = (found for _, found in positions_in(self._positions, _POSITION, means))
+        positions = {(one[1], one[2]): (one[3], int(one[4])) for one in found}
+        return positions, dict(_read_patches(self._patches))
+
+    @override
+    def problem(self, row: JsonRow) -> Problem:
+        project, number = row.fields["key"].split("_")[:2]
+        parts = _PROMPT.fullmatch(str(row.fields.get("input", "")))
         if parts is None:
-            raise UsageError(f"{place}: its `input` marks no buggy lines; take the prompts for fine-tuned models")
-        if name not in positions or name not in patches:
-            where = self._positions if name not in positions else self._patches
-            raise UsageError(f"{place}: {where} has nothing on {name[0]} {name[1]}")
-        position = positions[name]
-        is_known = name not in WITHOUT_FIX
-        count = len(lines_of(parts["buggy"]))
-        source = f"{self._patches}: {name[0]} {name[1]}"
-        fixed = _mended_lines(patches[name], position, count, source) if is_known else ""
+            raise UsageError(f"{row.place}: its `input` marks no buggy lines; take the prompts for fine-tuned models")
+        positions, patches = self._sources
+        if (project, number) not in positions or (project, number) not in patches:
+            where = self._positions if (project, number) not in positions else self._patches
+            raise UsageError(f"{row.place}: {where} has nothing on {project} {number}")
+        is_known, fixed = (project, number) not in WITHOUT_FIX, ""
+        if is_known:
+            path, first = positions[project, number]
+            end, source = first + len(lines_of(parts["buggy"])), f"{self._patches}: {project} {number}"
+            fixed = _mended_lines(patches[project, number], path, first, end, source)
         fault = Fault(Hunk(parts["before"], parts["buggy"], parts["after"]), fixed)
         problem = repair_problem(
-            f"Defects4J/{name[0]}-{name[1]}",
+            f"Defects4J/{project}-{number}",
             fault.hunk.code,
             fault,
             language=JAVA,
@@ -125,16 +131,6 @@ class Defects4J(RepairSet):
             entry_point=entry_point_of(parts["before"]),
         )
         return problem if is_known else replace(problem, reference=None)
-
-
-def _read_positions(path: Path) -> Iterator[tuple[tuple[str, str], _Position]]:
-    for number, line in enumerate(read_content(path).decode("utf-8", "replace").splitlines(), 1):
-        found = _POSITION.fullmatch(line.strip())
-        if found is None:
-            raise UsageError(
-                f"{path}:{number}: a position is PROJECT, ID, FILE, FIRST-END, FIRST-END, with tabs, not {line:.60}"
-            )
-        yield (found[1], found[2]), _Position(found[3], (int(found[4]), int(found[5])))
 
 
 def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
@@ -153,66 +149,53 @@ def _read_patches(path: Path) -> Iterator[tuple[tuple[str, str], str]]:
 
 
 def _changes(patch: str) -> Iterator[Fault]:
-    """Yield the changes of a patch that takes a fix out, each with the faulty lines around it that the patch shows."""
+    """Yield the changes of a patch, each with the faulty lines around it that the patch shows."""
     for section in _sections(patch):
-        kinds = [line[:1] for line in section]
         at = 0
-        while at < len(section):
-            if kinds[at] not in ("-", "+"):
-                at += 1
-                continue
-            end = next((place for place in range(at, len(section)) if kinds[place] not in ("-", "+")), len(section))
-            changed = section[at:end]
-            buggy, fixed = ("".join(f"{line[1:]}\n" for line in changed if line[:1] == kind) for kind in "+-")
-            faulty = ([line for line in lines if line[:1] != "-"] for lines in (section[:at], section[end:]))
-            before, after = ("".join(f"{line[1:]}\n" for line in lines) for lines in faulty)
-            yield Fault(Hunk(before, buggy, after), fixed)
+        for is_change, group in groupby(section.lines, lambda line: line[:1] in ("-", "+")):
+            changed = list(group)
+            end = at + len(changed)
+            if is_change:
+                buggy, fixed = ("".join(f"{line[1:]}\n" for line in changed if line[:1] == kind) for kind in "+-")
+                around = (section.lines[:at], section.lines[end:])
+                before, after = ("".join(f"{line[1:]}\n" for line in part if line[:1] != "-") for part in around)
+                yield Fault(Hunk(before, buggy, after), fixed)
             at = end
 
 
-def _sections(patch: str) -> Iterator[list[str]]:
-    lines: list[str] | None = None
+def _sections(patch: str) -> Iterator[_Section]:
+    header, section = "", None
     for line in [*patch.splitlines(), "diff "]:
-        if line.startswith(("diff ", "--- ", "+++ ", "index ")) or _SECTION.match(line):
-            if lines:
-                yield lines
-            lines = [] if _SECTION.match(line) else None
-        elif lines is not None and line[:1] in ("-", "+", " ", ""):
-            lines.append(line)
+        start = _SECTION.match(line)
+        if start or line.startswith(("diff ", "--- ", "+++ ", "index ")):
+            if section is not None:
+                yield section
+            header = header if start or line.startswith("index ") else line.rstrip()
+            section = _Section(header, int(start[1]), []) if start else None
+        elif section is not None and line[:1] in ("-", "+", " ", ""):
+            section.lines.append(line)
 
 
-def _mended_lines(patch: str, position: _Position, shown: int, place: str) -> str:
-    """Return the mended file's lines in a hunk's place, of a patch that takes the fix out.
+def _mended_lines(patch: str, path: str, first: int, end: int, place: str) -> str:
+    """Return the mended file's lines in the place of a hunk, which is the lines from `first` to before `end` of a file.
 
-    ``-`` marks lines of the fix, ``+`` those of the fault; the other lines of the hunk stay, each at its own place.
-
-    `shown`: how many lines the prompt marks. Some positions of lines that the developers added hold none.
+    The lines of the hunk that the patch leaves stay, each at its own place.
 
     Raises:
         UsageError: the patch doesn't reach all lines of the hunk, or changes none of them.
     """
-    first, end = position.buggy[0], position.buggy[0] + shown
     missing, is_changed, mended = set(range(first, end)), False, ""
-    for kind, number, line in _numbered_lines(patch, position.path):
-        if kind != "-":
-            missing.discard(number)
-        if first <= number < end + (kind == "-"):
-            is_changed |= kind != " "
-            mended += "" if kind == "+" else line
+    for section in _sections(patch):
+        number = section.first
+        for line in section.lines if section.header.endswith(path) else ():
+            kind = line[:1] or " "
+            if kind != "-":
+                missing.discard(number)
+            if first <= number < end + (kind == "-"):
+                is_changed |= kind != " "
+                mended += "" if kind == "+" else f"{line[1:]}\n"
+            number += kind != "-"
     if missing or not is_changed:
         lacks = f"lacks lines {', '.join(map(str, sorted(missing)))}" if missing else f"changes nothing at line {first}"
-        raise UsageError(f"{place}: the hunk lies outside of the patch of {position.path}, which {lacks}")
+        raise UsageError(f"{place}: the hunk lies outside of the patch of {path}, which {lacks}")
     return mended
-
-
-def _numbered_lines(patch: str, path: str) -> Iterator[tuple[str, int, str]]:
-    """Yield kind, number in the faulty file and text of a patch's lines; the fix has the number of the line behind."""
-    number, is_inside = 0, False
-    for line in patch.splitlines():
-        if line.startswith(("diff ", "--- ", "+++ ")):
-            is_inside = line.rstrip().endswith(path)
-        elif section := _SECTION.match(line):
-            number = int(section[1])
-        elif is_inside and line[:1] in ("-", "+", " ", ""):
-            yield line[:1] or " ", number, f"{line[1:]}\n"
-            number += line[:1] != "-"

@@ -8,24 +8,23 @@ Sources: https://github.com/ASSERT-KTH/human-eval-java and https://github.com/li
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import Any
 
 from typing_extensions import override
 
 from raysweep.errors import UsageError
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.file_problems import problems_of
+from raysweep.problems.file_problems import full_path
 from raysweep.problems.humaneval import HumanEval
 from raysweep.problems.humaneval_x import HumanEvalX
-from raysweep.problems.repair.base import FUNCTION, RepairSet, fault_in_class, repair_problem
+from raysweep.problems.repair.base import FUNCTION, RepairSet, fault_in_class, positions_in, repair_problem
 from raysweep.programs import JAVA, Limits
 from raysweep.prompts.repair.hunks import hunk_at
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content, read_json_rows
+from raysweep.rows.json_files import JsonRow, check_file, content_sha
 
 _RENAMED = {
     "add_even_at_odd": 85,
@@ -45,13 +44,6 @@ _RENAMED = {
 }
 """Numbers in HumanEval of the problems that have another name there, or one that two of its problems have."""
 _POSITION = re.compile(r"(\w+)\s+(\d+)-(\d+)")
-
-
-class _PublishedHunk(NamedTuple):
-    """The lines of a hunk: the first, and the one behind the last; and the file and line that says so."""
-
-    lines: tuple[int, int]
-    place: str
 
 
 @PROBLEMS.register("humaneval-java")
@@ -75,7 +67,7 @@ class HumanEvalJava(RepairSet):
 
     def __init__(self, path: str, positions: str | None = None, context: str = FUNCTION) -> None:
         super().__init__(path, context)
-        self._positions = Path(positions).expanduser().absolute() if positions else None
+        self._positions = full_path(positions) if positions else None
         if self._positions is not None:
             check_file(self._positions)
 
@@ -84,10 +76,34 @@ class HumanEvalJava(RepairSet):
     def recognises(cls, row: Mapping[str, Any]) -> bool:
         return {"java_buggy", "java_correct", "java_test"} <= set(row) and "python_buggy" not in row
 
+    @cached_property
+    def _published(self) -> Mapping[str, tuple[str, tuple[int, int]]]:
+        """The places and the lines of hunks: the first, and the one behind the last."""
+        if self._positions is None:
+            return {}
+        positions = positions_in(self._positions, _POSITION, "must be NAME FIRST-END, such as ADD 5-6")
+        return {found[1]: (place, (int(found[2]), int(found[3]))) for place, found in positions}
+
     @override
-    def problems(self) -> Sequence[Problem]:
-        positions = _read_positions(self._positions) if self._positions else {}
-        return problems_of(read_json_rows(self.path), lambda row: _problem(row, positions, self.context))
+    def problem(self, row: JsonRow) -> Problem:
+        if HumanEvalX.recognises(row.fields):
+            raise UsageError(
+                f"{row.place}: this is a row of HumanEval-X, which the problem set humaneval-x reads; humaneval-java "
+                "has faults to repair, in rows {name, java_buggy, java_correct, java_test}"
+            )
+        name, buggy = row.label("name"), row.text("java_buggy")
+        test, (place, lines) = f"TEST_{name}", self._published.get(name, ("", None))
+        if lines is not None:
+            hunk_at(buggy, *lines, f"{place}, {name}")
+        return repair_problem(
+            f"HumanEval-Java/{name}",
+            buggy,
+            fault_in_class(buggy, row.text("java_correct"), f"{row.place}, {name}", lines),
+            language=JAVA,
+            test=junit_tests(f"humaneval.{test}", {f"{test}.java": without_wall_time(row.text("java_test"))}),
+            context=self.context,
+            entry_point=name.lower(),
+        )
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
@@ -107,36 +123,3 @@ def _numbers() -> dict[str, int]:
     except UsageError:  # the package with HumanEval isn't installed, so that no set of its problems is evaluated
         return {}
     return {problem.entry_point.lower(): number for number, problem in reversed(list(enumerate(problems)))}
-
-
-def _problem(row: JsonRow, positions: Mapping[str, _PublishedHunk], context: str) -> Problem:
-    if HumanEvalX.recognises(row.fields):
-        raise UsageError(
-            f"{row.place}: this is a row of HumanEval-X, which the problem set humaneval-x reads; humaneval-java has "
-            "faults to repair, in rows {name, java_buggy, java_correct, java_test}"
-        )
-    name, buggy = row.label("name"), row.text("java_buggy")
-    test, position = f"TEST_{name}", positions.get(name)
-    if position is not None:
-        hunk_at(buggy, *position.lines, f"{position.place}, {name}")
-    return repair_problem(
-        f"HumanEval-Java/{name}",
-        buggy,
-        fault_in_class(buggy, row.text("java_correct"), f"{row.place}, {name}", position and position.lines),
-        language=JAVA,
-        test=junit_tests(f"humaneval.{test}", {f"{test}.java": without_wall_time(row.text("java_test"))}),
-        context=context,
-        entry_point=name.lower(),
-    )
-
-
-def _read_positions(path: Path) -> dict[str, _PublishedHunk]:
-    positions = {}
-    for number, line in enumerate(read_content(path).decode("utf-8", "replace").splitlines(), 1):
-        if not line.strip():
-            continue
-        found = _POSITION.fullmatch(line.strip())
-        if found is None:
-            raise UsageError(f"{path}:{number}: a position must be NAME FIRST-END, such as ADD 5-6, not {line:.60}")
-        positions[found[1]] = _PublishedHunk((int(found[2]), int(found[3])), f"{path}:{number}")
-    return positions

@@ -8,10 +8,8 @@ hunk is the run of lines in which the two files differ. Tests in Python are stat
 from __future__ import annotations
 
 import ast
-import copy
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,14 +18,14 @@ from typing_extensions import override
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.file_problems import language_name, language_of, problems_of, row_language, with_names
+from raysweep.problems.file_problems import first_language, language_name, language_of, row_language, with_names
 from raysweep.problems.repair.base import FUNCTION, RepairSet, repair_problem
 from raysweep.programs import JAVA, LANGUAGES, PYTHON
 from raysweep.prompts.comments import entry_point_of
 from raysweep.prompts.repair.code import blanked_comments, method_around
 from raysweep.prompts.repair.hunks import Fault, fault_between
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, read_json_rows, stream_json_rows
+from raysweep.rows.json_files import JsonRow
 
 _DEFINED = re.compile(r"^(?:async +)?(?:def|class) +(\w+)", re.MULTILINE)
 _DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign)
@@ -49,7 +47,6 @@ class OwnRepairs(RepairSet):
     """
 
     languages = LANGUAGES
-    _is_mixed = False
 
     def __init__(self, path: str, language: str | None = None, context: str = FUNCTION) -> None:
         super().__init__(path, context)
@@ -57,7 +54,7 @@ class OwnRepairs(RepairSet):
         if self._default is not None and self._default not in LANGUAGES:
             near = did_you_mean(self._default, LANGUAGES)
             raise UsageError(f"problem set repair: language {language!r}{near} is none of {', '.join(LANGUAGES)}")
-        self.language = self._first_language()
+        self.language = first_language(self.path, lambda row: language_of(row, self._default or PYTHON))
 
     @classmethod
     @override
@@ -65,37 +62,25 @@ class OwnRepairs(RepairSet):
         return {"name", "buggy", "correct"} <= set(row)
 
     @override
-    def mixed(self) -> OwnRepairs:
-        one = copy.copy(self)
-        one._is_mixed = True
-        return one
-
-    @override
-    def problems(self) -> Sequence[Problem]:
-        return problems_of(read_json_rows(self.path), self._problem)
-
-    @override
     def fingerprint(self) -> Mapping[str, Any]:
-        """Return the hash of the file, the language of rows that name none, and what models are shown."""
         return {**super().fingerprint(), "language": self._default}
 
-    def _first_language(self) -> str:
-        with suppress(UsageError):  # `problems` raises it
-            for row in stream_json_rows(self.path):
-                return language_of(row, self._default or PYTHON)
-        return PYTHON
-
-    def _problem(self, row: JsonRow) -> Problem:
+    @override
+    def problem(self, row: JsonRow) -> Problem:
         name, buggy, tests = row.label("name"), row.text("buggy"), row.text("tests")
-        language = row_language(row, tests, None if self._is_mixed else self.language, self._default)
+        language = row_language(row, tests, None if self.is_mixed else self.language, self._default)
         fault = fault_between(buggy, row.text("correct"), language, place=row.place)
         entry_point = _entry_point(name, fault, language)
+        if not tests.strip():
+            raise UsageError(f"{row.place}: `tests` is empty, so patches of the row can't be tested")
+        if language == PYTHON:
+            tests = _script(row, tests, entry_point)
         problem = repair_problem(
             name,
             buggy,
             fault,
             language=language,
-            test=_tests(row, tests, language, entry_point),
+            test=_java_tests(row, tests) if language == JAVA else tests,
             context=self.context,
             entry_point=entry_point,
         )
@@ -110,15 +95,6 @@ def _entry_point(name: str, fault: Fault, language: str) -> str:
     defined = _DEFINED.findall(hunk.patched(fault.fixed))
     around = _DEFINED.findall(f"{hunk.before}{fault.fixed}")
     return name if name in defined else [name, *defined[:1], *around[-1:]][-1]
-
-
-def _tests(row: JsonRow, tests: str, language: str, entry_point: str) -> str:
-    """Return a row's tests in the form that judges take; raise UsageError (its place) for those that judge nothing."""
-    if not tests.strip():
-        raise UsageError(f"{row.place}: `tests` is empty, so patches of the row can't be tested")
-    if language == PYTHON:
-        return _script(row, tests, entry_point)
-    return _java_tests(row, tests) if language == JAVA else tests
 
 
 def _script(row: JsonRow, tests: str, entry_point: str) -> str:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from typing_extensions import override
@@ -19,7 +19,7 @@ from typing_extensions import override
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.execution.compiled.java.junit import junit_tests, without_wall_time
 from raysweep.problems.base import PROBLEMS
-from raysweep.problems.file_problems import problems_of
+from raysweep.problems.file_problems import full_path
 from raysweep.problems.repair.base import (
     FUNCTION,
     RepairSet,
@@ -30,7 +30,7 @@ from raysweep.problems.repair.base import (
 from raysweep.programs import JAVA, PYTHON
 from raysweep.prompts.repair.hunks import fault_between
 from raysweep.records import Problem
-from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content, read_json_rows
+from raysweep.rows.json_files import JsonRow, check_file, content_sha, read_content
 
 LEFT_OUT = {"knapsack": 10, "levenshtein": 4}
 """Cases that QuixBugs itself leaves out unless asked, from 1: the first takes a GiB, the second over a minute."""
@@ -70,7 +70,7 @@ class QuixBugs(RepairSet):
             known = ", ".join(self.languages)
             raise UsageError(f"problem set quixbugs: language {language!r}{near} is none of {known}")
         self.language = language
-        self._support = Path(support).expanduser().absolute() if support else self.path.with_name("support_files.json")
+        self._support = full_path(support) if support else self.path.with_name("support_files.json")
         if support:
             check_file(self._support)
 
@@ -80,30 +80,32 @@ class QuixBugs(RepairSet):
         return "python_buggy" in row and "java_buggy" in row
 
     @override
-    def problems(self) -> Sequence[Problem]:
-        support = self._read_support()
-        return problems_of(read_json_rows(self.path), lambda row: self._problem(row, support))
-
-    def _problem(self, row: JsonRow, support: Mapping[str, str]) -> Problem:
+    def problem(self, row: JsonRow) -> Problem:
         if "buggy" in row.fields:
             raise UsageError(
                 f"{row.place}: rows {{name, buggy, correct, tests}} are read by the problem set repair, which needs no "
                 f"other file: repair={self.path}"
             )
-        if lacking := [file for file in _shared_files(row, self.language) if file not in support]:
+        fields = ("python_test",) if self.language == PYTHON else ("java_test", "java_buggy")
+        text = "\n".join(str(row.fields.get(name) or "") for name in fields)
+        used = set(re.findall(r"\w+", text)) - set(re.findall(r"\bclass +(\w+)", text))
+        files = [file for name, file in _SHARED[self.language].items() if name in used]
+        if lacking := [file for file in files if file not in self._shared]:
             raise UsageError(
                 f"{row.place}: its tests need {', '.join(lacking)}, which {self._support} doesn't have; give QuixBugs' "
                 "own classes there, or another file as `support`"
             )
         make = _python_problem if self.language == PYTHON else _java_problem
-        return make(row, support, self.context)
+        return make(row, self._shared, self.context)
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
         support = {"support": content_sha(self._support)} if self._support.exists() else {}
         return {**super().fingerprint(), **support, "language": self.language}
 
-    def _read_support(self) -> Mapping[str, str]:
+    @cached_property
+    def _shared(self) -> Mapping[str, str]:
+        """The texts of the files that tests share, by their names."""
         if not self._support.exists():
             return {}
         try:
@@ -111,13 +113,6 @@ class QuixBugs(RepairSet):
         except ValueError as error:
             raise UsageError(f"{self._support}: broken JSON ({error}); it must map names of files to texts") from None
         return {str(name): str(text) for name, text in files.items()}
-
-
-def _shared_files(row: JsonRow, language: str) -> list[str]:
-    fields = ("python_test",) if language == PYTHON else ("java_test", "java_buggy")
-    text = "\n".join(str(row.fields.get(name) or "") for name in fields)
-    used = set(re.findall(r"\w+", text)) - set(re.findall(r"\bclass +(\w+)", text))
-    return [file for name, file in _SHARED[language].items() if name in used]
 
 
 def _python_problem(row: JsonRow, support: Mapping[str, str], context: str) -> Problem:
@@ -156,17 +151,10 @@ def _cases(row: JsonRow, name: str) -> str:
 
 
 def _graph_tests(test: str, name: str, support: Mapping[str, str]) -> str:
-    tree = ast.parse(test)
-    kept = [
-        statement
-        for statement in tree.body
-        if not isinstance(statement, ast.Import | ast.ImportFrom | ast.If | ast.Expr)
-    ]
-    calls = [
-        f"    {statement.name}()"
-        for statement in kept
-        if isinstance(statement, ast.FunctionDef) and statement.name.startswith("test")
-    ]
+    left_out = (ast.Import, ast.ImportFrom, ast.If, ast.Expr)
+    kept = [node for node in ast.parse(test).body if not isinstance(node, left_out)]
+    names = [node.name for node in kept if isinstance(node, ast.FunctionDef)]
+    calls = [f"    {test}()" for test in names if test.startswith("test")]
     functions = "\n\n".join(map(ast.unparse, kept))
     check = "\n".join([f"def check(candidate):\n    global {name}\n    {name} = candidate", *calls, ""])
     return f"{support.get('python/node.py', '')}\n{functions}\n\n{check}"
