@@ -10,7 +10,7 @@ No method writes a `*/`, so no change can end a comment early.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from raysweep.prompts.regions import (
     description,
@@ -95,17 +95,11 @@ def _split_comment(text: str, words: str) -> list[Segment]:
     bare = "".join(line[len(mark) :] for line, mark in zip(lines, marks, strict=True))
     if not bare.strip():
         return [Segment(text, False)]
-    return [*_decorated(split_prose(bare, words), marks), Segment(text[len(kept) :], False)]
-
-
-def _decorated(pieces: Sequence[Segment], marks: Sequence[str]) -> list[Segment]:
     segments: list[Segment] = []
     line, begins = 0, True
-    for piece in pieces:
+    for piece in split_prose(bare, words):
         for part in _LINE.findall(piece.text):
-            if begins:
-                segments.append(Segment(marks[line], False))
-            segments.append(Segment(part, piece.natural))
+            segments += [*([Segment(marks[line], False)] if begins else []), Segment(part, piece.natural)]
             begins = part.endswith("\n")
             line += begins
-    return segments
+    return [*segments, Segment(text[len(kept) :], False)]

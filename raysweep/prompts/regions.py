@@ -75,12 +75,23 @@ def split_prompt(prompt: str, entry_point: str) -> list[Segment]:
 
 
 def split_docstring(text: str, code: str, quotes: str, *, ends: bool) -> list[Segment]:
-    """Split so that no changed word closes the docstring early. `ends`: the closing quotes follow at once."""
+    """Split so that no changed word closes the docstring early. `ends`: the closing quotes follow at once.
+
+    Between ''' words stay that have an apostrophe or three p's, which C1 can turn into apostrophes, and so does the
+    word before the closing quotes.
+    """
     pieces = split_prose(text, code)
-    if quotes == "'''":
-        pieces = [piece for part in pieces for piece in _keep_apostrophes(part)]
-        pieces = _keep_last_word(pieces) if pieces and ends else pieces
-    return pieces
+    if quotes != "'''":
+        return pieces
+    kept: list[Segment] = []
+    for piece in pieces:
+        words = (word for word in re.finditer(r"[\w']+", piece.text) if re.search(r"'|[pP]{3}", word[0]))
+        kept += _around(piece.text, words) if piece.natural else [piece]
+    if kept and ends:
+        last = kept.pop()
+        start = max(last.text.rfind(" "), last.text.rfind("\n")) + 1
+        kept += [Segment(last.text[:start], last.natural), Segment(last.text[start:], False)]
+    return kept
 
 
 def description(prompt: str, start: int, stop: int, entry_point: str) -> tuple[int, int]:
@@ -149,7 +160,7 @@ def _lines(text: str, prose: bool = False) -> list[tuple[str, bool]]:
     code only after a blank line or code, since authors indent paragraphs too.
     """
     lines = text.splitlines(keepends=True)
-    margin = _margin(lines[1:]) if prose else 0
+    margin = min((_indent(line) for line in lines[1:] if line.strip()), default=0) if prose else 0
     flags: list[tuple[str, bool]] = []
     fence, doctest, paragraph = "", False, prose
     for line in lines:
@@ -177,47 +188,26 @@ def _indent(line: str) -> int:
     return len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
 
 
-def _margin(lines: list[str]) -> int:
-    return min((_indent(line) for line in lines if line.strip()), default=0)
-
-
 def _split(text: str, names: frozenset[str], prose: bool = False) -> list[Segment]:
     segments: list[Segment] = []
     for segment in merge(Segment(line, not is_code) for line, is_code in _lines(text, prose)):
-        segments += _split_inline(segment.text, names) if segment.natural else [segment]
+        if segment.natural:
+            found = (_INLINE_OR_WORD if names else _INLINE).finditer(segment.text)
+            kept = (match for match in found if not names or match["word"] is None or match["word"] in names)
+            segments += _around(segment.text, kept)
+        else:
+            segments.append(segment)
     return segments
 
 
-def _split_inline(text: str, names: frozenset[str]) -> list[Segment]:
+def _around(text: str, verbatim: Iterable[re.Match[str]]) -> list[Segment]:
+    """Return matches in a text as verbatim, and what lies between them as natural."""
     segments: list[Segment] = []
     end = 0
-    for match in (_INLINE_OR_WORD if names else _INLINE).finditer(text):
-        if names and (word := match["word"]) is not None and word not in names:
-            continue
+    for match in verbatim:
         segments += [Segment(text[end : match.start()], True), Segment(match[0], False)]
         end = match.end()
     return [*segments, Segment(text[end:], True)]
-
-
-def _keep_apostrophes(segment: Segment) -> list[Segment]:
-    """Keep words verbatim that could close a ''' docstring: C1 can turn three p's into apostrophes."""
-    if not segment.natural:
-        return [segment]
-    pieces: list[Segment] = []
-    end = 0
-    for word in re.finditer(r"[\w']+", segment.text):
-        if not re.search(r"'|[pP]{3}", word[0]):
-            continue
-        pieces += [Segment(segment.text[end : word.start()], True), Segment(word[0], False)]
-        end = word.end()
-    return [*pieces, Segment(segment.text[end:], True)]
-
-
-def _keep_last_word(pieces: list[Segment]) -> list[Segment]:
-    """Make the word before the closing ''' verbatim: an apostrophe at its end would close the docstring early."""
-    last = pieces[-1]
-    start = max(last.text.rfind(" "), last.text.rfind("\n")) + 1
-    return [*pieces[:-1], Segment(last.text[:start], last.natural), Segment(last.text[start:], False)]
 
 
 def merge(segments: Iterable[Segment]) -> list[Segment]:

@@ -12,6 +12,7 @@ Nothing here runs a model: `rewriting` states what is asked, and `Rewriting.acce
 from __future__ import annotations
 
 import dataclasses
+import os.path
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ class Rewriting:
     @property
     def text(self) -> str:
         """The description as the model gets it: its lines without their common indentation."""
-        return _dedented("".join(piece.text for piece in self.pieces), self._margin)
+        first, *lines = "".join(piece.text for piece in self.pieces).split("\n")
+        return "\n".join([first, *(line.removeprefix(self._margin) for line in lines)])
 
     def request(self, template: PromptTemplate, stop: Sequence[str] = ()) -> GenerationRequest | None:
         """Return what the model is asked, to be drawn with `DECODING`; None if there is nothing to rewrite.
@@ -83,13 +85,8 @@ class Rewriting:
         else:
             prompt, ends = template.fill(f"{INSTRUCTION}\n\n{self.text}"), ()
         special = template.adds_special_tokens(prompt)
-        return GenerationRequest(
-            f"{self.row.task_id} {text_sha(self.row.prompt)[:12]}",
-            self.row.task_id,
-            prompt,
-            stop=(*ends, *stop),
-            special_tokens=special,
-        )
+        request_id = f"{self.row.task_id} {text_sha(self.row.prompt)[:12]}"
+        return GenerationRequest(request_id, self.row.task_id, prompt, stop=(*ends, *stop), special_tokens=special)
 
     def accept(self, answer: str, compiles: Callable[[str], bool]) -> Rewritten:
         """Return the row with an answer for its description, or as it was. `compiles`: see `PromptRow.compiles`."""
@@ -101,7 +98,8 @@ class Rewriting:
         if not SHORTEST <= len(answer) / len(self.text.strip()) <= LONGEST:
             return Rewritten(self.row, LENGTH)
         rewritten = self._rebuilt(answer)
-        if rewritten is None or any(rewritten.count(mark) > self._count(mark) for mark in DELIMITERS):
+        code = "\n".join(piece.text for piece in self.pieces if not piece.natural)
+        if rewritten is None or any(rewritten.count(mark) > code.count(mark) for mark in DELIMITERS):
             return Rewritten(self.row, CODE)
         prompt = f"{self.before}{rewritten}{self.after}"
         if not compiles(prompt):
@@ -113,10 +111,7 @@ class Rewriting:
     def _margin(self) -> str:
         lines = "".join(piece.text for piece in self.pieces).split("\n")[1:]
         blanks = [line[: len(line) - len(line.lstrip(" \t"))] for line in lines if line.strip()]
-        return _common_start(blanks)
-
-    def _count(self, mark: str) -> int:
-        return sum(piece.text.count(mark) for piece in self.pieces if not piece.natural)
+        return os.path.commonprefix(blanks)  # noqa: RUF071  # of characters
 
     def _rebuilt(self, answer: str) -> str | None:
         whole, end = "", 0
@@ -171,22 +166,9 @@ def _located(prompt: str, clean: Sequence[Segment]) -> list[Segment] | None:
     return [segment for segment in segments if segment.text]
 
 
-def _dedented(text: str, margin: str) -> str:
-    first, *lines = text.split("\n")
-    return "\n".join([first, *(line.removeprefix(margin) for line in lines)])
-
-
 def _indented(text: str, margin: str) -> str:
     first, *lines = text.split("\n")
     return "\n".join([first, *(f"{margin}{line}" if line.strip() else line for line in lines)])
-
-
-def _common_start(texts: Sequence[str]) -> str:
-    if not texts:
-        return ""
-    shortest = min(texts, key=len)
-    lengths = (length for length in range(len(shortest), 0, -1) if all(t.startswith(shortest[:length]) for t in texts))
-    return shortest[: next(lengths, 0)]
 
 
 def _pattern(code: str) -> re.Pattern[str]:

@@ -22,11 +22,9 @@ from raysweep.prompts.repair.styles import (
     MASK_END,
     STYLES,
     RepairAnswer,
-    RepairStyle,
     infill_ends,
     shown,
     trains_suffix_first,
-    untuned_style,
 )
 from raysweep.records import GenerationRequest, Problem, TrainingRow
 
@@ -200,32 +198,24 @@ def template_shown(prompt_format: str, tuned: bool, template: PromptTemplate) ->
         prompt_format: a template for all models, or ``native``: a fine-tuned model sees the template that it was
             trained with, and a base model too if that is its own (`needs_tokenizer`), else the prompt as it is.
         tuned: whether the model was fine-tuned.
-        template: the template with which the model's fine-tuned versions are trained.
+        template: with which the model's fine-tuned versions are trained.
     """
     if prompt_format != NATIVE:
         return dataclasses.replace(template, name=prompt_format)
     if template.name in STYLES:
-        return template if tuned else dataclasses.replace(template, name=untuned_style(template.name))
+        return template if tuned else dataclasses.replace(template, name=STYLES[template.name].untuned or template.name)
     return template if tuned or template.needs_tokenizer else dataclasses.replace(template, name=RAW)
 
 
 @dataclass(frozen=True)
 class Prompter:
-    """Builds the requests for a model's completions.
-
-    Attributes:
-        prompt_format: see `template_shown`, as are the next two.
-        tuned: whether the model was fine-tuned.
-        template: the template with which the model's fine-tuned versions are trained.
-        stop: strings or special tokens that end a completion, beside each problem's own.
-        whole_answers: a problem's own stop strings don't end an answer, since its program is taken out of it later.
-    """
+    """Builds the requests for a model's completions; see `template_shown` for its first three fields."""
 
     prompt_format: str
     tuned: bool
     template: PromptTemplate
-    stop: tuple[str, ...] = ()
-    whole_answers: bool = False
+    stop: tuple[str, ...] = ()  # strings or special tokens that end a completion, beside each problem's own
+    whole_answers: bool = False  # no problem's stop strings end an answer: its program is taken out of it later
 
     @cached_property
     def shown(self) -> PromptTemplate:
@@ -249,8 +239,10 @@ class Prompter:
         """Return the request for a problem's first completion. A chat's end of turn ends it too."""
         text = self.text(problem, prompt)
         turn: tuple[str, ...] = (self.shown.end,) if self.shown.name == CHAT else ()
-        if self.shown.name in STYLES:
-            turn = _end_of_repair(STYLES[self.shown.name], self.shown.tokenizer)
+        if (style := STYLES.get(self.shown.name)) and style.answer is RepairAnswer.SPAN:
+            turn = (MASK_END,)
+        elif style and style.infill:
+            turn = infill_ends(self.shown.tokenizer)
         own = () if self.whole_answers else problem.stop
         return GenerationRequest(
             request_id,
@@ -260,12 +252,6 @@ class Prompter:
             reference=problem.reference,
             special_tokens=self.shown.adds_special_tokens(text),
         )
-
-
-def _end_of_repair(style: RepairStyle, tokenizer: Any) -> tuple[str, ...]:
-    if style.answer is RepairAnswer.SPAN:
-        return (MASK_END,)
-    return infill_ends(tokenizer) if style.infill else ()
 
 
 def split_docstring(prompt: str, entry_point: str) -> tuple[str, str]:

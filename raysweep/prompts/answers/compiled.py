@@ -49,16 +49,13 @@ class _Statement:
         if self.is_type:
             at = next(index for index, token in enumerate(words) if token.text in _TYPES)
             return words[at + 1].text if at + 1 < len(words) else ""
-        return words[-1].text if words and words[-1].kind == "word" and self._has_body else ""
+        has_body = self.tokens[-1].text == "}" and not any(token.text == "=" for token in words)
+        return words[-1].text if has_body and words and words[-1].kind == "word" else ""
 
     @property
     def _heading(self) -> Sequence[CodeToken]:
         ends = (index for index, token in enumerate(self.tokens) if token.text in ("(", "{", "=", ";"))
         return self.tokens[: next(ends, len(self.tokens))]
-
-    @property
-    def _has_body(self) -> bool:
-        return self.tokens[-1].text == "}" and not any(token.text == "=" for token in self._heading)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +114,9 @@ class CompiledReader:
 
     def continued(self, text: str, stops: Sequence[str]) -> str | None:
         """What follows the body is left out, and closing brackets that it lacks are added. `stops` aren't looked at."""
-        open_brackets = self._open_brackets()
-        if not open_brackets or len(text) > self._left:
+        texts = [token.text for token in self._prompt_tokens()]
+        open_brackets = sum((one in ("(", "[", "{")) - (one in (")", "]", "}")) for one in texts)
+        if self.entry_point not in texts or not open_brackets or len(text) > self._left:
             return None
         self._left -= len(text)
         end, depth, last = 0, open_brackets, ""
@@ -140,22 +138,18 @@ class CompiledReader:
             return None
         return f"{self.prompt}{text.rstrip()}\n" + "}\n" * depth
 
-    def _open_brackets(self) -> int:
+    def _prompt_tokens(self) -> Sequence[CodeToken]:
         try:
-            texts = [token.text for token in tokens_of(self.prompt, directives=self._is_cpp)]
+            return tokens_of(self.prompt, directives=self._is_cpp)
         except UnreadableError:
-            return 0
-        if self.entry_point not in texts:
-            return 0
-        return sum((text in ("(", "[", "{")) - (text in (")", "]", "}")) for text in texts)
+            return []
 
     def _statements(self, text: str) -> list[_Statement] | None:
         self._left -= len(text)
         if self._left < 0:
             return None
         try:
-            tokens = tokens_of(text, directives=self._is_cpp)
-            return _statements(tokens)
+            return _statements(tokens_of(text, directives=self._is_cpp))
         except UnreadableError:
             return None
 
@@ -173,20 +167,15 @@ class CompiledReader:
         return False
 
     def _before(self) -> tuple[str, list[_Statement]]:
-        try:
-            tokens = tokens_of(self.prompt, directives=self._is_cpp)
-        except UnreadableError:
-            return "", []
+        tokens = self._prompt_tokens()
         names = [index for index, token in enumerate(tokens) if token.text == self.entry_point]
         if not names:
             return "", []
         start = names[-1]
         while start and tokens[start - 1].kind != "directive" and tokens[start - 1].text not in (";", "{", "}"):
             start -= 1
-        done: list[_Statement] = []
-        if self._is_cpp:
-            done = self._statements(self.prompt[: tokens[start].start]) or []
-        return self.prompt[: tokens[start].start].rstrip(), done
+        before = self.prompt[: tokens[start].start]
+        return before.rstrip(), (self._statements(before) or []) if self._is_cpp else []
 
     def _cpp_program(self, piece: CompiledPiece, others: Iterable[str]) -> str:
         before, known = self._before()

@@ -10,7 +10,7 @@ makes the difference between seconds and milliseconds.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 
 EXHAUSTED = -1
@@ -31,7 +31,14 @@ def sanitized(text: str, entry_point: str, parse: Parse) -> str:
             imports.append(statement)
         elif (name := _name_of(statement)) is not None:
             definitions.setdefault(name, statement)
-    needed = _needed(entry_point, definitions)
+    needed, waiting = {entry_point}, [entry_point]
+    while waiting:
+        used = definitions.get(waiting.pop())
+        nodes = ast.walk(used) if used is not None else ()
+        values = {getattr(node, field, None) for node in nodes for field in ("id", "attr", "arg", "name")}
+        new = {name for name in values if isinstance(name, str)} - needed
+        needed |= new
+        waiting += new
     kept = [*imports, *(statement for name, statement in definitions.items() if name in needed)]
     lines = [line.encode() for line in code.split("\n")]  # columns of trees count bytes
     return "\n".join(_text_of(statement, lines) for statement in kept)
@@ -75,23 +82,3 @@ def _name_of(statement: ast.stmt) -> str | None:
         return statement.name
     targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
     return targets[0].id if isinstance(targets[0], ast.Name) else None
-
-
-def _needed(entry_point: str, definitions: Mapping[str, ast.stmt]) -> set[str]:
-    needed, waiting = {entry_point}, [entry_point]
-    while waiting:
-        statement = definitions.get(waiting.pop())
-        if statement is not None:
-            new = _identifiers(statement) - needed
-            needed |= new
-            waiting += new
-    return needed
-
-
-def _identifiers(statement: ast.stmt) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(statement):
-        for field in ("id", "attr", "arg", "name"):
-            if isinstance(value := getattr(node, field, None), str):
-                names.add(value)
-    return names

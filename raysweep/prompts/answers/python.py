@@ -57,17 +57,11 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a prompt has begun.
+    """What a prompt has begun."""
 
-    Attributes:
-        before: the prompt without the function that it ends in, such as imports and helpers.
-        indent: of that function's body.
-        names: that `before` binds.
-    """
-
-    before: str
-    indent: str
-    names: frozenset[str]
+    before: str  # the prompt without the function that it ends in, such as imports and helpers
+    indent: str  # of that function's body
+    names: frozenset[str]  # that `before` binds
 
 
 class PythonReader:
@@ -232,21 +226,18 @@ def _is_too_deep(text: str) -> bool:
 def _opened(prompt: str, entry_point: str) -> _Opened:
     for text in (prompt, f"{prompt.rstrip()}\n    pass", f"{prompt.rstrip()}\n\tpass"):
         tree = 0 if _is_too_deep(text) else _tree_of(text)
-        if isinstance(tree, ast.Module):
-            return _opened_in(text, tree.body)
+        if not isinstance(tree, ast.Module):
+            continue
+        function = tree.body[-1] if tree.body else None
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            return _Opened(text, INDENT, frozenset(_bound(_scope(tree.body))))
+        lines = text.split("\n")
+        first = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
+        body = lines[function.body[0].lineno - 1]
+        indent = body[: len(body) - len(body.lstrip())] or INDENT
+        return _Opened("\n".join(lines[: first - 1]), indent, frozenset(_bound(_scope(tree.body[:-1]))))
     start = re.search(rf"^(?:async[ \t]+)?def[ \t]+{re.escape(entry_point)}\b", prompt, re.MULTILINE)
     return _Opened(prompt[: start.start()] if start else "", INDENT, frozenset())
-
-
-def _opened_in(text: str, statements: Sequence[ast.stmt]) -> _Opened:
-    function = statements[-1] if statements else None
-    if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-        return _Opened(text, INDENT, frozenset(_bound(_scope(statements))))
-    lines = text.split("\n")
-    start = min([function.lineno, *(decorator.lineno for decorator in function.decorator_list)])
-    body = lines[function.body[0].lineno - 1]
-    indent = body[: len(body) - len(body.lstrip())] or INDENT
-    return _Opened("\n".join(lines[: start - 1]), indent, frozenset(_bound(_scope(statements[:-1]))))
 
 
 def _joined(before: str, code: Sequence[str]) -> str:
@@ -366,12 +357,10 @@ def _block_from(lines: Sequence[str], start: int) -> list[str]:
 def _without_prose(lines: Sequence[str], tree: ast.Module) -> Piece | None:
     """Return a piece without the statements at its end that are rather prose, such as ``Done`` or ``Note: this``."""
     body = tree.body
-    while body and _is_prose(body[-1]):
+    while body and (
+        body[-1].value is None
+        if isinstance(body[-1], ast.AnnAssign)
+        else isinstance(body[-1], ast.Expr) and not isinstance(body[-1].value, ast.Call | ast.Await)
+    ):
         body.pop()
     return Piece("\n".join(lines[: body[-1].end_lineno]), tree) if body else None
-
-
-def _is_prose(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.AnnAssign):
-        return statement.value is None
-    return isinstance(statement, ast.Expr) and not isinstance(statement.value, ast.Call | ast.Await)

@@ -40,7 +40,7 @@ class Hunk:
         code = self.buggy if self.buggy.strip() else self.after
         indent = indent_of(code)
         if code is self.after and (not indent or code.lstrip()[0] in _CLOSING):
-            return _last_indent(self.before)
+            return indent_of("".join(reversed(lines_of(self.before))))
         return indent
 
     def patched(self, fixed: str) -> str:
@@ -177,10 +177,6 @@ def hunk_of_context(context: str) -> Hunk:
 def indent_of(code: str) -> str:
     first = next((line for line in lines_of(code) if line.strip()), "")
     return first[: len(first) - len(first.lstrip(" \t"))]
-
-
-def _last_indent(code: str) -> str:
-    return indent_of(next((line for line in reversed(lines_of(code)) if line.strip()), ""))
 
 
 def dedented(parts: Sequence[str]) -> list[str]:

@@ -94,7 +94,9 @@ class RepairProblem(Problem):
             code = code[:end]
             if not code[len(self.hunk.before) :].strip():
                 return None
-            code = self._with_the_rest_of_the_file(code if code.endswith("\n") else f"{code}\n")
+            rest = statement_at_margin(self.hunk.code, len(self.hunk.before) + len(self.hunk.buggy))
+            code += "" if code.endswith("\n") else "\n"
+            code += "" if rest is None else self.hunk.code[rest:]  # such as other functions that it calls
         else:
             code = f"{hunk_in(self.prompt)[0].before}{answer}"
             end = end_of_block(code)
@@ -102,11 +104,6 @@ class RepairProblem(Problem):
                 return None
             code = f"{without_comments(code[:end], self.language)}\n"
         return Patch(self._program(code), self._is_exact(code))
-
-    def _with_the_rest_of_the_file(self, code: str) -> str:
-        """Return a function in Python with what the prompt's file has behind it, such as others that it calls."""
-        rest = statement_at_margin(self.hunk.code, len(self.hunk.before) + len(self.hunk.buggy))
-        return code if rest is None else f"{code}{self.hunk.code[rest:]}"
 
     def _program(self, function: str) -> Program:
         text = f"{self.file_before}{function}{self.file_after}"

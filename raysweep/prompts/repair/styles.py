@@ -34,23 +34,14 @@ class RepairAnswer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RepairStyle:
-    """How code with a marked hunk becomes the text that a model reads.
-
-    Attributes:
-        answer: what the model answers.
-        shows_hunk: whether it sees the faulty lines.
-        architecture: causal or seq2seq.
-        clm: clm's words in place of the study's.
-        infill: in the order of the tokenizer's tokens for filling in the middle.
-        untuned: the style of a model that isn't fine-tuned; empty: this is one.
-    """
+    """How code with a marked hunk becomes the text that a model reads."""
 
     answer: RepairAnswer = RepairAnswer.HUNK
-    shows_hunk: bool = True
-    architecture: str = "causal"
-    clm: bool = False
-    infill: bool = False
-    untuned: str = ""
+    shows_hunk: bool = True  # the model sees the faulty lines
+    architecture: str = "causal"  # or seq2seq
+    clm: bool = False  # clm's words in place of the study's
+    infill: bool = False  # in the order of the tokenizer's tokens for filling in the middle
+    untuned: str = ""  # the style of a model that isn't fine-tuned; empty: this is one
 
 
 STYLES: Mapping[str, RepairStyle] = {
@@ -130,10 +121,10 @@ def shown(name: str, text: str, tokenizer: Any = None, *, suffix_first: bool = F
     """
     hunk, comment = hunk_in(text)
     style = STYLES[name]
-    if style.answer is RepairAnswer.SPAN:
-        return _masked(hunk, comment, shows_hunk=style.shows_hunk)
-    if style.answer is RepairAnswer.REST:
-        return f"{hunk.before}{_commented(hunk.buggy, comment) if style.shows_hunk else ''}"
+    if style.answer is not RepairAnswer.HUNK:
+        lines = [line for line in lines_of(hunk.buggy) if style.shows_hunk and line.strip()]  # clm shows no blank ones
+        before = f"{hunk.before}{''.join(f'{comment} buggy line:{line}' for line in lines)}"
+        return before if style.answer is RepairAnswer.REST else f"{before}{hunk.indent}{MASK}\n{hunk.after}"
     if style.infill:
         before = hunk.before if not style.untuned else _with_marks(hunk, comment, style)
         return _infilling(before, hunk.after, tokenizer, suffix_first=suffix_first)
@@ -186,11 +177,6 @@ def trains_suffix_first(row_id: str) -> bool:
     return int(text_sha(f"suffix first {row_id}")[:8], 16) % 2 == 0
 
 
-def untuned_style(name: str) -> str:
-    """Return the style that a model sees before it is fine-tuned with another one."""
-    return STYLES[name].untuned or name
-
-
 def answers_in(name: str) -> RepairAnswer | None:
     """Return what a model answers to a template; None for one that is not for repair."""
     return STYLES[name].answer if name in STYLES else None
@@ -199,16 +185,6 @@ def answers_in(name: str) -> RepairAnswer | None:
 def _with_marks(hunk: Hunk, comment: str, style: RepairStyle) -> str:
     start, end = ("buggy lines start:\n", "buggy lines end:\n") if style.clm else (START, END)
     return f"{hunk.before}{comment} {start}{hunk.buggy if style.shows_hunk else ''}{comment} {end}"
-
-
-def _commented(buggy: str, comment: str) -> str:
-    """Return the hunk's lines as comments, without blank ones, as clm shows none."""
-    return "".join(f"{comment} buggy line:{line}" for line in lines_of(buggy) if line.strip())
-
-
-def _masked(hunk: Hunk, comment: str, *, shows_hunk: bool) -> str:
-    shown_lines = _commented(hunk.buggy, comment) if shows_hunk else ""
-    return f"{hunk.before}{shown_lines}{hunk.indent}{MASK}\n{hunk.after}"
 
 
 def _infilling(before: str, after: str, tokenizer: Any, *, suffix_first: bool) -> str:

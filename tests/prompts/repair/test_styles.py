@@ -6,7 +6,7 @@ import pytest
 
 from raysweep.errors import UsageError
 from raysweep.prompts.repair.hunks import Hunk, marked
-from raysweep.prompts.repair.styles import STYLES, answers_in, infill_ends, shown, trains_suffix_first, untuned_style
+from raysweep.prompts.repair.styles import STYLES, answers_in, infill_ends, shown, trains_suffix_first
 
 HUNK = Hunk("f() {\n", "    a();\n", "}\n")
 TEXT = marked(HUNK, "//")
@@ -62,7 +62,7 @@ def test_blank_lines_are_shown_as_no_comment_and_python_is_marked_with_its_own_c
 def test_every_style_is_one_of_those_above_and_names_one_for_models_that_are_not_fine_tuned() -> None:
     assert len(STYLES) == 15
     for name, style in STYLES.items():
-        other = STYLES[untuned_style(name)]
+        other = STYLES[STYLES[name].untuned or name]
         assert (other.untuned, other.architecture) == ("", style.architecture)
         assert answers_in(name) is style.answer
     assert answers_in("instruct") is None
