@@ -25,6 +25,8 @@ _MODALS = frozenset(["can", "could", "ca", "cannot", "may", "might", "must", "sh
 _NEGATIONS = ("not", "n't", "n’t")
 _NOUNS = ("NN", "NNS", "NNP")
 
+_BEFORE_IS = frozenset(["it", "he", "she", "that", "there", "here", "what", "who", "how", "where"])
+"""Words behind which "'s" is short for is."""
 _COMMAND = "command"
 
 
@@ -180,12 +182,11 @@ class _Reader:
             return FiniteVerb(Kind.MAIN, index) if plural and not self._is_infinitive(index) else None
         if tag == "VBD" and subject and self._tag(index + 1) not in ("IN", "TO", "RP") and self._tag(before) != "DT":
             return FiniteVerb(Kind.MAIN, index)
-        if self._participles and tag in ("VBN", "VBD") and not self._after_auxiliary(index):
-            return FiniteVerb(Kind.PARTICIPLE, index)
+        if self._participles and tag in ("VBN", "VBD"):
+            auxiliaries = _BE | _HAVE | {"be", "been", "being"}
+            if not any(self._word(place) in auxiliaries for place in range(index - 3, index)):
+                return FiniteVerb(Kind.PARTICIPLE, index)
         return None
-
-    def _after_auxiliary(self, index: int) -> bool:
-        return any(self._word(before) in _BE | _HAVE | {"be", "been", "being"} for before in range(index - 3, index))
 
     def _word(self, index: int) -> str:
         return self._words[index] if 0 <= index < len(self._words) else ""
@@ -194,18 +195,7 @@ class _Reader:
         return self._tags[index] if 0 <= index < len(self._tags) else ""
 
     def _is_short_for_is(self, index: int) -> bool:
-        return self._tag(index - 1) in ("PRP", "EX", "WP", "WDT") or self._word(index - 1) in (
-            "it",
-            "he",
-            "she",
-            "that",
-            "there",
-            "here",
-            "what",
-            "who",
-            "how",
-            "where",
-        )
+        return self._tag(index - 1) in ("PRP", "EX", "WP", "WDT") or self._word(index - 1) in _BEFORE_IS
 
     def _verb_after(self, index: int, tags: Sequence[str]) -> int:
         """Return the index of the next verb if it comes soon and has one of the tags, else -1; "been" counts as VBN."""

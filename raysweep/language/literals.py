@@ -117,17 +117,11 @@ def _lists(text: str) -> Iterator[tuple[int, int]]:
             if open_brackets and open_brackets[-1][0] == _CLOSES[mark]:
                 _, start = open_brackets.pop()
                 if match.end() - start <= _LONGEST_LIST:
-                    yield _start_of_name(text, start), match.end()
+                    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
+                        start -= 1  # to where a name before the bracket begins: that of ``a`` in ``a[k]``
+                    yield start, match.end()
         else:
             open_brackets.clear()
-
-
-def _start_of_name(text: str, end: int) -> int:
-    """Return where the name before a bracket begins: that of ``a`` in ``a[k]``."""
-    start = end
-    while start and (text[start - 1].isalnum() or text[start - 1] == "_"):
-        start -= 1
-    return start
 
 
 def _formulas(line: str, offset: int) -> Iterator[tuple[int, int]]:

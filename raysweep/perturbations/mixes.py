@@ -173,10 +173,6 @@ class Chosen(Mix):
 
     Args:
         members: names of at least one method, each once; no aggregates, and none with arguments that have no default.
-        strength: see `Mix`.
-        strengths: see `Mix`.
-        compose: see `Mix`.
-        language: see `Mix`.
 
     Raises:
         UsageError: see `Mix`; also for no members, one given twice, or one that can't be a member.
@@ -207,6 +203,7 @@ class Chosen(Mix):
         super().__init__(strength, strengths, compose, language)
 
     @property
+    @override
     def set_name(self) -> str:
         """The name and the members, so that two mixes draw independently of each other."""
         return " ".join([self.name, *self.members])

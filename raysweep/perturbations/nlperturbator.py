@@ -17,9 +17,9 @@ import io
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from typing_extensions import override
 
@@ -35,8 +35,7 @@ _URL = re.compile(r"\s*https?://.*", re.DOTALL)
 _FUNCTION = re.compile(r"\bdef\s+(\w+)")
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedText:
+class PublishedText(NamedTuple):
     """A description before and after. `names`: the functions of its problem, to tell equal descriptions apart."""
 
     clean: str
@@ -122,25 +121,21 @@ def _files_of(path: Path, category: str) -> list[Path]:
 @lru_cache(maxsize=64)
 def _read(file: Path, mtime_ns: int) -> tuple[PublishedText, ...]:
     try:
-        rows = [
-            row for row in csv.DictReader(io.StringIO(read_content(file).decode(), newline="")) if row.get("prompt")
-        ]
-        texts = _mbpp(rows) if file.parent.name == "MBPP-R" else _humaneval(rows)
+        table = csv.DictReader(io.StringIO(read_content(file).decode(), newline=""))
+        rows = [row for row in table if row.get("prompt")]
+        if file.parent.name != "MBPP-R":
+            texts = _humaneval(rows)
+        else:  # both descriptions are cut at a URL, which only some problem sets have
+            texts = [
+                PublishedText(_URL.sub("", row["original_prompt"]), _URL.sub("", row["prompt"]), names)
+                for row in rows
+                for names in [frozenset(_FUNCTION.findall(row["code"]))]
+            ]
     except (ValueError, KeyError, csv.Error) as error:
         raise UsageError(
             f"{file}: is not as NLPerturbator published it ({error!r}); take it from there again"
         ) from None
     return tuple(text for text in texts if text.clean != text.perturbed)
-
-
-def _mbpp(rows: Sequence[Mapping[str, str]]) -> list[PublishedText]:
-    """Cut both descriptions at a URL, which only some problem sets have."""
-    return [
-        PublishedText(
-            _URL.sub("", row["original_prompt"]), _URL.sub("", row["prompt"]), frozenset(_FUNCTION.findall(row["code"]))
-        )
-        for row in rows
-    ]
 
 
 def _humaneval(rows: Sequence[Mapping[str, str]]) -> list[PublishedText]:

@@ -141,21 +141,17 @@ def _write(ref: DataSetRef, local: Path | None, draft: Path) -> None:
 
 def hub_is_reachable() -> bool:
     """Return True if the hub answers, asked at most once a minute: its own clients try for half a minute each time."""
-    now = time.monotonic()
-    if not _answers or now - _answers[-1][0] > 60:
-        _answers[:] = [(now, _answers_now())]
-    return _answers[-1][1]
-
-
-def _answers_now() -> bool:
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
-    try:
-        get_session().head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
-    except network_errors():  # also in offline mode
-        return False
-    return True
+    now = time.monotonic()
+    if not _answers or now - _answers[-1][0] > 60:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=TIMEOUT_SECONDS)
+            _answers[:] = [(now, True)]
+        except network_errors():  # also in offline mode
+            _answers[:] = [(now, False)]
+    return _answers[-1][1]
 
 
 def network_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:

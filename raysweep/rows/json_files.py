@@ -48,8 +48,11 @@ class JsonRow:
             shown = json.dumps(value)[:60]
             way = "give it a text, or remove the row" if value is None else "put it in quotes"
             raise UsageError(f"{self.place}: `{name}` must be a string, not {shown}; {way}")
-        if not _is_unicode(value):
-            raise UsageError(f"{self.place}: `{name}` holds half of a surrogate pair, which is no character; remove it")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            half = f"`{name}` holds half of a surrogate pair, which is no character; remove it"
+            raise UsageError(f"{self.place}: {half}") from None
         return value
 
     def label(self, name: str, default: str | None = None) -> str:
@@ -198,11 +201,3 @@ def _parsed(path: Path, number: int, text: str, rule: str) -> Any:
         raise UsageError(f"{path}:{line}: broken JSON at column {error.colno} ({error.msg}); {rule}") from None
     except (ValueError, RecursionError) as error:  # a number of too many digits, too deep nesting
         raise UsageError(f"{path}:{number}: broken JSON ({error}); {rule}") from None
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -77,7 +77,7 @@ def read_rows(path: Path, record: type[R]) -> list[R]:
         UnreadableTable: the file is missing or incomplete.
         OtherSchema: the file has another schema.
     """
-    return _read(path, str(path), record)
+    return _records(_table_in(path, str(path)), record)
 
 
 def read_rows_of(path: Path, record: type[R], column: str, values: Collection[str]) -> list[R]:
@@ -122,11 +122,7 @@ def from_bytes(data: bytes, name: str, record: type[R]) -> list[R]:
     """Read all rows of a file's content; `name` is the file's, for errors. See `read_rows` for what it raises."""
     import pyarrow
 
-    return _read(pyarrow.BufferReader(data), name, record)
-
-
-def _read(source: Any, name: str, record: type[R]) -> list[R]:
-    return _records(_table_in(source, name), record)
+    return _records(_table_in(pyarrow.BufferReader(data), name), record)
 
 
 def _table_in(source: Any, name: str, columns: list[str] | None = None) -> Any:

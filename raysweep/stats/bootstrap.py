@@ -80,7 +80,7 @@ def bootstrap_intervals(
     means = array([draw_means(table) for table in tables])
     if means.shape[1] < FEWEST:
         return [UNDEFINED for _ in statistics(np.full((len(values), 1), np.nan))]
-    possible = corners or _all_corners(len(values))
+    possible = corners or list(product((1.0, 0.0), repeat=len(values)))
     resampled = resampled_means(means[:, None, :], possible, seed)[:, :, 0]
     for number, table in enumerate(tables):
         if not agree(table):
@@ -119,7 +119,7 @@ def resampled_means(
     import numpy as np
 
     count, sets, problems = values.shape
-    possible = tuple(corners or _all_corners(count))
+    possible = tuple(corners or product((1.0, 0.0), repeat=count))
     added = _corner_weights(problems, len(possible), seed)
     nearness = _nearness(values)
     resampled = np.empty((count, RESAMPLES, sets))
@@ -198,10 +198,6 @@ def _percentile(resampled: NDArray[np.float64], percent: float) -> NDArray[np.fl
     ordered = np.partition(np.ascontiguousarray(resampled.T), (below, below + 1), axis=1)
     first, second = ordered[:, below], ordered[:, below + 1]
     return np.asarray(first + (second - first) * (place - below))
-
-
-def _all_corners(values: int) -> Corners:
-    return list(product((1.0, 0.0), repeat=values))
 
 
 def _nearness(values: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -74,12 +74,8 @@ def mean_interval(
 ) -> Interval:
     """Return the interval of the mean, given one value per problem; undefined for fewer than two values.
 
-    Args:
-        values: one for each problem.
-        limits: the smallest and the largest value that a problem can have.
-
     Raises:
-        UsageError: a value lies beyond the limits.
+        UsageError: a value lies beyond the limits, the smallest and the largest one that a problem can have.
     """
     return _mean_interval(array(values), 0.0, limits)
 
@@ -87,15 +83,15 @@ def mean_interval(
 def drawn_mean_interval(draws: Draws, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
     """Return the interval of the mean over problems of the mean over draws; where draws agree, it is `mean_interval`.
 
-    Args:
-        draws: for each problem its values, one for each draw.
-        limits: the smallest and the largest value that a problem can have.
-
     Raises:
-        UsageError: a problem's mean lies beyond the limits.
+        UsageError: a problem's mean lies beyond the limits, the smallest and the largest value that one can have.
     """
-    values = drawn(draws)
-    return _mean_interval(draw_means(values), 0.0 if agree(values) else _spread_of_draws(values), limits)
+    import numpy as np
+
+    values, between = drawn(draws), 0.0
+    if not agree(values):  # the variances of problems' means in a Bayesian bootstrap of their draws
+        between = float((np.nanvar(values, axis=1) / (np.isfinite(values).sum(axis=1) + 1)).sum())
+    return _mean_interval(draw_means(values), between, limits)
 
 
 def drawn(draws: Draws) -> NDArray[np.float64]:
@@ -194,14 +190,6 @@ def design_effect(
 
     ratio = np.where(verdicts > 0, squares / np.where(verdicts > 0, verdicts, 1.0), 1.0)
     return np.asarray((ratio * carriers + weight) / (carriers + weight))
-
-
-def _spread_of_draws(values: NDArray[np.float64]) -> float:
-    """Return the sum over problems of the variance of a problem's mean in a Bayesian bootstrap of its draws."""
-    import numpy as np
-
-    there = np.isfinite(values).sum(axis=1)
-    return float((np.nanvar(values, axis=1) / (there + 1)).sum())
 
 
 def agree(draws: Draws) -> bool:

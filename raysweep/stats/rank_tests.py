@@ -93,11 +93,11 @@ def signed_rank(
     method: Method | None = None,
     coverage: float = 0.95,
 ) -> SignedRank:
-    """Test whether paired numbers differ.
+    """Test whether paired numbers differ, of which `x` and `y` hold one of each pair.
 
     Args:
-        x: one number for each pair.
-        y: the other number of each pair, in the same order.
+        x: in any unit.
+        y: in the same order and unit.
         alternative: what is tested against: that they differ, that x is larger, or that x is smaller.
         zeros: how differences of 0 count.
         method: how p is computed; None: exact for at most 50 pairs without ties and zeros, else normal.
@@ -106,15 +106,16 @@ def signed_rank(
     Raises:
         UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unusable option.
     """
-    _require_options(alternative, zeros, method)
-    if not 0 < coverage < 1:
-        raise UsageError(f"coverage={coverage:g}: give a share between 0 and 1, such as 0.95")
+    import numpy as np
+
+    _require_options(alternative, zeros, method, coverage)
     differences = _differences(x, y)
     if not differences.any():
         return _all_equal(len(differences), alternative, zeros, method)
     used = differences[differences != 0] if zeros == "wilcox" else differences
     sums = _rank_sums(used, zeros)
-    zero_pairs, tied_pairs = int((differences == 0).sum()), _tied(used)
+    sizes = np.unique(np.abs(used[used != 0]), return_counts=True)[1]
+    zero_pairs, tied_pairs = int((differences == 0).sum()), int(sizes[sizes > 1].sum())
     chosen = method or (EXACT if sums.n <= MOST_EXACT and not tied_pairs and not zero_pairs else NORMAL)
     estimate, low, high = _hodges_lehmann(used, sums.ranks, coverage, exact=chosen == EXACT)
     return SignedRank(
@@ -158,7 +159,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _require_options(alternative: str, zeros: str, method: str | None) -> None:
+def _require_options(alternative: str, zeros: str, method: str | None, coverage: float) -> None:
     for name, value, known in (
         ("alternative", alternative, ALTERNATIVES),
         ("zeros", zeros, ZEROS),
@@ -166,6 +167,8 @@ def _require_options(alternative: str, zeros: str, method: str | None) -> None:
     ):
         if value not in known:
             raise UsageError(f"{name}={value!r}: give one of {', '.join(known)}")
+    if not 0 < coverage < 1:
+        raise UsageError(f"coverage={coverage:g}: give a share between 0 and 1, such as 0.95")
 
 
 def _differences(x: Sequence[float], y: Sequence[float]) -> NDArray[np.float64]:
@@ -212,25 +215,15 @@ def _all_equal(pairs: int, alternative: Alternative, zeros: Zeros, method: Metho
 
 @dataclass(frozen=True)
 class _RankSums:
-    """Ranks of differences by size, and the sums of those with either sign.
+    """Ranks of differences by size, and the sums of those with either sign."""
 
-    Attributes:
-        ranks: of all differences that are ranked, those of 0 included.
-        signed: ranks of the differences that are not 0.
-        n: number of differences that count.
-        positive: sum of the positive ranks, with half of those of differences of 0 for ``zsplit``.
-        negative: the same of the negative ones.
-        split: that half; 0 for other treatments of 0.
-        z: of the normal approximation.
-    """
-
-    ranks: NDArray[np.float64]
-    signed: NDArray[np.float64]
-    n: int
-    positive: float
+    ranks: NDArray[np.float64]  # of all differences that are ranked, those of 0 included
+    signed: NDArray[np.float64]  # of the differences that are not 0
+    n: int  # number of differences that count
+    positive: float  # sum of the positive ranks, with half of those of differences of 0 for ``zsplit``
     negative: float
-    split: float
-    z: float
+    split: float  # that half; 0 for other treatments of 0
+    z: float  # of the normal approximation
 
 
 def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
@@ -245,13 +238,6 @@ def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
     negative = float(ranks[differences < 0].sum()) + split
     z = (positive - negative) / 2 / math.sqrt(float((counted**2).sum()) / 4)
     return _RankSums(ranks, signed, len(counted), positive, negative, split, z)
-
-
-def _tied(differences: NDArray[np.float64]) -> int:
-    import numpy as np
-
-    _, numbers = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    return int(numbers[numbers > 1].sum())
 
 
 def _distribution(ranks: NDArray[np.float64]) -> NDArray[np.float64]:

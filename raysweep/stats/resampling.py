@@ -137,8 +137,7 @@ class BestSetting:
 def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int = DEFAULT_SEED) -> BestSetting:
     """Bootstrap over problems and draws which setting has the largest mean.
 
-    All settings share the weights of problems in a resample, so they stay paired; each has its own of its draws. See
-    `raysweep.stats.bootstrap.resampled_settings`.
+    Settings share the weights of problems in a resample, so they stay paired (`bootstrap.resampled_settings`).
 
     Args:
         scores: for each setting, in order, each problem's values from 0 to 1, one for each draw; problems are the same
@@ -156,7 +155,13 @@ def argmax_interval(scores: Mapping[str, Sequence[Sequence[float]]], seed: int =
     means = np.asarray([of_setting.mean() for of_setting in values])
     is_best = _are_best(means[None, :])[0] > 0
     names, place = tuple(scores), int(np.argmax(is_best))
-    start, end = _run_around(place, shares)
+    runs = [
+        (end - start, -float(shares[start:end].sum()), start, end)
+        for start in range(place + 1)
+        for end in range(place + 1, len(shares) + 1)
+        if shares[start:end].sum() >= COVERAGE - 1e-9 or end - start == len(shares)
+    ]
+    _, _, start, end = min(runs)  # the shortest; of equals that which holds most
     tied = tuple(name for name, best in zip(names, is_best, strict=True) if best)
     draws = tuple(of_setting.shape[1] for of_setting in values)
     notes = (f"{' and '.join(tied)} tie" if len(tied) > 1 else "", ONE_DRAW if min(draws) == 1 else "")
@@ -220,15 +225,3 @@ def _are_best(means: NDArray[np.float64]) -> NDArray[np.float64]:
     largest = means.max(axis=1, keepdims=True)
     best = means >= largest - 1e-12 * np.abs(largest)  # sums in another order differ in the last bit
     return np.asarray(best / best.sum(axis=1, keepdims=True))
-
-
-def _run_around(place: int, shares: NDArray[np.float64]) -> tuple[int, int]:
-    """Return the smallest run [start, end) that includes a place and holds enough; of equals that which holds most."""
-    runs = [
-        (end - start, -float(shares[start:end].sum()), start, end)
-        for start in range(place + 1)
-        for end in range(place + 1, len(shares) + 1)
-        if shares[start:end].sum() >= COVERAGE - 1e-9 or end - start == len(shares)
-    ]
-    _, _, start, end = min(runs)
-    return start, end

@@ -61,6 +61,7 @@ def runs_test(counts: Sequence[int], seed: int = DEFAULT_SEED) -> RunsTest:
     Raises:
         UsageError: fewer than two places, or a count below 0.
     """
+    from scipy.stats import chisquare
     from statsmodels.sandbox.stats.runs import TotalRunsProb
 
     if len(counts) < FEWEST_PLACES or min(counts) < 0:
@@ -70,7 +71,7 @@ def runs_test(counts: Sequence[int], seed: int = DEFAULT_SEED) -> RunsTest:
         return RunsTest(0, places, 0, 0, nan, nan, nan, nan, note=NO_COUNT)
     is_marked = [count * places > n for count in counts]
     marked, runs = sum(is_marked), len(list(groupby(is_marked)))
-    chi_square = _chi_square(counts)
+    chi_square = float(chisquare(counts).statistic)
     draws = numpy_rng(seed, "uniform counts", n, places).multinomial(n, [1 / places] * places, SIMULATIONS)
     further = int(((draws.astype(float) ** 2).sum(axis=1) * places / n - n >= chi_square - 1e-9).sum())
     p_uniform = (further + 1) / (SIMULATIONS + 1)
@@ -79,9 +80,3 @@ def runs_test(counts: Sequence[int], seed: int = DEFAULT_SEED) -> RunsTest:
     of_runs = TotalRunsProb(places - marked, marked)
     p_runs, smallest = (min(1.0, float(of_runs.cdf(number))) for number in (runs, 2))
     return RunsTest(n, places, marked, runs, p_runs, smallest, chi_square, p_uniform)
-
-
-def _chi_square(counts: Sequence[int]) -> float:
-    from scipy.stats import chisquare
-
-    return float(chisquare(counts).statistic)

@@ -56,10 +56,7 @@ class _Index:
 
 
 class LeakFinder:
-    """Finds rows that leak test problems.
-
-    `problem_sets`: the evaluated problem sets by name; leaks are reported under these names.
-    """
+    """Finds rows that leak problems of the evaluated problem sets, which it gets by the names that leaks report."""
 
     def __init__(self, problem_sets: Mapping[str, ProblemSet]) -> None:
         self._problems: list[tuple[str, str]] = []
@@ -91,7 +88,12 @@ class LeakFinder:
         self._index.instructions[_words(description)].append(number)
         if opening := _first_sentence(description):
             self._index.openings[problem.entry_point, opening].append(number)
-        codes = _codes_of(problem)
+        codes = {"solution": problem.reference} if problem.reference else {}
+        if isinstance(problem, RepairProblem):  # its function before and after
+            codes = {"faulty code": problem.hunk.code}
+            if problem.reference is not None:
+                codes["solution"] = problem.hunk.patched(problem.reference)
+            codes = {kind: _body(without_comments(code, problem.language)) for kind, code in codes.items()}
         for code in codes.values():
             self._index.solutions[_words(code)].append(number)
         for kind, text in {"docstring": description, **codes}.items():
@@ -125,16 +127,6 @@ class LeakFinder:
         for (number, kind), starts in covered.items():
             if _longest_run(starts) + SHINGLE - 1 > SHARE * self._lengths[number, kind]:
                 yield f"{kind} overlap", number
-
-
-def _codes_of(problem: Problem) -> dict[str, str]:
-    """Return the codes of a problem that would leak it, by what they are; of a repair its function before and after."""
-    if not isinstance(problem, RepairProblem):
-        return {"solution": problem.reference} if problem.reference else {}
-    codes = {"faulty code": problem.hunk.code}
-    if problem.reference is not None:
-        codes["solution"] = problem.hunk.patched(problem.reference)
-    return {kind: _body(without_comments(code, problem.language)) for kind, code in codes.items()}
 
 
 def _codes_in(row: SourceRow) -> list[str]:

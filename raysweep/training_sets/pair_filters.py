@@ -44,6 +44,8 @@ class PairFilters:
 
     def reason_against(self, row: SourceRow, variant: Variant, tokens_of: TokenCount) -> str:
         """Return in words why a variant of a row's response is left out; empty if it stays."""
+        from rapidfuzz.distance import Indel
+
         if not variant.text.strip():
             return "no text"
         if self.fence and variant.lacks_fence:
@@ -52,22 +54,13 @@ class PairFilters:
             return "equal to the response"
         if self.tokens and variant.is_cut:
             return "cut at the answer's most tokens"
-        if self.tokens and self._is_longer(row.instruction + row.input, variant.text, tokens_of):
+        prompt = row.instruction + row.input
+        least = sum(len(text.encode(errors="replace")) for text in (prompt, variant.text))  # a token has a byte
+        if least > self.tokens > 0 and tokens_of(prompt) + tokens_of(variant.text) > self.tokens:
             return f"longer than {self.tokens:,} tokens with its prompt"
-        if self.similarity and _similarity(variant.text, row.output) < self.similarity:
+        if self.similarity and Indel.normalized_similarity(variant.text, row.output) < self.similarity:
             return f"less similar than {self.similarity:g}"
         return ""
-
-    def _is_longer(self, prompt: str, response: str, tokens_of: TokenCount) -> bool:
-        """Count tokens only where the bytes, of which a token has at least one, don't settle it."""
-        least = len(prompt.encode(errors="replace")) + len(response.encode(errors="replace"))
-        return least > self.tokens and tokens_of(prompt) + tokens_of(response) > self.tokens
-
-
-def _similarity(one: str, other: str) -> float:
-    from rapidfuzz.distance import Indel
-
-    return float(Indel.normalized_similarity(one, other))
 
 
 def tokens_by(tokenizer: Any) -> TokenCount:

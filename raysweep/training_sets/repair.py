@@ -8,14 +8,13 @@ The file has one JSON object a line, {before, buggy, after, fixed, optional lang
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
 from raysweep.errors import UsageError, did_you_mean
-from raysweep.problems.file_problems import language_name
-from raysweep.problems.minicode.world import GENERATOR_VERSION, training_task
+from raysweep.problems.file_problems import full_path, language_name
+from raysweep.problems.minicode.world import training_task
 from raysweep.problems.repair.minirepair import VERSION, faulty
 from raysweep.programs import JAVA, LANGUAGES, PYTHON
 from raysweep.prompts.repair.hunks import Hunk, comment_mark, fault_between, marked
@@ -54,7 +53,7 @@ class RepairRows(_MarkedRows):
     """
 
     def __init__(self, path: str, language: str = JAVA) -> None:
-        self._path = Path(path).expanduser().absolute()  # workers run in other folders
+        self._path = full_path(path)
         self._language = language
         check_file(self._path)
         self.size: int | None = None  # number of rows, counted by `check`
@@ -74,7 +73,8 @@ class RepairRows(_MarkedRows):
 
     def _row(self, row_id: str, row: JsonRow) -> SourceRow:
         names = _OF_CLM if _OF_CLM[0] in row.fields else _FIELDS
-        before, buggy, after, fixed = (_whole_lines(row.text(name)) for name in names)
+        texts = map(row.text, names)
+        before, buggy, after, fixed = (text if not text or text.endswith("\n") else f"{text}\n" for text in texts)
         language = language_name(row.text("language", "") or self._language)
         if language not in LANGUAGES:
             near = f"{language!r}{did_you_mean(language, LANGUAGES)}"
@@ -127,12 +127,4 @@ class MiniRepairRows(_MarkedRows):
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
-        return {"generator": GENERATOR_VERSION, "mutants": VERSION} | {
-            "world": self.world,
-            "rows": self.size,
-            "part": self.part,
-        }
-
-
-def _whole_lines(text: str) -> str:
-    return text if not text or text.endswith("\n") else f"{text}\n"
+        return {**self._minicode.fingerprint(), "mutants": VERSION}

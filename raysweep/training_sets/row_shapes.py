@@ -63,7 +63,10 @@ def rejected_response(row: JsonRow, field: str | None) -> str | None:
 
 def _turns(row: JsonRow, shape: tuple[str, ...]) -> tuple[str, str]:
     """Return the question and the answer that the messages in some columns, joined, consist of."""
-    messages = [message for name in shape for message in _messages_or_text(row, name, is_prompt=name == "prompt")]
+    messages: list[tuple[str, str]] = []
+    for name in shape:
+        is_question = name == "prompt" and isinstance(row.fields[name], str)
+        messages += [("user", row.text(name))] if is_question else _messages(row, name)
     roles = [role for role, _ in messages]
     if len(roles) == 2 and roles[0] in _USERS and roles[1] in _MODELS:
         return messages[0][1], messages[1][1]
@@ -72,13 +75,6 @@ def _turns(row: JsonRow, shape: tuple[str, ...]) -> tuple[str, str]:
         way = "take the system message out, and give its text to the models as `system_prompt`"
     shown = ", ".join(roles) or "none"
     raise UsageError(f"{row.place}: a row must have a user's message and its answer, not {shown:.60}; {way}")
-
-
-def _messages_or_text(row: JsonRow, name: str, *, is_prompt: bool) -> list[tuple[str, str]]:
-    """Return the messages in a column; a prompt may be a text, which is its user's."""
-    if is_prompt and isinstance(row.fields[name], str):
-        return [("user", row.text(name))]
-    return _messages(row, name)
 
 
 def _messages(row: JsonRow, name: str) -> list[tuple[str, str]]:

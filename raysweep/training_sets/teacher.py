@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import textwrap
 from collections import Counter
-from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
@@ -166,7 +165,14 @@ def _body(row: SourceRow, answer: str) -> str:
     lines = program.split("\n")
     if not functions or not (body := _body_lines(functions[-1], lines)):
         return ""
-    beside = (each for each in _definitions_used(statements) if row.entry_point not in _bound(each))
+    read = [{node.id for node in ast.walk(each) if isinstance(node, ast.Name)} for each in statements]
+    readers = Counter(chain.from_iterable(read))
+    used = [
+        each
+        for each, own in zip(statements, read, strict=True)
+        if any(readers[name] > (name in own) for name in _bound(each))  # another statement reads it
+    ]
+    beside = (each for each in used if row.entry_point not in _bound(each))
     further = ["\n".join(lines[_first_line(each) - 1 : each.end_lineno]) for each in beside]
     return "\n\n\n".join(["\n".join(body), *(text for text in further if text not in row.instruction)])
 
@@ -186,15 +192,6 @@ def _first_line(statement: ast.stmt) -> int:
     """Return the number of a statement's first line, which for a definition is that of its first decorator."""
     decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(each.lineno for each in decorators)])
-
-
-def _definitions_used(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module that import or define what another one of them reads, in their order."""
-    read = [{node.id for node in ast.walk(each) if isinstance(node, ast.Name)} for each in statements]
-    readers = Counter(chain.from_iterable(read))
-    for statement, own in zip(statements, read, strict=True):
-        if any(readers[name] > (name in own) for name in _bound(statement)):
-            yield statement
 
 
 def _bound(statement: ast.stmt) -> set[str]:

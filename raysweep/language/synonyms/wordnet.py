@@ -47,12 +47,8 @@ def _heads(word: str, upos: str) -> tuple[str, ...]:
         return ()
     heads: list[str] = []
     for form in base_forms(word, upos, entries[upos], exceptions[upos]):
-        heads += [form if head == SELF else head for head in _heads_of(entries[upos][form])]
+        heads += [form if head == SELF else head for head in entries[upos][form].partition("\t")[0].split(" ")]
     return tuple(head.replace("_", " ") for head in heads)
-
-
-def _heads_of(entry: str) -> list[str]:
-    return entry.partition("\t")[0].split(" ")
 
 
 @lru_cache(maxsize=65_536)

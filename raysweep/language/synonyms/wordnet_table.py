@@ -24,7 +24,9 @@ PARTS = {"NOUN": "noun", "VERB": "verb", "ADJ": "adj", "ADV": "adv"}
 def table(folder: Path) -> str:
     """Return the table's text; raise OSError if a file is missing."""
     parts = ["\n".join([f"# {upos}", *_entries(folder, name)]) for upos, name in PARTS.items()]
-    parts += ["\n".join([f"! {upos}", *_exceptions(folder, name)]) for upos, name in PARTS.items()]
+    for upos, name in PARTS.items():
+        forms = (line.split() for line in _lines(folder / f"{name}.exc"))
+        parts.append("\n".join([f"! {upos}", *(f"{form}\t{' '.join(entries)}" for form, *entries in forms)]))
     return "\n\n".join(parts)
 
 
@@ -57,12 +59,6 @@ def _is_first(word: str, offset: str, synsets: Mapping[str, Sequence[str]]) -> b
 
 def _counted(folder: Path) -> set[str]:
     return {line.split(" ")[0].rsplit(":", 2)[0] for line in _lines(folder / "cntlist.rev")}
-
-
-def _exceptions(folder: Path, name: str) -> Iterator[str]:
-    for line in _lines(folder / f"{name}.exc"):
-        form, *entries = line.split()
-        yield f"{form}\t{' '.join(entries)}"
 
 
 def _lines(path: Path) -> Iterator[str]:

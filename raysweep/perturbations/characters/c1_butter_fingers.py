@@ -84,14 +84,9 @@ class ButterFingers(RecodePerturbation):
         rng = random.Random(seed)
         changed = []
         for char in text:
-            if char == " " or char.lower() in _NEIGHBOURS:
-                hit = rng.choice(range(100)) <= _RECODE_PERCENT
-                changed.append(_neighbour(char, rng) if hit else char)
-            else:
-                changed.append(char)
+            known = _NEIGHBOURS.get(char.lower(), " " if char == " " else "")
+            if known and rng.choice(range(100)) <= _RECODE_PERCENT:
+                near = rng.choice(known)
+                char = near if char == char.lower() else near.upper()
+            changed.append(char)
         return "".join(changed)
-
-
-def _neighbour(char: str, rng: random.Random) -> str:
-    near = rng.choice(_NEIGHBOURS.get(char.lower(), " "))
-    return near if char == char.lower() else near.upper()

@@ -82,8 +82,14 @@ class BackTranslation(BatchPerturbation):
     def perturb_all(self, texts: Sequence[Text]) -> list[list[Segment]]:
         """All sentences are translated at once, equal ones only once."""
         drawn = [[layout for layout in _layouts(text) if text.rng.random() < self.strength] for text in texts]
-        self._translate({layout.pieces for layouts in drawn for layout in layouts})
         engine = self.fingerprint()["translator"]
+        if len(_translations) > _TRANSLATIONS_KEPT:
+            _translations.clear()
+        wanted = {layout.pieces for layouts in drawn for layout in layouts}
+        missing = sorted((pieces for pieces in wanted if (engine, pieces) not in _translations), key=repr)
+        if missing:
+            for pieces, translation in zip(missing, self._engine.back_translate(missing), strict=True):
+                _translations[engine, pieces] = translation
         changed = []
         for text, layouts in zip(texts, drawn, strict=True):
             edits: list[Edit] = []
@@ -92,15 +98,6 @@ class BackTranslation(BatchPerturbation):
                 edits += [] if translation is None else layout.edits(translation)
             changed.append(apply_edits(text.segments, edits))
         return changed
-
-    def _translate(self, wanted: set[tuple[Segment, ...]]) -> None:
-        engine = self.fingerprint()["translator"]
-        if len(_translations) > _TRANSLATIONS_KEPT:
-            _translations.clear()
-        missing = sorted((pieces for pieces in wanted if (engine, pieces) not in _translations), key=repr)
-        if missing:
-            for pieces, translation in zip(missing, self._engine.back_translate(missing), strict=True):
-                _translations[engine, pieces] = translation
 
 
 def _layouts(text: Text) -> list[SentenceLayout]:

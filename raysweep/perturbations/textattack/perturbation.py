@@ -9,6 +9,7 @@ Not covered: transformations with an argument that has no default. Transformatio
 
 from __future__ import annotations
 
+import os.path
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +93,8 @@ class TextattackPerturbation(Perturbation):
         if not texts:
             return None
         after = rng.choice(texts)
-        head, tail = _common_ends(before, after)
+        head = len(os.path.commonprefix([before, after]))  # noqa: RUF071  # of characters
+        tail = len(os.path.commonprefix([before[head:][::-1], after[head:][::-1]]))  # noqa: RUF071
         old, new = before[head : len(before) - tail], after[head : len(after) - tail]
         start, end = word.line_start + head, word.line_start + len(before) - tail
         if start < word.free[0] or end > word.free[1] or len(f"{old}{new}x".splitlines()) > 1:
@@ -185,15 +187,6 @@ def _words(text: str, free: Sequence[Span]) -> Iterator[Word]:
                     if span[0] <= line_start + start and line_start + end <= span[1]:
                         yield Word(attacked, line_start, index, span)
         line_start = line_end
-
-
-def _common_ends(before: str, after: str) -> tuple[int, int]:
-    """Return how many characters two texts share at their starts, and how many of the others at their ends."""
-    shorter = min(len(before), len(after))
-    head = next((index for index in range(shorter) if before[index] != after[index]), shorter)
-    rest = shorter - head
-    tail = next((index for index in range(rest) if before[-1 - index] != after[-1 - index]), rest)
-    return head, tail
 
 
 def _in_segments(edits: Sequence[tuple[int, int, str]], segments: Sequence[Segment]) -> Iterator[Edit]:

@@ -74,8 +74,8 @@ def free_words(text: Any, split: Split) -> set[int]:
     free = free_spans(split(origin.text), protected_of(origin.text))
     current = text.attack_attrs["original_index_map"]  # index of each original word in `text`; -1: deleted
     spans = word_spans(origin.text, origin.words)
-    return {int(current[i]) for i, span in enumerate(spans) if current[i] >= 0 and _lies_in(span, free)}
-
-
-def _lies_in(span: Span, pieces: Iterable[Span]) -> bool:
-    return any(start <= span[0] and span[1] <= end for start, end in pieces)
+    return {
+        int(current[i])
+        for i, (start, end) in enumerate(spans)
+        if current[i] >= 0 and any(begin <= start and end <= behind for begin, behind in free)
+    }

@@ -85,14 +85,12 @@ class WordPerturbation(TaggedPerturbation):
 
     def _find_sites(self, segments: tuple[Segment, ...], protected: frozenset[str]) -> tuple[Site, ...]:
         compounds = compounds_with_code(segments)
-        words = (token for token in free_tokens(segments, self.tagger, protected) if token.pos and _is_english(token))
-        free = (word for word in words if not is_within(word.start, compounds[word.segment]))
+        tokens = (token for token in free_tokens(segments, self.tagger, protected) if token.pos)
+        words = (token for token in tokens if len(token.text) > 1 and token.text.isalpha())
+        english = (word for word in words if word.text.lower() not in VALUES)
+        free = (word for word in english if not is_within(word.start, compounds[word.segment]))
         sites = (Site(word.segment, word.start, word.end, self.choices(word)) for word in free)
         return tuple(site for site in sites if site.choices)
-
-
-def _is_english(token: Token) -> bool:
-    return len(token.text) > 1 and token.text.isalpha() and token.text.lower() not in VALUES
 
 
 def free_tokens(segments: tuple[Segment, ...], tagger: str, protected: frozenset[str]) -> Iterator[Token]:
