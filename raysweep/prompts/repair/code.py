@@ -86,13 +86,14 @@ def normal(code: str, language: str) -> tuple[str, ...]:
 
 def methods_of(code: str, language: str) -> list[MethodSpan]:
     """Return the methods and constructors of a file in Java, or the functions of one in C++, innermost first."""
-    found, nodes = [], [tree_of(code, language)]
+    found, nodes, is_ascii = [], [tree_of(code, language)], code.isascii()
     for node in nodes:  # which grows
         nodes.extend(node.children)
         body = node.child_by_field_name("body")
         if node.type in _METHODS and body is not None:
             whole = node.parent if node.parent and node.parent.type == "template_declaration" else node
-            start, opens, end = (len(before(code, at)) for at in (whole.start_byte, body.start_byte, node.end_byte))
+            places = (whole.start_byte, body.start_byte, node.end_byte)
+            start, opens, end = places if is_ascii else (len(before(code, at)) for at in places)
             rest = _REST_OF_LINE.match(code, end)
             found.append(MethodSpan(code.rfind("\n", 0, start) + 1, opens, rest.end() if rest else end))
     return found[::-1]
