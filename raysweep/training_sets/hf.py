@@ -18,7 +18,6 @@ from typing_extensions import override
 from raysweep.errors import UsageError, did_you_mean
 from raysweep.records import SourceRow
 from raysweep.rows.hub import CachedRows, DataSetRef, fetch
-from raysweep.rows.json_files import JsonRow
 from raysweep.training_sets.base import SOURCES, TrainingSource, checked_size
 from raysweep.training_sets.jsonl import fence_tag
 from raysweep.training_sets.row_shapes import (
@@ -89,12 +88,9 @@ class HubRows(TrainingSource):
             language = row.text("language", "") or fence_tag(output)
             fields = (instruction, output, further, language)
             rejected = rejected_response(row, self._rejected)
-            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=self._task_id(row), rejected=rejected)
-
-    def _task_id(self, row: JsonRow) -> str:
-        """Return the task id of a row, or an empty string; a bare number gets the data set's name before it."""
-        task = str(row.fields.get("task_id") or "")
-        return f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
+            task = str(row.fields.get("task_id") or "")  # a bare number gets the data set's name before it
+            task_id = f"{Path(self._wanted.path).name}/{task}" if task.isdigit() else task
+            yield row.place, SourceRow(f"{number:07d}", *fields, task_id=task_id, rejected=rejected)
 
     @override
     def fingerprint(self) -> Mapping[str, Any]:
