@@ -93,11 +93,11 @@ def signed_rank(
     method: Method | None = None,
     coverage: float = 0.95,
 ) -> SignedRank:
-    """Test whether paired numbers differ, of which `x` and `y` hold one of each pair.
+    """Test whether paired numbers differ.
 
     Args:
-        x: in any unit.
-        y: in the same order and unit.
+        x: one number for each pair.
+        y: the other number of each pair, in the same order.
         alternative: what is tested against: that they differ, that x is larger, or that x is smaller.
         zeros: how differences of 0 count.
         method: how p is computed; None: exact for at most 50 pairs without ties and zeros, else normal.
@@ -106,17 +106,14 @@ def signed_rank(
     Raises:
         UsageError: the lengths differ, a number isn't finite, there are fewer than two pairs, or an unusable option.
     """
-    import numpy as np
-
     _require_options(alternative, zeros, method, coverage)
     differences = _differences(x, y)
     if not differences.any():
         return _all_equal(len(differences), alternative, zeros, method)
     used = differences[differences != 0] if zeros == "wilcox" else differences
     sums = _rank_sums(used, zeros)
-    sizes = np.unique(np.abs(used[used != 0]), return_counts=True)[1]
-    zero_pairs, tied_pairs = int((differences == 0).sum()), int(sizes[sizes > 1].sum())
-    chosen = method or (EXACT if sums.n <= MOST_EXACT and not tied_pairs and not zero_pairs else NORMAL)
+    zero_pairs = int((differences == 0).sum())
+    chosen = method or (EXACT if sums.n <= MOST_EXACT and not sums.tied and not zero_pairs else NORMAL)
     estimate, low, high = _hodges_lehmann(used, sums.ranks, coverage, exact=chosen == EXACT)
     return SignedRank(
         n=sums.n,
@@ -126,7 +123,7 @@ def signed_rank(
         alternative=alternative,
         zeros=zeros,
         zero_pairs=zero_pairs,
-        tied_pairs=tied_pairs,
+        tied_pairs=sums.tied,
         positive=sums.positive,
         negative=sums.negative,
         z=sums.z,
@@ -224,6 +221,7 @@ class _RankSums:
     negative: float
     split: float  # that half; 0 for other treatments of 0
     z: float  # of the normal approximation
+    tied: int  # number of differences that are not 0 whose size another one has, too
 
 
 def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
@@ -237,7 +235,8 @@ def _rank_sums(differences: NDArray[np.float64], zeros: Zeros) -> _RankSums:
     positive = float(ranks[differences > 0].sum()) + split
     negative = float(ranks[differences < 0].sum()) + split
     z = (positive - negative) / 2 / math.sqrt(float((counted**2).sum()) / 4)
-    return _RankSums(ranks, signed, len(counted), positive, negative, split, z)
+    _, numbers = np.unique(signed, return_counts=True)  # equal sizes have equal ranks
+    return _RankSums(ranks, signed, len(counted), positive, negative, split, z, int(numbers[numbers > 1].sum()))
 
 
 def _distribution(ranks: NDArray[np.float64]) -> NDArray[np.float64]:
