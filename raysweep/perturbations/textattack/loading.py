@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging.config
 import os
+import random
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -45,11 +46,12 @@ def load_textattack() -> Any:
     require_textattack()
     import huggingface_hub.constants  # noqa: F401  # reads HF_HOME now, before it is rewritten
     import transformers  # noqa: F401
-    from nltk import data
 
     folder = _cache_folder()
-    data.path.append(str(folder / "nltk"))  # last, so that an installed list of stop words wins
-    with _environment_restored(), patch.object(logging.config, "dictConfig", lambda _: None):
+    with _process_restored(), patch.object(logging.config, "dictConfig", lambda _: None):
+        from nltk import data
+
+        data.path.append(str(folder / "nltk"))  # last, so that an installed list of stop words wins
         os.environ["TA_CACHE_DIR"] = str(folder)
         try:
             import textattack
@@ -82,11 +84,13 @@ def _filled(folder: Path) -> Path:
 
 
 @contextmanager
-def _environment_restored() -> Iterator[None]:
-    before = dict(os.environ)
+def _process_restored() -> Iterator[None]:
+    """Restore the environment, and Python's generator, from which a package draws when it is imported."""
+    before, drawn = dict(os.environ), random.getstate()
     try:
         yield
     finally:
+        random.setstate(drawn)
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)

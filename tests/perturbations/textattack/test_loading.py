@@ -42,7 +42,7 @@ def test_a_fresh_interpreter_with_an_empty_home_and_no_network_can_use_textattac
 def test_what_an_import_sets_is_put_back(monkeypatch):
     monkeypatch.setenv("HF_HOME", "mine")
     monkeypatch.delenv("TA_CACHE_DIR", raising=False)
-    with loading._environment_restored():
+    with loading._process_restored():
         os.environ.update(HF_HOME="theirs", TA_CACHE_DIR="theirs")
     assert os.environ["HF_HOME"] == "mine" and "TA_CACHE_DIR" not in os.environ
 
