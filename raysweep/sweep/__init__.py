@@ -8,7 +8,6 @@ Begin with run.py; the other modules are the steps that it calls, and the varian
     grid.py          the rows of the grid: an evaluation pair each, with its artefacts
     summary.py       keeps beside the grid that all pairs of a large sweep have results
     numbers.py       reads and writes a sweep's saved tables (scores, verdicts by problem, differences) as frames
-    capabilities.py  counts on which kinds of CPUs the models of a sweep were trained
     guards.py        refuses a run without enough resources, disk space or isolation, or beside another run of its sweep
     report/          collects the records of a finished sweep, and writes its report
     overview/        what a person asks of a sweep: its plan, its state, one cell

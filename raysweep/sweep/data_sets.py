@@ -16,7 +16,7 @@ import yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.missing import discard_damaged, missing
-from raysweep.planning.plan import ArtefactPlan, TestSetPlan, TrainingSetPlan
+from raysweep.planning.plan import TestSetPlan, TrainingSetPlan
 from raysweep.planning.sets import build_data_sets
 from raysweep.planning.uses import uses_of
 from raysweep.records import CLEAN
@@ -72,7 +72,8 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         missing_artefacts = missing(plans, store, repair=True)
         require_teachers(config, missing_artefacts, options.engine)
         discard_damaged(plans, store)
-        _add_uses(plans, folder)
+        before = read_uses(store, folder.name) if folder.files.info(USES) else []
+        write_uses(store, folder.name, {use.key: use for use in [*uses_of(plans, store), *before]}.values())
         if missing_artefacts:
             folder.path.mkdir(parents=True, exist_ok=True)
             folder.start_log()
@@ -80,13 +81,6 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
         folder.publish()
     sets = [_data_set(name, plan, store) for name, plan in named.items() if store.has(plan.node)]
     return DataSets(sets, errors, store, leakage_text(config, leakages, store))
-
-
-def _add_uses(plans: Sequence[ArtefactPlan], folder: SweepFolder) -> None:
-    """Add the sets to the list of what the sweep of this name uses; it goes on using everything else."""
-    before = read_uses(folder.store, folder.name) if folder.files.info(USES) else []
-    uses = {use.key: use for use in [*uses_of(plans, folder.store), *before]}
-    write_uses(folder.store, folder.name, uses.values())
 
 
 def export(data_sets: DataSets, folder: Path) -> None:

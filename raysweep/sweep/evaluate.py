@@ -49,31 +49,30 @@ def evaluation_config(
     trust_remote_code: bool,
     allow_code_execution: bool,
 ) -> SweepConfig:
-    """Return the config of a sweep that evaluates one model without fine-tuning it.
+    """Return the config of a sweep that evaluates one model; raise UsageError for arguments that can't be used.
 
     The sweep's name contains a hash of its results' keys, so that a changed model or problem file gives a new sweep.
 
-    `model`: a folder, a hub id, or a generator that needs no model. `problems`: names of problem sets, or files; see
-    `problems_entry`. `perturbations`: names separated by commas, or ``all``: clean prompts, methods and mixes that need
-    no argument. `name`: the model's name in results; None: its cell's id if a sweep made it, else the last part of
-    `model`. `settings`: keys of the config's section `evaluation`, except problems and perturbations. `sets`: overrides
-    of any other key, as ``a.b=c``.
-
-    Raises:
-        UsageError: an argument is unknown or unusable, or two of them contradict each other.
+    `problems`: see `problems_entry`. `perturbations`: ``all`` stands for clean prompts, methods and mixes that need no
+    argument. `name`: None: the id of the model's cell if a sweep made it, else the last part of `model`. `settings`:
+    keys of the section `evaluation`, except problems and perturbations. `sets`: overrides of any other, as ``a.b=c``.
     """
     if settings["samples"] > 1 and settings["temperature"] == 0:
         raise UsageError(
             f"--samples {settings['samples']} at temperature 0: greedy samples are identical; give --temperature too"
         )
+    source: dict[str, Any] = {"path": model, "trust_remote_code": trust_remote_code}
+    if (generator := named_generator(model)) is not None:
+        source = {"generator": {"name": generator.name, **generator.args}}
+    methods = [part.strip() for part in perturbations.split(",") if part.strip()]
     value = {
         "name": "evaluate",
         "seed": seed,
         "allow_code_execution": allow_code_execution,
-        "models": [{"name": name or _name_of(model), **_source_of(model, trust_remote_code)}],
+        "models": [{"name": name or _name_of(model), **source}],
         "evaluation": {
             "problems": [problems_entry(text, seed) for text in problems],
-            "perturbations": _listed(perturbations),
+            "perturbations": list(available_perturbations()) if perturbations == "all" else methods,
             **settings,
         },
     }
@@ -81,24 +80,8 @@ def evaluation_config(
         config = config_from(value, "evaluate", sets)
     except ConfigError as error:
         raise ConfigError("evaluate", [_as_option(finding) for finding in error.findings]) from None
-    return config.model_copy(update={"name": _sweep_name(config)})
-
-
-def _sweep_name(config: SweepConfig) -> str:
     keys = sorted(pair.results.key for cell in build_plan(config).cells for pair in cell.pairs)
-    return f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"
-
-
-def _source_of(model: str, trust_remote_code: bool) -> dict[str, Any]:
-    if (generator := named_generator(model)) is not None:
-        return {"generator": {"name": generator.name, **generator.args}}
-    return {"path": model, "trust_remote_code": trust_remote_code}
-
-
-def _listed(perturbations: str) -> list[str]:
-    if perturbations == "all":
-        return list(available_perturbations())
-    return [part.strip() for part in perturbations.split(",") if part.strip()]
+    return config.model_copy(update={"name": f"evaluate-{config.models[0].name}-{text_sha(canonical_json(keys))[:8]}"})
 
 
 def _name_of(model: str) -> str:

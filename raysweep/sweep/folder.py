@@ -16,7 +16,8 @@ import dataclasses
 import itertools
 import json
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from raysweep.engine import ledger
 from raysweep.engine.ledger import Ledger
 from raysweep.engine.progress import FAILED, RUNNING, STOPPED, Activity, read_activities
 from raysweep.errors import StoreError, UsageError, did_you_mean
+from raysweep.machine import CPU_CAPABILITY
 from raysweep.rows.parquet import UnreadableTable, read_groups, read_rows, write_rows
 from raysweep.storage.backends import write_atomically
 from raysweep.storage.copies import Mirror
@@ -58,8 +60,7 @@ class LogFile(logging.FileHandler):
         """Ignore the error: the terminal shows the message, and a traceback for each line would hide it."""
 
     def close(self) -> None:
-        """Close the file, even if its last lines can't be written."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # its last lines may not be writable
             super().close()
 
 
@@ -77,7 +78,7 @@ class SweepFolder:
 
     @property
     def path(self) -> Path:
-        """The folder on this machine."""
+        """On this machine."""
         return self._mirror.path
 
     @property
@@ -86,7 +87,7 @@ class SweepFolder:
 
     @property
     def lease(self) -> str:
-        """The name of the lease that the process running the sweep holds."""
+        """Of the process that runs the sweep."""
         return f"{SWEEPS}{self.name}"
 
     def exists(self) -> bool:
@@ -144,7 +145,9 @@ class SweepFolder:
         """
         from raysweep.config.changes import changes_in_words
 
-        former = self._former_grid()
+        former: list[GridRow] = []
+        with contextlib.suppress(UnreadableTable):  # such a grid counts as empty
+            former = self.grid() if self.exists() else []
         planned = {row.results_key for row in grid_rows(plan)} if former else set()
         unplanned = [row.results for row in former if row.results_key not in planned]
         lost = {key for key, exists in self.store.survey(unplanned).items() if exists}
@@ -178,13 +181,6 @@ class SweepFolder:
                     return changes_since(stored[place], ResultsPlan(pair.results, cell, pair), self.store)
         return ""
 
-    def _former_grid(self) -> list[GridRow]:
-        """Return the grid of the last run; an unreadable one counts as empty, since only `claim`'s check needs it."""
-        try:
-            return self.grid() if self.exists() else []
-        except UnreadableTable:
-            return []
-
     def grid(self) -> list[GridRow]:
         """Return the evaluation pairs, with the models that were chosen where they are chosen among several."""
         return with_choices(read_rows(self.path / "grid.parquet", GridRow), self.store)
@@ -196,12 +192,10 @@ class SweepFolder:
         return {first.cell: (first, keys) for first, (_, keys) in zip(firsts, groups, strict=True)}
 
     def candidates(self) -> list[CandidateRow]:
-        """Return the cells that only train, among which others' models are chosen."""
         path = self.path / CANDIDATES
         return read_rows(path, CandidateRow) if path.is_file() else []
 
     def config(self) -> SweepConfig:
-        """Return the config of the last run."""
         from raysweep.config.loading import read_config
 
         return read_config(self.path / "config.yaml")
@@ -247,9 +241,23 @@ class SweepFolder:
         activities = read_activities(self.progress).values()
         return {activity.id: activity.error for activity in activities if activity.state == FAILED}
 
+    def cpu_capabilities(self) -> dict[str, int]:
+        """Count the models that were trained or edited on CPUs of each capability: another one rounds otherwise.
+
+        Models of accelerators don't count.
+        """
+        models = {row.model_key: row.weights for row in self.grid() if row.weights is not None}
+        named = (self.store.counts(weights).get(CPU_CAPABILITY) for weights in models.values())
+        return dict(sorted(Counter(str(capability) for capability in named if capability).items()))
+
 
 def open_folder(name: str, storage: str | None, also_known: Iterable[str] = ()) -> SweepFolder:
-    """Open a sweep's folder; raise UsageError if the store has no such sweep. `also_known`: see `require`."""
+    """Raise UsageError if the store has no such sweep. `also_known`: see `require`."""
     folder = SweepFolder(open_store(storage), name)
     folder.require(also_known)
     return folder
+
+
+def capabilities_text(capabilities: Mapping[str, int]) -> str:
+    """Return ``AVX2 (2 models), AVX512 (4 models)``."""
+    return ", ".join(f"{capability} ({count(number, 'model')})" for capability, number in capabilities.items())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from raysweep.accelerators import ACCELERATOR_LABEL, NO_LABEL
@@ -229,11 +229,24 @@ def _pools(
 ) -> list[PoolForecast]:
     """Return the pools in which cells and teachers run, and the types of accelerators on which none does."""
     used = {cell.pool for cell in cells.values()}
-    unfit = {label: unfit_cells(to_place, label) for label in labels if label not in used}
-    return [
-        replace(_pool(name, nodes, cells, models, teachers), unfit=unfit.get(name, ""))
-        for name in sorted(used | unfit.keys())
-    ]
+    pools = []
+    for name in sorted({*used, *labels}):
+        in_pool = {id: cell for id, cell in cells.items() if cell.pool == name}
+        there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
+        ends = [cell.ends for cell in in_pool.values() if cell.ends is not None]
+        costs = [cell.cost for cell in in_pool.values() if cell.cost is not None]
+        pool = PoolForecast(
+            name,
+            sum(node.resources.get("GPU", 0.0) for node in there),
+            len(in_pool.keys() - set(teachers)),
+            math.fsum(cell.gpu_hours for cell in in_pool.values()) if ends else None,
+            max(ends, default=None),
+            math.fsum(costs) if costs else None,
+            tuple(dict.fromkeys(models[id] for id in in_pool)),
+            "" if name in used else unfit_cells(to_place, name),
+        )
+        pools.append(pool)
+    return pools
 
 
 def _cell(played: Played, cell: CellToPlace, hours: Mapping[str, float], price: float | None) -> CellForecast:
@@ -272,26 +285,3 @@ def _stages(needs: CellNeeds, cost: CellCost, lacking: Sequence[CellArtefactPlan
         return [StageToPlay(held, 1, writing)]
     first = StageToPlay(needs.training, workers, {name: hours / workers for name, hours in training.items()})
     return [first, StageToPlay(held, 1, writing, keeps=in_trial)]
-
-
-def _pool(
-    name: str,
-    nodes: Mapping[str, NodeFacts],
-    cells: Mapping[str, CellForecast],
-    models: Mapping[str, str],
-    teachers: Collection[str],
-) -> PoolForecast:
-    in_pool = [cell for cell in cells.values() if cell.pool == name]
-    number = sum(cell.pool == name and id not in teachers for id, cell in cells.items())
-    there = [node for node in nodes.values() if name in (ANY, node.labels.get(ACCELERATOR_LABEL, NO_LABEL))]
-    ends = [cell.ends for cell in in_pool if cell.ends is not None]
-    costs = [cell.cost for cell in in_pool if cell.cost is not None]
-    return PoolForecast(
-        name,
-        sum(node.resources.get("GPU", 0.0) for node in there),
-        number,
-        math.fsum(cell.gpu_hours for cell in in_pool) if ends else None,
-        max(ends, default=None),
-        math.fsum(costs) if costs else None,
-        tuple(dict.fromkeys(models[id] for id, cell in cells.items() if cell.pool == name)),
-    )

@@ -59,15 +59,6 @@ class Unused:
 
 
 @dataclass(frozen=True)
-class KindSum:
-    """The things of one kind: how many, and their bytes together."""
-
-    kind: str
-    number: int
-    bytes: int
-
-
-@dataclass(frozen=True)
 class LeftOut:
     """Things that no sweep uses, and why they stay nevertheless."""
 
@@ -100,24 +91,10 @@ class Removal:
     stopped: str = ""
 
 
-def sums_by_kind(things: Sequence[Unused]) -> list[KindSum]:
-    """Return the sum of each kind of things, in the order in which the kinds first occur."""
-    sizes: dict[str, list[int]] = {}
-    for thing in things:
-        sizes.setdefault(thing.kind, []).append(thing.bytes)
-    return [KindSum(kind, len(each), sum(each)) for kind, each in sizes.items()]
-
-
-def total_bytes(things: Sequence[Unused]) -> int:
-    return sum(thing.bytes for thing in things)
-
-
 def open_for_gc(store: Store) -> Store:
     """Return the store as one that is waited for if it vanishes: otherwise it would seem to have no sweeps.
 
-    Raises:
-        UsageError: there is no store.
-        OtherSchema: another raysweep wrote it.
+    Raises UsageError without a store, OtherSchema if another raysweep wrote it.
     """
     store.files.require_known()
     if store.files.read(MARKER) is None:
@@ -126,20 +103,26 @@ def open_for_gc(store: Store) -> Store:
 
 
 def survey(store: Store, report: Report = lambda done: None) -> Survey:
-    """Find what no sweep uses. Writes nothing.
+    """Find what no sweep uses; raise UsageError if it is unknown what a sweep uses. Writes nothing.
 
     `report`: called with the number of sweeps that were looked at.
-
-    Raises:
-        UsageError: it is unknown what a sweep uses.
-        StoreError: the store can't be read.
     """
     listing = _Listing(store)
     workers = _workers(store)
-    running = frozenset(holder.token for name, holder in workers.items() if _is_listed(name, holder, store))
+    running = frozenset(
+        holder.token
+        for name, holder in workers.items()
+        if name.startswith(SWEEPS) and listed_by(store, name.removeprefix(SWEEPS)) == holder.token
+    )
     names, used = sweeps_with_artefacts(store), set[str]()
     for done, name in enumerate(names, start=1):
-        used |= _used_by(name, store)
+        try:
+            used |= {use.key for use in read_uses(store, name)}
+        except StoreError as error:
+            raise UsageError(
+                f"it is unknown what the sweep {name!r} uses, so nothing is removed: {error}. Run its command again, "
+                f"or remove {store.files}/sweeps/{name} if it is no longer needed"
+            ) from None
         report(done)
     unused, all_used = tuple(_unused(listing, used)), frozenset(used)
     if stranger := _stranger(workers, all_used, running):
@@ -157,11 +140,8 @@ def survey(store: Store, report: Report = lambda done: None) -> Survey:
 def remove(store: Store, report: Report = lambda done: None) -> Removal:
     """Find what no sweep uses, and remove it until a process begins whose needs are not known.
 
-    `report`: called with the number of things that are removed.
-
-    Raises:
-        UsageError: another process removes already, or it is unknown what a sweep uses.
-        StoreError: the store can't be read or written.
+    Raises UsageError if another process removes already, or if it is unknown what a sweep uses. `report`: called with
+    the number of things that are removed.
     """
     lease = store.leases.take(CLEANING)
     if lease is None:
@@ -171,7 +151,12 @@ def remove(store: Store, report: Report = lambda done: None) -> Removal:
         for artefact in surveyed.unused:
             if stranger := _stranger(_workers(store), surveyed.used, surveyed.running):
                 return Removal(surveyed, tuple(removed), f"{stranger} has begun to work in the store")
-            _remove(artefact, store)
+            if artefact.kind == INDEX:
+                store.files.remove(artefact.name)
+            elif artefact.kind in (UNFINISHED, STAGING):
+                store.files.remove_folder(artefact.name)
+            else:
+                store.remove(Unit(artefact.kind, artefact.key, artefact.name))
             removed.append(artefact)
             report(len(removed))
     return Removal(surveyed, tuple(removed))
@@ -222,32 +207,14 @@ def _thing(kind: str, name: str, files: Files) -> Unused:
     return Unused(kind, name, sum(info.size for info in files.values()), newest)
 
 
-def _remove(artefact: Unused, store: Store) -> None:
-    if artefact.kind == INDEX:
-        store.files.remove(artefact.name)
-    elif artefact.kind in (UNFINISHED, STAGING):
-        store.files.remove_folder(artefact.name)
-    else:
-        store.remove(Unit(artefact.kind, artefact.key, artefact.name))
-
-
 def _left_out(things: Iterable[Unused], reason: str) -> tuple[LeftOut, ...]:
     sizes = [thing.bytes for thing in things]
     return (LeftOut(reason, len(sizes), sum(sizes)),) if sizes else ()
 
 
-# ---------------------------------------------------------------------------------------------------- processes
-
-
 def _workers(store: Store) -> dict[str, Holder]:
     alive = store.leases.alive()
     return {name: holder for name, holder in alive.items() if name != CLEANING and not name.startswith(PIN_LEASE)}
-
-
-def _is_listed(lease: str, holder: Holder, store: Store) -> bool:
-    if not lease.startswith(SWEEPS):
-        return False
-    return listed_by(store, lease.removeprefix(SWEEPS)) == holder.token
 
 
 def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: frozenset[str]) -> Holder | None:
@@ -257,21 +224,3 @@ def _stranger(workers: Mapping[str, Holder], used: frozenset[str], running: froz
         if holder.token not in running if is_sweep else name.rpartition("-")[2] not in used:
             return holder
     return None
-
-
-# --------------------------------------------------------------------------------------------------- what is used
-
-
-def _used_by(name: str, store: Store) -> set[str]:
-    """Return the keys of what a sweep uses, made or not; raise UsageError if that is unknown."""
-    try:
-        return {use.key for use in read_uses(store, name)}
-    except StoreError as error:
-        raise _untold(name, error, store) from None
-
-
-def _untold(name: str, error: Exception, store: Store) -> UsageError:
-    return UsageError(
-        f"it is unknown what the sweep {name!r} uses, so nothing is removed: {error}. Run its command again, or "
-        f"remove {store.files}/sweeps/{name} if it is no longer needed"
-    )

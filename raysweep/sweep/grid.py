@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from raysweep.metrics.base import CellLabels
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN, SELECTION
 
 if TYPE_CHECKING:  # what knows configs and plans is slow to import for `raysweep status`
-    from raysweep.planning.plan import CellPlan, SweepPlan
+    from raysweep.planning.plan import SweepPlan
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class GridRow:
     prompt_pair_key: str = ""  # of the edit example from which the model was edited; "": it wasn't
 
     @property
+    def labels(self) -> CellLabels:
+        return CellLabels(self.model, self.recipe, self.training_set, self.seed)
+
+    @property
     def test_name(self) -> str:
         from raysweep.config.grid import test_set_name
 
@@ -61,9 +66,8 @@ class GridRow:
     @property
     def prompt_pair(self) -> GridArtefact | None:
         """The edit example from which the cell's model was edited; None for other models."""
-        return (
-            GridArtefact("prompt_pair", self.prompt_pair_key, f"pair of {self.cell}") if self.prompt_pair_key else None
-        )
+        key = self.prompt_pair_key
+        return GridArtefact("prompt_pair", key, f"pair of {self.cell}") if key else None
 
     @property
     def completions(self) -> GridArtefact:
@@ -154,29 +158,25 @@ def edited_problem(row: GridRow, store: Store) -> str:
 
 def grid_rows(plan: SweepPlan) -> list[GridRow]:
     linted = {(quality.cell.cell.id, quality.pair.pair.test_set): quality.node.key for quality in plan.quality}
-    return [row for cell in plan.cells for row in _rows_of(cell, linted)]
-
-
-def _rows_of(plan: CellPlan, linted: Mapping[tuple[str, str], str]) -> list[GridRow]:
-    cell, model = plan.cell, plan.writer
     return [
         GridRow(
-            cell.id,
-            cell.model,
-            cell.recipe,
-            cell.training_set,
-            cell.seed,
+            cell.cell.id,
+            cell.cell.model,
+            cell.cell.recipe,
+            cell.cell.training_set,
+            cell.cell.seed,
             pair.pair.problem_set,
             pair.pair.perturbation,
-            model.stage if model else "",
-            model.key if model else "",
+            cell.writer.stage if cell.writer else "",
+            cell.writer.key if cell.writer else "",
             pair.test_set.node.key,
             pair.completions.key,
             pair.results.key,
             pair.pair.draw,
-            linted.get((cell.id, pair.pair.test_set), ""),
+            linted.get((cell.cell.id, pair.pair.test_set), ""),
             pair.test_set.node.stage,
-            plan.pair_search.node.key if plan.pair_search else "",
+            cell.pair_search.node.key if cell.pair_search else "",
         )
-        for pair in plan.pairs
+        for cell in plan.cells
+        for pair in cell.pairs
     ]

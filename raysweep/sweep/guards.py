@@ -122,26 +122,24 @@ def require_resources(
     Raises:
         UsageError: a cell can't run here, or Ray can't write to the folder for spilled objects.
     """
-    from raysweep.engine.ray.cluster.cluster import foreign_address
     from raysweep.engine.ray.cluster.nodes import this_machine
     from raysweep.engine.ray.cluster.temp_folders import spill_root
 
     if engine == "local" and any(cell.recipe and cell.recipe.workers > 1 for cell in cells):
         raise UsageError("a recipe has several training workers, and the local engine has one; use --engine ray")
     if engine == "ray":
-        if foreign_address(address):
+        if is_elsewhere(address):
             return
         spill_root(config.ray.spill_folder)
     machine = IdleNodes({HERE: this_machine(config.ray)}, where=HERE)
     planner = NeedsPlanner(config)
     asked = [*planner.distinct(cells), *(([plan.task], planner.of_teacher(plan.base)) for plan in teachers)]
-    require_placeable(((names, needs.each(_without_labels)) for names, needs in asked), machine)
+
+    def without_labels(needs: Needs) -> Needs:  # nor custom resources, which a node has only once Ray runs
+        return dataclasses.replace(needs, custom={}, labels={})
+
+    require_placeable(((names, needs.each(without_labels)) for names, needs in asked), machine)
     _require_isolation(cells)
-
-
-def _without_labels(needs: Needs) -> Needs:
-    """Return the same without labels and custom resources, which a node has only once Ray runs."""
-    return dataclasses.replace(needs, custom={}, labels={})
 
 
 def is_elsewhere(address: str | None) -> bool:
@@ -201,10 +199,8 @@ def require_comparable(plan: SweepPlan, store: Store) -> None:
 def require_space(store: Store, cells: Sequence[CellPlan], parallel_trainings: int) -> None:
     """Raise UsageError if the store's disk has too little space for the cells' models and checkpoints.
 
-    Args:
-        store: the space of an object store is not checked.
-        cells: the cells to make; without any, a finished sweep's report may be written as far as it fits.
-        parallel_trainings: number of cells that have checkpoints at the same time; 0 if none are written.
+    Object stores aren't checked; without `cells` to make, a finished sweep's report may be written as far as it fits.
+    `parallel_trainings`: number of cells that have checkpoints at the same time; 0 if none are written.
     """
     if store.files.local is None or not cells:
         return

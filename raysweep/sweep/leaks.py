@@ -9,7 +9,6 @@ from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.planning.sets import SetPlanner
 from raysweep.problems.base import PROBLEMS
-from raysweep.records import Leak, SourceRow
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.leakage import LeakFinder
 
@@ -37,12 +36,9 @@ class FoundLeaks:
 
 
 def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks:
-    """Search the rows of a config's training sources.
+    """Search the rows of a config's training sources; raise UsageError if it has none, or they can't be read.
 
     `report`: called with the number of rows that were searched.
-
-    Raises:
-        UsageError: the config trains on nothing, or its files can't be read.
     """
     if config.training is None:
         raise UsageError("the config has no `training:` section, so there are no rows to search")
@@ -53,13 +49,12 @@ def find_leaks(config: SweepConfig, report: Callable[[int], None]) -> FoundLeaks
     for plan in planner.leakages(trained.name for trained in config.training.sets):
         finder = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
         for row in SOURCES.create(plan.rows.source).rows():
-            leaking += [_leaking(leak, row, plan.source) for leak in finder.leaks([row])]
+            leaking += [
+                LeakingRow(leak.row_id, leak.problem_set, leak.task_id, leak.rule, row.instruction, plan.source)
+                for leak in finder.leaks([row])
+            ]
             number += 1
             report(number)
     made = (source.rows.rejected for source in config.training.row_sources)
     makes_rejected = any(rejected is not None and rejected.field is None for rejected in made)
     return FoundLeaks(tuple(leaking), number, config.training.decontaminate == "drop", makes_rejected)
-
-
-def _leaking(leak: Leak, row: SourceRow, source: str) -> LeakingRow:
-    return LeakingRow(leak.row_id, leak.problem_set, leak.task_id, leak.rule, row.instruction, source)

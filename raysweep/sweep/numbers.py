@@ -57,7 +57,14 @@ class SavedNumbers:
         """Return the scores and the GPU-hours as a table; see `raysweep.load_results`."""
         import pandas
 
-        scores = [dataclasses.asdict(score) for score in [*self.scores(), *self._gpu_hours()]]
+        hours = self._folder.ledger().all_hours()
+        cells = self._folder.grid_by_cell() if hours else {}
+        of_gpus = [
+            Score(row.model, row.recipe, row.training_set, row.seed, "", "", GPU_HOURS, hours[name], *UNKNOWN, n=0)
+            for name, (row, _) in sorted(cells.items())
+            if name in hours
+        ]
+        scores = [dataclasses.asdict(score) for score in [*self.scores(), *of_gpus]]
         return self._signed(pandas.DataFrame(scores, columns=[field.name for field in dataclasses.fields(Score)]))
 
     def signature(self) -> str:
@@ -73,12 +80,10 @@ class SavedNumbers:
         return frame
 
     def write_scores(self, scores: Iterable[Score]) -> None:
-        """Write the scores, sorted by model, test set and metric."""
         keys = ["model", "recipe", "training_set", "seed", "problem_set", "perturbation", "metric"]
         write_rows(self._path / SCORES, Score, scores, keys)
 
     def write_differences(self, differences: Iterable[Difference]) -> None:
-        """Write the differences of cells to their baselines, sorted like scores."""
         keys = ["model", "recipe", "training_set", "seed", "against", "problem_set", "perturbation", "metric"]
         write_rows(self._path / DIFFERENCES, Difference, differences, keys)
 

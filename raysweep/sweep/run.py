@@ -79,7 +79,43 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
     """Run a plan in a store; see `run_sweep`."""
     from raysweep.sweep.report.write import analyse
 
-    started, config = time.time(), plan.config
+    started, config, folder = time.time(), plan.config, SweepFolder(store, plan.config.name)
+    to_make = _require_usable(plan, store, options)
+    with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
+        if to_make:
+            if spent := spent_text(folder.ledger(), options.max_gpu_hours):
+                raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
+            _tell_unlimited(config, to_make, options)
+        folder.claim(plan, to_yaml(config))
+        missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
+        cells = [cell for cell, _ in by_cell(missing_artefacts)]
+        if cells:
+            require_permission(config.allow_code_execution)
+        errors: dict[str, str] = {}
+        discard_damaged(plan.targets, store)
+        if missing_artefacts:
+            folder.start_log()
+            if line := left_line(plan, missing_artefacts):
+                log.info("%s", line)
+            errors = _make(plan, missing_artefacts, folder, options)
+            run = {
+                "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+                "wall_seconds": round(time.time() - started, 1),
+                "engine": options.engine,
+                "cells": len(cells),
+                "failed": dict(errors),
+                **provenance(),
+            }
+            folder.add_run({**run, "leakage": leakage_text(config, plan.leakages, store)})
+        drop_judged([model for cell in plan.cells for model in cell.passing_models], store)
+        scores, _ = analyse(folder, plan, errors)
+        folder.publish()
+    return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
+
+
+def _require_usable(plan: SweepPlan, store: Store, options: RunOptions) -> list[CellPlan]:
+    """Check all that can be checked before the sweep's lease is taken; return the cells that lack something."""
+    config = plan.config
     require_oracle(plan, store)
     require_comparable(plan, store)
     missing_artefacts = missing(plan.targets, store, repair=True)
@@ -100,32 +136,14 @@ def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
         log.info("%s", unused)
     _require_environments(config, cells, options)
     require_teachers(config, missing_artefacts, options.engine)
-    require_space(
-        store, cells, parallel_trainings=_parallel_trainings(config, cells, options) if config.checkpoint_every else 0
-    )
-    folder = SweepFolder(store, config.name)
-    with sweep_lease(folder), full_disk_named(f"storage {store.files}"):
-        if cells:
-            _require_gpu_hours(folder, options)
-            _tell_unlimited(config, cells, options)
-        folder.claim(plan, to_yaml(config))
-        missing_artefacts = missing(plan.targets, store, repair=True)  # other processes may have removed some since
-        cells = [cell for cell, _ in by_cell(missing_artefacts)]
-        if cells:
-            require_permission(config.allow_code_execution)
-        errors: dict[str, str] = {}
-        discard_damaged(plan.targets, store)
-        if missing_artefacts:
-            folder.start_log()
-            if line := left_line(plan, missing_artefacts):
-                log.info("%s", line)
-            errors = _make(plan, missing_artefacts, folder, options)
-            leakage = leakage_text(config, plan.leakages, store)
-            folder.add_run({**_run_record(started, options, cells, errors), "leakage": leakage})
-        drop_judged([model for cell in plan.cells for model in cell.passing_models], store)
-        scores, _ = analyse(folder, plan, errors)
-        folder.publish()
-    return SweepResult(config, folder, scores, errors, len(cells), f"{folder}/report.html")
+    parallel = 1 if config.checkpoint_every else 0  # 1 on another Ray, too, whose machines are not known yet
+    if parallel and is_here and options.engine != "local":
+        needs = NeedsPlanner(config)
+        asked = [needs.of_cell(cell).training for cell in cells]
+        fitting = [min(cores() / one.cpus, gpus() / one.gpus if one.gpus else math.inf) for one in asked]
+        parallel = max(1, int(max(fitting, default=1)))
+    require_space(store, cells, parallel_trainings=parallel)
+    return cells
 
 
 def left_line(plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan]) -> str:
@@ -157,18 +175,6 @@ def _require_environments(config: SweepConfig, cells: Sequence[CellPlan], option
             )
 
 
-def _parallel_trainings(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> int:
-    """Return how many cells can train at the same time here; 1 on another Ray, whose machines are not known yet."""
-    from raysweep.engine.ray.cluster.cluster import foreign_address
-
-    if options.engine == "local" or foreign_address(options.address):
-        return 1
-    needs = NeedsPlanner(config)
-    asked = [needs.of_cell(cell).training for cell in cells]
-    fitting = [min(cores() / needs.cpus, gpus() / needs.gpus if needs.gpus else math.inf) for needs in asked]
-    return max(1, int(max(fitting, default=1)))
-
-
 def _make(
     plan: SweepPlan, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
 ) -> dict[str, str]:
@@ -188,25 +194,7 @@ def _make(
     return {**{cell: f"{state}{cause}" for cell, state in states.items()}, **errors}
 
 
-def _require_gpu_hours(folder: SweepFolder, options: RunOptions) -> None:
-    if spent := spent_text(folder.ledger(), options.max_gpu_hours):
-        raise UsageError(f"{spent}, as {folder}/{LEDGER} says; give more, or leave the option out")
-
-
 def _tell_unlimited(config: SweepConfig, cells: Sequence[CellPlan], options: RunOptions) -> None:
     asked = [needs for _, needs in NeedsPlanner(config).distinct(cells)]
     if options.max_gpu_hours is not None and not any(needs.training.gpus or needs.generation.gpus for needs in asked):
         log.warning("--max-gpu-hours limits nothing: no cell asks for GPUs (`resources.gpus`)")
-
-
-def _run_record(
-    started: float, options: RunOptions, cells: Sequence[CellPlan], errors: Mapping[str, str]
-) -> dict[str, object]:
-    return {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "wall_seconds": round(time.time() - started, 1),
-        "engine": options.engine,
-        "cells": len(cells),
-        "failed": dict(errors),
-        **provenance(),
-    }

@@ -44,25 +44,15 @@ _WHERE_SECRETS_GO = "set it where Ray is started on the nodes, or give the nodes
 
 @dataclass(frozen=True)
 class Submission:
-    """A job that is ready to be sent.
-
-    `config`: path of its file below the job's folder; `overrides`: values of ``--set``; `storage`: of the sweep, a
-    folder or URI; `uploaded`: what is uploaded, in words; `notes`: what to know before it is sent, one sentence each;
-    `missing`: what the config names and this machine lacks, a line each.
-    """
+    """A job that is ready to be sent."""
 
     job: RayJob
-    config: str
-    overrides: tuple[str, ...]
-    storage: str
-    uploaded: str
-    notes: tuple[str, ...]
-    missing: tuple[str, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """The `ray job submit` that does the same."""
-        return self.job.command
+    config: str  # path of its file below the job's folder
+    overrides: tuple[str, ...]  # values of ``--set``
+    storage: str  # of the sweep, a folder or URI
+    uploaded: str  # what, in words
+    notes: tuple[str, ...]  # what to know before it is sent, one sentence each
+    missing: tuple[str, ...] = ()  # what the config names and this machine lacks, a line each
 
     def check_nodes(self) -> list[str]:
         """Ask the live nodes what they lack, by a job of some seconds; return lines for the user if they can't tell.
@@ -112,20 +102,12 @@ def prepare(
     overrides: Sequence[str] = (),
     missing: Sequence[str] = (),
 ) -> Submission:
-    """Check a sweep, and what it uploads from the current folder, as far as this machine can.
+    """Check a sweep, and what it uploads; raise UsageError if the job can't run or shows a secret.
 
-    Args:
-        file: the config's file, below the current folder.
-        config: what the file says, with its overrides; loaded by a relative path.
-        address: URL of the cluster's dashboard; None: RAY_API_SERVER_ADDRESS.
-        storage: of the sweep; None: RAYSWEEP_STORAGE.
-        options: what follows CONFIG and --storage in `raysweep run`.
-        variables: environment variables for the job, NAME=VALUE or NAME (its value here).
-        overrides: the values of the options ``--set``, which are among `options` too.
-        missing: what the config names and this machine lacks, a line each.
-
-    Raises:
-        UsageError: the job could not run, or would show a secret.
+    `config`: what `file`, below the current folder, says with `overrides`; loaded by a relative path. `address`: URL of
+    the cluster's dashboard; None: RAY_API_SERVER_ADDRESS. `storage`: None: RAYSWEEP_STORAGE. `options`: what follows
+    CONFIG and --storage in `raysweep run`, overrides included. `variables`: for the job, NAME=VALUE or NAME (its value
+    here). `missing`: what the config names and this machine lacks, a line each.
     """
     from raysweep.engine.ray.jobs.submission import RayJob, dashboard_url
     from raysweep.engine.ray.jobs.upload import find_upload, require_small
@@ -135,7 +117,14 @@ def prepare(
     url, store = dashboard_url(address), _storage(storage)
     environment = _environment(variables)
     upload = find_upload(Path())
-    config_there = _config_there(file, upload.folder, upload.files)
+    config_there = _below(file, upload.folder)
+    if config_there is None:
+        raise UsageError(
+            f"config {str(file)!r} lies outside of {upload.folder}, which is what is uploaded; give the command in a "
+            "folder that holds the config and the data that it names"
+        )
+    if config_there not in upload.files:
+        raise UsageError(f"config {str(file)!r} is not uploaded, since .gitignore or .rayignore leaves it out")
     require_small(upload)
     _require_uploaded(config, upload.folder, upload.files)
     entrypoint = ("raysweep", "run", config_there, "--storage", store, *options)
@@ -203,18 +192,6 @@ def _has_password(value: str) -> bool:
         return "://" in value and bool(urlsplit(value).password)
     except ValueError:
         return False
-
-
-def _config_there(file: Path, folder: Path, uploaded: Mapping[str, int]) -> str:
-    name = _below(file, folder)
-    if name is None:
-        raise UsageError(
-            f"config {str(file)!r} lies outside of {folder}, which is what is uploaded; give the command in a folder "
-            "that holds the config and the data that it names"
-        )
-    if name not in uploaded:
-        raise UsageError(f"config {str(file)!r} is not uploaded, since .gitignore or .rayignore leaves it out")
-    return name
 
 
 def _require_uploaded(config: SweepConfig, folder: Path, uploaded: Mapping[str, int]) -> None:

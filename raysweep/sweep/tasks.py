@@ -190,8 +190,7 @@ def _tasks(
         Task(
             name,
             functools.partial(make_shared, plans, context),
-            _needs_of(plans, needs),
-            *_model_of(plans, context),
+            *_needs_and_model(plans, context, needs),
             hours=hours.get(name, {}),
             after=awaited_tasks(plans, ids - {name}),
             uses_other_processes=any(plan.uses_other_processes for plan in plans),
@@ -226,23 +225,16 @@ def _cell_tasks(
     ]
 
 
-def _needs_of(plans: Sequence[ArtefactPlan], needs: NeedsPlanner) -> CellNeeds:
+def _needs_and_model(
+    plans: Sequence[ArtefactPlan], context: Context, needs: NeedsPlanner
+) -> tuple[CellNeeds, str, str, str]:
+    """Return what a task needs; and, empty for others, the base model that it trains or has write, recipe and group."""
     for plan in plans:
         if isinstance(plan, BasePlan):
-            return needs.of_base(plan)
+            return needs.of_base(plan), plan.name, PRETRAINING, context.groups[plan.name]
         if isinstance(plan, AskingPlan):
-            return needs.of_teacher(plan.base)
-    return needs.of_shared()
-
-
-def _model_of(plans: Sequence[ArtefactPlan], context: Context) -> tuple[str, str, str]:
-    """Return the name of the base model that a task pre-trains or has write, its recipe and its group; else empty."""
-    for plan in plans:
-        if isinstance(plan, BasePlan):
-            return plan.name, PRETRAINING, context.groups[plan.name]
-        if isinstance(plan, AskingPlan):
-            return plan.base.name, NOT_TUNED, context.groups[plan.base.name]
-    return "", "", ""
+            return needs.of_teacher(plan.base), plan.base.name, NOT_TUNED, context.groups[plan.base.name]
+    return needs.of_shared(), "", "", ""
 
 
 def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collection[str]) -> dict[str, tuple[str, bool]]:

@@ -40,7 +40,7 @@ def prepared(file, address=URL, storage=STORE, options=(), variables=(), overrid
 
 def test_the_command_is_complete_and_can_be_given_to_a_shell(config, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
-    command = prepared(config, options=["--set", "seed=3"], variables=["NOTE=two words"]).command
+    command = prepared(config, options=["--set", "seed=3"], variables=["NOTE=two words"]).job.command
     *before, environment = shlex.split(command.partition(" -- ")[0])
     assert before == ["ray", "job", "submit", "--address", URL, "--working-dir", ".", "--runtime-env-json"]
     assert json.loads(environment) == {"env_vars": {"AWS_ENDPOINT_URL": "http://minio:9000", "NOTE": "two words"}}
@@ -51,7 +51,7 @@ def test_the_command_is_complete_and_can_be_given_to_a_shell(config, monkeypatch
 def test_the_store_and_the_address_may_come_from_the_environment(config, monkeypatch):
     monkeypatch.setenv("RAYSWEEP_STORAGE", "/shared/store")
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", URL)
-    command = prepared(config, address=None, storage=None).command
+    command = prepared(config, address=None, storage=None).job.command
     assert f"--address {URL} " in command and command.endswith(" --storage /shared/store")
     assert "--runtime-env-json" not in command, "there are neither excludes nor variables"
 
@@ -91,7 +91,7 @@ def test_secrets_of_the_shell_stay_here_and_the_user_is_told(config, monkeypatch
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://me:{SECRET}@minio:9000")
     submission = prepared(config)
     assert any(note.startswith("HF_TOKEN of this shell is not sent") for note in submission.notes)
-    assert SECRET not in submission.command + " ".join(submission.notes) and not submission.job.environment
+    assert SECRET not in submission.job.command + " ".join(submission.notes) and not submission.job.environment
 
 
 def test_programs_are_only_run_with_permission(config):

@@ -5,80 +5,55 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.storage.store import Store
-from raysweep.sweep.gc import Removal, Survey, Unused, sums_by_kind, total_bytes
+from raysweep.sweep.gc import Removal, Survey, Unused
 from raysweep.units import count, size
 
 
 def print_gc(result: Survey | Removal, store: Store, as_json: bool) -> None:
-    if isinstance(result, Removal):
-        _print_removal(result, store, as_json)
-    else:
-        _print_survey(result, store, as_json)
-
-
-def _print_survey(survey: Survey, store: Store, as_json: bool) -> None:
+    survey, removal = (result.survey, result) if isinstance(result, Removal) else (result, None)
+    things = removal.removed if removal else survey.unused
+    total = sum(thing.bytes for thing in things)
     if as_json:
-        print_json(_plain(survey, survey.unused, deleted=False))
+        facts = {
+            "deleted": removal is not None,
+            "sweeps": survey.sweeps,
+            "number": len(things),
+            "bytes": total,
+            "things": [{"kind": thing.kind, "name": thing.name, "bytes": thing.bytes} for thing in things],
+            "left_out": [dataclasses.asdict(part) for part in survey.left_out],
+        }
+        print_json({**facts, "stopped": removal.stopped} if removal else facts)
         return
     console = new_console()
-    _print_things(survey.unused, console)
-    _print_left_out(survey, console)
-    if survey.unused:
-        console.print(
-            f"nothing was removed; to remove them: raysweep gc --storage {store.root} --delete", soft_wrap=True
-        )
-    else:
-        console.print(f"nothing to remove: {_all_used(survey)}", soft_wrap=True)
-    console.print(f"storage: {store.files}", soft_wrap=True)
-
-
-def _print_removal(done: Removal, store: Store, as_json: bool) -> None:
-    if as_json:
-        print_json({**_plain(done.survey, done.removed, deleted=True), "stopped": done.stopped})
-        return
-    console = new_console()
-    _print_things(done.removed, console)
-    _print_left_out(done.survey, console)
-    if done.stopped:
-        left = len(done.survey.unused) - len(done.removed)
-        console.print(f"stopped: {done.stopped}; {left:,} left, give the command again after it", soft_wrap=True)
-    if done.removed:
-        removed = f"{_things(len(done.removed))}, {size(total_bytes(done.removed))}"
-        console.print(f"removed {removed}", soft_wrap=True)
-    else:
-        console.print(f"nothing was removed: {_all_used(done.survey)}", soft_wrap=True)
-    console.print(f"storage: {store.files}", soft_wrap=True)
-
-
-def _plain(survey: Survey, things: Sequence[Unused], *, deleted: bool) -> dict[str, object]:
-    return {
-        "deleted": deleted,
-        "sweeps": survey.sweeps,
-        "number": len(things),
-        "bytes": total_bytes(things),
-        "things": [{"kind": thing.kind, "name": thing.name, "bytes": thing.bytes} for thing in things],
-        "left_out": [dataclasses.asdict(part) for part in survey.left_out],
-    }
-
-
-def _print_things(things: Sequence[Unused], console: Console) -> None:
-    if not things:
-        return
-    table = Table("not used by any sweep", *(Column(name, justify="right") for name in ("number", "size")), box=None)
-    for part in sums_by_kind(things):
-        table.add_row(part.kind, f"{part.number:,}", size(part.bytes))
-    table.add_row("together", f"{len(things):,}", size(total_bytes(things)), style="bold")
-    console.print(table)
-
-
-def _print_left_out(survey: Survey, console: Console) -> None:
+    if things:
+        console.print(_table(things, total))
     for part in survey.left_out:
         console.print(f"left out: {_things(part.number)}, {size(part.bytes)}: {part.reason}", soft_wrap=True)
+    if removal and removal.stopped:
+        left = len(survey.unused) - len(things)
+        console.print(f"stopped: {removal.stopped}; {left:,} left, give the command again after it", soft_wrap=True)
+    if not things:
+        nothing = "nothing was removed" if removal else "nothing to remove"
+        console.print(f"{nothing}: {_all_used(survey)}", soft_wrap=True)
+    elif removal:
+        console.print(f"removed {_things(len(things))}, {size(total)}", soft_wrap=True)
+    else:
+        delete = f"raysweep gc --storage {store.root} --delete"
+        console.print(f"nothing was removed; to remove them: {delete}", soft_wrap=True)
+    console.print(f"storage: {store.files}", soft_wrap=True)
+
+
+def _table(things: Sequence[Unused], total: int) -> Table:
+    table = Table("not used by any sweep", *(Column(name, justify="right") for name in ("number", "size")), box=None)
+    for kind in dict.fromkeys(thing.kind for thing in things):
+        sizes = [thing.bytes for thing in things if thing.kind == kind]
+        table.add_row(kind, f"{len(sizes):,}", size(sum(sizes)))
+    table.add_row("together", f"{len(things):,}", size(total), style="bold")
+    return table
 
 
 def _all_used(survey: Survey) -> str:

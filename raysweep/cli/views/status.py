@@ -17,8 +17,7 @@ from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import Display
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, STOPPED, WAITING, read_work
 from raysweep.engine.time_left import TimeLeft
-from raysweep.sweep.capabilities import in_words
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.overview.progress import progress_of, with_done
 from raysweep.sweep.overview.status import (
     ENDED_EARLY,
@@ -78,7 +77,7 @@ def print_status(folder: SweepFolder, as_json: bool) -> None:
         parts = ", ".join(f"{hours(each)} of {name or NO_LABEL}" for name, each in status.gpu_hours.items())
         console.print(f"GPU-hours used: {parts}", soft_wrap=True)
     if status.cpu_capabilities:
-        console.print(f"trained on CPUs with {in_words(status.cpu_capabilities)}", soft_wrap=True)
+        console.print(f"trained on CPUs with {capabilities_text(status.cpu_capabilities)}", soft_wrap=True)
     elif status.cpu_capabilities is None:
         console.print("the kinds of CPUs that trained the models are in the report", soft_wrap=True)
     _print_models([cell for cell in status.cells if cell.model], console)

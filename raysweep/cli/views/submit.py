@@ -16,7 +16,7 @@ def print_job(submission: Submission) -> None:
     console = new_console(stderr=True)
     for note in submission.notes:
         console.print(note, soft_wrap=True)
-    console.print(f"uploads {submission.uploaded}, and runs:\n  {submission.command}", soft_wrap=True)
+    console.print(f"uploads {submission.uploaded}, and runs:\n  {submission.job.command}", soft_wrap=True)
 
 
 def follow_job(submission: Submission, sweep: str) -> int:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
-from raysweep.sweep.capabilities import cpu_capabilities
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
 from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
@@ -79,7 +78,7 @@ class SweepStatus:
     """The state of a sweep.
 
     `shared`: inputs of several cells that failed, stopped or are being made. `gpu_hours`: used, by type of accelerator.
-    `runs`: the sweep's runs, oldest first. `cpu_capabilities`: see there; None for more than `LISTED` cells.
+    `runs`: oldest first. `cpu_capabilities`: of `SweepFolder`; None for more than `LISTED` cells.
     """
 
     sweep: str
@@ -102,7 +101,7 @@ def sweep_status(folder: SweepFolder) -> SweepStatus:
     cells = cell_states(folder)
     used = folder.ledger().by_accelerator()
     shared, runs = tuple(shared_states(folder, cells)), tuple(folder.runs())
-    capabilities = cpu_capabilities(folder) if len(cells) <= LISTED else None
+    capabilities = folder.cpu_capabilities() if len(cells) <= LISTED else None
     return SweepStatus(folder.name, tuple(cells), shared, used, runs, capabilities)
 
 

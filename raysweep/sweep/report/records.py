@@ -32,8 +32,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.quality.reports import LintedStratum
 from raysweep.records import BASE, Difference, PromptRow, Score
 from raysweep.rows.parquet import ROWS, read_rows_of, row_count
-from raysweep.sweep.capabilities import cpu_capabilities, in_words
-from raysweep.sweep.folder import SweepFolder
+from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
 from raysweep.sweep.report.choices import choices
@@ -272,7 +271,7 @@ def _provenance(folder: SweepFolder) -> list[Line]:
     working = [run for run in runs if run["cells"]]
     total = sum(run["wall_seconds"] for run in working)
     return [
-        *([("trained on CPUs with", in_words(capabilities))] if (capabilities := cpu_capabilities(folder)) else []),
+        *([("trained on CPUs with", capabilities_text(cpus))] if (cpus := folder.cpu_capabilities()) else []),
         ("machine", f"{last['cpus']} CPUs, {last['machine']}, Python {last['python']}"),
         ("versions", ", ".join(f"{name} {number}" for name, number in last["versions"].items())),
         ("storage", "artefacts by key, see grid.parquet in the sweep's folder"),
