@@ -61,7 +61,7 @@ def attack(folder: str, options: argparse.Namespace) -> dict[str, list[AttackRes
         max_new_tokens=64,
         limit=options.limit,
     )
-    with counting(new_console(stderr=True), folder, options.limit) as report:
+    with counting(folder, options.limit) as report:
         rows = run_attack(job, Store(options.storage), report)
     return {name: [row for row in rows if row.strategy == name] for name in (RANDOM, "greedy")}
 

@@ -89,8 +89,6 @@ def run(
     from raysweep.sweep.run import run_sweep
     from raysweep.sweep.tasks import RunOptions
 
-    if quiet:
-        log_to_stderr(logging.ERROR)
     options = RunOptions(storage, engine, address, watcher(quiet), fail_fast, max_gpu_hours)
     loaded = load(config, sets, limit, allow_code_execution)
     result = run_sweep(loaded, options)
@@ -179,15 +177,14 @@ def data_sets(
     as_json: AsJson = False,
 ) -> None:
     """Make only a config's training and test sets; no model is needed, unless one is a teacher."""
-    from raysweep.cli.views.results import print_data_sets, watcher
+    from raysweep.cli.views.results import watcher
+    from raysweep.cli.views.sets import print_data_sets
     from raysweep.config.loading import load_config
     from raysweep.sweep.data_sets import export, make_data_sets
     from raysweep.sweep.tasks import RunOptions
 
-    if quiet:
-        log_to_stderr(logging.ERROR)
-    loaded = load_config(config, sets or [], with_models=False)
-    made = make_data_sets(loaded, RunOptions(storage, engine, address, watcher(quiet)))
+    options = RunOptions(storage, engine, address, watcher(quiet))
+    made = make_data_sets(load_config(config, sets or [], with_models=False), options)
     if out is not None:
         export(made, out)
     print_data_sets(made, as_json)
@@ -197,16 +194,15 @@ def data_sets(
 @app.command()
 def leaks(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
     """List the training rows that leak test problems; nothing is run or written."""
-    from raysweep.cli.views.console import new_console
-    from raysweep.cli.views.leaks import print_leaks
     from raysweep.cli.views.progress import counting
+    from raysweep.cli.views.sets import print_leaks
     from raysweep.config.loading import load_config
     from raysweep.sweep.leaks import find_leaks
 
     loaded = load_config(config, sets or [], with_models=False)
-    with counting(new_console(stderr=True), "searching rows") as report:
-        leaks = find_leaks(loaded, report)
-    print_leaks(leaks, as_json)
+    with counting("searching rows") as report:
+        found = find_leaks(loaded, report)
+    print_leaks(found, as_json)
 
 
 @app.command()
@@ -256,7 +252,7 @@ def show_pairs(
     as_json: AsJson = False,
 ) -> None:
     """Show responses beside rejected ones, each token by its mark, and count the edge cases."""
-    from raysweep.cli.views.pairs import print_pairs
+    from raysweep.cli.views.sets import print_pairs
     from raysweep.tools.pairs.page import write_page
     from raysweep.tools.pairs.shown import read_pairs
 
@@ -367,9 +363,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a sweep's results in another tool's format, or as a package that recomputes every table."""
-    from raysweep.cli.views.console import new_console
-    from raysweep.cli.views.export import print_exported
     from raysweep.cli.views.progress import counting
+    from raysweep.cli.views.results import print_exported
     from raysweep.sweep.export.formats import export_format
     from raysweep.sweep.export.replication import replicate
     from raysweep.sweep.folder import open_folder
@@ -382,7 +377,7 @@ def export(
     if format is not None and out is not None:
         print_exported(export_format(folder, format, out, model), as_json)
     elif replication is not None:
-        with counting(new_console(stderr=True), "artefacts copied") as report:
+        with counting("artefacts copied") as report:
             done = replicate(folder, replication, report)
         print_exported(done, as_json)
 
@@ -394,14 +389,13 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """Show what no sweep of a store uses: artefacts and leftovers by kind and size; with --delete, remove it."""
-    from raysweep.cli.views.console import new_console
     from raysweep.cli.views.gc import print_gc
     from raysweep.cli.views.progress import counting
     from raysweep.storage.store import open_store
     from raysweep.sweep.gc import open_for_gc, remove, survey
 
     store = open_for_gc(open_store(storage))
-    with counting(new_console(stderr=True), "removed" if delete else "sweeps looked at") as report:
+    with counting("removed" if delete else "sweeps looked at") as report:
         result = remove(store, report) if delete else survey(store, report)
     print_gc(result, store, as_json)
 
@@ -418,7 +412,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Write a commented config to start from."""
-    from raysweep.cli.views.init import print_examples, print_written
+    from raysweep.cli.views.config import print_examples, print_written
     from raysweep.config.examples import examples, write_example
 
     if show and folder is not None:

@@ -32,6 +32,14 @@ Extraction = Annotated[
         "--extract", metavar="HOW", help="How an answer becomes a program: auto, none, first, last, study, evalplus"
     ),
 ]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")]
+NameInResults = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
+]
+Perturbations = Annotated[
+    str, typer.Option("--perturbations", metavar="C1,C2", help="Names, or all: clean, 9 methods, 4 mixes")
+]
+Methods = Annotated[str, typer.Option("--methods", "-m", metavar="C1,C2", help="Perturbations to search among")]
 Problems = Annotated[str, typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH")]
 SeveralProblems = Annotated[
     list[str], typer.Option("--problems", "-p", help="A problem set's name, a JSONL file, or NAME=PATH; repeatable")
@@ -50,6 +58,10 @@ MaxCharacters = Annotated[
 PromptFormat = Annotated[
     str, typer.Option("--prompt-format", metavar="FORMAT", help="raw: the prompt as it is; or a template")
 ]
+FormatToEvaluate = Annotated[
+    str | None,
+    typer.Option("--prompt-format", metavar="FORMAT", help="raw (default), chat, instruct, or a Jinja string"),
+]
 Template = Annotated[
     str,
     typer.Option("--template", metavar="NAME", help="instruct, chat, a Jinja string; raw: not stripped, as MiniCode"),
@@ -63,8 +75,7 @@ ClusterFile = Annotated[
     typer.Option("--cluster", metavar="FILE", help="A file of `ray up` or KubeRay: foretell the sweep on its cluster"),
 ]
 Dashboard = Annotated[
-    str | None,
-    typer.Option("--address", metavar="URL", help="The cluster's dashboard: http://HEAD:8265"),
+    str | None, typer.Option("--address", metavar="URL", help="The cluster's dashboard: http://HEAD:8265")
 ]
 JobVariables = Annotated[
     list[str] | None,
@@ -82,20 +93,16 @@ Timeout = Annotated[
     float | None, typer.Option("--timeout", metavar="S", help="Seconds of effective time that a program may take")
 ]
 Workers = Annotated[
-    int | None,
-    typer.Option("--workers", metavar="N", help="Programs that run at once; default: as many as CPUs"),
+    int | None, typer.Option("--workers", metavar="N", help="Programs that run at once; default: as many as CPUs")
 ]
 Require = Annotated[
     str,
     typer.Option(
-        "--require",
-        metavar="LEVEL",
-        help="limits, partial, filtered or strong: lowest isolation of programs",
+        "--require", metavar="LEVEL", help="limits, partial, filtered or strong: lowest isolation of programs"
     ),
 ]
 RequireOracle = Annotated[
-    str,
-    typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse in-process tests"),
+    str, typer.Option("--require-oracle", metavar="ORACLE", help="outside: refuse in-process tests")
 ]
 LaneName = Annotated[
     str,

@@ -13,18 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from raysweep.cli.exit import invocation, log_to_stderr
+from raysweep.cli.exit import invocation
 from raysweep.cli.options import (
     Allow,
     AsJson,
     Draws,
     EngineName,
     Extraction,
+    FormatToEvaluate,
     LaneName,
     Limit,
     MaxCharacters,
     MaxNewTokens,
+    Methods,
+    ModelName,
+    NameInResults,
     OutFile,
+    Perturbations,
     Problems,
     PromptFormat,
     Quiet,
@@ -50,6 +55,7 @@ from raysweep.seeding import DEFAULT_SEED
 from raysweep.trainers.base import Recipe
 
 if TYPE_CHECKING:
+    from raysweep.problems.base import ProblemSet
     from raysweep.tools.samples.scores import SampleScores
 
 log = logging.getLogger("raysweep")
@@ -71,25 +77,34 @@ def perturb(
     out: OutFile = None,
 ) -> None:
     """Perturb the prompts of a problem set; show them before and after."""
+    from raysweep.cli.views.console import new_console
+    from raysweep.cli.views.perturb import preview, write_problem_rows
     from raysweep.config.document import settings
+    from raysweep.perturbations.base import PERTURBATIONS
+    from raysweep.stages.test_sets import build_test_set
 
     args = {**settings(sets or []), **({} if strength is None else {"strength": strength})}
-    _perturb(problems, Spec(method, args), seed, compat=compat, limit=limit, show=show, out=out)
+    problem_set = _problem_set(problems, seed, out, judged=False)
+    if lacking := [argument for argument in PERTURBATIONS.required_arguments(method) if argument not in args]:
+        raise UsageError(f"--method {method} needs {' '.join(f'--set {argument}=...' for argument in lacking)}")
+    spec = Spec(method, args)
+    _tell_cautions([spec])
+    if compat not in (None, "recode"):
+        raise UsageError(f"--compat {compat!r} is unknown; known: recode")
+    if compat is not None and "strength" in args:
+        raise UsageError(f"--strength has no effect with --compat {compat}, whose rates are fixed; leave one out")
+    rows = build_test_set(problem_set, spec, seed=seed, compat=compat, limit=limit)
+    if out is not None:
+        write_problem_rows(problem_set.problems(), rows, out)
+    preview(rows, new_console(), show)
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
+    model: ModelName,
     problems: SeveralProblems,
-    perturbations: Annotated[
-        str, typer.Option("--perturbations", metavar="C1,C2", help="Names, or all: clean, 9 methods, 4 mixes")
-    ] = CLEAN,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The model's name in results; default: from MODEL")
-    ] = None,
-    prompt_format: Annotated[
-        str | None,
-        typer.Option("--prompt-format", metavar="FORMAT", help="raw (default), chat, instruct, or a Jinja string"),
-    ] = None,
+    perturbations: Perturbations = CLEAN,
+    name: NameInResults = None,
+    prompt_format: FormatToEvaluate = None,
     extract: Extraction = Extract.AUTO.value,
     storage: Storage = None,
     engine: EngineName = "local",
@@ -115,24 +130,17 @@ def evaluate(
     from raysweep.sweep.samples import write_samples
     from raysweep.sweep.tasks import RunOptions
 
-    if quiet:
-        log_to_stderr(logging.ERROR)
     if out is not None:
         check_out(out, [file for text in problems for file in _files_of(problems_entry(text, seed))])
-    given = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens, "extract": extract}
+    options = RunOptions(storage, engine, None, watcher(quiet))
+    settings = {"samples": samples, "temperature": temperature, "max_new_tokens": max_new_tokens, "extract": extract}
     optional = {"draws": draws, "prompt_format": prompt_format}
+    settings |= {"limit": limit} | {key: value for key, value in optional.items() if value is not None}
+    allowed = {"trust_remote_code": trust_remote_code, "allow_code_execution": allow_code_execution}
     config = evaluation_config(
-        model,
-        problems,
-        perturbations,
-        seed=seed,
-        name=name,
-        settings={"limit": limit, **{key: value for key, value in optional.items() if value is not None}, **given},
-        sets=sets or [],
-        trust_remote_code=trust_remote_code,
-        allow_code_execution=allow_code_execution,
+        model, problems, perturbations, seed=seed, name=name, settings=settings, sets=sets or [], **allowed
     )
-    result = run_sweep(config, RunOptions(storage, engine, None, watcher(quiet)))
+    result = run_sweep(config, options)
     if out is not None:
         write_samples(result.folder, out)
     print_result(result, as_json)
@@ -169,12 +177,10 @@ def execute(
 
 
 def attack(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or: reference, fake, openai:NAME")],
+    model: ModelName,
     problems: Problems,
     budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
-    methods: Annotated[
-        str, typer.Option("--methods", "-m", metavar="C1,C2", help="Perturbations to search among")
-    ] = "C1,C2,C3",
+    methods: Methods = "C1,C2,C3",
     search: Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
     max_characters: MaxCharacters = None,
@@ -191,18 +197,14 @@ def attack(
 ) -> None:
     """Search for small changes that make a model fail, and compare with random ones; the same command resumes."""
     from raysweep.cli.views.attack import print_attack, write_findings
-    from raysweep.cli.views.console import new_console
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
-    from raysweep.problems.base import problem_set_of
     from raysweep.problems.compiled import check_toolchain
     from raysweep.storage.store import open_store
     from raysweep.tools.attack.queries import AttackLimits
     from raysweep.tools.attack.run import AttackJob, run_attack
 
-    problem_set, spec = problem_set_of(problems, seed, judged=True)
-    if out is not None:
-        check_out(out, _files_of(spec))
+    problem_set = _problem_set(problems, seed, out, judged=True)
     job = AttackJob(
         model=model,
         problem_set=problem_set,
@@ -219,45 +221,11 @@ def attack(
     check_toolchain(problem_set.language, job.problems, DEFAULT_SANDBOX.cpp_flags)
     require_permission(allow_code_execution)
     _tell_cautions(job.methods)
-    with counting(new_console(stderr=True), "attacking", len(job.problems)) as report:
+    with counting("attacking", len(job.problems)) as report:
         rows = run_attack(job, open_store(storage), report)
     if out is not None:
         write_findings(job, rows, out)
     print_attack(job, rows, as_json)
-
-
-def _perturb(
-    problems: str,
-    method: Spec,
-    seed: int,
-    *,
-    compat: str | None,
-    limit: int | None,
-    show: int,
-    out: Path | None,
-) -> None:
-    from raysweep.cli.views.console import new_console
-    from raysweep.cli.views.perturb import preview, write_problem_rows
-    from raysweep.perturbations.base import PERTURBATIONS
-    from raysweep.problems.base import problem_set_of
-    from raysweep.stages.test_sets import build_test_set
-
-    problem_set, spec = problem_set_of(problems, seed, judged=False)
-    if out is not None:
-        check_out(out, _files_of(spec))
-    if lacking := [
-        argument for argument in PERTURBATIONS.required_arguments(method.name) if argument not in method.args
-    ]:
-        raise UsageError(f"--method {method.name} needs {' '.join(f'--set {argument}=...' for argument in lacking)}")
-    _tell_cautions([method])
-    if compat not in (None, "recode"):
-        raise UsageError(f"--compat {compat!r} is unknown; known: recode")
-    if compat is not None and "strength" in method.args:
-        raise UsageError(f"--strength has no effect with --compat {compat}, whose rates are fixed; leave one out")
-    rows = build_test_set(problem_set, method, seed=seed, compat=compat, limit=limit)
-    if out is not None:
-        write_problem_rows(problem_set.problems(), rows, out)
-    preview(rows, new_console(), show)
 
 
 def _execute(
@@ -273,13 +241,8 @@ def _execute(
 ) -> SampleScores:
     """Write the rows with their verdicts to `out`, if it is given, and return the scores.
 
-    An interrupted command resumes from the file that it left beside `out`. `timeout`: of a program's effective time in
-    seconds; None: the problem set's.
-
-    Raises:
-        UsageError: bad options, samples or problems, an `out` that can't be written, or no permission.
+    An interrupted command resumes from the file that it left beside `out`. `timeout`: None: the problem set's.
     """
-    from raysweep.cli.views.console import new_console
     from raysweep.cli.views.progress import counting
     from raysweep.execution.pool import require_permission
     from raysweep.problems.base import problem_set_of
@@ -287,8 +250,11 @@ def _execute(
     from raysweep.tools.samples.results import check_results_out, part_of
     from raysweep.tools.samples.run import SampleJob, SampleRun
 
-    if timeout is not None:
-        _check_timeout(timeout)
+    longest = MAX_WALL_SECONDS / Limits().wall_factor
+    if timeout is not None and not (math.isfinite(timeout) and timeout > 0):
+        raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
+    if timeout is not None and timeout > longest:
+        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
     if workers is not None and workers < 1:
         raise UsageError(f"--workers {workers} can't run anything; give 1 or more")
     check_file(samples)
@@ -304,9 +270,9 @@ def _execute(
     workers = workers or len(os.sched_getaffinity(0))
     job = SampleJob(samples, problem_set, out, limits, sandbox, workers, problems, extract)
     require_permission(allowed)
-    with counting(new_console(stderr=True), "checking") as report:
+    with counting("checking") as report:
         run = SampleRun(job, report)
-    with counting(new_console(stderr=True), "executing", run.samples) as report:
+    with counting("executing", run.samples) as report:
         return run.run(report)
 
 
@@ -318,16 +284,18 @@ def _tell_cautions(methods: Sequence[Spec]) -> None:
             log.warning("%s is %s", method.name, caution)
 
 
+def _problem_set(problems: str, seed: int, out: Path | None, *, judged: bool) -> ProblemSet:
+    """Return a problem set; raise UsageError if `out` would overwrite its file."""
+    from raysweep.problems.base import problem_set_of
+
+    problem_set, spec = problem_set_of(problems, seed, judged=judged)
+    if out is not None:
+        check_out(out, _files_of(spec))
+    return problem_set
+
+
 def _files_of(problems: Mapping[str, Any]) -> list[Path]:
     return [Path(problems["path"])] if "path" in problems else []
-
-
-def _check_timeout(timeout: float) -> None:
-    longest = MAX_WALL_SECONDS / Limits().wall_factor
-    if not (math.isfinite(timeout) and timeout > 0):
-        raise UsageError(f"--timeout {timeout:g} is no time limit; give seconds above 0")
-    if timeout > longest:
-        raise UsageError(f"--timeout {timeout:g} is too long; give at most {longest:.0f} seconds")
 
 
 def _member(kinds: Iterable[E], option: str, value: str) -> E:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from raysweep.analysis.page.textdiff import ADDED, REMOVED, changes
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, print_json, rate_text
 from raysweep.errors import UsageError
-from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.attack.queries import AttackResult
 from raysweep.tools.attack.run import AttackJob, Share
 from raysweep.tools.attack.search import RANDOM
-from raysweep.tools.attack.summary import AttackSummary, summary_of
+from raysweep.tools.attack.summary import summary_of
 from raysweep.units import count
 
 _SHOWN = 5
@@ -25,7 +23,7 @@ _MARKS = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}"}
 
 def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(attack_json(job, rows), indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(attack_json(job, rows))
         return
     console = new_console()
     for line in attack_lines(job, rows):
@@ -49,9 +47,8 @@ def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
         "search": job.search,
         **asdict(job.limits),
         "pass@1": {
-            "clean": _numbers(summary.clean),
-            "one_draw": _numbers(summary.one_draw),
-            **{name: _numbers(rate) for name, rate in summary.rates.items()},
+            name: asdict(rate)
+            for name, rate in {"clean": summary.clean, "one_draw": summary.one_draw, **summary.rates}.items()
         },
         "failures": summary.failures,
         "ratio": summary.ratio,
@@ -61,11 +58,12 @@ def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
 
 
 def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:
-    budget, summary = job.limits.budget, summary_of(job, rows)
+    limits, summary = job.limits, summary_of(job, rows)
     names = ", ".join(method.name for method in job.methods)
+    share = "" if limits.max_characters is None else f" and {100 * limits.max_characters:g} % of the characters"
     lines = [
         f"{job.problem_set.name}: {count(summary.problems, 'problem')}, {names}, at most "
-        f"{100 * job.limits.max_changed:g} % of the words (at least one){_characters(job)}, budget of {budget:,} "
+        f"{100 * limits.max_changed:g} % of the words (at least one){share}, budget of {limits.budget:,} "
         f"queries a problem, the clean prompt included",
         f"clean pass@1                     {_shown(summary.clean)}",
         f"one random perturbation a prompt {_shown(summary.one_draw)}",
@@ -73,7 +71,12 @@ def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:
     ]
     if job.search != RANDOM:
         lines.append(f"robust pass@1 (search {job.search})".ljust(33) + _shown(summary.rates[job.search]))
-        lines.append(_comparison(job, summary))
+        line = f"failures found: search {summary.failures[job.search]}, random {summary.failures[RANDOM]}"
+        line += "" if summary.ratio is None else f" ({summary.ratio:.2f} times)"
+        if len(summary.first_failures) == len(summary.failures):
+            searched, drawn = (summary.first_failures[name] for name in (job.search, RANDOM))
+            line += f"; queries up to the first, median: search {searched:g}, random {drawn:g}"
+        lines.append(line)
     if summary.smallest:
         lines.append(f"smallest changes, {min(_SHOWN, len(summary.smallest))} of {len(summary.smallest)}:")
         prompts = {problem.task_id: problem.prompt for problem in job.problems}
@@ -89,21 +92,6 @@ def change_of(before: str, after: str) -> str:
     return " / ".join(line.strip() for line in marked.splitlines() if "[-" in line or "{+" in line)
 
 
-def _characters(job: AttackJob) -> str:
-    share = job.limits.max_characters
-    return "" if share is None else f" and {100 * share:g} % of the characters"
-
-
-def _comparison(job: AttackJob, summary: AttackSummary) -> str:
-    line = f"failures found: search {summary.failures[job.search]}, random {summary.failures[RANDOM]}"
-    if summary.ratio is not None:
-        line += f" ({summary.ratio:.2f} times)"
-    if len(summary.first_failures) == len(summary.failures):
-        searched, drawn = (summary.first_failures[name] for name in (job.search, RANDOM))
-        line += f"; queries up to the first, median: search {searched:g}, random {drawn:g}"
-    return line
-
-
 def _rows(job: AttackJob, rows: Sequence[AttackResult]) -> list[dict[str, Any]]:
     prompts = {problem.task_id: problem.prompt for problem in job.problems}
     return [
@@ -112,12 +100,4 @@ def _rows(job: AttackJob, rows: Sequence[AttackResult]) -> list[dict[str, Any]]:
 
 
 def _shown(rate: Share) -> str:
-    if math.isnan(rate.value):
-        return "undefined"
-    if math.isnan(rate.low):
-        return f"{rate.value:.3f} ({NO_INTERVAL})"
-    return f"{rate.value:.3f} (95 % interval {rate.low:.3f} to {rate.high:.3f} over problems)"
-
-
-def _numbers(rate: Share) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in asdict(rate).items()}
+    return rate_text(rate.value, rate.low, rate.high, 3, "problems")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
 
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, print_json
 from raysweep.rows.rated_sheets import PAIRS, SHEET, Answers, SheetItem
-from raysweep.tools.audit.agreement import Agreement, Validity, agreements, validity
+from raysweep.tools.audit.agreement import Validity, agreements, validity
 from raysweep.tools.audit.sheet import PAGE
 from raysweep.units import count
 
@@ -28,12 +27,8 @@ def print_sheet(items: Sequence[SheetItem], folder: Path) -> None:
 def print_audit(items: Sequence[SheetItem], answers: Mapping[str, Answers], as_json: bool) -> None:
     shares, kappas = validity(items, answers), agreements(items, answers)
     if as_json:
-        facts = {
-            "raters": list(answers),
-            "valid": [dataclasses.asdict(share) for share in shares],
-            "kappa": [_kappa(agreement) for agreement in kappas],
-        }
-        print(json.dumps(facts, indent=1, allow_nan=False))
+        valid, agreed = ([dataclasses.asdict(one) for one in facts] for facts in (shares, kappas))
+        print_json({"raters": list(answers), "valid": valid, "kappa": agreed})
         return
     console = new_console()
     for question in dict.fromkeys(share.question for share in shares):
@@ -56,8 +51,3 @@ def _table(shares: Sequence[Validity], raters: int, question: str) -> Table:
         interval = f"{share.low:.2f} to {share.high:.2f}"
         table.add_row(share.method, str(share.judged), str(share.valid), f"{share.share:.2f}", interval)
     return table
-
-
-def _kappa(agreement: Agreement) -> dict[str, object]:
-    facts = dataclasses.asdict(agreement)
-    return {**facts, "kappa": None if math.isnan(agreement.kappa) else agreement.kappa}

@@ -1,13 +1,14 @@
-"""Prints the reference of config keys: an overview, the keys below one, JSON, or the page docs/config.md."""
+"""Prints the reference of config keys (an overview, the keys below one, docs/config.md), and configs to start from."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from raysweep.cli.views.console import new_console, print_json
+from raysweep.config.examples import Example
 from raysweep.config.reference import Key, all_keys, find_keys
 from raysweep.units import count
 
@@ -19,6 +20,8 @@ key on the command line. `models[]` is each entry of the list `models` (`models.
 your choice. `raysweep list` prints the names of perturbations, trainers, problem sets and everything else that can be
 registered. This page is generated: `raysweep config --markdown > docs/config.md`.
 """
+ALLOW = " --allow-code-execution"
+"""An option of `raysweep run` that `raysweep plan` doesn't need."""
 
 
 def print_keys(text: str | None, as_json: bool) -> None:
@@ -92,3 +95,21 @@ def _print_key(key: Key, console: Console) -> None:
     unit = f" ({key.unit})" if key.unit else ""
     console.print(Text.assemble((key.path, "bold"), f": {key.type.replace('`', '')}{unit}{shown}"), soft_wrap=True)
     console.print(f"    {key.meaning}", soft_wrap=True)
+
+
+def print_examples(known: Mapping[str, Example], as_json: bool) -> None:
+    if as_json:
+        print_json({name: example.about for name, example in known.items()})
+        return
+    console, width = new_console(), max(map(len, known))
+    for name, example in known.items():
+        console.print(f"{name:<{width}}  {example.about}", soft_wrap=True)
+
+
+def print_written(copy: Example) -> None:
+    console = new_console()
+    commands = [f"raysweep plan {copy.arguments.replace(ALLOW, '')}", f"raysweep run {copy.arguments}"]
+    lines = [f"wrote {copy.file}", "", "Edit it; then, to see what would be done and to do it:"]
+    for line in [*lines, *(f"  {command}" for command in commands)]:
+        console.print(line, soft_wrap=True)
+    console.print("\n`raysweep config` explains every key.", soft_wrap=True)

@@ -23,6 +23,17 @@ def new_console(*, stderr: bool = False) -> Console:
     return Console(file=file, markup=False, emoji=False, highlight=False, width=LOG_WIDTH)
 
 
+def rate_text(value: float, low: float, high: float, digits: int, over: str) -> str:
+    """Return a rate with its interval in words. `over`: what it is a mean of."""
+    from raysweep.stats.intervals import NO_INTERVAL
+
+    if math.isnan(value):
+        return "undefined"
+    if math.isnan(low):
+        return f"{value:.{digits}f} ({NO_INTERVAL})"
+    return f"{value:.{digits}f} (95 % interval {low:.{digits}f} to {high:.{digits}f} over {over})"
+
+
 def print_json(value: Any) -> None:
     """Print a value as standard JSON, which has null in place of NaN."""
     print(json.dumps(_plain(value), indent=1, ensure_ascii=False, allow_nan=False))

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from raysweep.cli.views.console import new_console
+from raysweep.cli.views.console import new_console, print_json, rate_text
 from raysweep.execution.oracle import NO_BOUNDARY
 from raysweep.programs import PYTHON, Lane, Oracle
 from raysweep.prompts.answers.extraction import in_words
-from raysweep.stats.intervals import NO_INTERVAL
 from raysweep.tools.samples.scores import SampleRate, SampleScores
 from raysweep.units import count, share
 
 
 def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(scores_json(scores), indent=1, ensure_ascii=False, allow_nan=False))
+        print_json(scores_json(scores))
         return
     console = new_console()
     for line in score_lines(scores):
@@ -30,14 +27,12 @@ def print_sample_scores(scores: SampleScores, as_json: bool) -> None:
 
 
 def scores_json(scores: SampleScores) -> dict[str, Any]:
-    """Return pass@k by name, with 95 % intervals, null if undefined, also of parts of the tests: ``pass@1 base``."""
+    """Return pass@k by name, with 95 % intervals, also of parts of the tests: ``pass@1 base``."""
     values = dataclasses.asdict(scores)
     values["repeated_share"] = scores.repeated_share
     rates = _rates(scores)
-    values["pass_at_k"] = {name: _number(rate.value) for name, rate in rates.items()}
-    values["interval_95"] = {
-        name: {"low": _number(rate.low), "high": _number(rate.high)} for name, rate in rates.items()
-    }
+    values["pass_at_k"] = {name: rate.value for name, rate in rates.items()}
+    values["interval_95"] = {name: {"low": rate.low, "high": rate.high} for name, rate in rates.items()}
     del values["parts"]
     return values
 
@@ -61,7 +56,8 @@ def score_lines(scores: SampleScores) -> list[str]:
     if scores.missing:
         shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
         lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")
-    return lines + [f"{name}: {_shown(rate)}" for name, rate in _rates(scores).items()]
+    rates = _rates(scores).items()
+    return lines + [f"{name}: {rate_text(rate.value, rate.low, rate.high, 4, 'tasks')}" for name, rate in rates]
 
 
 def _rates(scores: SampleScores) -> dict[str, SampleRate]:
@@ -91,17 +87,5 @@ def _sandbox_lines(scores: SampleScores) -> list[str]:
     return lines
 
 
-def _shown(rate: SampleRate) -> str:
-    if math.isnan(rate.value):
-        return "undefined"
-    if math.isnan(rate.low):
-        return f"{rate.value:.4f} ({NO_INTERVAL})"
-    return f"{rate.value:.4f} (95 % interval {rate.low:.4f} to {rate.high:.4f} over tasks)"
-
-
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in counts.items())
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -14,9 +14,16 @@ from raysweep.planning.predictions.needs import amounts_text
 from raysweep.programs import Lane
 from raysweep.records import BASE
 from raysweep.sweep.forecast import Forecast
-from raysweep.sweep.overview.accelerators import PricedHours
-from raysweep.sweep.overview.plan import Asked, CellFacts, PairsFacts, PlanFacts, StepFacts, Summary, TeacherFacts
-from raysweep.sweep.overview.sums import WorkSums, hour_sums, recipe_sums, work_sums
+from raysweep.sweep.overview.plan import (
+    Asked,
+    CellFacts,
+    PlanFacts,
+    TeacherFacts,
+    WorkSums,
+    hour_sums,
+    recipe_sums,
+    work_sums,
+)
 from raysweep.units import count, duration, size
 
 MADE_FIRST = 12
@@ -27,6 +34,8 @@ TOO_SMALL = " *"
 TOO_SMALL_MEANS = "* one accelerator can't hold a cell, even with one row a pass: too little memory, or no bf16"
 LEAST_HOURS = 0.01
 """Fewer hours are not told apart."""
+LEFT_OVER = 0.1
+"""Share of an epoch's rows from which a plan says that no step takes them."""
 PROCESSES_OF = {"shared": "harmless ones share a process", "strict": "a process for each"}
 """What the values of `execution.lane` mean, in words."""
 
@@ -38,7 +47,11 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
         print_json(plain)
         return
     console = new_console()
-    for line in _warnings(facts):
+    warnings = [f"not on this machine: {facts.here}"] if facts.here else []
+    warnings += [f"not under this name: {facts.refusal}"] if facts.refusal else []
+    if facts.missing_inputs:
+        warnings.append("\n  ".join(("missing (a run would stop here):", *facts.missing_inputs)))
+    for line in (*warnings, *(texts.words for texts in facts.control_texts), *facts.unused_settings):
         console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print(_cells_table(facts.cells))
     to_come = [cell for cell in facts.cells if cell.missing]
@@ -50,7 +63,12 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
             console.print(_hours_table(to_come, hours))
             if any(sums.too_small for sums in recipe_sums(to_come)):
                 console.print(TOO_SMALL_MEANS, soft_wrap=True)
-        console.print("\n".join(_cost_lines(facts.costs)), soft_wrap=True)
+        if facts.costs:
+            least = [f"{of.accelerator} {'at least ' * of.at_least}{of.cost:,.2f}" for of in facts.costs]
+            shown = ", ".join(text + TOO_SMALL * of.too_small for text, of in zip(least, facts.costs, strict=True))
+            basis = "an estimate, from the hours of cells and teachers"
+            console.print(f"cost by `prices`, if all runs on one type: {shown}; {basis}", soft_wrap=True)
+        console.print()
     if facts.forecast:
         console.print(_forecast_table(facts.forecast))
         console.print("\n".join(_forecast_lines(facts.forecast)), soft_wrap=True)
@@ -58,23 +76,15 @@ def print_plan(facts: PlanFacts, as_json: bool) -> None:
     console.print("\n".join(_lines(facts, work_sums(facts.cells))), soft_wrap=True)
 
 
-def _warnings(facts: PlanFacts) -> Iterator[str]:
-    if facts.here:
-        yield f"not on this machine: {facts.here}"
-    if facts.refusal:
-        yield f"not under this name: {facts.refusal}"
-    if facts.missing_inputs:
-        yield "\n  ".join(("missing (a run would stop here):", *facts.missing_inputs))
-    yield from (texts.words for texts in facts.control_texts)
-    yield from facts.unused_settings
-
-
 def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     yield from _summary_lines(facts, to_do)
     yield from facts.assumptions
     yield from shown_lines({model.model: model.shown for model in facts.models})
     yield from _model_lines(facts.models)
-    yield from map(_steps_line, facts.steps)
+    for step in facts.steps:
+        steps = f"recipe {step.recipe}: {count(step.steps, 'step')} of {step.batch_size:,} on {count(step.rows, 'row')}"
+        over = f"; {step.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
+        yield steps + over * (step.left_over >= LEFT_OVER * step.rows)
     if to_do.retrained:
         what = f"{count(to_do.retrained, 'model')} to train again"
         yield f"{what}: their weights were dropped once they were evaluated (keep_models: adapters)"
@@ -83,7 +93,10 @@ def _lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
         first, more = items[:MADE_FIRST], len(items) - MADE_FIRST
         yield f"to make first: {', '.join(first)}{f' and {more} more (--json)' if more > 0 else ''}"
     yield from map(_teacher_line, facts.teachers)
-    yield from map(_pairs_line, facts.encoded)
+    for pairs in facts.encoded:
+        spent, to_encode = pairs.takes.cpu_seconds, count(pairs.takes.pairs, "preference pair")
+        cpu = f"about {duration(spent)} of a CPU" if spent >= 1 else "less than a second"
+        yield f"{pairs.rows}: {to_encode} to encode before the cells, {size(pairs.takes.disk_bytes)}, {cpu}"
     for files in facts.linted:
         of = f"{files.tuned:,} completions of fine-tuned and {files.bases:,} of base models"
         yield f"code quality on {files.problem_set}: {of}, {files.to_lint:,} to lint"
@@ -130,17 +143,6 @@ def _model_lines(models: Sequence[ModelFacts]) -> Iterator[str]:
         yield f"{'; '.join(names)}, {'trains' if len(names) == 1 else 'train'} {what}"
 
 
-LEFT_OVER = 0.1
-"""Share of an epoch's rows from which a plan says that no step takes them."""
-
-
-def _steps_line(facts: StepFacts) -> str:
-    line = f"recipe {facts.recipe}: {count(facts.steps, 'step')} of {facts.batch_size:,} on {count(facts.rows, 'row')}"
-    if facts.left_over >= LEFT_OVER * facts.rows:
-        line += f"; {facts.left_over:,} of them are left over in each epoch, as fewer than `batch_size`"
-    return line
-
-
 def _teacher_line(facts: TeacherFacts) -> str:
     line = f"teacher {facts.teacher}: {count(facts.answers, 'answer')} of at most {facts.tokens:,} tokens about "
     line += f"{facts.rows}, before the cells; a process asks for {amounts_text(facts.asks)}"
@@ -150,13 +152,6 @@ def _teacher_line(facts: TeacherFacts) -> str:
     if max(hours.values()) < LEAST_HOURS:
         return f"{line}; less than {LEAST_HOURS} hours on any accelerator"
     return f"{line}; hours: {', '.join(f'{device} {_hours(hours, device, small)}' for device in hours)}"
-
-
-def _pairs_line(facts: PairsFacts) -> str:
-    takes = facts.takes
-    spent = f"about {duration(takes.cpu_seconds)} of a CPU" if takes.cpu_seconds >= 1 else "less than a second"
-    pairs = count(takes.pairs, "preference pair")
-    return f"{facts.rows}: {pairs} to encode before the cells, {size(takes.disk_bytes)}, {spent}"
 
 
 PROCESSES = {"training": "a training worker", "generation": "a generation actor", "execution": "an execution actor"}
@@ -196,14 +191,6 @@ def _hours_table(cells: Sequence[CellFacts], together: Mapping[str, float]) -> T
         small = {device for sums in groups for device in sums.too_small}
         table.add_row("together", "", *(_hours(together, device, small) for device in together), "", style="bold")
     return table
-
-
-def _cost_lines(costs: Sequence[PricedHours]) -> Iterator[str]:
-    shown = (f"{of.accelerator} {'at least ' * of.at_least}{of.cost:,.2f}{TOO_SMALL * of.too_small}" for of in costs)
-    if costs:
-        basis = "an estimate, from the hours of cells and teachers"
-        yield f"cost by `prices`, if all runs on one type: {', '.join(shown)}; {basis}"
-    yield ""
 
 
 def _forecast_table(forecast: Forecast) -> Table:
@@ -266,19 +253,6 @@ def _size(amount: int) -> str:
     return size(amount) if amount else ""
 
 
-def _edits_line(summary: Summary) -> str:
-    line = f"{count(summary.edited_models, 'edit')} at most"
-    if beyond := summary.edit_cells - summary.edited_models:
-        more = "end without a model, since `edits` asks for more edit examples than there are problems;"
-        line += f" in {count(summary.edit_cells, 'cell')}: the other {beyond:,} {more}"
-    else:
-        line += ", since"
-    line += " a base may have fewer eligible edit examples than asked for"
-    if summary.ended_edits:
-        line += f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
-    return line
-
-
 def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
     summary = facts.summary
     if summary.fine_tuned_models:
@@ -287,7 +261,13 @@ def _summary_lines(facts: PlanFacts, to_do: WorkSums) -> Iterator[str]:
             f"{count(summary.fine_tuned_models, 'fine-tuned model')}, {count(summary.test_sets, 'test set')}"
         )
     if summary.edited_models:
-        yield _edits_line(summary)
+        since = ", since"
+        if beyond := summary.edit_cells - summary.edited_models:
+            more = "end without a model, since `edits` asks for more edit examples than there are problems;"
+            since = f" in {count(summary.edit_cells, 'cell')}: the other {beyond:,} {more}"
+        ended = f"; {summary.ended_edits:,} of them made no model: no such pair, or not reproduced"
+        fewer = f"{since} a base may have fewer eligible edit examples than asked for"
+        yield f"{count(summary.edited_models, 'edit')} at most{fewer}{ended * bool(summary.ended_edits)}"
     if summary.rewriters:
         yield f"prompts that the model itself rewrites first (self-denoising): {', '.join(summary.rewriters)}"
     if summary.choices:

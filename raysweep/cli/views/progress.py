@@ -21,6 +21,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from raysweep.cli.views.console import new_console
 from raysweep.engine.progress import DONE, FAILED, NOTE, RUNNING, Activity, read_activities, read_work
 from raysweep.engine.time_left import MODEL, TimeLeft
 from raysweep.errors import StoreError
@@ -170,8 +171,11 @@ def _read(folder: SweepFolder, was_readable: bool) -> tuple[dict[str, Activity],
 
 
 @contextmanager
-def counting(console: Console, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Give a function that takes how many (of `total`) are done: a bar on a terminal, a line every 10 s in a log."""
+def counting(what: str, total: int | None = None, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Give a function that takes how many (of `total`) are done: a bar on a terminal, a line every 10 s in a log.
+
+    `console`: None: of stderr.
+    """
     bar = Progress(
         TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     )
@@ -185,7 +189,7 @@ def counting(console: Console, what: str, total: int | None = None) -> Iterator[
             last = time.time()
             display.line(f"{time.strftime('%H:%M:%S')} {what}: {done:,}{of}")
 
-    with Display(console) as display:
+    with Display(console or new_console(stderr=True)) as display:
         display.picture(bar)
         yield tell
 

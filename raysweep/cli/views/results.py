@@ -1,26 +1,35 @@
-"""Prints the scores of a sweep, its training and test sets, and JSON."""
+"""Prints the scores of a sweep, and what an export of its results has written."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from raysweep.cli.exit import log_to_stderr
 from raysweep.cli.views.console import new_console, print_json
 from raysweep.cli.views.progress import watching
 from raysweep.planning.models import prompt_lines
-from raysweep.sweep.data_sets import DataSets
 from raysweep.sweep.overview.scores import ScoreTable, reference_lines, score_tables, zero_lines
 from raysweep.sweep.overview.status import by_error
 from raysweep.sweep.report.notes import limit_text
 from raysweep.sweep.report.records import answer_facts, generation_facts
 from raysweep.sweep.run import SweepResult
 from raysweep.sweep.tasks import Watch
+from raysweep.units import count
+
+if TYPE_CHECKING:
+    from raysweep.sweep.export.formats import Exported
 
 
 def watcher(quiet: bool) -> Watch:
+    """Return what shows a sweep's progress; `quiet`: nothing, and only errors are logged from now on."""
+    if quiet:
+        log_to_stderr(logging.ERROR)
     return watching(new_console(stderr=True), quiet)
 
 
@@ -49,26 +58,14 @@ def print_result(result: SweepResult, as_json: bool) -> None:
     console.print(f"report: {result.report}", soft_wrap=True)
 
 
-def print_data_sets(made: DataSets, as_json: bool) -> None:
-    rows = [dataclasses.asdict(data_set) | {"folder": made.store.folder(data_set.node)} for data_set in made.sets]
+def print_exported(done: Exported, as_json: bool) -> None:
     if as_json:
-        print_json(
-            {"sets": [{k: v for k, v in row.items() if k != "node"} for row in rows], "errors": dict(made.errors)}
-        )
+        print_json({"folder": str(done.folder), "files": list(done.files), "notes": list(done.notes)})
         return
     console = new_console()
-    table = Table(box=None, pad_edge=False)
-    table.add_column("set")
-    for name in ("rows", "perturbed", "unchanged", "not compiling"):
-        table.add_column(name, justify="right")
-    for data_set in made.sets:
-        numbers = (data_set.rows, data_set.perturbed, data_set.unchanged, data_set.broken)
-        table.add_row(data_set.name, *(f"{number:,}" for number in numbers))
-    console.print(table)
-    if made.leakage:
-        console.print(f"leakage: {made.leakage}", soft_wrap=True)
-    for name, error in made.errors.items():
-        console.print(f"failed: {name}: {error}", style="red", soft_wrap=True)
+    for note in done.notes:
+        console.print(f"note: {note}", soft_wrap=True)
+    console.print(f"wrote {count(len(done.files), 'file')} to {done.folder}", soft_wrap=True)
 
 
 def print_scores(table: ScoreTable, console: Console) -> None:
@@ -80,7 +77,11 @@ def print_scores(table: ScoreTable, console: Console) -> None:
 
 def _print_numbers(table: ScoreTable, console: Console) -> None:
     for between in (" ", "\n"):
-        grid = _grid(table, between)
+        grid = Table("model", "recipe", "trained on", "seed", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for name in table.columns:
+            grid.add_column(name, justify="right", no_wrap=True)
+        for model, cells in table.rows:
+            grid.add_row(*model, *(cell.replace(" ", between) for cell in cells))
         unbounded = console.options.update(width=10_000)
         if Measurement.get(console, unbounded, grid).maximum <= console.width:
             console.print(grid)
@@ -89,13 +90,3 @@ def _print_numbers(table: ScoreTable, console: Console) -> None:
         console.print(" ".join(labels), soft_wrap=True)
         for name, cell in zip(table.columns, cells, strict=True):
             console.print(f"  {name} {cell}", soft_wrap=True)
-
-
-def _grid(table: ScoreTable, between: str) -> Table:
-    labels = ("model", "recipe", "trained on", "seed")
-    grid = Table(*labels, box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in table.columns:
-        grid.add_column(name, justify="right", no_wrap=True)
-    for model, cells in table.rows:
-        grid.add_row(*model, *(cell.replace(" ", between) for cell in cells))
-    return grid

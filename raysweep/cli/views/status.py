@@ -96,11 +96,18 @@ def _is_unchosen(cell: CellStatus) -> bool:
 def watch_status(folder: SweepFolder) -> None:
     """Show a sweep's state until no process runs it: in place on a terminal, in a log whenever it changes.
 
-    A sweep that is about to start is waited for, for `START_SECONDS`.
+    A sweep that is about to start is waited for, for `START_SECONDS`; raises UsageError if there is none then.
     """
     console, shown, left = new_console(), "", None
     with Display(console) as display:
-        _await_start(folder, display)
+        last = time.monotonic() + START_SECONDS
+        if is_about_to_start(folder):
+            text = f"no process runs {folder.name} yet; waiting for one, for up to {duration(START_SECONDS)}"
+            display.line(text)
+            display.picture(Text(text))
+        while is_about_to_start(folder) and time.monotonic() < last:
+            time.sleep(START_LOOK_SECONDS)
+        folder.require()
         while folder.is_running():
             cells = cell_states(folder)
             activities = with_done(folder.activities(), cells)
@@ -120,18 +127,6 @@ def watch_status(folder: SweepFolder) -> None:
     print_status(folder, as_json=False)
 
 
-def _await_start(folder: SweepFolder, display: Display) -> None:
-    """Raise UsageError where there is no such sweep after `START_SECONDS`."""
-    last = time.monotonic() + START_SECONDS
-    if is_about_to_start(folder):
-        text = f"no process runs {folder.name} yet; waiting for one, for up to {duration(START_SECONDS)}"
-        display.line(text)
-        display.picture(Text(text))
-    while is_about_to_start(folder) and time.monotonic() < last:
-        time.sleep(START_LOOK_SECONDS)
-    folder.require()
-
-
 def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], console: Console) -> None:
     listed = list(cells)
     if len(cells) > LISTED:
@@ -149,13 +144,12 @@ def _print_table(cells: Sequence[CellStatus], shared: Sequence[SharedStatus], co
         table.add_row(item.id, _state(item), "")
     if table.row_count:
         console.print(table)
-    for end, names in by_error({cell.cell: cell.ended for cell in cells if cell.ended}).items():
-        more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
-        console.print(f"ended: {', '.join(names[:LISTED])}{more}: {end}", soft_wrap=True)
+    ends = {cell.cell: cell.ended for cell in cells}
     errors = {cell.cell: cell.error for cell in cells} | {item.id: item.error for item in shared}
-    for error, names in by_error({name: error for name, error in errors.items() if error}).items():
-        more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
-        console.print(f"failed: {', '.join(names[:LISTED])}{more}: {error}", style="red", soft_wrap=True)
+    for what, reasons, style in (("ended", ends, ""), ("failed", errors, "red")):
+        for reason, names in by_error({name: reason for name, reason in reasons.items() if reason}).items():
+            more = f" and {count(len(names) - LISTED, 'other')}" if len(names) > LISTED else ""
+            console.print(f"{what}: {', '.join(names[:LISTED])}{more}: {reason}", style=style, soft_wrap=True)
 
 
 def _summary(cells: Sequence[CellStatus]) -> Table:

@@ -1,8 +1,7 @@
 """What a person asks of a sweep, as records.
 
-plan.py          what a plan takes, what of it exists, and whether this machine or a cluster has that
+plan.py          what a plan takes, what of it exists, whether this machine or a cluster has that, and sums by recipe
 accelerators.py  which accelerators can hold the cells of a plan, and what its hours cost there
-sums.py          sums over the cells of a plan, by base model and recipe
 status.py        the state of each cell, of groups of cells and of the inputs that cells share
 progress.py      how far a running sweep is: what is done, a share of the work, the time left
 scores.py        scores as tables of text, and lines that explain them

@@ -1,4 +1,7 @@
-"""What a plan takes: cells and pairs, which of them exist, memory, disk, hours, and whether this machine has that."""
+"""What a plan takes: cells and pairs, which of them exist, memory, disk, hours, and whether this machine has that.
+
+Sums are over the cells of a base model and recipe, and over what is still to do.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
@@ -34,7 +37,7 @@ from raysweep.planning.predictions.sizes import problem_count
 from raysweep.planning.predictions.trainable import require_fit
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import COMPILED
-from raysweep.records import BASE, REWRITTEN
+from raysweep.records import BASE, NOT_TUNED, REWRITTEN
 from raysweep.storage.store import Store, open_store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.forecast import Forecast, forecast
@@ -232,13 +235,11 @@ def plan_facts(
 ) -> PlanFacts:
     """Count a plan's cells, pairs and missing artefacts, and what they take. Writes nothing.
 
-    `missing_inputs`: what isn't here, in words, of a tolerant plan. `cluster`: the file that starts a cluster, to
-    foretell the sweep there. `address`: of a running Ray, to foretell the sweep there.
+    `missing_inputs`: what isn't here, in words, of a tolerant plan. The sweep is foretold on the cluster that the file
+    `cluster` starts, or on the running Ray at `address`.
 
-    Raises:
-        UsageError: a training needs more memory than the config gives a worker, the config refuses the problems that
-            are judged inside (`require_oracle`), or the cluster can't hold a cell.
-        OtherSchema: another raysweep wrote the store.
+    Raises UsageError if a training needs more memory than the config gives a worker, the config refuses the problems
+    that are judged inside, or the cluster can't hold a cell; OtherSchema if another raysweep wrote the store.
     """
     store.files.require_known()
     require_oracle(plan, store)
@@ -247,42 +248,50 @@ def plan_facts(
     missing_of = {cell.cell.id: plans for cell, plans in by_cell(lacking)}
     require_fit(plan.config, lacking, is_here=False)  # another machine may do the work
     costs = plan_costs(plan, store)
-    pairs, execution = plan.config.evaluation.pairs, plan.config.execution
     elsewhere = bool(cluster or address)
     foretold = forecast(plan, lacking, costs, store, file=cluster, address=address) if elsewhere else None
     there = [pool.accelerator for pool in foretold.pools] if foretold else []
+    shared = [item for item in lacking if not isinstance(item, CellArtefactPlan) and not item.after_cells]
+    encoded = [item for item in lacking if isinstance(item, EncodedPairsPlan)]
     return PlanFacts(
-        _summary(plan, store),
-        _cells(plan, missing_of, costs.cells, store, there),
-        model_facts(plan),
-        tuple(item.node.label for item in lacking if item.node and _is_shared(item)),
-        pairs if isinstance(pairs, str) else "as written",
-        _asks(plan),
-        execution.lane,
-        execution.require,
-        plan.config.allow_code_execution,
-        _timeouts(plan.config),
-        "" if elsewhere else _reason_against_this_machine(plan, lacking, missing_of),
-        SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
-        str(store.files),
-        tuple(missing_inputs),
-        _downloads(plan),
-        foretold,
-        _assumptions(plan, costs, missing_of),
-        _linted(plan, {item.node.key for item in lacking if item.node}),
-        tuple(require_readable(plan.config, plan.cells)),
-        tuple(unused_settings([*plan.cells, *plan.teachers])),
-        _steps(plan, costs.cells),
-        tuple(doubtful_types(plan.config)),
-        _teachers(plan, lacking, costs, there),
-        tuple(
-            PairsFacts(item.node.label, costs.pairs[item.node.key])
-            for item in lacking
-            if isinstance(item, EncodedPairsPlan)
-        ),
-        _compilers(plan.config),
-        () if elsewhere else _priced(plan, lacking, costs),
+        **_of_config(plan.config),
+        summary=_summary(plan, store),
+        cells=_cells(plan, missing_of, costs.cells, store, there),
+        models=model_facts(plan),
+        shared_missing=tuple(item.node.label for item in shared if item.node),
+        asks=_asks(plan),
+        here="" if elsewhere else _reason_against_this_machine(plan, lacking, missing_of),
+        refusal=SweepFolder(store, plan.config.name).refusal(plan, lacks_inputs=bool(missing_inputs)),
+        storage=str(store.files),
+        missing_inputs=tuple(missing_inputs),
+        download_bytes=_downloads(plan),
+        forecast=foretold,
+        assumptions=tuple(_assumptions(plan, costs, missing_of)),
+        linted=_linted(plan, {item.node.key for item in lacking if item.node}),
+        control_texts=tuple(require_readable(plan.config, plan.cells)),
+        unused_settings=tuple(unused_settings([*plan.cells, *plan.teachers])),
+        steps=_steps(plan, costs.cells),
+        teachers=_teachers(plan, lacking, costs, there),
+        encoded=tuple(PairsFacts(item.node.label, costs.pairs[item.node.key]) for item in encoded),
+        costs=() if elsewhere else _priced(plan, lacking, costs),
     )
+
+
+def _of_config(config: SweepConfig) -> dict[str, Any]:
+    """Return the fields of `PlanFacts` that the config alone decides."""
+    rule, execution = config.evaluation.pairs, config.execution
+    return {
+        "rule": rule if isinstance(rule, str) else "as written",
+        "lane": execution.lane,
+        "require": execution.require,
+        "allowed": config.allow_code_execution,
+        "timeouts": {
+            problems.label: execution.limits(PROBLEMS.get(problems.name).limits).timeout
+            for problems in config.evaluation.problems
+        },
+        "doubtful_types": tuple(doubtful_types(config)),
+        "compilers": _compilers(config),
+    }
 
 
 def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) -> tuple[PricedHours, ...]:
@@ -296,18 +305,16 @@ def _priced(plan: SweepPlan, lacking: Sequence[ArtefactPlan], costs: PlanCosts) 
     return priced(plan.config.prices, [*cells, *teachers])
 
 
-def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> tuple[str, ...]:
-    dropped = [DROPPED_LATER[keep]] if (keep := plan.config.keep_models) in DROPPED_LATER else []
-    return (*_of_hours(plan, costs, to_do), *costs.assumptions, *dropped)
-
-
-def _of_hours(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
+def _assumptions(plan: SweepPlan, costs: PlanCosts, to_do: Collection[str]) -> Iterator[str]:
     if any(costs.cells[cell].hours for cell in to_do):
         yield costs.of_hours
         needs = [needs for _, needs in NeedsPlanner(plan.config).distinct(plan.cells)]
         is_measured = any(costs.cells[cell].basis == MEASURED for cell in to_do)
         if not is_measured and not any(of.training.gpus or of.generation.gpus for of in needs):
             yield WITHOUT_GPUS
+    yield from costs.assumptions
+    if plan.config.keep_models in DROPPED_LATER:
+        yield DROPPED_LATER[plan.config.keep_models]
 
 
 def _teachers(
@@ -365,14 +372,6 @@ def _compilers(config: SweepConfig) -> dict[str, str]:
     return compilers
 
 
-def _timeouts(config: SweepConfig) -> dict[str, float]:
-    """Return the limit of a program's effective time, in seconds, by problem set."""
-    return {
-        problems.label: config.execution.limits(PROBLEMS.get(problems.name).limits).timeout
-        for problems in config.evaluation.problems
-    }
-
-
 def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...]:
     files: dict[str, Counter[str]] = {}
     for sampled in plan.quality:
@@ -380,10 +379,6 @@ def _linted(plan: SweepPlan, lacking: Collection[str]) -> tuple[LintedFacts, ...
         counts["bases" if sampled.cell.cell.training_set == BASE else "tuned"] += len(sampled.problems)
         counts["to lint"] += len(sampled.problems) if sampled.node.key in lacking else 0
     return tuple(LintedFacts(name, c["tuned"], c["bases"], c["to lint"]) for name, c in files.items())
-
-
-def _is_shared(plan: ArtefactPlan) -> bool:
-    return not isinstance(plan, CellArtefactPlan) and not plan.after_cells
 
 
 def _asks(plan: SweepPlan) -> tuple[Asked, ...]:
@@ -409,36 +404,19 @@ def _cells(
     too_small: dict[str, tuple[str, ...]] = {}
     for names, needs in NeedsPlanner(plan.config, on_accelerators=True).distinct(plan.cells):
         too_small |= dict.fromkeys(names, too_small_types(needs, there))
-    return tuple(
-        _cell_facts(
-            cell,
-            missing_of.get(cell.cell.id, []),
-            store,
-            costs[cell.cell.id],
-            _group_of(plan.config, cell.cell.recipe),
-            too_small[cell.cell.id],
-        )
-        for cell in plan.cells
-    )
+    facts = []
+    for cell in plan.cells:
+        lacking, name = missing_of.get(cell.cell.id, []), cell.cell.id
+        done = len(cell.pairs) - sum(isinstance(item, ResultsPlan) for item in lacking)
+        model = _model_state(cell, any(isinstance(item, ModelPlan) for item in lacking), store)
+        of_cell = (name, cell.base.name, cell.cell.recipe, len(cell.pairs), model, done, bool(lacking), costs[name])
+        facts.append(CellFacts(*of_cell, _group_of(plan.config, cell.cell.recipe), too_small[name]))
+    return tuple(facts)
 
 
 def _group_of(config: SweepConfig, recipe: str) -> str:
     named = config.recipe_of(recipe)
     return (named.group or "") if named else ""
-
-
-def _cell_facts(
-    cell: CellPlan,
-    lacking: Sequence[ArtefactPlan],
-    store: Store,
-    takes: CellCost,
-    group: str,
-    too_small: tuple[str, ...],
-) -> CellFacts:
-    done = len(cell.pairs) - sum(isinstance(plan, ResultsPlan) for plan in lacking)
-    model = _model_state(cell, any(isinstance(plan, ModelPlan) for plan in lacking), store)
-    names = (cell.cell.id, cell.base.name, cell.cell.recipe)
-    return CellFacts(*names, len(cell.pairs), model, done, bool(lacking), takes, group, too_small)
 
 
 def _model_state(cell: CellPlan, is_missing: bool, store: Store) -> str:
@@ -498,3 +476,85 @@ def _downloads(plan: SweepPlan) -> dict[str, int]:
             sizes[base.name] = shape.weights * shape.stored_bytes
             seen.add(path)
     return sizes
+
+
+@dataclass(frozen=True)
+class RecipeSums:
+    """The cells of one base model and recipe, or group of recipes. `recipe`: empty for the base model's own cell.
+
+    Memory is the most that one of the cells takes, disk and hours are of all together.
+    """
+
+    base_model: str
+    recipe: str
+    cells: int
+    tuned: int  # cells with a fine-tuned model
+    trained: int  # of these, models that exist or were dropped after use
+    pairs: int
+    pairs_done: int
+    peak_memory_bytes: int
+    generation_memory_bytes: int
+    disk_bytes: int
+    hours: Mapping[str, float]  # by accelerator
+    basis: tuple[str, ...]  # of the hours
+    too_small: tuple[str, ...]  # the accelerators that can't hold one of the cells
+    unknown: bool  # whether memory, hours and disk of the model are not known
+
+
+@dataclass(frozen=True)
+class WorkSums:
+    """What is still to do. `retrained`: models whose weights were dropped and are needed again."""
+
+    cells: int
+    retrained: int
+    disk_bytes: int  # models and completions
+    checkpoint_bytes: int  # of the largest training
+    unknown: bool  # whether there are models of which disk is not known
+
+
+def recipe_sums(cells: Sequence[CellFacts]) -> list[RecipeSums]:
+    """Return the sums for each base model and recipe, or group of recipes; the recipes of a model follow it."""
+    groups: dict[tuple[str, str], list[CellFacts]] = {}
+    models = list(dict.fromkeys(cell.base_model for cell in cells))
+    for cell in sorted(cells, key=lambda cell: models.index(cell.base_model)):
+        groups.setdefault((cell.base_model, cell.group or cell.recipe), []).append(cell)
+    sums = []
+    for (base, _), of_group in groups.items():
+        tuned = [cell for cell in of_group if cell.model not in ("base", TO_CHOOSE, CHOSEN)]
+        group = RecipeSums(
+            base,
+            "" if of_group[0].recipe == NOT_TUNED else of_group[0].group or of_group[0].recipe,
+            len(of_group),
+            len(tuned),
+            sum(cell.model in ("exists", "dropped") for cell in tuned),
+            sum(cell.pairs for cell in of_group),
+            sum(cell.pairs_done for cell in of_group),
+            max(cell.takes.peak_memory_bytes or 0 for cell in of_group),
+            max(cell.takes.generation_memory_bytes or 0 for cell in of_group),
+            sum(cell.takes.disk_bytes for cell in of_group),
+            hour_sums(of_group),
+            tuple(dict.fromkeys(cell.takes.basis for cell in of_group)),
+            tuple(dict.fromkeys(device for cell in of_group for device in cell.too_small)),
+            any(cell.takes.unknown for cell in of_group),
+        )
+        sums.append(group)
+    return sums
+
+
+def hour_sums(cells: Sequence[CellFacts]) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for cell in cells:
+        for device, hours in cell.takes.hours.items():
+            sums[device] = sums.get(device, 0) + hours
+    return sums
+
+
+def work_sums(cells: Sequence[CellFacts]) -> WorkSums:
+    to_do = [cell for cell in cells if cell.missing]
+    return WorkSums(
+        len(to_do),
+        sum(cell.model == "to train again" for cell in cells),
+        sum(cell.takes.disk_bytes for cell in to_do),
+        max((cell.takes.checkpoint_bytes for cell in to_do), default=0),
+        any(cell.takes.unknown for cell in to_do),
+    )

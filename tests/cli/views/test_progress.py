@@ -51,7 +51,7 @@ def test_a_terminal_gets_pictures_and_notes_and_a_log_lines():
 
 def test_a_counter_is_a_bar_on_a_terminal():
     console = terminal()
-    with counting(console, "attacking [x]", 1000) as tell:
+    with counting("attacking [x]", 1000, console) as tell:
         tell(250)
     assert re.search(r"attacking \[x\] .*250/1000", shown(console))
 
@@ -61,7 +61,7 @@ def test_a_counter_in_a_log_is_a_line_each_ten_seconds(monkeypatch):
     monkeypatch.setattr(views.time, "time", lambda: clock[0])
     for total, expected in ((2500, "executing: 2,000/2,500"), (None, "executing: 2,000")):
         console = log()
-        with counting(console, "executing", total) as tell:
+        with counting("executing", total, console) as tell:
             tell(1000)
             clock[0] += 10
             tell(2000)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from raysweep.planning.predictions.costs import CellCost
-from raysweep.sweep.overview.plan import CellFacts
-from raysweep.sweep.overview.sums import hour_sums, recipe_sums, work_sums
+from raysweep.sweep.overview.plan import CellFacts, hour_sums, recipe_sums, work_sums
 
 
 def cell(name, base, recipe, model, *, missing=True, **takes):
