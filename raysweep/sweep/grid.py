@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -140,13 +140,17 @@ def with_choices(rows: Iterable[GridRow], store: Store) -> list[GridRow]:
     return found
 
 
-def end_of(row: GridRow, store: Store) -> str:
-    """Return why an edited model's cell has ended without results, though nothing failed; empty if it hasn't."""
+def end_of(row: GridRow, store: Store, made: Collection[str] | None = None) -> str:
+    """Return why an edited model's cell has ended without results, though nothing failed; empty if it hasn't.
+
+    `made`: keys of the artefacts that exist; None: not known.
+    """
     from raysweep.planning.missing import why_ended
 
     if row.prompt_pair is None:
         return ""
-    return why_ended(store.counts(one) for one in (row.prompt_pair, row.weights) if one is not None)
+    known = [one for one in (row.prompt_pair, row.weights) if one is not None and (made is None or one.key in made)]
+    return why_ended(map(store.counts, known))
 
 
 def edited_problem(row: GridRow, store: Store) -> str:

@@ -67,7 +67,14 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
     """
     if format not in FORMATS:
         raise UnknownName("format", format, FORMATS)
-    cells = _selected(folder.grid(), model)
+    cells = by_cell(folder.grid())
+    if model is not None:
+        models = sorted({pairs[0].model for pairs in cells.values()})
+        near = did_you_mean(model, [*models, *cells])
+        cells = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
+        if not cells:
+            known = f"models: {', '.join(models)}, or the id of one of their cells"
+            raise UsageError(f"unknown model {model!r}{near}; {known}")
     notes = missing_results(folder, cells)
     files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _numbers(folder, cells, format)
     written = []
@@ -108,24 +115,10 @@ def missing_results(folder: SweepFolder, cells: Mapping[str, Sequence[GridRow]])
         elif lacking:
             cause = f", since it failed: {errors[cell].removeprefix(f'{cell}: ')}" if cell in errors else ""
             lines.append(f"{cell}: {lacking} of {count(len(rows), 'evaluation')} without results{cause}")
-    lines += [f"{_named(names)} ended without a model, so there are no results: {why}" for why, names in ended.items()]
+    for why, names in ended.items():
+        edits = names[0] if len(names) == 1 else f"{count(len(names), 'edit')}, such as {names[0]},"
+        lines.append(f"{edits} ended without a model, so there are no results: {why}")
     return lines
-
-
-def _named(cells: Sequence[str]) -> str:
-    return cells[0] if len(cells) == 1 else f"{count(len(cells), 'edit')}, such as {cells[0]},"
-
-
-def _selected(rows: Sequence[GridRow], model: str | None) -> dict[str, list[GridRow]]:
-    cells = by_cell(rows)
-    if model is None:
-        return cells
-    chosen = {cell: pairs for cell, pairs in cells.items() if model in (cell, pairs[0].model)}
-    if not chosen:
-        models = sorted({row.model for row in rows})
-        near = did_you_mean(model, [*models, *cells])
-        raise UsageError(f"unknown model {model!r}{near}; models: {', '.join(models)}, or the id of one of their cells")
-    return chosen
 
 
 def _samples(

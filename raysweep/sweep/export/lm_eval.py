@@ -41,9 +41,8 @@ def results_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple
     """Return the name and the content of the results file of a model; raise StoreError if a manifest can't be read."""
     manifests = [folder.store.manifest(test_set.pair.results) for test_set in cell.test_sets]
     newest = max(manifests, key=lambda manifest: manifest["finished"])
-    content = json.dumps(
-        lm_eval_results(folder, cell, newest, signature), indent=2, ensure_ascii=False, allow_nan=False
-    )
+    results = lm_eval_results(folder, cell, newest, signature)
+    content = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
     return f"results_{datetime.fromisoformat(newest['finished']):%Y-%m-%dT%H-%M-%S}.json", content + "\n"
 
 
@@ -78,7 +77,10 @@ def lm_eval_results(folder: SweepFolder, cell: CellScores, newest: Mapping[str, 
         "raysweep": {
             "version": VERSION,
             "signature": signature,
-            "intervals": {task: _intervals(scores) for task, scores in tasks.items()},
+            "intervals": {
+                task: {s.metric: [s.low, s.high] for s in of.scores if math.isfinite(s.low) and math.isfinite(s.high)}
+                for task, of in tasks.items()
+            },
             "undefined": {task: {s.metric: s.note for s in scores.undefined} for task, scores in tasks.items()},
         },
     }
@@ -93,18 +95,10 @@ def _task_results(scores: TestSetScores) -> dict[str, Any]:
     return numbers
 
 
-def _intervals(scores: TestSetScores) -> dict[str, list[float]]:
-    return {s.metric: [s.low, s.high] for s in scores.scores if math.isfinite(s.low) and math.isfinite(s.high)}
-
-
 def _task_config(folder: SweepFolder, config: SweepConfig, scores: TestSetScores) -> dict[str, Any]:
     """Return the settings of a task; those of raysweep stand in its metadata, with the keys of the artefacts."""
-    pair, decoding = scores.pair, _generation(config)
+    pair = scores.pair
     problems = next(each for each in config.evaluation.problems if each.label == pair.problem_set)
-    metrics = [
-        {"metric": score.metric, "aggregation": "mean", "higher_is_better": higher_is_better(score.metric)}
-        for score in scores.scores
-    ]
     return {
         "task": scores.task,
         "dataset_path": PROBLEMS.get(problems.name).hub or pair.problem_set,
@@ -113,8 +107,11 @@ def _task_config(folder: SweepFolder, config: SweepConfig, scores: TestSetScores
         "output_type": "generate_until",
         "num_fewshot": 0,
         "repeats": config.evaluation.samples,
-        "generation_kwargs": decoding,
-        "metric_list": metrics,
+        "generation_kwargs": _generation(config),
+        "metric_list": [
+            {"metric": score.metric, "aggregation": "mean", "higher_is_better": higher_is_better(score.metric)}
+            for score in scores.scores
+        ],
         "filter_list": [{"name": FILTER, "filter": [{"function": "custom"}]}],
         "metadata": {
             "version": pair.test_set_key[:DIGITS_OF_VERSION],
@@ -147,16 +144,15 @@ def _generator(config: SweepConfig, model: ModelConfig) -> str:
 
 def _model_config(config: SweepConfig, model: ModelConfig, cell: CellScores) -> dict[str, Any]:
     pair = cell.pair
-    arguments = {
-        "pretrained": model.path or model.name,
-        "dtype": model.dtype,
-        "recipe": pair.recipe,
-        "training_set": pair.training_set,
-        "seed": pair.seed,
-    }
     return {
         "model": _generator(config, model),
-        "model_args": arguments,
+        "model_args": {
+            "pretrained": model.path or model.name,
+            "dtype": model.dtype,
+            "recipe": pair.recipe,
+            "training_set": pair.training_set,
+            "seed": pair.seed,
+        },
         "model_dtype": model.dtype,
         "model_revision": model.revision or "main",
         "batch_size": None,

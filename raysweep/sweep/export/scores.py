@@ -26,26 +26,16 @@ PASS_AT = re.compile(r"pass@(\d+)")
 
 @dataclass(frozen=True)
 class TestSetScores:
-    """One cell's numbers on one test set, over all draws of its perturbation.
-
-    Attributes:
-        pair: the evaluation pair of the first draw.
-        draws: how many draws of the perturbation have results.
-        scores: the defined numbers.
-        undefined: the numbers that are NaN, with the reasons in their notes.
-        problems: the verdicts by problem, of all draws.
-        over_seeds: the means over the seeds of the same model, recipe and training set, by metric; empty where the
-            sweep has one seed.
-    """
+    """One cell's numbers on one test set, over all draws of its perturbation."""
 
     __test__ = False  # not a test class, whatever pytest thinks of its name
 
-    pair: GridRow
-    draws: int
-    scores: tuple[Score, ...]
-    undefined: tuple[Score, ...]
-    problems: tuple[ProblemScore, ...]
-    over_seeds: Mapping[str, Number] = field(default_factory=dict)
+    pair: GridRow  # of the first draw
+    draws: int  # that have results
+    scores: tuple[Score, ...]  # that are defined
+    undefined: tuple[Score, ...]  # NaN, with the reasons in their notes
+    problems: tuple[ProblemScore, ...]  # of all draws
+    over_seeds: Mapping[str, Number] = field(default_factory=dict)  # by metric; empty for one seed
 
     @property
     def task(self) -> str:
@@ -84,12 +74,12 @@ def higher_is_better(metric: str) -> bool | None:
 
 def cell_scores(folder: SweepFolder) -> Iterator[CellScores]:
     """Yield the exported numbers of each cell with results, in the order of the grid."""
-    by_labels = {_labels(cell.scores[0]): cell for cell in cell_numbers(folder) if cell.scores}
+    by_labels = {cell.labels: cell for cell in cell_numbers(folder) if cell.scores}
     pairs_edited = set(order_of(folder.config()).pairs)
     pooled = _over_seeds([cell for cell in by_labels.values() if cell.labels.training_set not in pairs_edited])
     for cell, pairs in by_cell(folder.grid()).items():
-        if (labels := _labels(pairs[0])) in by_labels:
-            yield CellScores(cell, tuple(_test_sets(by_labels[labels], pairs, pooled)))
+        if (numbers := by_labels.get(pairs[0].labels)) is not None:
+            yield CellScores(cell, tuple(_test_sets(numbers, pairs, pooled)))
 
 
 Pooled = Mapping[tuple[str, ...], Mapping[str, Number]]
@@ -110,10 +100,6 @@ def _over_seeds(cells: Sequence[CellNumbers]) -> Pooled:
             place = (mean.model, mean.recipe, mean.training_set, mean.problem_set, mean.perturbation)
             found.setdefault(place, {})[mean.metric] = mean
     return found
-
-
-def _labels(row: GridRow | Score) -> tuple[str, str, str, int]:
-    return row.model, row.recipe, row.training_set, row.seed
 
 
 def _test_sets(numbers: CellNumbers, pairs: Sequence[GridRow], pooled: Pooled) -> Iterator[TestSetScores]:

@@ -51,7 +51,14 @@ def cell_detail(folder: SweepFolder, name: str) -> CellDetail:
     rows = [row for row in folder.grid() if row.cell == name]
     activity = activities.get(name, Activity(name))
     edit = _edit(folder, rows[0]) if rows else ""
-    return CellDetail(cells.get(name), activity, tuple(_pair(folder, row) for row in rows), edit)
+    has = folder.store.survey(row.results for row in rows)
+    pairs = tuple(
+        PairStatus(
+            row.problem_set, row.perturbation, row.test_draw, has[row.results_key], row.completions_key, row.results_key
+        )
+        for row in rows
+    )
+    return CellDetail(cells.get(name), activity, pairs, edit)
 
 
 def _edit(folder: SweepFolder, row: GridRow) -> str:
@@ -65,8 +72,3 @@ def _edit(folder: SweepFolder, row: GridRow) -> str:
     if not math.isnan(work.relative_change):
         parts.append(f"||dW|| {100 * work.relative_change:.2f} % of ||W||")
     return "; ".join([*parts, *filter(None, [work.changes_nothing])])
-
-
-def _pair(folder: SweepFolder, row: GridRow) -> PairStatus:
-    done = folder.store.has(row.results)
-    return PairStatus(row.problem_set, row.perturbation, row.test_draw, done, row.completions_key, row.results_key)

@@ -17,6 +17,7 @@ from raysweep.analysis.tables.pooling import EDITED, LEFT_OUT, have_several_seed
 from raysweep.config.schema import SweepConfig
 from raysweep.metrics.restoration import G_RIR
 from raysweep.records import Result, Score
+from raysweep.sweep.grid import GridRow
 from raysweep.sweep.report.facts import pair_outcomes, reference_failures
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.run import SweepResult
@@ -66,7 +67,10 @@ def score_tables(scores: Sequence[Score], config: SweepConfig) -> list[ScoreTabl
             tables.append(dataclasses.replace(table, notes=(*table.notes, *restored)))
     if not tables:
         return []
-    return [dataclasses.replace(tables[0], notes=(*tables[0].notes, *_codes(order))), *tables[1:]]
+    shown_words = {name: words for name, words in order.words.items() if name in order.perturbations}
+    labels = dict.fromkeys(labelled(name, words) for words in (shown_words, order.training_words) for name in words)
+    codes = [f"codes: {', '.join(labels)}"] if labels else []
+    return [dataclasses.replace(tables[0], notes=(*tables[0].notes, *codes)), *tables[1:]]
 
 
 def _score_table(
@@ -120,12 +124,12 @@ def zero_lines(result: SweepResult) -> list[str]:
     }
     if not failing:
         return []
-    rows = [row for row in result.folder.grid() if (row.model, row.recipe, row.training_set, row.seed) in failing]
-    cells = {(row.model, row.recipe, row.training_set, row.seed): row.cell for row in rows}
+    rows = [row for row in result.folder.grid() if _model(row) in failing]
+    cells = {_model(row): row.cell for row in rows}
     pairs = pair_outcomes(result.folder, rows)
     found: dict[str, dict[str, list[PairOutcomes]]] = {}  # by problem set, "" for all, and cell
     for model, cell in cells.items():
-        outcomes = [pair for pair in pairs if (pair.model, pair.recipe, pair.training_set, pair.seed) == model]
+        outcomes = [pair for pair in pairs if _model(pair) == model]
         for name in [""] if len(failing[model]) == len(rates[model]) else failing[model]:
             found.setdefault(name, {})[cell] = [pair for pair in outcomes if name in ("", pair.problem_set)]
     return [line for name, by_cell in found.items() if (line := _zero_line(name, by_cell))]
@@ -167,14 +171,8 @@ def _failure(result: Result) -> str:
     return f"{outcome}: {result.detail:.80}" if result.detail else outcome
 
 
-def _codes(order: Order) -> list[str]:
-    shown = {name: words for name, words in order.words.items() if name in order.perturbations}
-    labels = dict.fromkeys(labelled(name, words) for words in (shown, order.training_words) for name in words)
-    return [f"codes: {', '.join(labels)}"] if labels else []
-
-
-def _model(score: Score) -> Model:
-    return (score.model, score.recipe, score.training_set, score.seed)
+def _model(of: Score | GridRow | PairOutcomes) -> Model:
+    return of.model, of.recipe, of.training_set, of.seed
 
 
 def _place(model: Model, order: Order) -> tuple[int, int, int, int]:

@@ -15,7 +15,7 @@ from raysweep.engine.progress import DONE, RUNNING, STOPPED, WAITING, Activity
 from raysweep.records import BASE
 from raysweep.storage.artefacts import folder_of
 from raysweep.sweep.folder import SweepFolder
-from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow
+from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, end_of
 from raysweep.sweep.summary import FullCell, read_summary, times_of, write_summary
 from raysweep.units import duration
 
@@ -170,23 +170,27 @@ def cell_states(folder: SweepFolder, shown: str = "") -> list[CellStatus]:
     activities, candidates, times = folder.activities(), folder.candidates(), times_of(folder)
     known = None if candidates or shown else read_summary(folder)
     cells = _judged_cells(folder) if known is None else [_JudgedCell(one.first, one.pairs, one.pairs) for one in known]
-    keys_made = _models_made(folder, [cell.first for cell in cells], candidates)
+    keys = {"model": [candidate.model_key for candidate in candidates]}
+    for first in (cell.first for cell in cells):
+        if first.model_stage:
+            keys.setdefault(first.model_stage, []).append(first.model_key)
+        if first.prompt_pair_key:
+            keys.setdefault("prompt_pair", []).append(first.prompt_pair_key)
+    keys_made = {key for stage, of_stage in keys.items() for key in folder.store.with_manifest(stage, of_stage)}
     for cell in cells:  # a model whose folder is printed is looked at whole, which takes 0.3 ms
         first, is_shown = cell.first, len(cells) <= LISTED or cell.first.cell == shown
         if is_shown and first.weights and first.model_key in keys_made and not folder.store.has(first.weights):
             keys_made.discard(first.model_key)
-    adapters = _Adapters(folder, {one.first.model_key: one.base for one in known or () if one.base is not None})
+    bases_known = {one.first.model_key: one.base for one in known or () if one.base is not None}
     states = [
-        _cell_state(folder, cell, activities.get(cell.first.cell, Activity(cell.first.cell)), keys_made, adapters)
+        _cell_state(folder, cell, activities.get(cell.first.cell, Activity(cell.first.cell)), keys_made, bases_known)
         for cell in cells
     ]
     if known is None and not candidates and len(cells) > LISTED and all(cell.done == cell.pairs for cell in cells):
         full = zip(cells, states, strict=True)
         write_summary(folder, times, (FullCell(cell.first, cell.pairs, _adapter_base(state)) for cell, state in full))
     chosen = {cell.first.cell: cell.first.model_key for cell in cells}
-    states += [
-        _candidate_state(folder, one, activities, keys_made, chosen[one.chosen_for], adapters) for one in candidates
-    ]
+    states += [_candidate_state(folder, one, activities, keys_made, chosen[one.chosen_for]) for one in candidates]
     stored = {cell.cell for cell in states if cell.model}
     bases = {cell.first.cell: f"{cell.first.model}.{BASE}" for cell in cells}
     bases |= {candidate.cell: f"{candidate.model}.{BASE}" for candidate in candidates}
@@ -217,28 +221,10 @@ def _judged_cells(folder: SweepFolder) -> list[_JudgedCell]:
     return [_JudgedCell(first, len(results), sum(key in made for key in results)) for first, results in cells]
 
 
-def _models_made(folder: SweepFolder, firsts: Sequence[GridRow], candidates: Sequence[CandidateRow]) -> set[str]:
-    keys = {"model": [candidate.model_key for candidate in candidates]}
-    for first in firsts:
-        if first.model_stage:
-            keys.setdefault(first.model_stage, []).append(first.model_key)
-        if first.prompt_pair_key:
-            keys.setdefault("prompt_pair", []).append(first.prompt_pair_key)
-    return {key for stage, stage_keys in keys.items() for key in folder.store.with_manifest(stage, stage_keys)}
-
-
-class _Adapters:
-    """The bases that adapters name, those that are known and those that are read. `known`: by the models' keys."""
-
-    def __init__(self, folder: SweepFolder, known: Mapping[str, str]) -> None:
-        self._folder, self._known = folder, known
-
-    def base_of(self, weights: GridArtefact) -> str:
-        """Return the base of a model in the store, a folder (which may have moved since) or a hub id; else empty."""
-        if weights.key in self._known:
-            return self._known[weights.key]
-        config = self._folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
-        return str(json.loads(config)["base_model_name_or_path"]) if config else ""
+def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
+    """Return what an adapter in the store names: a folder (which may have moved since) or a hub id; else empty."""
+    config = folder.store.files.read(f"{folder_of(weights)}/adapter_config.json")
+    return str(json.loads(config)["base_model_name_or_path"]) if config else ""
 
 
 def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[SharedStatus]:
@@ -252,11 +238,12 @@ def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[Shar
 
 
 def _cell_state(
-    folder: SweepFolder, cell: _JudgedCell, activity: Activity, made: Collection[str], adapters: _Adapters
+    folder: SweepFolder, cell: _JudgedCell, activity: Activity, made: Collection[str], bases: Mapping[str, str]
 ) -> CellStatus:
+    """Return the state of a cell. `bases`: those that adapters name, as far as they are known, by the models' keys."""
     first, done, pairs = cell.first, cell.done, cell.pairs
     weights = first.weights if first.model_key in made else None
-    ended = _end_of(folder, first, made) if done < pairs else ""
+    ended = end_of(first, folder.store, made) if done < pairs else ""
     if ended:
         activity, weights = Activity(first.cell, ENDED_EARLY), None
     elif done == pairs:
@@ -264,7 +251,7 @@ def _cell_state(
     elif activity.state == DONE:  # of an earlier run: its results are gone, or the config has more pairs now
         activity = Activity(first.cell)
     model = folder.store.folder(weights) if weights else ""
-    base = adapters.base_of(weights) if weights else ""
+    base = (bases[weights.key] if weights.key in bases else _base_of(folder, weights)) if weights else ""
     edited = bool(weights and first.prompt_pair and not base)
     base = f"{first.model}.{BASE}" if edited else base
     dropped = bool(weights is None and first.weights and done and folder.store.is_dropped(first.weights))
@@ -293,7 +280,6 @@ def _candidate_state(
     activities: Mapping[str, Activity],
     made: Collection[str],
     chosen: str,
-    adapters: _Adapters,
 ) -> CellStatus:
     """Return the state of a cell that only trains. `chosen`: key of the model that was chosen, or of the choice."""
     activity = activities.get(row.cell, Activity(row.cell))
@@ -304,7 +290,7 @@ def _candidate_state(
     elif activity.state == DONE:
         activity = Activity(row.cell)
     model = folder.store.folder(row.weights) if is_there else ""
-    base = adapters.base_of(row.weights) if is_there else ""
+    base = _base_of(folder, row.weights) if is_there else ""
     return CellStatus(
         row.cell,
         activity.state,
@@ -319,15 +305,6 @@ def _candidate_state(
         chosen_for=row.chosen_for,
         is_chosen=row.model_key == chosen,
     )
-
-
-def _end_of(folder: SweepFolder, first: GridRow, made: Collection[str]) -> str:
-    from raysweep.planning.missing import why_ended
-
-    if first.prompt_pair is None:
-        return ""
-    known = [node for node in (first.prompt_pair, first.weights) if node is not None and node.key in made]
-    return why_ended(map(folder.store.counts, known))
 
 
 def _amount(activity: Activity) -> str:

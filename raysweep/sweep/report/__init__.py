@@ -4,8 +4,7 @@ write.py         writes and exports the report, its figures and tables, if its s
 records.py       collects the records that the report's sections read
 scoring.py       computes the sweep's numbers from its results
 quality.py       reads what pylint said of a sample of the completions
-facts.py         reads outcomes of completions, failures of references, trainings and costs
-choices.py       reads which models were chosen among others, and by which losses
+facts.py         reads outcomes of completions, failures of references, trainings, choices among models and costs
 edits.py         reads edited models, and rewritten prompts, from manifests
 answers.py       reads what models answered: texts, verdicts and pass@1 by part of the tests
 notes.py         words a report's lines on settings, execution, generators, levels in training sets, leaked rows

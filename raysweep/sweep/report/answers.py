@@ -93,8 +93,7 @@ class SweepAnswers(Answers):
         """The evaluation pairs of each cell and test set, by draw."""
         pairs: dict[Place, list[GridRow]] = {}
         for row in sorted(self._folder.grid(), key=lambda row: row.test_draw):
-            cell = CellLabels(row.model, row.recipe, row.training_set, row.seed)
-            pairs.setdefault((cell, (row.problem_set, row.perturbation)), []).append(row)
+            pairs.setdefault((row.labels, (row.problem_set, row.perturbation)), []).append(row)
         return pairs
 
     def _read_parts(self, problem_set: str) -> Sequence[str]:

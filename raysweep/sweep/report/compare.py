@@ -38,8 +38,7 @@ from raysweep.records import BASE, CLEAN, PromptRow, Score
 from raysweep.sweep.folder import SweepFolder, open_folder
 from raysweep.sweep.numbers import SavedNumbers
 from raysweep.sweep.report.answers import SweepAnswers
-from raysweep.sweep.report.choices import choices
-from raysweep.sweep.report.facts import trainings
+from raysweep.sweep.report.facts import choices, trainings
 from raysweep.sweep.report.names import order_of
 from raysweep.sweep.report.notes import limit_text
 from raysweep.units import count
@@ -87,13 +86,10 @@ class JudgedCell:
 def compared(
     sweep: str, other: str | None, by: str | None, storage: str | None, *, each_seed: bool = False
 ) -> list[Table]:
-    """Return the tables of `raysweep compare`.
+    """Return the tables of `raysweep compare`; raise UsageError for unknown names, or if there is nothing to compare.
 
     `other`: another sweep's, or a study's with printed numbers; None: only twins in `sweep` are looked for. `by`: the
     setting in which twins differ; None: equal cells of both are compared.
-
-    Raises:
-        UsageError: a name is unknown, or there is nothing to compare.
     """
     folder = open_folder(sweep, storage)
     if other is None and by is None:
@@ -123,14 +119,13 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool =
     """Compare the cells that two sweeps share; raise UsageError if they share no cell or problem, or lack verdicts."""
     cells = {cell.labels: cell for cell in judged_cells(first)}
     others = {cell.labels: cell for cell in judged_cells(second)}
-    twins = [_twins(cell, others[labels]) for labels, cell in cells.items() if labels in others]
+    shared = [(cell, others[labels]) for labels, cell in cells.items() if labels in others]
+    twins = [_twins(*both) for both in shared]
     tables = twin_tables(twins, first.name, second.name, each_seed=each_seed)
     if not tables:
         what = "problem" if twins else "cell (model, recipe, training set and seed)"
         facts = _problems_in_words if twins else _cells_in_words
-        by_id = [
-            Twins(cell.label, cell.rates, others[labels].rates) for labels, cell in cells.items() if labels in others
-        ]
+        by_id = [Twins(cell.label, cell.rates, other.rates) for cell, other in shared]
         prompts_differ = bool(twin_tables(by_id, first.name, second.name))
         raise UsageError(
             f"the sweeps {first.name!r} and {second.name!r} have no {what} in common: {first.name} has "
@@ -145,8 +140,7 @@ def compare_sweeps(first: SweepFolder, second: SweepFolder, *, each_seed: bool =
 def compare_with_study(folder: SweepFolder, study: str, *, each_seed: bool = False) -> list[Table]:
     """Return the tables of a sweep's scores and averages beside the numbers that a study printed.
 
-    Raises:
-        UsageError: the sweep has none of the study's models, training sets and test sets, and none of its recipes.
+    Raises UsageError if the sweep has none of the study's models, training sets and test sets, and none of its recipes.
     """
     if published_claims(study):
         return _compared_with_claims(folder, study)
@@ -214,7 +208,7 @@ def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:
     sets = [name for name, trained in order.trained_with.items() if trained == CLEAN and name not in order.partial]
     cells: dict[CellLabels, dict[str, PartRates]] = {}
     for row in folder.grid():
-        cell = CellLabels(row.model, row.recipe, row.training_set, row.seed)
+        cell = row.labels
         is_asked = cell.training_set == BASE or (cell.recipe in recipes and cell.training_set in sets)
         if is_asked and row.perturbation == CLEAN and (rates := answers.rates(cell, (row.problem_set, CLEAN))):
             cells.setdefault(cell, {})[row.problem_set] = rates
@@ -222,13 +216,9 @@ def _swept_sums(folder: SweepFolder, recipes: Collection[str]) -> SweptSums:
 
 
 def compare_twins(folders: Sequence[SweepFolder], by: str, *, each_seed: bool = False) -> list[Table]:
-    """Return tables of the cells that differ in one setting only, side by side.
+    """Return tables of the cells that differ in one setting only, side by side; raise UsageError without any.
 
-    `folders`: the sweeps to look for twins in; twins may come from two of them. `by`: ``precision``, ``recipe`` or
-    ``decoding``.
-
-    Raises:
-        UsageError: there is no such setting, or there are no twins.
+    `folders`: twins may come from two of them. `by`: ``precision``, ``recipe`` or ``decoding``.
     """
     if by not in FIELDS:
         raise UnknownName("field", by, sorted(FIELDS))
@@ -253,21 +243,13 @@ def compare_twins(folders: Sequence[SweepFolder], by: str, *, each_seed: bool = 
 
 @dataclass(frozen=True)
 class Field:
-    """A setting that twins may differ in.
+    """A setting that twins may differ in."""
 
-    Attributes:
-        words: returns a cell's value of it in words.
-        model: names of the settings of a model that belong to it.
-        recipe: names of the settings of a recipe that belong to it; None: all of them.
-        decoding: whether the settings of decoding belong to it.
-        hint: says what a sweep with such twins has.
-    """
-
-    words: Callable[[JudgedCell], str]
-    hint: str
-    model: tuple[str, ...] = ()
-    recipe: tuple[str, ...] | None = ()
-    decoding: bool = False
+    words: Callable[[JudgedCell], str]  # returns a cell's value of it
+    hint: str  # says what a sweep with such twins has
+    model: tuple[str, ...] = ()  # settings of a model that belong to it
+    recipe: tuple[str, ...] | None = ()  # settings of a recipe; None: all of them
+    decoding: bool = False  # whether the settings of decoding belong to it
 
 
 def judged_cells(folder: SweepFolder) -> list[JudgedCell]:

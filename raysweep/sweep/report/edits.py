@@ -28,11 +28,11 @@ RatesOfCells = Mapping[CellLabels, Mapping[TestSetName, ProblemRates]]
 
 @dataclass(frozen=True)
 class EditorChoice:
-    """An editor as a recipe names it. `edit_at`: its block's setting; empty without one. `settings`: the others."""
+    """An editor as a recipe names it."""
 
     editor: str
-    edit_at: str = ""
-    settings: str = ""
+    edit_at: str = ""  # its block's setting; empty without one
+    settings: str = ""  # the others
 
     @classmethod
     def of(cls, name: str, args: Mapping[str, Any]) -> EditorChoice:
@@ -90,16 +90,13 @@ def edit_scores(edits: Edits) -> list[Score]:
 
 
 class EditReader:
-    """Reads the edits of a sweep.
-
-    `rates`: verdicts by problem of each cell, those of edited models and of bases among them.
-    """
+    """Reads the edits of a sweep; see `edits_of`."""
 
     def __init__(self, store: Store, grid: Iterable[GridRow], rates: RatesOfCells) -> None:
         self._store, self._rates = store, rates
         self._cells: dict[CellLabels, list[GridRow]] = {}
         for row in grid:
-            self._cells.setdefault(CellLabels(row.model, row.recipe, row.training_set, row.seed), []).append(row)
+            self._cells.setdefault(row.labels, []).append(row)
         self._bases = {cell.model: by_test for cell, by_test in rates.items() if cell.training_set == BASE}
 
     def edits(self, editors: Mapping[str, EditorChoice], rewriters: Sequence[str]) -> Edits:
@@ -121,7 +118,9 @@ class EditReader:
         ended = end_of(first, self._store)
         of_model = self._store.counts(first.weights) if first.weights is not None else {}
         is_made = bool(of_model) and not ended
-        pair = self._pair(first)
+        pair = None
+        if first.prompt_pair is not None and self._store.has(first.prompt_pair):
+            pair = next(iter(self._store.rows(first.prompt_pair, PromptPair)), None)
         of_pair = self._store.counts(first.prompt_pair) if first.prompt_pair is not None else {}
         return ReportedEdit(
             cell=cell,
@@ -146,11 +145,6 @@ class EditReader:
         reasons = dict(self._store.counts(row.test_set).get(REASONS) or {})
         base = self._base(cell.model, category)
         return RewrittenPrompts(cell, *category, reasons, base, self._of(cell, category))
-
-    def _pair(self, row: GridRow) -> PromptPair | None:
-        if row.prompt_pair is None or not self._store.has(row.prompt_pair):
-            return None
-        return next(iter(self._store.rows(row.prompt_pair, PromptPair)), None)
 
     def _base(self, model: str, category: TestSetName) -> BaseRates:
         of_model = self._bases.get(model, {})

@@ -1,4 +1,4 @@
-"""Reads what a report says beside the scores: outcomes, problems that stand out, and what trainings reported."""
+"""Reads what a report says beside the scores: outcomes, problems that stand out, trainings, choices among models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from raysweep.analysis.tables.choices import ReportedCandidate, ReportedChoice
 from raysweep.analysis.tables.costs import Cost
 from raysweep.analysis.tables.outcomes import PairOutcomes
 from raysweep.analysis.tables.trainings import ReportedNumber, ReportedTraining, ReportedValidation
@@ -17,10 +18,10 @@ from raysweep.generators.reference import Reference
 from raysweep.planning.missing import ENDED
 from raysweep.problems.inside import inside_reasons
 from raysweep.programs import Oracle, Outcome
-from raysweep.records import BASE, ModelKind, Result
+from raysweep.records import BASE, CandidateLoss, ModelKind, Result
 from raysweep.rows.parquet import ROWS, count_values
 from raysweep.storage.artefacts import Unit
-from raysweep.storage.uses import read_uses
+from raysweep.storage.uses import CHOSEN, read_uses
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import CandidateRow, GridArtefact, GridRow, edited_problem
 from raysweep.sweep.report.names import order_of
@@ -157,12 +158,38 @@ def trainings(folder: SweepFolder, config: SweepConfig) -> list[ReportedTraining
         return models, sets, order.place_of_recipe(row.recipe), row.seed
 
     rows = sorted(distinct.values(), key=place)
-    reported = []
-    for row in rows:
-        counts = folder.store.counts(row.weights) if row.weights is not None else {}
-        if counts:
-            reported.append(_training(row, counts, config))
-    return reported
+    reported = ((row, folder.store.counts(row.weights)) for row in rows if row.weights is not None)
+    return [_training(row, counts, config) for row, counts in reported if counts]
+
+
+def choices(folder: SweepFolder) -> list[ReportedChoice]:
+    """Return the choices of a sweep in the config's order; one that is still to be made has no candidates."""
+    groups: dict[str, list[CandidateRow]] = {}
+    for row in folder.candidates():
+        groups.setdefault(row.chosen_for, []).append(row)
+    return [_choice(folder, rows) for rows in groups.values()]
+
+
+def _choice(folder: SweepFolder, rows: Sequence[CandidateRow]) -> ReportedChoice:
+    first, store, candidates = rows[0], folder.store, []
+    if store.has(first.selection):
+        chosen = store.counts(first.selection)[CHOSEN]
+        losses = {loss.model_key: loss for loss in store.rows(first.selection, CandidateLoss)}
+        for row in rows:
+            loss, counts = losses[row.model_key], store.counts(row.weights)
+            candidates.append(
+                ReportedCandidate(
+                    row.recipe,
+                    loss.loss,
+                    loss.steps,
+                    loss.kept_step,
+                    row.model_key == chosen,
+                    _points(counts.get("validation_losses")),
+                    float(counts.get("seconds", math.nan)),
+                    float(counts.get("cpu_seconds", math.nan)),
+                )
+            )
+    return ReportedChoice(first.model, first.group, first.training_set, first.seed, tuple(candidates))
 
 
 def training_languages(folder: SweepFolder) -> dict[str, dict[str, int]]:

@@ -41,16 +41,17 @@ def order_of(config: SweepConfig) -> Order:
         **({EDITED: WORDS} if pairs else {}),
         **({REWRITTEN: "prompts that the model rewrote"} if rewritten else {}),
     }
-    mixes = {name: len(members_of(config, name)) for name in tests}
-    named = dict.fromkeys((*tests, *(member for name in tests for member in members_of(config, name))))
+    members = {name: tuple(members_of(config, name)) for name in tests}
+    named = dict.fromkeys((*tests, *(member for name in tests for member in members[name])))
+    drawn = [name for name in tests if config.perturbation(name).args.get("compose", "draw") == "draw"]
     return Order(
         models=tuple(model.name for model in config.judged_models),
         training_sets=(BASE, *(s.name for s in sets), *others),
         problem_sets=tuple(problems.label for problems in config.evaluation.problems),
         perturbations=tuple(tests),
         headline=config.report.headline or "",
-        mixes=tuple(name for name in sorted(tests, key=lambda name: -mixes[name]) if mixes[name]),
-        members={name: tuple(members_of(config, name)) for name in tests if _draws_one(config, name)},
+        mixes=tuple(name for name in sorted(tests, key=lambda name: -len(members[name])) if members[name]),
+        members={name: members[name] for name in drawn if members[name]},
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={**{s.name: _training_words(config, s) for s in sets if s.name != CLEAN}, **others},
         trained_with={s.name: s.perturbation for s in sets},
@@ -159,10 +160,6 @@ def _training_words(config: SweepConfig, wanted: TrainingSetConfig) -> str:
     words = f"{100 * wanted.ratio:g} % {words}" if wanted.ratio != 1 else words
     words = f"{words}, {wanted.size:g} times the rows" if wanted.size != 1 else words
     return f"{words} of {wanted.source}" if wanted.source is not None else words
-
-
-def _draws_one(config: SweepConfig, name: str) -> bool:
-    return bool(members_of(config, name)) and config.perturbation(name).args.get("compose", "draw") == "draw"
 
 
 def members_of(config: SweepConfig, name: str) -> Sequence[str]:

@@ -70,10 +70,7 @@ def _perturbations(config: SweepConfig) -> Iterator[Line]:
         try:
             method = config.method(name)
         except UsageError:  # the report may be written on a machine without a translator
-            yield (
-                labelled(name, {name: words_of(config, name)}),
-                PERTURBATIONS.get(config.perturbation(name).name).title,
-            )
+            yield label, PERTURBATIONS.get(config.perturbation(name).name).title
             continue
         if method.level != "none":
             parts = (method.title, f"strength {method.strength:g}", method.rate_text())
@@ -127,9 +124,7 @@ TOTALS = ("rows", "programs_run", "near_limit", "programs_shared", "programs_jud
 def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]) -> list[Line]:
     """Return the lines on isolation, lanes, completions that were not run, verdicts near the limit, second verdicts.
 
-    Args:
-        config: the config's section, with the required level and the lane.
-        counts: the counts of each results artefact, see `raysweep.stages.judging`.
+    `counts`: of each results artefact, see `raysweep.stages.judging`.
     """
     usable = [manifest for manifest in counts if manifest.get("rows")]
     if not usable:
@@ -145,7 +140,11 @@ def execution_lines(config: ExecutionConfig, counts: Iterable[Mapping[str, Any]]
             f"{Lane(config.lane).mode} (lane {config.lane}); {share(shared, rows)} of verdicts are from processes that "
             "programs shared",
         ),
-        ("completions that were not run", f"{share(rows - totals['programs_run'], rows)} of {rows:,}: {_EQUAL}"),
+        (
+            "completions that were not run",
+            f"{share(rows - totals['programs_run'], rows)} of {rows:,}: "
+            "an equal program had been run, in this sweep or in another",
+        ),
         (
             "verdicts near the limit",
             f"{share(totals['near_limit'], rows)} took half of the limit or more, stopped programs included",
@@ -256,9 +255,6 @@ def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
         )
         for problems, reasons in judged_inside.items()
     ]
-
-
-_EQUAL = "an equal program had been run, in this sweep or in another"
 
 
 def _summed(counts: Sequence[Mapping[str, Any]], name: str) -> Counter[str]:

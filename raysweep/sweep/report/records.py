@@ -35,8 +35,8 @@ from raysweep.rows.parquet import ROWS, read_rows_of, row_count
 from raysweep.sweep.folder import SweepFolder, capabilities_text
 from raysweep.sweep.grid import GridArtefact, GridRow
 from raysweep.sweep.report.answers import SweepAnswers
-from raysweep.sweep.report.choices import choices
 from raysweep.sweep.report.facts import (
+    choices,
     costs,
     judged_inside,
     modules_by_recipe,
@@ -151,11 +151,10 @@ def _linter(strata: Sequence[LintedStratum]) -> str:
 
 
 def _failures(folder: SweepFolder, errors: Mapping[str, str]) -> list[Failure]:
-    cells = by_cell(folder.grid())
-    failed = {cell: rows[0] for cell, rows in cells.items() if cell in errors}
+    firsts = {cell: rows[0] for cell, rows in by_cell(folder.grid()).items() if cell in errors}
     return [
         Failure(r.model, r.recipe, r.training_set, r.seed, errors[cell].removeprefix(f"{cell}: "))
-        for cell, r in failed.items()
+        for cell, r in firsts.items()
     ]
 
 
@@ -165,12 +164,10 @@ def _cautions(config: SweepConfig) -> str:
 
 
 def _samples(folder: SweepFolder, config: SweepConfig) -> list[PairSamples]:
-    return [] if config.report.samples_per_pair == 0 else list(_all_samples(folder, config))
-
-
-def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSamples]:
-    """Yield the pairs with the samples that the page may show; all of a large sweep would take gigabytes."""
-    store = folder.store
+    """Return the pairs with the samples that the page may show; all of a large sweep would take gigabytes."""
+    if config.report.samples_per_pair == 0:
+        return []
+    store, samples = folder.store, []
     rows = [
         row
         for row in _sampled(folder.grid(), order_of(config).pairs)
@@ -186,7 +183,7 @@ def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSampl
     for row in rows:
         prompts, tasks = chosen(row.test_set_stage, row.test_set_key)
         results, completions = (store.use(artefact) / ROWS for artefact in (row.results, row.completions))
-        yield PairSamples(
+        of_pair = PairSamples(
             row.model,
             row.training_set,
             row.seed,
@@ -198,6 +195,8 @@ def _all_samples(folder: SweepFolder, config: SweepConfig) -> Iterator[PairSampl
             read_rows_of(results, ShownResult, "task_id", tasks),
             row_count(results),
         )
+        samples.append(of_pair)
+    return samples
 
 
 def _sampled(rows: Iterable[GridRow], pairs: Collection[str]) -> Iterator[GridRow]:

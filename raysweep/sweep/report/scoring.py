@@ -116,7 +116,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     metrics = metric_specs(config)
     read_prompts = cache(lambda test_set: store.rows(test_set, PromptRow))  # cells share test sets
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
-        cell = CellLabels(rows[0].model, rows[0].recipe, rows[0].training_set, rows[0].seed)
+        cell = rows[0].labels
         judged = [row for row in rows if store.has(row.results)]
         first_draws = [row for row in judged if not row.test_draw]
         if not first_draws:

@@ -159,15 +159,15 @@ def export(
     """Write a sweep's report, tables or figures from its results; return the text to print: the tables, or the path.
 
     `format`: html (the report), md, csv or latex (tables), svg or pdf (figures). `out`: the folder to write into; None:
-    the sweep's folder for html and figures, and no file for tables. `only`: the tables and figures to write: ids of
-    exhibits, names of sections of the report; empty: all. `exhibits`: files, or folders of files, that define more
-    tables and figures.
+    the sweep's folder for html and figures, and no file for tables. `only`: ids of exhibits and names of sections;
+    empty: all. `exhibits`: files, or folders of files, that define more tables and figures.
 
-    Raises:
-        UsageError: something is asked for that doesn't exist, the sweep lacks what it needs, or `out` can't be written.
+    Raises UsageError if something doesn't exist, the sweep lacks what it needs, or `out` can't be written.
     """
     chosen, sections = _asked(format, only, exhibits)
-    config = _with_each_seed(folder.config()) if each_seed else folder.config()
+    config = folder.config()
+    if each_seed:
+        config = config.model_copy(update={"report": config.report.model_copy(update={"each_seed": True})})
     if out is not None:
         _create_folder(out)
     if format == "html":
@@ -190,10 +190,6 @@ def export(
     for name, table in by_file_name(tables).items():
         write_atomically(out / f"{name}.{FORMATS[format]}", written(table, format).rstrip("\n") + "\n")
     return str(out)
-
-
-def _with_each_seed(config: SweepConfig) -> SweepConfig:
-    return config.model_copy(update={"report": config.report.model_copy(update={"each_seed": True})})
 
 
 def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[list[Exhibit], list[Section]]:
