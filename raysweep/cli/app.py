@@ -253,8 +253,7 @@ def show_pairs(
 ) -> None:
     """Show responses beside rejected ones, each token by its mark, and count the edge cases."""
     from raysweep.cli.views.sets import print_pairs
-    from raysweep.tools.pairs.page import write_page
-    from raysweep.tools.pairs.shown import read_pairs
+    from raysweep.tools.pairs.shown import read_pairs, write_page
 
     tokenizer = None
     if model is not None:

@@ -29,8 +29,18 @@ Place = tuple[int, int]
 
 
 def try_largest(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> None:
-    """Ask for texts that contain each word's largest change once, until the model fails or the budget is used up."""
-    changes = list(_joined(_ranked(_largest(queries, methods, rng), queries), queries))
+    """Ask for texts that contain each word's largest change once, until the model fails or the budget is used up.
+
+    Changes of content words and of long words come first.
+    """
+    largest = _largest(queries, methods, rng)
+
+    def rank(place: Place) -> tuple[bool, int, Place]:
+        edit = largest[place][0]
+        word = queries.target.segments[edit.segment].text[edit.start : edit.end].strip(" \n.,:;!?()'\"")
+        return word.lower() in STOP_WORDS, -len(word), place
+
+    changes = list(_joined([largest[place] for place in sorted(largest, key=rank)], queries))
     for start in range(0, len(changes), _BATCH):
         if queries.found_after or not queries.left:
             return
@@ -51,17 +61,6 @@ def _largest(queries: Queries, methods: Sequence[Perturbation], rng: random.Rand
                 if is_larger and queries.allows(change):
                     found[place] = change
     return found
-
-
-def _ranked(changes: Mapping[Place, Change], queries: Queries) -> list[Change]:
-    """Return changes of content words and of long words first."""
-
-    def rank(place: Place) -> tuple[bool, int, Place]:
-        edit = changes[place][0]
-        word = queries.target.segments[edit.segment].text[edit.start : edit.end].strip(" \n.,:;!?()'\"")
-        return word.lower() in STOP_WORDS, -len(word), place
-
-    return [changes[place] for place in sorted(changes, key=rank)]
 
 
 def _joined(changes: Sequence[Change], queries: Queries) -> Iterator[Change]:

@@ -34,7 +34,7 @@ from raysweep.problems.base import ProblemSet
 from raysweep.programs import Outcome
 from raysweep.prompts.answers.extraction import Extract, extracted, way_of
 from raysweep.prompts.templates import NATIVE, Prompter, PromptTemplate, check_template, template_shown
-from raysweep.records import Decoding, GenerationRequest, ModelRef, Problem, Spec
+from raysweep.records import Decoding, ModelRef, Problem, Spec
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.seeding import DEFAULT_SEED
 from raysweep.stats.intervals import mean_interval
@@ -131,9 +131,8 @@ def rate_under(rows: Sequence[AttackResult], budget: int) -> Share:
 def rate_of_one_draw(rows: Sequence[AttackResult], budget: int) -> Share:
     """Return pass@1 with one random perturbation of each prompt, as in an evaluation: the first random draw.
 
-    Args:
-        rows: of the random strategy; a prompt that no draw changes counts as solved or failed without a change.
-        budget: the budget of these rows. The rate is NaN if it allowed no draw.
+    `rows`: of the random strategy; a prompt that no draw changes counts as solved or failed without a change. NaN if
+    their `budget` allowed no draw.
     """
     return rate_under(rows, _ONE_DRAW) if budget >= _ONE_DRAW else Share(math.nan, math.nan, math.nan)
 
@@ -144,10 +143,9 @@ def failures_under(rows: Sequence[AttackResult], budget: int) -> int:
 
 
 def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None]) -> list[AttackResult]:
-    """Attack a model with the job's search and at random; return the rows of both strategies.
+    """Attack a model with the job's search and at random; return the rows of both, those in the store read from it.
 
-    `store`: stores the rows; the rows of an attack that it has already are read from it. `report_done`: called with the
-    number of finished problems.
+    `report_done`: called with the number of finished problems.
 
     Raises:
         UsageError: the model can't be found, or textattack is needed and not installed.
@@ -163,7 +161,12 @@ def run_attack(job: AttackJob, store: Store, report_done: Callable[[int], None])
     model, identity = _model(job)
     node = Node(STAGE, 1, _spec(job, identity), (), f"attack on {job.model}, {job.problem_set.name}")
     store.require_writable()
-    with store.making(node, lambda: store.has(node), _log_wait) as missing:
+
+    def log_wait(holder: Holder | None) -> None:
+        if holder is not None:
+            log.info("waiting for %s, which runs the same attack", holder)
+
+    with store.making(node, lambda: store.has(node), log_wait) as missing:
         if missing:
             store.leases.await_cleaning()
             rows = _attack_problems(job, model, store, node, report_done)
@@ -209,12 +212,11 @@ class ModelJudge:
     def __call__(self, prompts: Sequence[str]) -> list[Reaction]:
         """The first prompt of the first call must be the clean one; raise RaysweepError if a program isn't judged."""
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._answers]
-        requests = [self._request(prompt) for prompt in new]
+        request_id = f"{self._problem.task_id}/{len(self._answers)}"
+        requests = [self._prompter.request(request_id, self._problem, prompt) for prompt in new]
         generator = named_generator(self._job.model) if self._model is None else None
-        generator = generator or Spec(TRANSFORMERS)
-        completions = self._service.generate(self._model, requests, self._job.decoding, generator)
-        answers = map(answer_of, completions)
-        programs = [extracted(self._problem, answer, self._job.extract).program for answer in answers]
+        completions = self._service.generate(self._model, requests, self._job.decoding, generator or Spec(TRANSFORMERS))
+        programs = [extracted(self._problem, answer_of(one), self._job.extract).program for one in completions]
         verdicts = self._service.execute(programs, self._job.problem_set.limits)
         for prompt, completion, verdict in zip(new, completions, verdicts, strict=True):
             if verdict.outcome is Outcome.HARNESS_ERROR:
@@ -227,27 +229,19 @@ class ModelJudge:
         text, passed = self._answers[prompt]
         return Reaction(passed, 1 - difflib.SequenceMatcher(None, clean, text, autojunk=False).ratio())
 
-    def _request(self, prompt: str) -> GenerationRequest:
-        return self._prompter.request(f"{self._problem.task_id}/{len(self._answers)}", self._problem, prompt)
-
 
 def _strategies(job: AttackJob) -> list[str]:
     return list(dict.fromkeys([job.search, RANDOM]))
 
 
 def _model(job: AttackJob) -> tuple[ModelRef | None, Mapping[str, Any]]:
-    """Return the model (None for a generator without weights) and its fingerprint for the key.
-
-    Raises:
-        UsageError: there is no such model, or its tokenizer has tokens without embeddings.
-    """
+    """Return the model (None for a generator without weights) and its fingerprint; raise UsageError if it can't run."""
     if (generator := named_generator(job.model)) is not None:
         arguments = {"arguments": dict(generator.args)} if generator.args else {}
         return None, {"generator": generator.name, **arguments, **GENERATORS.plugin_spec(generator.name)}
     ref = resolve(job.model, None, job.trust_remote_code).ref()
-    traits = read_traits(ref)
-    if traits.misfit:
-        raise UsageError(f"model {job.model} can't be run: {traits.misfit}")
+    if misfit := read_traits(ref).misfit:
+        raise UsageError(f"model {job.model} can't be run: {misfit}")
     return ref, {**fingerprint(ref), "versions": versions(GENERATORS.get(TRANSFORMERS).packages)}
 
 
@@ -269,8 +263,3 @@ def _spec(job: AttackJob, identity: Mapping[str, Any]) -> dict[str, Any]:
         "stops": job.problem_set.stops,
         "words": job.problem_set.words,
     }
-
-
-def _log_wait(holder: Holder | None) -> None:
-    if holder is not None:
-        log.info("waiting for %s, which runs the same attack", holder)

@@ -39,12 +39,9 @@ def attack(
 ) -> AttackResult:
     """Search for a change of one prompt that makes the model fail, then for a smaller one.
 
-    `methods`: the perturbations that change it; a mix stands for its members. `seed`: of all draws; equal seeds and
-    task ids give equal queries in every process.
+    `methods`: a mix stands for its members. `seed`: equal seeds and task ids give equal queries in every process.
 
-    Raises:
-        UnknownName: the strategy is unknown.
-        UsageError: the strategy needs textattack, which isn't installed.
+    Raises UnknownName for a strategy, UsageError if it needs textattack, which isn't installed.
     """
     if strategy not in SEARCHES:
         raise UnknownName("search", strategy, SEARCHES)
@@ -62,12 +59,16 @@ def attack(
 
 
 def _search_at_random(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> None:
+    target = queries.target
     while queries.left and not queries.found_after:
         batch: dict[str, Change] = {}
         tries = 0
         while len(batch) < min(_BATCH, queries.left) and tries < _TRIES:
-            change = _random_change(queries, methods, rng)
-            text = queries.target.after(change)
+            method = rng.choice(methods)
+            method = method.draw(rng) if isinstance(method, Mix) else method
+            edits = word_edits(target.segments, method.perturb(target.segments, rng, target.protected))
+            change = keep_some(edits, queries.max_change.words, rng)
+            text = target.after(change)
             tries += 1
             if not queries.knows(change) and text not in batch and queries.allows(change):
                 batch[text] = change
@@ -75,15 +76,6 @@ def _search_at_random(queries: Queries, methods: Sequence[Perturbation], rng: ra
         if not batch:
             return
         queries.ask(list(batch.values()))
-
-
-def _random_change(queries: Queries, methods: Sequence[Perturbation], rng: random.Random) -> Change:
-    target = queries.target
-    method = rng.choice(methods)
-    if isinstance(method, Mix):
-        method = method.draw(rng)
-    changed = method.perturb(target.segments, rng, target.protected)
-    return keep_some(word_edits(target.segments, changed), queries.max_change.words, rng)
 
 
 def _shrink(queries: Queries) -> None:

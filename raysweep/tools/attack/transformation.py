@@ -41,14 +41,10 @@ Candidates = Mapping[WordRange, Sequence[Sequence[Segment]]]
 def as_transformation(
     method: Perturbation, *, candidates: int = 4, seed: int = DEFAULT_SEED, split: Split = split_by_last_function
 ) -> Any:
-    """Return a textattack ``Transformation`` that changes words as a perturbation does.
+    """Return a textattack ``Transformation`` that changes words as a perturbation does; raise UsageError without it.
 
-    `method`: the perturbation; a mix becomes a ``CompositeTransformation`` of its members. `candidates`: the maximum
-    number of candidates for each word or sentence. `split`: splits a prompt into natural language and code; the default
-    is the split of raysweep's perturbations.
-
-    Raises:
-        UsageError: textattack isn't installed.
+    A mix becomes a ``CompositeTransformation`` of its members. `candidates`: at most, for each word or sentence.
+    `split`: splits a prompt into natural language and code; the default is the split of raysweep's perturbations.
     """
     make = _transformation_class()
     members = members_of(method)
@@ -77,13 +73,8 @@ def segments_of(text: Any, split: Split) -> tuple[Segment, ...]:
 def changed_text(current: Any, words: WordRange, segments: Sequence[Segment]) -> Any:
     """Return the ``AttackedText`` after a change, with the indices of changed words that textattack's checks need.
 
-    Args:
-        current: the ``AttackedText`` before the change.
-        words: the words that may differ.
-        segments: the text after the change, in segments, which are stored in the new ``AttackedText``.
-
-    Returns:
-        None if other words differ too: textattack sometimes splits words differently next to other neighbours.
+    `current`: the one before; `words`: those that may differ; `segments`: the text after. None if other words differ
+    too: textattack sometimes splits words differently next to other neighbours.
     """
     (first, last), new = words, text_of(segments)
     count: int = new.num_words - current.num_words + last - first + 1  # words in place of the old ones

@@ -10,7 +10,6 @@ Not covered by `keep_code`: transformations that choose the words to change them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,73 +45,15 @@ def search_words(queries: Queries, methods: Sequence[Perturbation], seed: int) -
     attack.attack(queries.target.prompt, queries.target.task_id)
 
 
-def tests_fail(queries: Queries) -> Any:
-    """Return the ``GoalFunction`` "the tests fail" on one prompt; raise UsageError if textattack isn't installed."""
-    return _goal_class()(queries)
-
-
-def small_change(queries: Queries) -> Any:
-    """Return the ``Constraint`` of the limits on changes; raise UsageError without textattack."""
-    return _small_change_class()(queries)
-
-
-def keep_code(split: Split = split_by_last_function) -> Any:
-    """Return the ``PreTransformationConstraint`` that code stays; raise UsageError without textattack."""
-    return _keep_code_class()(split)
-
-
 def _change_of(text: Any, queries: Queries) -> Change:
     segments = queries.target.segments
     return word_edits(segments, segments_of(text, lambda _: segments))
 
 
-@cache
-def _goal_class() -> Any:
-    load_textattack()
-    from textattack.goal_functions import GoalFunction
-
-    result_class = _result_class()
-
-    class TestsFail(GoalFunction):  # type: ignore[misc]
-        """The goal that the tests fail. Before that, the score is the answer's distance, which guides the search."""
-
-        def __init__(self, queries: Queries) -> None:
-            super().__init__(SimpleNamespace(model=None), use_cache=False)
-            self.queries = queries
-
-        def get_results(self, attacked_text_list: Sequence[Any], check_skip: bool = False) -> tuple[list[Any], bool]:
-            """Return the results of the first texts, as many as the budget allows, and whether it is used up."""
-            reactions = self.queries.ask([_change_of(text, self.queries) for text in attacked_text_list])
-            self.num_queries = self.queries.count
-            results = [
-                self._result(text, reaction, check_skip)
-                for text, reaction in zip(attacked_text_list, reactions, strict=False)
-            ]
-            return results, not self.queries.left
-
-        def _result(self, text: Any, reaction: Reaction, check_skip: bool) -> Any:
-            status, score = self._get_goal_status(reaction, text, check_skip), self._get_score(reaction, text)
-            output = "passed" if reaction.passed else "failed"
-            return result_class(text, output, output, status, score, self.num_queries, self.ground_truth_output)
-
-        def _is_goal_complete(self, model_output: Reaction, _: Any) -> bool:
-            return not model_output.passed
-
-        def _get_score(self, model_output: Reaction, _: Any) -> float:
-            return DISTANCE_WEIGHT * model_output.distance if model_output.passed else FAILURE_SCORE
-
-        def _goal_function_result_type(self) -> Any:
-            return result_class
-
-        def _process_model_outputs(self, inputs: Any, outputs: Any) -> Any:
-            return outputs
-
-    return TestsFail
-
-
-@cache
-def _result_class() -> Any:
+def tests_fail(queries: Queries) -> Any:
+    """Return the ``GoalFunction`` "the tests fail" on one prompt."""
     from textattack.goal_function_results import GoalFunctionResult
+    from textattack.goal_functions import GoalFunction
 
     class TestsFailResult(GoalFunctionResult):  # type: ignore[misc]
         """A prompt with the verdict on the model's program."""
@@ -126,39 +67,58 @@ def _result_class() -> Any:
         def get_colored_output(self, color_method: str | None = None) -> str:
             return str(self.output)
 
-    return TestsFailResult
+    class TestsFail(GoalFunction):  # type: ignore[misc]
+        """The goal that the tests fail. Before that, the score is the answer's distance, which guides the search."""
+
+        def get_results(self, attacked_text_list: Sequence[Any], check_skip: bool = False) -> tuple[list[Any], bool]:
+            """Return the results of the first texts, as many as the budget allows, and whether it is used up."""
+            reactions = queries.ask([_change_of(text, queries) for text in attacked_text_list])
+            self.num_queries = queries.count
+            answered = zip(attacked_text_list, reactions, strict=False)
+            return [self._result(text, reaction, check_skip) for text, reaction in answered], not queries.left
+
+        def _result(self, text: Any, reaction: Reaction, check_skip: bool) -> Any:
+            status, score = self._get_goal_status(reaction, text, check_skip), self._get_score(reaction, text)
+            output = "passed" if reaction.passed else "failed"
+            return TestsFailResult(text, output, output, status, score, self.num_queries, self.ground_truth_output)
+
+        def _is_goal_complete(self, model_output: Reaction, _: Any) -> bool:
+            return not model_output.passed
+
+        def _get_score(self, model_output: Reaction, _: Any) -> float:
+            return DISTANCE_WEIGHT * model_output.distance if model_output.passed else FAILURE_SCORE
+
+        def _goal_function_result_type(self) -> Any:
+            return TestsFailResult
+
+        def _process_model_outputs(self, inputs: Any, outputs: Any) -> Any:
+            return outputs
+
+    return TestsFail(SimpleNamespace(model=None), use_cache=False)
 
 
-@cache
-def _small_change_class() -> Any:
-    load_textattack()
+def small_change(queries: Queries) -> Any:
+    """Return the ``Constraint`` of the limits on changes."""
     from textattack.constraints import Constraint
 
     class SmallChange(Constraint):  # type: ignore[misc]
         """Limits how many words and characters differ from the clean prompt."""
 
-        def __init__(self, queries: Queries) -> None:
-            super().__init__(compare_against_original=True)
-            self.queries = queries
-
         def _check_constraint(self, transformed_text: Any, reference_text: Any) -> bool:
-            return self.queries.allows(_change_of(transformed_text, self.queries))
+            return queries.allows(_change_of(transformed_text, queries))
 
-    return SmallChange
+    return SmallChange(compare_against_original=True)
 
 
-@cache
-def _keep_code_class() -> Any:
+def keep_code(split: Split = split_by_last_function) -> Any:
+    """Return the ``PreTransformationConstraint`` that code stays; raise UsageError without textattack."""
     load_textattack()
     from textattack.constraints import PreTransformationConstraint
 
     class KeepCode(PreTransformationConstraint):  # type: ignore[misc]
         """Allows changes only of natural-language words that are no identifiers."""
 
-        def __init__(self, split: Split) -> None:
-            self.split = split
-
         def _get_modifiable_indices(self, current_text: Any) -> set[int]:
-            return free_words(current_text, self.split)
+            return free_words(current_text, split)
 
-    return KeepCode
+    return KeepCode()

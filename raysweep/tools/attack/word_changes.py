@@ -99,36 +99,24 @@ def overlap(edits: Change) -> bool:
 def _edits(index: int, before: Segment, after: Segment) -> Iterator[WordEdit]:
     old, new = _TOKEN.findall(before.text), _TOKEN.findall(after.text)
     starts = [0, *accumulate(map(len, old))]
-    for i, j, k, m in _in_place(old, new) if _blanks(old) == _blanks(new) else _in_common(old, new):
+    if _blanks(old) == _blanks(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        ranges = [(at, at + 1, at, at + 1) for at, (before_word, after_word) in pairs if before_word != after_word]
+    else:
+        codes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+        ranges = [(i, j, k, m) for tag, i, j, k, m in codes if tag != "equal"]
+    for i, j, k, m in ranges:
         words = max(_words(old[i:j]), _words(new[k:m]))
         text = "".join(new[k:m])
         yield WordEdit(index, starts[i], starts[j], text, words, _characters("".join(old[i:j]), text))
 
 
-def _in_place(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the range of each changed token in two texts of equal blanks, twice."""
-    for index, (before, after) in enumerate(zip(old, new, strict=True)):
-        if before != after:
-            yield index, index + 1, index, index + 1
-
-
-def _in_common(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[int, int, int, int]]:
-    """Yield the ranges in which two lists differ, in each of them."""
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield i, j, k, m
-
-
 def _blanks(tokens: Sequence[str]) -> list[str]:
-    return ["" if _is_word(token) else token for token in tokens]
-
-
-def _is_word(token: str) -> bool:
-    return not token.isspace()
+    return [token if token.isspace() else "" for token in tokens]
 
 
 def _words(tokens: Sequence[str]) -> int:
-    return sum(map(_is_word, tokens))
+    return sum(not token.isspace() for token in tokens)
 
 
 def _characters(old: str, new: str) -> int:

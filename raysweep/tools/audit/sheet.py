@@ -31,14 +31,10 @@ _TEXTS = (("clean_instruction", "instruction", "perturbed"), ("clean_prompt", "p
 
 
 def draw_items(path: Path, n: int, seed: int, kind: str = TEXTS) -> list[SheetItem]:
-    """Return `n` distinct items in random order, equally many of each method as far as it has rows.
+    """Return `n` distinct items, or all if they are fewer, in random order, equally many of each method if it has them.
 
-    `path`: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`). `n`: number of rows;
-    if there are fewer, all are returned. `kind`: texts that a perturbation changed, or pairs of a response and a
-    rejected one.
-
-    Raises:
-        UsageError: the file or folder can't be read, contains no set, or contains no such row.
+    `path`: a Parquet file of a training or test set, or a folder of them (`raysweep sets --out`). `kind`: texts that a
+    perturbation changed, or pairs of a response and a rejected one. Raises UsageError if there are none.
     """
     by_method: dict[str, list[SheetItem]] = {}
     # several sets may contain the same row
@@ -81,31 +77,15 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
 
 
 def _changed_rows(path: Path) -> list[SheetItem]:
-    """Return the changed rows of a set, or of all sets in a folder, with id 0."""
+    """Return the changed rows of a set, or of all sets in a folder, with id 0.
+
+    The set's name stands beside the method of those that sets make differently: so `W2` and
+    `plain: {name: W2, senses: frequent}` are judged as two methods, "W2" and "W2 (humaneval-plain)".
+    """
     items: list[tuple[str, SheetItem]] = []
     for file, rows in exported_sets(path):
         name = _DRAW.sub("", file.stem)
         items += [(name, _item(row, file)) for row in rows if row.get("perturbed", row.get("changed", True))]
-    return _named(items)
-
-
-def _pairs(path: Path) -> list[SheetItem]:
-    """Return the pairs of a set, or of all sets in a folder, with id 0. Sets of one source share their pairs."""
-    pairs = {}
-    for _, rows in exported_sets(path):
-        for row in rows:
-            if row.get("rejected") is not None:
-                task = "\n".join(filter(None, (row["clean_instruction"], row["clean_input"])))
-                item = SheetItem(0, reason_of(row), row["source_id"], row["output"], row["rejected"], PAIRS, task)
-                pairs[item.row_id, item.text] = item
-    return list(pairs.values())
-
-
-def _named(items: Sequence[tuple[str, SheetItem]]) -> list[SheetItem]:
-    """Return the items of several sets with the set's name beside the method of those that are made differently.
-
-    So `W2` and `plain: {name: W2, senses: frequent}` are judged as two methods: "W2" and "W2 (humaneval-plain)".
-    """
     texts: dict[tuple[str, str], dict[str, set[str]]] = {}
     for name, item in items:
         texts.setdefault((item.method, item.row_id), {}).setdefault(name, set()).add(item.text)
@@ -120,6 +100,18 @@ def _named(items: Sequence[tuple[str, SheetItem]]) -> list[SheetItem]:
         else item
         for name, item in items
     ]
+
+
+def _pairs(path: Path) -> list[SheetItem]:
+    """Return the pairs of a set, or of all sets in a folder, with id 0. Sets of one source share their pairs."""
+    pairs = {}
+    for _, rows in exported_sets(path):
+        for row in rows:
+            if row.get("rejected") is not None:
+                task = "\n".join(filter(None, (row["clean_instruction"], row["clean_input"])))
+                item = SheetItem(0, reason_of(row), row["source_id"], row["output"], row["rejected"], PAIRS, task)
+                pairs[item.row_id, item.text] = item
+    return list(pairs.values())
 
 
 def _item(row: Mapping[str, Any], file: Path) -> SheetItem:

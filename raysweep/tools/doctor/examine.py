@@ -22,11 +22,8 @@ from raysweep.tools.doctor.check import Check, State
 def examine(storage: str | None = None, address: str | None = None) -> Iterator[Check]:
     """Yield the checks of this machine, a store and a Ray, each as soon as it is known; all take some seconds.
 
-    A check that breaks is an error among the others: people run this where something is broken.
-
-    Args:
-        storage: the store; None: $RAYSWEEP_STORAGE, else ./raysweep-store.
-        address: of a running Ray; None: RAY_ADDRESS, else no Ray is looked for.
+    A check that breaks is an error among the others: people run this where something is broken. `storage`: None:
+    $RAYSWEEP_STORAGE, else ./raysweep-store. `address`: None: RAY_ADDRESS, else no Ray is looked for.
     """
     listed: dict[str, Callable[[], Check]] = {
         "versions": lambda: machine_checks.versions(machine_checks.installed(), machine_checks.required()),

@@ -40,9 +40,7 @@ SHORT = "name a short, writable folder on a local disk"
 def versions(present: Mapping[str, str], requirements: Sequence[str]) -> Check:
     """Judge installed versions: one that raysweep's requirements exclude is an error, an untested one a warning.
 
-    Args:
-        present: version of each package and of `Python`, without the packages that are missing.
-        requirements: as in a package's metadata, such as ``torch>=2.6,<2.14``.
+    `present`: by package, and of `Python`. `requirements`: as in a package's metadata, such as ``torch>=2.6,<2.14``.
     """
     from packaging.requirements import Requirement
 
@@ -76,11 +74,15 @@ def required() -> list[str]:
     """Return the requirements of the installed raysweep; none where it runs without being installed."""
     from importlib.metadata import PackageNotFoundError, metadata
 
+    from packaging.requirements import Requirement
+
     try:
         stated = metadata("raysweep")
     except PackageNotFoundError:
         return []
-    return [f"Python{stated['Requires-Python']}", *_always(stated.get_all("Requires-Dist") or [])]
+    parsed = [Requirement(text) for text in stated.get_all("Requires-Dist") or []]
+    always = [need for need in parsed if not need.marker or need.marker.evaluate({"extra": ""})]  # not of extras
+    return [f"Python{stated['Requires-Python']}", *(f"{need.name}{need.specifier}" for need in always)]
 
 
 def memory(amounts: Memory) -> Check:
@@ -191,14 +193,6 @@ def temp_folder_of(folder: Path, disk: Disk) -> Check:
         advice = f"free some: on a disk that is {FULL:.0%} full Ray stores no objects"
         return Check("temp folder", State.WARNING, f"{text} of {size(disk.total)}", advice)
     return Check("temp folder", State.OK, text)
-
-
-def _always(requirements: Sequence[str]) -> list[str]:
-    """Leave out the requirements of extras, and the extras of requirements."""
-    from packaging.requirements import Requirement
-
-    parsed = [Requirement(text) for text in requirements]
-    return [f"{need.name}{need.specifier}" for need in parsed if not need.marker or need.marker.evaluate({"extra": ""})]
 
 
 def _minor(version: str) -> str:

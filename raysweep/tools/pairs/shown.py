@@ -1,9 +1,10 @@
-"""Pairs to show: both responses cut into tokens with their marks, and how many pairs are edge cases."""
+"""Pairs to show, also as an HTML page: responses cut into tokens with their marks, and counts of edge cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,23 +42,14 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class PairCounts:
-    """How many pairs a set has, and of how many FAIT's weights follow its rules for edge cases.
+    """How many pairs a set has, and of how many FAIT's weights follow its rules for edge cases."""
 
-    Attributes:
-        rows: training rows without any pair.
-        pairs: distinct pairs.
-        unmarked: pairs whose sides are equal: they train as plain fine-tuning does.
-        response_only, rejected_only: pairs of which one side alone has a line that differs: W is alpha.
-        response_lines, rejected_lines: pairs of which a side has marked lines and no marked character in them, since it
-            only lacks some: all its marks are lines'.
-    """
-
-    rows: int
-    pairs: int
-    unmarked: int
-    response_only: int
+    rows: int  # training rows without any pair
+    pairs: int  # distinct ones
+    unmarked: int  # whose sides are equal
+    response_only: int  # of which this side alone has a line that differs
     rejected_only: int
-    response_lines: int
+    response_lines: int  # of which a side has marked lines and no marked character in them, since it only lacks some
     rejected_lines: int
 
     def in_words(self) -> list[str]:
@@ -143,3 +135,15 @@ def _pieces(side: Marks, spans: np.ndarray | None) -> Iterator[MarkedToken]:
     starts = sorted({0, size, *spans[spans[:, 0] < spans[:, 1], 0].tolist()})
     for first, last in pairwise(starts):
         yield MarkedToken(side.text[first:last], int(of_characters[first:last].max()))
+
+
+def write_page(pairs: Sequence[ShownPair], counts: PairCounts, path: Path) -> None:
+    """Write the page; raise UsageError if the file can't be written."""
+    from jinja2 import Environment, StrictUndefined
+
+    source = files(__package__).joinpath("pairs.html").read_text(encoding="utf-8")
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
+    try:
+        path.write_text(template.render(pairs=pairs, counts=counts.in_words()), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--out {path} can't be written ({error.strerror}); give another file") from None

@@ -138,9 +138,8 @@ class ResultsFile:
 def writing_results(out: Path, settings: Mapping[str, Any]) -> Iterator[ResultsFile]:
     """Open a results file; it becomes `out` when the block ends, and is kept for a resume when the block fails.
 
-    Args:
-        out: path of the finished file; gzipped if its name ends in .gz.
-        settings: all that the verdicts depend on, as JSON; only a command with equal settings may resume.
+    `out`: gzipped if its name ends in .gz. `settings`: all that the verdicts depend on, as JSON; only a command with
+    equal settings may resume.
 
     Raises:
         UsageError: the file can't be written, another process is writing it, or it has other settings.
@@ -214,8 +213,10 @@ def _locked(path: Path) -> tuple[io.FileIO, bool]:
 
 def _check_settings(part: Path, verdicts: Files, settings: Mapping[str, Any]) -> None:
     """Write the settings of a new part; raise UsageError if an earlier command had others, or if they are unknown."""
-    ours = json.loads(json.dumps(settings))
-    earlier = _read_settings(verdicts)
+    ours, earlier = json.loads(json.dumps(settings)), None
+    with contextlib.suppress(ValueError):
+        earlier = json.loads(verdicts.read(_SETTINGS) or b"{}")
+    earlier = earlier if isinstance(earlier, dict) else {}
     way_out = f"remove {part} to start over, or choose another --out"
     if earlier and earlier != ours:
         raise UsageError(f"{part} was begun with {_differences(earlier, ours)}; give the same again, {way_out}")
@@ -224,13 +225,6 @@ def _check_settings(part: Path, verdicts: Files, settings: Mapping[str, Any]) ->
         raise UsageError(f"{part} exists, but no {folder}/{_SETTINGS} that says what it was begun for; {way_out}")
     if not earlier:
         verdicts.write(_SETTINGS, json.dumps(ours))
-
-
-def _read_settings(verdicts: Files) -> Mapping[str, Any]:
-    with contextlib.suppress(ValueError):
-        settings = json.loads(verdicts.read(_SETTINGS) or b"{}")
-        return settings if isinstance(settings, dict) else {}
-    return {}
 
 
 def _differences(earlier: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

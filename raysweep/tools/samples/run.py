@@ -136,13 +136,7 @@ class _Programs:
 class SampleRun:
     """One run of a job. The constructor checks the whole file.
 
-    Attributes:
-        samples: the number of its rows.
-        board: the counts so far.
-
-    Args:
-        job: the samples file and how to run it.
-        progress: called now and then with the number of rows checked so far.
+    `progress`: called now and then with the number of rows checked so far.
 
     Raises:
         UsageError: a row can't be used (the message names file and line), its task is not among the problems, or what
@@ -155,7 +149,7 @@ class SampleRun:
         self._task_ids = TaskIds(self._problems)
         self._programs = _Programs()
         self.board = ScoreBoard(job.problem_set.parts)
-        self.samples = 0
+        self.samples = 0  # rows
         self._tasks: set[str] = set()  # that have samples
         self._oracles: dict[str, Oracle] = {}  # by task id, of problems with a reference solution
         for sample, key, _ in self._rows():
@@ -178,8 +172,7 @@ class SampleRun:
     def run(self, progress: Progress) -> SampleScores:
         """Run the programs that have no verdict from an interrupted command, write the rows, and return the scores.
 
-        Args:
-            progress: called now and then with the number of samples that have their verdict.
+        `progress`: called now and then with the number of samples that have their verdict.
 
         Raises:
             UsageError: `out` can't be written or belongs to another run; the isolation level can't be reached here.

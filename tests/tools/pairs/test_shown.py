@@ -14,8 +14,7 @@ from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
 from raysweep.records import TrainingRow
 from raysweep.rows.parquet import write_rows
-from raysweep.tools.pairs.page import write_page
-from raysweep.tools.pairs.shown import MarkedToken, read_pairs
+from raysweep.tools.pairs.shown import MarkedToken, read_pairs, write_page
 
 
 def row(row_id: str, output: str, rejected: str | None, meta: str | None = None) -> TrainingRow:
