@@ -17,10 +17,7 @@ R = TypeVar("R")
 
 
 class Blocks(Generic[R]):
-    """Rows by key in the folder of an artefact in progress.
-
-    `make`: builds a row from its fields, which are texts and numbers.
-    """
+    """Rows by key in the folder of an artefact in progress. `make`: builds a row from its fields: texts and numbers."""
 
     def __init__(self, files: Files, make: Callable[..., R]) -> None:
         self._files = files

@@ -24,10 +24,7 @@ STAGE = "completions"
 
 
 class CompletionPool:
-    """The completions of one pool.
-
-    `pool`: a hash of the model and of everything that its completions depend on, beside prompt, task and sample.
-    """
+    """The completions of one pool, a hash of the model and of all that they depend on but prompt, task and sample."""
 
     def __init__(self, store: Store, pool: str) -> None:
         self._store, self._pool = store, pool
@@ -66,5 +63,4 @@ class CompletionPool:
         self._files.write(node.key, "")
 
     def remove(self, node: Artefact) -> None:
-        """Take back that an artefact has completions of this pool."""
         self._files.remove(node.key)

@@ -64,12 +64,9 @@ class Copies:
         return self._scratch / folder_of(node)
 
     def damage(self, node: Artefact, manifest: bytes, expected: Mapping[str, Any], *, refetch: bool) -> str:
-        """Fetch an artefact if there is no right copy; return how it differs from its manifest, or "" for a right copy.
+        """Fetch an artefact if there is no right copy, or to `refetch`; return how it differs from its manifest, or "".
 
-        `refetch`: fetch it even if there is a right copy.
-
-        Raises:
-            StoreError: an old copy can't be moved out of the way, or the fetched files can't be put there.
+        Raises StoreError if an old copy can't be moved out of the way, or the fetched files can't be put there.
         """
         if not refetch and self._is_right(node, manifest, expected):
             return ""

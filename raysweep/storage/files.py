@@ -35,16 +35,12 @@ PATIENCE = 120.0
 
 
 class Files:
-    """Files below one root.
+    """Files below one root; raises UsageError for a URI of an unknown kind, or one that can't be reached.
 
-    Args:
-        root: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
-            each process that uses it reads accounts and end points from its environment.
-        below: a folder in the root; names are relative to it.
-        expected: the root existed before, so operations wait for it if it vanishes. `require_writable` sets this.
-
-    Raises:
-        UsageError: a URI of an unknown kind, or one that can't be reached.
+    `root`: a path, or a URI that pyarrow.fs knows (``s3://bucket/folder?endpoint_override=host:port&scheme=http``);
+    each process that uses it reads accounts and end points from its environment. `below`: a folder in the root; names
+    are relative to it. `expected`: the root existed before, so operations wait for it if it vanishes, as after
+    `require_writable`.
     """
 
     def __init__(self, root: str, below: str = "", *, expected: bool = False) -> None:
@@ -61,7 +57,7 @@ class Files:
                 raise UsageError(f"storage {str(self)!r} can't be opened: {reason_of(error)}") from None
 
     def __reduce__(self) -> Any:
-        return _unpickled, (self.root, self._below, self.expected)
+        return functools.partial(Files, self.root, self._below, expected=self.expected), ()
 
     def __str__(self) -> str:
         return str(self._remote or self.local)
@@ -80,20 +76,17 @@ class Files:
         return self._retry(lambda: self._or_vanished(self._backend.info(name)))
 
     def read(self, name: str, *, patient: bool = True) -> bytes | None:
-        """`patient`: wait for a vanished root."""
+        """`patient`, here and below: wait for a root that has vanished."""
         return self._retry(lambda: self._or_vanished(self._backend.read(name)), patient=patient)
 
     def write(self, name: str, content: str | bytes, *, patient: bool = True) -> None:
-        """`patient`: wait for a root that has vanished."""
         data = content.encode() if isinstance(content, str) else content
         self._retry(lambda: self._backend.write(name, data), patient=patient, needs_root=True)
 
     def remove(self, name: str, *, patient: bool = True) -> None:
-        """Remove a file, if it is there."""
         self._retry(lambda: self._backend.remove(name), patient=patient)
 
     def put(self, source: Path, name: str) -> None:
-        """Move or copy a local file to `name`."""
         self._retry(lambda: self._backend.put(source, name), needs_root=True)
 
     # ---------------------------------------------------------------------------------------------- folders
@@ -103,11 +96,9 @@ class Files:
         return self._retry(lambda: self._or_vanished(self._backend.infos(folder) or None), patient=patient) or {}
 
     def folders(self, folder: str = "") -> set[str]:
-        """Return the names of the folders in a folder; empty if there is no such folder."""
         return self._retry(lambda: self._or_vanished(self._backend.folders(folder) or None)) or set()
 
     def remove_folder(self, folder: str = "") -> None:
-        """Remove a folder and all below it, if it is there."""
         self._retry(lambda: self._backend.remove_folder(folder))
 
     def difference(self, folder: str, expected: Mapping[str, Any], *, whole: bool) -> str:
@@ -217,13 +208,9 @@ class Files:
         return result
 
     def _retry(self, operation: Callable[[], T], *, patient: bool = True, needs_root: bool = False) -> T:
-        """Call an operation, again and again after transient errors, and return its result.
+        """Call an operation, again and again after transient errors; raise StoreError if it fails for good.
 
-        `patient`: wait for a root that has vanished. `needs_root`: check for the root first, since the operation would
-        create another one.
-
-        Raises:
-            StoreError: the operation failed for good.
+        `needs_root`: check for the root first, since the operation would create another one.
         """
         started, pause, has_warned = time.monotonic(), 0.5, False
         while True:
@@ -243,7 +230,3 @@ class Files:
                     log.warning("storage %s: %s; waiting up to %.0f s for it", self._shown_root, reason_of(error), left)
                 time.sleep(min(pause, left))
                 pause = min(2 * pause, 5)
-
-
-def _unpickled(root: str, below: str, expected: bool) -> Files:
-    return Files(root, below, expected=expected)

@@ -23,10 +23,7 @@ NO_MANIFEST = "there is no manifest"
 
 
 def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any], wall_seconds: float) -> bytes:
-    """Return the text of the manifest of an artefact that is finished now.
-
-    `files`: its files, as `raysweep.hashing.describe` returns them.
-    """
+    """Return the manifest of an artefact that is finished now. `files`: as `raysweep.hashing.describe` returns them."""
     content = {
         "schema_version": SCHEMA_VERSION,
         "stage": node.stage,
@@ -45,10 +42,7 @@ def manifest_of(node: Node, files: Mapping[str, Any], counts: Mapping[str, Any],
 
 
 class Integrity:
-    """Checks the artefacts of one store.
-
-    `copies`: this machine's copies of its artefacts; None for a store on a disk.
-    """
+    """Checks the artefacts of one store. `copies`: this machine's; None for a store on a disk."""
 
     def __init__(self, files: Files, copies: Copies | None) -> None:
         self._files = files
@@ -107,12 +101,6 @@ class Integrity:
             return str(error)
         if self._copies is None:
             return self._files.difference(folder_of(node), files, whole=whole)
-        damage = self._remote_damage(node, text, files, self._copies, whole)
-        if not damage:
-            self._counts_by_key[node.key] = _counts(manifest)
-        return damage
-
-    def _remote_damage(self, node: Artefact, text: bytes, files: Mapping[str, Any], copies: Copies, whole: bool) -> str:
         listed = self._files.infos(folder_of(node))
         if MANIFEST not in listed:
             return NO_MANIFEST
@@ -124,10 +112,12 @@ class Integrity:
             if listed[name].size != entry["bytes"]:
                 return f"{name} has {listed[name].size} bytes, not {entry['bytes']}"
         is_late = any(listed[name].mtime_ns > listed[MANIFEST].mtime_ns for name in files)
-        is_doubtful = is_late and not copies.is_verified(node, text, listed)
-        damage = copies.damage(node, text, files, refetch=is_doubtful) if whole or is_doubtful else ""
+        is_doubtful = is_late and not self._copies.is_verified(node, text, listed)
+        damage = self._copies.damage(node, text, files, refetch=is_doubtful) if whole or is_doubtful else ""
         if is_doubtful and not damage:
-            copies.mark_verified(node, text, listed)
+            self._copies.mark_verified(node, text, listed)
+        if not damage:
+            self._counts_by_key[node.key] = _counts(manifest)
         return damage
 
 

@@ -157,8 +157,8 @@ class Leases:
     def wait(self, name: str, is_done: Callable[[], bool], report: Callable[[Holder | None], None]) -> Lease | None:
         """Take a lease as soon as it is free; return None once its work is done.
 
-        `is_done`: returns True when the work is done; called before each try. `report`: called again and again with the
-        process that is waited for, then with None when the wait is over.
+        `is_done`: called before each try. `report`: called again and again with the process that is waited for, then
+        with None when the wait is over.
         """
         has_waited, lease = False, None
         while not is_done():
@@ -193,13 +193,14 @@ class Leases:
         """
         files = [name for name in self._files.infos(FOLDER) if name.endswith(".json") and not name.startswith(".")]
         holders = {name.removesuffix(".json"): self.holder(name.removesuffix(".json")) for name in files}
-        return {name: holder for name, holder in holders.items() if holder is not None and self._may_live(name, holder)}
 
-    def _may_live(self, name: str, holder: Holder) -> bool:
-        if holder.is_here:
-            return not holder.is_dead
-        info = self._files.info(_file(name))
-        return info is not None and self._store_time() - info.mtime_ns / 1e9 < LONG_DEAD_SECONDS
+        def may_live(name: str, holder: Holder) -> bool:
+            if holder.is_here:
+                return not holder.is_dead
+            info = self._files.info(_file(name))
+            return info is not None and self._store_time() - info.mtime_ns / 1e9 < LONG_DEAD_SECONDS
+
+        return {name: holder for name, holder in holders.items() if holder is not None and may_live(name, holder)}
 
     def await_cleaning(self) -> None:
         """Wait while another process removes what no sweep uses.

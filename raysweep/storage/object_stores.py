@@ -33,12 +33,7 @@ OBJECT_STORES = ("s3", "gcs", "abfs")
 
 
 class ObjectStore(Backend):
-    """A prefix in an object store. The first use opens it.
-
-    Args:
-        uri: such as ``s3://bucket/folder?endpoint_override=host:port&scheme=http``.
-        below: a folder below the URI's.
-    """
+    """A prefix in an object store: the folder `below` that of a URI; see `Files`. The first use opens it."""
 
     def __init__(self, uri: str, below: str) -> None:
         self._uri = uri

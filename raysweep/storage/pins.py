@@ -11,7 +11,6 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from raysweep.errors import HopelessError, StoreError
 from raysweep.hashing import text_sha
@@ -23,17 +22,11 @@ FOLDER = "pins"
 
 @dataclass(frozen=True)
 class Pin:
-    """The accelerator and versions that all models of a pin group must use.
+    """The accelerator and versions that all models of a pin group must use."""
 
-    Attributes:
-        pool: an accelerator's label; None: not chosen yet.
-        device: the accelerator's name; None: no model was begun yet.
-        software: the versions of Python, torch, CUDA and the driver.
-    """
-
-    pool: str | None = None
-    device: str | None = None
-    software: Mapping[str, str] = field(default_factory=dict)
+    pool: str | None = None  # an accelerator's label; None: not chosen yet
+    device: str | None = None  # the accelerator's name; None: no model was begun yet
+    software: Mapping[str, str] = field(default_factory=dict)  # versions of Python, torch, CUDA and the driver
 
 
 class Pins:
@@ -65,12 +58,9 @@ class Pins:
         return self._merge(group, Pin(pool)).pool or ""
 
     def require(self, group: str, device: str, software: Mapping[str, str]) -> None:
-        """Bind a group to this process's device and software, or compare them with what it is bound to.
+        """Bind a group to this process's device and software, or raise HopelessError if it is bound to others.
 
         `group`: nothing is compared if it is empty.
-
-        Raises:
-            HopelessError: they differ; the message names both.
         """
         if not group:
             return
@@ -93,12 +83,7 @@ class Pins:
         assert lease is not None
         with lease:
             pin = _merged(self.read(group), addition)
-            record: dict[str, Any] = {
-                "group": group,
-                "pool": pin.pool,
-                "device": pin.device,
-                "software": dict(pin.software),
-            }
+            record = {"group": group, "pool": pin.pool, "device": pin.device, "software": dict(pin.software)}
             self._files.write(_file(group), json.dumps(record, indent=2) + "\n")
         return pin
 

@@ -49,18 +49,6 @@ IN_RAY_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Environment variable that Ray sets for programs started by `ray job submit`."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Named:
-    """An artefact of which only stage and key are known."""
-
-    stage: str
-    key: str
-
-    @property
-    def label(self) -> str:
-        return f"{self.stage} {self.key[:8]}"
-
-
 class Draft:
     """A folder for an artefact's files while they are written, and the counts for its manifest."""
 
@@ -70,13 +58,7 @@ class Draft:
 
 
 class Store:
-    """Artefacts below one root.
-
-    `expected`: the root existed before, so wait for it if it vanishes; see `raysweep.storage.files.Files`.
-
-    Raises:
-        UsageError: the root is a URI of an unknown kind.
-    """
+    """Artefacts below one root; raises UsageError if it is a URI of an unknown kind. `expected`: see `Files`."""
 
     def __init__(self, root: str | Path, *, expected: bool = False) -> None:
         self.files = Files(str(root), expected=expected)
@@ -110,11 +92,10 @@ class Store:
         return self._integrity.is_known(node) or not self.damage(node)
 
     def survey(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Return by key which artefacts are complete and undamaged."""
+        """Return what `has` says of each, by key."""
         return self._look_up(self.has, nodes)
 
     def survey_damage(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Return by key which artefacts are damaged."""
         return self._look_up(self.is_damaged, nodes)
 
     def with_manifest(self, stage: str, keys: Collection[str]) -> Collection[str]:
@@ -123,9 +104,9 @@ class Store:
         On a disk their files are not compared with it, which would take minutes for a large sweep.
         """
         if not self.files.local:
-            nodes = [_Named(stage, key) for key in keys]
+            nodes = [Unit(stage, key, f"{stage} {key[:8]}") for key in keys]
             return {key for key, exists in self.survey(nodes).items() if exists}
-        parents = {start: parent_of(_Named(stage, start)) for start in {key[:2] for key in keys}}
+        parents = {start: parent_of(Unit(stage, start, "")) for start in {key[:2] for key in keys}}
         there = {name for parent in parents.values() for name in self.files.folders(parent)}
         root = str(self.files.local)
         return {
@@ -166,8 +147,7 @@ class Store:
     def use(self, node: Artefact) -> Path:
         """Return a local folder with an artefact's files, after checking every byte once.
 
-        Raises:
-            StoreError: the artefact is missing, or was damaged and is now removed, so that it is made again.
+        Raises StoreError if it is missing, or was damaged and is now removed, so that it is made again.
         """
         text = self._integrity.manifest_text(node)
         if text is None:
@@ -254,11 +234,7 @@ class Store:
     ) -> Iterator[bool]:
         """Hold the lease of an artefact, or of a unit of work, for the block; first wait while another process has it.
 
-        `is_done`: returns True when it exists. `report`: called again and again with the process that is waited for,
-        then with None when the wait is over.
-
-        Yields:
-            True if this process must make it, False if it exists by now.
+        Yields True if this process must make it, False if it exists by now (`is_done`). `report`: see `Leases.wait`.
         """
         lease = self.leases.wait(f"{unit.stage}-{unit.key}", is_done, report)
         with lease or contextlib.nullcontext():
@@ -325,8 +301,7 @@ def is_temporary_in_job(root: str) -> bool:
 def open_store(storage: str | None) -> Store:
     """Open the store of --storage or RAYSWEEP_STORAGE, or else ./raysweep-store.
 
-    Raises:
-        UsageError: the storage is empty or a file, or would lie in the folder of a Ray job, which Ray removes.
+    Raises UsageError if it is empty or a file, or would lie in the folder of a Ray job, which Ray removes.
     """
     if storage is not None and not storage.strip():
         raise UsageError("--storage is empty; name a folder, or leave the option out")

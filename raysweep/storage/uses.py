@@ -76,8 +76,10 @@ def drop_judged(models: Iterable[Artefact], store: Store) -> None:
         uses = [use for name in sweeps_with_artefacts(store) for use in read_uses(store, name)]
         needs = _Needs(uses, store)
         for model in models:
-            if _has_files(model, store) and needs.can_drop(model):
-                _drop(model, store)
+            has_files = store.files.infos(folder_of(model)).keys() - {DROPPED}  # also one that a drop was killed in
+            if has_files and needs.can_drop(model) and (lease := store.leases.take(f"{model.stage}-{model.key}")):
+                with lease:
+                    store.drop(model)
     except StoreError as error:
         log.warning("weights of evaluated models could not be dropped: %s", error)
 
@@ -112,18 +114,6 @@ class _Needs:
         """Return True if all results of a model, or of one that was chosen, are there, and there are some."""
         results = self._judged_by[key]
         return bool(results) and all(self._store.survey(results).values())
-
-
-def _has_files(model: Artefact, store: Store) -> bool:
-    """Return True for a model, also for one that a drop was killed in."""
-    return bool(store.files.infos(folder_of(model)).keys() - {DROPPED})
-
-
-def _drop(model: Artefact, store: Store) -> None:
-    lease = store.leases.take(f"{model.stage}-{model.key}")
-    if lease is not None:
-        with lease:
-            store.drop(model)
 
 
 def _file(sweep: str) -> str:

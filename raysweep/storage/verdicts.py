@@ -144,11 +144,9 @@ def _read(folder: Files, name: str, keys: list[bytes]) -> list[tuple[str, Verdic
 
     filesystem, top = folder.filesystem()
     try:
-        with pyarrow.parquet.ParquetFile(
-            f"{top}/{name}", filesystem=filesystem, page_checksum_verification=True
-        ) as file:
-            rows = [_read_group(file, group, matches) for group, matches in _groups(file, keys)]
-            return [row for group in rows for row in group]
+        path = f"{top}/{name}"
+        with pyarrow.parquet.ParquetFile(path, filesystem=filesystem, page_checksum_verification=True) as file:
+            return [row for group, matches in _groups(file, keys) for row in _read_group(file, group, matches)]
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         log.warning("%s/%s can't be read (%s): its programs run again; it may be removed", folder, name, reason)
@@ -171,10 +169,8 @@ def _read_group(file: Any, group: int, keys: list[bytes]) -> list[tuple[str, Ver
     if not len(indices):
         return []
     table = file.read_row_group(group, columns=["sha", *TEXTS, *NUMBERS]).take(indices)
-    columns = [table.column(name).to_pylist() for name in ("sha", *TEXTS, *NUMBERS)]
-    return [(row[0].hex(), _verdict(row[1:])) for row in zip(*columns, strict=True)]
-
-
-def _verdict(values: tuple[Any, ...]) -> Verdict:
-    named = dict(zip((*TEXTS, *NUMBERS), values, strict=True))
-    return Verdict(**{**named, "outcome": Outcome(named["outcome"])})
+    found = []
+    for row in table.to_pylist():
+        sha, outcome = row.pop("sha"), Outcome(row.pop("outcome"))
+        found.append((sha.hex(), Verdict(outcome, **row)))
+    return found
