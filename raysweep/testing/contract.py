@@ -12,7 +12,7 @@ import os
 import random
 import sys
 import typing
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import pytest
 
-from raysweep.hashing import canonical_json
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.records import Spec
 from raysweep.registry import Registry
 
@@ -160,6 +160,89 @@ class WithoutArguments(Contract):
         )
 
 
+class DataContract(Contract):
+    """The tests of what problem sets and sources of training rows have in common.
+
+    Attributes:
+        records: the name of the method that returns the part's records.
+        record: their class.
+        id: the field that names a record.
+        content_of: a static method that returns `content` of a part that it builds from a spec, for another process.
+    """
+
+    records: ClassVar[str]
+    record: ClassVar[type]
+    id: ClassVar[str]
+    content_of: ClassVar[Any]
+
+    def test_it_has_records_with_unique_ids(self) -> None:
+        """Results and perturbed rows are found by them."""
+        records = list(getattr(self.part(), self.records)())
+        assert records, "there is at least one record"
+        name = self.record.__name__
+        assert all(isinstance(one, self.record) for one in records), f"{self.records}() gives raysweep.records.{name}"
+        ids = Counter(getattr(one, self.id) for one in records)
+        twice = [id for id, times in ids.items() if times > 1]
+        assert not twice, f"ids of records are unique; these come twice: {', '.join(twice[:9])}"
+
+    def test_its_records_have_a_fixed_order(self) -> None:
+        """Limits, samples and sets of a given size take the first ones."""
+        read = getattr(self.part(), self.records)
+        with no_global_generator():
+            first = list(read())
+        assert first == list(read()), f"{self.records}() gives the same records in the same order each time"
+
+    def test_its_fingerprint_is_json_without_a_path(self) -> None:
+        """It is part of keys."""
+        part, spec = self.part(), self.spec()
+        fingerprint = part.fingerprint()
+        assert isinstance(fingerprint, Mapping) and fingerprint, (
+            "fingerprint() returns a mapping with a version of the content or the hash of its data, and the arguments "
+            "that the content depends on"
+        )
+        try:
+            text = canonical_json(dict(fingerprint))
+        except (TypeError, ValueError) as error:
+            pytest.fail(f"the values of fingerprint() are JSON, since keys are made of them: {error}")
+        assert text == canonical_json(dict(part.fingerprint())), "fingerprint() is the same each time"
+        paths = [value for value in spec.args.values() if isinstance(value, str) and value and Path(value).exists()]
+        assert not [path for path in paths if path in text], (
+            "a path doesn't belong in fingerprint(): results would be lost when files move; give the hash of the data"
+        )
+
+    def test_its_fingerprint_has_the_arguments_that_its_records_depend_on(self) -> None:
+        """Otherwise the results of other records would be used.
+
+        Only numbers and truth values are changed: no other text is sure to be one that the part can work with.
+        """
+        part, spec = self.part(), self.spec()
+        parameters = inspect.signature(type(part)).parameters
+        values = {name: parameter.default for name, parameter in parameters.items()} | dict(spec.args)
+        for name, value in values.items():
+            for other in _other_values(value):
+                try:
+                    changed = content(type(part)(**{**spec.args, name: other}), self.records)
+                    is_missing = changed[1] == content(part, self.records)[1] and changed != content(part, self.records)
+                except Exception:  # the part can't work with this value, so it has no content with it
+                    continue
+                assert not is_missing, (
+                    f"fingerprint() has all arguments that its records depend on; {name!r} is missing: with {other!r} "
+                    f"in place of {value!r} they are others, and the fingerprint is the same"
+                )
+
+    def test_another_process_gets_the_same_records_and_the_same_fingerprint(self) -> None:
+        """Every process builds it anew, from its name and arguments."""
+        records, fingerprint = content(self.part(), self.records)
+        others, its_fingerprint = elsewhere(self.content_of, self.spec())
+        assert others == records, "another process gets the same records in the same order"
+        assert its_fingerprint == fingerprint, "another process gets the same fingerprint"
+
+
+def content(part: Any, records: str) -> tuple[str, str]:
+    """Return a digest of a part's records, and its fingerprint as JSON."""
+    return text_sha(repr(list(getattr(part, records)()))), canonical_json(dict(part.fingerprint()))
+
+
 def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Return what a function of a module gives in another process, whose sets have another order than here."""
     return _other_process().submit(function, *args, **kwargs).result(LONGEST_WAIT)
@@ -243,32 +326,6 @@ def _states_of_generators() -> dict[str, Any]:
     return states
 
 
-def check_arguments(part: Any, spec: Spec, content: Callable[[Any], str]) -> None:
-    """Fail if a part with another value of an argument has other content and the same fingerprint.
-
-    Only numbers and truth values are changed: no other text is sure to be one that the part can work with.
-
-    Args:
-        part: a problem set or a source of training rows.
-        spec: its name and arguments.
-        content: a function that returns a digest of such a part's problems or rows.
-    """
-    parameters = inspect.signature(type(part)).parameters
-    values = {name: parameter.default for name, parameter in parameters.items()} | dict(spec.args)
-    for name, value in values.items():
-        for other in _other_values(value):
-            try:
-                changed = type(part)(**{**spec.args, name: other})
-                has_same_key = canonical_json(dict(changed.fingerprint())) == canonical_json(dict(part.fingerprint()))
-                is_missing = has_same_key and content(changed) != content(part)
-            except Exception:  # the part can't work with this value, so it has no content with it
-                continue
-            assert not is_missing, (
-                f"fingerprint() has all arguments that its problems or rows depend on; {name!r} is missing: with "
-                f"{other!r} in place of {value!r} they are others, and the fingerprint is the same"
-            )
-
-
 def _other_values(value: Any) -> tuple[bool | int | float, ...]:
     """Return a smaller and a larger value of an argument; the other one of a truth value; none of anything else.
 
@@ -280,21 +337,3 @@ def _other_values(value: Any) -> tuple[bool | int | float, ...]:
     if isinstance(value, int):
         return value + 1, value - 1
     return (value / 2, value * 2) if isinstance(value, float) else ()
-
-
-def check_fingerprint(part: Any, spec: Spec) -> None:
-    """Fail unless a part's fingerprint is JSON, says something, is the same each time, and names no path."""
-    fingerprint = part.fingerprint()
-    assert isinstance(fingerprint, Mapping) and fingerprint, (
-        "fingerprint() returns a mapping with a version of the content or the hash of its data, and the arguments that "
-        "the content depends on"
-    )
-    try:
-        text = canonical_json(dict(fingerprint))
-    except (TypeError, ValueError) as error:
-        pytest.fail(f"the values of fingerprint() are JSON, since keys are made of them: {error}")
-    assert text == canonical_json(dict(part.fingerprint())), "fingerprint() is the same each time"
-    paths = [value for value in spec.args.values() if isinstance(value, str) and value and Path(value).exists()]
-    assert not [path for path in paths if path in text], (
-        "a path doesn't belong in fingerprint(): results would be lost when files move; give the hash of the data"
-    )

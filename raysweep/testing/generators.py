@@ -50,7 +50,6 @@ class GeneratorContract(Contract):
 
     @pytest.fixture
     def built(self, model: ModelRef | None) -> Generator:
-        """The generator, for the tests of what holds for every kind."""
         return self.generator(model)
 
     def requests(self) -> list[GenerationRequest]:
@@ -58,7 +57,6 @@ class GeneratorContract(Contract):
         return requests()
 
     def generator(self, model: ModelRef | None, **decoding: Any) -> Generator:
-        """Return a new generator with some fields of the decoding changed."""
         generator: Generator = self.part(model=model, decoding=replace(self.decoding, **decoding))
         return generator
 

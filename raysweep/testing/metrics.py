@@ -32,12 +32,7 @@ ROUNDING = 1e-9
 
 
 def results(verdicts: str, samples: int = 1) -> tuple[Result, ...]:
-    """Return the results that a text describes.
-
-    Args:
-        verdicts: one character of `OUTCOMES` for each sample of each problem, problem by problem.
-        samples: completions of a problem.
-    """
+    """Return the results that a text describes: a character of `OUTCOMES` for each sample, problem by problem."""
     return tuple(
         Result(f"task/{at // samples:02d}", at % samples, OUTCOMES[verdict], "", "", 0.1, f"{at:064d}")
         for at, verdict in enumerate(verdicts)
@@ -80,7 +75,9 @@ class MetricContract(WithoutArguments):
             "all pass": Evaluation("examples", "C1", results("+" * 12), prompts(12), results("+" * 12)),
             "all fail": Evaluation("examples", "C1", results("-" * 12), prompts(12), results("-" * 12)),
             "harness errors alone": Evaluation("examples", "C1", results("?" * 12), (), results("?" * 12)),
-            "patches": Evaluation("examples", "clean", tuple(_as_patch(result) for result in results(clean))),
+            "patches": Evaluation(  # the published one where it passes
+                "examples", "clean", tuple(replace(one, exact=one.outcome == Outcome.PASSED) for one in results(clean))
+            ),
             "no results": Evaluation("examples", "C1", (), (), ()),
         }
 
@@ -169,11 +166,6 @@ class MetricContract(WithoutArguments):
         assert repr(self.measured()) == first, "equal evaluations give equal numbers"
         there = elsewhere(_numbers_of, self.spec(), self.evaluations(), self.cell)
         assert there == first, "another process gives the same numbers"
-
-
-def _as_patch(result: Result) -> Result:
-    """Return the result of an answer that was asked for a patch, the published one if it passes."""
-    return replace(result, exact=result.outcome == Outcome.PASSED)
 
 
 def _with_errors(judged: tuple[Result, ...]) -> tuple[Result, ...]:

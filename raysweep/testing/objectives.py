@@ -61,7 +61,6 @@ class ObjectiveContract(Contract):
         return list(prepared)
 
     def loss(self, network: Any, batch: Mapping[str, Any]) -> Any:
-        """Return the loss of a batch, a tensor."""
         loss = self.part().loss(network, batch)
         return loss.loss if isinstance(loss, LossSum) else loss
 

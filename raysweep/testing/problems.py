@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -12,16 +11,20 @@ import pytest
 from raysweep.errors import UsageError
 from raysweep.execution.pool import Executor
 from raysweep.generators.base import cut_at_stop
-from raysweep.hashing import canonical_json, text_sha
+from raysweep.hashing import canonical_json
 from raysweep.problems.base import PROBLEMS, ProblemSet
 from raysweep.programs import Outcome
 from raysweep.records import Problem, Spec
-from raysweep.testing.contract import Contract, check_arguments, check_fingerprint, elsewhere, no_global_generator
+from raysweep.testing.contract import DataContract, content
 
 PYTHON = "python"
 
 
-class ProblemSetContract(Contract):
+def _content_of(spec: Spec) -> tuple[str, str]:
+    return content(PROBLEMS.create(spec), "problems")
+
+
+class ProblemSetContract(DataContract):
     """Tests of what docs/contracts.md asks of a problem set. Solutions and tests are run where they are in Python.
 
     Attributes:
@@ -34,6 +37,8 @@ class ProblemSetContract(Contract):
 
     make: Callable[..., ProblemSet]
     registry = PROBLEMS
+    records, record, id = "problems", Problem, "task_id"
+    content_of = staticmethod(_content_of)
     programs: int | None = 40
     failing: Mapping[str, str] = MappingProxyType({})
     broken: Collection[str] = ()
@@ -58,7 +63,6 @@ class ProblemSetContract(Contract):
         return _READ[key]
 
     def problems(self) -> Sequence[Problem]:
-        """Return the set's problems."""
         return self.read()[1]
 
     def solved(self) -> list[tuple[Problem, str]]:
@@ -66,36 +70,6 @@ class ProblemSetContract(Contract):
         part, every_problem = self.read()
         problems = [problem for problem in every_problem if problem.language == PYTHON and not part.repair]
         return [(p, p.reference) for p in problems if p.reference is not None and p.task_id not in self.broken]
-
-    def test_it_has_problems_with_unique_task_ids(self) -> None:
-        """Results are found by task id."""
-        problems = self.problems()
-        assert problems, "there is at least one problem"
-        assert all(isinstance(problem, Problem) for problem in problems), "problems() returns raysweep.records.Problem"
-        twice = [task for task, times in Counter(problem.task_id for problem in problems).items() if times > 1]
-        assert not twice, f"task ids are unique; these come twice: {', '.join(twice[:9])}"
-
-    def test_its_problems_have_a_fixed_order(self) -> None:
-        """Limits and samples take the first problems."""
-        part = self.part()
-        with no_global_generator():
-            first = list(part.problems())
-        assert first == list(part.problems()), "problems() returns the same problems in the same order each time"
-
-    def test_its_fingerprint_is_json_without_a_path(self) -> None:
-        """It is part of keys."""
-        check_fingerprint(self.part(), self.spec())
-
-    def test_its_fingerprint_has_the_arguments_that_its_problems_depend_on(self) -> None:
-        """Otherwise the results of other problems would be used. Numbers and truth values are tried."""
-        check_arguments(self.part(), self.spec(), _digest)
-
-    def test_another_process_gets_the_same_problems_and_the_same_fingerprint(self) -> None:
-        """Every process builds it anew, from its name and arguments."""
-        part = self.part()
-        problems, fingerprint = elsewhere(_content, self.spec())
-        assert problems == _digest(part), "another process gets the same problems in the same order"
-        assert fingerprint == canonical_json(dict(part.fingerprint())), "another process gets the same fingerprint"
 
     def test_references_compile_after_their_prompts_and_define_the_entry_point(self) -> None:
         """A completion continues the prompt, and tests call the entry point."""
@@ -173,12 +147,3 @@ def _compiled(source: str, what: str) -> Any:
         return compile(source, what, "exec")
     except SyntaxError as error:
         pytest.fail(f"{what} must compile, without a perturbation: {error}")
-
-
-def _digest(part: ProblemSet) -> str:
-    return text_sha(repr(list(part.problems())))
-
-
-def _content(spec: Spec) -> tuple[str, str]:
-    part = PROBLEMS.create(spec)
-    return _digest(part), canonical_json(dict(part.fingerprint()))

@@ -25,22 +25,17 @@ class Interrupted(Exception):
 
 
 class RowsHere:
-    """Computes numbers of rows in this process, in batches of a few, and counts how often; a `RowServices`.
-
-    Args:
-        max_tokens: most tokens of a row.
-    """
+    """Computes numbers of rows in this process, three at a time, and notes what; a `RowServices`."""
 
     rank, world_size = 0, 1
 
     def __init__(self, max_tokens: int) -> None:
         self.max_tokens = max_tokens
-        self.computed: list[str] = []  # what was computed
+        self.computed: list[str] = []
 
     def of_rows(
         self, what: str, rows: Sequence[Row], compute: Callable[[Mapping[str, torch.Tensor]], torch.Tensor]
     ) -> np.ndarray:
-        """Compute the numbers of three rows at a time."""
         import numpy as np
 
         self.computed.append(what)
@@ -51,18 +46,13 @@ class RowsHere:
 class FolderServices:
     """Keeps the newest checkpoint in a folder, and can interrupt the training after one.
 
-    Args:
-        folder: of the checkpoint; None: the training may save none.
-        rank: of the worker.
-        world_size: number of workers.
-        die_after: the step after whose checkpoint the training is interrupted; 0: never.
+    `folder`: None: the training may save no checkpoint. `die_after`: the step after whose checkpoint the training is
+    interrupted; 0: never.
     """
 
     def __init__(self, folder: Path | None = None, rank: int = 0, world_size: int = 1, die_after: int = 0) -> None:
-        self.folder = folder
-        self.rank = rank
-        self.world_size = world_size
-        self.die_after = die_after
+        self.folder, self.die_after = folder, die_after
+        self.rank, self.world_size = rank, world_size
         self.asked_for: set[int] = set()  # steps after which a checkpoint is asked for
         self.reports: list[TrainingStep] = []
         self.ticks: list[tuple[int, int]] = []
@@ -74,7 +64,6 @@ class FolderServices:
         self.reports.append(step)
 
     def tick(self, step: int, total_steps: int) -> bool:
-        """Note a step, and return whether a checkpoint is asked for after it."""
         assert 0 <= step <= total_steps, (
             f"a trainer calls services.tick after each step, with numbers from 1 on, 0 before the first: {step}"
         )
@@ -111,7 +100,6 @@ class FolderServices:
         self.store[key] = content
 
     def kept(self, key: str) -> bytes | None:
-        """Return the bytes of a key that the first worker kept, or None."""
         kept = [self.store.get(key)]
         if self.world_size > 1:
             import torch
@@ -135,14 +123,8 @@ class FolderServices:
 class EditServicesHere:
     """What a host gives to an editor, without a host; an `EditServices`.
 
-    Args:
-        passing: whether a completion's program passes the tests of the pair's problem.
-        die_after: signs of life after which an error is raised; 0: none is.
-        error: its kind.
-
-    Attributes:
-        signs: number of signs of life.
-        judged: the completions, in the order in which they were judged.
+    `passing`: whether a completion's program passes the tests of the pair's problem. `die_after`: signs of life after
+    which an `error` is raised; 0: none is.
     """
 
     def __init__(
@@ -152,16 +134,14 @@ class EditServicesHere:
         error: type[BaseException] = Interrupted,
     ) -> None:
         self.signs = 0
-        self.judged: list[str] = []
+        self.judged: list[str] = []  # in the order in which they were judged
         self._passing, self._die_after, self._error = passing, die_after, error
 
     def passes(self, completions: Sequence[str]) -> list[bool]:
-        """Judge completions by the rule."""
         self.judged += completions
         return [self._passing(completion) for completion in completions]
 
     def alive(self) -> None:
-        """Count a sign of life; raise the error after the last one."""
         self.signs += 1
         if self.signs == self._die_after:
             raise self._error

@@ -68,10 +68,7 @@ def requests(count: int = 12, samples: int = 2) -> list[GenerationRequest]:
 def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
     """Write a tiny model with random weights; `folder` then loads with transformers' class for its architecture.
 
-    Args:
-        family: a registered model family.
-        folder: created if missing.
-        size: fields of the family's config that override those of `SIZES`.
+    `size`: fields of the family's config that override those of `SIZES`.
     """
     from raysweep.trainers.full import initialise
     from raysweep.trainers.loop import seeded_torch
@@ -85,7 +82,6 @@ def make_tiny(family: str, folder: Path, **size: object) -> ModelRef:
 
 @cache
 def tiny_tokenizer() -> Any:
-    """Return the tokenizer of a tiny model."""
     return train_tokenizer([p + o for p, o in pairs()], TOKENS)
 
 

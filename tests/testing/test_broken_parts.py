@@ -161,9 +161,11 @@ BROKEN: dict[type[Contract], list[tuple[str, Callable[..., Any], str]]] = {
     ],
     ProblemSetContract: [
         ("test_references_pass_and_empty_completions_fail", Wrong, "the reference solution of HumanEval/0 passes"),
-        ("test_its_fingerprint_has_the_arguments_that_its_problems_depend_on", Counted, "'count' is missing: with 3"),
+        ("test_its_fingerprint_has_the_arguments_that_its_records_depend_on", Counted, "'count' is missing: with 3"),
     ],
-    TrainingSourceContract: [("test_it_has_rows_with_unique_ids", doubled, "these come twice: minicode-finetuning-0")],
+    TrainingSourceContract: [
+        ("test_it_has_records_with_unique_ids", doubled, "these come twice: minicode-finetuning-0")
+    ],
     MetricContract: [("test_harness_errors_are_left_out", OfAllResults, "further ones change no number")],
     GeneratorContract: [
         ("test_a_completion_depends_on_its_own_request_alone", OfCalls, "equal requests give equal completions"),

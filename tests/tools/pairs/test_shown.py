@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from raysweep.cli.app import main
-from raysweep.cli.views import pairs as view
+from raysweep.cli.views import sets as view
 from raysweep.cli.views.sets import print_pairs
 from raysweep.errors import UsageError
 from raysweep.models.loading import load_tokenizer
