@@ -15,28 +15,8 @@ from typing import Annotated
 
 import typer
 
+from raysweep.cli import options as opt
 from raysweep.cli.exit import invocation, log_to_stderr, run_to_exit_code, without_library_warnings
-from raysweep.cli.options import (
-    Address,
-    Allow,
-    AsJson,
-    ClusterFile,
-    ConfigFile,
-    Dashboard,
-    EachSeed,
-    EngineName,
-    FailFast,
-    JobVariables,
-    Kind,
-    Limit,
-    MaxGpuHours,
-    Quiet,
-    Sets,
-    Storage,
-    SweepName,
-    Template,
-    load,
-)
 from raysweep.cli.tools import attack, evaluate, execute, perturb
 from raysweep.config.examples import DEFAULT
 from raysweep.errors import UsageError
@@ -72,17 +52,17 @@ def _options(
 
 @app.command()
 def run(
-    config: ConfigFile,
-    sets: Sets = None,
-    storage: Storage = None,
-    engine: EngineName = "ray",
-    address: Address = None,
-    limit: Limit = None,
-    max_gpu_hours: MaxGpuHours = None,
-    fail_fast: FailFast = False,
-    allow_code_execution: Allow = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    config: opt.ConfigFile,
+    sets: opt.Sets = None,
+    storage: opt.Storage = None,
+    engine: opt.EngineName = "ray",
+    address: opt.Address = None,
+    limit: opt.Limit = None,
+    max_gpu_hours: opt.MaxGpuHours = None,
+    fail_fast: opt.FailFast = False,
+    allow_code_execution: opt.Allow = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Run a sweep: make what the store lacks, then write tables, figure and report."""
     from raysweep.cli.views.results import print_result, watcher
@@ -90,7 +70,7 @@ def run(
     from raysweep.sweep.tasks import RunOptions
 
     options = RunOptions(storage, engine, address, watcher(quiet), fail_fast, max_gpu_hours)
-    loaded = load(config, sets, limit, allow_code_execution)
+    loaded = opt.load(config, sets, limit, allow_code_execution)
     result = run_sweep(loaded, options)
     print_result(result, as_json)
     raise typer.Exit(1 if result.errors else 0)
@@ -98,13 +78,13 @@ def run(
 
 @app.command()
 def plan(
-    config: ConfigFile,
-    sets: Sets = None,
-    storage: Storage = None,
-    cluster: ClusterFile = None,
-    address: Address = None,
-    limit: Limit = None,
-    as_json: AsJson = False,
+    config: opt.ConfigFile,
+    sets: opt.Sets = None,
+    storage: opt.Storage = None,
+    cluster: opt.ClusterFile = None,
+    address: opt.Address = None,
+    limit: opt.Limit = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Show what a sweep takes: cells, evaluations, memory, disk, hours, and what is missing; nothing is run."""
     from raysweep.cli.views.plan import print_plan
@@ -114,7 +94,7 @@ def plan(
 
     missing: list[str] = []
     with without_library_warnings():
-        loaded = load(config, sets, limit, missing=missing)
+        loaded = opt.load(config, sets, limit, missing=missing)
         if cluster and address:
             raise UsageError("--cluster and --address name two clusters; give one of them")
         built = build_plan(loaded, tolerant=True)
@@ -125,16 +105,16 @@ def plan(
 
 @app.command()
 def submit(
-    config: ConfigFile,
-    address: Dashboard = None,
-    sets: Sets = None,
-    storage: Storage = None,
-    limit: Limit = None,
-    env: JobVariables = None,
-    max_gpu_hours: MaxGpuHours = None,
-    fail_fast: FailFast = False,
-    allow_code_execution: Allow = False,
-    quiet: Quiet = False,
+    config: opt.ConfigFile,
+    address: opt.Dashboard = None,
+    sets: opt.Sets = None,
+    storage: opt.Storage = None,
+    limit: opt.Limit = None,
+    env: opt.JobVariables = None,
+    max_gpu_hours: opt.MaxGpuHours = None,
+    fail_fast: opt.FailFast = False,
+    allow_code_execution: opt.Allow = False,
+    quiet: opt.Quiet = False,
 ) -> None:
     """Run a sweep as a job of a Ray cluster: check it, upload this folder, follow the log, end as the job ends."""
     from raysweep.cli.views.submit import follow_job, print_job
@@ -143,7 +123,7 @@ def submit(
 
     config = Path(os.path.relpath(config))  # so that the paths in it are relative, as they will be in the job
     missing: list[str] = []
-    loaded = load(config, sets, limit, allow_code_execution, missing=missing)
+    loaded = opt.load(config, sets, limit, allow_code_execution, missing=missing)
     options = [word for override in sets or [] for word in ("--set", override)]
     options += [] if limit is None else ["--limit", str(limit)]
     RunOptions(max_gpu_hours=max_gpu_hours)  # refuses an unusable number here, not in the job
@@ -156,7 +136,7 @@ def submit(
 
 
 @app.command("check-nodes", hidden=True)
-def check_nodes(config: ConfigFile, sets: Sets = None) -> None:
+def check_nodes(config: opt.ConfigFile, sets: opt.Sets = None) -> None:
     """Print what the nodes of the Ray of this job lack of what a config names; `submit` runs it before a sweep."""
     from raysweep.sweep.submit import nodes_answer
 
@@ -165,16 +145,16 @@ def check_nodes(config: ConfigFile, sets: Sets = None) -> None:
 
 @app.command("sets")
 def data_sets(
-    config: ConfigFile,
-    sets: Sets = None,
-    storage: Storage = None,
-    engine: EngineName = "ray",
-    address: Address = None,
+    config: opt.ConfigFile,
+    sets: opt.Sets = None,
+    storage: opt.Storage = None,
+    engine: opt.EngineName = "ray",
+    address: opt.Address = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Export them for datasets.load_dataset")
     ] = None,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Make only a config's training and test sets; no model is needed, unless one is a teacher."""
     from raysweep.cli.views.results import watcher
@@ -192,7 +172,7 @@ def data_sets(
 
 
 @app.command()
-def leaks(config: ConfigFile, sets: Sets = None, as_json: AsJson = False) -> None:
+def leaks(config: opt.ConfigFile, sets: opt.Sets = None, as_json: opt.AsJson = False) -> None:
     """List the training rows that leak test problems; nothing is run or written."""
     from raysweep.cli.views.progress import counting
     from raysweep.cli.views.sets import print_leaks
@@ -218,7 +198,7 @@ def audit(
     n: Annotated[int, typer.Option("--n", min=1, help="Texts to rate")] = 100,
     seed: Annotated[int, typer.Option("--seed", help="Another seed, other texts")] = DEFAULT_SEED,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the sheet goes")] = Path("audit"),
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Write a blind sheet on which people rate perturbed texts or rejected responses, or evaluate their answers."""
     from raysweep.cli.views.audit import print_audit, print_sheet
@@ -243,13 +223,13 @@ def show_pairs(
     model: Annotated[
         str | None, typer.Option("--model", metavar="MODEL", help="Cut texts as its tokenizer does; a folder or hub id")
     ] = None,
-    template: Template = Recipe.template,
+    template: opt.Template = Recipe.template,
     system: Annotated[
         str, typer.Option("--system", metavar="TEXT", help="System prompt above each task")
     ] = Recipe.system,
     n: Annotated[int, typer.Option("--n", metavar="N", min=0, help="How many preference pairs to show")] = 5,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write them as an HTML page")] = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Show responses beside rejected ones, each token by its mark, and count the edge cases."""
     from raysweep.cli.views.sets import print_pairs
@@ -273,11 +253,11 @@ def show_pairs(
 
 @app.command()
 def status(
-    sweep: SweepName,
-    storage: Storage = None,
+    sweep: opt.SweepName,
+    storage: opt.Storage = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, from its start to its end")] = False,
     cell: Annotated[str | None, typer.Option("--cell", metavar="ID", help="One cell: loss, step, its log")] = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Show how far a sweep is, and the folder of each model."""
     from raysweep.cli.views.status import print_cell, print_status, watch_status
@@ -296,8 +276,8 @@ def status(
 
 @app.command()
 def report(
-    sweep: SweepName,
-    storage: Storage = None,
+    sweep: opt.SweepName,
+    storage: opt.Storage = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder")] = None,
     format: Annotated[
         str, typer.Option("--format", metavar="html|md|csv|latex|svg|pdf", help="The page, tables, or figures")
@@ -312,7 +292,7 @@ def report(
         list[Path] | None,
         typer.Option("--exhibits", metavar="FILE|DIR", help="YAML files that define more tables and figures"),
     ] = None,
-    each_seed: EachSeed = False,
+    each_seed: opt.EachSeed = False,
 ) -> None:
     """Write a sweep's report again from its results, print its tables, or write its figures."""
     from raysweep.sweep.folder import open_folder
@@ -323,17 +303,17 @@ def report(
 
 @app.command()
 def compare(
-    sweep: SweepName,
+    sweep: opt.SweepName,
     other: Annotated[
         str | None, typer.Argument(metavar="[OTHER]", help="Another sweep, or `paper`, `fait`, `apr`")
     ] = None,
-    storage: Storage = None,
+    storage: opt.Storage = None,
     by: Annotated[
         str | None, typer.Option("--by", metavar="precision|recipe|decoding", help="Compare matched models")
     ] = None,
     format: Annotated[str, typer.Option("--format", metavar="md|csv|latex", help="Format of the output")] = "md",
-    each_seed: EachSeed = False,
-    as_json: AsJson = False,
+    each_seed: opt.EachSeed = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Compare two sweeps, a sweep with printed numbers, or matched models that differ in one setting."""
     from raysweep.analysis.tables.table import as_record, to_text
@@ -349,8 +329,8 @@ def compare(
 
 @app.command()
 def export(
-    sweep: SweepName,
-    storage: Storage = None,
+    sweep: opt.SweepName,
+    storage: opt.Storage = None,
     format: Annotated[
         str | None, typer.Option("--format", metavar="human-eval|evalplus|lm-eval|model-card", help="Write its files")
     ] = None,
@@ -359,7 +339,7 @@ def export(
     replication: Annotated[
         Path | None, typer.Option("--replication", metavar="DIR", help="Write all that recomputes every table")
     ] = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Write a sweep's results in another tool's format, or as a package that recomputes every table."""
     from raysweep.cli.views.progress import counting
@@ -383,9 +363,9 @@ def export(
 
 @app.command()
 def gc(
-    storage: Storage = None,
+    storage: opt.Storage = None,
     delete: Annotated[bool, typer.Option("--delete", help="Remove it")] = False,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Show what no sweep of a store uses: artefacts and leftovers by kind and size; with --delete, remove it."""
     from raysweep.cli.views.gc import print_gc
@@ -408,7 +388,7 @@ def init(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="Where the config goes")] = None,
     name: Annotated[str, typer.Option("--from", metavar="NAME", help="Which config; --list shows them")] = DEFAULT,
     show: Annotated[bool, typer.Option("--list", help="Show the names")] = False,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Write a commented config to start from."""
     from raysweep.cli.views.config import print_examples, print_written
@@ -429,7 +409,7 @@ def config(
     key: Annotated[
         str | None, typer.Argument(metavar="[KEY]", help="As in --set: execution, recipes.NAME.lora")
     ] = None,
-    as_json: AsJson = False,
+    as_json: opt.AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print all keys as the page docs/config.md")] = False,
 ) -> None:
     """Show the keys of a config: meaning, type, default and unit."""
@@ -443,7 +423,7 @@ def config(
 
 
 @app.command("list")
-def list_names(kind: Kind = None, as_json: AsJson = False) -> None:
+def list_names(kind: opt.Kind = None, as_json: opt.AsJson = False) -> None:
     """List all registered names, built in or of installed packages: of every kind, or of one."""
     from raysweep.cli.views.names import print_names
 
@@ -451,7 +431,7 @@ def list_names(kind: Kind = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def doctor(storage: Storage = None, address: Address = None, as_json: AsJson = False) -> None:
+def doctor(storage: opt.Storage = None, address: opt.Address = None, as_json: opt.AsJson = False) -> None:
     """Check this machine: isolation, accelerators, language resources, versions, and all that can stop a run."""
     from raysweep.cli.views.doctor import print_checks
     from raysweep.tools.doctor.examine import examine

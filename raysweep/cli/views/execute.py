@@ -52,7 +52,18 @@ def score_lines(scores: SampleScores) -> list[str]:
         lines.append(scores.advice)
     if scores.kept:
         lines.append(f"{count(scores.kept, 'program')} had a verdict from the command that was interrupted")
-    lines += _sandbox_lines(scores)
+    if scores.levels:
+        levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
+        modes = _counts({Lane(name).mode: number for name, number in scores.lanes.items()})
+        tests = _counts({Oracle(name).words: number for name, number in scores.oracles.items()})
+        lines.append(f"isolation: {levels}; mode: {modes}; tests: {tests}")
+        if scores.oracles.get(Oracle.INSIDE):
+            lines.append(f"in-process tests run in the program's process, {NO_BOUNDARY}")
+    if scores.audited:
+        differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
+        lines.append(f"run again in isolated mode: {count(scores.audited, 'batched program')}, {differences}")
+    near = ", stopped ones included: on another machine some might end otherwise" if scores.near_limit else ""
+    lines.append(f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more{near}")
     if scores.missing:
         shown = ", ".join(scores.missing[:5]) + (", ..." if len(scores.missing) > 5 else "")
         lines.append(f"no sample for {count(len(scores.missing), 'task')}, left out: {shown}")
@@ -66,25 +77,6 @@ def _rates(scores: SampleScores) -> dict[str, SampleRate]:
         rates[f"pass@{k}"] = rate
         rates |= {f"pass@{k} {part}": by_k[k] for part, by_k in scores.parts.items()}
     return rates
-
-
-def _sandbox_lines(scores: SampleScores) -> list[str]:
-    lines = []
-    if scores.levels:
-        levels = ", ".join(scores.levels) if len(scores.levels) == 1 else _counts(scores.levels)
-        modes = _counts({Lane(name).mode: number for name, number in scores.lanes.items()})
-        tests = _counts({Oracle(name).words: number for name, number in scores.oracles.items()})
-        lines.append(f"isolation: {levels}; mode: {modes}; tests: {tests}")
-        if scores.oracles.get(Oracle.INSIDE):
-            lines.append(f"in-process tests run in the program's process, {NO_BOUNDARY}")
-    if scores.audited:
-        differences = f"{scores.audit_differences:,} of them differ" if scores.audit_differences else "none differs"
-        lines.append(f"run again in isolated mode: {count(scores.audited, 'batched program')}, {differences}")
-    near = f"{share(scores.near_limit, scores.programs)} of the programs took half of the limit or more"
-    if scores.near_limit:
-        near += ", stopped ones included: on another machine some might end otherwise"
-    lines.append(near)
-    return lines
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -42,13 +42,7 @@ def summary(rows: Sequence[PromptRow]) -> str:
 
 
 def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], path: Path) -> None:
-    """Write a problem file, as JSONL, with a line for each perturbed prompt; an existing file is replaced.
-
-    Problems without a prompt row are left out.
-
-    Raises:
-        UsageError: the file can't be written.
-    """
+    """Write a problem file, as JSONL, with a line for each perturbed prompt; raise UsageError if that fails."""
     by_id = {problem.task_id: problem for problem in problems}
     lines = [json.dumps(problem_fields(by_id[row.task_id]) | {"prompt": row.prompt}) + "\n" for row in rows]
     try:
@@ -60,7 +54,8 @@ def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], p
 def _diff(row: PromptRow, colour: bool) -> Text:
     text = Text()
     skipping = False
-    for line in _lines(changes(row.clean_prompt, row.prompt, whole_words=_changes_words(row.method))):
+    whole = row.method in PERTURBATIONS.names() and PERTURBATIONS.get(row.method).level in ("word", "sentence")
+    for line in _lines(changes(row.clean_prompt, row.prompt, whole_words=whole)):
         if all(piece.kind == EQUAL for piece in line):
             if not skipping:
                 text.append("  ...\n", style="dim")
@@ -73,10 +68,6 @@ def _diff(row: PromptRow, colour: bool) -> Text:
             text.append(f"{before}{piece.text}{after}", style=_STYLES[piece.kind] if colour else "")
         text.append("\n")
     return text
-
-
-def _changes_words(method: str) -> bool:
-    return method in PERTURBATIONS.names() and PERTURBATIONS.get(method).level in ("word", "sentence")
 
 
 def _lines(pieces: Sequence[Change]) -> list[list[Change]]:

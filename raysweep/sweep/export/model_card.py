@@ -11,7 +11,7 @@ Source: https://huggingface.co/docs/huggingface_hub/guides/model-cards
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from raysweep.sweep.report.notes import limit_text, settings_lines
 from raysweep.units import count
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult
+    pass
 
 CARD = "README.md"
 TASK = "text-generation"
@@ -43,28 +43,14 @@ OVER_SEEDS = (
 
 
 def card_file(folder: SweepFolder, cell: CellScores, signature: str) -> tuple[str, str]:
-    from huggingface_hub import ModelCardData
+    from huggingface_hub import EvalResult, ModelCardData
 
     config = folder.config()
     model = next(model for model in config.models if model.name == cell.pair.model)
     tuned = cell.pair.training_set != BASE
-    data: Any = ModelCardData(
-        language="code",
-        tags=["code", "robustness", "raysweep"],
-        base_model=model.path if tuned and _is_hub_id(model) else None,
-        model_name=cell.id,
-        eval_results=[result for test_set in cell.test_sets for result in _eval_results(config, test_set, signature)],
-    )
-    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell, signature)}"
-
-
-def _eval_results(config: SweepConfig, scores: TestSetScores, signature: str) -> Iterator[EvalResult]:
-    """Yield the defined numbers on a test set as huggingface_hub's records, each with the signature."""
-    from huggingface_hub import EvalResult
-
     limited = f" (the first {count(config.evaluation.limit, 'problem')})" if config.evaluation.limit else ""
-    for score in scores.scores:
-        yield EvalResult(
+    results = [
+        EvalResult(
             task_type=TASK,
             dataset_type=_data_set(config, scores),
             dataset_name=f"{scores.pair.problem_set} {scores.pair.perturbation}{limited}",
@@ -75,6 +61,17 @@ def _eval_results(config: SweepConfig, scores: TestSetScores, signature: str) ->
             metric_value=score.value,
             metric_args={"signature": signature},
         )
+        for scores in cell.test_sets
+        for score in scores.scores
+    ]
+    data: Any = ModelCardData(
+        language="code",
+        tags=["code", "robustness", "raysweep"],
+        base_model=model.path if tuned and _is_hub_id(model) else None,
+        model_name=cell.id,
+        eval_results=results,
+    )
+    return CARD, f"---\n{data.to_yaml()}\n---\n\n{_text(config, cell, signature)}"
 
 
 def _data_set(config: SweepConfig, scores: TestSetScores) -> str:

@@ -55,7 +55,13 @@ writes it again. A change of the little else that they call needs `raysweep repo
 def analyse(folder: SweepFolder, plan: SweepPlan, errors: Mapping[str, str]) -> tuple[list[Score], Path]:
     """Compute the scores and write the report, unless both are up to date; return the scores and the report's path."""
     report, stamp_file = folder.path / "report.html", folder.path / "analysed.json"
-    stamp = _stamp(folder, plan.config, errors)
+    has, grid = folder.store.has, folder.grid()
+    judged = sorted((row.results_key, has(row.test_set)) for row in grid if has(row.results))
+    linted = sorted(row.quality_key for row in grid if row.quality is not None and has(row.quality))
+    config_text, audit = yaml.safe_load(to_yaml(plan.config)), rated_digest(plan.config)
+    # all that determines scores and report: results, code, config, errors
+    content = [report_code(), config_text, judged, linted, dict(errors), len(folder.runs()), audit]
+    stamp = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     saved = SavedNumbers(folder)
     complete = all(path.is_file() for path in (report, stamp_file, *saved.files))
     if complete and stamp_file.read_text(errors="replace") == stamp:
@@ -266,16 +272,6 @@ def _write_figures(folder: SweepFolder, images: Mapping[str, bytes], format: str
     if out is None:
         folder.publish()
     return str(out or f"{folder}/{FIGURES}")
-
-
-def _stamp(folder: SweepFolder, config: SweepConfig, errors: Mapping[str, str]) -> str:
-    """Return a hash of what determines the scores and the report: results, code, config, errors."""
-    has = folder.store.has
-    judged = sorted((row.results_key, has(row.test_set)) for row in folder.grid() if has(row.results))
-    linted = sorted(row.quality_key for row in folder.grid() if row.quality is not None and has(row.quality))
-    config_text, audit = yaml.safe_load(to_yaml(config)), rated_digest(config)
-    content = [report_code(), config_text, judged, linted, dict(errors), len(folder.runs()), audit]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def report_code() -> list[Any]:
