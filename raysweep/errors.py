@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class RaysweepError(Exception):
@@ -89,6 +90,15 @@ class ExecutionNotAllowed(UsageError):
             "this would run programs written by a language model on this machine; if you accept that, "
             "pass --allow-code-execution (the config of a sweep may say `allow_code_execution: true` instead)"
         )
+
+
+@contextlib.contextmanager
+def unwritable_named(place: object, way_out: str) -> Iterator[None]:
+    """Turn the OSError of a block that writes into a UsageError that names the place, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{place} can't be written ({error.strerror}); {way_out}") from None
 
 
 def last_line(error: BaseException) -> str:

@@ -60,7 +60,6 @@ class Copies:
             ) from None
 
     def folder(self, node: Artefact) -> Path:
-        """Return the folder for an artefact's copy, which need not exist."""
         return self._scratch / folder_of(node)
 
     def damage(self, node: Artefact, manifest: bytes, expected: Mapping[str, Any], *, refetch: bool) -> str:

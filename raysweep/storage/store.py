@@ -92,7 +92,6 @@ class Store:
         return self._integrity.is_known(node) or not self.damage(node)
 
     def survey(self, nodes: Iterable[Artefact]) -> dict[str, bool]:
-        """Return what `has` says of each, by key."""
         return self._look_up(self.has, nodes)
 
     def survey_damage(self, nodes: Iterable[Artefact]) -> dict[str, bool]:

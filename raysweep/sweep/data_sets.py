@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError
+from raysweep.errors import unwritable_named
 from raysweep.planning.missing import discard_damaged, missing
 from raysweep.planning.plan import TestSetPlan, TrainingSetPlan
 from raysweep.planning.sets import build_data_sets
@@ -86,7 +86,7 @@ def make_data_sets(config: SweepConfig, options: RunOptions) -> DataSets:
 def export(data_sets: DataSets, folder: Path) -> None:
     """Write Parquet files and a dataset card over files of these names; raise UsageError if that is impossible."""
     configs = []
-    try:
+    with unwritable_named(f"--out {folder}", "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         for data_set in data_sets.sets:
             name = _FORBIDDEN.sub("-", data_set.name)
@@ -96,8 +96,6 @@ def export(data_sets: DataSets, folder: Path) -> None:
         lines = [f"| {d.name} | {d.rows} | {d.perturbed} | {d.unchanged} |" for d in data_sets.sets]
         table = "\n".join(["| set | rows | perturbed | unchanged by their method |", "|---|---|---|---|", *lines])
         (folder / CARD).write_text(f"---\n{header}---\n\nTraining and test sets made by raysweep.\n\n{table}\n")
-    except OSError as error:
-        raise UsageError(f"--out {folder} can't be written ({error.strerror}); choose another folder") from None
 
 
 def _data_set(name: str, plan: TrainingSetPlan | TestSetPlan, store: Store) -> DataSet:

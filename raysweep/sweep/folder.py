@@ -78,7 +78,6 @@ class SweepFolder:
 
     @property
     def path(self) -> Path:
-        """On this machine."""
         return self._mirror.path
 
     @property
@@ -87,7 +86,6 @@ class SweepFolder:
 
     @property
     def lease(self) -> str:
-        """Of the process that runs the sweep."""
         return f"{SWEEPS}{self.name}"
 
     def exists(self) -> bool:

@@ -54,7 +54,6 @@ class SavedNumbers:
         return read_rows(path, Score) if path.is_file() else []
 
     def frame(self) -> pandas.DataFrame:
-        """Return the scores and the GPU-hours as a table; see `raysweep.load_results`."""
         import pandas
 
         hours = self._folder.ledger().all_hours()
@@ -119,11 +118,9 @@ class SavedNumbers:
             yield list(of_cell)
 
     def problems_frame(self) -> pandas.DataFrame:
-        """Return the verdicts by problem as a table; see `raysweep.load_problems`."""
         return self._analysed(PROBLEMS)
 
     def differences_frame(self) -> pandas.DataFrame:
-        """Return the differences of cells to their baselines as a table; see `raysweep.load_differences`."""
         return self._analysed(DIFFERENCES)
 
     def _analysed(self, name: str) -> pandas.DataFrame:
@@ -135,13 +132,11 @@ class SavedNumbers:
         return self._signed(frame_of(path))
 
     def write_quality(self, files: Iterable[LintedFile], messages: Iterable[LintedMessage]) -> None:
-        """Write the linted files and their messages, sorted by cell, problem set and problem."""
         keys = ["model", "recipe", "training_set", "seed", "problem_set", "task_id"]
         write_rows(self._path / QUALITY, LintedFile, files, keys)
         write_rows(self._path / QUALITY_MESSAGES, LintedMessage, messages, [*keys, "line", "column", "code"])
 
     def quality_frame(self, *, messages: bool = False) -> pandas.DataFrame:
-        """Return the linted files, or their messages, as a table; see `raysweep.load_quality`."""
         if self._folder.config().evaluation.quality is None:
             raise UsageError(
                 f"the sweep {self._folder.name!r} lints no completions; run it with `quality: {{}}` under `evaluation:`"

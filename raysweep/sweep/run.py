@@ -76,7 +76,6 @@ def run_sweep(config: SweepConfig, options: RunOptions | None = None) -> SweepRe
 
 
 def run_plan(plan: SweepPlan, store: Store, options: RunOptions) -> SweepResult:
-    """Run a plan in a store; see `run_sweep`."""
     from raysweep.sweep.report.write import analyse
 
     started, config, folder = time.time(), plan.config, SweepFolder(store, plan.config.name)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import unwritable_named
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridArtefact, GridRow, edited_problem
@@ -24,7 +24,6 @@ VERDICT = ("passed", "outcome", "detail", "seconds", "oracle", "edited")
 
 
 def samples_frame(folder: SweepFolder) -> pandas.DataFrame:
-    """Return all judged completions of a sweep as a table; see `raysweep.load_samples`."""
     import pandas
 
     prompts = cache(
@@ -68,10 +67,8 @@ def write_samples(folder: SweepFolder, out: Path) -> None:
         for pair in judged_pairs(folder)
         for row, shown in zip(sample_rows(folder, pair), _shown(folder, pair, texts), strict=True)
     ]
-    try:
+    with unwritable_named(out, "choose another file"):
         out.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{out} can't be written ({error.strerror}); choose another file") from None
 
 
 def sample_rows(folder: SweepFolder, row: GridRow) -> Iterator[dict[str, Any]]:

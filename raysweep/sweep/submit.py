@@ -86,7 +86,6 @@ class Submission:
         return follow(self.job.address, job_id)
 
     def end(self, job_id: str) -> Ended:
-        """Wait until the job has ended; return its exit code, and why it failed."""
         from raysweep.engine.ray.jobs.submission import wait
 
         return wait(self.job.address, job_id)

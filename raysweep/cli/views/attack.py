@@ -10,7 +10,7 @@ from typing import Any
 
 from raysweep.analysis.page.textdiff import ADDED, REMOVED, changes
 from raysweep.cli.views.console import new_console, print_json, rate_text
-from raysweep.errors import UsageError
+from raysweep.errors import unwritable_named
 from raysweep.tools.attack.queries import AttackResult
 from raysweep.tools.attack.run import AttackJob, Share
 from raysweep.tools.attack.search import RANDOM
@@ -32,10 +32,8 @@ def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) ->
 
 def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> None:
     """Write every row with its change as JSONL; raise UsageError if the file can't be written."""
-    try:
+    with unwritable_named(path, "choose another file"):
         path.write_text("".join(json.dumps(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} can't be written ({error.strerror}); choose another file") from None
 
 
 def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:

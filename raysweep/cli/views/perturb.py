@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from raysweep.analysis.page.textdiff import ADDED, EQUAL, REMOVED, Change, changes
-from raysweep.errors import UsageError
+from raysweep.errors import unwritable_named
 from raysweep.perturbations.base import PERTURBATIONS
 from raysweep.problems.file_problems import problem_fields
 from raysweep.records import Problem, PromptRow
@@ -45,10 +45,8 @@ def write_problem_rows(problems: Sequence[Problem], rows: Sequence[PromptRow], p
     """Write a problem file, as JSONL, with a line for each perturbed prompt; raise UsageError if that fails."""
     by_id = {problem.task_id: problem for problem in problems}
     lines = [json.dumps(problem_fields(by_id[row.task_id]) | {"prompt": row.prompt}) + "\n" for row in rows]
-    try:
+    with unwritable_named(path, "choose another file"):
         path.write_text("".join(lines), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} can't be written ({error.strerror}); choose another file") from error
 
 
 def _diff(row: PromptRow, colour: bool) -> Text:

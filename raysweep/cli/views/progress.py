@@ -91,7 +91,6 @@ class PlainLog:
         self._traces: dict[str, str] = {}
 
     def write(self, activities: dict[str, Activity], counts: SweepProgress) -> None:
-        """Write the lines about everything that changed since the last call."""
         for activity in (activities[name] for name in self._wanted if name in activities):
             self._write_notes(activity)
             news = (activity.state, activity.stage, activity.waits)

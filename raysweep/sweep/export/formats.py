@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from raysweep.errors import UnknownName, UsageError, did_you_mean
+from raysweep.errors import UnknownName, UsageError, did_you_mean, unwritable_named
 from raysweep.storage.backends import full_disk_named, write_atomically
 from raysweep.sweep.export.lm_eval import results_file
 from raysweep.sweep.export.model_card import card_file
@@ -78,14 +78,11 @@ def export_format(folder: SweepFolder, format: str, out: Path, model: str | None
     notes = missing_results(folder, cells)
     files = _samples(folder, cells, SAMPLES[format], notes) if format in SAMPLES else _numbers(folder, cells, format)
     written = []
-    try:
-        with full_disk_named(str(out)):
-            for file in _distinct(files):
-                (out / file.name).parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(out / file.name, file.content)
-                written.append(file.name)
-    except OSError as error:
-        raise UsageError(f"{out} can't be written ({error.strerror}); give another folder with --out") from None
+    with unwritable_named(out, "give another folder with --out"), full_disk_named(str(out)):
+        for file in _distinct(files):
+            (out / file.name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(out / file.name, file.content)
+            written.append(file.name)
     if not written:
         raise UsageError(f"nothing of the sweep {folder.name!r} to export has results yet; {'; '.join(notes)}")
     return Exported(out, tuple(written), tuple(notes))

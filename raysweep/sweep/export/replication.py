@@ -29,7 +29,7 @@ from typing import Any
 
 from raysweep.config.loading import to_yaml
 from raysweep.config.schema import SweepConfig
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, unwritable_named
 from raysweep.hashing import describe
 from raysweep.machine import VERSION
 from raysweep.perturbations.base import PERTURBATIONS
@@ -96,22 +96,19 @@ def replicate(folder: SweepFolder, target: Path, progress: Callable[[int], None]
     for path in (draft, former):
         if path.exists() and _packaged_sweep(path) != folder.name:
             raise UsageError(f"{path}, which is needed while the package is made, holds something else; move it away")
-    try:
-        with full_disk_named(str(target)):
-            if draft.exists():  # of a killed export
-                shutil.rmtree(draft)
-            draft.mkdir(parents=True)
-            write_atomically(draft / MARK, json.dumps({"sweep": folder.name}))
-            notes = _fill(draft, folder, uses, progress)
-            if former.exists():
-                shutil.rmtree(former)
-            if target.exists() and any(target.iterdir()):
-                target.replace(former)
-            draft.replace(target)
-            if former.exists():
-                shutil.rmtree(former)
-    except OSError as error:
-        raise UsageError(f"{target} can't be written ({error.strerror}); give another folder") from None
+    with unwritable_named(target, "give another folder"), full_disk_named(str(target)):
+        if draft.exists():  # of a killed export
+            shutil.rmtree(draft)
+        draft.mkdir(parents=True)
+        write_atomically(draft / MARK, json.dumps({"sweep": folder.name}))
+        notes = _fill(draft, folder, uses, progress)
+        if former.exists():
+            shutil.rmtree(former)
+        if target.exists() and any(target.iterdir()):
+            target.replace(former)
+        draft.replace(target)
+        if former.exists():
+            shutil.rmtree(former)
     return Exported(target, tuple(_names(target)), tuple(notes))
 
 
@@ -149,7 +146,6 @@ def _packaged_sweep(path: Path) -> str:
 
 
 def _fill(draft: Path, folder: SweepFolder, uses: Sequence[Use], progress: Callable[[int], None]) -> list[str]:
-    """Write all files of a package; return what is missing, a line each."""
     store = Store(draft / STORE)
     store.require_writable()
     entries = []

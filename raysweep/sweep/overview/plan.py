@@ -278,7 +278,6 @@ def plan_facts(
 
 
 def _of_config(config: SweepConfig) -> dict[str, Any]:
-    """Return the fields of `PlanFacts` that the config alone decides."""
     rule, execution = config.evaluation.pairs, config.execution
     return {
         "rule": rule if isinstance(rule, str) else "as written",

@@ -176,7 +176,6 @@ def _model(of: Score | GridRow | PairOutcomes) -> Model:
 
 
 def _place(model: Model, order: Order) -> tuple[int, int, int, int]:
-    """Return a sort key: the config's order of models, of recipes and of training sets, then the seed."""
     name, recipe, training_set, seed = model
     return (order.models.index(name), order.place_of_recipe(recipe), order.training_sets.index(training_set), seed)
 

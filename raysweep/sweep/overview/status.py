@@ -89,7 +89,6 @@ class SweepStatus:
     cpu_capabilities: Mapping[str, int] | None = None
 
     def frame(self) -> pandas.DataFrame:
-        """Return the cells as a table with a cell in each row, and the fields of `CellStatus` as columns."""
         import pandas
 
         names = [field.name for field in dataclasses.fields(CellStatus)]
@@ -228,7 +227,6 @@ def _base_of(folder: SweepFolder, weights: GridArtefact) -> str:
 
 
 def shared_states(folder: SweepFolder, cells: Sequence[CellStatus]) -> list[SharedStatus]:
-    """Return the shared inputs that failed, stopped or are being made: activities that are no cell."""
     names = {cell.cell for cell in cells}
     return [
         SharedStatus(activity.id, activity.state, _amount(activity), activity.error)

@@ -90,7 +90,6 @@ class SweepAnswers(Answers):
 
     @cached_property
     def _pairs(self) -> Mapping[Place, Sequence[GridRow]]:
-        """The evaluation pairs of each cell and test set, by draw."""
         pairs: dict[Place, list[GridRow]] = {}
         for row in sorted(self._folder.grid(), key=lambda row: row.test_draw):
             pairs.setdefault((row.labels, (row.problem_set, row.perturbation)), []).append(row)

@@ -310,7 +310,6 @@ def _placed(twins: Twins, first: JudgedCell, second: JudgedCell) -> Twins:
 
 
 def _clean_prompts(folder: SweepFolder) -> dict[str, dict[str, str]]:
-    """Return the clean prompts by problem set and task id, of the clean test sets that the store still has."""
     clean = {row.problem_set: row.test_set for row in folder.grid() if row.perturbation == CLEAN}
     return {
         name: {row.task_id: row.clean_prompt for row in folder.store.rows(test_set, PromptRow)}
@@ -364,7 +363,6 @@ def _settings_of(config: SweepConfig, name: str) -> dict[str, Any]:
 
 
 def _unlike(first: JudgedCell, second: JudgedCell, words: Callable[[JudgedCell], str]) -> tuple[str, str]:
-    """Return both values in words, with the sweeps' names where the words are equal."""
     if words(first) != words(second):
         return words(first), words(second)
     return f"{words(first)} ({first.sweep})", f"{words(second)} ({second.sweep})"

@@ -67,7 +67,6 @@ def edits_of(folder: SweepFolder, config: SweepConfig, rates: RatesOfCells) -> E
 
 
 def edit_scores(edits: Edits) -> list[Score]:
-    """Return the numbers of edits that were made and of rewritten test sets as scores, each of its cell."""
     found: list[ReportedEdit | RewrittenPrompts] = [*edits.made, *edits.rewritten]
     return [
         Score(

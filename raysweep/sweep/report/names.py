@@ -41,6 +41,9 @@ def order_of(config: SweepConfig) -> Order:
         **({EDITED: WORDS} if pairs else {}),
         **({REWRITTEN: "prompts that the model rewrote"} if rewritten else {}),
     }
+    clean_of: dict[str, str] = {}  # empty where the config names one source
+    if config.training is not None and config.training.sources:
+        clean_of = {trained.name: config.training.clean_set_of(trained.name) for trained in sets}
     members = {name: tuple(members_of(config, name)) for name in tests}
     named = dict.fromkeys((*tests, *(member for name in tests for member in members[name])))
     drawn = [name for name in tests if config.perturbation(name).args.get("compose", "draw") == "draw"]
@@ -55,7 +58,7 @@ def order_of(config: SweepConfig) -> Order:
         words={name: words_of(config, name) for name in named if name != CLEAN},
         training_words={**{s.name: _training_words(config, s) for s in sets if s.name != CLEAN}, **others},
         trained_with={s.name: s.perturbation for s in sets},
-        clean_of=_clean_sets(config),
+        clean_of=clean_of,
         rows={s.name: RowChoice(s.ratio, s.size) for s in sets},
         recipes=_recipes(config),
         weights={model.name: _weights(model) for model in config.judged_models},
@@ -67,14 +70,6 @@ def order_of(config: SweepConfig) -> Order:
         ways={EDITED: WAY, REWRITTEN: "with prompts that it rewrote itself"},
         undrawn=undrawn(config),
     )
-
-
-def _clean_sets(config: SweepConfig) -> dict[str, str]:
-    """Return the clean set of each training set, where a config names several sources; empty for one of these."""
-    training = config.training
-    if training is None or not training.sources:
-        return {}
-    return {trained.name: training.clean_set_of(trained.name) for trained in training.sets}
 
 
 def _languages(config: SweepConfig) -> dict[str, str]:
@@ -139,7 +134,6 @@ def _weights(model: ModelConfig) -> str:
 
 
 def undrawn(config: SweepConfig) -> tuple[str, ...]:
-    """Return the test perturbations that have one draw although the config asks for several."""
     names = (name for name in config.evaluation.perturbations if name != CLEAN)
     return tuple(name for name in names if len(config.draws_of(name)) < config.evaluation.draws)
 

@@ -246,7 +246,6 @@ def answer_lines(counts: Iterable[Mapping[str, Any]]) -> list[Line]:
 
 
 def inside_lines(judged_inside: Mapping[str, Mapping[str, str]]) -> list[Line]:
-    """Return a line on each set with problems judged inside. `judged_inside`: reasons by set and task id."""
     return [
         (
             f"in-process tests on {problems}",

@@ -69,6 +69,7 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
 
 def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
     for cell in cells:
+        labels = (cell.model, cell.recipe, cell.training_set, cell.seed, cell.problem_set)
         of_file: dict[str, Counter[str]] = defaultdict(Counter)
         for message in cell.reports.messages:
             cut = message.code in CAUSED_BY_CUTTING
@@ -76,11 +77,7 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
         for file in cell.reports.files:
             counts = of_file[file.file_id]
             yield LintedFile(
-                cell.model,
-                cell.recipe,
-                cell.training_set,
-                cell.seed,
-                cell.problem_set,
+                *labels,
                 file.file_id,
                 file.outcome,
                 file.score,
@@ -93,13 +90,10 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
 
 def linted_messages(cells: Sequence[CellReports]) -> Iterator[LintedMessage]:
     for cell in cells:
+        labels = (cell.model, cell.recipe, cell.training_set, cell.seed, cell.problem_set)
         for message in cell.reports.messages:
             yield LintedMessage(
-                cell.model,
-                cell.recipe,
-                cell.training_set,
-                cell.seed,
-                cell.problem_set,
+                *labels,
                 message.file_id,
                 message.code,
                 message.symbol,

@@ -222,17 +222,14 @@ def _asked(format: str, only: Sequence[str], files: Sequence[Path]) -> tuple[lis
         raise UsageError(f"{', '.join(on_page)}: on the report's page only, without a table or figure")
     without_figure = [exhibit.id for exhibit in chosen if not exhibit.has_figure]
     without_table = [exhibit.id for exhibit in chosen if not exhibit.has_table]
-    _require(format in look.FORMATS, without_figure, "figure", format)
-    _require(format in FORMATS, without_table, "table", format)
+    for what, known, without, others in (
+        ("figure", look.FORMATS, without_figure, FORMATS),
+        ("table", FORMATS, without_table, look.FORMATS),
+    ):
+        if format in known and without:
+            none = f"{', '.join(without)} has no {what} to write as {format}"
+            raise UsageError(f"{none}; give --format {' or '.join(others)}")
     return chosen, sections
-
-
-def _require(is_asked: bool, without: Sequence[str], what: str, format: str) -> None:
-    if is_asked and without:
-        others = FORMATS if what == "figure" else look.FORMATS
-        raise UsageError(
-            f"{', '.join(without)} has no {what} to write as {format}; give --format {' or '.join(others)}"
-        )
 
 
 def _drawn(
@@ -287,7 +284,6 @@ def _own_code(package: Path) -> list[tuple[str, str]]:
 
 
 def _create_folder(path: Path) -> None:
-    """Create a folder if it doesn't exist; raise UsageError if that fails or the folder isn't writable."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -81,7 +81,6 @@ class AttackLimits:
             raise UsageError(f"{option} is no share of characters; give more than 0, at most 1")
 
     def max_change(self, target: Target) -> Size:
-        """Return how many words and characters of a prompt may be changed."""
         characters = target.characters if self.max_characters is None else int(self.max_characters * target.characters)
         return Size(max(1, int(self.max_changed * target.words)), max(1, characters))
 

@@ -98,7 +98,6 @@ def tests_fail(queries: Queries) -> Any:
 
 
 def small_change(queries: Queries) -> Any:
-    """Return the ``Constraint`` of the limits on changes."""
     from textattack.constraints import Constraint
 
     class SmallChange(Constraint):  # type: ignore[misc]

@@ -50,7 +50,6 @@ def word_edits(before: Sequence[Segment], after: Sequence[Segment]) -> Change:
 
 
 def apply_edits(before: Sequence[Segment], edits: Change) -> tuple[Segment, ...]:
-    """Return a text after edits, which come in the order of the text."""
     changed = list(before)
     for index, of_segment in groupby(edits, key=lambda edit: edit.segment):
         text, pieces, end = before[index].text, list[str](), 0

@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, unwritable_named
 from raysweep.rows.exported_sets import exported_sets, reason_of
 from raysweep.rows.rated_sheets import KEY, PAIRS, SHEET, TEXTS, SheetItem, questions_of
 from raysweep.seeding import python_rng
@@ -59,7 +59,7 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
     """Write the sheet as CSV and HTML, and the key; raise UsageError if a key is there already, or writing fails."""
     if (folder / KEY).exists():
         raise UsageError(f"--out {folder} holds a sheet already, whose answers would be lost; choose another folder")
-    try:
+    with unwritable_named(f"--out {folder}", "choose another folder"):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / SHEET).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
@@ -72,8 +72,6 @@ def write_sheet(items: Sequence[SheetItem], folder: Path) -> None:
             )
         (folder / PAGE).write_text(_page(items), encoding="utf-8")
         (folder / KEY).write_text(json.dumps([asdict(item) for item in items], indent=1), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--out {folder} can't be written ({error.strerror}); choose another folder") from None
 
 
 def _changed_rows(path: Path) -> list[SheetItem]:

@@ -30,5 +30,4 @@ class Check:
 
 
 def worst_state(checks: Iterable[Check]) -> State:
-    """Return the worst state of all checks; OK without any."""
     return max((check.state for check in checks), key=list(State).index, default=State.OK)

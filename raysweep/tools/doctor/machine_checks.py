@@ -146,7 +146,6 @@ def isolation_of(level: Level, missing: Mapping[str, str]) -> Check:
 
 
 def store(storage: str | None) -> Check:
-    """Check that a store can be written, or made, and leave nothing behind."""
     from raysweep.storage.store import open_store
 
     opened = open_store(storage)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raysweep.errors import UsageError
+from raysweep.errors import UsageError, unwritable_named
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.rows.exported_sets import exported_sets, reason_of
 from raysweep.trainers.objectives.differences import Marks, marks
@@ -143,7 +143,5 @@ def write_page(pairs: Sequence[ShownPair], counts: PairCounts, path: Path) -> No
 
     source = files(__package__).joinpath("pairs.html").read_text(encoding="utf-8")
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    try:
+    with unwritable_named(f"--out {path}", "give another file"):
         path.write_text(template.render(pairs=pairs, counts=counts.in_words()), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--out {path} can't be written ({error.strerror}); give another file") from None
