@@ -175,9 +175,7 @@ class Verdict:
     level: str = ""  # a `Level`
     lane: str = ""  # the `Lane` in which it was run in the end
     oracle: str = ""  # the `Oracle` that judged it
-    audit: str = (
-        ""  # for a program run in both lanes: AUDIT_AGREED, or the shared lane's different verdict; otherwise empty
-    )
+    audit: str = ""  # of a program run in both lanes: AUDIT_AGREED, or the shared lane's other verdict; else empty
     parts: str = ""  # names of the parts of the tests that passed, comma separated, where tests report them
 
     @property

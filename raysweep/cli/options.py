@@ -113,11 +113,7 @@ LaneName = Annotated[
 
 
 def load(
-    config: Path,
-    sets: list[str] | None,
-    limit: int | None,
-    allow: bool = False,
-    missing: list[str] | None = None,
+    config: Path, sets: list[str] | None, limit: int | None, allow: bool = False, missing: list[str] | None = None
 ) -> SweepConfig:
     """Return the config that a command line names, with its overrides; see `load_config` for `missing`."""
     from raysweep.config.loading import load_config

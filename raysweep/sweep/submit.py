@@ -27,14 +27,7 @@ if TYPE_CHECKING:
     from raysweep.engine.ray.jobs.failures import Ended
     from raysweep.engine.ray.jobs.submission import RayJob
 
-PASSED_ON = (
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
-    "HF_ENDPOINT",
-    "HF_HUB_OFFLINE",
-    "OPENAI_BASE_URL",
-)
+PASSED_ON = ("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_REGION", "HF_ENDPOINT", "HF_HUB_OFFLINE", "OPENAI_BASE_URL")
 """Variables that a job gets if this shell has them: which services there are, and how to reach them."""
 KEPT_HERE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", "OPENAI_API_KEY")
 """Secrets that a job may need: they are never sent, and the user is warned of that."""

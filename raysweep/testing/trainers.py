@@ -90,12 +90,7 @@ class TrainerContract(WithoutArguments):
         return network
 
     def train(
-        self,
-        base: ModelRef,
-        folder: Path,
-        services: FolderServices | None = None,
-        every: int = 0,
-        seed: int = SEED,
+        self, base: ModelRef, folder: Path, services: FolderServices | None = None, every: int = 0, seed: int = SEED
     ) -> Training:
         """Train in a folder, to the end or until the services interrupt it, with checkpoints every so many steps."""
         services = services or FolderServices(folder / "checkpoint")

@@ -273,11 +273,7 @@ def _cell_state(
 
 
 def _candidate_state(
-    folder: SweepFolder,
-    row: CandidateRow,
-    activities: Mapping[str, Activity],
-    made: Collection[str],
-    chosen: str,
+    folder: SweepFolder, row: CandidateRow, activities: Mapping[str, Activity], made: Collection[str], chosen: str
 ) -> CellStatus:
     """Return the state of a cell that only trains. `chosen`: key of the model that was chosen, or of the choice."""
     activity = activities.get(row.cell, Activity(row.cell))

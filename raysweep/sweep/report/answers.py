@@ -61,11 +61,8 @@ class SweepAnswers(Answers):
 
     @override
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
-        pairs = self._pairs.get((cell, test_set), ())
-        if not pairs or not all(self._store.has(pair.results) for pair in pairs):
-            return {}
-        draws = [Verdicts.of(self._store.rows(pair.results, Result)) for pair in pairs]
-        return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")}
+        draws = [Verdicts.of(results) for results in self._results(cell, test_set)]
+        return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")} if draws else {}
 
     @override
     def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
@@ -73,10 +70,14 @@ class SweepAnswers(Answers):
         return self._patches(cell, test_set)
 
     def _read_patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
+        draws = self._results(cell, test_set)
+        return patch_rates(draws) if draws else {}
+
+    def _results(self, cell: CellLabels, test_set: TestSetName) -> list[list[Result]]:
+        """Return the results of each draw of a test set; none where one of them is missing."""
         pairs = self._pairs.get((cell, test_set), ())
-        if not pairs or not all(self._store.has(pair.results) for pair in pairs):
-            return {}
-        return patch_rates([self._store.rows(pair.results, Result) for pair in pairs])
+        is_whole = all(self._store.has(pair.results) for pair in pairs)
+        return [self._store.rows(pair.results, Result) for pair in pairs] if is_whole else []
 
     @override
     def prompts(self, test_set: TestSetName) -> Mapping[str, str]:

@@ -290,10 +290,7 @@ def same_problems(
 
     return {
         name: replace(
-            rate,
-            rates=kept(name[0], rate.rates),
-            clean=kept(name[0], rate.clean),
-            by_draw=kept(name[0], rate.by_draw),
+            rate, rates=kept(name[0], rate.rates), clean=kept(name[0], rate.clean), by_draw=kept(name[0], rate.by_draw)
         )
         for name, rate in rates.items()
     }
