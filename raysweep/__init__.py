@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas
 
     from raysweep.config.schema import SweepConfig
-    from raysweep.sweep.folder import SweepFolder
+    from raysweep.sweep.numbers import SavedNumbers
     from raysweep.sweep.overview.plan import ComparedPlan
     from raysweep.sweep.overview.status import SweepStatus
     from raysweep.sweep.run import SweepResult
@@ -31,7 +31,6 @@ def __getattr__(name: str) -> str:
 
 
 def __dir__() -> list[str]:
-    """Return the public names."""
     loaders = ["load_differences", "load_problems", "load_quality", "load_results", "load_samples"]
     return ["__version__", *loaders, "plan", "run", "status"]
 
@@ -111,9 +110,7 @@ def load_results(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Raises:
         UsageError: the store has no such sweep.
     """
-    from raysweep.sweep.numbers import SavedNumbers
-
-    return SavedNumbers(_folder(sweep, storage)).frame()
+    return _numbers(sweep, storage).frame()
 
 
 def load_samples(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -146,9 +143,7 @@ def load_problems(sweep: str, storage: str | None = None) -> pandas.DataFrame:
     Raises:
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
-    from raysweep.sweep.numbers import SavedNumbers
-
-    return SavedNumbers(_folder(sweep, storage)).problems_frame()
+    return _numbers(sweep, storage).problems_frame()
 
 
 def load_quality(sweep: str, storage: str | None = None, *, messages: bool = False) -> pandas.DataFrame:
@@ -170,9 +165,7 @@ def load_quality(sweep: str, storage: str | None = None, *, messages: bool = Fal
     Raises:
         UsageError: the store has no such sweep, it lints no completions, or it was not analysed yet.
     """
-    from raysweep.sweep.numbers import SavedNumbers
-
-    return SavedNumbers(_folder(sweep, storage)).quality_frame(messages=messages)
+    return _numbers(sweep, storage).quality_frame(messages=messages)
 
 
 def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame:
@@ -185,19 +178,18 @@ def load_differences(sweep: str, storage: str | None = None) -> pandas.DataFrame
     Raises:
         UsageError: the store has no such sweep, or it was not analysed yet.
     """
-    from raysweep.sweep.numbers import SavedNumbers
-
-    return SavedNumbers(_folder(sweep, storage)).differences_frame()
+    return _numbers(sweep, storage).differences_frame()
 
 
-def _folder(sweep: str, storage: str | None) -> SweepFolder:
-    """Open a sweep's folder, to load from it; warn if the sweep still runs or has no numbers yet."""
+def _numbers(sweep: str, storage: str | None) -> SavedNumbers:
+    """Open a sweep's numbers; warn if it still runs or has none yet."""
     from raysweep.sweep.folder import open_folder
+    from raysweep.sweep.numbers import SavedNumbers
     from raysweep.sweep.overview.status import warn_of_unfinished
 
     folder = open_folder(sweep, storage)
     warn_of_unfinished(folder)
-    return folder
+    return SavedNumbers(folder)
 
 
 def _config(config: str | Path | Mapping[str, Any]) -> SweepConfig:

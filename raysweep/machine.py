@@ -213,7 +213,7 @@ def provenance() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": cores(),
         "python": platform.python_version(),
         "versions": versions(("raysweep", "torch", "transformers", "peft", "ray", "tokenizers", "numpy")),
     }

@@ -43,10 +43,8 @@ class NotLoaded(UnknownName):
 class Registry(Generic[T]):
     """The classes of one kind, by their registered names.
 
-    Args:
-        kind: the word for one class in messages, such as ``perturbation``.
-        package: the package whose modules register the built-in classes; also the name of the entry-point group.
-        base: the class that all of them inherit from; its annotations ``ClassVar`` without a value are to be set.
+    `kind`: the word for one in messages. `package`: whose modules register the built-in classes; also the name of the
+    entry-point group. `base`: that all inherit from; its annotations ``ClassVar`` without a value are to be set.
     """
 
     def __init__(self, kind: str, package: str, base: type[Any]) -> None:
@@ -86,7 +84,6 @@ class Registry(Generic[T]):
         return add
 
     def names(self) -> list[str]:
-        """Return all registered names, sorted."""
         self._load()
         return sorted(self._classes)
 

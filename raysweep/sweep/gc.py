@@ -69,17 +69,13 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Survey:
-    """What of a store may be removed, and what not, though no sweep uses it.
+    """What of a store may be removed, and what not, though no sweep uses it."""
 
-    `sweeps`: number of sweeps that use artefacts. `used`: keys of what they use. `running`: tokens of the leases of
-    those that run and whose lists are up to date.
-    """
-
-    sweeps: int
+    sweeps: int  # number of those that use artefacts
     unused: tuple[Unused, ...]
     left_out: tuple[LeftOut, ...]
-    used: frozenset[str]
-    running: frozenset[str]
+    used: frozenset[str]  # keys of what sweeps use
+    running: frozenset[str]  # tokens of the leases of sweeps that run and whose lists are up to date
 
 
 @dataclass(frozen=True)

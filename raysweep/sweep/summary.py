@@ -27,14 +27,11 @@ SETTLED_NS = 5 * 10**9
 
 @dataclass(frozen=True)
 class FullCell:
-    """A cell whose `pairs` evaluation pairs all have results.
-
-    `base`: what the adapter in its model's folder names; empty: there is none; None: not known.
-    """
+    """A cell whose `pairs` evaluation pairs all have results."""
 
     first: GridRow
     pairs: int
-    base: str | None
+    base: str | None  # what the adapter in its model's folder names; empty: there is none; None: not known
 
 
 Times = dict[str, int]

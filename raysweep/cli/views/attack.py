@@ -23,7 +23,23 @@ _MARKS = {REMOVED: "[-{}-]", ADDED: "{{+{}+}}"}
 
 def print_attack(job: AttackJob, rows: Sequence[AttackResult], as_json: bool) -> None:
     if as_json:
-        print_json(attack_json(job, rows))
+        summary = summary_of(job, rows)
+        facts = {
+            "model": job.model,
+            "problems": job.problem_set.name,
+            "methods": [method.name for method in job.methods],
+            "search": job.search,
+            **asdict(job.limits),
+            "pass@1": {
+                name: asdict(rate)
+                for name, rate in {"clean": summary.clean, "one_draw": summary.one_draw, **summary.rates}.items()
+            },
+            "failures": summary.failures,
+            "ratio": summary.ratio,
+            "queries": summary.queries,
+            "rows": _rows(job, rows),
+        }
+        print_json(facts)
         return
     console = new_console()
     for line in attack_lines(job, rows):
@@ -34,25 +50,6 @@ def write_findings(job: AttackJob, rows: Sequence[AttackResult], path: Path) -> 
     """Write every row with its change as JSONL; raise UsageError if the file can't be written."""
     with unwritable_named(path, "choose another file"):
         path.write_text("".join(json.dumps(row) + "\n" for row in _rows(job, rows)), encoding="utf-8")
-
-
-def attack_json(job: AttackJob, rows: Sequence[AttackResult]) -> dict[str, Any]:
-    summary = summary_of(job, rows)
-    return {
-        "model": job.model,
-        "problems": job.problem_set.name,
-        "methods": [method.name for method in job.methods],
-        "search": job.search,
-        **asdict(job.limits),
-        "pass@1": {
-            name: asdict(rate)
-            for name, rate in {"clean": summary.clean, "one_draw": summary.one_draw, **summary.rates}.items()
-        },
-        "failures": summary.failures,
-        "ratio": summary.ratio,
-        "queries": summary.queries,
-        "rows": _rows(job, rows),
-    }
 
 
 def attack_lines(job: AttackJob, rows: Sequence[AttackResult]) -> list[str]:

@@ -14,15 +14,12 @@ from raysweep.planning.predictions.needs import CellNeeds, Needs, matches_one, n
 
 @dataclass(frozen=True)
 class PricedHours:
-    """What all that is to do costs on accelerators of one type.
+    """What all that is to do costs on accelerators of one type."""
 
-    `accelerator`: its name in `prices`; `at_least`: hours of a part are not known; `too_small`: it can't hold all.
-    """
-
-    accelerator: str
+    accelerator: str  # its name in `prices`
     cost: float
-    at_least: bool = False
-    too_small: bool = False
+    at_least: bool = False  # hours of a part are not known
+    too_small: bool = False  # it can't hold all
 
 
 def too_small_types(needs: CellNeeds, there: Collection[str] = ()) -> tuple[str, ...]:

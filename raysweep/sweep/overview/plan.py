@@ -62,11 +62,10 @@ TO_CHOOSE, CHOSEN = "to choose", "chosen"
 
 @dataclass(frozen=True)
 class CellFacts:
-    """One cell. `takes`: memory, disk and hours.
+    """One cell.
 
     `model`: base, exists, to train, dropped (its weights were, and nothing needs them), or to train again (something
-    does); where it is chosen among others', to choose or chosen. `group`: of recipes that its recipe is one of, or that
-    one is chosen of. `too_small`: the known accelerators that can't hold it.
+    does); where it is chosen among others', to choose or chosen.
     """
 
     cell: str
@@ -76,9 +75,9 @@ class CellFacts:
     model: str
     pairs_done: int
     missing: bool
-    takes: CellCost
-    group: str = ""
-    too_small: tuple[str, ...] = ()
+    takes: CellCost  # memory, disk and hours
+    group: str = ""  # of recipes that its recipe is one of, or that one is chosen of
+    too_small: tuple[str, ...] = ()  # the known accelerators that can't hold it
 
 
 @dataclass(frozen=True)

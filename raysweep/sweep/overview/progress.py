@@ -13,19 +13,14 @@ from raysweep.units import duration
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """Counts of a running sweep.
+    """Counts of a running sweep."""
 
-    `models` and `inputs`: how many of how many are done; inputs are what models share, such as sets. `share`: a rough
-    share of the work that is done. `left`: seconds left; None if unknown. `stages_left`: seconds left of running
-    stages, by task, as far as they are known.
-    """
-
-    models: tuple[int, int]
-    inputs: tuple[int, int]
+    models: tuple[int, int]  # how many of how many are done
+    inputs: tuple[int, int]  # likewise, of what models share, such as sets
     failed: int
-    share: float
-    left: float | None
-    stages_left: Mapping[str, float]
+    share: float  # of the work that is done, roughly
+    left: float | None  # seconds; None: unknown
+    stages_left: Mapping[str, float]  # seconds of running stages, by task, as far as they are known
 
     @property
     def words(self) -> str:

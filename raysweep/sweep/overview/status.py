@@ -75,18 +75,14 @@ class SharedStatus:
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """The state of a sweep.
-
-    `shared`: inputs of several cells that failed, stopped or are being made. `gpu_hours`: used, by type of accelerator.
-    `runs`: oldest first. `cpu_capabilities`: of `SweepFolder`; None for more than `LISTED` cells.
-    """
+    """The state of a sweep."""
 
     sweep: str
     cells: tuple[CellStatus, ...]
-    shared: tuple[SharedStatus, ...]
-    gpu_hours: Mapping[str, float]
-    runs: tuple[Mapping[str, Any], ...]
-    cpu_capabilities: Mapping[str, int] | None = None
+    shared: tuple[SharedStatus, ...]  # inputs of several cells that failed, stopped or are being made
+    gpu_hours: Mapping[str, float]  # used, by type of accelerator
+    runs: tuple[Mapping[str, Any], ...]  # oldest first
+    cpu_capabilities: Mapping[str, int] | None = None  # of `SweepFolder`; None for more than `LISTED` cells
 
     def frame(self) -> pandas.DataFrame:
         import pandas

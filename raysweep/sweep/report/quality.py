@@ -69,7 +69,6 @@ def linted_strata(folder: SweepFolder, cells: Sequence[CellReports]) -> list[Lin
 
 def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
     for cell in cells:
-        labels = (cell.model, cell.recipe, cell.training_set, cell.seed, cell.problem_set)
         of_file: dict[str, Counter[str]] = defaultdict(Counter)
         for message in cell.reports.messages:
             cut = message.code in CAUSED_BY_CUTTING
@@ -77,7 +76,11 @@ def linted_files(cells: Sequence[CellReports]) -> Iterator[LintedFile]:
         for file in cell.reports.files:
             counts = of_file[file.file_id]
             yield LintedFile(
-                *labels,
+                cell.model,
+                cell.recipe,
+                cell.training_set,
+                cell.seed,
+                cell.problem_set,
                 file.file_id,
                 file.outcome,
                 file.score,

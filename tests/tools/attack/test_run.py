@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from raysweep.cli.app import main
-from raysweep.cli.views.attack import attack_json, attack_lines, change_of, write_findings
+from raysweep.cli.views.attack import attack_lines, change_of, print_attack, write_findings
 from raysweep.errors import UsageError
 from raysweep.models.finding import resolve
 from raysweep.perturbations.base import PERTURBATIONS
@@ -128,7 +128,7 @@ def test_a_method_that_writes_other_descriptions_is_refused(monkeypatch):
         job()
 
 
-def test_the_view_shows_rates_failures_and_changes(tmp_path):
+def test_the_view_shows_rates_failures_and_changes(tmp_path, capsys):
     sort, srot = (f"def f():\n    '''{word} the list.\n    '''" for word in ("Sort", "Srot"))
     assert change_of(sort, srot) == "'''S[-or-]{+ro+}t the list."
     attack_job = job(search="greedy")
@@ -139,7 +139,8 @@ def test_the_view_shows_rates_failures_and_changes(tmp_path):
     assert "clean pass@1                     1.000" in text and "robust pass@1 (search greedy)    0.000" in text
     assert "one random perturbation a prompt 1.000" in text and "random ones up to the budget     1.000" in text
     assert "failures found: search 1, random 0" in text and "smallest changes, 1 of 1" in text
-    shown = json.loads(json.dumps(attack_json(attack_job, rows), allow_nan=False))
+    print_attack(attack_job, rows, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
     assert list(shown["pass@1"]) == ["clean", "one_draw", "greedy", "random"]
     assert shown["pass@1"]["one_draw"]["low"] is shown["pass@1"]["one_draw"]["high"] is None, "one problem"
     assert shown["failures"] == {"greedy": 1, "random": 0} and shown["ratio"] is None
