@@ -61,7 +61,7 @@ from raysweep.sweep.report.notes import (
 )
 from raysweep.sweep.report.quality import cell_reports, linted_strata
 from raysweep.sweep.report.scoring import SweepNumbers, by_cell
-from raysweep.sweep.shown import ShownPrompts
+from raysweep.sweep.samples import ShownPrompts
 from raysweep.units import count
 
 
