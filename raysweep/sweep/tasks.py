@@ -72,8 +72,7 @@ def make(
     sweep's cells that lack nothing. `hours`: that cells and teachers are expected to take, by accelerator, by their
     tasks: longer cells start first. `work`: what tasks compute, by task and stage, by which the time left is estimated.
 
-    Returns:
-        The errors by task id, including one for each cell that can't start because a dependency failed.
+    Returns the errors by task id, including one for each cell that can't start because a dependency failed.
     """
     folder.progress.remove_folder()
     context = _context(config, missing_artefacts, folder, options)

@@ -21,6 +21,7 @@ from raysweep.records import Completion, PromptRow, Result
 from raysweep.rows.parquet import ROWS, read_rows_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
+from raysweep.sweep.report.scoring import parts_of
 from raysweep.tools.samples.format import passed_or_none
 
 Place = tuple[CellLabels, TestSetName]
@@ -31,7 +32,6 @@ class SweepAnswers(Answers):
 
     def __init__(self, folder: SweepFolder) -> None:
         self._folder, self._store = folder, folder.store
-        self._parts = cache(self._read_parts)
         self._problems = cache(self._read_references)
         self._patches = cache(self._read_patches)
 
@@ -62,7 +62,8 @@ class SweepAnswers(Answers):
     @override
     def rates(self, cell: CellLabels, test_set: TestSetName) -> PartRates:
         draws = [Verdicts.of(results) for results in self._results(cell, test_set)]
-        return {part: _mean_rates(draws, part) for part in (*self._parts(test_set[0])[:-1], "")} if draws else {}
+        parts = (*self._parts.get(test_set[0], ())[:-1], "")
+        return {part: _mean_rates(draws, part) for part in parts} if draws else {}
 
     @override
     def patches(self, cell: CellLabels, test_set: TestSetName) -> PatchRates:
@@ -90,16 +91,15 @@ class SweepAnswers(Answers):
         return self._problems(problem_set)
 
     @cached_property
+    def _parts(self) -> Mapping[str, Sequence[str]]:
+        return parts_of(self._folder.config())
+
+    @cached_property
     def _pairs(self) -> Mapping[Place, Sequence[GridRow]]:
         pairs: dict[Place, list[GridRow]] = {}
         for row in sorted(self._folder.grid(), key=lambda row: row.test_draw):
             pairs.setdefault((row.labels, (row.problem_set, row.perturbation)), []).append(row)
         return pairs
-
-    def _read_parts(self, problem_set: str) -> Sequence[str]:
-        known = PROBLEMS.names()
-        specs = self._folder.config().evaluation.problems
-        return next((PROBLEMS.get(s.name).parts for s in specs if s.label == problem_set and s.name in known), ())
 
     def _read_references(self, problem_set: str) -> Mapping[str, str]:
         config = self._folder.config()

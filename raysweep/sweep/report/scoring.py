@@ -112,7 +112,7 @@ def cell_numbers(folder: SweepFolder) -> Iterator[CellNumbers]:
     """
     config, store = folder.config(), folder.store
     baselines = Baselines(order_of(config).clean_of)
-    parts, rated, levels = _parts(config), rated_texts(config), levels_of(config)
+    parts, rated, levels = parts_of(config), rated_texts(config), levels_of(config)
     metrics = metric_specs(config)
     read_prompts = cache(lambda test_set: store.rows(test_set, PromptRow))  # cells share test sets
     for rows in _in_order(by_cell(folder.grid()).values(), baselines):
@@ -204,7 +204,7 @@ def by_cell(rows: Sequence[GridRow]) -> dict[str, list[GridRow]]:
     return cells
 
 
-def _parts(config: SweepConfig) -> dict[str, tuple[str, ...]]:
+def parts_of(config: SweepConfig) -> dict[str, tuple[str, ...]]:
     """Return the parts that the tests of each problem set report, by the set's name in results; "" is no set's."""
     known = set(PROBLEMS.names())
     return {
