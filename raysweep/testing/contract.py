@@ -95,7 +95,6 @@ class Contract:
 
     @pytest.fixture
     def built(self) -> Any:
-        """The part, for the tests of what holds for every kind."""
         return self.part()
 
     def test_raysweep_finds_it_by_its_name(self, built: Any) -> None:
@@ -143,7 +142,6 @@ class WithoutArguments(Contract):
         return super().part(**arguments)
 
     def test_it_is_built_without_arguments(self, built: Any) -> None:
-        """Configs name it, and nothing more."""
         self._check_defaults(type(built))
 
     def _check_defaults(self, kind: type) -> None:
@@ -250,7 +248,6 @@ def elsewhere(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 @cache
 def _other_process() -> ProcessPoolExecutor:
-    """Start a process that all suites share; it ends with this one."""
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _note_imports)
     with _without_gpus(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", OTHER_HASH_SEED)

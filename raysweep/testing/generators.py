@@ -87,7 +87,6 @@ class GeneratorContract(Contract):
             assert isinstance(completion.tokens, int) and completion.tokens >= 0, "`tokens` is how many were generated"
 
     def test_it_generates_no_more_tokens_than_asked(self, model: ModelRef | None) -> None:
-        """`decoding.max_new_tokens` is the limit."""
         if model is None:
             pytest.skip("it runs no model, so it has no tokens")
         for completion in self.generator(model, max_new_tokens=FEW).generate(self.requests()):
@@ -96,7 +95,6 @@ class GeneratorContract(Contract):
             )
 
     def test_it_cuts_at_the_first_stop_string(self, model: ModelRef | None) -> None:
-        """What follows is no part of the completion."""
         generator = self.generator(model)
         free = [replace(request, stop=()) for request in self.requests()]
         whole = generator.generate(free)

@@ -95,7 +95,6 @@ class MetricContract(WithoutArguments):
         return numbers
 
     def test_its_numbers_have_names(self) -> None:
-        """Tables show numbers by name."""
         for example, numbers in self.measured().items():
             assert isinstance(numbers, list) and all(isinstance(number, Measurement) for number in numbers), (
                 f"{example}: measure() returns a list of Measurement"
@@ -109,7 +108,6 @@ class MetricContract(WithoutArguments):
         assert any(self.measured().values()), f"at least one example has a number: {', '.join(self.evaluations())}"
 
     def test_undefined_numbers_are_nan_with_the_reason(self) -> None:
-        """An undefined number is never 0."""
         for example, numbers in self.measured().items():
             for number in numbers:
                 assert isnan(number.value) or isfinite(number.value), (
@@ -123,7 +121,6 @@ class MetricContract(WithoutArguments):
                 )
 
     def test_n_counts_problems(self) -> None:
-        """`n` is the number of problems that a number rests on, not of completions or draws."""
         evaluations = self.evaluations()
         for example, numbers in self.measured().items():
             draws = (evaluations[example].results, *evaluations[example].more_draws)
@@ -148,7 +145,6 @@ class MetricContract(WithoutArguments):
                 )
 
     def test_harness_errors_are_left_out(self) -> None:
-        """They are no verdicts."""
         before = self.measured()
         more = {
             example: replace(evaluation, results=_with_errors(evaluation.results))
@@ -183,5 +179,4 @@ def _numbers_of(spec: Spec, evaluations: Mapping[str, Evaluation], cell: CellLab
 
 
 def _values(numbers: Sequence[Measurement]) -> list[tuple[Any, ...]]:
-    """Return numbers without notes, such that NaN equals NaN."""
     return [(number.metric, repr(number.value), repr(number.low), repr(number.high), number.n) for number in numbers]

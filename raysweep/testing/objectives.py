@@ -88,7 +88,6 @@ class ObjectiveContract(Contract):
             assert row["weights"][-1] > 0, "the last token has a weight above 0, which teaches the model to stop"
 
     def test_rows_that_are_too_long_are_left_out_with_a_reason(self) -> None:
-        """Nothing cuts them."""
         part, tokenizer = self.part(), self.tokenizer()
         for row in self.rows():
             whole = part.encode(row, tokenizer, self.recipe)
@@ -145,14 +144,12 @@ class ObjectiveContract(Contract):
             assert pair == pytest.approx(sums, rel=RELATIVE, abs=RELATIVE), f"{name} adds up over batches"
 
     def test_the_normaliser_is_above_0(self) -> None:
-        """The sum of a step's losses is divided by it."""
         part, rows = self.part(), [compact(row) for row in self.encoded()]
         number = part.normaliser(rows)
         assert isfinite(number) and number > 0, f"normaliser() returns a number above 0, and not {number}"
         assert part.normaliser(rows[::-1]) == pytest.approx(number), "the order of rows is nothing to normaliser()"
 
     def test_the_loss_is_the_sum_over_rows_whatever_their_batch(self) -> None:
-        """Any batching gives the same gradient."""
         network = self.network()
         rows = self.prepared(network)
         whole = self.loss(network, collate(rows, self.recipe.max_tokens))
@@ -167,7 +164,6 @@ class ObjectiveContract(Contract):
         assert float(padded.detach()) == pytest.approx(each, rel=RELATIVE), "padding has no effect on the loss"
 
     def test_packed_rows_have_the_same_loss_if_it_takes_them(self) -> None:
-        """`batching: packed` lays rows one after the other."""
         network = self.network()
         if not self.part().packs:
             pytest.skip("it takes no packed rows")

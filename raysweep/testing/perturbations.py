@@ -56,7 +56,6 @@ class PerturbationContract(Contract):
         assert part.level in LEVELS, f"`level` is one of {', '.join(LEVELS)}"
 
     def test_a_strength_outside_0_to_20_is_refused(self) -> None:
-        """Configs give strengths from 0 to 20."""
         self.part()
         for strength in (-0.1, 20.1):
             try:
@@ -69,7 +68,6 @@ class PerturbationContract(Contract):
                 pytest.fail(f"strength {strength} must raise UsageError, as Perturbation's constructor does")
 
     def test_ordinary_prose_changes_at_strength_1(self) -> None:
-        """Strength 1 is the usual rate."""
         if self.part().level == "none":
             pytest.skip("it is meant to change nothing")
         assert self.perturbed(self.prose, 1) != self.prose, "strength 1 is the usual rate, so `prose` must change"
@@ -77,14 +75,12 @@ class PerturbationContract(Contract):
     @given(text=st.text(max_size=200), seed=st.integers(0, 2**32))
     @examples
     def test_strength_0_changes_nothing(self, text: str, seed: int) -> None:
-        """Strength 0 is the clean text."""
         text += self.prose
         assert self.perturbed(text, seed, strength=0) == text, "strength 0 changes nothing"
 
     @given(text=st.text(max_size=200), seed=st.integers(0, 2**32), strength=st.sampled_from([1, 20]))
     @examples
     def test_any_text_is_fine_and_equal_generators_give_equal_texts(self, text: str, seed: int, strength: int) -> None:
-        """It is a pure function of its arguments, and never fails."""
         try:
             once = self.perturbed(text, seed, strength=strength)
         except Exception as error:
@@ -168,7 +164,6 @@ class PerturbationContract(Contract):
         )
 
     def test_it_draws_from_its_argument_alone(self) -> None:
-        """Generators of the whole process would give other texts in another order of work."""
         part = self.part()
         with no_global_generator():
             perturb_text(part, self.prose, random.Random(3))
@@ -191,14 +186,12 @@ class PerturbationContract(Contract):
 
 
 def perturb_text(part: Perturbation, text: str, rng: random.Random, protected: frozenset[str] = NOTHING) -> str:
-    """Return one text of natural language after a perturbation."""
     after = part.perturb([Segment(text, True)], rng, protected)
     require_segments(after)
     return "".join(segment.text for segment in after)
 
 
 def require_segments(after: object) -> None:
-    """Fail the test unless a perturbation returned a list of segments."""
     is_list = isinstance(after, list) and all(isinstance(segment, Segment) for segment in after)
     assert is_list, f"perturb() returns a list of Segment, not {after!r}"
 

@@ -47,7 +47,6 @@ class ProblemSetContract(DataContract):
     @pytest.fixture(scope="class")
     @classmethod
     def executor(cls) -> Iterator[Executor]:
-        """Two slots that run programs."""
         with Executor(2) as executor:
             yield executor
 
@@ -104,7 +103,6 @@ class ProblemSetContract(DataContract):
             )
 
     def test_references_pass_and_empty_completions_fail(self, executor: Executor) -> None:
-        """Tests tell right completions from wrong ones."""
         part, every_problem = self.read()
         problems = [problem for problem in every_problem if problem.language == PYTHON]
         every = max(1, len(problems) // self.programs) if self.programs else 1

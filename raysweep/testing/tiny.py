@@ -86,7 +86,6 @@ def tiny_tokenizer() -> Any:
 
 
 def tiny_network(tokenizer: Any) -> Any:
-    """Return a tiny llama with random weights for a tokenizer, in training mode."""
     from raysweep.models.families.base import FAMILIES
     from raysweep.models.loading import auto_model
     from raysweep.records import Spec

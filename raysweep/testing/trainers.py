@@ -41,7 +41,6 @@ class Training:
 
     @property
     def files(self) -> dict[str, dict[str, Any]]:
-        """Return the names, sizes and hashes of the files that it wrote."""
         return describe(self.job.out)
 
 
@@ -74,7 +73,6 @@ class TrainerContract(WithoutArguments):
         return cls().train(base, tmp_path_factory.mktemp("training"))
 
     def rows(self) -> list[TrainingRow]:
-        """Return the rows to train on."""
         return training_rows()
 
     def load(self, model: ModelRef) -> Any:
@@ -117,7 +115,6 @@ class TrainerContract(WithoutArguments):
         )
 
     def test_what_it_wrote_can_be_loaded(self, training: Training) -> None:
-        """As a full model, or with its base."""
         kind, job = self.part().kind, training.job
         try:
             self.load(ModelRef(str(job.out), kind, None if kind is ModelKind.FULL else job.base))
