@@ -82,9 +82,8 @@ def make(
     write_work(folder.progress, work)
     later = [plan for plan in missing_artefacts if plan.after_cells]
     ids = [task.id for task in [*shared, *cell_tasks, *_tasks(later, context, needs)]]
-    settings = _settings(config, folder, options, ids, cached_cells)
     watch = options.watch(folder, ids, cached_cells) if options.watch else nullcontext()
-    with watch, mark_stopped_on_error(folder), _engine(options.engine, settings) as engine:
+    with watch, mark_stopped_on_error(folder), _engine(config, context, folder, options, ids, cached_cells) as engine:
         engine.check([*shared, *cell_tasks])
         errors = engine.make_shared(shared)
         errors |= _run_cells(engine, cell_tasks, errors, folder, fail_fast=options.fail_fast)
@@ -114,50 +113,22 @@ def _run_cells(
 def _context(
     config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan], folder: SweepFolder, options: RunOptions
 ) -> Context:
-    recovery, groups = _recovery(config, options), _groups(config, missing_artefacts)
+    again = config.recovery
+    is_ray = options.engine == "ray"  # only Ray ends processes that hang
+    recovery = Recovery(again.retries, again.backoff_seconds, again.stall_seconds, is_ray)
+    bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
+    bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
+    bases += [plan.base for plan in missing_artefacts if isinstance(plan, AskingPlan)]
+    groups = {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
     compilers = identities(_compiled(config), config.execution.sandbox.cpp_flags)
     sandbox = dataclasses.replace(config.execution.sandbox, compilers=compilers)
     return Context(folder.store.root, folder.name, config.checkpoint_every, recovery, sandbox, groups)
-
-
-def _settings(
-    config: SweepConfig, folder: SweepFolder, options: RunOptions, ids: Sequence[str], cached_cells: int
-) -> EngineSettings:
-    return EngineSettings(
-        config.resources,
-        config.ray,
-        _recovery(config, options),
-        folder.files,
-        tuple(config.loggers),
-        options.address,
-        options.fail_fast,
-        options.max_gpu_hours,
-        folder.store.pins,
-        folder.name,
-        ids,
-        cached_cells,
-        _compiled(config),
-    )
 
 
 def _compiled(config: SweepConfig) -> dict[str, str]:
     sets = [config.problem_set(problems) for problems in config.evaluation.problems]
     flags = {CPP: config.execution.sandbox.cpp_flags}
     return {language: flags.get(language, "") for language in COMPILED if any(one.language == language for one in sets)}
-
-
-def _recovery(config: SweepConfig, options: RunOptions) -> Recovery:
-    """Return how often and how the engine tries failing work again; only Ray ends processes that hang."""
-    recovery = config.recovery
-    return Recovery(recovery.retries, recovery.backoff_seconds, recovery.stall_seconds, options.engine == "ray")
-
-
-def _groups(config: SweepConfig, missing_artefacts: Sequence[ArtefactPlan]) -> dict[str, str]:
-    """Return the pin group of each base model for which something is made, by the model's name."""
-    bases = [plan.cell.base for plan in missing_artefacts if isinstance(plan, CellArtefactPlan)]
-    bases += [plan for plan in missing_artefacts if isinstance(plan, BasePlan)]
-    bases += [plan.base for plan in missing_artefacts if isinstance(plan, AskingPlan)]
-    return {name: group_of(config, base) for name, base in {base.name: base for base in bases}.items()}
 
 
 def shared_tasks(
@@ -247,8 +218,30 @@ def _blocked(cells: Sequence[Task], errors: Mapping[str, str], stopped: Collecti
     return blocked
 
 
-def _engine(name: str, settings: EngineSettings) -> Engine:
-    if name == "local":
+def _engine(
+    config: SweepConfig,
+    context: Context,
+    folder: SweepFolder,
+    options: RunOptions,
+    ids: Sequence[str],
+    cached_cells: int,
+) -> Engine:
+    settings = EngineSettings(
+        config.resources,
+        config.ray,
+        context.recovery,
+        folder.files,
+        tuple(config.loggers),
+        options.address,
+        options.fail_fast,
+        options.max_gpu_hours,
+        folder.store.pins,
+        folder.name,
+        ids,
+        cached_cells,
+        _compiled(config),
+    )
+    if options.engine == "local":
         from raysweep.engine.local import LocalEngine
 
         return LocalEngine(settings)
