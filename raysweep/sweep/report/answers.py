@@ -16,7 +16,6 @@ from raysweep.metrics.base import CellLabels
 from raysweep.metrics.passing import task_rates
 from raysweep.metrics.repair import patch_rates
 from raysweep.metrics.verdicts import Verdicts
-from raysweep.problems.base import PROBLEMS
 from raysweep.records import Completion, PromptRow, Result
 from raysweep.rows.parquet import ROWS, read_rows_of
 from raysweep.sweep.folder import SweepFolder

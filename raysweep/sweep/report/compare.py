@@ -242,7 +242,7 @@ def compare_twins(folders: Sequence[SweepFolder], by: str, *, each_seed: bool = 
 
 
 @dataclass(frozen=True)
-class Field:
+class TwinField:
     """A setting that twins may differ in."""
 
     words: Callable[[JudgedCell], str]  # returns a cell's value of it
@@ -381,15 +381,15 @@ def _decoding(cell: JudgedCell) -> str:
     return f"{drawn}, {count(evaluation.samples, 'sample')}, {evaluation.max_new_tokens:,} tokens, {generator}"
 
 
-FIELDS: Mapping[str, Field] = {
-    "precision": Field(
+FIELDS: Mapping[str, TwinField] = {
+    "precision": TwinField(
         _precision,
         "give two models of one `path` another `dtype` or recipes of another `precision`",
         model=("dtype",),
         recipe=("precision",),
     ),
-    "recipe": Field(lambda cell: cell.labels.recipe, "give a model two `recipes`", recipe=None),
-    "decoding": Field(_decoding, "name two sweeps that differ in `evaluation.temperature`", decoding=True),
+    "recipe": TwinField(lambda cell: cell.labels.recipe, "give a model two `recipes`", recipe=None),
+    "decoding": TwinField(_decoding, "name two sweeps that differ in `evaluation.temperature`", decoding=True),
 }
 
 
