@@ -89,16 +89,14 @@ from raysweep.models.loading import auto_model
 from raysweep.records import Completion, Decoding, GenerationRequest, ModelKind, ModelRef, PromptPair
 from raysweep.testing.services import EditServicesHere, FolderServices
 from raysweep.trainers.base import OBJECTIVES, Recipe, Row, TrainJob
-from raysweep.trainers.batching import compact
+from raysweep.trainers.batching import compact, micro_batching
 from raysweep.trainers.editors.base import EditJob
 from raysweep.trainers.editors.creme import Creme
 from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.encoding import EncodedSet
-from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.loop import TrainingLoop, seeded_torch
 from raysweep.trainers.lora import Lora
-from raysweep.trainers.memory import largest_batch, training_memory
-from raysweep.trainers.micro_batches import micro_batching
+from raysweep.trainers.memory import flops_per_token, largest_batch, training_memory
 from raysweep.trainers.optimizer import is_norm, torch_name
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 from raysweep.config.document import Document, KeyPath, shown
 from raysweep.config.models import CHECKPOINT, LoraConfig, RecipeConfig
-from raysweep.trainers.best import BEST
+from raysweep.trainers.base import BEST
 from raysweep.units import count
 
 MOST_RECIPES = 1000

@@ -30,8 +30,7 @@ from raysweep.prompts.templates import CHAT, INSTRUCT, MAGICODER, RAW, PromptTem
 from raysweep.records import ModelKind, ModelRef, Spec
 from raysweep.trainers.adapters import adapted_modules
 from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe, TrainJob
-from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.editors.settings import require_block
+from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import kind_of, place_of, rewrites
 from raysweep.trainers.lora import linear_layers, unadapted
 

@@ -45,8 +45,7 @@ from raysweep.prompts.templates import PromptTemplate, template_shown
 from raysweep.records import BASE, CLEAN, REWRITTEN, ModelKind
 from raysweep.storage.artefacts import Node, SharedSpec
 from raysweep.storage.uses import SELECTION
-from raysweep.trainers.base import OBJECTIVES, TRAINERS, Recipe
-from raysweep.trainers.best import BEST
+from raysweep.trainers.base import BEST, OBJECTIVES, TRAINERS, Recipe
 from raysweep.trainers.kinds import kind_of
 from raysweep.trainers.objectives.rejected import VERSION as ENCODED
 

@@ -15,7 +15,7 @@ from raysweep.records import CLEAN, Result
 from raysweep.stages.editing import edited_problem, localization_of
 from raysweep.stats.intervals import draw_means
 from raysweep.storage.store import Store
-from raysweep.trainers.editors.parts import EDIT, LOCALIZATION
+from raysweep.trainers.editors.base import EDIT, LOCALIZATION
 from raysweep.trainers.editors.running import CHECKS
 
 

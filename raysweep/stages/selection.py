@@ -18,7 +18,7 @@ from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.training import VALIDATION_SET
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN
-from raysweep.trainers.best import KEPT_STEP
+from raysweep.trainers.base import KEPT_STEP
 from raysweep.units import count
 
 

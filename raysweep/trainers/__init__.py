@@ -5,17 +5,13 @@ Begin with base.py, which defines what a trainer receives and returns.
     base.py          the contracts: recipe, training job, services, trainer, objective
     loop.py          runs the optimizer steps, validates, reads and writes checkpoints, halves large passes
     reports.py       reports loss, speed and memory while a training runs
-    batching.py      decides which rows each step takes (order, chunks, shards) and makes tensors of them
-    micro_batches.py decides which rows of a step share a forward pass, and tries which size is fastest
+    batching.py      decides which rows each step and each forward pass takes, and makes tensors of them
     activations.py   computes activations again in the backward pass (gradient checkpointing)
-    best.py          keeps the weights of the epoch with the lowest validation loss
     optimizer.py     AdamW and Adafactor, which weights decay, and the schedules of its learning rate
-    encoding.py      turns a job's training rows into token ids and weights
-    preparing.py     computes what an objective needs of the untrained model, and keeps it for later trainings
-    validation.py    measures of validation rows that all objectives share: cross-entropy, pairs told apart
+    encoding.py      turns a job's training rows into token ids and weights; keeps numbers of the untrained model
+    validation.py    measures of validation rows that all objectives share; the epoch with their lowest loss
     checks.py        stops trainings that can't be right; refuses broken models and adapters that do nothing
-    memory.py        predicts the memory of a training worker and of a generator: weights, activations, largest batch
-    flops.py         counts the FLOPs of a training
+    memory.py        predicts the memory of a training worker and of a generator, and a training's FLOPs
     full.py          trains all weights, or a model from scratch; loads a model for training
     adapters.py      what trainers of adapters share: PEFT's wrapper and config, checks, saving
     lora.py          trains low-rank updates (LoRA) of linear layers; finds embeddings and the output layer

@@ -15,19 +15,15 @@ from raysweep.models.whole_texts import bare
 
 def recompute_blocks(model: Any) -> None:
     """Have a model's blocks keep only their inputs while it trains, in place. Dropout draws the same numbers again."""
+    import torch
+
     network = bare(model)
     has_both = getattr(network.config, "is_encoder_decoder", False)
     for stack in (network.get_encoder(), network.get_decoder()) if has_both else (model,):
-        for block in _blocks(stack):
+        lists = [module for module in stack.modules() if isinstance(module, torch.nn.ModuleList)]
+        blocks: Any = max(lists, key=lambda each: sum(weights.numel() for weights in each.parameters()))
+        for block in blocks:
             block.forward = functools.partial(_recomputed, block.forward)
-
-
-def _blocks(stack: Any) -> Any:
-    """Return the list of a stack's blocks: the one with the most weights."""
-    import torch
-
-    lists = [module for module in stack.modules() if isinstance(module, torch.nn.ModuleList)]
-    return max(lists, key=lambda each: sum(weights.numel() for weights in each.parameters()))
 
 
 def _recomputed(forward: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
     import torch
 
 
+BEST = "best"
+"""The value of a recipe's `keep` with which the epoch of the lowest validation loss is the model."""
+KEPT_STEP = "kept_step"
+"""Among what a training with `keep: best` reports: the step whose weights are the model."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """Settings of a training that don't depend on the model. Every field is part of the trained model's key."""

@@ -45,7 +45,15 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
     with torch.autocast(weight.device.type, weight.dtype, enabled=weight.dtype != torch.float32):
         if not needs_cache(model):
             return frozenset()
-        called = _called(model, collate([row], len(row["input_ids"])))
+        called: set[int] = set()
+        hooks = [part.register_forward_pre_hook(lambda module, _: called.add(id(module))) for part in model.modules()]
+        try:
+            with evaluating(model), torch.no_grad():
+                batch = collate([row], len(row["input_ids"]))
+                _logits(model, {name: tensor.to(weight.device) for name, tensor in batch.items()})
+        finally:
+            for hook in hooks:
+                hook.remove()
     frozen = set()
     for at, module in model.named_modules():
         for name, weights in module.named_parameters(recurse=False):
@@ -53,21 +61,6 @@ def freeze_uncalled(model: Any, row: Row) -> frozenset[str]:
                 weights.requires_grad = False
                 frozen.add(f"{at}.{name}".replace(".default", ""))
     return frozenset(frozen)
-
-
-def _called(model: Any, batch: Mapping[str, torch.Tensor]) -> set[int]:
-    import torch
-
-    called: set[int] = set()
-    hooks = [module.register_forward_pre_hook(lambda module, _: called.add(id(module))) for module in model.modules()]
-    try:
-        with evaluating(model), torch.no_grad():
-            device = model.get_input_embeddings().weight.device
-            _logits(model, {name: tensor.to(device) for name, tensor in batch.items()})
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return called
 
 
 def check_eos(rows: Sequence[Row], ends: Collection[int]) -> None:

@@ -1,28 +1,44 @@
-"""Turns a job's training rows into token ids and weights, once per training."""
+"""Turns a job's training rows into token ids and weights, once per training.
+
+What an objective needs of the untrained model beside them is kept for later trainings (`NumbersOfRows`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
+import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import UsageError
+from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import positions_of
 from raysweep.models.loading import architecture_of
 from raysweep.models.logits import LABELS
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows
-from raysweep.trainers.base import Objective, Recipe, Row, TrainJob, objective_of
+from raysweep.trainers.base import Objective, Recipe, Row, Services, TrainJob, objective_of
 from raysweep.trainers.batching import REJECTED, compact, rehearse
 from raysweep.trainers.checks import check_eos
 from raysweep.trainers.objectives.rejected import Comparing, pair_of
 from raysweep.trainers.validation import HeldOut, hold_out
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+Compute = Callable[[Mapping[str, "torch.Tensor"]], "torch.Tensor"]
+"""Takes a batch and returns (rows of the batch, numbers of a row)."""
+Passes = Callable[["EncodedSet"], Iterator[tuple[list[int], Mapping[str, "torch.Tensor"]]]]
+"""Yields the row numbers and the batch of each of this worker's forward passes over all rows of a set."""
 
 
 @dataclass(frozen=True)
@@ -117,3 +133,75 @@ def _usable(encoded: EncodedSet, what: str, label: str) -> EncodedSet:
             f"(at most {encoded.max_tokens} tokens, with a prompt and a response)"
         )
     return encoded
+
+
+@dataclass(frozen=True)
+class NumbersOfRows:
+    """Computes numbers of rows with the model as training starts; implements `raysweep.trainers.base.RowServices`.
+
+    `passes`: the training loop's. `weights`: number format of the base's weights, which adapters keep in 16 bits where
+    they train in 16 bits, and the training of all weights doesn't. Numbers are kept where the job names its base
+    model's weights.
+    """
+
+    job: TrainJob
+    data: EncodedSet
+    services: Services
+    passes: Passes
+    weights: str = "float32"
+
+    @property
+    def rank(self) -> int:
+        return self.services.rank
+
+    @property
+    def world_size(self) -> int:
+        return self.services.world_size
+
+    def of_rows(self, what: str, rows: Sequence[Row], compute: Compute) -> np.ndarray:
+        import numpy as np
+
+        key = self._key(what, rows)
+        if key and (content := self.services.kept(key)) is not None:
+            with contextlib.suppress(ValueError, EOFError, OSError):
+                kept: np.ndarray = np.load(io.BytesIO(content), allow_pickle=False)
+                if kept.ndim == 2 and len(kept) == len(rows):
+                    return kept
+        numbers = self.computed(dataclasses.replace(self.data, rows=rows), compute)
+        if key and self.rank == 0:
+            file = io.BytesIO()
+            np.save(file, numbers, allow_pickle=False)
+            self.services.keep(key, file.getvalue())
+        return numbers
+
+    def computed(self, data: EncodedSet, compute: Compute) -> np.ndarray:
+        """Compute numbers for all rows of a set with the model as it is, and keep nothing; see `of_rows`."""
+        import numpy as np
+
+        own: dict[int, list[float]] = {}
+        for members, batch in self.passes(data):
+            own |= dict(zip(members, compute(batch).double().tolist(), strict=True))
+        parts: list[Any] = [own]
+        if self.world_size > 1:
+            import torch
+
+            parts = [None] * self.world_size
+            torch.distributed.all_gather_object(parts, own)
+        of_rows = {row: numbers for part in parts for row, numbers in part.items()}
+        return np.array([of_rows[row] for row in range(len(data.rows))], dtype=np.float64)
+
+    def _key(self, what: str, rows: Sequence[Row]) -> str:
+        """Return the hash of all that the numbers depend on; empty for a base whose weights nothing names.
+
+        Token ids stand for rows, template and tokenizer.
+        """
+        if not self.job.base_key:
+            return ""
+        content = hashlib.sha256()
+        for row in rows:
+            for name, numbers in sorted(row.items()):
+                content.update(f"{name} {numbers.dtype} {len(numbers)} ".encode() + numbers.tobytes())
+        facts = {"base": self.job.base_key, "precision": self.job.recipe.precision, "rows": content.hexdigest()}
+        if self.job.recipe.precision != "float32":
+            facts["weights"] = self.weights
+        return text_sha(canonical_json({**facts, "what": what}))

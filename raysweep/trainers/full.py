@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
@@ -43,8 +42,11 @@ class Full(Trainer):
         weights = loop.sharding.weights()
         if services.rank == 0:
             model.save_pretrained(job.out, state_dict=weights)
-            if weights is not None:
-                say_float32(job.out)
+            if weights is not None:  # ZeRO's: the tensors are float32, as its model may not be, whose config was saved
+                path = job.out / "config.json"
+                config = json.loads(path.read_text())
+                config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
+                path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
             tokenizer.save_pretrained(job.out)
             buffers = {name for name, _ in model.named_buffers()}  # no training changes them, and some are zero
             check_saved(job.out, names, values, buffers)
@@ -54,14 +56,6 @@ class Full(Trainer):
 def number_of_weights(model: Any) -> int:
     """Return how many weights a model has; a tied matrix counts once."""
     return sum(weights.numel() for weights in model.parameters())
-
-
-def say_float32(folder: Path) -> None:
-    """Have a saved model's config say float32, as its tensors are: with ZeRO, the model itself may be in 16 bits."""
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
-    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 
 def load_for_training(base: ModelRef, dtype: str = "float32") -> tuple[Any, Any]:

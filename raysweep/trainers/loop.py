@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,18 +23,25 @@ from raysweep.models.attention import disable_cudnn_attention
 from raysweep.models.loading import silence_deepspeed
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
-from raysweep.trainers.base import LossSum, Services, TrainJob
-from raysweep.trainers.batching import DataOrder, collate, collate_packed, shard, total_steps
-from raysweep.trainers.best import BEST, KEPT_STEP, BestEpoch
+from raysweep.trainers.base import BEST, KEPT_STEP, LossSum, Row, Services, TrainJob
+from raysweep.trainers.batching import (
+    BatchingTrial,
+    DataOrder,
+    MicroBatching,
+    collate,
+    collate_packed,
+    micro_batching,
+    passes_of_workers,
+    shard,
+    total_steps,
+)
 from raysweep.trainers.checks import check_packing, check_trainable, freeze_uncalled
-from raysweep.trainers.encoding import EncodedSet
-from raysweep.trainers.micro_batches import BatchingTrial, MicroBatching, micro_batching, passes_of_workers
+from raysweep.trainers.encoding import EncodedSet, NumbersOfRows
 from raysweep.trainers.objectives.sft import Sft
 from raysweep.trainers.optimizer import learning_rate
-from raysweep.trainers.preparing import NumbersOfRows
 from raysweep.trainers.reports import TrainingReports
 from raysweep.trainers.sharding.choice import make_sharding, sharding_name, unshared_setting
-from raysweep.trainers.validation import log_probabilities_of_texts
+from raysweep.trainers.validation import BestEpoch, log_probabilities_of_texts
 from raysweep.units import seconds_of
 
 if TYPE_CHECKING:
@@ -109,8 +116,16 @@ class TrainingLoop:
             HopelessError: the loss is not finite; the message names the step.
             RaysweepError: memory ran out. Where another attempt will take smaller forward passes, it says so.
         """
+        import torch
+
         with seeded_torch(self.job.seed, "training"):
-            self._prepare_rows()
+            self.model.eval()
+            with torch.no_grad():
+                self.data = self._prepared(self.data)
+                if self.data.validation is not None:
+                    self.data = dataclasses.replace(self.data, validation=self._prepared(self.data.validation))
+            self.model.train()
+            self._measure(0)
             start = self._resume()
             if start and self._ends_validated_epoch(start) and not self.reports.has_validated(start):
                 self._end_epoch(start)  # the machine went between checkpoint and validation
@@ -159,38 +174,37 @@ class TrainingLoop:
         self.trainable_weights = check_trainable(self.model)
         if self.recipe.batching == "packed":
             check_packing(self.model, self.data.objective, self.data.rows)
-        self._packs = self.recipe.batching == "auto" and self._can_pack()
+        self._packs = False
+        if self.recipe.batching == "auto":
+            with contextlib.suppress(UsageError):
+                check_packing(self.model, self.data.objective, self.data.rows)
+                self._packs = True
         attention = self._attention()
         if attention is not None and hasattr(self.model, "set_attn_implementation"):
             self.model.set_attn_implementation(attention)
         if self.recipe.gradient_checkpointing:
             recompute_blocks(self.model)
 
-    def _prepare_rows(self) -> None:
-        import torch
+    def _prepared(self, data: EncodedSet) -> EncodedSet:
+        services = NumbersOfRows(self.job, data, self.services, self._batches_over, self._weights)
 
-        self.model.eval()
-        with torch.no_grad():
-            self.data = self._in_memory(self._prepared, self.data)
-            if self.data.validation is not None:
-                validation = self._in_memory(self._prepared, self.data.validation)
-                self.data = dataclasses.replace(self.data, validation=validation)
-        self.model.train()
-        self._measure(0)
+        def rows() -> Sequence[Row]:
+            with self.sharding.autocast():
+                return data.objective.prepare(self.sharding.replica, data.rows, services)
 
-    def _in_memory(self, compute: Callable[[EncodedSet], T], data: EncodedSet) -> T:
+        return dataclasses.replace(data, rows=self._in_memory(rows, data))
+
+    def _in_memory(
+        self, compute: Callable[[], T], data: EncodedSet, rows: list[int] | None = None, step: int | None = None
+    ) -> T:
+        """Compute something from some rows of a set, all by default; where memory runs out, again in smaller passes."""
         while True:
             try:
-                return compute(data)
+                return compute()
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._make_passes_smaller(_longest_first(data), None, error, data)
-
-    def _prepared(self, data: EncodedSet) -> EncodedSet:
-        services = NumbersOfRows(self.job, data, self.services, self._batches_over, self._weights)
-        with self.sharding.autocast():
-            return dataclasses.replace(data, rows=data.objective.prepare(self.sharding.replica, data.rows, services))
+                self._make_passes_smaller(rows or _longest_first(data), step, error, data)
 
     def _batches_over(self, data: EncodedSet, done: int = 0) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
         for members, _ in self._passes_over(data):
@@ -219,7 +233,7 @@ class TrainingLoop:
                 numbers = services.computed(data, compute)
             else:
                 kept = "log-probabilities of texts"
-                numbers = self._in_memory(lambda texts: services.of_rows(kept, texts.rows, compute), data)
+                numbers = self._in_memory(lambda: services.of_rows(kept, data.rows, compute), data)
         self.model.train()
         measures, margins = held_out.measure(numbers[:, 0])
         self.reports.measured(done, measures, margins if is_kept else None)
@@ -239,25 +253,25 @@ class TrainingLoop:
         packs = self.recipe.batching != "padded" and self.recipe.precision != "float32"
         return "flash_attention_2" if packs and is_flash_attn_2_available() else None
 
-    def _can_pack(self) -> bool:
-        try:
-            check_packing(self.model, self.data.objective, self.data.rows)
-        except UsageError:
-            return False
-        return True
-
     def _limit_batching(self) -> None:
         tokens = self.services.remembered().get(REMEMBERED_TOKENS, self.batching.tokens)
         self.batching = dataclasses.replace(self.batching, tokens=min(tokens, self.batching.tokens))
 
     def _step(self, step: int) -> None:
+        import torch
+
         rows = self.order.rows(step)
         began = self._clock()
         rate = learning_rate(self.recipe, step, self.total)
         for _ in range(MOST_REPEATS):
-            sums = self._add_gradients_in_memory(rows, step)
+            sums = self._in_memory(functools.partial(self.add_gradients, rows, step), self.data, rows, step)
             norm = self._update(rate, step)
-            if norm is not None or not self._is_finite(sums):
+            if norm is not None:
+                break
+            is_finite = sums.isfinite().all().to(torch.int)
+            if self.services.world_size > 1:  # the workers decide alike
+                torch.distributed.all_reduce(is_finite, torch.distributed.ReduceOp.MIN)
+            if not is_finite:
                 break  # a loss that isn't finite ends the training at the next report
             self.repeated_steps += 1
         else:
@@ -268,7 +282,13 @@ class TrainingLoop:
         tokens = sum(self.data.lengths[row] for row in rows)
         self.reports.add(sums, norm if norm is not None else math.inf, tokens)
         if self._trial is not None:
-            self._try_batching(self._clock() - began, tokens)
+            self._trial.add(self._clock() - began, tokens)
+        if self._trial is not None and self._trial.is_over:
+            spent = torch.tensor(self._trial.seconds, dtype=torch.float64)
+            if self.services.world_size > 1:
+                torch.distributed.all_reduce(spent)
+            self.batching = self._trial.fastest(spent.tolist())
+            self._trial = None
 
     def _clock(self) -> float:
         """Return the time in seconds; while ways of batching are tried, after the accelerator's work."""
@@ -291,24 +311,6 @@ class TrainingLoop:
                 f"{self.job.label}: memory ran out in the update of step {step + 1:,}, where the optimizer{needs}; "
                 f"{self._ways_to_save()}"
             ) from error
-
-    def _is_finite(self, sums: torch.Tensor) -> bool:
-        """Return True if the losses of a step are finite on all workers, who decide alike."""
-        import torch
-
-        is_finite = sums.isfinite().all().to(torch.int)
-        if self.services.world_size > 1:
-            torch.distributed.all_reduce(is_finite, torch.distributed.ReduceOp.MIN)
-        return bool(is_finite)
-
-    def _add_gradients_in_memory(self, rows: list[int], step: int) -> torch.Tensor:
-        while True:
-            try:
-                return self.add_gradients(rows, step)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._make_passes_smaller(rows, step, error)
 
     def add_gradients(self, rows: list[int], step: int = 0) -> torch.Tensor:
         """Add up the gradients of a step's rows; return (sum of this worker's losses, normaliser of the step).
@@ -389,19 +391,16 @@ class TrainingLoop:
             counts = number < len(passes)
             yield (passes[number] if counts else longest_first[-1:]), counts
 
-    def _make_passes_smaller(
-        self, rows: list[int], step: int | None, error: BaseException, data: EncodedSet | None = None
-    ) -> None:
+    def _make_passes_smaller(self, rows: list[int], step: int | None, error: BaseException, data: EncodedSet) -> None:
         """Halve the largest forward pass after memory ran out; raise RaysweepError where that can't help.
 
         Several workers can't repeat a step, since the others wait in an exchange. So they all end, and the next attempt
         takes the smaller passes from its start.
 
-        `rows`: of the step; where memory ran out before the first one, all of `data`. `step`: None before the first.
-        `data`: the set that was prepared; None: the rows that train.
+        `rows`: of `data`, which were computed. `step`: None before the first.
         """
         rows_here = shard(rows, self.services.rank, self.services.world_size)
-        smaller = self._current_batching().smaller(rows_here, (data or self.data).lengths)
+        smaller = self._current_batching().smaller(rows_here, data.lengths)
         when = "before the first step" if step is None else f"at step {step + 1:,} of {self.total:,}"
         place = f"{self.job.label}: memory ran out {when}"
         if smaller is None:
@@ -439,19 +438,6 @@ class TrainingLoop:
     def _current_batching(self) -> MicroBatching:
         return self._trial.current if self._trial is not None else self.batching
 
-    def _try_batching(self, seconds: float, tokens: int) -> None:
-        """Count a step of `batching: auto`; after the last one keep what was fastest over all workers."""
-        import torch
-
-        assert self._trial is not None
-        self._trial.add(seconds, tokens)
-        if self._trial.is_over:
-            spent = torch.tensor(self._trial.seconds, dtype=torch.float64)
-            if self.services.world_size > 1:
-                torch.distributed.all_reduce(spent)
-            self.batching = self._trial.fastest(spent.tolist())
-            self._trial = None
-
     def _checkpoint_is_due(self, done: int, is_asked_for: bool) -> bool:
         """Decide by rank 0's clock; what the services ask for is due at once, unless the job wants none at all."""
         every = self.job.checkpoint_every
@@ -474,11 +460,7 @@ class TrainingLoop:
         def write(folder: Path) -> None:
             self.sharding.write(folder)
             if self.services.rank == 0:
-                content = {
-                    "step": done,
-                    **reports,
-                    "batching": dataclasses.asdict(self.batching),
-                }
+                content = {"step": done, **reports, "batching": dataclasses.asdict(self.batching)}
                 if self.best is not None:
                     content |= self.best.state()
                     self.best.write(folder)

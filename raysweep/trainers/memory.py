@@ -1,4 +1,4 @@
-"""Predicts the memory of a training worker and of a generator from a model's shape and a recipe, without torch.
+"""Predicts the memory of a training worker and of a generator, and a training's FLOPs, without torch.
 
 The sum follows the operations: which tensors the optimizer keeps, which each operation of a block saves for its
 backward pass, and which the loss holds at once. Nothing is fitted to measurements; tests/trainers/test_memory.py
@@ -8,14 +8,13 @@ compares the result with the bytes of live tensors. It is the peak of the tensor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from raysweep.models.architectures.shape import BYTES, Shape
 from raysweep.models.families.base import ia3_targets, lora_targets
-from raysweep.trainers.base import Ia3Settings, LoraSettings, Recipe, objective_of
-from raysweep.trainers.best import BEST
-from raysweep.trainers.micro_batches import micro_batching
+from raysweep.trainers.base import BEST, Ia3Settings, LoraSettings, Recipe, objective_of
+from raysweep.trainers.batching import micro_batching
 from raysweep.trainers.sharding.choice import sharding_name
 
 LOSS_COPIES = 3
@@ -62,7 +61,6 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """Tokens of the pass, padding included."""
         return self.rows * self.width
 
 
@@ -115,13 +113,10 @@ def training_memory(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) ->
     optimizer = 0 if recipe.offload == "optimizer" else kept_states // over[0]
     gathered = 2 * shape.matrix_weights * block.compute if stage == 3 else 0
 
-    inputs = block.inputs  # of one block
     kept = sum(layers * (of.inputs if recipe.gradient_checkpointing else of.kept) for layers, of in stacks)
     casts = sum(layers * of.casts for layers, of in stacks) + block.head_cast
     shared = sum(of.shared for _, of in stacks)
-    head = 0 if recipe.gradient_checkpointing else inputs
-    if not recipe.gradient_checkpointing:
-        head += block.norm_kept
+    head = 0 if recipe.gradient_checkpointing else block.inputs + block.norm_kept
     predicted = block.batch.tokens if shape.decoder_layers else round(batch.tokens * batch.weighted)
     loss = predicted * (4 * LOSS_COPIES * shape.vocabulary + block.compute * shape.hidden)
     several = sequences_of_worker(recipe) > batch.rows
@@ -165,6 +160,25 @@ def trained_weights(shape: Shape, recipe: Recipe) -> int:
     adapted = sum(lora.r * sum(layers[role]) * shape.number_of(role) for role in adapted_roles(shape, recipe))
     of_head = lora.r * (shape.hidden + shape.vocabulary) if lora.preset == "study" else 0
     return adapted + of_head + shape.head_weights * _copied_ends(recipe)
+
+
+def flops_per_token(shape: Shape, recipe: Recipe, width: float) -> float:
+    """Return the FLOPs of the forward and backward pass of one token, attention included.
+
+    As model FLOPs utilisation counts (PaLM, appendix B, https://arxiv.org/abs/2204.02311): what is computed twice to
+    save memory counts once.
+
+    6 for each weight; 4 for each of an adapter's frozen base, which gets no gradient. Of a model with an encoder and a
+    decoder, each token is taken to go through one of them.
+
+    `width`: tokens of a row.
+    """
+    frozen = recipe.trainer in ("lora", "ia3")
+    trained = trained_weights(shape, recipe) if recipe.trainer == "lora" else 0  # IA3's vectors are too few to count
+    dense = (4 if frozen else 6) * shape.weights + 6 * trained
+    if shape.decoder_layers:
+        return dense / 2 + 12 * (shape.layers + 2 * shape.decoder_layers) / 2 * shape.query * width / 2
+    return dense + 12 * shape.layers * shape.query * width
 
 
 def _copied_ends(recipe: Recipe) -> int:
@@ -298,7 +312,10 @@ class _Block:
                 return 0 if saved_anyway else width * 4
             return width * 2 * len(present)  # autocast makes a copy for each
         if self._scaled is not None:
-            return self._scaled_tensors(present, width, saved_anyway)
+            outputs, inputs = self._scaled  # inputs are float32 then, as the vectors are
+            kept = sum(outputs[role] * self.compute for role in present if role in outputs)
+            is_kept = any(role in inputs for role in present) and not (saved_anyway and self.compute == 4)
+            return kept + width * 4 * is_kept
         adapted = [role for role in present if role in adapted_roles(self._shape, self._recipe)]
         ranks = len(adapted) * LoraSettings(**self._recipe.lora).r * self.compute
         if self._dropout:  # the mask, and what it left
@@ -306,14 +323,6 @@ class _Block:
         if self.compute == 4:
             return ranks + (0 if saved_anyway or not adapted else width * 4)
         return ranks + len(adapted) * width * 2
-
-    def _scaled_tensors(self, roles: Sequence[str], width: int, saved_anyway: bool) -> int:
-        """Bytes a token of what IA3's vectors multiply; see `_inputs`. Inputs are float32 then, as the vectors are."""
-        assert self._scaled is not None
-        outputs, inputs = self._scaled
-        kept = sum(outputs[role] * self.compute for role in roles if role in outputs)
-        is_kept = any(role in inputs for role in roles) and not (saved_anyway and self.compute == 4)
-        return kept + width * 4 * is_kept
 
     def _attention(self) -> int:
         """Bytes a token of the projections and of the attention itself, without scores."""
@@ -368,7 +377,8 @@ class _T5Block(_Block):
         if reads:
             self.kept += self._second_attention(reads)
         elif not self.frozen:
-            self.casts -= 2 * (self.compute == 2) * (shape.matrix_weights - _sum_of_layers(shape))
+            one_of_each = sum(inputs * outputs for inputs, outputs in shape.linear_layers.values())
+            self.casts -= 2 * (self.compute == 2) * (shape.matrix_weights - one_of_each)
 
     def _scores(self) -> int:
         return self._kept_pairs(self.batch.width)
@@ -391,11 +401,6 @@ class _T5Block(_Block):
         shape = self._shape  # the activation is what the second layer reads
         inputs = self._inputs(("up",), shape.hidden)
         return inputs + shape.inner * self.compute + self._inputs(("down",), shape.inner, saved_anyway=True)
-
-
-def _sum_of_layers(shape: Shape) -> int:
-    """Return the weights of one linear layer of each role."""
-    return sum(inputs * outputs for inputs, outputs in shape.linear_layers.values())
 
 
 def _stacks(shape: Shape, recipe: Recipe, batch: Batch, on_gpu: bool) -> list[tuple[int, _Block]]:

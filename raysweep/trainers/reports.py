@@ -16,7 +16,7 @@ from raysweep.models.architectures.shape import BYTES, shape_of
 from raysweep.records import TrainingStep
 from raysweep.trainers.base import Services, TrainJob
 from raysweep.trainers.encoding import EncodedSet
-from raysweep.trainers.flops import flops_per_token
+from raysweep.trainers.memory import flops_per_token
 from raysweep.trainers.optimizer import learning_rate
 from raysweep.trainers.validation import MeasureCurves
 
@@ -116,7 +116,7 @@ class TrainingReports:
                 gradient_norm=float(self._norm),
                 tokens_per_second=speed,
                 new_tokens=new,
-                memory_bytes=_memory(),
+                memory_bytes=peak_memory(),
                 mfu=speed / self._peak_speed if self._peak_speed else None,
                 validation_loss=validation_loss,
                 numbers=numbers,
@@ -137,7 +137,7 @@ class TrainingReports:
     def counts(self) -> dict[str, Any]:
         counts = {
             "tokens": self._tokens,
-            "memory_bytes": _memory(),
+            "memory_bytes": peak_memory(),
             "losses": _lists(thinned(self._losses, CURVE_POINTS)),
             "final_loss": self._losses[-1][1] if self._losses else float("nan"),
         }
@@ -213,8 +213,8 @@ def thinned(points: Sequence[tuple[int, float]], most: int) -> list[tuple[int, f
     return [points[round(number * (len(points) - 1) / (most - 1))] for number in range(most)]
 
 
-def _memory() -> int:
-    """Return the largest number of bytes that this worker has held so far: on its accelerator, or in RAM."""
+def peak_memory() -> int:
+    """Return the most bytes that this process has held: on its accelerator since a reset, or in RAM so far."""
     import torch
 
     if torch.cuda.is_available():

@@ -21,7 +21,7 @@ from raysweep.stages.training import VALIDATION_SET
 from raysweep.storage.artefacts import Node
 from raysweep.storage.store import Store
 from raysweep.storage.uses import CHOSEN
-from raysweep.trainers.best import KEPT_STEP
+from raysweep.trainers.base import KEPT_STEP
 from tests.paths import NANO
 from tests.stages.making import opened, work_on
 

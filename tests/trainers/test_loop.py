@@ -234,12 +234,12 @@ def test_several_workers_leave_a_smaller_size_to_the_next_attempt(make_job):
     largest = max(sum(lengths[row] for row in each) for each in loop.batching.cut(rows, lengths))
     said = f"memory ran out at step 2 of 3; the next attempt takes {largest // 2} tokens a pass"
     with pytest.raises(RaysweepError, match=said):
-        loop._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"))
+        loop._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"), loop.data)
     again = loop_of(make_job("llama", steps=3, micro_batch_tokens=256), services)
     assert again.batching.tokens == largest // 2
     alone = loop_of(make_job("llama", steps=3, micro_batch_size=1), services)
     with pytest.raises(RaysweepError, match="in a forward pass of one row; use `gradient_checkpointing"):
-        alone._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"))
+        alone._make_passes_smaller(rows, 1, torch.OutOfMemoryError("CUDA out of memory"), loop.data)
 
 
 def test_a_float16_gradient_that_is_never_finite_ends_the_training(make_job):

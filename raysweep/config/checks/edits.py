@@ -18,8 +18,7 @@ from raysweep.models.config_files import model_config
 from raysweep.models.families.blocks import paths_of
 from raysweep.models.finding import resolve
 from raysweep.records import BASE, CLEAN
-from raysweep.trainers.editors.base import EDITORS
-from raysweep.trainers.editors.settings import require_block
+from raysweep.trainers.editors.base import EDITORS, require_block
 from raysweep.trainers.kinds import SELF_DENOISING, edits, fine_tunes, place_of, rewrites
 
 WITH_WORKERS = ("workers", "parallel", "offload")

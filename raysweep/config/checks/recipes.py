@@ -9,8 +9,7 @@ from raysweep.config.checks.mistakes import Doubt, Mistake
 from raysweep.config.models import CHECKPOINT, RecipeConfig, SelectConfig
 from raysweep.config.schema import SweepConfig
 from raysweep.errors import MissingInput, UsageError, did_you_mean, install_extra
-from raysweep.trainers.base import OBJECTIVES
-from raysweep.trainers.best import BEST
+from raysweep.trainers.base import BEST, OBJECTIVES
 from raysweep.trainers.kinds import fine_tunes
 from raysweep.trainers.sharding.choice import UNSHARED, refusal, sharding_name
 

@@ -37,12 +37,11 @@ from raysweep.planning.predictions.rates import Speed, measured_rates
 from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS, RowFacts, problem_count, row_facts
 from raysweep.records import Spec
 from raysweep.storage.store import Store
-from raysweep.trainers.base import Recipe, objective_of
+from raysweep.trainers.base import BEST, Recipe, objective_of
 from raysweep.trainers.batching import steps_of
-from raysweep.trainers.best import BEST
-from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.memory import (
     TrainingMemory,
+    flops_per_token,
     generation_memory,
     largest_batch,
     optimizer_states,

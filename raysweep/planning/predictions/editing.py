@@ -11,9 +11,8 @@ from raysweep.planning.predictions.sizes import ASSUMED_PROMPT_TOKENS
 from raysweep.records import ModelKind
 from raysweep.trainers.base import Recipe
 from raysweep.trainers.editors.base import EditEffort
-from raysweep.trainers.flops import flops_per_token
 from raysweep.trainers.kinds import edits, kind_of
-from raysweep.trainers.memory import Batch, training_memory
+from raysweep.trainers.memory import Batch, flops_per_token, training_memory
 
 COPIES = 5
 """Of the edited matrix, in float32: its change, the best one, the gradient and Adam's two states."""

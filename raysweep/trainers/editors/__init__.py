@@ -2,7 +2,7 @@
 
 Begin with base.py, which defines what an editor gets and returns.
 
-    base.py          the contract of an editor, and their registry
+    base.py          the contract of an editor, their registry, checks of settings, seconds of an edit's parts
     running.py       runs one edit and checks it: the base stays what it was, and the edit acts
     creme.py         aligns a block's states on the perturbed prompt with those on the original one (CREME)
     dinm.py          trains the matrix of the block where a safe and an unsafe text are furthest apart (DINM)
@@ -13,10 +13,6 @@ Begin with base.py, which defines what an editor gets and returns.
     shared_positions.py  says which positions of two prompts are patched
     places.py        chooses the block: by number, place or DINM's distance
     states.py        reads hidden states, and adds a change to a matrix without writing into it
-    texts.py         turns a pair's texts into tokens, and rows of tokens into a batch
-    sampling.py      samples texts of a base from a seed
-    losses.py        the losses of a text to be written, and of distributions that are to stay
-    descent.py       minimises a loss over one tensor, with the stop rules of editors
-    settings.py      checks the numbers among an editor's settings
-    parts.py         measures the seconds of an edit's parts
+    texts.py         turns a pair's texts into tokens, and rows of tokens into a batch; samples texts of a base
+    descent.py       the losses that editors share, and their descent over one tensor, stop rules included
 """

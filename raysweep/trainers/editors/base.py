@@ -1,21 +1,27 @@
-"""The contract of an editor, which changes a base model from one pair of prompts: what it gets and what it returns.
+"""The contract of an editor, which changes a base model from one pair of prompts, and what all editors share.
 
 A recipe whose `trainer` names an editor meets the edit examples of a config's `edits`, any other one its training sets.
 """
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from raysweep.errors import UsageError
 from raysweep.generators.base import LiveModel
 from raysweep.records import BlockAccuracy, Decoding, ModelKind, PromptPair
 from raysweep.registry import Registry
 
 if TYPE_CHECKING:
     import torch
+
+LOCALIZATION, EDIT = "localization", "edit"
+"""The parts of an edit whose seconds are measured."""
 
 
 @dataclass(frozen=True)
@@ -133,3 +139,54 @@ class Editor(ABC):
 
 
 EDITORS: Registry[Editor] = Registry("editor", "raysweep.trainers.editors", Editor)
+
+
+def require_numbers(
+    editor: str, positive: Mapping[str, float], at_least: Mapping[str, tuple[float, float]] | None = None
+) -> None:
+    """Raise UsageError for the first setting that is out of its range.
+
+    `positive`: settings that must be above 0, by their names. `at_least`: settings with the least value that each may
+    have.
+    """
+    for name, value in positive.items():
+        if not value > 0:
+            raise UsageError(f"editor {editor}: {name} {value} must be above 0")
+    for name, (value, least) in (at_least or {}).items():
+        if not value >= least:
+            raise UsageError(f"editor {editor}: {name} {value} must be {least:g} or more")
+
+
+def require_block(place: object, blocks: int, whose: str) -> None:
+    """Raise UsageError if a model lacks the block of a number; a place in words is always there."""
+    if isinstance(place, int) and not 0 <= place < blocks:
+        raise UsageError(
+            f"`edit_at: {place}` names no block of {whose}, which has {blocks}; write a number from 0 to {blocks - 1}, "
+            "or first, middle, last, random or dinm; creme alone has auto, too"
+        )
+
+
+class PartTimes:
+    """Adds up the seconds of an edit's parts, by the clock and of the CPU. A part ends when its kernels on a GPU do."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, dict[str, float]] = {"seconds": {}, "cpu_seconds": {}}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        import torch
+
+        began = time.perf_counter(), time.process_time()
+        try:
+            yield
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+        finally:
+            for spent, now, before in zip(
+                self._spent.values(), (time.perf_counter(), time.process_time()), began, strict=True
+            ):
+                spent[name] = spent.get(name, 0.0) + now - before
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return {clock: {part: round(value, 4) for part, value in spent.items()} for clock, spent in self._spent.items()}

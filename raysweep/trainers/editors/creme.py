@@ -20,13 +20,21 @@ from typing_extensions import override
 
 from raysweep.models.families.blocks import blocks_of
 from raysweep.records import BlockAccuracy, ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
-from raysweep.trainers.editors.descent import Descent, Rules, descend, within
+from raysweep.trainers.editors.base import (
+    EDIT,
+    EDITORS,
+    LOCALIZATION,
+    EditEffort,
+    EditJob,
+    Editor,
+    EditServices,
+    ModelEdit,
+    PartTimes,
+    require_numbers,
+)
+from raysweep.trainers.editors.descent import Descent, Rules, descend, divergence, within
 from raysweep.trainers.editors.localization import Localization, localize, most_restoring
-from raysweep.trainers.editors.losses import divergence
-from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
 from raysweep.trainers.editors.places import Place, block_at
-from raysweep.trainers.editors.settings import require_numbers
 from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of, with_change
 from raysweep.trainers.editors.texts import PairTokens, TextReader
 
@@ -83,9 +91,9 @@ class Creme(Editor):
         require_numbers(
             self.name,
             {"lr": lr, "most_change": most_change},
-            {"steps": (steps, 1), "keep_weight": (keep_weight, 0), "stop_below": (stop_below, 0)},
+            {"steps": (steps, 1), "keep_weight": (keep_weight, 0)}
+            | {"stop_below": (stop_below, 0), "patience": (patience, 0)},
         )
-        require_numbers(self.name, {}, {"patience": (patience, 0)})
         self.rules = Rules(lr, steps, stop_below, patience, keeps_best=True)
         self.keep_weight, self.keep, self.most_change, self.edit_at = keep_weight, keep, most_change, edit_at
         self.localization = Localization(

@@ -1,4 +1,4 @@
-"""Minimises a loss over one tensor with Adam, with the stop rules of editors, and says how it went."""
+"""The losses that editors share, and their descent over one tensor with Adam, stop rules included."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError
+from raysweep.trainers.editors.states import logits_of
 
 if TYPE_CHECKING:
     import torch
@@ -86,15 +87,19 @@ def descend(
         value = loss(current)
         latest = float(value.detach())
         if not math.isfinite(latest):
-            _require_kept(latest, number, rules)
+            if not (rules.keeps_best and number):
+                raise not_finite(latest, number, rules.steps, rules.lr)
             stopped = NOT_FINITE
             break
         losses.append(latest)
         if not rules.keeps_best or not number or latest < losses[step]:
             step = number
             best.copy_(current.detach())
-        if reason := _end(losses, rules):
-            stopped = reason
+        if latest < rules.stop_below:
+            stopped = BELOW
+            break
+        if rules.patience and number - losses.index(min(losses)) >= rules.patience:
+            stopped = NO_PROGRESS
             break
         if number < rules.steps:
             adam.zero_grad()
@@ -105,19 +110,11 @@ def descend(
     return Descent(best, tuple(losses), step, stopped)
 
 
-def _require_kept(loss: float, number: int, rules: Rules) -> None:
-    if not (rules.keeps_best and number):
-        raise HopelessError(
-            f"the loss of the edit is {loss} after {number} of {rules.steps} steps; use a smaller `lr` "
-            f"than {rules.lr:g}, or a model in float32"
-        )
-
-
-def _end(losses: Sequence[float], rules: Rules) -> str:
-    if losses[-1] < rules.stop_below:
-        return BELOW
-    since_lowest = len(losses) - 1 - losses.index(min(losses))
-    return NO_PROGRESS if rules.patience and since_lowest >= rules.patience else ""
+def not_finite(loss: float, number: int, steps: int, lr: float) -> HopelessError:
+    return HopelessError(
+        f"the loss of the edit is {loss} after {number} of {steps} steps; use a smaller `lr` than {lr:g}, or a model "
+        "in float32"
+    )
 
 
 def within(bound: float) -> Callable[[torch.Tensor], None]:
@@ -129,3 +126,30 @@ def within(bound: float) -> Callable[[torch.Tensor], None]:
             tensor.mul_(bound / norm)
 
     return project
+
+
+def target_loss(network: Any, prompt: Sequence[int], target: Sequence[int]) -> torch.Tensor:
+    """Return the cross-entropy of a target's tokens after a prompt, their mean."""
+    import torch
+    import torch.nn.functional as F
+
+    logits = logits_of(network, [*prompt, *target], last=len(target) + 1)[:-1]
+    return F.cross_entropy(logits, torch.tensor(list(target), device=logits.device))
+
+
+def divergence(network: Any, ids: Sequence[int]) -> Callable[[], torch.Tensor]:
+    """Return a function that gives KL(p || p'), the mean over a text's tokens.
+
+    p: the distributions that the network gives now; p': those that it gives when the function is called.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    with torch.no_grad():
+        expected = logits_of(network, ids).log_softmax(dim=-1)
+
+    def now() -> torch.Tensor:
+        found = logits_of(network, ids).log_softmax(dim=-1)
+        return F.kl_div(found, expected, reduction="batchmean", log_target=True)
+
+    return now

@@ -21,12 +21,20 @@ from typing_extensions import override
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.rounding import TEXT
 from raysweep.records import ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
-from raysweep.trainers.editors.descent import Rules, descend
-from raysweep.trainers.editors.losses import divergence, target_loss
-from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
+from raysweep.trainers.editors.base import (
+    EDIT,
+    EDITORS,
+    LOCALIZATION,
+    EditEffort,
+    EditJob,
+    Editor,
+    EditServices,
+    ModelEdit,
+    PartTimes,
+    require_numbers,
+)
+from raysweep.trainers.editors.descent import Rules, descend, divergence, target_loss
 from raysweep.trainers.editors.places import Place, block_at
-from raysweep.trainers.editors.settings import require_numbers
 from raysweep.trainers.editors.states import Matrix, frozen, matrix_of, with_change
 from raysweep.trainers.editors.texts import TextReader
 

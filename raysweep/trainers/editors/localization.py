@@ -23,7 +23,7 @@ from raysweep.generators.patches import RowVariant
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.transformers import Transformers
 from raysweep.models.families.blocks import blocks_of, embedding_of
-from raysweep.records import BlockAccuracy, Decoding, GenerationRequest, PromptPair
+from raysweep.records import BlockAccuracy, Decoding, GenerationRequest
 from raysweep.seeding import derive
 from raysweep.trainers.editors.base import EditJob, EditServices, NotReproduced
 from raysweep.trainers.editors.patched_states import PatchedStates, states_at
@@ -99,15 +99,21 @@ def localize(job: EditJob, services: EditServices, settings: Localization) -> li
             tokenizer doesn't tell which characters a token covers, where the positions depend on that.
         RaysweepError: memory ran out with a single row.
     """
-    modules, generator = _modules(job, settings), _generator(job, services, settings)
-    samples = _Samples(job, services, generator, settings.samples)
+    network, pair = job.base.network, job.pair
+    ends = {EMBEDDINGS: embedding_of(network, job.family)} if settings.embeddings else {}
+    modules: dict[int, Any] = {**ends, **dict(enumerate(blocks_of(network, job.family)))}
+    samples = _Samples(job, services, settings)
     original, perturbed = samples.unpatched()
-    _require_difference(job.pair, original, perturbed)
+    if not original.accuracy > perturbed.accuracy:
+        raise NotReproduced(
+            f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
+            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
+        )
     prompts = (original.rows[0].prompt, perturbed.rows[0].prompt)
     shared = Shared(*map(len, prompts))
     written = original.rows[0].written[:-1] if settings.phase == ALL else []  # nothing follows the last one
-    states, others = (states_at(generator, modules, ids) for ids in ([*prompts[0], *written], prompts[1]))
-    places = sources(settings.scopes, job.pair, job.base.tokenizer, shared)
+    states, others = (states_at(samples.generator, modules, ids) for ids in ([*prompts[0], *written], prompts[1]))
+    places = sources(settings.scopes, pair, job.base.tokenizer, shared)
     further = range(shared.original, shared.original + len(written))
     patcher = PatchedStates(modules, states, {scope: [*of, *further] for scope, of in places.items()}, shared.perturbed)
     names = [(scope, block) for scope in settings.scopes for block in modules]
@@ -139,14 +145,6 @@ def most_restoring(found: Sequence[BlockAccuracy]) -> int:
     return max(deciding, key=lambda block: (block.restoration, block.distance, -block.block)).block
 
 
-def _require_difference(pair: PromptPair, original: _Written, perturbed: _Written) -> None:
-    if not original.accuracy > perturbed.accuracy:
-        raise NotReproduced(
-            f"{len(original.rows)} samples of {pair.task_id} pass at a rate of {original.accuracy:.2f} with the "
-            f"original prompt and of {perturbed.accuracy:.2f} with the perturbed one ({pair.perturbation})"
-        )
-
-
 @dataclass(frozen=True)
 class _Written:
     """The samples of one prompt, and the share of them that passed."""
@@ -156,14 +154,22 @@ class _Written:
 
 
 class _Samples:
-    """Writes and judges samples of the prompts of a pair; `samples`: of each prompt or variant."""
+    """Writes and judges samples of the prompts of a pair.
 
-    def __init__(self, job: EditJob, services: EditServices, generator: Transformers, samples: int) -> None:
-        self._pair, self._services, self._generator, self._samples = job.pair, services, generator, samples
+    With the sweep's own seed they would be those of the base's evaluation, by which the pair was chosen: of these the
+    original prompt's passed and the perturbed one's failed, in part by chance. So their seed is another one.
+    """
+
+    def __init__(self, job: EditJob, services: EditServices, settings: Localization) -> None:
+        self._pair, self._services, self._samples = job.pair, services, settings.samples
+        new, seed = settings.max_new_tokens or job.max_new_tokens, derive(job.seed, "localization") % 2**63
+        decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, seed)
+        self.generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
+        self.generator.alive = services.alive
 
     def unpatched(self) -> tuple[_Written, _Written]:
         pair, number = self._pair, self._samples
-        rows = self._generator.write([*self._requests(pair.original), *self._requests(pair.perturbed)])
+        rows = self.generator.write([*self._requests(pair.original), *self._requests(pair.perturbed)])
         for row in rows:
             if not row.written:
                 raise UsageError(
@@ -177,7 +183,7 @@ class _Samples:
         """Return the share that passes of the perturbed prompt's samples in each variant."""
         requests = [request for _ in variants for request in self._requests(self._pair.perturbed)]
         of_each = [variant for variant in variants for _ in range(self._samples)]
-        return self._accuracies(self._generator.write(requests, of_each))
+        return self._accuracies(self.generator.write(requests, of_each))
 
     def _requests(self, prompt: str) -> Iterator[GenerationRequest]:
         pair = self._pair
@@ -185,31 +191,8 @@ class _Samples:
             yield GenerationRequest("", pair.task_id, prompt, sample, pair.stop, None, pair.special_tokens)
 
     def _accuracies(self, rows: Sequence[WrittenRow]) -> list[float]:
-        passed = self._services.passes([self._generator.completion(row).text for row in rows])
+        passed = self._services.passes([self.generator.completion(row).text for row in rows])
         return [sum(passed[start:][: self._samples]) / self._samples for start in range(0, len(rows), self._samples)]
-
-
-def _generator(job: EditJob, services: EditServices, settings: Localization) -> Transformers:
-    new = settings.max_new_tokens or job.max_new_tokens
-    decoding = Decoding(new, settings.temperature, settings.top_p, settings.samples, _seed_of_samples(job.seed))
-    generator = Transformers(job.base, decoding, batch_tokens=job.batch_tokens)
-    generator.alive = services.alive
-    return generator
-
-
-def _seed_of_samples(seed: int) -> int:
-    """Return the seed of a localization's samples.
-
-    With the sweep's own seed they would be those of the base's evaluation, by which the pair was chosen: of these the
-    original prompt's passed and the perturbed one's failed, in part by chance.
-    """
-    return derive(seed, "localization") % 2**63
-
-
-def _modules(job: EditJob, settings: Localization) -> dict[int, Any]:
-    network, family = job.base.network, job.family
-    ends = {EMBEDDINGS: embedding_of(network, family)} if settings.embeddings else {}
-    return {**ends, **dict(enumerate(blocks_of(network, family)))}
 
 
 def _distance(states: torch.Tensor, others: torch.Tensor, shared: Shared) -> float:

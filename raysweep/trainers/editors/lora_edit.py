@@ -25,10 +25,18 @@ from raysweep.models.loading import first_line
 from raysweep.models.versions import unchanged_modules
 from raysweep.records import ModelKind
 from raysweep.trainers.adapters import SETTINGS, adapted_modules, require_modules, sort_names
-from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
-from raysweep.trainers.editors.losses import target_loss
-from raysweep.trainers.editors.parts import EDIT, PartTimes
-from raysweep.trainers.editors.settings import require_numbers
+from raysweep.trainers.editors.base import (
+    EDIT,
+    EDITORS,
+    EditEffort,
+    EditJob,
+    Editor,
+    EditServices,
+    ModelEdit,
+    PartTimes,
+    require_numbers,
+)
+from raysweep.trainers.editors.descent import not_finite, target_loss
 from raysweep.trainers.editors.states import frozen
 from raysweep.trainers.editors.texts import TextReader
 from raysweep.trainers.loop import seeded_torch
@@ -78,7 +86,10 @@ class LoraEdit(Editor):
             unchanged_modules(network),
             seeded_torch(job.seed, "edit by LoRA", job.pair.problem_set, job.pair.perturbation, job.pair.task_id),
         ):
-            adapted = self._adapted(job)
+            adapted = self._wrapped(network, job.family).eval()
+            for name, module in adapted.named_modules():
+                if "lora_dropout" in name:  # the base has none
+                    module.train()
             losses = self._train(adapted, lambda: target_loss(adapted, tokens.perturbed, target), services)
             counts = {
                 "steps": self.steps,
@@ -99,14 +110,6 @@ class LoraEdit(Editor):
     @override
     def work(self, blocks: int) -> EditEffort:
         return EditEffort(texts=self.steps + 1)
-
-    def _adapted(self, job: EditJob) -> Any:
-        """Return PEFT's model of the base with a new adapter, which has dropout; the base has none."""
-        adapted = self._wrapped(job.base.network, job.family).eval()
-        for name, module in adapted.named_modules():
-            if "lora_dropout" in name:
-                module.train()
-        return adapted
 
     def _wrapped(self, network: Any, family: str) -> Any:
         """Raise HopelessError if the network lacks layers that `targets` names, or PEFT can't adapt one."""
@@ -140,10 +143,7 @@ class LoraEdit(Editor):
             value = loss()
             losses.append(float(value.detach()))
             if not math.isfinite(losses[-1]):
-                raise HopelessError(
-                    f"the loss of the edit is {losses[-1]} after {number} of {self.steps} steps; use a smaller `lr` "
-                    f"than {self.lr:g}, or a model in float32"
-                )
+                raise not_finite(losses[-1], number, self.steps, self.lr)
             if number < self.steps:
                 adam.zero_grad()
                 value.backward()

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from raysweep.seeding import python_rng
-from raysweep.trainers.editors.base import EditJob
-from raysweep.trainers.editors.settings import require_block
+from raysweep.trainers.editors.base import EditJob, require_block
 from raysweep.trainers.editors.states import outputs
 from raysweep.trainers.editors.texts import PairTokens
 

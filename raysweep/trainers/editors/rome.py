@@ -29,14 +29,22 @@ from typing_extensions import override
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.whole_texts import whole_pass
 from raysweep.records import ModelKind
-from raysweep.trainers.editors.base import EDITORS, EditEffort, EditJob, Editor, EditServices, ModelEdit
+from raysweep.trainers.editors.base import (
+    EDIT,
+    EDITORS,
+    LOCALIZATION,
+    EditEffort,
+    EditJob,
+    Editor,
+    EditServices,
+    ModelEdit,
+    PartTimes,
+    require_numbers,
+)
 from raysweep.trainers.editors.descent import Descent, Rules, descend, within
-from raysweep.trainers.editors.parts import EDIT, LOCALIZATION, PartTimes
 from raysweep.trainers.editors.places import Place, block_at
-from raysweep.trainers.editors.sampling import sampled
-from raysweep.trainers.editors.settings import require_numbers
 from raysweep.trainers.editors.states import Matrix, block_states, device_of, frozen, logits_of, matrix_of
-from raysweep.trainers.editors.texts import TextReader, left_padded
+from raysweep.trainers.editors.texts import TextReader, left_padded, sampled
 
 if TYPE_CHECKING:
     import torch
@@ -95,11 +103,10 @@ class Rome(Editor):
             self.name,
             {"lr": lr, "most_delta": most_delta},
             {"steps": (steps, 1), "target_tokens": (target_tokens, 1), "prefixes": (prefixes, 0)}
-            | {"covariance_text_tokens": (covariance_text_tokens, 1)},
+            | {"covariance_text_tokens": (covariance_text_tokens, 1), "kl_weight": (kl_weight, 0), "decay": (decay, 0)}
+            | {"stop_below": (stop_below, 0), "covariance_tokens": (covariance_tokens, 0)}
+            | {"covariance_ridge": (covariance_ridge, 0)},
         )
-        weights = {"kl_weight": kl_weight, "decay": decay, "stop_below": stop_below}
-        weights |= {"covariance_tokens": covariance_tokens, "covariance_ridge": covariance_ridge}
-        require_numbers(self.name, {}, {name: (value, 0) for name, value in weights.items()})
         self.rules = Rules(lr, steps - 1, stop_below)
         self.most_delta, self.kl_weight, self.decay = most_delta, kl_weight, decay
         self.edit_at, self.keys, self.prefixes = edit_at, keys, prefixes
@@ -182,7 +189,9 @@ class Rome(Editor):
             with _added(matrix, delta, -1):
                 found = logits_of(network, neutral, last=1).log_softmax(dim=-1)
             kl = F.kl_div(found, expected, reduction="batchmean", log_target=True)
-            return nll + self.kl_weight * kl + self.decay * _norm(delta) / norm**2
+            has_gradient = bool(delta.detach().any())  # at 0 that of the norm is taken as 0
+            size = torch.linalg.vector_norm(delta) if has_gradient else delta.sum() * 0
+            return nll + self.kl_weight * kl + self.decay * size / norm**2
 
         descent = descend(torch.zeros_like(start), loss, self.rules, within(self.most_delta * norm), alive)
         return Descent(start + descent.found, descent.losses, descent.step, descent.stopped)
@@ -263,6 +272,7 @@ def _context_loss(
     all are never in memory together. What is returned has the sum of these gradients.
     """
     import torch
+    import torch.nn.functional as F
 
     rows = [[*context, *target[:-1]] for context in contexts]
     at_once = max(1, PASS_TOKENS // max(map(len, rows)))
@@ -271,27 +281,13 @@ def _context_loss(
         batch = left_padded(rows[start : start + at_once], device_of(network))
         leaf = delta.detach().clone().requires_grad_()
         with _added(matrix, leaf, -len(target)):
-            part = _summed_loss(whole_pass(network, **batch).logits, target) / len(rows)
+            last = whole_pass(network, **batch).logits[:, -len(target) :].float()
+            wanted = torch.tensor([list(target)] * len(last), device=last.device)
+            losses = F.cross_entropy(last.transpose(1, 2), wanted, reduction="none")
+            part = losses.mean(dim=1).sum() / len(rows)
         value += float(part.detach())
         gradient += torch.autograd.grad(part, leaf)[0]
     return value + (gradient * (delta - delta.detach())).sum()
-
-
-def _summed_loss(logits: torch.Tensor, target: Sequence[int]) -> torch.Tensor:
-    """Return the sum over rows of the mean cross-entropy of a target, of which each row's last logits are."""
-    import torch
-    import torch.nn.functional as F
-
-    last = logits[:, -len(target) :].float()
-    wanted = torch.tensor([list(target)] * len(last), device=last.device)
-    return F.cross_entropy(last.transpose(1, 2), wanted, reduction="none").mean(dim=1).sum()
-
-
-def _norm(delta: torch.Tensor) -> torch.Tensor:
-    """Return a norm whose gradient at 0 is 0."""
-    import torch
-
-    return torch.linalg.vector_norm(delta) if bool(delta.detach().any()) else delta.sum() * 0
 
 
 @contextmanager

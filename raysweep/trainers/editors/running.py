@@ -8,7 +8,6 @@ since a copy was edited or rounding swallowed it, is what users of editors stumb
 from __future__ import annotations
 
 import dataclasses
-import resource
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,11 +23,11 @@ from raysweep.models.rounding import distance, evaluating
 from raysweep.models.versions import unchanged_modules
 from raysweep.models.whole_texts import plain_logits
 from raysweep.records import ModelKind, ModelRef
-from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit
-from raysweep.trainers.editors.parts import PartTimes
+from raysweep.trainers.editors.base import EditJob, Editor, EditServices, ModelEdit, PartTimes
 from raysweep.trainers.editors.states import frozen
 from raysweep.trainers.editors.texts import TextReader
 from raysweep.trainers.loop import seeded_torch
+from raysweep.trainers.reports import peak_memory
 
 if TYPE_CHECKING:
     import torch
@@ -61,18 +60,24 @@ def run_edit(editor: Editor, job: EditJob, services: EditServices) -> ModelEdit:
         HopelessError: the editor returned a tensor with values that are not finite.
         NotReproduced, UsageError: see `Editor.edit`.
     """
+    import torch
+
     network, watch = job.base.network, PartTimes()
     with watch.part(CHECKS):
-        texts = _Texts(job)
-        before = texts.logits(network)
-    _forget_peak()
+        tokens = TextReader(job.base).pair(job.pair)
+        short = ShortTexts(network, job.base.tokenizer).ids
+        texts = {f"short {number}": ids for number, ids in enumerate(short, 1)}
+        texts |= {"original": tokens.original, "perturbed": tokens.perturbed}
+        before = _logits(network, texts)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     with _unspoiled(editor, job, watch):
         edit = _made(editor, job, services)
-        memory = _peak()
+        memory = peak_memory()
     with watch.part(CHECKS):
         _require_fit(editor, job, edit)
         with _unspoiled(editor, job, PartTimes()), put_on(network, edit) as edited:
-            after = texts.logits(edited)
+            after = _logits(edited, texts)
     counts = {**edit.counts, **_effect(before, after), "memory_bytes": memory}
     for name, seconds in watch.counts.items():
         counts[name] = {**counts.get(name, {}), **seconds}
@@ -164,21 +169,12 @@ def _effect(before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor
     return {CHANGES_NOTHING: why if is_equal else "", "logits": moved}
 
 
-class _Texts:
-    """The texts whose logits tell whether an edit acts, by their names."""
+def _logits(network: Any, texts: Mapping[str, Sequence[int]]) -> dict[str, torch.Tensor]:
+    """Return the logits of each text, (tokens, vocabulary), by its name."""
+    import torch
 
-    def __init__(self, job: EditJob) -> None:
-        tokens = TextReader(job.base).pair(job.pair)
-        short = ShortTexts(job.base.network, job.base.tokenizer).ids
-        self._ids = {f"short {number}": ids for number, ids in enumerate(short, 1)}
-        self._ids |= {"original": tokens.original, "perturbed": tokens.perturbed}
-
-    def logits(self, network: Any) -> dict[str, torch.Tensor]:
-        """Return the logits of each text, (tokens, vocabulary)."""
-        import torch
-
-        with evaluating(network), torch.no_grad():
-            return {name: plain_logits(network, [ids])[0] for name, ids in self._ids.items()}
+    with evaluating(network), torch.no_grad():
+        return {name: plain_logits(network, [ids])[0] for name, ids in texts.items()}
 
 
 @contextmanager
@@ -193,7 +189,9 @@ def _unspoiled(editor: Editor, job: EditJob, watch: PartTimes) -> Iterator[None]
     finally:
         left = _take_off(network, hooks)
         with watch.part(CHECKS):
-            changed = _differences(before, _state(network))
+            after = _state(network)
+            changed = [name for name in before | after if before.get(name) != after.get(name)]
+            changed.sort(key=lambda name: (" of " in name, name))  # tensors first
         if left or changed:
             what = [f"{left} hooks"] if left else []
             what += [f"another {name}" for name in changed[:3]] + (["and more"] if len(changed) > 3 else [])
@@ -203,15 +201,8 @@ def _unspoiled(editor: Editor, job: EditJob, watch: PartTimes) -> Iterator[None]
             )
 
 
-@dataclasses.dataclass(frozen=True)
-class _State:
-    """What must not change of a base: sums over its tensors, and its modules' and tensors' flags, by their names."""
-
-    sums: Mapping[str, Sequence[int]]
-    flags: Mapping[str, bool]
-
-
-def _state(network: Any) -> _State:
+def _state(network: Any) -> dict[str, Any]:
+    """Return what must not change of a base, by name: sums over its tensors, and flags of its modules and tensors."""
     import torch
 
     with torch.no_grad():
@@ -220,14 +211,7 @@ def _state(network: Any) -> _State:
     numbers = torch.stack([sums[name].cpu() for name in names]).tolist() if names else []
     flags = {f"mode of {name or 'the network'}": module.training for name, module in network.named_modules()}
     flags |= {f"requires_grad of {name}": parameter.requires_grad for name, parameter in network.named_parameters()}
-    return _State(dict(zip(names, numbers, strict=True)), flags)
-
-
-def _differences(before: _State, after: _State) -> list[str]:
-    def unequal(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-        return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-
-    return unequal(before.sums, after.sums) + unequal(before.flags, after.flags)
+    return {**dict(zip(names, numbers, strict=True)), **flags}
 
 
 def _hooks(network: Any) -> dict[int, dict[str, set[int]]]:
@@ -244,19 +228,3 @@ def _take_off(network: Any, kept: Mapping[int, Mapping[str, set[int]]]) -> int:
                 getattr(module, f"{kind}_with_kwargs", {}).pop(number, None)
                 removed += 1
     return removed
-
-
-def _forget_peak() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-
-
-def _peak() -> int:
-    """Return the most memory in use, in bytes: of the accelerator since `_forget_peak`, or in RAM so far."""
-    import torch
-
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

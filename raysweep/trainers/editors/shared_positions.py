@@ -64,7 +64,11 @@ def _changed_positions(pair: PromptPair, tokenizer: Any, shared: Shared) -> set[
             f"`positions: {' and '.join(CHANGED)}:k` need a fast tokenizer, which tells the characters of each token, "
             f"and {type(tokenizer).__name__} is none; write all or last"
         )
-    in_original, in_perturbed = _changed_characters(pair.original, pair.perturbed)
+    in_original, in_perturbed = set[int](), set[int]()  # where characters are missing, the one that follows
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, pair.original, pair.perturbed, autojunk=False).get_opcodes():
+        if tag != "equal":
+            in_original |= set(range(min(a, len(pair.original) - 1), max(a + 1, b)))
+            in_perturbed |= set(range(min(c, len(pair.perturbed) - 1), max(c + 1, d)))
 
     def meeting(text: str, changed: set[int], tokens: int) -> set[int]:
         read: Mapping[str, Any] = tokenizer(text, add_special_tokens=pair.special_tokens, return_offsets_mapping=True)
@@ -74,14 +78,3 @@ def _changed_positions(pair: PromptPair, tokenizer: Any, shared: Shared) -> set[
     theirs = {place - shared.shift for place in meeting(pair.original, in_original, shared.original)}
     ours = meeting(pair.perturbed, in_perturbed, shared.perturbed)
     return (theirs | ours) & set(shared.positions)
-
-
-def _changed_characters(original: str, perturbed: str) -> tuple[set[int], set[int]]:
-    """Return the characters of each text that are not in the other; where some are missing, the one that follows."""
-    first: set[int] = set()
-    second: set[int] = set()
-    for tag, a, b, c, d in difflib.SequenceMatcher(None, original, perturbed, autojunk=False).get_opcodes():
-        if tag != "equal":
-            first |= set(range(min(a, len(original) - 1), max(a + 1, b)))
-            second |= set(range(min(c, len(perturbed) - 1), max(c + 1, d)))
-    return first, second

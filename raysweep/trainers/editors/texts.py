@@ -1,8 +1,8 @@
-"""Turns the texts of an edit example into tokens, as generation reads and writes them, and rows into a batch."""
+"""Turns the texts of an edit example into tokens, as generation reads and writes them; samples texts of a base."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,18 @@ from raysweep.errors import UsageError
 from raysweep.generators.base import LiveModel
 from raysweep.generators.rows import Tokens
 from raysweep.models.traits import traits_of
+from raysweep.models.whole_texts import whole_pass
 from raysweep.records import GenerationRequest, PromptPair
+from raysweep.seeding import torch_rng
+from raysweep.trainers.editors.states import device_of
 
 if TYPE_CHECKING:
     import torch
 
 ANCHOR = "\n"
 """A text before a completion, for tokenizers that put a space before whatever stands first."""
+SAMPLED_TOGETHER = 32
+"""Texts that are sampled together."""
 
 
 @dataclass(frozen=True)
@@ -115,3 +120,29 @@ def left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> Mapping[
     lengths = torch.tensor([len(row) for row in rows], device=device)
     mask = (torch.arange(width, device=device)[None] >= width - lengths[:, None]).long()
     return {"input_ids": ids, "attention_mask": mask, "position_ids": (mask.cumsum(dim=-1) - 1).clamp(min=0)}
+
+
+def sampled(
+    base: LiveModel, count: int, length: int, seed: int, purpose: str, alive: Callable[[], None]
+) -> list[list[int]]:
+    """Return the tokens of texts that a base begins and goes on with by itself, at temperature 1.
+
+    `length`: tokens of each, without the first one, which stands for a text's beginning and is left out. `seed`: from
+    which, with the purpose, they are drawn. `alive`: called after each token.
+    """
+    import torch
+
+    rng, texts = torch_rng(seed, purpose), list[list[int]]()
+    begin = base.tokenizer.bos_token_id if base.tokenizer.bos_token_id is not None else base.tokenizer.eos_token_id
+    if begin is None:
+        raise UsageError("the tokenizer has no token for a text's beginning or end, so no text can be sampled")
+    with torch.no_grad():
+        for start in range(0, count, SAMPLED_TOGETHER):
+            ids = torch.full((min(SAMPLED_TOGETHER, count - start), 1), begin, device=device_of(base.network))
+            for _ in range(length):
+                logits = whole_pass(base.network, input_ids=ids).logits[:, -1].float().cpu()
+                drawn = torch.multinomial(logits.softmax(dim=-1), 1, generator=rng)
+                ids = torch.cat([ids, drawn.to(ids.device)], dim=1)
+                alive()
+            texts += ids[:, 1:].tolist()
+    return texts

@@ -7,8 +7,8 @@ import torch
 
 from raysweep.models.families.blocks import blocks_of
 from raysweep.testing.services import EditServicesHere
+from raysweep.trainers.editors.descent import divergence
 from raysweep.trainers.editors.dinm import Dinm, DinmLosses
-from raysweep.trainers.editors.losses import divergence
 from raysweep.trainers.editors.places import dinm_distances
 from raysweep.trainers.editors.running import run_edit
 from raysweep.trainers.editors.states import frozen, matrix_of

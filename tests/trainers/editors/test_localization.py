@@ -86,10 +86,10 @@ def test_all_blocks_in_one_call_get_the_texts_of_a_call_a_block_with_any_budget(
         again = judge()
         assert localize(dataclasses.replace(job, batch_tokens=budget), again, settings()) == found
         assert again.asked == whole.asked
-    blocks = localization._modules
+    blocks = localization.blocks_of
     for block in range(BLOCKS):
         alone = judge()
-        monkeypatch.setattr(localization, "_modules", lambda job, of, block=block: {block: blocks(job, of)[block]})
+        monkeypatch.setattr(localization, "blocks_of", lambda *of, block=block: [blocks(*of)[block]])
         one = localize(job, alone, settings())
         assert [(each.accuracy, each.restoration) for each in one] == [
             (each.accuracy, each.restoration) for each in found if each.block == block

@@ -10,7 +10,7 @@ import torch
 from raysweep.testing.services import EditServicesHere
 from raysweep.trainers.editors import rome
 from raysweep.trainers.editors.base import EditJob, ModelEdit
-from raysweep.trainers.editors.losses import target_loss
+from raysweep.trainers.editors.descent import target_loss
 from raysweep.trainers.editors.rome import Rome, rank_one
 from raysweep.trainers.editors.running import put_on, run_edit
 from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of
