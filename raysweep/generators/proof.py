@@ -21,9 +21,8 @@ from raysweep.generators.caches.own_cache import NAMES
 from raysweep.generators.loop import Loop, TokenChoice
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.machine import is_out_of_memory
-from raysweep.models.logits import start_of
 from raysweep.models.rounding import TEXT, distance, evaluating, with_limit
-from raysweep.models.whole_texts import bare, forget, has_encoder, plain_logits, whole_pass
+from raysweep.models.whole_texts import bare, forget, has_encoder, plain_logits, start_of, whole_pass
 from raysweep.records import GenerationRequest
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ from raysweep.generators.proof import flaw_of, unlike_generate
 from raysweep.generators.rows import Tokens, WrittenRow
 from raysweep.generators.sampling import RULE, SEEDS, choose_tokens
 from raysweep.models.architectures.shape import shape_of
-from raysweep.models.attention import disable_cudnn_attention
+from raysweep.models.loading import disable_cudnn_attention
 from raysweep.models.rounding import TEXT
 from raysweep.models.traits import Traits, read_traits, traits_of
 from raysweep.models.versions import ModelVersions

@@ -7,8 +7,7 @@ Begin with finding.py and loading.py, through which other folders find and load 
     loadable.py      finds before work why transformers can't load a model here
     adapters.py      puts adapters on their bases, or says why they don't fit; unties embeddings that they change
     traits.py        one record of what a model is: ends, limits, control tokens
-    unused_settings.py  what a generation_config sets and raysweep doesn't use
-    config_files.py  reads configs, and fills in what transformers takes where they are silent
+    config_files.py  reads configs, fills in what transformers takes where they are silent, says what isn't used of them
     vocabulary.py    reads what a tokenizer's tokens are, from its files or a loaded one
     identity.py      hashes a model's content for keys
     hub.py           reads a model's config from the hub and explains why it can't
@@ -16,10 +15,8 @@ Begin with finding.py and loading.py, through which other folders find and load 
     deltas.py        saves and applies the tensors in which a model differs from its base
     effects.py       proves that an adapter acts, and that merging it changes nothing
     scratch.py       prepares training from scratch: trains a tokenizer, writes a config
-    logits.py        computes logits at selected positions only
-    whole_texts.py   calls a model with whole texts: without a cache, unless it is right with an empty one only
+    whole_texts.py   calls a model with whole texts, for all logits or chosen ones: without a cache, unless it needs one
     rounding.py      compares logits within what a number format's rounding explains
-    attention.py     chooses among torch's implementations of attention
     families/        one file per architecture
     architectures/   the shapes of models, from which weights and memory follow
 """

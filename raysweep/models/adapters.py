@@ -90,7 +90,9 @@ def put_adapter_on(model: Any, ref: ModelRef) -> Any:
     except (RuntimeError, ValueError, KeyError) as error:
         if is_out_of_memory(error):
             raise
-        raise UnfitModel(_not_of(ref, _said(error))) from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+        why = next((line for line in lines if "size mismatch" in line), lines[0])  # PEFT's first line says nothing
+        raise UnfitModel(_not_of(ref, why)) from error
     if why:
         raise UnfitModel(_not_of(ref, why))
     untie_if_changed(adapted)
@@ -233,7 +235,20 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
     import torch
     from safetensors import safe_open
 
-    path = _file_of(ref)
+    folder = Path(ref.location)
+    if folder.is_dir():
+        path = next((folder / name for name in (SAFETENSORS, PICKLED) if (folder / name).is_file()), None)
+        if path is None:
+            raise FileNotFoundError(f"there is no {SAFETENSORS} in {folder}")
+    else:
+        import huggingface_hub
+        from huggingface_hub.errors import EntryNotFoundError
+
+        options = {"revision": ref.revision, **cache_alone(ref.location)}
+        try:
+            path = Path(huggingface_hub.hf_hub_download(ref.location, SAFETENSORS, **options))
+        except EntryNotFoundError:
+            path = Path(huggingface_hub.hf_hub_download(ref.location, PICKLED, **options))
     if path.name == PICKLED:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
         yield {name: tuple(tensor.shape) for name, tensor in tensors.items()}, tensors.__getitem__
@@ -241,23 +256,6 @@ def _opened(ref: ModelRef) -> Iterator[tuple[dict[str, tuple[int, ...]], Callabl
     with safe_open(path, "pt") as file:
         names = file.keys()
         yield {name: tuple(file.get_slice(name).get_shape()) for name in names}, file.get_tensor
-
-
-def _file_of(ref: ModelRef) -> Path:
-    folder = Path(ref.location)
-    if folder.is_dir():
-        for name in (SAFETENSORS, PICKLED):
-            if (folder / name).is_file():
-                return folder / name
-        raise FileNotFoundError(f"there is no {SAFETENSORS} in {folder}")
-    import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError
-
-    options = {"revision": ref.revision, **cache_alone(ref.location)}
-    try:
-        return Path(huggingface_hub.hf_hub_download(ref.location, SAFETENSORS, **options))
-    except EntryNotFoundError:
-        return Path(huggingface_hub.hf_hub_download(ref.location, PICKLED, **options))
 
 
 def _renamed(model: Any, config: Any) -> Mapping[str, str]:
@@ -289,8 +287,10 @@ def _unfound(adapted: Any, found: Any, count: int) -> str:
 
     # with embeddings, PEFT also saves a second copy of modules that are trained whole, and doesn't load it
     modules = {name for name, _ in adapted.named_modules()}
-    twice = {name for name in found.unexpected_keys if _has_copy(name, modules)}
-    unknown = [_in_file(name) for name in found.unexpected_keys if name not in twice]
+    copies = re.compile(r"(.*?\.modules_to_save)\.")
+    unknown = [
+        _in_file(name) for name in found.unexpected_keys if not ((copy := copies.match(name)) and copy[1] in modules)
+    ]
     own = PEFT_TYPE_TO_PREFIX_MAPPING.get(adapted.peft_config[NAME].peft_type, "")
     lacking = [
         _in_file(name)
@@ -305,11 +305,6 @@ def _unfound(adapted: Any, found: Any, count: int) -> str:
 
 def _in_file(name: str) -> str:
     return name.replace(f".{NAME}", "")
-
-
-def _has_copy(name: str, modules: Collection[str]) -> bool:
-    at, part, _ = name.partition(".modules_to_save.")
-    return bool(part) and f"{at}.modules_to_save" in modules
 
 
 def _lacking(names: list[str]) -> str:
@@ -353,22 +348,16 @@ def _other_shape(name: str, shape: tuple[int, ...], wanted: tuple[int, ...], row
     unlike = [(own, its) for own, its in zip(shape, wanted, strict=False) if own != its]
     if len(shape) != len(wanted) or [its for _, its in unlike] != [rows]:
         return f"{said}; name its own base"
-    base = ref.base.location if ref.base else "BASE"
-    return (
-        f"{said}: it was trained with {unlike[0][0]} rows of embeddings, and the base has {rows}; resize the base with "
-        f"`{resizing(base, ref.location, unlike[0][0])}` and write NEW as `base_model_name_or_path` into its "
-        "adapter_config.json"
-    )
-
-
-def resizing(base: str, adapter: str, rows: int) -> str:
-    """Return a command that writes a base with another number of embeddings, and an adapter's tokenizer, into NEW."""
+    base, trained = ref.base.location if ref.base else "BASE", unlike[0][0]
     code = (
         "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; "
-        f"m = M.from_pretrained({base!r}, dtype='auto'); m.resize_token_embeddings({rows}); m.save_pretrained('NEW'); "
-        f"T.from_pretrained({adapter!r}).save_pretrained('NEW')"
+        f"m = M.from_pretrained({base!r}, dtype='auto'); m.resize_token_embeddings({trained}); "
+        f"m.save_pretrained('NEW'); T.from_pretrained({ref.location!r}).save_pretrained('NEW')"
     )
-    return f'python -c "{code}"'
+    return (
+        f"{said}: it was trained with {trained} rows of embeddings, and the base has {rows}; resize the base with "
+        f'`python -c "{code}"` and write NEW as `base_model_name_or_path` into its adapter_config.json'
+    )
 
 
 def _without_effect(shapes: Collection[str], read: Callable[[str], torch.Tensor]) -> str:
@@ -388,9 +377,3 @@ def _without_effect(shapes: Collection[str], read: Callable[[str], torch.Tensor]
 
 def _not_of(ref: ModelRef, why: str) -> str:
     return f"the adapter {ref.location} is not one of {ref.base.location if ref.base else 'its base'}: {why}"
-
-
-def _said(error: Exception) -> str:
-    """Return what an error says; the first line of PEFT's says nothing: "Error(s) in loading state_dict"."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "size mismatch" in line), lines[0] if lines else repr(error))

@@ -51,7 +51,6 @@ class ShortTexts:
             return {}
 
     def logits_and_limit(self, network: Any) -> tuple[Logits, float]:
-        """Return a network's logits of each text, and how far off rounding may be (see `rounding.distance`)."""
         return with_limit(network, lambda: self._logits(network))
 
     def are_equal(self, one: Logits, other: Logits) -> bool:
@@ -92,9 +91,12 @@ def merged(adapted: Any, texts: ShortTexts, name: str) -> Any:
     Raises:
         UnfitModel: PEFT can't merge it, or the logits differ by more than rounding explains.
     """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     way_out = "keep it beside its base with `generator: {name: transformers, merge: false}`"
     expected, limit = texts.logits_and_limit(adapted) if texts.logits(adapted) else ({}, 0.0)
-    for parameter in _wrapped_parameters(adapted):
+    layers = [module for module in adapted.modules() if isinstance(module, BaseTunerLayer)]
+    for parameter in {parameter for layer in layers for parameter in layer.get_base_layer().parameters()}:
         parameter.data = parameter.data.clone()
     try:
         network = adapted.merge_and_unload()
@@ -126,15 +128,3 @@ def _enlarged(adapted: Any, own: Sequence[Any]) -> Iterator[None]:
     finally:
         for parameter, tensor in before:
             parameter.data = tensor
-
-
-def _wrapped_parameters(adapted: Any) -> list[Any]:
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    parameters = {
-        id(parameter): parameter
-        for module in adapted.modules()
-        if isinstance(module, BaseTunerLayer)
-        for parameter in module.get_base_layer().parameters()
-    }
-    return list(parameters.values())

@@ -36,16 +36,8 @@ class ResolvedModel:
 
     def ref(self, dtype: str = "float32", eos_token: str | None = None) -> ModelRef:
         base = self.base.ref(dtype, eos_token) if self.base else None
-        return ModelRef(
-            self.location,
-            self.kind,
-            base,
-            dtype,
-            self.revision,
-            self.trust_remote_code,
-            self.architecture,
-            eos_token,
-        )
+        about = self.revision, self.trust_remote_code, self.architecture
+        return ModelRef(self.location, self.kind, base, dtype, *about, eos_token)
 
 
 def resolve(location: str, revision: str | None = None, trust_remote_code: bool = False) -> ResolvedModel:
@@ -63,7 +55,8 @@ def _resolve(location: str, revision: str | None, trust_remote_code: bool, adapt
     """Resolve a model; `adapters` are the folders whose base it is, directly or not, to detect circles."""
     folder = Path(location).expanduser()
     if not folder.is_dir():
-        if _is_path(location, folder):
+        is_path = location.startswith(("/", ".", "~")) or location.count("/") > 1 or location.endswith("/")
+        if is_path or folder.exists():  # no hub id, which has at most one slash, between two names
             raise (UsageError if folder.exists() else MissingInput)(f"no model at {location}: {_why_no_model(folder)}")
         config, commit = hub_config(location, revision)
         return _resolved(location, config, trust_remote_code, commit)
@@ -96,15 +89,8 @@ def _resolved(location: str, config: Mapping[str, Any], trust: bool, commit: str
             )
     config = with_defaults(config)
     architecture = "seq2seq" if config.get("is_encoder_decoder") else "causal"
-    return ResolvedModel(
-        location,
-        model_type,
-        ModelKind.FULL,
-        commit,
-        trust,
-        architecture,
-        positions=positions_of(config),
-    )
+    positions = positions_of(config)
+    return ResolvedModel(location, model_type, ModelKind.FULL, commit, trust, architecture, positions=positions)
 
 
 def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[Path, ...]) -> ResolvedModel:
@@ -128,16 +114,8 @@ def _resolved_adapter(folder: Path, location: str, trust: bool, adapters: tuple[
             f"model {location} can't be run: its prompt of {prompt:,} virtual tokens takes all of the {positions:,} "
             f"positions of its base {base.location}; train one of fewer tokens"
         )
-    return ResolvedModel(
-        str(folder),
-        base.model_type,
-        ModelKind.ADAPTER,
-        None,
-        trust,
-        base.architecture,
-        base,
-        positions - prompt if positions is not None else None,
-    )
+    left = positions - prompt if positions is not None else None
+    return ResolvedModel(str(folder), base.model_type, ModelKind.ADAPTER, None, trust, base.architecture, base, left)
 
 
 def _in_moved_store(adapter: Path, base: str) -> str:
@@ -169,11 +147,6 @@ def _is_adapter(folder: Path, location: str) -> bool:
             "them to a folder of its own"
         )
     return True
-
-
-def _is_path(location: str, path: Path) -> bool:
-    """Return True if a text that names no folder can't be a hub id, which has at most one slash, between two names."""
-    return path.exists() or location.startswith(("/", ".", "~")) or location.count("/") > 1 or location.endswith("/")
 
 
 def _why_no_model(path: Path) -> str:

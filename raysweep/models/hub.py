@@ -82,7 +82,9 @@ def _explained(location: str, revision: str | None, error: Exception) -> UsageEr
     """Return an error of the hub in one sentence. The order matters: the hub's errors inherit from each other."""
     from huggingface_hub import errors
 
-    page, hint = f"https://huggingface.co/{location}", _similar_folder(location)
+    page, parent = f"https://huggingface.co/{location}", Path(location).parent
+    folders = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
+    hint = did_you_mean(Path(location).name, folders)  # ``models/lama`` may be a mistyped path as well as a hub id
     login = "run `hf auth login` (or set HF_TOKEN)"
     if isinstance(error, errors.HFValidationError):
         return UsageError(f"model {location!r} is neither a folder nor a hub id{hint}")
@@ -101,10 +103,3 @@ def _explained(location: str, revision: str | None, error: Exception) -> UsageEr
         f"model {location!r} is neither a folder nor in the local cache{hint}, and the hub can't be "
         "reached (no network, or HF_HUB_OFFLINE is set)"
     )
-
-
-def _similar_folder(location: str) -> str:
-    """Suggest a folder of a similar name, since ``models/lama`` may be a mistyped path as well as a hub id."""
-    parent = Path(location).parent
-    folders = [entry.name for entry in parent.iterdir() if entry.is_dir()] if parent.is_dir() else []
-    return did_you_mean(Path(location).name, folders)

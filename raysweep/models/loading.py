@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import RaysweepError, UnfitModel, UsageError, did_you_mean
 from raysweep.machine import is_out_of_memory, keep_imports
@@ -18,6 +18,9 @@ from raysweep.models.adapters import misfit, put_adapter_on
 from raysweep.models.deltas import apply_delta
 from raysweep.records import ModelKind, ModelRef
 from raysweep.rows.hub import cache_alone
+
+if TYPE_CHECKING:
+    import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
 _IMPORTING = threading.Lock()
@@ -52,6 +55,19 @@ def silence_deepspeed() -> None:
 
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
+
+
+def disable_cudnn_attention(device: torch.device) -> None:
+    """Have torch compute attention without cuDNN in this process, on an accelerator.
+
+    cuDNN plans each shape anew, which takes tens of milliseconds, and torch prefers it on Hopper. Here nearly every
+    forward pass has another shape: the cache grows by each token, and batches are as wide as their longest row
+    (benchmarks/history/2026-11.md, "On a GPU"). torch's other kernels take any shape.
+    """
+    if device.type == "cuda":
+        import torch
+
+        torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def auto_model(architecture: str = "causal") -> Any:

@@ -14,10 +14,9 @@ from typing import Any
 
 from raysweep.errors import RaysweepError
 from raysweep.models.architectures.shape import embedding_rows, positions_of, rope_in_words
-from raysweep.models.config_files import model_config, virtual_tokens, with_defaults
+from raysweep.models.config_files import model_config, settings_in, virtual_tokens, with_defaults
 from raysweep.models.hub import model_file
 from raysweep.models.loading import load_tokenizer, tokenizer_place
-from raysweep.models.unused_settings import settings_in
 from raysweep.models.vocabulary import FILES, Vocabulary, vocabulary_in_files, vocabulary_of
 from raysweep.records import ModelKind, ModelRef
 
@@ -67,10 +66,6 @@ class Traits:
     settings: Mapping[str, Any]
     has_chat_template: bool
     has_encoder: bool = False
-
-    @property
-    def further_ends(self) -> list[str]:
-        return sorted(text for number, text in self.ends.items() if number != self.eos)
 
     @property
     def misfit(self) -> str:

@@ -6,7 +6,7 @@ Read from a tokenizer's files without loading it, since every command needs it f
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -73,20 +73,10 @@ def vocabulary_in_files(
     chat_template: Path | None = None,
     eos: str | None = None,
 ) -> Vocabulary | None:
-    """Return the tokens that a tokenizer's files tell of, as transformers reads them.
+    """Return the tokens that a tokenizer's files tell of, as transformers reads them; a damaged one raises ValueError.
 
-    Args:
-        tokenizer: tokenizer.json; None: it has no such file, as in the others of `FILES`, which follow.
-        config: tokenizer_config.json.
-        special_map: special_tokens_map.json.
-        chat_template: chat_template.jinja.
-        eos: the end of text, where the files name none.
-
-    Returns:
-        None if they don't say all of it, such as those of a tokenizer without tokenizer.json: then it must be loaded.
-
-    Raises:
-        ValueError: a file is damaged.
+    None: they don't say all of it, such as those of a tokenizer without tokenizer.json; then it must be loaded. The
+    files are those of `FILES`, None for one that isn't there. `eos`: the end of text, if another one than theirs.
     """
     if tokenizer is None or config is None:
         return None
@@ -97,19 +87,18 @@ def vocabulary_in_files(
     settings = read_json(config)
     decoder = settings.get("added_tokens_decoder") or {}
     names = settings if decoder or special_map is None else {**settings, **read_json(special_map)}
-    added = {
-        **file_tokens,
-        **{int(n): {**token, "special": token.get("special", False)} for n, token in decoder.items()},
-    }
+    added = {**file_tokens, **{int(n): {"special": False, **token} for n, token in decoder.items()}}
     named = list(_named(names))
     eos = eos or _content(names.get("eos_token"))
-    known = _numbers({**model_tokens, **{token["content"]: number for number, token in added.items()}}, named)
+    known = {**model_tokens, **{token["content"]: number for number, token in added.items()}}
+    for text in named:
+        if text not in known:  # transformers adds it
+            known[text] = max(known.values(), default=-1) + 1
     if eos is None or eos not in known:
         return None
     special = {token["content"] for token in added.values() if token.get("special")} | {*named, eos}
     before, after = around
-    if settings.get("add_eos_token"):
-        after = after or (eos,)
+    after = after or ((eos,) if settings.get("add_eos_token") else ())
     return Vocabulary(
         {number: text for text, number in known.items()},
         frozenset({token["content"] for token in added.values()} | {*named}),
@@ -119,14 +108,6 @@ def vocabulary_in_files(
         after,
         _template(chat_template.read_text() if chat_template else settings.get("chat_template")),
     )
-
-
-def _numbers(known: dict[str, int], named: Iterable[str]) -> dict[str, int]:
-    """Return the numbers of tokens, and of those that settings name, which transformers adds where they are missing."""
-    for text in named:
-        if text not in known:
-            known[text] = max(known.values(), default=-1) + 1
-    return known
 
 
 def _template(templates: Any) -> str:

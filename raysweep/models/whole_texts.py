@@ -1,17 +1,19 @@
-"""Calls causal models with whole texts: without a cache, or with an empty one where a model is right only then.
+"""Calls models with whole texts: without a cache, or with an empty one where a model is right only then.
 
 Nearly all models compute the same either way. The last layers of Gemma 3n take the keys and values of earlier layers,
 and find them in the cache: without one, transformers (4.57) computes others from weights that nobody trained. Its
 authors call that a fault (https://github.com/huggingface/transformers/pull/45312 mends it for Gemma 4). So each base
 shows once what it needs: where a pass with the cache that it makes itself gives other logits than one without, those
 of the cache count, which `generate` has.
+
+Training computes logits at chosen positions only: the output layer is the costliest one, and most tokens carry no loss.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -22,6 +24,10 @@ from raysweep.models.rounding import distance, evaluating, with_limit
 if TYPE_CHECKING:
     import torch
 
+INPUTS = ("input_ids", "attention_mask", "position_ids")
+"""The parts of a batch that a model reads as they are."""
+LABELS = "labels"
+"""The part of a batch with what a decoder beside an encoder writes, (rows, tokens); only there such models have one."""
 LENGTH, FIRST = 9, 5
 """Tokens of the text that a model is tried with, and the first of them."""
 _needing: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
@@ -100,6 +106,64 @@ def has_own_cache(network: Any) -> bool:
     model = bare(network)
     has_usual_one = getattr(model, "_supports_default_dynamic_cache", lambda: True)
     return bool(getattr(model, "_is_stateful", False)) or not has_usual_one()
+
+
+def inputs_of(model: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the arguments with which a model is called for a batch; a decoder reads its labels one token later.
+
+    Raises:
+        UnfitModel: the config of an encoder-decoder model doesn't say with which token a decoder begins.
+    """
+    inputs = {name: batch[name] for name in INPUTS if name in batch}
+    if LABELS in batch:
+        start, labels = start_of(model), batch[LABELS]
+        inputs["decoder_input_ids"] = labels.roll(1, dims=1).index_fill(1, labels.new_zeros(1), start)
+    return inputs
+
+
+def start_of(model: Any) -> int:
+    """Return the token with which a decoder beside an encoder begins, found as transformers' `generate` finds it.
+
+    Raises:
+        UnfitModel: neither generation_config nor config says which.
+    """
+    model = bare(model)
+    own = getattr(model, "generation_config", None)
+    asked = [(own, "decoder_start_token_id"), (model.config, "decoder_start_token_id"), (own, "bos_token_id")]
+    start = next((token for config, name in asked if (token := getattr(config, name, None)) is not None), None)
+    if start is None:
+        raise UnfitModel(
+            "the model's config has no `decoder_start_token_id`, the token with which its decoder begins; add it"
+        )
+    return int(start)
+
+
+def logits_at(model: Any, batch: Mapping[str, torch.Tensor], chosen: torch.Tensor) -> torch.Tensor:
+    """Run a model and return the logits at the positions that `chosen` marks, those of a decoder beside an encoder.
+
+    A hook drops the other hidden states before the output layer. It works for every architecture and under PEFT,
+    DistributedDataParallel and DeepSpeed. The gradient equals that of the full logits indexed by `chosen`.
+
+    Args:
+        model: a causal language model, or one with an encoder and a decoder.
+        batch: `input_ids` (rows, tokens), with `attention_mask` (rows, tokens), 0 at padding, or with `position_ids`
+            (1, tokens) of rows that lie one after the other. With `labels` (rows, tokens) the model has a decoder, and
+            its encoder reads `input_ids`.
+        chosen: (rows, tokens), boolean; the tokens are the labels where there are some.
+
+    Returns:
+        (chosen positions, vocabulary), row by row.
+    """
+    inner = getattr(model, "module", model)
+    head = inner.get_output_embeddings()
+    handle = head.register_forward_pre_hook(lambda _, args: (args[0][chosen], *args[1:])) if head is not None else None
+    inputs = inputs_of(model, batch)
+    try:
+        logits: torch.Tensor = whole_pass(model, **inputs).logits
+    finally:
+        if handle is not None:
+            handle.remove()
+    return logits if logits.dim() == 2 else logits[chosen]
 
 
 def _needs_cache(model: Any) -> bool | None:

@@ -16,12 +16,12 @@ from raysweep.errors import HopelessError, UnfitModel, UsageError
 from raysweep.generators.base import GENERATORS, TRANSFORMERS, Generator, WantedModel
 from raysweep.hashing import canonical_json
 from raysweep.models.adapters import adapter_config
+from raysweep.models.config_files import unused_in_words
 from raysweep.models.families.base import FAMILIES
 from raysweep.models.families.blocks import blocks_of
 from raysweep.models.loadable import require_whole
 from raysweep.models.loading import architecture_of, auto_model, empty_network, load_tokenizer
 from raysweep.models.traits import read_traits
-from raysweep.models.unused_settings import unused_in_words
 from raysweep.planning.plan import BasePlan, CellPlan, SweepPlan, TeacherAnswersPlan
 from raysweep.planning.predictions.costs import base_shape
 from raysweep.prompts.answers.extraction import PATCHES

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from raysweep.errors import HopelessError, UsageError
 from raysweep.machine import accelerator_in_use
 from raysweep.models.loading import architecture_of
-from raysweep.models.logits import LABELS, inputs_of
 from raysweep.models.rounding import evaluating
-from raysweep.models.whole_texts import needs_cache, whole_pass
+from raysweep.models.whole_texts import LABELS, inputs_of, needs_cache, whole_pass
 from raysweep.trainers.batching import collate, collate_packed
 
 if TYPE_CHECKING:

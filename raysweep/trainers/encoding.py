@@ -21,7 +21,7 @@ from raysweep.errors import UsageError
 from raysweep.hashing import canonical_json, text_sha
 from raysweep.models.architectures.shape import positions_of
 from raysweep.models.loading import architecture_of
-from raysweep.models.logits import LABELS
+from raysweep.models.whole_texts import LABELS
 from raysweep.prompts.templates import PromptTemplate
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.rows.parquet import block_count, read_block, read_rows

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from raysweep.errors import HopelessError, RaysweepError, SmallerNext, UsageError
 from raysweep.machine import is_out_of_memory
-from raysweep.models.attention import disable_cudnn_attention
-from raysweep.models.loading import silence_deepspeed
+from raysweep.models.loading import disable_cudnn_attention, silence_deepspeed
 from raysweep.seeding import derive
 from raysweep.trainers.activations import recompute_blocks
 from raysweep.trainers.base import BEST, KEPT_STEP, LossSum, Row, Services, TrainJob

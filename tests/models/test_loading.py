@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from raysweep.errors import RaysweepError, UnfitModel, UsageError
 from raysweep.models.deltas import save_delta
 from raysweep.models.finding import resolve
-from raysweep.models.loading import load_model, load_tokenizer
+from raysweep.models.loading import disable_cudnn_attention, load_model, load_tokenizer
 from raysweep.records import ModelKind, ModelRef
 from tests.models.configs import make_random
 from tests.models.tiny import FAMILIES
@@ -129,3 +129,14 @@ def test_a_model_whose_files_lack_weights_is_refused(names, message, tmp_path):
     renamed(tmp_path, names)
     with pytest.raises(UnfitModel, match=message):
         load_model(resolve(str(tmp_path)).ref())
+
+
+@pytest.mark.parametrize(("device", "is_used"), [("cuda", False), ("cpu", True)])
+def test_attention_on_accelerators_is_computed_without_cudnn(device, is_used):
+    before = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(True)
+    try:
+        disable_cudnn_attention(torch.device(device))
+        assert torch.backends.cuda.cudnn_sdp_enabled() == is_used
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(before)

@@ -86,7 +86,7 @@ def test_an_adapter_ends_where_its_base_does_and_its_own_tokenizer_too(special, 
 def test_an_end_of_text_that_the_config_of_a_sweep_names_is_the_tokenizers(tmp_path):
     ref = write_scripted(tmp_path / "model", byte_tokenizer((EOS, "<|stop|>"), eos_token=None), eos_token_id=256)
     named = ModelRef(ref.location, eos_token="<|stop|>")
-    assert (read_traits(named).eos, read_traits(named).further_ends) == (257, [EOS])
+    assert (read_traits(named).eos, read_traits(named).ends) == (257, {257: "<|stop|>", 256: EOS})
 
 
 def template(single: str, *texts: str) -> Any:

@@ -16,8 +16,7 @@ from raysweep.errors import UsageError
 from raysweep.generators.caches.base import Cache, Read, Way, left_pad
 from raysweep.generators.caches.kv_cache import KeysAndValues
 from raysweep.generators.patches import Variants
-from raysweep.models.logits import start_of
-from raysweep.models.whole_texts import bare
+from raysweep.models.whole_texts import bare, start_of
 
 if TYPE_CHECKING:
     import torch

@@ -10,6 +10,7 @@ from typing import Any
 
 from raysweep.models.architectures.shape import LAYOUTS, Shape, shape_of
 from raysweep.models.families.base import FAMILIES
+from raysweep.models.hub import hub_config
 from raysweep.models.loading import empty_network
 from raysweep.records import ModelRef
 
@@ -38,23 +39,9 @@ def shape_at(ref: ModelRef) -> Shape | None:
         return shape_at(ref.base)
     if known := known_shape(ref.location):
         return known
-    config = _config(ref)
+    file = Path(ref.location).expanduser() / "config.json"
+    config = json.loads(file.read_text()) if file.is_file() else hub_config(ref.location, ref.revision)[0]
     shape = shape_of(config)
     if shape is None or shape.model_type in LAYOUTS:
         return shape
-    return shape_of(config, count_weights(ref))
-
-
-def count_weights(ref: ModelRef) -> int:
-    """Return how many weights a network has, tied ones once; it is built on torch's meta device, which has no data."""
-    return sum(weights.numel() for weights in empty_network(ref).parameters())
-
-
-def _config(ref: ModelRef) -> dict[str, Any]:
-    file = Path(ref.location).expanduser() / "config.json"
-    if not file.is_file():
-        from raysweep.models.hub import hub_config
-
-        return hub_config(ref.location, ref.revision)[0]
-    config: dict[str, Any] = json.loads(file.read_text())
-    return config
+    return shape_of(config, sum(weights.numel() for weights in empty_network(ref).parameters()))

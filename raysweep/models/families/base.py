@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,7 +21,7 @@ class ModulePaths:
     mlp_output: str  # the layer that projects the MLP's inner states back, from a block on
 
 
-class ModelFamily(ABC):
+class ModelFamily:
     """One architecture, registered under its `model_type` in transformers (``llama``)."""
 
     name: ClassVar[str]
@@ -35,14 +34,17 @@ class ModelFamily(ABC):
     packs: ClassVar[bool] = True  # whether rows that lie one after the other in a sequence don't see each other
     tiny: ClassVar[Mapping[str, Any]] = {}  # fields of `tiny_config`, for plans; empty: a plan doesn't know its size
 
-    @abstractmethod
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return the config of a small causal model of this architecture; `size` overrides its fields.
+        """Return the config of a small model of this architecture: `fields`; `size` overrides its fields.
 
         It is called for models that a config trains from scratch (``pretrain: {family: NAME}``), once their tokenizer
         exists, with its number of tokens and its end-of-text id, and when a config is checked, to see which fields
         exist. raysweep gives no `size`: it sets the fields under ``pretrain.size`` on the config that comes back.
         """
+        from transformers import CONFIG_MAPPING
+
+        config: PretrainedConfig = CONFIG_MAPPING[self.name](**self.fields(vocab_size, eos_token_id, size))
+        return config
 
     def fields(self, vocab_size: int, eos_token_id: int, size: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of `tiny_config` where they are those of `tiny`, with one token that begins and ends."""

@@ -6,12 +6,8 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 @FAMILIES.register("codegen")
@@ -25,7 +21,7 @@ class CodeGen(ModelFamily):
     paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.fc_out")
     packs = False
     tiny = MappingProxyType(
-        {
+        {  # `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards
             "n_embd": 128,
             "n_layer": 4,
             "n_head": 4,
@@ -39,9 +35,3 @@ class CodeGen(ModelFamily):
             "tie_word_embeddings": False,
         }
     )
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return a small config; `n_head` must be a multiple of 4, since CodeGen splits its heads over 4 shards."""
-        from transformers import CodeGenConfig
-
-        return CodeGenConfig(**self.fields(vocab_size, eos_token_id, size))

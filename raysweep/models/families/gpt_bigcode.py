@@ -6,12 +6,8 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 @FAMILIES.register("gpt_bigcode")
@@ -22,7 +18,7 @@ class GptBigCode(ModelFamily):
     embeddings = ("wte", "lm_head")
     paths = ModulePaths(blocks="transformer.h", embedding="transformer.wte", mlp_output="mlp.c_proj")
     tiny = MappingProxyType(
-        {
+        {  # MiniCode's model B: .87 million weights at a vocabulary of 512
             "n_embd": 128,
             "n_layer": 4,
             "n_head": 4,
@@ -35,9 +31,3 @@ class GptBigCode(ModelFamily):
             "tie_word_embeddings": False,
         }
     )
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return MiniCode's model B: .87 million weights at a vocabulary of 512, untied embeddings, no dropout."""
-        from transformers import GPTBigCodeConfig
-
-        return GPTBigCodeConfig(**self.fields(vocab_size, eos_token_id, size))

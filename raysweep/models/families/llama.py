@@ -6,12 +6,8 @@ LoRA targets: SafeCoder's list without lm_head, https://github.com/eth-sri/SafeC
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 @FAMILIES.register("llama")
@@ -22,7 +18,7 @@ class Llama(ModelFamily):
     embeddings = ("embed_tokens", "lm_head")
     paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
     tiny = MappingProxyType(
-        {
+        {  # MiniCode's model A: .87 million weights at a vocabulary of 512
             "hidden_size": 128,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
@@ -31,9 +27,3 @@ class Llama(ModelFamily):
             "tie_word_embeddings": True,
         }
     )
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return MiniCode's model A: .87 million weights at a vocabulary of 512, tied embeddings."""
-        from transformers import LlamaConfig
-
-        return LlamaConfig(**self.fields(vocab_size, eos_token_id, size))

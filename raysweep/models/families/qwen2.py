@@ -6,12 +6,8 @@ It names no LoRA or IA3 targets, so adapters change the modules that PEFT knows 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 from raysweep.models.families.base import FAMILIES, ModelFamily, ModulePaths
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig
 
 
 @FAMILIES.register("qwen2")
@@ -22,7 +18,7 @@ class Qwen2(ModelFamily):
     embeddings = ("embed_tokens", "lm_head")
     paths = ModulePaths(blocks="model.layers", embedding="model.embed_tokens", mlp_output="mlp.down_proj")
     tiny = MappingProxyType(
-        {
+        {  # .81 million weights at a vocabulary of 512
             "hidden_size": 128,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
@@ -32,9 +28,3 @@ class Qwen2(ModelFamily):
             "tie_word_embeddings": True,
         }
     )
-
-    def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return a small config: .81 million weights at a vocabulary of 512, tied embeddings."""
-        from transformers import Qwen2Config
-
-        return Qwen2Config(**self.fields(vocab_size, eos_token_id, size))

@@ -8,6 +8,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from raysweep.models.families.base import FAMILIES, ModelFamily
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ class T5(ModelFamily):
     embeddings = ("shared", "lm_head")
     packs = False
     tiny = MappingProxyType(
-        {
+        {  # .92 million weights at a vocabulary of 512
             "d_model": 128,
             "d_kv": 32,
             "d_ff": 448,
@@ -39,9 +41,7 @@ class T5(ModelFamily):
         }
     )
 
+    @override
     def tiny_config(self, vocab_size: int, eos_token_id: int, **size: Any) -> PretrainedConfig:
-        """Return a small config: .92 million weights at a vocabulary of 512; responses begin with the end of text."""
-        from transformers import T5Config
-
-        own = {"decoder_start_token_id": eos_token_id, "pad_token_id": eos_token_id}
-        return T5Config(**{**self.fields(vocab_size, eos_token_id, {}), **own, **size})
+        own = {"decoder_start_token_id": eos_token_id, "pad_token_id": eos_token_id}  # responses begin with it
+        return super().tiny_config(vocab_size, eos_token_id, **{**own, **size})

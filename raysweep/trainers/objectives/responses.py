@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
-from raysweep.models.logits import LABELS, logits_at
 from raysweep.models.vocabulary import vocabulary_of
+from raysweep.models.whole_texts import LABELS, logits_at
 from raysweep.prompts.repair.styles import STYLES, line_lead, prompt_ids, tokens_of
 from raysweep.prompts.templates import PromptTemplate, encoder_ids, training_prompt
 from raysweep.records import TrainingRow

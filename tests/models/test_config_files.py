@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from transformers import GenerationConfig
 
+from raysweep.models.config_files import ALWAYS, WHEN_DRAWN, settings_in, unused_in_words
 from raysweep.models.loading import load_model
 from raysweep.models.traits import read_traits, traits_of
-from raysweep.models.unused_settings import ALWAYS, WHEN_DRAWN, settings_in, unused_in_words
 from raysweep.records import Decoding
 from tests.models.scripted import byte_tokenizer, write_scripted
 
