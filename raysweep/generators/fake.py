@@ -41,13 +41,11 @@ class Fake(Generator):
     @override
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Raise RaysweepError if a problem to answer has no reference solution."""
-        return [
-            reference_completion(request) if self._answers_right(request) else self._wrong_completion(request)
-            for request in requests
-        ]
-
-    def _answers_right(self, request: GenerationRequest) -> bool:
-        return derive(self.decoding.seed, "fake", request.prompt, request.sample) < self.share * 2**128
-
-    def _wrong_completion(self, request: GenerationRequest) -> Completion:
-        return Completion(request.task_id, request.sample, self.wrong, "eos", 0, text_sha(request.prompt))
+        completions = []
+        for request in requests:
+            if derive(self.decoding.seed, "fake", request.prompt, request.sample) < self.share * 2**128:
+                completions.append(reference_completion(request))
+            else:
+                wrong = self.wrong, "eos", 0, text_sha(request.prompt)
+                completions.append(Completion(request.task_id, request.sample, *wrong))
+        return completions

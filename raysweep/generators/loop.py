@@ -213,13 +213,10 @@ class Loop:
         tokens = self.choice.choose(logits, rows, draws)
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if not row.ended:
-                self._append(row, token)
+                row.written.append(token)
+                row.ended = token in row.ends or len(row.written) >= row.budget or self.stops(row, token)
+                self._ended += row.ended
         return tokens
-
-    def _append(self, row: WrittenRow, token: int) -> None:
-        row.written.append(token)
-        row.ended = token in row.ends or len(row.written) >= row.budget or self.stops(row, token)
-        self._ended += row.ended
 
 
 def _have_ended(left: list[WrittenRow]) -> bool:

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/completions. The key comes from t
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -248,14 +250,11 @@ class OpenAI(Generator):
                 reason, wish = self._line(str(error)) or type(error).__name__, None
             if number < self.retries:
                 pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number) if wish is None else min(wish, LONGEST_WAIT)
-                self._say(f"no completion from {self.url}: {reason}; it is asked again in {pause:.0f} s")
+                if time.monotonic() - self._said >= SILENCE:
+                    self._said = time.monotonic()
+                    self.tell(f"no completion from {self.url}: {reason}; it is asked again in {pause:.0f} s")
                 self._sleep(pause)
         raise RaysweepError(f"{self.url} did not answer in {self.retries + 1} tries; the last one: {reason}")
-
-    def _say(self, text: str) -> None:
-        if time.monotonic() - self._said >= SILENCE:
-            self._said = time.monotonic()
-            self.tell(text)
 
     def _sleep(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -353,15 +352,9 @@ def _too_long(error: Any) -> _TooLong | None:
 
 
 def _seconds_of(text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
+    if text:
+        with contextlib.suppress(ValueError):
+            return max(0.0, float(text))
+        with contextlib.suppress(TypeError, ValueError):
+            return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    return None

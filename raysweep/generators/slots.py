@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from raysweep.generators.caches.base import Cache, KeptPrompt
+from raysweep.generators.caches.base import Cache, KeptPrompt, stacked
 from raysweep.generators.patches import RowVariant, Variants, variants_of
 from raysweep.generators.rows import WrittenRow
 
@@ -81,13 +81,11 @@ class Slots:
     def joined(self, other: Slots) -> Slots:
         import torch
 
-        width = max(self.mask.shape[1], other.mask.shape[1])
-        masks = [torch.nn.functional.pad(mask, (width - mask.shape[1], 0)) for mask in (self.mask, other.mask)]
         draws = None if self.draws is None or other.draws is None else torch.cat([self.draws, other.draws])
         return Slots(
             [*self.rows, *other.rows],
             self.cache.joined(other.cache),
-            torch.cat(masks),
+            stacked(self.mask, other.mask),
             torch.cat([self.positions, other.positions]),
             torch.cat([self.tokens, other.tokens]),
             draws,

@@ -103,7 +103,10 @@ class Transformers(Generator):
             self._proven = _proven.setdefault(model.network, {})
             self._take(model.network, model.tokenizer, "in memory", traits_of(model.network, model.tokenizer))
         else:
-            self.versions = _versions(merge)
+            import torch
+
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self.versions = ModelVersions(device, lambda dtype: dtype == "float32" if merge is None else merge)
             self.use(model)
 
     @override
@@ -161,7 +164,15 @@ class Transformers(Generator):
 
     def _right_way(self, name: str) -> type[Way]:
         """Raise UnfitModel if no way that may be taken gives the right logits."""
-        ways = self._ways()
+        ways: list[type[Way]] = []
+        if has_encoder(self.network):
+            ways = [WithEncoder, WithEncoderTogether]
+        elif (
+            self._cache is not False
+        ):  # releases of transformers differ in which hybrid models have caches of their own
+            ways = [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
+        if not self._cache and not has_encoder(self.network):
+            ways.append(WithoutCache)
         kind, flaws = self.network.config.model_type, []
         if unlike := unlike_generate(self.network, self._tokens):
             raise UnfitModel(
@@ -177,16 +188,6 @@ class Transformers(Generator):
         if has_encoder(self.network):  # vLLM has none of these
             way_out = "take a model of another type, or serve it and name `generator: openai`"
         raise UnfitModel(f"generator transformers can't run model {name}, whose type is {kind}: {flaws[0]}; {way_out}")
-
-    def _ways(self) -> list[type[Way]]:
-        if has_encoder(self.network):
-            return [WithEncoder, WithEncoderTogether]
-        ways: list[type[Way]] = []
-        if self._cache is not False:  # releases of transformers differ in which hybrid models have caches of their own
-            ways += [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
-        if not self._cache:
-            ways.append(WithoutCache)
-        return ways
 
     @property
     @override
@@ -356,10 +357,3 @@ def _require_ends(network: Any, name: str) -> None:
 def _kind(network: Any) -> str:
     config = getattr(network, "active_peft_config", None)
     return "" if config is None else repr(sorted((name, str(value)) for name, value in config.to_dict().items()))
-
-
-def _versions(merge: bool | None) -> ModelVersions:
-    import torch
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return ModelVersions(device, lambda dtype: dtype == "float32" if merge is None else merge)

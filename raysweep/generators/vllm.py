@@ -274,6 +274,7 @@ class Vllm(Generator):
 
     def _require_act(self, adapter: ModelRef) -> None:
         """Raise ValueError if a module that a loaded adapter updates takes no adapters in this network."""
+        from safetensors import safe_open
         from vllm.lora.layers import BaseLayerWithLoRA
 
         def taken(network: Any) -> set[str]:
@@ -282,7 +283,12 @@ class Vllm(Generator):
             parts = ((name.rpartition(".")[0], packed.get(name.rpartition(".")[2], ())) for name in names)
             return {_short(name) for name in (*names, *(f"{there}.{part}" for there, all_ in parts for part in all_))}
 
-        ignored = sorted(_updated(adapter) - self._engine.apply_model(taken)[0])
+        file = Path(adapter.location) / "adapter_model.safetensors"
+        if not file.exists():
+            raise ValueError("it has no adapter_model.safetensors; save it again with PEFT's save_pretrained")
+        with safe_open(file, "pt") as tensors:
+            updated = {_short(name.partition(".lora_")[0]) for name in tensors.keys()}  # noqa: SIM118  # no mapping
+        ignored = sorted(updated - self._engine.apply_model(taken)[0])
         if ignored:
             raise ValueError(f"it would ignore its updates of {', '.join(ignored)}")
 
@@ -356,16 +362,6 @@ def _take(row: WrittenRow, output: Any) -> None:
     if output.finish_reason not in ("stop", "length"):
         raise RaysweepError(f"vLLM ended a completion of {row.request.task_id} with {output.finish_reason!r}")
     row.written = list(output.token_ids)
-
-
-def _updated(adapter: ModelRef) -> set[str]:
-    from safetensors import safe_open
-
-    file = Path(adapter.location) / "adapter_model.safetensors"
-    if not file.exists():
-        raise ValueError("it has no adapter_model.safetensors; save it again with PEFT's save_pretrained")
-    with safe_open(file, "pt") as tensors:
-        return {_short(name.partition(".lora_")[0]) for name in tensors.keys()}  # noqa: SIM118  # no mapping
 
 
 def _short(name: str) -> str:

@@ -141,6 +141,15 @@ class Way(ABC):
         return hidden[:, -1:]
 
 
+def stacked(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return the rows of two tables, (rows, tokens), that end at the same column; the narrower gets zeros before it."""
+    import torch
+
+    width = max(one.shape[1], other.shape[1])
+    pad = torch.nn.functional.pad
+    return torch.cat([pad(table, (width - table.shape[1], 0)) for table in (one, other)])
+
+
 def left_pad(prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (rows, tokens) ids and mask, padded on the left so that all rows end at the same position."""
     import torch

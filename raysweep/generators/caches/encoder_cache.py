@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError
-from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.caches.base import Cache, Read, Way, left_pad, stacked
 from raysweep.generators.caches.kv_cache import KeysAndValues
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, start_of
@@ -46,11 +46,8 @@ class BothCaches(Cache):
 
     @override
     def joined(self, other: BothCaches) -> BothCaches:
-        import torch
-
-        width = max(self.mask.shape[1], other.mask.shape[1])
-        masks = [torch.nn.functional.pad(both.mask, (width - both.mask.shape[1], 0)) for both in (self, other)]
-        return BothCaches(self.written.joined(other.written), self.prompts.joined(other.prompts), torch.cat(masks))
+        written, prompts = self.written.joined(other.written), self.prompts.joined(other.prompts)
+        return BothCaches(written, prompts, stacked(self.mask, other.mask))
 
     @override
     def reordered(self, rows: torch.Tensor, newest: int) -> BothCaches:

@@ -91,27 +91,22 @@ class WithKeysAndValues(Way):
         padded: bool,
         variants: Variants = None,
     ) -> torch.Tensor:
+        import torch
+
+        attention: torch.Tensor | None = mask
+        dtype = self.network.dtype
+        if self.network.config.model_type in READY_MASK_TYPES:  # (rows, 1, 1, tokens), or nothing to mask
+            attention = (1 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min if padded else None
         positions = positions[:, None]
         with self.patched(variants, positions, reads_prompts=False):
             logits: torch.Tensor = self.network(
                 input_ids=tokens[:, None],
-                attention_mask=self._attention_mask(mask, padded),
+                attention_mask=attention,
                 position_ids=positions,
                 past_key_values=cache.of_model,
                 use_cache=True,
             ).logits[:, -1]
         return logits
-
-    def _attention_mask(self, mask: torch.Tensor, padded: bool) -> torch.Tensor | None:
-        """Return (rows, tokens); for `READY_MASK_TYPES` (rows, 1, 1, tokens), or nothing where nothing is masked."""
-        import torch
-
-        if self.network.config.model_type not in READY_MASK_TYPES:
-            return mask
-        if not padded:
-            return None
-        dtype = self.network.dtype
-        return (1 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
 
 
 def widened(states: torch.Tensor, width: int) -> torch.Tensor:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def longest_text(network: Any) -> int | None:
     """Return the most tokens of a prompt and its completion that a model has right positions for; None: no limit."""
-    config, prompt = network.config, _trained_prompt(network)
+    config, adapter = network.config, getattr(network, "active_peft_config", None)
+    prompt = virtual_tokens(vars(adapter)) if adapter is not None and adapter.is_prompt_learning else 0
     has_no_window = config.model_type == "recurrent_gemma"  # in transformers, beyond the length of it
     limits = [
         positions_of(config.to_dict()),
@@ -68,12 +69,6 @@ def _by_row(
     for part, ours, theirs in zip(whole, long, short, strict=True):
         part[is_long], part[~is_long] = ours, theirs
     return whole
-
-
-def _trained_prompt(network: Any) -> int:
-    """Return how many positions the trained prompt of an adapter takes before each text; 0 without one."""
-    config = getattr(network, "active_peft_config", None)
-    return virtual_tokens(vars(config)) if config is not None and config.is_prompt_learning else 0
 
 
 def _chooses_by_row(network: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.caches.base import Cache, Read, Way, left_pad, stacked
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, forget, whole_pass
 
@@ -36,11 +36,7 @@ class Texts(Cache):
 
     @override
     def joined(self, other: Texts) -> Texts:
-        import torch
-
-        width = max(self.ids.shape[1], other.ids.shape[1])
-        padded = [torch.nn.functional.pad(texts.ids, (width - texts.ids.shape[1], 0)) for texts in (self, other)]
-        return Texts(torch.cat(padded))
+        return Texts(stacked(self.ids, other.ids))
 
 
 class WithoutCache(Way):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.generators.caches.base import Cache, Read, Way
+from raysweep.generators.caches.base import Cache, Read, Way, stacked
 from raysweep.generators.caches.kv_cache import widened
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare
@@ -86,12 +86,13 @@ class WithOwnCache(Way):
         by_length: dict[int, list[int]] = {}
         for number, prompt in enumerate(prompts):
             by_length.setdefault(len(prompt), []).append(number)
-        whole = None
-        for numbers in by_length.values():
-            theirs = variants and [variants[number] for number in numbers]
-            part = self._read([prompts[number] for number in numbers], theirs)
-            whole = part if whole is None else _joined(whole, part)
-        assert whole is not None
+        whole, *parts = (
+            self._read([prompts[one] for one in numbers], variants and [variants[one] for one in numbers])
+            for numbers in by_length.values()
+        )
+        for part in parts:
+            mask, logits = stacked(whole.mask, part.mask), torch.cat([whole.logits, part.logits])
+            whole = Read(whole.cache.joined(part.cache), mask, logits)
         order = [number for numbers in by_length.values() for number in numbers]
         if order == sorted(order):
             return whole
@@ -138,14 +139,6 @@ class WithOwnCache(Way):
         cache.of_model = output.get(self._name, cache.of_model)
         logits: torch.Tensor = output.logits[:, -1]
         return logits
-
-
-def _joined(one: Read, other: Read) -> Read:
-    import torch
-
-    width = max(one.mask.shape[1], other.mask.shape[1])
-    masks = [torch.nn.functional.pad(read.mask, (width - read.mask.shape[1], 0)) for read in (one, other)]
-    return Read(one.cache.joined(other.cache), torch.cat(masks), torch.cat([one.logits, other.logits]))
 
 
 Combine = Callable[[Sequence[Any], int, bool], Any]
