@@ -42,18 +42,16 @@ from raysweep.planning.plan import (
     TestSetPlan,
     TrainingSetPlan,
 )
-from raysweep.stages.encoded_pairs import make_encoded_pairs
+from raysweep.stages.asking import make_rewritten_set, make_rewritten_texts, make_teacher_answers
 from raysweep.stages.generation import generate
 from raysweep.stages.judging import judge
 from raysweep.stages.making import groups, leased
+from raysweep.stages.preference_pairs import make_encoded_pairs, make_rejected_rows
 from raysweep.stages.prompt_pairs import find_prompt_pair
 from raysweep.stages.quality import lint_completions
 from raysweep.stages.references import make_references
-from raysweep.stages.rejected_rows import make_rejected_rows
-from raysweep.stages.rewriting import make_rewritten_set, make_rewritten_texts
 from raysweep.stages.scoring import cell_numbers
 from raysweep.stages.selection import choose_model
-from raysweep.stages.teacher_answers import make_teacher_answers
 from raysweep.stages.test_sets import make_test_set
 from raysweep.stages.training import make_model, pretrain
 from raysweep.stages.training_sets import make_leakage, make_perturbed_rows, make_source_rows, make_training_set

@@ -1,4 +1,4 @@
-"""Generates completions in blocks: those of a cell's prompts, and for others that ask a model (teacher_answers.py).
+"""Generates completions in blocks: those of a cell's prompts, and for others that ask a model (asking.py).
 
 A block is written every half minute, so that a kill loses little beside the batches in flight. Equal prompts of one
 model are completed once, whichever test set or sweep has them.
@@ -18,13 +18,12 @@ from raysweep.engine.base import GenerateJob, Work
 from raysweep.engine.completing import complete, completions_of, distinct_requests
 from raysweep.generators.base import is_too_long
 from raysweep.planning.choice import chosen_count, with_choice, writer_before
-from raysweep.planning.plan import AskingPlan, CellPlan, CompletionsPlan
-from raysweep.records import Completion, Decoding, GenerationRequest
+from raysweep.planning.plan import CellPlan, CompletionsPlan
+from raysweep.records import Completion, GenerationRequest
 from raysweep.rows.parquet import ROWS, write_rows
 from raysweep.stages.inputs import base_ref, model_ref, requests_of
 from raysweep.storage.blocks import Blocks
 from raysweep.storage.completions import CompletionPool
-from raysweep.storage.store import Store
 
 BLOCK_ROWS, BLOCK_SECONDS = 4096, 30.0
 """A block is written once it has so many completions, or after so long."""
@@ -38,11 +37,6 @@ class _Generated:
     loads: int = 0
     cpu_seconds: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def seconds_per_token(self) -> float:
-        """CPU seconds for each generated token."""
-        return self.cpu_seconds / max(1, sum(row.tokens for row in self.completions.values()))
 
 
 @dataclass(frozen=True)
@@ -68,19 +62,14 @@ def generate(plans: Sequence[CompletionsPlan], work: Work) -> None:
     counted: set[str] = set()  # keys that an earlier pair of this job has, too
     for plan, requests in zip(plans, requests_by_pair, strict=True):
         rows = completions_of(requests, job.rows, cell.decoding, cell.generator)
-        _remove_those_of_another(plan, work.store)
+        if before := writer_before(plan.cell, plan.node, work.store):  # another model's
+            CompletionPool(work.store, replace(plan.cell, model=before.model).pool).remove(plan.node)
+            work.store.remove(plan.node)
         pool.add(plan.node)  # before the artefact is there: one that is never noted would be generated again
         with work.store.writing(plan.node) as draft:
             write_rows(draft.folder / ROWS, Completion, rows, ["task_id", "sample"])
             draft.counts = {**counts_of(rows, job, counted, is_first=plan is plans[0]), **chosen}
         counted.update(row.key for row in rows)
-
-
-def _remove_those_of_another(plan: CompletionsPlan, store: Store) -> None:
-    before = writer_before(plan.cell, plan.node, store)
-    if before is not None:
-        CompletionPool(store, replace(plan.cell, model=before.model).pool).remove(plan.node)
-        store.remove(plan.node)
 
 
 def complete_in_blocks(
@@ -150,13 +139,14 @@ def counts_of(
     new = [row for key, row in distinct.items() if key not in job.reused]
     made = job.generated
     tokens = sum(row.tokens for key, row in distinct.items() if key in made.completions)
+    seconds_per_token = made.cpu_seconds / max(1, sum(row.tokens for row in made.completions.values()))
     return {
         "rows": len(rows),
         "distinct": len(distinct),  # without those that an earlier pair of this job has too
         "reused": len(distinct) - len(new),
         "tokens": sum(row.tokens for row in new),
         "prompt_tokens": sum(row.prompt_tokens for row in new),
-        "cpu_seconds": round(made.seconds_per_token * tokens, 3),
+        "cpu_seconds": round(seconds_per_token * tokens, 3),
         "prompts_resumed": job.resumed,  # of the whole job
         "models_loaded": made.loads if is_first else 0,  # whole ones, of the whole job
         "prompts_too_long": len({row.prompt_sha for row in rows if is_too_long(row)}),
@@ -208,23 +198,6 @@ class _Writer:
         if self._rows:
             self._blocks.add(self._rows)
             self._rows, self._since = {}, time.monotonic()
-
-
-def asking_job(plan: AskingPlan, decoding: Decoding, work: Work) -> GenerateJob:
-    """Return the job of a base model that is asked something beside an evaluation, still without batches."""
-    model = base_ref(plan.base)
-    return GenerateJob(
-        work.store.root,
-        model,
-        plan.generator,
-        decoding,
-        (),
-        plan.batch_tokens,
-        plan.task,
-        plan.node.spec["generator"].get("versions", {}),
-        work.context.groups.get(plan.base.name, ""),
-        model,
-    )
 
 
 def generate_job(cell: CellPlan, work: Work) -> GenerateJob:

@@ -9,9 +9,9 @@ from functools import cache
 
 from raysweep.errors import HopelessError
 from raysweep.hashing import canonical_json
-from raysweep.planning.plan import AskingPlan, BasePlan, CellPlan, PairPlan
+from raysweep.planning.plan import BasePlan, CellPlan, PairPlan
 from raysweep.problems.base import PROBLEMS
-from raysweep.prompts.templates import CHAT, Prompter, PromptTemplate
+from raysweep.prompts.templates import Prompter, PromptTemplate
 from raysweep.records import GenerationRequest, ModelKind, ModelRef, Problem, PromptRow, Spec
 from raysweep.storage.store import Store, location_of
 from raysweep.trainers.kinds import kind_of
@@ -38,7 +38,11 @@ def model_ref(plan: CellPlan) -> ModelRef | None:
 
 
 def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[GenerationRequest]:
-    problems, prompter = problems_of(pair), _prompter(plan, pair, store)
+    problems, whole = problems_of(pair), pair.extract.needs_whole_answers
+    template = PromptTemplate(plan.template, plan.system)
+    prompter = Prompter(plan.prompt_format, plan.is_fine_tuned, template, plan.stop, whole)
+    if prompter.shown.needs_tokenizer:
+        prompter = replace(prompter, template=with_tokenizer(template, plan.base, store))
     requests = []
     for row in store.rows(pair.test_set.node, PromptRow):
         request = prompter.request("", problems[row.task_id], row.prompt)
@@ -49,15 +53,6 @@ def requests_of(plan: CellPlan, pair: PairPlan, store: Store) -> list[Generation
     return requests
 
 
-def _prompter(plan: CellPlan, pair: PairPlan, store: Store) -> Prompter:
-    whole = pair.extract.needs_whole_answers
-    template = PromptTemplate(plan.template, plan.system)
-    prompter = Prompter(plan.prompt_format, plan.is_fine_tuned, template, plan.stop, whole)
-    if not prompter.shown.needs_tokenizer:
-        return prompter
-    return replace(prompter, template=with_tokenizer(template, plan.base, store))
-
-
 def with_tokenizer(template: PromptTemplate, base: BasePlan, store: Store) -> PromptTemplate:
     """Return a template with the tokenizer of a base model; as it is for one without weights."""
     ref = base_ref(base)
@@ -66,14 +61,6 @@ def with_tokenizer(template: PromptTemplate, base: BasePlan, store: Store) -> Pr
     from raysweep.models.loading import load_tokenizer
 
     return replace(template, tokenizer=load_tokenizer(store.located(ref)))
-
-
-def asking(plan: AskingPlan, store: Store) -> tuple[PromptTemplate, tuple[str, ...]]:
-    """Return the template in which a plan asks its model, and the texts that end an answer, such as a chat's end."""
-    template = PromptTemplate(plan.template, plan.system)
-    if template.needs_tokenizer:
-        template = with_tokenizer(template, plan.base, store)
-    return template, (*plan.stop, template.end) if template.name == CHAT else plan.stop
 
 
 def problems_of(pair: PairPlan) -> Mapping[str, Problem]:

@@ -55,6 +55,23 @@ class _Asked:
     program: str
     is_exact: bool | None
 
+    def judged(self, verdict: Verdict) -> Result:
+        return Result(
+            self.task_id,
+            self.sample,
+            verdict.outcome.value,
+            verdict.detail,
+            verdict.stderr,
+            verdict.seconds,
+            self.question.sha,
+            verdict.limit_seconds,
+            verdict.oracle,
+            verdict.parts,
+            str(self.found),
+            self.program,
+            self.is_exact,
+        )
+
 
 def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     """Judge the completions of a cell's pairs. All plans belong to one cell.
@@ -72,7 +89,7 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
     judged = replace(judged, verdicts={**judged.verdicts, **unrun})
     counted: set[Question] = set()
     for plan, asked in zip(plans, asked_by_pair, strict=True):
-        rows = [_result_row(one, judged.verdicts[one.question]) for one in asked]
+        rows = [one.judged(judged.verdicts[one.question]) for one in asked]
         questions = [one.question for one in asked]
         counts = _summary(questions, judged, counted, plan.pair.sandbox)
         if plan.pair.extract is not Extract.NONE:
@@ -84,24 +101,6 @@ def judge(plans: Sequence[ResultsPlan], work: Work) -> None:
             of_cell = {"distinct_programs_of_cell": len(programs), **chosen_count(plan.cell, work.store)}
             draft.counts = {**counts, **of_cell}
         counted.update(questions)
-
-
-def _result_row(asked: _Asked, verdict: Verdict) -> Result:
-    return Result(
-        asked.task_id,
-        asked.sample,
-        verdict.outcome.value,
-        verdict.detail,
-        verdict.stderr,
-        verdict.seconds,
-        asked.question.sha,
-        verdict.limit_seconds,
-        verdict.oracle,
-        verdict.parts,
-        str(asked.found),
-        asked.program,
-        asked.is_exact,
-    )
 
 
 def _asked(pair: PairPlan, store: Store, programs: dict[Question, Program]) -> list[_Asked]:
@@ -141,7 +140,12 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
     python, sandbox = str(plan.node.spec["python"]), plan.pair.sandbox
     settings_sha = text_sha(canonical_json([python, sandbox.lane, plan.node.version]))[:16]
     blocks = Blocks(store.unfinished(plan.unit).below(f"verdicts-{settings_sha}"), _verdict)
-    resumed = _resumed(blocks, programs, sandbox)
+    stored = blocks.read()
+    resumed = {
+        question: stored[question.key]
+        for question in programs
+        if question.key in stored and serves(stored[question.key], question.oracle, sandbox)
+    }
     judge = ProgramJudge(work.stages, progress, VerdictCache(store.files, python), sandbox)
     reused = judge.known(programs.keys())
     judge.keep({question: verdict for question, verdict in resumed.items() if question not in reused})
@@ -157,22 +161,10 @@ def _judge_programs(plan: ResultsPlan, programs: Mapping[Question, Program], wor
         verdicts.update(rows)
         progress.update("executing", len(verdicts), len(programs))
     judge.flush()
-    _require_judged(verdicts.values())
-    return _Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
-
-
-def _resumed(
-    blocks: Blocks[Verdict], programs: Mapping[Question, Program], sandbox: Sandbox
-) -> dict[Question, Verdict]:
-    by_key = blocks.read()
-    stored = {question: by_key[question.key] for question in programs if question.key in by_key} if by_key else {}
-    return {question: verdict for question, verdict in stored.items() if serves(verdict, question.oracle, sandbox)}
-
-
-def _require_judged(verdicts: Iterable[Verdict]) -> None:
-    unjudged = [verdict.detail for verdict in verdicts if verdict.outcome is Outcome.HARNESS_ERROR]
+    unjudged = [verdict.detail for verdict in verdicts.values() if verdict.outcome is Outcome.HARNESS_ERROR]
     if unjudged:
         raise RaysweepError(f"{len(unjudged)} programs could not be run: {unjudged[0]}; run the command again")
+    return _Judged(verdicts, frozenset(resumed), frozenset(reused.keys() - resumed.keys()))
 
 
 def _summary(
@@ -189,8 +181,8 @@ def _summary(
     distinct = set(questions)
     verdicts = [judged.verdicts[question] for question in questions]
     not_run = {question for question in distinct if judged.verdicts[question].outcome in NOT_RUN}
-    ran = distinct - judged.reused - counted - not_run
-    again = [verdict.audit for question in ran if (verdict := judged.verdicts[question]).audit]
+    ran = [judged.verdicts[question] for question in distinct - judged.reused - counted - not_run]
+    again = [verdict.audit for verdict in ran if verdict.audit]
     levels = Counter(
         Level(verdict.level or sandbox.require) for verdict in verdicts
     )  # programs never run below the required level
@@ -198,7 +190,7 @@ def _summary(
         "rows": len(questions),
         "distinct_programs": len(distinct),
         "programs_run": len(ran),
-        "program_seconds": round(sum(judged.verdicts[question].seconds for question in ran), 3),
+        "program_seconds": round(sum(verdict.seconds for verdict in ran), 3),
         "programs_reused": len(distinct & judged.reused),
         "programs_resumed": len(distinct & judged.resumed),
         "level": str(min(levels, default=Level.STRONG)),
@@ -206,7 +198,8 @@ def _summary(
         "oracles": _counts(verdict.oracle for verdict in verdicts),
         "lanes": _counts(verdict.lane for verdict in verdicts),
         "near_limit": sum(verdict.near_limit for verdict in verdicts),
-        "programs_shared": sum(_has_shared(judged.verdicts[question]) for question in ran),
+        # also where a second run alone gave the verdict
+        "programs_shared": sum(verdict.lane == Lane.SHARED or verdict.audit != "" for verdict in ran),
         "programs_judged_again": len(again),
         "programs_judged_otherwise": sum(audit != AUDIT_AGREED for audit in again),
     }
@@ -214,11 +207,6 @@ def _summary(
 
 def _counts(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(filter(None, names)).items()))
-
-
-def _has_shared(verdict: Verdict) -> bool:
-    """Return True for a program that shared a process, also if a second run alone gave its verdict."""
-    return verdict.lane == Lane.SHARED or verdict.audit != ""
 
 
 def _verdict(outcome: str, **more: Any) -> Verdict:

@@ -8,9 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from raysweep.engine.base import Work
 from raysweep.planning.missing import is_made, missing
-from raysweep.planning.plan import (
-    ArtefactPlan,
-)
+from raysweep.planning.plan import ArtefactPlan
 from raysweep.storage.artefacts import Artefact, damage_text
 from raysweep.storage.leases import Holder
 

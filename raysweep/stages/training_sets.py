@@ -32,9 +32,11 @@ BLOCK_ROWS = 512
 
 
 def make_source_rows(plan: SourceRowsPlan, work: Work) -> None:
-    rows = (
-        iter(SOURCES.create(plan.source).rows()) if plan.leaks is None else _rows_without_leaks(plan.leaks, work.store)
-    )
+    if plan.leaks is None:
+        rows = iter(SOURCES.create(plan.source).rows())
+    else:
+        leaking = {leak.row_id for leak in work.store.rows(plan.leaks.node, Leak)}
+        rows = (row for row in _source_rows(plan.leaks.rows, work.store) if row.row_id not in leaking)
     ids: set[str] = set()
     with work.store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, SourceRow) as writer:
@@ -60,11 +62,6 @@ def _source_rows(plan: SourceRowsPlan, store: Store, rejected: RejectedRowsPlan 
     path = store.use(plan.node) / ROWS
     for block in range(block_count(path)):
         yield from _with_rejected(read_block(path, SourceRow, block), _rejected_of(rejected, block, store))
-
-
-def _rows_without_leaks(leaks: LeakagePlan, store: Store) -> Iterator[SourceRow]:
-    leaking = {leak.row_id for leak in store.rows(leaks.node, Leak)}
-    return (row for row in _source_rows(leaks.rows, store) if row.row_id not in leaking)
 
 
 def make_perturbed_rows(plans: Sequence[PerturbedRowsPlan], work: Work) -> None:

@@ -17,7 +17,7 @@ from raysweep.planning.plan import CellPlan, EncodedPairsPlan, ModelPlan
 from raysweep.planning.planner import build_plan
 from raysweep.records import EncodedPair
 from raysweep.rows.parquet import ROWS
-from raysweep.stages import encoded_pairs
+from raysweep.stages import preference_pairs
 from raysweep.testing.tiny import make_tiny
 from raysweep.trainers.base import Recipe, TrainJob
 from raysweep.trainers.encoding import encode_set
@@ -104,7 +104,7 @@ def test_stored_pairs_are_the_rows_that_a_training_would_encode(cells, tmp_path)
 def test_a_killed_run_loses_a_block_and_a_damaged_block_is_made_again(cells, tmp_path, monkeypatch):
     monkeypatch.setattr("raysweep.stages.training_sets.BLOCK_ROWS", 16)
     plan, (done, other) = pairs_plan(cells), (work_on(opened(tmp_path / name)) for name in ("one", "two"))
-    real, calls = encoded_pairs.token_pairs, [0]
+    real, calls = preference_pairs.token_pairs, [0]
 
     def third_fails(*args: Any) -> Any:
         calls[0] += 1
@@ -112,7 +112,7 @@ def test_a_killed_run_loses_a_block_and_a_damaged_block_is_made_again(cells, tmp
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(encoded_pairs, "token_pairs", third_fails)
+    monkeypatch.setattr(preference_pairs, "token_pairs", third_fails)
     with pytest.raises(KeyboardInterrupt):
         make([plan], done)
     files = done.store.unfinished(plan.node)

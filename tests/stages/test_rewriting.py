@@ -18,7 +18,7 @@ from raysweep.problems.base import PROBLEMS
 from raysweep.prompts.rewriting import ACCEPTED, EMPTY
 from raysweep.records import Completion, GenerationRequest, PromptRow, Spec
 from raysweep.seeding import DEFAULT_SEED
-from raysweep.stages.rewriting import REASONS
+from raysweep.stages.asking import REASONS
 from raysweep.storage.store import Store
 from tests.stages.making import opened, work_on
 

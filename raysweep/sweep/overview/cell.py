@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from raysweep.config.grid import test_set_name
 from raysweep.engine.progress import Activity
 from raysweep.errors import UnknownName
-from raysweep.stages.edit_numbers import work_of
 from raysweep.stages.editing import EDITED
+from raysweep.stages.scoring import work_of
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow
 from raysweep.sweep.overview.status import CellStatus, cell_states

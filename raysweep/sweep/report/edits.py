@@ -12,9 +12,9 @@ from raysweep.config.schema import SweepConfig
 from raysweep.hashing import canonical_json
 from raysweep.metrics.base import CellLabels
 from raysweep.records import BASE, CLEAN, PromptPair, Score
-from raysweep.stages.edit_numbers import work_of
+from raysweep.stages.asking import REASONS
 from raysweep.stages.editing import localization_of
-from raysweep.stages.rewriting import REASONS
+from raysweep.stages.scoring import work_of
 from raysweep.storage.store import Store
 from raysweep.sweep.folder import SweepFolder
 from raysweep.sweep.grid import GridRow, edited_problem, end_of

@@ -1,11 +1,15 @@
-"""Makes the rejected responses of a source's rows: what a teacher wrote, or changes of their own code.
+"""Makes preference pairs: rejected responses of a source's rows, and training sets' pairs encoded by a tokenizer.
 
-It works block by block, so that a killed run loses at most one. Where a row has tests, a response that passes them is
-no near miss and is left out; of a row's changes the first ones are tried together.
+A rejected response is what a teacher wrote, or a change of the row's own code. Where a row has tests, a response that
+passes them is no near miss and is left out; of a row's changes the first ones are tried together.
+
+All recipes that train on pairs read the encoded ones, whatever their objective and its arguments. Both are made block
+by block, so that a killed run loses at most one.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -15,18 +19,22 @@ from raysweep.engine.base import Work
 from raysweep.engine.services import ModelService
 from raysweep.errors import HopelessError
 from raysweep.generators.base import LENGTH
-from raysweep.planning.plan import RejectedRowsPlan, TeacherAnswersPlan
+from raysweep.models.loading import load_tokenizer
+from raysweep.planning.plan import EncodedPairsPlan, RejectedRowsPlan, TeacherAnswersPlan
 from raysweep.problems.base import PROBLEMS
 from raysweep.programs import Outcome, Program
 from raysweep.prompts.answers.extraction import Extract, extracted
-from raysweep.records import Completion, Problem, RejectedRow, SourceRow
-from raysweep.rows.parquet import ROWS, RowWriter, block_count, read_block, row_count
+from raysweep.prompts.templates import PromptTemplate
+from raysweep.records import Completion, EncodedPair, Problem, RejectedRow, SourceRow, TrainingRow
+from raysweep.rows.parquet import ROWS, RowWriter, block_count, from_bytes, read_block, row_count, to_bytes
 from raysweep.stages.inputs import base_ref
 from raysweep.storage.blocks import Blocks
+from raysweep.storage.files import Files
 from raysweep.storage.store import Store
+from raysweep.trainers.objectives.rejected import stored_pair, token_pairs
 from raysweep.training_sets.base import SOURCES, TrainingSource
 from raysweep.training_sets.leakage import LeakFinder
-from raysweep.training_sets.pair_filters import TokenCount, Variant, tokens_by
+from raysweep.training_sets.pair_filters import Variant, tokens_by
 from raysweep.training_sets.rejecting import variants
 from raysweep.training_sets.teacher import WHOLE, FenceCheck, taught
 
@@ -34,6 +42,8 @@ TRIED = 3
 """Changes of a row that are tried; of MiniCode's references nearly all of the first fail."""
 PASSES = "passes its tests"
 """Why a response is left out that is no wrong one."""
+WITHOUT_MARKS = "without_marks"
+"""The count of encoded pairs without a token that differs; most have equal responses."""
 GIVES_AWAY = "gives an evaluated problem away"
 """Why one is left out where `training.decontaminate` is `drop`."""
 
@@ -67,8 +77,14 @@ def make_rejected_rows(plan: RejectedRowsPlan, work: Work) -> None:
     changed = Counter(row.reason for row in made.values() if row.rejected is not None)
     without = Counter(row.reason for row in made.values() if row.rejected is None)
     if not changed:
+        way = "change `rejected.filters`, or take `filters: none` or another teacher"
+        if plan.answers is None:
+            way = (
+                "`mutator: python` changes Python code only; a model writes variants of any: "
+                "`rejected: {teacher: MODEL}`"
+            )
         rows_of = plan.rows.node.label
-        raise HopelessError(f"none of the {rows_of} has a rejected response: {_in_words(without)}; {_way(plan)}")
+        raise HopelessError(f"none of the {rows_of} has a rejected response: {_in_words(without)}; {way}")
     with store.writing(plan.node) as draft:
         with RowWriter(draft.folder / ROWS, RejectedRow) as writer:
             for block in range(block_count(path)):
@@ -86,18 +102,6 @@ def _in_words(reasons: Counter[str]) -> str:
     return ", ".join(f"{number:,} {reason}" for reason, number in reasons.most_common())
 
 
-def _way(plan: RejectedRowsPlan) -> str:
-    """Return how to get some, where none is left."""
-    if plan.answers is None:
-        return (
-            "`mutator: python` changes Python code only; a model writes variants of any: `rejected: {teacher: MODEL}`"
-        )
-    return "change `rejected.filters`, or take `filters: none` or another teacher"
-
-
-# -------------------------------------------------------------------------------------------------------- variants
-
-
 def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRow], int], list[Found]]:
     """Return what finds the variants of the rows of a block that the filters keep, given the block's number."""
     leaks = LeakFinder({name: PROBLEMS.create(spec) for name, spec in plan.problems})
@@ -109,14 +113,16 @@ def _finder(plan: RejectedRowsPlan, store: Store) -> Callable[[Sequence[SourceRo
 
     if plan.answers is None:
         return lambda rows, block: [without_leaks(row, _mutated(row, plan)) for row in rows]
-    answers, tokens_of = store.use(plan.answers.node) / ROWS, _token_count(plan.answers, store)
+    ref = base_ref(plan.answers.base)  # of a served teacher, whose tokenizer isn't here, tokens are estimated
+    tokens_of = tokens_by(None if ref is None else load_tokenizer(store.located(ref)))
+    answers = store.use(plan.answers.node) / ROWS
 
     def of_answers(rows: Sequence[SourceRow], block: int) -> list[Found]:
-        completions = read_block(answers, Completion, block)
-        return [
-            without_leaks(row, _taught(row, answer, plan, tokens_of))
-            for row, answer in zip(rows, completions, strict=True)
-        ]
+        found: list[Found] = []
+        for row, answer in zip(rows, read_block(answers, Completion, block), strict=True):
+            variant = taught(row, answer.text, plan.text, is_cut=answer.stop == LENGTH)
+            found.append(without_leaks(row, plan.filters.reason_against(row, variant, tokens_of) or [variant]))
+        return found
 
     return of_answers
 
@@ -135,24 +141,6 @@ def _mutated(row: SourceRow, plan: RejectedRowsPlan) -> Found:
     except SyntaxError:
         return "no Python code"
     return found or next(iter(reasons), "nothing to change")
-
-
-def _taught(row: SourceRow, answer: Completion, plan: RejectedRowsPlan, tokens_of: TokenCount) -> Found:
-    variant = taught(row, answer.text, plan.text, is_cut=answer.stop == LENGTH)
-    return plan.filters.reason_against(row, variant, tokens_of) or [variant]
-
-
-def _token_count(teacher: TeacherAnswersPlan, store: Store) -> TokenCount:
-    """Return what counts tokens: the teacher's tokenizer; of a served teacher, which has none here, an estimate."""
-    ref = base_ref(teacher.base)
-    if ref is None:
-        return tokens_by(None)
-    from raysweep.models.loading import load_tokenizer
-
-    return tokens_by(load_tokenizer(store.located(ref)))
-
-
-# ------------------------------------------------------------------------------------------------------- execution
 
 
 def _rejected(
@@ -192,9 +180,6 @@ def _program(problem: Problem, row: SourceRow, variant: Variant) -> Program:
     return extracted(problem, variant.text, way).program
 
 
-# --------------------------------------------------------------------------------------------------------- answers
-
-
 def _require_fences(teacher: TeacherAnswersPlan, store: Store) -> None:
     """Raise HopelessError if over half of the answers, here those of an earlier run, lack a block of code."""
     if not teacher.needs_fences:
@@ -204,3 +189,53 @@ def _require_fences(teacher: TeacherAnswersPlan, store: Store) -> None:
     for block in range(block_count(path)):
         for answer in read_block(path, Completion, block):
             fences.add(answer.task_id, answer.text)
+
+
+def make_encoded_pairs(plan: EncodedPairsPlan, work: Work) -> None:
+    """Encode and mark all pairs of a training set; count those that differ on one side only, or not at all."""
+    store, progress = work.store, work.progress
+    path, unfinished = store.use(plan.training_set.node) / ROWS, store.unfinished(plan.node)
+    finished = {int(name.partition("-")[0]): name for name in unfinished.infos()}
+    base = base_ref(plan.base)
+    assert base is not None
+    tokenizer = load_tokenizer(store.located(base))
+    template = PromptTemplate(plan.template, plan.system, tokenizer)
+    total, done, counts = row_count(path), 0, Counter[str]()
+    with store.writing(plan.node) as draft:
+        with RowWriter(draft.folder / ROWS, EncodedPair) as writer:
+            for block in range(block_count(path)):
+                pairs = _finished(unfinished, finished.get(block))
+                if pairs is None:
+                    rows = read_block(path, TrainingRow, block)
+                    encoded = token_pairs(rows, template)
+                    pairs = [stored_pair(row.row_id, pair) for row, pair in zip(rows, encoded, strict=True)]
+                    content = to_bytes(EncodedPair, pairs, [])
+                    unfinished.write(f"{block:06d}-{_hash(content)}", content)  # kept until all are done
+                writer.add(pairs)
+                counts.update(map(_case, pairs))
+                done += len(pairs)
+                progress.update("encoding", done, total, "preference pairs")
+        draft.counts = {"rows": total, **dict(sorted(counts.items()))}
+    if unmarked := counts[WITHOUT_MARKS]:
+        progress.note(
+            f"{plan.node.label}: {unmarked:,} of {total:,} have no token that differs; `fait` and `fixed` train on "
+            "them as plain fine-tuning does, and `dpo` learns nothing where both responses are equal"
+        )
+
+
+def _case(pair: EncodedPair) -> str:
+    if pair.rejected_marks is None:
+        return "without_rejected"
+    sides = any(pair.marks), any(pair.rejected_marks)
+    return {2: "marked", 1: "marked_on_one_side", 0: WITHOUT_MARKS}[sum(sides)]
+
+
+def _finished(files: Files, name: str | None) -> list[EncodedPair] | None:
+    content = files.read(name) if name is not None else None
+    if name is None or content is None or not name.endswith(_hash(content)):
+        return None
+    return from_bytes(content, name, EncodedPair)
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:32]

@@ -11,9 +11,8 @@ from raysweep.planning.plan import CellPlan
 from raysweep.programs import Outcome
 from raysweep.records import BlockAccuracy, Result
 from raysweep.rows.parquet import ROWS, write_rows
-from raysweep.stages.edit_numbers import edit_numbers, work_of
 from raysweep.stages.editing import BLOCKS
-from raysweep.stages.scoring import cell_numbers
+from raysweep.stages.scoring import cell_numbers, edit_numbers, work_of
 from tests.stages.test_prompt_pairs import Sweep
 
 COUNTS = {

@@ -15,7 +15,7 @@ from raysweep.planning.plan import RejectedRowsPlan
 from raysweep.planning.sets import SetPlanner
 from raysweep.programs import Limits, Outcome
 from raysweep.records import Leak, Problem, RejectedRow, SourceRow, TrainingRow
-from raysweep.stages import rejected_rows
+from raysweep.stages import preference_pairs
 from raysweep.training_sets.base import SOURCES
 from raysweep.training_sets.pair_filters import PairFilters, Variant
 from raysweep.training_sets.teacher import WHOLE
@@ -78,7 +78,7 @@ def test_an_interrupted_run_keeps_its_blocks(tmp_path, monkeypatch):
     source = {"name": "jsonl", "path": str(path), "rejected": {"mutator": "python"}}
     plan = sets_of({"source": source, "sets": ["clean"]}).fine_tuning_set("clean").rejected
     store, other = opened(tmp_path / "one"), opened(tmp_path / "other")
-    real, calls = rejected_rows._rejected, [0]
+    real, calls = preference_pairs._rejected, [0]
 
     def second_fails(*args: Any) -> Any:
         calls[0] += 1
@@ -86,12 +86,12 @@ def test_an_interrupted_run_keeps_its_blocks(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(rejected_rows, "_rejected", second_fails)
+    monkeypatch.setattr(preference_pairs, "_rejected", second_fails)
     with pytest.raises(KeyboardInterrupt):
         make([plan], work_on(store))
     make([plan], work_on(store))
     assert calls[0] == 1 + 1 + 2  # of three blocks the first was kept
-    monkeypatch.setattr(rejected_rows, "_rejected", real)
+    monkeypatch.setattr(preference_pairs, "_rejected", real)
     make([plan], work_on(other))
     assert store.rows(plan.node, RejectedRow) == other.rows(plan.node, RejectedRow)
 
@@ -105,12 +105,12 @@ def test_rows_that_can_not_be_changed_are_counted_by_their_reason():
     plan = of_python()
     source, service = SOURCES.create(plan.rows.source), _NoPrograms()
     source.problem = lambda row: None
-    found = [rejected_rows._mutated(row, plan) for row in rows]
-    made = rejected_rows._rejected(rows, found, plan, source, service)
+    found = [preference_pairs._mutated(row, plan) for row in rows]
+    made = preference_pairs._rejected(rows, found, plan, source, service)
     assert [one.reason for one in made] == ["no Python code", "nothing to change", "operator swap"]
     assert [one.rejected is None for one in made] == [True, True, False]
     strict = dataclasses.replace(plan, filters=PairFilters(True, 1.0, 0))
-    assert rejected_rows._mutated(rows[2], strict) == "less similar than 1"
+    assert preference_pairs._mutated(rows[2], strict) == "less similar than 1"
 
 
 @pytest.mark.parametrize(("way", "chosen", "told"), [("report", "first + 8", 1), ("drop", "first * 7", 0)])
@@ -164,7 +164,9 @@ def test_a_teachers_whole_answer_is_tried_as_an_answer_and_a_body_behind_its_pro
     prompt, body = "def f(x):\n", "    return x\n"
     row, problem = SourceRow("a", prompt, body, entry_point="f"), Problem("a", prompt, "f", "def check(f): pass")
     tried = [Variant(body, "a change"), Variant(f"Here:\n```python\n{prompt}{body}```", WHOLE)]
-    assert [rejected_rows._program(problem, row, one).text.strip() for one in tried] == [f"{prompt}{body}".strip()] * 2
+    assert [preference_pairs._program(problem, row, one).text.strip() for one in tried] == [
+        f"{prompt}{body}".strip()
+    ] * 2
 
 
 def test_a_label_says_of_which_source_responses_are():
