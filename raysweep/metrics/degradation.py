@@ -90,7 +90,8 @@ class RelativeDegradation(Metric):
         rd, drop = measure_both("RD", "drop", all_tasks, note)
         measurements = [rd]
         if evaluation.prompts:
-            measurements += measure_part("changed", pair(evaluation.clean, _changed(evaluation)), note)
+            changed = _over(evaluation, lambda row: row.changed and row.compiles)
+            measurements += measure_part("changed", pair(evaluation.clean, changed), note)
         measurements += _measure_valid(evaluation, note)
         return [*measurements, drop]
 
@@ -141,10 +142,6 @@ def _measure_valid(evaluation: Evaluation, note: str) -> list[Measurement]:
     valid = _over(evaluation, lambda row: not row.changed or rated.get((row.task_id, row.prompt), False))
     measured = measure_part("valid", pair(evaluation.clean, valid), note)
     return [replace(number, note="; ".join(filter(None, (number.note, counts)))) for number in measured]
-
-
-def _changed(evaluation: Evaluation) -> list[list[Result]]:
-    return _over(evaluation, lambda row: row.changed and row.compiles)
 
 
 def _over(evaluation: Evaluation, wanted: Callable[[PromptRow], bool]) -> list[list[Result]]:

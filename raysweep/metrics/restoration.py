@@ -8,10 +8,10 @@ the pair's perturbation. CREME names G-RIR without printing its formula; this on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum, isnan, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raysweep.metrics.base import Measurement
 from raysweep.stats.bootstrap import RESAMPLES, bootstrap_intervals
@@ -47,20 +47,18 @@ class Restoration:
 
 def restored_share(original: float, perturbed: float, repaired: float) -> Restoration:
     """Return (repaired - perturbed) / (original - perturbed) of accuracies, 0 to 1; undefined if nothing was lost."""
-    if isnan(original) or isnan(perturbed) or isnan(repaired):
-        return Restoration(nan, UNKNOWN)
-    if original <= perturbed:
-        return Restoration(nan, NOTHING_LOST)
-    return Restoration((repaired - perturbed) / (original - perturbed))
+    return _share_of(original - perturbed, repaired - perturbed, NOTHING_LOST)
 
 
 def relative_gain(perturbed: float, repaired: float) -> Restoration:
     """Return (repaired - perturbed) / perturbed of accuracies, 0 to 1; undefined where nothing passed before."""
-    if isnan(perturbed) or isnan(repaired):
+    return _share_of(perturbed, repaired - perturbed, NOTHING_PASSED)
+
+
+def _share_of(whole: float, gain: float, nothing: str) -> Restoration:
+    if isnan(whole) or isnan(gain):
         return Restoration(nan, UNKNOWN)
-    if perturbed <= 0:
-        return Restoration(nan, NOTHING_PASSED)
-    return Restoration((repaired - perturbed) / perturbed)
+    return Restoration(gain / whole) if whole > 0 else Restoration(nan, nothing)
 
 
 @dataclass(frozen=True)
@@ -123,11 +121,9 @@ def restored(
     Where it is undefined, it is NaN with the reason in its note. The note says where few problems were lost, so that
     the interval is rough, and how many resamples it leaves out, since nothing was lost in them.
     """
-    accuracy = category_accuracy(original, perturbed, repaired, left_out)
+    share = category_accuracy(original, perturbed, repaired, left_out).restored
     tasks = _shared(original, perturbed, repaired, left_out)
-    lost = fsum(original[task] - perturbed[task] for task in tasks)
-    rates, divisor = [original, perturbed, repaired], (lost, "problems lost")
-    return _measured(G_RIR, accuracy.restored, rates, tasks, divisor, _restored_shares)
+    return _measured(G_RIR, share, [original, perturbed, repaired], tasks, "problems lost")
 
 
 def gained(
@@ -137,37 +133,41 @@ def gained(
     left_out: Collection[str] = (),
 ) -> Measurement:
     """Return the relative gain of one model with its interval, over the problems and in the way of `restored`."""
-    accuracy = category_accuracy(original, perturbed, repaired, left_out)
+    share = category_accuracy(original, perturbed, repaired, left_out).gain
     tasks = _shared(original, perturbed, repaired, left_out)
-    passed = fsum(perturbed[task] for task in tasks)
-    divisor = passed, "perturbed prompts passed"
-    return _measured(GAIN, accuracy.gain, [perturbed, repaired], tasks, divisor, _relative_gains)
+    return _measured(GAIN, share, [perturbed, repaired], tasks, "perturbed prompts passed")
 
 
 def _measured(
-    metric: str,
-    share: Restoration,
-    rates: Sequence[Mapping[str, float]],
-    tasks: Sequence[str],
-    divisor: tuple[float, str],
-    statistic: Callable[[NDArray[np.float64]], Sequence[NDArray[np.float64]]],
+    metric: str, share: Restoration, rates: Sequence[Mapping[str, float]], tasks: Sequence[str], divisor: str
 ) -> Measurement:
-    """Return a share with its interval over problems. `divisor`: the number by which it divides, and this in words."""
+    """Return a share with its interval over problems.
+
+    `rates`: of the base model on the original prompts, if what it lost is divided by, else not; on the perturbed ones;
+    then of the other model. `divisor`: what is divided by, in words.
+    """
+    import numpy as np
+
     if isnan(share.value):
         return Measurement(metric, nan, nan, nan, len(tasks), share.note)
-    values = [[[of_model[task]] for task in tasks] for of_model in rates]
     left_out = 0
 
-    def counted(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-        nonlocal left_out
-        (shares,) = statistic(means)
-        left_out += sum(map(isnan, shares.tolist()))
-        return [shares]
+    def whole(numbers: Sequence[Any] | NDArray[np.float64]) -> Any:
+        return numbers[0] - numbers[1] if len(rates) > 2 else numbers[0]
 
-    low, high = bootstrap_intervals(values, counted)[0] if len(tasks) > 1 else UNDEFINED
-    notes = [interval_note(len(tasks), *divisor)]
+    def shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+        nonlocal left_out
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.where(whole(means) > 0, (means[-1] - means[-2]) / whole(means), np.nan)
+        left_out += int(np.isnan(found).sum())
+        return [found]
+
+    values = [[[of_model[task]] for task in tasks] for of_model in rates]
+    low, high = bootstrap_intervals(values, shares)[0] if len(tasks) > 1 else UNDEFINED
+    total = fsum(whole([of_model[task] for of_model in rates]) for task in tasks)
+    notes = [interval_note(len(tasks), total, divisor)]
     if left_out:
-        notes.append(f"it leaves out {left_out:,} of {RESAMPLES:,} resamples, without any {divisor[1]}")
+        notes.append(f"it leaves out {left_out:,} of {RESAMPLES:,} resamples, without any {divisor}")
     return Measurement(metric, share.value, low, high, len(tasks), ", and ".join(filter(None, notes)))
 
 
@@ -178,20 +178,3 @@ def _shared(
     left_out: Collection[str],
 ) -> list[str]:
     return [task for task in repaired if task in original and task in perturbed and task not in left_out]
-
-
-def _restored_shares(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    import numpy as np
-
-    original, perturbed, repaired = means
-    lost = original - perturbed
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [np.where(lost > 0, (repaired - perturbed) / lost, np.nan)]
-
-
-def _relative_gains(means: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
-    import numpy as np
-
-    perturbed, repaired = means
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return [np.where(perturbed > 0, (repaired - perturbed) / perturbed, np.nan)]

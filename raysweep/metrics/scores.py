@@ -79,21 +79,9 @@ def _by_level(
                 yield (problem_set, level.name), measurement
 
 
-def _score(cell: CellLabels, test_set: TestSetName, measurement: Measurement) -> Score:
-    return Score(
-        model=cell.model,
-        recipe=cell.recipe,
-        training_set=cell.training_set,
-        seed=cell.seed,
-        problem_set=test_set[0],
-        perturbation=test_set[1],
-        metric=measurement.metric,
-        value=measurement.value,
-        low=measurement.low,
-        high=measurement.high,
-        n=measurement.n,
-        note=measurement.note,
-    )
+def _score(cell: CellLabels, test_set: TestSetName, number: Measurement) -> Score:
+    labels = cell.model, cell.recipe, cell.training_set, cell.seed
+    return Score(*labels, *test_set, number.metric, number.value, number.low, number.high, number.n, number.note)
 
 
 def _measured(metric: Callable[[], Metric], evaluation: Evaluation, cell: CellLabels) -> list[Measurement]:
