@@ -137,13 +137,24 @@ def lint(
         answers[text] = answer
         report(len(answers), len(texts))
     first: set[str] = set()
-    reports, messages = [], []
+    reports, messages = list[FileReport](), list[LintMessage]()
     for file in files:
         answer = answers[file.text]
-        reports.append(_report(file, answer, copied=file.text in first))
-        messages += _messages(file, answer)
+        reports.append(
+            replace(
+                report_of(file, answer["outcome"]),
+                score=answer.get("score"),
+                statements=answer.get("statements", 0),
+                seconds=0.0 if file.text in first else answer["seconds"],
+            )
+        )
+        messages += [
+            LintMessage(file.file_id, code, symbol, line, column, 0 < line <= file.prompt_lines)
+            for code, symbol, line, column in answer.get("messages", ())
+        ]
         first.add(file.text)
-    return LintReports(tuple(reports), tuple(sorted(messages, key=_place)))
+    messages.sort(key=lambda one: (one.file_id, one.line, one.column, one.code))
+    return LintReports(tuple(reports), tuple(messages))
 
 
 def require_unique(files: Sequence[SourceFile]) -> None:
@@ -158,26 +169,6 @@ def require_unique(files: Sequence[SourceFile]) -> None:
 def report_of(file: SourceFile, outcome: LintOutcome | str) -> FileReport:
     lines = len(_LINE_END.split(file.text)) - file.text.endswith(("\n", "\r")) if file.text else 0
     return FileReport(file.file_id, str(outcome), lines=lines, traps=",".join(file.traps))
-
-
-def _report(file: SourceFile, answer: Mapping[str, Any], *, copied: bool) -> FileReport:
-    return replace(
-        report_of(file, answer["outcome"]),
-        score=answer.get("score"),
-        statements=answer.get("statements", 0),
-        seconds=0.0 if copied else answer["seconds"],
-    )
-
-
-def _messages(file: SourceFile, answer: Mapping[str, Any]) -> list[LintMessage]:
-    return [
-        LintMessage(file.file_id, code, symbol, line, column, 0 < line <= file.prompt_lines)
-        for code, symbol, line, column in answer.get("messages", ())
-    ]
-
-
-def _place(message: LintMessage) -> tuple[str, int, int, str]:
-    return message.file_id, message.line, message.column, message.code
 
 
 def _answers(contents: Sequence[bytes], limits: LintLimits) -> Iterator[Mapping[str, Any]]:

@@ -52,17 +52,12 @@ def main(arguments: Sequence[str]) -> None:
     if list(arguments) == ["describe"]:
         _describe()
         return
-    job = json.load(sys.stdin)
-    _forking_run()([*job["arguments"], job["file_name"]], reporter=_reporter(job), exit=False)
-
-
-def _reporter(job: dict[str, Any]) -> Any:
-    """Return a reporter that collects messages and brings the job to the linter, which pylint makes itself."""
     from pylint.reporters import CollectingReporter
 
+    job = json.load(sys.stdin)
     reporter = CollectingReporter()
-    reporter.job = job  # type: ignore[attr-defined]
-    return reporter
+    reporter.job = job  # type: ignore[attr-defined]  # for the linter, which pylint makes itself
+    _forking_run()([*job["arguments"], job["file_name"]], reporter=reporter, exit=False)
 
 
 def _forking_run() -> type[Run]:

@@ -18,7 +18,7 @@ from math import nan
 
 from raysweep.errors import UsageError
 from raysweep.quality.reports import CellReports, LintOutcome, LintReports
-from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, severity_of, tier_of, tiers
+from raysweep.quality.taxonomy import CAUSED_BY_CUTTING, Severity, Tier, tier_of, tiers
 from raysweep.stats.intervals import Interval, mean_interval
 
 SCORES = (0.0, 10.0)
@@ -84,13 +84,17 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
     symbols = {message.code: message.symbol for message in reports.messages}
     in_prompt = Counter(message.code for message in reports.messages if message.in_prompt)
     with_code = Counter(code for _, code in {(message.file_id, message.code) for message in reports.messages})
+    messages = Counter(message.code for message in reports.messages)
     counts = [
-        CodeCount(code, symbols[code], count, with_code[code], in_prompt[code], _per_100(count, len(linted)))
-        for code, count in sorted(
-            Counter(message.code for message in reports.messages).items(), key=lambda pair: (-pair[1], pair[0])
-        )
+        CodeCount(code, symbols[code], number, with_code[code], in_prompt[code], _per_100(number, len(linted)))
+        for code, number in sorted(messages.items(), key=lambda pair: (-pair[1], pair[0]))
     ]
     uncut = [count for count in counts if not count.caused_by_cutting]
+    of_severity, of_tier = Counter[Severity](), Counter[tuple[Severity, str]]()
+    for count in uncut:
+        tier = tier_of(count.code)
+        of_severity[tier.severity] += count.messages
+        of_tier[tier.severity, tier.name] += count.messages
     scores = tuple(file.score for file in linted if file.score is not None)
     return GroupSummary(
         group=group,
@@ -102,8 +106,8 @@ def summarise(group: str, reports: LintReports) -> GroupSummary:
         unscored=_unscored(reports),
         codes=tuple(uncut),
         cutting_codes=tuple(count for count in counts if count.caused_by_cutting),
-        severities=_by_severity(uncut, len(linted)),
-        tiers=_by_tier(uncut, len(linted)),
+        severities={severity: _per_100(of_severity[severity], len(linted)) for severity in Severity},
+        tiers={tier: _per_100(of_tier[tier.severity, tier.name], len(linted)) for tier in tiers()},
         traps=dict(sorted(Counter(trap for file in reports.files for trap in file.traps.split(",") if trap).items())),
     )
 
@@ -143,30 +147,12 @@ def code_table(groups: Sequence[GroupSummary]) -> list[CodeRow]:
 
 def _unscored(reports: LintReports) -> dict[str, int]:
     reasons = {message.file_id: _REASONS[message.code] for message in reports.messages if message.code in _REASONS}
-    return dict(
-        sorted(
-            Counter(
-                reasons.get(file.file_id, NO_STATEMENTS) if file.outcome == LintOutcome.LINTED else file.outcome
-                for file in reports.files
-                if file.score is None
-            ).items()
-        )
+    unscored = Counter(
+        reasons.get(file.file_id, NO_STATEMENTS) if file.outcome == LintOutcome.LINTED else file.outcome
+        for file in reports.files
+        if file.score is None
     )
-
-
-def _by_severity(counts: Sequence[CodeCount], files: int) -> dict[Severity, float]:
-    totals = Counter[Severity]()
-    for count in counts:
-        totals[severity_of(count.code)] += count.messages
-    return {severity: _per_100(totals[severity], files) for severity in Severity}
-
-
-def _by_tier(counts: Sequence[CodeCount], files: int) -> dict[Tier, float]:
-    totals = Counter[tuple[Severity, str]]()
-    for count in counts:
-        tier = tier_of(count.code)
-        totals[tier.severity, tier.name] += count.messages
-    return {tier: _per_100(totals[tier.severity, tier.name], files) for tier in tiers()}
+    return dict(sorted(unscored.items()))
 
 
 def _per_100(count: int, files: int) -> float:
