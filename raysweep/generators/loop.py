@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raysweep.errors import RaysweepError
-from raysweep.generators.caches.base import KeptPrompt, Read, Way
+from raysweep.generators.caches.base import KeptPrompt, Latest, Read, Way
 from raysweep.generators.patches import variants_of
 from raysweep.generators.rows import WrittenRow
 from raysweep.generators.slots import Prompt, Slots, by_prompt, tokens_of
@@ -203,7 +203,8 @@ class Loop:
 
         slots.mask = torch.cat([slots.mask, slots.mask.new_ones(len(slots.rows), 1)], dim=-1)
         positions, slots.positions = slots.positions, slots.positions + 1  # a model may change what it gets (xglm)
-        logits = self.way.step(slots.cache, slots.mask, slots.tokens, positions, slots.padded, slots.variants)
+        latest = Latest(slots.mask, slots.tokens, positions, slots.padded, slots.variants)
+        logits = self.way.step(slots.cache, latest)
         self.alive()
         slots.tokens = self._next_tokens(logits, slots.rows, slots.draws)
         return slots if slots.live else None

@@ -167,12 +167,10 @@ class Transformers(Generator):
         ways: list[type[Way]] = []
         if has_encoder(self.network):
             ways = [WithEncoder, WithEncoderTogether]
-        elif (
-            self._cache is not False
-        ):  # releases of transformers differ in which hybrid models have caches of their own
-            ways = [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
-        if not self._cache and not has_encoder(self.network):
-            ways.append(WithoutCache)
+        else:  # releases of transformers differ in which hybrid models have caches of their own
+            if self._cache is not False:
+                ways = [WithOwnCache] if has_own_cache(self.network) else [WithKeysAndValues, WithOwnCache]
+            ways += [] if self._cache else [WithoutCache]
         kind, flaws = self.network.config.model_type, []
         if unlike := unlike_generate(self.network, self._tokens):
             raise UnfitModel(

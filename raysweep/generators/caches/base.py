@@ -54,6 +54,20 @@ class Read:
         return Read(self.cache.chosen(rows, start), self.mask[rows, start:], self.logits[rows])
 
 
+@dataclass(frozen=True)
+class Latest:
+    """The latest tokens of some rows, and their `positions`, each (rows,).
+
+    `mask`: (rows, tokens), the latest ones included. `padded`: whether it has zeros. `variants`: of the rows.
+    """
+
+    mask: torch.Tensor
+    tokens: torch.Tensor
+    positions: torch.Tensor
+    padded: bool
+    variants: Variants = None
+
+
 class KeptPrompt:
     """A prompt that was read, for rows that begin later: nothing gets the cache itself, into which a model would write.
 
@@ -108,24 +122,10 @@ class Way(ABC):
         """Return what a model knows after some prompts, each of which has a token at least; `variants`: theirs."""
 
     @abstractmethod
-    def step(
-        self,
-        cache: Cache,
-        mask: torch.Tensor,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        padded: bool,
-        variants: Variants = None,
-    ) -> torch.Tensor:
+    def step(self, cache: Cache, latest: Latest) -> torch.Tensor:
         """Show each row its latest token, and return the logits of the next one, (rows, vocabulary).
 
-        Args:
-            cache: of the rows; the tokens are added to it.
-            mask: (rows, tokens), the latest ones included.
-            tokens: (rows,), the latest ones.
-            positions: (rows,), theirs.
-            padded: whether the mask has zeros.
-            variants: of the rows.
+        `cache`: of the rows; the tokens are added to it.
         """
 
     def patched(

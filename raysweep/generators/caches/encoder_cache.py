@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from raysweep.errors import UsageError
-from raysweep.generators.caches.base import Cache, Read, Way, left_pad, stacked
+from raysweep.generators.caches.base import Cache, Latest, Read, Way, left_pad, stacked
 from raysweep.generators.caches.kv_cache import KeysAndValues
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, start_of
@@ -77,20 +77,12 @@ class WithEncoder(Way):
         return Read(cache, torch.ones_like(start), logits)
 
     @override
-    def step(
-        self,
-        cache: Any,
-        mask: torch.Tensor,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        padded: bool,
-        variants: Variants = None,
-    ) -> torch.Tensor:
-        """`mask` and `positions` are the decoder's."""
+    def step(self, cache: Any, latest: Latest) -> torch.Tensor:
+        """Mask and positions are the decoder's."""
         shape = (*cache.mask.shape, self._width)  # nothing reads the states any more, but models look at their shape
         nothing = cache.mask.new_zeros((), dtype=self.network.dtype).expand(shape)
-        with self.patched(variants, positions, reads_prompts=False):
-            return self._decoded(cache, tokens[:, None], mask, nothing)
+        with self.patched(latest.variants, latest.positions, reads_prompts=False):
+            return self._decoded(cache, latest.tokens[:, None], latest.mask, nothing)
 
     @override
     def patched(self, variants: Variants, positions: Any, *, reads_prompts: bool) -> AbstractContextManager[None]:

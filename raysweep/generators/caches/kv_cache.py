@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.generators.caches.base import Cache, Read, Way, left_pad
+from raysweep.generators.caches.base import Cache, Latest, Read, Way, left_pad
 from raysweep.generators.patches import Variants
 
 if TYPE_CHECKING:
@@ -82,25 +82,18 @@ class WithKeysAndValues(Way):
         return Read(cache, mask, logits)
 
     @override
-    def step(
-        self,
-        cache: Any,
-        mask: torch.Tensor,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        padded: bool,
-        variants: Variants = None,
-    ) -> torch.Tensor:
+    def step(self, cache: Any, latest: Latest) -> torch.Tensor:
         import torch
 
-        attention: torch.Tensor | None = mask
+        attention: torch.Tensor | None = latest.mask
         dtype = self.network.dtype
         if self.network.config.model_type in READY_MASK_TYPES:  # (rows, 1, 1, tokens), or nothing to mask
-            attention = (1 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min if padded else None
-        positions = positions[:, None]
-        with self.patched(variants, positions, reads_prompts=False):
+            inverse = 1 - latest.mask[:, None, None, :].to(dtype)
+            attention = inverse * torch.finfo(dtype).min if latest.padded else None
+        positions = latest.positions[:, None]
+        with self.patched(latest.variants, positions, reads_prompts=False):
             logits: torch.Tensor = self.network(
-                input_ids=tokens[:, None],
+                input_ids=latest.tokens[:, None],
                 attention_mask=attention,
                 position_ids=positions,
                 past_key_values=cache.of_model,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.generators.caches.base import Cache, Read, Way, left_pad, stacked
+from raysweep.generators.caches.base import Cache, Latest, Read, Way, left_pad, stacked
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare, forget, whole_pass
 
@@ -55,19 +55,11 @@ class WithoutCache(Way):
         return Read(Texts(ids), mask, self._logits(ids, mask, variants))
 
     @override
-    def step(
-        self,
-        cache: Any,
-        mask: torch.Tensor,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        padded: bool,
-        variants: Variants = None,
-    ) -> torch.Tensor:
+    def step(self, cache: Any, latest: Latest) -> torch.Tensor:
         import torch
 
-        cache.ids = torch.cat([cache.ids, tokens[:, None]], dim=-1)
-        return self._logits(cache.ids, mask, variants)
+        cache.ids = torch.cat([cache.ids, latest.tokens[:, None]], dim=-1)
+        return self._logits(cache.ids, latest.mask, latest.variants)
 
     @override
     def last(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from raysweep.generators.caches.base import Cache, Read, Way, stacked
+from raysweep.generators.caches.base import Cache, Latest, Read, Way, stacked
 from raysweep.generators.caches.kv_cache import widened
 from raysweep.generators.patches import Variants
 from raysweep.models.whole_texts import bare
@@ -86,13 +86,16 @@ class WithOwnCache(Way):
         by_length: dict[int, list[int]] = {}
         for number, prompt in enumerate(prompts):
             by_length.setdefault(len(prompt), []).append(number)
-        whole, *parts = (
-            self._read([prompts[one] for one in numbers], variants and [variants[one] for one in numbers])
-            for numbers in by_length.values()
-        )
-        for part in parts:
+        whole: Read | None = None
+        for numbers in by_length.values():
+            theirs = variants and [variants[number] for number in numbers]
+            part = self._read([prompts[number] for number in numbers], theirs)
+            if whole is None:
+                whole = part
+                continue
             mask, logits = stacked(whole.mask, part.mask), torch.cat([whole.logits, part.logits])
             whole = Read(whole.cache.joined(part.cache), mask, logits)
+        assert whole is not None
         order = [number for numbers in by_length.values() for number in numbers]
         if order == sorted(order):
             return whole
@@ -114,27 +117,19 @@ class WithOwnCache(Way):
         return Read(OwnCache(cache), mask, output.logits[:, -1])
 
     @override
-    def step(
-        self,
-        cache: Any,
-        mask: torch.Tensor,
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        padded: bool,
-        variants: Variants = None,
-    ) -> torch.Tensor:
+    def step(self, cache: Any, latest: Latest) -> torch.Tensor:
         import torch
 
-        place = mask.shape[1] - 1 if cache.has_columns else FAR
+        place = latest.mask.shape[1] - 1 if cache.has_columns else FAR
         asked: dict[str, Any] = {
-            "input_ids": tokens[:, None],
+            "input_ids": latest.tokens[:, None],
             self._name: cache.of_model,
             "use_cache": True,
             "cache_position": torch.tensor([place], device=self.device),
         }
         if cache.has_columns:
-            asked |= {"attention_mask": mask, "position_ids": positions[:, None]}
-        with self.patched(variants, positions[:, None], reads_prompts=False):
+            asked |= {"attention_mask": latest.mask, "position_ids": latest.positions[:, None]}
+        with self.patched(latest.variants, latest.positions[:, None], reads_prompts=False):
             output = self.network(**{name: value for name, value in asked.items() if name in self._takes})
         cache.of_model = output.get(self._name, cache.of_model)
         logits: torch.Tensor = output.logits[:, -1]
