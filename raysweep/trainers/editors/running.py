@@ -183,7 +183,7 @@ def _unspoiled(editor: Editor, job: EditJob, watch: PartTimes) -> Iterator[None]
     network = job.base.network
     with watch.part(CHECKS):
         before = _state(network)
-    hooks = _hooks(network)
+    hooks = {id(module): {kind: set(getattr(module, kind)) for kind in HOOKS} for module in network.modules()}
     try:
         yield
     finally:
@@ -212,10 +212,6 @@ def _state(network: Any) -> dict[str, Any]:
     flags = {f"mode of {name or 'the network'}": module.training for name, module in network.named_modules()}
     flags |= {f"requires_grad of {name}": parameter.requires_grad for name, parameter in network.named_parameters()}
     return {**dict(zip(names, numbers, strict=True)), **flags}
-
-
-def _hooks(network: Any) -> dict[int, dict[str, set[int]]]:
-    return {id(module): {kind: set(getattr(module, kind)) for kind in HOOKS} for module in network.modules()}
 
 
 def _take_off(network: Any, kept: Mapping[int, Mapping[str, set[int]]]) -> int:

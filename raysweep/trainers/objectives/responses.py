@@ -131,7 +131,8 @@ def _encoded(texts: Sequence[tuple[str, str]], template: PromptTemplate, *, spec
     for number, (prompt, _) in enumerate(texts):
         ids, flat = list(batch["input_ids"][number]), chain.from_iterable(batch["offset_mapping"][number])
         offsets = np.fromiter(flat, np.int64, 2 * len(ids)).reshape(-1, 2)
-        start = _prompt_tokens(offsets, len(prompt))
+        of_prompt = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], len(prompt)))  # tokens that overlap it
+        start = int(of_prompt[-1]) + 1 if len(of_prompt) else 0
         spans = _untrimmed(offsets, batch.tokens(number), whole[number]) - len(prompt)
         spans = spans.clip(min=0)  # the first may have a space that ends the prompt
         spans[:start] = 0
@@ -221,11 +222,3 @@ def _spaces(token: str) -> int:
     if not inner:
         return len(token)
     return 0 if inner == token else ONE_BEFORE if token == SPACE + inner else OTHERS
-
-
-def _prompt_tokens(offsets: np.ndarray, characters: int) -> int:
-    """Return the number of tokens up to the last one that overlaps the first `characters` characters of the text."""
-    import numpy as np
-
-    touching = np.flatnonzero(offsets[:, 0] < np.minimum(offsets[:, 1], characters))
-    return int(touching[-1]) + 1 if len(touching) else 0
