@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from raysweep.metrics.base import METRICS, CellLabels, Evaluation, Measurement, Metric
 from raysweep.metrics.passing import checked_ks
+from raysweep.metrics.verdicts import NO_VERDICTS
 from raysweep.programs import Outcome
 from raysweep.records import Result
 from raysweep.stats.intervals import draw_means, drawn_mean_interval, interval_note, mean_of
@@ -46,14 +47,13 @@ def patch_rates(draws: Sequence[Iterable[Result]], ks: Sequence[int] = KS) -> di
     return rates
 
 
-_NO_VERDICTS = (Outcome.HARNESS_ERROR, Outcome.UNTESTED)
 Hits = Mapping[str, bool]
 """Whether a problem counts, by task id, on one draw."""
 
 
 def _hits(draws: Sequence[Iterable[Result]], ks: Sequence[int]) -> Iterator[tuple[str, list[Hits]]]:
     patches = [tuple(one for one in draw if one.exact is not None) for draw in draws]
-    tested = [tuple(one for one in draw if one.outcome not in _NO_VERDICTS) for draw in patches]
+    tested = [tuple(one for one in draw if one.outcome not in NO_VERDICTS) for draw in patches]
     most = max((one.sample + 1 for one in patches[0]), default=0)
     for k in (k for k in ks if k <= most):
         if any(tested):

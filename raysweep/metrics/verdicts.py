@@ -31,7 +31,7 @@ class PairTally(NamedTuple):
     won: int  # pass on the perturbed prompt only
 
 
-_NO_VERDICTS = frozenset({Outcome.HARNESS_ERROR, Outcome.UNTESTED})
+NO_VERDICTS = frozenset({Outcome.HARNESS_ERROR, Outcome.UNTESTED})
 NO_PAIRS = PairTally(0, 0, 0, 0, 0)
 ONE = {True: Tally(1, 1, 0), False: Tally(1, 0, 0)}
 """The counts of a problem with one verdict, by whether the completion passes."""
@@ -80,7 +80,7 @@ class Verdicts(tuple[Result, ...]):
             for result in self:
                 completions = passes.setdefault(result.task_id, {})
                 outcome = result.outcome
-                if outcome == Outcome.PASSED or outcome not in _NO_VERDICTS:
+                if outcome == Outcome.PASSED or outcome not in NO_VERDICTS:
                     completions[result.sample] = outcome == Outcome.PASSED
             self._passes = passes
         return self._passes

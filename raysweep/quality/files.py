@@ -29,7 +29,7 @@ from raysweep.records import Completion, Problem
 PYTHON = "python"
 CUT_BY_LENGTH = "length"
 """`Completion.stop` of a text that reached its longest length."""
-_LINE_END = re.compile(r"\r\n|\r|\n")
+LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Trap(StrEnum):
@@ -86,7 +86,7 @@ def completion_file(file_id: str, problem: Problem, completion: Completion, way:
         )
     text = extracted(problem, completion.text, way).program.text
     prompt = problem.prompt if text.startswith(problem.prompt) else ""
-    return SourceFile(file_id, text, len(_LINE_END.findall(prompt)), completion.stop == CUT_BY_LENGTH)
+    return SourceFile(file_id, text, len(LINE_END.findall(prompt)), completion.stop == CUT_BY_LENGTH)
 
 
 def _declares_another_encoding(text: str) -> bool:

@@ -25,7 +25,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 import select
 import signal
 import subprocess
@@ -40,7 +39,7 @@ from typing import Any
 
 from raysweep.errors import MissingInput, RaysweepError, UsageError, install_extra
 from raysweep.machine import versions
-from raysweep.quality.files import SourceFile
+from raysweep.quality.files import LINE_END, SourceFile
 from raysweep.quality.reports import FileReport, LintMessage, LintOutcome, LintReports
 
 ARGUMENTS = ("--rcfile=", "--persistent=no", "--jobs=1", "--disable=R0801,R0401")
@@ -50,7 +49,6 @@ FILE_NAME = "completion.py"
 START_SECONDS = 300.0
 """Longest wall time until the child process is ready: it takes two seconds on an idle machine."""
 _CHILD = Path(__file__).with_name("pylint_child.py")
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,6 @@ class Description:
 
 
 def require_pylint() -> None:
-    """Raise MissingInput, a UsageError that names the extra, if pylint isn't installed."""
     if importlib.util.find_spec("pylint") is None:
         raise MissingInput(f"code quality needs the package pylint: {install_extra('quality')}")
 
@@ -158,7 +155,6 @@ def lint(
 
 
 def require_unique(files: Sequence[SourceFile]) -> None:
-    """Raise UsageError if two files have the same id."""
     seen: set[str] = set()
     for file in files:
         if file.file_id in seen:
@@ -167,7 +163,7 @@ def require_unique(files: Sequence[SourceFile]) -> None:
 
 
 def report_of(file: SourceFile, outcome: LintOutcome | str) -> FileReport:
-    lines = len(_LINE_END.split(file.text)) - file.text.endswith(("\n", "\r")) if file.text else 0
+    lines = len(LINE_END.split(file.text)) - file.text.endswith(("\n", "\r")) if file.text else 0
     return FileReport(file.file_id, str(outcome), lines=lines, traps=",".join(file.traps))
 
 

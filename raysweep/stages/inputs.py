@@ -76,7 +76,6 @@ def _problems(spec: str, content: str) -> dict[str, Problem]:
 
 
 def require_rows(count: int, where: str) -> None:
-    """Raise HopelessError if a part gave no rows or problems."""
     if not count:
         raise HopelessError(f"{where} is empty")
 

@@ -489,5 +489,4 @@ class TrainingLoop:
 
 
 def _longest_first(data: EncodedSet) -> list[int]:
-    """Return the numbers of a set's rows by their cost, the highest first."""
     return sorted(range(len(data.rows)), key=lambda row: -data.lengths[row])

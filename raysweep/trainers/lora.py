@@ -86,7 +86,6 @@ def _require_apart(model: Any, names: Collection[str], family: str) -> None:
 
 
 def unadapted(family: str) -> tuple[str, ...]:
-    """Return the names of the layers of a model type that LoRA can't update."""
     return BY_KERNELS if family in STATE_SPACE else ()
 
 

@@ -13,7 +13,7 @@ from raysweep.prompts.templates import PromptTemplate, training_prompt
 from raysweep.records import EncodedPair, TrainingRow
 from raysweep.trainers.base import Objective, Recipe
 from raysweep.trainers.objectives.differences import Marks, marks
-from raysweep.trainers.objectives.responses import EncodedResponse, encode_responses
+from raysweep.trainers.objectives.responses import EncodedResponse, PromptAndResponse, encode_responses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,17 +27,10 @@ LINE, CHARACTERS = 1, 2
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of a pair's responses. `ids`: with the prompt's; `start`: number of those; `bits`: (tokens,), see `LINE`."""
+class Side(PromptAndResponse):
+    """One of a pair's responses. `bits`: (tokens,), see `LINE`."""
 
-    ids: list[int]
-    start: int
     bits: np.ndarray
-
-    @property
-    def weights(self) -> list[float]:
-        """1 for each token of the response, 0 for each of the prompt."""
-        return [0.0] * self.start + [1.0] * (len(self.ids) - self.start)
 
     def marks(self, granularity: Granularity) -> list[int]:
         """Return the mark of each token: 0, 1, or 2 where marks are added."""

@@ -28,21 +28,26 @@ ONE_BEFORE, OTHERS = -1, -2
 
 
 @dataclass(frozen=True)
-class EncodedResponse:
-    """Token ids of a prompt with a response, the end of the text included.
-
-    `start`: number of the prompt's tokens. `spans`: (tokens, 2), the characters of the response that each token covers,
-    as (first, last + 1); an empty span for those of the prompt and for the end.
-    """
+class PromptAndResponse:
+    """Token ids of a prompt with a response, the end of the text included. `start`: number of the prompt's tokens."""
 
     ids: list[int]
     start: int
-    spans: np.ndarray
 
     @property
     def weights(self) -> list[float]:
         """1 for each token of the response, 0 for each of the prompt."""
         return [0.0] * self.start + [1.0] * (len(self.ids) - self.start)
+
+
+@dataclass(frozen=True)
+class EncodedResponse(PromptAndResponse):
+    """The same with `spans`: (tokens, 2), the characters of the response that each token covers, as (first, last + 1).
+
+    Tokens of the prompt and of the end have an empty span.
+    """
+
+    spans: np.ndarray
 
 
 def encode_response(row: TrainingRow, response: str, tokenizer: Any, recipe: Recipe) -> EncodedResponse:
