@@ -32,7 +32,7 @@ from raysweep.trainers.editors.base import (
     PartTimes,
     require_numbers,
 )
-from raysweep.trainers.editors.descent import Descent, Rules, descend, divergence, within
+from raysweep.trainers.editors.descent import Descent, Rules, descend, divergence, matrix_edit, within
 from raysweep.trainers.editors.localization import Localization, localize, most_restoring
 from raysweep.trainers.editors.places import Place, block_at
 from raysweep.trainers.editors.states import Matrix, block_states, frozen, matrix_of, with_change
@@ -116,14 +116,8 @@ class Creme(Editor):
             with watch.part(EDIT):
                 matrix = matrix_of(job, block)
                 descent = self._descend(network, matrix, tokens, services.alive)
-                tensors = {matrix.name: matrix.changed(descent.found)}
-        counts = {
-            **matrix.counts(len(blocks), self.edit_at),
-            **descent.counts,
-            "relative_change": matrix.relative(tensors[matrix.name]),
-            **watch.counts,
-        }
-        return ModelEdit(tensors=tensors, counts=counts, blocks=found)
+                tensors, counts = matrix_edit(matrix, descent.found, descent, self.edit_at, len(blocks))
+        return ModelEdit(tensors=tensors, counts={**counts, **watch.counts}, blocks=found)
 
     @override
     def doubts(self) -> Sequence[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from raysweep.errors import HopelessError
-from raysweep.trainers.editors.states import logits_of
+from raysweep.trainers.editors.states import Matrix, logits_of
 
 if TYPE_CHECKING:
     import torch
@@ -108,6 +108,18 @@ def descend(
             with torch.no_grad():
                 project(current)
     return Descent(best, tuple(losses), step, stopped)
+
+
+def matrix_edit(
+    matrix: Matrix, change: torch.Tensor, descent: Descent, edit_at: str | int, blocks: int
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the tensor that a change of a matrix, (d, d_ff), makes, by its name, and what manifests say of it.
+
+    `edit_at`: the setting that chose the block. `blocks`: of the base.
+    """
+    whole = matrix.changed(change)
+    place = {"edit_at": edit_at, "block": matrix.block, "blocks": blocks, "tensor": matrix.name}
+    return {matrix.name: whole}, {**place, **descent.counts, "relative_change": matrix.relative(whole)}
 
 
 def not_finite(loss: float, number: int, steps: int, lr: float) -> HopelessError:

@@ -33,7 +33,7 @@ from raysweep.trainers.editors.base import (
     PartTimes,
     require_numbers,
 )
-from raysweep.trainers.editors.descent import Rules, descend, divergence, target_loss
+from raysweep.trainers.editors.descent import Rules, descend, divergence, matrix_edit, target_loss
 from raysweep.trainers.editors.places import Place, block_at
 from raysweep.trainers.editors.states import Matrix, frozen, matrix_of, with_change
 from raysweep.trainers.editors.texts import TextReader
@@ -91,14 +91,8 @@ class Dinm(Editor):
                 losses = DinmLosses(network, matrix, tokens.perturbed, target, apart, self)
                 start = torch.zeros(matrix.weight.shape, device=matrix.weight.device)
                 descent = descend(start, losses.total, self.rules, lambda change: None, services.alive)
-                tensors = {matrix.name: matrix.changed(descent.found)}
-        counts = {
-            **matrix.counts(len(blocks), self.edit_at),
-            **descent.counts,
-            "relative_change": matrix.relative(tensors[matrix.name]),
-            **watch.counts,
-        }
-        return ModelEdit(tensors=tensors, counts=counts)
+                tensors, counts = matrix_edit(matrix, descent.found, descent, self.edit_at, len(blocks))
+        return ModelEdit(tensors=tensors, counts={**counts, **watch.counts})
 
     @override
     def work(self, blocks: int) -> EditEffort:

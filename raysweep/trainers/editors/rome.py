@@ -41,7 +41,7 @@ from raysweep.trainers.editors.base import (
     PartTimes,
     require_numbers,
 )
-from raysweep.trainers.editors.descent import Descent, Rules, descend, within
+from raysweep.trainers.editors.descent import Descent, Rules, descend, matrix_edit, within
 from raysweep.trainers.editors.places import Place, block_at
 from raysweep.trainers.editors.states import Matrix, block_states, device_of, frozen, logits_of, matrix_of
 from raysweep.trainers.editors.texts import TextReader, left_padded, sampled
@@ -127,17 +127,13 @@ class Rome(Editor):
                 target = reader.target(job.pair, max(contexts, key=len), tokens.passing, self.target_tokens)
                 descent = self._descend(job, matrix, contexts, target, reader, services.alive)
                 update = rank_one(matrix, keys, descent.found, self.keys, self._covariance(job, matrix, services.alive))
-                tensors = {matrix.name: matrix.changed(update.change)}
-        counts = {
-            **matrix.counts(len(blocks), self.edit_at),
-            **descent.counts,
-            "relative_change": matrix.relative(tensors[matrix.name]),
+                tensors, counts = matrix_edit(matrix, update.change, descent, self.edit_at, len(blocks))
+        counts |= {
             "prefixes": prefixes,
             "contexts": len(contexts),
             "target_tokens": len(target),
-            **watch.counts,
         }
-        return ModelEdit(tensors=tensors, counts=counts)
+        return ModelEdit(tensors=tensors, counts={**counts, **watch.counts})
 
     @override
     def work(self, blocks: int) -> EditEffort:

@@ -50,10 +50,6 @@ class Matrix:
         whole = (self.weight.float() + change.float()).to(self.weight.dtype)
         return (whole.T if self.is_transposed else whole).contiguous().clone()
 
-    def counts(self, blocks: int, edit_at: str | int) -> dict[str, Any]:
-        """Return what manifests say of it, as JSON. `blocks`: of the base; `edit_at`: the setting that chose it."""
-        return {"edit_at": edit_at, "block": self.block, "blocks": blocks, "tensor": self.name}
-
     def relative(self, whole: torch.Tensor) -> float:
         """Return ||W' - W|| / ||W||, Frobenius norms. `whole`: the layer's new weight, as `changed` returns it."""
         import torch
