@@ -6,9 +6,8 @@ Functions are pure: files go in, records come out; stages and engines decide whi
     sampling.py      Cochran's sample size; draws (cell, problem) units by seed and names, bases as a stratum
     files.py         a completion as a file: what the model saw and wrote; counts traps of encoding
     reports.py       records of what a linter says: of a cell, a file, each message
-    linting.py       lints files with pylint in a child process with limits on time and memory; reads its answers
+    linting.py       lints files with pylint in a child process with limits, those of several cells together
     pylint_child.py  that process: sets pylint up once, and forks for each file
-    batches.py       lints the files of several cells in one process
     taxonomy.py      severities and tiers of pylint's codes, those that cutting causes
     summary.py       counts messages of groups of files, per 100 files; mean scores with intervals
 """

@@ -9,9 +9,8 @@ from raysweep.engine.base import Work
 from raysweep.errors import HopelessError
 from raysweep.planning.choice import chosen_count
 from raysweep.planning.plan import QualityPlan
-from raysweep.quality.batches import lint_groups
 from raysweep.quality.files import SourceFile, completion_file
-from raysweep.quality.linting import fingerprint
+from raysweep.quality.linting import fingerprint, lint_groups
 from raysweep.quality.reports import MESSAGES, FileReport, LintMessage
 from raysweep.records import Completion
 from raysweep.rows.parquet import ROWS, write_rows

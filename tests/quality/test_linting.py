@@ -8,7 +8,7 @@ from raysweep.errors import RaysweepError, UsageError
 from raysweep.quality import linting
 from raysweep.quality.files import SourceFile
 from raysweep.quality.linting import LintLimits, describe, fingerprint, lint
-from raysweep.quality.reports import LintReports
+from raysweep.quality.reports import FileReport, LintMessage, LintReports
 from tests.quality.alone import Printed, alone, printed
 from tests.quality.tricky import PLAIN, TRICKY
 
@@ -165,3 +165,19 @@ def test_two_files_with_one_id_and_limits_below_one_are_refused_and_no_files_hav
         with pytest.raises(UsageError, match="each is 1 or more"):
             LintLimits(**limits)
     assert lint([]) == LintReports((), ())
+
+
+def test_all_files_are_linted_at_once_and_each_group_gets_its_own_under_their_ids(monkeypatch):
+    calls = []
+
+    def lint(files, **options) -> LintReports:
+        calls.append([file.file_id for file in files])
+        messages = tuple(LintMessage(file.file_id, "C0114", "missing-module-docstring", 1, 0) for file in files)
+        return LintReports(tuple(FileReport(file.file_id, "linted") for file in files), messages)
+
+    monkeypatch.setattr(linting, "lint", lint)
+    files = {"one": [SourceFile("a", "x = 1\n"), SourceFile("b", "y = 2\n")], "other": [SourceFile("a", "z = 3\n")]}
+    groups = linting.lint_groups(files, report=lambda done, total: None)
+    assert calls == [["one/a", "one/b", "other/a"]]
+    assert [file.file_id for file in groups["one"].files] == ["a", "b"]
+    assert [message.file_id for message in groups["other"].messages] == ["a"]
